@@ -1,0 +1,189 @@
+//! An account: its events, its state, and the fold from one to the other.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Timestamp, UserId, catalog::catalog};
+
+catalog! {
+    /// What can happen to an account.
+    AccountEvent {
+        Registered(AccountRegistered) = "account.registered", 1;
+        Renamed(AccountRenamed) = "account.renamed", 1;
+        PasswordChanged(PasswordChanged) = "account.password_changed", 1;
+        RolesChanged(RolesChanged) = "account.roles_changed", 1;
+        Disabled(AccountDisabled) = "account.disabled", 1;
+        Enabled(AccountEnabled) = "account.enabled", 1;
+        Erased(AccountErased) = "account.erased", 1;
+    }
+}
+
+/// What an account may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Own tasks.
+    User,
+    /// Read the whole audit trail.
+    Auditor,
+    /// Manage accounts, and everything an auditor may.
+    Admin,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::User => "user",
+            Self::Auditor => "auditor",
+            Self::Admin => "admin",
+        })
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "user" => Ok(Self::User),
+            "auditor" => Ok(Self::Auditor),
+            "admin" => Ok(Self::Admin),
+            other => Err(format!(
+                "`{other}` is not a role: expected user, auditor or admin"
+            )),
+        }
+    }
+}
+
+/// The account came to be, with the role `user`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountRegistered {
+    /// As the person wrote it, trimmed.
+    pub email: String,
+    /// How to call them.
+    pub display_name: Option<String>,
+    /// PHC string.
+    pub password_hash: String,
+}
+
+/// The display name changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountRenamed {
+    /// The new name; `None` clears it.
+    pub display_name: Option<String>,
+}
+
+/// The password changed, or was hashed anew with stronger parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasswordChanged {
+    /// PHC string.
+    pub password_hash: String,
+}
+
+/// The roles were replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolesChanged {
+    /// All roles after the change.
+    pub roles: BTreeSet<Role>,
+}
+
+/// The account may no longer be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountDisabled {}
+
+/// The account may be used again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountEnabled {}
+
+/// The person was erased. Nothing follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountErased {}
+
+/// The state of one account after some version of its stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Whose.
+    pub id: UserId,
+    /// Their address.
+    pub email: String,
+    /// How to call them.
+    pub display_name: Option<String>,
+    /// PHC string.
+    pub password_hash: String,
+    /// What they may do.
+    pub roles: BTreeSet<Role>,
+    /// Whether the account may not be used.
+    pub disabled: bool,
+    /// Whether the person was erased.
+    pub erased: bool,
+    /// When it came to be.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Version of its stream.
+    pub version: u64,
+}
+
+impl Account {
+    /// The state after `event`, which is version `version` of the stream of account `id`, accepted at `at`.
+    ///
+    /// Total: an event that does not fit changes nothing but the version.
+    #[must_use]
+    pub fn evolve(
+        state: Option<Self>,
+        id: UserId,
+        event: &AccountEvent,
+        version: u64,
+        at: Timestamp,
+    ) -> Option<Self> {
+        let mut account = match (state, event) {
+            (None, AccountEvent::Registered(registered)) => {
+                return Some(Self::registered(id, registered, version, at));
+            }
+            (None, _) => return None,
+            (Some(account), _) => account,
+        };
+        match event {
+            AccountEvent::Registered(_) => {}
+            AccountEvent::Renamed(renamed) => account.display_name.clone_from(&renamed.display_name),
+            AccountEvent::PasswordChanged(changed) => {
+                account.password_hash.clone_from(&changed.password_hash)
+            }
+            AccountEvent::RolesChanged(changed) => account.roles.clone_from(&changed.roles),
+            AccountEvent::Disabled(_) => account.disabled = true,
+            AccountEvent::Enabled(_) => account.disabled = false,
+            AccountEvent::Erased(_) => {
+                account.erased = true;
+                account.email.clear();
+                account.display_name = None;
+                account.password_hash.clear();
+                account.roles.clear();
+            }
+        }
+        account.updated_at = at;
+        account.version = version;
+        Some(account)
+    }
+
+    /// Whether its sessions are good for anything.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        !self.disabled && !self.erased
+    }
+
+    fn registered(id: UserId, registered: &AccountRegistered, version: u64, at: Timestamp) -> Self {
+        Self {
+            id,
+            email: registered.email.clone(),
+            display_name: registered.display_name.clone(),
+            password_hash: registered.password_hash.clone(),
+            roles: BTreeSet::from([Role::User]),
+            disabled: false,
+            erased: false,
+            created_at: at,
+            updated_at: at,
+            version,
+        }
+    }
+}

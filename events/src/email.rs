@@ -1,0 +1,35 @@
+//! The claim on an address: who holds it, if anyone.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{UserId, catalog::catalog};
+
+catalog! {
+    /// What can happen to an address.
+    EmailEvent {
+        Claimed(EmailClaimed) = "email.claimed", 1;
+        Released(EmailReleased) = "email.released", 1;
+    }
+}
+
+/// An account took the address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmailClaimed {
+    /// Which account.
+    pub account: UserId,
+}
+
+/// The address is free again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmailReleased {}
+
+impl EmailEvent {
+    /// Who holds the address after this event.
+    #[must_use]
+    pub const fn holder(&self) -> Option<UserId> {
+        match self {
+            Self::Claimed(claimed) => Some(claimed.account),
+            Self::Released(_) => None,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The envelope around an event's payload: who, why, when and where in the log.
+
+use std::{fmt, str::FromStr};
+
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use uuid::Uuid;
+
+use crate::{EventId, StreamName, Timestamp, UserId};
+
+/// Who caused an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Actor {
+    /// A signed-in person.
+    User(UserId),
+    /// An operator at the command line.
+    Operator,
+    /// Taskledger itself, for example when it finds a session expired.
+    System,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => id.fmt(f),
+            Self::Operator => f.write_str("operator"),
+            Self::System => f.write_str("system"),
+        }
+    }
+}
+
+impl FromStr for Actor {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "operator" => Ok(Self::Operator),
+            "system" => Ok(Self::System),
+            id => id.parse().map(Self::User),
+        }
+    }
+}
+
+impl Serialize for Actor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Actor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+/// How the payload bytes are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// UTF-8 JSON.
+    Json,
+}
+
+impl Encoding {
+    /// The name that stores and message headers carry.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+        }
+    }
+}
+
+impl FromStr for Encoding {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "json" => Ok(Self::Json),
+            other => Err(format!("unknown event encoding `{other}`")),
+        }
+    }
+}
+
+/// Whom an event is about, who caused it, and what it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The person the event is about. Decides its partition.
+    pub subject: UserId,
+    /// Who caused it.
+    pub actor: Actor,
+    /// Shared by everything that one request set in motion: the request id.
+    pub correlation_id: String,
+    /// The id of the command that this event answers; all events of one command share it.
+    pub causation_id: Uuid,
+    /// W3C Trace Context of the request, if it carried one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// The client's `Idempotency-Key`, if it sent one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+}
+
+/// An event on its way into the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Unique in the log.
+    pub id: EventId,
+    /// Wire name, for example `task.created`.
+    pub kind: String,
+    /// Version of the payload's schema, from 1.
+    pub schema_version: u16,
+    /// How `data` is written.
+    pub encoding: Encoding,
+    /// The payload, kept byte for byte.
+    pub data: Bytes,
+    /// Whom it is about, who caused it, what it belongs to.
+    pub metadata: Metadata,
+    /// When the command was accepted, by the clock of the process that decided it.
+    pub recorded_at: Timestamp,
+}
+
+/// An event as the log holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedEvent {
+    /// Place in the whole log, in commit order, from 1 and without gaps in the SQL stores.
+    pub position: u64,
+    /// The stream it belongs to.
+    pub stream: StreamName,
+    /// Place in its stream: 1, 2, 3 …
+    pub version: u64,
+    /// Unique in the log.
+    pub id: EventId,
+    /// Wire name, for example `task.created`.
+    pub kind: String,
+    /// Version of the payload's schema, from 1.
+    pub schema_version: u16,
+    /// How `data` is written.
+    pub encoding: Encoding,
+    /// The payload, byte for byte as it was appended.
+    pub data: Bytes,
+    /// Whom it is about, who caused it, what it belongs to.
+    pub metadata: Metadata,
+    /// When the command was accepted.
+    pub recorded_at: Timestamp,
+}

@@ -1,0 +1,37 @@
+//! What happened: the identifiers, events, envelope and folds of Taskledger.
+//!
+//! Everything here is pure. There is no I/O, no clock and no random number: time and ids come in from
+//! the roles. To add an event, add its payload beside its siblings (`task.rs`, `account.rs`,
+//! `session.rs`, `email.rs`), a line to that file's table, an arm to the fold, and a golden file.
+//! To change one, never edit it: raise its version in the table and add a step to `upcast.rs`.
+
+mod account;
+mod catalog;
+mod due;
+mod email;
+mod envelope;
+mod ids;
+mod progress;
+mod session;
+mod task;
+mod text;
+mod timestamp;
+mod upcast;
+
+pub use account::{
+    Account, AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed,
+    PasswordChanged, Role, RolesChanged,
+};
+pub use catalog::{CodecError, Encoded, Event};
+pub use due::{Due, ParseDueError};
+pub use email::{EmailClaimed, EmailEvent, EmailReleased};
+pub use envelope::{Actor, Encoding, Metadata, NewEvent, RecordedEvent};
+pub use ids::{EventId, ParseStreamError, SessionId, StreamKind, StreamName, TaskId, UserId};
+pub use progress::{ConsistencyToken, ParseConsistencyTokenError, PartitionCount};
+pub use session::{EndReason, Session, SessionEnded, SessionEvent, SessionRefreshed, SessionStarted};
+pub use task::{
+    Priority, Status, Task, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskEvent,
+    TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted, TaskTagged,
+};
+pub use text::fold_text;
+pub use timestamp::{ParseTimestampError, Timestamp};

@@ -1,0 +1,143 @@
+//! A session: its events, its state, and the fold from one to the other.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{SessionId, Timestamp, UserId, catalog::catalog};
+
+catalog! {
+    /// What can happen to a session.
+    SessionEvent {
+        Started(SessionStarted) = "session.started", 1;
+        Refreshed(SessionRefreshed) = "session.refreshed", 1;
+        Ended(SessionEnded) = "session.ended", 1;
+    }
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The person ended it.
+    Logout,
+    /// The person ended all of theirs.
+    LogoutAll,
+    /// A refresh token was presented a second time.
+    ReuseDetected,
+    /// The password changed elsewhere.
+    PasswordChanged,
+    /// The account was disabled.
+    Disabled,
+    /// Its refresh token ran out.
+    Expired,
+    /// The person was erased.
+    Erased,
+}
+
+/// A login succeeded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionStarted {
+    /// Whose.
+    pub account: UserId,
+    /// Hex SHA-256 of the first refresh token.
+    pub refresh_hash: String,
+    /// When the session ends by itself.
+    pub expires_at: Timestamp,
+    /// Where the login came from.
+    pub ip: Option<String>,
+    /// With what.
+    pub user_agent: Option<String>,
+}
+
+/// The refresh token was exchanged for the next one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRefreshed {
+    /// Hex SHA-256 of the new refresh token.
+    pub refresh_hash: String,
+}
+
+/// The session is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEnded {
+    /// Why.
+    pub reason: EndReason,
+}
+
+/// The state of one session after some version of its stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Which.
+    pub id: SessionId,
+    /// Whose.
+    pub account: UserId,
+    /// Hex SHA-256 of the one refresh token that is still good.
+    pub refresh_hash: String,
+    /// Hex SHA-256 of those that have been used.
+    pub used_hashes: Vec<String>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When a token was last refreshed; the start, before the first time.
+    pub last_refreshed_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+    /// Where the login came from.
+    pub ip: Option<String>,
+    /// With what.
+    pub user_agent: Option<String>,
+    /// When and why it ended, once it has.
+    pub ended: Option<(Timestamp, EndReason)>,
+    /// Version of its stream.
+    pub version: u64,
+}
+
+impl Session {
+    /// The state after `event`, which is version `version` of the stream of session `id`, accepted at `at`.
+    ///
+    /// Total: an event that does not fit changes nothing but the version.
+    #[must_use]
+    pub fn evolve(
+        state: Option<Self>,
+        id: SessionId,
+        event: &SessionEvent,
+        version: u64,
+        at: Timestamp,
+    ) -> Option<Self> {
+        let mut session = match (state, event) {
+            (None, SessionEvent::Started(started)) => return Some(Self::started(id, started, version, at)),
+            (None, _) => return None,
+            (Some(session), _) => session,
+        };
+        match event {
+            SessionEvent::Started(_) => {}
+            SessionEvent::Refreshed(refreshed) => {
+                let used = std::mem::replace(&mut session.refresh_hash, refreshed.refresh_hash.clone());
+                session.used_hashes.push(used);
+                session.last_refreshed_at = at;
+            }
+            SessionEvent::Ended(ended) => session.ended = session.ended.or(Some((at, ended.reason))),
+        }
+        session.version = version;
+        Some(session)
+    }
+
+    /// Whether its tokens are good at `now`.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.ended.is_none() && now < self.expires_at
+    }
+
+    fn started(id: SessionId, started: &SessionStarted, version: u64, at: Timestamp) -> Self {
+        Self {
+            id,
+            account: started.account,
+            refresh_hash: started.refresh_hash.clone(),
+            used_hashes: Vec::new(),
+            started_at: at,
+            last_refreshed_at: at,
+            expires_at: started.expires_at,
+            ip: started.ip.clone(),
+            user_agent: started.user_agent.clone(),
+            ended: None,
+            version,
+        }
+    }
+}

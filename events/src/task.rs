@@ -1,0 +1,225 @@
+//! A task: its events, its state, and the fold from one to the other.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Due, TaskId, Timestamp, UserId, catalog::catalog};
+
+catalog! {
+    /// What can happen to a task.
+    TaskEvent {
+        Created(TaskCreated) = "task.created", 1;
+        Renamed(TaskRenamed) = "task.renamed", 1;
+        Described(TaskDescribed) = "task.described", 1;
+        Prioritized(TaskPrioritized) = "task.prioritized", 1;
+        Scheduled(TaskScheduled) = "task.scheduled", 1;
+        Tagged(TaskTagged) = "task.tagged", 1;
+        Started(TaskStarted) = "task.started", 1;
+        Completed(TaskCompleted) = "task.completed", 1;
+        Cancelled(TaskCancelled) = "task.cancelled", 1;
+        Reopened(TaskReopened) = "task.reopened", 1;
+        Deleted(TaskDeleted) = "task.deleted", 1;
+        Restored(TaskRestored) = "task.restored", 1;
+    }
+}
+
+/// Where a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Not begun.
+    Open,
+    /// Begun.
+    InProgress,
+    /// Finished.
+    Done,
+    /// Given up.
+    Cancelled,
+}
+
+/// How urgent a task is, from least to most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Can wait.
+    Low,
+    /// The default.
+    #[default]
+    Normal,
+    /// Before the others.
+    High,
+    /// Before everything.
+    Urgent,
+}
+
+/// The task came to be, open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskCreated {
+    /// Whose task it is, forever.
+    pub owner: UserId,
+    /// 1 to 200 characters.
+    pub title: String,
+    /// Up to 10,000 characters.
+    pub description: Option<String>,
+    /// How urgent.
+    pub priority: Priority,
+    /// When it is due.
+    pub due: Option<Due>,
+    /// Up to 20, in the order given.
+    pub tags: Vec<String>,
+}
+
+/// The title changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRenamed {
+    /// The new title.
+    pub title: String,
+}
+
+/// The description changed or was cleared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskDescribed {
+    /// The new description; `None` clears it.
+    pub description: Option<String>,
+}
+
+/// The priority changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskPrioritized {
+    /// The new priority.
+    pub priority: Priority,
+}
+
+/// The due date changed or was cleared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskScheduled {
+    /// The new due date; `None` clears it.
+    pub due: Option<Due>,
+}
+
+/// The tags were replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskTagged {
+    /// All tags after the change, in order.
+    pub tags: Vec<String>,
+}
+
+/// Work began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskStarted {}
+
+/// The task was finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskCompleted {}
+
+/// The task was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskCancelled {}
+
+/// The task is open again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskReopened {}
+
+/// The task went into the trash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskDeleted {}
+
+/// The task came back from the trash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRestored {}
+
+/// The state of one task after some version of its stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Which task.
+    pub id: TaskId,
+    /// Whose; never shown, since only the owner can look.
+    #[serde(skip_serializing, default = "nobody")]
+    pub owner: UserId,
+    /// What is to be done.
+    pub title: String,
+    /// More about it.
+    pub description: Option<String>,
+    /// Where it stands.
+    pub status: Status,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// When it is due.
+    pub due: Option<Due>,
+    /// In the order given.
+    pub tags: Vec<String>,
+    /// When it came to be.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// When it was finished, while it is.
+    pub completed_at: Option<Timestamp>,
+    /// When it went into the trash, while it is there.
+    pub deleted_at: Option<Timestamp>,
+    /// Version of its stream.
+    pub version: u64,
+}
+
+fn nobody() -> UserId {
+    UserId(uuid::Uuid::nil())
+}
+
+impl Task {
+    /// The state after `event`, which is version `version` of the stream of task `id`, accepted at `at`.
+    ///
+    /// Total: an event that does not fit changes nothing but the version, and without a creation there is
+    /// no task.
+    #[must_use]
+    pub fn evolve(
+        state: Option<Self>,
+        id: TaskId,
+        event: &TaskEvent,
+        version: u64,
+        at: Timestamp,
+    ) -> Option<Self> {
+        let mut task = match (state, event) {
+            (None, TaskEvent::Created(created)) => return Some(Self::created(id, created, version, at)),
+            (None, _) => return None,
+            (Some(task), _) => task,
+        };
+        match event {
+            TaskEvent::Created(_) => {}
+            TaskEvent::Renamed(renamed) => task.title.clone_from(&renamed.title),
+            TaskEvent::Described(described) => task.description.clone_from(&described.description),
+            TaskEvent::Prioritized(prioritized) => task.priority = prioritized.priority,
+            TaskEvent::Scheduled(scheduled) => task.due = scheduled.due,
+            TaskEvent::Tagged(tagged) => task.tags.clone_from(&tagged.tags),
+            TaskEvent::Started(_) => task.move_to(Status::InProgress, None),
+            TaskEvent::Completed(_) => task.move_to(Status::Done, Some(at)),
+            TaskEvent::Cancelled(_) => task.move_to(Status::Cancelled, None),
+            TaskEvent::Reopened(_) => task.move_to(Status::Open, None),
+            TaskEvent::Deleted(_) => task.deleted_at = Some(at),
+            TaskEvent::Restored(_) => task.deleted_at = None,
+        }
+        task.updated_at = at;
+        task.version = version;
+        Some(task)
+    }
+
+    fn created(id: TaskId, created: &TaskCreated, version: u64, at: Timestamp) -> Self {
+        Self {
+            id,
+            owner: created.owner,
+            title: created.title.clone(),
+            description: created.description.clone(),
+            status: Status::Open,
+            priority: created.priority,
+            due: created.due,
+            tags: created.tags.clone(),
+            created_at: at,
+            updated_at: at,
+            completed_at: None,
+            deleted_at: None,
+            version,
+        }
+    }
+
+    fn move_to(&mut self, status: Status, completed_at: Option<Timestamp>) {
+        self.status = status;
+        self.completed_at = completed_at;
+    }
+}

@@ -1,0 +1,177 @@
+//! Golden files: payloads as earlier builds wrote them. A file in `golden/` never changes; a new schema version
+//! adds files named `<wire name>.v<version>.json` or `<wire name>.v<version>.<case>.json`.
+
+use std::{collections::BTreeSet, fs, path::Path, str};
+
+use events::{Actor, CodecError, Encoding, Event, Metadata, UserId};
+
+struct Golden {
+    file: String,
+    kind: String,
+    schema_version: u16,
+    payload: Vec<u8>,
+}
+
+/// Every golden file. The newline that ends a file is not part of the payload.
+fn golden_files() -> Vec<Golden> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| read_golden(&entry.path())).collect()
+}
+
+fn read_golden(path: &Path) -> Golden {
+    let file = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let parts: Vec<&str> = file.split('.').collect();
+    let version = parts.get(2).and_then(|part| part.strip_prefix('v')?.parse().ok());
+    let kind = parts.iter().take(2).copied().collect::<Vec<_>>().join(".");
+    let mut payload = fs::read(path).unwrap_or_default();
+    assert_eq!(payload.pop(), Some(b'\n'), "{file} ends with a newline");
+    Golden {
+        schema_version: version.unwrap_or_default(),
+        kind,
+        payload,
+        file,
+    }
+}
+
+#[test]
+fn every_version_of_every_event_has_a_golden_file() {
+    let found: BTreeSet<_> = golden_files()
+        .into_iter()
+        .map(|golden| (golden.kind, golden.schema_version))
+        .collect();
+    let expected: BTreeSet<_> = Event::catalog()
+        .flat_map(|(kind, current)| (1..=current).map(move |version| (kind.to_owned(), version)))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn reading_and_writing_a_payload_of_the_current_version_gives_the_same_bytes() {
+    for golden in golden_files() {
+        let event =
+            Event::decode(&golden.kind, golden.schema_version, &golden.payload).unwrap_or_else(|error| {
+                panic!(
+                    "{}: {error}: {:?}",
+                    golden.file,
+                    std::error::Error::source(&error)
+                )
+            });
+        let encoded = event.encode();
+        assert_eq!(encoded.kind, golden.kind, "{}", golden.file);
+        assert_eq!(encoded.encoding, Encoding::Json, "{}", golden.file);
+        if encoded.schema_version == golden.schema_version {
+            assert_eq!(
+                str::from_utf8(&encoded.data),
+                str::from_utf8(&golden.payload),
+                "{}",
+                golden.file
+            );
+        }
+    }
+}
+
+#[test]
+fn a_payload_of_a_newer_version_is_refused_with_both_versions() {
+    for (kind, current) in Event::catalog() {
+        let error = Event::decode(kind, current + 1, b"{}").unwrap_err();
+        assert!(matches!(
+            &error,
+            CodecError::NewerVersion { kind: of, found, known } if of == kind && *found == current + 1 && *known == current
+        ));
+        let expected = format!(
+            "event type `{kind}` has schema version {}, this build reads up to {current}",
+            current + 1
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn version_zero_does_not_exist() {
+    for (kind, _) in Event::catalog() {
+        assert!(Event::decode(kind, 0, b"{}").is_err(), "{kind}");
+    }
+}
+
+#[test]
+fn an_unknown_type_is_refused_by_name() {
+    for kind in ["task.exploded", "task", "", "Task.created", "task.created "] {
+        let error = Event::decode(kind, 1, b"{}").unwrap_err();
+        assert!(matches!(&error, CodecError::UnknownType(name) if name == kind));
+        assert_eq!(error.to_string(), format!("unknown event type `{kind}`"));
+    }
+}
+
+#[test]
+fn a_malformed_payload_is_refused_with_its_type_and_version() {
+    let not_a_payload: [&[u8]; 6] = [b"", b"{", b"[]7", b"null", b"\xff\xfe", b"{} {}"];
+    for (kind, current) in Event::catalog() {
+        for data in not_a_payload {
+            let error = Event::decode(kind, current, data).unwrap_err();
+            assert!(
+                matches!(&error, CodecError::Malformed { kind: of, .. } if of == kind),
+                "{kind}: {data:?}"
+            );
+            assert_eq!(
+                error.to_string(),
+                format!("event type `{kind}` version {current} has a malformed payload")
+            );
+            assert!(std::error::Error::source(&error).is_some());
+        }
+    }
+    let wrong_values = [
+        ("task.prioritized", r#"{"priority":"enormous"}"#),
+        ("task.scheduled", r#"{"due":"2026-02-30"}"#),
+        ("task.scheduled", r#"{"due":"1969-12-31"}"#),
+        ("task.renamed", r#"{"title":null}"#),
+        ("task.renamed", "{}"),
+        ("account.roles_changed", r#"{"roles":["emperor"]}"#),
+        ("session.ended", r#"{"reason":"boredom"}"#),
+        ("email.claimed", r#"{"account":"nobody"}"#),
+    ];
+    for (kind, data) in wrong_values {
+        let result = Event::decode(kind, 1, data.as_bytes());
+        assert!(
+            matches!(result, Err(CodecError::Malformed { .. })),
+            "{kind}: {data}"
+        );
+    }
+}
+
+#[test]
+fn metadata_is_written_as_it_always_was() {
+    let subject: UserId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+    let full = Metadata {
+        subject,
+        actor: Actor::User(subject),
+        correlation_id: "req-1".to_owned(),
+        causation_id: "01932f6e-7a40-7c3e-8d2b-4f5a6b7c8d9e".parse().unwrap(),
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        idempotency_key: Some("k".to_owned()),
+    };
+    let least = Metadata {
+        actor: Actor::Operator,
+        traceparent: None,
+        idempotency_key: None,
+        ..full.clone()
+    };
+    let written = [
+        (
+            full,
+            r#"{"subject":"01890a5d-ac96-774b-bcce-b302099a8057","actor":"01890a5d-ac96-774b-bcce-b302099a8057","correlation_id":"req-1","causation_id":"01932f6e-7a40-7c3e-8d2b-4f5a6b7c8d9e","traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","idempotency_key":"k"}"#,
+        ),
+        (
+            least,
+            r#"{"subject":"01890a5d-ac96-774b-bcce-b302099a8057","actor":"operator","correlation_id":"req-1","causation_id":"01932f6e-7a40-7c3e-8d2b-4f5a6b7c8d9e"}"#,
+        ),
+    ];
+    for (metadata, text) in written {
+        assert_eq!(serde_json::to_string(&metadata).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Metadata>(text).unwrap(), metadata);
+    }
+}

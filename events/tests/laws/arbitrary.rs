@@ -1,0 +1,158 @@
+//! Strategies for arbitrary events and the values in them, within and beyond what the commands allow.
+
+use events::{
+    AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed, Due,
+    EmailClaimed, EmailEvent, EmailReleased, EndReason, Event, PasswordChanged, Priority, Role, RolesChanged,
+    SessionEnded, SessionEvent, SessionRefreshed, SessionStarted, TaskCancelled, TaskCompleted, TaskCreated,
+    TaskDeleted, TaskDescribed, TaskEvent, TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored,
+    TaskScheduled, TaskStarted, TaskTagged, Timestamp, UserId,
+};
+use proptest::{collection, option, prelude::*, sample::select};
+
+pub(crate) fn user_id() -> impl Strategy<Value = UserId> {
+    any::<u128>().prop_map(|bits| UserId(uuid::Uuid::from_u128(bits)))
+}
+
+pub(crate) fn timestamp() -> impl Strategy<Value = Timestamp> {
+    prop_oneof![
+        (Timestamp::MIN.as_micros()..=Timestamp::MAX.as_micros()).prop_map(Timestamp::from_micros),
+        any::<i64>().prop_map(Timestamp::from_micros),
+    ]
+}
+
+/// A day or an instant in the years 1970 to 9999.
+pub(crate) fn due() -> impl Strategy<Value = Due> {
+    let last_day = Timestamp::MAX.as_seconds() / 86_400;
+    prop_oneof![
+        (0..=last_day).prop_map(|day| {
+            let midnight = time::OffsetDateTime::UNIX_EPOCH + time::Duration::days(day);
+            Due::Day(midnight.date())
+        }),
+        (0..=Timestamp::MAX.as_micros()).prop_map(|micros| Due::At(Timestamp::from_micros(micros))),
+    ]
+}
+
+pub(crate) fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        task_event().prop_map(Event::Task),
+        account_event().prop_map(Event::Account),
+        session_event().prop_map(Event::Session),
+        email_event().prop_map(Event::Email),
+    ]
+}
+
+pub(crate) fn task_event() -> impl Strategy<Value = TaskEvent> {
+    let created = (
+        user_id(),
+        text(),
+        option::of(text()),
+        priority(),
+        option::of(due()),
+        tags(),
+    )
+        .prop_map(|(owner, title, description, priority, due, tags)| {
+            TaskCreated {
+                owner,
+                title,
+                description,
+                priority,
+                due,
+                tags,
+            }
+            .into()
+        });
+    prop_oneof![
+        2 => created,
+        1 => text().prop_map(|title| TaskRenamed { title }.into()),
+        1 => option::of(text()).prop_map(|description| TaskDescribed { description }.into()),
+        1 => priority().prop_map(|priority| TaskPrioritized { priority }.into()),
+        1 => option::of(due()).prop_map(|due| TaskScheduled { due }.into()),
+        1 => tags().prop_map(|tags| TaskTagged { tags }.into()),
+        6 => select(vec![
+            TaskEvent::from(TaskStarted {}),
+            TaskCompleted {}.into(),
+            TaskCancelled {}.into(),
+            TaskReopened {}.into(),
+            TaskDeleted {}.into(),
+            TaskRestored {}.into(),
+        ]),
+    ]
+}
+
+pub(crate) fn account_event() -> impl Strategy<Value = AccountEvent> {
+    let registered = (text(), option::of(text()), text()).prop_map(|(email, display_name, password_hash)| {
+        AccountRegistered {
+            email,
+            display_name,
+            password_hash,
+        }
+        .into()
+    });
+    let roles = collection::btree_set(select(vec![Role::User, Role::Auditor, Role::Admin]), 0..=3);
+    prop_oneof![
+        2 => registered,
+        1 => option::of(text()).prop_map(|display_name| AccountRenamed { display_name }.into()),
+        1 => text().prop_map(|password_hash| PasswordChanged { password_hash }.into()),
+        1 => roles.prop_map(|roles| RolesChanged { roles }.into()),
+        3 => select(vec![AccountEvent::from(AccountDisabled {}), AccountEnabled {}.into(), AccountErased {}.into()]),
+    ]
+}
+
+pub(crate) fn session_event() -> impl Strategy<Value = SessionEvent> {
+    let started = (
+        user_id(),
+        text(),
+        timestamp(),
+        option::of(text()),
+        option::of(text()),
+    )
+        .prop_map(|(account, refresh_hash, expires_at, ip, user_agent)| {
+            SessionStarted {
+                account,
+                refresh_hash,
+                expires_at,
+                ip,
+                user_agent,
+            }
+            .into()
+        });
+    let reason = select(vec![
+        EndReason::Logout,
+        EndReason::LogoutAll,
+        EndReason::ReuseDetected,
+        EndReason::PasswordChanged,
+        EndReason::Disabled,
+        EndReason::Expired,
+        EndReason::Erased,
+    ]);
+    prop_oneof![
+        started,
+        text().prop_map(|refresh_hash| SessionRefreshed { refresh_hash }.into()),
+        reason.prop_map(|reason| SessionEnded { reason }.into()),
+    ]
+}
+
+fn email_event() -> impl Strategy<Value = EmailEvent> {
+    prop_oneof![
+        user_id().prop_map(|account| EmailClaimed { account }.into()),
+        Just(EmailReleased {}.into()),
+    ]
+}
+
+fn priority() -> impl Strategy<Value = Priority> {
+    select(vec![
+        Priority::Low,
+        Priority::Normal,
+        Priority::High,
+        Priority::Urgent,
+    ])
+}
+
+fn tags() -> impl Strategy<Value = Vec<String>> {
+    collection::vec(text(), 0..4)
+}
+
+/// Any characters, control characters and astral planes included.
+fn text() -> impl Strategy<Value = String> {
+    collection::vec(any::<char>(), 0..12).prop_map(String::from_iter)
+}
