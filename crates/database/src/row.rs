@@ -1,0 +1,113 @@
+//! Rows of either database, read by column name, or by place where there are many.
+
+use std::fmt;
+
+use sqlx::{ColumnIndex, Decode, Row as _, Type, postgres::PgRow, sqlite::SqliteRow};
+use uuid::{Uuid, fmt::Hyphenated};
+
+use crate::DatabaseError;
+
+/// A row of a result.
+pub enum Row {
+    /// Of PostgreSQL.
+    Postgres(PgRow),
+    /// Of SQLite.
+    Sqlite(SqliteRow),
+}
+
+impl fmt::Debug for Row {
+    /// Without the values: they are people's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Postgres(_) => "Row::Postgres",
+            Self::Sqlite(_) => "Row::Sqlite",
+        })
+    }
+}
+
+/// Names a column of a row: its name, or its place from 0, which costs nothing to find.
+pub trait Column: ColumnIndex<PgRow> + ColumnIndex<SqliteRow> + fmt::Display + Copy {}
+
+impl Column for &str {}
+impl Column for usize {}
+
+impl Row {
+    /// An integer column that is never null.
+    ///
+    /// # Errors
+    /// When the column is missing, null, or of another type; likewise for the other getters.
+    pub fn integer(&self, column: impl Column) -> Result<i64, DatabaseError> {
+        self.get(column)
+    }
+
+    /// An integer column that holds a count, position or version, which are never negative.
+    pub fn unsigned(&self, column: impl Column) -> Result<u64, DatabaseError> {
+        let value = self.integer(column)?;
+        u64::try_from(value).map_err(|_| DatabaseError::Unexpected(format!("column {column} holds {value}")))
+    }
+
+    /// An integer column that may be null.
+    pub fn optional_integer(&self, column: impl Column) -> Result<Option<i64>, DatabaseError> {
+        self.get(column)
+    }
+
+    /// A text column that is never null.
+    pub fn text(&self, column: impl Column) -> Result<String, DatabaseError> {
+        self.get(column)
+    }
+
+    /// A text column that may be null.
+    pub fn optional_text(&self, column: impl Column) -> Result<Option<String>, DatabaseError> {
+        self.get(column)
+    }
+
+    /// A text column that is never null, where it lies.
+    pub fn str(&self, column: impl Column) -> Result<&str, DatabaseError> {
+        Ok(match self {
+            Self::Postgres(row) => row.try_get(column)?,
+            Self::Sqlite(row) => row.try_get(column)?,
+        })
+    }
+
+    /// A text column that may be null, where it lies.
+    pub fn optional_str(&self, column: impl Column) -> Result<Option<&str>, DatabaseError> {
+        Ok(match self {
+            Self::Postgres(row) => row.try_get(column)?,
+            Self::Sqlite(row) => row.try_get(column)?,
+        })
+    }
+
+    /// A bytes column that is never null.
+    pub fn bytes(&self, column: impl Column) -> Result<Vec<u8>, DatabaseError> {
+        self.get(column)
+    }
+
+    /// A bytes column that may be null.
+    pub fn optional_bytes(&self, column: impl Column) -> Result<Option<Vec<u8>>, DatabaseError> {
+        self.get(column)
+    }
+
+    /// A boolean column that is never null.
+    pub fn boolean(&self, column: impl Column) -> Result<bool, DatabaseError> {
+        self.get(column)
+    }
+
+    /// An id column that is never null.
+    pub fn uuid(&self, column: impl Column) -> Result<Uuid, DatabaseError> {
+        match self {
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+            Self::Sqlite(row) => Ok(row.try_get::<Hyphenated, _>(column)?.into_uuid()),
+        }
+    }
+
+    fn get<T>(&self, column: impl Column) -> Result<T, DatabaseError>
+    where
+        T: for<'r> Decode<'r, sqlx::Postgres> + Type<sqlx::Postgres>,
+        T: for<'r> Decode<'r, sqlx::Sqlite> + Type<sqlx::Sqlite>,
+    {
+        Ok(match self {
+            Self::Postgres(row) => row.try_get(column)?,
+            Self::Sqlite(row) => row.try_get(column)?,
+        })
+    }
+}
