@@ -1,0 +1,269 @@
+//! The log in KurrentDB, through the vendor's client. Versions are its revisions plus one, positions its commit
+//! positions: they increase, with gaps. Streams and events that are not Taskledger's are passed over.
+
+mod connection;
+mod record;
+mod subscription;
+mod writer;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use events::{NewEvent, RecordedEvent, StreamName};
+use eventstore::{
+    CurrentRevision, Error, Position, ReadAllOptions, ReadStream, ReadStreamOptions, ResolvedEvent,
+    StreamPosition,
+};
+use futures::stream::BoxStream;
+use tokio::time::timeout;
+
+use self::{connection::Connection, writer::Writer};
+use crate::{Appended, EventStore, OpenError, StoreError};
+
+/// The longest wait for the next event of a read; the client itself sets no limit.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Positions and revisions are signed on the server.
+const LAST: u64 = i64::MAX as u64;
+
+/// The event store in KurrentDB.
+pub struct KurrentDbStore {
+    connection: Arc<Connection>,
+    writer: Writer,
+}
+
+impl fmt::Debug for KurrentDbStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KurrentDbStore").field(&self.connection).finish()
+    }
+}
+
+impl KurrentDbStore {
+    /// The store at `url`, a connection string of KurrentDB (`kurrentdb://…`, `esdb+discover://…`). One more
+    /// parameter is understood, `streamPrefix`: the names of all streams begin with it, so that several logs
+    /// fit on one server.
+    ///
+    /// # Errors
+    /// When the connection string is wrong, or the server does not answer.
+    pub async fn connect(url: &str) -> Result<Self, OpenError> {
+        let connection = Connection::new(url)?;
+        connection
+            .run(|client| async move { client.server_info().await })
+            .await
+            .map_err(|error| connection.open_error(format!("there is no answer: {error}")))?;
+        let connection = Arc::new(connection);
+        Ok(Self {
+            writer: Writer::new(Arc::clone(&connection)),
+            connection,
+        })
+    }
+
+    /// One read of a stream.
+    async fn stream_page(&self, name: &str, from: u64, count: usize) -> Result<Vec<ResolvedEvent>, Error> {
+        let options = ReadStreamOptions::default()
+            .position(StreamPosition::Position(from))
+            .max_count(count)
+            .requires_leader(true);
+        let read = |client: eventstore::Client| {
+            let (name, options) = (name.to_owned(), options.clone());
+            async move { collect(client.read_stream(name, &options).await?).await }
+        };
+        match self.connection.run(read).await {
+            Err(Error::ResourceNotFound) => Ok(Vec::new()),
+            result => result,
+        }
+    }
+
+    /// One read of the whole log, from the event at `after` inclusive.
+    async fn log_page(&self, after: u64, count: usize) -> Result<Vec<ResolvedEvent>, Error> {
+        let options = ReadAllOptions::default()
+            .position(position(after))
+            .filter(self.connection.filter())
+            .max_count(count)
+            .requires_leader(true);
+        let read = |client: eventstore::Client| {
+            let options = options.clone();
+            async move { collect(client.read_all(&options).await?).await }
+        };
+        self.connection.run(read).await
+    }
+
+    /// The last event of the log that is Taskledger's, among the last `count` that may be.
+    async fn last_position(&self, count: usize) -> Result<Last, StoreError> {
+        let options = ReadAllOptions::default()
+            .position(StreamPosition::End)
+            .filter(self.connection.filter())
+            .max_count(count)
+            .requires_leader(true);
+        let read = |client: eventstore::Client| {
+            let options = options.clone();
+            async move {
+                let mut stream = client.read_all(&options).await?;
+                let mut seen = 0;
+                while let Some(event) = next(&mut stream).await? {
+                    seen += 1;
+                    if let Ok(Some(event)) = record::recorded(event, self.connection.prefix()) {
+                        return Ok(Last::At(event.position));
+                    }
+                }
+                Ok(if seen < count { Last::None } else { Last::Further })
+            }
+        };
+        self.connection.run(read).await.map_err(unavailable)
+    }
+}
+
+/// What a look backwards found.
+enum Last {
+    At(u64),
+    /// Nothing, down to the start.
+    None,
+    /// Nothing yet.
+    Further,
+}
+
+#[async_trait]
+impl EventStore for KurrentDbStore {
+    async fn append(
+        &self,
+        stream: &StreamName,
+        expected_version: u64,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, StoreError> {
+        if events.is_empty() {
+            return Err(StoreError::Empty);
+        }
+        let is_system = |name: &str| name.starts_with('$');
+        if is_system(stream.as_str()) || events.iter().any(|event| is_system(&event.kind)) {
+            return Err(StoreError::unavailable(
+                "names of streams and events that begin with `$` are KurrentDB's own",
+            ));
+        }
+        let name = self.connection.name(stream);
+        let events = events
+            .into_iter()
+            .map(record::proposed)
+            .collect::<Result<Vec<_>, _>>()?;
+        match self.writer.append(name, expected_version, events).await {
+            Ok(written) => {
+                let version = written.revision + 1;
+                let position = match written.position {
+                    Some(position) => position,
+                    None => self.position_of(stream, version).await?,
+                };
+                Ok(Appended { version, position })
+            }
+            Err(Error::WrongExpectedVersion { current, .. }) => Err(StoreError::Conflict {
+                stream: stream.clone(),
+                expected: expected_version,
+                actual: match current {
+                    CurrentRevision::Current(revision) => revision + 1,
+                    CurrentRevision::NoStream => 0,
+                },
+            }),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamName,
+        after_version: u64,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        if limit == 0 || after_version > LAST {
+            return Ok(Vec::new());
+        }
+        let name = self.connection.name(stream);
+        let page = self
+            .stream_page(&name, after_version, limit)
+            .await
+            .map_err(unavailable)?;
+        let foreign =
+            || StoreError::Corrupt(format!("stream {stream} holds an event that is not Taskledger's"));
+        page.into_iter()
+            .map(|event| record::recorded(event, self.connection.prefix())?.ok_or_else(foreign))
+            .collect()
+    }
+
+    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        let mut events = Vec::new();
+        if after > LAST {
+            return Ok(events);
+        }
+        // Others' events count on the server, so that a page may hold fewer than were asked for.
+        let mut from = after;
+        while events.len() < limit {
+            let count = (limit - events.len()).saturating_add(usize::from(from > 0));
+            let page = self.log_page(from, count).await.map_err(unavailable)?;
+            let last = page.len() < count;
+            for event in page {
+                let at = event.get_original_event().position.commit;
+                if at > from {
+                    from = at;
+                    events.extend(record::recorded(event, self.connection.prefix())?);
+                }
+            }
+            if last {
+                break;
+            }
+        }
+        Ok(events)
+    }
+
+    async fn head(&self) -> Result<u64, StoreError> {
+        for count in [1, usize::MAX] {
+            match self.last_position(count).await? {
+                Last::At(position) => return Ok(position),
+                Last::None => return Ok(0),
+                Last::Further => {}
+            }
+        }
+        Ok(0)
+    }
+
+    fn subscribe(&self, after: u64) -> BoxStream<'static, Vec<RecordedEvent>> {
+        subscription::subscribe(Arc::clone(&self.connection), after.min(LAST))
+    }
+}
+
+impl KurrentDbStore {
+    async fn position_of(&self, stream: &StreamName, version: u64) -> Result<u64, StoreError> {
+        let event = self.read_stream(stream, version - 1, 1).await?.pop();
+        event
+            .map(|event| event.position)
+            .ok_or_else(|| StoreError::Corrupt(format!("stream {stream} has no version {version}")))
+    }
+}
+
+/// Where to read on from: an event's commit position is its prepare position too, since Taskledger appends
+/// without explicit transactions.
+fn position(after: u64) -> StreamPosition<Position> {
+    match after {
+        0 => StreamPosition::Start,
+        after => StreamPosition::Position(Position {
+            commit: after,
+            prepare: after,
+        }),
+    }
+}
+
+async fn collect(mut stream: ReadStream) -> Result<Vec<ResolvedEvent>, Error> {
+    let mut events = Vec::new();
+    while let Some(event) = next(&mut stream).await? {
+        events.push(event);
+    }
+    Ok(events)
+}
+
+async fn next(stream: &mut ReadStream) -> Result<Option<ResolvedEvent>, Error> {
+    timeout(READ_TIMEOUT, stream.next())
+        .await
+        .unwrap_or(Err(Error::DeadlineExceeded))
+}
+
+fn unavailable(error: Error) -> StoreError {
+    match error {
+        Error::ResourceDeleted => StoreError::Corrupt("the stream was deleted in KurrentDB".to_owned()),
+        error => StoreError::unavailable(error),
+    }
+}

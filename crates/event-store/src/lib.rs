@@ -1,0 +1,22 @@
+//! The event log behind one object-safe trait. To add a backend, implement [`EventStore`] in a file of its
+//! own and run the conformance suite of `tests/conformance/` against it.
+//!
+//! The SQL backends share one idea: all appends of a process go through one task (`appender.rs`), which
+//! commits whatever has arrived while the last batch was being committed.
+
+mod appender;
+#[cfg(feature = "kurrentdb")]
+mod kurrentdb;
+mod open;
+mod postgres;
+mod record;
+mod sqlite;
+mod store;
+mod subscription;
+
+#[cfg(feature = "kurrentdb")]
+pub use kurrentdb::KurrentDbStore;
+pub use open::{OpenError, is_kurrentdb, open, over};
+pub use postgres::PostgresStore;
+pub use sqlite::SqliteStore;
+pub use store::{Appended, EventStore, StoreError, read_whole_stream};

@@ -1,0 +1,197 @@
+//! Commits a batch to PostgreSQL with one call of `append_events()`, on a connection of its own.
+//!
+//! The function's single statement is the whole transaction, so no lock is ever held while the server waits
+//! for this process: not if it is slow, and not if it is stopped.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool, Row, postgres::PgConnectOptions};
+use tokio::time::timeout;
+
+use crate::{
+    Appended, StoreError,
+    appender::{Append, BatchError, Outcome, PreparedEvent, Writer, slots},
+    record::{signed, unsigned},
+};
+
+const APPEND: &str = "SELECT positions, versions \
+    FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+
+/// What `append_events()` relies on, whatever the server's defaults. Its plans suit every batch, and the table
+/// may grow under them; acknowledged means durable.
+const SESSION: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+    SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off; \
+    SET statement_timeout = '10s'; \
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longer than the server's own limit of 10 s, for when the server does not answer at all.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
+/// After so long without use, see whether the connection is still there before anything depends on it.
+const IDLE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct PostgresWriter {
+    options: Arc<PgConnectOptions>,
+    connection: Option<PgConnection>,
+    last_used: Instant,
+}
+
+impl PostgresWriter {
+    /// A writer that connects as `pool` does, when there is something to write.
+    pub(crate) fn new(pool: &PgPool) -> Self {
+        Self {
+            options: pool.connect_options(),
+            connection: None,
+            last_used: Instant::now(),
+        }
+    }
+
+    /// The connection, made anew if there is none that works.
+    async fn connection(&mut self) -> Result<PgConnection, sqlx::Error> {
+        if let Some(mut connection) = self.connection.take()
+            && (self.last_used.elapsed() < IDLE || connection.ping().await.is_ok())
+        {
+            return Ok(connection);
+        }
+        let mut connection = self.options.connect().await?;
+        connection.execute(sqlx::raw_sql(SESSION)).await?;
+        Ok(connection)
+    }
+}
+
+impl Writer for PostgresWriter {
+    async fn commit(&mut self, batch: &[Append]) -> Result<Vec<Outcome>, BatchError> {
+        // Taken out, so that a connection that failed, or was not done in time, is not used again.
+        let connecting = timeout(CONNECT_TIMEOUT, self.connection()).await;
+        let mut connection = connecting
+            .unwrap_or_else(|_| Err(late("no connection")))
+            .map_err(unavailable)?;
+        let appending = timeout(COMMIT_TIMEOUT, append(&mut connection, batch)).await;
+        let result = appending.unwrap_or_else(|_| Err(late("no answer")));
+        self.last_used = Instant::now();
+        match result {
+            Ok(outcomes) => {
+                self.connection = Some(connection);
+                outcomes.map_err(BatchError::Unavailable)
+            }
+            Err(error) if is_refusal(&error) => {
+                self.connection = Some(connection);
+                Err(BatchError::Refused(StoreError::unavailable(error)))
+            }
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    async fn close(self) {
+        if let Some(connection) = self.connection {
+            // The server notices by itself, if this fails.
+            let _ = timeout(CONNECT_TIMEOUT, connection.close()).await;
+        }
+    }
+}
+
+async fn append(
+    connection: &mut PgConnection,
+    batch: &[Append],
+) -> Result<Result<Vec<Outcome>, StoreError>, sqlx::Error> {
+    let slots = slots(batch);
+    let row = sqlx::query(APPEND)
+        .bind(
+            batch
+                .iter()
+                .map(|append| append.stream.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(slots.into_iter().map(|slot| number(slot + 1)).collect::<Vec<_>>())
+        .bind(
+            batch
+                .iter()
+                .map(|append| signed(append.expected_version))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            batch
+                .iter()
+                .map(|append| number(append.events.len()))
+                .collect::<Vec<_>>(),
+        )
+        .bind(each_event(batch, |index, _, _, _| number(index + 1)).collect::<Vec<_>>())
+        .bind(each_event(batch, |_, _, place, _| number(place + 1)).collect::<Vec<_>>())
+        .bind(each_event(batch, |_, append, _, _| append.stream.as_str()).collect::<Vec<_>>())
+        .bind(each_event(batch, |_, _, _, event| event.event.id.0).collect::<Vec<_>>())
+        .bind(each_event(batch, |_, _, _, event| event.event.kind.as_str()).collect::<Vec<_>>())
+        .bind(each_event(batch, |_, _, _, event| i32::from(event.event.schema_version)).collect::<Vec<_>>())
+        .bind(each_event(batch, |_, _, _, event| event.event.encoding.as_str()).collect::<Vec<_>>())
+        .bind(each_event(batch, |_, _, _, event| event.event.data.as_ref()).collect::<Vec<_>>())
+        .bind(each_event(batch, |_, _, _, event| event.metadata.as_str()).collect::<Vec<_>>())
+        .bind(each_event(batch, |_, _, _, event| event.event.recorded_at.as_micros()).collect::<Vec<_>>())
+        .fetch_one(connection)
+        .await?;
+    let positions: Vec<i64> = row.try_get(0)?;
+    let versions: Vec<i64> = row.try_get(1)?;
+    let befores = positions.into_iter().zip(versions);
+    Ok(batch
+        .iter()
+        .zip(befores)
+        .map(|(append, before)| outcome(append, before))
+        .collect())
+}
+
+/// `value` of each event of the batch, given the index of its append, the append, and its index in there.
+fn each_event<'a, T>(
+    batch: &'a [Append],
+    value: impl Fn(usize, &'a Append, usize, &'a PreparedEvent) -> T + Copy,
+) -> impl Iterator<Item = T> {
+    batch.iter().enumerate().flat_map(move |(index, append)| {
+        append
+            .events
+            .iter()
+            .enumerate()
+            .map(move |(place, event)| value(index, append, place, event))
+    })
+}
+
+fn outcome(append: &Append, (position, version): (i64, i64)) -> Result<Outcome, StoreError> {
+    let version: u64 = unsigned(version, "a stream's version")?;
+    if position < 0 {
+        return Ok(Outcome::Conflict { actual: version });
+    }
+    let position: u64 = unsigned(position, "a position")?;
+    let count = append.events.len() as u64;
+    Ok(Outcome::Appended(Appended {
+        version: version + count,
+        position: position + count,
+    }))
+}
+
+/// No batch that fits into memory has more events.
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// Whether the server did not like the data: class 22 (data exception), 23 (integrity constraint violation)
+/// or 54 (program limit exceeded) of PostgreSQL's error codes. Then it has written nothing.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Encode(_) => true,
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class))),
+        _ => false,
+    }
+}
+
+fn late(what: &str) -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::new(
+        std::io::ErrorKind::TimedOut,
+        format!("{what} from PostgreSQL in time"),
+    ))
+}
+
+fn unavailable(error: sqlx::Error) -> BatchError {
+    BatchError::Unavailable(StoreError::unavailable(error))
+}

@@ -1,0 +1,188 @@
+//! Commits a batch to SQLite: the write lock first, then a look at the streams, then the rows.
+
+use sqlx::{SqliteConnection, SqlitePool, query::Query, sqlite::SqliteArguments};
+
+use crate::{
+    Appended, StoreError,
+    appender::{Append, BatchError, Outcome, PreparedEvent, Writer, slots},
+    record::{columns, signed, unsigned},
+};
+
+/// Takes the write lock, then reads the last position and each stream's version. `$1` is a JSON array of
+/// streams, and so is the answer of versions: one row, however many streams.
+const BEGIN: &str = "BEGIN IMMEDIATE; \
+    SELECT coalesce((SELECT max(position) FROM events), 0), (SELECT json_group_array(coalesce( \
+        (SELECT version FROM events WHERE stream = name.value ORDER BY version DESC LIMIT 1), 0 \
+    )) FROM json_each($1) AS name)";
+
+/// Rows per statement: few shapes, so that all stay prepared, and few statements, since each is handed to the
+/// connection's thread and back.
+const CHUNKS: [usize; 4] = [64, 16, 4, 1];
+
+#[derive(Debug)]
+pub(crate) struct SqliteWriter {
+    pool: SqlitePool,
+    inserts: [String; CHUNKS.len()],
+}
+
+impl SqliteWriter {
+    pub(crate) fn new(pool: SqlitePool) -> Self {
+        Self {
+            pool,
+            inserts: CHUNKS.map(insert),
+        }
+    }
+
+    async fn append(
+        &self,
+        connection: &mut SqliteConnection,
+        batch: &[Append],
+    ) -> Result<Result<Vec<Outcome>, StoreError>, sqlx::Error> {
+        let (head, versions) = begin(connection, batch).await?;
+        let decided = decide(batch, head, &versions);
+        if let Ok((_, rows)) = &decided {
+            self.insert(connection, rows).await?;
+        }
+        sqlx::query("COMMIT").execute(connection).await?;
+        Ok(decided.map(|(outcomes, _)| outcomes))
+    }
+
+    async fn insert(
+        &self,
+        connection: &mut SqliteConnection,
+        mut rows: &[NewRow<'_>],
+    ) -> Result<(), sqlx::Error> {
+        for (chunk, sql) in CHUNKS.into_iter().zip(&self.inserts) {
+            while rows.len() >= chunk {
+                let (now, later) = rows.split_at(chunk);
+                let query = sqlx::query(sql.as_str());
+                now.iter()
+                    .fold(query, NewRow::bind)
+                    .execute(&mut *connection)
+                    .await?;
+                rows = later;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Writer for SqliteWriter {
+    async fn commit(&mut self, batch: &[Append]) -> Result<Vec<Outcome>, BatchError> {
+        let unavailable = |error| BatchError::Unavailable(StoreError::unavailable(error));
+        let mut connection = self.pool.acquire().await.map_err(unavailable)?;
+        match self.append(&mut connection, batch).await {
+            Ok(outcomes) => outcomes.map_err(BatchError::Unavailable),
+            Err(error) => {
+                // Some errors end the transaction and some do not; a new connection is in none for certain.
+                if let Err(error) = connection.close().await {
+                    tracing::warn!(%error, "cannot close the connection that appends");
+                }
+                Err(if is_refusal(&error) {
+                    BatchError::Refused(StoreError::unavailable(error))
+                } else {
+                    unavailable(error)
+                })
+            }
+        }
+    }
+
+    async fn close(self) {}
+}
+
+/// An event where it will be in the log.
+struct NewRow<'a> {
+    position: u64,
+    version: u64,
+    append: &'a Append,
+    event: &'a PreparedEvent,
+}
+
+impl NewRow<'_> {
+    fn bind<'q>(
+        query: Query<'q, sqlx::Sqlite, SqliteArguments<'q>>,
+        row: &Self,
+    ) -> Query<'q, sqlx::Sqlite, SqliteArguments<'q>> {
+        let event = &row.event.event;
+        query
+            .bind(signed(row.position))
+            .bind(signed(row.version))
+            .bind(event.recorded_at.as_micros())
+            .bind(i64::from(event.schema_version))
+            .bind(event.id.0.hyphenated())
+            .bind(row.append.stream.as_str().to_owned())
+            .bind(event.kind.clone())
+            .bind(event.encoding.as_str())
+            .bind(row.event.metadata.clone())
+            .bind(event.data.to_vec())
+    }
+}
+
+fn insert(rows: usize) -> String {
+    let values = ["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"].repeat(rows).join(", ");
+    format!(concat!("INSERT INTO events (", columns!(), ") VALUES {}"), values)
+}
+
+/// The last position, and the version of each append's stream.
+async fn begin(connection: &mut SqliteConnection, batch: &[Append]) -> Result<(i64, Vec<u64>), sqlx::Error> {
+    let streams: Vec<&str> = batch.iter().map(|append| append.stream.as_str()).collect();
+    let streams = serde_json::to_string(&streams).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let mut rows: Vec<(i64, String)> = sqlx::query_as(BEGIN).bind(streams).fetch_all(connection).await?;
+    let (head, versions) = rows.pop().ok_or(sqlx::Error::RowNotFound)?;
+    let versions: Vec<u64> =
+        serde_json::from_str(&versions).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    if versions.len() == batch.len() {
+        Ok((head, versions))
+    } else {
+        Err(sqlx::Error::Protocol(format!(
+            "{} versions of {} streams",
+            versions.len(),
+            batch.len()
+        )))
+    }
+}
+
+/// Checks the appends in order, each after those before it, and numbers the events of those that are good.
+fn decide<'a>(
+    batch: &'a [Append],
+    head: i64,
+    versions: &[u64],
+) -> Result<(Vec<Outcome>, Vec<NewRow<'a>>), StoreError> {
+    let mut position: u64 = unsigned(head, "the last position")?;
+    let mut current = versions.to_vec();
+    let mut rows = Vec::with_capacity(batch.len());
+    let outcomes = batch.iter().zip(slots(batch)).map(|(append, slot)| {
+        let version = &mut current[slot];
+        if *version != append.expected_version {
+            return Outcome::Conflict { actual: *version };
+        }
+        for event in &append.events {
+            position += 1;
+            *version += 1;
+            rows.push(NewRow {
+                position,
+                version: *version,
+                append,
+                event,
+            });
+        }
+        Outcome::Appended(Appended {
+            version: *version,
+            position,
+        })
+    });
+    Ok((outcomes.collect(), rows))
+}
+
+/// Whether SQLite did not like the data: `SQLITE_TOOBIG`, `SQLITE_CONSTRAINT`, `SQLITE_MISMATCH` or
+/// `SQLITE_RANGE`, the low byte of the extended code. Then the transaction was not committed.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Encode(_) => true,
+        sqlx::Error::Database(error) => error
+            .code()
+            .and_then(|code| code.parse::<u32>().ok())
+            .is_some_and(|code| matches!(code & 0xff, 18..=20 | 25)),
+        _ => false,
+    }
+}

@@ -1,0 +1,107 @@
+//! Following the log: pages while there is a backlog, then each batch as it is appended. It only relies on
+//! reading; whoever knows that the log has grown may say so through the watched head, to save the wait.
+
+use std::{sync::Arc, time::Duration};
+
+use events::RecordedEvent;
+use futures::{StreamExt, stream, stream::BoxStream};
+use tokio::{sync::watch, time::timeout};
+
+use crate::StoreError;
+
+/// Events per read.
+const PAGE: usize = 1_000;
+/// The longest pause between two attempts to read, before jitter.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What a subscription reads from.
+pub(crate) trait Source: Send + Sync + 'static {
+    /// How long a subscriber waits before it looks without having been told to.
+    const SAFETY_POLL: Duration;
+
+    /// As [`crate::EventStore::read_all`].
+    fn read_all(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<RecordedEvent>, StoreError>> + Send;
+}
+
+/// As [`crate::EventStore::subscribe`].
+pub(crate) fn subscribe<S: Source>(
+    source: Arc<S>,
+    head: watch::Receiver<u64>,
+    after: u64,
+) -> BoxStream<'static, Vec<RecordedEvent>> {
+    let subscription = Subscription {
+        source,
+        head,
+        after,
+        look: true,
+    };
+    stream::unfold(subscription, |mut subscription| async move {
+        let page = subscription.next_page().await;
+        Some((page, subscription))
+    })
+    .boxed()
+}
+
+struct Subscription<S> {
+    source: Arc<S>,
+    head: watch::Receiver<u64>,
+    after: u64,
+    /// Whether to look even if the head as known says that there is nothing.
+    look: bool,
+}
+
+impl<S: Source> Subscription<S> {
+    async fn next_page(&mut self) -> Vec<RecordedEvent> {
+        let mut failures = 0;
+        loop {
+            if !self.look && *self.head.borrow_and_update() <= self.after {
+                self.wait().await;
+                continue;
+            }
+            self.look = false;
+            match self.source.read_all(self.after, PAGE).await {
+                Ok(page) => match page.last() {
+                    Some(last) => {
+                        self.after = last.position;
+                        self.look = page.len() == PAGE;
+                        return page;
+                    }
+                    None => self.wait().await,
+                },
+                Err(error) => {
+                    let pause = pause(failures);
+                    failures += 1;
+                    let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+                    tracing::warn!(%error, position = self.after, pause_ms, "cannot read on in the log");
+                    tokio::time::sleep(pause).await;
+                    self.look = true;
+                }
+            }
+        }
+    }
+
+    /// Until the head moves, or it is time to look anyway.
+    async fn wait(&mut self) {
+        match timeout(S::SAFETY_POLL, self.head.changed()).await {
+            Ok(Ok(())) => {}
+            Err(_) => self.look = true,
+            Ok(Err(_)) => {
+                // Nobody is left to tell.
+                tokio::time::sleep(S::SAFETY_POLL).await;
+                self.look = true;
+            }
+        }
+    }
+}
+
+/// Doubles from 100 ms with every failure; the jitter keeps many readers from coming back at once.
+fn pause(failures: u32) -> Duration {
+    let pause = Duration::from_millis(100)
+        .saturating_mul(1 << failures.min(10))
+        .min(LONGEST_PAUSE);
+    pause.mul_f64(rand::random_range(0.5..1.0))
+}

@@ -1,0 +1,171 @@
+//! What every event store must do. A backend takes part by implementing [`TestLog`] and calling
+//! `conformance!`; it must not be known here which one it is.
+
+mod appending;
+mod concurrency;
+mod model;
+mod reading;
+mod subscribing;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use event_store::{EventStore, StoreError};
+use events::{Actor, Encoding, EventId, Metadata, NewEvent, RecordedEvent, StreamName, Timestamp, UserId};
+use futures::{StreamExt, stream::BoxStream};
+use uuid::Uuid;
+
+pub(crate) use appending::*;
+pub(crate) use concurrency::*;
+pub(crate) use model::*;
+pub(crate) use reading::*;
+pub(crate) use subscribing::*;
+
+/// Whatever takes longer has failed.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// An empty log of one test.
+#[async_trait]
+pub(crate) trait TestLog: Send + Sync {
+    /// Another instance of the store on the same log, as another process would have.
+    async fn store(&self) -> Arc<dyn EventStore>;
+
+    /// Whether positions are 1, 2, 3 …, and not just increasing; and whether appends that one instance is
+    /// given at once are committed in the order given.
+    fn dense(&self) -> bool;
+}
+
+/// Defines the suite's tests, each on a log of its own from `$fresh().await`.
+macro_rules! conformance {
+    ($fresh:path) => {
+        conformance!($fresh,
+            first_append empty_append conflict_changes_nothing expected_versions_out_of_range
+            payload_bytes_are_kept unicode_is_kept poison_fails_alone caller_that_gives_up
+            accepted_appends_outlive_the_handle appends_to_one_stream_at_once
+            many_writers_on_one_stream writers_and_a_subscriber writers_and_a_poller two_instances
+            reading_nothing reading_in_pages long_stream
+            subscription_resumes subscription_from_the_head subscription_outlives_the_store
+            subscription_wakes_at_once
+            sequences_match_the_model batches_match_the_model
+        );
+    };
+    ($fresh:path, $($name:ident)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let log = $fresh().await;
+                tokio::time::timeout(conformance::DEADLINE, conformance::$name(&log)).await.expect("in time");
+            }
+        )+
+    };
+}
+pub(crate) use conformance;
+
+pub(crate) fn stream(name: &str) -> StreamName {
+    StreamName::raw(name)
+}
+
+pub(crate) fn event(data: impl Into<Bytes>) -> NewEvent {
+    NewEvent {
+        id: EventId(Uuid::now_v7()),
+        kind: "task.renamed".to_owned(),
+        schema_version: 1,
+        encoding: Encoding::Json,
+        data: data.into(),
+        metadata: Metadata {
+            subject: UserId(Uuid::now_v7()),
+            actor: Actor::System,
+            correlation_id: "request-1".to_owned(),
+            causation_id: Uuid::now_v7(),
+            traceparent: None,
+            idempotency_key: None,
+        },
+        recorded_at: Timestamp::from_micros(1_780_000_000_123_456),
+    }
+}
+
+pub(crate) fn events(count: usize) -> Vec<NewEvent> {
+    (0..count)
+        .map(|number| event(format!("{{\"title\":\"{number}\"}}")))
+        .collect()
+}
+
+/// What a conflict says the version is; anything else is none.
+pub(crate) fn conflict<T: std::fmt::Debug>(result: Result<T, StoreError>) -> u64 {
+    match result {
+        Err(StoreError::Conflict { actual, .. }) => actual,
+        other => panic!("expected a conflict, got {other:?}"),
+    }
+}
+
+/// The whole log, read from the start.
+pub(crate) async fn whole_log(store: &dyn EventStore) -> Vec<RecordedEvent> {
+    let mut log: Vec<RecordedEvent> = Vec::new();
+    loop {
+        let page = store
+            .read_all(log.last().map_or(0, |event| event.position), 1_000)
+            .await
+            .expect("readable");
+        if page.is_empty() {
+            return log;
+        }
+        log.extend(page);
+    }
+}
+
+/// The next `count` events of a subscription.
+pub(crate) async fn take(
+    subscription: &mut BoxStream<'static, Vec<RecordedEvent>>,
+    count: usize,
+) -> Vec<RecordedEvent> {
+    let mut events = Vec::new();
+    while events.len() < count {
+        events.extend(subscription.next().await.expect("a subscription does not end"));
+    }
+    events
+}
+
+/// Positions increase (by one, if dense) from `after`, and versions of each stream by one from 1.
+pub(crate) fn assert_in_order(log: &[RecordedEvent], dense: bool) {
+    let mut position = 0;
+    let mut versions: HashMap<&StreamName, u64> = HashMap::new();
+    for event in log {
+        if dense {
+            assert_eq!(event.position, position + 1, "a gap or a step back in the log");
+        } else {
+            assert!(event.position > position, "a step back in the log");
+        }
+        position = event.position;
+        let version = versions.entry(&event.stream).or_default();
+        *version += 1;
+        assert_eq!(
+            event.version, *version,
+            "a gap or a step back in {}",
+            event.stream
+        );
+    }
+}
+
+/// Each event of `expected` is in the log exactly once, and nothing else is.
+pub(crate) fn assert_exactly(log: &[RecordedEvent], expected: impl IntoIterator<Item = EventId>) {
+    let mut found: Vec<EventId> = log.iter().map(|event| event.id).collect();
+    let mut expected: Vec<EventId> = expected.into_iter().collect();
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+}
+
+/// Everything about the event is as it was appended.
+pub(crate) fn assert_same(recorded: &RecordedEvent, new: &NewEvent) {
+    let as_new = NewEvent {
+        id: recorded.id,
+        kind: recorded.kind.clone(),
+        schema_version: recorded.schema_version,
+        encoding: recorded.encoding,
+        data: recorded.data.clone(),
+        metadata: recorded.metadata.clone(),
+        recorded_at: recorded.recorded_at,
+    };
+    assert_eq!(&as_new, new);
+}

@@ -1,0 +1,313 @@
+//! The conformance suite on PostgreSQL, and what only PostgreSQL can do wrong. Needs a server: `DATABASE_URL`,
+//! or postgres@127.0.0.1:5432 without a password.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests fail by panicking"
+)]
+
+mod conformance;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use conformance::{TestLog, assert_exactly, assert_in_order, conformance, event, events, stream, whole_log};
+use database::{Database, Schema};
+use event_store::{EventStore, OpenError, SqliteStore, StoreError};
+use events::EventId;
+use sqlx::{Connection, Executor, PgConnection};
+use tokio::task::JoinSet;
+use url::Url;
+use uuid::Uuid;
+
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('taskledger.event_store', 0))";
+
+/// A database that goes when the test does.
+struct PostgresLog {
+    server: Url,
+    name: String,
+}
+
+async fn fresh() -> PostgresLog {
+    let server =
+        std::env::var("DATABASE_URL").unwrap_or("postgres://postgres@127.0.0.1:5432/postgres".to_owned());
+    let server: Url = server.parse().expect("DATABASE_URL is a URL");
+    let name = format!("event_store_test_{}", Uuid::now_v7().simple());
+    run(&server, format!("CREATE DATABASE {name}")).await;
+    PostgresLog { server, name }
+}
+
+async fn run(server: &Url, sql: String) {
+    let connection = PgConnection::connect(server.as_str()).await;
+    let mut connection =
+        connection.expect("these tests need PostgreSQL, at DATABASE_URL or postgres@127.0.0.1:5432");
+    connection
+        .execute(sql.as_str())
+        .await
+        .expect("the statement runs");
+}
+
+impl PostgresLog {
+    fn url(&self) -> String {
+        let mut url = self.server.clone();
+        url.set_path(&self.name);
+        url.to_string()
+    }
+
+    async fn connect(&self) -> PgConnection {
+        let mut connection = PgConnection::connect(&self.url()).await.expect("a connection");
+        connection
+            .execute("SET search_path = event_store")
+            .await
+            .expect("a schema");
+        connection
+    }
+}
+
+impl Drop for PostgresLog {
+    fn drop(&mut self) {
+        let (server, sql) = (
+            self.server.clone(),
+            format!("DROP DATABASE {} WITH (FORCE)", self.name),
+        );
+        let cleaning = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(run(&server, sql));
+        });
+        if cleaning.join().is_err() {
+            eprintln!("the database {} was left behind", self.name);
+        }
+    }
+}
+
+#[async_trait]
+impl TestLog for PostgresLog {
+    async fn store(&self) -> Arc<dyn EventStore> {
+        event_store::open(&self.url(), 4).await.expect("a store")
+    }
+
+    fn dense(&self) -> bool {
+        true
+    }
+}
+
+conformance!(fresh);
+
+#[tokio::test]
+async fn is_not_sqlite() {
+    let log = fresh().await;
+    let database = Database::open(&log.url(), Schema::EventStore, 1).await.unwrap();
+    let result = SqliteStore::new(database);
+    assert!(
+        matches!(
+            result,
+            Err(OpenError::Backend {
+                expected: "SQLite",
+                ..
+            })
+        ),
+        "{result:?}"
+    );
+}
+
+/// A session took the lock and wrote, then rolled back or was killed: it blocks until then, and no longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn aborted_transaction_leaves_no_gap() {
+    let log = fresh().await;
+    let store = log.store().await;
+    store.append(&stream("task-1"), 0, events(1)).await.unwrap();
+    for (killed, version) in [(false, 1), (true, 2)] {
+        let mut other = log.connect().await;
+        let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+            .fetch_one(&mut other)
+            .await
+            .unwrap();
+        other.execute("BEGIN").await.unwrap();
+        other.execute(LOCK).await.unwrap();
+        let sql = "INSERT INTO events SELECT position + 1, version + 1, recorded_at, schema_version, id, stream, \
+            type, encoding, metadata, data FROM events ORDER BY position DESC LIMIT 1";
+        other.execute(sql).await.unwrap();
+
+        let waiting = tokio::spawn({
+            let store = Arc::clone(&store);
+            async move { store.append(&stream("task-1"), version, events(1)).await }
+        });
+        wait_for_lock_waiter(&log).await;
+        // Readers see neither, and wait for nobody.
+        assert_eq!(store.head().await.unwrap(), version);
+        assert!(!waiting.is_finished());
+        if killed {
+            run(&log.server, format!("SELECT pg_terminate_backend({pid})")).await;
+        } else {
+            other.execute("ROLLBACK").await.unwrap();
+        }
+
+        let appended = waiting.await.unwrap().unwrap();
+        assert_eq!((appended.version, appended.position), (version + 1, version + 1));
+    }
+    assert_in_order(&whole_log(&*store).await, true);
+}
+
+async fn wait_for_lock_waiter(log: &PostgresLog) {
+    let mut connection = log.connect().await;
+    let sql = "SELECT count(*) FROM pg_stat_activity \
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory'";
+    while sqlx::query_scalar::<_, i64>(sql)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap()
+        == 0
+    {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What PostgreSQL refuses within a batch fails alone; the others of the batch are appended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_stream_name() {
+    let log = fresh().await;
+    let store = log.store().await;
+    // Long, and nothing that can be compressed below what an index takes.
+    let name: String = (0..500).map(|_| Uuid::now_v7().simple().to_string()).collect();
+    let (good, bad, names) = (
+        events(2),
+        event("{}"),
+        [stream("task-1"), stream(&name), stream("task-2")],
+    );
+    let (first, refused, last) = tokio::join!(
+        store.append(&names[0], 0, vec![good[0].clone()]),
+        store.append(&names[1], 0, vec![bad]),
+        store.append(&names[2], 0, vec![good[1].clone()]),
+    );
+    assert_eq!((first.unwrap().position, last.unwrap().position), (1, 2));
+    assert!(
+        matches!(&refused, Err(StoreError::Unavailable(error)) if error.to_string().contains("index row")),
+        "{refused:?}"
+    );
+    assert_exactly(&whole_log(&*store).await, good.iter().map(|event| event.id));
+}
+
+/// The snapshot that `append_events()` reads with must be younger than its lock, whatever the server's
+/// defaults say.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strict_defaults_of_the_server() {
+    let log = fresh().await;
+    run(
+        &log.server,
+        format!(
+            "ALTER DATABASE {} SET default_transaction_isolation = 'serializable'",
+            log.name
+        ),
+    )
+    .await;
+    run(
+        &log.server,
+        format!("ALTER DATABASE {} SET synchronous_commit = 'off'", log.name),
+    )
+    .await;
+    conformance::two_instances(&log).await;
+
+    let mut connection = log.connect().await;
+    let sql = "SELECT append_events('{s}', '{1}', '{0}', '{1}', '{1}', '{1}', '{s}', \
+        '{019a0000-0000-7000-8000-000000000000}', '{k}', '{1}', '{json}', '{x}', '{x}', '{1}')";
+    let error = connection.execute(sql).await.unwrap_err();
+    assert!(error.to_string().contains("READ COMMITTED"), "{error}");
+}
+
+/// Connections are cut in the middle of load: some appends fail, and are in the log or not, but none twice;
+/// what was acknowledged is there, and it goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn terminated_connections() {
+    let log = fresh().await;
+    let store = log.store().await;
+    let mut subscription = store.subscribe(0);
+    let mut writers = JoinSet::new();
+    for writer in 0..16 {
+        let store = Arc::clone(&store);
+        writers.spawn(async move {
+            let (mut acknowledged, mut uncertain): (Vec<EventId>, Vec<EventId>) = Default::default();
+            let (name, mut version) = (stream(&format!("task-{writer}")), 0);
+            // Until it has met a failure and got over it.
+            while uncertain.is_empty() || acknowledged.len() < 200 {
+                let new = event("{}");
+                match store.append(&name, version, vec![new.clone()]).await {
+                    Ok(appended) => {
+                        acknowledged.push(new.id);
+                        version = appended.version;
+                    }
+                    Err(StoreError::Unavailable(_)) => uncertain.push(new.id),
+                    Err(StoreError::Conflict { actual, .. }) => version = actual,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            (acknowledged, uncertain)
+        });
+    }
+    let killer = {
+        let (server, name) = (log.server.clone(), log.name.clone());
+        tokio::spawn(async move {
+            let sql = format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                WHERE datname = '{name}' AND query LIKE '%append_events%'"
+            );
+            loop {
+                run(&server, sql.clone()).await;
+            }
+        })
+    };
+    let (mut acknowledged, mut uncertain) = (Vec::new(), Vec::new());
+    let mut results = Vec::new();
+    while let Some(result) = writers.join_next().await {
+        results.push(result.unwrap());
+    }
+    killer.abort();
+    for (good, bad) in results {
+        acknowledged.extend(good);
+        uncertain.extend(bad);
+    }
+
+    let last = event("{}");
+    while store
+        .append(&stream("task-last"), 0, vec![last.clone()])
+        .await
+        .is_err()
+    {}
+    let read = whole_log(&*store).await;
+    assert_in_order(&read, true);
+    let written_after_all = uncertain
+        .into_iter()
+        .filter(|id| read.iter().any(|event| event.id == *id));
+    assert_exactly(
+        &read,
+        acknowledged.into_iter().chain(written_after_all).chain([last.id]),
+    );
+    assert_eq!(conformance::take(&mut subscription, read.len()).await, read);
+}
+
+/// After the server has cut every connection, appends, reads and signals all find their way back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn listener_and_readers_come_back() {
+    let log = fresh().await;
+    let (here, there) = (log.store().await, log.store().await);
+    let mut subscription = there.subscribe(0);
+    here.append(&stream("task-1"), 0, events(1)).await.unwrap();
+    conformance::take(&mut subscription, 1).await;
+    let sql = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
+        log.name
+    );
+    run(&log.server, sql).await;
+    for version in 1..6 {
+        while let Err(error) = here.append(&stream("task-1"), version, events(1)).await {
+            assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+        }
+        conformance::take(&mut subscription, 1).await;
+    }
+    assert_eq!(
+        there.read_stream(&stream("task-1"), 0, 100).await.unwrap().len(),
+        6
+    );
+}

@@ -1,0 +1,142 @@
+//! The conformance suite on SQLite, and what only SQLite can do wrong.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests fail by panicking"
+)]
+
+mod conformance;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use conformance::{TestLog, assert_exactly, assert_in_order, conformance, event, events, stream, whole_log};
+use database::{Database, Schema};
+use event_store::{EventStore, OpenError, PostgresStore, SqliteStore, StoreError};
+use tempfile::TempDir;
+
+struct SqliteLog(TempDir);
+
+async fn fresh() -> SqliteLog {
+    SqliteLog(tempfile::tempdir().expect("a temporary directory"))
+}
+
+impl SqliteLog {
+    fn url(&self) -> String {
+        Database::file_url(&self.0.path().join("events.db"))
+    }
+
+    async fn database(&self) -> Database {
+        Database::open(&self.url(), Schema::EventStore, 4)
+            .await
+            .expect("a database")
+    }
+}
+
+#[async_trait]
+impl TestLog for SqliteLog {
+    async fn store(&self) -> Arc<dyn EventStore> {
+        event_store::open(&self.url(), 4).await.expect("a store")
+    }
+
+    fn dense(&self) -> bool {
+        true
+    }
+}
+
+conformance!(fresh);
+
+#[tokio::test]
+async fn is_not_postgres() {
+    let result = PostgresStore::new(fresh().await.database().await);
+    assert!(
+        matches!(
+            result,
+            Err(OpenError::Backend {
+                expected: "PostgreSQL",
+                ..
+            })
+        ),
+        "{result:?}"
+    );
+}
+
+#[tokio::test]
+async fn survives_being_opened_again() {
+    let log = fresh().await;
+    let new = events(2);
+    log.store()
+        .await
+        .append(&stream("task-1"), 0, new.clone())
+        .await
+        .unwrap();
+    let store = log.store().await;
+    store.append(&stream("task-1"), 2, events(1)).await.unwrap();
+    let read = whole_log(&*store).await;
+    assert_in_order(&read, true);
+    assert_exactly(&read[..2], new.iter().map(|event| event.id));
+}
+
+/// Another process holds the write lock, writes, and takes it back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn aborted_transaction_leaves_no_gap() {
+    let log = fresh().await;
+    let store = log.store().await;
+    store.append(&stream("task-1"), 0, events(1)).await.unwrap();
+    let other = log.database().await;
+    let mut transaction = other.begin().await.unwrap();
+    let sql = "INSERT INTO events SELECT position + 1, version + 1, recorded_at, schema_version, id, stream, type, \
+        encoding, metadata, data FROM events";
+    assert_eq!(transaction.execute(sql, &[]).await.unwrap(), 1);
+
+    let waiting = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.append(&stream("task-1"), 1, events(1)).await }
+    });
+    // Readers see neither, and wait for nobody.
+    assert_eq!(store.head().await.unwrap(), 1);
+    assert!(!waiting.is_finished());
+    drop(transaction);
+
+    let appended = waiting.await.unwrap().unwrap();
+    assert_eq!((appended.version, appended.position), (2, 2));
+    assert_in_order(&whole_log(&*store).await, true);
+}
+
+/// A full disk fails the appends of one batch; when there is room again, all goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn full_disk() {
+    let log = fresh().await;
+    let database = log.database().await;
+    let store = SqliteStore::new(database.clone()).unwrap();
+    let first = event("{}");
+    store
+        .append(&stream("task-1"), 0, vec![first.clone()])
+        .await
+        .unwrap();
+    // Says how many pages there may be, which only this connection goes by.
+    sqlx::query("PRAGMA max_page_count = 1")
+        .execute(database.sqlite_writer().unwrap())
+        .await
+        .unwrap();
+
+    let result = store
+        .append(&stream("task-2"), 0, vec![event(vec![7; 1 << 20])])
+        .await;
+    assert!(
+        matches!(&result, Err(StoreError::Unavailable(error)) if error.to_string().contains("full")),
+        "{result:?}"
+    );
+
+    let second = event(vec![7; 1 << 20]);
+    store
+        .append(&stream("task-2"), 0, vec![second.clone()])
+        .await
+        .unwrap();
+    let read = whole_log(&store).await;
+    assert_in_order(&read, true);
+    assert_exactly(&read, [first.id, second.id]);
+}
