@@ -1,0 +1,182 @@
+//! Requests and replies within the process: a bounded queue, several servers, each reply to its own asker.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{BusError, Responder, ResponderOptions};
+
+/// The queue of requests of one name.
+#[derive(Debug, Default)]
+pub(super) struct RequestQueue {
+    state: Mutex<State>,
+    arrived: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Waiting>,
+    limit: usize,
+    servers: usize,
+    /// Requests that servers could take at once. Those do not count against the limit.
+    idle: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    request: Bytes,
+    reply: oneshot::Sender<Bytes>,
+}
+
+impl RequestQueue {
+    /// Queues a request. The receiver fails when nobody is left who could answer.
+    pub(super) fn push(&self, request: Bytes) -> Result<oneshot::Receiver<Bytes>, BusError> {
+        let (reply, answer) = oneshot::channel();
+        let mut state = self.lock();
+        if state.servers == 0 {
+            return Err(BusError::unavailable("nobody serves this kind of request"));
+        }
+        let room = state.limit + state.idle;
+        if state.waiting.len() >= room {
+            // Make room of those whose askers have given up.
+            state.waiting.retain(|waiting| !waiting.reply.is_closed());
+        }
+        if state.waiting.len() >= room {
+            return Err(BusError::Overloaded);
+        }
+        state.waiting.push_back(Waiting { request, reply });
+        drop(state);
+        self.arrived.notify_one();
+        Ok(answer)
+    }
+
+    fn pop(&self) -> Option<Waiting> {
+        let mut state = self.lock();
+        let next = loop {
+            match state.waiting.pop_front() {
+                Some(waiting) if waiting.reply.is_closed() => {}
+                other => break other,
+            }
+        };
+        if next.is_some() {
+            state.idle = state.idle.saturating_sub(1);
+            if !state.waiting.is_empty() {
+                // One wake-up may have stood for several requests.
+                self.arrived.notify_one();
+            }
+        }
+        next
+    }
+
+    async fn take(&self) -> Waiting {
+        loop {
+            let arrived = self.arrived.notified();
+            if let Some(waiting) = self.pop() {
+                return waiting;
+            }
+            arrived.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A server's share of the queue's idle slots; gives it back however serving ends.
+struct Server {
+    queue: Arc<RequestQueue>,
+    concurrency: usize,
+    running: JoinSet<()>,
+}
+
+impl Server {
+    fn start(queue: Arc<RequestQueue>, options: ResponderOptions) -> Self {
+        let concurrency = usize::from(options.concurrency.max(1));
+        {
+            let mut state = queue.lock();
+            state.limit = options.queue_limit.max(1) as usize;
+            state.servers += 1;
+            state.idle += concurrency;
+        }
+        Self {
+            queue,
+            concurrency,
+            running: JoinSet::new(),
+        }
+    }
+
+    fn begin(&mut self, waiting: Waiting, responder: Arc<dyn Responder>) {
+        self.running.spawn(async move {
+            let reply = responder.respond(waiting.request).await;
+            // Fails when the asker has given up: a late reply reaches nobody.
+            let _ = waiting.reply.send(reply);
+        });
+    }
+
+    fn finished(&self) {
+        self.queue.lock().idle += 1;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let mut state = self.queue.lock();
+        state.servers = state.servers.saturating_sub(1);
+        state.idle = state
+            .idle
+            .saturating_sub(self.concurrency.saturating_sub(self.running.len()));
+        let abandoned = if state.servers == 0 {
+            std::mem::take(&mut state.waiting)
+        } else {
+            VecDeque::new()
+        };
+        drop(state);
+        drop(abandoned);
+        // A wake-up that this server received is passed on to the next.
+        self.queue.arrived.notify_one();
+    }
+}
+
+/// Serves `queue` until `stop`, then finishes what has begun.
+pub(super) async fn serve(
+    queue: Arc<RequestQueue>,
+    options: ResponderOptions,
+    responder: Arc<dyn Responder>,
+    stop: CancellationToken,
+) {
+    let mut server = Server::start(Arc::clone(&queue), options);
+    loop {
+        let free = server.running.len() < server.concurrency;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(ended) = server.running.join_next() => {
+                log_panic(ended);
+                server.finished();
+            }
+            waiting = queue.take(), if free => server.begin(waiting, Arc::clone(&responder)),
+        }
+    }
+    let mut running = std::mem::take(&mut server.running);
+    // Nothing more is taken: from here on the slots are not this server's.
+    server.concurrency = server.concurrency.saturating_sub(running.len());
+    drop(server);
+    while let Some(ended) = running.join_next().await {
+        log_panic(ended);
+    }
+}
+
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a request was not answered");
+    }
+}

@@ -1,0 +1,15 @@
+//! The message bus behind one object-safe trait: RabbitMQ, or its twin inside one process.
+
+mod contract;
+mod in_process;
+mod rabbitmq;
+
+pub use contract::{
+    Bus, BusError, EventConsumer, EventMessage, Heard, Listener, MAX_UNACKNOWLEDGED, MAX_WAITING, Responder,
+    ResponderOptions,
+};
+pub use in_process::InProcessBus;
+pub use rabbitmq::{RabbitBus, RabbitOptions};
+
+/// Requests of one process that may wait for a reply at once.
+const MAX_OUTSTANDING: usize = 4_096;

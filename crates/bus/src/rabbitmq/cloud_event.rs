@@ -1,0 +1,144 @@
+//! An event as an AMQP message: CloudEvents 1.0 in binary mode. The body is the payload, byte for byte; all else
+//! is in headers.
+
+use events::{EventId, Metadata, PartitionCount, RecordedEvent, StreamName, Timestamp};
+use lapin::{
+    BasicProperties,
+    types::{AMQPValue, FieldTable, ShortString},
+};
+
+use super::names::short;
+use crate::{BusError, EventMessage};
+
+const PERSISTENT: u8 = 2;
+
+const SPEC_VERSION: &str = "cloudEvents:specversion";
+const ID: &str = "cloudEvents:id";
+const SOURCE: &str = "cloudEvents:source";
+const TYPE: &str = "cloudEvents:type";
+const TIME: &str = "cloudEvents:time";
+const SUBJECT: &str = "cloudEvents:subject";
+// Extensions.
+const POSITION: &str = "cloudEvents:position";
+const PREVIOUS: &str = "cloudEvents:previous";
+const PARTITION: &str = "cloudEvents:partition";
+const PARTITIONS: &str = "cloudEvents:partitions";
+const VERSION: &str = "cloudEvents:version";
+const SCHEMA_VERSION: &str = "cloudEvents:schemaversion";
+const ENCODING: &str = "cloudEvents:encoding";
+const METADATA: &str = "cloudEvents:metadata";
+const TRACEPARENT: &str = "cloudEvents:traceparent";
+
+/// The routing key of a message.
+pub(super) fn routing_key(message: &EventMessage) -> Result<ShortString, BusError> {
+    short(format!("{}.{}", message.partition, message.event.kind))
+}
+
+/// The properties of a message; its body is the event's data.
+pub(super) fn properties(message: &EventMessage) -> Result<BasicProperties, BusError> {
+    let event = &message.event;
+    let stream = event.stream.as_str();
+    let kind = stream.split_once('-').map_or(stream, |(kind, _)| kind);
+    let metadata = serde_json::to_string(&event.metadata).map_err(BusError::unavailable)?;
+
+    let mut headers = FieldTable::default();
+    let mut text = |name: &str, value: String| {
+        headers.insert(name.into(), AMQPValue::LongString(value.into()));
+    };
+    text(SPEC_VERSION, "1.0".to_owned());
+    text(ID, event.id.to_string());
+    text(SOURCE, format!("/taskledger/{kind}"));
+    text(TYPE, event.kind.clone());
+    text(TIME, event.recorded_at.to_string());
+    text(SUBJECT, stream.to_owned());
+    text(ENCODING, event.encoding.as_str().to_owned());
+    text(METADATA, metadata);
+    if let Some(traceparent) = &event.metadata.traceparent {
+        text(TRACEPARENT, traceparent.clone());
+    }
+    let mut number = |name: &str, value: u64| {
+        let value = i64::try_from(value).map_err(BusError::unavailable)?;
+        headers.insert(name.into(), AMQPValue::LongLongInt(value));
+        Ok::<_, BusError>(())
+    };
+    number(POSITION, event.position)?;
+    number(PREVIOUS, message.previous)?;
+    number(PARTITION, message.partition.into())?;
+    number(PARTITIONS, message.partitions.get().into())?;
+    number(VERSION, event.version)?;
+    number(SCHEMA_VERSION, event.schema_version.into())?;
+
+    Ok(BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_delivery_mode(PERSISTENT)
+        .with_message_id(short(event.id.to_string())?)
+        .with_headers(headers))
+}
+
+/// Reads a message back.
+///
+/// # Errors
+/// In words, when it is not one that [`properties`] wrote.
+pub(super) fn read(properties: &BasicProperties, body: Vec<u8>) -> Result<EventMessage, String> {
+    let headers = Headers(properties.headers().as_ref().ok_or("a message without headers")?);
+    let spec_version = headers.text(SPEC_VERSION)?;
+    if spec_version != "1.0" {
+        return Err(format!("CloudEvents {spec_version}"));
+    }
+    let metadata: Metadata =
+        serde_json::from_str(headers.text(METADATA)?).map_err(|error| format!("{METADATA}: {error}"))?;
+    let event = RecordedEvent {
+        position: headers.number(POSITION)?,
+        stream: StreamName::raw(headers.text(SUBJECT)?),
+        version: headers.number(VERSION)?,
+        id: headers.parsed::<EventId>(ID)?,
+        kind: headers.text(TYPE)?.to_owned(),
+        schema_version: headers.number(SCHEMA_VERSION)?,
+        encoding: headers.parsed(ENCODING)?,
+        data: body.into(),
+        metadata,
+        recorded_at: headers.parsed::<Timestamp>(TIME)?,
+    };
+    let partitions = headers.number(PARTITIONS)?;
+    Ok(EventMessage {
+        event,
+        partitions: PartitionCount::new(partitions).ok_or_else(|| format!("{PARTITIONS}: {partitions}"))?,
+        partition: headers.number(PARTITION)?,
+        previous: headers.number(PREVIOUS)?,
+    })
+}
+
+struct Headers<'a>(&'a FieldTable);
+
+impl<'a> Headers<'a> {
+    fn get(&self, name: &str) -> Result<&'a AMQPValue, String> {
+        self.0
+            .inner()
+            .get(name)
+            .ok_or_else(|| format!("no header {name}"))
+    }
+
+    fn text(&self, name: &str) -> Result<&'a str, String> {
+        match self.get(name)? {
+            AMQPValue::LongString(text) => {
+                std::str::from_utf8(text.as_bytes()).map_err(|error| format!("{name}: {error}"))
+            }
+            other => Err(format!("{name} is {:?}, not text", other.get_type())),
+        }
+    }
+
+    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<T, String> {
+        self.text(name)?
+            .parse()
+            .map_err(|error| format!("{name}: {error}"))
+    }
+
+    fn number<T: TryFrom<i64>>(&self, name: &str) -> Result<T, String> {
+        match self.get(name)? {
+            AMQPValue::LongLongInt(number) => {
+                T::try_from(*number).map_err(|_| format!("{name} is {number}, out of range"))
+            }
+            other => Err(format!("{name} is {:?}, not a number", other.get_type())),
+        }
+    }
+}

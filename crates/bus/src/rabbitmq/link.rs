@@ -1,0 +1,169 @@
+//! One supervised connection. When it is lost it is made again; what ran over it is for its users to restore.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt};
+use lapin::{Connection, ConnectionProperties, Event, uri::AMQPUri};
+use tokio::{sync::watch, task::AbortHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    PATIENCE,
+    backoff::Backoff,
+    line::{Line, lost, silent},
+};
+use crate::BusError;
+
+/// Seconds without a sign of life after which the broker is taken for lost.
+const HEARTBEAT: u16 = 10;
+
+/// How long one attempt to connect may take. The library waits for ever when a connection breaks before it is
+/// complete.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How often a connection is looked at even when no event says that it changed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A connection that comes back.
+#[derive(Debug)]
+pub(super) struct Link {
+    session: watch::Receiver<Option<Arc<Session>>>,
+    supervisor: AbortHandle,
+}
+
+/// One connection from its start to its loss.
+#[derive(Debug)]
+struct Session {
+    connection: Connection,
+    lost: CancellationToken,
+}
+
+impl Session {
+    async fn line(&self) -> Result<Line, BusError> {
+        let opening = self.lost.run_until_cancelled(self.connection.create_channel());
+        let channel = timeout(PATIENCE, opening)
+            .await
+            .map_err(|_| silent(PATIENCE))?
+            .ok_or_else(lost)?;
+        Ok(Line::new(
+            channel.map_err(BusError::unavailable)?,
+            self.lost.clone(),
+        ))
+    }
+}
+
+impl Link {
+    /// Connects for the first time. `name` is what the broker shows.
+    pub(super) async fn open(mut uri: AMQPUri, name: String) -> Result<Arc<Self>, BusError> {
+        uri.query.heartbeat.get_or_insert(HEARTBEAT);
+        uri.query
+            .connection_timeout
+            .get_or_insert(HANDSHAKE.as_millis() as u64);
+        let address = format!("{}:{}", uri.authority.host, uri.authority.port);
+        let first = connect(&uri, &name)
+            .await
+            .map_err(|error| BusError::unavailable(format!("cannot connect to {address}: {error}")))?;
+        let (sender, session) = watch::channel(Some(Arc::new(first)));
+        let supervisor = tokio::spawn(supervise(uri, name, sender)).abort_handle();
+        Ok(Arc::new(Self { session, supervisor }))
+    }
+
+    fn current(&self) -> Option<Arc<Session>> {
+        let alive =
+            |session: &&Arc<Session>| session.connection.status().connected() && !session.lost.is_cancelled();
+        self.session.borrow().as_ref().filter(alive).cloned()
+    }
+
+    async fn connected(&self) -> Arc<Session> {
+        let mut session = self.session.clone();
+        loop {
+            if let Some(current) = self.current() {
+                return current;
+            }
+            if session.changed().await.is_err() {
+                // The supervisor is gone, and with it the runtime.
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Opens a channel over the connection that there is now.
+    pub(super) async fn line_now(&self) -> Result<Line, BusError> {
+        self.current().ok_or_else(lost)?.line().await
+    }
+
+    /// Opens a channel, and waits for a connection if there is none.
+    pub(super) async fn line(&self) -> Result<Line, BusError> {
+        let session = timeout(PATIENCE, self.connected())
+            .await
+            .map_err(|_| silent(PATIENCE))?;
+        session.line().await
+    }
+
+    /// Whether the connection can be used now: it is there, and the broker takes messages.
+    pub(super) fn is_usable(&self) -> bool {
+        self.current()
+            .is_some_and(|session| !session.connection.status().blocked())
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
+}
+
+/// The library's own recovery is left off: it would replay old topology behind its users' backs, who could not
+/// tell that messages were missed.
+async fn connect(uri: &AMQPUri, name: &str) -> Result<Session, BusError> {
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let connecting = Connection::connect_uri(uri.clone(), properties);
+    let connection = timeout(PATIENCE, connecting)
+        .await
+        .map_err(|_| silent(PATIENCE))?
+        .map_err(BusError::unavailable)?;
+    Ok(Session {
+        connection,
+        lost: CancellationToken::new(),
+    })
+}
+
+async fn supervise(uri: AMQPUri, name: String, sender: watch::Sender<Option<Arc<Session>>>) {
+    let mut backoff = Backoff::default();
+    loop {
+        let session = sender.borrow().clone();
+        if let Some(session) = session {
+            // Also when this task is ended.
+            let _lost = session.lost.clone().drop_guard();
+            ended(&session.connection, session.connection.events_listener(), &name).await;
+            tracing::warn!(connection = name, "lost the connection to RabbitMQ");
+            sender.send_replace(None);
+        }
+        tokio::time::sleep(backoff.pause()).await;
+        match connect(&uri, &name).await {
+            Ok(session) => {
+                tracing::info!(connection = name, "connected to RabbitMQ again");
+                backoff.reset();
+                sender.send_replace(Some(Arc::new(session)));
+            }
+            Err(error) => tracing::warn!(connection = name, %error, "cannot connect to RabbitMQ yet"),
+        }
+    }
+}
+
+/// Returns when `connection` is of no use any more.
+async fn ended(connection: &Connection, events: impl Stream<Item = Event>, name: &str) {
+    let mut events = pin!(events);
+    while connection.status().connected() {
+        match timeout(LOOK, events.next()).await {
+            Ok(Some(Event::ConnectionBlocked(reason))) => {
+                tracing::warn!(connection = name, reason, "RabbitMQ takes no messages for now");
+            }
+            Ok(Some(Event::ConnectionUnblocked)) => {
+                tracing::info!(connection = name, "RabbitMQ takes messages again");
+            }
+            Ok(Some(_)) | Err(_) => {}
+            Ok(None) => return,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The bus over RabbitMQ 3.10 to 4.x.
+//!
+//! Three connections, so that none waits for another's work: one that publishes, one that only consumes (a broker
+//! short of resources blocks publishers, never consumers), one for requests and replies. Each is supervised: when
+//! it is lost it is made again, and whoever used it declares what it needs and goes on.
+//!
+//! What exists on the broker, all of it below one namespace (`taskledger`):
+//!
+//! | name | what |
+//! |---|---|
+//! | `<ns>.events` | topic exchange; routing key `<partition>.<wire name>` |
+//! | `<ns>.projector.<partition>-of-<count>` | quorum queue, single active consumer; gone after a day without one |
+//! | `<ns>.broadcast.<topic>` | fanout exchange; each listener has an exclusive queue of its own |
+//! | `<ns>.<queue>` | requests; classic, bounded, gone with its last server, so that callers hear at once that nobody serves it |
+//!
+//! When the number of partitions changes, the queues of the old number keep receiving what is published until
+//! they expire or are deleted. That costs space and nothing else: consumers skip messages of another count.
+
+mod backoff;
+mod cloud_event;
+mod consumer;
+mod line;
+mod link;
+mod listener;
+mod names;
+mod publisher;
+mod requester;
+mod responder;
+mod subscription;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use events::PartitionCount;
+use lapin::uri::AMQPUri;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Bus, BusError, EventConsumer, EventMessage, Listener, Responder, ResponderOptions};
+use consumer::PartitionConsumer;
+use link::Link;
+use listener::TopicListener;
+use names::Names;
+use publisher::Publisher;
+use requester::Requester;
+
+/// How long anything waits for the broker before it is given up as unavailable.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How to connect.
+#[derive(Debug, Clone)]
+pub struct RabbitOptions {
+    /// Who connects, for example the role. The broker shows it with each connection.
+    pub name: String,
+    /// What every name on the broker starts with. Installations that share a virtual host differ in it.
+    /// Letters, digits, `.`, `_` and `-`, at most 64.
+    pub namespace: String,
+}
+
+impl RabbitOptions {
+    /// The namespace unless another is chosen.
+    pub const NAMESPACE: &'static str = "taskledger";
+}
+
+/// A bus over RabbitMQ.
+#[derive(Debug)]
+pub struct RabbitBus {
+    names: Names,
+    publishing: Arc<Link>,
+    consuming: Arc<Link>,
+    requesting: Arc<Link>,
+    publisher: Publisher,
+    requester: Requester,
+}
+
+impl RabbitBus {
+    /// Connects to `url`, for example `amqp://guest:guest@localhost:5672/%2f`, as `name`. The URL's query may
+    /// choose a namespace: `?namespace=staging`.
+    ///
+    /// # Errors
+    /// When the URL is wrong or the broker cannot be reached now. Later on it is waited for.
+    pub async fn connect(url: &str, name: &str) -> Result<Arc<Self>, BusError> {
+        let namespace = url::Url::parse(url)
+            .ok()
+            .and_then(|url| {
+                url.query_pairs()
+                    .find(|(key, _)| key == "namespace")
+                    .map(|(_, value)| value.into_owned())
+            })
+            .unwrap_or_else(|| RabbitOptions::NAMESPACE.to_owned());
+        Self::connect_with(
+            url,
+            RabbitOptions {
+                name: name.to_owned(),
+                namespace,
+            },
+        )
+        .await
+    }
+
+    /// Connects to `url` with options of its own; a namespace in the URL is not looked at.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_with(url: &str, options: RabbitOptions) -> Result<Arc<Self>, BusError> {
+        let mut uri: AMQPUri = url
+            .parse()
+            .map_err(|reason: String| BusError::unavailable(format!("not an AMQP URL: {reason}")))?;
+        // The library takes an IPv6 address for localhost.
+        if let Ok(Some(url::Host::Ipv6(address))) =
+            url::Url::parse(url).map(|url| url.host().map(|host| host.to_owned()))
+        {
+            uri.authority.host = address.to_string();
+        }
+        let names = Names::new(&options.namespace)?;
+        let link = |purpose: &str| Link::open(uri.clone(), format!("{} ({purpose})", options.name));
+        // Not `try_join!`: the library's threads panic when their runtime ends while they connect, as it does when
+        // a process reports the first failure and exits.
+        let (publishing, consuming, requesting) =
+            tokio::join!(link("publishing"), link("consuming"), link("requests"));
+        let (publishing, consuming, requesting) = (publishing?, consuming?, requesting?);
+        let publisher = Publisher::new(Arc::clone(&publishing), names.clone());
+        let requester = Requester::start(Arc::clone(&requesting)).await?;
+        Ok(Arc::new(Self {
+            names,
+            publishing,
+            consuming,
+            requesting,
+            publisher,
+            requester,
+        }))
+    }
+}
+
+#[async_trait]
+impl Bus for RabbitBus {
+    async fn publish(&self, messages: &[EventMessage]) -> Result<(), BusError> {
+        self.publisher.publish(messages).await
+    }
+
+    async fn consume(
+        &self,
+        partitions: PartitionCount,
+        partition: u16,
+    ) -> Result<Box<dyn EventConsumer>, BusError> {
+        let consumer = PartitionConsumer::open(
+            Arc::clone(&self.consuming),
+            self.names.clone(),
+            partitions,
+            partition,
+        )
+        .await?;
+        Ok(Box::new(consumer))
+    }
+
+    async fn request(&self, queue: &str, request: Bytes, deadline: Duration) -> Result<Bytes, BusError> {
+        self.requester
+            .request(self.names.requests(queue)?, request, deadline)
+            .await
+    }
+
+    async fn serve(
+        &self,
+        queue: &str,
+        options: ResponderOptions,
+        responder: Arc<dyn Responder>,
+        stop: CancellationToken,
+    ) -> Result<(), BusError> {
+        responder::serve(
+            Arc::clone(&self.requesting),
+            self.names.requests(queue)?,
+            options,
+            responder,
+            stop,
+        )
+        .await
+    }
+
+    async fn broadcast(&self, topic: &str, message: Bytes) -> Result<(), BusError> {
+        self.publisher.broadcast(topic, message).await
+    }
+
+    async fn listen(&self, topic: &str) -> Result<Box<dyn Listener>, BusError> {
+        Ok(Box::new(
+            TopicListener::open(Arc::clone(&self.consuming), self.names.broadcast(topic)?).await?,
+        ))
+    }
+
+    fn is_connected(&self) -> bool {
+        self.publishing.is_usable()
+            && self.consuming.is_usable()
+            && self.requesting.is_usable()
+            && self.requester.is_open()
+    }
+}

@@ -1,0 +1,243 @@
+//! Sends requests and hands each reply to whoever waits for it: one correlation id per request, replies by direct
+//! reply-to over the channel that the request went out on.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use dashmap::DashMap;
+use lapin::{
+    BasicProperties, Confirmation,
+    options::{BasicConsumeOptions, ConfirmSelectOptions},
+    types::{AMQPValue, FieldTable, ShortString},
+};
+use tokio::{
+    sync::{Semaphore, oneshot, watch},
+    task::AbortHandle,
+    time::timeout,
+};
+use uuid::Uuid;
+
+use super::{
+    backoff::Backoff,
+    line::{Deliveries, Line, lost},
+    link::Link,
+};
+use crate::{BusError, MAX_OUTSTANDING};
+
+/// The pseudo-queue behind which the broker keeps the address of this channel.
+const REPLY_TO: &str = "amq.rabbitmq.reply-to";
+
+/// The instant after which nobody waits for the reply, in milliseconds since 1970.
+pub(super) const DEADLINE: &str = "taskledger:deadline";
+
+/// The asking side of request and reply.
+#[derive(Debug)]
+pub(super) struct Requester {
+    link: Arc<Link>,
+    line: watch::Receiver<Option<Line>>,
+    pending: Arc<Pending>,
+    outstanding: Semaphore,
+    supervisor: AbortHandle,
+}
+
+/// Who waits for which reply.
+#[derive(Debug, Default)]
+struct Pending(DashMap<Uuid, oneshot::Sender<Result<Bytes, BusError>>>);
+
+impl Pending {
+    /// Ends the wait of `id`, if it is still waited for. Late and unknown replies end here.
+    fn resolve(&self, id: Uuid, outcome: Result<Bytes, BusError>) {
+        if let Some((_, waiting)) = self.0.remove(&id) {
+            let _ = waiting.send(outcome);
+        }
+    }
+
+    fn fail_all(&self, error: &BusError) {
+        let all: Vec<Uuid> = self.0.iter().map(|entry| *entry.key()).collect();
+        for id in all {
+            self.resolve(id, Err(error.clone()));
+        }
+    }
+}
+
+/// Forgets a request however its wait ends.
+struct Forget<'a>(&'a Pending, Uuid);
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.0.0.remove(&self.1);
+    }
+}
+
+impl Requester {
+    pub(super) async fn start(link: Arc<Link>) -> Result<Self, BusError> {
+        let replies = open(&link).await?;
+        let (sender, line) = watch::channel(Some(replies.line().clone()));
+        let pending = Arc::new(Pending::default());
+        let supervisor = tokio::spawn(supervise(
+            Arc::clone(&link),
+            replies,
+            sender,
+            Arc::clone(&pending),
+        ));
+        Ok(Self {
+            link,
+            line,
+            pending,
+            outstanding: Semaphore::new(MAX_OUTSTANDING),
+            supervisor: supervisor.abort_handle(),
+        })
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.line.borrow().as_ref().is_some_and(Line::is_open)
+    }
+
+    pub(super) async fn request(
+        &self,
+        queue: ShortString,
+        request: Bytes,
+        deadline: Duration,
+    ) -> Result<Bytes, BusError> {
+        let _permit = self.outstanding.try_acquire().map_err(|_| BusError::Overloaded)?;
+        if !self.link.is_usable() {
+            return Err(BusError::unavailable("the connection is lost or blocked"));
+        }
+        let line = self
+            .line
+            .borrow()
+            .clone()
+            .filter(Line::is_open)
+            .ok_or_else(lost)?;
+
+        let id = Uuid::now_v7();
+        let (sender, answer) = oneshot::channel();
+        self.pending.0.insert(id, sender);
+        let _forget = Forget(&self.pending, id);
+        // Apart from this future, since a confirm must be seen to its end even when nobody waits for the reply.
+        tokio::spawn(send(
+            line,
+            queue,
+            request,
+            deadline,
+            id,
+            Arc::clone(&self.pending),
+        ));
+        match timeout(deadline, answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(BusError::unavailable("the request was given up")),
+            Err(_) => Err(BusError::Deadline(deadline)),
+        }
+    }
+}
+
+impl Drop for Requester {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+        self.pending.fail_all(&BusError::unavailable("the bus is closed"));
+    }
+}
+
+/// Publishes one request. Whatever keeps it from reaching a queue ends the wait at once.
+async fn send(
+    line: Line,
+    queue: ShortString,
+    request: Bytes,
+    deadline: Duration,
+    id: Uuid,
+    pending: Arc<Pending>,
+) {
+    let milliseconds = u64::try_from(deadline.as_millis())
+        .unwrap_or(u64::MAX)
+        .clamp(1, u64::from(u32::MAX));
+    let mut headers = FieldTable::default();
+    let until = now_milliseconds().saturating_add_unsigned(milliseconds);
+    headers.insert(DEADLINE.into(), AMQPValue::LongLongInt(until));
+    let properties = BasicProperties::default()
+        .with_reply_to(REPLY_TO.into())
+        .with_correlation_id(id.to_string().into())
+        .with_expiration(milliseconds.to_string().into())
+        .with_headers(headers);
+
+    let confirmation = line.wait(async {
+        line.publish(ShortString::default(), queue, true, &request, properties)
+            .await?
+            .await
+    });
+    match confirmation.await {
+        Ok(Confirmation::Ack(None) | Confirmation::NotRequested) => {}
+        // Full: the queue rejects what it cannot hold.
+        Ok(Confirmation::Nack(None)) => pending.resolve(id, Err(BusError::Overloaded)),
+        Ok(Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned))) => {
+            // The library hands a returned message to the next confirm, which may be another request's.
+            let returned = returned
+                .properties
+                .correlation_id()
+                .as_ref()
+                .and_then(|id| id.as_str().parse().ok());
+            pending.resolve(
+                returned.unwrap_or(id),
+                Err(BusError::unavailable("nobody serves this kind of request")),
+            );
+        }
+        Err(error) => pending.resolve(id, Err(error)),
+    }
+}
+
+async fn open(link: &Link) -> Result<Deliveries, BusError> {
+    let line = link.line().await?;
+    line.wait(line.channel().confirm_select(ConfirmSelectOptions::default()))
+        .await?;
+    line.consume(
+        REPLY_TO.into(),
+        BasicConsumeOptions {
+            no_ack: true,
+            ..BasicConsumeOptions::default()
+        },
+    )
+    .await
+}
+
+/// Delivers replies; when the channel is lost, fails everyone who waits and opens the next.
+async fn supervise(
+    link: Arc<Link>,
+    mut replies: Deliveries,
+    sender: watch::Sender<Option<Line>>,
+    pending: Arc<Pending>,
+) {
+    loop {
+        while let Ok(reply) = replies.next().await {
+            let id = reply
+                .properties
+                .correlation_id()
+                .as_ref()
+                .and_then(|id| id.as_str().parse().ok());
+            if let Some(id) = id {
+                pending.resolve(id, Ok(reply.data.into()));
+            }
+        }
+        sender.send_replace(None);
+        pending.fail_all(&lost());
+        let mut backoff = Backoff::default();
+        replies = loop {
+            tokio::time::sleep(backoff.pause()).await;
+            match open(&link).await {
+                Ok(fresh) => break fresh,
+                Err(error) => tracing::warn!(%error, "cannot send requests yet"),
+            }
+        };
+        sender.send_replace(Some(replies.line().clone()));
+    }
+}
+
+/// The wall clock, which two processes share well enough.
+pub(super) fn now_milliseconds() -> i64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |elapsed| {
+            i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+        })
+}

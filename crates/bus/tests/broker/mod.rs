@@ -1,0 +1,184 @@
+//! A RabbitMQ namespace of a test's own, and a proxy before the broker that can cut connections.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+use bus::{Bus, RabbitBus, RabbitOptions};
+use futures::FutureExt;
+use lapin::{
+    Channel, Connection, ConnectionProperties,
+    options::{ExchangeDeleteOptions, QueueDeleteOptions},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::AbortHandle,
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::conformance::Rig;
+
+/// Where the broker is.
+pub(crate) fn url() -> String {
+    std::env::var("AMQP_URL").unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".into())
+}
+
+/// A namespace on the broker.
+pub(crate) struct Broker {
+    pub(crate) namespace: String,
+    /// To look at the broker's side, past the bus.
+    pub(crate) raw: Connection,
+}
+
+impl Broker {
+    async fn new() -> Self {
+        let raw = Connection::connect(&url(), ConnectionProperties::default()).await.unwrap_or_else(|error| {
+            panic!("These tests need RabbitMQ 3.10 or newer, at AMQP_URL or on 127.0.0.1:5672 as guest: {error}")
+        });
+        Self {
+            namespace: format!("test-{}", Uuid::now_v7().simple()),
+            raw,
+        }
+    }
+
+    pub(crate) async fn connect(&self, url: &str) -> Arc<RabbitBus> {
+        let options = RabbitOptions {
+            name: format!("test of {}", self.namespace),
+            namespace: self.namespace.clone(),
+        };
+        RabbitBus::connect_with(url, options).await.unwrap()
+    }
+
+    pub(crate) async fn channel(&self) -> Channel {
+        self.raw.create_channel().await.unwrap()
+    }
+
+    /// The queue of a partition of four.
+    pub(crate) fn queue(&self, partition: u16) -> lapin::types::ShortString {
+        format!("{}.projector.{partition}-of-4", self.namespace).into()
+    }
+
+    async fn clean(&self) {
+        let channel = self.channel().await;
+        for count in [1, 2, 4] {
+            for partition in 0..count {
+                let queue = format!("{}.projector.{partition}-of-{count}", self.namespace);
+                channel
+                    .queue_delete(queue.into(), QueueDeleteOptions::default())
+                    .await
+                    .unwrap();
+            }
+        }
+        for exchange in ["events", "broadcast.news", "broadcast.weather"] {
+            let exchange = format!("{}.{exchange}", self.namespace);
+            channel
+                .exchange_delete(exchange.into(), ExchangeDeleteOptions::default())
+                .await
+                .unwrap();
+        }
+    }
+}
+
+#[async_trait]
+impl Rig for Broker {
+    async fn bus(&self) -> Arc<dyn Bus> {
+        self.connect(&url()).await
+    }
+}
+
+/// Runs `test` with a namespace and removes it afterwards, also when the test fails.
+pub(crate) async fn with_broker(test: impl AsyncFnOnce(&Broker)) {
+    let broker = Broker::new().await;
+    let outcome = std::panic::AssertUnwindSafe(test(&broker)).catch_unwind().await;
+    broker.clean().await;
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+pub(crate) async fn with(test: impl AsyncFnOnce(&dyn Rig)) {
+    with_broker(async |broker| test(broker).await).await;
+}
+
+/// A TCP proxy before the broker.
+pub(crate) struct Proxy {
+    port: u16,
+    state: Arc<State>,
+    accepting: AbortHandle,
+}
+
+struct State {
+    lets_in: AtomicBool,
+    /// Cancelled to cut what is connected.
+    cut: std::sync::Mutex<CancellationToken>,
+}
+
+impl Proxy {
+    pub(crate) async fn start() -> Self {
+        let uri: lapin::uri::AMQPUri = url().parse().unwrap();
+        let broker = (uri.authority.host, uri.authority.port);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(State {
+            lets_in: AtomicBool::new(true),
+            cut: std::sync::Mutex::default(),
+        });
+        let accepting = tokio::spawn({
+            let state = state.clone();
+            async move {
+                loop {
+                    let (mut client, _) = listener.accept().await.unwrap();
+                    let cut = state.cut.lock().unwrap().clone();
+                    if !state.lets_in.load(Ordering::SeqCst) {
+                        continue;
+                    }
+                    let mut server = TcpStream::connect((broker.0.as_str(), broker.1)).await.unwrap();
+                    for stream in [&client, &server] {
+                        stream.set_nodelay(true).unwrap();
+                    }
+                    tokio::spawn(cut.run_until_cancelled_owned(async move {
+                        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                    }));
+                }
+            }
+        });
+        Self {
+            port,
+            state,
+            accepting: accepting.abort_handle(),
+        }
+    }
+
+    /// The broker's URL by way of this proxy.
+    pub(crate) fn url(&self) -> String {
+        let mut url = url::Url::parse(&url()).unwrap();
+        url.set_host(Some("127.0.0.1")).unwrap();
+        url.set_port(Some(self.port)).unwrap();
+        url.into()
+    }
+
+    /// Cuts every connection. New ones are let in at once.
+    pub(crate) fn cut(&self) {
+        std::mem::take(&mut *self.state.cut.lock().unwrap()).cancel();
+    }
+
+    /// Cuts every connection and refuses new ones until [`Self::let_in`].
+    pub(crate) fn shut(&self) {
+        self.state.lets_in.store(false, Ordering::SeqCst);
+        self.cut();
+    }
+
+    pub(crate) fn let_in(&self) {
+        self.state.lets_in.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.cut();
+    }
+}

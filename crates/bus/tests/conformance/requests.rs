@@ -1,0 +1,362 @@
+//! Requests and replies.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use bus::{Bus, BusError, Responder, ResponderOptions};
+use bytes::Bytes;
+use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{PATIENCE, Rig, soon};
+
+pub(crate) const QUEUE: &str = "test.verify";
+const SHORT: Duration = Duration::from_millis(300);
+
+/// Answers `x` with `re: x`; what to do first is in the request.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    seen: Mutex<Vec<String>>,
+    running: AtomicUsize,
+    most: AtomicUsize,
+    answered: AtomicUsize,
+    /// Each `held` request needs a permit to be answered.
+    pub(crate) gate: Semaphore,
+}
+
+impl Desk {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            seen: Mutex::default(),
+            running: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            answered: AtomicUsize::new(0),
+            gate: Semaphore::new(0),
+        })
+    }
+
+    pub(crate) fn seen(&self, request: &str) -> bool {
+        self.seen.lock().unwrap().iter().any(|seen| seen == request)
+    }
+
+    /// Waits until `condition` holds.
+    pub(crate) async fn until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        soon(what, async {
+            while !condition(self) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await;
+    }
+}
+
+#[async_trait]
+impl Responder for Desk {
+    async fn respond(&self, request: Bytes) -> Bytes {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        self.seen.lock().unwrap().push(text.clone());
+        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(running, Ordering::SeqCst);
+        if text.starts_with("held") {
+            self.gate.acquire().await.unwrap().forget();
+        } else if text.starts_with("random") {
+            tokio::time::sleep(Duration::from_micros(rand::random_range(0..20_000))).await;
+        }
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        assert!(!text.starts_with("panic"), "as the request asked for");
+        self.answered.fetch_add(1, Ordering::SeqCst);
+        [b"re: ", &request[..]].concat().into()
+    }
+}
+
+/// A responder at work.
+pub(crate) struct Server {
+    pub(crate) stop: CancellationToken,
+    pub(crate) task: JoinHandle<Result<(), BusError>>,
+}
+
+impl Server {
+    /// Starts to serve and waits until `desk` has answered something.
+    pub(crate) async fn start(
+        bus: &Arc<dyn Bus>,
+        desk: &Arc<Desk>,
+        queue_limit: u32,
+        concurrency: u16,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn({
+            let (bus, desk, stop) = (bus.clone(), desk.clone(), stop.clone());
+            async move {
+                bus.serve(
+                    QUEUE,
+                    ResponderOptions {
+                        queue_limit,
+                        concurrency,
+                    },
+                    desk,
+                    stop,
+                )
+                .await
+            }
+        });
+        soon("the responder", async {
+            while !desk.seen("hello") {
+                let _ = bus.request(QUEUE, "hello".into(), SHORT).await;
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        Self { stop, task }
+    }
+
+    pub(crate) async fn end(self) {
+        self.stop.cancel();
+        soon("the responder's end", self.task).await.unwrap().unwrap();
+    }
+}
+
+pub(crate) fn ask(
+    bus: &Arc<dyn Bus>,
+    request: impl Into<Bytes>,
+    deadline: Duration,
+) -> JoinHandle<Result<Bytes, BusError>> {
+    let (bus, request) = (bus.clone(), request.into());
+    tokio::spawn(async move { bus.request(QUEUE, request, deadline).await })
+}
+
+pub(crate) async fn a_reply_comes_back_byte_for_byte(rig: &dyn Rig) {
+    let (caller, server_bus) = (rig.bus().await, rig.bus().await);
+    let server = Server::start(&server_bus, &Desk::new(), 10, 2).await;
+    for request in [
+        &b""[..],
+        "Grüße, 世界 🎉".as_bytes(),
+        &[0, 255, 254, 13, 10],
+        &[b'x'; 300_000],
+    ] {
+        let reply = caller
+            .request(QUEUE, Bytes::copy_from_slice(request), PATIENCE)
+            .await
+            .unwrap();
+        assert_eq!(reply, [b"re: ", request].concat());
+    }
+    server.end().await;
+}
+
+pub(crate) async fn each_of_64_requesters_gets_its_own_reply(rig: &dyn Rig) {
+    let callers = [rig.bus().await, rig.bus().await];
+    let server = Server::start(&rig.bus().await, &Desk::new(), 1_000, 24).await;
+    let asking = (0..64).map(|who| {
+        let bus = callers[who % 2].clone();
+        tokio::spawn(async move {
+            for round in 0..15 {
+                let request = format!("random delay, requester {who}, round {round}");
+                let reply = bus
+                    .request(QUEUE, request.clone().into(), PATIENCE)
+                    .await
+                    .unwrap();
+                assert_eq!(reply, format!("re: {request}"));
+            }
+        })
+    });
+    for asker in asking.collect::<Vec<_>>() {
+        soon("a requester", asker).await.unwrap();
+    }
+    server.end().await;
+}
+
+pub(crate) async fn a_late_reply_reaches_nobody(rig: &dyn Rig) {
+    let bus = rig.bus().await;
+    let desk = Desk::new();
+    let server = Server::start(&bus, &desk, 10, 8).await;
+    let late: Vec<_> = (0..4).map(|n| ask(&bus, format!("held {n}"), SHORT)).collect();
+    desk.until("the requests", |desk| {
+        (0..4).all(|n| desk.seen(&format!("held {n}")))
+    })
+    .await;
+    for late in late {
+        assert!(matches!(late.await.unwrap(), Err(BusError::Deadline(_))));
+    }
+    // The replies come now, while others wait for theirs.
+    let next: Vec<_> = (0..4)
+        .map(|n| ask(&bus, format!("held again {n}"), PATIENCE))
+        .collect();
+    desk.until("the requests", |desk| {
+        (0..4).all(|n| desk.seen(&format!("held again {n}")))
+    })
+    .await;
+    desk.gate.add_permits(8);
+    for (n, next) in next.into_iter().enumerate() {
+        assert_eq!(
+            soon("a reply", next).await.unwrap().unwrap(),
+            format!("re: held again {n}")
+        );
+    }
+    desk.until("all answers", |desk| desk.answered.load(Ordering::SeqCst) >= 9)
+        .await;
+    assert_eq!(
+        bus.request(QUEUE, "one more".into(), PATIENCE).await.unwrap(),
+        "re: one more"
+    );
+    server.end().await;
+}
+
+pub(crate) async fn an_expired_request_is_not_served(rig: &dyn Rig) {
+    let bus = rig.bus().await;
+    let desk = Desk::new();
+    let server = Server::start(&bus, &desk, 10, 1).await;
+    let first = ask(&bus, "held", PATIENCE);
+    desk.until("the first", |desk| desk.seen("held")).await;
+    // The broker's clock starts a little later than the caller's; the second request gives it that time.
+    for (request, deadline) in [("expired", SHORT / 10), ("expired later", SHORT)] {
+        let expired = bus.request(QUEUE, request.into(), deadline).await;
+        assert!(matches!(expired, Err(BusError::Deadline(_))), "{expired:?}");
+    }
+    let third = ask(&bus, "third", PATIENCE);
+    desk.gate.add_permits(1);
+    assert_eq!(soon("the first", first).await.unwrap().unwrap(), "re: held");
+    assert_eq!(soon("the third", third).await.unwrap().unwrap(), "re: third");
+    assert!(!desk.seen("expired"));
+    server.end().await;
+}
+
+pub(crate) async fn without_a_responder_a_request_fails_at_once(rig: &dyn Rig) {
+    let bus = rig.bus().await;
+    let unserved = || async {
+        let start = Instant::now();
+        let answer = bus.request(QUEUE, "anyone?".into(), PATIENCE).await;
+        assert!(matches!(answer, Err(BusError::Unavailable(_))), "{answer:?}");
+        assert!(start.elapsed() < PATIENCE / 2);
+    };
+    unserved().await;
+    Server::start(&rig.bus().await, &Desk::new(), 10, 1)
+        .await
+        .end()
+        .await;
+    unserved().await;
+}
+
+pub(crate) async fn a_full_queue_sheds_load(rig: &dyn Rig) {
+    let bus = rig.bus().await;
+    let desk = Desk::new();
+    let server = Server::start(&rig.bus().await, &desk, 2, 1).await;
+    let first = ask(&bus, "held 0", PATIENCE);
+    desk.until("the first", |desk| desk.seen("held 0")).await;
+    let mut rest: Vec<_> = (1..=10)
+        .map(|n| ask(&bus, format!("held {n}"), PATIENCE))
+        .collect();
+    // All but those that fit the queue are told before anything is answered.
+    let mut refused = 0;
+    while refused < 8 {
+        let (outcome, _, others) = soon("a refusal", futures::future::select_all(rest)).await;
+        assert!(matches!(outcome, Ok(Err(BusError::Overloaded))), "{outcome:?}");
+        (rest, refused) = (others, refused + 1);
+    }
+    desk.gate.add_permits(11);
+    assert!(soon("the first", first).await.unwrap().is_ok());
+    for waited in rest {
+        assert!(soon("those in the queue", waited).await.unwrap().is_ok());
+    }
+    server.end().await;
+}
+
+pub(crate) async fn no_more_requests_run_at_once_than_allowed(rig: &dyn Rig) {
+    let bus = rig.bus().await;
+    let desk = Desk::new();
+    let server = Server::start(&bus, &desk, 100, 3).await;
+    let asking: Vec<_> = (0..50)
+        .map(|n| ask(&bus, format!("random {n}"), PATIENCE))
+        .collect();
+    for (n, asked) in asking.into_iter().enumerate() {
+        assert_eq!(
+            soon("a reply", asked).await.unwrap().unwrap(),
+            format!("re: random {n}")
+        );
+    }
+    assert_eq!(desk.most.load(Ordering::SeqCst), 3);
+    server.end().await;
+}
+
+pub(crate) async fn several_responders_share_a_queue(rig: &dyn Rig) {
+    let bus = rig.bus().await;
+    let desks = [Desk::new(), Desk::new()];
+    let one = Server::start(&rig.bus().await, &desks[0], 10, 1).await;
+    let other = Server::start(&rig.bus().await, &desks[1], 10, 1).await;
+    let asking = [ask(&bus, "held a", PATIENCE), ask(&bus, "held b", PATIENCE)];
+    // One at a time each, so both are at it.
+    for desk in &desks {
+        desk.until("its request", |desk| desk.seen("held a") || desk.seen("held b"))
+            .await;
+    }
+    for desk in &desks {
+        desk.gate.add_permits(1);
+    }
+    for asked in asking {
+        assert!(soon("a reply", asked).await.unwrap().is_ok());
+    }
+    one.end().await;
+    other.end().await;
+}
+
+pub(crate) async fn stopping_finishes_what_has_begun(rig: &dyn Rig) {
+    let bus = rig.bus().await;
+    let desk = Desk::new();
+    let server = Server::start(&rig.bus().await, &desk, 10, 4).await;
+    let begun: Vec<_> = (0..4).map(|n| ask(&bus, format!("held {n}"), PATIENCE)).collect();
+    desk.until("the requests", |desk| {
+        (0..4).all(|n| desk.seen(&format!("held {n}")))
+    })
+    .await;
+    server.stop.cancel();
+    // Stopped is when nobody takes new ones any more.
+    soon("the end of service", async {
+        while !matches!(
+            bus.request(QUEUE, "new".into(), SHORT).await,
+            Err(BusError::Unavailable(_))
+        ) {}
+    })
+    .await;
+    assert!(!server.task.is_finished());
+    desk.gate.add_permits(4);
+    for (n, begun) in begun.into_iter().enumerate() {
+        assert_eq!(
+            soon("a reply", begun).await.unwrap().unwrap(),
+            format!("re: held {n}")
+        );
+    }
+    server.end().await;
+}
+
+pub(crate) async fn a_stopped_responder_leaves_the_rest_to_another(rig: &dyn Rig) {
+    let bus = rig.bus().await;
+    let desks = [Desk::new(), Desk::new()];
+    let stopped = Server::start(&rig.bus().await, &desks[0], 100, 1).await;
+    let other = Server::start(&rig.bus().await, &desks[1], 100, 1).await;
+    let asking: Vec<_> = (0..40)
+        .map(|n| ask(&bus, format!("random {n}"), PATIENCE))
+        .collect();
+    stopped.end().await;
+    for (n, asked) in asking.into_iter().enumerate() {
+        assert_eq!(
+            soon("a reply", asked).await.unwrap().unwrap(),
+            format!("re: random {n}")
+        );
+    }
+    other.end().await;
+}
+
+pub(crate) async fn a_panicking_responder_costs_one_request(rig: &dyn Rig) {
+    let bus = rig.bus().await;
+    let server = Server::start(&bus, &Desk::new(), 10, 1).await;
+    assert!(bus.request(QUEUE, "panic".into(), SHORT).await.is_err());
+    assert_eq!(
+        bus.request(QUEUE, "still there?".into(), PATIENCE).await.unwrap(),
+        "re: still there?"
+    );
+    server.end().await;
+}

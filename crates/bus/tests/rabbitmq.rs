@@ -1,0 +1,438 @@
+//! The bus over RabbitMQ keeps every promise, and survives what happens to connections and queues.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a test may panic, in its helpers too
+
+mod broker;
+mod conformance;
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use broker::{Broker, Proxy, with, with_broker};
+use bus::{Bus, BusError, EventConsumer, Heard, RabbitBus};
+use conformance::{
+    PATIENCE, four, message, messages, positions, read,
+    requests::{Desk, QUEUE, Server, ask},
+    soon,
+};
+use futures::StreamExt;
+use lapin::{
+    BasicProperties,
+    options::{
+        BasicConsumeOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+        QueuePurgeOptions,
+    },
+    types::{AMQPValue, FieldTable},
+};
+
+conformance!(crate::with);
+
+/// Publishes until the bus takes it, as the relay does.
+async fn publish(bus: &RabbitBus, positions: std::ops::RangeInclusive<u64>) {
+    let messages = messages(0, positions);
+    soon("the bus to take messages", async {
+        while bus.publish(&messages).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+/// Reads and acknowledges until `count` different positions have come, however often.
+async fn read_until(consumer: &mut dyn EventConsumer, seen: &mut BTreeSet<u64>, count: usize) {
+    while seen.len() < count {
+        seen.extend(positions(&soon("messages", consumer.next(100)).await));
+        consumer.acknowledge().await;
+    }
+}
+
+async fn connected(bus: &RabbitBus, wanted: bool) {
+    soon("the connections", async {
+        while bus.is_connected() != wanted {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_is_a_cloud_event_on_the_wire() {
+    with_broker(async |broker: &Broker| {
+        let bus = broker.connect(&broker::url()).await;
+        // Declares the exchange.
+        drop(bus.consume(four(), 1).await.unwrap());
+        let channel = broker.channel().await;
+        let queue = channel
+            .queue_declare("".into(), QueueDeclareOptions::exclusive(), FieldTable::default())
+            .await
+            .unwrap()
+            .name()
+            .clone();
+        let exchange = format!("{}.events", broker.namespace);
+        channel
+            .queue_bind(
+                queue.clone(),
+                exchange.into(),
+                "1.task.created".into(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            )
+            .await
+            .unwrap();
+        let mut wire = channel
+            .basic_consume(
+                queue,
+                "".into(),
+                BasicConsumeOptions::default(),
+                FieldTable::default(),
+            )
+            .await
+            .unwrap();
+
+        let sent = message(1, 5, r#"{"title":"Grüße"}"#);
+        bus.publish(std::slice::from_ref(&sent)).await.unwrap();
+        let got = soon("the message", wire.next()).await.unwrap().unwrap();
+
+        assert_eq!(got.data, sent.event.data);
+        assert_eq!(got.routing_key.as_str(), "1.task.created");
+        assert_eq!(
+            got.properties.content_type().as_ref().unwrap().as_str(),
+            "application/json"
+        );
+        assert_eq!(
+            *got.properties.delivery_mode(),
+            Some(2),
+            "messages are persistent"
+        );
+        let headers = got.properties.headers().as_ref().unwrap();
+        let text = |name: &str| match &headers.inner()[name] {
+            AMQPValue::LongString(text) => text.to_string(),
+            other => panic!("{name} is {other:?}"),
+        };
+        assert_eq!(text("cloudEvents:specversion"), "1.0");
+        assert_eq!(text("cloudEvents:id"), sent.event.id.to_string());
+        assert_eq!(text("cloudEvents:source"), "/taskledger/task");
+        assert_eq!(text("cloudEvents:type"), "task.created");
+        assert_eq!(text("cloudEvents:subject"), sent.event.stream.as_str());
+        assert_eq!(text("cloudEvents:time"), sent.event.recorded_at.to_string());
+        assert_eq!(text("cloudEvents:encoding"), "json");
+        assert_eq!(
+            text("cloudEvents:traceparent"),
+            sent.event.metadata.traceparent.clone().unwrap()
+        );
+        assert_eq!(
+            text("cloudEvents:metadata"),
+            serde_json::to_string(&sent.event.metadata).unwrap()
+        );
+        let numbers = [
+            "position",
+            "previous",
+            "partition",
+            "partitions",
+            "version",
+            "schemaversion",
+        ];
+        let numbers = numbers.map(|name| headers.inner()[format!("cloudEvents:{name}").as_str()].clone());
+        assert_eq!(numbers, [5, 4, 1, 4, 12, 3].map(AMQPValue::LongLongInt));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_an_event_is_skipped() {
+    with_broker(async |broker: &Broker| {
+        let bus = broker.connect(&broker::url()).await;
+        let mut consumer = bus.consume(four(), 0).await.unwrap();
+        let channel = broker.channel().await;
+        let mut foreign = FieldTable::default();
+        foreign.insert(
+            "cloudEvents:specversion".into(),
+            AMQPValue::LongString("0.3".into()),
+        );
+        for (n, properties) in [
+            BasicProperties::default(),
+            BasicProperties::default().with_headers(foreign),
+        ]
+        .iter()
+        .cycle()
+        .take(30)
+        .enumerate()
+        {
+            let exchange = format!("{}.events", broker.namespace).into();
+            let written = channel.basic_publish(
+                exchange,
+                "0.x".into(),
+                BasicPublishOptions::default(),
+                b"?",
+                properties.clone(),
+            );
+            written.await.unwrap().await.unwrap();
+            if n % 10 == 0 {
+                publish(&bus, 1 + n as u64 / 10..=1 + n as u64 / 10).await;
+            }
+        }
+        assert_eq!(positions(&read(&mut *consumer, 3).await), [1, 2, 3]);
+        consumer.acknowledge().await;
+        drop(consumer);
+        // Nothing of it is in the way of the next consumer.
+        let mut consumer = bus.consume(four(), 0).await.unwrap();
+        publish(&bus, 4..=4).await;
+        assert_eq!(positions(&read(&mut *consumer, 1).await), [4]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_of_events_survives_lost_connections() {
+    with_broker(async |broker: &Broker| {
+        let proxy = Proxy::start().await;
+        let (publisher, reader) = (
+            broker.connect(&proxy.url()).await,
+            broker.connect(&proxy.url()).await,
+        );
+        let mut consumer = reader.consume(four(), 0).await.unwrap();
+        let publishing = tokio::spawn(async move {
+            for n in 0..100 {
+                publish(&publisher, n * 10 + 1..=n * 10 + 10).await;
+            }
+        });
+        let mut seen = BTreeSet::new();
+        for cut_after in [100, 400, 700] {
+            read_until(&mut *consumer, &mut seen, cut_after).await;
+            proxy.cut();
+        }
+        // Confirmed is confirmed: nothing is missing.
+        read_until(&mut *consumer, &mut seen, 1_000).await;
+        assert_eq!(seen, (1..=1_000).collect());
+        soon("the publisher", publishing).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_connection_everything_fails_fast_and_then_resumes() {
+    with_broker(async |broker: &Broker| {
+        let proxy = Proxy::start().await;
+        let bus = broker.connect(&proxy.url()).await;
+        let dyn_bus: Arc<dyn Bus> = bus.clone();
+        let desk = Desk::new();
+        let server = Server::start(&dyn_bus, &desk, 10, 4).await;
+        let mut consumer = bus.consume(four(), 0).await.unwrap();
+        let mut listener = bus.listen("news").await.unwrap();
+        assert!(bus.is_connected());
+
+        let outstanding = ask(&dyn_bus, "held", PATIENCE);
+        desk.until("the request", |desk| desk.seen("held")).await;
+        proxy.shut();
+        let start = Instant::now();
+        let failed = soon("the outstanding request", outstanding).await.unwrap();
+        assert!(matches!(failed, Err(BusError::Unavailable(_))), "{failed:?}");
+        connected(&bus, false).await;
+        for _ in 0..10 {
+            let failed = bus.request(QUEUE, "now".into(), PATIENCE).await;
+            assert!(matches!(failed, Err(BusError::Unavailable(_))), "{failed:?}");
+        }
+        assert!(bus.publish(&messages(0, 1..=1)).await.is_err());
+        assert!(bus.broadcast("news", "lost".into()).await.is_err());
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+
+        desk.gate.add_permits(100);
+        proxy.let_in();
+        connected(&bus, true).await;
+        publish(&bus, 1..=5).await;
+        assert_eq!(positions(&read(&mut *consumer, 5).await), [1, 2, 3, 4, 5]);
+        soon("requests to be served again", async {
+            while bus.request(QUEUE, "again".into(), PATIENCE).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        assert_eq!(soon("the listener", listener.next()).await, Heard::Gap);
+        bus.broadcast("news", "found".into()).await.unwrap();
+        assert_eq!(
+            soon("the listener", listener.next()).await,
+            Heard::Message("found".into())
+        );
+        server.end().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_across_lost_connections_are_answered_right_or_not_at_all() {
+    with_broker(async |broker: &Broker| {
+        let proxy = Proxy::start().await;
+        let caller: Arc<dyn Bus> = broker.connect(&proxy.url()).await;
+        let server_bus: Arc<dyn Bus> = broker.connect(&proxy.url()).await;
+        let server = Server::start(&server_bus, &Desk::new(), 1_000, 16).await;
+        let asking: Vec<_> = (0..16)
+            .map(|who| {
+                let caller = caller.clone();
+                tokio::spawn(async move {
+                    let mut answered = 0;
+                    for round in 0.. {
+                        let request = format!("random {who} {round}");
+                        if let Ok(reply) = caller.request(QUEUE, request.clone().into(), PATIENCE).await {
+                            assert_eq!(reply, format!("re: {request}"));
+                            answered += 1;
+                        } else {
+                            tokio::time::sleep(Duration::from_millis(10)).await;
+                        }
+                        if answered == 60 {
+                            break;
+                        }
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..3 {
+            // Everything works, and something is under way.
+            soon("requests to be served", async {
+                while caller.request(QUEUE, "cut soon".into(), PATIENCE).await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            })
+            .await;
+            proxy.cut();
+        }
+        for asker in asking {
+            soon("a requester", asker).await.unwrap();
+        }
+        server.end().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purged_queue_is_a_gap_and_nothing_worse() {
+    with_broker(async |broker: &Broker| {
+        let bus = broker.connect(&broker::url()).await;
+        drop(bus.consume(four(), 0).await.unwrap());
+        publish(&bus, 1..=20).await;
+        broker
+            .channel()
+            .await
+            .queue_purge(broker.queue(0), QueuePurgeOptions::default())
+            .await
+            .unwrap();
+        let mut consumer = bus.consume(four(), 0).await.unwrap();
+        publish(&bus, 21..=22).await;
+        let got = read(&mut *consumer, 2).await;
+        assert_eq!(positions(&got), [21, 22]);
+        assert_eq!(got[0].previous, 20);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_queue_is_declared_again() {
+    with_broker(async |broker: &Broker| {
+        let bus = broker.connect(&broker::url()).await;
+        let mut consumer = bus.consume(four(), 0).await.unwrap();
+        publish(&bus, 1..=2).await;
+        assert_eq!(read(&mut *consumer, 2).await.len(), 2);
+        broker
+            .channel()
+            .await
+            .queue_delete(broker.queue(0), QueueDeleteOptions::default())
+            .await
+            .unwrap();
+        // Acknowledging what is gone, and publishing to nobody, are harmless.
+        consumer.acknowledge().await;
+        publish(&bus, 3..=3).await;
+        let mut position = 4;
+        let got = soon("the consumer's return", async {
+            loop {
+                publish(&bus, position..=position).await;
+                position += 1;
+                if let Ok(got) = tokio::time::timeout(Duration::from_millis(20), consumer.next(100)).await {
+                    return got;
+                }
+            }
+        })
+        .await;
+        assert!(got[0].event.position >= 3);
+        consumer.acknowledge().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_deleted_queue_of_a_responder_is_declared_again() {
+    with_broker(async |broker: &Broker| {
+        let bus: Arc<dyn Bus> = broker.connect(&broker::url()).await;
+        let server = Server::start(&bus, &Desk::new(), 10, 2).await;
+        let queue = format!("{}.{QUEUE}", broker.namespace);
+        broker
+            .channel()
+            .await
+            .queue_delete(queue.into(), QueueDeleteOptions::default())
+            .await
+            .unwrap();
+        soon("requests to be served again", async {
+            while bus.request(QUEUE, "again".into(), PATIENCE).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        server.end().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_broker_that_is_not_there_is_an_error_that_says_where() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let error = RabbitBus::connect(&format!("amqp://guest:secret@127.0.0.1:{free}/%2f"), "test")
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("cannot connect to 127.0.0.1:{free}")),
+        "{error}"
+    );
+    assert!(!error.to_string().contains("secret"), "{error}");
+    let error = RabbitBus::connect(&format!("amqp://[::1]:{free}/%2f"), "test")
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("cannot connect to ::1:{free}")),
+        "{error}"
+    );
+    let error = RabbitBus::connect("not a url", "test").await.unwrap_err();
+    assert!(error.to_string().contains("not an AMQP URL"), "{error}");
+    let url = format!("{}?namespace=a%20b", broker::url());
+    let error = RabbitBus::connect(&url, "test").await.unwrap_err();
+    assert!(error.to_string().contains("namespace"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_attempt_to_connect_goes_on_after_a_failed_start() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("amqp://guest:guest@{}/%2f", listener.local_addr().unwrap());
+    let broker = async {
+        let (first, _) = listener.accept().await.unwrap();
+        let (_second, _) = listener.accept().await.unwrap();
+        let (_third, _) = listener.accept().await.unwrap();
+        drop(first);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Instant::now()
+    };
+    let start = async {
+        let failed = RabbitBus::connect(&url, "test").await.is_err();
+        (failed, Instant::now())
+    };
+    let (hung_up, (failed, reported)) = soon("a failure", async { tokio::join!(broker, start) }).await;
+    assert!(failed);
+    assert!(reported > hung_up, "reported while other attempts were under way");
+}
