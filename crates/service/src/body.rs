@@ -1,0 +1,95 @@
+//! The body of a request as the server hands it on: one that stalls ends in an error.
+
+use std::{
+    error::Error,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep};
+
+use crate::connection::Activity;
+
+/// The client stopped sending the body, or sends it too slowly.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the body of the request took too long to arrive")]
+pub struct BodyStalled;
+
+impl BodyStalled {
+    /// Whether `error`, however wrapped, says this.
+    #[must_use]
+    pub fn caused(error: &(dyn Error + 'static)) -> bool {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if error.is::<Self>() {
+                return true;
+            }
+            next = error.source();
+        }
+        false
+    }
+}
+
+/// A body that must make progress every `stall`, and end within `total`.
+pub(crate) struct TimedBody {
+    body: Incoming,
+    activity: Activity,
+    stall: Duration,
+    ends_by: Instant,
+    /// Armed only while waiting.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl TimedBody {
+    pub(crate) fn new(body: Incoming, activity: Activity, stall: Duration, total: Duration) -> Self {
+        Self {
+            body,
+            activity,
+            stall,
+            ends_by: Instant::now() + total,
+            timer: None,
+        }
+    }
+}
+
+impl Drop for TimedBody {
+    fn drop(&mut self) {
+        if !self.body.is_end_stream() {
+            self.activity.left_unread();
+        }
+    }
+}
+
+impl Body for TimedBody {
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            self.timer = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let deadline = (Instant::now() + self.stall).min(self.ends_by);
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        timer
+            .as_mut()
+            .poll(context)
+            .map(|()| Some(Err(BodyStalled.into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,32 @@
+//! Time and new ids, the two ambient things that roles inject.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use events::Timestamp;
+use uuid::Uuid;
+
+/// Tells the time.
+pub trait Clock: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The clock of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let micros = match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |micros| -micros),
+        };
+        Timestamp::from_micros(micros)
+    }
+}
+
+/// A new UUIDv7 (RFC 9562): ids made later by this process sort later.
+#[must_use]
+pub fn new_id() -> Uuid {
+    Uuid::now_v7()
+}

@@ -1,0 +1,193 @@
+//! JSON text to a value, more strictly than `serde_json`: nesting is bounded and a key occurs once.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// Arrays and objects may lie this deep inside one another.
+const MAX_DEPTH: usize = 32;
+
+/// Why a text was not read.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    /// Nested deeper than [`MAX_DEPTH`].
+    TooDeep,
+    /// Not JSON, or with a key twice.
+    Malformed(serde_json::Error),
+}
+
+/// Reads one JSON value.
+pub(crate) fn read(text: &[u8]) -> Result<Value, ReadError> {
+    if depth(text) > MAX_DEPTH {
+        return Err(ReadError::TooDeep);
+    }
+    match serde_json::from_slice::<Strict>(text) {
+        Ok(Strict(value)) => Ok(value),
+        Err(error) => Err(ReadError::Malformed(error)),
+    }
+}
+
+/// How deep the brackets outside strings go. Exact for JSON; any number for anything else.
+fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Self)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> DeserializeSeed<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("number out of range"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(element) = elements.next_element_seed(Self)? {
+            list.push(element);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if map.contains_key(&key) {
+                return Err(de::Error::custom(format_args!("the key `{key}` occurs twice")));
+            }
+            let value = entries.next_value_seed(Self)?;
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn malformed(text: &[u8]) -> String {
+        match read(text) {
+            Err(ReadError::Malformed(error)) => error.to_string(),
+            other => panic!("{other:?} for {}", String::from_utf8_lossy(text)),
+        }
+    }
+
+    #[test]
+    fn reads_every_kind_of_value() {
+        let text =
+            r#"{"a":[1,-2,0.5,true,null,"ä\ud83d\ude00\u0000"],"b":{"a":{}},"c":18446744073709551615}"#;
+        assert_eq!(
+            read(text.as_bytes()).unwrap(),
+            serde_json::from_str::<Value>(text).unwrap()
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_not_json() {
+        let bad: [&[u8]; 13] = [
+            b"",
+            b" ",
+            b"{",
+            b"{]",
+            b"nul",
+            b"{\"a\":1,}",
+            b"[1 2]",
+            b"{} {}",
+            b"'a'",
+            b"NaN",
+            b"\"\xff\"",
+            b"\xef\xbb\xbf{}",
+            b"01",
+        ];
+        for text in bad {
+            malformed(text);
+        }
+        assert!(malformed(b"1e400").contains("out of range"));
+        assert!(
+            malformed(br#"{"a":"\ud800"}"#).contains("surrogate")
+                || !malformed(br#"{"a":"\ud800"}"#).is_empty()
+        );
+        malformed(br#"{"a":"\udc00"}"#);
+        malformed(br#"{"\ud800":1}"#);
+    }
+
+    #[test]
+    fn refuses_a_key_twice_at_any_depth() {
+        assert!(malformed(br#"{"a":1,"a":1}"#).contains("`a` occurs twice"));
+        assert!(malformed(br#"{"x":[{"a":1,"\u0061":2}]}"#).contains("`a` occurs twice"));
+    }
+
+    #[test]
+    fn bounds_nesting() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(read(nested(32).as_bytes()).is_ok());
+        assert!(matches!(read(nested(33).as_bytes()), Err(ReadError::TooDeep)));
+        assert!(matches!(
+            read("[".repeat(60_000).as_bytes()),
+            Err(ReadError::TooDeep)
+        ));
+        assert!(read(format!(r#"["\"{}"]"#, "[".repeat(100)).as_bytes()).is_ok());
+    }
+}

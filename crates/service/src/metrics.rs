@@ -1,0 +1,146 @@
+//! Prometheus metrics of one role.
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
+};
+
+/// The metrics of one role. Every sample carries the label `role`. Asking twice for the same name gives the
+/// same metric.
+#[derive(Clone)]
+pub struct Metrics {
+    role: &'static str,
+    registry: Registry,
+    known: Arc<Mutex<HashMap<&'static str, Box<dyn Any + Send>>>>,
+}
+
+impl Metrics {
+    /// Without any metric yet.
+    #[must_use]
+    pub fn new(role: &'static str) -> Self {
+        let labels = HashMap::from([("role".to_owned(), role.to_owned())]);
+        // Fails only for an empty prefix, and there is none.
+        let registry = Registry::new_custom(None, Some(labels)).unwrap_or_default();
+        Self {
+            role,
+            registry,
+            known: Arc::default(),
+        }
+    }
+
+    /// Whose metrics these are.
+    #[must_use]
+    pub fn role(&self) -> &'static str {
+        self.role
+    }
+
+    /// For collectors that the methods here do not make.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// A number that only grows.
+    #[must_use]
+    pub fn counter(&self, name: &'static str, help: &'static str) -> IntCounter {
+        self.metric(name, || IntCounter::new(name, help))
+    }
+
+    /// Counters by labels.
+    #[must_use]
+    pub fn counter_vec(&self, name: &'static str, help: &'static str, labels: &[&str]) -> IntCounterVec {
+        self.metric(name, || IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    /// A number that goes up and down.
+    #[must_use]
+    pub fn gauge(&self, name: &'static str, help: &'static str) -> IntGauge {
+        self.metric(name, || IntGauge::new(name, help))
+    }
+
+    /// Gauges by labels.
+    #[must_use]
+    pub fn gauge_vec(&self, name: &'static str, help: &'static str, labels: &[&str]) -> IntGaugeVec {
+        self.metric(name, || IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    /// A distribution; `buckets` are upper bounds in the unit of the name.
+    #[must_use]
+    pub fn histogram(&self, name: &'static str, help: &'static str, buckets: &[f64]) -> Histogram {
+        self.metric(name, || {
+            Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
+        })
+    }
+
+    /// Distributions by labels.
+    #[must_use]
+    pub fn histogram_vec(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: &[&str],
+        buckets: &[f64],
+    ) -> HistogramVec {
+        self.metric(name, || {
+            HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)
+        })
+    }
+
+    /// Everything in Prometheus text format 0.0.4.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap_or_else(|error| {
+                tracing::error!(error = %error, "the metrics cannot be written");
+                String::new()
+            })
+    }
+
+    /// The metric of that name, made and registered when it is new.
+    #[expect(
+        clippy::expect_used,
+        reason = "names and labels are constants: a wrong one fails at the start, in every test of its role"
+    )]
+    fn metric<M>(&self, name: &'static str, make: impl FnOnce() -> prometheus::Result<M>) -> M
+    where
+        M: Collector + Clone + Send + 'static,
+    {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(metric) = known.get(name).and_then(|metric| metric.downcast_ref::<M>()) {
+            return metric.clone();
+        }
+        let metric = make().expect("a valid name and valid labels");
+        self.registry
+            .register(Box::new(metric.clone()))
+            .expect("one kind of metric for each name");
+        known.insert(name, Box::new(metric.clone()));
+        metric
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sample_names_its_role_and_a_name_means_one_metric() {
+        let metrics = Metrics::new("auth");
+        metrics.counter("taskledger_auth_logins_total", "Logins.").inc();
+        metrics
+            .clone()
+            .counter("taskledger_auth_logins_total", "Logins.")
+            .inc();
+        let text = metrics.encode();
+        assert!(
+            text.contains("taskledger_auth_logins_total{role=\"auth\"} 2\n"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,197 @@
+//! Turns a role's bare router into a served one: whatever the contract promises for every answer is done here.
+
+use std::{any::Any, panic::AssertUnwindSafe};
+
+use axum::{
+    Router,
+    extract::{MatchedPath, Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use futures::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tower::{Layer, ServiceExt};
+use tracing::Instrument;
+
+use crate::{
+    access_log::{AccessLog, is_probe},
+    health::Health,
+    metrics::Metrics,
+    problem::Problem,
+    request_id::{self, TRACEPARENT, X_REQUEST_ID},
+    trace_context,
+};
+
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+];
+
+/// Adds request ids, trace context, security headers, access log, HTTP metrics, problems for unknown paths and
+/// wrong methods, `500` for panics, probes and `/metrics`.
+pub fn shell(router: Router, role: &'static str, metrics: &Metrics, health: Health) -> Router {
+    let own = metrics.clone();
+    shell_with_metrics(router, role, metrics, health, move || {
+        std::future::ready(own.encode())
+    })
+}
+
+/// As [`shell`], for a role whose `/metrics` shows more than its own: `exposition` makes the text.
+pub fn shell_with_metrics<F, Fut>(
+    router: Router,
+    role: &'static str,
+    metrics: &Metrics,
+    health: Health,
+    exposition: F,
+) -> Router
+where
+    F: Fn() -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = String> + Send,
+{
+    let log = AccessLog::new(role, metrics);
+    let probes = Router::new()
+        .route("/health/live", get(live))
+        .route("/health/ready", get(|| async move { health.ready().await }))
+        .route(
+            "/metrics",
+            get(|| async move { prometheus_text(exposition().await) }),
+        );
+    let routes = router.merge(probes).layer(middleware::from_fn(note_route));
+    // Around the whole router, not each route: `Allow` and the answer to HEAD are complete only out there.
+    Router::new().fallback_service(middleware::from_fn_with_state(log, at_the_edge).layer(routes))
+}
+
+/// Only the probes and `/metrics`, for an address that is not public.
+pub fn admin(metrics: &Metrics, health: Health) -> Router {
+    shell(Router::new(), metrics.role(), metrics, health)
+}
+
+/// Only the probes and `/metrics` of a router that [`shell`] made, for an address that is not public.
+pub fn admin_of(router: Router) -> Router {
+    let answer = move |request: Request| {
+        let router = router.clone();
+        async move {
+            let Ok(response) = if is_probe(request.uri().path()) {
+                router.oneshot(request).await
+            } else {
+                Ok(Problem::not_found().into_response())
+            };
+            response
+        }
+    };
+    Router::new().fallback(answer)
+}
+
+async fn live() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, r#"{"status":"live"}"#).into_response()
+}
+
+/// Prometheus text as an answer.
+fn prometheus_text(text: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, text).into_response()
+}
+
+/// The route that answered, kept beside the answer.
+#[derive(Clone)]
+pub(crate) struct Route(pub(crate) MatchedPath);
+
+async fn note_route(path: Option<MatchedPath>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(path) = path {
+        response.extensions_mut().insert(Route(path));
+    }
+    response
+}
+
+async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: Next) -> Response {
+    let (id, id_header) = request_id::of_request(request.headers());
+    let traceparent = trace_context::of_request(request.headers());
+    let span = tracing::info_span!(
+        "request",
+        request.id = id,
+        trace.id = trace_context::trace_id(&traceparent)
+    );
+    request.headers_mut().insert(&X_REQUEST_ID, id_header.clone());
+    request.headers_mut().insert(&TRACEPARENT, traceparent);
+
+    let entry = log.begin(&request);
+    let answering = async {
+        let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+            Ok(response) => as_problem(response),
+            Err(panic) => {
+                tracing::error!(panic = panic_message(panic.as_ref()), "a handler panicked");
+                Problem::internal().into_response()
+            }
+        };
+        entry.end(&response);
+        response
+    };
+    let mut response = request_id::CURRENT.scope(id, answering.instrument(span)).await;
+
+    let headers = response.headers_mut();
+    headers.insert(X_REQUEST_ID.clone(), id_header);
+    for (name, value) in SECURITY_HEADERS {
+        headers.entry(name).or_insert(value);
+    }
+    response
+}
+
+/// Errors that the router and library extractors answer as plain text or not at all, as problems.
+fn as_problem(response: Response) -> Response {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let spelled_out = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|media_type| !media_type.as_bytes().starts_with(b"text/plain"));
+    if spelled_out {
+        return response;
+    }
+    let mut problem = Problem::of_status(status).into_response();
+    if let Some(allow) = allowed(response.headers()) {
+        problem.headers_mut().insert(header::ALLOW, allow);
+    }
+    problem.extensions_mut().extend(response.extensions().clone());
+    problem
+}
+
+/// `Allow` as a person would write it.
+fn allowed(headers: &HeaderMap) -> Option<HeaderValue> {
+    let methods = headers.get(header::ALLOW)?.to_str().ok()?;
+    let mut methods: Vec<_> = methods
+        .split(',')
+        .map(str::trim)
+        .filter(|method| !method.is_empty())
+        .collect();
+    methods.sort_unstable();
+    HeaderValue::from_str(&methods.join(", ")).ok()
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

@@ -1,0 +1,61 @@
+//! Structured logs, to standard error: JSON for machines, text for people.
+
+use std::{io::IsTerminal, str::FromStr};
+
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::start_error::StartError;
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            other => Err(format!("`{other}` is not a log format: expected text or json")),
+        }
+    }
+}
+
+/// The AMQP client prints whole messages that the broker returns to it, and token checks carry tokens.
+const NEVER_LOGGED: &str = "lapin::returned_messages=off";
+
+/// Sends this process's logs to standard error. `filter` is in the syntax of `tracing`: `info,gateway=debug`.
+///
+/// # Errors
+/// When the filter cannot be read, or when called twice.
+pub fn init(filter: &str, format: LogFormat) -> Result<(), StartError> {
+    let filter =
+        EnvFilter::try_new(format!("{filter},{NEVER_LOGGED}")).map_err(|error| StartError::BadLogFilter {
+            filter: filter.to_owned(),
+            reason: error.to_string(),
+        })?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Text => lines
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
+            .boxed(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .try_init()
+        .map_err(|_| StartError::LoggingTwice)
+}
