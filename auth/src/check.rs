@@ -1,0 +1,93 @@
+//! Answers whether an access token is good: by its signature and times, and by what the event store says about
+//! its session and account. For auth's own endpoints directly, for everyone else over the bus.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use auth_client::{
+    Check, Identity, Rejection, VerifyError,
+    messages::{CheckReply, CheckRequest, Verdict},
+};
+use bus::Responder;
+use bytes::Bytes;
+use events::{Account, Session};
+use sha2::{Digest, Sha256};
+
+use crate::{auth::Auth, error::Failure, ledger::Loaded};
+
+/// Checks tokens.
+pub(crate) struct TokenCheck(pub(crate) Arc<Auth>);
+
+impl TokenCheck {
+    async fn judge(&self, token: &str) -> Result<Verdict, Failure> {
+        let Self(auth) = self;
+        let now = auth.clock.now();
+        let claims = match auth.tokens.verify(token, now) {
+            Ok(claims) => claims,
+            Err(rejection) => return Ok(Verdict::Rejected(rejection)),
+        };
+        let (session, account): (Loaded<Session>, Loaded<Account>) =
+            futures::try_join!(auth.ledger.load(&claims.sid), auth.ledger.load(&claims.sub))?;
+        let session = session
+            .state
+            .filter(|session| session.account == claims.sub && session.is_live(now));
+        let account = account.state.filter(Account::is_live);
+        let (Some(session), Some(account)) = (session, account) else {
+            return Ok(Verdict::Rejected(Rejection::SessionEnded));
+        };
+        Ok(Verdict::Accepted(Identity {
+            user_id: account.id,
+            session_id: session.id,
+            email: account.email,
+            // What they may do now, not what they might when the token was issued.
+            roles: account.roles,
+            expires_at: claims.expires_at().min(session.expires_at),
+        }))
+    }
+
+    async fn verdict(&self, token: &str) -> Verdict {
+        let verdict = self.judge(token).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a token could not be checked");
+            Verdict::Unavailable
+        });
+        self.0.counters.check(match &verdict {
+            Verdict::Accepted(_) => "accepted",
+            Verdict::Rejected(Rejection::Malformed) => "malformed",
+            Verdict::Rejected(Rejection::Expired) => "expired",
+            Verdict::Rejected(Rejection::SessionEnded) => "session_ended",
+            Verdict::Unavailable => "unavailable",
+        });
+        verdict
+    }
+}
+
+#[async_trait]
+impl Check for TokenCheck {
+    async fn check(&self, token: &str) -> Result<Identity, VerifyError> {
+        match self.verdict(token).await {
+            Verdict::Accepted(identity) => Ok(identity),
+            Verdict::Rejected(rejection) => Err(rejection.into()),
+            Verdict::Unavailable => Err(VerifyError::Unavailable(
+                "the event store is unavailable".to_owned(),
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl Responder for TokenCheck {
+    async fn respond(&self, request: Bytes) -> Bytes {
+        let (token_sha256, verdict) = match CheckRequest::decode(&request) {
+            Ok(CheckRequest { token }) => (
+                hex::encode(Sha256::digest(token.as_bytes())),
+                self.verdict(&token).await,
+            ),
+            Err(_) => (String::new(), Verdict::Rejected(Rejection::Malformed)),
+        };
+        CheckReply {
+            token_sha256,
+            verdict,
+        }
+        .encode()
+    }
+}

@@ -1,0 +1,93 @@
+//! What an operator can choose about auth.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::password::Argon2Parameters;
+
+/// What an operator can choose about auth.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The directory of signing keys and of the pepper. Precious: back it up with the event store.
+    pub keys_directory: PathBuf,
+    /// `iss` of access tokens.
+    pub issuer: String,
+    /// `aud` of access tokens.
+    pub audience: String,
+    /// How long an access token is good: 7 to 15 minutes.
+    pub access_token_ttl: Duration,
+    /// How long a session lasts from its login.
+    pub session_ttl: Duration,
+    /// What hashing a password costs.
+    pub argon2: Argon2Parameters,
+    /// Threads that hash passwords.
+    pub hashing_threads: usize,
+    /// Passwords that may wait for a thread; more are answered with `503`.
+    pub hashing_queue: usize,
+    /// Token checks that may wait in the queue.
+    pub check_queue: u32,
+    /// Token checks worked on at once by this process.
+    pub check_concurrency: u16,
+}
+
+impl Config {
+    /// The defaults, with the keys in `keys_directory`.
+    #[must_use]
+    pub fn new(keys_directory: impl Into<PathBuf>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            keys_directory: keys_directory.into(),
+            issuer: "taskledger".to_owned(),
+            audience: "taskledger".to_owned(),
+            access_token_ttl: Duration::from_secs(15 * 60),
+            session_ttl: Duration::from_secs(7 * 24 * 60 * 60),
+            argon2: Argon2Parameters::default(),
+            hashing_threads: cores.max(2),
+            hashing_queue: 256,
+            check_queue: 1_000,
+            check_concurrency: 64,
+        }
+    }
+
+    /// Whether every value can be used.
+    ///
+    /// # Errors
+    /// A sentence about the first that cannot.
+    pub fn validate(&self) -> Result<(), String> {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        if !(minutes(7)..=minutes(15)).contains(&self.access_token_ttl) {
+            let seconds = self.access_token_ttl.as_secs();
+            return Err(format!(
+                "access tokens must live 7 to 15 minutes, not {seconds} seconds"
+            ));
+        }
+        if self.session_ttl < self.access_token_ttl {
+            return Err("sessions must live at least as long as access tokens".to_owned());
+        }
+        if self.issuer.is_empty() || self.audience.is_empty() {
+            return Err("the issuer and the audience of access tokens must not be empty".to_owned());
+        }
+        if self.hashing_threads == 0 || self.check_concurrency == 0 || self.check_queue == 0 {
+            return Err(
+                "hashing threads, concurrent token checks and their queue must be at least 1".to_owned(),
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn access_tokens_live_7_to_15_minutes() {
+        let with = |seconds| Config {
+            access_token_ttl: Duration::from_secs(seconds),
+            ..Config::new("keys")
+        };
+        assert!(Config::new("keys").validate().is_ok());
+        assert!(with(7 * 60).validate().is_ok());
+        assert!(with(7 * 60 - 1).validate().is_err());
+        assert!(with(15 * 60 + 1).validate().is_err());
+    }
+}

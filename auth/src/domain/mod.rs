@@ -1,0 +1,12 @@
+//! Who may do what to accounts, sessions and addresses. Plain functions from state and command to events or
+//! a refusal: no I/O, no clock, no random number, no HTTP.
+
+pub(crate) mod account;
+pub(crate) mod claim;
+pub(crate) mod email;
+mod refusal;
+pub(crate) mod session;
+
+pub(crate) use claim::Claim;
+pub(crate) use email::EmailAddress;
+pub(crate) use refusal::Refusal;

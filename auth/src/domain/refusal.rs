@@ -1,0 +1,38 @@
+//! Every way in which the rules say no.
+
+use events::{EndReason, UserId};
+
+/// The rules say no.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// Another account has this address.
+    #[error("an account with this address exists")]
+    EmailIsTaken,
+    /// No account has this address, or the password is wrong: which of the two is not told.
+    #[error("the address or the password is wrong")]
+    CredentialsAreWrong,
+    /// The password was right, but the account may not be used.
+    #[error("the account is disabled")]
+    AccountIsDisabled,
+    /// There is no such account.
+    #[error("there is no such account")]
+    AccountIsUnknown,
+    /// There is no such session, or it is someone else's.
+    #[error("there is no such session")]
+    SessionIsUnknown,
+    /// The session is over.
+    #[error("the session has ended ({0:?})")]
+    SessionHasEnded(EndReason),
+    /// The session reached its end by itself.
+    #[error("the session has expired")]
+    SessionHasExpired,
+    /// No session was ever given this refresh token.
+    #[error("the refresh token is unknown")]
+    RefreshTokenIsUnknown,
+    /// The refresh token was used before: someone has a copy of it.
+    #[error("the refresh token was used before")]
+    RefreshTokenIsUsed,
+    /// Without this account nobody could manage accounts any more.
+    #[error("{0} is the last admin")]
+    AccountIsLastAdmin(UserId),
+}

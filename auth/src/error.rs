@@ -1,0 +1,175 @@
+//! What can go wrong, in three layers: the rules say no, something underneath fails, the request is bad. Only
+//! here they meet HTTP.
+
+use axum::response::{IntoResponse, Response};
+use database::DatabaseError;
+use event_store::StoreError;
+use events::CodecError;
+use http::{HeaderValue, StatusCode, header};
+use service::Problem;
+
+use crate::{domain::Refusal, password::HashingFailed};
+
+/// Something underneath failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The event store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An event in the log.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// The read models.
+    #[error(transparent)]
+    ReadModels(#[from] DatabaseError),
+    /// Hashing a password.
+    #[error(transparent)]
+    Hashing(#[from] HashingFailed),
+    /// Signing a token.
+    #[error("an access token cannot be signed: {0}")]
+    Signing(#[from] jsonwebtoken::errors::Error),
+    /// Others were faster, every time.
+    #[error("{attempts} attempts to append to {stream} met a conflict")]
+    Contention {
+        /// To which stream.
+        stream: String,
+        /// How often it was tried.
+        attempts: usize,
+    },
+}
+
+/// Why a command did nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    /// The rules say no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Something underneath failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+/// Why a request was not answered as wished.
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    /// The rules say no.
+    Refused(Refusal),
+    /// Something underneath failed.
+    Failed(Failure),
+    /// The request itself is bad.
+    Bad(Box<Problem>),
+}
+
+impl From<CommandError> for ApiError {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Refused(refusal) => Self::Refused(refusal),
+            CommandError::Failed(failure) => Self::Failed(failure),
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<HashingFailed> for ApiError {
+    fn from(failed: HashingFailed) -> Self {
+        Self::Failed(failed.into())
+    }
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        Self::Bad(Box::new(problem))
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Refused(refusal) => refused(&refusal),
+            Self::Failed(failure) => failed(&failure),
+            Self::Bad(problem) => *problem,
+        }
+        .into_response()
+    }
+}
+
+fn refused(refusal: &Refusal) -> Problem {
+    match refusal {
+        Refusal::EmailIsTaken => Problem::new(StatusCode::CONFLICT, "email-taken", "Address taken")
+            .detail("An account with this e-mail address exists."),
+        Refusal::CredentialsAreWrong => unauthorized(
+            "bad-credentials",
+            "Wrong address or password",
+            "The e-mail address or the password is wrong.",
+            "Bearer",
+        ),
+        Refusal::AccountIsDisabled => {
+            Problem::new(StatusCode::FORBIDDEN, "account-disabled", "Account disabled")
+                .detail("This account has been disabled. Ask an administrator.")
+        }
+        Refusal::AccountIsUnknown | Refusal::SessionIsUnknown => Problem::not_found(),
+        Refusal::SessionHasEnded(_) | Refusal::RefreshTokenIsUsed => unauthorized(
+            "session-ended",
+            "Session ended",
+            "The session of this refresh token has ended. Log in again.",
+            r#"Bearer error="invalid_token", error_description="The session ended""#,
+        ),
+        Refusal::SessionHasExpired => unauthorized(
+            "token-expired",
+            "Refresh token expired",
+            "The refresh token has expired. Log in again.",
+            r#"Bearer error="invalid_token", error_description="The refresh token expired""#,
+        ),
+        Refusal::RefreshTokenIsUnknown => unauthorized(
+            "token-invalid",
+            "Refresh token invalid",
+            "The refresh token is malformed, or was not issued here.",
+            r#"Bearer error="invalid_token", error_description="The refresh token is malformed""#,
+        ),
+        Refusal::AccountIsLastAdmin(_) => Problem::new(StatusCode::CONFLICT, "last-admin", "Last admin")
+            .detail("This is the last admin. Make someone else an admin first."),
+    }
+}
+
+/// RFC 9110, section 15.5.2: a 401 names a challenge.
+fn unauthorized(code: &'static str, title: &'static str, detail: &str, challenge: &'static str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, code, title)
+        .detail(detail)
+        .header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+}
+
+fn failed(failure: &Failure) -> Problem {
+    match failure {
+        Failure::Store(StoreError::Unavailable(_) | StoreError::Conflict { .. })
+        | Failure::Contention { .. } => {
+            tracing::warn!(error = %failure, "a request could not be served");
+            Problem::unavailable("The event store cannot be used at the moment. Try again shortly.")
+        }
+        Failure::ReadModels(_) => {
+            tracing::warn!(error = %failure, "a request could not be served");
+            Problem::unavailable("The read models cannot be used at the moment. Try again shortly.")
+        }
+        Failure::Hashing(HashingFailed::Overloaded) => {
+            tracing::warn!(error = %failure, "a request could not be served");
+            Problem::unavailable("Too many passwords are being checked at the moment. Try again shortly.")
+        }
+        Failure::Store(StoreError::Empty | StoreError::Corrupt(_))
+        | Failure::Codec(_)
+        | Failure::Hashing(HashingFailed::Argon2(_) | HashingFailed::Broken)
+        | Failure::Signing(_) => {
+            tracing::error!(error = %failure, "a request failed");
+            Problem::internal()
+        }
+    }
+}

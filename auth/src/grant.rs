@@ -1,0 +1,60 @@
+//! Gives an account a role from the command line: how the first admin comes to be.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use anyhow::{Context, bail};
+use auth_client::Revocation;
+use events::{Account, Role, UserId};
+
+use crate::{
+    auth::Auth,
+    config::Config,
+    domain::{self, EmailAddress},
+    keys,
+    ledger::Cause,
+    role::Dependencies,
+};
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// Whose account.
+    pub user_id: UserId,
+    /// Their roles now.
+    pub roles: BTreeSet<Role>,
+    /// False when they had the role already.
+    pub changed: bool,
+}
+
+/// Gives the account with the address `email` the role `role`.
+///
+/// # Errors
+/// A sentence: the keys are not there, nobody has this address, the event store cannot be used.
+pub async fn grant(
+    config: &Config,
+    dependencies: &Dependencies,
+    email: &str,
+    role: Role,
+) -> anyhow::Result<Granted> {
+    let address = EmailAddress::parse(email).map_err(|error| anyhow::anyhow!("`{email}` {error}"))?;
+    let keys = keys::read(&config.keys_directory)?;
+    let auth = Arc::new(Auth::new(config, dependencies, keys)?);
+    let account = auth
+        .account_of(&address)
+        .await
+        .context("the account cannot be read")?;
+    let Some(Account { id, .. }) = account else {
+        bail!("nobody has registered {address}")
+    };
+    let cause = Cause::operator();
+    let decide = |account: Option<&Account>| domain::account::grant(account, role);
+    let (account, done) = auth.change_account(id, &cause, decide).await?;
+    if done.changed {
+        auth.revoke(Revocation::Account(id)).await;
+    }
+    Ok(Granted {
+        user_id: id,
+        roles: account.roles,
+        changed: done.changed,
+    })
+}

@@ -1,0 +1,29 @@
+//! Answers that carry a `Consistency-Token`.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use events::UserId;
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use service::CONSISTENCY_TOKEN;
+
+use crate::auth::consistency;
+
+/// `body`, showing what is in the log about `subject` up to `position`.
+pub(crate) fn json(status: StatusCode, body: &impl Serialize, subject: UserId, position: u64) -> Response {
+    with_token((status, Json(body)).into_response(), subject, position)
+}
+
+/// Nothing but that it is done.
+pub(crate) fn no_content(subject: UserId, position: u64) -> Response {
+    with_token(StatusCode::NO_CONTENT.into_response(), subject, position)
+}
+
+fn with_token(mut response: Response, subject: UserId, position: u64) -> Response {
+    if let Ok(token) = HeaderValue::from_str(&consistency(subject, position).to_string()) {
+        response.headers_mut().insert(CONSISTENCY_TOKEN.clone(), token);
+    }
+    response
+}

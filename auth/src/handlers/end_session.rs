@@ -1,0 +1,28 @@
+//! `DELETE /auth/sessions/{id}`: ends one session of the caller; again: nothing happens.
+
+use std::sync::Arc;
+
+use auth_client::Caller;
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use events::{Actor, EndReason, SessionId};
+use service::RequestContext;
+
+use super::answer;
+use crate::{auth::Auth, domain::Refusal, error::ApiError, ledger::Cause};
+
+pub(crate) async fn end_session(
+    State(auth): State<Arc<Auth>>,
+    caller: Caller,
+    context: RequestContext,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let session: SessionId = id.parse().map_err(|_| Refusal::SessionIsUnknown)?;
+    let cause = Cause::new(Actor::User(caller.user_id()), &context);
+    let position = auth
+        .end_session(session, caller.user_id(), EndReason::Logout, &cause)
+        .await?;
+    Ok(answer::no_content(caller.user_id(), position))
+}

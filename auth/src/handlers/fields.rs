@@ -1,0 +1,56 @@
+//! The fields that several requests share.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use service::{Form, Invalid, text};
+
+use crate::{
+    domain::EmailAddress,
+    password::{self, Password},
+};
+
+const MAX_DISPLAY_NAME: usize = 100;
+
+/// An address that an account may have.
+pub(crate) fn email(value: &Value) -> Result<EmailAddress, Invalid> {
+    EmailAddress::parse(text(value)?).map_err(|error| Invalid::new("invalid-email", error.to_string()))
+}
+
+/// Any text, to be compared to a password or hashed.
+pub(crate) fn password(value: &Value) -> Result<Arc<Password>, Invalid> {
+    text(value).map(|text| Arc::new(Password::new(text)))
+}
+
+/// How to call someone: trimmed, 1 to 100 characters, none of them a control character.
+pub(crate) fn display_name(value: &Value) -> Result<String, Invalid> {
+    let name = text(value)?.trim();
+    if name.is_empty() {
+        return Err(Invalid::new("too-short", "must not be blank; send null for none"));
+    }
+    if name.chars().count() > MAX_DISPLAY_NAME {
+        return Err(Invalid::new(
+            "too-long",
+            format!("must have at most {MAX_DISPLAY_NAME} characters"),
+        ));
+    }
+    if name.contains(char::is_control) {
+        return Err(Invalid::new(
+            "invalid-character",
+            "must not contain control characters",
+        ));
+    }
+    Ok(name.to_owned())
+}
+
+/// Holds the password in the field `pointer` to the rules for new ones.
+pub(crate) fn check_new_password(
+    form: &mut Form,
+    pointer: &'static str,
+    password: Option<&Arc<Password>>,
+    email: Option<&EmailAddress>,
+) {
+    if let Some(Err(weakness)) = password.map(|password| password::check(password, email)) {
+        form.reject(pointer, weakness.code(), weakness.to_string());
+    }
+}

@@ -1,0 +1,60 @@
+//! `GET /auth/sessions`: where the caller is logged in.
+
+use std::sync::Arc;
+
+use auth_client::Caller;
+use axum::{extract::State, response::Response};
+use events::{SessionId, Timestamp};
+use http::StatusCode;
+use serde::Serialize;
+
+use super::answer;
+use crate::{auth::Auth, error::ApiError, sessions::LiveSession};
+
+#[derive(Serialize)]
+struct SessionsBody {
+    items: Vec<SessionView>,
+}
+
+#[derive(Serialize)]
+struct SessionView {
+    id: SessionId,
+    started_at: Timestamp,
+    last_refreshed_at: Timestamp,
+    expires_at: Timestamp,
+    ip: Option<String>,
+    user_agent: Option<String>,
+    /// Whether it is the one that asks.
+    current: bool,
+}
+
+impl SessionView {
+    fn new(session: LiveSession, asking: SessionId) -> Self {
+        Self {
+            id: session.id,
+            started_at: session.started_at,
+            last_refreshed_at: session.last_refreshed_at,
+            expires_at: session.expires_at,
+            ip: session.ip,
+            user_agent: session.user_agent,
+            current: session.id == asking,
+        }
+    }
+}
+
+pub(crate) async fn list_sessions(
+    State(auth): State<Arc<Auth>>,
+    caller: Caller,
+) -> Result<Response, ApiError> {
+    let (live, position) = auth.live_sessions(caller.user_id()).await?;
+    let items = live
+        .into_iter()
+        .map(|session| SessionView::new(session, caller.0.session_id))
+        .collect();
+    Ok(answer::json(
+        StatusCode::OK,
+        &SessionsBody { items },
+        caller.user_id(),
+        position,
+    ))
+}

@@ -1,0 +1,238 @@
+//! `GET /auth/users?role=&email=&limit=&cursor=`: accounts for admins, the oldest first, from the read model.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use auth_client::Caller;
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+use database::{DatabaseError, Row, Value};
+use events::{Role, Timestamp, UserId};
+use http::StatusCode;
+use serde::Serialize;
+use service::Problem;
+use sha2::{Digest, Sha256};
+
+use super::user::UserView;
+use crate::{
+    auth::Auth,
+    error::{ApiError, Failure},
+};
+
+const DEFAULT_LIMIT: u64 = 50;
+const MAX_LIMIT: u64 = 200;
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Request {
+    role: Option<Role>,
+    /// Part of an address, lowercase.
+    email: Option<String>,
+    limit: u64,
+    after: Option<(Timestamp, UserId)>,
+}
+
+#[derive(Serialize)]
+struct UsersBody {
+    items: Vec<ManagedUser>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ManagedUser {
+    #[serde(flatten)]
+    user: UserView,
+    disabled: bool,
+}
+
+impl Request {
+    fn read(parameters: Vec<(String, String)>) -> Result<Self, Problem> {
+        let mut request = Self {
+            limit: DEFAULT_LIMIT,
+            ..Self::default()
+        };
+        let mut cursor = None;
+        let mut seen = BTreeSet::new();
+        for (name, value) in parameters {
+            if !seen.insert(name.clone()) {
+                return Err(Problem::bad_parameter(&name, "may be given once"));
+            }
+            match name.as_str() {
+                "role" => {
+                    let role = value
+                        .parse()
+                        .map_err(|error: String| Problem::bad_parameter(&name, error))?;
+                    request.role = Some(role);
+                }
+                "email" => request.email = Some(value.trim().to_lowercase()).filter(|text| !text.is_empty()),
+                "limit" => match value.parse() {
+                    Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => request.limit = limit,
+                    _ => {
+                        return Err(Problem::bad_parameter(
+                            &name,
+                            format!("must be from 1 to {MAX_LIMIT}"),
+                        ));
+                    }
+                },
+                "cursor" => cursor = Some(value),
+                _ => return Err(Problem::bad_parameter(&name, "there is no such parameter")),
+            }
+        }
+        if let Some(cursor) = cursor {
+            request.after = Some(request.read_cursor(&cursor).ok_or_else(bad_cursor)?);
+        }
+        Ok(request)
+    }
+
+    fn read_cursor(&self, cursor: &str) -> Option<(Timestamp, UserId)> {
+        let text = String::from_utf8(BASE64URL.decode(cursor).ok()?).ok()?;
+        let mut parts = text.split('~');
+        let (query, at, id) = (parts.next()?, parts.next()?, parts.next()?);
+        if parts.next().is_some() || query != self.fingerprint() {
+            return None;
+        }
+        Some((Timestamp::from_micros(at.parse().ok()?), id.parse().ok()?))
+    }
+
+    fn cursor(&self, last: &UserView) -> String {
+        BASE64URL.encode(format!(
+            "{}~{}~{}",
+            self.fingerprint(),
+            last.created_at.as_micros(),
+            last.id
+        ))
+    }
+
+    /// A cursor only goes on with the query that it came from.
+    fn fingerprint(&self) -> String {
+        hex::encode(&Sha256::digest(format!("{:?}~{:?}", self.role, self.email))[..6])
+    }
+
+    fn sql(&self) -> (String, Vec<Value>) {
+        let mut sql = "SELECT id, email, display_name, roles, disabled, created_at FROM accounts WHERE 1 = 1"
+            .to_owned();
+        let mut values: Vec<Value> = Vec::new();
+        if let Some(role) = self.role {
+            let name = serde_json::to_string(&role).unwrap_or_default();
+            values.push(format!("%{name}%").into());
+            sql.push_str(&format!(" AND roles LIKE ${}", values.len()));
+        }
+        if let Some(email) = &self.email {
+            let escaped = email
+                .replace('\\', "\\\\")
+                .replace('%', "\\%")
+                .replace('_', "\\_");
+            values.push(format!("%{escaped}%").into());
+            sql.push_str(&format!(" AND LOWER(email) LIKE ${} ESCAPE '\\'", values.len()));
+        }
+        if let Some((at, id)) = self.after {
+            values.extend([at.as_micros().into(), id.0.into()]);
+            sql.push_str(&format!(
+                " AND (created_at, id) > (${}, ${})",
+                values.len() - 1,
+                values.len()
+            ));
+        }
+        sql.push_str(&format!(" ORDER BY created_at, id LIMIT {}", self.limit + 1));
+        (sql, values)
+    }
+}
+
+pub(crate) async fn list_users(
+    State(auth): State<Arc<Auth>>,
+    caller: Caller,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    caller.require(Role::Admin)?;
+    let Query(parameters) = query.map_err(|error| Problem::bad_parameter("query", error.to_string()))?;
+    let request = Request::read(parameters)?;
+    let (sql, values) = request.sql();
+    let rows = auth
+        .read_models
+        .fetch_all(&sql, &values)
+        .await
+        .map_err(Failure::from)?;
+    let more = rows.len() as u64 > request.limit;
+    let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+    let items: Vec<_> = rows
+        .iter()
+        .take(limit)
+        .map(read)
+        .collect::<Result<_, _>>()
+        .map_err(Failure::from)?;
+    let next_cursor = items
+        .last()
+        .filter(|_| more)
+        .map(|last| request.cursor(&last.user));
+    Ok(Json(UsersBody { items, next_cursor }).into_response())
+}
+
+fn read(row: &Row) -> Result<ManagedUser, DatabaseError> {
+    let roles = row.text("roles")?;
+    Ok(ManagedUser {
+        user: UserView {
+            id: UserId(row.uuid("id")?),
+            email: row.text("email")?,
+            display_name: row.optional_text("display_name")?,
+            roles: serde_json::from_str(&roles)
+                .map_err(|_| DatabaseError::Unexpected(format!("column roles holds {roles}")))?,
+            created_at: Timestamp::from_micros(row.integer("created_at")?),
+        },
+        disabled: row.boolean("disabled")?,
+    })
+}
+
+fn bad_cursor() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad-cursor", "Bad cursor")
+        .detail("A cursor goes on with the query that it came from. Start again without one.")
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn read(parameters: &[(&str, &str)]) -> Result<Request, &'static str> {
+        let owned = parameters
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Request::read(owned).map_err(|problem| problem.code())
+    }
+
+    #[test]
+    fn parameters_are_checked() {
+        assert_eq!(read(&[]).unwrap().limit, 50);
+        assert_eq!(read(&[("role", "admin")]).unwrap().role, Some(Role::Admin));
+        for bad in [
+            &[("role", "king")][..],
+            &[("limit", "0")],
+            &[("limit", "201")],
+            &[("limit", "x")],
+            &[("colour", "red")],
+            &[("limit", "1"), ("limit", "2")],
+        ] {
+            assert_eq!(read(bad), Err("bad-parameter"), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_goes_on_with_its_own_query_only() {
+        let request = read(&[("role", "user")]).unwrap();
+        let last = UserView {
+            id: UserId(Uuid::from_u128(1)),
+            email: String::new(),
+            display_name: None,
+            roles: BTreeSet::new(),
+            created_at: Timestamp::from_micros(7),
+        };
+        let cursor = request.cursor(&last);
+        let next = read(&[("cursor", &cursor), ("role", "user")]).unwrap();
+        assert_eq!(next.after, Some((last.created_at, last.id)));
+        assert_eq!(read(&[("cursor", &cursor), ("role", "admin")]), Err("bad-cursor"));
+        assert_eq!(read(&[("cursor", "x")]), Err("bad-cursor"));
+    }
+}

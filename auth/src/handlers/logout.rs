@@ -1,0 +1,24 @@
+//! `POST /auth/logout`: ends this session.
+
+use std::sync::Arc;
+
+use auth_client::Caller;
+use axum::{extract::State, response::Response};
+use events::{Actor, EndReason};
+use service::RequestContext;
+
+use super::answer;
+use crate::{auth::Auth, error::ApiError, ledger::Cause};
+
+pub(crate) async fn logout(
+    State(auth): State<Arc<Auth>>,
+    caller: Caller,
+    context: RequestContext,
+) -> Result<Response, ApiError> {
+    let id = caller.user_id();
+    let cause = Cause::new(Actor::User(id), &context);
+    let position = auth
+        .end_session(caller.0.session_id, id, EndReason::Logout, &cause)
+        .await?;
+    Ok(answer::no_content(id, position))
+}

@@ -1,0 +1,28 @@
+//! `POST /auth/logout-all`: ends every session of the caller.
+
+use std::sync::Arc;
+
+use auth_client::Caller;
+use axum::{extract::State, response::Response};
+use events::{Actor, EndReason};
+use service::RequestContext;
+
+use super::answer;
+use crate::{
+    auth::{Auth, Which},
+    error::ApiError,
+    ledger::Cause,
+};
+
+pub(crate) async fn logout_all(
+    State(auth): State<Arc<Auth>>,
+    caller: Caller,
+    context: RequestContext,
+) -> Result<Response, ApiError> {
+    let id = caller.user_id();
+    let cause = Cause::new(Actor::User(id), &context);
+    let position = auth
+        .end_sessions(id, Which::All, EndReason::LogoutAll, &cause)
+        .await?;
+    Ok(answer::no_content(id, position))
+}

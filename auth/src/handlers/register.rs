@@ -1,0 +1,95 @@
+//! `POST /auth/register`: claims the address, then opens the account.
+
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use events::{Account, AccountRegistered, Actor, UserId};
+use http::StatusCode;
+use serde_json::{Map, Value};
+use service::{Form, JsonObject, Problem, RequestContext, new_id};
+
+use super::{answer, fields, user::UserBody};
+use crate::{
+    auth::Auth,
+    domain::{self, Claim, EmailAddress},
+    error::{ApiError, CommandError},
+    ledger::Cause,
+    password::Password,
+};
+
+#[derive(Debug)]
+struct Request {
+    email: EmailAddress,
+    password: Arc<Password>,
+    display_name: Option<String>,
+}
+
+impl Request {
+    fn read(body: Map<String, Value>) -> Result<Self, Problem> {
+        let mut form = Form::new(body);
+        let email = form.required("email", fields::email);
+        let password = form.required("password", fields::password);
+        let display_name = form.optional("display_name", fields::display_name).into_value();
+        fields::check_new_password(&mut form, "/password", password.as_ref(), email.as_ref());
+        form.finish()?;
+        // Both are there, or the form would not have finished.
+        let (Some(email), Some(password)) = (email, password) else {
+            return Err(Problem::internal());
+        };
+        Ok(Self {
+            email,
+            password,
+            display_name,
+        })
+    }
+}
+
+pub(crate) async fn register(
+    State(auth): State<Arc<Auth>>,
+    context: RequestContext,
+    body: JsonObject,
+) -> Result<Response, ApiError> {
+    let request = Request::read(body.fields)?;
+    let password_hash = auth.hasher.hash(&request.password).await?;
+    let registered = AccountRegistered {
+        email: request.email.as_str().to_owned(),
+        display_name: request.display_name,
+        password_hash,
+    };
+    let (account, position) = open_account(&auth, &context, &request.email, &registered).await?;
+    let id = account.id;
+    Ok(answer::json(
+        StatusCode::CREATED,
+        &UserBody::from(account),
+        id,
+        position,
+    ))
+}
+
+/// Two appends, with a crash possible in between. Whoever comes next for this address finds a claim without
+/// an account, and opens the account under the id of the claim. If the first one was only slow, both try to
+/// write version 1 of the same stream: one of them opens the account, the other finds the address taken.
+async fn open_account(
+    auth: &Auth,
+    context: &RequestContext,
+    email: &EmailAddress,
+    registered: &AccountRegistered,
+) -> Result<(Account, u64), CommandError> {
+    let id = UserId(new_id());
+    let cause = Cause::new(Actor::User(id), context);
+    let claimed = auth
+        .ledger
+        .execute::<Claim, UserId>(&auth.pepper.key_of(email), id, &cause, |claim, _| {
+            Ok(domain::claim::claim(claim, id))
+        })
+        .await?;
+    let id = claimed.told;
+    let cause = cause.by(Actor::User(id));
+    let (account, done) = auth
+        .change_account(id, &cause, |account| {
+            domain::account::register(account, registered)
+        })
+        .await?;
+    tracing::info!(account.id = %id, "account registered");
+    Ok((account, done.position))
+}

@@ -1,0 +1,45 @@
+//! `PATCH /auth/me`: how to call the caller.
+
+use std::sync::Arc;
+
+use auth_client::Caller;
+use axum::{extract::State, response::Response};
+use events::Actor;
+use http::StatusCode;
+use serde_json::{Map, Value};
+use service::{Form, JsonObject, Presence, Problem, RequestContext};
+
+use super::{answer, fields, user::UserBody};
+use crate::{auth::Auth, domain, error::ApiError, ledger::Cause};
+
+/// Absent keeps the name, `null` clears it.
+fn read(body: Map<String, Value>) -> Result<Presence<String>, Problem> {
+    let mut form = Form::new(body);
+    let display_name = form.optional("display_name", fields::display_name);
+    form.finish()?;
+    Ok(display_name)
+}
+
+pub(crate) async fn rename(
+    State(auth): State<Arc<Auth>>,
+    caller: Caller,
+    context: RequestContext,
+    body: JsonObject,
+) -> Result<Response, ApiError> {
+    let display_name = read(body.fields)?;
+    let id = caller.user_id();
+    let cause = Cause::new(Actor::User(id), &context);
+    let (account, done) = auth
+        .change_account(id, &cause, |account| match &display_name {
+            Presence::Absent => Ok(Vec::new()),
+            Presence::Null => domain::account::rename(account, None),
+            Presence::Value(name) => domain::account::rename(account, Some(name)),
+        })
+        .await?;
+    Ok(answer::json(
+        StatusCode::OK,
+        &UserBody::from(account),
+        id,
+        done.position,
+    ))
+}

@@ -1,0 +1,60 @@
+//! `PUT /auth/users/{id}/roles`: an admin replaces someone's roles.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use auth_client::{Caller, Revocation};
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use events::{Actor, Role, UserId};
+use http::StatusCode;
+use serde_json::{Map, Value};
+use service::{Form, Invalid, JsonObject, Problem, RequestContext, text};
+
+use super::{answer, user::UserBody};
+use crate::{admins, auth::Auth, domain::Refusal, error::ApiError, ledger::Cause};
+
+fn read(body: Map<String, Value>) -> Result<BTreeSet<Role>, Problem> {
+    let mut form = Form::new(body);
+    let roles = form.required("roles", roles);
+    form.finish()?;
+    roles.ok_or_else(Problem::internal)
+}
+
+fn roles(value: &Value) -> Result<BTreeSet<Role>, Invalid> {
+    let items = value
+        .as_array()
+        .ok_or_else(|| Invalid::wrong_type("an array of roles"))?;
+    let role = |(index, item): (usize, &Value)| {
+        let role = text(item).and_then(|text| {
+            text.parse::<Role>()
+                .map_err(|_| Invalid::new("unknown-role", "expected user, auditor or admin"))
+        });
+        role.map_err(|invalid| invalid.at(format!("/{index}")))
+    };
+    items.iter().enumerate().map(role).collect()
+}
+
+pub(crate) async fn set_roles(
+    State(auth): State<Arc<Auth>>,
+    caller: Caller,
+    context: RequestContext,
+    Path(id): Path<String>,
+    body: JsonObject,
+) -> Result<Response, ApiError> {
+    caller.require(Role::Admin)?;
+    let roles = read(body.fields)?;
+    let id: UserId = id.parse().map_err(|_| Refusal::AccountIsUnknown)?;
+    let cause = Cause::new(Actor::User(caller.user_id()), &context);
+    let (account, done) = admins::set_roles(&auth, id, &cause, &roles).await?;
+    if done.changed {
+        auth.revoke(Revocation::Account(id)).await;
+    }
+    Ok(answer::json(
+        StatusCode::OK,
+        &UserBody::from(account),
+        id,
+        done.position,
+    ))
+}

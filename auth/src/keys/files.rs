@@ -1,0 +1,276 @@
+//! The directory of keys: `<uuidv7 or timestamp>.pem` for every signing key, `email-pepper` beside them.
+//!
+//! To rotate, put a new key beside the old one and restart; once the last token of the old key has run out,
+//! delete it. The pepper is never changed: every claim on an address hangs on it.
+
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use uuid::Uuid;
+
+use super::{Keyring, Keys, Pepper, SigningKey};
+
+/// The first key's file. Sorts before every UUIDv7 and every timestamp.
+const FIRST_KEY: &str = "0-first.pem";
+const PEPPER: &str = "email-pepper";
+
+/// Why the keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeysUnusable {
+    /// A file or the directory cannot be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{} cannot be used: {reason}", path.display())]
+    Content {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file is not there, and must not be made up.
+    #[error(
+        "{} is missing, but the event store already holds accounts that depend on it: restore the directory of keys from a backup, or point to the right one",
+        .0.display()
+    )]
+    Lost(PathBuf),
+    /// A file is not there.
+    #[error("{} is missing: start Taskledger once, or point to the right directory of keys", .0.display())]
+    Missing(PathBuf),
+}
+
+/// Reads the keys in `directory`, after creating those that are missing if `may_create`: only while the event
+/// store is empty, because with a new pepper every address would look free.
+pub(crate) fn open(directory: &Path, may_create: bool) -> Result<Keys, KeysUnusable> {
+    if may_create {
+        create_directory(directory)?;
+        let pepper = directory.join(PEPPER);
+        if !exists(&pepper)? {
+            create(&pepper, &Pepper::generate())?;
+        }
+        if key_files(directory)?.is_empty() {
+            let path = directory.join(FIRST_KEY);
+            let pem = SigningKey::generate().map_err(|reason| KeysUnusable::Content {
+                path: path.clone(),
+                reason,
+            })?;
+            create(&path, &pem)?;
+        }
+    }
+    read(directory).map_err(|error| match error {
+        KeysUnusable::Missing(path) if !may_create => KeysUnusable::Lost(path),
+        other => other,
+    })
+}
+
+/// Reads the keys in `directory`.
+pub(crate) fn read(directory: &Path) -> Result<Keys, KeysUnusable> {
+    let path = directory.join(PEPPER);
+    if !exists(&path)? {
+        return Err(KeysUnusable::Missing(path));
+    }
+    let pepper = Pepper::parse(&read_file(&path)?).ok_or_else(|| KeysUnusable::Content {
+        path,
+        reason: "expected 32 bytes in hexadecimal".to_owned(),
+    })?;
+    let mut keys = Vec::new();
+    for path in key_files(directory)? {
+        let key = SigningKey::from_pem(&read_file(&path)?)
+            .map_err(|reason| KeysUnusable::Content { path, reason })?;
+        keys.push(key);
+    }
+    let keyring = Keyring::new(keys).ok_or_else(|| KeysUnusable::Missing(directory.join("*.pem")))?;
+    Ok(Keys { keyring, pepper })
+}
+
+/// The files of signing keys, the oldest first.
+fn key_files(directory: &Path) -> Result<Vec<PathBuf>, KeysUnusable> {
+    let failed = |source| KeysUnusable::File {
+        action: "read",
+        path: directory.to_owned(),
+        source,
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|extension| extension == "pem") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn exists(path: &Path) -> Result<bool, KeysUnusable> {
+    path.try_exists().map_err(|source| KeysUnusable::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn read_file(path: &Path) -> Result<zeroize::Zeroizing<String>, KeysUnusable> {
+    let text = fs::read_to_string(path);
+    let text = text.map_err(|source| KeysUnusable::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(zeroize::Zeroizing::new(text))
+}
+
+fn create_directory(directory: &Path) -> Result<(), KeysUnusable> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory).map_err(|source| KeysUnusable::File {
+        action: "create",
+        path: directory.to_owned(),
+        source,
+    })
+}
+
+/// Creates a file whole or not at all, readable by its owner only. Of several processes that try at once, one
+/// wins, and the others find its file: the content goes to a file of its own first, and a hard link gives
+/// it the name only if nothing has that name.
+fn create(path: &Path, content: &str) -> Result<(), KeysUnusable> {
+    let failed = |source| KeysUnusable::File {
+        action: "create",
+        path: path.to_owned(),
+        source,
+    };
+    let draft = path.with_extension(format!("{}.draft", Uuid::now_v7()));
+    let written = write_draft(&draft, content).and_then(|()| match fs::hard_link(&draft, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    });
+    let removed = fs::remove_file(&draft);
+    written.and(removed).map_err(failed)?;
+    // The name must be durable before the first event depends on it.
+    let parent = path.parent().unwrap_or(path);
+    fs::File::open(parent)
+        .and_then(|directory| directory.sync_all())
+        .map_err(failed)
+}
+
+fn write_draft(draft: &Path, content: &str) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(draft)?;
+    file.write_all(content.as_bytes())?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::EmailAddress;
+
+    fn fingerprint(keys: &Keys) -> (String, String) {
+        let email = EmailAddress::parse("ada@example.com").unwrap();
+        (
+            keys.keyring.newest().unwrap().kid.clone(),
+            keys.pepper.key_of(&email).0,
+        )
+    }
+
+    #[test]
+    fn the_first_start_creates_what_the_next_one_reads() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path().join("keys");
+        let first = open(&directory, true).unwrap();
+        let second = open(&directory, false).unwrap();
+        let third = open(&directory, true).unwrap();
+        assert_eq!(fingerprint(&first), fingerprint(&second));
+        assert_eq!(fingerprint(&first), fingerprint(&third));
+        let mut names: Vec<_> = fs::read_dir(&directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, [FIRST_KEY, PEPPER], "no draft is left behind");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_owner_may_read_them() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        open(directory.path(), true).unwrap();
+        for name in [FIRST_KEY, PEPPER] {
+            let mode = fs::metadata(directory.path().join(name))
+                .unwrap()
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
+
+    #[test]
+    fn many_first_starts_at_once_agree() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let barrier = std::sync::Barrier::new(8);
+        let found: Vec<_> = std::thread::scope(|scope| {
+            let start = || {
+                barrier.wait();
+                fingerprint(&open(path, true).unwrap())
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(found.iter().all(|one| *one == found[0]), "{found:?}");
+    }
+
+    #[test]
+    fn nothing_is_made_up_once_there_are_events() {
+        let directory = tempfile::tempdir().unwrap();
+        let lost = open(directory.path(), false).unwrap_err();
+        assert!(matches!(lost, KeysUnusable::Lost(_)), "{lost}");
+        open(directory.path(), true).unwrap();
+        fs::remove_file(directory.path().join(PEPPER)).unwrap();
+        let lost = open(directory.path(), false).unwrap_err();
+        assert!(
+            lost.to_string()
+                .contains("email-pepper is missing, but the event store"),
+            "{lost}"
+        );
+    }
+
+    #[test]
+    fn the_key_whose_name_sorts_last_signs() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = open(directory.path(), true).unwrap();
+        let pem = SigningKey::generate().unwrap();
+        fs::write(directory.path().join(format!("{}.pem", Uuid::now_v7())), &*pem).unwrap();
+        let both = read(directory.path()).unwrap();
+        assert_eq!(
+            both.keyring.newest().unwrap().kid,
+            SigningKey::from_pem(&pem).unwrap().kid
+        );
+        assert!(both.keyring.get(&first.keyring.newest().unwrap().kid).is_some());
+    }
+
+    #[test]
+    fn a_spoiled_file_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        open(directory.path(), true).unwrap();
+        fs::write(directory.path().join(FIRST_KEY), "nonsense").unwrap();
+        let error = read(directory.path()).unwrap_err().to_string();
+        assert!(error.contains(FIRST_KEY) && error.contains("Ed25519"), "{error}");
+    }
+}

@@ -1,0 +1,77 @@
+//! The pepper: without it, the name of an address's stream can be neither computed nor guessed.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::domain::EmailAddress;
+
+/// 32 random bytes.
+pub(crate) struct Pepper(Zeroizing<[u8; 32]>);
+
+/// The hex HMAC-SHA-256 of a normalized address: the key of its stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EmailKey(pub(crate) String);
+
+impl Pepper {
+    /// A fresh one, as text for its file.
+    pub(crate) fn generate() -> Zeroizing<String> {
+        let bytes = Zeroizing::new(rand::random::<[u8; 32]>());
+        Zeroizing::new(format!("{}\n", hex::encode(bytes.as_slice())))
+    }
+
+    /// Reads what [`Self::generate`] wrote.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(text.trim(), bytes.as_mut_slice()).ok()?;
+        Some(Self(bytes))
+    }
+
+    /// The key of an address's stream.
+    pub(crate) fn key_of(&self, email: &EmailAddress) -> EmailKey {
+        // HMAC takes a key of any length, so there is nothing to fail.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.as_slice()) else {
+            return EmailKey(String::new());
+        };
+        mac.update(email.normalized().as_bytes());
+        EmailKey(hex::encode(mac.finalize().into_bytes()))
+    }
+}
+
+impl fmt::Debug for Pepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pepper(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_address_has_the_same_key_under_the_same_pepper_only() {
+        let pepper = Pepper::parse(&"ab".repeat(32)).unwrap();
+        let key = |text: &str| pepper.key_of(&EmailAddress::parse(text).unwrap());
+        // RFC 2104 with SHA-256, computed elsewhere: this name is in every log, so it must never change.
+        assert_eq!(
+            key("ada@example.com").0,
+            "3301712927d96269f7ce3aca2b743969febccd6a6b365c2b7dba3459bc0f4cdd"
+        );
+        assert_eq!(key("Ada@Example.com"), key("ada@example.com"));
+        assert_ne!(key("ada@example.com"), key("bob@example.com"));
+        let other = Pepper::parse(&Pepper::generate()).unwrap();
+        assert_ne!(
+            other.key_of(&EmailAddress::parse("ada@example.com").unwrap()),
+            key("ada@example.com")
+        );
+    }
+
+    #[test]
+    fn only_32_bytes_in_hex_are_a_pepper() {
+        assert!(Pepper::parse("").is_none());
+        assert!(Pepper::parse(&"ab".repeat(31)).is_none());
+        assert!(Pepper::parse(&"zz".repeat(32)).is_none());
+    }
+}

@@ -1,0 +1,25 @@
+//! Auth: accounts, sessions and tokens; the only role that sees passwords or signing keys.
+//!
+//! `domain/` decides, `ledger.rs` loads and appends, `handlers/` has a file for each endpoint, `check.rs`
+//! answers whether a token is good. All state is in events; nothing here is remembered but keys.
+
+mod admins;
+mod auth;
+mod check;
+mod config;
+mod domain;
+mod entity;
+mod error;
+mod grant;
+mod handlers;
+mod keys;
+mod ledger;
+mod password;
+mod role;
+mod sessions;
+mod token;
+
+pub use config::Config;
+pub use grant::{Granted, grant};
+pub use password::Argon2Parameters;
+pub use role::{Dependencies, start};

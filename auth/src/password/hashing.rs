@@ -1,0 +1,357 @@
+//! Hashes passwords with argon2id (RFC 9106) on a bounded pool of blocking threads, and still verifies the
+//! bcrypt hashes that the former system left behind.
+
+use std::sync::Arc;
+
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use tokio::sync::Semaphore;
+
+use super::Password;
+
+/// What argon2id costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Argon2Parameters {
+    /// Memory in KiB.
+    pub memory_kib: u32,
+    /// Passes over it.
+    pub iterations: u32,
+    /// Lanes.
+    pub parallelism: u32,
+}
+
+impl Default for Argon2Parameters {
+    /// The OWASP minimum: 19 MiB, 2 passes, 1 lane.
+    fn default() -> Self {
+        Self {
+            memory_kib: 19_456,
+            iterations: 2,
+            parallelism: 1,
+        }
+    }
+}
+
+/// Why a password was neither hashed nor verified.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HashingFailed {
+    /// Too many wait already.
+    #[error("too many passwords wait to be hashed")]
+    Overloaded,
+    /// A parameter that argon2 does not take, or no randomness.
+    #[error("argon2: {0}")]
+    Argon2(String),
+    /// The thread that hashed did not finish.
+    #[error("a hashing thread broke off")]
+    Broken,
+}
+
+/// What comparing a password to a hash came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verified {
+    /// Whether it is the right password.
+    pub(crate) matches: bool,
+    /// Whether the hash is weaker than those made today.
+    pub(crate) is_outdated: bool,
+}
+
+/// Hashes and verifies passwords.
+pub(crate) struct Hasher {
+    argon2: Argon2<'static>,
+    /// Compared to when there is no account, so that this takes as long as when there is one.
+    dummy: String,
+    /// One permit for each thread that hashes.
+    threads: Arc<Semaphore>,
+    /// One permit for each password that is being hashed or waits for it.
+    places: Arc<Semaphore>,
+}
+
+impl Hasher {
+    /// A hasher on `threads` threads with `waiting` places in its queue.
+    pub(crate) fn new(
+        parameters: Argon2Parameters,
+        threads: usize,
+        waiting: usize,
+    ) -> Result<Self, HashingFailed> {
+        let Argon2Parameters {
+            memory_kib,
+            iterations,
+            parallelism,
+        } = parameters;
+        let params = Params::new(memory_kib, iterations, parallelism, None).map_err(failed)?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let dummy = make(&argon2, b"nobody has this password")?;
+        Ok(Self {
+            argon2,
+            dummy,
+            threads: Arc::new(Semaphore::new(threads)),
+            places: Arc::new(Semaphore::new(threads + waiting)),
+        })
+    }
+
+    /// A fresh PHC string for `password`.
+    pub(crate) async fn hash(&self, password: &Arc<Password>) -> Result<String, HashingFailed> {
+        let argon2 = self.argon2.clone();
+        let password = Arc::clone(password);
+        self.run(move || make(&argon2, password.normalized().as_bytes()))
+            .await?
+    }
+
+    /// Compares `password` to `hash`; without one it takes the same time and does not match.
+    pub(crate) async fn verify(
+        &self,
+        password: &Arc<Password>,
+        hash: Option<&str>,
+    ) -> Result<Verified, HashingFailed> {
+        let exists = hash.is_some();
+        let hash = hash.unwrap_or(&self.dummy).to_owned();
+        let password = Arc::clone(password);
+        let is_outdated = self.is_outdated(&hash);
+        let matches = self.run(move || compare(&password, &hash)).await?;
+        Ok(Verified {
+            matches: matches && exists,
+            is_outdated,
+        })
+    }
+
+    fn is_outdated(&self, hash: &str) -> bool {
+        let today = self.argon2.params();
+        let Ok(parsed) = PasswordHash::new(hash) else {
+            return true;
+        };
+        let Ok(params) = Params::try_from(&parsed) else {
+            return true;
+        };
+        parsed.algorithm.as_str() != Algorithm::Argon2id.as_str()
+            || params.m_cost() < today.m_cost()
+            || params.t_cost() < today.t_cost()
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HashingFailed> {
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| HashingFailed::Overloaded)?;
+        let thread = Arc::clone(&self.threads)
+            .acquire_owned()
+            .await
+            .map_err(|_| HashingFailed::Broken)?;
+        let work = tokio::task::spawn_blocking(move || {
+            // Held here, not by the caller: who hangs up does not make the thread free.
+            let _held = (place, thread);
+            work()
+        });
+        work.await.map_err(|_| HashingFailed::Broken)
+    }
+}
+
+fn make(argon2: &Argon2<'_>, password: &[u8]) -> Result<String, HashingFailed> {
+    let hash: PasswordHash = argon2.hash_password(password).map_err(failed)?;
+    Ok(hash.to_string())
+}
+
+fn compare(password: &Password, hash: &str) -> bool {
+    if ["$2a$", "$2b$", "$2y$"]
+        .iter()
+        .any(|prefix| hash.starts_with(prefix))
+    {
+        // Cuts off after 72 bytes, as the former system did when it made these.
+        return bcrypt::verify(password.as_typed(), hash).unwrap_or(false);
+    }
+    let Ok(hash) = PasswordHash::new(hash) else {
+        return false;
+    };
+    Argon2::default()
+        .verify_password(password.normalized().as_bytes(), &hash)
+        .is_ok()
+}
+
+fn failed(error: impl std::fmt::Display) -> HashingFailed {
+    HashingFailed::Argon2(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHEAP: Argon2Parameters = Argon2Parameters {
+        memory_kib: 64,
+        iterations: 2,
+        parallelism: 1,
+    };
+
+    fn password(text: &str) -> Arc<Password> {
+        Arc::new(Password::new(text))
+    }
+
+    fn hasher() -> Hasher {
+        Hasher::new(CHEAP, 2, 8).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_password_matches_its_own_hash_only() {
+        let hasher = hasher();
+        let hash = hasher.hash(&password("plum tractor canyon")).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=64,t=2,p=1$"), "{hash}");
+        let fresh = |matches| Verified {
+            matches,
+            is_outdated: false,
+        };
+        assert_eq!(
+            hasher
+                .verify(&password("plum tractor canyon"), Some(&hash))
+                .await
+                .unwrap(),
+            fresh(true)
+        );
+        assert_eq!(
+            hasher
+                .verify(&password("plum tractor canyoN"), Some(&hash))
+                .await
+                .unwrap(),
+            fresh(false)
+        );
+        assert_ne!(
+            hasher.hash(&password("plum tractor canyon")).await.unwrap(),
+            hash,
+            "salted"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_last_of_128_characters_counts() {
+        let hasher = hasher();
+        let hash = hasher.hash(&password(&"🦀".repeat(128))).await.unwrap();
+        let other = format!("{}🐢", "🦀".repeat(127));
+        assert!(
+            hasher
+                .verify(&password(&"🦀".repeat(128)), Some(&hash))
+                .await
+                .unwrap()
+                .matches
+        );
+        assert!(
+            !hasher
+                .verify(&password(&other), Some(&hash))
+                .await
+                .unwrap()
+                .matches
+        );
+    }
+
+    #[tokio::test]
+    async fn composition_makes_no_difference() {
+        let hasher = hasher();
+        let hash = hasher.hash(&password("caf\u{e9} tractor canyon")).await.unwrap();
+        assert!(
+            hasher
+                .verify(&password("cafe\u{301} tractor canyon"), Some(&hash))
+                .await
+                .unwrap()
+                .matches
+        );
+    }
+
+    #[tokio::test]
+    async fn weaker_parameters_are_outdated_and_stronger_ones_are_not() {
+        let weak = hasher();
+        let strong = Hasher::new(
+            Argon2Parameters {
+                memory_kib: 128,
+                ..CHEAP
+            },
+            1,
+            1,
+        )
+        .unwrap();
+        let secret = password("plum tractor canyon");
+        let hash = weak.hash(&secret).await.unwrap();
+        let verified = strong.verify(&secret, Some(&hash)).await.unwrap();
+        assert_eq!(
+            verified,
+            Verified {
+                matches: true,
+                is_outdated: true
+            }
+        );
+        let hash = strong.hash(&secret).await.unwrap();
+        let verified = weak.verify(&secret, Some(&hash)).await.unwrap();
+        assert_eq!(
+            verified,
+            Verified {
+                matches: true,
+                is_outdated: false
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn bcrypt_hashes_verify_and_are_outdated() {
+        let secret = password("short");
+        for prefix in ["$2a$", "$2b$", "$2y$"] {
+            let hash = bcrypt::hash("short", 4).unwrap();
+            let hash = format!("{prefix}{}", &hash[4..]);
+            let verified = hasher().verify(&secret, Some(&hash)).await.unwrap();
+            assert_eq!(
+                verified,
+                Verified {
+                    matches: true,
+                    is_outdated: true
+                },
+                "{hash}"
+            );
+            assert!(
+                !hasher()
+                    .verify(&password("other"), Some(&hash))
+                    .await
+                    .unwrap()
+                    .matches
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_matches_where_there_is_no_account() {
+        let verified = hasher()
+            .verify(&password("nobody has this password"), None)
+            .await
+            .unwrap();
+        assert!(!verified.matches);
+        assert!(
+            !hasher()
+                .verify(&password("x"), Some("not a hash"))
+                .await
+                .unwrap()
+                .matches
+        );
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_sheds_load() {
+        let hasher = Hasher::new(CHEAP, 1, 1).unwrap();
+        let _places = Arc::clone(&hasher.places).acquire_many_owned(2).await.unwrap();
+        assert!(matches!(
+            hasher.hash(&password("x")).await,
+            Err(HashingFailed::Overloaded)
+        ));
+    }
+
+    #[test]
+    fn impossible_parameters_are_refused() {
+        assert!(
+            Hasher::new(
+                Argon2Parameters {
+                    memory_kib: 1,
+                    iterations: 0,
+                    parallelism: 1
+                },
+                1,
+                1
+            )
+            .is_err()
+        );
+    }
+}

@@ -1,0 +1,39 @@
+//! Passwords: what is a good one, and how one is kept.
+
+mod hashing;
+mod policy;
+
+use std::fmt;
+
+use unicode_normalization::UnicodeNormalization;
+use zeroize::Zeroizing;
+
+pub use hashing::Argon2Parameters;
+pub(crate) use hashing::{Hasher, HashingFailed};
+pub(crate) use policy::check;
+
+/// A password as it was typed. Wiped from memory when dropped, never shown.
+pub(crate) struct Password(Zeroizing<String>);
+
+impl Password {
+    pub(crate) fn new(text: &str) -> Self {
+        Self(Zeroizing::new(text.to_owned()))
+    }
+
+    /// The form that is hashed and measured: NFC, as the OpaqueString profile of RFC 8265 asks, because
+    /// keyboards and systems differ in how they compose the same letter. Nothing else is changed or cut off.
+    fn normalized(&self) -> Zeroizing<String> {
+        Zeroizing::new(self.0.nfc().collect())
+    }
+
+    /// The bytes as they were typed, which is what the former system hashed.
+    fn as_typed(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}

@@ -1,0 +1,174 @@
+//! Starts the role: reads the keys, answers token checks, and serves the endpoints.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use auth_client::{VERIFY_QUEUE, Verifier};
+use axum::Router;
+use bus::{Bus, ResponderOptions};
+use database::Database;
+use event_store::EventStore;
+use events::PartitionCount;
+use service::{Clock, Health, Metrics, vital};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    auth::{Auth, Counters},
+    check::TokenCheck,
+    config::Config,
+    handlers::{self, AppState},
+    keys,
+    ledger::Ledger,
+    password::Hasher,
+    token::AccessTokens,
+};
+
+/// Between two attempts to answer token checks.
+const SERVE_AGAIN: Duration = Duration::from_secs(1);
+
+/// What auth stands on.
+#[derive(Clone)]
+pub struct Dependencies {
+    /// The truth.
+    pub store: Arc<dyn EventStore>,
+    /// For token checks and revocations.
+    pub bus: Arc<dyn Bus>,
+    /// To find the sessions of an account.
+    pub read_models: Database,
+    /// Into how many partitions the log is projected.
+    pub partitions: PartitionCount,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// What is measured.
+    pub metrics: Metrics,
+}
+
+/// Starts answering token checks and returns the endpoints of auth. The first start on an empty event store
+/// creates the keys.
+///
+/// # Errors
+/// A sentence about the setting, file or server that cannot be used.
+pub async fn start(
+    config: Config,
+    dependencies: Dependencies,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+) -> anyhow::Result<Router> {
+    config.validate().map_err(anyhow::Error::msg)?;
+    let head = dependencies
+        .store
+        .head()
+        .await
+        .context("auth cannot read the event store")?;
+    let directory = config.keys_directory.clone();
+    let keys = tokio::task::spawn_blocking(move || keys::open(&directory, head == 0)).await??;
+
+    let auth = Arc::new(Auth::new(&config, &dependencies, keys)?);
+    let check = Arc::new(TokenCheck(Arc::clone(&auth)));
+    let options = ResponderOptions {
+        queue_limit: config.check_queue,
+        concurrency: config.check_concurrency,
+    };
+    let responder = answer_checks(
+        Arc::clone(&dependencies.bus),
+        options,
+        Arc::clone(&check),
+        stop.clone(),
+    );
+    drop(tasks.spawn(vital(responder, stop)));
+
+    let state = AppState {
+        auth,
+        verifier: Verifier::direct(check),
+    };
+    let health = health(&dependencies);
+    Ok(service::shell(
+        handlers::routes(state),
+        "auth",
+        &dependencies.metrics,
+        health,
+    ))
+}
+
+impl Auth {
+    pub(crate) fn new(
+        config: &Config,
+        dependencies: &Dependencies,
+        keys: keys::Keys,
+    ) -> anyhow::Result<Self> {
+        let Dependencies {
+            store,
+            bus,
+            read_models,
+            partitions,
+            clock,
+            metrics,
+        } = dependencies.clone();
+        let hasher = Hasher::new(config.argon2, config.hashing_threads, config.hashing_queue)
+            .context("the parameters of argon2 cannot be used")?;
+        let (issuer, audience) = (config.issuer.clone(), config.audience.clone());
+        Ok(Self {
+            ledger: Ledger::new(store, Arc::clone(&clock)),
+            clock,
+            hasher,
+            tokens: AccessTokens::new(keys.keyring, issuer, audience, config.access_token_ttl),
+            pepper: keys.pepper,
+            refresh_ttl_seconds: i64::try_from(config.session_ttl.as_secs()).unwrap_or(i64::MAX),
+            bus,
+            read_models,
+            partitions,
+            counters: Counters::new(&metrics),
+        })
+    }
+}
+
+/// Serves the queue until told to stop. The bus reconnects by itself; only a first connection can fail.
+async fn answer_checks(
+    bus: Arc<dyn Bus>,
+    options: ResponderOptions,
+    check: Arc<TokenCheck>,
+    stop: CancellationToken,
+) {
+    loop {
+        let served = bus
+            .serve(VERIFY_QUEUE, options, Arc::clone(&check) as _, stop.clone())
+            .await;
+        match served {
+            Err(error) => tracing::warn!(%error, "token checks cannot be answered yet"),
+            Ok(()) if stop.is_cancelled() => return,
+            Ok(()) => tracing::warn!("answering token checks ended early"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(SERVE_AGAIN) => {}
+        }
+    }
+}
+
+fn health(dependencies: &Dependencies) -> Health {
+    let Dependencies {
+        store,
+        bus,
+        read_models,
+        ..
+    } = dependencies.clone();
+    Health::new()
+        .check("event_store", move || {
+            let store = Arc::clone(&store);
+            async move { store.head().await.map(drop).map_err(|_| "unreachable".to_owned()) }
+        })
+        .check("bus", move || {
+            let connected = bus.is_connected();
+            async move {
+                if connected {
+                    Ok(())
+                } else {
+                    Err("not connected".to_owned())
+                }
+            }
+        })
+        .check("read_models", move || {
+            let read_models = read_models.clone();
+            async move { read_models.ping().await.map_err(|_| "unreachable".to_owned()) }
+        })
+}

@@ -1,0 +1,348 @@
+//! Access tokens: JWTs (RFC 9068) signed with Ed25519.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use auth_client::Rejection;
+use events::{Account, Role, SessionId, Timestamp, UserId};
+use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::keys::Keyring;
+
+const TYPE: &str = "at+jwt";
+/// How far another replica's clock may be ahead of ours.
+const LEEWAY_SECONDS: i64 = 5;
+
+/// What an access token says. Times are seconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Claims {
+    pub(crate) iss: String,
+    pub(crate) aud: String,
+    pub(crate) sub: UserId,
+    pub(crate) email: String,
+    pub(crate) roles: BTreeSet<Role>,
+    pub(crate) sid: SessionId,
+    pub(crate) iat: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) nbf: Option<i64>,
+    pub(crate) exp: i64,
+    pub(crate) jti: Uuid,
+}
+
+impl Claims {
+    /// When the token runs out.
+    pub(crate) fn expires_at(&self) -> Timestamp {
+        Timestamp::from_micros(self.exp.saturating_mul(1_000_000))
+    }
+}
+
+/// A fresh token.
+pub(crate) struct Issued {
+    pub(crate) token: String,
+    /// For how many seconds it is good.
+    pub(crate) expires_in: i64,
+}
+
+/// Issues and verifies access tokens.
+#[derive(Debug)]
+pub(crate) struct AccessTokens {
+    keyring: Keyring,
+    issuer: String,
+    audience: String,
+    ttl_seconds: i64,
+    validation: Validation,
+}
+
+impl AccessTokens {
+    pub(crate) fn new(keyring: Keyring, issuer: String, audience: String, ttl: Duration) -> Self {
+        // Only what this names is accepted, whatever the header of a token says.
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[&issuer]);
+        validation.set_audience(&[&audience]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+        // The library asks the machine's clock; we ask ours, below.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        let ttl_seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
+        Self {
+            keyring,
+            issuer,
+            audience,
+            ttl_seconds,
+            validation,
+        }
+    }
+
+    /// The public keys.
+    pub(crate) fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// A token for `account` in `session`, which it never outlives.
+    ///
+    /// # Errors
+    /// When the key cannot sign.
+    pub(crate) fn issue(
+        &self,
+        account: &Account,
+        session: SessionId,
+        session_ends: Timestamp,
+        now: Timestamp,
+        id: Uuid,
+    ) -> Result<Issued, jsonwebtoken::errors::Error> {
+        let key = self
+            .keyring
+            .newest()
+            .ok_or(jsonwebtoken::errors::ErrorKind::InvalidEddsaKey)?;
+        let iat = now.as_seconds();
+        let exp = (iat + self.ttl_seconds).min(session_ends.as_seconds());
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            aud: self.audience.clone(),
+            sub: account.id,
+            email: account.email.clone(),
+            roles: account.roles.clone(),
+            sid: session,
+            iat,
+            nbf: None,
+            exp,
+            jti: id,
+        };
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.typ = Some(TYPE.to_owned());
+        header.kid = Some(key.kid.clone());
+        Ok(Issued {
+            token: encode(&header, &claims, &key.encoding)?,
+            expires_in: exp - iat,
+        })
+    }
+
+    /// What `token` says, if it was issued here and is good at `now`. Whether its session is still live is for
+    /// the caller to find out.
+    ///
+    /// # Errors
+    /// When it was not, or is not.
+    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, Rejection> {
+        let header = decode_header(token).map_err(|_| Rejection::Malformed)?;
+        if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) || header.crit.is_some() {
+            return Err(Rejection::Malformed);
+        }
+        let key = header
+            .kid
+            .as_deref()
+            .and_then(|kid| self.keyring.get(kid))
+            .ok_or(Rejection::Malformed)?;
+        let claims = decode::<Claims>(token, &key.decoding, &self.validation)
+            .map_err(|_| Rejection::Malformed)?
+            .claims;
+        let seconds = now.as_seconds();
+        if claims.exp <= seconds {
+            return Err(Rejection::Expired);
+        }
+        if claims.nbf.unwrap_or(claims.iat).max(claims.iat) > seconds + LEEWAY_SECONDS {
+            return Err(Rejection::Malformed);
+        }
+        Ok(claims)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+    use jsonwebtoken::EncodingKey;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::keys::SigningKey;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_500_000);
+
+    fn pem() -> String {
+        SigningKey::generate().unwrap().to_string()
+    }
+
+    fn tokens(pems: &[&str], issuer: &str, audience: &str) -> AccessTokens {
+        let keys = pems
+            .iter()
+            .map(|pem| SigningKey::from_pem(pem).unwrap())
+            .collect();
+        let ttl = Duration::from_secs(900);
+        AccessTokens::new(Keyring::new(keys).unwrap(), issuer.into(), audience.into(), ttl)
+    }
+
+    fn account() -> Account {
+        Account {
+            id: UserId(Uuid::from_u128(1)),
+            email: "ada@example.com".into(),
+            display_name: None,
+            password_hash: String::new(),
+            roles: BTreeSet::from([Role::User]),
+            disabled: false,
+            erased: false,
+            created_at: NOW,
+            updated_at: NOW,
+            version: 1,
+        }
+    }
+
+    fn issue(tokens: &AccessTokens) -> String {
+        let session = SessionId(Uuid::from_u128(2));
+        tokens
+            .issue(
+                &account(),
+                session,
+                NOW.plus_seconds(604_800),
+                NOW,
+                Uuid::from_u128(3),
+            )
+            .unwrap()
+            .token
+    }
+
+    /// Signs whatever header and claims a test wants.
+    fn forge(header: &Value, claims: &Value, pem: &str) -> String {
+        let encode = |value: &Value| BASE64URL.encode(value.to_string());
+        let message = format!("{}.{}", encode(header), encode(claims));
+        let key = SigningKey::from_pem(pem).unwrap().encoding;
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::EdDSA).unwrap();
+        format!("{message}.{signature}")
+    }
+
+    fn good_claims() -> Value {
+        let user = Uuid::from_u128(1).to_string();
+        json!({
+            "iss": "taskledger", "aud": "api", "sub": user, "email": "ada@example.com", "roles": ["user"],
+            "sid": Uuid::from_u128(2).to_string(), "jti": Uuid::from_u128(3).to_string(),
+            "iat": NOW.as_seconds(), "exp": NOW.as_seconds() + 900,
+        })
+    }
+
+    #[test]
+    fn what_it_issues_it_verifies_until_it_expires() {
+        let pem = pem();
+        let tokens = tokens(&[&pem], "taskledger", "api");
+        let token = issue(&tokens);
+        let claims = tokens.verify(&token, NOW).unwrap();
+        assert_eq!(serde_json::to_value(&claims).unwrap(), good_claims());
+        assert!(tokens.verify(&token, NOW.plus_seconds(899)).is_ok());
+        assert_eq!(
+            tokens.verify(&token, NOW.plus_seconds(900)),
+            Err(Rejection::Expired)
+        );
+        let header = decode_header(&token).unwrap();
+        assert_eq!(
+            (header.alg, header.typ.as_deref()),
+            (Algorithm::EdDSA, Some("at+jwt"))
+        );
+        assert_eq!(header.kid.unwrap(), SigningKey::from_pem(&pem).unwrap().kid);
+    }
+
+    #[test]
+    fn a_token_never_outlives_its_session() {
+        let tokens = tokens(&[&pem()], "taskledger", "api");
+        let session = SessionId(Uuid::from_u128(2));
+        let issued = tokens
+            .issue(&account(), session, NOW.plus_seconds(60), NOW, Uuid::from_u128(3))
+            .unwrap();
+        assert_eq!(issued.expires_in, 60);
+        assert_eq!(
+            tokens.verify(&issued.token, NOW.plus_seconds(60)),
+            Err(Rejection::Expired)
+        );
+    }
+
+    #[test]
+    fn older_keys_verify_and_unknown_ones_do_not() {
+        let (old, new, other) = (pem(), pem(), pem());
+        let token = issue(&tokens(&[&old], "taskledger", "api"));
+        assert!(
+            tokens(&[&old, &new], "taskledger", "api")
+                .verify(&token, NOW)
+                .is_ok()
+        );
+        let refused = tokens(&[&new, &other], "taskledger", "api").verify(&token, NOW);
+        assert_eq!(refused, Err(Rejection::Malformed));
+    }
+
+    #[test]
+    fn another_issuer_or_audience_is_refused() {
+        let pem = pem();
+        let token = issue(&tokens(&[&pem], "taskledger", "api"));
+        for (issuer, audience) in [("other", "api"), ("taskledger", "other")] {
+            let verdict = tokens(&[&pem], issuer, audience).verify(&token, NOW);
+            assert_eq!(verdict, Err(Rejection::Malformed));
+        }
+    }
+
+    #[test]
+    fn forged_headers_and_claims_are_refused() {
+        let pem = pem();
+        let tokens = tokens(&[&pem], "taskledger", "api");
+        let kid = SigningKey::from_pem(&pem).unwrap().kid;
+        let header = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": kid});
+        assert!(
+            tokens.verify(&forge(&header, &good_claims(), &pem), NOW).is_ok(),
+            "the forge works"
+        );
+
+        let with = |mut base: Value, name: &str, value: Value| {
+            base[name] = value;
+            base
+        };
+        let without = |mut base: Value, name: &str| {
+            base.as_object_mut().unwrap().remove(name);
+            base
+        };
+        for header in [
+            with(header.clone(), "alg", json!("none")),
+            with(header.clone(), "alg", json!("HS256")),
+            with(header.clone(), "typ", json!("JWT")),
+            with(header.clone(), "crit", json!(["x"])),
+            with(header.clone(), "kid", json!("other")),
+            without(header.clone(), "kid"),
+        ] {
+            let token = forge(&header, &good_claims(), &pem);
+            assert_eq!(tokens.verify(&token, NOW), Err(Rejection::Malformed), "{header}");
+        }
+        for name in ["iss", "aud", "sub", "sid", "exp", "iat", "jti", "email", "roles"] {
+            let token = forge(&header, &without(good_claims(), name), &pem);
+            assert_eq!(
+                tokens.verify(&token, NOW),
+                Err(Rejection::Malformed),
+                "without {name}"
+            );
+        }
+        let later = NOW.as_seconds() + 60;
+        for (name, value) in [
+            ("nbf", json!(later)),
+            ("iat", json!(later)),
+            ("sub", json!("nobody")),
+        ] {
+            let token = forge(&header, &with(good_claims(), name, value), &pem);
+            assert_eq!(tokens.verify(&token, NOW), Err(Rejection::Malformed), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_public_key_is_no_hmac_secret() {
+        let pem = pem();
+        let tokens = tokens(&[&pem], "taskledger", "api");
+        let jwk = serde_json::to_value(&tokens.keyring().jwks()[0]).unwrap();
+        let public = BASE64URL.decode(jwk["x"].as_str().unwrap()).unwrap();
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ = Some("at+jwt".into());
+        header.kid = jwk["kid"].as_str().map(str::to_owned);
+        let token = encode(&header, &good_claims(), &EncodingKey::from_secret(&public)).unwrap();
+        assert_eq!(tokens.verify(&token, NOW), Err(Rejection::Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn verifying_is_total(token in "\\PC{0,200}") {
+            let tokens = tokens(&[&pem()], "taskledger", "api");
+            prop_assert_eq!(tokens.verify(&token, NOW), Err(Rejection::Malformed));
+        }
+    }
+}

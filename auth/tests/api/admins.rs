@@ -1,0 +1,212 @@
+//! `GET /auth/users`, `PUT /auth/users/{id}/roles`, `POST /auth/users/{id}/disable` and `/enable`
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, App, PASSWORD};
+
+async fn set_roles(app: &App, admin: &str, id: &str, roles: Value) -> Answer {
+    let path = format!("/auth/users/{id}/roles");
+    app.call(Method::PUT, &path)
+        .token(admin)
+        .json(&json!({"roles": roles}))
+        .send()
+        .await
+}
+
+async fn act(app: &App, admin: &str, id: &str, action: &str) -> Answer {
+    app.post(&format!("/auth/users/{id}/{action}"))
+        .token(admin)
+        .send()
+        .await
+}
+
+#[tokio::test]
+async fn roles_are_replaced_and_count_at_once() {
+    let app = App::start().await;
+    let admin = app.sign_in_admin("root@example.com").await;
+    let id = app.register("ada@example.com").await.text("/user/id");
+    let (access, _) = app.sign_in("ada@example.com").await;
+    act(&app, &access, &id, "disable").await.expect(403, "forbidden");
+    let answer = set_roles(&app, &admin, &id, json!(["user", "admin", "admin"]))
+        .await
+        .expect(200, "");
+    assert_eq!(answer.body["user"]["roles"], json!(["user", "admin"]));
+    assert!(!answer.header("consistency-token").is_empty());
+    set_roles(&app, &access, &id, json!(["auditor"]))
+        .await
+        .expect(200, "");
+    set_roles(&app, &access, &id, json!(["admin"]))
+        .await
+        .expect(403, "forbidden");
+}
+
+#[tokio::test]
+async fn the_last_admin_stays() {
+    let app = App::start().await;
+    let admin = app.sign_in_admin("root@example.com").await;
+    let id = app.me(&admin).await.text("/user/id");
+    for projected in [false, true] {
+        if projected {
+            app.project(app.log().await.len() as u64).await;
+        }
+        set_roles(&app, &admin, &id, json!(["user"]))
+            .await
+            .expect(409, "last-admin");
+        act(&app, &admin, &id, "disable").await.expect(409, "last-admin");
+        app.me(&admin).await.expect(200, "");
+        act(&app, &admin, &id, "enable").await.expect(200, "");
+    }
+    app.sign_in_admin("deputy@example.com").await;
+    set_roles(&app, &admin, &id, json!(["user"]))
+        .await
+        .expect(200, "");
+}
+
+#[tokio::test]
+async fn two_admins_who_drop_each_other_leave_one() {
+    let app = App::start().await;
+    for round in 0..5 {
+        let app = if round == 0 {
+            app.replica(|_, _| {}).await
+        } else {
+            App::start().await
+        };
+        let (one, two) = (
+            app.sign_in_admin("one@example.com").await,
+            app.sign_in_admin("two@example.com").await,
+        );
+        let ids = (
+            app.me(&one).await.text("/user/id"),
+            app.me(&two).await.text("/user/id"),
+        );
+        tokio::join!(
+            set_roles(&app, &one, &ids.1, json!([])),
+            set_roles(&app, &two, &ids.0, json!([]))
+        );
+        let admins = futures::future::join_all([&one, &two].map(|token| app.me(token))).await;
+        let count = admins
+            .iter()
+            .filter(|me| me.body["user"]["roles"].to_string().contains("admin"))
+            .count();
+        assert!(count >= 1, "{admins:?}");
+    }
+}
+
+#[tokio::test]
+async fn disabling_ends_every_session_until_enabled() {
+    let app = App::start().await;
+    let admin = app.sign_in_admin("root@example.com").await;
+    let (access, refresh) = app.sign_in("ada@example.com").await;
+    let id = app.me(&access).await.text("/user/id");
+    for _ in 0..2 {
+        let answer = act(&app, &admin, &id, "disable").await.expect(200, "");
+        assert_eq!(answer.text("/user/id"), id);
+    }
+    app.me(&access).await.expect(401, "session-ended");
+    app.refresh(&refresh).await.expect(401, "session-ended");
+    app.login("ada@example.com", PASSWORD)
+        .await
+        .expect(403, "account-disabled");
+    act(&app, &admin, &id, "enable").await.expect(200, "");
+    app.me(&access).await.expect(401, "session-ended");
+    app.sign_in("ada@example.com").await;
+}
+
+#[tokio::test]
+async fn a_login_that_races_with_disabling_keeps_no_session() {
+    let app = App::start().await;
+    let admin = app.sign_in_admin("root@example.com").await;
+    for round in 0..10 {
+        let email = format!("ada{round}@example.com");
+        let id = app.register(&email).await.text("/user/id");
+        let logins = futures::future::join_all((0..4).map(|_| app.login(&email, PASSWORD)));
+        let (disabled, logins) = tokio::join!(act(&app, &admin, &id, "disable"), logins);
+        disabled.expect(200, "");
+        act(&app, &admin, &id, "enable").await.expect(200, "");
+        for login in logins.iter().filter(|login| login.status == 200) {
+            app.me(&login.text("/access_token"))
+                .await
+                .expect(401, "session-ended");
+        }
+    }
+}
+
+#[tokio::test]
+async fn accounts_that_are_not_there_are_not_found() {
+    let app = App::start().await;
+    let admin = app.sign_in_admin("root@example.com").await;
+    let nobody = uuid::Uuid::now_v7().to_string();
+    for id in [&*nobody, "nonsense"] {
+        set_roles(&app, &admin, id, json!(["user"]))
+            .await
+            .expect(404, "not-found");
+        act(&app, &admin, id, "disable").await.expect(404, "not-found");
+        act(&app, &admin, id, "enable").await.expect(404, "not-found");
+    }
+    for (roles, pointer, code) in [
+        (json!(["king"]), "/roles/0", "unknown-role"),
+        (json!("admin"), "/roles", "wrong-type"),
+        (json!([1]), "/roles/0", "wrong-type"),
+        (json!(null), "/roles", "required"),
+    ] {
+        let mistakes = set_roles(&app, &admin, &nobody, roles).await.mistakes();
+        assert_eq!(mistakes, [(pointer.to_owned(), code.to_owned())]);
+    }
+}
+
+#[tokio::test]
+async fn lists_accounts_page_by_page() {
+    let app = App::start().await;
+    let admin = app.sign_in_admin("root@example.com").await;
+    for number in 0..5 {
+        app.clock.advance(1);
+        app.register(&format!("user_{number}@example.com"))
+            .await
+            .expect(201, "");
+    }
+    app.project(app.log().await.len() as u64).await;
+    let list = async |query: &str| {
+        app.get(&format!("/auth/users?{query}"))
+            .token(&admin)
+            .send()
+            .await
+    };
+    let emails = |answer: &Answer| -> Vec<String> {
+        let items = answer.body["items"].as_array().unwrap().iter();
+        items
+            .map(|item| item["email"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        emails(&list("role=admin").await.expect(200, "")),
+        ["root@example.com"]
+    );
+    assert_eq!(
+        emails(&list("email=USER_3").await.expect(200, "")),
+        ["user_3@example.com"]
+    );
+    assert!(
+        emails(&list("email=user%253").await.expect(200, "")).is_empty(),
+        "no wildcards"
+    );
+    let (mut all, mut query) = (Vec::new(), "limit=4".to_owned());
+    loop {
+        let page = list(&query).await.expect(200, "");
+        all.extend(emails(&page));
+        let Some(cursor) = page.body["next_cursor"].as_str() else {
+            break;
+        };
+        query = format!("limit=4&cursor={cursor}");
+    }
+    assert_eq!(all.len(), 6);
+    assert_eq!(all[0], "root@example.com");
+    list("limit=0").await.expect(400, "bad-parameter");
+    list("cursor=x").await.expect(400, "bad-cursor");
+    let (access, _) = app.sign_in("user_0@example.com").await;
+    app.get("/auth/users")
+        .token(&access)
+        .send()
+        .await
+        .expect(403, "forbidden");
+}

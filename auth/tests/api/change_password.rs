@@ -1,0 +1,79 @@
+//! `POST /auth/me/password`
+
+use serde_json::json;
+
+use crate::support::{App, PASSWORD};
+
+const NEW: &str = "quartz-lantern-river";
+
+#[tokio::test]
+async fn changes_the_password_and_ends_every_other_session() {
+    let app = App::start().await;
+    let (access, refresh) = app.sign_in("ada@example.com").await;
+    let (other, other_refresh) = app.sign_in("ada@example.com").await;
+    let body = json!({"current_password": PASSWORD, "new_password": NEW});
+    let answer = app
+        .post("/auth/me/password")
+        .token(&access)
+        .json(&body)
+        .send()
+        .await
+        .expect(204, "");
+    let head = app.log().await.len();
+    assert!(
+        answer.header("consistency-token").ends_with(&format!("-{head}")),
+        "{answer:?}"
+    );
+    app.me(&access).await.expect(200, "");
+    app.refresh(&refresh).await.expect(200, "");
+    app.me(&other).await.expect(401, "session-ended");
+    app.refresh(&other_refresh).await.expect(401, "session-ended");
+    app.login("ada@example.com", PASSWORD)
+        .await
+        .expect(401, "bad-credentials");
+    app.login("ada@example.com", NEW).await.expect(200, "");
+}
+
+#[tokio::test]
+async fn needs_the_current_password_and_a_good_new_one() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in("lovelace@example.com").await;
+    let change = |body| app.post("/auth/me/password").token(&access).json(&body).send();
+    let wrong = change(json!({"current_password": "wrong", "new_password": NEW})).await;
+    wrong.expect(401, "bad-credentials");
+    for (new, code) in [
+        ("short", "too-short"),
+        ("i am LOVELACE@example.com", "contains-address"),
+    ] {
+        let mistakes = change(json!({"current_password": PASSWORD, "new_password": new}))
+            .await
+            .mistakes();
+        assert_eq!(mistakes, [("/new_password".to_owned(), code.to_owned())]);
+    }
+    assert_eq!(change(json!({})).await.mistakes().len(), 2);
+    app.login("lovelace@example.com", PASSWORD).await.expect(200, "");
+}
+
+/// Whatever order they happen in, nobody is left with a session that the old password opened.
+#[tokio::test]
+async fn a_login_that_races_with_the_change_keeps_no_session_of_the_old_password() {
+    let app = App::start().await;
+    for round in 0..10 {
+        let email = format!("ada{round}@example.com");
+        let (access, _) = app.sign_in(&email).await;
+        let body = json!({"current_password": PASSWORD, "new_password": NEW});
+        let change = app.post("/auth/me/password").token(&access).json(&body).send();
+        let logins = futures::future::join_all((0..4).map(|_| app.login(&email, PASSWORD)));
+        let (changed, logins) = tokio::join!(change, logins);
+        changed.expect(204, "");
+        for login in logins {
+            if login.status == 200 {
+                app.me(&login.text("/access_token"))
+                    .await
+                    .expect(401, "session-ended");
+            } else {
+                login.expect(401, "bad-credentials");
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Token checks over the bus, as the other roles see them.
+
+use std::time::Duration;
+
+use auth_client::{
+    Rejection, VERIFY_QUEUE, Verifier, VerifierOptions, VerifyError,
+    messages::{CheckReply, CheckRequest, Verdict},
+};
+use events::Role;
+use sha2::{Digest, Sha256};
+
+use crate::support::{App, eventually};
+
+async fn verifier(app: &App) -> std::sync::Arc<Verifier> {
+    let options = VerifierOptions {
+        clock: app.dependencies.clock.clone(),
+        ..VerifierOptions::default()
+    };
+    Verifier::start(
+        app.dependencies.bus.clone(),
+        options,
+        &app.tasks,
+        app.stop.clone(),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_good_token_names_its_owner() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let me = app.me(&access).await;
+    let identity = verifier(&app).await.verify(&access).await.unwrap();
+    assert_eq!(identity.user_id.to_string(), me.text("/user/id"));
+    assert_eq!(identity.email, "ada@example.com");
+    assert!(identity.has_role(Role::User) && !identity.has_role(Role::Admin));
+    assert_eq!(
+        identity.expires_at.as_seconds(),
+        app.dependencies.clock.now().as_seconds() + 900
+    );
+}
+
+#[tokio::test]
+async fn bad_tokens_are_rejected() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let verifier = verifier(&app).await;
+    assert_eq!(
+        verifier.verify("a.b.c").await,
+        Err(VerifyError::Rejected(Rejection::Malformed))
+    );
+    app.clock.advance(900);
+    assert_eq!(
+        verifier.verify(&access).await,
+        Err(VerifyError::Rejected(Rejection::Expired))
+    );
+}
+
+#[tokio::test]
+async fn a_logout_reaches_those_who_remember() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let verifier = verifier(&app).await;
+    verifier.verify(&access).await.unwrap();
+    assert_eq!(verifier.remembered(), 1);
+    app.post("/auth/logout")
+        .token(&access)
+        .send()
+        .await
+        .expect(204, "");
+    eventually("the revocation arrives", || async {
+        verifier.verify(&access).await == Err(VerifyError::Rejected(Rejection::SessionEnded))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_granted_role_reaches_those_who_remember() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let verifier = verifier(&app).await;
+    assert!(!verifier.verify(&access).await.unwrap().has_role(Role::Admin));
+    auth::grant(&app.config, &app.dependencies, "ada@example.com", Role::Admin)
+        .await
+        .unwrap();
+    eventually("the revocation arrives", || async {
+        verifier.verify(&access).await.unwrap().has_role(Role::Admin)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_reply_names_the_token_that_it_judges() {
+    let app = App::start().await;
+    let ask = |request| {
+        app.dependencies
+            .bus
+            .request(VERIFY_QUEUE, request, Duration::from_secs(10))
+    };
+    let request = CheckRequest {
+        token: "a.b.c".into(),
+    }
+    .encode();
+    eventually("checks are answered", || async {
+        ask(request.clone()).await.is_ok()
+    })
+    .await;
+    let reply = ask(request).await.unwrap();
+    let reply = CheckReply::decode(&reply).unwrap();
+    assert_eq!(reply.token_sha256, hex::encode(Sha256::digest("a.b.c")));
+    assert_eq!(reply.verdict, Verdict::Rejected(Rejection::Malformed));
+    let reply = CheckReply::decode(&ask("nonsense".into()).await.unwrap()).unwrap();
+    assert_eq!(reply.verdict, Verdict::Rejected(Rejection::Malformed));
+}
+
+#[tokio::test]
+async fn stopping_ends_the_responder() {
+    let app = App::start().await;
+    app.stop.cancel();
+    app.tasks.close();
+    tokio::time::timeout(Duration::from_secs(10), app.tasks.wait())
+        .await
+        .expect("the responder ends");
+}

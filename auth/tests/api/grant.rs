@@ -1,0 +1,46 @@
+//! `taskledger users grant`
+
+use events::{Actor, Role};
+
+use crate::support::App;
+
+#[tokio::test]
+async fn gives_a_role_once() {
+    let app = App::start().await;
+    let id = app.register("ada@example.com").await.text("/user/id");
+    let grant = |email: &'static str| auth::grant(&app.config, &app.dependencies, email, Role::Admin);
+    let granted = grant("ADA@example.com").await.unwrap();
+    assert_eq!(granted.user_id.to_string(), id);
+    assert_eq!(
+        granted.roles.into_iter().collect::<Vec<_>>(),
+        [Role::User, Role::Admin]
+    );
+    assert!(granted.changed);
+    assert!(!grant("ada@example.com").await.unwrap().changed);
+
+    let log = app.log().await;
+    assert_eq!(log.last().unwrap().kind, "account.roles_changed");
+    assert_eq!(log.last().unwrap().metadata.actor, Actor::Operator);
+    let answer = app.login("ada@example.com", crate::support::PASSWORD).await;
+    assert_eq!(answer.body["user"]["roles"], serde_json::json!(["user", "admin"]));
+}
+
+#[tokio::test]
+async fn says_what_is_wrong() {
+    let app = App::start().await;
+    let grant = async |email: &str| {
+        let granted = auth::grant(&app.config, &app.dependencies, email, Role::Admin).await;
+        format!("{:#}", granted.unwrap_err())
+    };
+    assert_eq!(
+        grant("nobody@example.com").await,
+        "nobody has registered nobody@example.com"
+    );
+    assert!(grant("nobody").await.contains("must be an address"));
+    std::fs::remove_file(app.keys().join("email-pepper")).unwrap();
+    assert!(
+        grant("nobody@example.com")
+            .await
+            .contains("email-pepper is missing")
+    );
+}

@@ -1,0 +1,54 @@
+//! `GET /.well-known/jwks.json`
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use serde_json::{Value, json};
+
+use crate::support::App;
+
+#[tokio::test]
+async fn anyone_can_verify_a_token_with_the_published_key() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let jwks = app.get("/.well-known/jwks.json").send().await.expect(200, "");
+    assert_eq!(jwks.header("content-type"), "application/json");
+    let [key] = &jwks.body["keys"].as_array().unwrap()[..] else {
+        panic!("one key: {jwks:?}")
+    };
+    let (x, kid) = (key["x"].as_str().unwrap(), key["kid"].as_str().unwrap());
+    let expected = json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": kid, "use": "sig", "alg": "EdDSA"});
+    assert_eq!(*key, expected, "nothing private");
+    assert_eq!(BASE64URL.decode(x).unwrap().len(), 32);
+
+    let header = decode_header(&access).unwrap();
+    assert_eq!((header.alg, header.kid.as_deref()), (Algorithm::EdDSA, Some(kid)));
+    let mut validation = Validation::new(Algorithm::EdDSA);
+    validation.set_audience(&["taskledger"]);
+    validation.set_issuer(&["taskledger"]);
+    validation.validate_exp = false;
+    let decoded =
+        decode::<Value>(&access, &DecodingKey::from_ed_components(x).unwrap(), &validation).unwrap();
+    let mut names: Vec<_> = decoded.claims.as_object().unwrap().keys().cloned().collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["aud", "email", "exp", "iat", "iss", "jti", "roles", "sid", "sub"]
+    );
+}
+
+#[tokio::test]
+async fn a_new_key_signs_and_the_old_one_still_verifies() {
+    let app = App::start().await;
+    let (old, _) = app.sign_in("ada@example.com").await;
+    let other = App::start().await;
+    let newer = app.keys().join(format!("{}.pem", uuid::Uuid::now_v7()));
+    std::fs::copy(other.keys().join("0-first.pem"), newer).unwrap();
+
+    let rotated = app.replica(|_, _| {}).await;
+    let (new, _) = rotated.sign_in("ada@example.com").await;
+    assert_ne!(decode_header(&old).unwrap().kid, decode_header(&new).unwrap().kid);
+    rotated.me(&old).await.expect(200, "");
+    rotated.me(&new).await.expect(200, "");
+    let jwks = rotated.get("/.well-known/jwks.json").send().await;
+    assert_eq!(jwks.body["keys"].as_array().unwrap().len(), 2);
+}

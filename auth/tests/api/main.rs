@@ -1,0 +1,25 @@
+//! The endpoints of auth over a real SQLite store and the bus within one process. One file for each endpoint.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
+mod admins;
+mod change_password;
+mod checks;
+mod crash;
+mod faulty_store;
+mod grant;
+mod jwks;
+mod login;
+mod logout;
+mod me;
+mod outage;
+mod projection;
+mod refresh;
+mod register;
+mod sessions;
+mod support;

@@ -1,0 +1,123 @@
+//! A store that is down: `503`, never `401`, never `500`; and the refusal to start without the right keys.
+
+use std::sync::atomic::Ordering;
+
+use auth_client::{Verifier, VerifierOptions, VerifyError};
+use http::Method;
+use serde_json::json;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::support::{App, PASSWORD};
+
+#[tokio::test]
+async fn everything_answers_503_and_recovers() {
+    let (app, faults) = App::start_faulty().await;
+    let (access, refresh) = app.sign_in("ada@example.com").await;
+    let remote = Verifier::start(
+        app.dependencies.bus.clone(),
+        VerifierOptions {
+            clock: app.dependencies.clock.clone(),
+            ..VerifierOptions::default()
+        },
+        &app.tasks,
+        app.stop.clone(),
+    )
+    .await;
+    faults.down.store(true, Ordering::SeqCst);
+    for answer in [
+        app.register("bob@example.com").await,
+        app.login("ada@example.com", PASSWORD).await,
+        app.login("nobody@example.com", PASSWORD).await,
+        app.refresh(&refresh).await,
+        app.me(&access).await,
+        app.post("/auth/logout").token(&access).send().await,
+        app.post("/auth/logout-all").token(&access).send().await,
+        app.get("/auth/sessions").token(&access).send().await,
+        app.call(Method::DELETE, "/auth/sessions/x")
+            .token(&access)
+            .send()
+            .await,
+        app.call(Method::PATCH, "/auth/me")
+            .token(&access)
+            .json(&json!({}))
+            .send()
+            .await,
+    ] {
+        let answer = answer.expect(503, "unavailable");
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    assert!(matches!(
+        remote.verify(&access).await,
+        Err(VerifyError::Unavailable(_))
+    ));
+    assert_eq!(app.get("/health/ready").bare().await.status, 503);
+    assert_eq!(app.get("/health/live").bare().await.status, 200);
+
+    faults.down.store(false, Ordering::SeqCst);
+    app.me(&access).await.expect(200, "");
+    app.refresh(&refresh).await.expect(200, "");
+    assert!(remote.verify(&access).await.is_ok());
+    assert_eq!(app.get("/health/ready").bare().await.status, 200);
+}
+
+#[tokio::test]
+async fn an_append_whose_answer_got_lost_still_counts() {
+    let (app, faults) = App::start_faulty().await;
+    faults.answers.store(true, Ordering::SeqCst);
+    let (access, refresh) = app.sign_in("ada@example.com").await;
+    let answer = app.refresh(&refresh).await.expect(200, "");
+    app.refresh(&answer.text("/refresh_token")).await.expect(200, "");
+    app.post("/auth/logout")
+        .token(&access)
+        .send()
+        .await
+        .expect(204, "");
+    let kinds = app.kinds().await;
+    assert_eq!(
+        kinds[..3],
+        ["email.claimed", "account.registered", "session.started"]
+    );
+    assert_eq!(
+        kinds[3..],
+        ["session.refreshed", "session.refreshed", "session.ended"]
+    );
+}
+
+async fn restart(app: &App) -> Result<(), String> {
+    let tasks = TaskTracker::new();
+    let started = auth::start(
+        app.config.clone(),
+        app.dependencies.clone(),
+        &tasks,
+        CancellationToken::new(),
+    );
+    started.await.map(drop).map_err(|error| format!("{error:#}"))
+}
+
+#[tokio::test]
+async fn lost_keys_are_not_made_up() {
+    let app = App::start().await;
+    app.register("ada@example.com").await.expect(201, "");
+    for name in ["email-pepper", "0-first.pem"] {
+        let path = app.keys().join(name);
+        let content = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let error = restart(&app).await.unwrap_err();
+        assert!(
+            error.contains("is missing, but the event store already holds accounts"),
+            "{error}"
+        );
+        std::fs::write(&path, content).unwrap();
+    }
+    restart(&app).await.unwrap();
+}
+
+#[tokio::test]
+async fn impossible_settings_stop_the_start() {
+    let app = App::start().await;
+    let mut broken = app.replica(|_, _| {}).await;
+    broken.config.argon2.memory_kib = 1;
+    assert!(restart(&broken).await.unwrap_err().contains("argon2"));
+    broken.config.access_token_ttl = std::time::Duration::from_secs(60);
+    assert!(restart(&broken).await.unwrap_err().contains("7 to 15 minutes"));
+}

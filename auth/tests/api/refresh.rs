@@ -1,0 +1,140 @@
+//! `POST /auth/refresh`
+
+use events::{EndReason, Event, SessionEvent};
+use serde_json::json;
+
+use crate::support::App;
+
+async fn end_reasons(app: &App) -> Vec<EndReason> {
+    let ended = app.payloads("session.ended").await.into_iter();
+    ended
+        .map(|event| match event {
+            Event::Session(SessionEvent::Ended(ended)) => ended.reason,
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn exchanges_a_token_for_the_next_one() {
+    let app = App::start().await;
+    let (_, first) = app.sign_in("ada@example.com").await;
+    app.clock.advance(600);
+    let answer = app.refresh(&first).await.expect(200, "");
+    let second = answer.text("/refresh_token");
+    assert_ne!(first, second);
+    assert_eq!(answer.body["expires_in"], 900);
+    assert_eq!(
+        answer.body["refresh_expires_in"],
+        604_800 - 600,
+        "the end of a session does not move"
+    );
+    assert_eq!(answer.body["user"]["email"], "ada@example.com");
+    assert!(!answer.header("consistency-token").is_empty());
+    app.clock.advance(600);
+    app.me(&answer.text("/access_token")).await.expect(200, "");
+    app.refresh(&second).await.expect(200, "");
+}
+
+#[tokio::test]
+async fn a_used_token_ends_the_session() {
+    let app = App::start().await;
+    let (_, first) = app.sign_in("ada@example.com").await;
+    let answer = app.refresh(&first).await.expect(200, "");
+    let refused = app.refresh(&first).await.expect(401, "session-ended");
+    assert!(
+        refused
+            .header("www-authenticate")
+            .contains(r#"error="invalid_token""#)
+    );
+    app.refresh(&answer.text("/refresh_token"))
+        .await
+        .expect(401, "session-ended");
+    app.me(&answer.text("/access_token"))
+        .await
+        .expect(401, "session-ended");
+    assert_eq!(end_reasons(&app).await, [EndReason::ReuseDetected]);
+}
+
+#[tokio::test]
+async fn of_two_refreshes_at_once_exactly_one_wins() {
+    let app = App::start().await;
+    let replica = app.replica(|_, _| {}).await;
+    for round in 0..10 {
+        let (_, token) = app.sign_in(&format!("ada{round}@example.com")).await;
+        let (one, other) = tokio::join!(app.refresh(&token), replica.refresh(&token));
+        let mut answers = [one, other];
+        answers.sort_by_key(|answer| answer.status);
+        let [winner, loser] = answers;
+        let winner = winner.expect(200, "");
+        loser.expect(401, "session-ended");
+        app.refresh(&winner.text("/refresh_token"))
+            .await
+            .expect(401, "session-ended");
+    }
+}
+
+#[tokio::test]
+async fn unknown_and_garbled_tokens_are_invalid() {
+    let app = App::start().await;
+    let (_, token) = app.sign_in("ada@example.com").await;
+    let mut garbled = token.clone();
+    garbled.replace_range(40..41, if &token[40..41] == "A" { "B" } else { "A" });
+    let of_another_session = format!("AAAA{}", &token[4..]);
+    for text in [
+        "",
+        "x",
+        &garbled,
+        &of_another_session,
+        &token[..63],
+        &format!("{token}A"),
+        &format!(" {token}"),
+    ] {
+        app.refresh(text).await.expect(401, "token-invalid");
+    }
+    app.refresh(&token).await.expect(200, "");
+    assert!(
+        end_reasons(&app).await.is_empty(),
+        "a guess does not end a session"
+    );
+}
+
+#[tokio::test]
+async fn a_session_expires_seven_days_after_its_login() {
+    let app = App::start().await;
+    let (_, token) = app.sign_in("ada@example.com").await;
+    app.clock.advance(604_799);
+    let answer = app.refresh(&token).await.expect(200, "");
+    assert_eq!(
+        (&answer.body["expires_in"], &answer.body["refresh_expires_in"]),
+        (&json!(1), &json!(1))
+    );
+    app.clock.advance(1);
+    for _ in 0..2 {
+        app.refresh(&answer.text("/refresh_token"))
+            .await
+            .expect(401, "token-expired");
+    }
+    assert_eq!(end_reasons(&app).await, [EndReason::Expired]);
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_no_access_token() {
+    let app = App::start().await;
+    let (access, refresh) = app.sign_in("ada@example.com").await;
+    app.me(&refresh).await.expect(401, "token-invalid");
+    app.refresh(&access).await.expect(401, "token-invalid");
+}
+
+#[tokio::test]
+async fn mistakes_of_form_are_told() {
+    let app = App::start().await;
+    let mistakes = app
+        .post("/auth/refresh")
+        .json(&json!({"token": "x"}))
+        .send()
+        .await
+        .mistakes();
+    let pointers: Vec<_> = mistakes.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    assert_eq!(pointers, ["/refresh_token", "/token"]);
+}

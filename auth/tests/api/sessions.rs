@@ -1,0 +1,155 @@
+//! `GET /auth/sessions` and `DELETE /auth/sessions/{id}`
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::support::App;
+
+async fn list(app: &App, token: &str) -> Vec<Value> {
+    let answer = app
+        .get("/auth/sessions")
+        .token(token)
+        .send()
+        .await
+        .expect(200, "");
+    answer.body["items"].as_array().unwrap().clone()
+}
+
+fn ids(items: &[Value]) -> Vec<&str> {
+    items.iter().map(|item| item["id"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn lists_live_sessions_the_newest_first() {
+    let app = App::start().await;
+    app.register("ada@example.com").await;
+    let login = json!({"email": "ada@example.com", "password": crate::support::PASSWORD});
+    let call = app
+        .post("/auth/login")
+        .json(&login)
+        .header("x-forwarded-for", "203.0.113.7");
+    let first = call.header("user-agent", "phone").send().await.expect(200, "");
+    app.clock.advance(60);
+    let (second, _) = app.sign_in("ada@example.com").await;
+    app.clock.advance(60);
+    app.refresh(&first.text("/refresh_token")).await.expect(200, "");
+    app.sign_in("bob@example.com").await;
+
+    let items = list(&app, &second).await;
+    let id = |index: usize| items[index]["id"].clone();
+    assert_eq!(
+        items,
+        [
+            json!({
+                "id": id(0), "started_at": "2027-01-15T08:01:00.123456Z",
+                "last_refreshed_at": "2027-01-15T08:01:00.123456Z", "expires_at": "2027-01-22T08:01:00.123456Z",
+                "ip": null, "user_agent": null, "current": true,
+            }),
+            json!({
+                "id": id(1), "started_at": "2027-01-15T08:00:00.123456Z",
+                "last_refreshed_at": "2027-01-15T08:02:00.123456Z", "expires_at": "2027-01-22T08:00:00.123456Z",
+                "ip": "203.0.113.7", "user_agent": "phone", "current": false,
+            }),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_list_is_exact_wherever_the_projector_is() {
+    let app = App::start().await;
+    let (asking, _) = app.sign_in("ada@example.com").await;
+    let (ended, _) = app.sign_in("ada@example.com").await;
+    let (_, refreshed) = app.sign_in("ada@example.com").await;
+    app.post("/auth/logout")
+        .token(&ended)
+        .send()
+        .await
+        .expect(204, "");
+    app.clock.advance(60);
+    app.refresh(&refreshed).await.expect(200, "");
+    let expected = list(&app, &asking).await;
+    assert_eq!(expected.len(), 2);
+    for position in 0..=app.log().await.len() as u64 {
+        app.project(position).await;
+        assert_eq!(list(&app, &asking).await, expected, "projected up to {position}");
+    }
+}
+
+#[tokio::test]
+async fn rows_ahead_of_the_checkpoint_change_nothing() {
+    let app = App::start().await;
+    let (asking, refresh) = app.sign_in("ada@example.com").await;
+    app.clock.advance(60);
+    app.refresh(&refresh).await.expect(200, "");
+    let expected = list(&app, &asking).await;
+    app.project(app.log().await.len() as u64).await;
+    app.dependencies
+        .read_models
+        .execute("UPDATE checkpoints SET position = 1", &[])
+        .await
+        .unwrap();
+    assert_eq!(list(&app, &asking).await, expected);
+}
+
+#[tokio::test]
+async fn expired_sessions_are_not_listed() {
+    let app = App::start().await;
+    app.sign_in("ada@example.com").await;
+    app.clock.advance(604_800);
+    let (access, _) = app.sign_in("ada@example.com").await;
+    assert_eq!(list(&app, &access).await.len(), 1);
+}
+
+#[tokio::test]
+async fn ends_one_of_ones_own() {
+    let app = App::start().await;
+    let (first, _) = app.sign_in("ada@example.com").await;
+    app.clock.advance(1);
+    let (second, refresh) = app.sign_in("ada@example.com").await;
+    let items = list(&app, &first).await;
+    let path = format!("/auth/sessions/{}", ids(&items)[0]);
+    let end = || app.call(Method::DELETE, &path).token(&first).send();
+    let answer = end().await.expect(204, "");
+    assert!(!answer.header("consistency-token").is_empty());
+    end().await.expect(204, "");
+    app.me(&second).await.expect(401, "session-ended");
+    app.refresh(&refresh).await.expect(401, "session-ended");
+    assert_eq!(ids(&list(&app, &first).await), [ids(&items)[1]]);
+    assert_eq!(app.payloads("session.ended").await.len(), 1);
+}
+
+#[tokio::test]
+async fn ends_the_one_that_asks() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let items = list(&app, &access).await;
+    let path = format!("/auth/sessions/{}", ids(&items)[0]);
+    app.call(Method::DELETE, &path)
+        .token(&access)
+        .send()
+        .await
+        .expect(204, "");
+    app.me(&access).await.expect(401, "session-ended");
+}
+
+#[tokio::test]
+async fn sessions_of_others_are_not_there() {
+    let app = App::start().await;
+    let (ada, _) = app.sign_in("ada@example.com").await;
+    let (bob, _) = app.sign_in("bob@example.com").await;
+    let items = list(&app, &ada).await;
+    let someone = uuid::Uuid::now_v7().to_string();
+    for id in [ids(&items)[0], &someone, "nonsense"] {
+        let path = format!("/auth/sessions/{id}");
+        app.call(Method::DELETE, &path)
+            .token(&bob)
+            .send()
+            .await
+            .expect(404, "not-found");
+        app.call(Method::DELETE, &path)
+            .send()
+            .await
+            .expect(401, "token-missing");
+    }
+    app.me(&ada).await.expect(200, "");
+}

@@ -1,0 +1,380 @@
+//! A whole auth role with its own store, keys and clock, and a client that speaks to its router.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use auth::{Argon2Parameters, Config, Dependencies};
+use axum::{Router, body::Body};
+use bus::{Bus, InProcessBus};
+use database::{Database, Schema};
+use event_store::EventStore;
+use events::{
+    AccountEvent, Actor, Event, EventId, Metadata, NewEvent, PartitionCount, PasswordChanged, RecordedEvent,
+    StreamName, Timestamp, UserId,
+};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use service::{Clock, Metrics};
+use tempfile::TempDir;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+use crate::faulty_store::{Faults, FaultyStore};
+
+pub(crate) const PASSWORD: &str = "plum-tractor-canyon";
+pub(crate) const CHEAP: Argon2Parameters = Argon2Parameters {
+    memory_kib: 64,
+    iterations: 1,
+    parallelism: 1,
+};
+
+/// Stands still until told to move.
+pub(crate) struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+pub(crate) struct App {
+    pub(crate) router: Router,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) config: Config,
+    pub(crate) dependencies: Dependencies,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    directory: Arc<TempDir>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// The slug of a problem; empty for anything else.
+    pub(crate) fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn text(&self, pointer: &str) -> String {
+        self.body
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("{pointer} in {self:?}"))
+            .to_owned()
+    }
+
+    /// The pointers and codes of a `validation-failed`.
+    pub(crate) fn mistakes(&self) -> Vec<(String, String)> {
+        assert_eq!(
+            (self.status, self.code()),
+            (StatusCode::UNPROCESSABLE_ENTITY, "validation-failed"),
+            "{self:?}"
+        );
+        let errors = self.body["errors"].as_array().unwrap().iter();
+        errors
+            .map(|error| {
+                (
+                    error["pointer"].as_str().unwrap().to_owned(),
+                    error["code"].as_str().unwrap().to_owned(),
+                )
+            })
+            .collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16, code: &str) -> Self {
+        assert_eq!((self.status.as_u16(), self.code()), (status, code), "{self:?}");
+        self
+    }
+}
+
+/// One request being put together.
+pub(crate) struct Call<'a> {
+    app: &'a App,
+    request: http::request::Builder,
+    body: Body,
+}
+
+impl Call<'_> {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    pub(crate) fn token(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub(crate) fn json(self, body: &Value) -> Self {
+        let text = body.to_string();
+        let mut call = self.header("content-type", "application/json");
+        call.body = Body::from(text);
+        call
+    }
+
+    pub(crate) fn raw(mut self, body: &'static str) -> Self {
+        self.body = Body::from(body);
+        self
+    }
+
+    /// Sends and checks what every answer of an endpoint of auth has.
+    pub(crate) async fn send(self) -> Answer {
+        let answer = self.bare().await;
+        assert_eq!(answer.header("cache-control"), "no-store", "{answer:?}");
+        if answer.status.is_client_error() || answer.status.is_server_error() {
+            assert_eq!(answer.header("content-type"), "application/problem+json");
+            assert_eq!(answer.body["status"], answer.status.as_u16());
+            assert_eq!(answer.body["type"], format!("/problems/{}", answer.code()));
+        }
+        if answer.status == StatusCode::UNAUTHORIZED {
+            assert!(
+                answer.header("www-authenticate").starts_with("Bearer"),
+                "{answer:?}"
+            );
+        }
+        answer
+    }
+
+    /// Sends.
+    pub(crate) async fn bare(self) -> Answer {
+        let request: Request<Body> = self.request.body(self.body).unwrap();
+        let response = self.app.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let body = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).unwrap()
+        };
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+}
+
+impl App {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|store, bus| (store, bus)).await
+    }
+
+    /// With a store that can be broken.
+    pub(crate) async fn start_faulty() -> (Self, Arc<Faults>) {
+        let faults = Arc::new(Faults::default());
+        let own = Arc::clone(&faults);
+        let app = Self::start_with(|store, bus| (Arc::new(FaultyStore { store, faults: own }), bus)).await;
+        (app, faults)
+    }
+
+    /// With the store and the bus wrapped into something else.
+    pub(crate) async fn start_with(
+        wrap: impl FnOnce(Arc<dyn EventStore>, Arc<dyn Bus>) -> (Arc<dyn EventStore>, Arc<dyn Bus>),
+    ) -> Self {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let path = |name: &str| directory.path().join(name);
+        let store = event_store::open(&Database::file_url(&path("events.db")), 4)
+            .await
+            .unwrap();
+        let (store, bus) = wrap(store, InProcessBus::new());
+        let url = Database::file_url(&path("read-models.db"));
+        let clock = Arc::new(TestClock(AtomicI64::new(1_800_000_000_123_456)));
+        let dependencies = Dependencies {
+            store,
+            bus,
+            read_models: Database::open(&url, Schema::ReadModels, 4).await.unwrap(),
+            partitions: PartitionCount::new(4).unwrap(),
+            clock: Arc::clone(&clock) as _,
+            metrics: Metrics::new("auth"),
+        };
+        let config = Config {
+            argon2: CHEAP,
+            ..Config::new(path("keys"))
+        };
+        Self::over(directory, config, dependencies, clock).await
+    }
+
+    /// Another replica of the same role, with other settings if wanted.
+    pub(crate) async fn replica(&self, change: impl FnOnce(&mut Config, &mut Dependencies)) -> Self {
+        let mut config = self.config.clone();
+        let mut dependencies = Dependencies {
+            metrics: Metrics::new("auth"),
+            ..self.dependencies.clone()
+        };
+        change(&mut config, &mut dependencies);
+        Self::over(
+            Arc::clone(&self.directory),
+            config,
+            dependencies,
+            Arc::clone(&self.clock),
+        )
+        .await
+    }
+
+    async fn over(
+        directory: Arc<TempDir>,
+        config: Config,
+        dependencies: Dependencies,
+        clock: Arc<TestClock>,
+    ) -> Self {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let router = auth::start(config.clone(), dependencies.clone(), &tasks, stop.clone())
+            .await
+            .unwrap();
+        Self {
+            router,
+            clock,
+            config,
+            dependencies,
+            stop,
+            tasks,
+            directory,
+        }
+    }
+
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.config.keys_directory.clone()
+    }
+
+    pub(crate) fn call(&self, method: Method, path: &str) -> Call<'_> {
+        Call {
+            app: self,
+            request: Request::builder().method(method).uri(path),
+            body: Body::empty(),
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Call<'_> {
+        self.call(Method::GET, path)
+    }
+
+    pub(crate) fn post(&self, path: &str) -> Call<'_> {
+        self.call(Method::POST, path)
+    }
+
+    pub(crate) async fn register(&self, email: &str) -> Answer {
+        self.post("/auth/register")
+            .json(&json!({"email": email, "password": PASSWORD}))
+            .send()
+            .await
+    }
+
+    pub(crate) async fn login(&self, email: &str, password: &str) -> Answer {
+        self.post("/auth/login")
+            .json(&json!({"email": email, "password": password}))
+            .send()
+            .await
+    }
+
+    pub(crate) async fn refresh(&self, token: &str) -> Answer {
+        self.post("/auth/refresh")
+            .json(&json!({"refresh_token": token}))
+            .send()
+            .await
+    }
+
+    pub(crate) async fn me(&self, token: &str) -> Answer {
+        self.get("/auth/me").token(token).send().await
+    }
+
+    /// Registers if need be, logs in, and returns both tokens.
+    pub(crate) async fn sign_in(&self, email: &str) -> (String, String) {
+        self.register(email).await;
+        let answer = self.login(email, PASSWORD).await.expect(200, "");
+        (answer.text("/access_token"), answer.text("/refresh_token"))
+    }
+
+    pub(crate) async fn sign_in_admin(&self, email: &str) -> String {
+        self.register(email).await;
+        auth::grant(&self.config, &self.dependencies, email, events::Role::Admin)
+            .await
+            .unwrap();
+        self.sign_in(email).await.0
+    }
+
+    pub(crate) async fn log(&self) -> Vec<RecordedEvent> {
+        self.dependencies.store.read_all(0, 10_000).await.unwrap()
+    }
+
+    pub(crate) async fn kinds(&self) -> Vec<String> {
+        self.log()
+            .await
+            .into_iter()
+            .map(|recorded| recorded.kind)
+            .collect()
+    }
+
+    /// The payloads of all events of one kind.
+    pub(crate) async fn payloads(&self, kind: &str) -> Vec<Event> {
+        let log = self.log().await;
+        log.iter()
+            .filter(|recorded| recorded.kind == kind)
+            .map(|recorded| recorded.try_into().unwrap())
+            .collect()
+    }
+
+    /// Gives an account a password hash as it came from the former system.
+    pub(crate) async fn write_password_hash(&self, id: UserId, hash: &str) {
+        let stream = StreamName::account(id);
+        let version = event_store::read_whole_stream(&*self.dependencies.store, &stream)
+            .await
+            .unwrap()
+            .len() as u64;
+        let encoded = AccountEvent::from(PasswordChanged {
+            password_hash: hash.to_owned(),
+        })
+        .encode();
+        let event = NewEvent {
+            id: EventId(service::new_id()),
+            kind: encoded.kind.to_owned(),
+            schema_version: encoded.schema_version,
+            encoding: encoded.encoding,
+            data: encoded.data,
+            metadata: Metadata {
+                subject: id,
+                actor: Actor::Operator,
+                correlation_id: "import".to_owned(),
+                causation_id: service::new_id(),
+                traceparent: None,
+                idempotency_key: None,
+            },
+            recorded_at: self.clock.now(),
+        };
+        self.dependencies
+            .store
+            .append(&stream, version, vec![event])
+            .await
+            .unwrap();
+    }
+}
+
+/// Waits until `condition` holds, at most ten seconds.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !condition().await {
+        assert!(tokio::time::Instant::now() < deadline, "not in time: {what}");
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,320 @@
+//! Positive answers, kept for a short while, and the news that makes them worthless.
+//!
+//! Every revocation gets a number. An answer carries the number that was current when its check was sent: if
+//! its session or account was revoked under a later number, the answer may predate the revocation and
+//! counts for nothing. So it does not matter whether the revocation or the answer arrives first.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use dashmap::DashMap;
+use events::{SessionId, Timestamp, UserId};
+
+use crate::{messages::Identity, messages::Revocation, token::TokenHash};
+
+/// The number of the last revocation that had been heard at some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Epoch(u64);
+
+#[derive(Debug)]
+struct Entry {
+    identity: Arc<Identity>,
+    asked: Epoch,
+    stored_at: Timestamp,
+    until: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Revoked {
+    epoch: Epoch,
+    at: Timestamp,
+}
+
+#[derive(Debug)]
+pub(crate) struct Cache {
+    entries: DashMap<TokenHash, Entry>,
+    sessions: DashMap<SessionId, Revoked>,
+    accounts: DashMap<UserId, Revoked>,
+    /// The last number given to a revocation.
+    epoch: AtomicU64,
+    /// Answers asked for before this number are worthless, whoever they are about.
+    cleared: AtomicU64,
+    capacity: usize,
+    ttl_seconds: i64,
+    /// How long a revocation must be remembered: no answer to an older check can still be under way or kept.
+    memory_seconds: i64,
+}
+
+impl Cache {
+    pub(crate) fn new(capacity: usize, ttl: Duration, deadline: Duration) -> Self {
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        let ttl_seconds = seconds(ttl);
+        Self {
+            entries: DashMap::new(),
+            sessions: DashMap::new(),
+            accounts: DashMap::new(),
+            epoch: AtomicU64::new(0),
+            cleared: AtomicU64::new(0),
+            capacity: capacity.max(1),
+            ttl_seconds,
+            memory_seconds: ttl_seconds.saturating_add(seconds(deadline)).saturating_add(2),
+        }
+    }
+
+    /// To be noted before a check is sent.
+    pub(crate) fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::SeqCst))
+    }
+
+    /// The answer for a token, if there is one that is still good.
+    pub(crate) fn get(&self, token: TokenHash, now: Timestamp) -> Option<Arc<Identity>> {
+        let entry = self.entries.get(&token)?;
+        // A clock set back must not prolong anything.
+        let fresh = entry.stored_at <= now && now < entry.until;
+        if fresh && self.is_current(&entry.identity, entry.asked) {
+            return Some(Arc::clone(&entry.identity));
+        }
+        drop(entry);
+        self.entries.remove(&token);
+        None
+    }
+
+    /// Whether nothing was heard since `asked` that could contradict `identity`.
+    pub(crate) fn is_current(&self, identity: &Identity, asked: Epoch) -> bool {
+        asked.0 >= self.cleared.load(Ordering::SeqCst)
+            && self
+                .sessions
+                .get(&identity.session_id)
+                .is_none_or(|revoked| revoked.epoch <= asked)
+            && self
+                .accounts
+                .get(&identity.user_id)
+                .is_none_or(|revoked| revoked.epoch <= asked)
+    }
+
+    /// Keeps an answer to a check that was sent at `asked`.
+    pub(crate) fn put(&self, token: TokenHash, identity: Arc<Identity>, asked: Epoch, now: Timestamp) {
+        let until = identity.expires_at.min(now.plus_seconds(self.ttl_seconds));
+        if until <= now || !self.is_current(&identity, asked) {
+            return;
+        }
+        if self.entries.len() >= self.capacity && !self.entries.contains_key(&token) {
+            self.make_room(now);
+        }
+        self.entries.insert(
+            token,
+            Entry {
+                identity,
+                asked,
+                stored_at: now,
+                until,
+            },
+        );
+    }
+
+    /// Takes note of a revocation.
+    pub(crate) fn revoke(&self, revocation: Revocation, now: Timestamp) {
+        if self.sessions.len() + self.accounts.len() >= self.capacity {
+            self.forget_old_revocations(now);
+            if self.sessions.len() + self.accounts.len() >= self.capacity {
+                self.clear();
+                return;
+            }
+        }
+        let revoked = Revoked {
+            epoch: Epoch(self.epoch.fetch_add(1, Ordering::SeqCst) + 1),
+            at: now,
+        };
+        match revocation {
+            Revocation::Session(session) => drop(self.sessions.insert(session, revoked)),
+            Revocation::Account(account) => drop(self.accounts.insert(account, revoked)),
+        }
+    }
+
+    /// Forgets every answer, also those still under way: revocations may have been missed.
+    pub(crate) fn clear(&self) {
+        let epoch = self.epoch.fetch_add(1, Ordering::SeqCst) + 1;
+        self.cleared.fetch_max(epoch, Ordering::SeqCst);
+        self.entries.clear();
+        self.sessions.clear();
+        self.accounts.clear();
+    }
+
+    /// Drops what no longer matters. Called now and then.
+    pub(crate) fn tidy(&self, now: Timestamp) {
+        self.entries
+            .retain(|_, entry| now < entry.until && self.is_current(&entry.identity, entry.asked));
+        self.forget_old_revocations(now);
+    }
+
+    /// The number of answers kept.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn forget_old_revocations(&self, now: Timestamp) {
+        let oldest = now.plus_seconds(-self.memory_seconds);
+        self.sessions.retain(|_, revoked| revoked.at >= oldest);
+        self.accounts.retain(|_, revoked| revoked.at >= oldest);
+    }
+
+    /// Drops expired answers; if that is not enough, a tenth of the rest, whichever they are.
+    fn make_room(&self, now: Timestamp) {
+        self.tidy(now);
+        let mut surplus = (self.entries.len() + self.capacity / 10 + 1).saturating_sub(self.capacity);
+        if self.entries.len() >= self.capacity {
+            self.entries.retain(|_, _| {
+                let keep = surplus == 0;
+                surplus = surplus.saturating_sub(1);
+                keep
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use events::Role;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+    fn cache(capacity: usize) -> Cache {
+        Cache::new(capacity, Duration::from_secs(30), Duration::from_secs(2))
+    }
+
+    fn identity(user: u128, session: u128) -> Arc<Identity> {
+        Arc::new(Identity {
+            user_id: UserId(Uuid::from_u128(user)),
+            session_id: SessionId(Uuid::from_u128(session)),
+            email: "ada@example.com".into(),
+            roles: BTreeSet::from([Role::User]),
+            expires_at: START.plus_seconds(900),
+        })
+    }
+
+    fn token(number: usize) -> TokenHash {
+        TokenHash::of(&number.to_string())
+    }
+
+    #[test]
+    fn an_answer_is_kept_for_thirty_seconds() {
+        let cache = cache(10);
+        cache.put(token(1), identity(1, 1), cache.epoch(), START);
+        assert!(cache.get(token(1), START.plus_seconds(29)).is_some());
+        assert!(cache.get(token(2), START).is_none());
+        assert!(cache.get(token(1), START.plus_seconds(30)).is_none());
+        assert_eq!(cache.len(), 0);
+    }
+
+    #[test]
+    fn an_answer_is_never_kept_longer_than_its_token_lives() {
+        let cache = cache(10);
+        cache.put(token(1), identity(1, 1), cache.epoch(), START.plus_seconds(890));
+        assert!(cache.get(token(1), START.plus_seconds(899)).is_some());
+        assert!(cache.get(token(1), START.plus_seconds(900)).is_none());
+    }
+
+    #[test]
+    fn a_clock_set_back_prolongs_nothing() {
+        let cache = cache(10);
+        cache.put(token(1), identity(1, 1), cache.epoch(), START);
+        assert!(cache.get(token(1), START.plus_seconds(-1)).is_none());
+    }
+
+    #[test]
+    fn a_revocation_drops_its_session_or_account_and_nothing_else() {
+        let cache = cache(10);
+        for (number, user, session) in [(1, 1, 11), (2, 1, 12), (3, 2, 21)] {
+            cache.put(token(number), identity(user, session), cache.epoch(), START);
+        }
+        cache.revoke(Revocation::Session(SessionId(Uuid::from_u128(11))), START);
+        assert!(cache.get(token(1), START).is_none());
+        assert!(cache.get(token(2), START).is_some());
+        cache.revoke(Revocation::Account(UserId(Uuid::from_u128(1))), START);
+        assert!(cache.get(token(2), START).is_none());
+        assert!(cache.get(token(3), START).is_some());
+    }
+
+    #[test]
+    fn an_answer_asked_for_before_the_revocation_is_not_kept() {
+        let cache = cache(10);
+        let before = cache.epoch();
+        cache.revoke(Revocation::Session(SessionId(Uuid::from_u128(11))), START);
+        cache.put(token(1), identity(1, 11), before, START);
+        assert!(cache.get(token(1), START).is_none());
+        // One asked for afterwards is the truth again, for example after a role was granted.
+        cache.put(token(1), identity(1, 11), cache.epoch(), START);
+        assert!(cache.get(token(1), START).is_some());
+    }
+
+    #[test]
+    fn a_gap_forgets_everything_also_what_is_under_way() {
+        let cache = cache(10);
+        cache.put(token(1), identity(1, 1), cache.epoch(), START);
+        let before = cache.epoch();
+        cache.clear();
+        cache.put(token(2), identity(2, 2), before, START);
+        assert!(cache.get(token(1), START).is_none());
+        assert!(cache.get(token(2), START).is_none());
+        cache.put(token(2), identity(2, 2), cache.epoch(), START);
+        assert!(cache.get(token(2), START).is_some());
+    }
+
+    #[test]
+    fn revocations_are_forgotten_once_no_older_answer_can_exist() {
+        let cache = cache(10);
+        cache.revoke(Revocation::Session(SessionId(Uuid::from_u128(1))), START);
+        cache.tidy(START.plus_seconds(32));
+        assert_eq!(cache.sessions.len(), 1);
+        cache.tidy(START.plus_seconds(40));
+        assert_eq!(cache.sessions.len(), 0);
+    }
+
+    #[test]
+    fn a_flood_of_revocations_clears_the_cache_instead_of_growing() {
+        let cache = cache(10);
+        cache.put(token(1), identity(1, 1), cache.epoch(), START);
+        for number in 100..150 {
+            cache.revoke(Revocation::Session(SessionId(Uuid::from_u128(number))), START);
+        }
+        assert!(cache.sessions.len() <= 10);
+        assert!(cache.get(token(1), START).is_none());
+    }
+
+    #[test]
+    fn expired_answers_make_room_first() {
+        let cache = cache(10);
+        for number in 0..9 {
+            cache.put(token(number), identity(1, 1), cache.epoch(), START);
+        }
+        let later = START.plus_seconds(31);
+        cache.put(token(100), identity(1, 1), cache.epoch(), later);
+        cache.put(token(101), identity(1, 1), cache.epoch(), later);
+        assert!(cache.get(token(100), later).is_some());
+        assert!(cache.get(token(101), later).is_some());
+        assert_eq!(cache.len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn it_never_outgrows_its_capacity(capacity in 1usize..40, count in 0usize..200) {
+            let cache = cache(capacity);
+            for number in 0..count {
+                cache.put(token(number), identity(1, number as u128), cache.epoch(), START);
+                prop_assert!(cache.get(token(number), START).is_some(), "the newest is always kept");
+                prop_assert!(cache.len() <= capacity);
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What travels between the roles and auth: checks, their replies, and revocations. JSON on the wire.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use events::{Role, SessionId, Timestamp, UserId};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// The queue that auth answers token checks from.
+pub const VERIFY_QUEUE: &str = "taskledger.auth.verify";
+
+/// The topic on which auth broadcasts a [`Revocation`] when a session ends or an account changes.
+pub const REVOCATIONS: &str = "taskledger.auth.revoked";
+
+/// Who is calling, as auth knows them at the moment of the check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Who.
+    pub user_id: UserId,
+    /// With which login.
+    pub session_id: SessionId,
+    /// Their address.
+    pub email: String,
+    /// What they may do.
+    pub roles: BTreeSet<Role>,
+    /// When the token runs out.
+    pub expires_at: Timestamp,
+}
+
+impl Identity {
+    /// Whether they have `role`. An admin may everything an auditor may.
+    #[must_use]
+    pub fn has_role(&self, role: Role) -> bool {
+        self.roles.contains(&role) || (role == Role::Auditor && self.roles.contains(&Role::Admin))
+    }
+}
+
+/// Why a token is no good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Rejection {
+    /// Not a token of this system.
+    #[error("The access token is malformed, or was not issued here.")]
+    Malformed,
+    /// It ran out.
+    #[error("The access token has expired. Refresh it, or log in again.")]
+    Expired,
+    /// Its session or account is no longer live.
+    #[error("The session of this access token has ended. Log in again.")]
+    SessionEnded,
+}
+
+impl Rejection {
+    /// The slug that clients see.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "token-invalid",
+            Self::Expired => "token-expired",
+            Self::SessionEnded => "session-ended",
+        }
+    }
+}
+
+/// A question: is this token good?
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckRequest {
+    /// The access token as the client sent it.
+    pub token: String,
+}
+
+/// The answer to one [`CheckRequest`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckReply {
+    /// Hex SHA-256 of the token that was judged. Whoever asked compares it, so that a reply that went astray
+    /// can never give one caller the identity of another.
+    pub token_sha256: String,
+    /// What auth found.
+    pub verdict: Verdict,
+}
+
+/// What auth found about a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It is good, and this is whose.
+    Accepted(Identity),
+    /// It is not.
+    Rejected(Rejection),
+    /// Auth cannot tell now, for example because the event store is down.
+    Unavailable,
+}
+
+/// News that makes cached answers worthless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Revocation {
+    /// This session ended.
+    Session(SessionId),
+    /// Every session of this account ended, or what is known about the account changed.
+    Account(UserId),
+}
+
+/// Messages that are written as JSON.
+macro_rules! json_message {
+    ($($message:ty),+) => {
+        $(
+            impl $message {
+                /// Writes the message.
+                #[must_use]
+                pub fn encode(&self) -> Bytes {
+                    encode(self)
+                }
+
+                /// Reads a message.
+                ///
+                /// # Errors
+                /// When the bytes are something else.
+                pub fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+                    decode(bytes)
+                }
+            }
+        )+
+    };
+}
+
+json_message!(CheckRequest, CheckReply, Revocation);
+
+fn encode<T: Serialize>(message: &T) -> Bytes {
+    // Plain structs of strings and numbers: writing them as JSON cannot fail.
+    serde_json::to_vec(message).unwrap_or_default().into()
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_slice(bytes)
+}
+
+impl std::fmt::Debug for CheckRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CheckRequest { token: … }")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_keep_their_shape_on_the_wire() {
+        let session: SessionId = "0190f5a2-0000-7000-8000-000000000001".parse().unwrap();
+        let user: UserId = "0190f5a2-0000-7000-8000-000000000002".parse().unwrap();
+        let identity = Identity {
+            user_id: user,
+            session_id: session,
+            email: "ada@example.com".into(),
+            roles: BTreeSet::from([Role::User, Role::Admin]),
+            expires_at: Timestamp::from_micros(1_000_000),
+        };
+        let reply = CheckReply {
+            token_sha256: "ab".into(),
+            verdict: Verdict::Accepted(identity),
+        };
+        let json = r#"{"token_sha256":"ab","verdict":{"accepted":{"user_id":"0190f5a2-0000-7000-8000-000000000002","session_id":"0190f5a2-0000-7000-8000-000000000001","email":"ada@example.com","roles":["user","admin"],"expires_at":"1970-01-01T00:00:01Z"}}}"#;
+        assert_eq!(reply.encode(), json);
+        assert_eq!(CheckReply::decode(json.as_bytes()).unwrap(), reply);
+
+        for (verdict, json) in [
+            (
+                Verdict::Rejected(Rejection::SessionEnded),
+                r#"{"rejected":"session_ended"}"#,
+            ),
+            (
+                Verdict::Rejected(Rejection::Malformed),
+                r#"{"rejected":"malformed"}"#,
+            ),
+            (Verdict::Rejected(Rejection::Expired), r#"{"rejected":"expired"}"#),
+            (Verdict::Unavailable, r#""unavailable""#),
+        ] {
+            assert_eq!(serde_json::to_string(&verdict).unwrap(), json);
+        }
+        let revocation = Revocation::Session(session);
+        assert_eq!(
+            revocation.encode(),
+            r#"{"session":"0190f5a2-0000-7000-8000-000000000001"}"#
+        );
+        assert_eq!(Revocation::decode(&revocation.encode()).unwrap(), revocation);
+        assert_eq!(
+            Revocation::Account(user).encode(),
+            r#"{"account":"0190f5a2-0000-7000-8000-000000000002"}"#
+        );
+    }
+
+    #[test]
+    fn a_request_never_shows_its_token_in_a_log() {
+        assert!(
+            !format!(
+                "{:?}",
+                CheckRequest {
+                    token: "secret".into()
+                }
+            )
+            .contains("secret")
+        );
+    }
+
+    #[test]
+    fn an_admin_may_what_an_auditor_may() {
+        let identity = |roles: &[Role]| Identity {
+            user_id: UserId(uuid::Uuid::nil()),
+            session_id: SessionId(uuid::Uuid::nil()),
+            email: String::new(),
+            roles: roles.iter().copied().collect(),
+            expires_at: Timestamp::MAX,
+        };
+        assert!(identity(&[Role::Admin]).has_role(Role::Auditor));
+        assert!(!identity(&[Role::Auditor]).has_role(Role::Admin));
+        assert!(!identity(&[Role::User]).has_role(Role::Auditor));
+    }
+}

@@ -1,0 +1,298 @@
+//! Asks auth about tokens, once for all who wonder about the same one, and remembers good answers briefly.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bus::{Bus, Heard};
+use dashmap::{DashMap, Entry};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use service::{Clock, SystemClock, vital};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    cache::{Cache, Epoch},
+    messages::{
+        CheckReply, CheckRequest, Identity, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE, Verdict,
+    },
+    token::{TokenHash, looks_like_a_token},
+};
+
+/// How often expired answers are swept out.
+const TIDY_EVERY: Duration = Duration::from_secs(15);
+/// Between two attempts to listen to revocations for the first time.
+const LISTEN_AGAIN: Duration = Duration::from_millis(500);
+/// How often a check is repeated because a revocation came in while it was under way.
+const ATTEMPTS: usize = 3;
+
+/// How a [`Verifier`] asks and remembers.
+#[derive(Clone)]
+pub struct VerifierOptions {
+    /// How many good answers are kept at most.
+    pub capacity: usize,
+    /// How long one is kept at most.
+    pub ttl: Duration,
+    /// How long to wait for auth.
+    pub deadline: Duration,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for VerifierOptions {
+    fn default() -> Self {
+        Self {
+            capacity: 100_000,
+            ttl: Duration::from_secs(30),
+            deadline: Duration::from_secs(2),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// Why a token was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// It is no good, and that is final.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// Nobody could tell. The token may well be good.
+    #[error("tokens cannot be checked now: {0}")]
+    Unavailable(String),
+}
+
+/// Judges a token on the spot. Auth itself implements it; for everyone else the bus stands between.
+#[async_trait]
+pub trait Check: Send + Sync + 'static {
+    /// Whose token this is.
+    ///
+    /// # Errors
+    /// When it is no good, or when that cannot be found out now.
+    async fn check(&self, token: &str) -> Result<Identity, VerifyError>;
+}
+
+/// Finds out whose token is presented.
+pub struct Verifier(Kind);
+
+enum Kind {
+    /// Asks every time.
+    Direct(Arc<dyn Check>),
+    /// Asks over the bus, and remembers.
+    Remote(Arc<Remote>),
+}
+
+struct Remote {
+    bus: Arc<dyn Bus>,
+    options: VerifierOptions,
+    cache: Cache,
+    /// Checks under way.
+    flights: DashMap<TokenHash, Flight>,
+}
+
+/// What a check found, and when it was sent.
+type Answer = Result<(Arc<Identity>, Epoch), VerifyError>;
+type Flight = Shared<BoxFuture<'static, Answer>>;
+
+impl Verifier {
+    /// A verifier that asks auth over `bus`. It listens to revocations on `tasks` until `stop` is cancelled.
+    pub async fn start(
+        bus: Arc<dyn Bus>,
+        options: VerifierOptions,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let remote = Arc::new(Remote {
+            cache: Cache::new(options.capacity, options.ttl, options.deadline),
+            bus,
+            options,
+            flights: DashMap::new(),
+        });
+        let first = remote.bus.listen(REVOCATIONS).await;
+        let listening = Arc::clone(&remote);
+        let stopped = stop.clone();
+        let background = async move {
+            tokio::select! {
+                () = stopped.cancelled() => {}
+                () = listening.heed_revocations(first) => {}
+                () = listening.tidy() => {}
+            }
+        };
+        drop(tasks.spawn(vital(background, stop)));
+        Arc::new(Self(Kind::Remote(remote)))
+    }
+
+    /// A verifier that remembers nothing and asks `check` every time.
+    #[must_use]
+    pub fn direct(check: Arc<dyn Check>) -> Arc<Self> {
+        Arc::new(Self(Kind::Direct(check)))
+    }
+
+    /// Whose token this is.
+    ///
+    /// # Errors
+    /// [`VerifyError::Rejected`] when it is no good; [`VerifyError::Unavailable`] when auth did not answer in
+    /// time and nothing is remembered about it.
+    pub async fn verify(&self, token: &str) -> Result<Arc<Identity>, VerifyError> {
+        if !looks_like_a_token(token) {
+            return Err(Rejection::Malformed.into());
+        }
+        match &self.0 {
+            Kind::Direct(check) => check.check(token).await.map(Arc::new),
+            Kind::Remote(remote) => remote.verify(token).await,
+        }
+    }
+
+    /// How many good answers are remembered now. For metrics.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        match &self.0 {
+            Kind::Direct(_) => 0,
+            Kind::Remote(remote) => remote.cache.len(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Verifier")
+            .field("remembered", &self.remembered())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Remote {
+    async fn verify(self: &Arc<Self>, token: &str) -> Result<Arc<Identity>, VerifyError> {
+        let hash = TokenHash::of(token);
+        let mut last = None;
+        for _ in 0..ATTEMPTS {
+            if let Some(identity) = self.cache.get(hash, self.options.clock.now()) {
+                return Ok(identity);
+            }
+            let (identity, asked) = self.board(hash, token).await?;
+            if self.cache.is_current(&identity, asked) {
+                return Ok(identity);
+            }
+            // A revocation came in meanwhile: this answer may be from before it.
+            last = Some(identity);
+        }
+        // Revocations keep coming. The last check was sent after this call began, so its answer will do; it
+        // has not been remembered.
+        last.ok_or_else(|| VerifyError::Unavailable("no answer".to_owned()))
+    }
+
+    /// Joins the check of this token that is under way, or sends one.
+    fn board(self: &Arc<Self>, hash: TokenHash, token: &str) -> Flight {
+        match self.flights.entry(hash) {
+            Entry::Occupied(flight) => flight.get().clone(),
+            Entry::Vacant(vacant) => {
+                // Between the look into the cache and here, an earlier flight may have landed.
+                let asked = self.cache.epoch();
+                if let Some(identity) = self.cache.get(hash, self.options.clock.now()) {
+                    return futures::future::ready(Ok((identity, asked))).boxed().shared();
+                }
+                let remote = Arc::clone(self);
+                let token = token.to_owned();
+                // A task of its own: whoever asked first may hang up, and the others still get their answer.
+                let task = tokio::spawn(async move {
+                    let _landing = Landing {
+                        remote: &remote,
+                        hash,
+                    };
+                    remote.ask(hash, token).await
+                });
+                let flight = task.map(|joined| {
+                    joined.unwrap_or_else(|_| Err(VerifyError::Unavailable("the check broke off".to_owned())))
+                });
+                vacant.insert(flight.boxed().shared()).value().clone()
+            }
+        }
+    }
+
+    /// Asks auth, and remembers a good answer.
+    async fn ask(&self, hash: TokenHash, token: String) -> Answer {
+        let asked = self.cache.epoch();
+        let request = CheckRequest { token }.encode();
+        let deadline = self.options.deadline;
+        // The bus keeps the deadline; the second one only guards against a bus that does not.
+        let reply = tokio::time::timeout(
+            deadline.saturating_add(Duration::from_millis(500)),
+            self.bus.request(VERIFY_QUEUE, request, deadline),
+        );
+        let reply = match reply.await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => return Err(unavailable(error)),
+            Err(elapsed) => return Err(unavailable(elapsed)),
+        };
+        let reply = CheckReply::decode(&reply).map_err(unavailable)?;
+        if reply.token_sha256 != hash.to_hex() {
+            tracing::error!("a token check was answered with the reply to another");
+            return Err(VerifyError::Unavailable(
+                "the reply belongs to another check".to_owned(),
+            ));
+        }
+        let now = self.options.clock.now();
+        match reply.verdict {
+            Verdict::Accepted(identity) if identity.expires_at <= now => Err(Rejection::Expired.into()),
+            Verdict::Accepted(identity) => {
+                let identity = Arc::new(identity);
+                self.cache.put(hash, Arc::clone(&identity), asked, now);
+                Ok((identity, asked))
+            }
+            Verdict::Rejected(rejection) => Err(rejection.into()),
+            Verdict::Unavailable => Err(VerifyError::Unavailable("auth cannot tell now".to_owned())),
+        }
+    }
+
+    async fn heed_revocations(&self, first: Result<Box<dyn bus::Listener>, bus::BusError>) {
+        let mut listener = match first {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::warn!(%error, "cannot listen to revocations yet");
+                let listener = loop {
+                    tokio::time::sleep(LISTEN_AGAIN).await;
+                    if let Ok(listener) = self.bus.listen(REVOCATIONS).await {
+                        break listener;
+                    }
+                };
+                self.cache.clear();
+                listener
+            }
+        };
+        loop {
+            match listener.next().await {
+                Heard::Gap => self.cache.clear(),
+                Heard::Message(bytes) => match Revocation::decode(&bytes) {
+                    Ok(revocation) => self.cache.revoke(revocation, self.options.clock.now()),
+                    Err(error) => {
+                        tracing::warn!(%error, "a revocation cannot be read; forgetting every checked token");
+                        self.cache.clear();
+                    }
+                },
+            }
+        }
+    }
+
+    async fn tidy(&self) {
+        loop {
+            tokio::time::sleep(TIDY_EVERY).await;
+            self.cache.tidy(self.options.clock.now());
+        }
+    }
+}
+
+/// Takes a check off the board, however it ended.
+struct Landing<'a> {
+    remote: &'a Remote,
+    hash: TokenHash,
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        self.remote.flights.remove(&self.hash);
+    }
+}
+
+fn unavailable(error: impl std::fmt::Display) -> VerifyError {
+    VerifyError::Unavailable(error.to_string())
+}

@@ -1,0 +1,143 @@
+//! The `Caller` extractor: every way to be refused, and the header that goes with it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use async_trait::async_trait;
+use auth_client::{Caller, Check, Identity, Rejection, Verifier, VerifyError};
+use axum::{Router, body::Body, routing::get};
+use events::{Role, SessionId, Timestamp, UserId};
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::BodyExt;
+use service::Problem;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+struct FakeAuth;
+
+#[async_trait]
+impl Check for FakeAuth {
+    async fn check(&self, token: &str) -> Result<Identity, VerifyError> {
+        match token {
+            "a.b.good" => Ok(Identity {
+                user_id: UserId(Uuid::from_u128(1)),
+                session_id: SessionId(Uuid::from_u128(2)),
+                email: "ada@example.com".into(),
+                roles: BTreeSet::from([Role::User]),
+                expires_at: Timestamp::MAX,
+            }),
+            "a.b.expired" => Err(Rejection::Expired.into()),
+            "a.b.ended" => Err(Rejection::SessionEnded.into()),
+            "a.b.down" => Err(VerifyError::Unavailable("down".into())),
+            _ => Err(Rejection::Malformed.into()),
+        }
+    }
+}
+
+async fn send(path: &str, authorization: &[&[u8]]) -> (StatusCode, String, String, String) {
+    let router = Router::new()
+        .route(
+            "/whoami",
+            get(|caller: Caller| async move { caller.user_id().to_string() }),
+        )
+        .route(
+            "/admin",
+            get(|caller: Caller| async move { caller.require(Role::Admin).map(|()| "") }),
+        )
+        .with_state(Verifier::direct(Arc::new(FakeAuth)));
+    let mut request = Request::get(path);
+    for value in authorization {
+        request = request.header("authorization", HeaderValue::from_bytes(value).unwrap());
+    }
+    let response = router
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
+    let header = |name: &str| {
+        response
+            .headers()
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+            .to_owned()
+    };
+    let (status, challenge, retry) = (
+        response.status(),
+        header("www-authenticate"),
+        header("retry-after"),
+    );
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    let code = serde_json::from_str::<serde_json::Value>(&body)
+        .ok()
+        .and_then(|problem| problem["code"].as_str().map(str::to_owned));
+    (status, code.unwrap_or(body), challenge, retry)
+}
+
+#[tokio::test]
+async fn a_good_token_names_the_caller() {
+    let id = Uuid::from_u128(1).to_string();
+    for header in [
+        "Bearer a.b.good",
+        "bearer a.b.good",
+        "BEARER  a.b.good ",
+        "bEaReR a.b.good",
+    ] {
+        let (status, body, ..) = send("/whoami", &[header.as_bytes()]).await;
+        assert_eq!((status, &body), (StatusCode::OK, &id), "{header}");
+    }
+}
+
+#[tokio::test]
+async fn no_token_is_a_plain_challenge() {
+    for headers in [&[][..], &[&b"Basic YTpi"[..]], &[b""], &[b"Bearera.b.good"]] {
+        let (status, code, challenge, _) = send("/whoami", headers).await;
+        assert_eq!(
+            (status.as_u16(), &*code, &*challenge),
+            (401, "token-missing", "Bearer"),
+            "{headers:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_bad_token_says_why() {
+    for (headers, code) in [
+        (&[&b"Bearer"[..]][..], "token-invalid"),
+        (&[b"Bearer "], "token-invalid"),
+        (&[b"Bearer x"], "token-invalid"),
+        (&[b"Bearer a.b.c"], "token-invalid"),
+        (&[b"Bearer a.b.good extra"], "token-invalid"),
+        (&[b"Bearer a.b.\xff"], "token-invalid"),
+        (&[b"Bearer a.b.good", b"Bearer a.b.good"], "token-invalid"),
+        (&[b"Bearer a.b.expired"], "token-expired"),
+        (&[b"Bearer a.b.ended"], "session-ended"),
+    ] {
+        let (status, found, challenge, _) = send("/whoami", headers).await;
+        assert_eq!((status.as_u16(), &*found), (401, code), "{headers:?}");
+        assert!(
+            challenge.starts_with(r#"Bearer error="invalid_token", error_description=""#),
+            "{challenge}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_checked_is_503() {
+    let (status, code, challenge, retry) = send("/whoami", &[b"Bearer a.b.down"]).await;
+    assert_eq!(
+        (status.as_u16(), &*code, &*challenge, &*retry),
+        (503, "unavailable", "", "1")
+    );
+}
+
+#[tokio::test]
+async fn a_missing_role_is_forbidden() {
+    let (status, code, ..) = send("/admin", &[b"Bearer a.b.good"]).await;
+    assert_eq!((status.as_u16(), &*code), (403, "forbidden"));
+    let _: fn(&Caller, Role) -> Result<(), Problem> = Caller::require;
+}

@@ -1,0 +1,591 @@
+//! The verifier over the bus within one process, with an auth that does what each test needs.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use auth_client::{
+    Identity, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE, Verifier, VerifierOptions, VerifyError,
+    messages::{CheckReply, CheckRequest, Verdict},
+};
+use bus::{Bus, BusError, EventConsumer, EventMessage, InProcessBus, Listener, Responder, ResponderOptions};
+use bytes::Bytes;
+use events::{PartitionCount, Role, SessionId, Timestamp, UserId};
+use futures::future::{BoxFuture, join_all};
+use service::Clock;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+const START: i64 = 1_800_000_000_000_000;
+
+struct TestClock(AtomicI64);
+
+impl TestClock {
+    fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Answers checks, counted, as `judge` says.
+struct FakeAuth {
+    judge: Box<dyn Fn(String, usize) -> BoxFuture<'static, Bytes> + Send + Sync>,
+    asked: AtomicUsize,
+}
+
+#[async_trait]
+impl Responder for FakeAuth {
+    async fn respond(&self, request: Bytes) -> Bytes {
+        let token = CheckRequest::decode(&request).unwrap().token;
+        let number = self.asked.fetch_add(1, Ordering::SeqCst);
+        (self.judge)(token, number).await
+    }
+}
+
+struct World {
+    bus: Arc<InProcessBus>,
+    auth: Arc<FakeAuth>,
+    verifier: Arc<Verifier>,
+    clock: Arc<TestClock>,
+    stop_auth: CancellationToken,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl World {
+    async fn new<F, Fut>(judge: F) -> Self
+    where
+        F: Fn(String, usize) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Bytes> + Send + 'static,
+    {
+        let bus = InProcessBus::new();
+        let auth = Arc::new(FakeAuth {
+            judge: Box::new(move |token, number| Box::pin(judge(token, number))),
+            asked: AtomicUsize::new(0),
+        });
+        let (tasks, stop, stop_auth) = (
+            TaskTracker::new(),
+            CancellationToken::new(),
+            CancellationToken::new(),
+        );
+        let (serving, responder, ending) = (Arc::clone(&bus), Arc::clone(&auth), stop_auth.clone());
+        drop(tasks.spawn(async move {
+            let options = ResponderOptions {
+                queue_limit: 1_000,
+                concurrency: 256,
+            };
+            serving
+                .serve(VERIFY_QUEUE, options, responder, ending)
+                .await
+                .unwrap();
+        }));
+        let clock = Arc::new(TestClock(AtomicI64::new(START)));
+        let options = options(&clock);
+        let verifier = Verifier::start(Arc::clone(&bus) as _, options, &tasks, stop.clone()).await;
+        let world = Self {
+            bus,
+            auth,
+            verifier,
+            clock,
+            stop_auth,
+            stop,
+            tasks,
+        };
+        world.until("auth serves", || world.verifies_something()).await;
+        world.auth.asked.store(0, Ordering::SeqCst);
+        world
+    }
+
+    /// An auth that accepts every token as [`identity_of`] says.
+    async fn accepting() -> Self {
+        Self::new(|token, _| async move { accept(&token) }).await
+    }
+
+    async fn verifies_something(&self) -> bool {
+        let request = CheckRequest {
+            token: "x.x.warm-up".into(),
+        }
+        .encode();
+        self.bus
+            .request(VERIFY_QUEUE, request, Duration::from_millis(200))
+            .await
+            .is_ok()
+    }
+
+    fn asked(&self) -> usize {
+        self.auth.asked.load(Ordering::SeqCst)
+    }
+
+    async fn revoke(&self, revocation: Revocation) {
+        self.bus
+            .broadcast(REVOCATIONS, revocation.encode())
+            .await
+            .unwrap();
+    }
+
+    async fn until<F: Future<Output = bool>>(&self, what: &str, mut condition: impl FnMut() -> F) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        while !condition().await {
+            assert!(tokio::time::Instant::now() < deadline, "not in time: {what}");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn options(clock: &Arc<TestClock>) -> VerifierOptions {
+    VerifierOptions {
+        clock: Arc::clone(clock) as _,
+        ..VerifierOptions::default()
+    }
+}
+
+fn token(number: usize) -> String {
+    format!("head.body.{number}")
+}
+
+/// Derived from the token alone, so that a mix-up shows.
+fn identity_of(token: &str) -> Identity {
+    let digest = Sha256::digest(token);
+    Identity {
+        user_id: UserId(Uuid::from_slice(&digest[..16]).unwrap()),
+        session_id: SessionId(Uuid::from_slice(&digest[16..]).unwrap()),
+        email: format!("{token}@example.com"),
+        roles: BTreeSet::from([Role::User]),
+        expires_at: Timestamp::from_micros(START + 900_000_000),
+    }
+}
+
+fn reply(token: &str, verdict: Verdict) -> Bytes {
+    CheckReply {
+        token_sha256: hex::encode(Sha256::digest(token)),
+        verdict,
+    }
+    .encode()
+}
+
+fn accept(token: &str) -> Bytes {
+    reply(token, Verdict::Accepted(identity_of(token)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn identities_are_never_mixed_up() {
+    // The later a request comes, the sooner it is answered, so that replies overtake one another.
+    let world = World::new(|token, number| async move {
+        for _ in 0..(64 - number % 64) * 4 {
+            tokio::task::yield_now().await;
+        }
+        accept(&token)
+    })
+    .await;
+    let callers = (0..64).map(|caller| {
+        let verifier = Arc::clone(&world.verifier);
+        let clock = Arc::clone(&world.clock);
+        tokio::spawn(async move {
+            for round in 0..50 {
+                let token = token(caller * 50 + round % 25);
+                let identity = verifier.verify(&token).await.unwrap();
+                assert_eq!(*identity, identity_of(&token));
+                if caller == 0 && round % 10 == 0 {
+                    clock.advance(31); // everything is asked anew
+                }
+            }
+        })
+    });
+    for caller in join_all(callers).await {
+        caller.unwrap();
+    }
+    assert!(world.asked() >= 64 * 25);
+}
+
+#[tokio::test]
+async fn a_reply_to_another_check_is_refused() {
+    let world = World::new(|_, _| async { accept("head.body.mallory") }).await;
+    let refused = world.verifier.verify(&token(1)).await;
+    assert!(matches!(refused, Err(VerifyError::Unavailable(_))), "{refused:?}");
+    assert_eq!(world.verifier.remembered(), 0);
+}
+
+#[tokio::test]
+async fn checks_of_one_token_at_once_are_one_request() {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let world = World::new(move |token, _| {
+        let gate = Arc::clone(&held);
+        async move {
+            if token != "x.x.warm-up" {
+                gate.acquire().await.unwrap().forget();
+            }
+            accept(&token)
+        }
+    })
+    .await;
+    let checks: Vec<_> = (0..64)
+        .map(|_| {
+            let verifier = Arc::clone(&world.verifier);
+            tokio::spawn(async move { verifier.verify(&token(1)).await })
+        })
+        .collect();
+    world
+        .until("the check is sent", || async { world.asked() == 1 })
+        .await;
+    gate.add_permits(1);
+    for check in checks {
+        assert_eq!(*check.await.unwrap().unwrap(), identity_of(&token(1)));
+    }
+    assert_eq!(world.asked(), 1);
+}
+
+#[tokio::test]
+async fn who_asked_first_may_hang_up() {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let world = World::new(move |token, _| {
+        let gate = Arc::clone(&held);
+        async move {
+            if token != "x.x.warm-up" {
+                gate.acquire().await.unwrap().forget();
+            }
+            accept(&token)
+        }
+    })
+    .await;
+    let spawn = || {
+        let verifier = Arc::clone(&world.verifier);
+        tokio::spawn(async move { verifier.verify(&token(1)).await })
+    };
+    let first = spawn();
+    world
+        .until("the check is sent", || async { world.asked() == 1 })
+        .await;
+    let second = spawn();
+    tokio::task::yield_now().await;
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    gate.add_permits(1);
+    assert!(second.await.unwrap().is_ok());
+    assert_eq!(world.asked(), 1);
+}
+
+#[tokio::test]
+async fn good_answers_are_remembered_for_thirty_seconds() {
+    let world = World::accepting().await;
+    for _ in 0..3 {
+        world.verifier.verify(&token(1)).await.unwrap();
+    }
+    world.clock.advance(29);
+    world.verifier.verify(&token(1)).await.unwrap();
+    assert_eq!(world.asked(), 1);
+    world.clock.advance(1);
+    world.verifier.verify(&token(1)).await.unwrap();
+    assert_eq!(world.asked(), 2);
+}
+
+#[tokio::test]
+async fn rejections_are_told_apart_and_not_remembered() {
+    for rejection in [Rejection::Malformed, Rejection::Expired, Rejection::SessionEnded] {
+        let world =
+            World::new(move |token, _| async move { reply(&token, Verdict::Rejected(rejection)) }).await;
+        for _ in 0..2 {
+            assert_eq!(
+                world.verifier.verify(&token(1)).await,
+                Err(VerifyError::Rejected(rejection))
+            );
+        }
+        assert_eq!(world.asked(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_ran_out_on_the_way_is_expired() {
+    let world = World::accepting().await;
+    world.clock.advance(900);
+    let expired = Err(VerifyError::Rejected(Rejection::Expired));
+    assert_eq!(world.verifier.verify(&token(1)).await, expired);
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_token_is_asked_of_nobody() {
+    let world = World::accepting().await;
+    for text in [
+        "",
+        "x",
+        "a.b",
+        "a.b.c.d",
+        "a.b.ü",
+        &format!("a.b.{}", "c".repeat(4096)),
+    ] {
+        let malformed = Err(VerifyError::Rejected(Rejection::Malformed));
+        assert_eq!(world.verifier.verify(text).await, malformed, "{text}");
+    }
+    assert_eq!(world.asked(), 0);
+}
+
+#[tokio::test]
+async fn a_revocation_forgets_its_session_or_account() {
+    let world = World::accepting().await;
+    let (one, two) = (identity_of(&token(1)), identity_of(&token(2)));
+    for (revocation, asked) in [
+        (Revocation::Session(one.session_id), 3),
+        (Revocation::Account(two.user_id), 4),
+    ] {
+        for number in [1, 2] {
+            world.verifier.verify(&token(number)).await.unwrap();
+        }
+        world.revoke(revocation).await;
+        world
+            .until("the revocation is heard", || async {
+                for number in [1, 2] {
+                    world.verifier.verify(&token(number)).await.unwrap();
+                }
+                world.asked() == asked
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_from_before_a_revocation_is_not_believed() {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    // The first answer is decided before the session ends, and arrives after the revocation.
+    let world = World::new(move |asked, number| {
+        let gate = Arc::clone(&held);
+        async move {
+            match number {
+                _ if asked == "x.x.warm-up" => accept(&asked),
+                0 => {
+                    let stale = accept(&asked);
+                    gate.acquire().await.unwrap().forget();
+                    stale
+                }
+                _ => reply(&asked, Verdict::Rejected(Rejection::SessionEnded)),
+            }
+        }
+    })
+    .await;
+    let verifier = Arc::clone(&world.verifier);
+    let check = tokio::spawn(async move { verifier.verify(&token(1)).await });
+    world
+        .until("the check is sent", || async { world.asked() == 1 })
+        .await;
+    // A witness that the revocation has been heard: listeners hear in the order in which they began.
+    let mut witness = world.bus.listen(REVOCATIONS).await.unwrap();
+    world
+        .revoke(Revocation::Session(identity_of(&token(1)).session_id))
+        .await;
+    witness.next().await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    gate.add_permits(1);
+    let ended = Err(VerifyError::Rejected(Rejection::SessionEnded));
+    assert_eq!(check.await.unwrap(), ended);
+    assert_eq!(world.verifier.remembered(), 0);
+}
+
+#[tokio::test]
+async fn without_auth_remembered_tokens_go_on_working() {
+    let world = World::accepting().await;
+    world.verifier.verify(&token(1)).await.unwrap();
+    world.stop_auth.cancel();
+    world
+        .until("auth is gone", || async { !world.verifies_something().await })
+        .await;
+    assert!(world.verifier.verify(&token(1)).await.is_ok());
+    assert!(matches!(
+        world.verifier.verify(&token(2)).await,
+        Err(VerifyError::Unavailable(_))
+    ));
+    world.clock.advance(30);
+    assert!(matches!(
+        world.verifier.verify(&token(1)).await,
+        Err(VerifyError::Unavailable(_))
+    ));
+}
+
+#[tokio::test]
+async fn auth_that_cannot_tell_or_talks_nonsense_is_unavailable() {
+    let world = World::new(|token, number| async move {
+        if number % 2 == 0 {
+            reply(&token, Verdict::Unavailable)
+        } else {
+            Bytes::from_static(b"nonsense")
+        }
+    })
+    .await;
+    for _ in 0..4 {
+        assert!(matches!(
+            world.verifier.verify(&token(1)).await,
+            Err(VerifyError::Unavailable(_))
+        ));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_too_late_is_none() {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let world = World::new(move |token, _| {
+        let gate = Arc::clone(&held);
+        async move {
+            if token != "x.x.warm-up" {
+                gate.acquire().await.unwrap().forget();
+            }
+            accept(&token)
+        }
+    })
+    .await;
+    let hasty = VerifierOptions {
+        deadline: Duration::from_millis(100),
+        ..options(&world.clock)
+    };
+    let hasty = Verifier::start(
+        Arc::clone(&world.bus) as _,
+        hasty,
+        &world.tasks,
+        world.stop.clone(),
+    )
+    .await;
+    let late = hasty.verify(&token(1)).await;
+    assert!(matches!(late, Err(VerifyError::Unavailable(_))), "{late:?}");
+    gate.add_permits(1);
+    world
+        .until("the late answer is given", || async {
+            gate.available_permits() == 0
+        })
+        .await;
+    assert_eq!(hasty.remembered(), 0);
+    gate.add_permits(1);
+    assert_eq!(*hasty.verify(&token(1)).await.unwrap(), identity_of(&token(1)));
+}
+
+#[tokio::test]
+async fn stopping_ends_the_background_work() {
+    let world = World::accepting().await;
+    world.stop.cancel();
+    world.stop_auth.cancel();
+    world.tasks.close();
+    tokio::time::timeout(Duration::from_secs(10), world.tasks.wait())
+        .await
+        .expect("the tasks end");
+}
+
+/// A bus whose requests panic or pend, and whose first listeners cannot connect.
+struct BrokenBus {
+    bus: Arc<InProcessBus>,
+    panics: bool,
+    refused_listeners: AtomicUsize,
+}
+
+#[async_trait]
+impl Bus for BrokenBus {
+    async fn publish(&self, messages: &[EventMessage]) -> Result<(), BusError> {
+        self.bus.publish(messages).await
+    }
+
+    async fn consume(
+        &self,
+        count: PartitionCount,
+        partition: u16,
+    ) -> Result<Box<dyn EventConsumer>, BusError> {
+        self.bus.consume(count, partition).await
+    }
+
+    async fn request(&self, _: &str, _: Bytes, _: Duration) -> Result<Bytes, BusError> {
+        assert!(!self.panics, "a bug in the bus");
+        std::future::pending().await
+    }
+
+    async fn serve(
+        &self,
+        queue: &str,
+        options: ResponderOptions,
+        responder: Arc<dyn Responder>,
+        stop: CancellationToken,
+    ) -> Result<(), BusError> {
+        self.bus.serve(queue, options, responder, stop).await
+    }
+
+    async fn broadcast(&self, topic: &str, message: Bytes) -> Result<(), BusError> {
+        self.bus.broadcast(topic, message).await
+    }
+
+    async fn listen(&self, topic: &str) -> Result<Box<dyn Listener>, BusError> {
+        if self.refused_listeners.fetch_add(1, Ordering::SeqCst) < 2 {
+            return Err(BusError::unavailable("not yet"));
+        }
+        self.bus.listen(topic).await
+    }
+
+    fn is_connected(&self) -> bool {
+        false
+    }
+}
+
+async fn over_broken_bus(panics: bool) -> (Arc<Verifier>, Arc<BrokenBus>) {
+    let bus = Arc::new(BrokenBus {
+        bus: InProcessBus::new(),
+        panics,
+        refused_listeners: AtomicUsize::new(0),
+    });
+    let clock = Arc::new(TestClock(AtomicI64::new(START)));
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let hasty = VerifierOptions {
+        deadline: Duration::from_millis(100),
+        ..options(&clock)
+    };
+    (
+        Verifier::start(Arc::clone(&bus) as _, hasty, &tasks, stop).await,
+        bus,
+    )
+}
+
+#[tokio::test]
+async fn a_check_that_panics_leaves_nobody_waiting() {
+    let (verifier, _) = over_broken_bus(true).await;
+    for _ in 0..2 {
+        let token = token(1);
+        for answer in join_all((0..8).map(|_| verifier.verify(&token))).await {
+            assert!(matches!(answer, Err(VerifyError::Unavailable(_))), "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bus_that_forgets_a_request_leaves_nobody_waiting() {
+    let (verifier, _) = over_broken_bus(false).await;
+    let unavailable = verifier.verify(&token(1)).await;
+    assert!(
+        matches!(unavailable, Err(VerifyError::Unavailable(_))),
+        "{unavailable:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_bus_that_cannot_be_listened_to_yet_is_tried_again() {
+    let (_verifier, bus) = over_broken_bus(true).await;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while bus.refused_listeners.load(Ordering::SeqCst) < 3 {
+        assert!(tokio::time::Instant::now() < deadline, "it keeps trying");
+        tokio::task::yield_now().await;
+    }
+}
