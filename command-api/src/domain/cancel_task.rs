@@ -1,0 +1,15 @@
+//! Gives a task up.
+
+use events::{Status, Task, TaskEvent};
+
+use super::{Refusal, transition::transition};
+
+/// Give the task up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CancelTask;
+
+impl CancelTask {
+    pub(super) fn decide(self, task: &Task) -> Result<Vec<TaskEvent>, Refusal> {
+        Ok(transition(task, Status::Cancelled)?.into_iter().collect())
+    }
+}

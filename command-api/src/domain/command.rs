@@ -1,0 +1,100 @@
+//! The commands, and what a decision knows besides the task's state.
+
+use events::{TaskId, UserId};
+
+use super::{
+    CancelTask, ChangeTask, CompleteTask, CreateTask, DeleteTask, ReopenTask, RestoreTask, StartTask,
+};
+
+/// Anything that can be asked of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Make it.
+    Create(CreateTask),
+    /// Change some of its fields.
+    Change(ChangeTask),
+    /// Begin it.
+    Start(StartTask),
+    /// Finish it.
+    Complete(CompleteTask),
+    /// Give it up.
+    Cancel(CancelTask),
+    /// Open it again.
+    Reopen(ReopenTask),
+    /// Put it into the trash.
+    Delete(DeleteTask),
+    /// Take it out of the trash.
+    Restore(RestoreTask),
+}
+
+impl Command {
+    /// What it is called in metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Change(_) => "change",
+            Self::Start(_) => "start",
+            Self::Complete(_) => "complete",
+            Self::Cancel(_) => "cancel",
+            Self::Reopen(_) => "reopen",
+            Self::Delete(_) => "delete",
+            Self::Restore(_) => "restore",
+        }
+    }
+}
+
+macro_rules! from {
+    ($($command:ident => $variant:ident;)+) => {
+        $(
+            impl From<$command> for Command {
+                fn from(command: $command) -> Self {
+                    Self::$variant(command)
+                }
+            }
+        )+
+    };
+}
+
+from! {
+    CreateTask => Create;
+    ChangeTask => Change;
+    StartTask => Start;
+    CompleteTask => Complete;
+    CancelTask => Cancel;
+    ReopenTask => Reopen;
+    DeleteTask => Delete;
+    RestoreTask => Restore;
+}
+
+/// Which versions of the task the caller is willing to change.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ExpectedVersion {
+    /// Whatever is there.
+    #[default]
+    Any,
+    /// One of these.
+    OneOf(Vec<u64>),
+}
+
+impl ExpectedVersion {
+    /// Whether a task at `version` may be changed.
+    #[must_use]
+    pub fn allows(&self, version: u64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(versions) => versions.contains(&version),
+        }
+    }
+}
+
+/// What a decision knows besides the task's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    /// Which task the command is about.
+    pub task: TaskId,
+    /// Who asks.
+    pub caller: UserId,
+    /// Which versions the caller is willing to change; creations ignore it.
+    pub expected: ExpectedVersion,
+}

@@ -1,0 +1,15 @@
+//! Finishes a task.
+
+use events::{Status, Task, TaskEvent};
+
+use super::{Refusal, transition::transition};
+
+/// Finish the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompleteTask;
+
+impl CompleteTask {
+    pub(super) fn decide(self, task: &Task) -> Result<Vec<TaskEvent>, Refusal> {
+        Ok(transition(task, Status::Done)?.into_iter().collect())
+    }
+}

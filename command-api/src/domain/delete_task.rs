@@ -1,0 +1,17 @@
+//! Puts a task into the trash.
+
+use events::{Task, TaskDeleted, TaskEvent};
+
+/// Put the task into the trash. There already: nothing happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeleteTask;
+
+impl DeleteTask {
+    pub(super) fn decide(self, task: &Task) -> Vec<TaskEvent> {
+        if task.deleted_at.is_some() {
+            Vec::new()
+        } else {
+            vec![TaskDeleted {}.into()]
+        }
+    }
+}

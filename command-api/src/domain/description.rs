@@ -1,0 +1,63 @@
+//! The description of a task.
+
+use super::text::{InvalidText, bounded};
+
+/// Up to 10,000 characters in any number of lines, kept exactly as given: not trimmed, and an empty one is
+/// an empty one, not none. Tabs and line breaks are its only control characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description(String);
+
+impl Description {
+    /// The most characters that a description may have.
+    pub const MAX: usize = 10_000;
+
+    /// Checks.
+    ///
+    /// # Errors
+    /// When it is too long or has a control character other than a tab or a line break.
+    pub fn parse(text: &str) -> Result<Self, InvalidText> {
+        bounded(text, Self::MAX, |c| matches!(c, '\n' | '\r' | '\t')).map(Self)
+    }
+
+    /// The description as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_kept_as_given() {
+        for text in ["", "  a\r\n\tb  ", "日本語"] {
+            assert_eq!(Description::parse(text).unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn is_bounded_in_characters() {
+        assert!(Description::parse(&"é".repeat(10_000)).is_ok());
+        assert_eq!(
+            Description::parse(&"é".repeat(10_001)),
+            Err(InvalidText::TooLong {
+                max: 10_000,
+                found: 10_001
+            })
+        );
+    }
+
+    #[test]
+    fn has_no_other_control_characters() {
+        assert_eq!(
+            Description::parse("a\0b"),
+            Err(InvalidText::ControlCharacter('\0'))
+        );
+        assert_eq!(
+            Description::parse("a\u{1b}[1m"),
+            Err(InvalidText::ControlCharacter('\u{1b}'))
+        );
+    }
+}

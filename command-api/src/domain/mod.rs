@@ -1,0 +1,99 @@
+//! What a task command may do: pure decisions from a task's state to new events or a refusal.
+//!
+//! No `async`, no clock, no random number, no SQL and no HTTP here. To add a command, give it a file of its
+//! own with its struct and its `decide`, a variant in `command.rs`, an arm in [`decide`], and a row in
+//! `contract_tests.rs`.
+
+mod cancel_task;
+mod change_task;
+mod command;
+mod complete_task;
+mod create_task;
+mod delete_task;
+mod description;
+mod refusal;
+mod reopen_task;
+mod restore_task;
+mod start_task;
+mod tags;
+mod text;
+mod title;
+mod transition;
+
+#[cfg(test)]
+mod contract_tests;
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod scenario;
+
+pub use cancel_task::CancelTask;
+pub use change_task::ChangeTask;
+pub use command::{Command, Context, ExpectedVersion};
+pub use complete_task::CompleteTask;
+pub use create_task::CreateTask;
+pub use delete_task::DeleteTask;
+pub use description::Description;
+use events::{Task, TaskEvent};
+pub use refusal::Refusal;
+pub use reopen_task::ReopenTask;
+pub use restore_task::RestoreTask;
+pub use start_task::StartTask;
+pub use tags::{InvalidTag, Tags};
+pub use text::InvalidText;
+pub use title::Title;
+
+/// What happens when `command` meets a task in `state` (`None`: there is no such task). An empty list means
+/// that the task already is as the command wants it.
+///
+/// The checks come in a fixed order: is there such a task for this caller, is it at the expected version,
+/// does its status allow it.
+///
+/// # Errors
+/// The [`Refusal`], and nothing happens, also when only one part of the command is refused.
+pub fn decide(state: Option<&Task>, command: &Command, context: &Context) -> Result<Vec<TaskEvent>, Refusal> {
+    match command {
+        Command::Create(create) => create.decide(state, context),
+        Command::Change(change) => change.decide(live_task(state, context)?),
+        Command::Start(start) => start.decide(live_task(state, context)?),
+        Command::Complete(complete) => complete.decide(live_task(state, context)?),
+        Command::Cancel(cancel) => cancel.decide(live_task(state, context)?),
+        Command::Reopen(reopen) => reopen.decide(live_task(state, context)?),
+        Command::Delete(delete) => Ok(delete.decide(any_task(state, context)?)),
+        Command::Restore(restore) => Ok(restore.decide(any_task(state, context)?)),
+    }
+}
+
+/// The caller's task, unless it is in the trash.
+fn live_task<'a>(state: Option<&'a Task>, context: &Context) -> Result<&'a Task, Refusal> {
+    let task = owned_task(state, context)?;
+    if task.deleted_at.is_some() {
+        return Err(Refusal::TaskIsDeleted { id: context.task });
+    }
+    at_expected_version(task, context)
+}
+
+/// The caller's task, also from the trash.
+fn any_task<'a>(state: Option<&'a Task>, context: &Context) -> Result<&'a Task, Refusal> {
+    at_expected_version(owned_task(state, context)?, context)
+}
+
+fn owned_task<'a>(state: Option<&'a Task>, context: &Context) -> Result<&'a Task, Refusal> {
+    let task = state.ok_or(Refusal::TaskNotFound { id: context.task })?;
+    if task.owner == context.caller {
+        Ok(task)
+    } else {
+        Err(Refusal::NotOwner {
+            id: context.task,
+            owner: task.owner,
+        })
+    }
+}
+
+fn at_expected_version<'a>(task: &'a Task, context: &Context) -> Result<&'a Task, Refusal> {
+    if context.expected.allows(task.version) {
+        Ok(task)
+    } else {
+        Err(Refusal::VersionMismatch { actual: task.version })
+    }
+}

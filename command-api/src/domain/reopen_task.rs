@@ -1,0 +1,15 @@
+//! Opens a task again.
+
+use events::{Status, Task, TaskEvent};
+
+use super::{Refusal, transition::transition};
+
+/// Open the task again, or go back to not having begun it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReopenTask;
+
+impl ReopenTask {
+    pub(super) fn decide(self, task: &Task) -> Result<Vec<TaskEvent>, Refusal> {
+        Ok(transition(task, Status::Open)?.into_iter().collect())
+    }
+}

@@ -1,0 +1,106 @@
+//! `given([events]).when(command).then([events])`: decisions told as stories.
+
+use events::{Priority, Status, Task, TaskCreated, TaskEvent, TaskId, Timestamp, UserId};
+use uuid::Uuid;
+
+use super::{Command, Context, ExpectedVersion, Refusal, Title, decide};
+
+pub(super) const TASK: TaskId = TaskId(Uuid::from_u128(1));
+pub(super) const OWNER: UserId = UserId(Uuid::from_u128(2));
+pub(super) const STRANGER: UserId = UserId(Uuid::from_u128(3));
+
+/// A plain creation.
+pub(super) fn created() -> TaskEvent {
+    TaskCreated {
+        owner: OWNER,
+        title: "Buy milk".into(),
+        description: None,
+        priority: Priority::Normal,
+        due: None,
+        tags: vec![],
+    }
+    .into()
+}
+
+pub(super) fn title(text: &str) -> Title {
+    Title::parse(text).unwrap()
+}
+
+/// A history that ends in `status`.
+pub(super) fn history_to(status: Status) -> Vec<TaskEvent> {
+    let last: Option<TaskEvent> = match status {
+        Status::Open => None,
+        Status::InProgress => Some(events::TaskStarted {}.into()),
+        Status::Done => Some(events::TaskCompleted {}.into()),
+        Status::Cancelled => Some(events::TaskCancelled {}.into()),
+    };
+    std::iter::once(created()).chain(last).collect()
+}
+
+/// The state after `history`, an event a second.
+pub(super) fn fold(history: &[TaskEvent]) -> Option<Task> {
+    history.iter().zip(1_u64..).fold(None, |state, (event, version)| {
+        Task::evolve(
+            state,
+            TASK,
+            event,
+            version,
+            Timestamp::from_micros(version as i64 * 1_000_000),
+        )
+    })
+}
+
+pub(super) fn given(history: impl Into<Vec<TaskEvent>>) -> Given {
+    Given {
+        history: history.into(),
+        caller: OWNER,
+        expected: ExpectedVersion::Any,
+    }
+}
+
+pub(super) struct Given {
+    history: Vec<TaskEvent>,
+    caller: UserId,
+    expected: ExpectedVersion,
+}
+
+impl Given {
+    pub(super) fn asked_by(self, caller: UserId) -> Self {
+        Self { caller, ..self }
+    }
+
+    pub(super) fn if_match(self, versions: &[u64]) -> Self {
+        Self {
+            expected: ExpectedVersion::OneOf(versions.to_vec()),
+            ..self
+        }
+    }
+
+    pub(super) fn when(self, command: impl Into<Command>) -> When {
+        let context = Context {
+            task: TASK,
+            caller: self.caller,
+            expected: self.expected,
+        };
+        When(decide(fold(&self.history).as_ref(), &command.into(), &context))
+    }
+}
+
+pub(super) struct When(Result<Vec<TaskEvent>, Refusal>);
+
+impl When {
+    #[track_caller]
+    pub(super) fn then(self, events: impl Into<Vec<TaskEvent>>) {
+        assert_eq!(self.0, Ok(events.into()));
+    }
+
+    #[track_caller]
+    pub(super) fn then_nothing(self) {
+        self.then([]);
+    }
+
+    #[track_caller]
+    pub(super) fn then_refused(self, refusal: Refusal) {
+        assert_eq!(self.0, Err(refusal));
+    }
+}

@@ -1,0 +1,134 @@
+//! The tags of a task.
+
+use super::text::{InvalidText, line};
+
+/// Up to 20 tags of 1 to 50 characters each after trimming, without control characters, no two the same
+/// (by character, so `Home` and `home` are two), in the order given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tags(Vec<String>);
+
+/// What is wrong with one tag, or with all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTag {
+    /// More tags than allowed.
+    #[error("must have at most {max} tags, has {found}")]
+    TooMany {
+        /// How many are allowed.
+        max: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// One tag's text is wrong.
+    #[error("{error}")]
+    Text {
+        /// Its place, from 0.
+        index: usize,
+        /// What is wrong.
+        error: InvalidText,
+    },
+    /// A tag was there before.
+    #[error("is the same as tag {first}")]
+    Repeated {
+        /// Its place, from 0.
+        index: usize,
+        /// Where it was before, from 0.
+        first: usize,
+    },
+}
+
+impl Tags {
+    /// The most tags that a task may have.
+    pub const MAX: usize = 20;
+    /// The most characters that a tag may have.
+    pub const MAX_CHARACTERS: usize = 50;
+
+    /// Trims and checks each, and all together.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, Vec<InvalidTag>> {
+        let mut errors = Vec::new();
+        let mut tags: Vec<(usize, String)> = Vec::new();
+        let mut found = 0;
+        for (index, text) in texts.into_iter().enumerate() {
+            found += 1;
+            if found > Self::MAX {
+                continue;
+            }
+            match line(text, Self::MAX_CHARACTERS) {
+                Err(error) => errors.push(InvalidTag::Text { index, error }),
+                Ok(tag) => match tags.iter().find(|(_, earlier)| *earlier == tag) {
+                    Some((first, _)) => errors.push(InvalidTag::Repeated { index, first: *first }),
+                    None => tags.push((index, tag)),
+                },
+            }
+        }
+        if found > Self::MAX {
+            errors.push(InvalidTag::TooMany {
+                max: Self::MAX,
+                found,
+            });
+        }
+        if errors.is_empty() {
+            Ok(Self(tags.into_iter().map(|(_, tag)| tag).collect()))
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// The tags, in order.
+    #[must_use]
+    pub fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn are_trimmed_and_keep_their_order() {
+        assert_eq!(
+            Tags::parse([" z ", "a", "Ä b"]).unwrap().as_slice(),
+            ["z", "a", "Ä b"]
+        );
+    }
+
+    #[test]
+    fn are_at_most_twenty() {
+        let tags: Vec<String> = (0..21).map(|n| n.to_string()).collect();
+        assert!(Tags::parse(tags[..20].iter().map(String::as_str)).is_ok());
+        let errors = Tags::parse(tags.iter().map(String::as_str)).unwrap_err();
+        assert_eq!(errors, [InvalidTag::TooMany { max: 20, found: 21 }]);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let long = "x".repeat(51);
+        let errors = Tags::parse(["a", " ", "a ", long.as_str(), "b\u{1f}c"]).unwrap_err();
+        assert_eq!(
+            errors,
+            [
+                InvalidTag::Text {
+                    index: 1,
+                    error: InvalidText::Empty
+                },
+                InvalidTag::Repeated { index: 2, first: 0 },
+                InvalidTag::Text {
+                    index: 3,
+                    error: InvalidText::TooLong { max: 50, found: 51 }
+                },
+                InvalidTag::Text {
+                    index: 4,
+                    error: InvalidText::ControlCharacter('\u{1f}')
+                },
+            ]
+        );
+    }
+
+    #[test]
+    fn differ_by_case() {
+        assert_eq!(Tags::parse(["Home", "home"]).unwrap().as_slice().len(), 2);
+    }
+}

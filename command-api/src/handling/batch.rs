@@ -1,0 +1,67 @@
+//! Runs the commands of a batch: side by side where they are on different tasks, in order where on the same.
+
+use std::collections::HashMap;
+
+use events::TaskId;
+use futures::future::join_all;
+
+use super::{CommandError, CommandHandler, CommandRequest, Outcome};
+
+impl CommandHandler {
+    /// Makes `requests` take effect, each on its own, and returns what became of each, in their order.
+    ///
+    /// Those on one task go one after another. Those on different tasks go at the same time, so that the store
+    /// can append what they leave together. After one of which it is not known whether it took effect, later ones
+    /// on its task are not tried: they are [`CommandError::HeldUp`].
+    pub async fn handle_all(&self, requests: &[CommandRequest]) -> Vec<Result<Outcome, CommandError>> {
+        let chains = chains(requests);
+        let done = join_all(chains.iter().map(|chain| self.handle_chain(requests, chain))).await;
+        let mut done: Vec<_> = done.into_iter().flatten().collect();
+        done.sort_unstable_by_key(|(index, _)| *index);
+        done.into_iter().map(|(_, result)| result).collect()
+    }
+
+    /// Runs the requests at the places in `chain`, all on one task.
+    async fn handle_chain(
+        &self,
+        requests: &[CommandRequest],
+        chain: &[usize],
+    ) -> Vec<(usize, Result<Outcome, CommandError>)> {
+        let mut results = Vec::with_capacity(chain.len());
+        let mut held_up = false;
+        for &index in chain {
+            let result = if held_up {
+                let result = Err(CommandError::HeldUp);
+                self.metrics.count(&requests[index].command, &result);
+                result
+            } else {
+                self.handle(&requests[index]).await
+            };
+            held_up = match &result {
+                Ok(_) | Err(CommandError::Refused { .. }) => false,
+                Err(
+                    CommandError::Contended { .. }
+                    | CommandError::HeldUp
+                    | CommandError::Store(_)
+                    | CommandError::Unreadable(_),
+                ) => true,
+            };
+            results.push((index, result));
+        }
+        results
+    }
+}
+
+/// The places of the requests on each task, tasks in the order in which they come first.
+fn chains(requests: &[CommandRequest]) -> Vec<Vec<usize>> {
+    let mut chains: Vec<Vec<usize>> = Vec::new();
+    let mut chain_of: HashMap<TaskId, usize> = HashMap::new();
+    for (index, request) in requests.iter().enumerate() {
+        let chain = *chain_of.entry(request.task).or_insert(chains.len());
+        match chains.get_mut(chain) {
+            Some(places) => places.push(index),
+            None => chains.push(vec![index]),
+        }
+    }
+    chains
+}

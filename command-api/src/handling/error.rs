@@ -1,0 +1,52 @@
+//! What keeps a command from taking effect.
+
+use event_store::StoreError;
+use events::{CodecError, ConsistencyToken};
+
+use super::Outcome;
+use crate::domain::Refusal;
+
+/// Why a command had no effect, or its effect is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The business says no.
+    #[error("refused: {refusal}")]
+    Refused {
+        /// Why.
+        #[source]
+        refusal: Refusal,
+        /// The state that it was refused on; `None` when the caller must not learn of any.
+        seen: Option<ConsistencyToken>,
+    },
+    /// Others kept changing the task in between. Worth another try.
+    #[error("others kept changing the task, {attempts} attempts in a row")]
+    Contended {
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// It is not known what became of an earlier command of the same batch on the same task, so this one was
+    /// not tried.
+    #[error("an earlier command on the task could not be carried out")]
+    HeldUp,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The task's stream holds an event that this build cannot read.
+    #[error("the history of the task cannot be read")]
+    Unreadable(#[from] CodecError),
+}
+
+impl CommandError {
+    /// A refusal on `state`. What the caller may not see leaves no trace.
+    pub(super) fn refused(refusal: Refusal, state: Option<&Outcome>) -> Self {
+        let seen = match refusal {
+            Refusal::VersionMismatch { .. }
+            | Refusal::IllegalTransition { .. }
+            | Refusal::TaskIsDeleted { .. } => {
+                state.map(|state| ConsistencyToken::new(state.task.owner, state.position))
+            }
+            Refusal::TaskNotFound { .. } | Refusal::NotOwner { .. } | Refusal::TaskExists { .. } => None,
+        };
+        Self::Refused { refusal, seen }
+    }
+}

@@ -1,0 +1,47 @@
+//! What became of commands, counted.
+
+use prometheus::{IntCounter, IntCounterVec};
+use service::Metrics;
+
+use super::{CommandError, Outcome};
+use crate::domain::Command;
+
+/// Counters of commands.
+#[derive(Debug, Clone)]
+pub struct CommandMetrics {
+    commands: IntCounterVec,
+    pub(super) conflicts: IntCounter,
+}
+
+impl CommandMetrics {
+    /// Registers them.
+    #[must_use]
+    pub fn new(metrics: &Metrics) -> Self {
+        Self {
+            commands: metrics.counter_vec(
+                "taskledger_command_api_commands_total",
+                "Commands by what became of them: accepted, unchanged (it was so already), refused or failed.",
+                &["command", "outcome"],
+            ),
+            conflicts: metrics.counter(
+                "taskledger_command_api_conflicts_total",
+                "Appends that were decided anew because someone else appended first.",
+            ),
+        }
+    }
+
+    pub(super) fn count(&self, command: &Command, result: &Result<Outcome, CommandError>) {
+        let outcome = match result {
+            Ok(Outcome { effect: true, .. }) => "accepted",
+            Ok(Outcome { effect: false, .. }) => "unchanged",
+            Err(CommandError::Refused { .. }) => "refused",
+            Err(
+                CommandError::Contended { .. }
+                | CommandError::HeldUp
+                | CommandError::Store(_)
+                | CommandError::Unreadable(_),
+            ) => "failed",
+        };
+        self.commands.with_label_values(&[command.name(), outcome]).inc();
+    }
+}

@@ -1,0 +1,63 @@
+//! The answers to commands that worked.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, ETAG, LOCATION},
+};
+use service::{CONSISTENCY_TOKEN, Problem, etag};
+
+use crate::{domain::Command, handling::Outcome};
+
+/// How the answer to a command looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `201`, where it is, and the task.
+    Created,
+    /// `200` and the task.
+    Task,
+    /// `204`.
+    Nothing,
+}
+
+/// How the answer to `command` looks.
+pub(super) const fn form(command: &Command) -> Form {
+    match command {
+        Command::Create(_) => Form::Created,
+        Command::Delete(_) => Form::Nothing,
+        Command::Change(_)
+        | Command::Start(_)
+        | Command::Complete(_)
+        | Command::Cancel(_)
+        | Command::Reopen(_)
+        | Command::Restore(_) => Form::Task,
+    }
+}
+
+/// The answer to `command`, which left the task as `outcome` says.
+pub(super) fn answer(command: &Command, outcome: &Outcome) -> Response {
+    let form = form(command);
+    let mut response = match form {
+        Form::Created => (StatusCode::CREATED, Json(&*outcome.task)).into_response(),
+        Form::Task => Json(&*outcome.task).into_response(),
+        Form::Nothing => StatusCode::NO_CONTENT.into_response(),
+    };
+    let Ok(token) = HeaderValue::try_from(outcome.token().to_string()) else {
+        return Problem::internal().into_response();
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONSISTENCY_TOKEN.clone(), token);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if form != Form::Nothing {
+        headers.insert(ETAG, etag(outcome.task.version));
+    }
+    if form == Form::Created
+        && let Ok(location) = HeaderValue::try_from(format!("/tasks/{}", outcome.task.id))
+    {
+        headers.insert(LOCATION, location);
+    }
+    response
+}

@@ -1,0 +1,119 @@
+//! One command of a batch: from JSON to the domain's command, every error at its pointer in the whole body.
+
+use events::TaskId;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use service::{FieldError, Form, Invalid, Problem, text};
+
+use super::if_match::if_match;
+use crate::{
+    domain::{
+        CancelTask, Command, CompleteTask, DeleteTask, ExpectedVersion, ReopenTask, RestoreTask, StartTask,
+    },
+    http::{change_task, create_task, fields},
+};
+
+/// A command as a batch holds it.
+pub(super) struct BatchCommand {
+    /// Which task it is about; `None` for one that it makes.
+    pub(super) task: Option<TaskId>,
+    pub(super) expected: ExpectedVersion,
+    pub(super) command: Command,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Op {
+    Create,
+    Update,
+    Start,
+    Complete,
+    Cancel,
+    Reopen,
+    Delete,
+    Restore,
+}
+
+impl BatchCommand {
+    /// Reads the command at `index`, `{op, id?, if_match?, …fields}`.
+    pub(super) fn read(index: usize, value: &Value) -> Result<Self, Problem> {
+        parse(value).map_err(|errors| {
+            let at = |error: FieldError| FieldError {
+                pointer: format!("/commands/{index}{}", error.pointer),
+                ..error
+            };
+            Problem::validation(errors.into_iter().map(at).collect())
+        })
+    }
+}
+
+fn parse(value: &Value) -> Result<BatchCommand, Vec<FieldError>> {
+    let Value::Object(fields) = value else {
+        let Invalid {
+            pointer,
+            code,
+            detail,
+        } = Invalid::wrong_type("an object");
+        return Err(vec![FieldError {
+            pointer,
+            code,
+            detail,
+        }]);
+    };
+    let (head, fields): (Map<_, _>, Map<_, _>) =
+        fields.clone().into_iter().partition(|(name, _)| name == "op");
+    // Which other fields there may be, only the operation tells.
+    let mut head = Form::new(head);
+    let Some(op) = head.required("op", op) else {
+        return Err(head.into_errors());
+    };
+    let mut form = Form::new(fields);
+    let (task, expected) = match op {
+        Op::Create => (None, ExpectedVersion::Any),
+        Op::Update | Op::Start | Op::Complete | Op::Cancel | Op::Reopen | Op::Delete | Op::Restore => (
+            form.required("id", id),
+            fields::not_null(&mut form, "if_match", if_match).unwrap_or_default(),
+        ),
+    };
+    let command = command(op, &mut form);
+    let errors = form.into_errors();
+    match command {
+        Some(command) if errors.is_empty() => Ok(BatchCommand {
+            task,
+            expected,
+            command,
+        }),
+        Some(_) | None => Err(errors),
+    }
+}
+
+/// `None` and whatever the form rejects are mistakes.
+fn command(op: Op, form: &mut Form) -> Option<Command> {
+    Some(match op {
+        Op::Create => create_task::read(form)?.into(),
+        Op::Update => change_task::read(form).into(),
+        Op::Start => StartTask.into(),
+        Op::Complete => CompleteTask.into(),
+        Op::Cancel => CancelTask.into(),
+        Op::Reopen => ReopenTask.into(),
+        Op::Delete => DeleteTask.into(),
+        Op::Restore => RestoreTask.into(),
+    })
+}
+
+fn op(value: &Value) -> Result<Op, Invalid> {
+    fields::one_of(
+        value,
+        "must be create, update, start, complete, cancel, reopen, delete or restore",
+    )
+}
+
+fn id(value: &Value) -> Result<TaskId, Invalid> {
+    const HYPHENATED: usize = 36;
+    let id = text(value)?;
+    id.parse()
+        .ok()
+        .filter(|_| id.len() == HYPHENATED)
+        .ok_or_else(|| Invalid::new("malformed", "must be the id of a task, a UUID"))
+}

@@ -1,0 +1,52 @@
+//! `PATCH /tasks/{id}`: changes some fields of a task at once (JSON Merge Patch, RFC 7396).
+
+use auth_client::Caller;
+use axum::{extract::State, response::Response};
+use service::{Form, JsonObject, Presence};
+
+use super::{api::Api, call::Call, error::ApiError, fields, task_path::TaskPath};
+use crate::domain::ChangeTask;
+
+/// `200` with the task; nothing to change: `200`, same version.
+pub(super) async fn change_task(
+    State(api): State<Api>,
+    caller: Caller,
+    call: Call,
+    TaskPath(id): TaskPath,
+    body: JsonObject,
+) -> Result<Response, ApiError> {
+    let call = call.with_body(&body.fields);
+    let mut form = Form::new(body.fields);
+    let command = read(&mut form);
+    form.finish()?;
+    api.run(&caller, &call, id.ok_or(ApiError::NotFound)?, command)
+        .await
+}
+
+/// `{title?, description?, priority?, due?, tags?, status?}`: absent keeps, `null` clears `description`, `due`
+/// and `tags` and is an error for the others. What is wrong is rejected in the form.
+pub(super) fn read(form: &mut Form) -> ChangeTask {
+    let title = fields::not_null(form, "title", fields::title);
+    let description = form.optional("description", fields::description);
+    let priority = fields::not_null(form, "priority", fields::priority);
+    let due = form.optional("due", fields::due);
+    let tags = fields::tags(form);
+    let status = fields::not_null(form, "status", fields::status);
+    ChangeTask {
+        title,
+        description: change(description),
+        priority,
+        due: change(due),
+        tags: change(tags).map(Option::unwrap_or_default),
+        status,
+    }
+}
+
+/// Keep (`None`), clear (`Some(None)`) or set.
+fn change<T>(presence: Presence<T>) -> Option<Option<T>> {
+    match presence {
+        Presence::Absent => None,
+        Presence::Null => Some(None),
+        Presence::Value(value) => Some(Some(value)),
+    }
+}

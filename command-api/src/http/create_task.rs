@@ -1,0 +1,41 @@
+//! `POST /tasks`: makes a task.
+
+use auth_client::Caller;
+use axum::{extract::State, response::Response};
+use events::TaskId;
+use service::{Form, JsonObject, Problem, new_id};
+
+use super::{api::Api, call::Call, error::ApiError, fields};
+use crate::domain::CreateTask;
+
+/// `201` with the task and its `Location`.
+pub(super) async fn create_task(
+    State(api): State<Api>,
+    caller: Caller,
+    call: Call,
+    body: JsonObject,
+) -> Result<Response, ApiError> {
+    let call = call.with_body(&body.fields);
+    let mut form = Form::new(body.fields);
+    let command = read(&mut form);
+    form.finish()?;
+    let command = command.ok_or_else(Problem::internal)?;
+    api.run(&caller, &call, TaskId(new_id()), command).await
+}
+
+/// `{title, description?, priority?, due?, tags?}`; what may be cleared later may be `null` now. `None` and
+/// whatever the form rejects are mistakes.
+pub(super) fn read(form: &mut Form) -> Option<CreateTask> {
+    let title = form.required("title", fields::title);
+    let description = form.optional("description", fields::description);
+    let priority = fields::not_null(form, "priority", fields::priority);
+    let due = form.optional("due", fields::due);
+    let tags = fields::tags(form);
+    Some(CreateTask {
+        title: title?,
+        description: description.into_value(),
+        priority: priority.unwrap_or_default(),
+        due: due.into_value(),
+        tags: tags.into_value().unwrap_or_default(),
+    })
+}

@@ -1,0 +1,18 @@
+//! `DELETE /tasks/{id}`: puts the task into the trash.
+
+use auth_client::Caller;
+use axum::{extract::State, response::Response};
+
+use super::{api::Api, call::Call, error::ApiError, task_path::TaskPath};
+use crate::domain::DeleteTask;
+
+/// `204`; there already: `204`. A body means nothing here (RFC 9110, section 9.3.5) and is not read.
+pub(super) async fn delete_task(
+    State(api): State<Api>,
+    caller: Caller,
+    call: Call,
+    TaskPath(id): TaskPath,
+) -> Result<Response, ApiError> {
+    api.run(&caller, &call, id.ok_or(ApiError::NotFound)?, DeleteTask)
+        .await
+}

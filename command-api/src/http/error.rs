@@ -1,0 +1,157 @@
+//! Every way in which a command fails, and the problem that the client is told.
+
+use axum::response::{IntoResponse, Response};
+use event_store::StoreError;
+use events::{ConsistencyToken, Status};
+use http::{HeaderValue, StatusCode, header::ETAG};
+use service::{CONSISTENCY_TOKEN, Problem, etag};
+
+use crate::{domain::Refusal, handling::CommandError, idempotency::IdempotencyError};
+
+/// Why a command was not answered with success.
+#[derive(Debug)]
+pub(super) enum ApiError {
+    /// The request is malformed.
+    Request(Problem),
+    /// The path names nothing that can be.
+    NotFound,
+    /// The command did not take effect.
+    Command(CommandError),
+    /// The command's key stands in the way.
+    Idempotency(IdempotencyError),
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        Self::Request(problem)
+    }
+}
+
+impl From<CommandError> for ApiError {
+    fn from(error: CommandError) -> Self {
+        Self::Command(error)
+    }
+}
+
+impl From<IdempotencyError> for ApiError {
+    fn from(error: IdempotencyError) -> Self {
+        Self::Idempotency(error)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
+}
+
+impl From<ApiError> for Problem {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::Request(problem) => problem,
+            ApiError::NotFound => Self::not_found(),
+            ApiError::Command(error) => command(error),
+            ApiError::Idempotency(error) => idempotency(error),
+        }
+    }
+}
+
+fn command(error: CommandError) -> Problem {
+    match error {
+        CommandError::Refused { refusal, seen } => seen_at(refused(refusal), seen),
+        CommandError::Contended { attempts } => {
+            tracing::warn!(attempts, "gave up on a task that others keep changing");
+            Problem::unavailable("Others keep changing this task. Try again.")
+        }
+        CommandError::HeldUp => Problem::unavailable(
+            "An earlier command of the batch on the same task could not be carried out, so this one was not tried.",
+        ),
+        CommandError::Store(StoreError::Unavailable(error)) => {
+            tracing::error!(%error, "the event store is unavailable");
+            Problem::unavailable(
+                "The event store cannot be reached. The command may or may not have taken effect: \
+                 to try again safely, send an Idempotency-Key.",
+            )
+        }
+        CommandError::Store(
+            error @ (StoreError::Conflict { .. } | StoreError::Empty | StoreError::Corrupt(_)),
+        ) => {
+            tracing::error!(%error, "a command failed");
+            Problem::internal()
+        }
+        CommandError::Unreadable(error) => {
+            tracing::error!(%error, "the history of a task cannot be read");
+            Problem::internal()
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::TaskNotFound { .. } | Refusal::NotOwner { .. } | Refusal::TaskIsDeleted { .. } => {
+            Problem::not_found()
+        }
+        Refusal::TaskExists { .. } => Problem::new(
+            StatusCode::CONFLICT,
+            "task-exists",
+            "There is a task with this id already",
+        ),
+        Refusal::VersionMismatch { actual } => Problem::new(
+            StatusCode::PRECONDITION_FAILED,
+            "version-mismatch",
+            "The task has changed",
+        )
+        .detail(format!(
+            "The task is at version {actual}, which If-Match does not name."
+        ))
+        .header(ETAG, etag(actual)),
+        Refusal::IllegalTransition { from, to } => Problem::new(
+            StatusCode::CONFLICT,
+            "illegal-transition",
+            "The status of the task does not allow this",
+        )
+        .detail(format!(
+            "A task that is {} cannot become {}.",
+            name(from),
+            name(to)
+        )),
+    }
+}
+
+fn seen_at(problem: Problem, seen: Option<ConsistencyToken>) -> Problem {
+    match seen.map(|token| HeaderValue::try_from(token.to_string())) {
+        Some(Ok(token)) => problem.header(CONSISTENCY_TOKEN.clone(), token),
+        Some(Err(_)) | None => problem,
+    }
+}
+
+fn idempotency(error: IdempotencyError) -> Problem {
+    match error {
+        IdempotencyError::Reused => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency-key-reused",
+            "The idempotency key was used for another request",
+        )
+        .detail("A key stands for one request: the same method, path, If-Match and body. Use a new one."),
+        IdempotencyError::Busy => Problem::unavailable(
+            "An earlier request with this Idempotency-Key is still being worked on. Try again.",
+        ),
+        IdempotencyError::Database(error) => {
+            tracing::error!(%error, "the table of idempotency keys is unavailable");
+            Problem::unavailable("The idempotency key cannot be checked. Try again with the same key.")
+        }
+        error @ (IdempotencyError::Unfit(_) | IdempotencyError::Unreadable(_)) => {
+            tracing::error!(%error, "an answer cannot be stored or read");
+            Problem::internal()
+        }
+    }
+}
+
+const fn name(status: Status) -> &'static str {
+    match status {
+        Status::Open => "open",
+        Status::InProgress => "in_progress",
+        Status::Done => "done",
+        Status::Cancelled => "cancelled",
+    }
+}

@@ -1,0 +1,19 @@
+//! `POST /tasks/{id}/start`: begins the task.
+
+use auth_client::Caller;
+use axum::{extract::State, response::Response};
+
+use super::{api::Api, call::Call, error::ApiError, no_fields::NoFields, task_path::TaskPath};
+use crate::domain::StartTask;
+
+/// `200` with the task; there already: `200`, same version.
+pub(super) async fn start_task(
+    State(api): State<Api>,
+    caller: Caller,
+    call: Call,
+    TaskPath(id): TaskPath,
+    _: NoFields,
+) -> Result<Response, ApiError> {
+    api.run(&caller, &call, id.ok_or(ApiError::NotFound)?, StartTask)
+        .await
+}

@@ -1,0 +1,23 @@
+//! The task that a path names.
+
+use std::convert::Infallible;
+
+use axum::extract::{FromRequestParts, Path};
+use events::TaskId;
+use http::request::Parts;
+
+/// The `{id}` of the path; `None` when it is no UUID in its usual form, so that there can be no such task.
+pub(super) struct TaskPath(pub(super) Option<TaskId>);
+
+impl<S: Send + Sync> FromRequestParts<S> for TaskPath {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        const HYPHENATED: usize = 36;
+        let id = Path::<String>::from_request_parts(parts, state).await.ok();
+        Ok(Self(
+            id.filter(|Path(id)| id.len() == HYPHENATED)
+                .and_then(|Path(id)| id.parse().ok()),
+        ))
+    }
+}

@@ -1,0 +1,23 @@
+//! What can go wrong with remembering commands.
+
+use database::DatabaseError;
+
+/// Why a command with an idempotency key could not be looked up or its answer not be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum IdempotencyError {
+    /// The key was used for another command.
+    #[error("the idempotency key was used for another request")]
+    Reused,
+    /// Another try with the same key is still being worked on. Worth another try later.
+    #[error("an earlier request with this idempotency key is still being worked on")]
+    Busy,
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// An answer cannot be stored or what was stored is no answer.
+    #[error("an answer cannot be kept: {0}")]
+    Unfit(&'static str),
+    /// What was stored is no answer.
+    #[error("a stored answer cannot be read")]
+    Unreadable(#[from] serde_json::Error),
+}

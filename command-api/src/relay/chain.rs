@@ -1,0 +1,57 @@
+//! Stamps events with their partition and with the position before them in it. Pure.
+
+use bus::EventMessage;
+use events::{PartitionCount, RecordedEvent};
+
+/// How far the log has been stamped. Whoever stamps on from the same place gives the same stamps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Chain {
+    partitions: PartitionCount,
+    /// The last position of each partition, 0 before its first.
+    positions: Vec<u64>,
+    /// Everything up to here has been stamped.
+    read_up_to: u64,
+}
+
+impl Chain {
+    pub(super) fn new(partitions: PartitionCount) -> Self {
+        Self {
+            partitions,
+            positions: vec![0; usize::from(partitions.get())],
+            read_up_to: 0,
+        }
+    }
+
+    /// The chain with `position` as the last of `partition`, when everything up to `read_up_to` is stamped.
+    pub(super) fn resume(&mut self, partition: u16, position: u64, read_up_to: u64) {
+        if let Some(last) = self.positions.get_mut(usize::from(partition)) {
+            *last = position;
+        }
+        self.read_up_to = read_up_to;
+    }
+
+    pub(super) fn stamp(&mut self, event: RecordedEvent) -> EventMessage {
+        let partition = self.partitions.of(event.metadata.subject);
+        let last = &mut self.positions[usize::from(partition)];
+        let previous = std::mem::replace(last, event.position);
+        self.read_up_to = event.position;
+        EventMessage {
+            event,
+            partitions: self.partitions,
+            partition,
+            previous,
+        }
+    }
+
+    pub(super) fn partitions(&self) -> PartitionCount {
+        self.partitions
+    }
+
+    pub(super) fn positions(&self) -> impl Iterator<Item = (u16, u64)> {
+        self.partitions.iter().zip(self.positions.iter().copied())
+    }
+
+    pub(super) fn read_up_to(&self) -> u64 {
+        self.read_up_to
+    }
+}

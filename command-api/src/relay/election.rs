@@ -1,0 +1,116 @@
+//! Who is the one active relay of a store: whoever holds a lock that dies with its holder.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, PoisonError},
+    time::Duration,
+};
+
+use database::Database;
+use sqlx::{Connection, PgConnection, PgPool};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+/// How often a holder makes sure that it still is, and others ask whether they can be.
+const EVERY: Duration = Duration::from_secs(1);
+/// A holder that gets no answer for this long takes the lock for lost.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// A try that takes longer is given up.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The lock's name among PostgreSQL's advisory locks of one database: "TLRELAY" in ASCII.
+const LOCK: i64 = 0x54_4c52_454c_4159;
+
+/// The candidates of one process on SQLite: the data directory admits no other process.
+static IN_PROCESS: LazyLock<std::sync::Mutex<HashMap<String, Arc<Mutex<()>>>>> =
+    LazyLock::new(Default::default);
+
+/// A place where one of several candidates is elected.
+#[derive(Debug, Clone)]
+pub enum Election {
+    /// Among all processes that use one PostgreSQL database.
+    Postgres(PgPool),
+    /// Within this process.
+    InProcess(Arc<Mutex<()>>),
+}
+
+/// The office. Given up when dropped.
+#[derive(Debug)]
+pub(super) enum Office {
+    Postgres(PgConnection),
+    InProcess { _guard: OwnedMutexGuard<()> },
+}
+
+impl Election {
+    /// The election among all who use `operations`.
+    #[must_use]
+    pub fn new(operations: &Database) -> Self {
+        match operations.postgres() {
+            Some(pool) => Self::Postgres(pool.clone()),
+            None => {
+                let mut candidates = IN_PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+                Self::InProcess(Arc::clone(
+                    candidates.entry(operations.url().to_owned()).or_default(),
+                ))
+            }
+        }
+    }
+
+    /// Waits until elected.
+    pub(super) async fn win(&self) -> Office {
+        match self {
+            Self::InProcess(lock) => Office::InProcess {
+                _guard: Arc::clone(lock).lock_owned().await,
+            },
+            Self::Postgres(pool) => {
+                let mut connection = None;
+                loop {
+                    let stood = tokio::time::timeout(PATIENCE, stand(pool, connection.take())).await;
+                    match stood.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+                        Ok((connection, true)) => return Office::Postgres(connection),
+                        Ok((kept, false)) => connection = Some(kept),
+                        Err(error) => tracing::debug!(%error, "cannot stand for the relay's election"),
+                    }
+                    tokio::time::sleep(EVERY.mul_f64(rand::random_range(0.8..1.2))).await;
+                }
+            }
+        }
+    }
+}
+
+/// One try, on a connection of its own that is kept for the next.
+async fn stand(pool: &PgPool, connection: Option<PgConnection>) -> Result<(PgConnection, bool), sqlx::Error> {
+    let mut connection = match connection {
+        Some(connection) => connection,
+        // Outside the pool, so that nobody else's statement ever runs on it and it is never put back.
+        None => PgConnection::connect_with(&pool.connect_options()).await?,
+    };
+    let elected = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+        .bind(LOCK)
+        .fetch_one(&mut connection)
+        .await?;
+    Ok((connection, elected))
+}
+
+impl Office {
+    /// Returns when the office is lost: the connection that holds the lock is broken or does not answer.
+    pub(super) async fn lost(&mut self) {
+        match self {
+            Self::InProcess { .. } => std::future::pending().await,
+            Self::Postgres(connection) => loop {
+                tokio::time::sleep(EVERY).await;
+                match tokio::time::timeout(ANSWER_WITHIN, connection.ping()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) | Err(_) => return,
+                }
+            },
+        }
+    }
+
+    /// Gives the office up now, so that another can take it at once.
+    pub(super) async fn resign(self) {
+        if let Self::Postgres(connection) = self
+            && let Err(error) = connection.close().await
+        {
+            tracing::debug!(%error, "the relay's lock ends with its broken connection");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What the relay shows of itself.
+
+use prometheus::{IntCounter, IntGauge};
+use service::Metrics;
+
+/// The relay's metrics.
+#[derive(Debug, Clone)]
+pub struct RelayMetrics {
+    pub(super) active: IntGauge,
+    pub(super) position: IntGauge,
+    pub(super) lag: IntGauge,
+    pub(super) published: IntCounter,
+    pub(super) failures: IntCounter,
+}
+
+impl RelayMetrics {
+    /// Registers them.
+    #[must_use]
+    pub fn new(metrics: &Metrics) -> Self {
+        Self {
+            active: metrics.gauge(
+                "taskledger_relay_active",
+                "1 while this process is the one that publishes the log.",
+            ),
+            position: metrics.gauge(
+                "taskledger_relay_position",
+                "The log's position up to which it is published.",
+            ),
+            lag: metrics.gauge(
+                "taskledger_relay_lag_events",
+                "Events in the log that are not published yet.",
+            ),
+            published: metrics.counter(
+                "taskledger_relay_published_total",
+                "Events that the bus has taken over from this process.",
+            ),
+            failures: metrics.counter(
+                "taskledger_relay_publish_failures_total",
+                "Attempts to publish that the bus did not confirm.",
+            ),
+        }
+    }
+}
+
+/// Gauges are signed; no log reaches 2^63.
+pub(super) fn gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

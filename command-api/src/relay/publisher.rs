@@ -1,0 +1,177 @@
+//! Reads the log as it grows and publishes it, while in office.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use bus::{Bus, EventMessage};
+use event_store::EventStore;
+use events::{PartitionCount, RecordedEvent};
+use futures::StreamExt;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Election, RelayMetrics, RelayProgress, chain::Chain, election::Office, metrics::gauge};
+
+/// Events published at once.
+const BATCH: usize = 512;
+/// Progress is saved at the latest after so many events …
+const SAVE_AFTER_EVENTS: usize = 5_000;
+/// … or so long after the first that is not saved. What is published twice after a crash is harmless.
+const SAVE_AFTER: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LAG_EVERY: Duration = Duration::from_secs(1);
+
+/// Publishes the log.
+pub struct Relay {
+    /// Where the log is.
+    pub store: Arc<dyn EventStore>,
+    /// Where it goes.
+    pub bus: Arc<dyn Bus>,
+    /// How far it has gone.
+    pub progress: RelayProgress,
+    /// Who may publish.
+    pub election: Election,
+    /// Into how many partitions.
+    pub partitions: PartitionCount,
+    /// What it shows of itself.
+    pub metrics: RelayMetrics,
+}
+
+impl Relay {
+    /// Stands for election, publishes while in office, and again, until `stop` is cancelled.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            let mut office = tokio::select! {
+                () = stop.cancelled() => return,
+                office = self.election.win() => office,
+            };
+            tracing::info!("this process publishes the log");
+            self.metrics.active.set(1);
+            let result = self.serve(&mut office, &stop).await;
+            self.metrics.active.set(0);
+            office.resign().await;
+            match result {
+                Ok(()) if stop.is_cancelled() => return,
+                Ok(()) => tracing::warn!("lost the lock of the relay: standing for election again"),
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "the relay pauses"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(jittered(Duration::from_secs(1))) => {}
+            }
+        }
+    }
+
+    /// Publishes until `stop` is cancelled or the office lost.
+    async fn serve(&self, office: &mut Office, stop: &CancellationToken) -> anyhow::Result<()> {
+        let chain = self
+            .progress
+            .load(self.partitions)
+            .await
+            .context("cannot read the relay's progress")?;
+        tokio::select! {
+            result = self.publish(chain, stop) => result,
+            () = office.lost() => Ok(()),
+            () = self.watch_lag() => Ok(()),
+        }
+    }
+
+    async fn publish(&self, mut chain: Chain, stop: &CancellationToken) -> anyhow::Result<()> {
+        self.metrics.position.set(gauge(chain.read_up_to()));
+        let mut log = self.store.subscribe(chain.read_up_to());
+        let mut unsaved = 0;
+        let mut save_at = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep_until(save_at), if unsaved > 0 => {
+                    save_at = self.save(&chain, &mut unsaved).await;
+                }
+                events = log.next() => {
+                    let events = events.context("the event store ended its subscription")?;
+                    if unsaved == 0 {
+                        save_at = Instant::now() + SAVE_AFTER;
+                    }
+                    for batch in batches(events) {
+                        let mut ahead = chain.clone();
+                        let messages: Vec<_> = batch.into_iter().map(|event| ahead.stamp(event)).collect();
+                        if !self.deliver(&messages, stop).await {
+                            break;
+                        }
+                        chain = ahead;
+                        unsaved += messages.len();
+                        self.metrics.published.inc_by(messages.len() as u64);
+                        self.metrics.position.set(gauge(chain.read_up_to()));
+                    }
+                    if unsaved >= SAVE_AFTER_EVENTS {
+                        save_at = self.save(&chain, &mut unsaved).await;
+                    }
+                }
+            }
+        }
+        if unsaved > 0 {
+            self.progress
+                .save(&chain)
+                .await
+                .context("cannot save the relay's progress")?;
+        }
+        Ok(())
+    }
+
+    /// Publishes `messages`, however often it takes. `false` when `stop` was cancelled first.
+    async fn deliver(&self, messages: &[EventMessage], stop: &CancellationToken) -> bool {
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let error = tokio::select! {
+                biased;
+                result = self.bus.publish(messages) => match result {
+                    Ok(()) => return true,
+                    Err(error) => error,
+                },
+                () = stop.cancelled() => return false,
+            };
+            self.metrics.failures.inc();
+            tracing::warn!(%error, events = messages.len(), "cannot publish, trying again");
+            tokio::select! {
+                () = stop.cancelled() => return false,
+                () = tokio::time::sleep(jittered(pause)) => {}
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Saves, and returns when to try again should that have failed.
+    async fn save(&self, chain: &Chain, unsaved: &mut usize) -> Instant {
+        match self.progress.save(chain).await {
+            Ok(()) => *unsaved = 0,
+            Err(error) => tracing::warn!(%error, "cannot save the relay's progress, trying again"),
+        }
+        Instant::now() + SAVE_AFTER
+    }
+
+    /// Compares with the log's head now and then; never returns.
+    async fn watch_lag(&self) {
+        loop {
+            if let Ok(head) = self.store.head().await {
+                let position = u64::try_from(self.metrics.position.get()).unwrap_or(0);
+                self.metrics.lag.set(gauge(head.saturating_sub(position)));
+            }
+            tokio::time::sleep(LAG_EVERY).await;
+        }
+    }
+}
+
+fn batches(mut events: Vec<RecordedEvent>) -> impl Iterator<Item = Vec<RecordedEvent>> {
+    std::iter::from_fn(move || {
+        if events.is_empty() {
+            return None;
+        }
+        let rest = events.split_off(events.len().min(BATCH));
+        Some(std::mem::replace(&mut events, rest))
+    })
+}
+
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::random_range(0.5..1.0))
+}

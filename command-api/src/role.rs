@@ -1,0 +1,118 @@
+//! Puts the role together and starts what runs in its background.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use auth_client::Verifier;
+use axum::Router;
+use bus::Bus;
+use database::Database;
+use event_store::EventStore;
+use events::PartitionCount;
+use service::{Clock, Health, Metrics, shell, vital};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    handling::{CommandHandler, CommandMetrics},
+    http::{self, Api},
+    idempotency::{IdempotencyKeys, clean_up},
+    relay::{Election, Relay, RelayMetrics, RelayProgress},
+};
+
+/// The role's name in metrics and logs.
+const ROLE: &str = "command-api";
+
+/// How the role runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Config {
+    /// Into how many partitions the relay divides the log. The same for every role.
+    pub partitions: PartitionCount,
+}
+
+/// What the role stands on.
+#[derive(Clone)]
+pub struct Dependencies {
+    /// The log.
+    pub store: Arc<dyn EventStore>,
+    /// Where the relay publishes it.
+    pub bus: Arc<dyn Bus>,
+    /// Idempotency keys and the relay's progress.
+    pub operations: Database,
+    /// Tells who is calling.
+    pub verifier: Arc<Verifier>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Starts the relay and the cleaning up on `tasks`, until `stop` is cancelled, and returns the role's router.
+///
+/// # Errors
+/// When the operations database does not answer.
+pub async fn start(
+    config: Config,
+    dependencies: Dependencies,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+) -> anyhow::Result<Router> {
+    let Dependencies {
+        store,
+        bus,
+        operations,
+        verifier,
+        clock,
+    } = dependencies;
+    let metrics = Metrics::new(ROLE);
+    let keys = IdempotencyKeys::new(operations.clone(), Arc::clone(&clock));
+    if operations.postgres().is_none() {
+        // A SQLite file belongs to one process: whoever held a lease is gone.
+        keys.release_all()
+            .await
+            .context("cannot write to the operations database")?;
+    }
+    let relay = Relay {
+        store: Arc::clone(&store),
+        bus: Arc::clone(&bus),
+        progress: RelayProgress::new(operations.clone()),
+        election: Election::new(&operations),
+        partitions: config.partitions,
+        metrics: RelayMetrics::new(&metrics),
+    };
+    tasks.spawn(vital(relay.run(stop.clone()), stop.clone()));
+    let cleaning = clean_up(operations.clone(), Arc::clone(&clock), stop.clone());
+    tasks.spawn(vital(cleaning, stop));
+    let health = health(&store, &bus, operations);
+    let handler = Arc::new(CommandHandler::new(store, clock, CommandMetrics::new(&metrics)));
+    Ok(shell(
+        http::router(Api {
+            handler,
+            keys,
+            verifier,
+        }),
+        ROLE,
+        &metrics,
+        health,
+    ))
+}
+
+fn health(store: &Arc<dyn EventStore>, bus: &Arc<dyn Bus>, operations: Database) -> Health {
+    let (store, bus) = (Arc::clone(store), Arc::clone(bus));
+    Health::new()
+        .check("event-store", move || {
+            let store = Arc::clone(&store);
+            async move { store.head().await.map(drop).map_err(|error| error.to_string()) }
+        })
+        .check("bus", move || {
+            let connected = bus.is_connected();
+            async move {
+                if connected {
+                    Ok(())
+                } else {
+                    Err("not connected to the message bus".to_owned())
+                }
+            }
+        })
+        .check("operations", move || {
+            let operations = operations.clone();
+            async move { operations.ping().await.map_err(|error| error.to_string()) }
+        })
+}

@@ -1,0 +1,107 @@
+//! `If-Match`, and time.
+
+use events::Timestamp;
+use serde_json::json;
+
+use super::support::{App, Stage, user};
+
+#[tokio::test]
+async fn a_stale_version_is_refused_with_the_current_one() {
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
+    let path = app.task().await;
+    app.patch(&path)
+        .if_match("\"1\"")
+        .json(json!({"title": "a"}))
+        .send()
+        .await
+        .is_task(200, 2);
+    for request in [
+        app.patch(&path).json(json!({"title": "b"})),
+        app.patch(&path).json(json!({})),
+        app.post(&format!("{path}/start")),
+        app.post(&format!("{path}/restore")),
+        app.delete(&path),
+    ] {
+        let reply = request.if_match("\"1\"").send().await;
+        reply.is_problem(412, "version-mismatch");
+        assert_eq!(reply.header("etag"), "\"2\"");
+        assert_eq!(reply.token().position, 2);
+    }
+    assert_eq!(app.events(&path).await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_matches_goes_ahead() {
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
+    let path = app.task().await;
+    app.post(&format!("{path}/start"))
+        .if_match("*")
+        .send()
+        .await
+        .is_task(200, 2);
+    app.post(&format!("{path}/complete"))
+        .if_match("\"7\", \"2\"")
+        .send()
+        .await
+        .is_task(200, 3);
+    app.post(&format!("{path}/complete"))
+        .if_match("W/\"3\"")
+        .send()
+        .await
+        .is_problem(412, "version-mismatch");
+    app.post(&format!("{path}/start"))
+        .if_match("\"3\"")
+        .send()
+        .await
+        .is_problem(409, "illegal-transition");
+    app.post(&format!("{path}/start"))
+        .if_match("\"2\"")
+        .send()
+        .await
+        .is_problem(412, "version-mismatch");
+    assert_eq!(app.delete(&path).if_match("\"3\"").send().await.status, 204);
+    app.post(&format!("{path}/start"))
+        .if_match("\"3\"")
+        .send()
+        .await
+        .is_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_malformed_condition_is_a_bad_parameter() {
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
+    let path = app.task().await;
+    for bad in ["1", "\"1", ""] {
+        app.delete(&path)
+            .if_match(bad)
+            .send()
+            .await
+            .is_problem(400, "bad-parameter");
+    }
+    let missing = format!("/tasks/{}", user(9));
+    app.delete(&missing)
+        .if_match("\"1\"")
+        .send()
+        .await
+        .is_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_tasks_time_never_goes_back() {
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
+    let created = app.post("/tasks").json(json!({"title": "a"})).send().await;
+    let path = created.header("location").to_owned();
+    stage.clock.move_by(-3_600);
+    let started = app.post(&format!("{path}/start")).send().await;
+    started.is_task(200, 2);
+    assert_eq!(started.body["updated_at"], created.body["updated_at"]);
+    stage.clock.move_by(7_200);
+    let completed = app.post(&format!("{path}/complete")).send().await;
+    let at = |value: &serde_json::Value| value.as_str().unwrap().parse::<Timestamp>().unwrap();
+    assert!(at(&completed.body["updated_at"]) > at(&started.body["updated_at"]));
+    assert_eq!(completed.body["completed_at"], completed.body["updated_at"]);
+}

@@ -1,0 +1,149 @@
+//! Many commands at once, also in several processes.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use serde_json::json;
+
+use super::support::{App, Footing, Stage};
+
+async fn replicas_agree(footing: Footing) {
+    let stage = Stage::new(footing).await;
+    let (one, two) = (App::start(&stage).await, App::start(&stage).await);
+    let path = one.task().await;
+    // Each now remembers the task; what the other does to it comes as a surprise.
+    one.post(&format!("{path}/start")).send().await.is_task(200, 2);
+    two.post(&format!("{path}/complete")).send().await.is_task(200, 3);
+    one.post(&format!("{path}/start"))
+        .send()
+        .await
+        .is_problem(409, "illegal-transition");
+    two.post(&format!("{path}/reopen")).send().await.is_task(200, 4);
+    one.post(&format!("{path}/start")).send().await.is_task(200, 5);
+    two.post(&format!("{path}/reopen")).send().await.is_task(200, 6);
+    let same = one.post(&format!("{path}/reopen")).send().await;
+    same.is_task(200, 6);
+    assert_eq!(two.delete(&path).send().await.status, 204);
+    one.patch(&path)
+        .json(json!({"title": "a"}))
+        .send()
+        .await
+        .is_problem(404, "not-found");
+    two.post(&format!("{path}/restore")).send().await.is_task(200, 8);
+    one.patch(&path)
+        .json(json!({"title": "a"}))
+        .send()
+        .await
+        .is_task(200, 9);
+    two.patch(&path)
+        .if_match("\"8\"")
+        .json(json!({"title": "b"}))
+        .send()
+        .await
+        .is_problem(412, "version-mismatch");
+    two.patch(&path)
+        .if_match("\"9\"")
+        .json(json!({"title": "b"}))
+        .send()
+        .await
+        .is_task(200, 10);
+}
+
+async fn everyone_gets_through(footing: Footing) {
+    let stage = Stage::new(footing).await;
+    let (one, two) = (App::start(&stage).await, App::start(&stage).await);
+    let path = one.task().await;
+    let replies = join_all((0..64).map(|n| {
+        let app = if n % 2 == 0 { &one } else { &two };
+        app.patch(&path)
+            .json(json!({"title": format!("title {n}")}))
+            .send()
+    }))
+    .await;
+    let versions: BTreeSet<u64> = replies
+        .iter()
+        .map(|reply| {
+            assert_eq!(reply.status, 200, "{}", reply.text);
+            reply.body["version"].as_u64().unwrap()
+        })
+        .collect();
+    assert_eq!(versions, (2..=65).collect());
+    let events = one.events(&path).await;
+    assert_eq!(events.len(), 65);
+}
+
+async fn one_of_many_with_the_same_version_wins(footing: Footing) {
+    let stage = Stage::new(footing).await;
+    let (one, two) = (App::start(&stage).await, App::start(&stage).await);
+    let path = one.task().await;
+    let replies = join_all((0..16).map(|n| {
+        let app = if n % 2 == 0 { &one } else { &two };
+        app.patch(&path)
+            .if_match("\"1\"")
+            .json(json!({"title": format!("title {n}")}))
+            .send()
+    }))
+    .await;
+    let won = replies.iter().filter(|reply| reply.status == 200).count();
+    assert_eq!(won, 1);
+    for reply in replies.iter().filter(|reply| reply.status != 200) {
+        reply.is_problem(412, "version-mismatch");
+        assert_eq!(reply.header("etag"), "\"2\"");
+    }
+}
+
+macro_rules! on_both_footings {
+    ($($scenario:ident),+ $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $scenario() {
+                    super::$scenario(crate::support::Footing::Sqlite).await;
+                }
+            )+
+        }
+
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $scenario() {
+                    super::$scenario(crate::support::Footing::Postgres).await;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use on_both_footings;
+
+on_both_footings!(
+    replicas_agree,
+    everyone_gets_through,
+    one_of_many_with_the_same_version_wins
+);
+
+#[tokio::test]
+async fn what_becomes_of_commands_is_counted() {
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
+    let path = app.task().await;
+    app.post(&format!("{path}/complete")).send().await;
+    app.post(&format!("{path}/complete")).send().await;
+    app.post(&format!("{path}/start")).send().await;
+    for (command, outcome) in [
+        ("create", "accepted"),
+        ("complete", "accepted"),
+        ("complete", "unchanged"),
+        ("start", "refused"),
+    ] {
+        let text = app.request("GET", "/metrics").send().await.text;
+        let line = text
+            .lines()
+            .find(|line| {
+                line.starts_with("taskledger_command_api_commands_total")
+                    && line.contains(&format!("command=\"{command}\""))
+                    && line.contains(&format!("outcome=\"{outcome}\""))
+            })
+            .unwrap_or_else(|| panic!("no {command} {outcome} in\n{text}"));
+        assert!(line.ends_with(" 1"), "{line}");
+    }
+}

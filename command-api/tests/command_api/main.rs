@@ -1,0 +1,22 @@
+//! The command side through its router, on real databases and the in-process bus.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy.toml allows these in test functions; here they also stand in what tests share"
+)]
+
+mod authentication;
+mod batch;
+mod batch_idempotency;
+mod batch_law;
+mod conditions;
+mod contention;
+mod create;
+mod failures;
+mod idempotency;
+mod patch;
+mod relay;
+mod support;
+mod verbs;

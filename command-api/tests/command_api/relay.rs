@@ -1,0 +1,312 @@
+//! The relay: everything in the log reaches the bus, in order, chained, whoever is in office.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bus::{Bus, BusError, EventConsumer, EventMessage, Listener, Responder, ResponderOptions};
+use bytes::Bytes;
+use events::PartitionCount;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    contention::on_both_footings,
+    support::{App, Footing, Stage, eventually, user},
+};
+
+/// The stage's bus, with an ear on what is published and a switch.
+struct Recorder {
+    inner: Arc<dyn Bus>,
+    heard: Mutex<Vec<EventMessage>>,
+    down: AtomicBool,
+}
+
+impl Recorder {
+    fn on(stage: &mut Stage) -> Arc<Self> {
+        let inner = Arc::clone(&stage.bus);
+        let recorder = Arc::new(Self {
+            inner,
+            heard: Mutex::default(),
+            down: AtomicBool::new(false),
+        });
+        stage.bus = Arc::clone(&recorder) as _;
+        recorder
+    }
+
+    fn heard(&self) -> Vec<EventMessage> {
+        self.heard.lock().unwrap().clone()
+    }
+
+    fn forget(&self) {
+        self.heard.lock().unwrap().clear();
+    }
+
+    async fn has_heard(&self, count: usize) {
+        eventually("everything is published", async || self.heard().len() >= count).await;
+    }
+}
+
+#[async_trait]
+impl Bus for Recorder {
+    async fn publish(&self, messages: &[EventMessage]) -> Result<(), BusError> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(BusError::unavailable("switched off"));
+        }
+        self.inner.publish(messages).await?;
+        self.heard.lock().unwrap().extend_from_slice(messages);
+        Ok(())
+    }
+
+    async fn consume(
+        &self,
+        partitions: PartitionCount,
+        partition: u16,
+    ) -> Result<Box<dyn EventConsumer>, BusError> {
+        self.inner.consume(partitions, partition).await
+    }
+
+    async fn request(&self, queue: &str, request: Bytes, deadline: Duration) -> Result<Bytes, BusError> {
+        self.inner.request(queue, request, deadline).await
+    }
+
+    async fn serve(
+        &self,
+        queue: &str,
+        options: ResponderOptions,
+        responder: Arc<dyn Responder>,
+        stop: CancellationToken,
+    ) -> Result<(), BusError> {
+        self.inner.serve(queue, options, responder, stop).await
+    }
+
+    async fn broadcast(&self, topic: &str, message: Bytes) -> Result<(), BusError> {
+        self.inner.broadcast(topic, message).await
+    }
+
+    async fn listen(&self, topic: &str) -> Result<Box<dyn Listener>, BusError> {
+        self.inner.listen(topic).await
+    }
+
+    fn is_connected(&self) -> bool {
+        self.inner.is_connected()
+    }
+}
+
+async fn create(app: &App, users: std::ops::Range<u128>) {
+    for n in users {
+        let reply = app
+            .post("/tasks")
+            .by(user(n))
+            .json(json!({"title": "a"}))
+            .send()
+            .await;
+        assert_eq!(reply.status, 201);
+    }
+}
+
+/// Asserts that `messages` are the log from `first` to `last`, once each, in order, chained per partition.
+#[track_caller]
+fn is_log(messages: &[EventMessage], first: u64, last: u64) {
+    let positions: Vec<u64> = messages.iter().map(|message| message.event.position).collect();
+    assert_eq!(positions, (first..=last).collect::<Vec<_>>());
+    let partitions = PartitionCount::new(4).unwrap();
+    let mut chain = [None; 4];
+    for message in messages {
+        assert_eq!(message.partitions, partitions);
+        assert_eq!(message.partition, partitions.of(message.event.metadata.subject));
+        let last = &mut chain[usize::from(message.partition)];
+        if let Some(last) = *last {
+            assert_eq!(message.previous, last);
+        } else if first == 1 {
+            assert_eq!(message.previous, 0);
+        } else {
+            assert!(message.previous < first);
+        }
+        *last = Some(message.event.position);
+    }
+}
+
+async fn publishes_the_log_in_order(footing: Footing) {
+    let mut stage = Stage::new(footing).await;
+    let recorder = Recorder::on(&mut stage);
+    let app = App::start(&stage).await;
+    create(&app, 1..25).await;
+    recorder.has_heard(24).await;
+    is_log(&recorder.heard(), 1, 24);
+    let used: BTreeSet<u16> = recorder.heard().iter().map(|message| message.partition).collect();
+    assert_eq!(used.len(), 4);
+    assert_eq!(app.metric("taskledger_relay_position").await, 24.0);
+    assert_eq!(app.metric("taskledger_relay_published_total").await, 24.0);
+    eventually("no lag", async || {
+        app.metric("taskledger_relay_lag_events").await == 0.0
+    })
+    .await;
+}
+
+async fn goes_on_where_it_stopped_with_the_same_chain(footing: Footing) {
+    let mut stage = Stage::new(footing).await;
+    let recorder = Recorder::on(&mut stage);
+    let app = App::start(&stage).await;
+    create(&app, 1..13).await;
+    recorder.has_heard(12).await;
+    app.stop().await;
+    let app = App::start(&stage).await;
+    create(&app, 1..13).await;
+    recorder.has_heard(24).await;
+    is_log(&recorder.heard(), 1, 24);
+}
+
+async fn starts_from_the_beginning_of_a_log_without_progress(footing: Footing) {
+    let mut stage = Stage::new(footing).await;
+    let recorder = Recorder::on(&mut stage);
+    let app = App::start(&stage).await;
+    create(&app, 1..9).await;
+    recorder.has_heard(8).await;
+    let operations = app.operations.clone();
+    eventually("progress is saved", async || {
+        let rows = operations
+            .fetch_all("SELECT read_up_to FROM relay_progress", &[])
+            .await
+            .unwrap();
+        rows.len() == 4 && rows.iter().all(|row| row.integer("read_up_to").unwrap() == 8)
+    })
+    .await;
+    operations
+        .execute("DELETE FROM relay_progress", &[])
+        .await
+        .unwrap();
+    app.stop().await;
+    recorder.forget();
+    let _app = App::start(&stage).await;
+    recorder.has_heard(8).await;
+    is_log(&recorder.heard(), 1, 8);
+}
+
+async fn keeps_the_order_while_the_bus_is_down(footing: Footing) {
+    let mut stage = Stage::new(footing).await;
+    let recorder = Recorder::on(&mut stage);
+    recorder.down.store(true, Ordering::SeqCst);
+    let app = App::start(&stage).await;
+    create(&app, 1..13).await;
+    eventually("publishing failed", async || {
+        app.metric("taskledger_relay_publish_failures_total").await >= 2.0
+    })
+    .await;
+    recorder.down.store(false, Ordering::SeqCst);
+    create(&app, 1..5).await;
+    recorder.has_heard(16).await;
+    is_log(&recorder.heard(), 1, 16);
+}
+
+async fn a_stop_does_not_wait_for_the_bus(footing: Footing) {
+    let mut stage = Stage::new(footing).await;
+    let recorder = Recorder::on(&mut stage);
+    let app = App::start(&stage).await;
+    create(&app, 1..5).await;
+    recorder.has_heard(4).await;
+    recorder.down.store(true, Ordering::SeqCst);
+    create(&app, 1..5).await;
+    tokio::time::timeout(Duration::from_secs(5), app.stop())
+        .await
+        .expect("the role does not stop");
+    recorder.down.store(false, Ordering::SeqCst);
+    let _app = App::start(&stage).await;
+    recorder.has_heard(8).await;
+    is_log(&recorder.heard(), 1, 8);
+}
+
+async fn one_of_two_is_active_and_the_other_takes_over(footing: Footing) {
+    let mut stage = Stage::new(footing).await;
+    let recorder = Recorder::on(&mut stage);
+    let one = App::start(&stage).await;
+    eventually("the first is in office", async || {
+        one.metric("taskledger_relay_active").await == 1.0
+    })
+    .await;
+    let two = App::start(&stage).await;
+    create(&two, 1..13).await;
+    recorder.has_heard(12).await;
+    assert_eq!(two.metric("taskledger_relay_active").await, 0.0);
+    one.stop().await;
+    eventually("the second is in office", async || {
+        two.metric("taskledger_relay_active").await == 1.0
+    })
+    .await;
+    create(&two, 1..13).await;
+    recorder.has_heard(24).await;
+    is_log(&recorder.heard(), 1, 24);
+}
+
+on_both_footings!(
+    publishes_the_log_in_order,
+    goes_on_where_it_stopped_with_the_same_chain,
+    starts_from_the_beginning_of_a_log_without_progress,
+    keeps_the_order_while_the_bus_is_down,
+    a_stop_does_not_wait_for_the_bus,
+    one_of_two_is_active_and_the_other_takes_over,
+);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_a_relay_whose_lock_is_lost_steps_down_and_another_takes_over() {
+    let mut stage = Stage::new(Footing::Postgres).await;
+    let recorder = Recorder::on(&mut stage);
+    let one = App::start(&stage).await;
+    eventually("the first is in office", async || {
+        one.metric("taskledger_relay_active").await == 1.0
+    })
+    .await;
+    let two = App::start(&stage).await;
+    create(&two, 1..13).await;
+    recorder.has_heard(12).await;
+    // The connection that holds the lock dies.
+    one.operations
+        .fetch_all(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 \
+             AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            &[],
+        )
+        .await
+        .unwrap();
+    eventually("someone is in office again", async || {
+        let (one, two) = (
+            one.metric("taskledger_relay_active").await,
+            two.metric("taskledger_relay_active").await,
+        );
+        let holders = holders_of_the_lock(&stage).await;
+        one + two == 1.0 && holders == 1
+    })
+    .await;
+    create(&two, 1..13).await;
+    eventually("the whole log is published", async || {
+        let positions: BTreeSet<u64> = recorder
+            .heard()
+            .iter()
+            .map(|message| message.event.position)
+            .collect();
+        positions == (1..=24).collect()
+    })
+    .await;
+}
+
+async fn holders_of_the_lock(stage: &Stage) -> u64 {
+    let operations = stage.operations().await;
+    let rows = operations
+        .fetch_all(
+            "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+             AND classid::bigint << 32 | objid::bigint = 23727814277349721",
+            &[],
+        )
+        .await
+        .unwrap();
+    let holders = rows[0].unsigned("n").unwrap();
+    operations.close().await;
+    holders
+}

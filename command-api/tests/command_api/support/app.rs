@@ -1,0 +1,129 @@
+//! One process of the command side on a stage. Several on one stage are replicas.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use auth_client::{Verifier, VerifierOptions};
+use axum::Router;
+use command_api::{Config, Dependencies};
+use database::Database;
+use event_store::{EventStore, read_whole_stream};
+use events::{PartitionCount, RecordedEvent, StreamName, TaskId};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Request, Stage};
+
+pub(crate) struct App {
+    pub(crate) router: Router,
+    pub(crate) store: Arc<dyn EventStore>,
+    pub(crate) operations: Database,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl App {
+    pub(crate) async fn start(stage: &Stage) -> Self {
+        Self::start_on(stage, stage.store().await).await
+    }
+
+    pub(crate) async fn start_on(stage: &Stage, store: Arc<dyn EventStore>) -> Self {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let operations = stage.operations().await;
+        let verifier = Verifier::start(
+            Arc::clone(&stage.bus),
+            VerifierOptions::default(),
+            &tasks,
+            stop.clone(),
+        )
+        .await;
+        let dependencies = Dependencies {
+            store: Arc::clone(&store),
+            bus: Arc::clone(&stage.bus),
+            operations: operations.clone(),
+            verifier,
+            clock: Arc::clone(&stage.clock) as _,
+        };
+        let config = Config {
+            partitions: PartitionCount::new(4).unwrap(),
+        };
+        let router = command_api::start(config, dependencies, &tasks, stop.clone())
+            .await
+            .unwrap();
+        Self {
+            router,
+            store,
+            operations,
+            tasks,
+            stop,
+        }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.operations.close().await;
+    }
+
+    pub(crate) fn post(&self, path: &str) -> Request {
+        Request::new(self.router.clone(), "POST", path)
+    }
+
+    pub(crate) fn patch(&self, path: &str) -> Request {
+        Request::new(self.router.clone(), "PATCH", path)
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Request {
+        Request::new(self.router.clone(), "DELETE", path)
+    }
+
+    pub(crate) fn request(&self, method: &'static str, path: &str) -> Request {
+        Request::new(self.router.clone(), method, path)
+    }
+
+    /// Creates a task of user 1 and returns its path.
+    pub(crate) async fn task(&self) -> String {
+        let reply = self
+            .post("/tasks")
+            .json(serde_json::json!({"title": "Buy milk"}))
+            .send()
+            .await;
+        assert_eq!(reply.status, 201, "{}", reply.text);
+        reply.header("location").to_owned()
+    }
+
+    /// The events of the task at `path`.
+    pub(crate) async fn events(&self, path: &str) -> Vec<RecordedEvent> {
+        let id: TaskId = path.strip_prefix("/tasks/").unwrap().parse().unwrap();
+        read_whole_stream(&*self.store, &StreamName::task(id))
+            .await
+            .unwrap()
+    }
+
+    /// The value of a metric of this process.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let text = self.request("GET", "/metrics").send().await.text;
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(name))
+            .unwrap_or_else(|| panic!("no {name} in\n{text}"));
+        line.rsplit_once(' ').unwrap().1.parse().unwrap()
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Waits until `condition` holds, at most ten seconds.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !condition().await {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "not within ten seconds: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,103 @@
+//! A real store behind a switch: down, or forgetful of what it has answered.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+use event_store::{Appended, EventStore, StoreError};
+use events::{NewEvent, RecordedEvent, StreamName};
+use futures::stream::BoxStream;
+use tokio::sync::oneshot;
+
+pub(crate) struct FaultyStore {
+    inner: Arc<dyn EventStore>,
+    /// Nothing works.
+    pub(crate) down: AtomicBool,
+    /// After so many appends the next ones fail.
+    pub(crate) appends_left: AtomicUsize,
+    /// The next append works, but its answer comes only when told to.
+    pub(crate) hold_next_answer: Mutex<Option<oneshot::Receiver<()>>>,
+    /// The next append works, but its answer never comes.
+    pub(crate) hang_next_answer: AtomicBool,
+    /// The next append works, but its answer is lost.
+    pub(crate) lose_next_answer: AtomicBool,
+}
+
+impl FaultyStore {
+    pub(crate) fn over(inner: Arc<dyn EventStore>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            down: AtomicBool::new(false),
+            appends_left: AtomicUsize::new(usize::MAX),
+            hold_next_answer: Mutex::new(None),
+            hang_next_answer: AtomicBool::new(false),
+            lose_next_answer: AtomicBool::new(false),
+        })
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.down.load(Ordering::SeqCst) {
+            Err(StoreError::unavailable("switched off"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[async_trait]
+impl EventStore for FaultyStore {
+    async fn append(
+        &self,
+        stream: &StreamName,
+        expected_version: u64,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, StoreError> {
+        self.check()?;
+        let left = |left: usize| left.checked_sub(1);
+        if self
+            .appends_left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, left)
+            .is_err()
+        {
+            return Err(StoreError::unavailable("no appends left"));
+        }
+        let appended = self.inner.append(stream, expected_version, events).await?;
+        let held = self.hold_next_answer.lock().unwrap().take();
+        if let Some(released) = held {
+            released.await.unwrap();
+        }
+        if self.hang_next_answer.swap(false, Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        if self.lose_next_answer.swap(false, Ordering::SeqCst) {
+            return Err(StoreError::unavailable("the answer was lost"));
+        }
+        Ok(appended)
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamName,
+        after_version: u64,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.check()?;
+        self.inner.read_stream(stream, after_version, limit).await
+    }
+
+    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.check()?;
+        self.inner.read_all(after, limit).await
+    }
+
+    async fn head(&self) -> Result<u64, StoreError> {
+        self.check()?;
+        self.inner.head().await
+    }
+
+    fn subscribe(&self, after: u64) -> BoxStream<'static, Vec<RecordedEvent>> {
+        self.inner.subscribe(after)
+    }
+}

@@ -1,0 +1,15 @@
+//! A stage with databases, a bus and someone who answers token checks; roles that run on it; requests.
+
+mod app;
+mod auth;
+mod clock;
+mod faulty_store;
+mod request;
+mod stage;
+
+pub(crate) use app::{App, eventually};
+pub(crate) use auth::{bearer, user};
+pub(crate) use clock::TestClock;
+pub(crate) use faulty_store::FaultyStore;
+pub(crate) use request::{Reply, Request};
+pub(crate) use stage::{Footing, Stage};
