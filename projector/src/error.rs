@@ -1,0 +1,23 @@
+//! What can keep the projector from going on.
+
+use database::DatabaseError;
+use event_store::StoreError;
+
+use crate::apply::ApplyError;
+
+/// Why a step of a projection failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProjectError {
+    /// The batch was not applied.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<DatabaseError> for ProjectError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Apply(error.into())
+    }
+}

@@ -1,0 +1,93 @@
+//! What the projector shows of itself.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec};
+use service::Metrics;
+
+/// Seconds.
+const BATCH_BUCKETS: [f64; 12] = [
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
+];
+
+/// The projector's metrics.
+#[derive(Debug, Clone)]
+pub(crate) struct ProjectorMetrics {
+    checkpoint: IntGaugeVec,
+    lag: IntGaugeVec,
+    pub(crate) applied: IntCounter,
+    pub(crate) batch_duration: Histogram,
+    pub(crate) failures: IntCounter,
+    pub(crate) gaps_repaired: IntCounter,
+    pub(crate) parked: IntGauge,
+    pub(crate) sampled: IntCounter,
+    pub(crate) sample_differences: IntGauge,
+    head: Arc<AtomicU64>,
+}
+
+impl ProjectorMetrics {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        Self {
+            checkpoint: metrics.gauge_vec(
+                "taskledger_projector_checkpoint",
+                "Position up to which a partition has been projected.",
+                &["partition"],
+            ),
+            lag: metrics.gauge_vec(
+                "taskledger_projector_lag_events",
+                "Positions between a partition's checkpoint and the log's head.",
+                &["partition"],
+            ),
+            applied: metrics.counter(
+                "taskledger_projector_events_applied_total",
+                "Events applied to the read models.",
+            ),
+            batch_duration: metrics.histogram(
+                "taskledger_projector_batch_duration_seconds",
+                "Time from the begin to the commit of a batch.",
+                &BATCH_BUCKETS,
+            ),
+            failures: metrics.counter(
+                "taskledger_projector_failures_total",
+                "Attempts to read or apply events that failed and are repeated.",
+            ),
+            gaps_repaired: metrics.counter(
+                "taskledger_projector_gaps_repaired_total",
+                "Times that events missed on the bus were read from the store.",
+            ),
+            parked: metrics.gauge(
+                "taskledger_projector_parked_events",
+                "Events that could not be projected.",
+            ),
+            sampled: metrics.counter(
+                "taskledger_projector_sampled_rows_total",
+                "Rows chosen at random that were compared with the log.",
+            ),
+            sample_differences: metrics.gauge(
+                "taskledger_projector_sample_differences",
+                "Differences between the log and the rows of the last sample.",
+            ),
+            head: Arc::default(),
+        }
+    }
+
+    /// The log goes up to `position`.
+    pub(crate) fn head_is(&self, position: u64) {
+        self.head.fetch_max(position, Ordering::Relaxed);
+    }
+
+    /// The checkpoint of `partition` is at `position`.
+    pub(crate) fn reached(&self, partition: u16, position: u64) {
+        let head = self.head.fetch_max(position, Ordering::Relaxed).max(position);
+        let labels = [&*partition.to_string()];
+        self.checkpoint.with_label_values(&labels).set(signed(position));
+        self.lag.with_label_values(&labels).set(signed(head - position));
+    }
+}
+
+fn signed(position: u64) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,106 @@
+//! `accounts`: one row for each account. No secret of it is projected.
+
+use database::{DatabaseError, Row, Value};
+use events::{Account, AccountEvent, StreamName, Timestamp, UserId};
+use uuid::Uuid;
+
+use super::{Model, has_nul, timestamp, unexpected};
+use crate::{
+    fold::{Fold, Slots},
+    table::{Column, Table},
+};
+
+impl Model for Account {
+    type Event = AccountEvent;
+
+    const TABLE: Table = Table {
+        name: "accounts",
+        columns: &[
+            ("id", Column::Uuid),
+            ("email", Column::Text),
+            ("display_name", Column::Text),
+            ("roles", Column::Text),
+            ("disabled", Column::Boolean),
+            ("created_at", Column::Integer),
+            ("updated_at", Column::Integer),
+            ("version", Column::Integer),
+            ("position", Column::Integer),
+        ],
+    };
+
+    fn evolve(
+        state: Option<Self>,
+        id: Uuid,
+        event: &AccountEvent,
+        version: u64,
+        at: Timestamp,
+    ) -> Option<Self> {
+        Self::evolve(state, UserId(id), event, version, at)
+    }
+
+    fn stream(id: Uuid) -> StreamName {
+        StreamName::account(UserId(id))
+    }
+
+    fn slots(fold: &mut Fold) -> &mut Slots<Self> {
+        &mut fold.accounts
+    }
+
+    fn id(&self) -> Uuid {
+        self.id.0
+    }
+
+    fn subject(&self) -> UserId {
+        self.id
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn set_version(&mut self, version: u64) {
+        self.version = version;
+    }
+
+    fn unstorable(&self) -> Option<&'static str> {
+        if has_nul(&self.email) {
+            Some("email")
+        } else if self.display_name.as_deref().is_some_and(has_nul) {
+            Some("display_name")
+        } else {
+            None
+        }
+    }
+
+    fn values(&self, position: u64, row: &mut Vec<Value>) {
+        // A list of plain names can always be written.
+        let roles = serde_json::to_string(&self.roles).unwrap_or_default();
+        row.extend([
+            self.id.0.into(),
+            self.email.clone().into(),
+            self.display_name.clone().into(),
+            roles.into(),
+            self.disabled.into(),
+            self.created_at.as_micros().into(),
+            self.updated_at.as_micros().into(),
+            self.version.into(),
+            position.into(),
+        ]);
+    }
+
+    fn from_row(row: &Row) -> Result<Self, DatabaseError> {
+        let roles = row.text("roles")?;
+        Ok(Self {
+            id: UserId(row.uuid("id")?),
+            email: row.text("email")?,
+            display_name: row.optional_text("display_name")?,
+            password_hash: String::new(),
+            roles: serde_json::from_str(&roles).map_err(|_| unexpected("roles", &roles))?,
+            disabled: row.boolean("disabled")?,
+            erased: false,
+            created_at: timestamp(row.integer("created_at")?),
+            updated_at: timestamp(row.integer("updated_at")?),
+            version: row.unsigned("version")?,
+        })
+    }
+}

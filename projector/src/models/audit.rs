@@ -1,0 +1,45 @@
+//! `audit_log`: one row for every event of the log, also for those that cannot be projected.
+
+use database::Value;
+use events::RecordedEvent;
+
+use crate::table::{Column, Table};
+
+/// Where the rows are.
+pub(crate) const AUDIT_LOG: Table = Table {
+    name: "audit_log",
+    columns: &[
+        ("position", Column::Integer),
+        ("stream", Column::Text),
+        ("version", Column::Integer),
+        ("event_id", Column::Uuid),
+        ("type", Column::Text),
+        ("subject", Column::Uuid),
+        ("actor", Column::Text),
+        ("correlation_id", Column::Text),
+        ("causation_id", Column::Uuid),
+        ("recorded_at", Column::Integer),
+    ],
+};
+
+/// Appends the row of `event` in the order of the columns.
+pub(crate) fn audit_values(event: &RecordedEvent, row: &mut Vec<Value>) {
+    row.extend([
+        event.position.into(),
+        storable(event.stream.as_str()).into(),
+        event.version.into(),
+        event.id.0.into(),
+        storable(&event.kind).into(),
+        event.metadata.subject.0.into(),
+        event.metadata.actor.to_string().into(),
+        storable(&event.metadata.correlation_id).into(),
+        event.metadata.causation_id.into(),
+        event.recorded_at.as_micros().into(),
+    ]);
+}
+
+/// `text` as both databases can store it: the audit trail takes every event, so it replaces U+0000, which
+/// PostgreSQL refuses.
+pub(crate) fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}

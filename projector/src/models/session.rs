@@ -1,0 +1,140 @@
+//! `sessions`: one row for each login, also of those that have ended. No secret of it is projected.
+
+use database::{DatabaseError, Row, Value};
+use events::{EndReason, Session, SessionEvent, SessionId, StreamName, Timestamp, UserId};
+use uuid::Uuid;
+
+use super::{Model, has_nul, micros, timestamp, unexpected};
+use crate::{
+    fold::{Fold, Slots},
+    table::{Column, Table},
+};
+
+impl Model for Session {
+    type Event = SessionEvent;
+
+    const TABLE: Table = Table {
+        name: "sessions",
+        columns: &[
+            ("id", Column::Uuid),
+            ("account", Column::Uuid),
+            ("started_at", Column::Integer),
+            ("last_refreshed_at", Column::Integer),
+            ("expires_at", Column::Integer),
+            ("ip", Column::Text),
+            ("user_agent", Column::Text),
+            ("ended_at", Column::Integer),
+            ("end_reason", Column::Text),
+            ("version", Column::Integer),
+            ("position", Column::Integer),
+        ],
+    };
+
+    fn evolve(
+        state: Option<Self>,
+        id: Uuid,
+        event: &SessionEvent,
+        version: u64,
+        at: Timestamp,
+    ) -> Option<Self> {
+        Self::evolve(state, SessionId(id), event, version, at)
+    }
+
+    fn stream(id: Uuid) -> StreamName {
+        StreamName::session(SessionId(id))
+    }
+
+    fn slots(fold: &mut Fold) -> &mut Slots<Self> {
+        &mut fold.sessions
+    }
+
+    fn id(&self) -> Uuid {
+        self.id.0
+    }
+
+    fn subject(&self) -> UserId {
+        self.account
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn set_version(&mut self, version: u64) {
+        self.version = version;
+    }
+
+    fn unstorable(&self) -> Option<&'static str> {
+        if self.ip.as_deref().is_some_and(has_nul) {
+            Some("ip")
+        } else if self.user_agent.as_deref().is_some_and(has_nul) {
+            Some("user_agent")
+        } else {
+            None
+        }
+    }
+
+    fn values(&self, position: u64, row: &mut Vec<Value>) {
+        row.extend([
+            self.id.0.into(),
+            self.account.0.into(),
+            self.started_at.as_micros().into(),
+            self.last_refreshed_at.as_micros().into(),
+            self.expires_at.as_micros().into(),
+            self.ip.clone().into(),
+            self.user_agent.clone().into(),
+            micros(self.ended.map(|(at, _)| at)),
+            self.ended.map(|(_, reason)| reason_name(reason)).into(),
+            self.version.into(),
+            position.into(),
+        ]);
+    }
+
+    fn from_row(row: &Row) -> Result<Self, DatabaseError> {
+        let ended = match (
+            row.optional_integer("ended_at")?,
+            row.optional_text("end_reason")?,
+        ) {
+            (Some(at), Some(name)) => Some((timestamp(at), reason(&name)?)),
+            _ => None,
+        };
+        Ok(Self {
+            id: SessionId(row.uuid("id")?),
+            account: UserId(row.uuid("account")?),
+            refresh_hash: String::new(),
+            used_hashes: Vec::new(),
+            started_at: timestamp(row.integer("started_at")?),
+            last_refreshed_at: timestamp(row.integer("last_refreshed_at")?),
+            expires_at: timestamp(row.integer("expires_at")?),
+            ip: row.optional_text("ip")?,
+            user_agent: row.optional_text("user_agent")?,
+            ended,
+            version: row.unsigned("version")?,
+        })
+    }
+}
+
+const fn reason_name(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Logout => "logout",
+        EndReason::LogoutAll => "logout_all",
+        EndReason::ReuseDetected => "reuse_detected",
+        EndReason::PasswordChanged => "password_changed",
+        EndReason::Disabled => "disabled",
+        EndReason::Expired => "expired",
+        EndReason::Erased => "erased",
+    }
+}
+
+fn reason(name: &str) -> Result<EndReason, DatabaseError> {
+    Ok(match name {
+        "logout" => EndReason::Logout,
+        "logout_all" => EndReason::LogoutAll,
+        "reuse_detected" => EndReason::ReuseDetected,
+        "password_changed" => EndReason::PasswordChanged,
+        "disabled" => EndReason::Disabled,
+        "expired" => EndReason::Expired,
+        "erased" => EndReason::Erased,
+        other => return Err(unexpected("end_reason", other)),
+    })
+}

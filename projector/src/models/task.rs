@@ -1,0 +1,188 @@
+//! `tasks`: one row for each task, also of those in the trash.
+
+use database::{DatabaseError, Row, Value};
+use events::{Due, Priority, Status, StreamName, Task, TaskEvent, TaskId, Timestamp, UserId, fold_text};
+use uuid::Uuid;
+
+use super::{Model, has_nul, micros, timestamp, unexpected};
+use crate::{
+    fold::{Fold, Slots},
+    table::{Column, Table},
+};
+
+/// Before, between and after the tags of a task in `tag_list`, so that `LIKE` finds whole tags.
+const TAG_SEPARATOR: char = '\u{1f}';
+
+impl Model for Task {
+    type Event = TaskEvent;
+
+    const TABLE: Table = Table {
+        name: "tasks",
+        columns: &[
+            ("id", Column::Uuid),
+            ("owner", Column::Uuid),
+            ("title", Column::Text),
+            ("title_sort", Column::Text),
+            ("description", Column::Text),
+            ("status", Column::Text),
+            ("priority", Column::Integer),
+            ("due", Column::Text),
+            ("due_at", Column::Integer),
+            ("overdue_at", Column::Integer),
+            ("tags", Column::Text),
+            ("tag_list", Column::Text),
+            ("search_text", Column::Text),
+            ("created_at", Column::Integer),
+            ("updated_at", Column::Integer),
+            ("completed_at", Column::Integer),
+            ("deleted_at", Column::Integer),
+            ("version", Column::Integer),
+            ("position", Column::Integer),
+        ],
+    };
+
+    fn evolve(state: Option<Self>, id: Uuid, event: &TaskEvent, version: u64, at: Timestamp) -> Option<Self> {
+        Self::evolve(state, TaskId(id), event, version, at)
+    }
+
+    fn stream(id: Uuid) -> StreamName {
+        StreamName::task(TaskId(id))
+    }
+
+    fn slots(fold: &mut Fold) -> &mut Slots<Self> {
+        &mut fold.tasks
+    }
+
+    fn id(&self) -> Uuid {
+        self.id.0
+    }
+
+    fn subject(&self) -> UserId {
+        self.owner
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn set_version(&mut self, version: u64) {
+        self.version = version;
+    }
+
+    fn unstorable(&self) -> Option<&'static str> {
+        if has_nul(&self.title) {
+            Some("title")
+        } else if self.description.as_deref().is_some_and(has_nul) {
+            Some("description")
+        } else if self.tags.iter().any(|tag| has_nul(tag)) {
+            Some("tags")
+        } else {
+            None
+        }
+    }
+
+    fn values(&self, position: u64, row: &mut Vec<Value>) {
+        let title_sort = fold_text(&self.title);
+        let search_text = search_text(&title_sort, self.description.as_deref(), &self.tags);
+        row.extend([
+            self.id.0.into(),
+            self.owner.0.into(),
+            self.title.clone().into(),
+            title_sort.into(),
+            self.description.clone().into(),
+            status_name(self.status).into(),
+            priority_rank(self.priority).into(),
+            self.due.map(|due| due.to_string()).into(),
+            micros(self.due.map(Due::starts_at)),
+            micros(self.due.map(Due::overdue_at)),
+            serde_json::Value::from(self.tags.as_slice()).to_string().into(),
+            tag_list(&self.tags).into(),
+            search_text.into(),
+            self.created_at.as_micros().into(),
+            self.updated_at.as_micros().into(),
+            micros(self.completed_at),
+            micros(self.deleted_at),
+            self.version.into(),
+            position.into(),
+        ]);
+    }
+
+    fn from_row(row: &Row) -> Result<Self, DatabaseError> {
+        let due = match row.optional_text("due")? {
+            Some(text) => Some(text.parse().map_err(|_| unexpected("due", &text))?),
+            None => None,
+        };
+        let tags = row.text("tags")?;
+        Ok(Self {
+            id: TaskId(row.uuid("id")?),
+            owner: UserId(row.uuid("owner")?),
+            title: row.text("title")?,
+            description: row.optional_text("description")?,
+            status: status(&row.text("status")?)?,
+            priority: priority(row.integer("priority")?)?,
+            due,
+            tags: serde_json::from_str(&tags).map_err(|_| unexpected("tags", &tags))?,
+            created_at: timestamp(row.integer("created_at")?),
+            updated_at: timestamp(row.integer("updated_at")?),
+            completed_at: row.optional_integer("completed_at")?.map(timestamp),
+            deleted_at: row.optional_integer("deleted_at")?.map(timestamp),
+            version: row.unsigned("version")?,
+        })
+    }
+}
+
+fn tag_list(tags: &[String]) -> String {
+    let mut list = String::new();
+    for tag in tags {
+        list.push(TAG_SEPARATOR);
+        list.push_str(tag);
+    }
+    if !list.is_empty() {
+        list.push(TAG_SEPARATOR);
+    }
+    list
+}
+
+fn search_text(folded_title: &str, description: Option<&str>, tags: &[String]) -> String {
+    let description = fold_text(description.unwrap_or_default());
+    let tags: Vec<String> = tags.iter().map(|tag| fold_text(tag)).collect();
+    format!("{folded_title}\n{description}\n{}", tags.join("\n"))
+}
+
+const fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Open => "open",
+        Status::InProgress => "in_progress",
+        Status::Done => "done",
+        Status::Cancelled => "cancelled",
+    }
+}
+
+fn status(name: &str) -> Result<Status, DatabaseError> {
+    Ok(match name {
+        "open" => Status::Open,
+        "in_progress" => Status::InProgress,
+        "done" => Status::Done,
+        "cancelled" => Status::Cancelled,
+        other => return Err(unexpected("status", other)),
+    })
+}
+
+const fn priority_rank(priority: Priority) -> i64 {
+    match priority {
+        Priority::Low => 0,
+        Priority::Normal => 1,
+        Priority::High => 2,
+        Priority::Urgent => 3,
+    }
+}
+
+fn priority(rank: i64) -> Result<Priority, DatabaseError> {
+    Ok(match rank {
+        0 => Priority::Low,
+        1 => Priority::Normal,
+        2 => Priority::High,
+        3 => Priority::Urgent,
+        other => return Err(unexpected("priority", &other.to_string())),
+    })
+}

@@ -1,0 +1,61 @@
+//! How much at once, how often, and how long to wait after a failure.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+/// How the projector paces itself. The defaults suit everything but tests.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Messages taken from the bus at once.
+    pub batch: usize,
+    /// Events read from the store at once, when there is much to read.
+    pub page: usize,
+    /// How long a partition without messages waits before it compares itself with the log.
+    pub heartbeat: Duration,
+    /// How often a few rows are compared with the log.
+    pub sample: Duration,
+    /// The first pause after a failure; it doubles up to [`Self::longest_pause`].
+    pub shortest_pause: Duration,
+    /// The longest pause after a failure.
+    pub longest_pause: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            batch: 500,
+            page: 5_000,
+            heartbeat: Duration::from_secs(1),
+            sample: Duration::from_secs(60),
+            shortest_pause: Duration::from_millis(50),
+            longest_pause: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The pauses between attempts.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    pace: Pace,
+    next: Duration,
+}
+
+impl Backoff {
+    pub(crate) const fn new(pace: Pace) -> Self {
+        Self {
+            pace,
+            next: pace.shortest_pause,
+        }
+    }
+
+    /// Waits; `false` when it is time to stop.
+    pub(crate) async fn pause(&mut self, stop: &CancellationToken) -> bool {
+        let pause = self.next;
+        self.next = (pause * 2).min(self.pace.longest_pause);
+        tokio::select! {
+            () = stop.cancelled() => false,
+            () = tokio::time::sleep(pause) => true,
+        }
+    }
+}

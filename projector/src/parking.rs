@@ -1,0 +1,265 @@
+//! Parked events: what they are, another try, and giving up on them. For an operator.
+
+use database::{Database, DatabaseError, Row, Transaction};
+use event_store::{EventStore, StoreError};
+use events::{Account, Session, StreamKind, StreamName, Task};
+
+use crate::{
+    apply::is_refused_data,
+    checkpoint,
+    decode::{Decoded, sentence},
+    fold::{HoleFound, Holes},
+    loading,
+    models::{Model, storable},
+    writing,
+};
+
+/// An event that could not be projected, or that follows one in its stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedEvent {
+    /// Where it is in the log.
+    pub position: u64,
+    /// Its stream.
+    pub stream: StreamName,
+    /// Its place in the stream.
+    pub version: u64,
+    /// Its type.
+    pub kind: String,
+    /// Why it is parked.
+    pub reason: String,
+    /// How often it has been tried.
+    pub attempts: u64,
+}
+
+/// What became of another try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retried {
+    /// Events that have been projected now.
+    pub projected: u64,
+    /// Events of the stream that are still parked.
+    pub parked: u64,
+}
+
+/// Why a parked event could not be dealt with.
+#[derive(Debug, thiserror::Error)]
+pub enum ParkingError {
+    /// Nothing of the kind is parked.
+    #[error("no parked event at position {0}")]
+    NotParked(u64),
+    /// Nothing of that stream is parked.
+    #[error("no parked event of stream {0}")]
+    StreamNotParked(StreamName),
+    /// An earlier event of its stream is parked, too.
+    #[error("the event at position {first} of the same stream is parked before it: begin with that one")]
+    NotFirst {
+        /// The first parked event of the stream.
+        first: u64,
+    },
+    /// The log does not have the event.
+    #[error("the log has no version {version} of stream {stream}")]
+    NotInLog {
+        /// Which stream.
+        stream: StreamName,
+        /// Which version.
+        version: u64,
+    },
+    /// The read models cannot be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+const COLUMNS: &str = "position, stream, version, type, reason, attempts";
+
+/// Everything that is parked, oldest first.
+///
+/// # Errors
+/// When the read models cannot be read.
+pub async fn parked(read_models: &Database) -> Result<Vec<ParkedEvent>, DatabaseError> {
+    let sql = format!("SELECT {COLUMNS} FROM parked_events ORDER BY position");
+    read_models
+        .fetch_all(&sql, &[])
+        .await?
+        .iter()
+        .map(from_row)
+        .collect()
+}
+
+/// Projects the parked events of `stream` in order, as far as that goes.
+///
+/// # Errors
+/// When nothing of it is parked, or the log or the read models cannot be used. Events projected before the
+/// failure stay projected.
+pub async fn retry(
+    store: &dyn EventStore,
+    read_models: &Database,
+    stream: &StreamName,
+) -> Result<Retried, ParkingError> {
+    let mut projected = 0;
+    loop {
+        match retry_first(store, read_models, stream).await? {
+            Some(true) => projected += 1,
+            Some(false) => break,
+            None if projected == 0 => return Err(ParkingError::StreamNotParked(stream.clone())),
+            None => break,
+        }
+    }
+    let row = read_models
+        .fetch_optional(
+            "SELECT COUNT(*) AS parked FROM parked_events WHERE stream = $1",
+            &[stream.as_str().into()],
+        )
+        .await?;
+    let parked = row.map_or(Ok(0), |row| row.unsigned("parked"))?;
+    Ok(Retried { projected, parked })
+}
+
+/// As [`retry`], for the stream of the event at `position`.
+///
+/// # Errors
+/// As [`retry`].
+pub async fn retry_position(
+    store: &dyn EventStore,
+    read_models: &Database,
+    position: u64,
+) -> Result<Retried, ParkingError> {
+    let sql = format!("SELECT {COLUMNS} FROM parked_events WHERE position = $1");
+    let row = read_models.fetch_optional(&sql, &[position.into()]).await?;
+    let event = from_row(&row.ok_or(ParkingError::NotParked(position))?)?;
+    retry(store, read_models, &event.stream).await
+}
+
+/// Gives up on the parked event at `position`: the stream goes on without it, also when everything is projected
+/// anew. It must be the first parked one of its stream; retry the stream for the rest.
+///
+/// # Errors
+/// When it is not parked or not the first of its stream, or the read models cannot be used.
+pub async fn discard(read_models: &Database, position: u64) -> Result<(), ParkingError> {
+    let mut tx = read_models.begin().await?;
+    checkpoint::lock_all(&mut tx).await?;
+    let sql = format!("SELECT {COLUMNS} FROM parked_events WHERE position = $1");
+    let row = tx.fetch_optional(&sql, &[position.into()]).await?;
+    let event = from_row(&row.ok_or(ParkingError::NotParked(position))?)?;
+    if let Some(first) = first_of(&mut tx, &event.stream).await?
+        && first.position != position
+    {
+        return Err(ParkingError::NotFirst {
+            first: first.position,
+        });
+    }
+    tx.execute(
+        "INSERT INTO discarded_events (position, stream, version, type, subject, reason)
+         SELECT position, stream, version, type, subject, reason FROM parked_events WHERE position = $1",
+        &[position.into()],
+    )
+    .await?;
+    tx.execute(
+        "DELETE FROM parked_events WHERE position = $1",
+        &[position.into()],
+    )
+    .await?;
+    let (table, id) = match event.stream.kind() {
+        Ok(StreamKind::Task(id)) => (Task::TABLE, id.0),
+        Ok(StreamKind::Account(id)) => (Account::TABLE, id.0),
+        Ok(StreamKind::Session(id)) => (Session::TABLE, id.0),
+        Ok(StreamKind::Email(_)) | Err(_) => return Ok(tx.commit().await?),
+    };
+    tx.execute(
+        &format!(
+            "UPDATE {} SET version = $1 WHERE id = $2 AND version = $3",
+            table.name
+        ),
+        &[event.version.into(), id.into(), (event.version - 1).into()],
+    )
+    .await?;
+    Ok(tx.commit().await?)
+}
+
+/// Tries the first parked event of `stream`: `Some(true)` when it has been projected, `Some(false)` when it is
+/// still parked, `None` when there is none.
+async fn retry_first(
+    store: &dyn EventStore,
+    read_models: &Database,
+    stream: &StreamName,
+) -> Result<Option<bool>, ParkingError> {
+    let mut tx = read_models.begin().await?;
+    // Events that arrive meanwhile must find the stream either still parked or wholly projected.
+    checkpoint::lock_all(&mut tx).await?;
+    let Some(parked) = first_of(&mut tx, stream).await? else {
+        return Ok(None);
+    };
+    let read = store.read_stream(stream, parked.version - 1, 1).await?;
+    let Some(record) = read
+        .into_iter()
+        .next()
+        .filter(|record| record.version == parked.version)
+    else {
+        return Err(ParkingError::NotInLog {
+            stream: stream.clone(),
+            version: parked.version,
+        });
+    };
+    let reason = match project(&mut tx, read_models, record.into()).await {
+        Ok(None) => {
+            tx.execute(
+                "DELETE FROM parked_events WHERE position = $1",
+                &[parked.position.into()],
+            )
+            .await?;
+            match tx.commit().await {
+                Ok(()) => return Ok(Some(true)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Some(reason)) => reason,
+        Err(error) if is_refused_data(&error) => format!("the database refuses it: {}", sentence(&error)),
+        Err(error) => return Err(error.into()),
+    };
+    drop(tx);
+    read_models
+        .execute(
+            "UPDATE parked_events SET attempts = attempts + 1, reason = $1 WHERE position = $2",
+            &[storable(&reason).into(), parked.position.into()],
+        )
+        .await?;
+    Ok(Some(false))
+}
+
+/// Applies a parked event as if its stream were not parked; the reason when that is not possible.
+async fn project(
+    tx: &mut Transaction,
+    read_models: &Database,
+    event: Decoded,
+) -> Result<Option<String>, DatabaseError> {
+    let mut fold = loading::load(read_models, tx, std::slice::from_ref(&event)).await?;
+    fold.parked.remove(&event.record.stream);
+    // Holes that are to be parked are never reported.
+    let (Ok(()) | Err(HoleFound)) = fold.take(&event, None, Holes::Park);
+    if let Some(parked) = fold.newly_parked.pop() {
+        return Ok(Some(parked.reason));
+    }
+    writing::write(tx, fold).await?;
+    Ok(None)
+}
+
+async fn first_of(tx: &mut Transaction, stream: &StreamName) -> Result<Option<ParkedEvent>, DatabaseError> {
+    let sql = format!("SELECT {COLUMNS} FROM parked_events WHERE stream = $1 ORDER BY version LIMIT 1");
+    tx.fetch_optional(&sql, &[stream.as_str().into()])
+        .await?
+        .as_ref()
+        .map(from_row)
+        .transpose()
+}
+
+fn from_row(row: &Row) -> Result<ParkedEvent, DatabaseError> {
+    Ok(ParkedEvent {
+        position: row.unsigned("position")?,
+        stream: StreamName::raw(row.text("stream")?),
+        version: row.unsigned("version")?,
+        kind: row.text("type")?,
+        reason: row.text("reason")?,
+        attempts: row.unsigned("attempts")?,
+    })
+}

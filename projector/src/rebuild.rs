@@ -1,0 +1,282 @@
+//! Builds the read models anew beside those in use, and puts them in their place.
+//!
+//! The shadow tables have checkpoints of their own, so a rebuild that is interrupted goes on where it was. They
+//! take over in one transaction, in which the projectors must wait and the last few events are applied: nobody
+//! who has seen a checkpoint finds rows behind it afterwards. The tables before are kept for one step back.
+
+mod carry;
+mod places;
+mod swap;
+
+use std::{sync::Arc, time::Duration};
+
+use database::{Database, DatabaseError};
+use event_store::{EventStore, StoreError};
+use events::PartitionCount;
+use service::Metrics;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    apply::Applier,
+    catch_up::catch_up,
+    checkpoint,
+    metrics::ProjectorMetrics,
+    pace::Pace,
+    parking::ParkingError,
+    verify::{Comparison, compare_tables},
+};
+use places::{Generation, Lock, Places};
+
+/// How long the projectors may be held up while the last events are applied.
+const LONGEST_HOLD: Duration = Duration::from_secs(30);
+
+/// How often progress is told.
+const TICK: Duration = Duration::from_millis(200);
+
+/// A rebuild of the read models. There is at most one at a time.
+pub struct Rebuild {
+    places: Places,
+    store: Arc<dyn EventStore>,
+    live: Database,
+    partitions: PartitionCount,
+    pace: Pace,
+    _lock: Lock,
+}
+
+/// How far a rebuild is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Where this run began; not 0 when it goes on with an earlier one.
+    pub start: u64,
+    /// Everything up to here has been projected.
+    pub position: u64,
+    /// The end of the log.
+    pub head: u64,
+}
+
+/// Why a rebuild did not work out.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// There is another one.
+    #[error("another rebuild is at work")]
+    AtWork,
+    /// Nothing was rebuilt yet.
+    #[error("there is nothing to go back to: no rebuild has replaced the read models")]
+    NoPrevious,
+    /// The log could not be read to its end quickly enough.
+    #[error(
+        "the tables are at position {position} and did not reach the live ones in time: nothing was changed, try again"
+    )]
+    Behind {
+        /// Where they are.
+        position: u64,
+    },
+    /// An event was discarded that the shadow tables have taken in.
+    #[error(
+        "the event at position {0} was discarded after these tables had taken it in: nothing was changed; build them anew with --restart"
+    )]
+    Discarded(u64),
+    /// A file could not be dealt with.
+    #[error("cannot {what} {path}: {source}")]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// Which file.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A decision about a parked event could not be repeated.
+    #[error(transparent)]
+    Parking(#[from] ParkingError),
+    /// The read models cannot be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for RebuildError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl Rebuild {
+    /// Gets ready to rebuild the read models at `url`, which must have been opened with
+    /// [`database::Schema::ReadModels`] before and are brought up to date.
+    ///
+    /// # Errors
+    /// When another rebuild is at work, or the read models cannot be opened.
+    pub async fn open(
+        url: &str,
+        store: Arc<dyn EventStore>,
+        partitions: PartitionCount,
+        pace: Pace,
+    ) -> Result<Self, RebuildError> {
+        let places = Places::new(url);
+        let live = places.open(Generation::Live).await?;
+        Ok(Self {
+            _lock: Lock::take(&places, &live).await?,
+            places,
+            store,
+            live,
+            partitions,
+            pace,
+        })
+    }
+
+    /// Throws away what an interrupted rebuild has left.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    pub async fn restart(&self) -> Result<(), RebuildError> {
+        self.places.remove(&self.live, Generation::Shadow).await
+    }
+
+    /// Projects the log into the shadow tables, beginning where an interrupted rebuild has stopped. Returns
+    /// `true` at the end of the log, `false` when it was stopped before.
+    ///
+    /// # Errors
+    /// When the shadow tables cannot be opened or read; while they or the log are unavailable it tries again.
+    pub async fn build(
+        &self,
+        stop: &CancellationToken,
+        mut tell: impl FnMut(Progress),
+    ) -> Result<bool, RebuildError> {
+        let shadow = self.places.open(Generation::Shadow).await?;
+        checkpoint::load_all(&shadow, self.partitions).await?;
+        carry::discarded(&self.live, &shadow, self.store.as_ref()).await?;
+        let start = checkpoint::completed(&shadow).await?;
+        let applier = self.applier(&shadow);
+        let mut progress = Progress {
+            start,
+            position: start,
+            head: self.store.head().await?,
+        };
+        tell(progress);
+        {
+            let work = catch_up(&applier, &self.store, self.pace, stop);
+            tokio::pin!(work);
+            loop {
+                tokio::select! {
+                    () = &mut work => break,
+                    () = tokio::time::sleep(TICK) => {
+                        // A failure here shows in the work itself.
+                        if let (Ok(position), Ok(head)) = (checkpoint::completed(&shadow).await, self.store.head().await) {
+                            progress = Progress { position, head, ..progress };
+                            tell(progress);
+                        }
+                    }
+                }
+            }
+        }
+        let position = checkpoint::completed(&shadow).await?;
+        progress.head = progress.head.max(position);
+        tell(Progress { position, ..progress });
+        if stop.is_cancelled() && position < progress.head {
+            shadow.close().await;
+            return Ok(false);
+        }
+        if shadow.postgres().is_some() {
+            // New tables without statistics would be read by bad plans.
+            shadow
+                .execute("ANALYZE tasks, accounts, sessions, audit_log", &[])
+                .await?;
+        }
+        shadow.close().await;
+        Ok(true)
+    }
+
+    /// Compares the live tables with the shadow tables, at the position that both have reached.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn compare(&self) -> Result<Comparison, RebuildError> {
+        let shadow = self.places.open(Generation::Shadow).await?;
+        let comparison = compare_tables(&self.live, &shadow, self.partitions).await?;
+        shadow.close().await;
+        Ok(comparison)
+    }
+
+    /// Puts the shadow tables in the place of the live ones, which are kept as the previous ones. Returns the
+    /// position that the new ones are at.
+    ///
+    /// # Errors
+    /// When it fails, nothing has changed, except that files may be left behind.
+    pub async fn swap(&self) -> Result<u64, RebuildError> {
+        self.take_over(Generation::Shadow).await
+    }
+
+    /// Puts the previous tables back in their place, brought up to the state of the live ones, which become the
+    /// previous ones. Returns the position that the new ones are at.
+    ///
+    /// # Errors
+    /// When there are none. When it fails, nothing has changed.
+    pub async fn rollback(&self) -> Result<u64, RebuildError> {
+        if !self.places.exists(&self.live, Generation::Previous).await? {
+            return Err(RebuildError::NoPrevious);
+        }
+        self.take_over(Generation::Previous).await
+    }
+
+    async fn take_over(&self, generation: Generation) -> Result<u64, RebuildError> {
+        let next = self.places.open(generation).await?;
+        checkpoint::load_all(&next, self.partitions).await?;
+        carry::discarded(&self.live, &next, self.store.as_ref()).await?;
+        // Most of the way while the projectors still work.
+        catch_up(
+            &self.applier(&next),
+            &self.store,
+            self.pace,
+            &CancellationToken::new(),
+        )
+        .await;
+        let settle = tokio::time::timeout(LONGEST_HOLD, self.settle(&next));
+        let settle = async {
+            match settle.await {
+                Ok(result) => result,
+                Err(_) => Err(RebuildError::Behind {
+                    position: checkpoint::completed(&next).await?,
+                }),
+            }
+        };
+        let position = match self.live.postgres() {
+            Some(_) => swap::schemas(&self.live, generation, settle).await?,
+            None => swap::files(&self.places, &self.live, generation, settle).await?,
+        };
+        next.close().await;
+        if self.live.postgres().is_none() {
+            self.places.keep_previous(generation)?;
+        }
+        Ok(position)
+    }
+
+    /// Brings `next` to where the live tables are, which do not move meanwhile.
+    async fn settle(&self, next: &Database) -> Result<u64, RebuildError> {
+        catch_up(
+            &self.applier(next),
+            &self.store,
+            self.pace,
+            &CancellationToken::new(),
+        )
+        .await;
+        let position = checkpoint::completed(next).await?;
+        // Live tables that are ahead of the log, after a restore, are what a rebuild is to repair.
+        let head = self.store.head().await?;
+        if position < carry::furthest(&self.live).await?.min(head) {
+            return Err(RebuildError::Behind { position });
+        }
+        carry::discarded(&self.live, next, self.store.as_ref()).await?;
+        carry::attempts(&self.live, next).await?;
+        carry::checkpoints(&self.live, next, position).await?;
+        Ok(position)
+    }
+
+    fn applier(&self, read_models: &Database) -> Applier {
+        let metrics = ProjectorMetrics::new(&Metrics::new("projector"));
+        Applier::new(read_models.clone(), self.partitions, metrics)
+    }
+}

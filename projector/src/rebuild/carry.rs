@@ -1,0 +1,123 @@
+//! What the log does not know and new tables take over from the live ones: the decisions of operators, and into
+//! which partitions the log is projected.
+
+use std::collections::BTreeSet;
+
+use database::Database;
+use event_store::EventStore;
+use events::StreamName;
+
+use super::RebuildError;
+use crate::{checkpoint, parking};
+
+/// Repeats in `next` what an operator has given up on.
+pub(super) async fn discarded(
+    live: &Database,
+    next: &Database,
+    store: &dyn EventStore,
+) -> Result<(), RebuildError> {
+    let reached = checkpoint::completed(next).await?;
+    let known = positions(next, "discarded_events").await?;
+    let parked = positions(next, "parked_events").await?;
+    let erased = next.fetch_all("SELECT subject FROM erased_subjects", &[]).await?;
+    let mut gone = BTreeSet::new();
+    for row in erased {
+        gone.insert(row.uuid("subject")?);
+    }
+    for row in live
+        .fetch_all("SELECT * FROM discarded_events ORDER BY position", &[])
+        .await?
+    {
+        let position = row.unsigned("position")?;
+        if known.contains(&position) {
+            continue;
+        }
+        if parked.contains(&position) {
+            parking::discard(next, position).await?;
+            let stream = StreamName::raw(row.text("stream")?);
+            match parking::retry(store, next, &stream).await {
+                Ok(_) | Err(parking::ParkingError::StreamNotParked(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        } else if position > reached || gone.contains(&row.uuid("subject")?) {
+            next.execute(
+                "INSERT INTO discarded_events (position, stream, version, type, subject, reason)
+                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (position) DO NOTHING",
+                &[
+                    position.into(),
+                    row.text("stream")?.into(),
+                    row.integer("version")?.into(),
+                    row.text("type")?.into(),
+                    row.uuid("subject")?.into(),
+                    row.text("reason")?.into(),
+                ],
+            )
+            .await?;
+        } else {
+            return Err(RebuildError::Discarded(position));
+        }
+    }
+    Ok(())
+}
+
+/// Remembers in `next` how often a parked event has been tried.
+pub(super) async fn attempts(live: &Database, next: &Database) -> Result<(), RebuildError> {
+    for row in live
+        .fetch_all(
+            "SELECT position, attempts FROM parked_events WHERE attempts > 1",
+            &[],
+        )
+        .await?
+    {
+        next.execute(
+            "UPDATE parked_events SET attempts = $1 WHERE position = $2 AND attempts < $1",
+            &[row.integer("attempts")?.into(), row.integer("position")?.into()],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Gives `next`, which is complete up to `position`, every checkpoint that the live tables have: each projector
+/// finds its own.
+pub(super) async fn checkpoints(live: &Database, next: &Database, position: u64) -> Result<(), RebuildError> {
+    let rows = live
+        .fetch_all("SELECT partitions, partition FROM checkpoints", &[])
+        .await?;
+    for row in rows {
+        next.execute(
+            "INSERT INTO checkpoints (partitions, partition, position) VALUES ($1, $2, $3)
+             ON CONFLICT (partitions, partition) DO UPDATE SET position = excluded.position
+             WHERE excluded.position > checkpoints.position",
+            &[
+                row.integer("partitions")?.into(),
+                row.integer("partition")?.into(),
+                position.into(),
+            ],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// The furthest checkpoint.
+pub(super) async fn furthest(read_models: &Database) -> Result<u64, RebuildError> {
+    let row = read_models
+        .fetch_optional(
+            "SELECT COALESCE(MAX(position), 0) AS position FROM checkpoints",
+            &[],
+        )
+        .await?;
+    Ok(row.map_or(Ok(0), |row| row.unsigned("position"))?)
+}
+
+async fn positions(read_models: &Database, table: &str) -> Result<BTreeSet<u64>, RebuildError> {
+    let rows = read_models
+        .fetch_all(&format!("SELECT position FROM {table}"), &[])
+        .await?;
+    let mut positions = BTreeSet::new();
+    for row in rows {
+        positions.insert(row.unsigned("position")?);
+    }
+    Ok(positions)
+}

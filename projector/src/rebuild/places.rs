@@ -1,0 +1,190 @@
+//! Where live, shadow and previous tables are: three schemas of one PostgreSQL database, or three SQLite files.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+};
+
+use database::{Database, Schema};
+use sqlx::PgConnection;
+
+use super::RebuildError;
+
+/// Connections that a rebuild opens to each set of tables, at most.
+const CONNECTIONS: u32 = 6;
+
+/// One of the sets of tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Generation {
+    /// In use.
+    Live,
+    /// Being built.
+    Shadow,
+    /// In use before.
+    Previous,
+}
+
+impl Generation {
+    pub(super) const fn schema(self) -> Schema {
+        match self {
+            Self::Live => Schema::ReadModels,
+            Self::Shadow => Schema::ReadModelsShadow,
+            Self::Previous => Schema::ReadModelsPrevious,
+        }
+    }
+
+    const fn extension(self) -> &'static str {
+        match self {
+            Self::Live => "db",
+            Self::Shadow => "shadow.db",
+            Self::Previous => "previous.db",
+        }
+    }
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Places {
+    url: String,
+    /// Of the live tables, on SQLite.
+    file: Option<PathBuf>,
+}
+
+impl Places {
+    /// `url` is that of the live ones.
+    pub(super) fn new(url: &str) -> Self {
+        let file = url.strip_prefix("sqlite:").map(|path| {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            PathBuf::from(path.split('?').next().unwrap_or(path))
+        });
+        Self {
+            url: url.to_owned(),
+            file,
+        }
+    }
+
+    /// The file of these tables, on SQLite.
+    pub(super) fn file(&self, generation: Generation) -> Option<PathBuf> {
+        self.file
+            .as_ref()
+            .map(|live| live.with_extension(generation.extension()))
+    }
+
+    /// Where the live tables are copied to before they are replaced, on SQLite.
+    pub(super) fn copy(&self) -> Option<PathBuf> {
+        self.file
+            .as_ref()
+            .map(|live| live.with_extension("previous.db.new"))
+    }
+
+    /// Opens these tables, created and brought up to date as need be.
+    pub(super) async fn open(&self, generation: Generation) -> Result<Database, RebuildError> {
+        let url = match (generation, self.file(generation)) {
+            (Generation::Live, _) | (_, None) => self.url.clone(),
+            (_, Some(file)) => Database::file_url(&file),
+        };
+        Ok(Database::open(&url, generation.schema(), CONNECTIONS).await?)
+    }
+
+    pub(super) async fn exists(&self, live: &Database, generation: Generation) -> Result<bool, RebuildError> {
+        if let Some(file) = self.file(generation) {
+            return Ok(file.exists());
+        }
+        let sql = "SELECT nspname::text AS name FROM pg_namespace WHERE nspname = $1";
+        let name = generation.schema().name();
+        Ok(live.fetch_optional(sql, &[name.into()]).await?.is_some())
+    }
+
+    /// Removes these tables; the live ones never.
+    pub(super) async fn remove(&self, live: &Database, generation: Generation) -> Result<(), RebuildError> {
+        if generation == Generation::Live {
+            return Ok(());
+        }
+        match self.file(generation) {
+            Some(file) => remove_files(&file),
+            None => {
+                let name = generation.schema().name();
+                live.execute(&format!("DROP SCHEMA IF EXISTS {name} CASCADE"), &[])
+                    .await?;
+                Ok(())
+            }
+        }
+    }
+
+    /// After `generation` has taken over on SQLite: its file goes, and the copy of the tables before becomes the
+    /// previous ones.
+    pub(super) fn keep_previous(&self, generation: Generation) -> Result<(), RebuildError> {
+        let (Some(used), Some(copy), Some(previous)) = (
+            self.file(generation),
+            self.copy(),
+            self.file(Generation::Previous),
+        ) else {
+            return Ok(());
+        };
+        remove_files(&used)?;
+        remove_files(&previous)?;
+        fs::rename(&copy, &previous).map_err(failed("rename", &copy))
+    }
+}
+
+/// Removes a SQLite database with everything beside it.
+pub(super) fn remove_files(file: &Path) -> Result<(), RebuildError> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut path = file.as_os_str().to_owned();
+        path.push(suffix);
+        let path = PathBuf::from(path);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed("remove", &path)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RebuildError {
+    let path = path.display().to_string();
+    move |source| RebuildError::File { what, path, source }
+}
+
+/// The right to be the one rebuild; given up when dropped, also by `kill -9`.
+pub(super) enum Lock {
+    File(#[expect(dead_code, reason = "held, not read")] File),
+    Connection(#[expect(dead_code, reason = "held, not read")] PgConnection),
+}
+
+impl Lock {
+    pub(super) async fn take(places: &Places, live: &Database) -> Result<Self, RebuildError> {
+        if let Some(pool) = live.postgres() {
+            // Of the session, so it must not go back to the pool.
+            let mut connection = pool.acquire().await?.detach();
+            let free: bool =
+                sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended('taskledger.rebuild', 0))")
+                    .fetch_one(&mut connection)
+                    .await?;
+            return if free {
+                Ok(Self::Connection(connection))
+            } else {
+                Err(RebuildError::AtWork)
+            };
+        }
+        let path = places
+            .file
+            .as_ref()
+            .map(|live| live.with_extension("rebuild.lock"))
+            .unwrap_or_default();
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(failed("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self::File(file)),
+            Err(TryLockError::WouldBlock) => Err(RebuildError::AtWork),
+            Err(TryLockError::Error(error)) => Err(failed("lock", &path)(error)),
+        }
+    }
+}

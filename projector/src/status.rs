@@ -1,0 +1,117 @@
+//! What an operator wants to see at a glance: the tables and how far they have come.
+
+use database::{Database, DatabaseError};
+use event_store::EventStore;
+use events::{PartitionCount, UserId};
+
+use crate::verify::VerifyError;
+
+/// A table of the read models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableStatus {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds, in a few words.
+    pub about: &'static str,
+    /// How many rows it has.
+    pub rows: u64,
+}
+
+/// How far the log has been projected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// The last position of the log.
+    pub head: u64,
+    /// Every partition that has a checkpoint, in order.
+    pub partitions: Vec<PartitionStatus>,
+}
+
+/// One partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionStatus {
+    /// Which.
+    pub partition: u16,
+    /// Everything of it up to here has been projected.
+    pub checkpoint: u64,
+    /// Parked events of it.
+    pub parked: u64,
+}
+
+const TABLES: [(&str, &str); 7] = [
+    ("tasks", "every task, with what lists and searches need"),
+    ("accounts", "every account, without secrets"),
+    ("sessions", "every login, also ended ones"),
+    ("audit_log", "one row for each event of the log"),
+    ("parked_events", "events that could not be projected"),
+    ("discarded_events", "events that an operator gave up on"),
+    ("erased_subjects", "people who were erased"),
+];
+
+impl Status {
+    /// Positions between the checkpoint of `partition` and the head.
+    #[must_use]
+    pub const fn lag(&self, partition: &PartitionStatus) -> u64 {
+        self.head.saturating_sub(partition.checkpoint)
+    }
+}
+
+/// The tables and the number of their rows.
+///
+/// # Errors
+/// When the read models cannot be read.
+pub async fn tables(read_models: &Database) -> Result<Vec<TableStatus>, DatabaseError> {
+    let mut tables = Vec::with_capacity(TABLES.len());
+    for (name, about) in TABLES {
+        let row = read_models
+            .fetch_optional(&format!("SELECT COUNT(*) AS rows FROM {name}"), &[])
+            .await?;
+        let rows = row.map_or(Ok(0), |row| row.unsigned("rows"))?;
+        tables.push(TableStatus { name, about, rows });
+    }
+    Ok(tables)
+}
+
+/// How far each of so many partitions has come.
+///
+/// # Errors
+/// When the log or the read models cannot be read.
+pub async fn status(
+    store: &dyn EventStore,
+    read_models: &Database,
+    partitions: PartitionCount,
+) -> Result<Status, VerifyError> {
+    let rows = read_models
+        .fetch_all(
+            "SELECT partition, position FROM checkpoints WHERE partitions = $1 ORDER BY partition",
+            &[partitions.get().into()],
+        )
+        .await?;
+    let mut parked = vec![0; usize::from(partitions.get())];
+    for row in read_models
+        .fetch_all(
+            "SELECT subject, COUNT(*) AS parked FROM parked_events GROUP BY subject",
+            &[],
+        )
+        .await?
+    {
+        parked[usize::from(partitions.of(UserId(row.uuid("subject")?)))] += row.unsigned("parked")?;
+    }
+    let mut status = Status {
+        head: 0,
+        partitions: Vec::with_capacity(rows.len()),
+    };
+    for row in rows {
+        let partition = u16::try_from(row.unsigned("partition")?)
+            .ok()
+            .filter(|partition| *partition < partitions.get())
+            .ok_or_else(|| DatabaseError::Unexpected("a checkpoint is of no partition".to_owned()))?;
+        status.partitions.push(PartitionStatus {
+            partition,
+            checkpoint: row.unsigned("position")?,
+            parked: parked[usize::from(partition)],
+        });
+    }
+    // Read last, so that no checkpoint is ahead of it.
+    status.head = store.head().await?;
+    Ok(status)
+}

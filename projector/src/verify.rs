@@ -1,0 +1,143 @@
+//! Proves that the tables are what a fold of the whole log gives, or says where they are not.
+
+mod audit;
+mod differences;
+mod exceptions;
+mod rows;
+mod sample;
+mod tables;
+
+use std::time::{Duration, Instant};
+
+use database::{Database, DatabaseError};
+use event_store::{EventStore, StoreError};
+use events::{Account, Session, Task};
+
+use crate::{
+    checkpoint,
+    decode::Decoded,
+    fold::{Fold, HoleFound, Holes},
+};
+use differences::Differences;
+use exceptions::Exceptions;
+use rows::RowVerifier;
+
+pub use sample::verify_sample;
+pub(crate) use tables::compare_tables;
+pub use tables::{ComparedTable, Comparison};
+
+/// Rows and events read at once.
+const PAGE: usize = 2_000;
+
+/// How long the projection may take to reach the head of the log.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a comparison found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// The log was folded up to here.
+    pub position: u64,
+    /// Events folded.
+    pub events: u64,
+    /// Rows of `tasks`.
+    pub tasks: u64,
+    /// Rows of `accounts`.
+    pub accounts: u64,
+    /// Rows of `sessions`.
+    pub sessions: u64,
+    /// Rows of `audit_log` up to the position.
+    pub audit: u64,
+    /// Rows of `parked_events`.
+    pub parked: u64,
+    /// What is not as it should be, in sentences; the last says how many there are beyond the first hundred.
+    pub differences: Vec<String>,
+}
+
+/// Why a comparison came to no result.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The read models cannot be read.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Folds the log up to its present head in memory and compares every row of the read models with it. May run
+/// beside a projector at work: rows that have moved on meanwhile are compared with a fold of their own stream.
+///
+/// # Errors
+/// When the log or the read models cannot be read.
+pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Report, VerifyError> {
+    let head = store.head().await?;
+    let reached = wait_for(read_models, head).await?;
+    let mut differences = Differences::default();
+    if reached < head {
+        differences.add(format!(
+            "the projection is at position {reached}, the log at {head}"
+        ));
+        return Ok(Report {
+            position: reached,
+            differences: differences.list(),
+            ..Report::default()
+        });
+    }
+    let exceptions = Exceptions::load(read_models).await?;
+    let mut report = Report {
+        position: head,
+        ..Report::default()
+    };
+    let mut fold = exceptions.fold();
+    let mut after = 0;
+    while after < head {
+        let mut page = store.read_all(after, PAGE).await?;
+        page.retain(|event| event.position <= head);
+        let Some(to) = page.last().map(|event| event.position) else {
+            break;
+        };
+        report.events += page.len() as u64;
+        report.audit += audit::compare(read_models, after, to, &page, &mut differences).await?;
+        for event in page {
+            fold_in(&mut fold, event.into());
+        }
+        after = to;
+    }
+    report.parked = exceptions.compare(&fold, head, &mut differences);
+    let Fold {
+        tasks,
+        accounts,
+        sessions,
+        erased,
+        ..
+    } = fold;
+    let mut rows = RowVerifier {
+        store,
+        read_models,
+        exceptions,
+        erased,
+        head,
+        differences,
+    };
+    report.tasks = rows.compare::<Task>(tasks).await?;
+    report.accounts = rows.compare::<Account>(accounts).await?;
+    report.sessions = rows.compare::<Session>(sessions).await?;
+    report.differences = rows.differences.list();
+    Ok(report)
+}
+
+/// Folds one event; what does not fit is parked, so holes are never reported.
+fn fold_in(fold: &mut Fold, event: Decoded) {
+    let (Ok(()) | Err(HoleFound)) = fold.take(&event, None, Holes::Park);
+}
+
+async fn wait_for(read_models: &Database, head: u64) -> Result<u64, DatabaseError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let reached = checkpoint::completed(read_models).await?;
+        if reached >= head || Instant::now() >= deadline {
+            return Ok(reached);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,27 @@
+//! What a comparison has found, bounded.
+
+/// Differences that are listed; beyond that they are only counted.
+const MAX_LISTED: usize = 100;
+
+#[derive(Debug, Default)]
+pub(super) struct Differences {
+    listed: Vec<String>,
+    unlisted: u64,
+}
+
+impl Differences {
+    pub(super) fn add(&mut self, difference: String) {
+        if self.listed.len() < MAX_LISTED {
+            self.listed.push(difference);
+        } else {
+            self.unlisted += 1;
+        }
+    }
+
+    pub(super) fn list(mut self) -> Vec<String> {
+        if self.unlisted > 0 {
+            self.listed.push(format!("and {} more", self.unlisted));
+        }
+        self.listed
+    }
+}

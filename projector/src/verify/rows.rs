@@ -1,0 +1,146 @@
+//! Compares the rows of one read model with those that a fold expects.
+
+use std::collections::HashMap;
+
+use database::{Database, DatabaseError, Row, Value};
+use event_store::{EventStore, read_whole_stream};
+use events::UserId;
+use uuid::Uuid;
+
+use super::{PAGE, VerifyError, differences::Differences, exceptions::Exceptions, fold_in};
+use crate::{
+    fold::{Slot, Slots},
+    models::Model,
+    table::{Column, Table},
+};
+
+pub(super) struct RowVerifier<'a> {
+    pub(super) store: &'a dyn EventStore,
+    pub(super) read_models: &'a Database,
+    pub(super) exceptions: Exceptions,
+    /// Who is erased up to the head.
+    pub(super) erased: HashMap<UserId, u64>,
+    /// Up to where the log has been folded.
+    pub(super) head: u64,
+    pub(super) differences: Differences,
+}
+
+impl RowVerifier<'_> {
+    /// Compares every row with `expected`. Returns how many rows there are.
+    pub(super) async fn compare<M: Model>(&mut self, expected: Slots<M>) -> Result<u64, VerifyError> {
+        let table = M::TABLE.name;
+        let mut expected = expected.0;
+        expected.retain(|_, slot| !self.erased.contains_key(&slot.state.subject()));
+        let sql = format!("SELECT * FROM {table} WHERE id > $1 ORDER BY id LIMIT $2");
+        let (mut after, mut count) = (Uuid::nil(), 0);
+        loop {
+            let page = self
+                .read_models
+                .fetch_all(&sql, &[after.into(), (PAGE as u64).into()])
+                .await?;
+            for row in &page {
+                after = row.uuid("id")?;
+                let slot = expected.remove(&after);
+                self.compare_row::<M>(after, row, slot).await?;
+            }
+            count += page.len() as u64;
+            if page.len() < PAGE {
+                break;
+            }
+        }
+        for (id, slot) in expected {
+            self.check_missing(table, id, slot.state.subject()).await?;
+        }
+        Ok(count)
+    }
+
+    async fn compare_row<M: Model>(
+        &mut self,
+        id: Uuid,
+        row: &Row,
+        slot: Option<Slot<M>>,
+    ) -> Result<(), VerifyError> {
+        let found = row_values(M::TABLE, row)?;
+        if slot.as_ref().is_some_and(|slot| slot_values(slot) == found) {
+            return Ok(());
+        }
+        // The projector has gone on since the head was read: then its stream says what the row should be.
+        let slot = match row.unsigned("position")? > self.head {
+            true => self.fold_stream::<M>(id, row.unsigned("version")?).await?,
+            false => slot,
+        };
+        let table = M::TABLE;
+        match slot {
+            None => self
+                .differences
+                .add(format!("{} has row {id}, which should not be there", table.name)),
+            Some(slot) => {
+                let expected = slot_values(&slot);
+                let columns: Vec<&str> = table
+                    .columns
+                    .iter()
+                    .zip(expected.iter().zip(&found))
+                    .filter(|(_, (expected, found))| expected != found)
+                    .map(|((name, _), _)| *name)
+                    .collect();
+                if !columns.is_empty() {
+                    self.differences.add(format!(
+                        "{} differs in row {id}: {}",
+                        table.name,
+                        columns.join(", ")
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn fold_stream<M: Model>(&self, id: Uuid, version: u64) -> Result<Option<Slot<M>>, VerifyError> {
+        let mut fold = self.exceptions.fold();
+        for event in read_whole_stream(self.store, &M::stream(id)).await? {
+            if event.version <= version {
+                fold_in(&mut fold, event.into());
+            }
+        }
+        Ok(M::slots(&mut fold).0.remove(&id))
+    }
+
+    async fn check_missing(&mut self, table: &str, id: Uuid, subject: UserId) -> Result<(), VerifyError> {
+        let erased_meanwhile = match self.exceptions.erased_at(subject) {
+            Some(position) => position > self.head,
+            None => {
+                let sql = "SELECT subject FROM erased_subjects WHERE subject = $1 AND position > $2";
+                self.read_models
+                    .fetch_optional(sql, &[subject.0.into(), self.head.into()])
+                    .await?
+                    .is_some()
+            }
+        };
+        if !erased_meanwhile {
+            self.differences.add(format!("{table} lacks row {id}"));
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn slot_values<M: Model>(slot: &Slot<M>) -> Vec<Value> {
+    let mut values = Vec::new();
+    slot.state.values(slot.position, &mut values);
+    values
+}
+
+/// A row in the order of the table's columns.
+pub(super) fn row_values(table: Table, row: &Row) -> Result<Vec<Value>, DatabaseError> {
+    table
+        .columns
+        .iter()
+        .map(|&(name, column)| {
+            Ok(match column {
+                Column::Integer => Value::Integer(row.optional_integer(name)?),
+                Column::Text => Value::Text(row.optional_text(name)?),
+                Column::Uuid => Value::Uuid(Some(row.uuid(name)?)),
+                Column::Boolean => Value::Boolean(row.boolean(name)?),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,107 @@
+//! Writes to the tables what a batch of events has made of them.
+
+use database::{DatabaseError, Transaction};
+use events::UserId;
+
+use crate::{
+    decode::Decoded,
+    fold::{Fold, Parked, Slots},
+    models::{AUDIT_LOG, Model, audit_values, storable},
+    table::{Column, Conflict, Rows, Table},
+};
+
+const PARKED_EVENTS: Table = Table {
+    name: "parked_events",
+    columns: &[
+        ("position", Column::Integer),
+        ("stream", Column::Text),
+        ("version", Column::Integer),
+        ("type", Column::Text),
+        ("subject", Column::Uuid),
+        ("reason", Column::Text),
+        ("attempts", Column::Integer),
+    ],
+};
+
+/// What a person leaves in the read models. The two halves of `tasks` each have an index.
+const ERASURE: [&str; 5] = [
+    "DELETE FROM tasks WHERE owner = $1 AND deleted_at IS NULL",
+    "DELETE FROM tasks WHERE owner = $1 AND deleted_at IS NOT NULL",
+    "DELETE FROM sessions WHERE account = $1",
+    "DELETE FROM accounts WHERE id = $1",
+    "DELETE FROM parked_events WHERE subject = $1",
+];
+
+/// Writes everything that `fold` has changed.
+pub(crate) async fn write(tx: &mut Transaction, fold: Fold) -> Result<(), DatabaseError> {
+    let Fold {
+        tasks,
+        accounts,
+        sessions,
+        erased,
+        newly_erased,
+        newly_parked,
+        ..
+    } = fold;
+    let is_erased = |subject: UserId| erased.contains_key(&subject);
+    write_rows(tx, tasks, is_erased).await?;
+    write_rows(tx, accounts, is_erased).await?;
+    write_rows(tx, sessions, is_erased).await?;
+    park(tx, &newly_parked).await?;
+    for subject in newly_erased {
+        for sql in ERASURE {
+            tx.execute(sql, &[subject.0.into()]).await?;
+        }
+        let position = erased.get(&subject).copied().unwrap_or_default();
+        tx.execute(
+            "INSERT INTO erased_subjects (subject, position) VALUES ($1, $2) ON CONFLICT (subject) DO NOTHING",
+            &[subject.0.into(), position.into()],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Writes the audit trail of `events`.
+pub(crate) async fn audit(tx: &mut Transaction, events: &[Decoded]) -> Result<(), DatabaseError> {
+    let mut rows = Rows::of(AUDIT_LOG);
+    for event in events {
+        audit_values(&event.record, rows.push());
+    }
+    rows.insert(tx, Conflict::Keep).await
+}
+
+async fn write_rows<M: Model>(
+    tx: &mut Transaction,
+    slots: Slots<M>,
+    is_erased: impl Fn(UserId) -> bool,
+) -> Result<(), DatabaseError> {
+    let mut changed: Vec<_> = slots
+        .0
+        .into_values()
+        .filter(|slot| slot.changed && !is_erased(slot.state.subject()))
+        .collect();
+    // Neighbours in the index are neighbours in time, and two projectors lock rows in the same order.
+    changed.sort_unstable_by_key(|slot| slot.state.id());
+    let mut rows = Rows::of(M::TABLE);
+    for slot in changed {
+        slot.state.values(slot.position, rows.push());
+    }
+    rows.insert(tx, Conflict::Replace).await
+}
+
+async fn park(tx: &mut Transaction, parked: &[Parked]) -> Result<(), DatabaseError> {
+    let mut rows = Rows::of(PARKED_EVENTS);
+    for Parked { record, reason } in parked {
+        rows.push().extend([
+            record.position.into(),
+            storable(record.stream.as_str()).into(),
+            record.version.into(),
+            storable(&record.kind).into(),
+            record.metadata.subject.0.into(),
+            storable(reason).into(),
+            1_i64.into(),
+        ]);
+    }
+    rows.insert(tx, Conflict::Keep).await
+}

@@ -1,0 +1,81 @@
+//! The projector over PostgreSQL, and what only PostgreSQL can do. Needs a server: `DATABASE_URL`, or
+//! postgres@127.0.0.1:5432 without a password.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests fail by panicking"
+)]
+
+mod suite;
+
+use bus::InProcessBus;
+use suite::{
+    faults::metric,
+    ground::{Ground, until},
+    relay::Relay,
+    writer::{Writer, created, user},
+};
+
+suite!(Ground::postgres());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_commit_is_tried_again() {
+    let ground = Ground::postgres().await;
+    ground
+        .run("CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$")
+        .await;
+    ground
+        .run(
+            "CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON audit_log DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW EXECUTE FUNCTION fail()",
+        )
+        .await;
+    let bus = InProcessBus::new();
+    let running = ground.project(2, bus.clone()).await;
+    let mut log = Writer::new(&ground.store);
+    for number in 0..10 {
+        log.task(number, user(number), created(user(number), "Task"))
+            .await;
+    }
+    Relay::new(&ground.store, 2).publish(bus.as_ref()).await;
+    until("commits fail", async || {
+        metric(&running, "taskledger_projector_failures_total").await > 2
+    })
+    .await;
+    assert_eq!(ground.count("tasks").await, 0);
+    ground.run("DROP TRIGGER fail ON audit_log").await;
+    let report = ground.settled().await;
+    assert_eq!((report.tasks, report.parked), (10, 0));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_connections_lose_nothing() {
+    let ground = Ground::postgres().await;
+    let bus = InProcessBus::new();
+    let running = ground.project(3, bus.clone()).await;
+    let (mut log, mut relay) = (Writer::new(&ground.store), Relay::new(&ground.store, 3));
+    for number in 0..200 {
+        let owner = user(number % 9);
+        log.task(number, owner, created(owner, "Task")).await;
+        relay.publish(bus.as_ref()).await;
+        if number % 40 == 39 {
+            ground
+                .rows(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                     WHERE datname = current_database() AND pid <> pg_backend_pid()
+                         AND query LIKE '%checkpoints%'",
+                )
+                .await;
+        }
+    }
+    until("everything is projected", async || {
+        ground.count("audit_log").await == 200
+    })
+    .await;
+    assert_eq!(ground.settled().await.tasks, 200);
+    running.stop().await;
+}

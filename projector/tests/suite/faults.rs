@@ -1,0 +1,194 @@
+//! What the bus, the database and a second projector may do without harm.
+
+use std::sync::Arc;
+
+use bus::InProcessBus;
+use events::{TaskCompleted, TaskRenamed};
+
+use super::{
+    ground::{Ground, Running, until},
+    relay::Relay,
+    writer::{Writer, created, user},
+};
+
+pub(crate) async fn lost_messages_are_read_from_the_log(ground: Ground) {
+    let bus = InProcessBus::new();
+    let running = ground.project(3, bus.clone()).await;
+    let (mut log, mut relay) = (Writer::new(&ground.store), Relay::new(&ground.store, 3));
+    for number in 0..60 {
+        let owner = user(number % 4);
+        log.task(number, owner, created(owner, "Task")).await;
+        let mut messages = relay.messages().await;
+        // Now and then one is lost, among them the very last.
+        messages.retain(|message| message.event.position % 5 != 0);
+        bus::Bus::publish(bus.as_ref(), &messages).await.unwrap();
+    }
+    assert_eq!(ground.settled().await.tasks, 60);
+    running.stop().await;
+}
+
+pub(crate) async fn a_failing_database_delays_and_loses_nothing(ground: Ground) {
+    let bus = InProcessBus::new();
+    let running = ground.project(2, bus.clone()).await;
+    let (mut log, mut relay) = (Writer::new(&ground.store), Relay::new(&ground.store, 2));
+    let owner = user(1);
+    log.task(1, owner, created(owner, "Before")).await;
+    relay.publish(bus.as_ref()).await;
+    ground.settled().await;
+    ground.run("ALTER TABLE tasks RENAME TO tasks_away").await;
+    log.task(
+        1,
+        owner,
+        TaskRenamed {
+            title: "During".to_owned(),
+        },
+    )
+    .await;
+    log.task(2, owner, created(owner, "During, too")).await;
+    relay.publish(bus.as_ref()).await;
+    failed_some_times(&running).await;
+    assert_eq!(
+        ground.count("audit_log").await,
+        1,
+        "nothing of a failed batch stays"
+    );
+    ground.run("ALTER TABLE tasks_away RENAME TO tasks").await;
+    let report = ground.settled().await;
+    assert_eq!((report.tasks, report.parked), (2, 0));
+    running.stop().await;
+}
+
+/// Waits until the projector has begun, and failed, more than one batch.
+async fn failed_some_times(running: &Running) {
+    until("batches fail", async || failures(running).await > 1).await;
+}
+
+async fn failures(running: &Running) -> u64 {
+    metric(running, "taskledger_projector_failures_total").await
+}
+
+pub(crate) async fn metric(running: &Running, name: &str) -> u64 {
+    use axum::{body::Body, http::Request};
+    use tower::ServiceExt;
+
+    let request = Request::get("/metrics").body(Body::empty()).unwrap();
+    let response = running.router.clone().oneshot(request).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX)
+        .await
+        .unwrap();
+    let text = String::from_utf8(body.to_vec()).unwrap();
+    let sample = text.lines().find(|line| line.starts_with(name));
+    sample
+        .and_then(|line| line.rsplit(' ').next()?.parse().ok())
+        .unwrap_or_default()
+}
+
+pub(crate) async fn two_projectors_of_one_partition_do_not_disturb_each_other(ground: Ground) {
+    // Each on a bus of its own, so that both believe to be the active one.
+    let buses = [InProcessBus::new(), InProcessBus::new()];
+    let mut running = Vec::new();
+    for bus in &buses {
+        running.push(ground.project(1, Arc::clone(bus) as Arc<dyn bus::Bus>).await);
+    }
+    let (mut log, mut relay) = (Writer::new(&ground.store), Relay::new(&ground.store, 1));
+    for number in 0..150 {
+        let owner = user(number % 3);
+        log.task(number, owner, created(owner, "Task")).await;
+        log.task(number, owner, TaskCompleted {}).await;
+        let messages = relay.messages().await;
+        for bus in &buses {
+            bus::Bus::publish(bus.as_ref(), &messages).await.unwrap();
+        }
+    }
+    assert_eq!(ground.settled().await.tasks, 150);
+    let mut applied = 0;
+    for running in running {
+        applied += metric(&running, "taskledger_projector_events_applied_total").await;
+        running.stop().await;
+    }
+    assert_eq!(applied, 300, "every event was applied by one of the two");
+}
+
+pub(crate) async fn a_row_never_goes_back_while_the_log_is_read_again(ground: Ground) {
+    let mut log = Writer::new(&ground.store);
+    for round in 0..4 {
+        for number in 0..20 {
+            let owner = user(number % 3);
+            if round == 0 {
+                log.task(number, owner, created(owner, "Task")).await;
+            } else {
+                log.task(
+                    number,
+                    owner,
+                    TaskRenamed {
+                        title: format!("Round {round}"),
+                    },
+                )
+                .await;
+            }
+        }
+    }
+    ground.catch_up(1).await;
+    // Should a row go back all the same, then its event is refused and parked.
+    if ground.is_postgres() {
+        ground
+            .run(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN RAISE check_violation USING MESSAGE = 'a row goes back'; END $$",
+            )
+            .await;
+        ground
+            .run(
+                "CREATE TRIGGER back BEFORE UPDATE ON tasks FOR EACH ROW WHEN (NEW.version < OLD.version)
+                 EXECUTE FUNCTION refuse()",
+            )
+            .await;
+    } else {
+        ground
+            .run(
+                "CREATE TRIGGER back BEFORE UPDATE ON tasks WHEN NEW.version < OLD.version
+                 BEGIN SELECT RAISE(ABORT, 'a row goes back'); END",
+            )
+            .await;
+    }
+    ground.run("UPDATE checkpoints SET position = 0").await;
+    let report = ground.catch_up(1).await;
+    assert_eq!((report.tasks, report.audit, report.parked), (20, 80, 0));
+}
+
+pub(crate) async fn projectors_of_different_partition_counts_do_not_disturb_each_other(ground: Ground) {
+    let bus = InProcessBus::new();
+    let running = [
+        ground.project(2, bus.clone()).await,
+        ground.project(3, bus.clone()).await,
+    ];
+    let mut log = Writer::new(&ground.store);
+    let mut relays = [Relay::new(&ground.store, 2), Relay::new(&ground.store, 3)];
+    for number in 0..100 {
+        let owner = user(number % 5);
+        log.task(number, owner, created(owner, "Task")).await;
+        log.task(
+            number / 2,
+            user(number / 2 % 5),
+            TaskRenamed {
+                title: format!("Title {number}"),
+            },
+        )
+        .await;
+        for relay in &mut relays {
+            relay.publish(bus.as_ref()).await;
+        }
+    }
+    for count in [2, 3] {
+        let done = format!("SELECT position FROM checkpoints WHERE partitions = {count} AND position < 200");
+        until("both have projected everything", async || {
+            ground.rows(&done).await.is_empty()
+        })
+        .await;
+    }
+    let report = ground.settled().await;
+    assert_eq!((report.tasks, report.parked), (100, 0));
+    for running in running {
+        running.stop().await;
+    }
+}

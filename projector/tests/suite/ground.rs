@@ -1,0 +1,215 @@
+//! Where a test runs: fresh databases that go when it ends, a bus, and projectors.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::Router;
+use bus::{Bus, InProcessBus};
+use database::{Database, Row, Schema};
+use event_store::EventStore;
+use events::PartitionCount;
+use projector::{Config, Dependencies, Pace, Report};
+use sqlx::{Connection, Executor, PgConnection};
+use tempfile::TempDir;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
+use uuid::Uuid;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Ground {
+    pub(crate) store: Arc<dyn EventStore>,
+    pub(crate) read_models: Database,
+    place: Place,
+}
+
+enum Place {
+    Directory { directory: TempDir },
+    Server { server: Url, name: String },
+}
+
+pub(crate) struct Running {
+    pub(crate) router: Router,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+pub(crate) fn partitions(count: u16) -> PartitionCount {
+    PartitionCount::new(count).unwrap()
+}
+
+/// Small batches and short pauses, so that a test meets all of them.
+pub(crate) fn pace() -> Pace {
+    Pace {
+        batch: 7,
+        page: 16,
+        heartbeat: Duration::from_millis(50),
+        sample: Duration::from_millis(200),
+        shortest_pause: Duration::from_millis(5),
+        longest_pause: Duration::from_millis(50),
+    }
+}
+
+impl Ground {
+    pub(crate) async fn sqlite() -> Self {
+        let directory = TempDir::new().unwrap();
+        let url = |file| Database::file_url(&directory.path().join(file));
+        Self {
+            store: event_store::open(&url("events.db"), 2).await.unwrap(),
+            read_models: Database::open(&url("read-models.db"), Schema::ReadModels, 4)
+                .await
+                .unwrap(),
+            place: Place::Directory { directory },
+        }
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        let server =
+            std::env::var("DATABASE_URL").unwrap_or("postgres://postgres@127.0.0.1:5432/postgres".to_owned());
+        let server: Url = server.parse().expect("DATABASE_URL is a URL");
+        let name = format!("projector_test_{}", Uuid::now_v7().simple());
+        run(&server, format!("CREATE DATABASE {name}")).await;
+        let mut url = server.clone();
+        url.set_path(&name);
+        Self {
+            store: event_store::open(url.as_str(), 2).await.unwrap(),
+            read_models: Database::open(url.as_str(), Schema::ReadModels, 8).await.unwrap(),
+            place: Place::Server { server, name },
+        }
+    }
+
+    /// An empty log with empty read models on the same kind of database.
+    pub(crate) async fn fresh_log(&self) -> Self {
+        match &self.place {
+            Place::Directory { .. } => Self::sqlite().await,
+            Place::Server { .. } => Self::postgres().await,
+        }
+    }
+
+    /// Empty read models over the same log.
+    pub(crate) async fn fresh_read_models(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            ..self.fresh_log().await
+        }
+    }
+
+    pub(crate) async fn project(&self, count: u16, bus: Arc<dyn Bus>) -> Running {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let dependencies = Dependencies {
+            store: self.store.clone(),
+            bus,
+            read_models: self.read_models.clone(),
+        };
+        let config = Config {
+            partitions: partitions(count),
+        };
+        let router = projector::start_at_pace(config, pace(), dependencies, &tasks, stop.clone())
+            .await
+            .unwrap();
+        Running { router, tasks, stop }
+    }
+
+    /// Projects whatever the log holds, then stops.
+    pub(crate) async fn catch_up(&self, count: u16) -> Report {
+        let running = self.project(count, InProcessBus::new()).await;
+        let report = self.settled().await;
+        running.stop().await;
+        report
+    }
+
+    /// Waits until the whole log has been projected and finds no difference.
+    pub(crate) async fn settled(&self) -> Report {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let report = projector::verify(self.store.as_ref(), &self.read_models)
+                .await
+                .unwrap();
+            let lags = report
+                .differences
+                .iter()
+                .any(|difference| difference.starts_with("the projection is at"));
+            if !lags || Instant::now() > deadline {
+                assert_eq!(report.differences, Vec::<String>::new());
+                return report;
+            }
+        }
+    }
+
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<Row> {
+        self.read_models.fetch_all(sql, &[]).await.unwrap()
+    }
+
+    pub(crate) async fn count(&self, table: &str) -> u64 {
+        self.rows(&format!("SELECT COUNT(*) AS rows FROM {table}")).await[0]
+            .unsigned("rows")
+            .unwrap()
+    }
+
+    pub(crate) async fn run(&self, sql: &str) {
+        self.read_models.execute(sql, &[]).await.unwrap();
+    }
+
+    /// Of the read models.
+    pub(crate) fn url(&self) -> String {
+        match &self.place {
+            Place::Directory { directory } => Database::file_url(&directory.path().join("read-models.db")),
+            Place::Server { server, name } => {
+                let mut url = server.clone();
+                url.set_path(name);
+                url.to_string()
+            }
+        }
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.read_models.postgres().is_some()
+    }
+}
+
+impl Running {
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        tokio::time::timeout(PATIENCE, self.tasks.wait())
+            .await
+            .expect("the projector stops");
+    }
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn run(server: &Url, sql: String) {
+    let connection = PgConnection::connect(server.as_str()).await;
+    let mut connection =
+        connection.expect("these tests need PostgreSQL, at DATABASE_URL or postgres@127.0.0.1:5432");
+    connection
+        .execute(sql.as_str())
+        .await
+        .expect("the statement runs");
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Self::Server { server, name } = self else {
+            return;
+        };
+        let (server, sql) = (server.clone(), format!("DROP DATABASE {name} WITH (FORCE)"));
+        let cleaning = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(run(&server, sql));
+        });
+        if cleaning.join().is_err() {
+            eprintln!("a test database is left behind");
+        }
+    }
+}

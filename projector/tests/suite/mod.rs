@@ -1,0 +1,43 @@
+//! What holds on either database: a log, read models, a bus and a projector between them.
+
+pub(crate) mod erasure;
+pub(crate) mod faults;
+pub(crate) mod ground;
+pub(crate) mod parking;
+pub(crate) mod projecting;
+pub(crate) mod rebuilding;
+pub(crate) mod relay;
+pub(crate) mod replay;
+pub(crate) mod verifying;
+pub(crate) mod writer;
+
+/// Every scenario as a test of its own, on the ground that the expression makes.
+#[macro_export]
+macro_rules! suite {
+    ($ground:expr) => {
+        $crate::suite! { $ground;
+            projecting: every_event_type_is_projected, checkpoints_are_signalled, metrics_and_probes_answer,
+                a_restart_goes_on_where_it_was, the_number_of_partitions_may_change;
+            faults: lost_messages_are_read_from_the_log, a_failing_database_delays_and_loses_nothing,
+                two_projectors_of_one_partition_do_not_disturb_each_other,
+                projectors_of_different_partition_counts_do_not_disturb_each_other,
+                a_row_never_goes_back_while_the_log_is_read_again;
+            parking: an_unreadable_event_parks_its_stream_only, a_refused_row_parks_its_stream_until_retried,
+                text_with_nul_is_parked, a_misplaced_event_is_parked;
+            erasure: an_erased_person_leaves_no_rows_and_does_not_come_back;
+            verifying: differences_are_found, a_sample_finds_differences, a_projector_notices_differences_by_itself;
+            rebuilding: a_rebuild_gives_the_same_rows_and_can_be_undone,
+                an_interrupted_rebuild_goes_on_where_it_was, projectors_work_and_readers_read_through_swaps,
+                what_is_discarded_during_a_rebuild_stays_discarded;
+            replay: replay_equals_live;
+        }
+    };
+    ($ground:expr; $($module:ident: $($test:ident),+;)+) => {
+        $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                suite::$module::$test($ground.await).await;
+            }
+        )+)+
+    };
+}

@@ -1,0 +1,298 @@
+//! What ends up in the tables.
+
+use std::collections::BTreeSet;
+
+use axum::{body::Body, http::Request};
+use bus::InProcessBus;
+use events::{
+    AccountDisabled, AccountEnabled, AccountErased, AccountRenamed, Due, EmailClaimed, EmailEvent,
+    EmailReleased, EndReason, Event, PasswordChanged, Role, RolesChanged, SessionEnded, SessionRefreshed,
+    StreamName, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskPrioritized,
+    TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted, TaskTagged,
+};
+use tower::ServiceExt;
+
+use super::{
+    ground::{Ground, partitions, until},
+    relay::Relay,
+    writer::{START, Writer, created, registered, started, user},
+};
+
+pub(crate) async fn every_event_type_is_projected(ground: Ground) {
+    let mut log = Writer::new(&ground.store);
+    let (ada, bob) = (user(1), user(2));
+    let due: Due = "2030-05-04".parse().unwrap();
+    log.account(ada, registered("Ada@example.org")).await;
+    log.account(
+        ada,
+        AccountRenamed {
+            display_name: Some("Ada".to_owned()),
+        },
+    )
+    .await;
+    log.account(
+        ada,
+        PasswordChanged {
+            password_hash: "$argon2id$other".to_owned(),
+        },
+    )
+    .await;
+    log.account(
+        ada,
+        RolesChanged {
+            roles: BTreeSet::from([Role::User, Role::Admin]),
+        },
+    )
+    .await;
+    log.account(ada, AccountDisabled {}).await;
+    log.account(ada, AccountEnabled {}).await;
+    log.account(bob, registered("bob@example.org")).await;
+    log.account(bob, AccountErased {}).await;
+    log.session(1, ada, started(ada)).await;
+    log.session(
+        1,
+        ada,
+        SessionRefreshed {
+            refresh_hash: "another secret".to_owned(),
+        },
+    )
+    .await;
+    log.session(
+        1,
+        ada,
+        SessionEnded {
+            reason: EndReason::LogoutAll,
+        },
+    )
+    .await;
+    let address = StreamName::email("00ff");
+    log.append(
+        &address,
+        ada,
+        EmailEvent::from(EmailClaimed { account: ada }).encode(),
+    )
+    .await;
+    log.append(&address, ada, EmailEvent::from(EmailReleased {}).encode())
+        .await;
+    let first = TaskCreated {
+        owner: ada,
+        title: "Straße fegen".to_owned(),
+        description: Some("Mit dem BESEN".to_owned()),
+        priority: events::Priority::Urgent,
+        due: Some(due),
+        tags: vec!["Haus".to_owned(), "heute".to_owned()],
+    };
+    log.task(1, ada, first).await;
+    log.task(1, ada, TaskStarted {}).await;
+    log.task(1, ada, TaskCompleted {}).await;
+    log.task(2, ada, created(ada, "Two")).await;
+    log.task(
+        2,
+        ada,
+        TaskRenamed {
+            title: "Zwei".to_owned(),
+        },
+    )
+    .await;
+    log.task(
+        2,
+        ada,
+        TaskDescribed {
+            description: Some("More".to_owned()),
+        },
+    )
+    .await;
+    log.task(
+        2,
+        ada,
+        TaskPrioritized {
+            priority: events::Priority::Low,
+        },
+    )
+    .await;
+    log.task(
+        2,
+        ada,
+        TaskScheduled {
+            due: "2030-05-04T09:00:00Z".parse().ok(),
+        },
+    )
+    .await;
+    log.task(2, ada, TaskTagged { tags: vec![] }).await;
+    log.task(2, ada, TaskCancelled {}).await;
+    log.task(2, ada, TaskReopened {}).await;
+    log.task(2, ada, TaskDeleted {}).await;
+    log.task(2, ada, TaskRestored {}).await;
+    let last = log.task(2, ada, TaskDeleted {}).await;
+    let report = ground.catch_up(4).await;
+    assert_eq!(
+        (report.tasks, report.accounts, report.sessions, report.events),
+        (2, 1, 1, last)
+    );
+
+    let tasks = ground.rows("SELECT * FROM tasks ORDER BY id").await;
+    let text = |row: usize, column| tasks[row].optional_text(column).unwrap();
+    let number = |row: usize, column| tasks[row].optional_integer(column).unwrap();
+    assert_eq!(text(0, "title").as_deref(), Some("Straße fegen"));
+    assert_eq!(text(0, "title_sort").as_deref(), Some("strasse fegen"));
+    assert_eq!(
+        text(0, "search_text").as_deref(),
+        Some("strasse fegen\nmit dem besen\nhaus\nheute")
+    );
+    assert_eq!(text(0, "tags").as_deref(), Some(r#"["Haus","heute"]"#));
+    assert_eq!(
+        text(0, "tag_list").as_deref(),
+        Some("\u{1f}Haus\u{1f}heute\u{1f}")
+    );
+    assert_eq!(text(0, "status").as_deref(), Some("done"));
+    assert_eq!(number(0, "priority"), Some(3));
+    assert_eq!(text(0, "due").as_deref(), Some("2030-05-04"));
+    assert_eq!(number(0, "due_at"), Some(due.starts_at().as_micros()));
+    assert_eq!(number(0, "overdue_at"), Some(due.overdue_at().as_micros()));
+    assert_eq!(number(0, "completed_at"), Some(START + 16));
+    assert_eq!((number(0, "version"), number(0, "position")), (Some(3), Some(16)));
+    assert_eq!(text(1, "title").as_deref(), Some("Zwei"));
+    assert_eq!(text(1, "search_text").as_deref(), Some("zwei\nmore\n"));
+    assert_eq!(
+        (text(1, "tags").as_deref(), text(1, "tag_list").as_deref()),
+        (Some("[]"), Some(""))
+    );
+    assert_eq!(
+        (text(1, "status").as_deref(), number(1, "priority")),
+        (Some("open"), Some(0))
+    );
+    assert_eq!(
+        number(1, "deleted_at"),
+        Some(START + i64::try_from(last).unwrap())
+    );
+    assert_eq!(
+        (number(1, "completed_at"), number(1, "version")),
+        (None, Some(11))
+    );
+
+    let accounts = ground.rows("SELECT * FROM accounts").await;
+    assert_eq!(accounts[0].uuid("id").unwrap(), ada.0);
+    assert_eq!(accounts[0].text("email").unwrap(), "Ada@example.org");
+    assert_eq!(
+        accounts[0].optional_text("display_name").unwrap().as_deref(),
+        Some("Ada")
+    );
+    assert_eq!(accounts[0].text("roles").unwrap(), r#"["user","admin"]"#);
+    assert!(!accounts[0].boolean("disabled").unwrap());
+
+    let sessions = ground.rows("SELECT * FROM sessions").await;
+    assert_eq!(sessions[0].uuid("account").unwrap(), ada.0);
+    assert_eq!(sessions[0].integer("last_refreshed_at").unwrap(), START + 10);
+    assert_eq!(sessions[0].text("end_reason").unwrap(), "logout_all");
+    assert_eq!(sessions[0].text("ip").unwrap(), "192.0.2.1");
+
+    let audit = ground.rows("SELECT * FROM audit_log ORDER BY position").await;
+    let kinds: BTreeSet<String> = audit.iter().map(|row| row.text("type").unwrap()).collect();
+    let catalog: BTreeSet<String> = Event::catalog().map(|(kind, _)| kind.to_owned()).collect();
+    assert_eq!(kinds, catalog, "a new event type needs a line in this test");
+    assert_eq!(
+        audit[0].text("stream").unwrap(),
+        StreamName::account(ada).as_str()
+    );
+    assert_eq!(audit[0].text("actor").unwrap(), ada.to_string());
+    assert_eq!(audit[0].text("correlation_id").unwrap(), "request-1");
+}
+
+pub(crate) async fn checkpoints_are_signalled(ground: Ground) {
+    let bus = InProcessBus::new();
+    let running = ground.project(4, bus.clone()).await;
+    let mut signals = ground.read_models.signals("taskledger_checkpoints");
+    let mut log = Writer::new(&ground.store);
+    if ground.is_postgres() {
+        // The first answer says that it listens from now on.
+        assert_eq!(signals.next().await, None);
+    }
+    let position = log.task(1, user(1), created(user(1), "One")).await;
+    Relay::new(&ground.store, 4).publish(bus.as_ref()).await;
+    let expected = format!("4 {} {position}", partitions(4).of(user(1)));
+    let heard = async { while signals.next().await.as_ref() != Some(&expected) {} };
+    tokio::time::timeout(std::time::Duration::from_secs(10), heard)
+        .await
+        .expect("a signal");
+    running.stop().await;
+}
+
+pub(crate) async fn metrics_and_probes_answer(ground: Ground) {
+    let mut log = Writer::new(&ground.store);
+    for number in 0..40 {
+        log.task(number, user(number % 3), created(user(number % 3), "One of many"))
+            .await;
+    }
+    let running = ground.project(2, InProcessBus::new()).await;
+    ground.settled().await;
+    let get = async |path: &str| {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = running.router.clone().oneshot(request).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX)
+            .await
+            .unwrap();
+        String::from_utf8(body.to_vec()).unwrap()
+    };
+    assert!(get("/health/ready").await.contains(r#""status":"ready""#));
+    until("the metrics say so", async || {
+        let metrics = get("/metrics").await;
+        let has = |line: &str| metrics.lines().any(|found| found == line);
+        has(r#"taskledger_projector_checkpoint{partition="0",role="projector"} 40"#)
+            && has(r#"taskledger_projector_lag_events{partition="1",role="projector"} 0"#)
+            && has(r#"taskledger_projector_events_applied_total{role="projector"} 40"#)
+            && has(r#"taskledger_projector_parked_events{role="projector"} 0"#)
+            && has(r#"taskledger_projector_gaps_repaired_total{role="projector"} 0"#)
+            && metrics.contains("taskledger_projector_batch_duration_seconds_count")
+    })
+    .await;
+    running.stop().await;
+}
+
+pub(crate) async fn a_restart_goes_on_where_it_was(ground: Ground) {
+    let mut log = Writer::new(&ground.store);
+    let bus = InProcessBus::new();
+    let mut relay = Relay::new(&ground.store, 4);
+    for round in 0..5 {
+        let running = ground.project(4, bus.clone()).await;
+        for number in 0..20 {
+            let owner = user(number % 5);
+            log.task(round * 100 + number, owner, created(owner, "Before"))
+                .await;
+        }
+        relay.publish(bus.as_ref()).await;
+        running.stop().await;
+        for number in 0..20 {
+            log.task(round * 100 + number, user(number % 5), TaskCompleted {})
+                .await;
+        }
+        relay.publish(bus.as_ref()).await;
+    }
+    assert_eq!(ground.catch_up(4).await.tasks, 100);
+}
+
+pub(crate) async fn the_number_of_partitions_may_change(ground: Ground) {
+    let mut log = Writer::new(&ground.store);
+    for (round, count) in [4, 3, 8, 4, 1, 16].into_iter().enumerate() {
+        for number in 0..30 {
+            let owner = user(number % 7);
+            if round == 0 {
+                log.task(number, owner, created(owner, "Task")).await;
+            } else {
+                log.task(
+                    number,
+                    owner,
+                    TaskRenamed {
+                        title: format!("Round {round}"),
+                    },
+                )
+                .await;
+            }
+        }
+        let report = ground.catch_up(count).await;
+        assert_eq!((report.tasks, report.audit), (30, 30 * (round as u64 + 1)));
+    }
+    let lowest = ground
+        .rows("SELECT MIN(position) AS position FROM checkpoints WHERE partitions = 16")
+        .await;
+    assert_eq!(lowest[0].unsigned("position").unwrap(), 180);
+}

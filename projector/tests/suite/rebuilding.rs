@@ -1,0 +1,306 @@
+//! The read models are built anew beside those in use, and take over.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use bus::InProcessBus;
+use bytes::Bytes;
+use events::{AccountErased, StreamName, TaskCompleted, TaskRenamed};
+use projector::{Rebuild, RebuildError, discard, parked, retry};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ground::{Ground, pace, partitions, until},
+    relay::Relay,
+    writer::{Writer, created, registered, started, task, user},
+};
+
+const TABLES: [(&str, &str); 8] = [
+    ("tasks", "id"),
+    ("accounts", "id"),
+    ("sessions", "id"),
+    ("audit_log", "position"),
+    ("parked_events", "position"),
+    ("discarded_events", "position"),
+    ("erased_subjects", "subject"),
+    ("checkpoints", "partition"),
+];
+
+async fn open(ground: &Ground) -> Rebuild {
+    Rebuild::open(&ground.url(), ground.store.clone(), partitions(2), pace())
+        .await
+        .unwrap()
+}
+
+/// Every row of every table, as text.
+async fn dump(ground: &Ground) -> Vec<String> {
+    let mut rows = Vec::new();
+    for (table, key) in TABLES {
+        let sql = if ground.is_postgres() {
+            format!("SELECT ROW(t.*)::text AS line FROM {table} t ORDER BY {key}")
+        } else {
+            let columns = ground
+                .rows(&format!("SELECT name FROM pragma_table_xinfo('{table}')"))
+                .await
+                .iter()
+                .map(|row| format!("quote({})", row.text("name").unwrap()))
+                .collect::<Vec<_>>()
+                .join(" || ',' || ");
+            format!("SELECT {columns} AS line FROM {table} ORDER BY {key}")
+        };
+        for row in ground.rows(&sql).await {
+            rows.push(format!("{table}: {}", row.text("line").unwrap()));
+        }
+    }
+    rows
+}
+
+async fn history(log: &mut Writer, count: u128) {
+    for number in 0..count {
+        let owner = user(number % 7);
+        log.task(number, owner, created(owner, "Task")).await;
+        if number % 2 == 0 {
+            log.task(number, owner, TaskCompleted {}).await;
+        }
+    }
+}
+
+pub(crate) async fn a_rebuild_gives_the_same_rows_and_can_be_undone(ground: Ground) {
+    let mut log = Writer::new(&ground.store);
+    history(&mut log, 40).await;
+    log.account(user(1), registered("person@example.org")).await;
+    log.session(1, user(1), started(user(1))).await;
+    log.account(user(3), registered("gone@example.org")).await;
+    log.account(user(3), AccountErased {}).await;
+    let poisoned = StreamName::task(task(1));
+    let poison = log
+        .append_raw(&poisoned, user(1), "task.teleported", Bytes::from_static(b"{}"))
+        .await;
+    log.task(1, user(1), TaskCompleted {}).await;
+    let other = log
+        .append_raw(
+            &StreamName::task(task(2)),
+            user(2),
+            "task.teleported",
+            Bytes::new(),
+        )
+        .await;
+    ground.catch_up(2).await;
+    // One is given up on, the other has been tried.
+    discard(&ground.read_models, poison).await.unwrap();
+    retry(ground.store.as_ref(), &ground.read_models, &poisoned)
+        .await
+        .unwrap();
+    retry(
+        ground.store.as_ref(),
+        &ground.read_models,
+        &StreamName::task(task(2)),
+    )
+    .await
+    .unwrap();
+    let before = dump(&ground).await;
+
+    let rebuild = open(&ground).await;
+    assert!(matches!(rebuild.rollback().await, Err(RebuildError::NoPrevious)));
+    let second = Rebuild::open(&ground.url(), ground.store.clone(), partitions(2), pace()).await;
+    assert!(matches!(second, Err(RebuildError::AtWork)));
+    let mut told = Vec::new();
+    let complete = rebuild
+        .build(&CancellationToken::new(), |progress| told.push(progress))
+        .await;
+    assert!(complete.unwrap());
+    assert_eq!(told.last().unwrap().position, told.last().unwrap().head);
+    let comparison = rebuild.compare().await.unwrap();
+    assert_eq!(comparison.differences, Vec::<String>::new());
+    assert!(
+        comparison
+            .tables
+            .iter()
+            .all(|table| table.moved == 0 && table.digests[0] == table.digests[1])
+    );
+    assert_eq!(dump(&ground).await, before, "building changes nothing");
+    ground
+        .run("UPDATE tasks SET title = 'Tampered' WHERE status = 'open'")
+        .await;
+    let comparison = rebuild.compare().await.unwrap();
+    assert!(!comparison.differences.is_empty());
+    let tampered = dump(&ground).await;
+
+    rebuild.swap().await.unwrap();
+    assert_eq!(dump(&ground).await, before);
+    assert_eq!(parked(&ground.read_models).await.unwrap()[0].position, other);
+    assert_eq!(ground.settled().await.differences, Vec::<String>::new());
+
+    rebuild.rollback().await.unwrap();
+    assert_eq!(dump(&ground).await, tampered);
+    rebuild.rollback().await.unwrap();
+    assert_eq!(dump(&ground).await, before);
+}
+
+pub(crate) async fn an_interrupted_rebuild_goes_on_where_it_was(ground: Ground) {
+    let mut log = Writer::new(&ground.store);
+    history(&mut log, 120).await;
+    ground.catch_up(2).await;
+    let before = dump(&ground).await;
+    // Each page asks whether to stop, so it stops after the first.
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let mut reached = 0;
+    let complete = open(&ground)
+        .await
+        .build(&stop, |progress| reached = progress.position)
+        .await;
+    assert!(!complete.unwrap());
+    assert!(reached > 0, "a page is finished");
+    let mut first = None;
+    let rebuild = open(&ground).await;
+    let complete = rebuild
+        .build(&CancellationToken::new(), |progress| {
+            first.get_or_insert(progress.start);
+        })
+        .await;
+    assert!(complete.unwrap());
+    assert_eq!(first, Some(reached));
+    rebuild.swap().await.unwrap();
+    assert_eq!(dump(&ground).await, before);
+
+    // Begun anew on request.
+    assert!(!rebuild.build(&stop, |_| {}).await.unwrap());
+    rebuild.restart().await.unwrap();
+    let mut first = None;
+    let complete = rebuild
+        .build(&CancellationToken::new(), |progress| {
+            first.get_or_insert(progress.start);
+        })
+        .await;
+    assert!(complete.unwrap());
+    assert_eq!(first, Some(0));
+}
+
+pub(crate) async fn projectors_work_and_readers_read_through_swaps(ground: Ground) {
+    let bus = InProcessBus::new();
+    let running = [
+        ground.project(2, bus.clone()).await,
+        ground.project(2, bus.clone()).await,
+    ];
+    let ended = Arc::new(AtomicBool::new(false));
+    let mut log = Writer::new(&ground.store);
+    history(&mut log, 60).await;
+
+    // A reader that has seen a checkpoint never sees less afterwards.
+    let reading = tokio::spawn({
+        let (read_models, ended) = (ground.read_models.clone(), ended.clone());
+        async move {
+            let mut looks = 0_u64;
+            while !ended.load(Ordering::Relaxed) {
+                let floor = "SELECT MIN(position) AS position FROM checkpoints WHERE partitions = 2";
+                let floor = read_models.fetch_optional(floor, &[]).await.unwrap().unwrap();
+                let floor = floor.optional_integer("position").unwrap().unwrap_or(0);
+                let sql = "SELECT COUNT(*) AS rows FROM audit_log WHERE position <= $1";
+                let rows = read_models
+                    .fetch_optional(sql, &[floor.into()])
+                    .await
+                    .unwrap()
+                    .unwrap();
+                assert_eq!(
+                    rows.integer("rows").unwrap(),
+                    floor,
+                    "rows are behind the checkpoint"
+                );
+                looks += 1;
+            }
+            looks
+        }
+    });
+    let writing = tokio::spawn({
+        let (ended, bus) = (ended.clone(), bus.clone());
+        let mut relay = Relay::new(&ground.store, 2);
+        async move {
+            let mut number = 1_000;
+            while !ended.load(Ordering::Relaxed) {
+                let owner = user(number % 7);
+                log.task(number, owner, created(owner, "Task")).await;
+                log.task(
+                    number,
+                    owner,
+                    TaskRenamed {
+                        title: format!("Number {number}"),
+                    },
+                )
+                .await;
+                relay.publish(bus.as_ref()).await;
+                number += 1;
+            }
+        }
+    });
+    for _ in 0..4 {
+        let rebuild = open(&ground).await;
+        assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+        let comparison = rebuild.compare().await.unwrap();
+        assert_eq!(comparison.differences, Vec::<String>::new());
+        swapped(async || rebuild.swap().await).await;
+        let head = ground.store.head().await.unwrap();
+        until("the projection goes on", async || {
+            ground.count("audit_log").await > head
+        })
+        .await;
+        swapped(async || rebuild.rollback().await).await;
+    }
+    ended.store(true, Ordering::Relaxed);
+    writing.await.unwrap();
+    assert!(reading.await.unwrap() > 10);
+    assert_eq!(ground.settled().await.differences, Vec::<String>::new());
+    assert_eq!(parked(&ground.read_models).await.unwrap(), []);
+    for running in running {
+        running.stop().await;
+    }
+}
+
+/// A swap under load may find the files busy or come too late; then nothing has changed and it is tried again.
+async fn swapped(mut swap: impl AsyncFnMut() -> Result<u64, RebuildError>) {
+    until("the tables change places", async || match swap().await {
+        Ok(_) => true,
+        Err(RebuildError::Behind { .. }) => false,
+        Err(RebuildError::Database(error)) if error.is_unavailable() => false,
+        Err(error) => panic!("{error}"),
+    })
+    .await;
+}
+
+pub(crate) async fn what_is_discarded_during_a_rebuild_stays_discarded(ground: Ground) {
+    let mut log = Writer::new(&ground.store);
+    history(&mut log, 10).await;
+    let stream = StreamName::task(task(1));
+    let poison = log
+        .append_raw(&stream, user(1), "task.teleported", Bytes::from_static(b"{}"))
+        .await;
+    log.task(1, user(1), TaskCompleted {}).await;
+    ground.catch_up(2).await;
+    let mut signals = ground.read_models.signals("taskledger_checkpoints");
+    if ground.is_postgres() {
+        assert_eq!(signals.next().await, None, "it listens");
+    }
+    let rebuild = open(&ground).await;
+    assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+    let mut tx = ground.read_models.begin().await.unwrap();
+    tx.signal("taskledger_checkpoints", "mine".to_owned())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let first = signals.next().await;
+    assert_eq!(
+        first.as_deref(),
+        Some("mine"),
+        "what is being built is announced to nobody"
+    );
+    discard(&ground.read_models, poison).await.unwrap();
+    retry(ground.store.as_ref(), &ground.read_models, &stream)
+        .await
+        .unwrap();
+    let before = dump(&ground).await;
+    rebuild.swap().await.unwrap();
+    assert_eq!(dump(&ground).await, before);
+    assert_eq!(ground.settled().await.parked, 0);
+}

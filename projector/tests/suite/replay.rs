@@ -1,0 +1,278 @@
+//! The law of the projector: however the log reaches it, in one go or live, cut anywhere, with messages lost,
+//! repeated and reordered, the rows are the same.
+
+use std::sync::Arc;
+
+use bus::{Bus, EventMessage, InProcessBus};
+use events::{
+    AccountDisabled, AccountEnabled, AccountErased, AccountRenamed, EndReason, Priority, SessionEnded,
+    SessionRefreshed, StreamName, TaskCancelled, TaskCompleted, TaskDeleted, TaskDescribed, TaskPrioritized,
+    TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted, TaskTagged,
+};
+use proptest::{
+    prelude::*,
+    strategy::ValueTree,
+    test_runner::{Config, TestRunner},
+};
+
+use super::{
+    ground::Ground,
+    relay::Relay,
+    writer::{Writer, created, registered, started, task, user},
+};
+
+const PEOPLE: u128 = 4;
+
+/// Something that happens to one of few people; what cannot happen yet begins a stream instead.
+#[derive(Debug, Clone)]
+struct Happening {
+    person: u128,
+    thing: u128,
+    what: u8,
+}
+
+/// How a message fares on the bus.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    Arrives,
+    IsLost,
+    ComesTwice,
+    ComesLate,
+}
+
+#[derive(Debug, Clone)]
+struct History {
+    happenings: Vec<Happening>,
+    fates: Vec<Fate>,
+    /// After so many events the relay publishes what is new.
+    cuts: Vec<usize>,
+    partitions: u16,
+}
+
+fn history() -> impl Strategy<Value = History> {
+    let happening =
+        (0..PEOPLE, 0..5_u128, 0..100_u8).prop_map(|(person, thing, what)| Happening { person, thing, what });
+    let fate = prop_oneof![
+        6 => Just(Fate::Arrives),
+        1 => Just(Fate::IsLost),
+        1 => Just(Fate::ComesTwice),
+        1 => Just(Fate::ComesLate),
+    ];
+    (
+        prop::collection::vec(happening, 1..150),
+        prop::collection::vec(fate, 150),
+        prop::collection::vec(1..30_usize, 150),
+        1..6_u16,
+    )
+        .prop_map(|(happenings, fates, cuts, partitions)| History {
+            happenings,
+            fates,
+            cuts,
+            partitions,
+        })
+}
+
+pub(crate) async fn replay_equals_live(ground: Ground) {
+    let cases = if ground.is_postgres() { 4 } else { 12 };
+    let mut runner = TestRunner::new(Config::default());
+    for _ in 0..cases {
+        let history = history().new_tree(&mut runner).unwrap().current();
+        let live = ground.fresh_log().await;
+        play_live(&live, &history).await;
+        let replayed = live.fresh_read_models().await;
+        replayed.catch_up(history.partitions % 4 + 1).await;
+        assert_eq!(rows(&live).await, rows(&replayed).await, "{history:?}");
+    }
+}
+
+async fn play_live(ground: &Ground, history: &History) {
+    let bus = InProcessBus::new();
+    let running = ground.project(history.partitions, bus.clone()).await;
+    let (mut log, mut relay) = (
+        Writer::new(&ground.store),
+        Relay::new(&ground.store, history.partitions),
+    );
+    let mut cuts = history.cuts.iter();
+    let mut left = cuts.next().copied().unwrap_or(1);
+    let mut late = Vec::new();
+    let mut begun = std::collections::HashSet::new();
+    for happening in &history.happenings {
+        happen(&mut log, &mut begun, happening).await;
+        left -= 1;
+        if left == 0 {
+            left = cuts.next().copied().unwrap_or(1);
+            publish(&bus, relay.messages().await, &history.fates, &mut late).await;
+        }
+    }
+    publish(&bus, relay.messages().await, &history.fates, &mut late).await;
+    ground.settled().await;
+    running.stop().await;
+}
+
+async fn publish(
+    bus: &Arc<InProcessBus>,
+    messages: Vec<EventMessage>,
+    fates: &[Fate],
+    late: &mut Vec<EventMessage>,
+) {
+    let mut sent = Vec::new();
+    let overtaken = std::mem::take(late);
+    for message in messages {
+        match fates[usize::try_from(message.event.position).unwrap() % fates.len()] {
+            Fate::Arrives => sent.push(message),
+            Fate::IsLost => {}
+            Fate::ComesTwice => sent.extend([message.clone(), message]),
+            Fate::ComesLate => late.push(message),
+        }
+    }
+    sent.extend(overtaken);
+    bus.publish(&sent).await.unwrap();
+}
+
+async fn happen(
+    log: &mut Writer,
+    begun: &mut std::collections::HashSet<StreamName>,
+    happening: &Happening,
+) -> u64 {
+    let Happening { person, thing, what } = *happening;
+    let (owner, id) = (user(person), person * 100 + thing);
+    let title = || format!("Title {what}");
+    match what {
+        0 => log.account(owner, AccountErased {}).await,
+        1..10 if begun.insert(StreamName::account(owner)) => {
+            log.account(owner, registered("a@example.org")).await
+        }
+        1..4 => {
+            log.account(
+                owner,
+                AccountRenamed {
+                    display_name: Some(title()),
+                },
+            )
+            .await
+        }
+        4..7 => log.account(owner, AccountDisabled {}).await,
+        7..10 => log.account(owner, AccountEnabled {}).await,
+        10..25 if begun.insert(StreamName::session(super::writer::session(id))) => {
+            log.session(id, owner, started(owner)).await
+        }
+        10..20 => {
+            log.session(
+                id,
+                owner,
+                SessionRefreshed {
+                    refresh_hash: title(),
+                },
+            )
+            .await
+        }
+        20..25 => {
+            log.session(
+                id,
+                owner,
+                SessionEnded {
+                    reason: EndReason::Logout,
+                },
+            )
+            .await
+        }
+        25..27 => {
+            log.append_raw(&StreamName::task(task(id)), owner, "task.unknown", "{}".into())
+                .await
+        }
+        _ if begun.insert(StreamName::task(task(id))) => log.task(id, owner, created(owner, &title())).await,
+        27..35 => log.task(id, owner, TaskRenamed { title: title() }).await,
+        35..42 => {
+            log.task(
+                id,
+                owner,
+                TaskDescribed {
+                    description: Some(title()),
+                },
+            )
+            .await
+        }
+        42..48 => {
+            log.task(
+                id,
+                owner,
+                TaskPrioritized {
+                    priority: Priority::High,
+                },
+            )
+            .await
+        }
+        48..54 => {
+            log.task(
+                id,
+                owner,
+                TaskScheduled {
+                    due: "2031-01-01".parse().ok(),
+                },
+            )
+            .await
+        }
+        54..60 => {
+            log.task(
+                id,
+                owner,
+                TaskTagged {
+                    tags: vec![title(), "b".to_owned()],
+                },
+            )
+            .await
+        }
+        60..66 => log.task(id, owner, TaskStarted {}).await,
+        66..73 => log.task(id, owner, TaskCompleted {}).await,
+        73..79 => log.task(id, owner, TaskCancelled {}).await,
+        79..86 => log.task(id, owner, TaskReopened {}).await,
+        86..93 => log.task(id, owner, TaskDeleted {}).await,
+        _ => log.task(id, owner, TaskRestored {}).await,
+    }
+}
+
+/// Every row of every table that is a function of the log, as text.
+async fn rows(ground: &Ground) -> Vec<String> {
+    let mut all = Vec::new();
+    for (table, order, columns) in [
+        (
+            "tasks",
+            "id",
+            "id owner title title_sort description status priority due due_at overdue_at tags tag_list search_text created_at updated_at completed_at deleted_at version position",
+        ),
+        (
+            "accounts",
+            "id",
+            "id email display_name roles disabled created_at updated_at version position",
+        ),
+        (
+            "sessions",
+            "id",
+            "id account started_at last_refreshed_at expires_at ip user_agent ended_at end_reason version position",
+        ),
+        (
+            "audit_log",
+            "position",
+            "position stream version event_id type subject actor correlation_id causation_id recorded_at",
+        ),
+        (
+            "parked_events",
+            "position",
+            "position stream version type subject",
+        ),
+        ("erased_subjects", "subject", "subject position"),
+    ] {
+        let texts: Vec<String> = columns
+            .split(' ')
+            .map(|column| format!("COALESCE(CAST({column} AS TEXT), '-')"))
+            .collect();
+        let sql = format!(
+            "SELECT {} AS line FROM {table} ORDER BY {order}",
+            texts.join(" || '|' || ")
+        );
+        for row in ground.rows(&sql).await {
+            all.push(format!("{table}: {}", row.text("line").unwrap()));
+        }
+    }
+    all
+}

@@ -1,0 +1,128 @@
+//! The comparison of the tables with the log finds what was tampered with.
+
+use events::{AccountErased, TaskCompleted};
+use projector::{verify, verify_sample};
+
+use super::{
+    faults::metric,
+    ground::{Ground, until},
+    writer::{Writer, created, registered, started, task, user},
+};
+
+pub(crate) async fn differences_are_found(ground: Ground) {
+    let mut log = Writer::new(&ground.store);
+    let owner = user(1);
+    for number in 0..6 {
+        log.task(number, owner, created(owner, "Task")).await;
+        log.task(number, owner, TaskCompleted {}).await;
+    }
+    log.account(owner, registered("person@example.org")).await;
+    log.session(1, owner, started(owner)).await;
+    log.account(user(2), registered("gone@example.org")).await;
+    log.account(user(2), AccountErased {}).await;
+    ground.catch_up(2).await;
+    for sql in [
+        format!(
+            "UPDATE tasks SET title = 'Tampered', status = 'open' WHERE id = '{}'",
+            task(1)
+        ),
+        format!("DELETE FROM tasks WHERE id = '{}'", task(2)),
+        format!("UPDATE tasks SET id = '{}' WHERE id = '{}'", task(99), task(3)),
+        "UPDATE accounts SET roles = '[\"admin\"]'".to_owned(),
+        "DELETE FROM sessions".to_owned(),
+        "DELETE FROM audit_log WHERE position = 2".to_owned(),
+        "UPDATE audit_log SET actor = 'system' WHERE position = 3".to_owned(),
+        "DELETE FROM erased_subjects".to_owned(),
+    ] {
+        ground.run(&sql).await;
+    }
+    let mut differences = verify(ground.store.as_ref(), &ground.read_models)
+        .await
+        .unwrap()
+        .differences;
+    differences.sort();
+    let mut expected = vec![
+        format!("accounts differs in row {owner}: roles"),
+        "audit_log differs at position 3".to_owned(),
+        "audit_log lacks position 2".to_owned(),
+        format!("erased_subjects lacks subject {}, erased at position 16", user(2)),
+        format!("sessions lacks row {}", super::writer::session(1)),
+        format!("tasks differs in row {}: title, status", task(1)),
+        format!("tasks has row {}, which should not be there", task(99)),
+        format!("tasks lacks row {}", task(2)),
+        format!("tasks lacks row {}", task(3)),
+    ];
+    expected.sort();
+    assert_eq!(differences, expected);
+}
+
+pub(crate) async fn a_sample_finds_differences(ground: Ground) {
+    let mut log = Writer::new(&ground.store);
+    let owner = user(1);
+    for number in 0..5 {
+        log.task(number, owner, created(owner, "Task")).await;
+        log.task(number, owner, TaskCompleted {}).await;
+    }
+    log.account(owner, registered("person@example.org")).await;
+    log.session(1, owner, started(owner)).await;
+    log.account(user(2), registered("gone@example.org")).await;
+    log.account(user(2), AccountErased {}).await;
+    ground.catch_up(2).await;
+    let sample = async |size| {
+        verify_sample(ground.store.as_ref(), &ground.read_models, size)
+            .await
+            .unwrap()
+    };
+    let report = sample(10).await;
+    assert_eq!(report.differences, Vec::<String>::new());
+    assert_eq!((report.tasks, report.accounts, report.sessions), (5, 2, 1));
+    assert_eq!(sample(2).await.tasks, 2);
+    for sql in [
+        format!("UPDATE tasks SET title = 'Tampered' WHERE id = '{}'", task(1)),
+        format!("DELETE FROM tasks WHERE id = '{}'", task(2)),
+        format!(
+            "UPDATE tasks SET status = 'open', version = 1 WHERE id = '{}'",
+            task(3)
+        ),
+        "UPDATE accounts SET disabled = TRUE".to_owned(),
+    ] {
+        ground.run(&sql).await;
+    }
+    let mut differences = sample(10).await.differences;
+    differences.sort();
+    assert_eq!(
+        differences,
+        [
+            format!("accounts differs in row {owner}: disabled"),
+            format!("tasks differs in row {}: title", task(1)),
+            format!(
+                "tasks differs in row {}: it is at version 1, the log at 2",
+                task(3)
+            ),
+            format!("tasks lacks row {}", task(2)),
+        ]
+    );
+}
+
+pub(crate) async fn a_projector_notices_differences_by_itself(ground: Ground) {
+    let mut log = Writer::new(&ground.store);
+    for number in 0..3 {
+        log.task(number, user(1), created(user(1), "Task")).await;
+    }
+    let running = ground.project(2, bus::InProcessBus::new()).await;
+    ground.settled().await;
+    until("a sample is compared", async || {
+        metric(&running, "taskledger_projector_sampled_rows_total").await >= 3
+    })
+    .await;
+    assert_eq!(
+        metric(&running, "taskledger_projector_sample_differences").await,
+        0
+    );
+    ground.run("UPDATE tasks SET title = 'Tampered'").await;
+    until("the differences are noticed", async || {
+        metric(&running, "taskledger_projector_sample_differences").await == 3
+    })
+    .await;
+    running.stop().await;
+}
