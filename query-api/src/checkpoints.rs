@@ -1,0 +1,176 @@
+//! How far the read models have come, known without asking the database each time.
+//!
+//! The projector signals each step; the table of checkpoints is read when signals may have been lost, and
+//! every now and then while somebody waits. What is known may lag behind what is there, never the reverse.
+
+use std::{sync::Arc, time::Duration};
+
+use database::{Database, DatabaseError};
+use events::{ConsistencyToken, PartitionCount, UserId};
+use service::vital;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The channel that the projector signals on: `<partitions> <partition> <position>`.
+const CHANNEL: &str = "taskledger_checkpoints";
+/// How often the table is read while somebody waits, in case a signal was lost.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// The position up to which each partition has been projected.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    database: Database,
+    partitions: PartitionCount,
+    known: Vec<watch::Sender<u64>>,
+    waiting: watch::Sender<usize>,
+}
+
+impl Checkpoints {
+    /// Reads the table and follows it from then on, until `stop`.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub(crate) async fn follow(
+        database: Database,
+        partitions: PartitionCount,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Result<Arc<Self>, DatabaseError> {
+        let known = partitions.iter().map(|_| watch::Sender::new(0)).collect();
+        let checkpoints = Arc::new(Self {
+            database,
+            partitions,
+            known,
+            waiting: watch::Sender::new(0),
+        });
+        // Listen first, so that nothing falls between reading and listening.
+        let mut signals = checkpoints.database.signals(CHANNEL);
+        checkpoints.look().await?;
+
+        let here = Arc::clone(&checkpoints);
+        let hearing = stop.clone().run_until_cancelled_owned(async move {
+            loop {
+                match signals.next().await {
+                    Some(payload) => here.hear(&payload),
+                    None => here.look_or_log().await,
+                }
+            }
+        });
+        let here = Arc::clone(&checkpoints);
+        let looking = stop.clone().run_until_cancelled_owned(async move {
+            let mut waiting = here.waiting.subscribe();
+            // Ends never: `here` keeps the sender.
+            while waiting.wait_for(|waiting| *waiting > 0).await.is_ok() {
+                tokio::time::sleep(LOOK_EVERY).await;
+                here.look_or_log().await;
+            }
+        });
+        tasks.spawn(vital(hearing, stop.clone()));
+        tasks.spawn(vital(looking, stop.clone()));
+        Ok(checkpoints)
+    }
+
+    /// The state of everything about `subject` that any later read shows at least.
+    pub(crate) fn state_of(&self, subject: UserId) -> ConsistencyToken {
+        let position = *self.known[usize::from(self.partitions.of(subject))].borrow();
+        ConsistencyToken::new(subject, position)
+    }
+
+    /// Waits, at most so long, until everything that `token` names has been projected. Whether it has.
+    /// Costs no SQL when that is already known.
+    ///
+    /// # Errors
+    /// When it was not known in time and the last look into the table failed.
+    pub(crate) async fn reach(&self, token: ConsistencyToken, wait: Duration) -> Result<bool, DatabaseError> {
+        let sender = &self.known[usize::from(self.partitions.of_token(token))];
+        let mut known = sender.subscribe();
+        if *known.borrow() >= token.position {
+            return Ok(true);
+        }
+        let _waiting = Waiting::new(&self.waiting);
+        if tokio::time::timeout(wait, known.wait_for(|position| *position >= token.position))
+            .await
+            .is_ok()
+        {
+            return Ok(true);
+        }
+        // Signals may lag: nobody is turned away without a look.
+        self.look().await?;
+        Ok(*sender.borrow() >= token.position)
+    }
+
+    /// Takes a signal. One of another number of partitions is about another set of checkpoints.
+    fn hear(&self, payload: &str) {
+        let mut numbers = payload.split(' ').map(str::parse::<u64>);
+        let (Some(Ok(partitions)), Some(Ok(partition)), Some(Ok(position)), None) =
+            (numbers.next(), numbers.next(), numbers.next(), numbers.next())
+        else {
+            return tracing::warn!(payload, "a signal about checkpoints is malformed");
+        };
+        if partitions == u64::from(self.partitions.get())
+            && let Some(known) = usize::try_from(partition)
+                .ok()
+                .and_then(|partition| self.known.get(partition))
+        {
+            advance(known, position);
+        }
+    }
+
+    /// Reads the table. A partition without a row is at 0.
+    async fn look(&self) -> Result<(), DatabaseError> {
+        let before: Vec<u64> = self.known.iter().map(|known| *known.borrow()).collect();
+        let sql = "SELECT partition, position FROM checkpoints WHERE partitions = $1";
+        let mut found = vec![0; self.known.len()];
+        for row in self
+            .database
+            .fetch_all(sql, &[self.partitions.get().into()])
+            .await?
+        {
+            if let Some(position) = usize::try_from(row.unsigned("partition")?)
+                .ok()
+                .and_then(|partition| found.get_mut(partition))
+            {
+                *position = row.unsigned("position")?;
+            }
+        }
+        for ((known, before), found) in self.known.iter().zip(before).zip(found) {
+            if found < before {
+                // Checkpoints only fall when the read models are built anew.
+                known.send_replace(found);
+            } else {
+                advance(known, found);
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_or_log(&self) {
+        if let Err(error) = self.look().await {
+            tracing::warn!(%error, "cannot read the checkpoints of the read models");
+        }
+    }
+}
+
+fn advance(known: &watch::Sender<u64>, position: u64) {
+    known.send_if_modified(|known| {
+        let forward = position > *known;
+        *known = position.max(*known);
+        forward
+    });
+}
+
+/// Counts among those who wait, until dropped.
+struct Waiting<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}

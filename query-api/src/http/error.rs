@@ -1,0 +1,91 @@
+//! Every reason why a query is not answered, and the problem that the caller sees.
+
+use axum::response::{IntoResponse, Response};
+use database::DatabaseError;
+use http::{HeaderName, HeaderValue, StatusCode};
+use service::Problem;
+
+use super::parameters::BadParameter;
+use crate::tasks::{BadCursor, ListError};
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum ApiError {
+    /// The query string or a header is wrong.
+    BadParameter(BadParameter),
+    /// The cursor is forged, spoiled, or of another query.
+    BadCursor(BadCursor),
+    /// There is no such task for this caller.
+    TaskNotFound,
+    /// The read models have not come as far as the caller has.
+    ProjectionBehind {
+        /// Seconds.
+        waited: u64,
+        /// The preference that was honoured.
+        applied: Option<HeaderValue>,
+    },
+    /// The read models did not answer, or not as they should.
+    Database(DatabaseError),
+}
+
+impl From<BadParameter> for ApiError {
+    fn from(error: BadParameter) -> Self {
+        Self::BadParameter(error)
+    }
+}
+
+impl From<DatabaseError> for ApiError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<ListError> for ApiError {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Cursor(error) => Self::BadCursor(error),
+            ListError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl From<ApiError> for Problem {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::BadParameter(BadParameter { name, detail }) => Problem::bad_parameter(&name, detail),
+            ApiError::BadCursor(error) => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "bad-cursor",
+                "The cursor is not one of this query",
+            )
+            .detail(error.to_string()),
+            ApiError::TaskNotFound => Problem::not_found(),
+            ApiError::ProjectionBehind { waited, applied } => {
+                let title = "The state asked for is not there yet";
+                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "projection-behind", title)
+                    .detail(format!(
+                        "It was not reached within {waited} s. Nothing is lost: ask again."
+                    ))
+                    .retry_after(1);
+                match applied {
+                    Some(applied) => problem.header(HeaderName::from_static("preference-applied"), applied),
+                    None => problem,
+                }
+            }
+            ApiError::Database(error) if error.is_unavailable() => {
+                tracing::warn!(%error, "the read models do not answer");
+                Problem::unavailable("The read models do not answer at the moment.")
+            }
+            ApiError::Database(error) => {
+                tracing::error!(%error, "a query failed");
+                Problem::internal()
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
+}

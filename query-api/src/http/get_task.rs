@@ -1,0 +1,53 @@
+//! `GET /tasks/{id}`: one task as it is now.
+
+use auth_client::Caller;
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State, rejection::PathRejection},
+    response::{IntoResponse, Response},
+};
+use events::TaskId;
+use http::{HeaderMap, StatusCode, header};
+
+use super::{ApiError, App, consistency::AtLeast, parameters::Parameters};
+use crate::tasks::{self, TaskView};
+
+/// Answers with the task and its version as `ETag`, or `304` when the caller has that version.
+pub(super) async fn get_task(
+    State(app): State<App>,
+    caller: Caller,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    Parameters::parse(query.as_deref().unwrap_or_default())?.finish()?;
+    let at_least = AtLeast::of(&headers)?;
+    // What is not even text is no id either.
+    let id = id
+        .ok()
+        .and_then(|Path(id)| parse_id(&id))
+        .ok_or(ApiError::TaskNotFound)?;
+
+    let shown = at_least.reached(&app, caller.user_id()).await?;
+    let row = tasks::find(&app.read_models, caller.user_id(), id)
+        .await?
+        .ok_or(ApiError::TaskNotFound)?;
+    let task = TaskView::of(&row)?;
+
+    let mut answer = shown.headers();
+    answer.insert(header::ETAG, service::etag(task.version));
+    if service::if_none_match(&headers, task.version) {
+        return Ok((StatusCode::NOT_MODIFIED, answer).into_response());
+    }
+    Ok((answer, Json(task)).into_response())
+}
+
+/// Ids have one spelling in URLs, the hyphenated one.
+fn parse_id(text: &str) -> Option<TaskId> {
+    const HYPHENATED: usize = 36;
+    if text.len() == HYPHENATED {
+        text.parse().ok()
+    } else {
+        None
+    }
+}

@@ -1,0 +1,77 @@
+//! `GET /tasks`: the caller's tasks, filtered, sorted, a page at a time.
+
+mod request;
+
+use auth_client::Caller;
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, header};
+use serde::Serialize;
+
+use super::{ApiError, App, consistency::AtLeast, parameters::Parameters};
+use crate::tasks::{self, TaskView};
+
+#[derive(Debug, Serialize)]
+struct Body<'r> {
+    items: Vec<TaskView<'r>>,
+    next_cursor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+}
+
+/// Answers with a page, and where the next one is.
+pub(super) async fn list_tasks(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
+    let listing = request::parse(parameters.clone())?;
+    let shown = AtLeast::of(&headers)?.reached(&app, caller.user_id()).await?;
+
+    let now = app.clock.now();
+    let page = tasks::list(&app.read_models, &app.cursor_key, caller.user_id(), &listing, now).await?;
+
+    let mut answer = shown.headers();
+    if let Some(next) = page
+        .next_cursor
+        .as_deref()
+        .and_then(|cursor| next_link(&parameters, cursor))
+    {
+        answer.insert(header::LINK, next);
+    }
+    let body = Body {
+        items: page.rows.iter().map(TaskView::of).collect::<Result<_, _>>()?,
+        next_cursor: page.next_cursor,
+        total: page.total,
+    };
+    Ok((answer, Json(body)).into_response())
+}
+
+/// The same query again, from `cursor` on (RFC 8288).
+fn next_link(parameters: &Parameters, cursor: &str) -> Option<HeaderValue> {
+    let mut query = parameters.without("cursor");
+    if !query.is_empty() {
+        query.push('&');
+    }
+    HeaderValue::try_from(format!("</tasks?{query}cursor={cursor}>; rel=\"next\"")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_link_repeats_the_query_from_the_cursor_on() {
+        let link = |query: &str| next_link(&Parameters::parse(query).unwrap(), "NEXT").unwrap();
+        assert_eq!(link(""), "</tasks?cursor=NEXT>; rel=\"next\"");
+        assert_eq!(
+            link("q=%3E+%C3%A9&cursor=OLD&limit=2&count=true"),
+            "</tasks?q=%3E%20%C3%A9&limit=2&count=true&cursor=NEXT>; rel=\"next\""
+        );
+    }
+}

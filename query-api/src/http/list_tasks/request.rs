@@ -1,0 +1,272 @@
+//! Reads what `GET /tasks` is asked for.
+
+use std::collections::BTreeSet;
+
+use events::{Due, Priority, Status, fold_text};
+use serde::{Deserialize, de::value::StrDeserializer};
+
+use crate::{
+    http::parameters::{BadParameter, Parameters},
+    tasks::{Filter, Listing, Range},
+};
+
+const DEFAULT_LIMIT: u16 = 50;
+const LONGEST_LIMIT: u16 = 100;
+/// No task has more tags, nor longer ones.
+const MOST_TAGS: usize = 20;
+const LONGEST_TAG: usize = 50;
+/// Characters. More would only keep the database busy.
+const LONGEST_SEARCH: usize = 1_000;
+
+/// What a query string asks for.
+pub(super) fn parse(mut parameters: Parameters) -> Result<Listing, BadParameter> {
+    let given = &mut parameters;
+    let filter = Filter {
+        statuses: given.list("status", |text| {
+            word::<Status>(text).ok_or_else(|| "expected open, in_progress, done or cancelled".to_owned())
+        })?,
+        priorities: given.list("priority", |text| {
+            word::<Priority>(text).ok_or_else(|| "expected low, normal, high or urgent".to_owned())
+        })?,
+        tags: tags(given)?,
+        due: range(given, "due_after", "due_before")?,
+        created: range(given, "created_after", "created_before")?,
+        updated: range(given, "updated_after", "updated_before")?,
+        completed: range(given, "completed_after", "completed_before")?,
+        overdue: flag(given, "overdue")?,
+        words: given.single("q", words)?.unwrap_or_default(),
+        deleted: flag(given, "deleted")?,
+    };
+    let sort = given
+        .single("sort", |text| text.parse().map_err(str::to_owned))?
+        .unwrap_or_default();
+    let limit = given.single("limit", limit)?.unwrap_or(DEFAULT_LIMIT);
+    let cursor = given.single("cursor", |text| Ok(text.to_owned()))?;
+    let count = flag(given, "count")?;
+    parameters.finish()?;
+    Ok(Listing {
+        filter,
+        sort,
+        limit,
+        cursor,
+        count,
+    })
+}
+
+/// One of the words that a status or a priority is written as in JSON.
+fn word<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
+    T::deserialize(StrDeserializer::<serde::de::value::Error>::new(text)).ok()
+}
+
+fn tags(parameters: &mut Parameters) -> Result<BTreeSet<String>, BadParameter> {
+    let tags: BTreeSet<String> = parameters.list("tag", |text| {
+        // Stored tags are trimmed as well.
+        let tag = text.trim();
+        if tag.is_empty() {
+            Err("one of its values is empty".to_owned())
+        } else if tag.chars().any(char::is_control) {
+            Err("a tag has no control characters".to_owned())
+        } else if tag.chars().count() > LONGEST_TAG {
+            Err(format!("a tag has at most {LONGEST_TAG} characters"))
+        } else {
+            Ok(tag.to_owned())
+        }
+    })?;
+    if tags.len() > MOST_TAGS {
+        return Err(BadParameter::new(
+            "tag",
+            format!("a task has at most {MOST_TAGS} tags"),
+        ));
+    }
+    Ok(tags)
+}
+
+fn range(
+    parameters: &mut Parameters,
+    after: &'static str,
+    before: &'static str,
+) -> Result<Range, BadParameter> {
+    let bound = |text: &str| match text.parse::<Due>() {
+        Ok(bound) => Ok(bound.starts_at()),
+        Err(error) => Err(error.to_string()),
+    };
+    Ok(Range {
+        after: parameters.single(after, bound)?,
+        before: parameters.single(before, bound)?,
+    })
+}
+
+fn flag(parameters: &mut Parameters, name: &'static str) -> Result<bool, BadParameter> {
+    let flag = parameters.single(name, |text| match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    })?;
+    Ok(flag.unwrap_or_default())
+}
+
+fn words(text: &str) -> Result<BTreeSet<String>, String> {
+    if text.chars().count() > LONGEST_SEARCH {
+        return Err(format!("at most {LONGEST_SEARCH} characters can be searched for"));
+    }
+    if text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+        return Err("control characters cannot be searched for".to_owned());
+    }
+    let words: BTreeSet<String> = text.split_whitespace().map(fold_text).collect();
+    if words.is_empty() {
+        return Err("it has no words: leave it out instead".to_owned());
+    }
+    Ok(words)
+}
+
+fn limit(text: &str) -> Result<u16, String> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(limit @ 1..=LONGEST_LIMIT) if digits => Ok(limit),
+        _ => Err(format!("expected a whole number from 1 to {LONGEST_LIMIT}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use events::Timestamp;
+
+    use super::*;
+    use crate::tasks::{Sort, SortBy};
+
+    fn parsed(query: &str) -> Result<Listing, BadParameter> {
+        Parameters::parse(query).and_then(parse)
+    }
+
+    #[test]
+    fn nothing_asked_for_means_the_newest_fifty_outside_the_trash() {
+        let listing = parsed("").unwrap();
+        assert_eq!(
+            listing,
+            Listing {
+                filter: Filter::default(),
+                sort: Sort::default(),
+                limit: 50,
+                cursor: None,
+                count: false
+            }
+        );
+        assert_eq!(
+            listing.sort,
+            Sort {
+                by: SortBy::CreatedAt,
+                descending: true
+            }
+        );
+    }
+
+    #[test]
+    fn every_parameter_is_read() {
+        let listing = parsed(
+            "status=open,done&status=open&priority=urgent&priority=low&tag=b,+a&due_after=2026-12-01\
+             &due_before=2026-12-01T09:00:00%2B01:00&created_after=2026-01-01&created_before=2027-01-01\
+             &updated_after=1970-01-01&updated_before=9999-12-31&completed_after=2026-01-02&completed_before=2026-01-03\
+             &overdue=true&q=+Stra%C3%9Fe++50%25&deleted=true&sort=-due&limit=100&cursor=abc&count=true",
+        )
+        .unwrap();
+        let instant = |text: &str| text.parse::<Timestamp>().ok();
+        let days = |after: &str, before: &str| Range {
+            after: instant(&format!("{after}T00:00:00Z")),
+            before: instant(&format!("{before}T00:00:00Z")),
+        };
+        let texts = |texts: [&str; 2]| texts.map(str::to_owned).into();
+        assert_eq!(
+            listing.filter,
+            Filter {
+                statuses: [Status::Open, Status::Done].into(),
+                priorities: [Priority::Low, Priority::Urgent].into(),
+                tags: texts(["a", "b"]),
+                due: Range {
+                    after: instant("2026-12-01T00:00:00Z"),
+                    before: instant("2026-12-01T08:00:00Z")
+                },
+                created: days("2026-01-01", "2027-01-01"),
+                updated: days("1970-01-01", "9999-12-31"),
+                completed: days("2026-01-02", "2026-01-03"),
+                overdue: true,
+                words: texts(["strasse", "50%"]),
+                deleted: true,
+            }
+        );
+        assert_eq!(
+            listing.sort,
+            Sort {
+                by: SortBy::Due,
+                descending: true
+            }
+        );
+        assert_eq!(
+            (listing.limit, listing.cursor.as_deref(), listing.count),
+            (100, Some("abc"), true)
+        );
+        assert_eq!(
+            parsed("overdue=false&deleted=false&count=false&limit=50&sort=-created_at"),
+            parsed("")
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (query, name) in [
+            ("status=opened", "status"),
+            ("status=Open", "status"),
+            ("status=open,", "status"),
+            ("status=", "status"),
+            ("priority=3", "priority"),
+            ("priority=low,,high", "priority"),
+            ("tag=", "tag"),
+            ("tag=a,%20", "tag"),
+            ("tag=a%1Fb", "tag"),
+            ("tag=a%00", "tag"),
+            ("tag=123456789012345678901234567890123456789012345678901", "tag"),
+            ("tag=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21", "tag"),
+            ("due_before=tomorrow", "due_before"),
+            ("due_before=2026-02-30", "due_before"),
+            ("due_after=1969-12-31", "due_after"),
+            ("created_after=2026-12-01T09:00:00", "created_after"),
+            ("created_before=10000-01-01", "created_before"),
+            ("updated_after=2026-12-01T25:00:00Z", "updated_after"),
+            ("updated_before=", "updated_before"),
+            ("completed_after=1", "completed_after"),
+            (
+                "completed_before=2026-12-01&completed_before=2026-12-01",
+                "completed_before",
+            ),
+            ("overdue=yes", "overdue"),
+            ("overdue=TRUE", "overdue"),
+            ("q=", "q"),
+            ("q=%20%09", "q"),
+            ("q=a%00b", "q"),
+            ("q=%FF", "q"),
+            ("q=a&q=b", "q"),
+            ("deleted=1", "deleted"),
+            ("sort=", "sort"),
+            ("sort=-", "sort"),
+            ("sort=%2Bdue", "sort"),
+            ("sort=--due", "sort"),
+            ("sort=status", "sort"),
+            ("sort=due,title", "sort"),
+            ("sort=due&sort=due", "sort"),
+            ("limit=0", "limit"),
+            ("limit=101", "limit"),
+            ("limit=-1", "limit"),
+            ("limit=%2B1", "limit"),
+            ("limit=1.0", "limit"),
+            ("limit=99999999999999999999", "limit"),
+            ("cursor=", "cursor"),
+            ("cursor=a&cursor=a", "cursor"),
+            ("count=maybe", "count"),
+            ("offset=10", "offset"),
+            ("Status=open", "Status"),
+            ("page", "page"),
+        ] {
+            assert_eq!(parsed(query).unwrap_err().name, name, "{query}");
+        }
+        assert_eq!(parsed(&format!("q={}", "a".repeat(1_001))).unwrap_err().name, "q");
+    }
+}

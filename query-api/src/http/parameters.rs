@@ -1,0 +1,199 @@
+//! Reads a query string strictly: every parameter is known, given at most once unless it is a list, and
+//! never empty.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// What needs no escape in a query string (RFC 3986, section 2.3), and what reads better without.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b',')
+    .remove(b':');
+
+/// A parameter that is unknown, repeated, empty, or has a value that it cannot have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}`: {detail}")]
+pub(crate) struct BadParameter {
+    /// Which.
+    pub(crate) name: String,
+    /// What is wrong with it, as a sentence for the caller.
+    pub(crate) detail: String,
+}
+
+impl BadParameter {
+    pub(crate) fn new(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            detail: detail.into(),
+        }
+    }
+}
+
+/// The parameters of a query string that nobody has read yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// Reads `name=value` pairs joined by `&`, percent-encoded, with `+` for a space.
+    ///
+    /// # Errors
+    /// When something is not UTF-8.
+    pub(crate) fn parse(query: &str) -> Result<Self, BadParameter> {
+        let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = decoded(name).ok_or_else(|| BadParameter::new(name, "its name is not UTF-8"))?;
+            match decoded(value) {
+                Some(value) => Ok((name, value)),
+                None => Err(BadParameter::new(name, "its value is not UTF-8")),
+            }
+        });
+        pairs.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Takes a parameter that may be given once.
+    ///
+    /// # Errors
+    /// When it is repeated, empty, or `parse` says what is wrong with it.
+    pub(crate) fn single<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, BadParameter> {
+        let mut values = self.take(name);
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        if values.next().is_some() {
+            return Err(BadParameter::new(name, "it may be given only once"));
+        }
+        if value.is_empty() {
+            return Err(BadParameter::new(
+                name,
+                "its value is empty: leave it out instead",
+            ));
+        }
+        parse(&value)
+            .map(Some)
+            .map_err(|detail| BadParameter::new(name, detail))
+    }
+
+    /// Takes a parameter that may be given several times, each time with several values between commas.
+    ///
+    /// # Errors
+    /// When one of the values is empty, or `parse` says what is wrong with it.
+    pub(crate) fn list<T, C: FromIterator<T>>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<C, BadParameter> {
+        let values: Vec<_> = self.take(name).collect();
+        let one = |value: &str| {
+            if value.is_empty() {
+                Err("one of its values is empty".to_owned())
+            } else {
+                parse(value)
+            }
+            .map_err(|detail| BadParameter::new(name, detail))
+        };
+        values
+            .iter()
+            .flat_map(|value| value.split(','))
+            .map(one)
+            .collect()
+    }
+
+    /// Makes sure that all have been taken.
+    ///
+    /// # Errors
+    /// When one is left: then nobody knows it.
+    pub(crate) fn finish(self) -> Result<(), BadParameter> {
+        match self.0.into_iter().next() {
+            Some((name, _)) => Err(BadParameter::new(name, "there is no such parameter here")),
+            None => Ok(()),
+        }
+    }
+
+    /// As a query string, without `name`.
+    pub(crate) fn without(&self, name: &str) -> String {
+        let escape = |text| utf8_percent_encode(text, ESCAPED).to_string();
+        let pairs = self.0.iter().filter(|(other, _)| other != name);
+        let pairs: Vec<_> = pairs
+            .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
+            .collect();
+        pairs.join("&")
+    }
+
+    fn take(&mut self, name: &str) -> impl Iterator<Item = String> + use<> {
+        let (taken, left) = std::mem::take(&mut self.0)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(other, _)| other == name);
+        self.0 = left;
+        taken.into_iter().map(|(_, value)| value)
+    }
+}
+
+fn decoded(text: &str) -> Option<String> {
+    let text = text.replace('+', " ");
+    percent_decode_str(&text).decode_utf8().ok().map(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BadParameter, Parameters};
+
+    fn text(value: &str) -> Result<String, String> {
+        Ok(value.to_owned())
+    }
+
+    #[test]
+    fn values_are_decoded() {
+        let mut parameters = Parameters::parse("q=a+b%2Bc%20%E2%82%AC&&x=%zz").unwrap();
+        assert_eq!(parameters.single("q", text).unwrap().as_deref(), Some("a b+c €"));
+        assert_eq!(parameters.single("x", text).unwrap().as_deref(), Some("%zz"));
+        assert_eq!(parameters.single("q", text).unwrap(), None);
+        assert_eq!(parameters.finish(), Ok(()));
+    }
+
+    #[test]
+    fn lists_are_repeated_or_between_commas() {
+        let mut parameters = Parameters::parse("a=1,2&b=x&a=3").unwrap();
+        assert_eq!(parameters.list::<_, Vec<_>>("a", text).unwrap(), ["1", "2", "3"]);
+        assert_eq!(parameters.list::<_, Vec<_>>("none", text).unwrap(), [""; 0]);
+        assert_eq!(parameters.finish().unwrap_err().name, "b");
+    }
+
+    #[test]
+    fn what_is_repeated_empty_or_not_text_is_refused() {
+        let single = |query: &str| {
+            Parameters::parse(query)
+                .and_then(|mut p| p.single("a", text))
+                .unwrap_err()
+        };
+        for query in ["a=1&a=1", "a=", "a", "a=%FF", "a=1&a="] {
+            assert_eq!(single(query).name, "a", "{query}");
+        }
+        let list = |query: &str| {
+            Parameters::parse(query)
+                .and_then(|mut p| p.list::<_, Vec<_>>("a", text))
+                .unwrap_err()
+        };
+        for query in ["a=1,,2", "a=", "a=,", "a=1&a="] {
+            assert_eq!(
+                list(query),
+                BadParameter::new("a", "one of its values is empty"),
+                "{query}"
+            );
+        }
+    }
+
+    #[test]
+    fn written_back_it_reads_the_same() {
+        let parameters =
+            Parameters::parse("q=%22%3E%3C+%26%3D%25&cursor=abc&sort=-due&tag=%C3%A9,b").unwrap();
+        let written = parameters.without("cursor");
+        assert_eq!(written, "q=%22%3E%3C%20%26%3D%25&sort=-due&tag=%C3%A9,b");
+        assert_eq!(Parameters::parse(&written).unwrap().without(""), written);
+    }
+}

@@ -1,0 +1,167 @@
+//! What is refused, and what is answered when the database is gone.
+
+use axum::body::Body;
+use http::{Request, header};
+
+use crate::testing::{TestRole, insert, on_postgres, on_sqlite, task, user};
+
+#[tokio::test]
+async fn without_a_good_token_nothing_is_reached() {
+    on_sqlite(async |database| {
+        let role = TestRole::start(&database).await;
+        for path in [
+            "/tasks",
+            "/tasks?limit=0",
+            "/tasks/0190f5a2-0000-7000-8000-000000000001",
+        ] {
+            let answer = role.send(Request::get(path).body(Body::empty()).unwrap()).await;
+            answer.assert_problem(401, "token-missing");
+            assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer"));
+            let request = Request::get(path).header(header::AUTHORIZATION, "Bearer no.such.user");
+            let answer = role.send(request.body(Body::empty()).unwrap()).await;
+            answer.assert_problem(401, "token-invalid");
+            assert!(
+                answer
+                    .header("www-authenticate")
+                    .unwrap()
+                    .contains("error=\"invalid_token\"")
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bad_parameters_are_named() {
+    on_sqlite(async |database| {
+        let me = user();
+        let mine = task(me, "mine");
+        insert(&database, std::slice::from_ref(&mine)).await;
+        let role = TestRole::start(&database).await;
+        for (query, name) in [
+            ("limit=0", "limit"),
+            ("status=nope", "status"),
+            ("due_before=soon", "due_before"),
+            ("sort=id", "sort"),
+            ("q=", "q"),
+            ("q=%FF", "q"),
+            ("offset=1", "offset"),
+            ("count=1&limit=5", "count"),
+        ] {
+            let answer = role.get(me, &format!("/tasks?{query}")).await;
+            answer.assert_problem(400, "bad-parameter");
+            assert!(
+                answer.json()["detail"].as_str().unwrap().contains(name),
+                "{query}"
+            );
+        }
+        for query in ["version=1", "as_of=2026-12-01T00:00:00Z", "x=y"] {
+            role.get(me, &format!("/tasks/{}?{query}", mine.id))
+                .await
+                .assert_problem(400, "bad-parameter");
+        }
+        role.get(me, "/tasks?cursor=nonsense")
+            .await
+            .assert_problem(400, "bad-cursor");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn other_methods_and_paths_are_problems() {
+    on_sqlite(async |database| {
+        let role = TestRole::start(&database).await;
+        let answer = role
+            .send(Request::delete("/tasks").body(Body::empty()).unwrap())
+            .await;
+        answer.assert_problem(405, "method-not-allowed");
+        assert!(answer.header("allow").unwrap().contains("GET"));
+        role.get(user(), "/tasks/a/b")
+            .await
+            .assert_problem(404, "not-found");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn long_searches_and_many_tags_are_within_what_both_databases_take() {
+    let test = async |database| {
+        let role = TestRole::start(&database).await;
+        let me = user();
+        // The one character whose compatibility form is longest, and the most words that fit.
+        let longest = "%EF%B7%BA".repeat(1_000);
+        let most = (0..300).map(|n| format!("{n:02x}")).collect::<Vec<_>>().join("+");
+        let tags = (0..20).map(|n| format!("{n:050}")).collect::<Vec<_>>().join(",");
+        for query in [
+            format!("q={longest}"),
+            format!("q={most}&count=true"),
+            format!("tag={tags}"),
+        ] {
+            assert_eq!(role.get(me, &format!("/tasks?{query}")).await.titles(), [""; 0]);
+        }
+    };
+    on_sqlite(test).await;
+}
+
+#[tokio::test]
+async fn long_searches_and_many_tags_postgres() {
+    on_postgres(async |database| {
+        let role = TestRole::start(&database).await;
+        let longest = "%EF%B7%BA".repeat(1_000);
+        let most = (0..300).map(|n| format!("{n:02x}")).collect::<Vec<_>>().join("+");
+        for query in [format!("q={longest}"), format!("q={most}&count=true")] {
+            assert_eq!(
+                role.get(user(), &format!("/tasks?{query}")).await.titles(),
+                [""; 0]
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_is_unavailable_and_never_a_bug() {
+    on_sqlite(async |database| {
+        let role = TestRole::start(&database).await;
+        let me = user();
+        database.close().await;
+        for path in ["/tasks".to_owned(), format!("/tasks/{me}")] {
+            let answer = role.get(me, &path).await;
+            answer.assert_problem(503, "unavailable");
+            assert!(answer.header("retry-after").is_some());
+        }
+        let ready = role
+            .send(Request::get("/health/ready").body(Body::empty()).unwrap())
+            .await;
+        assert_eq!(ready.status.as_u16(), 503);
+        let live = role
+            .send(Request::get("/health/live").body(Body::empty()).unwrap())
+            .await;
+        assert_eq!(live.status.as_u16(), 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_postgres_that_ends_connections_is_unavailable_and_then_back() {
+    on_postgres(async |database| {
+        let role = TestRole::start(&database).await;
+        let me = user();
+        assert_eq!(role.get(me, "/tasks").await.status.as_u16(), 200);
+        // One connection of the pool breaks off while it runs the query that ends it and all others.
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()";
+        let error = database.fetch_all(end, &[]).await.unwrap_err();
+        assert!(error.is_unavailable(), "{error}");
+
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+        loop {
+            let answer = role.get(me, "/tasks").await;
+            if answer.status.as_u16() == 200 {
+                break;
+            }
+            answer.assert_problem(503, "unavailable");
+            assert!(tokio::time::Instant::now() < deadline, "the pool never came back");
+        }
+    })
+    .await;
+}

@@ -1,0 +1,28 @@
+//! The role from outside, on both databases.
+
+mod bad_requests;
+mod filters;
+mod one_task;
+mod own_writes;
+mod pages;
+mod random_queries;
+
+/// Runs an `async fn(Database)` as two tests: `<name>::sqlite` and `<name>::postgres`.
+macro_rules! on_both {
+    ($($(#[$attribute:meta])* $name:ident;)+) => {
+        $(
+            mod $name {
+                #[tokio::test]
+                async fn sqlite() {
+                    crate::testing::on_sqlite(super::test::$name).await;
+                }
+
+                #[tokio::test]
+                async fn postgres() {
+                    crate::testing::on_postgres(super::test::$name).await;
+                }
+            }
+        )+
+    };
+}
+use on_both;

@@ -1,0 +1,192 @@
+//! Reading one's own writes.
+
+use std::time::{Duration, Instant};
+
+use database::Database;
+use events::{ConsistencyToken, PartitionCount, UserId};
+
+use crate::testing::{Answer, TestRole, insert, task, user};
+
+super::on_both! {
+    a_state_that_is_there_is_shown_at_once;
+    a_query_waits_until_the_projection_has_come_far_enough;
+    a_state_that_does_not_come_in_time_is_behind;
+    a_lost_signal_costs_a_moment_and_nothing_else;
+    malformed_tokens_are_refused_and_malformed_preferences_ignored;
+    checkpoints_may_begin_anew;
+}
+
+const PARTITIONS: PartitionCount = PartitionCount::new(4).unwrap();
+
+/// Moves the checkpoint of `subject` as the projector does.
+async fn project(database: &Database, subject: UserId, position: u64, signal: bool) {
+    let mut transaction = database.begin().await.unwrap();
+    let partition = PARTITIONS.of(subject);
+    let sql = "INSERT INTO checkpoints (partitions, partition, position) VALUES ($1, $2, $3) \
+               ON CONFLICT (partitions, partition) DO UPDATE SET position = excluded.position";
+    transaction
+        .execute(sql, &[PARTITIONS.get().into(), partition.into(), position.into()])
+        .await
+        .unwrap();
+    if signal {
+        let payload = format!("{} {partition} {position}", PARTITIONS.get());
+        transaction
+            .signal("taskledger_checkpoints", payload)
+            .await
+            .unwrap();
+    }
+    transaction.commit().await.unwrap();
+}
+
+fn token(subject: UserId, position: u64) -> String {
+    ConsistencyToken::new(subject, position).to_string()
+}
+
+async fn list(role: &TestRole, me: UserId, position: u64, prefer: &str) -> Answer {
+    role.get_with(
+        me,
+        "/tasks",
+        &[("consistency-token", &token(me, position)), ("prefer", prefer)],
+    )
+    .await
+}
+
+mod test {
+    use super::*;
+
+    pub(super) async fn a_state_that_is_there_is_shown_at_once(database: Database) {
+        let me = user();
+        project(&database, me, 7, false).await;
+        let role = TestRole::start(&database).await;
+        let answer = role.get(me, "/tasks").await;
+        assert_eq!(answer.header("consistency-token"), Some(token(me, 7).as_str()));
+        assert_eq!(answer.header("preference-applied"), None);
+
+        let answer = list(&role, me, 7, "wait=0").await;
+        assert_eq!(answer.status.as_u16(), 200);
+        assert_eq!(answer.header("preference-applied"), Some("wait=0"));
+        assert_eq!(list(&role, me, 0, "wait=0").await.status.as_u16(), 200);
+
+        // A partition that has no row yet is at the beginning.
+        let other = std::iter::repeat_with(user)
+            .find(|user| PARTITIONS.of(*user) != PARTITIONS.of(me))
+            .unwrap();
+        let answer = role
+            .get_with(other, "/tasks", &[("consistency-token", &token(other, 0))])
+            .await;
+        assert_eq!(answer.header("consistency-token"), Some(token(other, 0).as_str()));
+    }
+
+    pub(super) async fn a_query_waits_until_the_projection_has_come_far_enough(database: Database) {
+        let me = user();
+        let role = TestRole::start(&database).await;
+        let mine = task(me, "mine");
+        let path = format!("/tasks/{}", mine.id);
+        let (wanted, headers) = (token(me, 5), [("prefer", "wait=10")]);
+        let headers = [headers[0], ("consistency-token", wanted.as_str())];
+        let asked = Instant::now();
+        let (listed, one, ()) = tokio::join!(
+            role.get_with(me, "/tasks", &headers),
+            role.get_with(me, &path, &headers),
+            async {
+                project(&database, me, 4, true).await;
+                insert(&database, std::slice::from_ref(&mine)).await;
+                project(&database, me, 6, true).await;
+            }
+        );
+        assert_eq!(listed.titles(), ["mine"]);
+        assert_eq!(one.status.as_u16(), 200);
+        for answer in [listed, one] {
+            assert_eq!(answer.header("preference-applied"), Some("wait=10"));
+            assert_eq!(answer.header("consistency-token"), Some(token(me, 6).as_str()));
+        }
+        assert!(
+            asked.elapsed() < Duration::from_secs(9),
+            "it did not wait longer than it had to"
+        );
+    }
+
+    pub(super) async fn a_state_that_does_not_come_in_time_is_behind(database: Database) {
+        let me = user();
+        project(&database, me, 4, true).await;
+        let role = TestRole::start(&database).await;
+        for (prefer, position, seconds) in [
+            ("wait=0", 5, 0),
+            ("wait=1", u64::MAX, 1),
+            ("return=minimal", 5, 2),
+            ("wait=-1", 5, 2),
+        ] {
+            let asked = Instant::now();
+            let answer = list(&role, me, position, prefer).await;
+            answer.assert_problem(503, "projection-behind");
+            assert_eq!(answer.header("retry-after"), Some("1"));
+            let applied = prefer.starts_with("wait=") && prefer != "wait=-1";
+            assert_eq!(answer.header("preference-applied"), applied.then_some(prefer));
+            let waited = asked.elapsed();
+            assert!(
+                waited >= Duration::from_secs(seconds) && waited < Duration::from_secs(seconds + 5),
+                "{prefer}"
+            );
+        }
+    }
+
+    pub(super) async fn a_lost_signal_costs_a_moment_and_nothing_else(database: Database) {
+        let me = user();
+        let role = TestRole::start(&database).await;
+        let asked = Instant::now();
+        let (answer, ()) = tokio::join!(list(&role, me, 5, "wait=10"), project(&database, me, 5, false));
+        assert_eq!(answer.status.as_u16(), 200);
+        assert!(asked.elapsed() < Duration::from_secs(9));
+        // Even one who does not wait is not turned away without a look.
+        project(&database, me, 6, false).await;
+        assert_eq!(list(&role, me, 6, "wait=0").await.status.as_u16(), 200);
+    }
+
+    pub(super) async fn malformed_tokens_are_refused_and_malformed_preferences_ignored(database: Database) {
+        let me = user();
+        let role = TestRole::start(&database).await;
+        for path in ["/tasks".to_owned(), format!("/tasks/{}", task(me, "").id)] {
+            for token in ["nonsense", "", "00000000-", "00000000-x", "0000-1"] {
+                let answer = role.get_with(me, &path, &[("consistency-token", token)]).await;
+                answer.assert_problem(400, "bad-parameter");
+                assert!(
+                    answer.json()["detail"]
+                        .as_str()
+                        .unwrap()
+                        .contains("Consistency-Token")
+                );
+            }
+        }
+        for prefer in ["wait=soon", "wait", "wait=-5", ";;;"] {
+            let answer = list(&role, me, 0, prefer).await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.header("preference-applied")),
+                (200, None),
+                "{prefer}"
+            );
+        }
+        assert_eq!(
+            list(&role, me, 0, "wait=600").await.header("preference-applied"),
+            Some("wait=10")
+        );
+    }
+
+    pub(super) async fn checkpoints_may_begin_anew(database: Database) {
+        let me = user();
+        project(&database, me, 100, true).await;
+        let role = TestRole::start(&database).await;
+        assert_eq!(list(&role, me, 100, "wait=0").await.status.as_u16(), 200);
+        // The read models are built anew; whoever waits makes the role look, and it believes what it sees.
+        database.execute("DELETE FROM checkpoints", &[]).await.unwrap();
+        list(&role, me, 101, "wait=0")
+            .await
+            .assert_problem(503, "projection-behind");
+        list(&role, me, 100, "wait=0")
+            .await
+            .assert_problem(503, "projection-behind");
+        assert_eq!(
+            role.get(me, "/tasks").await.header("consistency-token"),
+            Some(token(me, 0).as_str())
+        );
+    }
+}

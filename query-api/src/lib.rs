@@ -1,0 +1,84 @@
+//! The query API: reads tasks from the read models, each caller's own and nobody else's.
+//!
+//! To add a query, add a file beside `http/list_tasks.rs` and its route in `http/mod.rs`. It must not know
+//! how the read models come about, nor write to them.
+
+mod checkpoints;
+mod http;
+mod metrics;
+mod tasks;
+#[cfg(test)]
+mod testing;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use auth_client::Verifier;
+use axum::Router;
+use database::Database;
+use events::PartitionCount;
+use service::{Clock, Health, Metrics};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{checkpoints::Checkpoints, http::App, metrics::Waiting, tasks::CursorKey};
+
+/// What the role is called in metrics and logs.
+const ROLE: &str = "query-api";
+
+/// How the role is to run.
+#[derive(Clone)]
+pub struct Config {
+    /// Into how many partitions the log is projected; as the projector has it.
+    pub partitions: PartitionCount,
+    /// Signs cursors; the same on every replica, so that each takes up where another left off.
+    pub cursor_key: [u8; 32],
+}
+
+/// What the role works with.
+#[derive(Clone)]
+pub struct Dependencies {
+    /// What it reads.
+    pub read_models: Database,
+    /// Tells who is calling.
+    pub verifier: Arc<Verifier>,
+    /// Tells the time, for what is overdue.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Starts following the checkpoints of the read models on `tasks` until `stop`, and returns the routes.
+///
+/// # Errors
+/// When the read models cannot be read.
+pub async fn start(
+    config: Config,
+    dependencies: Dependencies,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+) -> anyhow::Result<Router> {
+    let Dependencies {
+        read_models,
+        verifier,
+        clock,
+    } = dependencies;
+    let checkpoints = Checkpoints::follow(read_models.clone(), config.partitions, tasks, &stop)
+        .await
+        .with_context(|| format!("cannot read the read models at {}", read_models.url()))?;
+
+    let database = read_models.clone();
+    let health = Health::new().check("read-models", move || {
+        let database = database.clone();
+        async move { database.ping().await.map_err(|error| error.to_string()) }
+    });
+    let cursor_key = CursorKey::new(config.cursor_key);
+    let metrics = Metrics::new(ROLE);
+    let waiting = Waiting::new(&metrics);
+    let router = http::router(App {
+        read_models,
+        checkpoints,
+        verifier,
+        clock,
+        cursor_key,
+        waiting,
+    });
+    Ok(service::shell(router, ROLE, &metrics, health))
+}

@@ -1,0 +1,34 @@
+//! What the role measures, beside what every HTTP role does.
+
+use prometheus::{Histogram, IntCounter};
+use service::Metrics;
+
+/// Seconds. A projection is usually a few milliseconds behind; the longest wait is ten seconds.
+const BUCKETS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// How long queries wait for the state that their caller has seen.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiting {
+    /// One observation for each query that carries a token.
+    pub(crate) seconds: Histogram,
+    /// Those that waited in vain.
+    pub(crate) behind: IntCounter,
+}
+
+impl Waiting {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        Self {
+            seconds: metrics.histogram(
+                "taskledger_query_api_projection_wait_seconds",
+                "How long queries with a Consistency-Token waited for the projection.",
+                BUCKETS,
+            ),
+            behind: metrics.counter(
+                "taskledger_query_api_projection_behind_total",
+                "Queries answered 503 because the projection did not come in time.",
+            ),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Rows of `tasks` as the API shows them.
+
+use database::{DatabaseError, Row};
+use events::{Priority, Status, TaskId, Timestamp};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::{
+    Sort, SortBy,
+    cursor::{Place, SortKey},
+};
+
+/// What [`TaskView::of`] reads, by place: a page is fifty times as many values, and looking each up by name took a
+/// while.
+pub(super) const COLUMNS: &str = "id, title, description, status, priority, due, tags, created_at, updated_at, \
+     completed_at, deleted_at, version";
+
+/// A task as the API shows it. The projector has written most columns just so, and they are passed on where they lie.
+#[derive(Debug, Serialize)]
+pub(crate) struct TaskView<'r> {
+    id: Uuid,
+    title: &'r str,
+    description: Option<&'r str>,
+    status: &'r str,
+    priority: Priority,
+    due: Option<&'r str>,
+    tags: &'r RawValue,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    completed_at: Option<Timestamp>,
+    deleted_at: Option<Timestamp>,
+    pub(crate) version: u64,
+}
+
+impl<'r> TaskView<'r> {
+    /// The task of a row.
+    ///
+    /// # Errors
+    /// When it is not as the projector writes it.
+    pub(crate) fn of(row: &'r Row) -> Result<Self, DatabaseError> {
+        let instant = |micros: Option<i64>| micros.map(Timestamp::from_micros);
+        Ok(Self {
+            id: row.uuid(0)?,
+            title: row.str(1)?,
+            description: row.optional_str(2)?,
+            status: row.str(3)?,
+            priority: priority(row.integer(4)?)?,
+            due: row.optional_str(5)?,
+            tags: tags(row.str(6)?)?,
+            created_at: Timestamp::from_micros(row.integer(7)?),
+            updated_at: Timestamp::from_micros(row.integer(8)?),
+            completed_at: instant(row.optional_integer(9)?),
+            deleted_at: instant(row.optional_integer(10)?),
+            version: row.unsigned(11)?,
+        })
+    }
+}
+
+/// How `status` is written.
+pub(super) const fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Open => "open",
+        Status::InProgress => "in_progress",
+        Status::Done => "done",
+        Status::Cancelled => "cancelled",
+    }
+}
+
+/// How `priority` is written.
+pub(super) const fn priority_rank(priority: Priority) -> i64 {
+    match priority {
+        Priority::Low => 0,
+        Priority::Normal => 1,
+        Priority::High => 2,
+        Priority::Urgent => 3,
+    }
+}
+
+/// The place of a row in an order: the value of [`Sort::column`], selected as `place`.
+pub(super) fn place(row: &Row, sort: Sort) -> Result<Place, DatabaseError> {
+    let key = match sort.by {
+        SortBy::CreatedAt | SortBy::UpdatedAt | SortBy::Due | SortBy::Priority => {
+            SortKey::Number(row.integer("place")?)
+        }
+        SortBy::Title => SortKey::Text(row.text("place")?),
+    };
+    Ok(Place {
+        key,
+        id: TaskId(row.uuid("id")?),
+    })
+}
+
+fn priority(rank: i64) -> Result<Priority, DatabaseError> {
+    [Priority::Low, Priority::Normal, Priority::High, Priority::Urgent]
+        .into_iter()
+        .find(|priority| priority_rank(*priority) == rank)
+        .ok_or_else(|| DatabaseError::Unexpected(format!("{rank} as the priority of a task")))
+}
+
+fn tags(json: &str) -> Result<&RawValue, DatabaseError> {
+    serde_json::from_str(json)
+        .map_err(|error| DatabaseError::Unexpected(format!("the tags of a task: {error}")))
+}

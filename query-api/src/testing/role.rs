@@ -1,0 +1,163 @@
+//! The role as it is started, asked without a socket in between.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use auth_client::{Check, Identity, Rejection, Verifier, VerifyError};
+use axum::{Router, body::Body};
+use database::Database;
+use events::{PartitionCount, Role, SessionId, Timestamp, UserId};
+use http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use service::Clock;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+use crate::{Config, Dependencies, start};
+
+/// A running query API.
+pub(crate) struct TestRole {
+    router: Router,
+    clock: Arc<SetClock>,
+    stop: CancellationToken,
+}
+
+/// What it answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl TestRole {
+    pub(crate) async fn start(database: &Database) -> Self {
+        Self::with_cursor_key(database, [7; 32]).await
+    }
+
+    pub(crate) async fn with_cursor_key(database: &Database, cursor_key: [u8; 32]) -> Self {
+        let clock = Arc::new(SetClock(Mutex::new(Timestamp::from_micros(
+            1_800_000_000_000_000,
+        ))));
+        let stop = CancellationToken::new();
+        let partitions = PartitionCount::new(4).unwrap();
+        let dependencies = Dependencies {
+            read_models: database.clone(),
+            verifier: Verifier::direct(Arc::new(TokensAreUserIds)),
+            clock: clock.clone(),
+        };
+        let config = Config {
+            partitions,
+            cursor_key,
+        };
+        let router = start(config, dependencies, &TaskTracker::new(), stop.clone())
+            .await
+            .unwrap();
+        Self { router, clock, stop }
+    }
+
+    pub(crate) fn set_clock(&self, now: Timestamp) {
+        *self.clock.0.lock().unwrap() = now;
+    }
+
+    /// `GET` as `caller`.
+    pub(crate) async fn get(&self, caller: UserId, path: &str) -> Answer {
+        self.get_with(caller, path, &[]).await
+    }
+
+    /// `GET` as `caller`, with more headers.
+    pub(crate) async fn get_with(&self, caller: UserId, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let token = format!("{}.a.b", caller.0.simple());
+        let request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
+        let request = headers
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes().to_vec();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            bytes,
+        }
+    }
+}
+
+impl Drop for TestRole {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The titles of a page.
+    #[track_caller]
+    pub(crate) fn titles(&self) -> Vec<String> {
+        assert_eq!(
+            self.status,
+            StatusCode::OK,
+            "{}",
+            String::from_utf8_lossy(&self.bytes)
+        );
+        let titles = self.json()["items"].as_array().unwrap().clone();
+        titles
+            .iter()
+            .map(|item| item["title"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_problem(&self, status: u16, code: &str) {
+        let json = self.json();
+        assert_eq!(
+            (self.status.as_u16(), json["code"].as_str()),
+            (status, Some(code)),
+            "{json}"
+        );
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert_eq!(json["type"], format!("/problems/{code}"));
+        assert!(json["request_id"].is_string(), "{json}");
+    }
+}
+
+struct SetClock(Mutex<Timestamp>);
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// Stands in for auth, which is another role: the first part of a token names the caller.
+struct TokensAreUserIds;
+
+#[async_trait]
+impl Check for TokensAreUserIds {
+    async fn check(&self, token: &str) -> Result<Identity, VerifyError> {
+        let id = token.split('.').next().and_then(|id| Uuid::try_parse(id).ok());
+        let user_id = UserId(id.ok_or(Rejection::Malformed)?);
+        Ok(Identity {
+            user_id,
+            session_id: SessionId(Uuid::nil()),
+            email: "ada@example.com".to_owned(),
+            roles: BTreeSet::from([Role::User]),
+            expires_at: Timestamp::MAX,
+        })
+    }
+}

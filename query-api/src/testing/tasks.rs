@@ -1,0 +1,121 @@
+//! Tasks as rows, as the projector writes them.
+
+use database::{Database, Value};
+use events::{Due, Priority, Status, Task, TaskId, Timestamp, UserId, fold_text};
+use uuid::Uuid;
+
+const COLUMNS: [&str; 19] = [
+    "id",
+    "owner",
+    "title",
+    "title_sort",
+    "description",
+    "status",
+    "priority",
+    "due",
+    "due_at",
+    "overdue_at",
+    "tags",
+    "tag_list",
+    "search_text",
+    "created_at",
+    "updated_at",
+    "completed_at",
+    "deleted_at",
+    "version",
+    "position",
+];
+
+/// Someone new.
+pub(crate) fn user() -> UserId {
+    UserId(Uuid::now_v7())
+}
+
+/// An open task of `owner` without anything special.
+pub(crate) fn task(owner: UserId, title: &str) -> Task {
+    let now = Timestamp::from_micros(1_800_000_000_000_000);
+    Task {
+        id: TaskId(Uuid::now_v7()),
+        owner,
+        title: title.to_owned(),
+        description: None,
+        status: Status::Open,
+        priority: Priority::Normal,
+        due: None,
+        tags: Vec::new(),
+        created_at: now,
+        updated_at: now,
+        completed_at: None,
+        deleted_at: None,
+        version: 1,
+    }
+}
+
+/// Writes the rows of `tasks`, replacing those that are there.
+pub(crate) async fn insert(database: &Database, tasks: &[Task]) {
+    for tasks in tasks.chunks(100) {
+        let mut values = Vec::new();
+        let rows: Vec<String> = tasks
+            .iter()
+            .map(|task| {
+                let first = values.len();
+                values.extend(row(task));
+                let placeholders: Vec<_> = (first + 1..=values.len()).map(|n| format!("${n}")).collect();
+                format!("({})", placeholders.join(", "))
+            })
+            .collect();
+        let updates: Vec<_> = COLUMNS
+            .iter()
+            .map(|column| format!("{column} = excluded.{column}"))
+            .collect();
+        let sql = format!(
+            "INSERT INTO tasks ({}) VALUES {} ON CONFLICT (id) DO UPDATE SET {}",
+            COLUMNS.join(", "),
+            rows.join(", "),
+            updates.join(", "),
+        );
+        database.execute(&sql, &values).await.unwrap();
+    }
+}
+
+fn row(task: &Task) -> [Value; 19] {
+    let tag_list = if task.tags.is_empty() {
+        String::new()
+    } else {
+        format!("\u{1f}{}\u{1f}", task.tags.join("\u{1f}"))
+    };
+    let search_text = [
+        task.title.as_str(),
+        task.description.as_deref().unwrap_or_default(),
+        &task.tags.join("\n"),
+    ]
+    .map(fold_text);
+    let status = match task.status {
+        Status::Open => "open",
+        Status::InProgress => "in_progress",
+        Status::Done => "done",
+        Status::Cancelled => "cancelled",
+    };
+    let micros = |instant: Option<Timestamp>| instant.map(Timestamp::as_micros).into();
+    [
+        task.id.0.into(),
+        task.owner.0.into(),
+        task.title.clone().into(),
+        fold_text(&task.title).into(),
+        task.description.clone().into(),
+        status.into(),
+        (task.priority as i64).into(),
+        task.due.map(|due| due.to_string()).into(),
+        micros(task.due.map(Due::starts_at)),
+        micros(task.due.map(Due::overdue_at)),
+        serde_json::to_string(&task.tags).unwrap().into(),
+        tag_list.into(),
+        search_text.join("\n").into(),
+        micros(Some(task.created_at)),
+        micros(Some(task.updated_at)),
+        micros(task.completed_at),
+        micros(task.deleted_at),
+        task.version.into(),
+        1_i64.into(),
+    ]
+}
