@@ -1,0 +1,33 @@
+//! What the front door is told at the start.
+
+use std::sync::Arc;
+
+use auth_client::Verifier;
+use axum::Router;
+use url::Url;
+
+/// Where the other roles are.
+pub struct Config {
+    /// Takes commands about tasks.
+    pub command_api: Upstream,
+    /// Answers queries about tasks, and the audit.
+    pub query_api: Upstream,
+    /// Accounts, sessions, tokens.
+    pub auth: Upstream,
+    /// Serves nothing to clients; for probes and metrics only.
+    pub projector: Upstream,
+}
+
+/// One role, as the front door reaches it.
+pub enum Upstream {
+    /// In this process.
+    InProcess(Router),
+    /// At these base addresses, one for each replica.
+    Http(Vec<Url>),
+}
+
+/// What the front door needs from others.
+pub struct Dependencies {
+    /// Tells whose token a request carries.
+    pub verifier: Arc<Verifier>,
+}

@@ -1,0 +1,60 @@
+//! Why an upstream did not answer, and what the client is told about it.
+
+use http::StatusCode;
+use service::Problem;
+
+/// Why an upstream did not answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ForwardError {
+    /// Nobody took the connection; nothing was sent.
+    #[error("cannot connect")]
+    Unreachable(#[source] hyper_util::client::legacy::Error),
+    /// The connection broke before an answer. The request may have been carried out.
+    #[error("the connection broke before an answer")]
+    Lost(#[source] hyper_util::client::legacy::Error),
+    /// No answer in time. The request may have been carried out.
+    #[error("no answer in time")]
+    TimedOut,
+    /// The client stopped sending the body.
+    #[error("the client stopped sending the body")]
+    ClientStalled,
+    /// The client's connection broke while it sent the body.
+    #[error("the client broke off while sending the body")]
+    ClientGone,
+    /// The request cannot be put into the form of the upstream.
+    #[error("the request cannot be forwarded")]
+    Unforwardable(#[from] http::Error),
+}
+
+impl ForwardError {
+    /// A short name for metrics.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Lost(_) => "lost",
+            Self::TimedOut => "timed_out",
+            Self::ClientStalled | Self::ClientGone => "client",
+            Self::Unforwardable(_) => "unforwardable",
+        }
+    }
+}
+
+impl From<ForwardError> for Problem {
+    fn from(error: ForwardError) -> Self {
+        match error {
+            ForwardError::Unreachable(_) => {
+                Self::unavailable("The request was not carried out. Send it again.")
+            }
+            ForwardError::Lost(_) | ForwardError::TimedOut => Self::unavailable(
+                "It is not known whether the request was carried out. Send it again, with the same Idempotency-Key \
+                 if it had one.",
+            ),
+            ForwardError::ClientStalled => Self::request_timeout(),
+            ForwardError::ClientGone | ForwardError::Unforwardable(_) => Self::new(
+                StatusCode::BAD_REQUEST,
+                "bad-request",
+                "The request is not acceptable",
+            ),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The front door: finds the role that answers a request, and makes many roles look like one service.
+//!
+//! A request passes these layers, outermost first. Each is one module; a new layer takes its place here.
+//!
+//! 1. `arrival` — whose request it is (client address), and away with headers that end at this hop.
+//! 2. `service::shell` — request id, trace context, access log, HTTP metrics, problems, security headers.
+//! 3. `routes` — the public paths. Unknown ones end here with `404`, wrong methods with `405`.
+//! 4. Limits belong here: before anything that costs, after the route is known, since they differ by route.
+//! 5. `consistency` — a caller's own writes are visible to their next read.
+//! 6. The cache belongs here: its key needs the caller and the state that they must at least see.
+//! 7. `forward`, `backend`, `replicas` — the role itself: in this process, or one of its replicas over HTTP.
+//!
+//! Bodies are streamed in both directions and never gathered.
+
+mod arrival;
+mod backend;
+mod caller;
+mod config;
+mod consistency;
+mod error;
+mod exposition;
+mod forward;
+mod headers;
+mod held_body;
+mod replicas;
+mod routes;
+
+pub use config::{Config, Dependencies, Upstream};
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+use service::{Health, Metrics, vital};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Layer;
+
+use crate::{backend::Backend, consistency::Memory, forward::Gateway};
+
+const ROLE: &str = "gateway";
+
+/// The front door's router. Watches the replicas of its upstreams on `tasks` until `stop` is cancelled.
+///
+/// # Errors
+/// When an upstream has no address, or one that is not a plain `http://` address.
+pub async fn start(
+    config: Config,
+    dependencies: Dependencies,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+) -> anyhow::Result<Router> {
+    let metrics = Metrics::new(ROLE);
+    let client = replicas::client();
+    let backend = |name, upstream| Backend::new(name, upstream, &client).map(Arc::new);
+    let command_api = backend("command-api", config.command_api)?;
+    let query_api = backend("query-api", config.query_api)?;
+    let auth = backend("auth", config.auth)?;
+    let projector = backend("projector", config.projector)?;
+    let backends = [&command_api, &query_api, &auth, &projector].map(Arc::clone);
+
+    let mut health = Health::new();
+    for backend in &backends {
+        drop(tasks.spawn(vital(watch(Arc::clone(backend), stop.clone()), stop.clone())));
+        let checked = Arc::clone(backend);
+        health = health.check(backend.name(), move || {
+            let backend = Arc::clone(&checked);
+            async move { backend.ready().await }
+        });
+    }
+    let gateway = Gateway::new(
+        command_api,
+        query_api,
+        auth,
+        dependencies.verifier,
+        Memory::new(),
+        &metrics,
+    );
+    let exposition = exposition::Exposition::new(metrics.clone(), backends);
+    let served = service::shell_with_metrics(routes::router(&gateway), ROLE, &metrics, health, move || {
+        let exposition = exposition.clone();
+        async move { exposition.text().await }
+    });
+    Ok(Router::new().fallback_service(middleware::map_request(arrival::arrive).layer(served)))
+}
+
+async fn watch(backend: Arc<Backend>, stop: CancellationToken) {
+    tokio::select! {
+        () = backend.watch() => {}
+        () = stop.cancelled() => {}
+    }
+}

@@ -1,0 +1,104 @@
+//! The public paths, and the role behind each. A path that is not here does not exist for clients.
+
+use axum::{Router, extract::Request, routing::any};
+use http::Method;
+
+use crate::forward::{self, Gateway};
+
+/// The role that answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Every method goes to auth, which refuses what it does not know.
+    Auth,
+    /// Every method goes to the command API.
+    Commands,
+    /// Every method goes to the query API.
+    Queries,
+    /// GET and HEAD go to the query API, the methods named here to the command API. Neither role knows the
+    /// other's methods, so all others are refused here, with `allow`.
+    Split {
+        /// The command API's methods.
+        commands: &'static [Method],
+        /// Every method of both.
+        allow: &'static str,
+    },
+}
+
+/// To add a public path, add its line.
+const ROUTES: &[(&str, Target)] = &[
+    ("/.well-known/jwks.json", Target::Auth),
+    ("/auth/register", Target::Auth),
+    ("/auth/login", Target::Auth),
+    ("/auth/refresh", Target::Auth),
+    ("/auth/logout", Target::Auth),
+    ("/auth/logout-all", Target::Auth),
+    ("/auth/me", Target::Auth),
+    ("/auth/me/password", Target::Auth),
+    ("/auth/sessions", Target::Auth),
+    ("/auth/sessions/{id}", Target::Auth),
+    ("/auth/users", Target::Auth),
+    ("/auth/users/{id}/roles", Target::Auth),
+    ("/auth/users/{id}/disable", Target::Auth),
+    ("/auth/users/{id}/enable", Target::Auth),
+    (
+        "/tasks",
+        Target::Split {
+            commands: &[Method::POST],
+            allow: "GET, HEAD, POST",
+        },
+    ),
+    ("/tasks/batch", Target::Commands),
+    ("/tasks/summary", Target::Queries),
+    ("/tasks/changes", Target::Queries),
+    ("/tasks/events", Target::Queries),
+    (
+        "/tasks/{id}",
+        Target::Split {
+            commands: &[Method::PATCH, Method::DELETE],
+            allow: "DELETE, GET, HEAD, PATCH",
+        },
+    ),
+    ("/tasks/{id}/start", Target::Commands),
+    ("/tasks/{id}/complete", Target::Commands),
+    ("/tasks/{id}/cancel", Target::Commands),
+    ("/tasks/{id}/reopen", Target::Commands),
+    ("/tasks/{id}/restore", Target::Commands),
+    ("/tasks/{id}/history", Target::Queries),
+    ("/audit/events", Target::Queries),
+    ("/audit/head", Target::Queries),
+    ("/audit/proof", Target::Queries),
+    ("/audit/consistency", Target::Queries),
+    ("/audit/export", Target::Queries),
+];
+
+/// Forwards every public path.
+pub(crate) fn router(gateway: &Gateway) -> Router {
+    ROUTES.iter().fold(Router::new(), |router, (path, target)| {
+        let gateway = gateway.clone();
+        let handler =
+            move |request: Request| async move { forward::forward(&gateway, *target, request).await };
+        router.route(path, any(handler))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_allowed_methods_of_a_split_path_are_those_of_both_roles() {
+        for (path, target) in ROUTES {
+            let Target::Split { commands, allow } = target else {
+                continue;
+            };
+            let both: BTreeSet<&str> = commands
+                .iter()
+                .map(Method::as_str)
+                .chain(["GET", "HEAD"])
+                .collect();
+            assert_eq!(*allow, both.into_iter().collect::<Vec<_>>().join(", "), "{path}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Callers read what they wrote, without knowing how; and nobody waits for what another wrote.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that fails is a test that fails"
+)]
+
+mod support;
+
+use axum::{Router, body::Body};
+use events::ConsistencyToken;
+use serde_json::Value;
+use support::{Background, ann, ask, bob, request, told};
+
+/// Ann, Ann with another session, Bob: who they are is what counts, not which token they show.
+const ANN: (&str, &str) = ("authorization", "Bearer ann.x.y");
+const ANN_LATER: (&str, &str) = ("authorization", "bearer ann.x.z");
+const BOB: (&str, &str) = ("authorization", "Bearer bob.x.y");
+
+async fn both() -> (Background, [Router; 2]) {
+    let background = Background::default();
+    let gateways = [background.embedded().await, background.distributed().await];
+    (background, gateways)
+}
+
+async fn command(gateway: &Router, method: &str, path: &str, headers: &[(&str, &str)]) {
+    assert_eq!(
+        ask(gateway, request(method, path, headers, Body::empty()))
+            .await
+            .status(),
+        200
+    );
+}
+
+/// The consistency token with which a read of `path` reaches its role.
+async fn seen(gateway: &Router, path: &str, headers: &[(&str, &str)]) -> Value {
+    told(gateway, "GET", path, headers).await["headers"]["consistency-token"].clone()
+}
+
+fn token(user: events::UserId, position: u64) -> Value {
+    ConsistencyToken::new(user, position).to_string().into()
+}
+
+#[tokio::test]
+async fn a_callers_reads_ask_for_what_their_commands_did() {
+    let (_background, gateways) = both().await;
+    for gateway in &gateways {
+        assert_eq!(seen(gateway, "/tasks", &[ANN]).await, Value::Null);
+        command(gateway, "POST", "/tasks", &[ANN, ("x-answer-token", "ann 7")]).await;
+        for path in [
+            "/tasks",
+            "/tasks/1",
+            "/tasks/summary",
+            "/audit/events",
+            "/auth/me",
+        ] {
+            assert_eq!(seen(gateway, path, &[ANN]).await, token(ann(), 7), "{path}");
+        }
+        assert_eq!(
+            seen(gateway, "/tasks", &[ANN_LATER]).await,
+            token(ann(), 7),
+            "a new access token"
+        );
+        command(gateway, "PATCH", "/auth/me", &[ANN, ("x-answer-token", "ann 9")]).await;
+        command(
+            gateway,
+            "PATCH",
+            "/tasks/1",
+            &[ANN_LATER, ("x-answer-token", "ann 8")],
+        )
+        .await;
+        assert_eq!(
+            seen(gateway, "/tasks", &[ANN]).await,
+            token(ann(), 9),
+            "the latest, in whatever order they came"
+        );
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_what_another_wrote() {
+    let (_background, gateways) = both().await;
+    for gateway in &gateways {
+        command(gateway, "POST", "/tasks", &[ANN, ("x-answer-token", "ann 7")]).await;
+        command(gateway, "POST", "/tasks", &[ANN, ("x-answer-token", "bob 99")]).await;
+        assert_eq!(seen(gateway, "/tasks", &[BOB]).await, Value::Null);
+        assert_eq!(seen(gateway, "/tasks", &[]).await, Value::Null);
+        command(gateway, "POST", "/tasks", &[BOB, ("x-answer-token", "bob 3")]).await;
+        assert_eq!(seen(gateway, "/tasks", &[ANN]).await, token(ann(), 7));
+        assert_eq!(seen(gateway, "/tasks", &[BOB]).await, token(bob(), 3));
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_the_caller_sends_is_theirs_to_choose() {
+    let (_background, gateways) = both().await;
+    for gateway in &gateways {
+        command(gateway, "POST", "/tasks", &[ANN, ("x-answer-token", "ann 7")]).await;
+        assert_eq!(
+            seen(gateway, "/tasks", &[ANN, ("consistency-token", "mine")]).await,
+            "mine"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_answers_to_reads_change_nothing() {
+    let (_background, gateways) = both().await;
+    for gateway in &gateways {
+        command(gateway, "GET", "/tasks", &[ANN, ("x-answer-token", "ann 7")]).await;
+        assert_eq!(seen(gateway, "/tasks", &[ANN]).await, Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn while_auth_is_away_a_token_is_taken_at_its_word() {
+    // {"sub": ann()}
+    const ANN_SAYS: (&str, &str) = (
+        "authorization",
+        "Bearer down.eyJzdWIiOiIwMDAwMDAwMC0wMDAwLTAwMDAtMDAwMC0wMDAwMDAwMDAwMDEifQ.y",
+    );
+    let (_background, gateways) = both().await;
+    for gateway in &gateways {
+        command(
+            gateway,
+            "POST",
+            "/tasks",
+            &[ANN_SAYS, ("x-answer-token", "ann 7")],
+        )
+        .await;
+        let expected = ConsistencyToken::new(ann(), 7).to_string();
+        for who in [ANN_SAYS, ANN] {
+            assert_eq!(seen(gateway, "/tasks", &[who]).await, expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_caller_is_forwarded_as_they_are() {
+    let (_background, gateways) = both().await;
+    for gateway in &gateways {
+        for authorization in ["Bearer down.x.y", "Bearer nobody.x.y", "Bearer", "Basic YTpi", ""] {
+            let sent = ("authorization", authorization);
+            command(gateway, "POST", "/tasks", &[sent, ("x-answer-token", "ann 7")]).await;
+            let told = told(gateway, "GET", "/tasks", &[sent]).await;
+            assert_eq!(told["headers"]["consistency-token"], Value::Null);
+            assert_eq!(told["headers"]["authorization"], authorization);
+        }
+        assert_eq!(seen(gateway, "/tasks", &[ANN]).await, Value::Null);
+    }
+}

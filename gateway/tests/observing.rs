@@ -1,0 +1,109 @@
+//! One page of metrics and one readiness for the whole system.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that fails is a test that fails"
+)]
+
+mod support;
+
+use axum::{Router, body::Body};
+use gateway::Config;
+use http::StatusCode;
+use serde_json::json;
+use service::{Health, Metrics, shell};
+use support::{Background, ask, embedded, http, json_of, nobody, request, role, text};
+
+async fn get(gateway: &Router, path: &str) -> axum::response::Response {
+    ask(gateway, request("GET", path, &[], Body::empty())).await
+}
+
+#[tokio::test]
+async fn one_page_shows_the_metrics_of_every_role_under_one_head_each() {
+    let background = Background::default();
+    let replicas = [
+        background.serve(role("query-api")).await,
+        background.serve(role("query-api")).await,
+    ];
+    let down = nobody().await;
+    let config = Config {
+        query_api: http(replicas),
+        projector: http([down]),
+        ..embedded()
+    };
+    let gateway = background.gateway(config).await;
+    for _ in 0..2 {
+        assert_eq!(get(&gateway, "/tasks").await.status(), StatusCode::OK);
+    }
+    assert_eq!(get(&gateway, "/auth/me").await.status(), StatusCode::OK);
+    let response = get(&gateway, "/metrics").await;
+    assert!(
+        response.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/plain")
+    );
+    let page = text(response).await;
+    let [one, two] = replicas;
+    for line in [
+        "# HELP taskledger_http_requests_total HTTP requests answered.".to_owned(),
+        "# TYPE taskledger_http_requests_total counter".to_owned(),
+        r#"taskledger_http_requests_total{method="GET",route="/tasks",status="200",role="gateway"} 2"#
+            .to_owned(),
+        r#"taskledger_http_requests_total{method="GET",route="/{*path}",status="200",role="auth"} 1"#
+            .to_owned(),
+        format!(
+            r#"taskledger_http_requests_total{{instance="{one}",method="GET",route="/{{*path}}",status="200",role="query-api"}} 1"#
+        ),
+        format!(
+            r#"taskledger_http_requests_total{{instance="{two}",method="GET",route="/{{*path}}",status="200",role="query-api"}} 1"#
+        ),
+        format!(r#"taskledger_upstream_up{{instance="{one}",upstream="query-api",role="gateway"}} 1"#),
+        format!(r#"taskledger_upstream_up{{instance="{down}",upstream="projector",role="gateway"}} 0"#),
+        r#"taskledger_upstream_up{instance="in-process",upstream="auth",role="gateway"} 1"#.to_owned(),
+    ] {
+        assert_eq!(
+            page.lines().filter(|found| *found == line).count(),
+            1,
+            "{line}\nin\n{page}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn ready_means_that_every_upstream_is() {
+    let background = Background::default();
+    let ready = get(&background.embedded().await, "/health/ready").await;
+    assert_eq!(ready.status(), StatusCode::OK);
+    let checks = json!({"command-api": "ok", "query-api": "ok", "auth": "ok", "projector": "ok"});
+    assert_eq!(json_of(ready).await, json!({"status": "ready", "checks": checks}));
+
+    let health = Health::new()
+        .check("bus", || async { Ok(()) })
+        .check("database", || async { Err("gone".to_owned()) });
+    let sick = shell(Router::new(), "auth", &Metrics::new("auth"), health);
+    let sick = background.serve(sick).await;
+    let one_of_two = [background.serve(role("query-api")).await, nobody().await];
+    let config = Config {
+        auth: http([sick]),
+        projector: http([nobody().await]),
+        query_api: http(one_of_two),
+        ..embedded()
+    };
+    let gateway = background.gateway(config).await;
+    let unready = get(&gateway, "/health/ready").await;
+    assert_eq!(unready.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let checks = json!({
+        "command-api": "ok",
+        "query-api": "ok",
+        "auth": "not ready: database",
+        "projector": "cannot connect",
+    });
+    assert_eq!(
+        json_of(unready).await,
+        json!({"status": "unavailable", "checks": checks})
+    );
+    assert_eq!(get(&gateway, "/health/live").await.status(), StatusCode::OK);
+}

@@ -1,0 +1,232 @@
+//! A front door with roles behind it that tell what they were asked.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use auth_client::{Check, Identity, Rejection, Verifier, VerifyError};
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::Request,
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use events::{ConsistencyToken, Role, SessionId, Timestamp, UserId};
+use gateway::{Config, Dependencies, Upstream};
+use http::{HeaderMap, HeaderName, StatusCode};
+use serde_json::{Value, json};
+use service::{CONSISTENCY_TOKEN, Health, Metrics, ServerOptions, bind, serve, shell};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+use url::Url;
+use uuid::Uuid;
+
+/// No test waits longer for anything.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Knows the tokens `ann.x.y` and `bob.x.y`, with anything for x and y.
+struct TwoPeople;
+
+#[async_trait]
+impl Check for TwoPeople {
+    async fn check(&self, token: &str) -> Result<Identity, VerifyError> {
+        let user_id = match token.split('.').next() {
+            Some("ann") => ann(),
+            Some("bob") => bob(),
+            Some("down") => return Err(VerifyError::Unavailable("auth is down".to_owned())),
+            _ => return Err(Rejection::Malformed.into()),
+        };
+        Ok(Identity {
+            user_id,
+            session_id: SessionId(Uuid::from_u128(9)),
+            email: "someone@example.com".to_owned(),
+            roles: BTreeSet::from([Role::User]),
+            expires_at: Timestamp::MAX,
+        })
+    }
+}
+
+pub fn ann() -> UserId {
+    UserId(Uuid::from_u128(1))
+}
+
+pub fn bob() -> UserId {
+    UserId(Uuid::from_u128(2))
+}
+
+/// A role that answers everything with what it was asked. Header `x-answer-token: <user> <position>` makes it
+/// answer with a consistency token.
+pub fn role(name: &'static str) -> Router {
+    let echo = move |request: Request| async move { echo(name, request).await };
+    shell(
+        Router::new().route("/{*path}", any(echo)),
+        name,
+        &Metrics::new(name),
+        Health::new(),
+    )
+}
+
+async fn echo(name: &'static str, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let headers: serde_json::Map<String, Value> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
+        .collect();
+    let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let mut answer = HeaderMap::new();
+    for (name, value) in [
+        ("connection", "x-internal"),
+        ("x-internal", "1"),
+        ("server", "secret/1"),
+        ("keep-alive", "timeout=1"),
+        ("etag", "\"1\""),
+    ] {
+        answer.insert(HeaderName::from_static(name), value.parse().unwrap());
+    }
+    if let Some(wanted) = headers.get("x-answer-token").and_then(Value::as_str) {
+        let (user, position) = wanted.split_once(' ').unwrap();
+        let user = if user == "ann" { ann() } else { bob() };
+        let token = ConsistencyToken::new(user, position.parse().unwrap()).to_string();
+        answer.insert(&CONSISTENCY_TOKEN, token.parse().unwrap());
+    }
+    let told = json!({
+        "role": name,
+        "method": parts.method.as_str(),
+        "path": parts.uri.path_and_query().map(ToString::to_string),
+        "headers": headers,
+        "body": String::from_utf8_lossy(&bytes),
+    });
+    (answer, Json(told)).into_response()
+}
+
+/// Keeps what runs in the background of a test, and ends it.
+pub struct Background {
+    pub tasks: TaskTracker,
+    pub stop: CancellationToken,
+}
+
+impl Default for Background {
+    fn default() -> Self {
+        Self {
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Background {
+    /// Serves `router` on a free port of this machine.
+    pub async fn serve(&self, router: Router) -> SocketAddr {
+        self.serve_with(router, ServerOptions::default()).await
+    }
+
+    pub async fn serve_with(&self, router: Router, options: ServerOptions) -> SocketAddr {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(
+            self.tasks
+                .spawn(serve(listener, router, options, self.stop.clone())),
+        );
+        address
+    }
+
+    pub async fn gateway(&self, config: Config) -> Router {
+        let dependencies = Dependencies {
+            verifier: Verifier::direct(Arc::new(TwoPeople)),
+        };
+        gateway::start(config, dependencies, &self.tasks, self.stop.clone())
+            .await
+            .unwrap()
+    }
+
+    /// Every role in this process.
+    pub async fn embedded(&self) -> Router {
+        self.gateway(embedded()).await
+    }
+
+    /// Every role behind an address of its own.
+    pub async fn distributed(&self) -> Router {
+        let mut config = embedded();
+        for upstream in [
+            &mut config.command_api,
+            &mut config.query_api,
+            &mut config.auth,
+            &mut config.projector,
+        ] {
+            let Upstream::InProcess(router) = upstream else {
+                unreachable!()
+            };
+            *upstream = http([self.serve(router.clone()).await]);
+        }
+        self.gateway(config).await
+    }
+}
+
+pub fn embedded() -> Config {
+    Config {
+        command_api: Upstream::InProcess(role("command-api")),
+        query_api: Upstream::InProcess(role("query-api")),
+        auth: Upstream::InProcess(role("auth")),
+        projector: Upstream::InProcess(role("projector")),
+    }
+}
+
+pub fn http(addresses: impl IntoIterator<Item = SocketAddr>) -> Upstream {
+    Upstream::Http(
+        addresses
+            .into_iter()
+            .map(|address| Url::parse(&format!("http://{address}")).unwrap())
+            .collect(),
+    )
+}
+
+/// An address where nobody listens.
+pub async fn nobody() -> SocketAddr {
+    bind("127.0.0.1:0".parse().unwrap())
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Request {
+    let mut request = http::Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(body.into()).unwrap()
+}
+
+pub async fn ask(gateway: &Router, request: Request) -> Response {
+    tokio::time::timeout(DEADLINE, gateway.clone().oneshot(request))
+        .await
+        .expect("an answer in time")
+        .unwrap()
+}
+
+pub async fn text(response: Response) -> String {
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX)
+        .await
+        .unwrap();
+    String::from_utf8(bytes.into()).unwrap()
+}
+
+pub async fn json_of(response: Response) -> Value {
+    serde_json::from_str(&text(response).await).unwrap()
+}
+
+/// What the role that answered was asked.
+pub async fn told(gateway: &Router, method: &str, path: &str, headers: &[(&str, &str)]) -> Value {
+    json_of(ask(gateway, request(method, path, headers, Body::empty())).await).await
+}
