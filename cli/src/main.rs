@@ -1,0 +1,187 @@
+//! The `taskledger` binary: every role, all of them in one process, and the operator's tools.
+//!
+//! This is the only place that knows all roles. `settings.rs` reads the configuration, `platform.rs` opens
+//! what the roles need, `up.rs` and `role.rs` run them.
+
+mod data_dir;
+mod events;
+mod migrate;
+mod output;
+mod parked;
+mod platform;
+mod projection;
+mod role;
+mod secrets;
+mod serving;
+mod settings;
+mod up;
+mod users;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use settings::Settings;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Event-sourced task management: commands append events, queries read what is projected from them.
+///
+/// Without a command it runs the whole system in this process.
+#[derive(Debug, Parser)]
+#[command(name = "taskledger", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::enum_variant_names, reason = "`command-api` is the name of a role")]
+enum Command {
+    /// Run every role in this process (the default)
+    Up,
+    /// Run the front door: routing, request ids, one /metrics
+    Gateway,
+    /// Run the command API and the relay from the log to the bus
+    CommandApi,
+    /// Run the query API
+    QueryApi,
+    /// Run accounts, sessions, tokens and token checks
+    Auth,
+    /// Run the projector from the log to the read models
+    Projector,
+    /// Bring every database schema up to date
+    Migrate,
+    /// Print the effective configuration, secrets masked
+    Config,
+    /// Manage accounts
+    #[command(subcommand)]
+    Users(users::Command),
+    /// Look into the log
+    #[command(subcommand)]
+    Events(events::Command),
+    /// Deal with events that cannot be projected
+    #[command(subcommand)]
+    Parked(parked::Command),
+    /// Look after the read models
+    #[command(subcommand)]
+    Projection(projection::Command),
+}
+
+fn main() -> ExitCode {
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads the command line. Mistakes are answered with one sentence that names the variable to blame.
+fn parse() -> Result<Cli, ExitCode> {
+    let command = Cli::command();
+    let parsed = command
+        .clone()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    match parsed {
+        Ok(cli) => match Settings::refuse_unknown_variables(&command) {
+            Ok(()) => Ok(cli),
+            Err(error) => {
+                complain(&error.to_string());
+                Err(ExitCode::from(2))
+            }
+        },
+        Err(error) if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) => {
+            let text = error.to_string();
+            let sentence = text
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim_start_matches("error: ");
+            let variable = command
+                .get_arguments()
+                .find(|argument| {
+                    argument
+                        .get_long()
+                        .is_some_and(|long| text.contains(&format!("'--{long} ")))
+                })
+                .and_then(|argument| argument.get_env())
+                .filter(|variable| std::env::var_os(variable).is_some());
+            match variable {
+                Some(variable) => complain(&format!("{sentence} (set by {})", variable.to_string_lossy())),
+                None => complain(sentence),
+            }
+            Err(ExitCode::from(2))
+        }
+        Err(error) => {
+            // Help and version go to the standard output and are no failure.
+            let code = if error.use_stderr() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::SUCCESS
+            };
+            let _ = error.print();
+            Err(code)
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let settings = cli.settings;
+    let command = cli.command.unwrap_or(Command::Up);
+    if matches!(command, Command::Config) {
+        print(&settings.show()?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let format = match settings.log.format {
+        settings::LogFormat::Text => service::LogFormat::Text,
+        settings::LogFormat::Json => service::LogFormat::Json,
+    };
+    service::telemetry::init(&settings.log.filter, format).context("TASKLEDGER_LOG")?;
+    platform::install_crypto_provider()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Up => up::run(&settings).await,
+            Command::Gateway => role::gateway(&settings).await,
+            Command::CommandApi => role::command_api(&settings).await,
+            Command::QueryApi => role::query_api(&settings).await,
+            Command::Auth => role::auth(&settings).await,
+            Command::Projector => role::projector(&settings).await,
+            Command::Migrate => migrate::run(&settings).await,
+            Command::Users(command) => users::run(&settings, command).await,
+            Command::Events(command) => return events::run(&settings, command).await,
+            Command::Parked(command) => return parked::run(&settings, command).await,
+            Command::Projection(command) => return projection::run(&settings, command).await,
+            Command::Config => Ok(()),
+        }
+        .map(|()| ExitCode::SUCCESS)
+    })
+}
+
+/// What a command says beside its answer, above all why it failed.
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place where a command says why it failed"
+)]
+pub(crate) fn complain(sentence: &str) {
+    eprintln!("taskledger: {sentence}");
+}
+
+/// What a command answers, as opposed to what it logs.
+#[expect(clippy::print_stdout, reason = "the one place where a command answers")]
+pub(crate) fn print(text: &str) {
+    use std::io::Write as _;
+    print!("{text}");
+    let _ = std::io::stdout().flush();
+}

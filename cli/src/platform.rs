@@ -1,0 +1,163 @@
+//! Opens what roles stand on, as configured: the event store, the bus, the databases, the token verifier.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context, anyhow, bail};
+use auth_client::{Verifier, VerifierOptions};
+use bus::{Bus, InProcessBus, RabbitBus, RabbitOptions};
+use database::{Database, Schema, masked};
+use event_store::EventStore;
+use service::{Clock, Metrics, SystemClock};
+
+use crate::{
+    serving::Background,
+    settings::{Settings, Storage},
+};
+
+/// Connections to PostgreSQL that one process opens for each schema, at most.
+const CONNECTIONS: u32 = 8;
+
+/// Chooses rustls' cryptography once, before anything opens a connection.
+pub(crate) fn install_crypto_provider() -> anyhow::Result<()> {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| anyhow!("a cryptography provider for TLS was installed twice; this is a bug"))
+}
+
+/// The clock of everything that runs here.
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
+/// The log.
+pub(crate) async fn event_store(storage: &Storage) -> anyhow::Result<Arc<dyn EventStore>> {
+    let url = match storage.event_store_url()? {
+        Some(url) => url,
+        None => file_url(storage, "events.db"),
+    };
+    Ok(event_store::open(&url, CONNECTIONS).await?)
+}
+
+/// The database of `schema`, brought up to date.
+pub(crate) async fn database(storage: &Storage, schema: Schema) -> anyhow::Result<Database> {
+    Ok(Database::open(&database_url(storage, schema)?, schema, CONNECTIONS).await?)
+}
+
+/// The log as it is, for looking into it: nothing is created or brought up to date.
+pub(crate) async fn existing_event_store(storage: &Storage) -> anyhow::Result<Arc<dyn EventStore>> {
+    let url = database_url(storage, Schema::EventStore)?;
+    if ["postgres:", "postgresql:", "sqlite:"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme))
+    {
+        return Ok(event_store::over(existing(storage, Schema::EventStore).await?)?);
+    }
+    // A store that is not a database of ours has nothing to bring up to date.
+    event_store(storage).await
+}
+
+/// The read models as they are, likewise.
+pub(crate) async fn existing_read_models(storage: &Storage) -> anyhow::Result<Database> {
+    existing(storage, Schema::ReadModels).await
+}
+
+async fn existing(storage: &Storage, schema: Schema) -> anyhow::Result<Database> {
+    let url = database_url(storage, schema)?;
+    let missing = || {
+        let place = masked(&url);
+        anyhow!(
+            "there is no {} database at {place}: start the system, or run `taskledger migrate`",
+            schema.name()
+        )
+    };
+    // SQLite creates what it is asked to open.
+    if url
+        .strip_prefix("sqlite:")
+        .is_some_and(|file| !Path::new(file).exists())
+    {
+        return Err(missing());
+    }
+    let database = Database::connect(&url, schema, CONNECTIONS).await?;
+    database
+        .fetch_all("SELECT 1 AS one FROM _sqlx_migrations", &[])
+        .await
+        .map_err(|error| {
+            if error.is_unavailable() {
+                error.into()
+            } else {
+                missing()
+            }
+        })?;
+    Ok(database)
+}
+
+/// Where the database of `schema` is.
+pub(crate) fn database_url(storage: &Storage, schema: Schema) -> anyhow::Result<String> {
+    let (url, file) = match schema {
+        Schema::EventStore => (storage.event_store_url()?, "events.db"),
+        Schema::Operations => (storage.database_url()?, "operations.db"),
+        Schema::ReadModels => (storage.database_url()?, "read-models.db"),
+        Schema::ReadModelsShadow => (storage.database_url()?, "read-models.shadow.db"),
+        Schema::ReadModelsPrevious => (storage.database_url()?, "read-models.previous.db"),
+    };
+    Ok(url.unwrap_or_else(|| file_url(storage, file)))
+}
+
+/// RabbitMQ, or without it the bus within this process.
+pub(crate) async fn bus(storage: &Storage, role: &str) -> anyhow::Result<Arc<dyn Bus>> {
+    match storage.amqp_url()? {
+        Some(url) => {
+            let options = RabbitOptions {
+                name: role.to_owned(),
+                namespace: storage.bus_namespace.clone(),
+            };
+            let bus = RabbitBus::connect_with(&url, options)
+                .await
+                .with_context(|| format!("cannot connect to RabbitMQ at {}", masked(&url)))?;
+            Ok(bus)
+        }
+        None => Ok(InProcessBus::new()),
+    }
+}
+
+/// What auth stands on, also when it is only asked to do one thing.
+pub(crate) async fn auth(storage: &Storage, role: &str) -> anyhow::Result<auth::Dependencies> {
+    Ok(auth::Dependencies {
+        store: event_store(storage).await?,
+        bus: bus(storage, role).await?,
+        read_models: database(storage, Schema::ReadModels).await?,
+        partitions: storage.partitions,
+        clock: clock(),
+        metrics: Metrics::new("auth"),
+    })
+}
+
+/// The caching verifier of access tokens that the roles of this process share.
+pub(crate) async fn verifier(bus: Arc<dyn Bus>, background: &Background) -> anyhow::Result<Arc<Verifier>> {
+    let verifier = Verifier::start(
+        bus,
+        VerifierOptions::default(),
+        &background.tasks,
+        background.stop.clone(),
+    )
+    .await;
+    Ok(verifier)
+}
+
+/// A role of its own needs servers to meet the others on.
+pub(crate) fn require_servers(settings: &Settings, role: &str) -> anyhow::Result<()> {
+    let storage = &settings.storage;
+    let missing = match (storage.database_url()?, storage.amqp_url()?) {
+        (Some(_), Some(_)) => return Ok(()),
+        (None, Some(_)) => "DATABASE_URL",
+        (Some(_), None) => "AMQP_URL",
+        (None, None) => "DATABASE_URL and AMQP_URL",
+    };
+    bail!(
+        "the role {role} in a process of its own meets the others on servers: set {missing}, or run `taskledger up` instead"
+    )
+}
+
+fn file_url(storage: &Storage, file: &str) -> String {
+    Database::file_url(&storage.data_dir.join(file))
+}

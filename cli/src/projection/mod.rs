@@ -1,0 +1,159 @@
+//! The read models as an operator sees them: what there is, how far it has come, and whether it is right.
+
+mod rebuild;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::{output, platform, settings::Settings};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the read models with the number of their rows
+    List {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show how far each partition has been projected, and what is parked
+    Status {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare the read models with a fold of the log; exit code 1 if they differ
+    ///
+    /// May run beside a system at work. Without --sample it folds the whole log in memory.
+    Verify {
+        /// Compare so many tasks, accounts and sessions, chosen at random, with a fold of their streams
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        sample: Option<u64>,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build the read models anew from the log while the live ones serve, then let the new ones take over
+    ///
+    /// Can be interrupted and goes on where it was. The tables before are kept for `projection rollback`.
+    Rebuild(rebuild::Rebuild),
+    /// Let the tables before the last rebuild take over again, brought up to date
+    Rollback(rebuild::Rollback),
+}
+
+pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
+    let storage = &settings.storage;
+    match command {
+        Command::List { json } => list(settings, json).await,
+        Command::Status { json } => status(settings, json).await,
+        Command::Rebuild(rebuild) => rebuild.run(settings).await,
+        Command::Rollback(rollback) => rollback.run(settings).await,
+        Command::Verify { sample, json } => {
+            let store = platform::existing_event_store(storage).await?;
+            let read_models = platform::existing_read_models(storage).await?;
+            let report = match sample {
+                Some(sample) => {
+                    let sample = usize::try_from(sample)?;
+                    projector::verify_sample(store.as_ref(), &read_models, sample).await?
+                }
+                None => projector::verify(store.as_ref(), &read_models).await?,
+            };
+            answer(&report, json)
+        }
+    }
+}
+
+async fn list(settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
+    let read_models = platform::existing_read_models(&settings.storage).await?;
+    let tables = projector::tables(&read_models).await?;
+    if json {
+        let tables: Vec<_> = tables
+            .iter()
+            .map(|table| json!({"name": table.name, "rows": table.rows, "about": table.about}))
+            .collect();
+        output::json(&json!({ "tables": tables }))?;
+    } else {
+        let rows: Vec<Vec<String>> = tables
+            .iter()
+            .map(|table| {
+                vec![
+                    table.name.to_owned(),
+                    table.rows.to_string(),
+                    table.about.to_owned(),
+                ]
+            })
+            .collect();
+        output::table(&["table", "rows", "what"], &rows)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn status(settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
+    let storage = &settings.storage;
+    let store = platform::existing_event_store(storage).await?;
+    let read_models = platform::existing_read_models(storage).await?;
+    let status = projector::status(store.as_ref(), &read_models, storage.partitions).await?;
+    if json {
+        let partitions: Vec<_> = status
+            .partitions
+            .iter()
+            .map(|it| {
+                json!({
+                    "partition": it.partition,
+                    "checkpoint": it.checkpoint,
+                    "lag": status.lag(it),
+                    "parked": it.parked,
+                })
+            })
+            .collect();
+        output::json(&json!({ "head": status.head, "partitions": partitions }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::line(&format!("head of the log  {}\n", status.head))?;
+    let rows: Vec<Vec<String>> = status
+        .partitions
+        .iter()
+        .map(|it| {
+            let numbers = [u64::from(it.partition), it.checkpoint, status.lag(it), it.parked];
+            numbers.iter().map(ToString::to_string).collect()
+        })
+        .collect();
+    output::table(&["partition", "checkpoint", "lag", "parked"], &rows)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn answer(report: &projector::Report, json: bool) -> anyhow::Result<ExitCode> {
+    let equal = report.differences.is_empty();
+    if json {
+        output::json(&json!({
+            "equal": equal,
+            "position": report.position,
+            "events": report.events,
+            "tasks": report.tasks,
+            "accounts": report.accounts,
+            "sessions": report.sessions,
+            "audit": report.audit,
+            "parked": report.parked,
+            "differences": report.differences,
+        }))?;
+    } else {
+        for difference in &report.differences {
+            output::line(difference)?;
+        }
+        output::line(&format!(
+            "{} with the log up to position {}: compared {}, {}, {}, {}",
+            if equal { "equal" } else { "NOT equal" },
+            report.position,
+            output::counted(report.tasks, "task"),
+            output::counted(report.accounts, "account"),
+            output::counted(report.sessions, "session"),
+            output::counted(report.audit, "audit row"),
+        ))?;
+    }
+    Ok(if equal {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

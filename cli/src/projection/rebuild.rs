@@ -1,0 +1,239 @@
+//! Building the read models anew while the old ones serve, and going one step back.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use clap::Args;
+use database::Schema;
+use indicatif::{ProgressBar, ProgressStyle};
+use projector::{Pace, Progress};
+use tokio_util::sync::CancellationToken;
+
+use crate::{output, platform, serving, settings::Settings};
+
+/// How often progress is told where nobody watches a bar.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Args)]
+pub(crate) struct Rebuild {
+    /// Compare the new tables with the live ones before they take over, and stop with exit code 1 if they differ
+    #[arg(long)]
+    verify: bool,
+    /// Do not ask before the new tables take over
+    #[arg(long, short)]
+    yes: bool,
+    /// Throw away what an interrupted rebuild has left instead of going on with it
+    #[arg(long)]
+    restart: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl Rebuild {
+    pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
+        if !self.yes && !io::stdin().is_terminal() {
+            crate::complain("nobody is there to answer whether the new tables may take over: say --yes");
+            return Ok(ExitCode::from(2));
+        }
+        let rebuild = open(settings).await?;
+        if self.restart {
+            rebuild.restart().await?;
+        }
+        let stop = CancellationToken::new();
+        tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                if serving::wait_for_signal().await.is_ok() {
+                    stop.cancel();
+                }
+            }
+        });
+        let mut display = Display::new();
+        let mut last = Progress {
+            start: 0,
+            position: 0,
+            head: 0,
+        };
+        let complete = rebuild
+            .build(&stop, |progress| {
+                display.show(progress);
+                last = progress;
+            })
+            .await;
+        display.end();
+        if !complete? {
+            crate::complain(&format!(
+                "interrupted at position {} of {}: the live tables are as they were; run it again to go on from there",
+                last.position, last.head
+            ));
+            return Ok(ExitCode::FAILURE);
+        }
+        if self.verify && !compare(&rebuild).await? {
+            crate::complain(
+                "the new tables differ from the live ones, which are as they were; without --verify the new ones take over",
+            );
+            return Ok(ExitCode::FAILURE);
+        }
+        if !self.yes && !agreed("The new tables are complete. Let them take over?")? {
+            output::line("the live tables are as they were; run it again to bring the new ones up to date")?;
+            return Ok(ExitCode::FAILURE);
+        }
+        let position = rebuild.swap().await?;
+        output::line(&format!(
+            "the rebuilt tables are in use, at position {position}; `taskledger projection rollback` goes back"
+        ))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Rollback {
+    pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
+        if !self.yes {
+            if !io::stdin().is_terminal() {
+                crate::complain(
+                    "nobody is there to answer whether the previous tables may take over: say --yes",
+                );
+                return Ok(ExitCode::from(2));
+            }
+            if !agreed("Let the previous tables take over again?")? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        let position = open(settings).await?.rollback().await?;
+        output::line(&format!(
+            "the previous tables are in use again, brought up to position {position}; another rollback undoes this one"
+        ))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn open(settings: &Settings) -> anyhow::Result<projector::Rebuild> {
+    let storage = &settings.storage;
+    let store = platform::existing_event_store(storage).await?;
+    let url = platform::database_url(storage, Schema::ReadModels)?;
+    Ok(projector::Rebuild::open(&url, store, storage.partitions, Pace::default()).await?)
+}
+
+async fn compare(rebuild: &projector::Rebuild) -> anyhow::Result<bool> {
+    let comparison = rebuild.compare().await?;
+    let rows: Vec<Vec<String>> = comparison
+        .tables
+        .iter()
+        .map(|table| {
+            let [live, rebuilt] = table
+                .digests
+                .each_ref()
+                .map(|digest| digest.chars().take(16).collect());
+            vec![
+                table.name.to_owned(),
+                table.rows.to_string(),
+                table.moved.to_string(),
+                live,
+                rebuilt,
+            ]
+        })
+        .collect();
+    output::table(&["table", "rows", "moved on", "live", "rebuilt"], &rows)?;
+    for difference in &comparison.differences {
+        output::line(difference)?;
+    }
+    Ok(comparison.differences.is_empty())
+}
+
+fn agreed(question: &str) -> anyhow::Result<bool> {
+    let mut out = io::stderr().lock();
+    write!(out, "{question} [y/N] ")?;
+    out.flush()?;
+    let mut answer = String::new();
+    io::stdin()
+        .read_line(&mut answer)
+        .context("cannot read the answer")?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Progress on the standard error: a bar for people, a line now and then for logs.
+enum Display {
+    Bar(ProgressBar),
+    Lines {
+        began: Instant,
+        told: Option<Instant>,
+        last: Option<Progress>,
+    },
+}
+
+impl Display {
+    fn new() -> Self {
+        if !io::stderr().is_terminal() {
+            return Self::Lines {
+                began: Instant::now(),
+                told: None,
+                last: None,
+            };
+        }
+        let bar = ProgressBar::new(0);
+        if let Ok(style) =
+            ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} events  {per_sec}  {eta} left")
+        {
+            bar.set_style(style);
+        }
+        Self::Bar(bar)
+    }
+
+    fn show(&mut self, progress: Progress) {
+        match self {
+            Self::Bar(bar) => {
+                if bar.position() == 0 && progress.start > 0 {
+                    // What an earlier run has done does not count for the rate.
+                    bar.set_position(progress.start);
+                    bar.reset_eta();
+                }
+                bar.set_length(progress.head);
+                bar.set_position(progress.position);
+            }
+            Self::Lines { began, told, last } => {
+                if told.is_none_or(|told| told.elapsed() >= LINE_EVERY) {
+                    *told = Some(Instant::now());
+                    tell(progress, began.elapsed());
+                    *last = None;
+                } else {
+                    *last = Some(progress);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        match self {
+            Self::Bar(bar) => bar.finish(),
+            Self::Lines { began, last, .. } => {
+                if let Some(progress) = last.take() {
+                    tell(progress, began.elapsed());
+                }
+            }
+        }
+    }
+}
+
+fn tell(progress: Progress, elapsed: Duration) {
+    let done = progress.position.saturating_sub(progress.start);
+    let rate = done * 1_000 / u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+    let left = progress.head.saturating_sub(progress.position);
+    let time = match (left, rate) {
+        (0, _) => String::new(),
+        (_, 0) => ", time left unknown".to_owned(),
+        (left, rate) => format!(", {} s left", left.div_ceil(rate)),
+    };
+    crate::complain(&format!(
+        "position {} of {}, {rate} events/s{time}",
+        progress.position, progress.head
+    ));
+}

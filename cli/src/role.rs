@@ -1,0 +1,224 @@
+//! One role as a process of its own, over servers.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::Router;
+use database::Schema;
+use gateway::Upstream;
+
+use crate::{
+    platform,
+    serving::{Background, Door, until_stopped},
+    settings::Settings,
+};
+
+/// The addresses of a role that are not set otherwise: loopback, with ports of its own.
+struct Defaults {
+    role: &'static str,
+    port: Option<u16>,
+    admin_port: u16,
+}
+
+pub(crate) async fn auth(settings: &Settings) -> anyhow::Result<()> {
+    let doors = Doors::open(
+        settings,
+        &Defaults {
+            role: "auth",
+            port: Some(8083),
+            admin_port: 9093,
+        },
+    )
+    .await?;
+    let background = Background::default();
+    let dependencies = platform::auth(&settings.storage, "auth").await?;
+    let router = auth::start(
+        auth_config(settings),
+        dependencies,
+        &background.tasks,
+        background.stop.clone(),
+    )
+    .await?;
+    doors.serve(router, background).await
+}
+
+pub(crate) async fn command_api(settings: &Settings) -> anyhow::Result<()> {
+    let doors = Doors::open(
+        settings,
+        &Defaults {
+            role: "command-api",
+            port: Some(8081),
+            admin_port: 9091,
+        },
+    )
+    .await?;
+    let background = Background::default();
+    let bus = platform::bus(&settings.storage, "command-api").await?;
+    let dependencies = command_api::Dependencies {
+        store: platform::event_store(&settings.storage).await?,
+        verifier: platform::verifier(bus.clone(), &background).await?,
+        bus,
+        operations: platform::database(&settings.storage, Schema::Operations).await?,
+        clock: platform::clock(),
+    };
+    let router = command_api::start(
+        command_config(settings),
+        dependencies,
+        &background.tasks,
+        background.stop.clone(),
+    )
+    .await?;
+    doors.serve(router, background).await
+}
+
+pub(crate) async fn query_api(settings: &Settings) -> anyhow::Result<()> {
+    let doors = Doors::open(
+        settings,
+        &Defaults {
+            role: "query-api",
+            port: Some(8082),
+            admin_port: 9092,
+        },
+    )
+    .await?;
+    let background = Background::default();
+    let bus = platform::bus(&settings.storage, "query-api").await?;
+    let dependencies = query_api::Dependencies {
+        read_models: platform::database(&settings.storage, Schema::ReadModels).await?,
+        verifier: platform::verifier(bus, &background).await?,
+        clock: platform::clock(),
+    };
+    let router = query_api::start(
+        query_config(settings)?,
+        dependencies,
+        &background.tasks,
+        background.stop.clone(),
+    )
+    .await?;
+    doors.serve(router, background).await
+}
+
+pub(crate) async fn projector(settings: &Settings) -> anyhow::Result<()> {
+    let doors = Doors::open(
+        settings,
+        &Defaults {
+            role: "projector",
+            port: None,
+            admin_port: 9094,
+        },
+    )
+    .await?;
+    let background = Background::default();
+    let dependencies = projector::Dependencies {
+        store: platform::event_store(&settings.storage).await?,
+        bus: platform::bus(&settings.storage, "projector").await?,
+        read_models: platform::database(&settings.storage, Schema::ReadModels).await?,
+    };
+    let router = projector::start(
+        projector_config(settings),
+        dependencies,
+        &background.tasks,
+        background.stop.clone(),
+    )
+    .await?;
+    doors.serve(router, background).await
+}
+
+pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
+    let doors = Doors::open(
+        settings,
+        &Defaults {
+            role: "gateway",
+            port: Some(8080),
+            admin_port: 9090,
+        },
+    )
+    .await?;
+    let background = Background::default();
+    let bus = platform::bus(&settings.storage, "gateway").await?;
+    let urls = &settings.upstreams;
+    let config = gateway::Config {
+        command_api: Upstream::Http(urls.command_api_url.clone()),
+        query_api: Upstream::Http(urls.query_api_url.clone()),
+        auth: Upstream::Http(urls.auth_url.clone()),
+        projector: Upstream::Http(urls.projector_url.clone()),
+    };
+    let dependencies = gateway::Dependencies {
+        verifier: platform::verifier(bus, &background).await?,
+    };
+    let router = gateway::start(config, dependencies, &background.tasks, background.stop.clone()).await?;
+    doors.serve(router, background).await
+}
+
+pub(crate) fn auth_config(settings: &Settings) -> auth::Config {
+    auth::Config {
+        access_token_ttl: settings.access_token_lifetime(),
+        argon2: auth::Argon2Parameters {
+            memory_kib: settings.auth.argon2_memory_kib,
+            iterations: settings.auth.argon2_passes,
+            ..auth::Argon2Parameters::default()
+        },
+        ..auth::Config::new(settings.keys_dir())
+    }
+}
+
+pub(crate) fn command_config(settings: &Settings) -> command_api::Config {
+    command_api::Config {
+        partitions: settings.storage.partitions,
+    }
+}
+
+pub(crate) fn query_config(settings: &Settings) -> anyhow::Result<query_api::Config> {
+    Ok(query_api::Config {
+        partitions: settings.storage.partitions,
+        cursor_key: settings.cursor_key()?,
+    })
+}
+
+pub(crate) fn projector_config(settings: &Settings) -> projector::Config {
+    projector::Config {
+        partitions: settings.storage.partitions,
+    }
+}
+
+/// The addresses of one role: that of its API, if it has one, and that of its probes.
+struct Doors {
+    role: &'static str,
+    api: Option<Door>,
+    admin: Door,
+}
+
+impl Doors {
+    async fn open(settings: &Settings, defaults: &Defaults) -> anyhow::Result<Self> {
+        platform::require_servers(settings, defaults.role)?;
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let api = match defaults.port {
+            Some(port) => Some(Door::open(settings.http.listen.unwrap_or(loopback(port))).await?),
+            None => None,
+        };
+        let admin = Door::open(
+            settings
+                .http
+                .admin_listen
+                .unwrap_or(loopback(defaults.admin_port)),
+        )
+        .await?;
+        Ok(Self {
+            role: defaults.role,
+            api,
+            admin,
+        })
+    }
+
+    async fn serve(self, router: Router, background: Background) -> anyhow::Result<()> {
+        let api = self.api.as_ref().map(|door| door.address().to_string());
+        tracing::info!(role = self.role, listen = api, admin.listen = %self.admin.address(), "ready");
+        let admin = (self.admin, service::admin_of(router.clone()));
+        let doors = self
+            .api
+            .map(|door| (door, router))
+            .into_iter()
+            .chain([admin])
+            .collect();
+        until_stopped(doors, background).await
+    }
+}

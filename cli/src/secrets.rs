@@ -1,0 +1,50 @@
+//! Secrets that Taskledger makes for itself: random, readable by the owner only, written once.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{ErrorKind, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use anyhow::{Context, bail};
+
+/// The secret `name` in `directory`: 32 bytes as hex, made at the first call. Two processes that make it at
+/// the same moment agree on one.
+pub(crate) fn read_or_create(directory: &Path, name: &str) -> anyhow::Result<String> {
+    let path = directory.join(name);
+    match fs::read_to_string(&path) {
+        Ok(text) => return Ok(text.trim().to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot create the directory {}", directory.display()))?;
+    let draft = directory.join(format!(".{name}.{}", std::process::id()));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)
+        .with_context(|| format!("cannot write {}", draft.display()))?;
+    file.write_all(hex::encode(rand::random::<[u8; 32]>()).as_bytes())?;
+    file.sync_all()?;
+    // A hard link fails when the name is taken: whoever comes first wins, and nobody sees half a file.
+    let linked = fs::hard_link(&draft, &path);
+    fs::remove_file(&draft)?;
+    match linked {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot write {}", path.display())),
+    }
+    Ok(fs::read_to_string(&path)?.trim().to_owned())
+}
+
+/// 64 hex digits as 32 bytes.
+pub(crate) fn parse_key(text: &str) -> anyhow::Result<[u8; 32]> {
+    match <[u8; 32]>::try_from(hex::decode(text)?) {
+        Ok(key) => Ok(key),
+        Err(bytes) => bail!("found {} bytes instead of 32", bytes.len()),
+    }
+}

@@ -1,0 +1,88 @@
+//! Running until asked to stop, then finishing what was accepted: first the requests, then the background work.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context, ensure};
+use axum::Router;
+use service::{ServerOptions, bind, serve};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long background work may take to finish before it is cut off. Nothing is lost then, only done again.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// The background work of the roles in this process, and the word to stop.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Background {
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+}
+
+/// A router on an address, bound already, so that a port in use is found before anything starts.
+pub(crate) struct Door {
+    listener: tokio::net::TcpListener,
+    address: SocketAddr,
+}
+
+impl Door {
+    /// Listens on `address`.
+    pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Self> {
+        let listener = bind(address).await?;
+        let address = listener
+            .local_addr()
+            .context("cannot tell the address listened on")?;
+        Ok(Self { listener, address })
+    }
+
+    /// The address listened on; its port is never 0.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Serves every door until SIGINT or SIGTERM, or until background work has failed, then stops in order.
+pub(crate) async fn until_stopped(doors: Vec<(Door, Router)>, background: Background) -> anyhow::Result<()> {
+    let closing = CancellationToken::new();
+    let servers = TaskTracker::new();
+    for (door, router) in doors {
+        servers.spawn(serve(
+            door.listener,
+            router,
+            ServerOptions::default(),
+            closing.clone(),
+        ));
+    }
+    servers.close();
+    let failed = tokio::select! {
+        asked = wait_for_signal() => asked.map(|()| false)?,
+        () = background.stop.cancelled() => true,
+    };
+    tracing::info!("stopping: finishing what was accepted");
+    closing.cancel();
+    servers.wait().await;
+    background.stop.cancel();
+    background.tasks.close();
+    if tokio::time::timeout(GRACE, background.tasks.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            grace_s = GRACE.as_secs(),
+            "background work did not finish in time; it will be done again at the next start"
+        );
+    }
+    tracing::info!("stopped");
+    ensure!(!failed, "background work has panicked");
+    Ok(())
+}
+
+/// Waits until this process is asked to stop.
+pub(crate) async fn wait_for_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,383 @@
+//! Every setting of every role, from flags and environment variables, and how it is shown.
+
+use std::{
+    fmt::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use database::masked;
+use events::PartitionCount;
+use url::Url;
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Settings {
+    #[command(flatten)]
+    pub(crate) storage: Storage,
+    #[command(flatten)]
+    pub(crate) http: Http,
+    #[command(flatten)]
+    pub(crate) auth: Auth,
+    #[command(flatten)]
+    pub(crate) upstreams: Upstreams,
+    #[command(flatten)]
+    pub(crate) log: Log,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Storage")]
+pub(crate) struct Storage {
+    /// Directory of the embedded databases and the keys
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_DATA_DIR",
+        default_value = "./data",
+        value_name = "DIR"
+    )]
+    pub(crate) data_dir: PathBuf,
+    /// PostgreSQL with the read models and the roles' own records; without it, SQLite files in the data directory
+    #[arg(
+        long,
+        global = true,
+        env = "DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    database_url: Option<String>,
+    /// File that holds the database URL
+    #[arg(long, global = true, env = "DATABASE_URL_FILE", value_name = "FILE")]
+    database_url_file: Option<PathBuf>,
+    /// Where the event log is, if not in DATABASE_URL
+    #[arg(
+        long,
+        global = true,
+        env = "EVENT_STORE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    event_store_url: Option<String>,
+    /// File that holds the URL of the event log
+    #[arg(long, global = true, env = "EVENT_STORE_URL_FILE", value_name = "FILE")]
+    event_store_url_file: Option<PathBuf>,
+    /// RabbitMQ; without it, the bus lives inside the one process
+    #[arg(
+        long,
+        global = true,
+        env = "AMQP_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    amqp_url: Option<String>,
+    /// File that holds the URL of RabbitMQ
+    #[arg(long, global = true, env = "AMQP_URL_FILE", value_name = "FILE")]
+    amqp_url_file: Option<PathBuf>,
+    /// Prefix of every queue and exchange, so that several systems can share one RabbitMQ
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_BUS_NAMESPACE",
+        default_value = "taskledger",
+        value_name = "NAME"
+    )]
+    pub(crate) bus_namespace: String,
+    /// Into how many partitions the log is projected, 1 to 256; the same for every role
+    #[arg(long, global = true, env = "TASKLEDGER_PARTITIONS", default_value = "4", value_name = "N",
+          value_parser = parse_partitions)]
+    pub(crate) partitions: PartitionCount,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Addresses")]
+pub(crate) struct Http {
+    /// Address to serve on [default: 127.0.0.1:8080, command-api 8081, query-api 8082, auth 8083]
+    #[arg(long, global = true, env = "TASKLEDGER_LISTEN", value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Address of probes and metrics [default: 127.0.0.1:9090, command-api 9091, query-api 9092, auth 9093, projector 9094]
+    #[arg(long, global = true, env = "TASKLEDGER_ADMIN_LISTEN", value_name = "ADDRESS")]
+    pub(crate) admin_listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Keys and tokens")]
+pub(crate) struct Auth {
+    /// Directory of the signing keys and the email pepper [default: DATA_DIR/keys]
+    #[arg(long, global = true, env = "TASKLEDGER_KEYS_DIR", value_name = "DIR")]
+    keys_dir: Option<PathBuf>,
+    /// How long an access token lives, in minutes, 7 to 15
+    #[arg(long, global = true, env = "TASKLEDGER_ACCESS_TOKEN_MINUTES", default_value_t = 15, value_name = "N",
+          value_parser = clap::value_parser!(u8).range(7..=15))]
+    pub(crate) access_token_minutes: u8,
+    /// Memory of one password hash, in KiB, at least 19456
+    #[arg(long, global = true, env = "TASKLEDGER_ARGON2_MEMORY_KIB", default_value_t = 19_456, value_name = "KIB",
+          value_parser = clap::value_parser!(u32).range(19_456..=4_194_304))]
+    pub(crate) argon2_memory_kib: u32,
+    /// Passes of one password hash, at least 2
+    #[arg(long, global = true, env = "TASKLEDGER_ARGON2_PASSES", default_value_t = 2, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(2..=64))]
+    pub(crate) argon2_passes: u32,
+    /// Key that signs page cursors, 64 hex digits [default: kept in KEYS_DIR/cursor-key]
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_CURSOR_KEY",
+        value_name = "HEX",
+        hide_env_values = true
+    )]
+    cursor_key: Option<String>,
+    /// File that holds the key that signs page cursors
+    #[arg(long, global = true, env = "TASKLEDGER_CURSOR_KEY_FILE", value_name = "FILE")]
+    cursor_key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    next_help_heading = "Where the gateway finds the other roles (several replicas: separated by commas)"
+)]
+pub(crate) struct Upstreams {
+    /// Base URLs of the command API
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_COMMAND_API_URL",
+        value_delimiter = ',',
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8081"
+    )]
+    pub(crate) command_api_url: Vec<Url>,
+    /// Base URLs of the query API
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_QUERY_API_URL",
+        value_delimiter = ',',
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8082"
+    )]
+    pub(crate) query_api_url: Vec<Url>,
+    /// Base URLs of auth
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_AUTH_URL",
+        value_delimiter = ',',
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8083"
+    )]
+    pub(crate) auth_url: Vec<Url>,
+    /// Base URLs of the projector's probes and metrics
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_PROJECTOR_URL",
+        value_delimiter = ',',
+        value_name = "URL",
+        default_value = "http://127.0.0.1:9094"
+    )]
+    pub(crate) projector_url: Vec<Url>,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Logs")]
+pub(crate) struct Log {
+    /// What is logged, for example `info` or `warn,projector=debug`
+    #[arg(
+        long = "log",
+        global = true,
+        env = "TASKLEDGER_LOG",
+        default_value = "info,sqlx=warn,kurrentdb=off",
+        value_name = "FILTER"
+    )]
+    pub(crate) filter: String,
+    /// How it is written
+    #[arg(
+        long = "log-format",
+        global = true,
+        env = "TASKLEDGER_LOG_FORMAT",
+        default_value = "text"
+    )]
+    pub(crate) format: LogFormat,
+}
+
+fn parse_partitions(text: &str) -> Result<PartitionCount, String> {
+    text.parse()
+        .ok()
+        .and_then(PartitionCount::new)
+        .ok_or_else(|| "expected a number from 1 to 256".to_owned())
+}
+
+impl Settings {
+    /// Refuses variables that start like ours but mean nothing: most likely a misspelt setting.
+    pub(crate) fn refuse_unknown_variables(command: &clap::Command) -> anyhow::Result<()> {
+        let known: Vec<String> = command
+            .get_arguments()
+            .filter_map(|argument| Some(argument.get_env()?.to_string_lossy().into_owned()))
+            .collect();
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("TASKLEDGER_") && !known.iter().any(|known| *known == name) {
+                bail!(
+                    "the environment variable {name} is not a setting of Taskledger; `taskledger --help` lists them"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The effective values by variable name, secrets masked.
+    pub(crate) fn show(&self) -> anyhow::Result<String> {
+        let storage = &self.storage;
+        let none = || "(none)".to_owned();
+        let embedded = || format!("(embedded, in {})", storage.data_dir.display());
+        let address =
+            |address: Option<SocketAddr>| address.map_or_else(|| "(default)".to_owned(), |it| it.to_string());
+        let urls = |urls: &[Url]| {
+            urls.iter()
+                .map(|url| masked(url.as_str()))
+                .collect::<Vec<_>>()
+                .join(",")
+        };
+        let lines = [
+            ("TASKLEDGER_DATA_DIR", storage.data_dir.display().to_string()),
+            (
+                "DATABASE_URL",
+                storage.database_url()?.map_or_else(embedded, |url| masked(&url)),
+            ),
+            (
+                "EVENT_STORE_URL",
+                storage
+                    .event_store_url()?
+                    .map_or_else(embedded, |url| masked(&url)),
+            ),
+            (
+                "AMQP_URL",
+                storage
+                    .amqp_url()?
+                    .map_or_else(|| "(inside the process)".to_owned(), |url| masked(&url)),
+            ),
+            ("TASKLEDGER_BUS_NAMESPACE", storage.bus_namespace.clone()),
+            ("TASKLEDGER_PARTITIONS", storage.partitions.get().to_string()),
+            ("TASKLEDGER_LISTEN", address(self.http.listen)),
+            ("TASKLEDGER_ADMIN_LISTEN", address(self.http.admin_listen)),
+            ("TASKLEDGER_KEYS_DIR", self.keys_dir().display().to_string()),
+            (
+                "TASKLEDGER_ACCESS_TOKEN_MINUTES",
+                self.auth.access_token_minutes.to_string(),
+            ),
+            (
+                "TASKLEDGER_ARGON2_MEMORY_KIB",
+                self.auth.argon2_memory_kib.to_string(),
+            ),
+            ("TASKLEDGER_ARGON2_PASSES", self.auth.argon2_passes.to_string()),
+            (
+                "TASKLEDGER_CURSOR_KEY",
+                if self.auth.cursor_key.is_some() || self.auth.cursor_key_file.is_some() {
+                    "***".into()
+                } else {
+                    none()
+                },
+            ),
+            (
+                "TASKLEDGER_COMMAND_API_URL",
+                urls(&self.upstreams.command_api_url),
+            ),
+            ("TASKLEDGER_QUERY_API_URL", urls(&self.upstreams.query_api_url)),
+            ("TASKLEDGER_AUTH_URL", urls(&self.upstreams.auth_url)),
+            ("TASKLEDGER_PROJECTOR_URL", urls(&self.upstreams.projector_url)),
+            ("TASKLEDGER_LOG", self.log.filter.clone()),
+            (
+                "TASKLEDGER_LOG_FORMAT",
+                format!("{:?}", self.log.format).to_lowercase(),
+            ),
+        ];
+        let mut text = String::new();
+        for (name, value) in lines {
+            writeln!(text, "{name}={value}")?;
+        }
+        Ok(text)
+    }
+
+    /// Where the signing keys and the email pepper are.
+    pub(crate) fn keys_dir(&self) -> PathBuf {
+        self.auth
+            .keys_dir
+            .clone()
+            .unwrap_or_else(|| self.storage.data_dir.join("keys"))
+    }
+
+    /// How long an access token lives.
+    pub(crate) fn access_token_lifetime(&self) -> Duration {
+        Duration::from_secs(u64::from(self.auth.access_token_minutes) * 60)
+    }
+
+    /// The key that signs page cursors: as set, or kept in the keys directory and made there at the first start.
+    pub(crate) fn cursor_key(&self) -> anyhow::Result<[u8; 32]> {
+        let setting = secret(
+            "TASKLEDGER_CURSOR_KEY",
+            self.auth.cursor_key.as_ref(),
+            self.auth.cursor_key_file.as_ref(),
+        )?;
+        let text = match setting {
+            Some(text) => text,
+            None => crate::secrets::read_or_create(&self.keys_dir(), "cursor-key")?,
+        };
+        crate::secrets::parse_key(&text).context("the key that signs page cursors must be 64 hex digits")
+    }
+}
+
+impl Storage {
+    /// PostgreSQL for the read models and the roles' own records, if set.
+    pub(crate) fn database_url(&self) -> anyhow::Result<Option<String>> {
+        secret(
+            "DATABASE_URL",
+            self.database_url.as_ref(),
+            self.database_url_file.as_ref(),
+        )
+    }
+
+    /// Where the event log is; `None` is the embedded file.
+    pub(crate) fn event_store_url(&self) -> anyhow::Result<Option<String>> {
+        match secret(
+            "EVENT_STORE_URL",
+            self.event_store_url.as_ref(),
+            self.event_store_url_file.as_ref(),
+        )? {
+            Some(url) => Ok(Some(url)),
+            None => self.database_url(),
+        }
+    }
+
+    /// RabbitMQ, if set.
+    pub(crate) fn amqp_url(&self) -> anyhow::Result<Option<String>> {
+        secret("AMQP_URL", self.amqp_url.as_ref(), self.amqp_url_file.as_ref())
+    }
+}
+
+/// A setting given directly or through a file. An empty variable counts as unset, as it does in compose files.
+fn secret(name: &str, value: Option<&String>, file: Option<&PathBuf>) -> anyhow::Result<Option<String>> {
+    let value = value.map(|value| value.trim()).filter(|value| !value.is_empty());
+    match (value, file) {
+        (Some(_), Some(_)) => bail!("both {name} and {name}_FILE are set: set one of them"),
+        (Some(value), None) => Ok(Some(value.to_owned())),
+        (None, Some(file)) => Ok(Some(read(name, file)?)),
+        (None, None) => Ok(None),
+    }
+}
+
+fn read(name: &str, file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read the file {} that {name}_FILE names", file.display()))?;
+    Ok(text.trim().to_owned())
+}

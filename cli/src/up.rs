@@ -1,0 +1,129 @@
+//! Every role in one process: over SQLite files and a bus within the process, or over the servers that are set.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use database::Schema;
+use gateway::Upstream;
+
+use crate::{
+    data_dir, platform, role,
+    serving::{Background, Door, until_stopped},
+    settings::Settings,
+};
+
+pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
+    let storage = &settings.storage;
+    let embedded = storage.database_url()?.is_none();
+    let _lock = if embedded {
+        Some(data_dir::lock(&storage.data_dir)?)
+    } else {
+        None
+    };
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let door = Door::open(settings.http.listen.unwrap_or(loopback(8080))).await?;
+    let admin = Door::open(settings.http.admin_listen.unwrap_or(loopback(9090))).await?;
+
+    let Background { tasks, stop } = &Background::default();
+    let background = Background {
+        tasks: tasks.clone(),
+        stop: stop.clone(),
+    };
+    let store = platform::event_store(storage).await?;
+    let bus = platform::bus(storage, "taskledger").await?;
+    let operations = platform::database(storage, Schema::Operations).await?;
+    let read_models = platform::database(storage, Schema::ReadModels).await?;
+    let clock = platform::clock();
+    let verifier = platform::verifier(bus.clone(), &background).await?;
+
+    let auth = auth::start(
+        role::auth_config(settings),
+        auth::Dependencies {
+            store: store.clone(),
+            bus: bus.clone(),
+            read_models: read_models.clone(),
+            partitions: storage.partitions,
+            clock: clock.clone(),
+            metrics: service::Metrics::new("auth"),
+        },
+        tasks,
+        stop.clone(),
+    )
+    .await?;
+    let projector = projector::start(
+        role::projector_config(settings),
+        projector::Dependencies {
+            store: store.clone(),
+            bus: bus.clone(),
+            read_models: read_models.clone(),
+        },
+        tasks,
+        stop.clone(),
+    )
+    .await?;
+    let query_api = query_api::start(
+        role::query_config(settings)?,
+        query_api::Dependencies {
+            read_models,
+            verifier: verifier.clone(),
+            clock: clock.clone(),
+        },
+        tasks,
+        stop.clone(),
+    )
+    .await?;
+    let command_api = command_api::start(
+        role::command_config(settings),
+        command_api::Dependencies {
+            store,
+            bus,
+            operations,
+            verifier: verifier.clone(),
+            clock,
+        },
+        tasks,
+        stop.clone(),
+    )
+    .await?;
+    let router = gateway::start(
+        gateway::Config {
+            command_api: Upstream::InProcess(command_api),
+            query_api: Upstream::InProcess(query_api),
+            auth: Upstream::InProcess(auth),
+            projector: Upstream::InProcess(projector),
+        },
+        gateway::Dependencies { verifier },
+        tasks,
+        stop.clone(),
+    )
+    .await?;
+
+    greet(settings, door.address(), admin.address(), embedded)?;
+    let probes = service::admin_of(router.clone());
+    until_stopped(vec![(door, router), (admin, probes)], background).await
+}
+
+fn greet(settings: &Settings, address: SocketAddr, admin: SocketAddr, embedded: bool) -> anyhow::Result<()> {
+    let storage = &settings.storage;
+    let place = if embedded {
+        format!("data in {}", storage.data_dir.display())
+    } else {
+        "data in the servers that DATABASE_URL and EVENT_STORE_URL name".to_owned()
+    };
+    crate::print(&format!(
+        "Taskledger {version} is ready on http://{address}  ({place}; probes and metrics on http://{admin})\n\
+         \n\
+         Register, log in, create a task:\n\
+         \n  \
+         curl -s http://{address}/auth/register -H 'Content-Type: application/json' \\\n       \
+         -d '{{\"email\":\"ada@example.org\",\"password\":\"correct horse battery\"}}'\n  \
+         TOKEN=$(curl -s http://{address}/auth/login -H 'Content-Type: application/json' \\\n       \
+         -d '{{\"email\":\"ada@example.org\",\"password\":\"correct horse battery\"}}' | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')\n  \
+         curl -s http://{address}/tasks -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n       \
+         -d '{{\"title\":\"Write the first event\"}}'\n  \
+         curl -s http://{address}/tasks -H \"Authorization: Bearer $TOKEN\"\n\
+         \n\
+         Ctrl-C stops it. What was accepted is kept.\n",
+        version = env!("CARGO_PKG_VERSION"),
+    ));
+    Ok(())
+}
