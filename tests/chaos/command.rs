@@ -1,0 +1,229 @@
+//! Commands, and the model of what each does to a task: written from the contract, not from the product's code.
+
+use events::{Priority, Status, Task, TaskId, Timestamp, UserId};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+/// What somebody wants to be done.
+#[derive(Debug, Clone)]
+pub(crate) enum Wish {
+    Create(Map<String, Value>),
+    Change(Map<String, Value>),
+    Move(Status),
+    Delete,
+    Restore,
+}
+
+/// A wish about a task; about a new one when it is a creation.
+#[derive(Debug, Clone)]
+pub(crate) struct Command {
+    pub(crate) task: TaskId,
+    pub(crate) wish: Wish,
+    pub(crate) if_match: Option<u64>,
+}
+
+/// What the contract says that a command leads to.
+#[derive(Debug)]
+pub(crate) enum Expected {
+    Refused(u16),
+    Accepted { status: u16, task: Task, events: usize },
+}
+
+impl Command {
+    pub(crate) fn create(fields: Map<String, Value>) -> Self {
+        Self {
+            task: TaskId(Uuid::nil()),
+            wish: Wish::Create(fields),
+            if_match: None,
+        }
+    }
+
+    pub(crate) fn is_create(&self) -> bool {
+        matches!(self.wish, Wish::Create(_))
+    }
+
+    /// As a request of its own.
+    pub(crate) fn request(&self) -> (Method, String, Option<Value>) {
+        let path = format!("/tasks/{}", self.task);
+        match &self.wish {
+            Wish::Create(fields) => (Method::POST, "/tasks".to_owned(), Some(json!(fields))),
+            Wish::Change(fields) => (Method::PATCH, path, Some(json!(fields))),
+            Wish::Move(to) => (Method::POST, format!("{path}/{}", verb(*to)), None),
+            Wish::Delete => (Method::DELETE, path, None),
+            Wish::Restore => (Method::POST, format!("{path}/restore"), None),
+        }
+    }
+
+    /// As one of a batch.
+    pub(crate) fn in_batch(&self) -> Value {
+        let (op, fields) = match &self.wish {
+            Wish::Create(fields) => ("create", fields.clone()),
+            Wish::Change(fields) => ("update", fields.clone()),
+            Wish::Move(to) => (verb(*to), Map::new()),
+            Wish::Delete => ("delete", Map::new()),
+            Wish::Restore => ("restore", Map::new()),
+        };
+        let mut command = Value::Object(fields);
+        command["op"] = json!(op);
+        if !self.is_create() {
+            command["id"] = json!(self.task);
+        }
+        if let Some(version) = self.if_match {
+            command["if_match"] = json!(version);
+        }
+        command
+    }
+
+    /// What it does to `task`; `None` for a creation.
+    pub(crate) fn expected(&self, task: Option<&Task>) -> Expected {
+        let Some(task) = task else {
+            let Wish::Create(fields) = &self.wish else {
+                return Expected::Refused(404);
+            };
+            return Expected::Accepted {
+                status: 201,
+                task: changed(&nothing(), fields),
+                events: 1,
+            };
+        };
+        let status = if matches!(self.wish, Wish::Delete) {
+            204
+        } else {
+            200
+        };
+        if task.deleted_at.is_some() && !matches!(self.wish, Wish::Delete | Wish::Restore) {
+            return Expected::Refused(404);
+        }
+        if self.if_match.is_some_and(|version| version != task.version) {
+            return Expected::Refused(412);
+        }
+        let mut after = match &self.wish {
+            Wish::Create(_) => return Expected::Refused(409),
+            Wish::Change(fields) => changed(task, fields),
+            Wish::Move(to) => Task {
+                status: *to,
+                ..task.clone()
+            },
+            Wish::Delete => Task {
+                deleted_at: task.deleted_at.or(Some(task.updated_at)),
+                ..task.clone()
+            },
+            Wish::Restore => Task {
+                deleted_at: None,
+                ..task.clone()
+            },
+        };
+        if !may_follow(task.status, after.status) {
+            return Expected::Refused(409);
+        }
+        let events = differences(task, &after);
+        after.version += events as u64;
+        Expected::Accepted {
+            status,
+            task: after,
+            events,
+        }
+    }
+
+    /// Whether an answer with this status says what may be said about a task that others change, too.
+    pub(crate) fn may_answer(&self, status: u16) -> bool {
+        let live = !matches!(self.wish, Wish::Delete | Wish::Restore);
+        match status {
+            204 => matches!(self.wish, Wish::Delete),
+            200 => !matches!(self.wish, Wish::Delete),
+            404 => live,
+            409 => live,
+            412 => self.if_match.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether `task` is as this command wants it.
+    pub(crate) fn is_met_by(&self, task: &Task) -> bool {
+        match &self.wish {
+            Wish::Create(fields) | Wish::Change(fields) => differences(task, &changed(task, fields)) == 0,
+            Wish::Move(to) => task.status == *to,
+            Wish::Delete => task.deleted_at.is_some(),
+            Wish::Restore => task.deleted_at.is_none(),
+        }
+    }
+}
+
+/// Whether two tasks are the same but for who is who and when.
+pub(crate) fn alike(one: &Task, other: &Task) -> bool {
+    one.version == other.version && differences(one, other) == 0
+}
+
+const fn verb(to: Status) -> &'static str {
+    match to {
+        Status::Open => "reopen",
+        Status::InProgress => "start",
+        Status::Done => "complete",
+        Status::Cancelled => "cancel",
+    }
+}
+
+const fn may_follow(from: Status, to: Status) -> bool {
+    match (from, to) {
+        (Status::Open, _) | (_, Status::Open) => true,
+        (Status::InProgress, _) => true,
+        (Status::Done, Status::Done) | (Status::Cancelled, Status::Cancelled) => true,
+        (Status::Done | Status::Cancelled, _) => false,
+    }
+}
+
+/// How many parts of a task differ, which is how many events lead from one to the other.
+fn differences(one: &Task, other: &Task) -> usize {
+    [
+        one.title != other.title,
+        one.description != other.description,
+        one.priority != other.priority,
+        one.due != other.due,
+        one.tags != other.tags,
+        one.status != other.status,
+        one.deleted_at.is_some() != other.deleted_at.is_some(),
+    ]
+    .into_iter()
+    .filter(|differ| *differ)
+    .count()
+}
+
+/// `task` with the fields of a merge patch.
+fn changed(task: &Task, fields: &Map<String, Value>) -> Task {
+    fn value<T: serde::de::DeserializeOwned>(value: &Value) -> T {
+        serde_json::from_value(value.clone()).unwrap()
+    }
+    let mut task = task.clone();
+    for (name, wanted) in fields {
+        match name.as_str() {
+            "title" => task.title = value(wanted),
+            "description" => task.description = value(wanted),
+            "priority" => task.priority = value(wanted),
+            "due" => task.due = value(wanted),
+            "tags" => task.tags = value::<Option<Vec<String>>>(wanted).unwrap_or_default(),
+            "status" => task.status = value(wanted),
+            other => panic!("a task has no field {other}"),
+        }
+    }
+    task
+}
+
+/// A task as it is made, without what a creation must say.
+fn nothing() -> Task {
+    Task {
+        id: TaskId(Uuid::nil()),
+        owner: UserId(Uuid::nil()),
+        title: String::new(),
+        description: None,
+        status: Status::Open,
+        priority: Priority::Normal,
+        due: None,
+        tags: Vec::new(),
+        created_at: Timestamp::MIN,
+        updated_at: Timestamp::MIN,
+        completed_at: None,
+        deleted_at: None,
+        version: 1,
+    }
+}

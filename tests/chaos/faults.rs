@@ -1,0 +1,192 @@
+//! How each fault is done.
+
+use std::time::Duration;
+
+use bus::{Bus as _, EventMessage};
+use event_store::StoreError;
+use events::{
+    Actor, EventId, Metadata, NewEvent, PartitionCount, RecordedEvent, StreamName, TaskCompleted,
+    TaskCreated, TaskEvent, TaskId, TaskRenamed, Timestamp,
+};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use crate::{
+    restart,
+    schedule::Fault,
+    world::{World, persist},
+};
+
+/// As the system under test has them.
+pub(crate) const PARTITIONS: PartitionCount = PartitionCount::new(4).unwrap();
+
+impl Fault {
+    /// Does it, waits as long as it lasts, and undoes it. Whether it could be done.
+    pub(crate) async fn strike(self, world: &World) -> bool {
+        let servers = world.servers();
+        match self {
+            Self::Kill { replica, lasting } => {
+                world.system.lock().await.kill(replica);
+                sleep(lasting).await;
+                world.system.lock().await.launch(replica);
+            }
+            Self::Freeze { replica, lasting } => {
+                world.system.lock().await.signal(replica, "STOP");
+                sleep(lasting).await;
+                world.system.lock().await.signal(replica, "CONT");
+            }
+            Self::CutPostgres => world.system.lock().await.postgres.as_ref().unwrap().cut(),
+            Self::EndSessions => {
+                const SQL: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                     WHERE datname = current_database() AND pid <> pg_backend_pid()";
+                persist("the sessions end", async || {
+                    sqlx::query(SQL).execute(&servers.pool).await
+                })
+                .await;
+            }
+            Self::CutAmqp => world.system.lock().await.proxy.as_ref().unwrap().cut(),
+            Self::PurgeQueues => {
+                persist("the queues are purged", async || {
+                    let system = world.system.lock().await;
+                    system.broker.as_ref().unwrap().purge_projector_queues().await
+                })
+                .await;
+            }
+            Self::DeleteQueues => {
+                persist("the queues are deleted", async || {
+                    let system = world.system.lock().await;
+                    system.broker.as_ref().unwrap().delete_queues().await
+                })
+                .await;
+            }
+            Self::RestartBroker => {
+                let namespace = world
+                    .system
+                    .lock()
+                    .await
+                    .broker
+                    .as_ref()
+                    .unwrap()
+                    .namespace
+                    .clone();
+                return restart::restart_broker(namespace).await;
+            }
+            Self::FullDisk { table, lasting } => {
+                let set = async |sql: &'static str| {
+                    persist("a disk is full, or not", async || {
+                        sqlx::query(sql).bind(table).execute(&servers.pool).await
+                    })
+                    .await
+                };
+                set("INSERT INTO chaos.full_disks VALUES ($1) ON CONFLICT DO NOTHING").await;
+                sleep(lasting).await;
+                set("DELETE FROM chaos.full_disks WHERE name = $1").await;
+            }
+            Self::SlowDatabase { delay, lasting } => {
+                let slow_down = async |delay| {
+                    world.system.lock().await.postgres.as_ref().unwrap().delay(delay);
+                };
+                slow_down(delay).await;
+                sleep(lasting).await;
+                slow_down(Duration::ZERO).await;
+            }
+            Self::LockedTable { table, lasting } => {
+                let mut transaction =
+                    persist("a transaction begins", async || servers.pool.begin().await).await;
+                let lock = format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+                // The lock goes with the session, which other faults may end.
+                if sqlx::query(&lock).execute(&mut *transaction).await.is_err() {
+                    return false;
+                }
+                sleep(lasting).await;
+                let _ = transaction.rollback().await;
+            }
+            Self::Redeliver { dice } => redeliver(world, &mut StdRng::seed_from_u64(dice)).await,
+            Self::Poison { person } => poison(world, person).await,
+        }
+        true
+    }
+}
+
+/// The whole log, read from the start.
+pub(crate) async fn whole_log(world: &World) -> Vec<RecordedEvent> {
+    persist("the log is read", async || {
+        world.servers().store.read_all(0, usize::MAX).await
+    })
+    .await
+}
+
+/// Publishes a stretch of the log twice more, shuffled, each message as the relay sends it.
+async fn redeliver(world: &World, dice: &mut StdRng) {
+    let mut last = vec![0; usize::from(PARTITIONS.get())];
+    let mut messages: Vec<EventMessage> = whole_log(world)
+        .await
+        .into_iter()
+        .map(|event| {
+            let partition = PARTITIONS.of(event.metadata.subject);
+            let previous = std::mem::replace(&mut last[usize::from(partition)], event.position);
+            EventMessage {
+                event,
+                partitions: PARTITIONS,
+                partition,
+                previous,
+            }
+        })
+        .collect();
+    let first = dice.random_range(0..messages.len());
+    messages.drain(..first);
+    messages.truncate(dice.random_range(20..=200));
+    messages.extend(messages.clone());
+    messages.shuffle(dice);
+    persist("old messages are published", async || {
+        world.servers().bus.publish(&messages).await
+    })
+    .await;
+}
+
+/// Appends a stream whose second event cannot be read.
+async fn poison(world: &World, person: usize) {
+    let (person, tag) = &world.people.get().unwrap()[person];
+    let stream = StreamName::task(TaskId(Uuid::now_v7()));
+    let event = |event: TaskEvent| {
+        let encoded = event.encode();
+        NewEvent {
+            id: EventId(Uuid::now_v7()),
+            kind: encoded.kind.to_owned(),
+            schema_version: encoded.schema_version,
+            encoding: encoded.encoding,
+            data: encoded.data,
+            metadata: Metadata {
+                subject: *person,
+                actor: Actor::User(*person),
+                correlation_id: "poison".to_owned(),
+                causation_id: Uuid::now_v7(),
+                traceparent: None,
+                idempotency_key: None,
+            },
+            recorded_at: Timestamp::from_micros(1_780_000_000_000_000),
+        }
+    };
+    let title = format!("{tag} poison");
+    let created = TaskCreated {
+        owner: *person,
+        title: title.clone(),
+        description: None,
+        priority: events::Priority::Normal,
+        due: None,
+        tags: Vec::new(),
+    };
+    let mut unreadable = event(TaskRenamed { title }.into());
+    unreadable.data = br#"{"title": 7}"#.as_slice().into();
+    let stretch = [event(created.into()), unreadable, event(TaskCompleted {}.into())];
+    world.poisoned.lock().await.push(stream.clone());
+    persist("the poison is in the log", async || {
+        match world.servers().store.append(&stream, 0, stretch.to_vec()).await {
+            // An earlier attempt got through after all.
+            Err(StoreError::Conflict { actual: 3, .. }) => Ok(()),
+            outcome => outcome.map(drop),
+        }
+    })
+    .await;
+}

@@ -1,0 +1,146 @@
+//! The running system under every fault at once, and what must be true all the same.
+//!
+//! A run is decided by its seed: which faults strike when (`schedule.rs`, `faults.rs`) and what everybody does
+//! meanwhile (`worker.rs`, with the model of `command.rs`). `checks.rs` holds the result against the log.
+//! `CHAOS_SEEDS` names the seeds to run: `17`, or `1..=200`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests fail by panicking"
+)]
+
+mod checks;
+mod command;
+mod faults;
+mod restart;
+mod schedule;
+#[path = "../support/mod.rs"]
+mod support;
+mod tally;
+mod worker;
+mod world;
+
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::{FutureExt as _, future::join_all};
+use tokio::task::JoinSet;
+
+use schedule::Schedule;
+use support::{Footing, System, until};
+use tally::Tally;
+use world::World;
+
+/// Without `CHAOS_SEEDS`. The last one restarts the broker.
+const SHORT_RUN: [u64; 3] = [1, 2, 8];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_doubled_or_torn_under_faults_on_postgres_and_rabbitmq() {
+    let mut tally = Tally::default();
+    for seed in seeds() {
+        let started = Instant::now();
+        let system = System::launched(Footing::Servers, 2).await;
+        let schedule = Schedule::of(seed, &system.replicas());
+        let world = World::new(system);
+        let run = AssertUnwindSafe(run(seed, &schedule, &world))
+            .catch_unwind()
+            .await;
+        let mut system = world.system.lock().await;
+        match run {
+            Ok(report) => {
+                system.clean().await;
+                tally.add(seed, started.elapsed(), &report);
+            }
+            Err(violation) => {
+                system.print_logs();
+                system.clean().await;
+                eprintln!("{tally}");
+                eprintln!("seed {seed} violates the contract. What struck:\n{schedule}");
+                eprintln!(
+                    "replay it: CHAOS_SEEDS={seed} cargo test -p taskledger --test chaos -- --nocapture"
+                );
+                resume_unwind(violation);
+            }
+        }
+    }
+    eprintln!("{tally}");
+}
+
+fn seeds() -> Vec<u64> {
+    let Ok(text) = std::env::var("CHAOS_SEEDS") else {
+        return SHORT_RUN.to_vec();
+    };
+    let seeds = match text.split_once("..=") {
+        Some((first, last)) => first
+            .parse()
+            .and_then(|first| Ok((first..=last.parse()?).collect())),
+        None => text.parse().map(|seed| vec![seed]),
+    };
+    seeds.expect("CHAOS_SEEDS is a number, or two with ..= between them")
+}
+
+/// What happened in a run.
+struct Report {
+    /// The faults that struck, by name.
+    struck: Vec<&'static str>,
+    commands: usize,
+    events: usize,
+}
+
+async fn run(seed: u64, schedule: &Schedule, world: &World) -> Report {
+    world.system.lock().await.ready().await;
+    world.prepare().await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut workers = JoinSet::new();
+    for worker in worker::hire(seed, world).await {
+        workers.spawn(worker.work(Arc::clone(&stop)));
+    }
+
+    let striking = schedule.strikes.iter().map(async |strike| {
+        tokio::time::sleep(strike.at).await;
+        let name = strike.fault.name();
+        strike.fault.clone().strike(world).await.then_some(name)
+    });
+    let reviving = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            world.system.lock().await.revive();
+        }
+    };
+    let struck: Vec<_> = tokio::select! {
+        struck = join_all(striking) => struck.into_iter().flatten().collect(),
+        () = reviving => unreachable!("goes on for ever"),
+    };
+    stop.store(true, Ordering::Relaxed);
+    let workers = workers.join_all().await;
+
+    until(
+        "every process is ready again",
+        Duration::from_secs(60),
+        async || {
+            let mut system = world.system.lock().await;
+            system.revive();
+            system.is_ready().await
+        },
+    )
+    .await;
+    checks::projection_reaches_the_head(world).await;
+    let mut system = world.system.lock().await;
+    system.terminate_all();
+    let events = checks::check(world, &workers).await;
+    checks::nobody_panicked(&system);
+    Report {
+        struck,
+        commands: workers.iter().map(|worker| worker.records.len()).sum(),
+        events,
+    }
+}

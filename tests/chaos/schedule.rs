@@ -1,0 +1,177 @@
+//! What goes wrong when. Pure: the seed decides it before anything runs.
+
+use std::{fmt, time::Duration};
+
+use rand::{
+    RngExt as _, SeedableRng as _,
+    rngs::StdRng,
+    seq::{IndexedRandom as _, SliceRandom as _},
+};
+
+use crate::support::Replica;
+
+/// When faults begin, counted from the start of the load.
+const WINDOW_MS: std::ops::Range<u64> = 200..4_000;
+/// A restart of the broker takes longer than everything else.
+const RESTART_EVERY: u64 = 8;
+
+/// Something that goes wrong.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// `kill -9`, and started again.
+    Kill { replica: Replica, lasting: Duration },
+    /// `SIGSTOP`, and `SIGCONT`.
+    Freeze { replica: Replica, lasting: Duration },
+    /// Every connection to PostgreSQL breaks.
+    CutPostgres,
+    /// The server ends every session of the database.
+    EndSessions,
+    /// Every connection to RabbitMQ breaks.
+    CutAmqp,
+    /// What waits for the projector is thrown away.
+    PurgeQueues,
+    /// The queues are deleted, with whoever consumes them.
+    DeleteQueues,
+    /// The broker is stopped and started.
+    RestartBroker,
+    /// Writes to a table fail as they do when the disk is full.
+    FullDisk { table: &'static str, lasting: Duration },
+    /// Everything to and from PostgreSQL is held back.
+    SlowDatabase { delay: Duration, lasting: Duration },
+    /// Somebody holds a lock on a table that admits nobody.
+    LockedTable { table: &'static str, lasting: Duration },
+    /// Old messages come again, out of order.
+    Redeliver { dice: u64 },
+    /// An event that nobody can read, in a stream of this person.
+    Poison { person: usize },
+}
+
+impl Fault {
+    pub(crate) const NAMES: [&str; 13] = [
+        "kill",
+        "freeze",
+        "cut postgres",
+        "end sessions",
+        "cut amqp",
+        "purge queues",
+        "delete queues",
+        "restart broker",
+        "full disk",
+        "slow database",
+        "locked table",
+        "redeliver",
+        "poison",
+    ];
+
+    pub(crate) const fn name(&self) -> &'static str {
+        Self::NAMES[match self {
+            Self::Kill { .. } => 0,
+            Self::Freeze { .. } => 1,
+            Self::CutPostgres => 2,
+            Self::EndSessions => 3,
+            Self::CutAmqp => 4,
+            Self::PurgeQueues => 5,
+            Self::DeleteQueues => 6,
+            Self::RestartBroker => 7,
+            Self::FullDisk { .. } => 8,
+            Self::SlowDatabase { .. } => 9,
+            Self::LockedTable { .. } => 10,
+            Self::Redeliver { .. } => 11,
+            Self::Poison { .. } => 12,
+        }]
+    }
+}
+
+/// Tables whose disk can be full, and which can be locked.
+pub(crate) const TABLES: [&str; 6] = [
+    "event_store.events",
+    "read_models.tasks",
+    "read_models.audit_log",
+    "read_models.checkpoints",
+    "operations.idempotency_keys",
+    "operations.relay_progress",
+];
+
+/// One fault at its time.
+#[derive(Debug, Clone)]
+pub(crate) struct Strike {
+    pub(crate) at: Duration,
+    pub(crate) fault: Fault,
+}
+
+/// All faults of a run.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    pub(crate) strikes: Vec<Strike>,
+}
+
+impl Schedule {
+    /// One or two kills and as many freezes, each of another process, and half of everything else.
+    pub(crate) fn of(seed: u64, replicas: &[Replica]) -> Self {
+        let dice = &mut StdRng::seed_from_u64(seed);
+        let mut victims = replicas.to_vec();
+        victims.shuffle(dice);
+        let mut faults = Vec::new();
+        for _ in 0..dice.random_range(1..=2) {
+            faults.push(Fault::Kill {
+                replica: victims.pop().unwrap(),
+                lasting: millis(dice, 0..1_500),
+            });
+        }
+        for _ in 0..dice.random_range(1..=2) {
+            faults.push(Fault::Freeze {
+                replica: victims.pop().unwrap(),
+                lasting: millis(dice, 200..3_000),
+            });
+        }
+        let others = [
+            Fault::CutPostgres,
+            Fault::EndSessions,
+            Fault::CutAmqp,
+            Fault::PurgeQueues,
+            Fault::DeleteQueues,
+            Fault::FullDisk {
+                table: TABLES.choose(dice).unwrap(),
+                lasting: millis(dice, 100..1_500),
+            },
+            Fault::SlowDatabase {
+                delay: millis(dice, 5..100),
+                lasting: millis(dice, 200..1_500),
+            },
+            Fault::LockedTable {
+                table: TABLES.choose(dice).unwrap(),
+                lasting: millis(dice, 100..1_500),
+            },
+            Fault::Redeliver { dice: dice.random() },
+            Fault::Poison {
+                person: dice.random_range(0..crate::worker::PEOPLE),
+            },
+        ];
+        faults.extend(others.into_iter().filter(|_| dice.random_bool(0.5)));
+        if seed.is_multiple_of(RESTART_EVERY) {
+            faults.push(Fault::RestartBroker);
+        }
+        let mut strikes: Vec<_> = faults
+            .into_iter()
+            .map(|fault| Strike {
+                at: millis(dice, WINDOW_MS),
+                fault,
+            })
+            .collect();
+        strikes.sort_by_key(|strike| strike.at);
+        Self { strikes }
+    }
+}
+
+fn millis(dice: &mut StdRng, range: std::ops::Range<u64>) -> Duration {
+    Duration::from_millis(dice.random_range(range))
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Strike { at, fault } in &self.strikes {
+            writeln!(f, "{:>5} ms  {fault:?}", at.as_millis())?;
+        }
+        Ok(())
+    }
+}

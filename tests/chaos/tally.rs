@@ -1,0 +1,54 @@
+//! How often each fault struck, seed by seed and in all.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use crate::{Report, schedule::Fault};
+
+#[derive(Default)]
+pub(crate) struct Tally {
+    seeds: usize,
+    seconds: f64,
+    commands: usize,
+    events: usize,
+    struck: BTreeMap<&'static str, usize>,
+}
+
+impl Tally {
+    /// Counts a run that went well, and says so.
+    pub(crate) fn add(&mut self, seed: u64, took: Duration, report: &Report) {
+        self.seeds += 1;
+        self.seconds += took.as_secs_f64();
+        self.commands += report.commands;
+        self.events += report.events;
+        for name in &report.struck {
+            *self.struck.entry(name).or_default() += 1;
+        }
+        eprintln!(
+            "seed {seed}: {:.1} s, {} commands, {} events; {}",
+            took.as_secs_f64(),
+            report.commands,
+            report.events,
+            report.struck.join(", ")
+        );
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            seeds,
+            seconds,
+            commands,
+            events,
+            struck,
+        } = self;
+        writeln!(
+            f,
+            "{seeds} seeds without a violation in {seconds:.0} s: {commands} commands, {events} events"
+        )?;
+        for name in Fault::NAMES {
+            writeln!(f, "{:>6} × {name}", struck.get(name).unwrap_or(&0))?;
+        }
+        Ok(())
+    }
+}

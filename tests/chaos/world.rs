@@ -1,0 +1,97 @@
+//! The system under test and the harness's own ways to its servers, which no fault of the network touches.
+
+use std::{fmt::Display, sync::Arc, time::Duration};
+
+use bus::{RabbitBus, RabbitOptions};
+use database::{Database, Schema};
+use event_store::EventStore;
+use events::{StreamName, UserId};
+use sqlx::PgPool;
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::{
+    schedule::TABLES,
+    support::{System, amqp_url},
+};
+
+pub(crate) struct World {
+    pub(crate) system: Mutex<System>,
+    /// Whose tasks there are.
+    pub(crate) people: OnceCell<Vec<(UserId, String)>>,
+    /// Streams with an event that nobody can read.
+    pub(crate) poisoned: Mutex<Vec<StreamName>>,
+    servers: OnceCell<Servers>,
+}
+
+/// The servers, as the harness reaches them.
+pub(crate) struct Servers {
+    pub(crate) pool: PgPool,
+    pub(crate) store: Arc<dyn EventStore>,
+    pub(crate) read_models: Database,
+    pub(crate) bus: Arc<RabbitBus>,
+}
+
+impl World {
+    pub(crate) fn new(system: System) -> Self {
+        Self {
+            system: Mutex::new(system),
+            people: OnceCell::new(),
+            poisoned: Mutex::default(),
+            servers: OnceCell::new(),
+        }
+    }
+
+    /// Connects to the servers, and readies tables to fail.
+    pub(crate) async fn prepare(&self) {
+        let system = self.system.lock().await;
+        let url = system.database_url("");
+        let options = RabbitOptions {
+            name: "chaos".to_owned(),
+            namespace: system.broker.as_ref().unwrap().namespace.clone(),
+        };
+        let servers = Servers {
+            pool: PgPool::connect(&url).await.unwrap(),
+            store: event_store::open(&url, 2).await.unwrap(),
+            read_models: Database::connect(&url, Schema::ReadModels, 2).await.unwrap(),
+            bus: RabbitBus::connect_with(&amqp_url(), options).await.unwrap(),
+        };
+        // A table whose name is in `full_disks` takes no writes; nothing but that row changes while the system runs.
+        let mut sql = "CREATE SCHEMA chaos;
+            CREATE TABLE chaos.full_disks (name TEXT PRIMARY KEY);
+            CREATE FUNCTION chaos.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF EXISTS (SELECT FROM chaos.full_disks WHERE name = TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME) THEN
+                    RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+                END IF;
+                RETURN NULL;
+            END $$;"
+            .to_owned();
+        for table in TABLES {
+            sql += &format!(
+                "CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON {table}
+                 FOR EACH STATEMENT EXECUTE FUNCTION chaos.refuse();"
+            );
+        }
+        sqlx::raw_sql(&sql).execute(&servers.pool).await.unwrap();
+        assert!(self.servers.set(servers).is_ok(), "prepared once");
+    }
+
+    pub(crate) fn servers(&self) -> &Servers {
+        self.servers.get().unwrap()
+    }
+}
+
+/// Tries until it works: the servers are shared with the faults.
+pub(crate) async fn persist<T, E: Display>(what: &str, mut attempt: impl AsyncFnMut() -> Result<T, E>) -> T {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match attempt().await {
+            Ok(done) => return done,
+            Err(error) if tokio::time::Instant::now() >= deadline => {
+                panic!("not within {PATIENCE:?}: {what}: {error}")
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Dying processes, emptied queues and lost connections in the middle of load: nothing acknowledged is lost,
+//! nothing is applied twice.
+
+use crate::support::{Footing, Role, System, Workload};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_of_roles_under_load_on_postgres_and_rabbitmq() {
+    let mut system = System::start(Footing::Servers).await;
+    let workload = Workload::start(&system.base, 16).await;
+    for role in [Role::Projector, Role::CommandApi, Role::Auth] {
+        workload.progress(100).await;
+        system.kill(role);
+        if role == Role::Projector {
+            // Reads that want to see what was written wait for it; the rest goes on without the projector.
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        }
+        system.launch(role);
+        system.ready().await;
+    }
+    workload.progress(100).await;
+    workload.finish().await;
+    system.read_models_equal_the_log().await;
+    system.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn purged_queues_and_cut_connections_under_load_on_postgres_and_rabbitmq() {
+    let mut system = System::start(Footing::Servers).await;
+    let workload = Workload::start(&system.base, 16).await;
+    for _ in 0..3 {
+        workload.progress(60).await;
+        system
+            .broker
+            .as_ref()
+            .unwrap()
+            .purge_projector_queues()
+            .await
+            .unwrap();
+        workload.progress(60).await;
+        system.proxy.as_ref().unwrap().cut();
+        system.ready().await;
+    }
+    workload.progress(60).await;
+    workload.finish().await;
+    system.read_models_equal_the_log().await;
+    system.stop().await;
+}

@@ -1,0 +1,17 @@
+//! The running system from outside: the real binary, real HTTP, on both footings.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests fail by panicking"
+)]
+
+mod conventions;
+mod faults;
+mod isolation;
+mod operator;
+mod start;
+mod support;
+mod tour;

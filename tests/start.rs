@@ -1,0 +1,158 @@
+//! What a wrong setting or a missing server is answered with: one clear sentence and a failure.
+
+use std::process::Stdio;
+
+use crate::support::{Footing, System, binary, free_port};
+
+/// Runs the binary with `settings` and returns what it said. It must fail, in one line and without a backtrace.
+#[track_caller]
+fn refused(arguments: &[&str], settings: &[(&str, &str)]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let output = binary()
+        .args(arguments)
+        .env("TASKLEDGER_DATA_DIR", directory.path())
+        .env("TASKLEDGER_LISTEN", format!("127.0.0.1:{}", free_port()))
+        .env("TASKLEDGER_ADMIN_LISTEN", format!("127.0.0.1:{}", free_port()))
+        .env("TASKLEDGER_LOG", "warn")
+        .env("RUST_BACKTRACE", "1")
+        .envs(settings.iter().copied())
+        .stdout(Stdio::piped())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "it should have failed: {said}");
+    assert_eq!(
+        said.trim_end().lines().count(),
+        1,
+        "more than one sentence: {said}"
+    );
+    assert!(
+        said.starts_with("taskledger: ") && !said.contains("panicked"),
+        "{said}"
+    );
+    said
+}
+
+#[test]
+fn a_misspelt_variable_is_refused() {
+    let said = refused(&[], &[("TASKLEDGER_LISTN", "127.0.0.1:1")]);
+    assert!(said.contains("TASKLEDGER_LISTN"), "{said}");
+}
+
+#[test]
+fn a_wrong_value_names_its_variable() {
+    let said = refused(&[], &[("TASKLEDGER_LISTEN", "nonsense")]);
+    assert!(
+        said.contains("TASKLEDGER_LISTEN") && said.contains("nonsense"),
+        "{said}"
+    );
+    let said = refused(&[], &[("TASKLEDGER_PARTITIONS", "0")]);
+    assert!(
+        said.contains("TASKLEDGER_PARTITIONS") && said.contains("1 to 256"),
+        "{said}"
+    );
+    let said = refused(&[], &[("TASKLEDGER_LOG", "info,=,")]);
+    assert!(said.contains("TASKLEDGER_LOG"), "{said}");
+}
+
+#[test]
+fn an_unreachable_database_is_named_without_its_password() {
+    let url = format!("postgres://someone:hush@127.0.0.1:{}/db", free_port());
+    let said = refused(&[], &[("DATABASE_URL", &url)]);
+    assert!(
+        said.contains("cannot connect") && said.contains("someone:***@"),
+        "{said}"
+    );
+    assert!(!said.contains("hush"), "{said}");
+}
+
+#[test]
+fn an_unreachable_broker_is_named_without_its_password() {
+    let url = format!("amqp://someone:hush@127.0.0.1:{}/%2f", free_port());
+    let said = refused(&[], &[("AMQP_URL", &url)]);
+    assert!(
+        said.contains("RabbitMQ") && said.contains("someone:***@"),
+        "{said}"
+    );
+    assert!(!said.contains("hush"), "{said}");
+}
+
+#[test]
+fn a_url_of_another_kind_is_refused() {
+    let said = refused(&[], &[("DATABASE_URL", "mysql://localhost/db")]);
+    assert!(said.contains("postgres://"), "{said}");
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let said = refused(&[], &[("TASKLEDGER_LISTEN", &address)]);
+    assert!(said.contains(&address) && said.contains("in use"), "{said}");
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_made_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let directory = file.path().join("data").display().to_string();
+    let said = refused(&[], &[("TASKLEDGER_DATA_DIR", &directory)]);
+    assert!(said.contains(&directory), "{said}");
+}
+
+#[test]
+fn a_role_of_its_own_asks_for_servers() {
+    let said = refused(&["auth"], &[]);
+    assert!(said.contains("DATABASE_URL and AMQP_URL"), "{said}");
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_data_is_refused() {
+    let system = System::start(Footing::Embedded).await;
+    let directory = system.data_dir().display().to_string();
+    let said = refused(&[], &[("TASKLEDGER_DATA_DIR", &directory)]);
+    assert!(said.contains("another taskledger"), "{said}");
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    let mut system = System::start(Footing::Embedded).await;
+    system.terminate(crate::support::Role::Up);
+    let events = system.data_dir().join("events.db");
+    let mut connection =
+        <sqlx::SqliteConnection as sqlx::Connection>::connect(&format!("sqlite:{}", events.display()))
+            .await
+            .unwrap();
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9999, 'from the future', TRUE, x'00', 0)",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+    let directory = system.data_dir().display().to_string();
+    let said = refused(&[], &[("TASKLEDGER_DATA_DIR", &directory)]);
+    assert!(said.contains("newer version") && said.contains("9999"), "{said}");
+    system.stop().await;
+}
+
+#[test]
+fn the_effective_configuration_hides_secrets() {
+    let output = binary()
+        .arg("config")
+        .env("DATABASE_URL", "postgres://someone:hush@db/taskledger")
+        .env("TASKLEDGER_CURSOR_KEY", "ab".repeat(32))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    assert!(
+        said.contains("DATABASE_URL=postgres://someone:***@db/taskledger"),
+        "{said}"
+    );
+    assert!(
+        said.contains("TASKLEDGER_CURSOR_KEY=***") && !said.contains("abab"),
+        "{said}"
+    );
+}

@@ -1,0 +1,69 @@
+//! What a test does to RabbitMQ behind the system's back.
+
+use lapin::{
+    Channel, Connection, ConnectionProperties,
+    options::{ExchangeDeleteOptions, QueueDeleteOptions, QueuePurgeOptions},
+};
+
+/// How many partitions the systems under test have.
+const PARTITIONS: u16 = 4;
+
+/// The part of a broker that belongs to one system under test.
+pub(crate) struct Broker {
+    url: String,
+    pub(crate) namespace: String,
+}
+
+impl Broker {
+    pub(crate) fn new(url: String, namespace: String) -> Self {
+        Self { url, namespace }
+    }
+
+    /// Throws away every message that waits for the projector.
+    pub(crate) async fn purge_projector_queues(&self) -> lapin::Result<()> {
+        let (_connection, channel) = self.channel().await?;
+        for queue in self.projector_queues() {
+            channel
+                .queue_purge(queue.into(), QueuePurgeOptions::default())
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes every queue, also those in use.
+    pub(crate) async fn delete_queues(&self) -> lapin::Result<()> {
+        let (_connection, channel) = self.channel().await?;
+        for queue in self.projector_queues().chain([self.name("auth.verify")]) {
+            channel
+                .queue_delete(queue.into(), QueueDeleteOptions::default())
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes everything that the system declared.
+    pub(crate) async fn clean(&self) -> lapin::Result<()> {
+        self.delete_queues().await?;
+        let (_connection, channel) = self.channel().await?;
+        for exchange in ["events", "broadcast.auth.revoked"] {
+            channel
+                .exchange_delete(self.name(exchange).into(), ExchangeDeleteOptions::default())
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn projector_queues(&self) -> impl Iterator<Item = String> {
+        (0..PARTITIONS).map(|partition| self.name(&format!("projector.{partition}-of-{PARTITIONS}")))
+    }
+
+    fn name(&self, suffix: &str) -> String {
+        format!("{}.{suffix}", self.namespace)
+    }
+
+    async fn channel(&self) -> lapin::Result<(Connection, Channel)> {
+        let connection = Connection::connect(&self.url, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        Ok((connection, channel))
+    }
+}

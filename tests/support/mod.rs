@@ -1,0 +1,17 @@
+//! Starting the system as its users do, and acting as the people who use it.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "shared by test targets that use different parts"
+)]
+
+mod broker;
+mod person;
+mod proxy;
+mod system;
+mod workload;
+
+pub(crate) use person::{Answer, PASSWORD, Person};
+pub(crate) use system::{Footing, Replica, Role, System, amqp_url, binary, free_port};
+pub(crate) use workload::{Workload, until};

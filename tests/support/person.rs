@@ -1,0 +1,131 @@
+//! A person with an account, and what they do over HTTP.
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+
+pub(crate) const PASSWORD: &str = "a rather long passphrase";
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) async fn read(response: reqwest::Response) -> Result<Self, reqwest::Error> {
+        let status = response.status();
+        let headers = response.headers().clone();
+        let bytes = response.bytes().await?;
+        let body = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes)
+                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()))
+        };
+        Ok(Self {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    /// The answer, which must have this status.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{:?} {}", self.headers, self.body);
+        self
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+}
+
+/// Someone signed in.
+#[derive(Clone)]
+pub(crate) struct Person {
+    pub(crate) base: String,
+    pub(crate) http: Client,
+    pub(crate) email: String,
+    pub(crate) token: String,
+    pub(crate) refresh_token: String,
+}
+
+impl Person {
+    /// Registers and signs in.
+    pub(crate) async fn join(base: &str, name: &str) -> Self {
+        let http = Client::builder().pool_max_idle_per_host(4).build().unwrap();
+        let email = format!("{name}-{}@example.org", uuid::Uuid::new_v4().simple());
+        let mut person = Self {
+            base: base.to_owned(),
+            http,
+            email,
+            token: String::new(),
+            refresh_token: String::new(),
+        };
+        let body = json!({"email": person.email, "password": PASSWORD, "display_name": name});
+        person
+            .send(Method::POST, "/auth/register", Some(body))
+            .await
+            .expect(201);
+        person.log_in().await;
+        person
+    }
+
+    pub(crate) async fn log_in(&mut self) -> Answer {
+        let body = json!({"email": self.email, "password": PASSWORD});
+        let answer = self
+            .send(Method::POST, "/auth/login", Some(body))
+            .await
+            .expect(200);
+        self.token = answer.body["access_token"].as_str().unwrap().to_owned();
+        self.refresh_token = answer.body["refresh_token"].as_str().unwrap().to_owned();
+        answer
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.try_send(method, path, body, &[]).await.unwrap()
+    }
+
+    pub(crate) async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer, reqwest::Error> {
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if !self.token.is_empty() {
+            request = request.bearer_auth(&self.token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::read(request.send().await?).await
+    }
+}

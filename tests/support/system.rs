@@ -1,0 +1,475 @@
+//! The system as processes: all in one on SQLite files, or every role its own, in any number of replicas, over
+//! PostgreSQL and RabbitMQ.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    net::TcpListener,
+    ops::Range,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use database::{Database, Schema};
+use event_store::EventStore;
+use sqlx::{Connection as _, PgConnection};
+use tempfile::TempDir;
+use url::Url;
+
+use super::{broker::Broker, proxy::Proxy, workload::until};
+
+/// What the system stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Footing {
+    Embedded,
+    Servers,
+}
+
+/// One process of the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    Up,
+    Gateway,
+    CommandApi,
+    QueryApi,
+    Auth,
+    Projector,
+}
+
+impl Role {
+    fn command(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Gateway => "gateway",
+            Self::CommandApi => "command-api",
+            Self::QueryApi => "query-api",
+            Self::Auth => "auth",
+            Self::Projector => "projector",
+        }
+    }
+}
+
+/// One of the processes that play a role, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Replica {
+    pub(crate) role: Role,
+    pub(crate) number: usize,
+}
+
+impl From<Role> for Replica {
+    fn from(role: Role) -> Self {
+        Self { role, number: 0 }
+    }
+}
+
+pub(crate) struct System {
+    /// Base URL of the first gateway.
+    pub(crate) base: String,
+    /// Of every gateway.
+    pub(crate) bases: Vec<String>,
+    pub(crate) broker: Option<Broker>,
+    /// Between the roles and RabbitMQ.
+    pub(crate) proxy: Option<Proxy>,
+    /// Between the roles and PostgreSQL.
+    pub(crate) postgres: Option<Proxy>,
+    directory: TempDir,
+    processes: BTreeMap<Replica, Process>,
+    settings: BTreeMap<&'static str, String>,
+    listen: BTreeMap<Replica, (u16, u16)>,
+    database: Option<TestDatabase>,
+}
+
+struct Process {
+    child: Child,
+    /// How long its log was when it was launched.
+    log_from: usize,
+}
+
+/// The binary under test.
+pub(crate) fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_taskledger"));
+    command.env_clear().stdin(Stdio::null());
+    command
+}
+
+/// A port that nobody else gets: tests run side by side in this process, and outgoing connections take theirs
+/// from above 32,768.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const PORTS: Range<u16> = 20_000..32_000;
+    let first = (std::process::id() % 100) as u16 * 100;
+    loop {
+        let offset = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + offset % (PORTS.end - PORTS.start);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// The PostgreSQL server to test on, as `./test` names it.
+pub(crate) fn postgres_url() -> String {
+    std::env::var("DATABASE_URL").unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/postgres".to_owned())
+}
+
+/// The RabbitMQ server to test on, as `./test` names it.
+pub(crate) fn amqp_url() -> String {
+    std::env::var("AMQP_URL").unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".to_owned())
+}
+
+impl System {
+    /// Starts every process and waits until all are ready.
+    pub(crate) async fn start(footing: Footing) -> Self {
+        let mut system = Self::launched(footing, 1).await;
+        system.ready().await;
+        system
+    }
+
+    /// Starts so many processes of each role, and does not wait.
+    pub(crate) async fn launched(footing: Footing, replicas: usize) -> Self {
+        let directory = TempDir::new().unwrap();
+        let mut settings = BTreeMap::from([
+            (
+                "TASKLEDGER_DATA_DIR",
+                directory.path().join("data").display().to_string(),
+            ),
+            ("TASKLEDGER_LOG", "info".to_owned()),
+        ]);
+        let (mut database, mut postgres, mut proxy, mut broker) = (None, None, None, None);
+        let roles: &[Role] = match footing {
+            Footing::Embedded => &[Role::Up],
+            Footing::Servers => {
+                let fresh = TestDatabase::create().await;
+                let namespace = format!("test-{}", uuid::Uuid::new_v4().simple());
+                let (before_postgres, database_url) = in_front_of(&fresh.url, 5432).await;
+                let (before_rabbitmq, amqp_url) = in_front_of(&amqp_url(), 5672).await;
+                settings.insert("DATABASE_URL", database_url);
+                settings.insert("AMQP_URL", amqp_url);
+                settings.insert("TASKLEDGER_BUS_NAMESPACE", namespace.clone());
+                database = Some(fresh);
+                postgres = Some(before_postgres);
+                proxy = Some(before_rabbitmq);
+                broker = Some(Broker::new(self::amqp_url(), namespace));
+                &[
+                    Role::Auth,
+                    Role::CommandApi,
+                    Role::QueryApi,
+                    Role::Projector,
+                    Role::Gateway,
+                ]
+            }
+        };
+        let listen: BTreeMap<Replica, (u16, u16)> = (0..replicas)
+            .flat_map(|number| roles.iter().map(move |role| Replica { role: *role, number }))
+            .map(|replica| (replica, (free_port(), free_port())))
+            .collect();
+        let urls = |wanted: Role| -> Vec<String> {
+            listen
+                .iter()
+                .filter(|(replica, _)| replica.role == wanted)
+                .map(|(_, (api, admin))| if wanted == Role::Projector { admin } else { api })
+                .map(|port| format!("http://127.0.0.1:{port}"))
+                .collect()
+        };
+        for (name, role) in [
+            ("TASKLEDGER_AUTH_URL", Role::Auth),
+            ("TASKLEDGER_COMMAND_API_URL", Role::CommandApi),
+            ("TASKLEDGER_QUERY_API_URL", Role::QueryApi),
+            ("TASKLEDGER_PROJECTOR_URL", Role::Projector),
+        ] {
+            let urls = urls(role);
+            if !urls.is_empty() {
+                settings.insert(name, urls.join(","));
+            }
+        }
+        let bases = [urls(Role::Gateway), urls(Role::Up)].concat();
+        let mut system = Self {
+            base: bases[0].clone(),
+            bases,
+            broker,
+            proxy,
+            postgres,
+            directory,
+            processes: BTreeMap::new(),
+            settings,
+            listen,
+            database,
+        };
+        for replica in system.replicas() {
+            system.launch(replica);
+        }
+        system
+    }
+
+    /// Every process that there is to be.
+    pub(crate) fn replicas(&self) -> Vec<Replica> {
+        self.listen.keys().copied().collect()
+    }
+
+    /// Starts the process of `replica`.
+    pub(crate) fn launch(&mut self, replica: impl Into<Replica>) {
+        let replica = replica.into();
+        let (api, admin) = self.listen[&replica];
+        let log_from = self.log_text(replica).len();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log(replica))
+            .unwrap();
+        let mut command = binary();
+        command.arg(replica.role.command()).envs(&self.settings);
+        if replica.role != Role::Projector {
+            command.env("TASKLEDGER_LISTEN", format!("127.0.0.1:{api}"));
+        }
+        command.env("TASKLEDGER_ADMIN_LISTEN", format!("127.0.0.1:{admin}"));
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        let child = command.spawn().unwrap();
+        self.processes.insert(replica, Process { child, log_from });
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self, replica: impl Into<Replica>) {
+        let mut process = self.processes.remove(&replica.into()).unwrap();
+        process.child.kill().unwrap();
+        process.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and the exit code once it is gone.
+    pub(crate) fn terminate(&mut self, replica: impl Into<Replica>) -> Option<i32> {
+        let replica = replica.into();
+        self.signal(replica, "TERM");
+        let mut process = self.processes.remove(&replica).unwrap();
+        process.child.wait().unwrap().code()
+    }
+
+    /// Sends a signal, if the process runs.
+    pub(crate) fn signal(&self, replica: Replica, name: &str) {
+        if let Some(process) = self.processes.get(&replica) {
+            Command::new("kill")
+                .args(["-s", name, &process.child.id().to_string()])
+                .status()
+                .unwrap();
+        }
+    }
+
+    /// Starts again what could not start for want of a server, as whoever runs the system must. A process that
+    /// was ready may not end by itself.
+    pub(crate) fn revive(&mut self) {
+        for replica in self.replicas() {
+            let Some(process) = self.processes.get_mut(&replica) else {
+                continue;
+            };
+            if let Some(exit) = process.child.try_wait().unwrap() {
+                let log_from = process.log_from;
+                let log = self.log_text(replica);
+                assert!(
+                    exit.code() == Some(1) && !log[log_from..].contains(" ready "),
+                    "{replica:?} ended: {exit}"
+                );
+                self.launch(replica);
+            }
+        }
+    }
+
+    /// A command of the binary with the settings of this system.
+    pub(crate) fn tool(&self, arguments: &[&str]) -> Command {
+        let mut command = binary();
+        command
+            .args(arguments)
+            .envs(&self.settings)
+            .env("TASKLEDGER_LOG", "warn")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Waits until every process is ready; none may end.
+    pub(crate) async fn ready(&mut self) {
+        until("every process is ready", Duration::from_secs(60), async || {
+            for (replica, process) in &mut self.processes {
+                let exit = process.child.try_wait().unwrap();
+                assert!(exit.is_none(), "{replica:?} ended: {exit:?}");
+            }
+            self.is_ready().await
+        })
+        .await;
+    }
+
+    /// Whether every process says that it is ready.
+    pub(crate) async fn is_ready(&self) -> bool {
+        for replica in self.processes.keys() {
+            let url = format!("http://127.0.0.1:{}/health/ready", self.listen[replica].1);
+            let answer = reqwest::get(&url).await;
+            if !answer.is_ok_and(|response| response.status() == 200) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Opens the log and the read models beside the running system and waits until they agree.
+    pub(crate) async fn read_models_equal_the_log(&self) -> projector::Report {
+        let store: Arc<dyn EventStore> = event_store::open(&self.database_url("events.db"), 4)
+            .await
+            .unwrap();
+        let read_models = Database::connect(&self.database_url("read-models.db"), Schema::ReadModels, 4)
+            .await
+            .unwrap();
+        let mut last = None;
+        until(
+            "the read models equal a fold of the log",
+            Duration::from_secs(60),
+            async || {
+                let report = projector::verify(store.as_ref(), &read_models).await.unwrap();
+                let equal = report.differences.is_empty();
+                if last.as_ref() != Some(&report.differences) && !equal {
+                    eprintln!("not yet: {:?}", report.differences);
+                }
+                last = Some(report.differences);
+                equal
+            },
+        )
+        .await;
+        projector::verify(store.as_ref(), &read_models).await.unwrap()
+    }
+
+    /// Stops every process and leaves nothing on the servers.
+    pub(crate) async fn stop(mut self) {
+        self.terminate_all();
+        self.clean().await;
+    }
+
+    /// Asks every process to stop, which it must do cleanly.
+    pub(crate) fn terminate_all(&mut self) {
+        let replicas: Vec<_> = self.processes.keys().copied().collect();
+        for replica in &replicas {
+            self.signal(*replica, "TERM");
+        }
+        for replica in replicas {
+            let exit = self.processes.remove(&replica).unwrap().child.wait().unwrap();
+            assert_eq!(exit.code(), Some(0), "{replica:?} does not stop cleanly");
+        }
+    }
+
+    /// Ends whatever still runs and leaves nothing on the servers.
+    pub(crate) async fn clean(&mut self) {
+        self.kill_all();
+        if let Some(broker) = self.broker.take() {
+            broker.clean().await.unwrap();
+        }
+        if let Some(database) = self.database.take() {
+            database.drop().await;
+        }
+    }
+
+    fn kill_all(&mut self) {
+        for process in self.processes.values_mut() {
+            let _ = process.child.kill();
+            let _ = process.child.wait();
+        }
+        self.processes.clear();
+    }
+
+    /// The ends of all logs, for whoever looks into a failure.
+    pub(crate) fn print_logs(&self) {
+        for replica in self.listen.keys() {
+            print_tail(&self.log(*replica), &self.log_text(*replica));
+        }
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    pub(crate) fn database_url(&self, file: &str) -> String {
+        match &self.database {
+            Some(database) => database.url.clone(),
+            None => Database::file_url(&self.data_dir().join(file)),
+        }
+    }
+
+    fn log(&self, Replica { role, number }: Replica) -> PathBuf {
+        self.directory
+            .path()
+            .join(format!("{}-{number}.log", role.command()))
+    }
+
+    /// What a process and those before it have logged.
+    pub(crate) fn log_text(&self, replica: Replica) -> String {
+        std::fs::read_to_string(self.log(replica)).unwrap_or_default()
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        let left_running = !self.processes.is_empty();
+        self.kill_all();
+        if left_running && std::thread::panicking() {
+            self.print_logs();
+        }
+    }
+}
+
+fn print_tail(log: &Path, text: &str) {
+    let lines: Vec<_> = text.lines().collect();
+    eprintln!("--- {}", log.display());
+    for line in &lines[lines.len().saturating_sub(40)..] {
+        eprintln!("{line}");
+    }
+}
+
+/// A proxy in front of the server of `url`, and the URL that leads through it.
+async fn in_front_of(url: &str, usual_port: u16) -> (Proxy, String) {
+    let mut url = Url::parse(url).unwrap();
+    let port = url.port().unwrap_or(usual_port);
+    let socket = url
+        .query_pairs()
+        .find(|(name, _)| name == "host")
+        .map(|(_, directory)| format!("{directory}/.s.PGSQL.{port}"));
+    let proxy = match socket {
+        Some(socket) => {
+            url.set_query(None);
+            Proxy::start(socket).await
+        }
+        None => Proxy::start(format!("{}:{port}", url.host_str().unwrap())).await,
+    };
+    url.set_host(Some("127.0.0.1")).unwrap();
+    url.set_port(Some(proxy.address.port())).unwrap();
+    (proxy, url.to_string())
+}
+
+/// A database of this test's own.
+pub(crate) struct TestDatabase {
+    pub(crate) url: String,
+    name: String,
+}
+
+impl TestDatabase {
+    pub(crate) async fn create() -> Self {
+        let name = format!("taskledger_test_{}", uuid::Uuid::new_v4().simple());
+        execute(&format!("CREATE DATABASE {name}")).await;
+        let mut url = Url::parse(&postgres_url()).unwrap();
+        url.set_path(&name);
+        Self {
+            url: url.to_string(),
+            name,
+        }
+    }
+
+    async fn drop(self) {
+        execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
+    }
+}
+
+async fn execute(sql: &str) {
+    let url = postgres_url();
+    let mut connection = PgConnection::connect(&url)
+        .await
+        .unwrap_or_else(|error| panic!("no PostgreSQL at {url} ({error}): run ./test, which sets one up"));
+    sqlx::query(sql).execute(&mut connection).await.unwrap();
+}

@@ -1,0 +1,218 @@
+//! Many people at work at once, each knowing exactly what must be true afterwards.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::{Answer, Person};
+
+/// Waits until `condition` holds, at most `limit`.
+pub(crate) async fn until<F: AsyncFnMut() -> bool>(what: &str, limit: Duration, mut condition: F) {
+    let deadline = Instant::now() + limit;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// People at work until told to stop.
+pub(crate) struct Workload {
+    workers: JoinSet<Worker>,
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicUsize>,
+}
+
+/// One person's own record of what the system has acknowledged.
+struct Worker {
+    person: Person,
+    /// Title and version of each task by its id.
+    tasks: BTreeMap<String, (String, u64)>,
+    commands: usize,
+}
+
+impl Workload {
+    /// Starts `people` at work.
+    pub(crate) async fn start(base: &str, people: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let mut joining = JoinSet::new();
+        for number in 0..people {
+            let base = base.to_owned();
+            joining.spawn(async move { Person::join(&base, &format!("person{number}")).await });
+        }
+        let mut workers = JoinSet::new();
+        for person in joining.join_all().await {
+            let worker = Worker {
+                person,
+                tasks: BTreeMap::new(),
+                commands: 0,
+            };
+            workers.spawn(worker.work(stop.clone(), acknowledged.clone()));
+        }
+        Self {
+            workers,
+            stop,
+            acknowledged,
+        }
+    }
+
+    /// Waits until `count` more commands have been acknowledged: load is flowing.
+    pub(crate) async fn progress(&self, count: usize) {
+        let target = self.acknowledged.load(Ordering::Relaxed) + count;
+        until(
+            "more commands acknowledged",
+            Duration::from_secs(120),
+            async || self.acknowledged.load(Ordering::Relaxed) >= target,
+        )
+        .await;
+    }
+
+    /// Lets everyone finish and holds what the system shows against what it has acknowledged.
+    pub(crate) async fn finish(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut commands = 0;
+        for worker in self.workers.join_all().await {
+            worker.check_everything().await;
+            commands += worker.commands;
+        }
+        commands
+    }
+}
+
+impl Worker {
+    async fn work(mut self, stop: Arc<AtomicBool>, acknowledged: Arc<AtomicUsize>) -> Self {
+        while !stop.load(Ordering::Relaxed) {
+            let title = format!("{} number {}", self.person.email, self.tasks.len());
+            let created = self
+                .command(Method::POST, "/tasks", json!({"title": title}))
+                .await
+                .expect(201);
+            let id = self.record(&created.body);
+            self.see(&id).await;
+
+            let renamed = format!("{title}, renamed");
+            let path = format!("/tasks/{id}");
+            let answer = self
+                .command(Method::PATCH, &path, json!({"title": renamed}))
+                .await
+                .expect(200);
+            self.record(&answer.body);
+            let answer = self
+                .command(Method::POST, &format!("{path}/complete"), json!({}))
+                .await
+                .expect(200);
+            self.record(&answer.body);
+            self.see(&id).await;
+            acknowledged.fetch_add(3, Ordering::Relaxed);
+
+            let me = self.ask("/auth/me").await;
+            assert_eq!(me.body["user"]["email"], self.person.email, "another's identity");
+        }
+        self
+    }
+
+    /// A command until it is acknowledged: with its key, trying again can never do it twice.
+    async fn command(&mut self, method: Method, path: &str, body: Value) -> Answer {
+        let key = uuid::Uuid::new_v4().to_string();
+        self.commands += 1;
+        self.persist(method, path, Some(body), &[("Idempotency-Key", &key)])
+            .await
+    }
+
+    async fn ask(&self, path: &str) -> Answer {
+        self.persist(Method::GET, path, None, &[]).await.expect(200)
+    }
+
+    /// Tries again while a dependency is down, and only then.
+    async fn persist(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let deadline = Instant::now() + Duration::from_secs(90);
+        loop {
+            let result = self
+                .person
+                .try_send(method.clone(), path, body.clone(), headers)
+                .await;
+            match result {
+                Ok(answer) if answer.status != 503 => return answer,
+                outcome => assert!(
+                    Instant::now() < deadline,
+                    "{method} {path} does not recover: {outcome:?}"
+                ),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn record(&mut self, task: &Value) -> String {
+        let id = task["id"].as_str().unwrap().to_owned();
+        let version = task["version"].as_u64().unwrap();
+        let title = task["title"].as_str().unwrap().to_owned();
+        let before = self.tasks.insert(id.clone(), (title, version));
+        assert_eq!(
+            version,
+            before.map_or(1, |(_, version)| version + 1),
+            "a command was applied twice or lost"
+        );
+        id
+    }
+
+    /// The next read shows what was just acknowledged, and nobody else's tasks.
+    async fn see(&self, id: &str) {
+        let page = self.ask("/tasks?sort=-updated_at&limit=5").await;
+        let items = page.body["items"].as_array().unwrap();
+        for item in items {
+            let known = &self.tasks[item["id"].as_str().unwrap()];
+            assert_eq!(
+                (item["title"].as_str().unwrap(), item["version"].as_u64().unwrap()),
+                (known.0.as_str(), known.1)
+            );
+        }
+        assert!(
+            items.iter().any(|item| item["id"] == id),
+            "{id} was acknowledged but is not shown"
+        );
+    }
+
+    async fn check_everything(&self) {
+        let mut shown = BTreeMap::new();
+        let mut path = "/tasks?limit=100".to_owned();
+        loop {
+            let page = self.ask(&path).await;
+            for item in page.body["items"].as_array().unwrap() {
+                let task = (
+                    item["title"].as_str().unwrap().to_owned(),
+                    item["version"].as_u64().unwrap(),
+                );
+                assert!(
+                    shown
+                        .insert(item["id"].as_str().unwrap().to_owned(), task)
+                        .is_none(),
+                    "shown twice"
+                );
+            }
+            match page.body["next_cursor"].as_str() {
+                Some(cursor) => path = format!("/tasks?limit=100&cursor={cursor}"),
+                None => break,
+            }
+        }
+        assert_eq!(
+            shown, self.tasks,
+            "what {} sees is not what was acknowledged",
+            self.person.email
+        );
+    }
+}
