@@ -1,0 +1,185 @@
+//! How fast the store appends, next to what the database does with the same rows on one connection by hand.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use database::{Database, Schema};
+use events::UserId;
+use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
+use uuid::Uuid;
+
+use super::{Ratio, Rounds, Wanted};
+use crate::{
+    log::{self, LIFE},
+    system,
+};
+
+const INSERT: &str = "INSERT INTO events \
+    (position, version, recorded_at, schema_version, id, stream, type, encoding, metadata, data) ";
+
+pub(super) async fn postgres(rounds: Rounds) -> Result<()> {
+    let database = system::Database::create().await?;
+    let store = event_store::open(&database.url, 4).await?;
+    let mut by_hand = PgConnection::connect(&database.url).await?;
+    by_hand.execute("SET search_path = event_store").await?;
+    // Of the store the writers, by hand the rows of a transaction.
+    for (writers, rows, wanted) in [(1, 1, 0.7), (64, 64, 0.6), (1_024, 200, 0.7)] {
+        let mut ratio = Ratio::default();
+        for _ in 0..rounds.count {
+            let limit = postgres_by_hand(&mut by_hand, rows, rounds.span).await?;
+            ratio.add(log::append(&store, writers, rounds.span).await?, limit);
+        }
+        ratio.report(
+            &format!("append, {writers} writers | {rows} rows a transaction"),
+            "/s",
+            Wanted::AtLeast(wanted),
+        );
+    }
+    drop(store);
+    by_hand.close().await?;
+    database.drop().await
+}
+
+pub(super) async fn sqlite(rounds: Rounds) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let url = Database::file_url(&directory.path().join("events.db"));
+    let store = event_store::open(&url, 4).await?;
+    let database = Database::connect(&url, Schema::EventStore, 1).await?;
+    let mut by_hand = database.sqlite_writer().context("SQLite")?.acquire().await?;
+    let mut ratio = Ratio::default();
+    for _ in 0..rounds.count {
+        let limit = sqlite_by_hand(&mut by_hand, 64, rounds.span).await?;
+        ratio.add(log::append(&store, 64, rounds.span).await?, limit);
+    }
+    ratio.report(
+        "append on SQLite, 64 writers | 64 rows a transaction",
+        "/s",
+        Wanted::AtLeast(0.6),
+    );
+    Ok(())
+}
+
+/// A row as the store would write it.
+struct Row {
+    position: i64,
+    version: i64,
+    stream: String,
+    id: Uuid,
+    kind: String,
+    metadata: String,
+    data: bytes::Bytes,
+}
+
+/// The next transaction's rows: what happens next to each of as many tasks.
+fn rows(position: i64, streams: &mut Vec<String>, round: usize, count: usize) -> Result<Vec<Row>> {
+    let version = round % LIFE;
+    if version == 0 {
+        *streams = (0..count).map(|_| format!("task-{}", Uuid::now_v7())).collect();
+    }
+    let row = |(position, stream): (i64, &String)| {
+        let owner = UserId(Uuid::now_v7());
+        let event = log::new_event(owner, &log::life(owner)[version]);
+        Ok(Row {
+            position,
+            version: version as i64 + 1,
+            stream: stream.clone(),
+            id: event.id.0,
+            kind: event.kind,
+            metadata: serde_json::to_string(&event.metadata)?,
+            data: event.data,
+        })
+    };
+    (position + 1..).zip(streams.iter()).map(row).collect()
+}
+
+/// Rows per second of one connection: each row a statement; or many rows a transaction, with the order lock and
+/// a look at the versions.
+async fn postgres_by_hand(connection: &mut PgConnection, count: usize, span: Duration) -> Result<f64> {
+    let single = format!("{INSERT} VALUES ($1, $2, $3, 1, $4, $5, $8, 'json', $6, $7)");
+    let many = format!(
+        "{INSERT} SELECT position, version, $3, 1, id, stream, type, 'json', metadata, data \
+        FROM unnest($1::bigint[], $2::bigint[], $4::uuid[], $5::text[], $6::text[], $7::bytea[], $8::text[]) \
+        AS n (position, version, id, stream, metadata, data, type)"
+    );
+    const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('taskledger.event_store', 0))";
+    const VERSIONS: &str = "SELECT stream, max(version) FROM events WHERE stream = ANY($1) GROUP BY stream";
+    const HEAD: &str = "SELECT coalesce(max(position), 0) FROM events";
+    let (mut head, mut streams, mut round) = (0, Vec::new(), 0);
+    head += sqlx::query_scalar::<_, i64>(HEAD)
+        .fetch_one(&mut *connection)
+        .await?;
+    let first = head;
+    let start = Instant::now();
+    while start.elapsed() < span {
+        let rows = rows(head, &mut streams, round, count)?;
+        if let [row] = rows.as_slice() {
+            sqlx::query(single.as_str())
+                .bind(row.position)
+                .bind(row.version)
+                .bind(1_780_000_000_123_456_i64)
+                .bind(row.id)
+                .bind(&row.stream)
+                .bind(&row.metadata)
+                .bind(row.data.as_ref())
+                .bind(&row.kind)
+                .execute(&mut *connection)
+                .await?;
+        } else {
+            let mut transaction = connection.begin().await?;
+            transaction.execute(LOCK).await?;
+            sqlx::query(VERSIONS)
+                .bind(&streams)
+                .fetch_all(&mut *transaction)
+                .await?;
+            sqlx::query(many.as_str())
+                .bind(rows.iter().map(|row| row.position).collect::<Vec<_>>())
+                .bind(rows.iter().map(|row| row.version).collect::<Vec<_>>())
+                .bind(1_780_000_000_123_456_i64)
+                .bind(rows.iter().map(|row| row.id).collect::<Vec<_>>())
+                .bind(rows.iter().map(|row| row.stream.as_str()).collect::<Vec<_>>())
+                .bind(rows.iter().map(|row| row.metadata.as_str()).collect::<Vec<_>>())
+                .bind(rows.iter().map(|row| row.data.as_ref()).collect::<Vec<_>>())
+                .bind(rows.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>())
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+        }
+        head += count as i64;
+        round += 1;
+    }
+    Ok((head - first) as f64 / start.elapsed().as_secs_f64())
+}
+
+/// Rows per second of one connection, so many a transaction.
+async fn sqlite_by_hand(connection: &mut SqliteConnection, count: usize, span: Duration) -> Result<f64> {
+    let values = vec!["(?, ?, 1780000000123456, 1, ?, ?, ?, 'json', ?, ?)"; count].join(", ");
+    let insert = format!("{INSERT} VALUES {values}");
+    const HEAD: &str = "SELECT coalesce(max(position), 0) FROM events";
+    let (mut head, mut streams, mut round) = (0, Vec::new(), 0);
+    head += sqlx::query_scalar::<_, i64>(HEAD)
+        .fetch_one(&mut *connection)
+        .await?;
+    let first = head;
+    let start = Instant::now();
+    while start.elapsed() < span {
+        let rows = rows(head, &mut streams, round, count)?;
+        let mut query = sqlx::query(insert.as_str());
+        for row in rows {
+            let id = row.id.hyphenated();
+            query = query
+                .bind(row.position)
+                .bind(row.version)
+                .bind(id)
+                .bind(row.stream)
+                .bind(row.kind)
+                .bind(row.metadata)
+                .bind(row.data.to_vec());
+        }
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        query.execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        head += count as i64;
+        round += 1;
+    }
+    Ok((head - first) as f64 / start.elapsed().as_secs_f64())
+}

@@ -1,0 +1,234 @@
+//! From a command's acknowledgement until a query shows it, at 500 commands a second, next to what it cannot do
+//! without: a message published, confirmed and consumed over the same RabbitMQ, and one commit.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use futures::StreamExt as _;
+use hdrhistogram::Histogram;
+use http::Method;
+use lapin::{
+    BasicProperties, Channel, Connection, ConnectionProperties,
+    options::{
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+        QueueDeleteOptions,
+    },
+    types::{AMQPValue, FieldTable},
+};
+use serde_json::json;
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use tokio::{
+    task::{JoinHandle, JoinSet},
+    time::{MissedTickBehavior, interval_at},
+};
+use uuid::Uuid;
+
+use super::{Ratio, Rounds, Wanted};
+use crate::{
+    client::Person,
+    load,
+    system::{self, Footing, System},
+};
+
+/// People, or publishers by hand, each at [`PACE`]: together 500 a second.
+const SENDERS: u32 = 50;
+const PACE: Duration = Duration::from_millis(100);
+/// As many queues as the projector has partitions.
+const QUEUES: u32 = 4;
+
+type Latencies = Arc<Mutex<Histogram<u64>>>;
+
+pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
+    let span = rounds.span * 3;
+    let mut ratio = Ratio::default();
+    for _ in 0..rounds.count {
+        let limit = by_hand(span).await?;
+        let system = System::start(Footing::Servers, binary).await?;
+        let people = load::join(&system.front(), SENDERS as usize).await?;
+        ratio.add(visible(&system, &people, span).await?, limit);
+        drop(people);
+        system.stop().await?;
+    }
+    ratio.report(
+        "acknowledged to visible, p99 | a message and a commit",
+        "ms",
+        Wanted::AtMost(3.0),
+    );
+    Ok(())
+}
+
+async fn visible(system: &System, people: &[Arc<Person>], span: Duration) -> Result<f64> {
+    let latencies = latencies()?;
+    let mut workers = JoinSet::new();
+    let (begin, end) = (Instant::now(), Instant::now() + span);
+    for (number, person) in (0..).zip(people) {
+        let writer = person.at(&system.address("command-api")).await?;
+        let reader = person.at(&system.address("query-api")).await?;
+        let latencies = latencies.clone();
+        workers.spawn(async move {
+            let mut ticks = ticks(begin, number);
+            loop {
+                ticks.tick().await;
+                if Instant::now() >= end {
+                    return anyhow::Ok(());
+                }
+                let task = json!({"title": "Be seen"});
+                let answer = writer.send(Method::POST, "/tasks", Some(&task), &[]).await?;
+                let acknowledged = Instant::now();
+                let token = answer
+                    .headers
+                    .get("consistency-token")
+                    .context("no token")?
+                    .to_str()?;
+                let headers = [("Consistency-Token", token), ("Prefer", "wait=10")];
+                reader.send(Method::GET, "/tasks?limit=1", None, &headers).await?;
+                record(&latencies, acknowledged)?;
+            }
+        });
+    }
+    while let Some(worker) = workers.join_next().await {
+        worker??;
+    }
+    p99(&latencies, span)
+}
+
+/// The publishers' ticks, spread evenly.
+fn ticks(begin: Instant, number: u32) -> tokio::time::Interval {
+    let mut ticks = interval_at((begin + PACE / SENDERS * number).into(), PACE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+async fn by_hand(span: Duration) -> Result<f64> {
+    let database = system::Database::create().await?;
+    let mut postgres = PgConnection::connect(&database.url).await?;
+    postgres
+        .execute("CREATE TABLE messages (id uuid PRIMARY KEY)")
+        .await?;
+    postgres.close().await?;
+    let connection = Connection::connect(&system::amqp_url(), ConnectionProperties::default()).await?;
+    let begin = Instant::now();
+    let latencies = latencies()?;
+    let queues: Vec<String> = (0..QUEUES).map(|_| format!("bench-{}", Uuid::now_v7())).collect();
+    let mut consumers = Vec::new();
+    for queue in &queues {
+        consumers.push(consumer(queue, &database.url, begin, latencies.clone()).await?);
+    }
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    let mut publishers = JoinSet::new();
+    for number in 0..SENDERS {
+        let (channel, queue) = (channel.clone(), queues[(number % QUEUES) as usize].clone());
+        publishers.spawn(publish(channel, queue, number, begin, span));
+    }
+    while let Some(publisher) = publishers.join_next().await {
+        publisher??;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    for consumer in consumers {
+        ensure!(!consumer.is_finished(), "a consumer has failed");
+        consumer.abort();
+    }
+    for queue in queues {
+        channel
+            .queue_delete(queue.into(), QueueDeleteOptions::default())
+            .await?;
+    }
+    connection.close(200, "done".into()).await?;
+    database.drop().await?;
+    p99(&latencies, span)
+}
+
+async fn publish(channel: Channel, queue: String, number: u32, begin: Instant, span: Duration) -> Result<()> {
+    let mut ticks = ticks(begin, number);
+    loop {
+        ticks.tick().await;
+        if begin.elapsed() >= span {
+            return Ok(());
+        }
+        // When it was sent, and as much payload as an event has.
+        let mut payload = begin.elapsed().as_nanos().to_le_bytes().to_vec();
+        payload.resize(300, b' ');
+        channel
+            .basic_publish(
+                "".into(),
+                queue.as_str().into(),
+                BasicPublishOptions::default(),
+                &payload,
+                BasicProperties::default().with_delivery_mode(2),
+            )
+            .await?
+            .await?;
+    }
+}
+
+/// Takes messages one by one, commits a row for each, and notes how long ago it was sent.
+async fn consumer(
+    queue: &str,
+    url: &str,
+    begin: Instant,
+    latencies: Latencies,
+) -> Result<JoinHandle<Result<()>>> {
+    let connection = Connection::connect(&system::amqp_url(), ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    let mut kind = FieldTable::default();
+    kind.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    let options = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    channel.queue_declare(queue.into(), options, kind).await?;
+    let mut messages = channel
+        .basic_consume(
+            queue.into(),
+            "bench".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        )
+        .await?;
+    let mut postgres = PgConnection::connect(url).await?;
+    Ok(tokio::spawn(async move {
+        // Kept as long as its channel is used.
+        let _connection = connection;
+        while let Some(message) = messages.next().await {
+            let message = message?;
+            sqlx::query("INSERT INTO messages (id) VALUES ($1)")
+                .bind(Uuid::now_v7())
+                .execute(&mut postgres)
+                .await?;
+            let sent = message
+                .data
+                .first_chunk()
+                .map(|bytes| u128::from_le_bytes(*bytes));
+            let sent = Duration::from_nanos(u64::try_from(sent.context("no time")?)?);
+            record(&latencies, begin + sent)?;
+            message.ack(BasicAckOptions::default()).await?;
+        }
+        Ok(())
+    }))
+}
+
+fn latencies() -> Result<Latencies> {
+    Ok(Arc::new(Mutex::new(Histogram::new(3)?)))
+}
+
+fn record(latencies: &Latencies, since: Instant) -> Result<()> {
+    let micros = u64::try_from(since.elapsed().as_micros())?;
+    latencies
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .record(micros)?;
+    Ok(())
+}
+
+/// Milliseconds. Fails when the pace was not held: it would be the latency of another load.
+fn p99(latencies: &Latencies, span: Duration) -> Result<f64> {
+    let latencies = latencies.lock().unwrap_or_else(PoisonError::into_inner);
+    let rate = latencies.len() as f64 / span.as_secs_f64();
+    ensure!(rate > 450.0, "only {rate:.0} a second instead of 500");
+    Ok(latencies.value_at_quantile(0.99) as f64 / 1_000.0)
+}

@@ -1,0 +1,152 @@
+//! The kinds of load, each at a number of connections for a while.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use hdrhistogram::Histogram;
+use http::Method;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::client::Person;
+
+/// How many requests were answered how fast.
+pub(crate) struct Figure {
+    latencies: Histogram<u64>,
+    elapsed: Duration,
+}
+
+impl Figure {
+    /// Requests a second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.latencies.len() as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// Milliseconds that half of the requests took at most.
+    pub(crate) fn median(&self) -> f64 {
+        self.latencies.value_at_quantile(0.5) as f64 / 1_000.0
+    }
+
+    pub(crate) fn row(&self, name: &str) -> String {
+        let rate = self.rate();
+        let at = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1_000.0;
+        format!(
+            "{name:<30} {rate:>10.0} {:>10.2} {:>10.2} {:>10.2} {:>10.2}",
+            at(0.5),
+            at(0.95),
+            at(0.99),
+            self.latencies.max() as f64 / 1_000.0
+        )
+    }
+}
+
+/// `count` people, each on a connection of their own.
+pub(crate) async fn join(address: &str, count: usize) -> anyhow::Result<Vec<Arc<Person>>> {
+    let mut people = Vec::new();
+    for _ in 0..count {
+        people.push(Arc::new(Person::join(address).await?));
+    }
+    Ok(people)
+}
+
+/// The same people, each on a connection to another role.
+pub(crate) async fn at(people: &[Arc<Person>], address: &str) -> anyhow::Result<Vec<Arc<Person>>> {
+    let mut moved = Vec::new();
+    for person in people {
+        moved.push(Arc::new(person.at(address).await?));
+    }
+    Ok(moved)
+}
+
+/// What each person does over and over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// Creations and changes in equal numbers.
+    Commands,
+    /// The first page of a person's tasks in progress, by due date.
+    Lists,
+    /// A creation now and then, timed from its answer to the answer of a read that shows it.
+    Visible {
+        /// From one creation of a person to the next.
+        pause: Duration,
+    },
+}
+
+impl Kind {
+    async fn once(self, person: &Person, latencies: &mut Histogram<u64>) -> anyhow::Result<()> {
+        match self {
+            Self::Commands => {
+                let started = Instant::now();
+                let body = json!({"title": "Measure twice", "priority": "high", "due": "2030-01-01", "tags": ["bench"]});
+                let answer = person.send(Method::POST, "/tasks", Some(&body), &[]).await?;
+                latencies.record(micros(started))?;
+                let path = format!("/tasks/{}", answer.member("/id")?);
+                let started = Instant::now();
+                person
+                    .send(Method::PATCH, &path, Some(&json!({"status": "in_progress"})), &[])
+                    .await?;
+                latencies.record(micros(started))?;
+            }
+            Self::Lists => {
+                let started = Instant::now();
+                person
+                    .send(
+                        Method::GET,
+                        "/tasks?status=in_progress&sort=due&limit=50",
+                        None,
+                        &[],
+                    )
+                    .await?;
+                latencies.record(micros(started))?;
+            }
+            Self::Visible { pause } => {
+                let begun = Instant::now();
+                let answer = person
+                    .send(Method::POST, "/tasks", Some(&json!({"title": "Be seen"})), &[])
+                    .await?;
+                let acknowledged = Instant::now();
+                let token = answer
+                    .headers
+                    .get("consistency-token")
+                    .context("no token")?
+                    .to_str()?;
+                let headers = [("Consistency-Token", token), ("Prefer", "wait=10")];
+                person.send(Method::GET, "/tasks?limit=1", None, &headers).await?;
+                latencies.record(micros(acknowledged))?;
+                tokio::time::sleep(pause.saturating_sub(begun.elapsed())).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Everyone in `people` does the same for `duration`.
+pub(crate) async fn run(people: &[Arc<Person>], duration: Duration, kind: Kind) -> anyhow::Result<Figure> {
+    let started = Instant::now();
+    let mut workers = JoinSet::new();
+    for person in people {
+        let person = person.clone();
+        workers.spawn(async move {
+            let mut latencies = Histogram::new(3)?;
+            while started.elapsed() < duration {
+                kind.once(&person, &mut latencies).await?;
+            }
+            anyhow::Ok(latencies)
+        });
+    }
+    let mut latencies = Histogram::new(3)?;
+    while let Some(worker) = workers.join_next().await {
+        latencies.add(worker??)?;
+    }
+    Ok(Figure {
+        latencies,
+        elapsed: started.elapsed(),
+    })
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,111 @@
+//! Measures Taskledger: `cargo run --release -p bench -- embedded | servers | limits | growth`.
+//!
+//! `embedded` and `servers` look at the running system from outside, over HTTP. `limits` holds each figure against what the
+//! same database and broker do, in the same run, for a program that does nothing but the unavoidable. `growth`
+//! asks whether anything costs more once the log is long. Absolute numbers depend on the machine: compare runs
+//! on the same one only.
+
+mod catch_up;
+mod client;
+mod growth;
+mod limits;
+mod load;
+mod log;
+mod system;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use load::Kind;
+use system::Footing;
+use tokio::runtime::Runtime;
+
+/// Measures commands, queries, the time until a command is visible, the projector, and their limits.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+    /// Where the release binary is
+    #[arg(long, global = true, default_value = "target/release/taskledger")]
+    binary: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// One process on SQLite files, from outside
+    Embedded(Outside),
+    /// Every role its own process over PostgreSQL (DATABASE_URL) and RabbitMQ (AMQP_URL), from outside
+    Servers(Outside),
+    /// Each figure as a ratio to what the servers do for a hand-written program
+    Limits(limits::Limits),
+    /// Whether anything costs more in a log of millions than in a short one
+    Growth(growth::Growth),
+}
+
+#[derive(Debug, Args)]
+struct Outside {
+    /// Seconds for each figure
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+    /// Events for the catch-up
+    #[arg(long, default_value_t = 100_000)]
+    events: u64,
+}
+
+fn main() -> anyhow::Result<()> {
+    let Arguments { what, binary } = Arguments::parse();
+    match what {
+        What::Embedded(options) => inside()?.block_on(outside(Footing::Embedded, &options, &binary)),
+        What::Servers(options) => inside()?.block_on(outside(Footing::Servers, &options, &binary)),
+        What::Limits(limits) => limits.run(&binary),
+        What::Growth(growth) => inside()?.block_on(growth.run(&binary)),
+    }
+}
+
+/// For what runs parts of Taskledger in this process.
+fn inside() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// For what only sends requests, as pgbench does: one thread leaves the other cores to those who answer.
+fn outside_only() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+async fn outside(footing: Footing, options: &Outside, binary: &std::path::Path) -> anyhow::Result<()> {
+    let seconds = Duration::from_secs(options.seconds);
+    let system = system::System::start(footing, binary).await?;
+    print(&format!(
+        "{footing:?}: start to ready in {} ms",
+        system.started_in.as_millis()
+    ));
+    let people = load::join(&system.front(), 64).await?;
+    print("");
+    print("through the gateway            per second        p50        p95        p99        max  (ms)");
+    for connections in [1, 16, 64] {
+        let figure = load::run(&people[..connections], seconds, Kind::Commands).await?;
+        print(&figure.row(&format!("commands, {connections} connections")));
+    }
+    for connections in [1, 16, 64] {
+        let figure = load::run(&people[..connections], seconds, Kind::Lists).await?;
+        print(&figure.row(&format!("lists of 50, {connections} connections")));
+    }
+    // 16 people, together 200 commands a second.
+    let pause = Duration::from_millis(80);
+    let figure = load::run(&people[..16], seconds, Kind::Visible { pause }).await?;
+    print(&figure.row("acknowledged to visible"));
+    system.stop().await?;
+
+    let rate = catch_up::alone(footing, options.events).await?;
+    print("");
+    print(&format!(
+        "projector catch-up over {} events: {rate:.0} events/s",
+        options.events
+    ));
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
+fn print(line: &str) {
+    println!("{line}");
+}

@@ -1,0 +1,279 @@
+//! Starts the release binary on either footing, with data of its own, and leaves nothing behind.
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use sqlx::{Connection as _, PgConnection};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use url::Url;
+
+/// What the system stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Footing {
+    /// One process on SQLite files.
+    Embedded,
+    /// Every role its own process over PostgreSQL and RabbitMQ.
+    Servers,
+}
+
+/// A running system.
+pub(crate) struct System {
+    /// From the start of the first process to ready.
+    pub(crate) started_in: Duration,
+    roles: Vec<Role>,
+    database: Option<Database>,
+    directory: TempDir,
+}
+
+/// One process.
+struct Role {
+    name: &'static str,
+    address: String,
+    command: Command,
+    process: Option<Child>,
+}
+
+impl System {
+    /// Starts the roles of `footing` and waits until they are ready.
+    pub(crate) async fn start(footing: Footing, binary: &Path) -> anyhow::Result<Self> {
+        if !binary.exists() {
+            bail!(
+                "{} is not there: run `cargo build --release` first",
+                binary.display()
+            );
+        }
+        let directory = TempDir::new()?;
+        let (database, names): (_, &[&'static str]) = match footing {
+            Footing::Embedded => (None, &["up"]),
+            Footing::Servers => (
+                Some(Database::create().await?),
+                &["auth", "command-api", "query-api", "projector", "gateway"],
+            ),
+        };
+        let namespace = format!("bench-{}", uuid::Uuid::now_v7().simple());
+        let ports = names
+            .iter()
+            .map(|name| Ok((*name, free_port()?, free_port()?)))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let mut system = Self {
+            started_in: Duration::ZERO,
+            roles: Vec::new(),
+            database,
+            directory,
+        };
+        for (name, api, admin) in &ports {
+            let mut command = Command::new(binary);
+            command
+                .arg(name)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .env("TASKLEDGER_LOG", "warn")
+                .env("TASKLEDGER_DATA_DIR", system.directory.path())
+                .env("TASKLEDGER_BUS_NAMESPACE", &namespace)
+                .env("TASKLEDGER_ADMIN_LISTEN", format!("127.0.0.1:{admin}"));
+            if *name != "projector" {
+                command.env("TASKLEDGER_LISTEN", format!("127.0.0.1:{api}"));
+            }
+            if let Some(database) = &system.database {
+                command
+                    .env("DATABASE_URL", &database.url)
+                    .env("AMQP_URL", amqp_url());
+                for (name, api, admin) in &ports {
+                    let variable = format!("TASKLEDGER_{}_URL", name.replace('-', "_").to_uppercase());
+                    let port = if *name == "projector" { admin } else { api };
+                    if *name != "gateway" {
+                        command.env(variable, format!("http://127.0.0.1:{port}"));
+                    }
+                }
+            } else {
+                command
+                    .env_remove("DATABASE_URL")
+                    .env_remove("AMQP_URL")
+                    .env_remove("EVENT_STORE_URL");
+            }
+            system.roles.push(Role {
+                name,
+                address: format!("127.0.0.1:{api}"),
+                command,
+                process: None,
+            });
+        }
+        let started = Instant::now();
+        for role in &mut system.roles {
+            role.start()?;
+        }
+        system.ready().await?;
+        system.started_in = started.elapsed();
+        Ok(system)
+    }
+
+    /// Waits until the gateway says that every role is ready.
+    pub(crate) async fn ready(&self) -> anyhow::Result<()> {
+        let (started, front) = (Instant::now(), self.front());
+        while !is_ready(&front).await {
+            if started.elapsed() > Duration::from_secs(60) {
+                bail!("the system is not ready after a minute");
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
+    }
+
+    /// The address that people use.
+    pub(crate) fn front(&self) -> String {
+        self.roles
+            .last()
+            .map(|role| role.address.clone())
+            .unwrap_or_default()
+    }
+
+    /// The address of a role.
+    pub(crate) fn address(&self, name: &str) -> String {
+        self.role(name)
+            .map(|role| role.address.clone())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn database_url(&self) -> Option<&str> {
+        self.database.as_ref().map(|database| database.url.as_str())
+    }
+
+    /// Every role's name and resident memory in MiB.
+    pub(crate) fn memory(&self) -> anyhow::Result<Vec<(&'static str, f64)>> {
+        self.roles
+            .iter()
+            .map(|role| Ok((role.name, role.memory()?)))
+            .collect()
+    }
+
+    /// Stops the process of a role.
+    pub(crate) fn stop_role(&mut self, name: &str) -> anyhow::Result<()> {
+        self.role_mut(name)?.stop()
+    }
+
+    /// Starts the process of a role that was stopped.
+    pub(crate) fn start_role(&mut self, name: &str) -> anyhow::Result<()> {
+        self.role_mut(name)?.start()
+    }
+
+    /// Stops every process and removes its database.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        for role in self.roles.iter_mut().rev() {
+            role.stop()?;
+        }
+        match self.database.take() {
+            Some(database) => database.drop().await,
+            None => Ok(()),
+        }
+    }
+
+    fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.iter().find(|role| role.name == name)
+    }
+
+    fn role_mut(&mut self, name: &str) -> anyhow::Result<&mut Role> {
+        self.roles
+            .iter_mut()
+            .find(|role| role.name == name)
+            .with_context(|| format!("no {name}"))
+    }
+}
+
+impl Role {
+    fn start(&mut self) -> anyhow::Result<()> {
+        let process = self.command.spawn();
+        self.process = Some(process.with_context(|| format!("cannot start {}", self.name))?);
+        Ok(())
+    }
+
+    fn stop(&mut self) -> anyhow::Result<()> {
+        if let Some(mut process) = self.process.take() {
+            Command::new("kill").arg(process.id().to_string()).status()?;
+            process.wait()?;
+        }
+        Ok(())
+    }
+
+    fn memory(&self) -> anyhow::Result<f64> {
+        let process = self.process.as_ref().context("not running")?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()))?;
+        let kibibytes: f64 = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().split(' ').next())
+            .context("no VmRSS")?
+            .parse()?;
+        Ok(kibibytes / 1_024.0)
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+/// A PostgreSQL database of this run's own.
+pub(crate) struct Database {
+    pub(crate) url: String,
+    name: String,
+}
+
+impl Database {
+    pub(crate) async fn create() -> anyhow::Result<Self> {
+        let name = format!("taskledger_bench_{}", uuid::Uuid::now_v7().simple());
+        execute(&format!("CREATE DATABASE {name}")).await?;
+        let mut url = Url::parse(&postgres_url())?;
+        url.set_path(&name);
+        Ok(Self {
+            url: url.to_string(),
+            name,
+        })
+    }
+
+    pub(crate) async fn drop(self) -> anyhow::Result<()> {
+        execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name)).await
+    }
+}
+
+pub(crate) fn postgres_url() -> String {
+    std::env::var("DATABASE_URL").unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/postgres".to_owned())
+}
+
+pub(crate) fn amqp_url() -> String {
+    std::env::var("AMQP_URL").unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".to_owned())
+}
+
+async fn execute(sql: &str) -> anyhow::Result<()> {
+    let mut connection = PgConnection::connect(&postgres_url())
+        .await
+        .context("cannot connect to PostgreSQL")?;
+    sqlx::query(sql).execute(&mut connection).await?;
+    Ok(())
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+async fn is_ready(address: &str) -> bool {
+    let Ok(mut stream) = TcpStream::connect(address).await else {
+        return false;
+    };
+    let request = "GET /health/ready HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n";
+    let mut answer = Vec::new();
+    stream.write_all(request.as_bytes()).await.is_ok()
+        && stream.read_to_end(&mut answer).await.is_ok()
+        && answer.starts_with(b"HTTP/1.1 200")
+}
