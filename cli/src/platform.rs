@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow, bail};
 use auth_client::{Verifier, VerifierOptions};
 use bus::{Bus, InProcessBus, RabbitBus, RabbitOptions};
 use database::{Database, Schema, masked};
-use event_store::EventStore;
+use event_store::{EventStore, SqlStore};
 use service::{Clock, Metrics, SystemClock};
 
 use crate::{
@@ -50,7 +50,8 @@ pub(crate) async fn existing_event_store(storage: &Storage) -> anyhow::Result<Ar
         .iter()
         .any(|scheme| url.starts_with(scheme))
     {
-        return Ok(event_store::over(existing(storage, Schema::EventStore).await?)?);
+        let database = existing(storage, Schema::EventStore).await?;
+        return Ok(Arc::new(SqlStore::new(database)));
     }
     // A store that is not a database of ours has nothing to bring up to date.
     event_store(storage).await

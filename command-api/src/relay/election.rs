@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use database::Database;
-use sqlx::{Connection, PgConnection, PgPool};
+use database::{Database, PostgresPool};
+use sqlx::{Connection, PgConnection};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// How often a holder makes sure that it still is, and others ask whether they can be.
@@ -27,7 +27,7 @@ static IN_PROCESS: LazyLock<std::sync::Mutex<HashMap<String, Arc<Mutex<()>>>>> =
 #[derive(Debug, Clone)]
 pub enum Election {
     /// Among all processes that use one PostgreSQL database.
-    Postgres(PgPool),
+    Postgres(PostgresPool),
     /// Within this process.
     InProcess(Arc<Mutex<()>>),
 }
@@ -77,11 +77,14 @@ impl Election {
 }
 
 /// One try, on a connection of its own that is kept for the next.
-async fn stand(pool: &PgPool, connection: Option<PgConnection>) -> Result<(PgConnection, bool), sqlx::Error> {
+async fn stand(
+    pool: &PostgresPool,
+    connection: Option<PgConnection>,
+) -> Result<(PgConnection, bool), sqlx::Error> {
     let mut connection = match connection {
         Some(connection) => connection,
         // Outside the pool, so that nobody else's statement ever runs on it and it is never put back.
-        None => PgConnection::connect_with(&pool.connect_options()).await?,
+        None => pool.connect().await?,
     };
     let elected = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
         .bind(LOCK)

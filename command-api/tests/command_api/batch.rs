@@ -253,7 +253,7 @@ async fn a_hundred_creations_share_transactions(footing: Footing) {
     if let Some(pool) = app.operations.postgres() {
         let transactions: i64 =
             sqlx::query_scalar("SELECT count(DISTINCT xmin::text) FROM event_store.events")
-                .fetch_one(pool)
+                .fetch_one(&mut pool.connect().await.unwrap())
                 .await
                 .unwrap();
         assert!(transactions <= 10, "{transactions} transactions");

@@ -3,8 +3,8 @@
 use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
-    Connection as _, PgPool, Postgres, Sqlite, SqlitePool,
-    postgres::{PgArguments, PgConnectOptions, PgPoolOptions},
+    Postgres, Sqlite, SqlitePool,
+    postgres::{PgArguments, PgConnectOptions},
     query::Query,
     sqlite::{
         SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
@@ -14,7 +14,7 @@ use tokio::sync::broadcast;
 use url::Url;
 
 use crate::{
-    DatabaseError, Row, Signals, Transaction, Value, migrations,
+    DatabaseError, PostgresPool, Row, Signals, Transaction, Value, migrations,
     signal::Source,
     value::{bind_postgres, bind_sqlite},
 };
@@ -60,12 +60,16 @@ struct Inner {
     signals: broadcast::Sender<(&'static str, String)>,
 }
 
+/// The connections, for statements that exist only in one of the two.
 #[derive(Debug)]
-pub(crate) enum Pool {
-    Postgres(PgPool),
-    /// SQLite allows one writer at a time: a pool of one, so that writers queue instead of failing.
+pub enum Pool {
+    /// To PostgreSQL.
+    Postgres(PostgresPool),
+    /// To SQLite, which allows one writer at a time.
     Sqlite {
+        /// A pool of one, so that writers queue instead of failing.
         writer: SqlitePool,
+        /// They wait for nobody.
         readers: SqlitePool,
     },
 }
@@ -86,9 +90,6 @@ const KEEP_ALIVE: [(&str, &str); 3] = [
     ("tcp_keepalives_interval", "5"),
     ("tcp_keepalives_count", "3"),
 ];
-
-/// A connection that was used so shortly before is taken without a test.
-const TRUSTED: Duration = Duration::from_secs(1);
 
 impl Database {
     /// Connects to `url` (`postgres://…` or `sqlite:path`) with at most `connections` at once, and applies
@@ -124,22 +125,9 @@ impl Database {
                     .options([("search_path", schema.name())])
                     .options(PLANNING)
                     .options(KEEP_ALIVE);
-                let pool = PgPoolOptions::new()
-                    .max_connections(connections)
-                    .acquire_timeout(Duration::from_secs(5))
-                    .test_before_acquire(false)
-                    .before_acquire(|connection, state| {
-                        Box::pin(async move {
-                            // One in steady use is as good as tested, and a test costs a round trip.
-                            if state.idle_for > TRUSTED {
-                                connection.ping().await?;
-                            }
-                            Ok(true)
-                        })
-                    })
-                    .connect_with(options)
-                    .await
-                    .map_err(connect_error)?;
+                let pool = PostgresPool::new(options, connections).map_err(connect_error)?;
+                // Whoever starts is told at once when there is no server.
+                drop(pool.loan().await.map_err(connect_error)?);
                 Pool::Postgres(pool)
             }
             Some("sqlite") => {
@@ -204,30 +192,27 @@ impl Database {
         &self.0.url
     }
 
-    /// The pool, when it is PostgreSQL's: for statements that exist only there.
+    /// The connections.
     #[must_use]
-    pub fn postgres(&self) -> Option<&PgPool> {
+    pub fn pool(&self) -> &Pool {
+        &self.0.pool
+    }
+
+    /// The pool, when it is PostgreSQL's.
+    #[must_use]
+    pub fn postgres(&self) -> Option<&PostgresPool> {
         match &self.0.pool {
             Pool::Postgres(pool) => Some(pool),
             Pool::Sqlite { .. } => None,
         }
     }
 
-    /// The writer's pool of one connection, when it is SQLite's: for statements that exist only there.
+    /// The writer's pool of one connection, when it is SQLite's.
     #[must_use]
     pub fn sqlite_writer(&self) -> Option<&SqlitePool> {
         match &self.0.pool {
             Pool::Postgres(_) => None,
             Pool::Sqlite { writer, .. } => Some(writer),
-        }
-    }
-
-    /// The readers' pool, when it is SQLite's.
-    #[must_use]
-    pub fn sqlite_readers(&self) -> Option<&SqlitePool> {
-        match &self.0.pool {
-            Pool::Postgres(_) => None,
-            Pool::Sqlite { readers, .. } => Some(readers),
         }
     }
 
@@ -253,20 +238,15 @@ impl Database {
     /// When the statement fails; likewise for the others.
     pub async fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, DatabaseError> {
         match &self.0.pool {
-            Pool::Postgres(pool) => Ok(run_postgres(sql, values).execute(pool).await?.rows_affected()),
+            Pool::Postgres(pool) => Ok(pool.execute(sql, values).await?),
             Pool::Sqlite { writer, .. } => Ok(run_sqlite(sql, values).execute(writer).await?.rows_affected()),
         }
     }
 
-    /// Runs a query that only reads and returns its rows.
+    /// Runs a query that only reads and returns its rows. It may be asked twice, when a connection is lost.
     pub async fn fetch_all(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, DatabaseError> {
         match &self.0.pool {
-            Pool::Postgres(pool) => Ok(run_postgres(sql, values)
-                .fetch_all(pool)
-                .await?
-                .into_iter()
-                .map(Row::Postgres)
-                .collect()),
+            Pool::Postgres(pool) => Ok(pool.fetch_all(sql, values).await?),
             Pool::Sqlite { readers, .. } => Ok(run_sqlite(sql, values)
                 .fetch_all(readers)
                 .await?
@@ -289,12 +269,13 @@ impl Database {
         self.fetch_all("SELECT 1 AS one", &[]).await.map(drop)
     }
 
-    /// The signals sent on `channel` from now on by [`Transaction::signal`].
+    /// The signals sent on `channel` from now on by [`Transaction::signal`]. In PostgreSQL they take a connection of
+    /// their own, beside the pool's.
     #[must_use]
     pub fn signals(&self, channel: &'static str) -> Signals {
         Signals(match &self.0.pool {
             Pool::Postgres(pool) => Source::Postgres {
-                pool: pool.clone(),
+                pool: pool.of_the_driver(),
                 channel,
                 listener: None,
             },
@@ -305,7 +286,7 @@ impl Database {
         })
     }
 
-    /// Waits for connections in use to come back and closes them all.
+    /// Closes all connections; in PostgreSQL those in use when they come back.
     pub async fn close(&self) {
         match &self.0.pool {
             Pool::Postgres(pool) => pool.close().await,
@@ -314,10 +295,6 @@ impl Database {
                 writer.close().await;
             }
         }
-    }
-
-    pub(crate) fn pool(&self) -> &Pool {
-        &self.0.pool
     }
 
     pub(crate) fn send_local(&self, channel: &'static str, payload: String) {

@@ -6,13 +6,15 @@
 mod database;
 mod error;
 mod migrations;
+mod pool;
 mod row;
 mod signal;
 mod transaction;
 mod value;
 
-pub use database::{Database, Schema, masked};
+pub use database::{Database, Pool, Schema, masked};
 pub use error::DatabaseError;
+pub use pool::{Loan, PostgresPool};
 pub use row::{Column, Row};
 pub use signal::Signals;
 pub use transaction::Transaction;

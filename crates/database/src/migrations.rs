@@ -1,8 +1,11 @@
 //! Brings a schema up to date, or says that it is from the future.
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{
+    PgPool,
+    migrate::{MigrateError, Migrator},
+};
 
-use crate::{Database, DatabaseError, Schema, database::Pool};
+use crate::{Database, DatabaseError, Pool, Schema};
 
 static EVENT_STORE_POSTGRES: Migrator = sqlx::migrate!("../../migrations/event-store/postgres");
 static EVENT_STORE_SQLITE: Migrator = sqlx::migrate!("../../migrations/event-store/sqlite");
@@ -22,8 +25,11 @@ pub(crate) async fn migrate(database: &Database) -> Result<(), DatabaseError> {
     let schema = database.schema().name();
     let (migrator, result) = match database.pool() {
         Pool::Postgres(pool) => {
-            create_schema(pool, schema).await?;
-            (postgres, postgres.run(pool).await)
+            let pool = pool.of_the_driver();
+            create_schema(&pool, schema).await?;
+            let result = postgres.run(&pool).await;
+            pool.close().await;
+            (postgres, result)
         }
         Pool::Sqlite { writer, .. } => (sqlite, sqlite.run(writer).await),
     };
@@ -51,7 +57,7 @@ pub(crate) async fn migrate(database: &Database) -> Result<(), DatabaseError> {
 }
 
 /// `IF NOT EXISTS` alone still fails when two processes create it at the same moment.
-async fn create_schema(pool: &sqlx::PgPool, schema: &str) -> Result<(), DatabaseError> {
+async fn create_schema(pool: &PgPool, schema: &str) -> Result<(), DatabaseError> {
     let mut tx = pool.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock(hashtext('taskledger.schema'))")
         .execute(&mut *tx)

@@ -40,6 +40,11 @@ impl Row {
         self.get(column)
     }
 
+    /// An integer column of 32 bits that is never null.
+    pub fn small(&self, column: impl Column) -> Result<i32, DatabaseError> {
+        self.get(column)
+    }
+
     /// An integer column that holds a count, position or version, which are never negative.
     pub fn unsigned(&self, column: impl Column) -> Result<u64, DatabaseError> {
         let value = self.integer(column)?;

@@ -1,10 +1,8 @@
 //! A transaction of either database, with the signals that go out when it commits.
 
-use sqlx::{PgPool, Postgres};
-
 use crate::{
-    Database, DatabaseError, Row, Value,
-    database::{Pool, run_postgres, run_sqlite},
+    Database, DatabaseError, Loan, Pool, Row, Value,
+    database::{run_postgres, run_sqlite},
 };
 
 /// A transaction; rolled back when dropped.
@@ -17,14 +15,14 @@ pub struct Transaction {
 
 #[derive(Debug)]
 enum Inner {
-    Postgres(sqlx::Transaction<'static, Postgres>),
+    Postgres(Loan),
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
 }
 
 impl Transaction {
     pub(crate) async fn begin(database: &Database) -> Result<Self, DatabaseError> {
         let inner = match database.pool() {
-            Pool::Postgres(pool) => Inner::Postgres(begin_postgres(pool, "BEGIN").await?),
+            Pool::Postgres(pool) => Inner::Postgres(pool.begin("BEGIN").await?),
             // A deferred transaction could find out only at its first write that it must wait for another.
             Pool::Sqlite { writer, .. } => Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
         };
@@ -38,7 +36,8 @@ impl Transaction {
     pub(crate) async fn snapshot(database: &Database) -> Result<Self, DatabaseError> {
         let inner = match database.pool() {
             Pool::Postgres(pool) => Inner::Postgres(
-                begin_postgres(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?,
+                pool.begin("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                    .await?,
             ),
             Pool::Sqlite { readers, .. } => Inner::Sqlite(readers.begin().await?),
         };
@@ -55,8 +54,8 @@ impl Transaction {
     /// When the statement fails; likewise for the others.
     pub async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, DatabaseError> {
         match &mut self.inner {
-            Inner::Postgres(tx) => Ok(run_postgres(sql, values)
-                .execute(&mut **tx)
+            Inner::Postgres(loan) => Ok(run_postgres(sql, values)
+                .execute(&mut **loan)
                 .await?
                 .rows_affected()),
             Inner::Sqlite(tx) => Ok(run_sqlite(sql, values).execute(&mut **tx).await?.rows_affected()),
@@ -66,8 +65,8 @@ impl Transaction {
     /// Runs a query and returns its rows.
     pub async fn fetch_all(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, DatabaseError> {
         match &mut self.inner {
-            Inner::Postgres(tx) => {
-                let rows = run_postgres(sql, values).fetch_all(&mut **tx).await?;
+            Inner::Postgres(loan) => {
+                let rows = run_postgres(sql, values).fetch_all(&mut **loan).await?;
                 Ok(rows.into_iter().map(Row::Postgres).collect())
             }
             Inner::Sqlite(tx) => {
@@ -89,7 +88,7 @@ impl Transaction {
     /// The connection, when it is PostgreSQL's: for statements that exist only there.
     pub fn postgres(&mut self) -> Option<&mut sqlx::PgConnection> {
         match &mut self.inner {
-            Inner::Postgres(tx) => Some(&mut **tx),
+            Inner::Postgres(loan) => Some(&mut **loan),
             Inner::Sqlite(_) => None,
         }
     }
@@ -115,7 +114,7 @@ impl Transaction {
     /// When the database could not; then nothing happened, unless the connection broke at that very moment.
     pub async fn commit(self) -> Result<(), DatabaseError> {
         match self.inner {
-            Inner::Postgres(tx) => tx.commit().await?,
+            Inner::Postgres(loan) => loan.commit().await?,
             Inner::Sqlite(tx) => tx.commit().await?,
         }
         for (channel, payload) in self.signals {
@@ -123,16 +122,4 @@ impl Transaction {
         }
         Ok(())
     }
-}
-
-/// Sees the statement through also when the caller gives up meanwhile. The library alone would put the connection
-/// back into the pool with the transaction open, and what others then do on it would be undone some day.
-async fn begin_postgres(
-    pool: &PgPool,
-    statement: &'static str,
-) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
-    let pool = pool.clone();
-    let beginning = tokio::spawn(async move { pool.begin_with(statement).await });
-    // The task ends early only with the runtime.
-    beginning.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }

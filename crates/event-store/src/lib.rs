@@ -8,15 +8,12 @@ mod appender;
 #[cfg(feature = "kurrentdb")]
 mod kurrentdb;
 mod open;
-mod postgres;
-mod record;
-mod sqlite;
+mod sql;
 mod store;
 mod subscription;
 
 #[cfg(feature = "kurrentdb")]
 pub use kurrentdb::KurrentDbStore;
-pub use open::{OpenError, is_kurrentdb, open, over};
-pub use postgres::PostgresStore;
-pub use sqlite::SqliteStore;
+pub use open::{OpenError, is_kurrentdb, open};
+pub use sql::SqlStore;
 pub use store::{Appended, EventStore, StoreError, read_whole_stream};

@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// What a subscription reads from.
 pub(crate) trait Source: Send + Sync + 'static {
     /// How long a subscriber waits before it looks without having been told to.
-    const SAFETY_POLL: Duration;
+    fn safety_poll(&self) -> Duration;
 
     /// As [`crate::EventStore::read_all`].
     fn read_all(
@@ -86,12 +86,12 @@ impl<S: Source> Subscription<S> {
 
     /// Until the head moves, or it is time to look anyway.
     async fn wait(&mut self) {
-        match timeout(S::SAFETY_POLL, self.head.changed()).await {
+        match timeout(self.source.safety_poll(), self.head.changed()).await {
             Ok(Ok(())) => {}
             Err(_) => self.look = true,
             Ok(Err(_)) => {
                 // Nobody is left to tell.
-                tokio::time::sleep(S::SAFETY_POLL).await;
+                tokio::time::sleep(self.source.safety_poll()).await;
                 self.look = true;
             }
         }

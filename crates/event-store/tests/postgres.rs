@@ -15,8 +15,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use conformance::{TestLog, assert_exactly, assert_in_order, conformance, event, events, stream, whole_log};
-use database::{Database, Schema};
-use event_store::{EventStore, OpenError, SqliteStore, StoreError};
+use event_store::{EventStore, StoreError};
 use events::EventId;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::task::JoinSet;
@@ -95,23 +94,6 @@ impl TestLog for PostgresLog {
 }
 
 conformance!(fresh);
-
-#[tokio::test]
-async fn is_not_sqlite() {
-    let log = fresh().await;
-    let database = Database::open(&log.url(), Schema::EventStore, 1).await.unwrap();
-    let result = SqliteStore::new(database);
-    assert!(
-        matches!(
-            result,
-            Err(OpenError::Backend {
-                expected: "SQLite",
-                ..
-            })
-        ),
-        "{result:?}"
-    );
-}
 
 /// A session took the lock and wrote, then rolled back or was killed: it blocks until then, and no longer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use conformance::{TestLog, assert_exactly, assert_in_order, conformance, event, events, stream, whole_log};
 use database::{Database, Schema};
-use event_store::{EventStore, OpenError, PostgresStore, SqliteStore, StoreError};
+use event_store::{EventStore, SqlStore, StoreError};
 use tempfile::TempDir;
 
 struct SqliteLog(TempDir);
@@ -48,21 +48,6 @@ impl TestLog for SqliteLog {
 }
 
 conformance!(fresh);
-
-#[tokio::test]
-async fn is_not_postgres() {
-    let result = PostgresStore::new(fresh().await.database().await);
-    assert!(
-        matches!(
-            result,
-            Err(OpenError::Backend {
-                expected: "PostgreSQL",
-                ..
-            })
-        ),
-        "{result:?}"
-    );
-}
 
 #[tokio::test]
 async fn survives_being_opened_again() {
@@ -111,7 +96,7 @@ async fn aborted_transaction_leaves_no_gap() {
 async fn full_disk() {
     let log = fresh().await;
     let database = log.database().await;
-    let store = SqliteStore::new(database.clone()).unwrap();
+    let store = SqlStore::new(database.clone());
     let first = event("{}");
     store
         .append(&stream("task-1"), 0, vec![first.clone()])

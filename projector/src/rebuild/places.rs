@@ -158,8 +158,8 @@ pub(super) enum Lock {
 impl Lock {
     pub(super) async fn take(places: &Places, live: &Database) -> Result<Self, RebuildError> {
         if let Some(pool) = live.postgres() {
-            // Of the session, so it must not go back to the pool.
-            let mut connection = pool.acquire().await?.detach();
+            // The lock is the session's, so it must not be in the pool.
+            let mut connection = pool.connect().await?;
             let free: bool =
                 sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended('taskledger.rebuild', 0))")
                     .fetch_one(&mut connection)

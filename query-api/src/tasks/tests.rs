@@ -115,7 +115,8 @@ async fn explain(database: &Database, statement: &Statement) -> Done {
             Value::Uuid(value) => query.bind(value),
             Value::Boolean(value) => query.bind(value),
         });
-    let row = row.fetch_one(database.postgres().unwrap()).await.unwrap();
+    let mut connection = database.postgres().unwrap().connect().await.unwrap();
+    let row = row.fetch_one(&mut connection).await.unwrap();
     let plans: serde_json::Value = serde_json::from_str(&row.get_unchecked::<String, _>(0)).unwrap();
     let mut plan = &plans[0]["Plan"];
     let mut done = Done {

@@ -1,7 +1,9 @@
-//! The log in PostgreSQL. Reads go through the pool, appends through one connection ([`writer`]), and news of
-//! other processes' appends come by `NOTIFY`.
+//! The log in PostgreSQL or in a SQLite file. Reads go through the database's pool, appends through the append task
+//! and a writer of its own kind.
 
-mod writer;
+mod postgres;
+mod record;
+mod sqlite;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -9,25 +11,29 @@ use std::{
 };
 
 use async_trait::async_trait;
-use database::Database;
+use database::{Database, Pool, Value};
 use events::{NewEvent, RecordedEvent, StreamName};
 use futures::stream::BoxStream;
-use sqlx::{PgPool, Row, postgres::PgRow};
 use tokio::{sync::watch, task::AbortHandle};
 
+use self::record::{columns, corrupt, limit, recorded, signed};
 use crate::{
-    Appended, EventStore, OpenError, StoreError,
+    Appended, EventStore, StoreError,
     appender::{Appender, raise},
-    record::{columns, limit, recorded, signed, unsigned},
     subscription::{self, Source},
 };
 
-/// Where `append_events()` announces the position of the last event.
+/// Where PostgreSQL's `append_events()` announces the position of the last event.
 const CHANNEL: &str = "taskledger_events";
 
-/// The event store in PostgreSQL.
+/// With `NOTIFY` this is for the notification that was lost,
+const SAFETY_POLL_POSTGRES: Duration = Duration::from_secs(1);
+/// and here the only way to learn of another process's appends. Finding nothing costs one look at a page in memory.
+const SAFETY_POLL_SQLITE: Duration = Duration::from_millis(100);
+
+/// The event store in a SQL database.
 #[derive(Debug)]
-pub struct PostgresStore {
+pub struct SqlStore {
     appender: Appender,
     log: Arc<Log>,
 }
@@ -36,37 +42,36 @@ pub struct PostgresStore {
 #[derive(Debug)]
 struct Log {
     database: Database,
-    pool: PgPool,
     /// The last position as far as known here; it may lag.
     head: Arc<watch::Sender<u64>>,
     listener: OnceLock<AbortHandle>,
 }
 
-impl PostgresStore {
+impl SqlStore {
     /// The store in a database opened with [`database::Schema::EventStore`]. Starts the append task, so a
-    /// Tokio runtime must be there. Appends take a connection of their own, beside the pool's.
-    ///
-    /// # Errors
-    /// When the database is not PostgreSQL.
-    pub fn new(database: Database) -> Result<Self, OpenError> {
-        let pool = database.postgres().cloned().ok_or_else(|| OpenError::Backend {
-            url: database.url().to_owned(),
-            expected: "PostgreSQL",
-        })?;
+    /// Tokio runtime must be there. On PostgreSQL appends take a connection of their own, beside the pool's.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
         let head = Arc::new(watch::Sender::new(0));
-        let appender = Appender::start(writer::PostgresWriter::new(&pool), Arc::clone(&head));
+        let appender = match database.pool() {
+            Pool::Postgres(pool) => {
+                Appender::start(postgres::PostgresWriter::new(pool.clone()), Arc::clone(&head))
+            }
+            Pool::Sqlite { writer, .. } => {
+                Appender::start(sqlite::SqliteWriter::new(writer.clone()), Arc::clone(&head))
+            }
+        };
         let log = Arc::new(Log {
             database,
-            pool,
             head,
             listener: OnceLock::new(),
         });
-        Ok(Self { appender, log })
+        Self { appender, log }
     }
 }
 
 #[async_trait]
-impl EventStore for PostgresStore {
+impl EventStore for SqlStore {
     async fn append(
         &self,
         stream: &StreamName,
@@ -87,11 +92,12 @@ impl EventStore for PostgresStore {
             columns!(),
             " FROM events WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3"
         );
-        let query = sqlx::query(SQL)
-            .bind(stream.as_str())
-            .bind(signed(after_version))
-            .bind(self::limit(limit));
-        events(query.fetch_all(&self.log.pool).await)
+        let values = [
+            stream.as_str().into(),
+            signed(after_version).into(),
+            self::limit(limit).into(),
+        ];
+        self.log.events(SQL, &values).await
     }
 
     async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
@@ -103,19 +109,27 @@ impl EventStore for PostgresStore {
     }
 
     fn subscribe(&self, after: u64) -> BoxStream<'static, Vec<RecordedEvent>> {
-        self.log.listen();
+        if self.log.database.postgres().is_some() {
+            self.log.listen();
+        }
         subscription::subscribe(Arc::clone(&self.log), self.log.head.subscribe(), after)
     }
 }
 
 impl Log {
     async fn head(&self) -> Result<u64, StoreError> {
-        const SQL: &str = "SELECT coalesce(max(position), 0) FROM events";
-        let head: i64 = sqlx::query_scalar(SQL)
-            .fetch_one(&self.pool)
-            .await
-            .map_err(StoreError::unavailable)?;
-        unsigned(head, "the last position")
+        const SQL: &str = "SELECT coalesce(max(position), 0) AS head FROM events";
+        let row = self.database.fetch_optional(SQL, &[]).await;
+        let row = row.map_err(StoreError::unavailable)?;
+        row.map_or(Ok(0), |row| row.unsigned(0).map_err(corrupt))
+    }
+
+    async fn events(&self, sql: &str, values: &[Value]) -> Result<Vec<RecordedEvent>, StoreError> {
+        let rows = self.database.fetch_all(sql, values).await;
+        rows.map_err(StoreError::unavailable)?
+            .iter()
+            .map(recorded)
+            .collect()
     }
 
     /// Starts to listen for other processes' appends, once.
@@ -149,7 +163,12 @@ impl Drop for Log {
 }
 
 impl Source for Log {
-    const SAFETY_POLL: Duration = Duration::from_secs(1);
+    fn safety_poll(&self) -> Duration {
+        match self.database.pool() {
+            Pool::Postgres(_) => SAFETY_POLL_POSTGRES,
+            Pool::Sqlite { .. } => SAFETY_POLL_SQLITE,
+        }
+    }
 
     /// One snapshot, and commits in the order of positions: nothing below what is seen here is still to come.
     async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
@@ -158,14 +177,7 @@ impl Source for Log {
             columns!(),
             " FROM events WHERE position > $1 ORDER BY position LIMIT $2"
         );
-        let query = sqlx::query(SQL).bind(signed(after)).bind(self::limit(limit));
-        events(query.fetch_all(&self.pool).await)
+        self.events(SQL, &[signed(after).into(), self::limit(limit).into()])
+            .await
     }
-}
-
-fn events(rows: Result<Vec<PgRow>, sqlx::Error>) -> Result<Vec<RecordedEvent>, StoreError> {
-    let rows = rows.map_err(StoreError::unavailable)?;
-    rows.iter()
-        .map(|row| recorded(row, |row| row.try_get(4)))
-        .collect()
 }

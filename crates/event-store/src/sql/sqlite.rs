@@ -5,7 +5,7 @@ use sqlx::{SqliteConnection, SqlitePool, query::Query, sqlite::SqliteArguments};
 use crate::{
     Appended, StoreError,
     appender::{Append, BatchError, Outcome, PreparedEvent, Writer, slots},
-    record::{columns, signed, unsigned},
+    sql::record::{columns, signed, unsigned},
 };
 
 /// Takes the write lock, then reads the last position and each stream's version. `$1` is a JSON array of

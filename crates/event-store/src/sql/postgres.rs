@@ -3,18 +3,16 @@
 //! The function's single statement is the whole transaction, so no lock is ever held while the server waits
 //! for this process: not if it is slow, and not if it is stopped.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool, Row, postgres::PgConnectOptions};
+use database::PostgresPool;
+use sqlx::{Connection, Executor, PgConnection, Row};
 use tokio::time::timeout;
 
 use crate::{
     Appended, StoreError,
     appender::{Append, BatchError, Outcome, PreparedEvent, Writer, slots},
-    record::{signed, unsigned},
+    sql::record::{signed, unsigned},
 };
 
 const APPEND: &str = "SELECT positions, versions \
@@ -35,16 +33,16 @@ const IDLE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct PostgresWriter {
-    options: Arc<PgConnectOptions>,
+    pool: PostgresPool,
     connection: Option<PgConnection>,
     last_used: Instant,
 }
 
 impl PostgresWriter {
     /// A writer that connects as `pool` does, when there is something to write.
-    pub(crate) fn new(pool: &PgPool) -> Self {
+    pub(crate) fn new(pool: PostgresPool) -> Self {
         Self {
-            options: pool.connect_options(),
+            pool,
             connection: None,
             last_used: Instant::now(),
         }
@@ -57,7 +55,7 @@ impl PostgresWriter {
         {
             return Ok(connection);
         }
-        let mut connection = self.options.connect().await?;
+        let mut connection = self.pool.connect().await?;
         connection.execute(sqlx::raw_sql(SESSION)).await?;
         Ok(connection)
     }
