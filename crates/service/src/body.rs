@@ -35,7 +35,8 @@ impl BodyStalled {
 
 /// A body that must make progress every `stall`, and end within `total`.
 pub(crate) struct TimedBody {
-    body: Incoming,
+    /// There until its end.
+    body: Option<Incoming>,
     activity: Activity,
     stall: Duration,
     ends_by: Instant,
@@ -46,7 +47,7 @@ pub(crate) struct TimedBody {
 impl TimedBody {
     pub(crate) fn new(body: Incoming, activity: Activity, stall: Duration, total: Duration) -> Self {
         Self {
-            body,
+            body: Some(body),
             activity,
             stall,
             ends_by: Instant::now() + total,
@@ -57,8 +58,12 @@ impl TimedBody {
 
 impl Drop for TimedBody {
     fn drop(&mut self) {
-        if !self.body.is_end_stream() {
-            self.activity.left_unread();
+        if let Some(body) = self.body.take() {
+            if body.is_end_stream() {
+                self.activity.body_read();
+            } else {
+                self.activity.body_left(body);
+            }
         }
     }
 }
@@ -71,8 +76,15 @@ impl Body for TimedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
             self.timer = None;
+            if frame.is_none() {
+                self.body = None;
+                self.activity.body_read();
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let deadline = (Instant::now() + self.stall).min(self.ends_by);
@@ -86,10 +98,12 @@ impl Body for TimedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }

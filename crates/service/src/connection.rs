@@ -12,13 +12,18 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     time::{Instant, Sleep},
 };
 
+/// So much of a body that nobody wants is read, so that the connection can go on,
+const REST: u64 = 16 * 1024;
+/// if it comes soon.
+const REST_WITHIN: Duration = Duration::from_millis(500);
 /// How long a client that still sends may take to notice that nobody listens.
 const LINGER: Duration = Duration::from_secs(2);
 /// Reads in a row while lingering.
@@ -53,8 +58,19 @@ struct State {
     phase: Phase,
     /// Of a socket that waits without a bound, because a request is being served.
     waiting: Option<Waker>,
-    /// Whether the client may still be sending a body that nobody wants.
-    unread: bool,
+    body: RequestBody,
+}
+
+/// What has become of the body of the last request.
+enum RequestBody {
+    /// Read to its end, if there was one.
+    Read,
+    /// It may still be read.
+    Held,
+    /// Dropped before its end.
+    Left(Incoming),
+    /// The client may still be sending what nobody wants.
+    Refused,
 }
 
 impl Activity {
@@ -63,21 +79,49 @@ impl Activity {
         Self(Arc::new(Mutex::new(State {
             phase,
             waiting: None,
-            unread: false,
+            body: RequestBody::Read,
         })))
     }
 
     /// A request's head has been read; it is being served until the guard is dropped.
-    pub(crate) fn busy(&self) -> Busy {
+    pub(crate) fn busy(&self, body: &Incoming) -> Busy {
         let mut state = self.state();
         state.phase = Phase::Busy;
-        state.unread = false;
+        state.body = if body.is_end_stream() {
+            RequestBody::Read
+        } else {
+            RequestBody::Held
+        };
         Busy(self.clone())
     }
 
-    /// A request's body was dropped before its end.
-    pub(crate) fn left_unread(&self) {
-        self.state().unread = true;
+    /// The request's body has been read to its end.
+    pub(crate) fn body_read(&self) {
+        self.state().body = RequestBody::Read;
+    }
+
+    /// The request's body was dropped before its end.
+    pub(crate) fn body_left(&self, rest: Incoming) {
+        self.state().body = RequestBody::Left(rest);
+    }
+
+    /// Whether the connection can serve another request after this one: not behind a body that nobody has read. What
+    /// is left of a small one is read here.
+    pub(crate) async fn can_go_on(&self) -> bool {
+        let body = std::mem::replace(&mut self.state().body, RequestBody::Refused);
+        let read = match body {
+            RequestBody::Read => true,
+            RequestBody::Held | RequestBody::Refused => false,
+            RequestBody::Left(rest) if rest.size_hint().lower() > REST => false,
+            RequestBody::Left(rest) => {
+                let reading = Limited::new(rest, REST as usize).collect();
+                matches!(tokio::time::timeout(REST_WITHIN, reading).await, Ok(Ok(_)))
+            }
+        };
+        if read {
+            self.body_read();
+        }
+        read
     }
 
     /// Bytes have come.
@@ -184,7 +228,8 @@ impl Socket {
         let timer = self
             .linger_timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
-        if !self.activity.state().unread || timer.as_mut().poll(context).is_ready() {
+        if matches!(self.activity.state().body, RequestBody::Read) || timer.as_mut().poll(context).is_ready()
+        {
             return Poll::Ready(());
         }
         let mut space = [MaybeUninit::uninit(); 16 * 1024];

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo};
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -131,12 +131,12 @@ async fn connection(
     let activity = Activity::new();
     let socket = Socket::new(stream, patience, activity.clone());
     let service = service_fn(move |request: Request<Incoming>| {
-        let busy = activity.busy();
+        let busy = activity.busy(request.body());
         let activity = activity.clone();
         let mut request = request.map(|body| {
             Body::new(TimedBody::new(
                 body,
-                activity,
+                activity.clone(),
                 options.stall_timeout,
                 options.body_timeout,
             ))
@@ -144,7 +144,12 @@ async fn connection(
         request.extensions_mut().insert(ConnectInfo(peer));
         let router = router.clone();
         async move {
-            let Ok(response) = router.oneshot(request).await;
+            let Ok(mut response) = router.oneshot(request).await;
+            if !activity.can_go_on().await {
+                // Said in time, or the client would lose its next request.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
             Ok::<Response<BusyBody>, Infallible>(response.map(|body| BusyBody::new(body, busy)))
         }
     });

@@ -313,6 +313,49 @@ async fn a_client_that_sends_far_too_much_still_gets_to_see_why() {
 }
 
 #[tokio::test]
+async fn a_small_body_that_nobody_read_does_not_cost_the_connection() {
+    let server = Server::start(ServerOptions::default()).await;
+    let mut client = server.connect().await;
+    for framing in [
+        "Content-Length: 5\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\n",
+    ] {
+        client
+            .send(format!(
+                "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Type: text/plain\r\n{framing}"
+            ))
+            .await;
+        // The answer is ready before the body comes.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let end = if framing.starts_with('C') {
+            ""
+        } else {
+            "\r\n0\r\n\r\n"
+        };
+        client.send(format!("hello{end}")).await;
+        assert_eq!(client.answer().await.0, 415, "{framing}");
+        client.send(get_of("/")).await;
+        assert_eq!(client.answer().await, (200, "hello".to_owned()), "{framing}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_says_when_it_is_the_last_because_of_an_unread_body() {
+    let server = Server::start(ServerOptions::default()).await;
+    for (body, sent) in [("x".repeat(70_000), 70_000), ("x".repeat(2), 10)] {
+        let mut client = server.connect().await;
+        client
+            .send(format!(
+                "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Type: text/plain\r\nContent-Length: {sent}\r\n\r\n{body}"
+            ))
+            .await;
+        let answer = client.rest().await.to_lowercase();
+        assert!(answer.starts_with("http/1.1 415 "), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_length_beside_chunks_does_not_count() {
     let server = Server::start(ServerOptions::default()).await;
     let mut client = server.connect().await;
