@@ -31,17 +31,14 @@ pub trait Column: ColumnIndex<PgRow> + ColumnIndex<SqliteRow> + fmt::Display + C
 impl Column for &str {}
 impl Column for usize {}
 
+/// A column of PostgreSQL has the type that its migration gave it, which is not looked up for each value; one of SQLite
+/// may hold anything.
 impl Row {
     /// An integer column that is never null.
     ///
     /// # Errors
     /// When the column is missing, null, or of another type; likewise for the other getters.
     pub fn integer(&self, column: impl Column) -> Result<i64, DatabaseError> {
-        self.get(column)
-    }
-
-    /// An integer column of 32 bits that is never null.
-    pub fn small(&self, column: impl Column) -> Result<i32, DatabaseError> {
         self.get(column)
     }
 
@@ -69,7 +66,7 @@ impl Row {
     /// A text column that is never null, where it lies.
     pub fn str(&self, column: impl Column) -> Result<&str, DatabaseError> {
         Ok(match self {
-            Self::Postgres(row) => row.try_get(column)?,
+            Self::Postgres(row) => row.try_get_unchecked(column)?,
             Self::Sqlite(row) => row.try_get(column)?,
         })
     }
@@ -77,7 +74,7 @@ impl Row {
     /// A text column that may be null, where it lies.
     pub fn optional_str(&self, column: impl Column) -> Result<Option<&str>, DatabaseError> {
         Ok(match self {
-            Self::Postgres(row) => row.try_get(column)?,
+            Self::Postgres(row) => row.try_get_unchecked(column)?,
             Self::Sqlite(row) => row.try_get(column)?,
         })
     }
@@ -100,7 +97,7 @@ impl Row {
     /// An id column that is never null.
     pub fn uuid(&self, column: impl Column) -> Result<Uuid, DatabaseError> {
         match self {
-            Self::Postgres(row) => Ok(row.try_get(column)?),
+            Self::Postgres(row) => Ok(row.try_get_unchecked(column)?),
             Self::Sqlite(row) => Ok(row.try_get::<Hyphenated, _>(column)?.into_uuid()),
         }
     }
@@ -111,7 +108,7 @@ impl Row {
         T: for<'r> Decode<'r, sqlx::Sqlite> + Type<sqlx::Sqlite>,
     {
         Ok(match self {
-            Self::Postgres(row) => row.try_get(column)?,
+            Self::Postgres(row) => row.try_get_unchecked(column)?,
             Self::Sqlite(row) => row.try_get(column)?,
         })
     }

@@ -26,6 +26,14 @@ pub(super) enum ApiError {
     },
     /// The read models did not answer, or not as they should.
     Database(DatabaseError),
+    /// The answer cannot be written as JSON.
+    Json(serde_json::Error),
+}
+
+impl From<serde_json::Error> for ApiError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
 }
 
 impl From<BadParameter> for ApiError {
@@ -78,6 +86,10 @@ impl From<ApiError> for Problem {
             }
             ApiError::Database(error) => {
                 tracing::error!(%error, "a query failed");
+                Problem::internal()
+            }
+            ApiError::Json(error) => {
+                tracing::error!(%error, "an answer could not be written");
                 Problem::internal()
             }
         }

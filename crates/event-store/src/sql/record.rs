@@ -22,7 +22,7 @@ pub(super) fn recorded(row: &Row) -> Result<RecordedEvent, StoreError> {
         Ok((
             row.unsigned(1)?,
             row.integer(2)?,
-            row.small(3)?,
+            row.integer(3)?,
             row.uuid(4)?,
             row.str(5)?,
             row.str(6)?,

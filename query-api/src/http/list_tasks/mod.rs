@@ -4,7 +4,6 @@ mod request;
 
 use auth_client::Caller;
 use axum::{
-    Json,
     extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
@@ -21,6 +20,9 @@ struct Body<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
 }
+
+/// What a task takes as a rule. A page that grows from nothing is moved ten times on its way.
+const TASK_BYTES: usize = 512;
 
 /// Answers with a page, and where the next one is.
 pub(super) async fn list_tasks(
@@ -49,7 +51,10 @@ pub(super) async fn list_tasks(
         next_cursor: page.next_cursor,
         total: page.total,
     };
-    Ok((answer, Json(body)).into_response())
+    let mut json = Vec::with_capacity(TASK_BYTES * (body.items.len() + 1));
+    serde_json::to_writer(&mut json, &body)?;
+    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok((answer, json).into_response())
 }
 
 /// The same query again, from `cursor` on (RFC 8288).
