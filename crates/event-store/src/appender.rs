@@ -1,9 +1,10 @@
 //! The append task: turns appends that arrive together into one transaction. It knows nothing of SQL; how a
 //! batch is committed is up to the backend's [`Writer`].
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
 
 use events::{NewEvent, StreamName};
+use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{Appended, StoreError};
@@ -162,9 +163,11 @@ async fn gather(first: Append, appends: &mut mpsc::Receiver<Append>) -> Vec<Appe
     batch
 }
 
-/// Commits a batch and answers everyone in it.
+/// Commits a batch and answers everyone in it. Should the writer panic, the next batch is none the worse: writers hold
+/// on to a connection only after it has done its work.
 async fn commit(writer: &mut impl Writer, batch: Vec<Append>, head: &watch::Sender<u64>) {
-    match writer.commit(&batch).await {
+    let committing = AssertUnwindSafe(writer.commit(&batch)).catch_unwind().await;
+    match committing.unwrap_or_else(|_| Err(BatchError::Unavailable(panicked()))) {
         Ok(outcomes) => {
             raise(head, outcomes.iter().filter_map(Outcome::position).max());
             for (append, outcome) in batch.into_iter().zip(outcomes) {
@@ -183,6 +186,10 @@ async fn commit(writer: &mut impl Writer, batch: Vec<Append>, head: &watch::Send
                 .for_each(|append| append.answer(Err(error.clone())));
         }
     }
+}
+
+fn panicked() -> StoreError {
+    StoreError::unavailable("the append task has panicked")
 }
 
 /// Wakes subscribers, unless they know already.
@@ -213,4 +220,60 @@ pub(crate) fn slots(batch: &[Append]) -> Vec<usize> {
         .enumerate()
         .map(|(index, append)| *first.entry(append.stream.as_str()).or_insert(index))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, reason = "what is tested")]
+
+    use bytes::Bytes;
+    use events::{Actor, Encoding, EventId, Metadata, Timestamp, UserId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Panics at its first batch.
+    struct Clumsy(u64);
+
+    impl Writer for Clumsy {
+        async fn commit(&mut self, batch: &[Append]) -> Result<Vec<Outcome>, BatchError> {
+            self.0 += 1;
+            assert!(self.0 > 1, "a bug");
+            Ok(vec![
+                Outcome::Appended(Appended {
+                    version: 1,
+                    position: 1
+                });
+                batch.len()
+            ])
+        }
+
+        async fn close(self) {}
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_its_batch_and_no_other() {
+        let appender = Appender::start(Clumsy(0), Arc::new(watch::Sender::new(0)));
+        let event = NewEvent {
+            id: EventId(Uuid::now_v7()),
+            kind: "task.renamed".to_owned(),
+            schema_version: 1,
+            encoding: Encoding::Json,
+            data: Bytes::from_static(b"{}"),
+            metadata: Metadata {
+                subject: UserId(Uuid::now_v7()),
+                actor: Actor::System,
+                correlation_id: String::new(),
+                causation_id: Uuid::now_v7(),
+                traceparent: None,
+                idempotency_key: None,
+            },
+            recorded_at: Timestamp::from_micros(0),
+        };
+        let stream = StreamName::raw("task-1");
+        let first = appender.append(&stream, 0, vec![event.clone()]).await;
+        assert!(matches!(first, Err(StoreError::Unavailable(_))), "{first:?}");
+        let second = appender.append(&stream, 0, vec![event]).await.unwrap();
+        assert_eq!(second.position, 1);
+    }
 }
