@@ -14,7 +14,7 @@ mod value;
 
 pub use database::{Database, Pool, Schema, masked};
 pub use error::DatabaseError;
-pub use pool::{Loan, PostgresPool};
+pub use pool::PostgresPool;
 pub use row::{Column, Row};
 pub use signal::Signals;
 pub use transaction::Transaction;

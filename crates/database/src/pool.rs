@@ -9,10 +9,7 @@ use std::{
     time::Duration,
 };
 
-use deadpool::{
-    Runtime,
-    managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult},
-};
+use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
 use sqlx::{
     ConnectOptions as _, Connection as _, Executor as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity},
@@ -62,9 +59,7 @@ impl managed::Manager for Manager {
             return Err(RecycleError::message("it has served its time"));
         }
         if metrics.last_used() > TRUSTED {
-            timeout(PATIENCE, connection.ping())
-                .await
-                .unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+            connection.ping().await?;
         }
         Ok(())
     }
@@ -80,8 +75,6 @@ impl PostgresPool {
             .max_size(usize::try_from(connections).unwrap_or(usize::MAX))
             // The connection used last is the one that needs no test, and knows the statements.
             .queue_mode(QueueMode::Lifo)
-            .wait_timeout(Some(PATIENCE))
-            .runtime(Runtime::Tokio1)
             .build()
             .map(Self)
             .map_err(|error| sqlx::Error::Configuration(error.into()))
@@ -107,18 +100,18 @@ impl PostgresPool {
             .connect_lazy_with(self.options().clone())
     }
 
-    /// The next free connection.
-    ///
-    /// # Errors
-    /// When none is to be had within 5 seconds.
-    pub async fn loan(&self) -> Result<Loan, sqlx::Error> {
-        let connection = self.0.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => error,
-            PoolError::Closed => sqlx::Error::PoolClosed,
-            PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
-                sqlx::Error::PoolTimedOut
-            }
-        })?;
+    /// The next free connection, within 5 seconds.
+    pub(crate) async fn loan(&self) -> Result<Loan, sqlx::Error> {
+        let waiting = timeout(PATIENCE, self.0.get()).await;
+        let connection = waiting
+            .map_err(|_| sqlx::Error::PoolTimedOut)?
+            .map_err(|error| match error {
+                PoolError::Backend(error) => error,
+                PoolError::Closed => sqlx::Error::PoolClosed,
+                PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
+                    sqlx::Error::PoolTimedOut
+                }
+            })?;
         Ok(Loan {
             connection: Some(connection),
             left: Left::Ready,
@@ -133,32 +126,17 @@ impl PostgresPool {
 
     /// For what only reads, since it is asked again if the connection turns out to be lost.
     pub(crate) async fn fetch_all(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
-        match self.fetch_all_once(sql, values).await {
-            Err(error) if is_lost(&error) => self.fetch_all_once(sql, values).await,
+        match self.loan().await?.fetch_all(sql, values).await {
+            Err(error) if is_lost(&error) => self.loan().await?.fetch_all(sql, values).await,
             result => result,
         }
-    }
-
-    async fn fetch_all_once(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
-        let mut loan = self.loan().await?;
-        let result = run_postgres(sql, values).fetch_all(&mut *loan).await;
-        Ok(loan.end(result)?.into_iter().map(Row::Postgres).collect())
     }
 
     /// A connection in a transaction. A beginning has no effect, so it may be tried twice like a query.
     pub(crate) async fn begin(&self, statement: &'static str) -> Result<Loan, sqlx::Error> {
-        match self.begin_once(statement).await {
-            Err(error) if is_lost(&error) => self.begin_once(statement).await,
+        match self.loan().await?.begin(statement).await {
+            Err(error) if is_lost(&error) => self.loan().await?.begin(statement).await,
             result => result,
-        }
-    }
-
-    async fn begin_once(&self, statement: &'static str) -> Result<Loan, sqlx::Error> {
-        let mut loan = self.loan().await?;
-        loan.left = Left::InTransaction;
-        match loan.execute(statement).await {
-            Ok(_) => Ok(loan),
-            Err(error) => loan.end(Err(error)),
         }
     }
 
@@ -175,7 +153,7 @@ impl PostgresPool {
 
 /// A connection on loan. It goes back when dropped, after what was left unfinished has been ended.
 #[derive(Debug)]
-pub struct Loan {
+pub(crate) struct Loan {
     /// There until dropped.
     connection: Option<Object<Manager>>,
     left: Left,
@@ -196,15 +174,25 @@ enum Left {
 
 impl Loan {
     /// Ends the use of the connection. Passes on `result`, which tells whether it can be used again.
-    ///
-    /// # Errors
-    /// That of `result`.
-    pub fn end<T>(mut self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+    fn end<T>(mut self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
         self.left = match &result {
             Err(error) if is_lost(error) => Left::Lost,
             _ => Left::Ready,
         };
         result
+    }
+
+    async fn fetch_all(mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
+        let result = run_postgres(sql, values).fetch_all(&mut *self).await;
+        Ok(self.end(result)?.into_iter().map(Row::Postgres).collect())
+    }
+
+    async fn begin(mut self, statement: &'static str) -> Result<Self, sqlx::Error> {
+        self.left = Left::InTransaction;
+        match self.execute(statement).await {
+            Ok(_) => Ok(self),
+            Err(error) => self.end(Err(error)),
+        }
     }
 
     pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {

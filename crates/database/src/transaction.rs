@@ -1,8 +1,9 @@
 //! A transaction of either database, with the signals that go out when it commits.
 
 use crate::{
-    Database, DatabaseError, Loan, Pool, Row, Value,
+    Database, DatabaseError, Pool, Row, Value,
     database::{run_postgres, run_sqlite},
+    pool::Loan,
 };
 
 /// A transaction; rolled back when dropped.
