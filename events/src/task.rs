@@ -36,6 +36,27 @@ pub enum Status {
     Cancelled,
 }
 
+impl Status {
+    const ALL: [Self; 4] = [Self::Open, Self::InProgress, Self::Done, Self::Cancelled];
+
+    /// Its name, as in JSON and in read models.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::InProgress => "in_progress",
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The state of this name, if there is one.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+}
+
 /// How urgent a task is, from least to most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -49,6 +70,27 @@ pub enum Priority {
     High,
     /// Before everything.
     Urgent,
+}
+
+impl Priority {
+    const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::Urgent];
+
+    /// Its place from least to most, from 0: what read models keep, since they sort by it.
+    #[must_use]
+    pub const fn rank(self) -> i64 {
+        match self {
+            Self::Low => 0,
+            Self::Normal => 1,
+            Self::High => 2,
+            Self::Urgent => 3,
+        }
+    }
+
+    /// The priority of this rank, if there is one.
+    #[must_use]
+    pub fn ranked(rank: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|priority| priority.rank() == rank)
+    }
 }
 
 /// The task came to be, open.
@@ -221,5 +263,24 @@ impl Task {
     fn move_to(&mut self, status: Status, completed_at: Option<Timestamp>) {
         self.status = status;
         self.completed_at = completed_at;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_ranks_lead_back_and_agree_with_json_and_order() {
+        for status in Status::ALL {
+            assert_eq!(Status::named(status.name()), Some(status));
+            assert_eq!(serde_json::json!(status), status.name());
+        }
+        for priority in Priority::ALL {
+            assert_eq!(Priority::ranked(priority.rank()), Some(priority));
+        }
+        assert!(Priority::ALL.is_sorted_by(|one, next| one < next && one.rank() < next.rank()));
+        assert_eq!(Status::named("Open"), None);
+        assert_eq!(Priority::ranked(4), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use event_store::StoreError;
-use events::{ConsistencyToken, Status};
+use events::ConsistencyToken;
 use http::{HeaderValue, StatusCode, header::ETAG};
 use service::{CONSISTENCY_TOKEN, Problem, etag};
 
@@ -112,8 +112,8 @@ fn refused(refusal: Refusal) -> Problem {
         )
         .detail(format!(
             "A task that is {} cannot become {}.",
-            name(from),
-            name(to)
+            from.name(),
+            to.name()
         )),
     }
 }
@@ -144,14 +144,5 @@ fn idempotency(error: IdempotencyError) -> Problem {
             tracing::error!(%error, "an answer cannot be stored or read");
             Problem::internal()
         }
-    }
-}
-
-const fn name(status: Status) -> &'static str {
-    match status {
-        Status::Open => "open",
-        Status::InProgress => "in_progress",
-        Status::Done => "done",
-        Status::Cancelled => "cancelled",
     }
 }

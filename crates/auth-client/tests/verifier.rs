@@ -224,12 +224,11 @@ async fn a_reply_to_another_check_is_refused() {
     assert_eq!(world.verifier.remembered(), 0);
 }
 
-#[tokio::test]
-async fn checks_of_one_token_at_once_are_one_request() {
-    let gate = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&gate);
-    let world = World::new(move |token, _| {
-        let gate = Arc::clone(&held);
+/// Accepts every token, each when `gate` lets it.
+async fn held_by(gate: &Arc<Semaphore>) -> World {
+    let gate = Arc::clone(gate);
+    World::new(move |token, _| {
+        let gate = Arc::clone(&gate);
         async move {
             if token != "x.x.warm-up" {
                 gate.acquire().await.unwrap().forget();
@@ -237,7 +236,13 @@ async fn checks_of_one_token_at_once_are_one_request() {
             accept(&token)
         }
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn checks_of_one_token_at_once_are_one_request() {
+    let gate = Arc::new(Semaphore::new(0));
+    let world = held_by(&gate).await;
     let checks: Vec<_> = (0..64)
         .map(|_| {
             let verifier = Arc::clone(&world.verifier);
@@ -257,17 +262,7 @@ async fn checks_of_one_token_at_once_are_one_request() {
 #[tokio::test]
 async fn who_asked_first_may_hang_up() {
     let gate = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&gate);
-    let world = World::new(move |token, _| {
-        let gate = Arc::clone(&held);
-        async move {
-            if token != "x.x.warm-up" {
-                gate.acquire().await.unwrap().forget();
-            }
-            accept(&token)
-        }
-    })
-    .await;
+    let world = held_by(&gate).await;
     let spawn = || {
         let verifier = Arc::clone(&world.verifier);
         tokio::spawn(async move { verifier.verify(&token(1)).await })
@@ -443,17 +438,7 @@ async fn auth_that_cannot_tell_or_talks_nonsense_is_unavailable() {
 #[tokio::test]
 async fn an_answer_that_comes_too_late_is_none() {
     let gate = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&gate);
-    let world = World::new(move |token, _| {
-        let gate = Arc::clone(&held);
-        async move {
-            if token != "x.x.warm-up" {
-                gate.acquire().await.unwrap().forget();
-            }
-            accept(&token)
-        }
-    })
-    .await;
+    let world = held_by(&gate).await;
     let hasty = VerifierOptions {
         deadline: Duration::from_millis(100),
         ..options(&world.clock)

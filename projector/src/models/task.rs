@@ -90,8 +90,8 @@ impl Model for Task {
             self.title.clone().into(),
             title_sort.into(),
             self.description.clone().into(),
-            status_name(self.status).into(),
-            priority_rank(self.priority).into(),
+            self.status.name().into(),
+            self.priority.rank().into(),
             self.due.map(|due| due.to_string()).into(),
             micros(self.due.map(Due::starts_at)),
             micros(self.due.map(Due::overdue_at)),
@@ -149,40 +149,10 @@ fn search_text(folded_title: &str, description: Option<&str>, tags: &[String]) -
     format!("{folded_title}\n{description}\n{}", tags.join("\n"))
 }
 
-const fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Open => "open",
-        Status::InProgress => "in_progress",
-        Status::Done => "done",
-        Status::Cancelled => "cancelled",
-    }
-}
-
 fn status(name: &str) -> Result<Status, DatabaseError> {
-    Ok(match name {
-        "open" => Status::Open,
-        "in_progress" => Status::InProgress,
-        "done" => Status::Done,
-        "cancelled" => Status::Cancelled,
-        other => return Err(unexpected("status", other)),
-    })
-}
-
-const fn priority_rank(priority: Priority) -> i64 {
-    match priority {
-        Priority::Low => 0,
-        Priority::Normal => 1,
-        Priority::High => 2,
-        Priority::Urgent => 3,
-    }
+    Status::named(name).ok_or_else(|| unexpected("status", name))
 }
 
 fn priority(rank: i64) -> Result<Priority, DatabaseError> {
-    Ok(match rank {
-        0 => Priority::Low,
-        1 => Priority::Normal,
-        2 => Priority::High,
-        3 => Priority::Urgent,
-        other => return Err(unexpected("priority", &other.to_string())),
-    })
+    Priority::ranked(rank).ok_or_else(|| unexpected("priority", &rank.to_string()))
 }

@@ -1,7 +1,7 @@
 //! Rows of `tasks` as the API shows them.
 
 use database::{DatabaseError, Row};
-use events::{Priority, Status, TaskId, Timestamp};
+use events::{Priority, TaskId, Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -57,26 +57,6 @@ impl<'r> TaskView<'r> {
     }
 }
 
-/// How `status` is written.
-pub(super) const fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Open => "open",
-        Status::InProgress => "in_progress",
-        Status::Done => "done",
-        Status::Cancelled => "cancelled",
-    }
-}
-
-/// How `priority` is written.
-pub(super) const fn priority_rank(priority: Priority) -> i64 {
-    match priority {
-        Priority::Low => 0,
-        Priority::Normal => 1,
-        Priority::High => 2,
-        Priority::Urgent => 3,
-    }
-}
-
 /// The place of a row in an order: the value of [`Sort::column`], selected as `place`.
 pub(super) fn place(row: &Row, sort: Sort) -> Result<Place, DatabaseError> {
     let key = match sort.by {
@@ -92,9 +72,7 @@ pub(super) fn place(row: &Row, sort: Sort) -> Result<Place, DatabaseError> {
 }
 
 fn priority(rank: i64) -> Result<Priority, DatabaseError> {
-    [Priority::Low, Priority::Normal, Priority::High, Priority::Urgent]
-        .into_iter()
-        .find(|priority| priority_rank(*priority) == rank)
+    Priority::ranked(rank)
         .ok_or_else(|| DatabaseError::Unexpected(format!("{rank} as the priority of a task")))
 }
 

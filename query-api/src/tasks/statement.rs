@@ -80,15 +80,10 @@ impl Statement {
         };
         self.text += &format!(" WHERE owner = {owner} AND {deleted}");
 
-        self.any_of(
-            "status",
-            statuses.iter().map(|status| row::status_name(*status).into()),
-        );
+        self.any_of("status", statuses.iter().map(|status| status.name().into()));
         self.any_of(
             "priority",
-            priorities
-                .iter()
-                .map(|priority| row::priority_rank(*priority).into()),
+            priorities.iter().map(|priority| priority.rank().into()),
         );
         self.within("due_at", *due);
         self.within("created_at", *created);
