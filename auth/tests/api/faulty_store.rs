@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use event_store::{Appended, EventStore, StoreError};
+use event_store::{Appended, EventStore, StoreError, StreamHead};
 use events::{NewEvent, RecordedEvent, StreamName};
 use futures::stream::BoxStream;
 
@@ -55,6 +55,11 @@ impl EventStore for FaultyStore {
         let appended = self.store.append(stream, expected_version, events).await?;
         fail_if(&self.faults.answers)?;
         Ok(appended)
+    }
+
+    async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {
+        self.up()?;
+        self.store.stream_head(stream).await
     }
 
     async fn read_stream(

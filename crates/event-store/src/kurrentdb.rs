@@ -18,7 +18,7 @@ use futures::stream::BoxStream;
 use tokio::time::timeout;
 
 use self::{connection::Connection, writer::Writer};
-use crate::{Appended, EventStore, OpenError, StoreError};
+use crate::{Appended, EventStore, OpenError, StoreError, StreamHead};
 
 /// The longest wait for the next event of a read; the client itself sets no limit.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,10 +59,16 @@ impl KurrentDbStore {
 
     /// One read of a stream.
     async fn stream_page(&self, name: &str, from: u64, count: usize) -> Result<Vec<ResolvedEvent>, Error> {
-        let options = ReadStreamOptions::default()
-            .position(StreamPosition::Position(from))
-            .max_count(count)
-            .requires_leader(true);
+        let options = ReadStreamOptions::default().position(StreamPosition::Position(from));
+        self.read_of_stream(name, options.max_count(count)).await
+    }
+
+    async fn read_of_stream(
+        &self,
+        name: &str,
+        options: ReadStreamOptions,
+    ) -> Result<Vec<ResolvedEvent>, Error> {
+        let options = options.requires_leader(true);
         let read = |client: eventstore::Client| {
             let (name, options) = (name.to_owned(), options.clone());
             async move { collect(client.read_stream(name, &options).await?).await }
@@ -164,6 +170,24 @@ impl EventStore for KurrentDbStore {
         }
     }
 
+    async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {
+        let options = ReadStreamOptions::default()
+            .backwards()
+            .position(StreamPosition::End)
+            .max_count(1);
+        let last = self.read_of_stream(&self.connection.name(stream), options).await;
+        let last = last.map_err(unavailable)?.pop();
+        last.map(|event| self.recorded_in(stream, event))
+            .transpose()
+            .map(|last| {
+                last.map(|event| StreamHead {
+                    version: event.version,
+                    position: event.position,
+                    id: event.id,
+                })
+            })
+    }
+
     async fn read_stream(
         &self,
         stream: &StreamName,
@@ -178,10 +202,8 @@ impl EventStore for KurrentDbStore {
             .stream_page(&name, after_version, limit)
             .await
             .map_err(unavailable)?;
-        let foreign =
-            || StoreError::Corrupt(format!("stream {stream} holds an event that is not Taskledger's"));
         page.into_iter()
-            .map(|event| record::recorded(event, self.connection.prefix())?.ok_or_else(foreign))
+            .map(|event| self.recorded_in(stream, event))
             .collect()
     }
 
@@ -227,6 +249,13 @@ impl EventStore for KurrentDbStore {
 }
 
 impl KurrentDbStore {
+    /// `event` of `stream`, where nobody else appends.
+    fn recorded_in(&self, stream: &StreamName, event: ResolvedEvent) -> Result<RecordedEvent, StoreError> {
+        record::recorded(event, self.connection.prefix())?.ok_or_else(|| {
+            StoreError::Corrupt(format!("stream {stream} holds an event that is not Taskledger's"))
+        })
+    }
+
     async fn position_of(&self, stream: &StreamName, version: u64) -> Result<u64, StoreError> {
         let event = self.read_stream(stream, version - 1, 1).await?.pop();
         event

@@ -16,4 +16,4 @@ mod subscription;
 pub use kurrentdb::KurrentDbStore;
 pub use open::{OpenError, is_kurrentdb, open};
 pub use sql::SqlStore;
-pub use store::{Appended, EventStore, StoreError, read_whole_stream};
+pub use store::{Appended, EventStore, StoreError, StreamHead, for_each_event, read_whole_stream};

@@ -12,13 +12,13 @@ use std::{
 
 use async_trait::async_trait;
 use database::{Database, Pool, Value};
-use events::{NewEvent, RecordedEvent, StreamName};
+use events::{EventId, NewEvent, RecordedEvent, StreamName};
 use futures::stream::BoxStream;
 use tokio::{sync::watch, task::AbortHandle};
 
 use self::record::{columns, corrupt, limit, recorded, signed};
 use crate::{
-    Appended, EventStore, StoreError,
+    Appended, EventStore, StoreError, StreamHead,
     appender::{Appender, raise},
     subscription::{self, Source},
 };
@@ -79,6 +79,25 @@ impl EventStore for SqlStore {
         events: Vec<NewEvent>,
     ) -> Result<Appended, StoreError> {
         self.appender.append(stream, expected_version, events).await
+    }
+
+    async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {
+        const SQL: &str =
+            "SELECT version, position, id FROM events WHERE stream = $1 ORDER BY version DESC LIMIT 1";
+        let row = self
+            .log
+            .database
+            .fetch_optional(SQL, &[stream.as_str().into()])
+            .await;
+        row.map_err(StoreError::unavailable)?
+            .map(|row| {
+                Ok(StreamHead {
+                    version: row.unsigned(0).map_err(corrupt)?,
+                    position: row.unsigned(1).map_err(corrupt)?,
+                    id: EventId(row.uuid(2).map_err(corrupt)?),
+                })
+            })
+            .transpose()
     }
 
     async fn read_stream(

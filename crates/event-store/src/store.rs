@@ -1,8 +1,13 @@
 //! The contract of an event store. It moves records and never reads payloads.
 
+use std::ops::ControlFlow;
+
 use async_trait::async_trait;
-use events::{NewEvent, RecordedEvent, StreamName};
+use events::{EventId, NewEvent, RecordedEvent, StreamName};
 use futures::stream::BoxStream;
+
+/// Events in a page of a stream: some megabytes even if each is as large as an event can be.
+const STREAM_PAGE: usize = 128;
 
 /// An append-only log of streams with one global order.
 ///
@@ -21,6 +26,10 @@ pub trait EventStore: Send + Sync + 'static {
         expected_version: u64,
         events: Vec<NewEvent>,
     ) -> Result<Appended, StoreError>;
+
+    /// The last event of `stream`, without its payload; `None` when the stream is empty. However long the stream is,
+    /// this costs the same.
+    async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError>;
 
     /// Up to `limit` events of `stream` with a version above `after_version`, oldest first.
     async fn read_stream(
@@ -49,6 +58,18 @@ pub struct Appended {
     pub version: u64,
     /// The log's position of the last event appended.
     pub position: u64,
+}
+
+/// Where a stream ends. Version and id together name one state of the stream in one history of the log: whoever
+/// remembers a state beside them can tell whether it is still that of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamHead {
+    /// The stream's version.
+    pub version: u64,
+    /// The log's position of its last event.
+    pub position: u64,
+    /// The id of its last event.
+    pub id: EventId,
 }
 
 /// Why a store did not do what it was asked to.
@@ -82,7 +103,33 @@ impl StoreError {
     }
 }
 
-/// All events of `stream`, read in pages.
+/// Gives the events of `stream` with a version above `after_version` to `each`, oldest first, until there are no more
+/// or `each` breaks off. No more than a page of them is in memory at once, however long the stream is.
+///
+/// # Errors
+/// As [`EventStore::read_stream`], and those of `each`.
+pub async fn for_each_event<E: From<StoreError>>(
+    store: &dyn EventStore,
+    stream: &StreamName,
+    mut after_version: u64,
+    mut each: impl FnMut(RecordedEvent) -> Result<ControlFlow<()>, E> + Send,
+) -> Result<(), E> {
+    loop {
+        let page = store.read_stream(stream, after_version, STREAM_PAGE).await?;
+        let is_last = page.len() < STREAM_PAGE;
+        for event in page {
+            after_version = event.version;
+            if each(event)?.is_break() {
+                return Ok(());
+            }
+        }
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+/// All events of `stream`. Only for streams that are known to be short.
 ///
 /// # Errors
 /// As [`EventStore::read_stream`].
@@ -90,15 +137,11 @@ pub async fn read_whole_stream(
     store: &dyn EventStore,
     stream: &StreamName,
 ) -> Result<Vec<RecordedEvent>, StoreError> {
-    const PAGE: usize = 1_000;
     let mut events = Vec::new();
-    loop {
-        let after = events.last().map_or(0, |event: &RecordedEvent| event.version);
-        let page = store.read_stream(stream, after, PAGE).await?;
-        let last = page.len() < PAGE;
-        events.extend(page);
-        if last {
-            return Ok(events);
-        }
-    }
+    for_each_event(store, stream, 0, |event| {
+        events.push(event);
+        Ok::<_, StoreError>(ControlFlow::Continue(()))
+    })
+    .await?;
+    Ok(events)
 }

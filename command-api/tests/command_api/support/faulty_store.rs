@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use event_store::{Appended, EventStore, StoreError};
+use event_store::{Appended, EventStore, StoreError, StreamHead};
 use events::{NewEvent, RecordedEvent, StreamName};
 use futures::stream::BoxStream;
 use tokio::sync::oneshot;
@@ -75,6 +75,11 @@ impl EventStore for FaultyStore {
             return Err(StoreError::unavailable("the answer was lost"));
         }
         Ok(appended)
+    }
+
+    async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {
+        self.check()?;
+        self.inner.stream_head(stream).await
     }
 
     async fn read_stream(

@@ -1,6 +1,9 @@
 //! Reading streams and the log, in pages and from anywhere.
 
-use event_store::read_whole_stream;
+use std::ops::ControlFlow;
+
+use event_store::{EventStore, StoreError, StreamHead, for_each_event, read_whole_stream};
+use events::RecordedEvent;
 
 use super::{TestLog, assert_in_order, assert_same, events, stream, take, whole_log};
 
@@ -86,6 +89,50 @@ pub(crate) async fn reading_in_pages(log: &impl TestLog) {
     }
 }
 
+fn head_of(event: &RecordedEvent) -> StreamHead {
+    StreamHead {
+        version: event.version,
+        position: event.position,
+        id: event.id,
+    }
+}
+
+pub(crate) async fn stream_heads(log: &impl TestLog) {
+    let (store, other) = (log.store().await, log.store().await);
+    assert_eq!(store.stream_head(&stream("task-1")).await.unwrap(), None);
+    let mut version = 0;
+    for count in [1, 3, 1] {
+        for name in ["task-1", "task-2", "task"] {
+            store.append(&stream(name), version, events(count)).await.unwrap();
+        }
+        version += count as u64;
+        for name in ["task-1", "task-2", "task"] {
+            let last = read_whole_stream(&*store, &stream(name)).await.unwrap().pop();
+            for store in [&store, &other] {
+                let head = store.stream_head(&stream(name)).await.unwrap();
+                assert_eq!(head, last.as_ref().map(head_of), "{name}");
+            }
+        }
+    }
+    assert_eq!(store.stream_head(&stream("task-3")).await.unwrap(), None);
+}
+
+/// The versions of the events of `task-1` above `after`, at most as many as `most`.
+async fn versions(store: &dyn EventStore, after: u64, most: usize) -> Vec<u64> {
+    let mut versions = Vec::new();
+    for_each_event(store, &stream("task-1"), after, |event| {
+        versions.push(event.version);
+        Ok::<_, StoreError>(if versions.len() < most {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
+    })
+    .await
+    .unwrap();
+    versions
+}
+
 pub(crate) async fn long_stream(log: &impl TestLog) {
     let store = log.store().await;
     let new = events(10_000);
@@ -106,6 +153,12 @@ pub(crate) async fn long_stream(log: &impl TestLog) {
         .for_each(|(recorded, new)| assert_same(recorded, new));
     assert_in_order(&read, log.dense());
     assert_eq!(take(&mut store.subscribe(0), 10_000).await, read);
+    assert_eq!(
+        versions(&*store, 9_000, usize::MAX).await,
+        Vec::from_iter(9_001..=10_000)
+    );
+    assert_eq!(versions(&*store, 100, 300).await, Vec::from_iter(101..=400));
+    assert_eq!(versions(&*store, 10_000, 1).await, [0; 0]);
     assert_eq!(
         store.read_stream(&stream("task-1"), 9_990, 1_000).await.unwrap(),
         read[9_990..]

@@ -136,6 +136,17 @@ impl Log {
         )
     }
 
+    /// A stream from its end; nothing if there is no such stream.
+    pub(super) fn stream_backwards(&self, stream: &str, count: usize) -> Option<Vec<Record>> {
+        let records = self.records();
+        let here = records.streams.get(stream)?.iter().rev();
+        Some(
+            here.take(count)
+                .map(|&index| records.all[index].clone())
+                .collect(),
+        )
+    }
+
     /// The log from the record at `position` on, as many as `keep` lets through. Where a record does not begin,
     /// nothing can be read.
     pub(super) fn all(

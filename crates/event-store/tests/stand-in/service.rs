@@ -131,8 +131,8 @@ impl Streams for Service {
             (_, Some(CountOption::Count(0))) => {
                 return Err(Status::invalid_argument("count must be positive"));
             }
-            (Some(StreamOption::Stream(options)), Some(CountOption::Count(count))) if !backwards => {
-                self.stream(options, bounded(count))?
+            (Some(StreamOption::Stream(options)), Some(CountOption::Count(count))) => {
+                self.stream(options, bounded(count), backwards)?
             }
             (Some(StreamOption::All(options)), Some(CountOption::Count(count))) => {
                 let count = bounded(count);
@@ -312,14 +312,17 @@ impl Faults {
 }
 
 impl Service {
-    fn stream(&self, options: StreamOptions, count: usize) -> Result<Vec<ReadResp>, Status> {
+    fn stream(&self, options: StreamOptions, count: usize, backwards: bool) -> Result<Vec<ReadResp>, Status> {
         let name = name(options.stream_identifier.clone())?;
-        let from = match options.revision_option {
-            Some(RevisionOption::Revision(revision)) if i64::try_from(revision).is_ok() => revision,
-            Some(RevisionOption::Start(_)) => 0,
+        let records = match options.revision_option {
+            Some(RevisionOption::Revision(revision)) if i64::try_from(revision).is_ok() && !backwards => {
+                self.log.stream(&name, revision, count)
+            }
+            Some(RevisionOption::Start(_)) if !backwards => self.log.stream(&name, 0, count),
+            Some(RevisionOption::End(_)) if backwards => self.log.stream_backwards(&name, count),
             _ => return Err(Status::invalid_argument("revision out of range")),
         };
-        Ok(match self.log.stream(&name, from, count) {
+        Ok(match records {
             Some(records) => records.into_iter().map(event).collect(),
             None => vec![answer(read_resp::Content::StreamNotFound(StreamNotFound {
                 stream_identifier: options.stream_identifier,
