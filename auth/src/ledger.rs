@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use event_store::{EventStore, StoreError, read_whole_stream};
-use events::{Actor, CodecError, Encoded, Event, EventId, Metadata, NewEvent, StreamName, Timestamp, UserId};
+use events::{
+    Actor, CodecError, CorrelationId, Encoded, Event, EventId, Metadata, NewEvent, StreamName, Timestamp,
+    Traceparent, UserId,
+};
 use service::{Clock, RequestContext, new_id};
 use uuid::Uuid;
 
@@ -21,9 +24,9 @@ const ATTEMPTS: usize = 8;
 #[derive(Debug, Clone)]
 pub(crate) struct Cause {
     actor: Actor,
-    correlation_id: String,
+    correlation_id: CorrelationId,
     causation_id: Uuid,
-    traceparent: Option<String>,
+    traceparent: Option<Traceparent>,
 }
 
 /// An entity as the store has it.
@@ -72,7 +75,7 @@ impl Cause {
         let id = new_id();
         Self {
             actor: Actor::Operator,
-            correlation_id: id.to_string(),
+            correlation_id: id.to_string().into(),
             causation_id: id,
             traceparent: None,
         }

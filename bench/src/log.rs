@@ -105,7 +105,7 @@ pub(crate) fn new_event(owner: UserId, event: &TaskEvent) -> NewEvent {
         metadata: Metadata {
             subject: owner,
             actor: Actor::User(owner),
-            correlation_id: Uuid::now_v7().to_string(),
+            correlation_id: Uuid::now_v7().to_string().into(),
             causation_id: Uuid::now_v7(),
             traceparent: None,
             idempotency_key: None,

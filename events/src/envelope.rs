@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
-use crate::{EventId, StreamName, Timestamp, UserId};
+use crate::{BoundedText, EventId, StreamName, Timestamp, UserId};
 
 /// Who caused an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,7 +83,15 @@ impl FromStr for Encoding {
     }
 }
 
-/// Whom an event is about, who caused it, and what it belongs to.
+/// A request id: a client's own has at most 128 characters.
+pub type CorrelationId = BoundedText<128>;
+/// W3C `traceparent`: the part that every version has.
+pub type Traceparent = BoundedText<55>;
+/// A client's `Idempotency-Key` of at most 255 characters, with room for a place in a batch.
+pub type KeyText = BoundedText<264>;
+
+/// Whom an event is about, who caused it, and what it belongs to. What clients choose in it is bounded by its type,
+/// since all of it is kept with every event and travels in the headers of messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The person the event is about. Decides its partition.
@@ -91,15 +99,15 @@ pub struct Metadata {
     /// Who caused it.
     pub actor: Actor,
     /// Shared by everything that one request set in motion: the request id.
-    pub correlation_id: String,
+    pub correlation_id: CorrelationId,
     /// The id of the command that this event answers; all events of one command share it.
     pub causation_id: Uuid,
     /// W3C Trace Context of the request, if it carried one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub traceparent: Option<String>,
+    pub traceparent: Option<Traceparent>,
     /// The client's `Idempotency-Key`, if it sent one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub idempotency_key: Option<String>,
+    pub idempotency_key: Option<KeyText>,
 }
 
 /// An event on its way into the log.

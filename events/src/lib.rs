@@ -6,11 +6,13 @@
 //! To change one, never edit it: raise its version in the table and add a step to `upcast.rs`.
 
 mod account;
+mod bounded_text;
 mod catalog;
 mod due;
 mod email;
 mod envelope;
 mod ids;
+mod invisible;
 mod progress;
 mod session;
 mod task;
@@ -22,16 +24,18 @@ pub use account::{
     Account, AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed,
     PasswordChanged, Role, RolesChanged,
 };
+pub use bounded_text::BoundedText;
 pub use catalog::{CodecError, Encoded, Event};
 pub use due::{Due, ParseDueError};
 pub use email::{EmailClaimed, EmailEvent, EmailReleased};
-pub use envelope::{Actor, Encoding, Metadata, NewEvent, RecordedEvent};
+pub use envelope::{Actor, CorrelationId, Encoding, KeyText, Metadata, NewEvent, RecordedEvent, Traceparent};
 pub use ids::{EventId, ParseStreamError, SessionId, StreamKind, StreamName, TaskId, UserId};
+pub use invisible::{is_ignorable, is_invisible, turns_direction};
 pub use progress::{ConsistencyToken, ParseConsistencyTokenError, PartitionCount};
 pub use session::{EndReason, Session, SessionEnded, SessionEvent, SessionRefreshed, SessionStarted};
 pub use task::{
     Priority, Status, Task, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskEvent,
     TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted, TaskTagged,
 };
-pub use text::fold_text;
+pub use text::{InvalidText, fold_text, line, paragraphs};
 pub use timestamp::{ParseTimestampError, Timestamp};

@@ -1,6 +1,87 @@
-//! Folding of text for searching and sorting, the same for what is stored and for what is asked.
+//! Text that people give: what is let in, in which form it is kept, and how it is folded for searching and sorting.
+//! The same for what is stored and for what is asked.
 
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+use crate::invisible::{is_invisible, turns_direction};
+
+/// What is wrong with a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidText {
+    /// Nothing in it can be seen.
+    #[error("must not be empty, nor only white space and invisible characters")]
+    Empty,
+    /// More characters (Unicode scalar values) than allowed.
+    #[error("must have at most {max} characters, has {found}")]
+    TooLong {
+        /// How many are allowed.
+        max: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A control character (Unicode general category Cc).
+    #[error("must not contain the control character U+{:04X}", u32::from(*.0))]
+    ControlCharacter(char),
+    /// An embedding, override or isolate of the Unicode Bidirectional Algorithm.
+    #[error("must not contain the direction control U+{:04X}", u32::from(*.0))]
+    DirectionControl(char),
+}
+
+impl InvalidText {
+    /// A stable name of the mistake, for clients.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::TooLong { .. } => "too-long",
+            Self::ControlCharacter(_) => "control-character",
+            Self::DirectionControl(_) => "direction-control",
+        }
+    }
+}
+
+/// A text of one line, such as a title, a tag or a name: without white space around it, in Unicode NFC, 1 to `max`
+/// characters of which one at least can be seen. Direction controls are refused, since what they turn would show in
+/// the middle of other people's lines.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn line(text: &str, max: usize) -> Result<String, InvalidText> {
+    let text = text.trim();
+    if text.chars().all(is_invisible) {
+        return Err(InvalidText::Empty);
+    }
+    if let Some(control) = text.chars().find(|c| turns_direction(*c)) {
+        return Err(InvalidText::DirectionControl(control));
+    }
+    accepted(text, max, |_| false)
+}
+
+/// A text of any number of lines, such as a description: in Unicode NFC, otherwise as given, at most `max`
+/// characters. Tabs and line breaks are its only control characters.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn paragraphs(text: &str, max: usize) -> Result<String, InvalidText> {
+    accepted(text, max, |c| matches!(c, '\n' | '\r' | '\t'))
+}
+
+fn accepted(text: &str, max: usize, allowed: impl Fn(char) -> bool) -> Result<String, InvalidText> {
+    if let Some(control) = text.chars().find(|c| c.is_control() && !allowed(*c)) {
+        return Err(InvalidText::ControlCharacter(control));
+    }
+    let text = if is_nfc(text) {
+        text.to_owned()
+    } else {
+        text.nfc().collect()
+    };
+    let found = text.chars().count();
+    if found > max {
+        Err(InvalidText::TooLong { max, found })
+    } else {
+        Ok(text)
+    }
+}
 
 /// `text` without the differences that a reader does not see as such: compatibility forms (Unicode NFKC) and
 /// case. Works in any script; folding twice changes nothing more.
@@ -21,9 +102,57 @@ pub fn fold_text(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::fold_text;
+    use super::*;
 
     const LAST_CASED_PLANE: u32 = 0x1_FFFF;
+
+    #[test]
+    fn a_line_is_trimmed_composed_and_visible() {
+        assert_eq!(line(" A\u{308}rger\n", 5).unwrap(), "Ärger");
+        assert_eq!(
+            line("👨\u{200d}👩\u{200d}👧", 5).unwrap(),
+            "👨\u{200d}👩\u{200d}👧"
+        );
+        for empty in [
+            "",
+            " \t",
+            "\u{200b}",
+            "\u{200e}",
+            "\u{feff}",
+            "\u{2060}",
+            "\u{ad}",
+            "\u{2800}",
+            "\u{3164}",
+            "\u{202e}",
+            " \u{200b} \u{fe0f}\u{e0041}",
+        ] {
+            assert_eq!(line(empty, 9), Err(InvalidText::Empty), "{empty:?}");
+        }
+        for turned in ['\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}'] {
+            assert_eq!(
+                line(&format!("a{turned}b"), 9),
+                Err(InvalidText::DirectionControl(turned))
+            );
+        }
+        assert_eq!(line("a\u{1f}b", 9), Err(InvalidText::ControlCharacter('\u{1f}')));
+    }
+
+    #[test]
+    fn length_is_that_of_what_is_kept() {
+        // U+0958 is kept as two characters, the letter and its dot.
+        assert_eq!(line("\u{958}", 1), Err(InvalidText::TooLong { max: 1, found: 2 }));
+        assert_eq!(line(&"e\u{301}".repeat(3), 3).unwrap(), "ééé");
+    }
+
+    #[test]
+    fn paragraphs_are_kept_but_composed() {
+        assert_eq!(
+            paragraphs("  e\u{301}\r\n\t \u{202e}x", 20).unwrap(),
+            "  é\r\n\t \u{202e}x"
+        );
+        assert_eq!(paragraphs("", 0).unwrap(), "");
+        assert_eq!(paragraphs("a\0", 9), Err(InvalidText::ControlCharacter('\0')));
+    }
 
     #[test]
     fn folds_case_and_compatibility_forms_in_any_script() {

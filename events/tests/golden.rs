@@ -149,10 +149,10 @@ fn metadata_is_written_as_it_always_was() {
     let full = Metadata {
         subject,
         actor: Actor::User(subject),
-        correlation_id: "req-1".to_owned(),
+        correlation_id: "req-1".into(),
         causation_id: "01932f6e-7a40-7c3e-8d2b-4f5a6b7c8d9e".parse().unwrap(),
-        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
-        idempotency_key: Some("k".to_owned()),
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        idempotency_key: Some("k".into()),
     };
     let least = Metadata {
         actor: Actor::Operator,

@@ -67,7 +67,7 @@ mod tests {
             metadata: Metadata {
                 subject: UserId(Uuid::nil()),
                 actor: Actor::System,
-                correlation_id: String::new(),
+                correlation_id: events::CorrelationId::default(),
                 causation_id: Uuid::nil(),
                 traceparent: None,
                 idempotency_key: None,

@@ -160,7 +160,7 @@ async fn poison(world: &World, person: usize) {
             metadata: Metadata {
                 subject: *person,
                 actor: Actor::User(*person),
-                correlation_id: "poison".to_owned(),
+                correlation_id: "poison".into(),
                 causation_id: Uuid::now_v7(),
                 traceparent: None,
                 idempotency_key: None,

@@ -22,25 +22,10 @@ pub(crate) fn password(value: &Value) -> Result<Arc<Password>, Invalid> {
     text(value).map(|text| Arc::new(Password::new(text)))
 }
 
-/// How to call someone: trimmed, 1 to 100 characters, none of them a control character.
+/// How to call someone: 1 to 100 characters on one line, see [`events::line`].
 pub(crate) fn display_name(value: &Value) -> Result<String, Invalid> {
-    let name = text(value)?.trim();
-    if name.is_empty() {
-        return Err(Invalid::new("too-short", "must not be blank; send null for none"));
-    }
-    if name.chars().count() > MAX_DISPLAY_NAME {
-        return Err(Invalid::new(
-            "too-long",
-            format!("must have at most {MAX_DISPLAY_NAME} characters"),
-        ));
-    }
-    if name.contains(char::is_control) {
-        return Err(Invalid::new(
-            "invalid-character",
-            "must not contain control characters",
-        ));
-    }
-    Ok(name.to_owned())
+    events::line(text(value)?, MAX_DISPLAY_NAME)
+        .map_err(|error| Invalid::new(error.code(), error.to_string()))
 }
 
 /// Holds the password in the field `pointer` to the rules for new ones.

@@ -19,8 +19,6 @@ use crate::{
     token::{Issued, RefreshToken},
 };
 
-const MAX_USER_AGENT: usize = 512;
-
 #[derive(Debug)]
 struct Request {
     /// `None` for a text that is no address: then no account has it.
@@ -87,10 +85,7 @@ async fn begin_session(
                 refresh_hash: refresh_token.hash(),
                 expires_at: now.plus_seconds(auth.refresh_ttl_seconds),
                 ip: context.client_ip.clone(),
-                user_agent: context
-                    .user_agent
-                    .as_deref()
-                    .map(|text| text.chars().take(MAX_USER_AGENT).collect()),
+                user_agent: context.user_agent.clone().map(String::from),
             };
             Ok((domain::session::start(session, &started), ()))
         })

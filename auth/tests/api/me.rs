@@ -99,9 +99,11 @@ async fn a_display_name_is_changed_cleared_and_kept() {
     assert_eq!(name(rename(json!({"display_name": null})).await), json!(null));
     let long = "x".repeat(101);
     for (value, code) in [
-        (json!(""), "too-short"),
+        (json!(""), "empty"),
         (json!(long), "too-long"),
-        (json!("a\u{7}b"), "invalid-character"),
+        (json!("a\u{7}b"), "control-character"),
+        (json!("\u{2800}"), "empty"),
+        (json!("a\u{202e}b"), "direction-control"),
     ] {
         let mistakes = rename(json!({"display_name": value})).await.mistakes();
         assert_eq!(mistakes, [("/display_name".to_owned(), code.to_owned())]);

@@ -102,7 +102,7 @@ async fn all_mistakes_are_told_at_once() {
         mistakes(json!({"email": "ada", "password": "short", "display_name": "", "admin": true})).await,
         pairs(&[
             ("/email", "invalid-email"),
-            ("/display_name", "too-short"),
+            ("/display_name", "empty"),
             ("/password", "too-short"),
             ("/admin", "unknown-field"),
         ])

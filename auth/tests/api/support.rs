@@ -355,7 +355,7 @@ impl App {
             metadata: Metadata {
                 subject: id,
                 actor: Actor::Operator,
-                correlation_id: "import".to_owned(),
+                correlation_id: "import".into(),
                 causation_id: service::new_id(),
                 traceparent: None,
                 idempotency_key: None,

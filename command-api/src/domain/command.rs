@@ -75,6 +75,8 @@ pub enum ExpectedVersion {
     Any,
     /// One of these.
     OneOf(Vec<u64>),
+    /// None of these.
+    NoneOf(Vec<u64>),
 }
 
 impl ExpectedVersion {
@@ -84,6 +86,7 @@ impl ExpectedVersion {
         match self {
             Self::Any => true,
             Self::OneOf(versions) => versions.contains(&version),
+            Self::NoneOf(versions) => !versions.contains(&version),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The description of a task.
 
-use super::text::{InvalidText, bounded};
+use events::{InvalidText, paragraphs};
 
-/// Up to 10,000 characters in any number of lines, kept exactly as given: not trimmed, and an empty one is
-/// an empty one, not none. Tabs and line breaks are its only control characters.
+/// Up to 10,000 characters in any number of lines, see [`paragraphs`]: not trimmed, and an empty one is an empty one,
+/// not none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description(String);
 
@@ -16,7 +16,7 @@ impl Description {
     /// # Errors
     /// When it is too long or has a control character other than a tab or a line break.
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
-        bounded(text, Self::MAX, |c| matches!(c, '\n' | '\r' | '\t')).map(Self)
+        paragraphs(text, Self::MAX).map(Self)
     }
 
     /// The description as text.

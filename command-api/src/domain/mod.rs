@@ -16,7 +16,6 @@ mod reopen_task;
 mod restore_task;
 mod start_task;
 mod tags;
-mod text;
 mod title;
 mod transition;
 
@@ -40,7 +39,6 @@ pub use reopen_task::ReopenTask;
 pub use restore_task::RestoreTask;
 pub use start_task::StartTask;
 pub use tags::{InvalidTag, Tags};
-pub use text::InvalidText;
 pub use title::Title;
 
 /// What happens when `command` meets a task in `state` (`None`: there is no such task). An empty list means

@@ -1,9 +1,9 @@
 //! The tags of a task.
 
-use super::text::{InvalidText, line};
+use events::{InvalidText, line};
 
-/// Up to 20 tags of 1 to 50 characters each after trimming, without control characters, no two the same
-/// (by character, so `Home` and `home` are two), in the order given.
+/// Up to 20 tags of 1 to 50 characters on one line each, see [`line`], no two the same (by character, so `Home` and
+/// `home` are two), in the order given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tags(Vec<String>);
 
@@ -124,6 +124,14 @@ mod tests {
                     error: InvalidText::ControlCharacter('\u{1f}')
                 },
             ]
+        );
+    }
+
+    #[test]
+    fn do_not_differ_by_how_a_character_is_composed() {
+        assert_eq!(
+            Tags::parse(["\u{e9}", "e\u{301}"]),
+            Err(vec![InvalidTag::Repeated { index: 1, first: 0 }])
         );
     }
 

@@ -1,8 +1,8 @@
 //! The title of a task.
 
-use super::text::{InvalidText, line};
+use events::{InvalidText, line};
 
-/// 1 to 200 characters after trimming, none of them a control character.
+/// 1 to 200 characters on one line, see [`line`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Title(String);
 
@@ -13,7 +13,7 @@ impl Title {
     /// Trims and checks.
     ///
     /// # Errors
-    /// When nothing is left, too much is, or a control character is in it.
+    /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
         line(text, Self::MAX).map(Self)
     }
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn needs_something_left() {
-        for empty in ["", " ", "\t\n", "\u{2003}"] {
+        for empty in ["", " ", "\t\n", "\u{2003}", "\u{200b}", "\u{2800}", "\u{202e}"] {
             assert_eq!(Title::parse(empty), Err(InvalidText::Empty), "{empty:?}");
         }
     }

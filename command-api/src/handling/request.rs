@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use events::{Actor, ConsistencyToken, Metadata, Task, TaskId, Timestamp, UserId};
+use events::{
+    Actor, ConsistencyToken, CorrelationId, Metadata, Task, TaskId, Timestamp, Traceparent, UserId,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -31,9 +33,9 @@ pub struct Origin {
     /// Who asks.
     pub caller: UserId,
     /// The request id.
-    pub correlation_id: String,
+    pub correlation_id: CorrelationId,
     /// W3C Trace Context of the request, if it carried one.
-    pub traceparent: Option<String>,
+    pub traceparent: Option<Traceparent>,
     /// The client's key, if it sent one.
     pub idempotency_key: Option<IdempotencyKey>,
 }
@@ -89,7 +91,7 @@ impl CommandRequest {
                 .origin
                 .idempotency_key
                 .as_ref()
-                .map(|key| key.as_str().to_owned()),
+                .map(|key| key.as_str().into()),
         }
     }
 }

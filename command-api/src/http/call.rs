@@ -2,9 +2,13 @@
 
 use auth_client::Caller;
 use axum::extract::FromRequestParts;
-use http::{header::IF_MATCH, request::Parts};
+use http::{
+    HeaderMap,
+    header::{IF_MATCH, IF_NONE_MATCH},
+    request::Parts,
+};
 use serde_json::{Map, Value};
-use service::{IDEMPOTENCY_KEY, Precondition, Problem, RequestContext, if_match};
+use service::{IDEMPOTENCY_KEY, Named, Preconditions, Problem, RequestContext};
 
 use crate::{
     domain::ExpectedVersion,
@@ -19,7 +23,7 @@ pub(super) struct Call {
     pub(super) key: Option<IdempotencyKey>,
     method: String,
     path: String,
-    if_match: Vec<u8>,
+    conditions: Vec<u8>,
     body: Map<String, Value>,
 }
 
@@ -48,7 +52,7 @@ impl Call {
     }
 
     pub(super) fn hash(&self) -> RequestHash {
-        RequestHash::new(&self.method, &self.path, &self.if_match, &self.body)
+        RequestHash::new(&self.method, &self.path, &self.conditions, &self.body)
     }
 }
 
@@ -57,10 +61,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let key = idempotency_key(parts)?;
-        let expected = match if_match(&parts.headers)? {
-            Precondition::None | Precondition::Any => ExpectedVersion::Any,
-            Precondition::Versions(versions) => ExpectedVersion::OneOf(versions),
-        };
+        let expected = expected(Preconditions::of(&parts.headers)?);
         let Ok(context) = RequestContext::from_request_parts(parts, state).await;
         Ok(Self {
             context,
@@ -69,16 +70,43 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
             method: parts.method.as_str().to_owned(),
             // Ids are the same in either case.
             path: parts.uri.path().to_ascii_lowercase(),
-            if_match: parts
-                .headers
-                .get_all(IF_MATCH)
-                .iter()
-                .flat_map(|value| value.as_bytes())
-                .copied()
-                .collect(),
+            conditions: conditions(&parts.headers),
             body: Map::new(),
         })
     }
+}
+
+/// Which versions `If-Match` and `If-None-Match` leave: on a write both say when nothing is to be done (RFC 9110,
+/// section 13.2.2).
+fn expected(conditions: Preconditions) -> ExpectedVersion {
+    match (conditions.if_match, conditions.if_none_match) {
+        // There is no version that `*` does not name.
+        (_, Some(Named::Any)) => ExpectedVersion::OneOf(Vec::new()),
+        (None | Some(Named::Any), None) => ExpectedVersion::Any,
+        (Some(Named::Versions(these)), None) => ExpectedVersion::OneOf(these),
+        (None | Some(Named::Any), Some(Named::Versions(others))) => ExpectedVersion::NoneOf(others),
+        (Some(Named::Versions(mut these)), Some(Named::Versions(others))) => {
+            these.retain(|version| !others.contains(version));
+            ExpectedVersion::OneOf(these)
+        }
+    }
+}
+
+/// Both headers as sent, for comparing requests with the same key.
+fn conditions(headers: &HeaderMap) -> Vec<u8> {
+    let bytes = |name| {
+        headers
+            .get_all(name)
+            .iter()
+            .flat_map(|value| value.as_bytes())
+            .copied()
+    };
+    let mut conditions: Vec<u8> = bytes(IF_MATCH).collect();
+    if headers.contains_key(IF_NONE_MATCH) {
+        conditions.push(b'\n');
+        conditions.extend(bytes(IF_NONE_MATCH));
+    }
+    conditions
 }
 
 fn idempotency_key(parts: &Parts) -> Result<Option<IdempotencyKey>, Problem> {

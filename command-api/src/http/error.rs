@@ -3,8 +3,8 @@
 use axum::response::{IntoResponse, Response};
 use event_store::StoreError;
 use events::ConsistencyToken;
-use http::{HeaderValue, StatusCode, header::ETAG};
-use service::{CONSISTENCY_TOKEN, Problem, etag};
+use http::{HeaderValue, StatusCode};
+use service::{CONSISTENCY_TOKEN, Problem};
 
 use crate::{domain::Refusal, handling::CommandError, idempotency::IdempotencyError};
 
@@ -96,15 +96,7 @@ fn refused(refusal: Refusal) -> Problem {
             "task-exists",
             "There is a task with this id already",
         ),
-        Refusal::VersionMismatch { actual } => Problem::new(
-            StatusCode::PRECONDITION_FAILED,
-            "version-mismatch",
-            "The task has changed",
-        )
-        .detail(format!(
-            "The task is at version {actual}, which If-Match does not name."
-        ))
-        .header(ETAG, etag(actual)),
+        Refusal::VersionMismatch { actual } => Problem::version_mismatch(actual),
         Refusal::IllegalTransition { from, to } => Problem::new(
             StatusCode::CONFLICT,
             "illegal-transition",
@@ -132,7 +124,7 @@ fn idempotency(error: IdempotencyError) -> Problem {
             "idempotency-key-reused",
             "The idempotency key was used for another request",
         )
-        .detail("A key stands for one request: the same method, path, If-Match and body. Use a new one."),
+        .detail("A key stands for one request: the same method, path, conditions and body. Use a new one."),
         IdempotencyError::Busy => Problem::unavailable(
             "An earlier request with this Idempotency-Key is still being worked on. Try again.",
         ),

@@ -1,11 +1,11 @@
 //! The fields of a task in a request body: from JSON to the domain's values, every error at its pointer.
 
-use events::{Due, Priority, Status};
+use events::{Due, InvalidText, Priority, Status};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use service::{Form, Invalid, Presence, text};
 
-use crate::domain::{Description, InvalidTag, InvalidText, Tags, Title};
+use crate::domain::{Description, InvalidTag, Tags, Title};
 
 pub(super) fn title(value: &Value) -> Result<Title, Invalid> {
     Title::parse(text(value)?).map_err(invalid)
@@ -73,7 +73,7 @@ pub(super) fn tags(form: &mut Form) -> Presence<Tags> {
                 let (pointer, code) = match error {
                     InvalidTag::TooMany { .. } => ("/tags".to_owned(), "too-many"),
                     InvalidTag::Repeated { index, .. } => (format!("/tags/{index}"), "repeated"),
-                    InvalidTag::Text { index, error } => (format!("/tags/{index}"), code(error)),
+                    InvalidTag::Text { index, error } => (format!("/tags/{index}"), error.code()),
                 };
                 form.reject(pointer, code, error.to_string());
             }
@@ -88,13 +88,5 @@ pub(super) fn one_of<T: DeserializeOwned>(value: &Value, expected: &'static str)
 }
 
 fn invalid(error: InvalidText) -> Invalid {
-    Invalid::new(code(error), error.to_string())
-}
-
-const fn code(error: InvalidText) -> &'static str {
-    match error {
-        InvalidText::Empty => "empty",
-        InvalidText::TooLong { .. } => "too-long",
-        InvalidText::ControlCharacter(_) => "control-character",
-    }
+    Invalid::new(error.code(), error.to_string())
 }

@@ -1,4 +1,4 @@
-//! `If-Match`, and time.
+//! `If-Match`, `If-None-Match`, and time.
 
 use events::Timestamp;
 use serde_json::json;
@@ -70,16 +70,91 @@ async fn what_matches_goes_ahead() {
 }
 
 #[tokio::test]
+async fn nothing_is_done_to_a_version_that_if_none_match_names() {
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
+    let path = app.task().await;
+    app.post(&format!("{path}/start")).send().await.is_task(200, 2);
+    for named in ["*", "\"2\"", "W/\"2\"", "\"7\", W/\"2\""] {
+        for request in [
+            app.patch(&path).json(json!({"title": "b"})),
+            app.patch(&path).json(json!({})),
+            app.delete(&path),
+            app.post(&format!("{path}/start")),
+            app.post(&format!("{path}/complete")),
+            app.post(&format!("{path}/cancel")),
+            app.post(&format!("{path}/reopen")),
+            app.post(&format!("{path}/restore")),
+        ] {
+            let reply = request.if_none_match(named).send().await;
+            reply.is_problem(412, "version-mismatch");
+            assert_eq!(reply.header("etag"), "\"2\"", "{named}");
+        }
+    }
+    assert_eq!(app.events(&path).await.len(), 2);
+}
+
+#[tokio::test]
+async fn versions_that_if_none_match_does_not_name_are_changed() {
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
+    let path = app.task().await;
+    let change = |title: &str| app.patch(&path).json(json!({"title": title}));
+    change("b")
+        .if_none_match("\"2\", \"x\"")
+        .send()
+        .await
+        .is_task(200, 2);
+    // Both conditions hold, or nothing is done.
+    change("c")
+        .if_match("\"2\"")
+        .if_none_match("\"1\"")
+        .send()
+        .await
+        .is_task(200, 3);
+    change("d")
+        .if_match("\"3\"")
+        .if_none_match("\"3\"")
+        .send()
+        .await
+        .is_problem(412, "version-mismatch");
+    change("d")
+        .if_match("\"1\"")
+        .if_none_match("\"2\"")
+        .send()
+        .await
+        .is_problem(412, "version-mismatch");
+    let missing = format!("/tasks/{}", user(9));
+    app.delete(&missing)
+        .if_none_match("*")
+        .send()
+        .await
+        .is_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn another_if_none_match_is_another_request_for_its_key() {
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
+    let path = app.task().await;
+    let change = || app.patch(&path).json(json!({"title": "b"})).key("k");
+    change().if_none_match("\"9\"").send().await.is_task(200, 2);
+    change().if_none_match("\"9\"").send().await.is_task(200, 2);
+    change().send().await.is_problem(422, "idempotency-key-reused");
+}
+
+#[tokio::test]
 async fn a_malformed_condition_is_a_bad_parameter() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;
     let path = app.task().await;
     for bad in ["1", "\"1", ""] {
-        app.delete(&path)
-            .if_match(bad)
-            .send()
-            .await
-            .is_problem(400, "bad-parameter");
+        for request in [
+            app.delete(&path).if_match(bad),
+            app.delete(&path).if_none_match(bad),
+        ] {
+            request.send().await.is_problem(400, "bad-parameter");
+        }
     }
     let missing = format!("/tasks/{}", user(9));
     app.delete(&missing)

@@ -121,7 +121,7 @@ async fn a_message_is_a_cloud_event_on_the_wire() {
         assert_eq!(text("cloudEvents:encoding"), "json");
         assert_eq!(
             text("cloudEvents:traceparent"),
-            sent.event.metadata.traceparent.clone().unwrap()
+            sent.event.metadata.traceparent.as_deref().unwrap()
         );
         assert_eq!(
             text("cloudEvents:metadata"),

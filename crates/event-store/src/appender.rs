@@ -263,7 +263,7 @@ mod tests {
             metadata: Metadata {
                 subject: UserId(Uuid::now_v7()),
                 actor: Actor::System,
-                correlation_id: String::new(),
+                correlation_id: events::CorrelationId::default(),
                 causation_id: Uuid::now_v7(),
                 traceparent: None,
                 idempotency_key: None,

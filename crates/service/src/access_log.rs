@@ -6,7 +6,12 @@ use axum::{extract::Request, response::Response};
 use http::{Method, StatusCode};
 use prometheus::{HistogramVec, IntCounterVec};
 
-use crate::{context::RequestContext, metrics::Metrics, problem::ProblemCode, shell::Route};
+use crate::{
+    context::{RequestContext, UserAgent},
+    metrics::Metrics,
+    problem::ProblemCode,
+    shell::Route,
+};
 
 /// Marks a request that another role in the same process forwards: that one writes the access log.
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +73,7 @@ pub(crate) struct Entry {
     method: Method,
     path: String,
     client_ip: Option<String>,
-    user_agent: Option<String>,
+    user_agent: Option<UserAgent>,
     forwarded: bool,
     ended: bool,
 }
@@ -107,7 +112,7 @@ impl Entry {
                     http.status = status,
                     url.path = self.path,
                     client.ip = self.client_ip,
-                    user_agent = self.user_agent,
+                    user_agent = self.user_agent.as_deref(),
                     problem.code = problem,
                     duration_ms = f64::from(took_us) / 1_000.0,
                     "request"

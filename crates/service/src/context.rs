@@ -6,21 +6,28 @@ use std::{
 };
 
 use axum::extract::{ConnectInfo, FromRequestParts};
+use events::{BoundedText, CorrelationId, Traceparent};
 use http::{Extensions, HeaderMap, HeaderName, header, request::Parts};
 
-use crate::request_id::{self, TRACEPARENT, X_FORWARDED_FOR, X_REQUEST_ID};
+use crate::{
+    request_id::{self, X_FORWARDED_FOR},
+    trace_context,
+};
+
+/// What a client calls itself.
+pub type UserAgent = BoundedText<512>;
 
 /// About the request, apart from what it asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestContext {
     /// The request's id; also the correlation id of the events that it causes.
-    pub request_id: String,
+    pub request_id: CorrelationId,
     /// W3C `traceparent`.
-    pub traceparent: Option<String>,
+    pub traceparent: Option<Traceparent>,
     /// The client's address: what the gateway says, otherwise the peer of the connection.
     pub client_ip: Option<String>,
-    /// As the client sent it.
-    pub user_agent: Option<String>,
+    /// As the client sent it, as far as it is text.
+    pub user_agent: Option<UserAgent>,
 }
 
 impl<S: Sync> FromRequestParts<S> for RequestContext {
@@ -29,10 +36,10 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let headers = &parts.headers;
         Ok(Self {
-            request_id: text(headers, &X_REQUEST_ID)
-                .or_else(request_id::current)
-                .unwrap_or_else(|| request_id::of_request(headers).0),
-            traceparent: text(headers, &TRACEPARENT),
+            request_id: request_id::current()
+                .unwrap_or_else(|| request_id::of_request(headers).0)
+                .into(),
+            traceparent: trace_context::valid(headers),
             client_ip: Self::client_ip(headers, &parts.extensions),
             user_agent: Self::user_agent(headers),
         })
@@ -53,8 +60,10 @@ impl RequestContext {
             .map(|address: IpAddr| address.to_canonical().to_string())
     }
 
-    pub(crate) fn user_agent(headers: &HeaderMap) -> Option<String> {
-        text(headers, &header::USER_AGENT)
+    pub(crate) fn user_agent(headers: &HeaderMap) -> Option<UserAgent> {
+        let value = headers.get(header::USER_AGENT)?;
+        let text = String::from_utf8_lossy(value.as_bytes());
+        Some(text.replace(char::is_control, " ").into())
     }
 }
 

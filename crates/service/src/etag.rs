@@ -4,24 +4,66 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::problem::Problem;
 
-/// What `If-Match` asks of the current version.
+/// What `If-Match` or `If-None-Match` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Precondition {
-    /// No `If-Match`.
-    None,
-    /// `*`: that there is a current version.
+pub enum Named {
+    /// `*`: whatever there is.
     Any,
-    /// That the current version is one of these; empty when only tags were named that no version has.
+    /// These versions; empty when only tags were named that no version has.
     Versions(Vec<u64>),
 }
 
-impl Precondition {
-    /// Whether the command may go ahead at `version`.
-    #[must_use]
-    pub fn allows(&self, version: u64) -> bool {
+/// The conditions of a request on the version of what it is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preconditions {
+    /// `If-Match`, compared strongly: weak tags name no version.
+    pub if_match: Option<Named>,
+    /// `If-None-Match`, compared weakly.
+    pub if_none_match: Option<Named>,
+}
+
+/// How a GET or HEAD is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadOutcome {
+    /// With what there is.
+    Show,
+    /// With `304`: the caller has it.
+    NotModified,
+    /// With `412`: see [`Problem::version_mismatch`].
+    Mismatch,
+}
+
+impl Named {
+    fn names(&self, version: u64) -> bool {
         match self {
-            Self::None | Self::Any => true,
+            Self::Any => true,
             Self::Versions(versions) => versions.contains(&version),
+        }
+    }
+}
+
+impl Preconditions {
+    /// Reads both headers.
+    ///
+    /// # Errors
+    /// `400 bad-parameter` when one is not a list of entity tags.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        Ok(Self {
+            if_match: if_match(headers)?,
+            if_none_match: named(headers, &header::IF_NONE_MATCH, "If-None-Match", |_| true)?,
+        })
+    }
+
+    /// For a read of what is at `version`; `If-Match` comes first (RFC 9110, section 13.2.2).
+    #[must_use]
+    pub fn of_read(&self, version: u64) -> ReadOutcome {
+        let names = |named: &Named| named.names(version);
+        if !self.if_match.as_ref().is_none_or(names) {
+            ReadOutcome::Mismatch
+        } else if self.if_none_match.as_ref().is_some_and(names) {
+            ReadOutcome::NotModified
+        } else {
+            ReadOutcome::Show
         }
     }
 }
@@ -37,31 +79,32 @@ pub fn etag(version: u64) -> HeaderValue {
 ///
 /// # Errors
 /// `400 bad-parameter` when it is not a list of entity tags.
-pub fn if_match(headers: &HeaderMap) -> Result<Precondition, Problem> {
-    if !headers.contains_key(header::IF_MATCH) {
-        return Ok(Precondition::None);
-    }
-    match tags(headers, &header::IF_MATCH) {
-        Some(Tags::Any) => Ok(Precondition::Any),
-        Some(Tags::List(tags)) => {
-            let strong = tags.iter().filter(|tag| !tag.weak).filter_map(|tag| tag.version);
-            Ok(Precondition::Versions(strong.collect()))
-        }
-        None => Err(Problem::bad_parameter(
-            "If-Match",
-            "expected `*` or entity tags such as \"3\"",
-        )),
-    }
+pub fn if_match(headers: &HeaderMap) -> Result<Option<Named>, Problem> {
+    named(headers, &header::IF_MATCH, "If-Match", |tag| !tag.weak)
 }
 
-/// Whether `If-None-Match` names `version`, so that a query may answer `304`. Comparison is weak; a header
-/// that cannot be read names nothing.
-#[must_use]
-pub fn if_none_match(headers: &HeaderMap, version: u64) -> bool {
-    match tags(headers, &header::IF_NONE_MATCH) {
-        Some(Tags::Any) => true,
-        Some(Tags::List(tags)) => tags.iter().any(|tag| tag.version == Some(version)),
-        None => false,
+fn named(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    spelled: &str,
+    counts: impl Fn(&Tag) -> bool,
+) -> Result<Option<Named>, Problem> {
+    if !headers.contains_key(name) {
+        return Ok(None);
+    }
+    match tags(headers, name) {
+        Some(Tags::Any) => Ok(Some(Named::Any)),
+        Some(Tags::List(tags)) => {
+            let versions = tags
+                .iter()
+                .filter(|tag| counts(tag))
+                .filter_map(|tag| tag.version);
+            Ok(Some(Named::Versions(versions.collect())))
+        }
+        None => Err(Problem::bad_parameter(
+            spelled,
+            "expected `*` or entity tags such as \"3\"",
+        )),
     }
 }
 
@@ -126,35 +169,47 @@ mod tests {
     #[test]
     fn if_match_is_strong() {
         let read = |values: &[&'static str]| if_match(&headers(header::IF_MATCH, values));
-        assert_eq!(read(&[]).unwrap(), Precondition::None);
-        assert_eq!(read(&["*"]).unwrap(), Precondition::Any);
-        assert_eq!(read(&["\"3\""]).unwrap(), Precondition::Versions(vec![3]));
-        assert_eq!(
-            read(&["\"3\" , \"4\"", "\"5\""]).unwrap(),
-            Precondition::Versions(vec![3, 4, 5])
-        );
-        assert_eq!(read(&["W/\"3\""]).unwrap(), Precondition::Versions(vec![]));
-        assert_eq!(
-            read(&["\"a,b\", \"03\", \"7\""]).unwrap(),
-            Precondition::Versions(vec![7])
-        );
-        for bad in ["3", "\"3", "", "\"3\"4", "w/\"3\""] {
-            assert_eq!(read(&[bad]).unwrap_err().code(), "bad-parameter", "{bad}");
-        }
-        assert!(!read(&["W/\"3\""]).unwrap().allows(3));
-        assert!(read(&["\"3\""]).unwrap().allows(3));
-        assert!(!read(&["\"3\""]).unwrap().allows(4));
+        let versions = |versions: &[u64]| Some(Named::Versions(versions.to_vec()));
+        assert_eq!(read(&[]).unwrap(), None);
+        assert_eq!(read(&["*"]).unwrap(), Some(Named::Any));
+        assert_eq!(read(&["\"3\""]).unwrap(), versions(&[3]));
+        assert_eq!(read(&["\"3\" , \"4\"", "\"5\""]).unwrap(), versions(&[3, 4, 5]));
+        assert_eq!(read(&["W/\"3\""]).unwrap(), versions(&[]));
+        assert_eq!(read(&["\"a,b\", \"03\", \"7\""]).unwrap(), versions(&[7]));
     }
 
     #[test]
-    fn if_none_match_is_weak_and_lenient() {
-        let names = |values: &[&'static str], version| {
-            if_none_match(&headers(header::IF_NONE_MATCH, values), version)
+    fn what_is_no_list_of_tags_is_a_bad_parameter() {
+        for name in [header::IF_MATCH, header::IF_NONE_MATCH] {
+            for bad in ["3", "\"3", "", "\"3\"4", "w/\"3\""] {
+                let read = Preconditions::of(&headers(name.clone(), &[bad]));
+                assert_eq!(read.unwrap_err().code(), "bad-parameter", "{name}: {bad}");
+            }
+        }
+    }
+
+    #[test]
+    fn if_none_match_is_weak() {
+        let read = |values: &[&'static str]| {
+            Preconditions::of(&headers(header::IF_NONE_MATCH, values))
+                .unwrap()
+                .of_read(3)
         };
-        assert!(
-            names(&["\"3\""], 3) && names(&["W/\"3\""], 3) && names(&["*"], 3) && names(&["\"1\", \"3\""], 3)
-        );
-        assert!(!names(&["\"3\""], 4) && !names(&["3"], 3) && !names(&[], 3));
+        for names in [&["\"3\""][..], &["W/\"3\""], &["*"], &["\"1\", \"3\""]] {
+            assert_eq!(read(names), ReadOutcome::NotModified, "{names:?}");
+        }
+        for other in [&["\"4\""][..], &["\"x\""], &[]] {
+            assert_eq!(read(other), ReadOutcome::Show, "{other:?}");
+        }
         assert_eq!(etag(3), "\"3\"");
+    }
+
+    #[test]
+    fn if_match_comes_first() {
+        let mut both = headers(header::IF_MATCH, &["\"4\""]);
+        both.insert(header::IF_NONE_MATCH, HeaderValue::from_static("\"3\""));
+        let read = Preconditions::of(&both).unwrap();
+        assert_eq!(read.of_read(3), ReadOutcome::Mismatch);
+        assert_eq!(read.of_read(4), ReadOutcome::Show);
     }
 }

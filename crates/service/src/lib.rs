@@ -17,6 +17,7 @@ mod health;
 mod json;
 mod json_value;
 mod metrics;
+mod parameters;
 mod problem;
 mod request_id;
 mod server;
@@ -29,12 +30,13 @@ mod vital;
 pub use access_log::Forwarded;
 pub use body::BodyStalled;
 pub use clock::{Clock, SystemClock, new_id};
-pub use context::RequestContext;
-pub use etag::{Precondition, etag, if_match, if_none_match};
+pub use context::{RequestContext, UserAgent};
+pub use etag::{Named, Preconditions, ReadOutcome, etag, if_match};
 pub use form::{FieldError, Form, Invalid, Presence, text};
 pub use health::{Health, Readiness};
 pub use json::{BodyLimit, JsonObject};
 pub use metrics::Metrics;
+pub use parameters::{BadParameter, Parameters};
 pub use problem::Problem;
 pub use request_id::{
     CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE, X_FORWARDED_FOR, X_REQUEST_ID,

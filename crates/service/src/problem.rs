@@ -7,7 +7,7 @@ use axum::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Serialize, Serializer};
 
-use crate::{form::FieldError, request_id};
+use crate::{etag::etag, form::FieldError, request_id};
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -155,6 +155,20 @@ impl Problem {
             "A parameter is not acceptable",
         )
         .detail(format!("{name}: {}", detail.into()))
+    }
+
+    /// `412 version-mismatch` with the version that there is.
+    #[must_use]
+    pub fn version_mismatch(actual: u64) -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "version-mismatch",
+            "The task has changed",
+        )
+        .detail(format!(
+            "It is at version {actual}, which the condition of the request rules out."
+        ))
+        .header(header::ETAG, etag(actual))
     }
 
     /// The problem for an error status that came without one, as routers and extractors of libraries make them.

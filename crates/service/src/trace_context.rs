@@ -1,21 +1,32 @@
 //! W3C Trace Context: the `traceparent` of a request, kept when valid and made otherwise.
 
+use events::Traceparent;
 use http::{HeaderMap, HeaderValue};
 
 use crate::{clock::new_id, request_id::TRACEPARENT};
 
+/// `00-` trace id `-` parent id `-` flags, in characters.
+const LENGTH: usize = 55;
+
+/// The request's `traceparent` if it is valid: the part that every version has, in the version that is known here.
+/// What a later version appends is not passed on (W3C Trace Context, section 2.2.4).
+pub(crate) fn valid(headers: &HeaderMap) -> Option<Traceparent> {
+    let mut sent = headers.get_all(&TRACEPARENT).iter();
+    let (Some(value), None) = (sent.next(), sent.next()) else {
+        return None;
+    };
+    let text = value.to_str().ok().filter(|text| is_valid(text.as_bytes()))?;
+    Some(format!("00{}", text.get(2..LENGTH)?).into())
+}
+
 /// The request's `traceparent`, or a new one.
 pub(crate) fn of_request(headers: &HeaderMap) -> HeaderValue {
-    let mut sent = headers.get_all(&TRACEPARENT).iter();
-    if let (Some(value), None) = (sent.next(), sent.next())
-        && is_valid(value.as_bytes())
-    {
-        return value.clone();
-    }
-    let trace = new_id().simple().to_string();
-    let span = new_id().simple().to_string();
-    // A UUIDv7 ends in 62 random bits, as the standard asks of both ids.
-    let text = format!("00-{trace}-{}-01", span.get(16..).unwrap_or("0000000000000001"));
+    let text = valid(headers).unwrap_or_else(|| {
+        let trace = new_id().simple().to_string();
+        let span = new_id().simple().to_string();
+        // A UUIDv7 ends in 62 random bits, as the standard asks of both ids.
+        format!("00-{trace}-{}-01", span.get(16..).unwrap_or("0000000000000001")).into()
+    });
     HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
@@ -33,7 +44,7 @@ pub(crate) fn trace_id(value: &HeaderValue) -> &str {
 fn is_valid(value: &[u8]) -> bool {
     let hex = |bytes: &[u8]| bytes.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let zero = |bytes: &[u8]| bytes.iter().all(|b| *b == b'0');
-    let Some((fixed, rest)) = value.split_at_checked(55) else {
+    let Some((fixed, rest)) = value.split_at_checked(LENGTH) else {
         return false;
     };
     let dashes = fixed[2] == b'-' && fixed[35] == b'-' && fixed[52] == b'-';
@@ -73,6 +84,15 @@ mod tests {
         let made = of_request(&headers);
         assert_ne!(made, GOOD);
         assert!(is_valid(made.as_bytes()), "{made:?}");
+    }
+
+    #[test]
+    fn of_a_later_version_the_part_is_kept_that_every_version_has() {
+        let mut headers = HeaderMap::new();
+        let long = format!("01{}-{}", &GOOD[2..], "\"".repeat(50_000));
+        headers.insert(&TRACEPARENT, HeaderValue::from_str(&long).unwrap());
+        assert_eq!(of_request(&headers), GOOD);
+        assert_eq!(valid(&headers).unwrap(), GOOD);
     }
 
     #[test]

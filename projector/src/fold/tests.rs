@@ -26,7 +26,7 @@ fn event(version: u64, kind: &str, data: Bytes) -> Decoded {
         metadata: Metadata {
             subject: OWNER,
             actor: Actor::System,
-            correlation_id: String::new(),
+            correlation_id: events::CorrelationId::default(),
             causation_id: Uuid::nil(),
             traceparent: None,
             idempotency_key: None,

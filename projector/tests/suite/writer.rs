@@ -108,7 +108,7 @@ impl Writer {
             metadata: Metadata {
                 subject,
                 actor: Actor::User(subject),
-                correlation_id: format!("request-{}", self.appended),
+                correlation_id: format!("request-{}", self.appended).into(),
                 causation_id: Uuid::now_v7(),
                 traceparent: None,
                 idempotency_key: None,

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use events::{ConsistencyToken, UserId};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use service::CONSISTENCY_TOKEN;
+use service::{BadParameter, CONSISTENCY_TOKEN};
 use tokio::time::Instant;
 
-use super::{ApiError, App, CACHE_CONTROL, parameters::BadParameter};
+use super::{ApiError, App, CACHE_CONTROL};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const PREFER: HeaderName = HeaderName::from_static("prefer");

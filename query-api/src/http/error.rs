@@ -3,9 +3,8 @@
 use axum::response::{IntoResponse, Response};
 use database::DatabaseError;
 use http::{HeaderName, HeaderValue, StatusCode};
-use service::Problem;
+use service::{BadParameter, Problem};
 
-use super::parameters::BadParameter;
 use crate::tasks::{BadCursor, ListError};
 
 /// Why there is no answer.
@@ -15,6 +14,13 @@ pub(super) enum ApiError {
     BadParameter(BadParameter),
     /// The cursor is forged, spoiled, or of another query.
     BadCursor(BadCursor),
+    /// A precondition cannot be read.
+    Precondition(Problem),
+    /// The task is at another version than `If-Match` names.
+    VersionMismatch {
+        /// Where it is.
+        actual: u64,
+    },
     /// There is no such task for this caller.
     TaskNotFound,
     /// The read models have not come as far as the caller has.
@@ -42,6 +48,12 @@ impl From<BadParameter> for ApiError {
     }
 }
 
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        Self::Precondition(problem)
+    }
+}
+
 impl From<DatabaseError> for ApiError {
     fn from(error: DatabaseError) -> Self {
         Self::Database(error)
@@ -60,7 +72,8 @@ impl From<ListError> for ApiError {
 impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Self {
         match error {
-            ApiError::BadParameter(BadParameter { name, detail }) => Problem::bad_parameter(&name, detail),
+            ApiError::BadParameter(error) => error.into(),
+            ApiError::VersionMismatch { actual } => Problem::version_mismatch(actual),
             ApiError::BadCursor(error) => Problem::new(
                 StatusCode::BAD_REQUEST,
                 "bad-cursor",
@@ -88,6 +101,7 @@ impl From<ApiError> for Problem {
                 tracing::error!(%error, "a query failed");
                 Problem::internal()
             }
+            ApiError::Precondition(problem) => problem,
             ApiError::Json(error) => {
                 tracing::error!(%error, "an answer could not be written");
                 Problem::internal()

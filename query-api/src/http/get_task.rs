@@ -9,10 +9,13 @@ use axum::{
 use events::TaskId;
 use http::{HeaderMap, StatusCode, header};
 
-use super::{ApiError, App, consistency::AtLeast, parameters::Parameters};
+use service::{Parameters, Preconditions, ReadOutcome};
+
+use super::{ApiError, App, consistency::AtLeast};
 use crate::tasks::{self, TaskView};
 
-/// Answers with the task and its version as `ETag`, or `304` when the caller has that version.
+/// Answers with the task and its version as `ETag`, `304` when the caller has that version, `412` when
+/// `If-Match` names another.
 pub(super) async fn get_task(
     State(app): State<App>,
     caller: Caller,
@@ -21,6 +24,7 @@ pub(super) async fn get_task(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     Parameters::parse(query.as_deref().unwrap_or_default())?.finish()?;
+    let conditions = Preconditions::of(&headers)?;
     let at_least = AtLeast::of(&headers)?;
     // What is not even text is no id either.
     let id = id
@@ -36,10 +40,11 @@ pub(super) async fn get_task(
 
     let mut answer = shown.headers();
     answer.insert(header::ETAG, service::etag(task.version));
-    if service::if_none_match(&headers, task.version) {
-        return Ok((StatusCode::NOT_MODIFIED, answer).into_response());
+    match conditions.of_read(task.version) {
+        ReadOutcome::Show => Ok((answer, Json(task)).into_response()),
+        ReadOutcome::NotModified => Ok((StatusCode::NOT_MODIFIED, answer).into_response()),
+        ReadOutcome::Mismatch => Err(ApiError::VersionMismatch { actual: task.version }),
     }
-    Ok((answer, Json(task)).into_response())
 }
 
 /// Ids have one spelling in URLs, the hyphenated one.

@@ -4,7 +4,6 @@ mod consistency;
 mod error;
 mod get_task;
 mod list_tasks;
-mod parameters;
 
 use std::sync::Arc;
 

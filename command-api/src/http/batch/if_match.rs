@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, header::IF_MATCH};
 use serde_json::Value;
-use service::{Invalid, Precondition};
+use service::{Invalid, Named};
 
 use crate::domain::ExpectedVersion;
 
@@ -34,8 +34,8 @@ fn version(text: &str) -> Option<ExpectedVersion> {
 fn header(text: &str) -> Option<ExpectedVersion> {
     let value = HeaderValue::from_str(text).ok()?;
     match service::if_match(&HeaderMap::from_iter([(IF_MATCH, value)])).ok()? {
-        Precondition::None | Precondition::Any => Some(ExpectedVersion::Any),
-        Precondition::Versions(versions) => Some(ExpectedVersion::OneOf(versions)),
+        None | Some(Named::Any) => Some(ExpectedVersion::Any),
+        Some(Named::Versions(versions)) => Some(ExpectedVersion::OneOf(versions)),
     }
 }
 

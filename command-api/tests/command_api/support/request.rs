@@ -67,6 +67,10 @@ impl Request {
         self.header("if-match", etag)
     }
 
+    pub(crate) fn if_none_match(self, etag: &str) -> Self {
+        self.header("if-none-match", etag)
+    }
+
     pub(crate) fn json(self, body: Value) -> Self {
         self.header("content-type", "application/json")
             .raw(body.to_string())

@@ -54,7 +54,7 @@ pub(super) fn properties(message: &EventMessage) -> Result<BasicProperties, BusE
     text(ENCODING, event.encoding.as_str().to_owned());
     text(METADATA, metadata);
     if let Some(traceparent) = &event.metadata.traceparent {
-        text(TRACEPARENT, traceparent.clone());
+        text(TRACEPARENT, traceparent.to_string());
     }
     let mut number = |name: &str, value: u64| {
         let value = i64::try_from(value).map_err(BusError::unavailable)?;

@@ -142,9 +142,9 @@ pub(crate) async fn unicode_is_kept(log: &impl TestLog) {
         } else {
             Actor::User(UserId(Uuid::max()))
         };
-        new.metadata.correlation_id = format!("{name} \"quoted\" \\ \u{202e} \u{7f} \r\n\t");
-        new.metadata.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
-        new.metadata.idempotency_key = Some(name.to_owned());
+        new.metadata.correlation_id = format!("{name} \"quoted\" \\ \u{202e} \u{7f} \r\n\t").into();
+        new.metadata.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
+        new.metadata.idempotency_key = Some(name.into());
         assert_eq!(
             store
                 .append(&stream(name), 0, vec![new.clone()])
@@ -166,8 +166,8 @@ pub(crate) async fn unicode_is_kept(log: &impl TestLog) {
 pub(crate) async fn poison_fails_alone(log: &impl TestLog) {
     let store = log.store().await;
     let mut nul_in_metadata = event("{}");
-    nul_in_metadata.metadata.correlation_id = "a\0b".to_owned();
-    nul_in_metadata.metadata.idempotency_key = Some("\0".to_owned());
+    nul_in_metadata.metadata.correlation_id = "a\0b".into();
+    nul_in_metadata.metadata.idempotency_key = Some("\0".into());
     let mut nul_in_kind = event("{}");
     nul_in_kind.kind = "task\0renamed".to_owned();
     // Too long for an index of PostgreSQL, which compresses what it can.

@@ -76,7 +76,7 @@ pub(crate) fn event(data: impl Into<Bytes>) -> NewEvent {
         metadata: Metadata {
             subject: UserId(Uuid::now_v7()),
             actor: Actor::System,
-            correlation_id: "request-1".to_owned(),
+            correlation_id: "request-1".into(),
             causation_id: Uuid::now_v7(),
             traceparent: None,
             idempotency_key: None,

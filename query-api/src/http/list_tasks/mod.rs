@@ -9,8 +9,9 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
+use service::Parameters;
 
-use super::{ApiError, App, consistency::AtLeast, parameters::Parameters};
+use super::{ApiError, App, consistency::AtLeast};
 use crate::tasks::{self, TaskView};
 
 #[derive(Debug, Serialize)]
@@ -76,7 +77,7 @@ mod tests {
         assert_eq!(link(""), "</tasks?cursor=NEXT>; rel=\"next\"");
         assert_eq!(
             link("q=%3E+%C3%A9&cursor=OLD&limit=2&count=true"),
-            "</tasks?q=%3E%20%C3%A9&limit=2&count=true&cursor=NEXT>; rel=\"next\""
+            "</tasks?q=%3E+%C3%A9&limit=2&count=true&cursor=NEXT>; rel=\"next\""
         );
     }
 }

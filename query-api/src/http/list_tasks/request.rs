@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use events::{Due, Priority, Status, fold_text};
+use events::{Due, Priority, Status, fold_text, line};
 use serde::{Deserialize, de::value::StrDeserializer};
+use service::{BadParameter, Parameters};
 
-use crate::{
-    http::parameters::{BadParameter, Parameters},
-    tasks::{Filter, Listing, Range},
-};
+use crate::tasks::{Filter, Listing, Range};
 
 const DEFAULT_LIMIT: u16 = 50;
 const LONGEST_LIMIT: u16 = 100;
@@ -60,17 +58,8 @@ fn word<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
 
 fn tags(parameters: &mut Parameters) -> Result<BTreeSet<String>, BadParameter> {
     let tags: BTreeSet<String> = parameters.list("tag", |text| {
-        // Stored tags are trimmed as well.
-        let tag = text.trim();
-        if tag.is_empty() {
-            Err("one of its values is empty".to_owned())
-        } else if tag.chars().any(char::is_control) {
-            Err("a tag has no control characters".to_owned())
-        } else if tag.chars().count() > LONGEST_TAG {
-            Err(format!("a tag has at most {LONGEST_TAG} characters"))
-        } else {
-            Ok(tag.to_owned())
-        }
+        // As tags are stored.
+        line(text, LONGEST_TAG).map_err(|error| format!("a tag {error}"))
     })?;
     if tags.len() > MOST_TAGS {
         return Err(BadParameter::new(

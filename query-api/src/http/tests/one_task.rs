@@ -2,6 +2,7 @@
 
 super::on_both! {
     a_task_is_shown_with_its_version_as_etag;
+    what_if_match_does_not_name_is_not_shown;
     what_is_not_there_for_the_caller_is_not_found;
 }
 
@@ -41,6 +42,34 @@ mod test {
             assert_eq!(answer.header("etag"), Some("\"3\""));
             assert!(answer.header("consistency-token").is_some());
             assert_eq!(answer.bytes.is_empty(), status == 304);
+        }
+    }
+
+    pub(super) async fn what_if_match_does_not_name_is_not_shown(database: Database) {
+        let me = user();
+        let mine = Task {
+            version: 3,
+            ..task(me, "mine")
+        };
+        insert(&database, std::slice::from_ref(&mine)).await;
+        let role = TestRole::start(&database).await;
+        let path = format!("/tasks/{}", mine.id);
+        for tags in ["\"3\"", "*", "\"1\", \"3\""] {
+            let answer = role.get_with(me, &path, &[("if-match", tags)]).await;
+            assert_eq!(answer.status, StatusCode::OK, "{tags}");
+        }
+        for tags in ["\"999\"", "W/\"3\"", "\"x\""] {
+            // `If-Match` comes first.
+            let answer = role
+                .get_with(me, &path, &[("if-match", tags), ("if-none-match", "\"3\"")])
+                .await;
+            answer.assert_problem(412, "version-mismatch");
+            assert_eq!(answer.header("etag"), Some("\"3\""));
+        }
+        for name in ["if-match", "if-none-match"] {
+            role.get_with(me, &path, &[(name, "zzz")])
+                .await
+                .assert_problem(400, "bad-parameter");
         }
     }
 

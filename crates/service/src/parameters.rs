@@ -1,31 +1,33 @@
 //! Reads a query string strictly: every parameter is known, given at most once unless it is a list, and
 //! never empty.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use events::BoundedText;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-/// What needs no escape in a query string (RFC 3986, section 2.3), and what reads better without.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b',')
-    .remove(b':');
+use crate::problem::Problem;
+
+/// What a query string may hold as sent, but a reference in a `Link` header may not.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
+
+/// So many bytes of an unknown name are told back.
+const MOST_NAME: usize = 100;
 
 /// A parameter that is unknown, repeated, empty, or has a value that it cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}`: {detail}")]
-pub(crate) struct BadParameter {
+pub struct BadParameter {
     /// Which.
-    pub(crate) name: String,
+    pub name: String,
     /// What is wrong with it, as a sentence for the caller.
-    pub(crate) detail: String,
+    pub detail: String,
 }
 
 impl BadParameter {
-    pub(crate) fn new(name: impl Into<String>, detail: impl Into<String>) -> Self {
+    /// What is wrong with the parameter `name`, of which the beginning is told back.
+    #[must_use]
+    pub fn new(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
-            name: name.into(),
+            name: BoundedText::<MOST_NAME>::from(name.into()).into(),
             detail: detail.into(),
         }
     }
@@ -33,20 +35,32 @@ impl BadParameter {
 
 /// The parameters of a query string that nobody has read yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Parameters(Vec<(String, String)>);
+pub struct Parameters(Vec<Parameter>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parameter {
+    name: String,
+    value: String,
+    /// Both as sent.
+    raw: String,
+}
 
 impl Parameters {
     /// Reads `name=value` pairs joined by `&`, percent-encoded, with `+` for a space.
     ///
     /// # Errors
-    /// When something is not UTF-8.
-    pub(crate) fn parse(query: &str) -> Result<Self, BadParameter> {
+    /// When something is not text: not UTF-8, or with a NUL, which no database takes.
+    pub fn parse(query: &str) -> Result<Self, BadParameter> {
         let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = decoded(name).ok_or_else(|| BadParameter::new(name, "its name is not UTF-8"))?;
+            let name = decoded(name).map_err(|wrong| BadParameter::new(name, format!("its name {wrong}")))?;
             match decoded(value) {
-                Some(value) => Ok((name, value)),
-                None => Err(BadParameter::new(name, "its value is not UTF-8")),
+                Ok(value) => Ok(Parameter {
+                    name,
+                    value,
+                    raw: pair.to_owned(),
+                }),
+                Err(wrong) => Err(BadParameter::new(name, format!("its value {wrong}"))),
             }
         });
         pairs.collect::<Result<_, _>>().map(Self)
@@ -56,7 +70,7 @@ impl Parameters {
     ///
     /// # Errors
     /// When it is repeated, empty, or `parse` says what is wrong with it.
-    pub(crate) fn single<T>(
+    pub fn single<T>(
         &mut self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
@@ -83,7 +97,7 @@ impl Parameters {
     ///
     /// # Errors
     /// When one of the values is empty, or `parse` says what is wrong with it.
-    pub(crate) fn list<T, C: FromIterator<T>>(
+    pub fn list<T, C: FromIterator<T>>(
         &mut self,
         name: &'static str,
         parse: impl Fn(&str) -> Result<T, String>,
@@ -108,19 +122,20 @@ impl Parameters {
     ///
     /// # Errors
     /// When one is left: then nobody knows it.
-    pub(crate) fn finish(self) -> Result<(), BadParameter> {
+    pub fn finish(self) -> Result<(), BadParameter> {
         match self.0.into_iter().next() {
-            Some((name, _)) => Err(BadParameter::new(name, "there is no such parameter here")),
+            Some(Parameter { name, .. }) => Err(BadParameter::new(name, "there is no such parameter here")),
             None => Ok(()),
         }
     }
 
-    /// As a query string, without `name`.
-    pub(crate) fn without(&self, name: &str) -> String {
-        let escape = |text| utf8_percent_encode(text, ESCAPED).to_string();
-        let pairs = self.0.iter().filter(|(other, _)| other != name);
-        let pairs: Vec<_> = pairs
-            .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
+    /// As a query string for a reference, as sent, without `name`. Not longer than what was sent, unless it had
+    /// characters that have no place there.
+    #[must_use]
+    pub fn without(&self, name: &str) -> String {
+        let others = self.0.iter().filter(|parameter| parameter.name != name);
+        let pairs: Vec<_> = others
+            .map(|parameter| utf8_percent_encode(&parameter.raw, ESCAPED).to_string())
             .collect();
         pairs.join("&")
     }
@@ -128,15 +143,25 @@ impl Parameters {
     fn take(&mut self, name: &str) -> impl Iterator<Item = String> + use<> {
         let (taken, left) = std::mem::take(&mut self.0)
             .into_iter()
-            .partition::<Vec<_>, _>(|(other, _)| other == name);
+            .partition::<Vec<_>, _>(|parameter| parameter.name == name);
         self.0 = left;
-        taken.into_iter().map(|(_, value)| value)
+        taken.into_iter().map(|parameter| parameter.value)
     }
 }
 
-fn decoded(text: &str) -> Option<String> {
+fn decoded(text: &str) -> Result<String, &'static str> {
     let text = text.replace('+', " ");
-    percent_decode_str(&text).decode_utf8().ok().map(Into::into)
+    match percent_decode_str(&text).decode_utf8() {
+        Ok(text) if text.contains('\0') => Err("has the character U+0000"),
+        Ok(text) => Ok(text.into()),
+        Err(_) => Err("is not UTF-8"),
+    }
+}
+
+impl From<BadParameter> for Problem {
+    fn from(error: BadParameter) -> Self {
+        Self::bad_parameter(&error.name, error.detail)
+    }
 }
 
 #[cfg(test)]
@@ -171,7 +196,7 @@ mod tests {
                 .and_then(|mut p| p.single("a", text))
                 .unwrap_err()
         };
-        for query in ["a=1&a=1", "a=", "a", "a=%FF", "a=1&a="] {
+        for query in ["a=1&a=1", "a=", "a", "a=%FF", "a=1&a=", "a=%00", "a=x%00y"] {
             assert_eq!(single(query).name, "a", "{query}");
         }
         let list = |query: &str| {
@@ -193,7 +218,9 @@ mod tests {
         let parameters =
             Parameters::parse("q=%22%3E%3C+%26%3D%25&cursor=abc&sort=-due&tag=%C3%A9,b").unwrap();
         let written = parameters.without("cursor");
-        assert_eq!(written, "q=%22%3E%3C%20%26%3D%25&sort=-due&tag=%C3%A9,b");
+        assert_eq!(written, "q=%22%3E%3C+%26%3D%25&sort=-due&tag=%C3%A9,b");
         assert_eq!(Parameters::parse(&written).unwrap().without(""), written);
+        let unsafe_there = Parameters::parse("q=<\"é\">&a=1").unwrap();
+        assert_eq!(unsafe_there.without("a"), "q=%3C%22%C3%A9%22%3E");
     }
 }
