@@ -91,10 +91,10 @@ async fn any_admin(auth: &Auth) -> Result<bool, Failure> {
     }
     let head = auth.ledger.store().head().await?;
     while after < head {
-        let page = auth.ledger.store().read_all(after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.position;
-        for recorded in &page {
+        let page = auth.ledger.store().log_page(after, PAGE).await?;
+        let Some(last) = page.position() else { break };
+        after = last;
+        for recorded in page.entries.iter().flatten() {
             let Ok(StreamKind::Account(id)) = recorded.stream.kind() else {
                 continue;
             };

@@ -40,11 +40,13 @@ pub(crate) async fn live_sessions(
     let (mut sessions, mut shown) = rows(read_models, account).await?;
     let head = store.head().await?;
     while after < head {
-        let page = store.read_all(after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.position;
+        let page = store.log_page(after, PAGE).await?;
+        let Some(last) = page.position() else { break };
+        after = last;
         for recorded in page
+            .entries
             .iter()
+            .flatten()
             .filter(|recorded| recorded.metadata.subject == account)
         {
             if apply(&mut sessions, recorded)? {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, process::ExitCode};
 use ::events::{RecordedEvent, StreamName, Timestamp};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use event_store::EventStore;
+use event_store::{Entry, EventStore, Unreadable, position};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -83,28 +83,29 @@ impl Tail {
             Some(from) => {
                 let mut after = from.saturating_sub(1);
                 while after < head {
-                    let page = store.read_all(after, PAGE).await?;
-                    let Some(last) = page.last() else { break };
-                    after = last.position;
-                    for event in page
+                    let page = store.log_page(after, PAGE).await?;
+                    let Some(last) = page.position() else { break };
+                    after = last;
+                    for entry in page
+                        .entries
                         .iter()
-                        .filter(|event| event.position <= head && self.wants(event))
+                        .filter(|entry| position(entry) <= head && self.wants(entry))
                     {
-                        self.print(event)?;
+                        self.print(entry)?;
                     }
                 }
             }
             None => {
-                for event in &self.last(store, head).await? {
-                    self.print(event)?;
+                for entry in &self.last(store, head).await? {
+                    self.print(entry)?;
                 }
             }
         }
         if self.follow {
             let mut pages = store.subscribe(head.max(self.from.unwrap_or(0).saturating_sub(1)));
             while let Some(page) = pages.next().await {
-                for event in page.iter().filter(|event| self.wants(event)) {
-                    self.print(event)?;
+                for entry in page.entries.iter().filter(|entry| self.wants(entry)) {
+                    self.print(entry)?;
                 }
             }
         }
@@ -112,20 +113,21 @@ impl Tail {
     }
 
     /// The last events that are wanted, looked for from the end backwards.
-    async fn last(&self, store: &dyn EventStore, head: u64) -> anyhow::Result<Vec<RecordedEvent>> {
-        let mut found: Vec<RecordedEvent> = Vec::new();
+    async fn last(&self, store: &dyn EventStore, head: u64) -> anyhow::Result<Vec<Entry>> {
+        let mut found: Vec<Entry> = Vec::new();
         let mut until = head;
         let mut window = self.lines as u64;
         while found.len() < self.lines && until > 0 {
             let start = until.saturating_sub(window);
             let (mut after, mut here) = (start, Vec::new());
             while after < until {
-                let page = store.read_all(after, PAGE).await?;
-                let Some(last) = page.last() else { break };
-                after = last.position;
+                let page = store.log_page(after, PAGE).await?;
+                let Some(last) = page.position() else { break };
+                after = last;
                 here.extend(
-                    page.into_iter()
-                        .filter(|event| event.position <= until && self.wants(event)),
+                    page.entries
+                        .into_iter()
+                        .filter(|entry| position(entry) <= until && self.wants(entry)),
                 );
                 let surplus = here.len().saturating_sub(self.lines);
                 here.drain(..surplus);
@@ -140,49 +142,83 @@ impl Tail {
         Ok(found)
     }
 
-    fn wants(&self, event: &RecordedEvent) -> bool {
+    fn wants(&self, entry: &Entry) -> bool {
+        let (stream, kind) = match entry {
+            Ok(event) => (&event.stream, &event.kind),
+            Err(unreadable) => (&unreadable.stream, &unreadable.kind),
+        };
         self.stream
             .as_ref()
-            .is_none_or(|stream| *stream == event.stream.as_str())
-            && self.kind.as_ref().is_none_or(|kind| *kind == event.kind)
+            .is_none_or(|wanted| wanted == stream.as_str())
+            && self.kind.as_ref().is_none_or(|wanted| wanted == kind)
     }
 
-    fn print(&self, event: &RecordedEvent) -> anyhow::Result<()> {
-        if self.json {
-            output::json(&to_json(event))
-        } else {
-            output::line(&format!(
+    fn print(&self, entry: &Entry) -> anyhow::Result<()> {
+        match entry {
+            Ok(event) if self.json => output::json(&to_json(event)),
+            Ok(event) => output::line(&format!(
                 "{:>10}  {:<27}  {:<24}  {} v{}",
                 event.position,
                 event.recorded_at.to_string(),
                 event.kind,
                 event.stream,
                 event.version
-            ))
+            )),
+            Err(unreadable) if self.json => output::json(&unreadable_to_json(unreadable)),
+            Err(unreadable) => output::line(&format!(
+                "{:>10}  {:<27}  {:<24}  {} v{}: {}",
+                unreadable.position,
+                "cannot be read",
+                unreadable.kind,
+                unreadable.stream,
+                unreadable.version,
+                unreadable.reason
+            )),
         }
     }
 }
 
 async fn show(store: &dyn EventStore, what: &str, json: bool) -> anyhow::Result<()> {
-    if let Ok(position) = what.parse::<u64>() {
-        let events = store.read_all(position.saturating_sub(1), 1).await?;
-        let event = events.into_iter().find(|event| event.position == position);
-        let event = event.with_context(|| format!("the log has no event at position {position}"))?;
-        return show_one(&event, json);
+    if let Ok(wanted) = what.parse::<u64>() {
+        let page = store.log_page(wanted.saturating_sub(1), 1).await?;
+        let entry = page.entries.iter().find(|entry| position(entry) == wanted);
+        let entry = entry.with_context(|| format!("the log has no event at position {wanted}"))?;
+        return show_entry(entry, json);
     }
     let stream = StreamName::raw(what);
     let mut version = 0;
     loop {
-        let page = store.read_stream(&stream, version, PAGE).await?;
-        match page.last() {
-            Some(last) => version = last.version,
+        let page = store.stream_page(&stream, version, PAGE).await?;
+        match page.version() {
+            Some(last) => version = last,
             None if version == 0 => bail!("the log has no stream {stream}"),
             None => return Ok(()),
         }
-        for event in &page {
-            show_one(event, json)?;
+        for entry in &page.entries {
+            show_entry(entry, json)?;
         }
     }
+}
+
+fn show_entry(entry: &Entry, json: bool) -> anyhow::Result<()> {
+    match entry {
+        Ok(event) => show_one(event, json),
+        Err(unreadable) if json => output::json(&unreadable_to_json(unreadable)),
+        Err(unreadable) => output::line(&format!(
+            "{}  {}\n  stream          {} v{}\n  cannot be read  {}",
+            unreadable.position, unreadable.kind, unreadable.stream, unreadable.version, unreadable.reason
+        )),
+    }
+}
+
+fn unreadable_to_json(unreadable: &Unreadable) -> Value {
+    json!({
+        "position": unreadable.position,
+        "stream": unreadable.stream.as_str(),
+        "version": unreadable.version,
+        "type": unreadable.kind,
+        "unreadable": unreadable.reason,
+    })
 }
 
 fn show_one(event: &RecordedEvent, json: bool) -> anyhow::Result<()> {
@@ -247,6 +283,7 @@ fn data(event: &RecordedEvent) -> Value {
 #[derive(Debug, Default)]
 struct Stats {
     events: u64,
+    unreadable: u64,
     bytes: u64,
     types: BTreeMap<String, u64>,
     streams: BTreeMap<String, u64>,
@@ -255,8 +292,12 @@ struct Stats {
 }
 
 impl Stats {
-    fn take(&mut self, event: RecordedEvent) {
+    fn take(&mut self, entry: Entry) {
         self.events += 1;
+        let Ok(event) = entry else {
+            self.unreadable += 1;
+            return;
+        };
         self.bytes += event.data.len() as u64;
         if event.version == 1 {
             let kind = event.stream.as_str().split('-').next().unwrap_or_default();
@@ -272,17 +313,18 @@ async fn stats(store: &dyn EventStore, json: bool) -> anyhow::Result<()> {
     let head = store.head().await?;
     let (mut stats, mut after) = (Stats::default(), 0);
     while after < head {
-        let page = store.read_all(after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.position;
-        for event in page.into_iter().filter(|event| event.position <= head) {
-            stats.take(event);
+        let page = store.log_page(after, PAGE).await?;
+        let Some(last) = page.position() else { break };
+        after = last;
+        for entry in page.entries.into_iter().filter(|entry| position(entry) <= head) {
+            stats.take(entry);
         }
     }
     if json {
         return output::json(&json!({
             "head": head,
             "events": stats.events,
+            "unreadable": stats.unreadable,
             "data_bytes": stats.bytes,
             "first_recorded_at": stats.first.map(|at| at.to_string()),
             "last_recorded_at": stats.last.map(|at| at.to_string()),
@@ -296,6 +338,9 @@ async fn stats(store: &dyn EventStore, json: bool) -> anyhow::Result<()> {
         "events  {}, {} bytes of data",
         stats.events, stats.bytes
     ))?;
+    if stats.unreadable > 0 {
+        output::line(&format!("        {} of them cannot be read", stats.unreadable))?;
+    }
     output::line(&format!("first   {}", or_dash(stats.first)))?;
     output::line(&format!("last    {}\n", or_dash(stats.last)))?;
     output::table(&["type", "events"], &rows(stats.types))?;

@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use event_store::{Appended, EventStore, StoreError, StreamHead};
-use events::{NewEvent, RecordedEvent, StreamName};
+use event_store::{Appended, EventStore, Page, StoreError, StreamHead};
+use events::{NewEvent, StreamName};
 use futures::stream::BoxStream;
 
 /// What is broken.
@@ -62,19 +62,19 @@ impl EventStore for FaultyStore {
         self.store.stream_head(stream).await
     }
 
-    async fn read_stream(
+    async fn stream_page(
         &self,
         stream: &StreamName,
-        after: u64,
+        after_version: u64,
         limit: usize,
-    ) -> Result<Vec<RecordedEvent>, StoreError> {
+    ) -> Result<Page, StoreError> {
         self.up()?;
-        self.store.read_stream(stream, after, limit).await
+        self.store.stream_page(stream, after_version, limit).await
     }
 
-    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+    async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {
         self.up()?;
-        self.store.read_all(after, limit).await
+        self.store.log_page(after, limit).await
     }
 
     async fn head(&self) -> Result<u64, StoreError> {
@@ -82,7 +82,7 @@ impl EventStore for FaultyStore {
         self.store.head().await
     }
 
-    fn subscribe(&self, after: u64) -> BoxStream<'static, Vec<RecordedEvent>> {
+    fn subscribe(&self, after: u64) -> BoxStream<'static, Page> {
         self.store.subscribe(after)
     }
 }

@@ -43,6 +43,13 @@ impl Chain {
         }
     }
 
+    /// Passes over a record that cannot be published. Whichever partition it is of, the next message of each says that
+    /// it follows it, so that consumers look for it in the store.
+    pub(super) fn pass_over(&mut self, position: u64) {
+        self.positions.fill(position);
+        self.read_up_to = position;
+    }
+
     pub(super) fn partitions(&self) -> PartitionCount {
         self.partitions
     }

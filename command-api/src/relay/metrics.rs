@@ -11,6 +11,7 @@ pub struct RelayMetrics {
     pub(super) lag: IntGauge,
     pub(super) published: IntCounter,
     pub(super) failures: IntCounter,
+    pub(super) passed_over: IntCounter,
 }
 
 impl RelayMetrics {
@@ -37,6 +38,10 @@ impl RelayMetrics {
             failures: metrics.counter(
                 "taskledger_relay_publish_failures_total",
                 "Attempts to publish that the bus did not confirm.",
+            ),
+            passed_over: metrics.counter(
+                "taskledger_relay_passed_over_total",
+                "Records of the log that cannot be published.",
             ),
         }
     }

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use bus::{Bus, EventMessage};
-use event_store::EventStore;
-use events::{PartitionCount, RecordedEvent};
+use event_store::{Entry, EventStore};
+use events::PartitionCount;
 use futures::StreamExt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -88,14 +88,17 @@ impl Relay {
                 () = tokio::time::sleep_until(save_at), if unsaved > 0 => {
                     save_at = self.save(&chain, &mut unsaved).await;
                 }
-                events = log.next() => {
-                    let events = events.context("the event store ended its subscription")?;
+                page = log.next() => {
+                    let page = page.context("the event store ended its subscription")?;
                     if unsaved == 0 {
                         save_at = Instant::now() + SAVE_AFTER;
                     }
-                    for batch in batches(events) {
+                    for batch in batches(page.entries) {
                         let mut ahead = chain.clone();
-                        let messages: Vec<_> = batch.into_iter().map(|event| ahead.stamp(event)).collect();
+                        let messages: Vec<_> = batch
+                            .into_iter()
+                            .filter_map(|entry| self.stamp(&mut ahead, entry))
+                            .collect();
                         if !self.deliver(&messages, stop).await {
                             break;
                         }
@@ -117,6 +120,19 @@ impl Relay {
                 .context("cannot save the relay's progress")?;
         }
         Ok(())
+    }
+
+    /// The message of a record, or nothing when it cannot be read: consumers find it in the store.
+    fn stamp(&self, chain: &mut Chain, entry: Entry) -> Option<EventMessage> {
+        match entry {
+            Ok(event) => Some(chain.stamp(event)),
+            Err(unreadable) => {
+                tracing::warn!(%unreadable, "the relay passes over a record");
+                self.metrics.passed_over.inc();
+                chain.pass_over(unreadable.position);
+                None
+            }
+        }
     }
 
     /// Publishes `messages`, however often it takes. `false` when `stop` was cancelled first.
@@ -162,7 +178,7 @@ impl Relay {
     }
 }
 
-fn batches(mut events: Vec<RecordedEvent>) -> impl Iterator<Item = Vec<RecordedEvent>> {
+fn batches(mut events: Vec<Entry>) -> impl Iterator<Item = Vec<Entry>> {
     std::iter::from_fn(move || {
         if events.is_empty() {
             return None;

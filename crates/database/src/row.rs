@@ -94,6 +94,14 @@ impl Row {
         self.get(column)
     }
 
+    /// The bytes of a text or bytes column as they lie there, for whoever must get along with damaged values.
+    pub fn lossy(&self, column: impl Column) -> Option<&[u8]> {
+        match self {
+            Self::Postgres(row) => row.try_get_unchecked(column).ok(),
+            Self::Sqlite(row) => row.try_get_unchecked(column).ok(),
+        }
+    }
+
     /// An id column that is never null.
     pub fn uuid(&self, column: impl Column) -> Result<Uuid, DatabaseError> {
         match self {

@@ -9,7 +9,7 @@ mod writer;
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use events::{NewEvent, RecordedEvent, StreamName};
+use events::{EventId, NewEvent, StreamName};
 use eventstore::{
     CurrentRevision, Error, Position, ReadAllOptions, ReadStream, ReadStreamOptions, ResolvedEvent,
     StreamPosition,
@@ -18,10 +18,14 @@ use futures::stream::BoxStream;
 use tokio::time::timeout;
 
 use self::{connection::Connection, writer::Writer};
-use crate::{Appended, EventStore, OpenError, StoreError, StreamHead};
+use crate::{
+    Appended, Entry, EventStore, OpenError, PAGE_BYTES, Page, StoreError, StreamHead, Unreadable, page,
+};
 
 /// The longest wait for the next event of a read; the client itself sets no limit.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Events asked for at once: a page is cut to its bytes between two of them.
+const CHUNK: usize = 500;
 /// Positions and revisions are signed on the server.
 const LAST: u64 = i64::MAX as u64;
 
@@ -58,7 +62,7 @@ impl KurrentDbStore {
     }
 
     /// One read of a stream.
-    async fn stream_page(&self, name: &str, from: u64, count: usize) -> Result<Vec<ResolvedEvent>, Error> {
+    async fn stream_chunk(&self, name: &str, from: u64, count: usize) -> Result<Vec<ResolvedEvent>, Error> {
         let options = ReadStreamOptions::default().position(StreamPosition::Position(from));
         self.read_of_stream(name, options.max_count(count)).await
     }
@@ -80,7 +84,7 @@ impl KurrentDbStore {
     }
 
     /// One read of the whole log, from the event at `after` inclusive.
-    async fn log_page(&self, after: u64, count: usize) -> Result<Vec<ResolvedEvent>, Error> {
+    async fn chunk(&self, after: u64, count: usize) -> Result<Vec<ResolvedEvent>, Error> {
         let options = ReadAllOptions::default()
             .position(position(after))
             .filter(self.connection.filter())
@@ -107,8 +111,8 @@ impl KurrentDbStore {
                 let mut seen = 0;
                 while let Some(event) = next(&mut stream).await? {
                     seen += 1;
-                    if let Ok(Some(event)) = record::recorded(event, self.connection.prefix()) {
-                        return Ok(Last::At(event.position));
+                    if let Some(entry) = record::recorded(event, self.connection.prefix()) {
+                        return Ok(Last::At(page::position(&entry)));
                     }
                 }
                 Ok(if seen < count { Last::None } else { Last::Further })
@@ -177,59 +181,73 @@ impl EventStore for KurrentDbStore {
             .max_count(1);
         let last = self.read_of_stream(&self.connection.name(stream), options).await;
         let last = last.map_err(unavailable)?.pop();
-        last.map(|event| self.recorded_in(stream, event))
-            .transpose()
-            .map(|last| {
-                last.map(|event| StreamHead {
-                    version: event.version,
-                    position: event.position,
-                    id: event.id,
-                })
-            })
+        Ok(last.map(|event| {
+            let event = event.get_original_event();
+            StreamHead {
+                version: event.revision + 1,
+                position: event.position.commit,
+                id: EventId(event.id),
+            }
+        }))
     }
 
-    async fn read_stream(
+    async fn stream_page(
         &self,
         stream: &StreamName,
         after_version: u64,
         limit: usize,
-    ) -> Result<Vec<RecordedEvent>, StoreError> {
+    ) -> Result<Page, StoreError> {
         if limit == 0 || after_version > LAST {
-            return Ok(Vec::new());
+            return Ok(Page::default());
         }
         let name = self.connection.name(stream);
-        let page = self
-            .stream_page(&name, after_version, limit)
-            .await
-            .map_err(unavailable)?;
-        page.into_iter()
-            .map(|event| self.recorded_in(stream, event))
-            .collect()
-    }
-
-    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
-        let mut events = Vec::new();
-        if after > LAST {
-            return Ok(events);
-        }
-        // Others' events count on the server, so that a page may hold fewer than were asked for.
-        let mut from = after;
-        while events.len() < limit {
-            let count = (limit - events.len()).saturating_add(usize::from(from > 0));
-            let page = self.log_page(from, count).await.map_err(unavailable)?;
-            let last = page.len() < count;
-            for event in page {
-                let at = event.get_original_event().position.commit;
-                if at > from {
-                    from = at;
-                    events.extend(record::recorded(event, self.connection.prefix())?);
-                }
-            }
-            if last {
+        let count = limit.min(CHUNK);
+        let chunk = self.stream_chunk(&name, after_version, count).await;
+        let chunk = chunk.map_err(unavailable)?;
+        let mut page = Page {
+            more: chunk.len() >= count,
+            ..Page::default()
+        };
+        let mut bytes = 0;
+        for event in chunk {
+            if bytes >= PAGE_BYTES {
+                page.more = true;
                 break;
             }
+            bytes += size(&event);
+            page.entries.push(self.recorded_in(stream, event));
         }
-        Ok(events)
+        Ok(page)
+    }
+
+    async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {
+        let mut page = Page::default();
+        if after > LAST {
+            return Ok(page);
+        }
+        // Others' events count on the server, so that a page may hold fewer than were asked for.
+        let (mut from, mut bytes) = (after, 0);
+        while page.entries.len() < limit && bytes < PAGE_BYTES {
+            let count = (limit - page.entries.len())
+                .min(CHUNK)
+                .saturating_add(usize::from(from > 0));
+            let chunk = self.chunk(from, count).await.map_err(unavailable)?;
+            let last = chunk.len() < count;
+            for event in chunk {
+                let at = event.get_original_event().position.commit;
+                if at > from && bytes < PAGE_BYTES {
+                    from = at;
+                    bytes += size(&event);
+                    page.entries
+                        .extend(record::recorded(event, self.connection.prefix()));
+                }
+            }
+            if last && bytes < PAGE_BYTES {
+                return Ok(page);
+            }
+        }
+        page.more = true;
+        Ok(page)
     }
 
     async fn head(&self) -> Result<u64, StoreError> {
@@ -243,17 +261,24 @@ impl EventStore for KurrentDbStore {
         Ok(0)
     }
 
-    fn subscribe(&self, after: u64) -> BoxStream<'static, Vec<RecordedEvent>> {
+    fn subscribe(&self, after: u64) -> BoxStream<'static, Page> {
         subscription::subscribe(Arc::clone(&self.connection), after.min(LAST))
     }
 }
 
 impl KurrentDbStore {
     /// `event` of `stream`, where nobody else appends.
-    fn recorded_in(&self, stream: &StreamName, event: ResolvedEvent) -> Result<RecordedEvent, StoreError> {
-        record::recorded(event, self.connection.prefix())?.ok_or_else(|| {
-            StoreError::Corrupt(format!("stream {stream} holds an event that is not Taskledger's"))
-        })
+    fn recorded_in(&self, stream: &StreamName, event: ResolvedEvent) -> Entry {
+        let at = event.get_original_event();
+        let foreign = Unreadable {
+            position: at.position.commit,
+            stream: stream.clone(),
+            version: at.revision + 1,
+            kind: at.event_type.clone(),
+            subject: None,
+            reason: "it is not Taskledger's".to_owned(),
+        };
+        record::recorded(event, self.connection.prefix()).unwrap_or(Err(foreign))
     }
 
     async fn position_of(&self, stream: &StreamName, version: u64) -> Result<u64, StoreError> {
@@ -274,6 +299,12 @@ fn position(after: u64) -> StreamPosition<Position> {
             prepare: after,
         }),
     }
+}
+
+/// What counts for the bytes of a page.
+fn size(event: &ResolvedEvent) -> usize {
+    let event = event.get_original_event();
+    event.data.len() + event.custom_metadata.len()
 }
 
 async fn collect(mut stream: ReadStream) -> Result<Vec<ResolvedEvent>, Error> {

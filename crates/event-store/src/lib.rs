@@ -8,6 +8,7 @@ mod appender;
 #[cfg(feature = "kurrentdb")]
 mod kurrentdb;
 mod open;
+mod page;
 mod sql;
 mod store;
 mod subscription;
@@ -15,5 +16,6 @@ mod subscription;
 #[cfg(feature = "kurrentdb")]
 pub use kurrentdb::KurrentDbStore;
 pub use open::{OpenError, is_kurrentdb, open};
+pub use page::{Entry, PAGE_BYTES, Page, Unreadable, position};
 pub use sql::SqlStore;
 pub use store::{Appended, EventStore, StoreError, StreamHead, for_each_event, read_whole_stream};

@@ -12,13 +12,13 @@ use std::{
 
 use async_trait::async_trait;
 use database::{Database, Pool, Value};
-use events::{EventId, NewEvent, RecordedEvent, StreamName};
+use events::{EventId, NewEvent, StreamName};
 use futures::stream::BoxStream;
 use tokio::{sync::watch, task::AbortHandle};
 
-use self::record::{columns, corrupt, limit, recorded, signed};
+use self::record::{bytes_of, columns, corrupt, limit, recorded, signed, size};
 use crate::{
-    Appended, EventStore, StoreError, StreamHead,
+    Appended, EventStore, PAGE_BYTES, Page, StoreError, StreamHead,
     appender::{Appender, raise},
     subscription::{self, Source},
 };
@@ -100,34 +100,43 @@ impl EventStore for SqlStore {
             .transpose()
     }
 
-    async fn read_stream(
+    async fn stream_page(
         &self,
         stream: &StreamName,
         after_version: u64,
         limit: usize,
-    ) -> Result<Vec<RecordedEvent>, StoreError> {
+    ) -> Result<Page, StoreError> {
         const SQL: &str = concat!(
             "SELECT ",
             columns!(),
-            " FROM events WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3"
+            " FROM events WHERE stream = $1 AND version > $2 AND version <= (
+                SELECT max(version) FROM (
+                    SELECT version, sum(",
+            size!(),
+            ") OVER (ORDER BY version) - ",
+            size!(),
+            " AS before FROM events WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3
+                ) AS sized WHERE before < $4
+            ) ORDER BY version"
         );
         let values = [
             stream.as_str().into(),
             signed(after_version).into(),
             self::limit(limit).into(),
+            self::limit(PAGE_BYTES).into(),
         ];
-        self.log.events(SQL, &values).await
+        self.log.page(SQL, &values, limit).await
     }
 
-    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
-        self.log.read_all(after, limit).await
+    async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {
+        self.log.log_page(after, limit).await
     }
 
     async fn head(&self) -> Result<u64, StoreError> {
         self.log.head().await
     }
 
-    fn subscribe(&self, after: u64) -> BoxStream<'static, Vec<RecordedEvent>> {
+    fn subscribe(&self, after: u64) -> BoxStream<'static, Page> {
         if self.log.database.postgres().is_some() {
             self.log.listen();
         }
@@ -143,12 +152,17 @@ impl Log {
         row.map_or(Ok(0), |row| row.unsigned(0).map_err(corrupt))
     }
 
-    async fn events(&self, sql: &str, values: &[Value]) -> Result<Vec<RecordedEvent>, StoreError> {
+    async fn page(&self, sql: &str, values: &[Value], limit: usize) -> Result<Page, StoreError> {
         let rows = self.database.fetch_all(sql, values).await;
-        rows.map_err(StoreError::unavailable)?
-            .iter()
-            .map(recorded)
-            .collect()
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        for row in rows.map_err(StoreError::unavailable)? {
+            bytes += bytes_of(&row);
+            entries.push(recorded(&row)?);
+        }
+        Ok(Page {
+            more: entries.len() >= limit || bytes >= PAGE_BYTES,
+            entries,
+        })
     }
 
     /// Starts to listen for other processes' appends, once.
@@ -190,13 +204,25 @@ impl Source for Log {
     }
 
     /// One snapshot, and commits in the order of positions: nothing below what is seen here is still to come.
-    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+    async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {
         const SQL: &str = concat!(
             "SELECT ",
             columns!(),
-            " FROM events WHERE position > $1 ORDER BY position LIMIT $2"
+            " FROM events WHERE position > $1 AND position <= (
+                SELECT max(position) FROM (
+                    SELECT position, sum(",
+            size!(),
+            ") OVER (ORDER BY position) - ",
+            size!(),
+            " AS before FROM events WHERE position > $1 ORDER BY position LIMIT $2
+                ) AS sized WHERE before < $3
+            ) ORDER BY position"
         );
-        self.events(SQL, &[signed(after).into(), self::limit(limit).into()])
-            .await
+        let values = [
+            signed(after).into(),
+            self::limit(limit).into(),
+            self::limit(PAGE_BYTES).into(),
+        ];
+        self.page(SQL, &values, limit).await
     }
 }

@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use events::{EventId, NewEvent, RecordedEvent, StreamName};
 use futures::stream::BoxStream;
 
+use crate::Page;
+
 /// Events in a page of a stream: some megabytes even if each is as large as an event can be.
 const STREAM_PAGE: usize = 128;
 
@@ -31,24 +33,65 @@ pub trait EventStore: Send + Sync + 'static {
     /// this costs the same.
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError>;
 
-    /// Up to `limit` events of `stream` with a version above `after_version`, oldest first.
+    /// The records of `stream` with a version above `after_version`, oldest first: up to `limit`, or fewer when
+    /// they have [`crate::PAGE_BYTES`].
+    async fn stream_page(
+        &self,
+        stream: &StreamName,
+        after_version: u64,
+        limit: usize,
+    ) -> Result<Page, StoreError>;
+
+    /// The records of the log with a position above `after`, in order: up to `limit`, or fewer when they have
+    /// [`crate::PAGE_BYTES`]. A record that is missing from the answer never turns up later below one that was in it.
+    async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError>;
+
+    /// Up to `limit` events of `stream` with a version above `after_version`, oldest first. For whoever needs every
+    /// one of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when one of them cannot be read.
     async fn read_stream(
         &self,
         stream: &StreamName,
         after_version: u64,
         limit: usize,
-    ) -> Result<Vec<RecordedEvent>, StoreError>;
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        let mut events: Vec<RecordedEvent> = Vec::new();
+        loop {
+            let after = events.last().map_or(after_version, |event| event.version);
+            let page = self.stream_page(stream, after, limit - events.len()).await?;
+            let more = page.more;
+            events.extend(page.readable()?);
+            if !more || events.len() >= limit {
+                return Ok(events);
+            }
+        }
+    }
 
-    /// Up to `limit` events of the log with a position above `after`, in order. An event that is missing from
-    /// the answer never turns up later below one that was in it.
-    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError>;
+    /// Up to `limit` events of the log with a position above `after`, in order. For whoever needs every one of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when one of them cannot be read.
+    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        let mut events: Vec<RecordedEvent> = Vec::new();
+        loop {
+            let after = events.last().map_or(after, |event| event.position);
+            let page = self.log_page(after, limit - events.len()).await?;
+            let more = page.more;
+            events.extend(page.readable()?);
+            if !more || events.len() >= limit {
+                return Ok(events);
+            }
+        }
+    }
 
     /// The position of the last event, 0 in an empty log.
     async fn head(&self) -> Result<u64, StoreError>;
 
-    /// Every event above `after` in order, in batches: first what is there, then what comes. Survives lost
+    /// Every record above `after` in order, page by page: first what is there, then what comes. Survives lost
     /// connections by reading on from where it was; ends only when dropped.
-    fn subscribe(&self, after: u64) -> BoxStream<'static, Vec<RecordedEvent>>;
+    fn subscribe(&self, after: u64) -> BoxStream<'static, Page>;
 }
 
 /// Where an append ended up.

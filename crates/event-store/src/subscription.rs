@@ -3,11 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use events::RecordedEvent;
 use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::{sync::watch, time::timeout};
 
-use crate::StoreError;
+use crate::{Page, StoreError};
 
 /// Events per read.
 const PAGE: usize = 1_000;
@@ -19,12 +18,8 @@ pub(crate) trait Source: Send + Sync + 'static {
     /// How long a subscriber waits before it looks without having been told to.
     fn safety_poll(&self) -> Duration;
 
-    /// As [`crate::EventStore::read_all`].
-    fn read_all(
-        &self,
-        after: u64,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<RecordedEvent>, StoreError>> + Send;
+    /// As [`crate::EventStore::log_page`].
+    fn log_page(&self, after: u64, limit: usize) -> impl Future<Output = Result<Page, StoreError>> + Send;
 }
 
 /// As [`crate::EventStore::subscribe`].
@@ -32,7 +27,7 @@ pub(crate) fn subscribe<S: Source>(
     source: Arc<S>,
     head: watch::Receiver<u64>,
     after: u64,
-) -> BoxStream<'static, Vec<RecordedEvent>> {
+) -> BoxStream<'static, Page> {
     let subscription = Subscription {
         source,
         head,
@@ -55,7 +50,7 @@ struct Subscription<S> {
 }
 
 impl<S: Source> Subscription<S> {
-    async fn next_page(&mut self) -> Vec<RecordedEvent> {
+    async fn next_page(&mut self) -> Page {
         let mut failures = 0;
         loop {
             if !self.look && *self.head.borrow_and_update() <= self.after {
@@ -63,11 +58,11 @@ impl<S: Source> Subscription<S> {
                 continue;
             }
             self.look = false;
-            match self.source.read_all(self.after, PAGE).await {
-                Ok(page) => match page.last() {
+            match self.source.log_page(self.after, PAGE).await {
+                Ok(page) => match page.position() {
                     Some(last) => {
-                        self.after = last.position;
-                        self.look = page.len() == PAGE;
+                        self.after = last;
+                        self.look = page.more;
                         return page;
                     }
                     None => self.wait().await,

@@ -25,6 +25,7 @@ use conformance::{
 };
 use event_store::{EventStore, OpenError, StoreError};
 use eventstore::{AppendToStreamOptions, Client, EventData};
+use futures::StreamExt;
 use stand_in::StandIn;
 use uuid::Uuid;
 
@@ -187,6 +188,30 @@ async fn others_events_are_passed_over() {
     assert_eq!(take(&mut subscription, 3).await, log);
     let result = store.read_stream(&stream("task-of-others"), 0, 10).await;
     assert!(matches!(result, Err(StoreError::Corrupt(_))), "{result:?}");
+}
+
+/// An event is Taskledger's if both its stream and its metadata say so. One that is, but is of another layout, hides no
+/// other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_another_layout_are_told_apart_from_others_events() {
+    let server = StandIn::start();
+    let store = open(&server).await;
+    let others = Client::new(url(&server).parse().unwrap()).unwrap();
+    let append_marked = async |name: &str| {
+        let marked = EventData::binary("noise", "{}".into()).metadata(r#"{"taskledger":1}"#.into());
+        let options = AppendToStreamOptions::default();
+        others.append_to_stream(name, &options, marked).await.unwrap();
+    };
+    append_marked("noise-1").await;
+    assert!(store.log_page(0, 10).await.unwrap().entries.is_empty());
+    let ours = "task-019a0000-0000-7000-8000-000000000000";
+    append_marked(ours).await;
+    store.append(&stream("task-1"), 0, events(1)).await.unwrap();
+    let page = store.log_page(0, 10).await.unwrap();
+    assert!(page.entries[0].is_err() && page.entries[1].is_ok(), "{page:?}");
+    let page = store.subscribe(0).next().await.unwrap();
+    assert!(page.entries[0].is_err(), "{page:?}");
+    assert!(store.stream_page(&stream(ours), 0, 10).await.unwrap().entries[0].is_err());
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 )]
 
 mod conformance;
+mod damaged;
 
 use std::sync::Arc;
 
@@ -292,4 +293,15 @@ async fn listener_and_readers_come_back() {
         there.read_stream(&stream("task-1"), 0, 100).await.unwrap().len(),
         6
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_are_read_one_by_one() {
+    for damage in damaged::DAMAGES {
+        let log = fresh().await;
+        let store = log.store().await;
+        damaged::four_records(&*store).await;
+        log.connect().await.execute(damage).await.unwrap();
+        damaged::one_record_is_unreadable(&*store, damage).await;
+    }
 }

@@ -9,6 +9,7 @@
 )]
 
 mod conformance;
+mod damaged;
 
 use std::sync::Arc;
 
@@ -124,4 +125,26 @@ async fn full_disk() {
     let read = whole_log(&store).await;
     assert_in_order(&read, true);
     assert_exactly(&read, [first.id, second.id]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_are_read_one_by_one() {
+    let of_sqlite = [
+        "UPDATE events SET metadata = CAST(x'ff' AS TEXT) WHERE position = 2",
+        "UPDATE events SET type = CAST(x'ff' AS TEXT) WHERE position = 2",
+        "UPDATE events SET stream = CAST(x'7461736b2d31ff' AS TEXT) WHERE position = 2",
+        "UPDATE events SET id = 'none' WHERE position = 2",
+    ];
+    for damage in damaged::DAMAGES.into_iter().chain(of_sqlite) {
+        let log = fresh().await;
+        let store = log.store().await;
+        damaged::four_records(&*store).await;
+        log.database().await.execute(damage, &[]).await.unwrap();
+        if damage.contains("SET stream") {
+            let page = store.log_page(0, 10).await.unwrap();
+            assert!(page.entries[1].is_err() && page.entries.len() == 4);
+        } else {
+            damaged::one_record_is_unreadable(&*store, damage).await;
+        }
+    }
 }

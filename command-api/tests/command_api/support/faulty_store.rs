@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use event_store::{Appended, EventStore, StoreError, StreamHead};
-use events::{NewEvent, RecordedEvent, StreamName};
+use event_store::{Appended, EventStore, Page, StoreError, StreamHead};
+use events::{NewEvent, StreamName};
 use futures::stream::BoxStream;
 use tokio::sync::oneshot;
 
@@ -82,19 +82,19 @@ impl EventStore for FaultyStore {
         self.inner.stream_head(stream).await
     }
 
-    async fn read_stream(
+    async fn stream_page(
         &self,
         stream: &StreamName,
         after_version: u64,
         limit: usize,
-    ) -> Result<Vec<RecordedEvent>, StoreError> {
+    ) -> Result<Page, StoreError> {
         self.check()?;
-        self.inner.read_stream(stream, after_version, limit).await
+        self.inner.stream_page(stream, after_version, limit).await
     }
 
-    async fn read_all(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+    async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {
         self.check()?;
-        self.inner.read_all(after, limit).await
+        self.inner.log_page(after, limit).await
     }
 
     async fn head(&self) -> Result<u64, StoreError> {
@@ -102,7 +102,7 @@ impl EventStore for FaultyStore {
         self.inner.head().await
     }
 
-    fn subscribe(&self, after: u64) -> BoxStream<'static, Vec<RecordedEvent>> {
+    fn subscribe(&self, after: u64) -> BoxStream<'static, Page> {
         self.inner.subscribe(after)
     }
 }

@@ -2,11 +2,11 @@
 //! is in the event's custom metadata.
 
 use bytes::Bytes;
-use events::{EventId, Metadata, NewEvent, RecordedEvent, StreamName, Timestamp};
+use events::{Encoding, EventId, Metadata, NewEvent, RecordedEvent, StreamName, Timestamp, UserId};
 use eventstore::{EventData, ResolvedEvent};
 use serde::{Deserialize, Serialize};
 
-use crate::StoreError;
+use crate::{Entry, StoreError, Unreadable, page::subject_of};
 
 /// The layout of [`Custom`], which also marks events as Taskledger's.
 const LAYOUT: u8 = 1;
@@ -46,35 +46,66 @@ pub(super) fn proposed(event: NewEvent) -> Result<EventData, StoreError> {
 }
 
 /// An event from the server, or nothing if it is somebody else's; `prefix` is what names of streams begin with.
-pub(super) fn recorded(event: ResolvedEvent, prefix: &str) -> Result<Option<RecordedEvent>, StoreError> {
+pub(super) fn recorded(event: ResolvedEvent, prefix: &str) -> Option<Entry> {
     // Links are not followed; they come as events of their own.
-    let Some(event) = event.event else {
-        return Ok(None);
-    };
+    let event = event.event?;
     let position = event.position.commit;
-    let Some(stream) = event.stream_id().strip_prefix(prefix) else {
-        return Ok(None);
-    };
+    let stream = event.stream_id().strip_prefix(prefix)?;
     if stream.starts_with('$') || serde_json::from_slice::<Mark>(&event.custom_metadata).is_err() {
-        return Ok(None);
+        return None;
     }
     let stream = StreamName::raw(stream);
-    let corrupt = |what: String| StoreError::Corrupt(format!("position {position}: {what}"));
-    let custom: Custom<Metadata, String> =
-        serde_json::from_slice(&event.custom_metadata).map_err(|error| corrupt(error.to_string()))?;
-    if custom.taskledger != LAYOUT {
-        return Err(corrupt(format!("metadata of layout {}", custom.taskledger)));
-    }
-    Ok(Some(RecordedEvent {
+    let custom = match custom(&event.custom_metadata) {
+        Ok(custom) => custom,
+        // Others may use a mark of the same name: only the two together say whose the event is.
+        Err(_) if stream.kind().is_err() => return None,
+        Err(reason) => {
+            return Some(Err(Unreadable {
+                position,
+                stream,
+                version: event.revision + 1,
+                kind: event.event_type,
+                subject: subject(&event.custom_metadata),
+                reason,
+            }));
+        }
+    };
+    Some(Ok(RecordedEvent {
         position,
         stream,
         version: event.revision + 1,
         id: EventId(event.id),
         kind: event.event_type,
         schema_version: custom.schema_version,
-        encoding: custom.encoding.parse().map_err(corrupt)?,
+        encoding: custom.encoding,
         data: event.data,
         metadata: custom.metadata,
         recorded_at: Timestamp::from_micros(custom.recorded_at),
     }))
+}
+
+fn custom(metadata: &[u8]) -> Result<Custom<Metadata, Encoding>, String> {
+    let custom: Custom<Metadata, String> =
+        serde_json::from_slice(metadata).map_err(|error| error.to_string())?;
+    if custom.taskledger != LAYOUT {
+        return Err(format!("metadata of layout {}", custom.taskledger));
+    }
+    Ok(Custom {
+        encoding: custom.encoding.parse()?,
+        taskledger: custom.taskledger,
+        schema_version: custom.schema_version,
+        recorded_at: custom.recorded_at,
+        metadata: custom.metadata,
+    })
+}
+
+/// The person whom the event is about, even when the rest of its metadata cannot be read.
+fn subject(metadata: &[u8]) -> Option<UserId> {
+    #[derive(Deserialize)]
+    struct Inner<'a> {
+        #[serde(borrow)]
+        metadata: &'a serde_json::value::RawValue,
+    }
+    let inner: Inner<'_> = serde_json::from_slice(metadata).ok()?;
+    subject_of(inner.metadata.get().as_bytes())
 }

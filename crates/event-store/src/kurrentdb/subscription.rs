@@ -3,7 +3,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use events::RecordedEvent;
 use eventstore::SubscribeToAllOptions;
 use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::{
@@ -12,7 +11,7 @@ use tokio::{
 };
 
 use super::{connection::Connection, position, record, unavailable};
-use crate::StoreError;
+use crate::{Entry, Page, StoreError};
 
 /// So many events may wait for the subscriber before the server has to.
 const WAITING: usize = 1_000;
@@ -20,7 +19,7 @@ const WAITING: usize = 1_000;
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// As [`crate::EventStore::subscribe`].
-pub(super) fn subscribe(connection: Arc<Connection>, after: u64) -> BoxStream<'static, Vec<RecordedEvent>> {
+pub(super) fn subscribe(connection: Arc<Connection>, after: u64) -> BoxStream<'static, Page> {
     let follower = Follower {
         connection,
         after,
@@ -36,21 +35,21 @@ pub(super) fn subscribe(connection: Arc<Connection>, after: u64) -> BoxStream<'s
 struct Follower {
     connection: Arc<Connection>,
     after: u64,
-    events: Option<Receiver<RecordedEvent>>,
+    events: Option<Receiver<Entry>>,
 }
 
 impl Follower {
     /// All events that have arrived, at least one.
-    async fn next_page(&mut self) -> Vec<RecordedEvent> {
-        let mut page = Vec::new();
+    async fn next_page(&mut self) -> Page {
+        let mut page = Page::default();
         loop {
             let events = self.events.get_or_insert_with(|| {
                 let (sender, receiver) = mpsc::channel(WAITING);
                 tokio::spawn(follow(Arc::clone(&self.connection), self.after, sender));
                 receiver
             });
-            if events.recv_many(&mut page, WAITING).await > 0 {
-                self.after = page.last().map_or(self.after, |event| event.position);
+            if events.recv_many(&mut page.entries, WAITING).await > 0 {
+                self.after = page.position().unwrap_or(self.after);
                 return page;
             }
             // The task ends by itself only if the client panics.
@@ -61,7 +60,7 @@ impl Follower {
 }
 
 /// Sends events until nobody wants them any more.
-async fn follow(connection: Arc<Connection>, mut after: u64, events: Sender<RecordedEvent>) {
+async fn follow(connection: Arc<Connection>, mut after: u64, events: Sender<Entry>) {
     let mut failures = 0;
     loop {
         let before = after;
@@ -87,11 +86,7 @@ async fn follow(connection: Arc<Connection>, mut after: u64, events: Sender<Reco
 }
 
 /// Subscribes and sends what comes; ends with an error, or when nobody wants events any more.
-async fn receive(
-    connection: &Connection,
-    after: &mut u64,
-    events: &Sender<RecordedEvent>,
-) -> Result<(), StoreError> {
+async fn receive(connection: &Connection, after: &mut u64, events: &Sender<Entry>) -> Result<(), StoreError> {
     let options = SubscribeToAllOptions::default()
         .position(position(*after))
         .filter(connection.filter())
@@ -107,7 +102,7 @@ async fn receive(
             }
         };
         let at = event.get_original_event().position.commit;
-        let event = record::recorded(event, connection.prefix())?;
+        let event = record::recorded(event, connection.prefix());
         if at <= *after {
             continue;
         }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use database::{DatabaseError, Row};
 use events::{EventId, RecordedEvent, StreamName, Timestamp};
 
-use crate::StoreError;
+use crate::{Entry, PAGE_BYTES, StoreError, Unreadable, page::subject_of};
 
 /// The columns that [`recorded`] expects, in its order.
 macro_rules! columns {
@@ -14,11 +14,41 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
+/// The bytes of a row that count for the size of a page, in SQL.
+macro_rules! size {
+    () => {
+        "(octet_length(data) + octet_length(metadata))"
+    };
+}
+pub(super) use size;
+
+/// As `size!`. A row that does not even tell its size counts as a page of its own.
+pub(super) fn bytes_of(row: &Row) -> usize {
+    match (row.lossy(9), row.lossy(8)) {
+        (Some(data), Some(metadata)) => data.len() + metadata.len(),
+        _ => PAGE_BYTES,
+    }
+}
+
 /// Reads a row.
-pub(super) fn recorded(row: &Row) -> Result<RecordedEvent, StoreError> {
+///
+/// # Errors
+/// When not even the position can be read, which is the table's key.
+pub(super) fn recorded(row: &Row) -> Result<Entry, StoreError> {
     let position = row.unsigned(0).map_err(corrupt)?;
-    let at_fault = |what: String| StoreError::Corrupt(format!("position {position}: {what}"));
-    let read = || -> Result<_, DatabaseError> {
+    let text = |column| String::from_utf8_lossy(row.lossy(column).unwrap_or_default()).into_owned();
+    Ok(read(row, position).map_err(|reason| Unreadable {
+        position,
+        stream: StreamName::raw(text(5)),
+        version: row.unsigned(1).unwrap_or(0),
+        kind: text(6),
+        subject: row.lossy(8).and_then(subject_of),
+        reason,
+    }))
+}
+
+fn read(row: &Row, position: u64) -> Result<RecordedEvent, String> {
+    let columns = || -> Result<_, DatabaseError> {
         Ok((
             row.unsigned(1)?,
             row.integer(2)?,
@@ -32,18 +62,18 @@ pub(super) fn recorded(row: &Row) -> Result<RecordedEvent, StoreError> {
         ))
     };
     let (version, recorded_at, schema_version, id, stream, kind, encoding, metadata, data) =
-        read().map_err(|error| at_fault(error.to_string()))?;
+        columns().map_err(|error| error.to_string())?;
     Ok(RecordedEvent {
         position,
         version,
         recorded_at: Timestamp::from_micros(recorded_at),
         schema_version: u16::try_from(schema_version)
-            .map_err(|_| at_fault(format!("schema version {schema_version}")))?,
+            .map_err(|_| format!("schema version {schema_version}"))?,
         id: EventId(id),
         stream: StreamName::raw(stream),
         kind: kind.to_owned(),
-        encoding: encoding.parse().map_err(at_fault)?,
-        metadata: serde_json::from_str(metadata).map_err(|error| at_fault(format!("metadata: {error}")))?,
+        encoding: encoding.parse()?,
+        metadata: serde_json::from_str(metadata).map_err(|error| format!("metadata: {error}"))?,
         data: Bytes::from(data),
     })
 }

@@ -11,7 +11,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use event_store::{EventStore, StoreError};
+use event_store::{EventStore, Page, StoreError};
 use events::{Actor, Encoding, EventId, Metadata, NewEvent, RecordedEvent, StreamName, Timestamp, UserId};
 use futures::{StreamExt, stream::BoxStream};
 use uuid::Uuid;
@@ -44,7 +44,7 @@ macro_rules! conformance {
             payload_bytes_are_kept unicode_is_kept poison_fails_alone caller_that_gives_up
             accepted_appends_outlive_the_handle appends_to_one_stream_at_once
             many_writers_on_one_stream writers_and_a_subscriber writers_and_a_poller two_instances
-            reading_nothing reading_in_pages long_stream stream_heads
+            reading_nothing reading_in_pages long_stream stream_heads pages_are_bounded_in_bytes
             subscription_resumes subscription_from_the_head subscription_outlives_the_store
             subscription_wakes_at_once
             sequences_match_the_model batches_match_the_model
@@ -115,13 +115,11 @@ pub(crate) async fn whole_log(store: &dyn EventStore) -> Vec<RecordedEvent> {
 }
 
 /// The next `count` events of a subscription.
-pub(crate) async fn take(
-    subscription: &mut BoxStream<'static, Vec<RecordedEvent>>,
-    count: usize,
-) -> Vec<RecordedEvent> {
+pub(crate) async fn take(subscription: &mut BoxStream<'static, Page>, count: usize) -> Vec<RecordedEvent> {
     let mut events = Vec::new();
     while events.len() < count {
-        events.extend(subscription.next().await.expect("a subscription does not end"));
+        let page = subscription.next().await.expect("a subscription does not end");
+        events.extend(page.readable().expect("readable"));
     }
     events
 }

@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use event_store::{EventStore, StoreError, StreamHead, for_each_event, read_whole_stream};
+use event_store::{EventStore, PAGE_BYTES, StoreError, StreamHead, for_each_event, read_whole_stream};
 use events::RecordedEvent;
 
-use super::{TestLog, assert_in_order, assert_same, events, stream, take, whole_log};
+use super::{TestLog, assert_in_order, assert_same, event, events, stream, take, whole_log};
 
 pub(crate) async fn reading_nothing(log: &impl TestLog) {
     let store = log.store().await;
@@ -170,5 +170,44 @@ pub(crate) async fn long_stream(log: &impl TestLog) {
             .unwrap()
             .version,
         10_001
+    );
+}
+
+/// A page ends when it is full of bytes, and says that the log goes on.
+pub(crate) async fn pages_are_bounded_in_bytes(log: &impl TestLog) {
+    const SIZE: usize = 300_000;
+    let store = log.store().await;
+    let large: Vec<_> = (0..40).map(|_| event(vec![b'x'; SIZE])).collect();
+    for (version, event) in large.into_iter().enumerate() {
+        store
+            .append(&stream("task-1"), version as u64, vec![event])
+            .await
+            .unwrap();
+    }
+    let (mut after, mut version, mut pages) = (0, 0, 0);
+    loop {
+        let of_log = store.log_page(after, 1_000).await.unwrap();
+        let of_stream = store
+            .stream_page(&stream("task-1"), version, 1_000)
+            .await
+            .unwrap();
+        for page in [&of_log, &of_stream] {
+            assert!(
+                page.entries.len() * SIZE < 2 * PAGE_BYTES,
+                "{}",
+                page.entries.len()
+            );
+        }
+        let (Some(position), Some(last)) = (of_log.position(), of_stream.version()) else {
+            break;
+        };
+        (after, version, pages) = (position, last, pages + 1);
+    }
+    assert_eq!(version, 40);
+    assert!(pages > 2, "{pages}");
+    assert_eq!(store.read_all(0, 1_000).await.unwrap().len(), 40);
+    assert_eq!(
+        store.read_stream(&stream("task-1"), 0, 39).await.unwrap().len(),
+        39
     );
 }

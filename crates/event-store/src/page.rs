@@ -1,0 +1,94 @@
+//! A page of the log or of a stream: each record read by itself, so that one that this build cannot read stands in
+//! nobody's way.
+
+use events::{RecordedEvent, StreamName, UserId};
+
+use crate::StoreError;
+
+/// A page ends with the record that brings it to so many bytes, however many were asked for.
+pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// One record: an event, or what is known of one that cannot be read.
+pub type Entry = Result<RecordedEvent, Unreadable>;
+
+/// Consecutive records.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// In order.
+    pub entries: Vec<Entry>,
+    /// Whether there may be more after these: the page is full by number or by bytes.
+    pub more: bool,
+}
+
+/// A record whose envelope this build cannot read: of an unknown encoding, with metadata of another form, or damaged.
+/// What can still be told of it:
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the record at position {position}, version {version} of stream {stream}, cannot be read: {reason}")]
+pub struct Unreadable {
+    /// Place in the whole log.
+    pub position: u64,
+    /// Its stream.
+    pub stream: StreamName,
+    /// Place in its stream; 0 when not even that can be read.
+    pub version: u64,
+    /// Wire name of its type.
+    pub kind: String,
+    /// The person that it is about, when its metadata still says so.
+    pub subject: Option<UserId>,
+    /// Why it cannot be read.
+    pub reason: String,
+}
+
+impl Page {
+    /// The position of its last record.
+    #[must_use]
+    pub fn position(&self) -> Option<u64> {
+        self.entries.last().map(position)
+    }
+
+    /// The version of its last record, in a page of a stream.
+    #[must_use]
+    pub fn version(&self) -> Option<u64> {
+        self.entries.last().map(|entry| match entry {
+            Ok(event) => event.version,
+            Err(unreadable) => unreadable.version,
+        })
+    }
+
+    /// All of its events.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], which names the first record that cannot be read.
+    pub fn readable(self) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.entries
+            .into_iter()
+            .map(|entry| entry.map_err(StoreError::from))
+            .collect()
+    }
+}
+
+/// Where a record is in the log.
+#[must_use]
+pub fn position(entry: &Entry) -> u64 {
+    match entry {
+        Ok(event) => event.position,
+        Err(unreadable) => unreadable.position,
+    }
+}
+
+impl From<Unreadable> for StoreError {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Corrupt(unreadable.to_string())
+    }
+}
+
+/// The person whom metadata names, even when the rest of it cannot be read.
+pub(crate) fn subject_of(metadata: &[u8]) -> Option<UserId> {
+    #[derive(serde::Deserialize)]
+    struct Subject {
+        subject: UserId,
+    }
+    serde_json::from_slice::<Subject>(metadata)
+        .ok()
+        .map(|found| found.subject)
+}
