@@ -13,6 +13,7 @@ mod email;
 mod envelope;
 mod ids;
 mod invisible;
+mod log_point;
 mod progress;
 mod session;
 mod task;
@@ -31,6 +32,7 @@ pub use email::{EmailClaimed, EmailEvent, EmailReleased};
 pub use envelope::{Actor, CorrelationId, Encoding, KeyText, Metadata, NewEvent, RecordedEvent, Traceparent};
 pub use ids::{EventId, ParseStreamError, SessionId, StreamKind, StreamName, TaskId, UserId};
 pub use invisible::{is_ignorable, is_invisible, turns_direction};
+pub use log_point::LogPoint;
 pub use progress::{ConsistencyToken, ParseConsistencyTokenError, PartitionCount};
 pub use session::{EndReason, Session, SessionEnded, SessionEvent, SessionRefreshed, SessionStarted};
 pub use task::{

@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroU16, str::FromStr};
 
 use sha2::{Digest, Sha256};
 
-use crate::UserId;
+use crate::{EventId, LogPoint, UserId};
 
 /// Into how many partitions the log is projected. One subject's events always share a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,6 +62,9 @@ pub struct ConsistencyToken {
     subject_hash: u32,
     /// The position in the log that must have been projected.
     pub position: u64,
+    /// The end of the id of the event there, if the token says which it is: in another history of the log another
+    /// event has the position.
+    event: Option<u32>,
 }
 
 /// The text is not a consistency token.
@@ -76,7 +79,23 @@ impl ConsistencyToken {
         Self {
             subject_hash: subject_hash(subject),
             position,
+            event: None,
         }
+    }
+
+    /// Everything about `subject` up to `point`, whose event it names as well.
+    #[must_use]
+    pub fn at(subject: UserId, point: LogPoint) -> Self {
+        Self {
+            event: point.id.map(id_end),
+            ..Self::new(subject, point.position)
+        }
+    }
+
+    /// Whether the event that it names can be that of this id.
+    #[must_use]
+    pub fn may_name(self, id: EventId) -> bool {
+        self.event.is_none_or(|event| event == id_end(id))
     }
 
     /// Whether both tokens are about the same subject, so that their positions can be compared.
@@ -88,7 +107,11 @@ impl ConsistencyToken {
 
 impl fmt::Display for ConsistencyToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}-{}", self.subject_hash, self.position)
+        write!(f, "{:08x}-{}", self.subject_hash, self.position)?;
+        match self.event {
+            Some(event) => write!(f, "-{event:08x}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -96,17 +119,33 @@ impl FromStr for ConsistencyToken {
     type Err = ParseConsistencyTokenError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (hash, position) = text.split_once('-').ok_or(ParseConsistencyTokenError)?;
-        let is_lower_hex = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if hash.len() != 8
-            || !hash.bytes().all(is_lower_hex)
-            || !position.bytes().all(|byte| byte.is_ascii_digit())
-        {
+        let mut parts = text.split('-');
+        let (Some(hash), Some(position), event, None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(ParseConsistencyTokenError);
+        };
+        if !position.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(ParseConsistencyTokenError);
         }
         Ok(Self {
-            subject_hash: u32::from_str_radix(hash, 16).map_err(|_| ParseConsistencyTokenError)?,
+            subject_hash: eight_hex_digits(hash)?,
             position: position.parse().map_err(|_| ParseConsistencyTokenError)?,
+            event: event.map(eight_hex_digits).transpose()?,
         })
     }
+}
+
+fn eight_hex_digits(text: &str) -> Result<u32, ParseConsistencyTokenError> {
+    let is_lower_hex = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if text.len() != 8 || !text.bytes().all(is_lower_hex) {
+        return Err(ParseConsistencyTokenError);
+    }
+    u32::from_str_radix(text, 16).map_err(|_| ParseConsistencyTokenError)
+}
+
+/// The last four bytes of an event's id, which are random (RFC 9562, version 7).
+fn id_end(id: EventId) -> u32 {
+    let bytes = id.0.as_bytes();
+    u32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]])
 }

@@ -7,7 +7,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use event_store::{Appended, EventStore, Page, StoreError, StreamHead};
-use events::{NewEvent, StreamName};
+use events::{EventId, NewEvent, StreamName};
 use futures::stream::BoxStream;
 
 /// What is broken.
@@ -80,6 +80,15 @@ impl EventStore for FaultyStore {
     async fn head(&self) -> Result<u64, StoreError> {
         self.up()?;
         self.store.head().await
+    }
+
+    async fn identify(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError> {
+        self.up()?;
+        self.store.identify(positions).await
+    }
+
+    fn positions_are_dense(&self) -> bool {
+        self.store.positions_are_dense()
     }
 
     fn subscribe(&self, after: u64) -> BoxStream<'static, Page> {

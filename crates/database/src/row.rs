@@ -110,6 +110,16 @@ impl Row {
         }
     }
 
+    /// An id column that may be null.
+    pub fn optional_uuid(&self, column: impl Column) -> Result<Option<Uuid>, DatabaseError> {
+        match self {
+            Self::Postgres(row) => Ok(row.try_get_unchecked(column)?),
+            Self::Sqlite(row) => Ok(row
+                .try_get::<Option<Hyphenated>, _>(column)?
+                .map(Hyphenated::into_uuid)),
+        }
+    }
+
     fn get<T>(&self, column: impl Column) -> Result<T, DatabaseError>
     where
         T: for<'r> Decode<'r, sqlx::Postgres> + Type<sqlx::Postgres>,

@@ -192,11 +192,12 @@ fn panicked() -> StoreError {
     StoreError::unavailable("the append task has panicked")
 }
 
-/// Wakes subscribers, unless they know already.
+/// Wakes subscribers, unless they know already. Also for a position below the one known: news of it may have come
+/// late, or the log may be shorter than it was.
 pub(crate) fn raise(head: &watch::Sender<u64>, position: Option<u64>) {
     if let Some(position) = position {
         head.send_if_modified(|known| {
-            let news = position > *known;
+            let news = position != *known;
             *known = position.max(*known);
             news
         });

@@ -6,7 +6,12 @@ mod record;
 mod subscription;
 mod writer;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use events::{EventId, NewEvent, StreamName};
@@ -259,6 +264,37 @@ impl EventStore for KurrentDbStore {
             }
         }
         Ok(0)
+    }
+
+    async fn identify(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError> {
+        let mut wanted: BTreeSet<u64> = positions
+            .iter()
+            .copied()
+            .filter(|position| (1..=LAST).contains(position))
+            .collect();
+        let mut found = HashMap::new();
+        // A read begins at a position wanted, and answers those after it that are close by.
+        while let Some(first) = wanted.first().copied() {
+            let page = self.chunk(first, wanted.len()).await.map_err(unavailable)?;
+            for event in &page {
+                let event = event.get_original_event();
+                if wanted.contains(&event.position.commit) {
+                    found.insert(event.position.commit, EventId(event.id));
+                }
+            }
+            let last = page
+                .last()
+                .map_or(LAST, |event| event.get_original_event().position.commit);
+            wanted.retain(|position| *position > last.max(first));
+        }
+        Ok(positions
+            .iter()
+            .map(|position| found.get(position).copied())
+            .collect())
+    }
+
+    fn positions_are_dense(&self) -> bool {
+        false
     }
 
     fn subscribe(&self, after: u64) -> BoxStream<'static, Page> {

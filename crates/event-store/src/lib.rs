@@ -5,6 +5,8 @@
 //! commits whatever has arrived while the last batch was being committed.
 
 mod appender;
+mod gaps;
+mod identity;
 #[cfg(feature = "kurrentdb")]
 mod kurrentdb;
 mod open;
@@ -12,10 +14,14 @@ mod page;
 mod sql;
 mod store;
 mod subscription;
+mod watch;
 
+pub use gaps::{Gaps, describe_gap};
+pub use identity::{agrees, head_point};
 #[cfg(feature = "kurrentdb")]
 pub use kurrentdb::KurrentDbStore;
 pub use open::{OpenError, is_kurrentdb, open};
 pub use page::{Entry, PAGE_BYTES, Page, Unreadable, position};
 pub use sql::SqlStore;
 pub use store::{Appended, EventStore, StoreError, StreamHead, for_each_event, read_whole_stream};
+pub use watch::LogWatch;

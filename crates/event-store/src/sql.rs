@@ -6,6 +6,7 @@ mod record;
 mod sqlite;
 
 use std::{
+    collections::HashMap,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -136,6 +137,14 @@ impl EventStore for SqlStore {
         self.log.head().await
     }
 
+    async fn identify(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError> {
+        self.log.identify(positions).await
+    }
+
+    fn positions_are_dense(&self) -> bool {
+        true
+    }
+
     fn subscribe(&self, after: u64) -> BoxStream<'static, Page> {
         if self.log.database.postgres().is_some() {
             self.log.listen();
@@ -150,6 +159,33 @@ impl Log {
         let row = self.database.fetch_optional(SQL, &[]).await;
         let row = row.map_err(StoreError::unavailable)?;
         row.map_or(Ok(0), |row| row.unsigned(0).map_err(corrupt))
+    }
+
+    async fn identify(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError> {
+        // A list in one parameter: one statement for any number of positions.
+        const POSTGRES: &str = "SELECT position, id FROM events WHERE position = ANY ($1::text::bigint[])";
+        const SQLITE: &str =
+            "SELECT position, id FROM events WHERE position IN (SELECT value FROM json_each($1))";
+        let list: Vec<String> = positions
+            .iter()
+            .map(|position| signed(*position).to_string())
+            .collect();
+        let list = list.join(",");
+        let (sql, list) = match self.database.pool() {
+            Pool::Postgres(_) => (POSTGRES, format!("{{{list}}}")),
+            Pool::Sqlite { .. } => (SQLITE, format!("[{list}]")),
+        };
+        let rows = self.database.fetch_all(sql, &[list.into()]).await;
+        let found = rows
+            .map_err(StoreError::unavailable)?
+            .iter()
+            .map(|row| Ok((row.unsigned(0)?, EventId(row.uuid(1)?))))
+            .collect::<Result<HashMap<u64, EventId>, _>>()
+            .map_err(corrupt)?;
+        Ok(positions
+            .iter()
+            .map(|position| found.get(position).copied())
+            .collect())
     }
 
     async fn page(&self, sql: &str, values: &[Value], limit: usize) -> Result<Page, StoreError> {

@@ -89,6 +89,13 @@ pub trait EventStore: Send + Sync + 'static {
     /// The position of the last event, 0 in an empty log.
     async fn head(&self) -> Result<u64, StoreError>;
 
+    /// Which events stand at `positions`, in the order asked; `None` where the log has none. Costs a look into an
+    /// index for each, whatever the length of the log.
+    async fn identify(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError>;
+
+    /// Whether positions are 1, 2, 3 …, so that one without an event says that the log is damaged.
+    fn positions_are_dense(&self) -> bool;
+
     /// Every record above `after` in order, page by page: first what is there, then what comes. Survives lost
     /// connections by reading on from where it was; ends only when dropped.
     fn subscribe(&self, after: u64) -> BoxStream<'static, Page>;

@@ -82,8 +82,7 @@ impl<S: Source> Subscription<S> {
     /// Until the head moves, or it is time to look anyway.
     async fn wait(&mut self) {
         match timeout(self.source.safety_poll(), self.head.changed()).await {
-            Ok(Ok(())) => {}
-            Err(_) => self.look = true,
+            Ok(Ok(())) | Err(_) => self.look = true,
             Ok(Err(_)) => {
                 // Nobody is left to tell.
                 tokio::time::sleep(self.source.safety_poll()).await;

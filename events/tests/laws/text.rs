@@ -1,7 +1,10 @@
 //! What is written as text and read back: instants, due dates, stream names, actors and consistency tokens.
 
 use crate::arbitrary::{due, timestamp, user_id};
-use events::{Actor, ConsistencyToken, Due, SessionId, StreamKind, StreamName, TaskId, Timestamp, UserId};
+use events::{
+    Actor, ConsistencyToken, Due, EventId, LogPoint, SessionId, StreamKind, StreamName, TaskId, Timestamp,
+    UserId,
+};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -50,6 +53,20 @@ proptest! {
         let token = ConsistencyToken::new(subject, position);
         prop_assert_eq!(token.to_string().parse(), Ok(token));
         prop_assert_eq!(token.position, position);
+    }
+
+    #[test]
+    fn a_consistency_token_with_its_event_survives_its_text(
+        subject in user_id(),
+        position in any::<u64>(),
+        id in any::<u128>(),
+    ) {
+        let id = EventId(Uuid::from_u128(id));
+        let token = ConsistencyToken::at(subject, LogPoint { position, id: Some(id) });
+        prop_assert_eq!(token.to_string().parse(), Ok(token));
+        prop_assert!(token.may_name(id) && token.same_subject(ConsistencyToken::new(subject, 0)));
+        prop_assert!(!token.may_name(EventId(Uuid::from_u128(id.0.as_u128() ^ 1))));
+        prop_assert!(ConsistencyToken::new(subject, position).may_name(id), "one of an earlier release");
     }
 
     #[test]
@@ -212,6 +229,10 @@ fn what_is_not_a_consistency_token_is_refused() {
         "96f8b57a-+1",
         "96f8b57a--1",
         "96f8b57a-1 ",
+        "96f8b57a-1-",
+        "96f8b57a-1-0123456",
+        "96f8b57a-1-0123456G",
+        "96f8b57a-1-01234567-",
         "96f8b57a-18446744073709551616",
         "xyzxyzxy-1",
     ];

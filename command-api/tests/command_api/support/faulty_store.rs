@@ -7,7 +7,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use event_store::{Appended, EventStore, Page, StoreError, StreamHead};
-use events::{NewEvent, StreamName};
+use events::{EventId, NewEvent, StreamName};
 use futures::stream::BoxStream;
 use tokio::sync::oneshot;
 
@@ -100,6 +100,15 @@ impl EventStore for FaultyStore {
     async fn head(&self) -> Result<u64, StoreError> {
         self.check()?;
         self.inner.head().await
+    }
+
+    async fn identify(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError> {
+        self.check()?;
+        self.inner.identify(positions).await
+    }
+
+    fn positions_are_dense(&self) -> bool {
+        self.inner.positions_are_dense()
     }
 
     fn subscribe(&self, after: u64) -> BoxStream<'static, Page> {

@@ -2,8 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use event_store::{EventStore, PAGE_BYTES, StoreError, StreamHead, for_each_event, read_whole_stream};
-use events::RecordedEvent;
+use event_store::{
+    EventStore, PAGE_BYTES, StoreError, StreamHead, agrees, for_each_event, head_point, read_whole_stream,
+};
+use events::{LogPoint, RecordedEvent};
 
 use super::{TestLog, assert_in_order, assert_same, event, events, stream, take, whole_log};
 
@@ -209,5 +211,53 @@ pub(crate) async fn pages_are_bounded_in_bytes(log: &impl TestLog) {
     assert_eq!(
         store.read_stream(&stream("task-1"), 0, 39).await.unwrap().len(),
         39
+    );
+}
+
+/// Whoever keeps a position can ask whether it is still the same event that stands there.
+pub(crate) async fn events_are_identified(log: &impl TestLog) {
+    let store = log.store().await;
+    assert_eq!(store.identify(&[]).await.unwrap(), []);
+    assert_eq!(
+        store.identify(&[0, 1, u64::MAX]).await.unwrap(),
+        [None, None, None]
+    );
+    assert_eq!(head_point(&*store).await.unwrap(), LogPoint::START);
+    for version in (0..60).step_by(3) {
+        for name in ["task-1", "task-2"] {
+            store.append(&stream(name), version, events(3)).await.unwrap();
+        }
+    }
+    let whole = whole_log(&*store).await;
+    let last = whole.last().unwrap();
+    assert_eq!(head_point(&*store).await.unwrap(), LogPoint::from(last));
+
+    // In any order, more than once, near together and far apart.
+    let wanted = [7, 3, 119, 4, 5, 7, 60];
+    let positions: Vec<u64> = wanted.iter().map(|index| whole[*index].position).collect();
+    let ids: Vec<_> = wanted.iter().map(|index| Some(whole[*index].id)).collect();
+    assert_eq!(store.identify(&positions).await.unwrap(), ids);
+    let all: Vec<u64> = whole.iter().map(|event| event.position).collect();
+    let ids: Vec<_> = whole.iter().map(|event| Some(event.id)).collect();
+    assert_eq!(store.identify(&all).await.unwrap(), ids);
+    let beyond = [last.position, last.position + 1, i64::MAX as u64, u64::MAX, 0];
+    assert_eq!(
+        store.identify(&beyond).await.unwrap(),
+        [Some(last.id), None, None, None, None]
+    );
+
+    let points: Vec<LogPoint> = [&whole[3], &whole[9]].map(LogPoint::from).into();
+    assert_eq!(agrees(&*store, &points).await.unwrap(), [true, true]);
+    let swapped = LogPoint {
+        id: points[1].id,
+        ..points[0]
+    };
+    let ahead = LogPoint {
+        position: last.position + 1,
+        ..points[1]
+    };
+    assert_eq!(
+        agrees(&*store, &[swapped, LogPoint::START, ahead]).await.unwrap(),
+        [false, true, false]
     );
 }

@@ -1,0 +1,39 @@
+//! Positions without an event, where there must be none.
+
+use std::ops::RangeInclusive;
+
+use crate::EventStore;
+
+/// Looks for gaps in what is read of a log, in order.
+#[derive(Debug, Clone)]
+pub struct Gaps {
+    last: Option<u64>,
+}
+
+impl Gaps {
+    /// What is read of `store` begins above `after`. Finds nothing in a store whose positions are not dense.
+    #[must_use]
+    pub fn after(store: &dyn EventStore, after: u64) -> Self {
+        Self {
+            last: store.positions_are_dense().then_some(after),
+        }
+    }
+
+    /// The positions that are missing between the event before and the one at `position`.
+    pub fn before(&mut self, position: u64) -> Option<RangeInclusive<u64>> {
+        let last = self.last.as_mut()?;
+        let first = std::mem::replace(last, position) + 1;
+        (first < position).then(|| first..=position - 1)
+    }
+}
+
+/// A gap in a sentence.
+#[must_use]
+pub fn describe_gap(gap: &RangeInclusive<u64>) -> String {
+    let (first, last) = (gap.start(), gap.end());
+    if first == last {
+        format!("the log has no event at position {first}: it is damaged")
+    } else {
+        format!("the log has no events at positions {first} to {last}: it is damaged")
+    }
+}
