@@ -3,7 +3,7 @@
 use std::{num::NonZero, sync::Arc};
 
 use database::{Database, DatabaseError, Schema};
-use events::PartitionCount;
+use events::{LogPoint, PartitionCount};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
@@ -89,7 +89,7 @@ impl Applier {
         timer.observe_duration();
         self.metrics.applied.inc_by(events.len() as u64);
         for step in moves {
-            self.metrics.reached(step.partition, step.to);
+            self.metrics.reached(step.partition, step.to.position);
         }
         Ok(())
     }
@@ -104,7 +104,7 @@ impl Applier {
             };
             let position = event.record.position;
             let step = [Move {
-                to: position,
+                to: LogPoint::from(&event.record),
                 ..*whole
             }];
             let one = std::slice::from_ref(event);
@@ -120,7 +120,7 @@ impl Applier {
             }
             whole.from = position;
         }
-        moves.retain(|step| step.from < step.to);
+        moves.retain(|step| step.from < step.to.position);
         if moves.is_empty() {
             Ok(())
         } else {

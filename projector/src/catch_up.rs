@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use event_store::{EventStore, StoreError};
-use events::RecordedEvent;
+use events::{LogPoint, RecordedEvent};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,7 @@ use crate::{
     decode::{Decoded, sentence},
     error::ProjectError,
     fold::Holes,
+    log_identity::LogIdentity,
     pace::{Backoff, Pace},
 };
 
@@ -21,13 +22,19 @@ use crate::{
 pub(crate) async fn catch_up(
     applier: &Applier,
     store: &Arc<dyn EventStore>,
+    identity: &LogIdentity,
     pace: Pace,
     stop: &CancellationToken,
 ) {
     let mut backoff = Backoff::new(pace);
     loop {
-        match attempt(applier, store, pace, stop).await {
+        match attempt(applier, store, identity, pace, stop).await {
             Ok(()) => return,
+            Err(ProjectError::OtherLog) => {
+                if !identity.agreed(stop).await {
+                    return;
+                }
+            }
             Err(ProjectError::Apply(ApplyError::Fenced)) => {
                 tracing::info!("another projector is catching up: going on from where it is");
             }
@@ -48,34 +55,35 @@ pub(crate) async fn catch_up(
 async fn attempt(
     applier: &Applier,
     store: &Arc<dyn EventStore>,
+    identity: &LogIdentity,
     pace: Pace,
     stop: &CancellationToken,
 ) -> Result<(), ProjectError> {
     let mut checkpoints = checkpoint::load_all(&applier.read_models, applier.partitions).await?;
-    let mut pages = read_ahead(
-        store.clone(),
-        checkpoints.iter().copied().min().unwrap_or(0),
-        pace.page,
-    );
+    identity.compare(&checkpoints).await?;
+    let from = checkpoints.iter().map(|point| point.position).min().unwrap_or(0);
+    let mut pages = read_ahead(store.clone(), from, pace.page);
     while let Some(page) = pages.recv().await {
         let page = page?;
-        let Some(to) = page.last().map(|event| event.record.position) else {
+        let Some(to) = page.last().map(|event| LogPoint::from(&event.record)) else {
             continue;
         };
+        // Pages are read ahead: that the log has the checkpoints now says that the page follows them.
+        identity.confirm(&checkpoints).await?;
         let moves: Vec<Move> = applier
             .partitions
             .iter()
             .zip(&checkpoints)
-            .filter(|(_, from)| **from < to)
+            .filter(|(_, from)| from.position < to.position)
             .map(|(partition, from)| Move {
                 partition,
-                from: *from,
+                from: from.position,
                 to,
             })
             .collect();
         let is_new = |event: &Decoded| {
             let partition = applier.partitions.of(event.record.metadata.subject);
-            event.record.position > checkpoints[usize::from(partition)]
+            event.record.position > checkpoints[usize::from(partition)].position
         };
         let events: Vec<Decoded> = page.into_iter().filter(is_new).collect();
         applier.apply(&events, &moves, Holes::Park).await?;

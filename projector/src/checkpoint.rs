@@ -1,7 +1,7 @@
 //! How far each partition has been projected, and the fence that keeps two projectors from doing the same twice.
 
-use database::{Database, DatabaseError, Transaction};
-use events::PartitionCount;
+use database::{Database, DatabaseError, Row, Transaction};
+use events::{EventId, LogPoint, PartitionCount};
 
 /// Where everyone who waits for the projection hears of it; the payload is
 /// `<partitions> <partition> <position>`.
@@ -12,7 +12,7 @@ const CHANNEL: &str = "taskledger_checkpoints";
 pub(crate) struct Move {
     pub(crate) partition: u16,
     pub(crate) from: u64,
-    pub(crate) to: u64,
+    pub(crate) to: LogPoint,
 }
 
 /// The checkpoints of all partitions, by partition. Those that are missing or behind what a projection into
@@ -21,24 +21,31 @@ pub(crate) struct Move {
 pub(crate) async fn load_all(
     read_models: &Database,
     partitions: PartitionCount,
-) -> Result<Vec<u64>, DatabaseError> {
-    let known = positions(read_models, partitions).await?;
-    let floor = completed(read_models).await?;
-    if known.len() == usize::from(partitions.get()) && known.iter().all(|position| *position >= floor) {
+) -> Result<Vec<LogPoint>, DatabaseError> {
+    let known = points(read_models, partitions).await?;
+    let floor = completed_point(read_models).await?;
+    let behind = |point: &LogPoint| point.position < floor.position;
+    if known.len() == usize::from(partitions.get()) && !known.iter().any(behind) {
         return Ok(known);
     }
     let mut tx = read_models.begin().await?;
     for partition in partitions.iter() {
         tx.execute(
-            "INSERT INTO checkpoints (partitions, partition, position) VALUES ($1, $2, $3)
-             ON CONFLICT (partitions, partition) DO UPDATE SET position = excluded.position
+            "INSERT INTO checkpoints (partitions, partition, position, event_id) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (partitions, partition)
+             DO UPDATE SET position = excluded.position, event_id = excluded.event_id
              WHERE excluded.position > checkpoints.position",
-            &[partitions.get().into(), partition.into(), floor.into()],
+            &[
+                partitions.get().into(),
+                partition.into(),
+                floor.position.into(),
+                floor.id.map(|id| id.0).into(),
+            ],
         )
         .await?;
     }
     tx.commit().await?;
-    positions(read_models, partitions).await
+    points(read_models, partitions).await
 }
 
 /// The checkpoint of one partition.
@@ -46,43 +53,43 @@ pub(crate) async fn load(
     read_models: &Database,
     partitions: PartitionCount,
     partition: u16,
-) -> Result<u64, DatabaseError> {
+) -> Result<LogPoint, DatabaseError> {
     let row = read_models
         .fetch_optional(
-            "SELECT position FROM checkpoints WHERE partitions = $1 AND partition = $2",
+            "SELECT position, event_id FROM checkpoints WHERE partitions = $1 AND partition = $2",
             &[partitions.get().into(), partition.into()],
         )
         .await?;
     match row {
-        Some(row) => row.unsigned("position"),
+        Some(row) => point(&row),
         // Someone emptied the read models underneath: from the beginning, then.
         None => Ok(load_all(read_models, partitions)
             .await?
             .get(usize::from(partition))
             .copied()
-            .unwrap_or(0)),
+            .unwrap_or(LogPoint::START)),
     }
 }
 
 /// Up to where the whole log has been projected, into whatever number of partitions.
 pub(crate) async fn completed(read_models: &Database) -> Result<u64, DatabaseError> {
+    Ok(completed_point(read_models).await?.position)
+}
+
+/// As [`completed`], with the event there.
+pub(crate) async fn completed_point(read_models: &Database) -> Result<LogPoint, DatabaseError> {
     let row = read_models
         .fetch_optional(
-            "SELECT MAX(position) AS position FROM (
-                 SELECT MIN(position) AS position FROM checkpoints GROUP BY partitions HAVING COUNT(*) = partitions
-             ) AS complete",
+            "SELECT position, event_id FROM checkpoints WHERE position = (
+                 SELECT MAX(position) FROM (
+                     SELECT MIN(position) AS position FROM checkpoints
+                     GROUP BY partitions HAVING COUNT(*) = partitions
+                 ) AS complete
+             ) ORDER BY event_id IS NULL LIMIT 1",
             &[],
         )
         .await?;
-    match row
-        .map(|row| row.optional_integer("position"))
-        .transpose()?
-        .flatten()
-    {
-        Some(position) => u64::try_from(position)
-            .map_err(|_| DatabaseError::Unexpected(format!("a checkpoint is at {position}"))),
-        None => Ok(0),
-    }
+    row.as_ref().map_or(Ok(LogPoint::START), point)
 }
 
 /// Moves the checkpoint, as the first statement of the transaction, so that a second projector of the partition
@@ -94,12 +101,14 @@ pub(crate) async fn advance(
 ) -> Result<bool, DatabaseError> {
     let moved = tx
         .execute(
-            "UPDATE checkpoints SET position = $1 WHERE partitions = $2 AND partition = $3 AND position = $4",
+            "UPDATE checkpoints SET position = $1, event_id = $5
+             WHERE partitions = $2 AND partition = $3 AND position = $4",
             &[
-                step.to.into(),
+                step.to.position.into(),
                 partitions.get().into(),
                 step.partition.into(),
                 step.from.into(),
+                step.to.id.map(|id| id.0).into(),
             ],
         )
         .await?;
@@ -114,7 +123,7 @@ pub(crate) async fn signal(
 ) -> Result<(), DatabaseError> {
     tx.signal(
         CHANNEL,
-        format!("{} {} {}", partitions.get(), step.partition, step.to),
+        format!("{} {} {}", partitions.get(), step.partition, step.to.position),
     )
     .await
 }
@@ -141,12 +150,20 @@ pub(crate) async fn lock_all(tx: &mut Transaction) -> Result<(), DatabaseError> 
     Ok(())
 }
 
-async fn positions(read_models: &Database, partitions: PartitionCount) -> Result<Vec<u64>, DatabaseError> {
+async fn points(read_models: &Database, partitions: PartitionCount) -> Result<Vec<LogPoint>, DatabaseError> {
     let rows = read_models
         .fetch_all(
-            "SELECT position FROM checkpoints WHERE partitions = $1 ORDER BY partition",
+            "SELECT position, event_id FROM checkpoints WHERE partitions = $1 ORDER BY partition",
             &[partitions.get().into()],
         )
         .await?;
-    rows.iter().map(|row| row.unsigned("position")).collect()
+    rows.iter().map(point).collect()
+}
+
+/// The place that a row with `position` and `event_id` names.
+fn point(row: &Row) -> Result<LogPoint, DatabaseError> {
+    Ok(LogPoint {
+        position: row.unsigned("position")?,
+        id: row.optional_uuid("event_id")?.map(EventId),
+    })
 }

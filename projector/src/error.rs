@@ -11,6 +11,9 @@ pub(crate) enum ProjectError {
     /// The batch was not applied.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// A checkpoint names an event that the log does not have.
+    #[error("the read models were projected from another history of the log")]
+    OtherLog,
     /// The log cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bus::{EventConsumer, EventMessage};
 use event_store::EventStore;
+use events::LogPoint;
 use futures::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +14,7 @@ use crate::{
     decode::{Decoded, sentence},
     error::ProjectError,
     fold::Holes,
+    log_identity::LogIdentity,
     pace::{Backoff, Pace},
     plan::{Plan, plan},
 };
@@ -21,11 +23,12 @@ use crate::{
 pub(crate) struct Live {
     applier: Applier,
     store: Arc<dyn EventStore>,
+    identity: LogIdentity,
     partition: u16,
     pace: Pace,
     stop: CancellationToken,
     /// As far as this process knows.
-    checkpoint: u64,
+    checkpoint: LogPoint,
     /// Where the log ended at the last heartbeat. What is above may still be on its way.
     seen_head: u64,
 }
@@ -34,6 +37,7 @@ impl Live {
     pub(crate) fn new(
         applier: Applier,
         store: Arc<dyn EventStore>,
+        identity: LogIdentity,
         partition: u16,
         pace: Pace,
         stop: CancellationToken,
@@ -41,10 +45,11 @@ impl Live {
         Self {
             applier,
             store,
+            identity,
             partition,
             pace,
             stop,
-            checkpoint: 0,
+            checkpoint: LogPoint::START,
             seen_head: 0,
         }
     }
@@ -95,7 +100,7 @@ impl Live {
         messages.sort_unstable_by_key(|message| message.event.position);
         let mut backoff = Backoff::new(self.pace);
         loop {
-            let result = self.attempt(&messages).await;
+            let result = self.attempt(&mut messages).await;
             drop(turn.take());
             match result {
                 Ok(()) => return true,
@@ -104,6 +109,11 @@ impl Live {
                         partition = self.partition,
                         "another projector has moved the checkpoint"
                     );
+                }
+                Err(ProjectError::OtherLog) => {
+                    if !self.identity.agreed(&self.stop).await {
+                        return false;
+                    }
                 }
                 Err(error) => {
                     self.applier.metrics.failures.inc();
@@ -123,8 +133,13 @@ impl Live {
         }
     }
 
-    async fn attempt(&mut self, messages: &[EventMessage]) -> Result<(), ProjectError> {
-        match plan(self.checkpoint, messages) {
+    async fn attempt(&mut self, messages: &mut Vec<EventMessage>) -> Result<(), ProjectError> {
+        if self.identity.sift(self.checkpoint, messages).await? {
+            // What stands in the log at the positions of those that were dropped may have been announced by nobody.
+            let head = self.store.head().await?;
+            return self.repair(head).await;
+        }
+        match plan(self.checkpoint.position, messages) {
             Plan::Skip => Ok(()),
             Plan::Apply(messages) => {
                 let events: Vec<Decoded> = messages
@@ -133,9 +148,9 @@ impl Live {
                     .collect();
                 let to = events
                     .last()
-                    .map_or(self.checkpoint, |event| event.record.position);
+                    .map_or(self.checkpoint, |event| LogPoint::from(&event.record));
                 match self.apply(&events, to, Holes::Report).await {
-                    Err(ApplyError::Hole) => self.repair(to).await,
+                    Err(ApplyError::Hole) => self.repair(to.position).await,
                     result => Ok(result?),
                 }
             }
@@ -146,14 +161,14 @@ impl Live {
     /// Reads from the store what is above the checkpoint, at least up to `until`.
     async fn repair(&mut self, until: u64) -> Result<(), ProjectError> {
         let mut found = false;
-        while self.checkpoint < until {
-            let page = self.store.read_all(self.checkpoint, self.pace.page).await?;
-            let Some(to) = page.last().map(|event| event.position) else {
-                tracing::error!(
-                    partition = self.partition,
-                    event.position = until,
-                    "the bus has delivered an event that is not in the log: ignoring it"
-                );
+        while self.checkpoint.position < until {
+            let page = self
+                .store
+                .read_all(self.checkpoint.position, self.pace.page)
+                .await?;
+            // Asked after the page was read: it follows the checkpoint in the log that has both.
+            self.identity.confirm(&[self.checkpoint]).await?;
+            let Some(to) = page.last().map(LogPoint::from) else {
                 break;
             };
             let partitions = self.applier.partitions;
@@ -169,17 +184,17 @@ impl Live {
             self.applier.metrics.gaps_repaired.inc();
             tracing::info!(
                 partition = self.partition,
-                checkpoint = self.checkpoint,
+                checkpoint = self.checkpoint.position,
                 "read missed events from the log"
             );
         }
         Ok(())
     }
 
-    async fn apply(&mut self, events: &[Decoded], to: u64, holes: Holes) -> Result<(), ApplyError> {
+    async fn apply(&mut self, events: &[Decoded], to: LogPoint, holes: Holes) -> Result<(), ApplyError> {
         let step = Move {
             partition: self.partition,
-            from: self.checkpoint,
+            from: self.checkpoint.position,
             to,
         };
         self.applier.apply(events, &[step], holes).await?;
@@ -200,7 +215,8 @@ impl Live {
         } = &self.applier;
         self.checkpoint = checkpoint::load(read_models, *partitions, self.partition).await?;
         match self.repair(due).await {
-            Err(ProjectError::Apply(ApplyError::Fenced)) => Ok(()),
+            // Another projector has moved on, or another log has been complained about already.
+            Err(ProjectError::Apply(ApplyError::Fenced) | ProjectError::OtherLog) => Ok(()),
             result => result,
         }
     }
@@ -210,9 +226,9 @@ impl Live {
         let mut backoff = Backoff::new(self.pace);
         loop {
             match checkpoint::load(&self.applier.read_models, self.applier.partitions, self.partition).await {
-                Ok(position) => {
-                    self.checkpoint = position;
-                    self.applier.metrics.reached(self.partition, position);
+                Ok(checkpoint) => {
+                    self.checkpoint = checkpoint;
+                    self.applier.metrics.reached(self.partition, checkpoint.position);
                     return true;
                 }
                 Err(error) => {

@@ -22,6 +22,8 @@ pub(crate) struct ProjectorMetrics {
     pub(crate) batch_duration: Histogram,
     pub(crate) failures: IntCounter,
     pub(crate) gaps_repaired: IntCounter,
+    pub(crate) log_mismatch: IntGauge,
+    pub(crate) unknown_messages: IntCounter,
     pub(crate) parked: IntGauge,
     pub(crate) sampled: IntCounter,
     pub(crate) sample_differences: IntGauge,
@@ -58,6 +60,14 @@ impl ProjectorMetrics {
                 "taskledger_projector_gaps_repaired_total",
                 "Times that events missed on the bus were read from the store.",
             ),
+            log_mismatch: metrics.gauge(
+                "taskledger_projector_log_mismatch",
+                "Partitions whose checkpoint names an event that the log does not have; nothing is projected then.",
+            ),
+            unknown_messages: metrics.counter(
+                "taskledger_projector_unknown_messages_total",
+                "Messages dropped because the log does not have their event.",
+            ),
             parked: metrics.gauge(
                 "taskledger_projector_parked_events",
                 "Events that could not be projected.",
@@ -74,14 +84,14 @@ impl ProjectorMetrics {
         }
     }
 
-    /// The log goes up to `position`.
+    /// The log goes up to `position`, which may be lower than before.
     pub(crate) fn head_is(&self, position: u64) {
-        self.head.fetch_max(position, Ordering::Relaxed);
+        self.head.store(position, Ordering::Relaxed);
     }
 
     /// The checkpoint of `partition` is at `position`.
     pub(crate) fn reached(&self, partition: u16, position: u64) {
-        let head = self.head.fetch_max(position, Ordering::Relaxed).max(position);
+        let head = self.head.load(Ordering::Relaxed).max(position);
         let labels = [&*partition.to_string()];
         self.checkpoint.with_label_values(&labels).set(signed(position));
         self.lag.with_label_values(&labels).set(signed(head - position));

@@ -11,7 +11,7 @@ mod swap;
 use std::{sync::Arc, time::Duration};
 
 use database::{Database, DatabaseError};
-use event_store::{EventStore, StoreError};
+use event_store::{EventStore, StoreError, agrees};
 use events::PartitionCount;
 use service::Metrics;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use crate::{
     apply::Applier,
     catch_up::catch_up,
     checkpoint,
+    log_identity::LogIdentity,
     metrics::ProjectorMetrics,
     pace::Pace,
     parking::ParkingError,
@@ -76,6 +77,11 @@ pub enum RebuildError {
         "the event at position {0} was discarded after these tables had taken it in: nothing was changed; build them anew with --restart"
     )]
     Discarded(u64),
+    /// The tables come from another history of the log.
+    #[error(
+        "these tables were projected from another history of the log, before it was restored: nothing was changed; run `taskledger projection rebuild`"
+    )]
+    OtherLog,
     /// A file could not be dealt with.
     #[error("cannot {what} {path}: {source}")]
     File {
@@ -146,8 +152,14 @@ impl Rebuild {
         stop: &CancellationToken,
         mut tell: impl FnMut(Progress),
     ) -> Result<bool, RebuildError> {
-        let shadow = self.places.open(Generation::Shadow).await?;
-        checkpoint::load_all(&shadow, self.partitions).await?;
+        let mut shadow = self.places.open(Generation::Shadow).await?;
+        if !self.is_of_this_log(&shadow).await? {
+            tracing::warn!("an interrupted rebuild came from another history of the log: starting over");
+            shadow.close().await;
+            self.restart().await?;
+            shadow = self.places.open(Generation::Shadow).await?;
+            checkpoint::load_all(&shadow, self.partitions).await?;
+        }
         carry::discarded(&self.live, &shadow, self.store.as_ref()).await?;
         let start = checkpoint::completed(&shadow).await?;
         let applier = self.applier(&shadow);
@@ -158,7 +170,8 @@ impl Rebuild {
         };
         tell(progress);
         {
-            let work = catch_up(&applier, &self.store, self.pace, stop);
+            let identity = self.identity(&applier);
+            let work = catch_up(&applier, &self.store, &identity, self.pace, stop);
             tokio::pin!(work);
             loop {
                 tokio::select! {
@@ -224,12 +237,16 @@ impl Rebuild {
 
     async fn take_over(&self, generation: Generation) -> Result<u64, RebuildError> {
         let next = self.places.open(generation).await?;
-        checkpoint::load_all(&next, self.partitions).await?;
+        if !self.is_of_this_log(&next).await? {
+            return Err(RebuildError::OtherLog);
+        }
         carry::discarded(&self.live, &next, self.store.as_ref()).await?;
+        let applier = self.applier(&next);
         // Most of the way while the projectors still work.
         catch_up(
-            &self.applier(&next),
+            &applier,
             &self.store,
+            &self.identity(&applier),
             self.pace,
             &CancellationToken::new(),
         )
@@ -256,14 +273,17 @@ impl Rebuild {
 
     /// Brings `next` to where the live tables are, which do not move meanwhile.
     async fn settle(&self, next: &Database) -> Result<u64, RebuildError> {
+        let applier = self.applier(next);
         catch_up(
-            &self.applier(next),
+            &applier,
             &self.store,
+            &self.identity(&applier),
             self.pace,
             &CancellationToken::new(),
         )
         .await;
-        let position = checkpoint::completed(next).await?;
+        let reached = checkpoint::completed_point(next).await?;
+        let position = reached.position;
         // Live tables that are ahead of the log, after a restore, are what a rebuild is to repair.
         let head = self.store.head().await?;
         if position < carry::furthest(&self.live).await?.min(head) {
@@ -271,8 +291,19 @@ impl Rebuild {
         }
         carry::discarded(&self.live, next, self.store.as_ref()).await?;
         carry::attempts(&self.live, next).await?;
-        carry::checkpoints(&self.live, next, position).await?;
+        carry::checkpoints(&self.live, next, reached).await?;
         Ok(position)
+    }
+
+    /// Whether all checkpoints of `read_models` name events of the log.
+    async fn is_of_this_log(&self, read_models: &Database) -> Result<bool, RebuildError> {
+        let checkpoints = checkpoint::load_all(read_models, self.partitions).await?;
+        let agree = agrees(&*self.store, &checkpoints).await?;
+        Ok(agree.into_iter().all(|agrees| agrees))
+    }
+
+    fn identity(&self, applier: &Applier) -> LogIdentity {
+        LogIdentity::new(self.store.clone(), applier.metrics.clone())
     }
 
     fn applier(&self, read_models: &Database) -> Applier {

@@ -12,8 +12,8 @@ use service::{Health, Metrics, vital};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    apply::Applier, catch_up::catch_up, checkpoint, decode::sentence, live::Live, metrics::ProjectorMetrics,
-    pace::Pace, verify::verify_sample,
+    apply::Applier, catch_up::catch_up, checkpoint, decode::sentence, error::ProjectError, live::Live,
+    log_identity::LogIdentity, metrics::ProjectorMetrics, pace::Pace, verify::verify_sample,
 };
 
 /// Tasks, accounts and sessions compared with the log at a time.
@@ -75,6 +75,7 @@ pub async fn start_at_pace(
     checkpoint::load_all(&read_models, config.partitions)
         .await
         .context("cannot read the projector's checkpoints")?;
+    let identity = LogIdentity::new(store.clone(), applier.metrics.clone());
     let mut consumers = Vec::new();
     for partition in config.partitions.iter() {
         let consumer = bus.consume(config.partitions, partition).await;
@@ -83,11 +84,18 @@ pub async fn start_at_pace(
             consumer.context("cannot consume events from the message bus")?,
         ));
     }
-    let observing = observe(applier.clone(), store.clone(), pace, stop.clone());
+    let observing = observe(
+        applier.clone(),
+        store.clone(),
+        identity.clone(),
+        pace,
+        stop.clone(),
+    );
     let sampling = sample(applier.clone(), store.clone(), pace, stop.clone());
     let projecting = project(
         applier,
         store.clone(),
+        identity.clone(),
         consumers,
         pace,
         tasks.clone(),
@@ -100,29 +108,44 @@ pub async fn start_at_pace(
         Router::new(),
         "projector",
         &metrics,
-        health(store, bus, read_models),
+        health(store, bus, read_models, identity),
     ))
 }
 
 async fn project(
     applier: Applier,
     store: Arc<dyn EventStore>,
+    identity: LogIdentity,
     consumers: Vec<(u16, Box<dyn EventConsumer>)>,
     pace: Pace,
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
-    catch_up(&applier, &store, pace, &stop).await;
+    catch_up(&applier, &store, &identity, pace, &stop).await;
     for (partition, consumer) in consumers {
-        let live = Live::new(applier.clone(), store.clone(), partition, pace, stop.clone());
+        let live = Live::new(
+            applier.clone(),
+            store.clone(),
+            identity.clone(),
+            partition,
+            pace,
+            stop.clone(),
+        );
         tasks.spawn(vital(live.run(consumer), stop.clone()));
     }
 }
 
-/// Keeps the metrics right also where nothing happens or another process is at work.
-async fn observe(applier: Applier, store: Arc<dyn EventStore>, pace: Pace, stop: CancellationToken) {
+/// Keeps the metrics right also where nothing happens or another process is at work, and compares all checkpoints
+/// with the log.
+async fn observe(
+    applier: Applier,
+    store: Arc<dyn EventStore>,
+    identity: LogIdentity,
+    pace: Pace,
+    stop: CancellationToken,
+) {
     loop {
-        if let Err(error) = observe_once(&applier, &store).await {
+        if let Err(error) = observe_once(&applier, &store, &identity).await {
             tracing::debug!(error = sentence(&*error), "cannot measure the projection");
         }
         tokio::select! {
@@ -156,11 +179,20 @@ async fn sample(applier: Applier, store: Arc<dyn EventStore>, pace: Pace, stop: 
     }
 }
 
-async fn observe_once(applier: &Applier, store: &Arc<dyn EventStore>) -> anyhow::Result<()> {
+async fn observe_once(
+    applier: &Applier,
+    store: &Arc<dyn EventStore>,
+    identity: &LogIdentity,
+) -> anyhow::Result<()> {
     let checkpoints = checkpoint::load_all(&applier.read_models, applier.partitions).await?;
+    match identity.compare(&checkpoints).await {
+        // It has been said already.
+        Ok(()) | Err(ProjectError::OtherLog) => {}
+        Err(error) => return Err(error.into()),
+    }
     applier.metrics.head_is(store.head().await?);
-    for (partition, position) in applier.partitions.iter().zip(checkpoints) {
-        applier.metrics.reached(partition, position);
+    for (partition, point) in applier.partitions.iter().zip(checkpoints) {
+        applier.metrics.reached(partition, point.position);
     }
     let parked = applier
         .read_models
@@ -172,8 +204,17 @@ async fn observe_once(applier: &Applier, store: &Arc<dyn EventStore>) -> anyhow:
     Ok(())
 }
 
-fn health(store: Arc<dyn EventStore>, bus: Arc<dyn Bus>, read_models: Database) -> Health {
+fn health(
+    store: Arc<dyn EventStore>,
+    bus: Arc<dyn Bus>,
+    read_models: Database,
+    identity: LogIdentity,
+) -> Health {
     Health::new()
+        .check("log", move || {
+            let complaint = identity.complaint();
+            async move { complaint.map_or(Ok(()), Err) }
+        })
         .check("read_models", move || {
             let read_models = read_models.clone();
             async move {

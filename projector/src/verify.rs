@@ -10,7 +10,7 @@ mod tables;
 use std::time::{Duration, Instant};
 
 use database::{Database, DatabaseError};
-use event_store::{EventStore, StoreError};
+use event_store::{EventStore, Gaps, StoreError, describe_gap};
 use events::{Account, Session, Task};
 
 use crate::{
@@ -90,6 +90,7 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
     };
     let mut fold = exceptions.fold();
     let mut after = 0;
+    let mut gaps = Gaps::after(store, after);
     while after < head {
         let mut page = store.read_all(after, PAGE).await?;
         page.retain(|event| event.position <= head);
@@ -97,6 +98,9 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
             break;
         };
         report.events += page.len() as u64;
+        for gap in page.iter().filter_map(|event| gaps.before(event.position)) {
+            differences.add(describe_gap(&gap));
+        }
         report.audit += audit::compare(read_models, after, to, &page, &mut differences).await?;
         for event in page {
             fold_in(&mut fold, event.into());

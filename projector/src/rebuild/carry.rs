@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use database::Database;
 use event_store::EventStore;
-use events::StreamName;
+use events::{LogPoint, StreamName};
 
 use super::RebuildError;
 use crate::{checkpoint, parking};
@@ -78,21 +78,27 @@ pub(super) async fn attempts(live: &Database, next: &Database) -> Result<(), Reb
     Ok(())
 }
 
-/// Gives `next`, which is complete up to `position`, every checkpoint that the live tables have: each projector
+/// Gives `next`, which is complete up to `reached`, every checkpoint that the live tables have: each projector
 /// finds its own.
-pub(super) async fn checkpoints(live: &Database, next: &Database, position: u64) -> Result<(), RebuildError> {
+pub(super) async fn checkpoints(
+    live: &Database,
+    next: &Database,
+    reached: LogPoint,
+) -> Result<(), RebuildError> {
     let rows = live
         .fetch_all("SELECT partitions, partition FROM checkpoints", &[])
         .await?;
     for row in rows {
         next.execute(
-            "INSERT INTO checkpoints (partitions, partition, position) VALUES ($1, $2, $3)
-             ON CONFLICT (partitions, partition) DO UPDATE SET position = excluded.position
+            "INSERT INTO checkpoints (partitions, partition, position, event_id) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (partitions, partition)
+             DO UPDATE SET position = excluded.position, event_id = excluded.event_id
              WHERE excluded.position > checkpoints.position",
             &[
                 row.integer("partitions")?.into(),
                 row.integer("partition")?.into(),
-                position.into(),
+                reached.position.into(),
+                reached.id.map(|id| id.0).into(),
             ],
         )
         .await?;

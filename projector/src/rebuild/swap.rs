@@ -1,7 +1,7 @@
 //! The one transaction in which new tables take the place of the live ones.
 
 use database::Database;
-use events::PartitionCount;
+use events::{LogPoint, PartitionCount};
 use sqlx::{Connection as _, SqliteConnection};
 
 use super::{
@@ -80,7 +80,7 @@ pub(super) async fn schemas(
             let step = Move {
                 partition,
                 from: 0,
-                to: position,
+                to: LogPoint { position, id: None },
             };
             checkpoint::signal(&mut tx, partitions, step).await?;
         }

@@ -164,6 +164,23 @@ impl Ground {
         }
     }
 
+    /// Takes away every event above `after`, as a restore from a backup or a failover does.
+    pub(crate) async fn cut_log(&self, after: u64) {
+        self.damage_log(&format!("DELETE FROM events WHERE position > {after}"))
+            .await;
+    }
+
+    /// Changes the log behind the store's back.
+    pub(crate) async fn damage_log(&self, sql: &str) {
+        let url = match &self.place {
+            Place::Directory { directory } => Database::file_url(&directory.path().join("events.db")),
+            Place::Server { .. } => self.url(),
+        };
+        let log = Database::connect(&url, Schema::EventStore, 1).await.unwrap();
+        assert!(log.execute(sql, &[]).await.unwrap() > 0);
+        log.close().await;
+    }
+
     pub(crate) fn is_postgres(&self) -> bool {
         self.read_models.postgres().is_some()
     }

@@ -3,6 +3,7 @@
 pub(crate) mod erasure;
 pub(crate) mod faults;
 pub(crate) mod ground;
+pub(crate) mod other_log;
 pub(crate) mod parking;
 pub(crate) mod projecting;
 pub(crate) mod rebuilding;
@@ -22,6 +23,9 @@ macro_rules! suite {
                 two_projectors_of_one_partition_do_not_disturb_each_other,
                 projectors_of_different_partition_counts_do_not_disturb_each_other,
                 a_row_never_goes_back_while_the_log_is_read_again;
+            other_log: messages_of_lost_events_are_never_applied, read_models_ahead_of_the_log_are_not_projected_over,
+                a_log_that_loses_its_tail_under_a_running_projector_is_noticed,
+                a_rebuild_starts_over_when_the_log_is_another, a_hole_in_the_log_is_named;
             parking: an_unreadable_event_parks_its_stream_only, a_refused_row_parks_its_stream_until_retried,
                 text_with_nul_is_parked, a_misplaced_event_is_parked;
             erasure: an_erased_person_leaves_no_rows_and_does_not_come_back;

@@ -1,0 +1,134 @@
+//! Whether the read models come from the log that is there. After a restore, a failover that lost the last events, or
+//! a swap of the log, positions mean other events: then nothing is projected until the read models are made anew.
+
+use std::sync::Arc;
+
+use bus::EventMessage;
+use event_store::{EventStore, agrees};
+use events::LogPoint;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{error::ProjectError, metrics::ProjectorMetrics};
+
+/// Compares checkpoints and messages with the log, and remembers what came of it for everybody in this process.
+#[derive(Clone)]
+pub(crate) struct LogIdentity {
+    store: Arc<dyn EventStore>,
+    metrics: ProjectorMetrics,
+    /// Partitions with a checkpoint that names an event which the log does not have.
+    mismatches: Arc<watch::Sender<usize>>,
+}
+
+impl LogIdentity {
+    pub(crate) fn new(store: Arc<dyn EventStore>, metrics: ProjectorMetrics) -> Self {
+        Self {
+            store,
+            metrics,
+            mismatches: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// Compares the checkpoints of all partitions with the log. Called again and again, it also notices that the
+    /// read models have been made anew.
+    pub(crate) async fn compare(&self, checkpoints: &[LogPoint]) -> Result<(), ProjectError> {
+        let agree = agrees(&*self.store, checkpoints).await?;
+        let mismatches = agree.iter().filter(|agrees| !**agrees).count();
+        self.found(mismatches, checkpoints, &agree);
+        match mismatches {
+            0 => Ok(()),
+            _ => Err(ProjectError::OtherLog),
+        }
+    }
+
+    /// The same for the checkpoints that a batch goes on from. What was read from the store before this succeeds
+    /// follows them in the same log.
+    pub(crate) async fn confirm(&self, checkpoints: &[LogPoint]) -> Result<(), ProjectError> {
+        let agree = agrees(&*self.store, checkpoints).await?;
+        self.refuse(checkpoints, &agree)
+    }
+
+    /// Compares the messages that are new, and the checkpoint that they are to follow, with the log: one question
+    /// for all. Messages of events that the log does not have are dropped. Returns whether there were any.
+    pub(crate) async fn sift(
+        &self,
+        checkpoint: LogPoint,
+        messages: &mut Vec<EventMessage>,
+    ) -> Result<bool, ProjectError> {
+        messages.retain(|message| message.event.position > checkpoint.position);
+        if messages.is_empty() {
+            return Ok(false);
+        }
+        let points: Vec<LogPoint> = std::iter::once(checkpoint)
+            .chain(messages.iter().map(|message| LogPoint::from(&message.event)))
+            .collect();
+        let agree = agrees(&*self.store, &points).await?;
+        self.refuse(&points[..1], &agree[..1])?;
+        let before = messages.len();
+        let mut known = agree[1..].iter();
+        let mut first_unknown = None;
+        messages.retain(|message| {
+            let known = known.next().is_some_and(|known| *known);
+            if !known {
+                first_unknown.get_or_insert(message.event.position);
+            }
+            known
+        });
+        let Some(position) = first_unknown else {
+            return Ok(false);
+        };
+        let dropped = before - messages.len();
+        self.metrics.unknown_messages.inc_by(dropped as u64);
+        tracing::warn!(
+            event.position = position,
+            messages = dropped,
+            "the bus has delivered events that the log does not have: they are dropped and the log is read instead"
+        );
+        Ok(true)
+    }
+
+    /// Why nothing may be projected now, if so.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        let mismatches = *self.mismatches.borrow();
+        (mismatches > 0).then(|| {
+            "the read models do not come from this log: run `taskledger restore check --repair`".to_owned()
+        })
+    }
+
+    /// Waits until [`Self::compare`] has found nothing wrong. `false` when it is time to stop.
+    pub(crate) async fn agreed(&self, stop: &CancellationToken) -> bool {
+        let mut mismatches = self.mismatches.subscribe();
+        tokio::select! {
+            () = stop.cancelled() => false,
+            // Ends never: `self` keeps the sender.
+            agreed = mismatches.wait_for(|mismatches| *mismatches == 0) => agreed.is_ok(),
+        }
+    }
+
+    fn refuse(&self, points: &[LogPoint], agree: &[bool]) -> Result<(), ProjectError> {
+        let mismatches = agree.iter().filter(|agrees| !**agrees).count();
+        if mismatches == 0 {
+            return Ok(());
+        }
+        self.found(mismatches, points, agree);
+        Err(ProjectError::OtherLog)
+    }
+
+    fn found(&self, mismatches: usize, points: &[LogPoint], agree: &[bool]) {
+        let before = self.mismatches.send_replace(mismatches);
+        self.metrics
+            .log_mismatch
+            .set(i64::try_from(mismatches).unwrap_or(i64::MAX));
+        if mismatches > 0 && before == 0 {
+            let first = points.iter().zip(agree).find(|(_, agrees)| !**agrees);
+            tracing::error!(
+                event.position = first.map(|(point, _)| point.position),
+                event.id = first.and_then(|(point, _)| point.id).map(|id| id.to_string()),
+                "the read models were projected from another history of the log, which has not this event: nothing \
+                 is projected until `taskledger restore check --repair` has been run"
+            );
+        } else if mismatches == 0 && before > 0 {
+            tracing::info!("the read models agree with the log again: projecting goes on");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! After the log was restored: whether the read models come from it, and emptying them if not, so that they are
+//! projected from the beginning.
+
+use database::{Database, DatabaseError, Transaction};
+use event_store::{EventStore, agrees};
+use events::{EventId, LogPoint};
+
+use crate::{checkpoint, verify::VerifyError};
+
+/// What is not projected but decided by operators, and so kept.
+const KEPT: &str = "discarded_events";
+
+/// A checkpoint that names an event which the log does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForeignCheckpoint {
+    /// Into how many partitions it divides the log.
+    pub partitions: u64,
+    /// Which of them it is about.
+    pub partition: u64,
+    /// Up to where the partition was projected, in the other history of the log.
+    pub point: LogPoint,
+}
+
+/// The checkpoints, of any number of partitions, that do not come from the log.
+///
+/// # Errors
+/// When the log or the read models cannot be read.
+pub async fn foreign_checkpoints(
+    store: &dyn EventStore,
+    read_models: &Database,
+) -> Result<Vec<ForeignCheckpoint>, VerifyError> {
+    let rows = read_models
+        .fetch_all(
+            "SELECT partitions, partition, position, event_id FROM checkpoints ORDER BY partitions, partition",
+            &[],
+        )
+        .await?;
+    let mut checkpoints = Vec::with_capacity(rows.len());
+    for row in rows {
+        checkpoints.push(ForeignCheckpoint {
+            partitions: row.unsigned("partitions")?,
+            partition: row.unsigned("partition")?,
+            point: LogPoint {
+                position: row.unsigned("position")?,
+                id: row.optional_uuid("event_id")?.map(EventId),
+            },
+        });
+    }
+    let points: Vec<LogPoint> = checkpoints.iter().map(|checkpoint| checkpoint.point).collect();
+    let agree = agrees(store, &points).await?;
+    Ok(checkpoints
+        .into_iter()
+        .zip(agree)
+        .filter_map(|(checkpoint, agrees)| (!agrees).then_some(checkpoint))
+        .collect())
+}
+
+/// The positions of events that an operator has given up on and that the log does not have.
+///
+/// # Errors
+/// When the log or the read models cannot be read.
+pub async fn foreign_discards(
+    store: &dyn EventStore,
+    read_models: &Database,
+) -> Result<Vec<u64>, VerifyError> {
+    let rows = read_models
+        .fetch_all(
+            "SELECT position, stream, version FROM discarded_events ORDER BY position",
+            &[],
+        )
+        .await?;
+    let mut foreign = Vec::new();
+    for row in rows {
+        let position = row.unsigned("position")?;
+        let event = store.read_all(position - 1, 1).await?.pop();
+        let stream = row.text("stream")?;
+        let version = row.unsigned("version")?;
+        let is_there = event.is_some_and(|event| {
+            event.position == position && event.stream.as_str() == stream && event.version == version
+        });
+        if !is_there {
+            foreign.push(position);
+        }
+    }
+    Ok(foreign)
+}
+
+/// Empties the read models in one transaction, so that the projectors begin with the first event, and forgets the
+/// decisions about `discards`.
+///
+/// # Errors
+/// When that is not possible; then nothing has changed.
+pub async fn empty(read_models: &Database, discards: &[u64]) -> Result<(), DatabaseError> {
+    let mut tx = read_models.begin().await?;
+    checkpoint::lock_all(&mut tx).await?;
+    let tables = tables(&mut tx, read_models).await?;
+    if read_models.postgres().is_some() {
+        // Its cost does not grow with the number of rows.
+        tx.execute(&format!("TRUNCATE {}", tables.join(", ")), &[])
+            .await?;
+    } else {
+        for table in tables {
+            tx.execute(&format!("DELETE FROM {table}"), &[]).await?;
+        }
+    }
+    for position in discards {
+        tx.execute(
+            "DELETE FROM discarded_events WHERE position = $1",
+            &[(*position).into()],
+        )
+        .await?;
+    }
+    tx.commit().await
+}
+
+/// The tables that are projected.
+async fn tables(tx: &mut Transaction, read_models: &Database) -> Result<Vec<String>, DatabaseError> {
+    let sql = if read_models.postgres().is_some() {
+        "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = current_schema()"
+    } else {
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+    };
+    let mut tables = Vec::new();
+    for row in tx.fetch_all(sql, &[]).await? {
+        let name = row.text("name")?;
+        if name != KEPT && !name.starts_with("_sqlx") {
+            tables.push(name);
+        }
+    }
+    Ok(tables)
+}
