@@ -8,13 +8,15 @@
 //! 3. `idempotency/`: a command with a key takes effect once.
 //! 4. `http/`: one file per endpoint.
 //!
-//! `relay/` stands beside them: it reads the log and never sees a request.
+//! `relay/` stands beside them: it reads the log and never sees a request. `restore.rs` is for the
+//! operator who has restored the log.
 
 pub mod domain;
 pub mod handling;
 mod http;
 pub mod idempotency;
 pub mod relay;
+pub mod restore;
 mod role;
 
 pub use role::{Config, Dependencies, start};

@@ -1,7 +1,7 @@
 //! Stamps events with their partition and with the position before them in it. Pure.
 
 use bus::EventMessage;
-use events::{PartitionCount, RecordedEvent};
+use events::{LogPoint, PartitionCount, RecordedEvent};
 
 /// How far the log has been stamped. Whoever stamps on from the same place gives the same stamps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,20 +10,22 @@ pub(super) struct Chain {
     /// The last position of each partition, 0 before its first.
     positions: Vec<u64>,
     /// Everything up to here has been stamped.
-    read_up_to: u64,
+    read_up_to: LogPoint,
 }
 
 impl Chain {
-    pub(super) fn new(partitions: PartitionCount) -> Self {
+    /// A chain that begins after `point`. Its first event in each partition says that `point` was before it, so a
+    /// consumer that has not come that far reads the store.
+    pub(super) fn after(partitions: PartitionCount, point: LogPoint) -> Self {
         Self {
             partitions,
-            positions: vec![0; usize::from(partitions.get())],
-            read_up_to: 0,
+            positions: vec![point.position; usize::from(partitions.get())],
+            read_up_to: point,
         }
     }
 
     /// The chain with `position` as the last of `partition`, when everything up to `read_up_to` is stamped.
-    pub(super) fn resume(&mut self, partition: u16, position: u64, read_up_to: u64) {
+    pub(super) fn resume(&mut self, partition: u16, position: u64, read_up_to: LogPoint) {
         if let Some(last) = self.positions.get_mut(usize::from(partition)) {
             *last = position;
         }
@@ -34,7 +36,7 @@ impl Chain {
         let partition = self.partitions.of(event.metadata.subject);
         let last = &mut self.positions[usize::from(partition)];
         let previous = std::mem::replace(last, event.position);
-        self.read_up_to = event.position;
+        self.read_up_to = LogPoint::from(&event);
         EventMessage {
             event,
             partitions: self.partitions,
@@ -47,7 +49,7 @@ impl Chain {
     /// it follows it, so that consumers look for it in the store.
     pub(super) fn pass_over(&mut self, position: u64) {
         self.positions.fill(position);
-        self.read_up_to = position;
+        self.read_up_to = LogPoint { position, id: None };
     }
 
     pub(super) fn partitions(&self) -> PartitionCount {
@@ -58,7 +60,7 @@ impl Chain {
         self.partitions.iter().zip(self.positions.iter().copied())
     }
 
-    pub(super) fn read_up_to(&self) -> u64 {
+    pub(super) fn read_up_to(&self) -> LogPoint {
         self.read_up_to
     }
 }

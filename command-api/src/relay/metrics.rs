@@ -12,6 +12,7 @@ pub struct RelayMetrics {
     pub(super) published: IntCounter,
     pub(super) failures: IntCounter,
     pub(super) passed_over: IntCounter,
+    pub(super) restarts: IntCounter,
 }
 
 impl RelayMetrics {
@@ -42,6 +43,10 @@ impl RelayMetrics {
             passed_over: metrics.counter(
                 "taskledger_relay_passed_over_total",
                 "Records of the log that cannot be published.",
+            ),
+            restarts: metrics.counter(
+                "taskledger_relay_log_mismatch_total",
+                "Times that the relay went on elsewhere because the log was not the one that it had published.",
             ),
         }
     }

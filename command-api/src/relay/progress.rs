@@ -1,7 +1,7 @@
 //! The relay's progress in SQL: how far the log is published, and the last position of each partition.
 
 use database::{Database, DatabaseError};
-use events::PartitionCount;
+use events::{EventId, LogPoint, PartitionCount};
 
 use super::chain::Chain;
 
@@ -18,41 +18,50 @@ impl RelayProgress {
         Self { operations }
     }
 
-    /// Where to go on; the very beginning when nothing was saved for this number of partitions.
-    pub(super) async fn load(&self, partitions: PartitionCount) -> Result<Chain, DatabaseError> {
+    /// Where the relay went on last, if something was saved for this number of partitions. It may be a place of
+    /// another history of the log.
+    pub(super) async fn load(&self, partitions: PartitionCount) -> Result<Option<Chain>, DatabaseError> {
         let rows = self
             .operations
             .fetch_all(
-                "SELECT partition, position, read_up_to FROM relay_progress WHERE partitions = $1",
+                "SELECT partition, position, read_up_to, event_id FROM relay_progress WHERE partitions = $1",
                 &[partitions.get().into()],
             )
             .await?;
-        let mut chain = Chain::new(partitions);
+        if rows.len() != usize::from(partitions.get()) {
+            return Ok(None);
+        }
+        let mut chain = Chain::after(partitions, LogPoint::START);
         for row in rows {
             let partition = row.unsigned("partition")?;
             let partition = u16::try_from(partition).map_err(|_| {
                 DatabaseError::Unexpected(format!("relay_progress has a partition {partition}"))
             })?;
-            chain.resume(partition, row.unsigned("position")?, row.unsigned("read_up_to")?);
+            let read_up_to = LogPoint {
+                position: row.unsigned("read_up_to")?,
+                id: row.optional_uuid("event_id")?.map(EventId),
+            };
+            chain.resume(partition, row.unsigned("position")?, read_up_to);
         }
-        Ok(chain)
+        Ok(Some(chain))
     }
 
-    /// Saves where to go on, unless someone got further.
+    /// Saves where to go on, which may be before where another went on: a log that was restored is shorter.
     pub(super) async fn save(&self, chain: &Chain) -> Result<(), DatabaseError> {
         let mut transaction = self.operations.begin().await?;
         for (partition, position) in chain.positions() {
             transaction
                 .execute(
-                    "INSERT INTO relay_progress (partitions, partition, position, read_up_to) \
-                     VALUES ($1, $2, $3, $4) ON CONFLICT (partitions, partition) DO UPDATE \
-                     SET position = excluded.position, read_up_to = excluded.read_up_to \
-                     WHERE relay_progress.read_up_to < excluded.read_up_to",
+                    "INSERT INTO relay_progress (partitions, partition, position, read_up_to, event_id) \
+                     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (partitions, partition) DO UPDATE \
+                     SET position = excluded.position, read_up_to = excluded.read_up_to, \
+                     event_id = excluded.event_id",
                     &[
                         chain.partitions().get().into(),
                         partition.into(),
                         position.into(),
-                        chain.read_up_to().into(),
+                        chain.read_up_to().position.into(),
+                        chain.read_up_to().id.map(|id| id.0).into(),
                     ],
                 )
                 .await?;

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use bus::{Bus, EventMessage};
-use event_store::{Entry, EventStore};
-use events::PartitionCount;
+use event_store::{Entry, EventStore, agrees, head_point};
+use events::{LogPoint, PartitionCount};
 use futures::StreamExt;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{Election, RelayMetrics, RelayProgress, chain::Chain, election::Office, metrics::gauge};
@@ -19,7 +19,11 @@ const SAVE_AFTER_EVENTS: usize = 5_000;
 /// … or so long after the first that is not saved. What is published twice after a crash is harmless.
 const SAVE_AFTER: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-const LAG_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A log that ends up to here is published from its beginning when it is not known how far it was.
+const SHORT_LOG: u64 = 512;
+
+const OTHER_LOG: &str = "the log is not the one that was published so far";
 
 /// Publishes the log.
 pub struct Relay {
@@ -64,21 +68,61 @@ impl Relay {
 
     /// Publishes until `stop` is cancelled or the office lost.
     async fn serve(&self, office: &mut Office, stop: &CancellationToken) -> anyhow::Result<()> {
-        let chain = self
+        let chain = self.resume().await?;
+        let reached = watch::Sender::new(chain.read_up_to());
+        tokio::select! {
+            result = self.publish(chain, &reached, stop) => result,
+            () = office.lost() => Ok(()),
+            result = self.look(&reached) => result,
+        }
+    }
+
+    /// Where it stopped, if the log has that place. If not, or if nobody knows where, it goes on at the end: messages
+    /// are hints, and consumers who have not come that far find out and read the store.
+    async fn resume(&self) -> anyhow::Result<Chain> {
+        let saved = self
             .progress
             .load(self.partitions)
             .await
             .context("cannot read the relay's progress")?;
-        tokio::select! {
-            result = self.publish(chain, stop) => result,
-            () = office.lost() => Ok(()),
-            () = self.watch_lag() => Ok(()),
+        // Progress of a release that did not keep the event's id proves nothing.
+        let proves = |chain: &Chain| chain.read_up_to().position == 0 || chain.read_up_to().id.is_some();
+        if let Some(chain) = saved.filter(proves) {
+            if self.agrees(chain.read_up_to()).await? {
+                return Ok(chain);
+            }
+            self.metrics.restarts.inc();
+            tracing::error!(
+                event.position = chain.read_up_to().position,
+                "the log is not the one that was published up to here: publishing goes on at its end"
+            );
         }
+        let head = head_point(&*self.store)
+            .await
+            .context("cannot read the log's end")?;
+        let start = if head.position > SHORT_LOG {
+            head
+        } else {
+            LogPoint::START
+        };
+        Ok(Chain::after(self.partitions, start))
     }
 
-    async fn publish(&self, mut chain: Chain, stop: &CancellationToken) -> anyhow::Result<()> {
-        self.metrics.position.set(gauge(chain.read_up_to()));
-        let mut log = self.store.subscribe(chain.read_up_to());
+    async fn agrees(&self, point: LogPoint) -> anyhow::Result<bool> {
+        let agree = agrees(&*self.store, &[point])
+            .await
+            .context("cannot compare the relay's progress with the log")?;
+        Ok(agree.into_iter().all(|agrees| agrees))
+    }
+
+    async fn publish(
+        &self,
+        mut chain: Chain,
+        reached: &watch::Sender<LogPoint>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        self.metrics.position.set(gauge(chain.read_up_to().position));
+        let mut log = self.store.subscribe(chain.read_up_to().position);
         let mut unsaved = 0;
         let mut save_at = Instant::now();
         loop {
@@ -90,6 +134,9 @@ impl Relay {
                 }
                 page = log.next() => {
                     let page = page.context("the event store ended its subscription")?;
+                    // Asked after it was read: it follows in the log that has both. Else messages would say of the
+                    // wrong event that it was before them.
+                    anyhow::ensure!(self.agrees(chain.read_up_to()).await?, OTHER_LOG);
                     if unsaved == 0 {
                         save_at = Instant::now() + SAVE_AFTER;
                     }
@@ -105,7 +152,8 @@ impl Relay {
                         chain = ahead;
                         unsaved += messages.len();
                         self.metrics.published.inc_by(messages.len() as u64);
-                        self.metrics.position.set(gauge(chain.read_up_to()));
+                        self.metrics.position.set(gauge(chain.read_up_to().position));
+                        reached.send_replace(chain.read_up_to());
                     }
                     if unsaved >= SAVE_AFTER_EVENTS {
                         save_at = self.save(&chain, &mut unsaved).await;
@@ -166,14 +214,17 @@ impl Relay {
         Instant::now() + SAVE_AFTER
     }
 
-    /// Compares with the log's head now and then; never returns.
-    async fn watch_lag(&self) {
+    /// Compares with the log now and then; returns only when it is another.
+    async fn look(&self, reached: &watch::Sender<LogPoint>) -> anyhow::Result<()> {
         loop {
+            let point = *reached.borrow();
             if let Ok(head) = self.store.head().await {
-                let position = u64::try_from(self.metrics.position.get()).unwrap_or(0);
-                self.metrics.lag.set(gauge(head.saturating_sub(position)));
+                self.metrics.lag.set(gauge(head.saturating_sub(point.position)));
             }
-            tokio::time::sleep(LAG_EVERY).await;
+            if let Ok(agrees) = self.agrees(point).await {
+                anyhow::ensure!(agrees, OTHER_LOG);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 }

@@ -12,9 +12,13 @@ use std::{
 use async_trait::async_trait;
 use bus::{Bus, BusError, EventConsumer, EventMessage, Listener, Responder, ResponderOptions};
 use bytes::Bytes;
-use events::PartitionCount;
+use event_store::EventStore;
+use events::{
+    Actor, Encoding, EventId, Metadata, NewEvent, PartitionCount, RecordedEvent, StreamName, Timestamp,
+};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
     contention::on_both_footings,
@@ -163,7 +167,7 @@ async fn goes_on_where_it_stopped_with_the_same_chain(footing: Footing) {
     is_log(&recorder.heard(), 1, 24);
 }
 
-async fn starts_from_the_beginning_of_a_log_without_progress(footing: Footing) {
+async fn starts_from_the_beginning_of_a_short_log_without_progress(footing: Footing) {
     let mut stage = Stage::new(footing).await;
     let recorder = Recorder::on(&mut stage);
     let app = App::start(&stage).await;
@@ -187,6 +191,90 @@ async fn starts_from_the_beginning_of_a_log_without_progress(footing: Footing) {
     let _app = App::start(&stage).await;
     recorder.has_heard(8).await;
     is_log(&recorder.heard(), 1, 8);
+}
+
+async fn goes_on_at_the_end_of_a_long_log_without_progress(footing: Footing) {
+    let mut stage = Stage::new(footing).await;
+    let recorder = Recorder::on(&mut stage);
+    let store = stage.store().await;
+    fill(&*store, 600).await;
+    let app = App::start(&stage).await;
+    eventually("it is at the end", async || {
+        app.metric("taskledger_relay_position").await == 600.0
+    })
+    .await;
+    create(&app, 1..9).await;
+    recorder.has_heard(8).await;
+    let heard = recorder.heard();
+    is_log(&heard, 601, 608);
+    let mut begun = BTreeSet::new();
+    for message in heard.iter().filter(|message| begun.insert(message.partition)) {
+        assert_eq!(message.previous, 600, "whoever is behind reads the store");
+    }
+}
+
+/// The log loses its end, as after a restore or a failover, and goes on with other events.
+async fn goes_back_with_a_log_that_was_cut(footing: Footing) {
+    let mut stage = Stage::new(footing).await;
+    let recorder = Recorder::on(&mut stage);
+    let app = App::start(&stage).await;
+    create(&app, 1..13).await;
+    recorder.has_heard(12).await;
+    stage.cut_log(6).await;
+    recorder.forget();
+    // While it runs; as many as were lost and more, so that no position is missing.
+    let store = stage.store().await;
+    fill(&*store, 10).await;
+    let whole = store.read_all(0, 100).await.unwrap();
+    let is_published = async || {
+        let heard = recorder.heard();
+        let real = |event: &&RecordedEvent| heard.iter().any(|message| message.event == **event);
+        whole.iter().skip(6).filter(real).count() == 10
+    };
+    eventually("what is in the log now is published", is_published).await;
+    assert!(app.metric("taskledger_relay_log_mismatch_total").await >= 1.0);
+    let saved = async || {
+        let rows = app
+            .operations
+            .fetch_all("SELECT event_id FROM relay_progress", &[])
+            .await
+            .unwrap();
+        let last = whole.last().map(|event| event.id.0);
+        rows.iter()
+            .all(|row| row.optional_uuid("event_id").unwrap() == last)
+    };
+    eventually("progress goes back", saved).await;
+
+    // And at start.
+    app.stop().await;
+    stage.cut_log(8).await;
+    fill(&*store, 20).await;
+    recorder.forget();
+    let _app = App::start(&stage).await;
+    recorder.has_heard(28).await;
+    is_log(&recorder.heard(), 1, 28);
+}
+
+/// Appends so many events to a stream of its own.
+async fn fill(store: &dyn EventStore, count: u128) {
+    let events = (0..count).map(|number| NewEvent {
+        id: EventId(Uuid::new_v4()),
+        kind: "task.started".to_owned(),
+        schema_version: 1,
+        encoding: Encoding::Json,
+        data: Bytes::from_static(b"{}"),
+        metadata: Metadata {
+            subject: user(number % 20 + 1),
+            actor: Actor::System,
+            correlation_id: String::new(),
+            causation_id: Uuid::nil(),
+            traceparent: None,
+            idempotency_key: None,
+        },
+        recorded_at: Timestamp::from_micros(0),
+    });
+    let stream = StreamName::raw(format!("task-{}", Uuid::new_v4()));
+    store.append(&stream, 0, events.collect()).await.unwrap();
 }
 
 async fn keeps_the_order_while_the_bus_is_down(footing: Footing) {
@@ -247,7 +335,9 @@ async fn one_of_two_is_active_and_the_other_takes_over(footing: Footing) {
 on_both_footings!(
     publishes_the_log_in_order,
     goes_on_where_it_stopped_with_the_same_chain,
-    starts_from_the_beginning_of_a_log_without_progress,
+    starts_from_the_beginning_of_a_short_log_without_progress,
+    goes_on_at_the_end_of_a_long_log_without_progress,
+    goes_back_with_a_log_that_was_cut,
     keeps_the_order_while_the_bus_is_down,
     a_stop_does_not_wait_for_the_bus,
     one_of_two_is_active_and_the_other_takes_over,

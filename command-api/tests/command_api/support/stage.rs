@@ -59,6 +59,18 @@ impl Stage {
             .unwrap()
     }
 
+    /// Takes away every event above `after`, as a restore from a backup or a failover does.
+    pub(crate) async fn cut_log(&self, after: u64) {
+        let log = Database::connect(&self.url("events.db"), Schema::EventStore, 1)
+            .await
+            .unwrap();
+        let cut = log
+            .execute("DELETE FROM events WHERE position > $1", &[after.into()])
+            .await;
+        assert!(cut.unwrap() > 0);
+        log.close().await;
+    }
+
     fn url(&self, file: &str) -> String {
         match &self.home {
             Home::Directory(directory) => Database::file_url(&directory.path().join(file)),
