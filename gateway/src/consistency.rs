@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use events::{ConsistencyToken, UserId};
 use http::{HeaderMap, HeaderValue};
-use moka::{future::Cache, policy::EvictionPolicy};
+use moka::{future::Cache, ops::compute::Op, policy::EvictionPolicy};
 use service::CONSISTENCY_TOKEN;
 
 /// Callers remembered at most. The one who was away longest goes first.
 const CALLERS: u64 = 100_000;
-/// By then every projection has long caught up.
+/// By then every projection has long caught up. Counted from the command: reading does not prolong it.
 const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// The latest state of each caller.
@@ -25,7 +25,7 @@ impl Memory {
         Self(
             Cache::builder()
                 .max_capacity(CALLERS)
-                .time_to_idle(FORGET_AFTER)
+                .time_to_live(FORGET_AFTER)
                 .eviction_policy(policy)
                 .build(),
         )
@@ -48,6 +48,23 @@ impl Memory {
             std::future::ready(newer)
         };
         self.0.entry(caller).and_upsert_with(latest).await;
+    }
+
+    /// Forgets `asked`, with which a read of `caller` asked for a state, when the answer shows an earlier one: only a
+    /// state that the log has lost is passed over so, after a restore for instance, and it never comes.
+    pub(crate) async fn settle(&self, caller: UserId, asked: &HeaderValue, answer: &HeaderMap) {
+        let asked = asked.to_str().ok().and_then(|asked| asked.parse().ok());
+        let (Some(asked), Some(shown)): (Option<ConsistencyToken>, _) = (asked, token_in(answer)) else {
+            return;
+        };
+        if shown.same_subject(asked) && shown.position < asked.position {
+            let drop_it = |known: Option<moka::Entry<UserId, ConsistencyToken>>| {
+                // A command may have led further meanwhile.
+                let same = known.is_some_and(|known| *known.value() == asked);
+                std::future::ready(if same { Op::Remove } else { Op::Nop })
+            };
+            self.0.entry(caller).and_compute_with(drop_it).await;
+        }
     }
 
     /// The header for a read of `caller`.
@@ -102,6 +119,34 @@ mod tests {
         memory.remember(ann, &HeaderMap::new()).await;
         assert_eq!(memory.recall(ann).await, None);
         assert_eq!(memory.recall(bob).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_state_that_the_log_has_lost_is_forgotten_once_an_answer_passes_over_it() {
+        let (ann, bob) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
+        let memory = Memory::new();
+        memory
+            .remember(ann, &answer(ConsistencyToken::new(ann, 11)))
+            .await;
+        let asked = memory.recall(ann).await.unwrap();
+        for shown in [ConsistencyToken::new(ann, 11), ConsistencyToken::new(bob, 8)] {
+            memory.settle(ann, &asked, &answer(shown)).await;
+            assert!(memory.recall(ann).await.is_some(), "{shown}");
+        }
+        memory.settle(ann, &asked, &HeaderMap::new()).await;
+        assert!(memory.recall(ann).await.is_some());
+        memory
+            .settle(ann, &asked, &answer(ConsistencyToken::new(ann, 8)))
+            .await;
+        assert_eq!(memory.recall(ann).await, None);
+        memory.remember(ann, &answer(ConsistencyToken::new(ann, 9))).await;
+        memory
+            .settle(ann, &asked, &answer(ConsistencyToken::new(ann, 8)))
+            .await;
+        assert!(
+            memory.recall(ann).await.is_some(),
+            "it is about the one that was asked for"
+        );
     }
 
     #[tokio::test]

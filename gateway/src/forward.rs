@@ -70,14 +70,24 @@ impl Gateway {
 
     /// A read shows at least what the caller's own commands have done.
     async fn read(&self, backend: &Backend, mut request: Request) -> Result<Response, ForwardError> {
+        let mut asked = None;
         if !request.headers().contains_key(&CONSISTENCY_TOKEN)
             && let Some(caller) = caller(&self.verifier, request.headers()).await
             && let Some(token) = self.memory.recall(caller).await
         {
-            request.headers_mut().insert(&CONSISTENCY_TOKEN, token);
+            request.headers_mut().insert(&CONSISTENCY_TOKEN, token.clone());
+            asked = Some((caller, token));
         }
         let (parts, body) = request.into_parts();
-        backend.send(parts, body).await
+        let response = backend.send(parts, body).await?;
+        // Others answer from the log, and their tokens say nothing of the projection.
+        if let Some((caller, asked)) = asked
+            && std::ptr::eq(backend, &*self.query_api)
+            && response.status().is_success()
+        {
+            self.memory.settle(caller, &asked, response.headers()).await;
+        }
+        Ok(response)
     }
 
     /// The state that a command leads to is remembered before the caller can know of it.

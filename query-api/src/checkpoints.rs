@@ -11,16 +11,29 @@ use service::vital;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::log_identity::LogIdentity;
+
 /// The channel that the projector signals on: `<partitions> <partition> <position>`.
 const CHANNEL: &str = "taskledger_checkpoints";
 /// How often the table is read while somebody waits, in case a signal was lost.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// What came of waiting for a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// It is there.
+    There,
+    /// Not yet.
+    Behind,
+    /// It never will be: the log does not have it, or not any more.
+    Lost,
+}
+
 /// The position up to which each partition has been projected.
-#[derive(Debug)]
 pub(crate) struct Checkpoints {
     database: Database,
     partitions: PartitionCount,
+    log: LogIdentity,
     known: Vec<watch::Sender<u64>>,
     waiting: watch::Sender<usize>,
 }
@@ -33,6 +46,7 @@ impl Checkpoints {
     pub(crate) async fn follow(
         database: Database,
         partitions: PartitionCount,
+        log: LogIdentity,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Result<Arc<Self>, DatabaseError> {
@@ -40,6 +54,7 @@ impl Checkpoints {
         let checkpoints = Arc::new(Self {
             database,
             partitions,
+            log: log.clone(),
             known,
             waiting: watch::Sender::new(0),
         });
@@ -67,6 +82,8 @@ impl Checkpoints {
         });
         tasks.spawn(vital(hearing, stop.clone()));
         tasks.spawn(vital(looking, stop.clone()));
+        let comparing = stop.clone().run_until_cancelled_owned(log.watch());
+        tasks.spawn(vital(comparing, stop.clone()));
         Ok(checkpoints)
     }
 
@@ -76,27 +93,45 @@ impl Checkpoints {
         ConsistencyToken::new(subject, position)
     }
 
-    /// Waits, at most so long, until everything that `token` names has been projected. Whether it has.
-    /// Costs no SQL when that is already known.
+    /// Waits, at most so long, until everything that `token` names has been projected. Costs no SQL when that is
+    /// already known.
     ///
     /// # Errors
     /// When it was not known in time and the last look into the table failed.
-    pub(crate) async fn reach(&self, token: ConsistencyToken, wait: Duration) -> Result<bool, DatabaseError> {
+    pub(crate) async fn reach(
+        &self,
+        token: ConsistencyToken,
+        wait: Duration,
+    ) -> Result<Reached, DatabaseError> {
         let sender = &self.known[usize::from(self.partitions.of_token(token))];
+        if self.log.complaint().is_some() {
+            // Checkpoints of another log are no measure for this one.
+            return Ok(Reached::Behind);
+        }
         let mut known = sender.subscribe();
         if *known.borrow() >= token.position {
-            return Ok(true);
+            return Ok(Reached::There);
         }
         let _waiting = Waiting::new(&self.waiting);
         if tokio::time::timeout(wait, known.wait_for(|position| *position >= token.position))
             .await
             .is_ok()
         {
-            return Ok(true);
+            return Ok(Reached::There);
         }
         // Signals may lag: nobody is turned away without a look.
         self.look().await?;
-        Ok(*sender.borrow() >= token.position)
+        if *sender.borrow() >= token.position {
+            return Ok(Reached::There);
+        }
+        match self.log.has(token).await {
+            Ok(false) => Ok(Reached::Lost),
+            Ok(true) => Ok(Reached::Behind),
+            Err(error) => {
+                tracing::debug!(%error, "cannot ask the log for what a token names");
+                Ok(Reached::Behind)
+            }
+        }
     }
 
     /// Takes a signal. One of another number of partitions is about another set of checkpoints.

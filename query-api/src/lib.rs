@@ -5,6 +5,7 @@
 
 mod checkpoints;
 mod http;
+mod log_identity;
 mod metrics;
 mod tasks;
 #[cfg(test)]
@@ -16,11 +17,14 @@ use anyhow::Context;
 use auth_client::Verifier;
 use axum::Router;
 use database::Database;
+use event_store::EventStore;
 use events::PartitionCount;
 use service::{Clock, Health, Metrics};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{checkpoints::Checkpoints, http::App, metrics::Waiting, tasks::CursorKey};
+use crate::{
+    checkpoints::Checkpoints, http::App, log_identity::LogIdentity, metrics::Waiting, tasks::CursorKey,
+};
 
 /// What the role is called in metrics and logs.
 const ROLE: &str = "query-api";
@@ -39,6 +43,8 @@ pub struct Config {
 pub struct Dependencies {
     /// What it reads.
     pub read_models: Database,
+    /// The log, which tells whether it has what somebody waits for.
+    pub store: Arc<dyn EventStore>,
     /// Tells who is calling.
     pub verifier: Arc<Verifier>,
     /// Tells the time, for what is overdue.
@@ -57,18 +63,25 @@ pub async fn start(
 ) -> anyhow::Result<Router> {
     let Dependencies {
         read_models,
+        store,
         verifier,
         clock,
     } = dependencies;
-    let checkpoints = Checkpoints::follow(read_models.clone(), config.partitions, tasks, &stop)
+    let log = LogIdentity::new(store, read_models.clone(), config.partitions);
+    let checkpoints = Checkpoints::follow(read_models.clone(), config.partitions, log.clone(), tasks, &stop)
         .await
         .with_context(|| format!("cannot read the read models at {}", read_models.url()))?;
 
     let database = read_models.clone();
-    let health = Health::new().check("read-models", move || {
-        let database = database.clone();
-        async move { database.ping().await.map_err(|error| error.to_string()) }
-    });
+    let health = Health::new()
+        .check("read-models", move || {
+            let database = database.clone();
+            async move { database.ping().await.map_err(|error| error.to_string()) }
+        })
+        .check("log", move || {
+            let complaint = log.complaint();
+            async move { complaint.map_or(Ok(()), |complaint| Err(complaint.to_owned())) }
+        });
     let cursor_key = CursorKey::new(config.cursor_key);
     let metrics = Metrics::new(ROLE);
     let waiting = Waiting::new(&metrics);

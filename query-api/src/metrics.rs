@@ -15,6 +15,8 @@ pub(crate) struct Waiting {
     pub(crate) seconds: Histogram,
     /// Those that waited in vain.
     pub(crate) behind: IntCounter,
+    /// Those that asked for what the log does not have.
+    pub(crate) lost: IntCounter,
 }
 
 impl Waiting {
@@ -28,6 +30,10 @@ impl Waiting {
             behind: metrics.counter(
                 "taskledger_query_api_projection_behind_total",
                 "Queries answered 503 because the projection did not come in time.",
+            ),
+            lost: metrics.counter(
+                "taskledger_query_api_lost_states_total",
+                "Queries that asked for a state which the log does not have, as after a restore.",
             ),
         }
     }

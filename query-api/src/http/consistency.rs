@@ -9,6 +9,7 @@ use service::{BadParameter, CONSISTENCY_TOKEN};
 use tokio::time::Instant;
 
 use super::{ApiError, App, CACHE_CONTROL};
+use crate::checkpoints::Reached;
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -79,12 +80,18 @@ impl AtLeast {
         let deadline = Instant::now() + Duration::from_secs(seconds);
         for token in &self.tokens {
             let left = deadline.saturating_duration_since(Instant::now());
-            if !app.checkpoints.reach(*token, left).await? {
-                app.waiting.behind.inc();
-                return Err(ApiError::ProjectionBehind {
-                    waited: seconds,
-                    applied: self.applied(),
-                });
+            match app.checkpoints.reach(*token, left).await? {
+                Reached::There => {}
+                // The caller has seen a state that a restore has undone. What there is now is the best answer, and
+                // its token tells them so.
+                Reached::Lost => app.waiting.lost.inc(),
+                Reached::Behind => {
+                    app.waiting.behind.inc();
+                    return Err(ApiError::ProjectionBehind {
+                        waited: seconds,
+                        applied: self.applied(),
+                    });
+                }
             }
         }
         Ok(())

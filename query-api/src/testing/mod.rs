@@ -1,9 +1,11 @@
 //! What tests share: real databases, tasks in them, and the role in front of them.
 
 mod databases;
+mod log;
 mod role;
 mod tasks;
 
 pub(crate) use databases::{on_postgres, on_sqlite};
+pub(crate) use log::TestLog;
 pub(crate) use role::{Answer, TestRole};
 pub(crate) use tasks::{insert, task, user};

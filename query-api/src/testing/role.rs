@@ -18,12 +18,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use super::TestLog;
 use crate::{Config, Dependencies, start};
 
 /// A running query API.
 pub(crate) struct TestRole {
     router: Router,
     clock: Arc<SetClock>,
+    log: Arc<TestLog>,
     stop: CancellationToken,
 }
 
@@ -46,8 +48,10 @@ impl TestRole {
         ))));
         let stop = CancellationToken::new();
         let partitions = PartitionCount::new(4).unwrap();
+        let log = Arc::new(TestLog::endless());
         let dependencies = Dependencies {
             read_models: database.clone(),
+            store: log.clone(),
             verifier: Verifier::direct(Arc::new(TokensAreUserIds)),
             clock: clock.clone(),
         };
@@ -58,7 +62,17 @@ impl TestRole {
         let router = start(config, dependencies, &TaskTracker::new(), stop.clone())
             .await
             .unwrap();
-        Self { router, clock, stop }
+        Self {
+            router,
+            clock,
+            log,
+            stop,
+        }
+    }
+
+    /// The log that it asks.
+    pub(crate) fn log(&self) -> &TestLog {
+        &self.log
     }
 
     pub(crate) fn set_clock(&self, now: Timestamp) {

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use database::Database;
-use events::{ConsistencyToken, PartitionCount, UserId};
+use events::{ConsistencyToken, EventId, LogPoint, PartitionCount, UserId};
+use uuid::Uuid;
 
-use crate::testing::{Answer, TestRole, insert, task, user};
+use crate::testing::{Answer, TestLog, TestRole, insert, task, user};
 
 super::on_both! {
     a_state_that_is_there_is_shown_at_once;
@@ -14,6 +15,8 @@ super::on_both! {
     a_lost_signal_costs_a_moment_and_nothing_else;
     malformed_tokens_are_refused_and_malformed_preferences_ignored;
     checkpoints_may_begin_anew;
+    a_state_that_the_log_has_lost_is_not_waited_for_again_and_again;
+    checkpoints_of_another_log_are_no_measure;
 }
 
 const PARTITIONS: PartitionCount = PartitionCount::new(4).unwrap();
@@ -36,6 +39,15 @@ async fn project(database: &Database, subject: UserId, position: u64, signal: bo
             .unwrap();
     }
     transaction.commit().await.unwrap();
+}
+
+/// Waits until `condition` holds.
+async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "{what}: not within 30 s");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 fn token(subject: UserId, position: u64) -> String {
@@ -188,5 +200,48 @@ mod test {
             role.get(me, "/tasks").await.header("consistency-token"),
             Some(token(me, 0).as_str())
         );
+    }
+
+    pub(super) async fn a_state_that_the_log_has_lost_is_not_waited_for_again_and_again(database: Database) {
+        let me = user();
+        project(&database, me, 8, true).await;
+        let role = TestRole::start(&database).await;
+        role.log().ends_at(10);
+        // The log ends before it: what there is is shown, and said how far that goes.
+        let answer = list(&role, me, 11, "wait=0").await;
+        assert_eq!(answer.status.as_u16(), 200);
+        assert_eq!(answer.header("consistency-token"), Some(token(me, 8).as_str()));
+        // The log has it, or another at its position.
+        for (event, status) in [(TestLog::id(9), 503), (EventId(Uuid::from_u128(7)), 200)] {
+            let point = LogPoint {
+                position: 9,
+                id: Some(event),
+            };
+            let wanted = ConsistencyToken::at(me, point).to_string();
+            let headers = [("consistency-token", wanted.as_str()), ("prefer", "wait=0")];
+            let answer = role.get_with(me, "/tasks", &headers).await;
+            assert_eq!(answer.status.as_u16(), status, "{wanted}");
+        }
+        list(&role, me, 9, "wait=0")
+            .await
+            .assert_problem(503, "projection-behind");
+    }
+
+    pub(super) async fn checkpoints_of_another_log_are_no_measure(database: Database) {
+        let me = user();
+        project(&database, me, 11, true).await;
+        let role = TestRole::start(&database).await;
+        assert_eq!(list(&role, me, 9, "wait=0").await.status.as_u16(), 200);
+        role.log().ends_at(10);
+        until("it is noticed", async || {
+            list(&role, me, 9, "wait=0").await.status.as_u16() == 503
+        })
+        .await;
+        assert_eq!(role.get(me, "/health/ready").await.status.as_u16(), 503);
+        project(&database, me, 10, true).await;
+        until("it heals", async || {
+            list(&role, me, 9, "wait=0").await.status.as_u16() == 200
+        })
+        .await;
     }
 }
