@@ -12,6 +12,7 @@ mod conventions;
 mod faults;
 mod isolation;
 mod operator;
+mod restored_log;
 mod start;
 mod support;
 mod tour;

@@ -1,8 +1,8 @@
 //! What a wrong setting or a missing server is answered with: one clear sentence and a failure.
 
-use std::process::Stdio;
+use std::{process::Stdio, time::Duration};
 
-use crate::support::{Footing, System, binary, free_port};
+use crate::support::{Footing, System, TestDatabase, binary, free_port, until};
 
 /// Runs the binary with `settings` and returns what it said. It must fail, in one line and without a backtrace.
 #[track_caller]
@@ -155,4 +155,45 @@ fn the_effective_configuration_hides_secrets() {
         said.contains("TASKLEDGER_CURSOR_KEY=***") && !said.contains("abab"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn a_second_process_of_all_roles_on_one_postgres_without_rabbitmq_is_refused() {
+    let database = TestDatabase::create().await;
+    let port = free_port();
+    let directory = tempfile::tempdir().unwrap();
+    let launch = || {
+        let mut command = binary();
+        command
+            .env("DATABASE_URL", &database.url)
+            .env("TASKLEDGER_DATA_DIR", directory.path())
+            .env("TASKLEDGER_LISTEN", format!("127.0.0.1:{port}"))
+            .env("TASKLEDGER_ADMIN_LISTEN", format!("127.0.0.1:{}", free_port()))
+            .env("TASKLEDGER_LOG", "warn")
+            .stdout(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let mut first = launch();
+    until("the first is ready", Duration::from_secs(60), async || {
+        let answer = reqwest::get(format!("http://127.0.0.1:{port}/health/ready")).await;
+        answer.is_ok_and(|answer| answer.status() == 200)
+    })
+    .await;
+    let url = database.url.clone();
+    let second = tokio::task::spawn_blocking(move || refused(&[], &[("DATABASE_URL", &url)]));
+    let said = second.await.unwrap();
+    assert!(said.contains("AMQP_URL"), "{said}");
+    // The right ends with the process that has it.
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let mut third = launch();
+    until("the third is ready", Duration::from_secs(60), async || {
+        assert!(third.try_wait().unwrap().is_none(), "it is refused");
+        let answer = reqwest::get(format!("http://127.0.0.1:{port}/health/ready")).await;
+        answer.is_ok_and(|answer| answer.status() == 200)
+    })
+    .await;
+    third.kill().unwrap();
+    third.wait().unwrap();
+    database.drop().await;
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, process::ExitCode};
 use ::events::{RecordedEvent, StreamName, Timestamp};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use event_store::{Entry, EventStore, Unreadable, position};
+use event_store::{Entry, EventStore, Gaps, Unreadable, describe_gap, position};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -312,11 +312,13 @@ impl Stats {
 async fn stats(store: &dyn EventStore, json: bool) -> anyhow::Result<()> {
     let head = store.head().await?;
     let (mut stats, mut after) = (Stats::default(), 0);
+    let (mut gaps, mut missing) = (Gaps::after(store, 0), Vec::new());
     while after < head {
         let page = store.log_page(after, PAGE).await?;
         let Some(last) = page.position() else { break };
         after = last;
         for entry in page.entries.into_iter().filter(|entry| position(entry) <= head) {
+            missing.extend(gaps.before(position(&entry)));
             stats.take(entry);
         }
     }
@@ -330,6 +332,7 @@ async fn stats(store: &dyn EventStore, json: bool) -> anyhow::Result<()> {
             "last_recorded_at": stats.last.map(|at| at.to_string()),
             "types": stats.types,
             "streams": stats.streams,
+            "missing_positions": missing.iter().map(|gap| [gap.start(), gap.end()]).collect::<Vec<_>>(),
         }));
     }
     let or_dash = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
@@ -340,6 +343,9 @@ async fn stats(store: &dyn EventStore, json: bool) -> anyhow::Result<()> {
     ))?;
     if stats.unreadable > 0 {
         output::line(&format!("        {} of them cannot be read", stats.unreadable))?;
+    }
+    for gap in &missing {
+        output::line(&describe_gap(gap))?;
     }
     output::line(&format!("first   {}", or_dash(stats.first)))?;
     output::line(&format!("last    {}\n", or_dash(stats.last)))?;

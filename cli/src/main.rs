@@ -10,10 +10,12 @@ mod output;
 mod parked;
 mod platform;
 mod projection;
+mod restore;
 mod role;
 mod secrets;
 mod serving;
 mod settings;
+mod sole_process;
 mod up;
 mod users;
 
@@ -66,6 +68,9 @@ enum Command {
     /// Deal with events that cannot be projected
     #[command(subcommand)]
     Parked(parked::Command),
+    /// Deal with what was derived from the log after the log itself was restored
+    #[command(subcommand)]
+    Restore(restore::Command),
     /// Look after the read models
     #[command(subcommand)]
     Projection(projection::Command),
@@ -162,6 +167,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Users(command) => users::run(&settings, command).await,
             Command::Events(command) => return events::run(&settings, command).await,
             Command::Parked(command) => return parked::run(&settings, command).await,
+            Command::Restore(command) => return restore::run(&settings, command).await,
             Command::Projection(command) => return projection::run(&settings, command).await,
             Command::Config => Ok(()),
         }

@@ -84,6 +84,7 @@ pub(crate) async fn query_api(settings: &Settings) -> anyhow::Result<()> {
     let bus = platform::bus(&settings.storage, "query-api").await?;
     let dependencies = query_api::Dependencies {
         read_models: platform::database(&settings.storage, Schema::ReadModels).await?,
+        store: platform::event_store(&settings.storage).await?,
         verifier: platform::verifier(bus, &background).await?,
         clock: platform::clock(),
     };

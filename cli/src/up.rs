@@ -9,6 +9,7 @@ use crate::{
     data_dir, platform, role,
     serving::{Background, Door, until_stopped},
     settings::Settings,
+    sole_process,
 };
 
 pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
@@ -32,6 +33,12 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let bus = platform::bus(storage, "taskledger").await?;
     let operations = platform::database(storage, Schema::Operations).await?;
     let read_models = platform::database(storage, Schema::ReadModels).await?;
+    if storage.amqp_url()?.is_none()
+        && let Some(pool) = operations.postgres()
+    {
+        let right = sole_process::take(pool).await?;
+        tasks.spawn(sole_process::hold(right, stop.clone()));
+    }
     let clock = platform::clock();
     let verifier = platform::verifier(bus.clone(), &background).await?;
 
@@ -64,6 +71,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
         role::query_config(settings)?,
         query_api::Dependencies {
             read_models,
+            store: store.clone(),
             verifier: verifier.clone(),
             clock: clock.clone(),
         },

@@ -247,6 +247,11 @@ impl System {
         process.child.wait().unwrap().code()
     }
 
+    /// Whether it was started and neither killed nor stopped since.
+    pub(crate) fn is_running(&self, replica: Replica) -> bool {
+        self.processes.contains_key(&replica)
+    }
+
     /// Sends a signal, if the process runs.
     pub(crate) fn signal(&self, replica: Replica, name: &str) {
         if let Some(process) = self.processes.get(&replica) {
@@ -461,7 +466,7 @@ impl TestDatabase {
         }
     }
 
-    async fn drop(self) {
+    pub(crate) async fn drop(self) {
         execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
     }
 }

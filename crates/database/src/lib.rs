@@ -5,6 +5,7 @@
 
 mod database;
 mod error;
+mod exclusive;
 mod migrations;
 mod pool;
 mod row;
@@ -14,6 +15,7 @@ mod value;
 
 pub use database::{Database, Pool, Schema, masked};
 pub use error::DatabaseError;
+pub use exclusive::Exclusive;
 pub use pool::PostgresPool;
 pub use row::{Column, Row};
 pub use signal::Signals;

@@ -1,0 +1,115 @@
+//! After the log was restored from a backup, or a standby without its last events was promoted: what disagrees with the
+//! log that is there, and putting it right.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use command_api::restore;
+use database::Schema;
+use serde_json::json;
+
+use crate::{output, platform, settings::Settings};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compare with the log whatever was derived from it; exit code 1 if something disagrees
+    ///
+    /// Compares the checkpoints of the read models, decisions about parked events and the relay's progress. May run
+    /// while the system is stopped or at work. Messages in queues, answers kept for idempotency keys and tokens that
+    /// clients hold need no look: whoever uses them asks the log first.
+    Check {
+        /// Put right what disagrees: empty the read models, which are projected again; forget the rest
+        #[arg(long)]
+        repair: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
+    let Command::Check { repair, json } = command;
+    let storage = &settings.storage;
+    let store = platform::existing_event_store(storage).await?;
+    let read_models = platform::database(storage, Schema::ReadModels).await?;
+    let operations = platform::database(storage, Schema::Operations).await?;
+
+    let head = store.head().await?;
+    let checkpoints = projector::foreign_checkpoints(&*store, &read_models).await?;
+    let discards = projector::foreign_discards(&*store, &read_models).await?;
+    let relay = restore::foreign_relay_progress(&*store, &operations).await?;
+
+    let agrees = checkpoints.is_empty() && discards.is_empty() && relay.is_empty();
+    if repair && !agrees {
+        if !checkpoints.is_empty() || !discards.is_empty() {
+            projector::empty(&read_models, &discards).await?;
+        }
+        for (partitions, _) in &relay {
+            restore::forget_relay_progress(&operations, *partitions).await?;
+        }
+    }
+    if json {
+        output::json(&json!({
+            "head": head,
+            "agrees": agrees,
+            "repaired": repair && !agrees,
+            "checkpoints": checkpoints.iter().map(|it| json!({
+                "partitions": it.partitions,
+                "partition": it.partition,
+                "position": it.point.position,
+            })).collect::<Vec<_>>(),
+            "discarded_events": discards,
+            "relay_progress": relay.iter().map(|(partitions, point)| json!({
+                "partitions": partitions,
+                "position": point.position,
+            })).collect::<Vec<_>>(),
+        }))?;
+    } else {
+        let repaired = |done: &str| {
+            if repair {
+                format!(": {done}")
+            } else {
+                String::new()
+            }
+        };
+        for it in &checkpoints {
+            output::line(&format!(
+                "the read models come from another history of the log: partition {} of {} is at position {}, whose \
+                 event the log does not have",
+                it.partition, it.partitions, it.point.position
+            ))?;
+        }
+        if repair && (!checkpoints.is_empty() || !discards.is_empty()) {
+            output::line("the read models were emptied: the projector makes them anew from the log")?;
+        }
+        for position in &discards {
+            output::line(&format!(
+                "an event at position {position} was discarded that the log does not have{}",
+                repaired("the decision is forgotten")
+            ))?;
+        }
+        for (partitions, point) in &relay {
+            output::line(&format!(
+                "the relay has published {partitions} partitions up to position {}, whose event the log does not have{}",
+                point.position,
+                repaired("forgotten, it goes on at the end of the log")
+            ))?;
+        }
+        output::line(&match (agrees, repair) {
+            (true, _) => format!("everything agrees with the log, which ends at position {head}"),
+            (false, true) => {
+                format!("repaired: everything agrees with the log, which ends at position {head}")
+            }
+            (false, false) => {
+                format!(
+                    "NOT all agrees with the log, which ends at position {head}: run it again with --repair"
+                )
+            }
+        })?;
+    }
+    Ok(if agrees || repair {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,64 @@
+//! What only one process may do at a time, among all that use one PostgreSQL database.
+
+use std::time::Duration;
+
+use sqlx::{Connection as _, PgConnection};
+use tokio::time::{sleep, timeout};
+
+use crate::{DatabaseError, PostgresPool};
+
+/// How often the holder makes sure that it still is.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A holder that gets no answer for this long takes its connection for lost.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// A right that one process holds until it ends, or until its connection does. Given up when dropped.
+#[derive(Debug)]
+pub struct Exclusive {
+    pool: PostgresPool,
+    name: &'static str,
+    connection: PgConnection,
+}
+
+impl Exclusive {
+    /// Takes the right called `name`, unless another process has it.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn take(pool: &PostgresPool, name: &'static str) -> Result<Option<Self>, DatabaseError> {
+        // Outside the pool, so that the lock ends with this process and nobody else's statement runs on it.
+        let taking = timeout(ANSWER_WITHIN, async {
+            let mut connection = pool.connect().await?;
+            let free: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
+                .bind(name)
+                .fetch_one(&mut connection)
+                .await?;
+            Ok((connection, free))
+        });
+        let (connection, free) = taking
+            .await
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            .map_err(DatabaseError::Sql)?;
+        Ok(free.then(|| Self {
+            pool: pool.clone(),
+            name,
+            connection,
+        }))
+    }
+
+    /// Holds on to it, taking it again when the connection was lost; returns when another process has it.
+    pub async fn hold(mut self) {
+        loop {
+            sleep(LOOK_EVERY).await;
+            if matches!(timeout(ANSWER_WITHIN, self.connection.ping()).await, Ok(Ok(()))) {
+                continue;
+            }
+            match Self::take(&self.pool, self.name).await {
+                Ok(Some(again)) => self = again,
+                Ok(None) => return,
+                // Without the server nobody can have it.
+                Err(error) => tracing::debug!(%error, name = self.name, "cannot take a right again yet"),
+            }
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The log is restored from a backup, or fails over to a standby without its last events: positions then mean other
+//! events. It is noticed and said, nothing is projected over it, and one command puts it right.
+
+use std::time::Duration;
+
+use database::{Database, Schema};
+use serde_json::json;
+
+use crate::support::{Footing, Person, Replica, Role, System, until};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_restore_of_an_older_log() {
+    restore(Footing::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restore_of_an_older_log_on_postgres_and_rabbitmq() {
+    restore(Footing::Servers).await;
+}
+
+/// Backup, more tasks, restore, start.
+async fn restore(footing: Footing) {
+    let mut system = System::start(footing).await;
+    let ada = Person::join(&system.base, "ada").await;
+    create(&ada, "Kept", 3).await;
+    system.read_models_equal_the_log().await;
+    let backup = head(&system).await;
+    create(&ada, "Lost", 3).await;
+    system.read_models_equal_the_log().await;
+    if footing == Footing::Servers {
+        // Published, and still in the queues when the log is restored.
+        system.kill(Role::Projector);
+        create(&ada, "Lost", 3).await;
+    }
+    stop(&mut system).await;
+    cut_log(&system, backup).await;
+
+    for replica in system.replicas() {
+        system.launch(replica);
+    }
+    let projector = projector(footing);
+    let complains = async || says(&system, projector, "taskledger restore check --repair");
+    until("it is said which command to run", PATIENCE, complains).await;
+    until("commands are accepted", PATIENCE, async || {
+        ada.post("/tasks", json!({"title": "New"})).await.status == 201
+    })
+    .await;
+    create(&ada, "New", 8).await;
+    assert!(!system.is_ready().await, "the projector does not do its job");
+    assert_eq!(
+        projected(&system, "New").await,
+        0,
+        "projected over another history"
+    );
+
+    assert_eq!(run(&system, &["restore", "check"]), 1);
+    assert_eq!(run(&system, &["restore", "check", "--repair"]), 0);
+    is_whole(&mut system, &ada, 3, 9).await;
+    assert_eq!(run(&system, &["restore", "check"]), 0);
+    assert_eq!(run(&system, &["projection", "verify"]), 0);
+    system.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_loss_of_the_tail_while_everything_runs() {
+    loss_of_the_tail(Footing::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn loss_of_the_tail_while_everything_runs_on_postgres_and_rabbitmq() {
+    loss_of_the_tail(Footing::Servers).await;
+}
+
+/// The tail goes and others take its places before any role can have looked.
+async fn loss_of_the_tail(footing: Footing) {
+    let mut system = System::start(footing).await;
+    let ada = Person::join(&system.base, "ada").await;
+    create(&ada, "Kept", 3).await;
+    let backup = head(&system).await;
+    let lost = create(&ada, "Lost", 4).await;
+    system.read_models_equal_the_log().await;
+    replace_tail(&system, backup, 6).await;
+
+    let projector = projector(footing);
+    let complains = async || says(&system, projector, "taskledger restore check --repair");
+    until("the projector notices", PATIENCE, complains).await;
+    let publisher = match footing {
+        Footing::Embedded => Role::Up,
+        Footing::Servers => Role::CommandApi,
+    };
+    let goes_back = async || says(&system, publisher.into(), "the log is not the one");
+    until("the relay notices", PATIENCE, goes_back).await;
+    assert_eq!(
+        projected(&system, "New").await,
+        0,
+        "projected over another history"
+    );
+    for task in &lost {
+        ada.post(&format!("/tasks/{task}/complete"), json!({}))
+            .await
+            .expect(404);
+    }
+
+    assert_eq!(run(&system, &["restore", "check", "--repair"]), 0);
+    create(&ada, "New", 2).await;
+    is_whole(&mut system, &ada, 3, 8).await;
+    system.stop().await;
+}
+
+/// Everything is as the log says: so many tasks that were kept, so many new ones, none that was lost.
+async fn is_whole(system: &mut System, ada: &Person, kept: usize, new: usize) {
+    system.ready().await;
+    system.read_models_equal_the_log().await;
+    // The first reads may ask for a state that was lost; they are not turned away for it for ever.
+    until("reads are answered", PATIENCE, async || {
+        ada.get("/tasks").await.status == 200
+    })
+    .await;
+    let page = ada.get("/tasks?limit=100").await.expect(200);
+    let titles: Vec<&str> = page.body["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| task["title"].as_str().unwrap())
+        .collect();
+    let count = |wanted: &str| titles.iter().filter(|title| **title == wanted).count();
+    assert_eq!(
+        (count("Kept"), count("New"), count("Lost")),
+        (kept, new, 0),
+        "{titles:?}"
+    );
+}
+
+async fn create(person: &Person, title: &str, count: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        let created = person.post("/tasks", json!({ "title": title })).await.expect(201);
+        ids.push(created.body["id"].as_str().unwrap().to_owned());
+    }
+    ids
+}
+
+fn projector(footing: Footing) -> Replica {
+    match footing {
+        Footing::Embedded => Role::Up.into(),
+        Footing::Servers => Role::Projector.into(),
+    }
+}
+
+fn says(system: &System, replica: Replica, text: &str) -> bool {
+    system.log_text(replica).contains(text)
+}
+
+/// The exit code of a tool.
+#[track_caller]
+fn run(system: &System, arguments: &[&str]) -> i32 {
+    let output = system.tool(arguments).output().unwrap();
+    eprintln!(
+        "{arguments:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output.status.code().unwrap()
+}
+
+async fn stop(system: &mut System) {
+    for replica in system.replicas() {
+        if system.is_running(replica) {
+            system.terminate(replica);
+        }
+    }
+}
+
+async fn log(system: &System) -> Database {
+    Database::connect(&system.database_url("events.db"), Schema::EventStore, 1)
+        .await
+        .unwrap()
+}
+
+async fn head(system: &System) -> u64 {
+    let log = log(system).await;
+    let rows = log
+        .fetch_all("SELECT max(position) AS head FROM events", &[])
+        .await
+        .unwrap();
+    log.close().await;
+    rows[0].unsigned("head").unwrap()
+}
+
+/// What a backup taken at `position` has not.
+async fn cut_log(system: &System, position: u64) {
+    let log = log(system).await;
+    let cut = log
+        .execute("DELETE FROM events WHERE position > $1", &[position.into()])
+        .await;
+    assert!(cut.unwrap() > 0);
+    log.close().await;
+}
+
+/// In one transaction: the tail goes, and `count` tasks of the same person stand in its place.
+async fn replace_tail(system: &System, position: u64, count: u64) {
+    let store = event_store::open(&system.database_url("events.db"), 1)
+        .await
+        .unwrap();
+    let mut template = None;
+    for event in store.read_all(0, 1_000).await.unwrap() {
+        if event.kind == "task.created" {
+            template = Some(event);
+        }
+    }
+    let template = template.unwrap();
+    let data = String::from_utf8(template.data.to_vec()).unwrap();
+    let data = data.replace("Lost", "New").into_bytes();
+    let log = log(system).await;
+    let mut tx = log.begin().await.unwrap();
+    tx.execute("DELETE FROM events WHERE position > $1", &[position.into()])
+        .await
+        .unwrap();
+    for place in 1..=count {
+        tx.execute(
+            "INSERT INTO events
+                 (position, version, recorded_at, schema_version, id, stream, type, encoding, metadata, data)
+             VALUES ($1, 1, $2, 1, $3, $4, 'task.created', 'json', $5, $6)",
+            &[
+                (position + place).into(),
+                template.recorded_at.as_micros().into(),
+                uuid::Uuid::new_v4().into(),
+                format!("task-{}", uuid::Uuid::now_v7()).into(),
+                serde_json::to_string(&template.metadata).unwrap().into(),
+                data.clone().into(),
+            ],
+        )
+        .await
+        .unwrap();
+    }
+    tx.commit().await.unwrap();
+    log.close().await;
+}
+
+/// How many tasks of this title the read models have.
+async fn projected(system: &System, title: &str) -> u64 {
+    let read_models = Database::connect(&system.database_url("read-models.db"), Schema::ReadModels, 1)
+        .await
+        .unwrap();
+    let rows = read_models
+        .fetch_all(
+            "SELECT count(*) AS tasks FROM tasks WHERE title = $1",
+            &[title.into()],
+        )
+        .await
+        .unwrap();
+    read_models.close().await;
+    rows[0].unsigned("tasks").unwrap()
+}
