@@ -266,7 +266,7 @@ async fn fill(store: &dyn EventStore, count: u128) {
         metadata: Metadata {
             subject: user(number % 20 + 1),
             actor: Actor::System,
-            correlation_id: String::new(),
+            correlation_id: String::new().into(),
             causation_id: Uuid::nil(),
             traceparent: None,
             idempotency_key: None,

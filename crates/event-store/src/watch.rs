@@ -1,8 +1,8 @@
 //! Notices that the log is no longer the one that it was, for whoever keeps in memory what came from it.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use events::LogPoint;
@@ -12,12 +12,21 @@ use crate::{EventStore, StoreError, agrees, head_point};
 
 /// How often the log is compared with what was seen of it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// So long after a look the log is taken for the same: a look, the pause and some patience.
+const VOUCHES_FOR: Duration = Duration::from_millis(2_500);
 
 /// Keeps the furthest place of the log that this process has seen, and compares it with the log about once a second.
 pub struct LogWatch {
     store: Arc<dyn EventStore>,
-    furthest: Mutex<LogPoint>,
+    seen: Mutex<Seen>,
     replaced: watch::Sender<u64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    furthest: LogPoint,
+    /// When the log was last asked and had it.
+    confirmed: Option<Instant>,
 }
 
 impl LogWatch {
@@ -26,17 +35,27 @@ impl LogWatch {
     pub fn new(store: Arc<dyn EventStore>) -> Self {
         Self {
             store,
-            furthest: Mutex::new(LogPoint::START),
+            seen: Mutex::new(Seen {
+                furthest: LogPoint::START,
+                confirmed: None,
+            }),
             replaced: watch::Sender::new(0),
         }
     }
 
     /// Remembers a place that this process has seen, if none further is known.
     pub fn saw(&self, point: LogPoint) {
-        let mut furthest = self.furthest();
-        if point.position > furthest.position {
-            *furthest = point;
+        let mut seen = self.seen();
+        if point.position > seen.furthest.position {
+            seen.furthest = point;
         }
+    }
+
+    /// Whether the log was found to be the same within the last moment. Not while it cannot be asked: whoever keeps
+    /// something from before a failover does not use it before the log has been compared.
+    #[must_use]
+    pub fn vouches(&self) -> bool {
+        self.seen().confirmed.is_some_and(|at| at.elapsed() < VOUCHES_FOR)
     }
 
     /// How often the log was found to be another. Changes each time.
@@ -57,28 +76,30 @@ impl LogWatch {
     }
 
     async fn look(&self) -> Result<(), StoreError> {
-        let seen = *self.furthest();
-        let same = agrees(&*self.store, &[seen])
+        let known = self.seen().furthest;
+        let asked = Instant::now();
+        let same = agrees(&*self.store, &[known])
             .await?
             .into_iter()
             .all(|agrees| agrees);
         let head = head_point(&*self.store).await?;
         if same {
             self.saw(head);
-            return Ok(());
+        } else {
+            self.seen().furthest = head;
+            tracing::error!(
+                event.position = known.position,
+                head = head.position,
+                "the log has lost events that it had: it was restored, or a standby without them was promoted"
+            );
+            self.replaced.send_modify(|times| *times += 1);
         }
-        *self.furthest() = head;
-        tracing::error!(
-            event.position = seen.position,
-            head = head.position,
-            "the log has lost events that it had: it was restored, or a standby without them was promoted"
-        );
-        self.replaced.send_modify(|times| *times += 1);
+        self.seen().confirmed = Some(asked);
         Ok(())
     }
 
-    fn furthest(&self) -> std::sync::MutexGuard<'_, LogPoint> {
-        // A point is written whole, so a poisoned lock is as good as any.
-        self.furthest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        // It is written whole, so a poisoned lock is as good as any.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use conformance::{TestLog, assert_exactly, assert_in_order, conformance, event, events, stream, whole_log};
 use database::{Database, Schema};
-use event_store::{EventStore, SqlStore, StoreError};
+use event_store::{EventStore, LogWatch, SqlStore, StoreError};
+use events::LogPoint;
 use tempfile::TempDir;
 
 struct SqliteLog(TempDir);
@@ -147,4 +148,61 @@ async fn records_are_read_one_by_one() {
             damaged::one_record_is_unreadable(&*store, damage).await;
         }
     }
+}
+
+/// The log loses events, and others take their places before anybody looks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_notices_that_the_log_is_another() {
+    let log = fresh().await;
+    let store = log.store().await;
+    store.append(&stream("task-1"), 0, events(10)).await.unwrap();
+    let watch = Arc::new(LogWatch::new(Arc::clone(&store)));
+    assert!(!watch.vouches(), "nobody has looked");
+    let mut replaced = watch.replaced();
+    let running = Arc::clone(&watch);
+    let running = tokio::spawn(async move { running.run().await });
+    until(|| watch.vouches()).await;
+
+    // What this process appends counts as seen, however short it was there.
+    let lost = event("{}");
+    let appended = store
+        .append(&stream("task-2"), 0, vec![lost.clone()])
+        .await
+        .unwrap();
+    watch.saw(LogPoint {
+        position: appended.position,
+        id: Some(lost.id),
+    });
+    let database = log.database().await;
+    let cut = "DELETE FROM events WHERE position > 10";
+    assert_eq!(database.execute(cut, &[]).await.unwrap(), 1);
+    store.append(&stream("task-2"), 0, events(5)).await.unwrap();
+    tokio::time::timeout(conformance::DEADLINE, replaced.changed())
+        .await
+        .expect("it is noticed")
+        .unwrap();
+    // From then on it is this log that is watched.
+    store.append(&stream("task-2"), 5, events(5)).await.unwrap();
+    until(|| watch.vouches()).await;
+    assert_eq!(*replaced.borrow_and_update(), 1);
+
+    // While the log cannot be asked nothing is vouched for.
+    database
+        .execute("ALTER TABLE events RENAME TO events_away", &[])
+        .await
+        .unwrap();
+    until(|| !watch.vouches()).await;
+    running.abort();
+}
+
+/// Waits until `condition` holds.
+async fn until(condition: impl Fn() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(conformance::DEADLINE, waiting)
+        .await
+        .expect("in time");
 }

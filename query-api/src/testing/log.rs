@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use event_store::{Appended, EventStore, StoreError, StreamHead};
-use events::{EventId, NewEvent, RecordedEvent, StreamName};
+use event_store::{Appended, EventStore, Page, StoreError, StreamHead};
+use events::{EventId, NewEvent, StreamName};
 use futures::stream::{self, BoxStream, StreamExt};
 use uuid::Uuid;
 
@@ -36,16 +36,16 @@ impl EventStore for TestLog {
         Err(StoreError::Empty)
     }
 
-    async fn read_stream(&self, _: &StreamName, _: u64, _: usize) -> Result<Vec<RecordedEvent>, StoreError> {
-        Ok(Vec::new())
-    }
-
     async fn stream_head(&self, _: &StreamName) -> Result<Option<StreamHead>, StoreError> {
         Ok(None)
     }
 
-    async fn read_all(&self, _: u64, _: usize) -> Result<Vec<RecordedEvent>, StoreError> {
-        Ok(Vec::new())
+    async fn stream_page(&self, _: &StreamName, _: u64, _: usize) -> Result<Page, StoreError> {
+        Ok(Page::default())
+    }
+
+    async fn log_page(&self, _: u64, _: usize) -> Result<Page, StoreError> {
+        Ok(Page::default())
     }
 
     async fn head(&self) -> Result<u64, StoreError> {
@@ -64,7 +64,7 @@ impl EventStore for TestLog {
         true
     }
 
-    fn subscribe(&self, _: u64) -> BoxStream<'static, Vec<RecordedEvent>> {
+    fn subscribe(&self, _: u64) -> BoxStream<'static, Page> {
         stream::pending().boxed()
     }
 }
