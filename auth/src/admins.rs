@@ -1,115 +1,125 @@
-//! Changes that could leave nobody to manage accounts. No single stream knows how many admins there are, so a
-//! change is made first, and taken back if no admin is left after it. Of two admins who drop each other at
-//! the same moment, both then stay.
+//! Changes that make or unmake an admin. Who loses the role, or is disabled, leaves the stream `admins` first, with one
+//! append that is refused for the last one; who gains it enters that stream last. What is lost in between is done by
+//! repeating the same command.
 
 use std::collections::BTreeSet;
 
 use auth_client::Revocation;
-use events::{Account, AccountEvent, Event, Role, StreamKind, UserId};
+use events::{Account, AccountEvent, Admins, Role, UserId};
 
 use crate::{
-    auth::Auth,
+    auth::{Auth, Changed},
     domain::{self, Refusal},
-    error::{CommandError, Failure},
-    ledger::{Cause, Done, Loaded},
+    error::CommandError,
+    ledger::{Cause, Loaded},
 };
 
-type Changed = Result<(Account, Done<(), ()>), CommandError>;
-
 /// Replaces the roles of an account, unless it is the last admin and would not be one any more.
-pub(crate) async fn set_roles(auth: &Auth, id: UserId, cause: &Cause, roles: &BTreeSet<Role>) -> Changed {
-    guarded(
-        auth,
-        id,
-        cause,
-        |account| domain::account::set_roles(account, roles),
-        |account, before| domain::account::set_roles(account, &before.roles),
-    )
-    .await
-}
-
-/// Disables an account, unless it is the last admin.
-pub(crate) async fn disable(auth: &Auth, id: UserId, cause: &Cause) -> Changed {
-    guarded(auth, id, cause, domain::account::disable, |account, _| {
-        domain::account::enable(account)
-    })
-    .await
-}
-
-async fn guarded(
+pub(crate) async fn set_roles(
     auth: &Auth,
     id: UserId,
     cause: &Cause,
-    change: impl Fn(Option<&Account>) -> Result<Vec<AccountEvent>, Refusal>,
-    undo: impl Fn(Option<&Account>, &Account) -> Result<Vec<AccountEvent>, Refusal>,
-) -> Changed {
-    let mut before = None;
-    let changed = auth
-        .change_account(id, cause, |account| {
-            before = account.cloned();
-            change(account)
+    roles: &BTreeSet<Role>,
+) -> Result<Changed, CommandError> {
+    let removed = if roles.contains(&Role::Admin) {
+        None
+    } else {
+        remove(auth, id, cause).await?
+    };
+    let changed = change(auth, id, cause, |account| {
+        domain::account::set_roles(account, roles)
+    })
+    .await?;
+    conclude(auth, cause, changed, removed).await
+}
+
+/// Gives an account one more role.
+pub(crate) async fn grant(
+    auth: &Auth,
+    id: UserId,
+    cause: &Cause,
+    role: Role,
+) -> Result<Changed, CommandError> {
+    let changed = change(auth, id, cause, |account| domain::account::grant(account, role)).await?;
+    conclude(auth, cause, changed, None).await
+}
+
+/// Disables an account, unless it is the last admin.
+pub(crate) async fn disable(auth: &Auth, id: UserId, cause: &Cause) -> Result<Changed, CommandError> {
+    let removed = remove(auth, id, cause).await?;
+    let changed = change(auth, id, cause, domain::account::disable).await?;
+    conclude(auth, cause, changed, removed).await
+}
+
+/// Lets an account be used again, as an admin if it was one.
+pub(crate) async fn enable(auth: &Auth, id: UserId, cause: &Cause) -> Result<Changed, CommandError> {
+    let changed = change(auth, id, cause, domain::account::enable).await?;
+    conclude(auth, cause, changed, None).await
+}
+
+/// Takes the account out of the admins, and tells everyone. Returns the position in the log if that was needed.
+async fn remove(auth: &Auth, id: UserId, cause: &Cause) -> Result<Option<u64>, CommandError> {
+    let account: Loaded<Account> = auth.ledger.load(&id).await?;
+    domain::account::exists(account.state.as_ref())?;
+    let decide = |admins: Option<&Admins>, _| Ok((domain::admins::remove(admins, id)?, ()));
+    let done = auth.ledger.execute::<Admins, ()>(&(), id, cause, decide).await?;
+    if done.changed {
+        auth.revoke(Revocation::Account(id)).await;
+    }
+    Ok(done.changed.then_some(done.position))
+}
+
+/// Decides about the account by its own stream.
+async fn change(
+    auth: &Auth,
+    id: UserId,
+    cause: &Cause,
+    decide: impl Fn(Option<&Account>) -> Result<Vec<AccountEvent>, Refusal>,
+) -> Result<Changed, CommandError> {
+    let mut open = Vec::new();
+    let done = auth
+        .ledger
+        .execute::<Account, ()>(&id, id, cause, |account, _| {
+            open = account
+                .map(|account| account.open_sessions.clone())
+                .unwrap_or_default();
+            Ok((decide(account)?, ()))
         })
         .await?;
-    let (account, done) = &changed;
-    if let Some(before) = before.filter(is_admin)
-        && done.changed
-        && !is_admin(account)
-        && !any_admin(auth).await?
-    {
-        auth.change_account(id, &cause.by_system(), |account| undo(account, &before))
-            .await?;
-        auth.revoke(Revocation::Account(id)).await;
-        return Err(Refusal::AccountIsLastAdmin(id).into());
-    }
+    let account = done.state.ok_or(Refusal::AccountIsUnknown)?;
+    open.retain(|session| !account.open_sessions.contains(session));
+    Ok(Changed {
+        account,
+        position: done.position,
+        happened: done.changed,
+        closed: open,
+    })
+}
+
+/// Adds the account to the admins if its own stream says that it is to be one, tells everyone, and shows the account as
+/// it counts now.
+async fn conclude(
+    auth: &Auth,
+    cause: &Cause,
+    mut changed: Changed,
+    removed: Option<u64>,
+) -> Result<Changed, CommandError> {
+    let id = changed.account.id;
+    let admins = if changed.account.is_live() && changed.account.roles.contains(&Role::Admin) {
+        let decide = |admins: Option<&Admins>, _| Ok((domain::admins::add(admins, id), ()));
+        let done = auth.ledger.execute::<Admins, ()>(&(), id, cause, decide).await?;
+        if done.changed {
+            changed.happened = true;
+            changed.position = changed.position.max(done.position);
+        }
+        done.state
+    } else {
+        auth.ledger.load::<Admins>(&()).await?.state
+    };
+    changed.happened |= removed.is_some();
+    changed.position = changed.position.max(removed.unwrap_or_default());
+    changed.account = domain::admins::effective(changed.account, admins.as_ref());
+    // Also when nothing happened: whoever did it before may have died before telling anyone.
+    auth.revoke(Revocation::Account(id)).await;
     Ok(changed)
-}
-
-fn is_admin(account: &Account) -> bool {
-    account.is_live() && account.roles.contains(&Role::Admin)
-}
-
-/// Whether anyone is an admin now. Candidates come from the read model and from the end of the log that it
-/// does not show yet; the event store has the last word on each.
-async fn any_admin(auth: &Auth) -> Result<bool, Failure> {
-    const PAGE: usize = 1_000;
-    let sql = "SELECT id FROM accounts WHERE roles LIKE '%\"admin\"%'";
-    let checkpoints = "SELECT partition, position FROM checkpoints WHERE partitions = $1";
-    let rows = auth
-        .read_models
-        .fetch_all(checkpoints, &[auth.partitions.get().into()])
-        .await?;
-    let mut after = u64::MAX;
-    for row in &rows {
-        after = after.min(row.unsigned("position")?);
-    }
-    if rows.len() < usize::from(auth.partitions.get()) {
-        after = 0;
-    }
-    let mut candidates = BTreeSet::new();
-    for row in auth.read_models.fetch_all(sql, &[]).await? {
-        candidates.insert(UserId(row.uuid("id")?));
-    }
-    let head = auth.ledger.store().head().await?;
-    while after < head {
-        let page = auth.ledger.store().log_page(after, PAGE).await?;
-        let Some(last) = page.position() else { break };
-        after = last;
-        for recorded in page.entries.iter().flatten() {
-            let Ok(StreamKind::Account(id)) = recorded.stream.kind() else {
-                continue;
-            };
-            if let Event::Account(AccountEvent::RolesChanged(changed)) = Event::try_from(recorded)?
-                && changed.roles.contains(&Role::Admin)
-            {
-                candidates.insert(id);
-            }
-        }
-    }
-    for id in candidates {
-        let account: Loaded<Account> = auth.ledger.load(&id).await?;
-        if account.state.as_ref().is_some_and(is_admin) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

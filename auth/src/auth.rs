@@ -1,31 +1,40 @@
 //! What the endpoints share: finding accounts, ending sessions, issuing tokens.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use auth_client::{REVOCATIONS, Revocation};
 use bus::Bus;
 use database::Database;
+use event_store::StoreError;
 use events::{
-    Account, AccountEvent, ConsistencyToken, EndReason, PartitionCount, Session, SessionId, Timestamp, UserId,
+    Account, AccountEvent, Admins, ConsistencyToken, EmailAddress, EndReason, Session, SessionId, Timestamp,
+    UserId,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use prometheus::IntCounterVec;
 use service::{Clock, Metrics, new_id};
 
 use crate::{
-    domain::{self, Claim, EmailAddress, Refusal},
+    domain::{self, Claim, Refusal},
     error::{CommandError, Failure},
     keys::Pepper,
     ledger::{Cause, Done, Ledger, Loaded},
     password::Hasher,
-    sessions::{LiveSession, live_sessions},
     token::{AccessTokens, Issued},
 };
 
 /// How long an answer waits for a revocation to go out.
 const BROADCAST_PATIENCE: Duration = Duration::from_secs(1);
-/// How many sessions are ended at once.
-const ENDINGS_AT_ONCE: usize = 16;
+/// How long an answer waits until the streams of closed sessions say that they ended.
+const CLEANUP_PATIENCE: Duration = Duration::from_secs(2);
+/// How many sessions are read or ended at once.
+const SESSIONS_AT_ONCE: usize = 16;
 
 /// Everything that the endpoints need.
 pub(crate) struct Auth {
@@ -37,8 +46,19 @@ pub(crate) struct Auth {
     pub(crate) refresh_ttl_seconds: i64,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) read_models: Database,
-    pub(crate) partitions: PartitionCount,
     pub(crate) counters: Counters,
+}
+
+/// An account that was changed.
+pub(crate) struct Changed {
+    /// The account now.
+    pub(crate) account: Account,
+    /// In the log, of the last event about it.
+    pub(crate) position: u64,
+    /// Whether anything happened.
+    pub(crate) happened: bool,
+    /// The sessions that this has closed.
+    pub(crate) closed: Vec<SessionId>,
 }
 
 /// What auth counts.
@@ -75,15 +95,6 @@ impl Counters {
     }
 }
 
-/// Which of an account's sessions are meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
-    /// Every one.
-    All,
-    /// Every one but this.
-    AllBut(SessionId),
-}
-
 impl Auth {
     /// The account that registered `email`, unless it has been erased.
     pub(crate) async fn account_of(&self, email: &EmailAddress) -> Result<Option<Account>, Failure> {
@@ -91,37 +102,51 @@ impl Auth {
         let Some(holder) = claim.state.and_then(|claim| claim.holder) else {
             return Ok(None);
         };
-        let account: Loaded<Account> = self.ledger.load(&holder).await?;
+        let account = self.account(holder).await?;
         Ok(account.state.filter(|account| !account.erased))
     }
 
-    /// Decides about the account `id` and appends; returns the account and the position in the log.
+    /// The account `id` as it counts now.
+    pub(crate) async fn account(&self, id: UserId) -> Result<Loaded<Account>, Failure> {
+        let (mut account, admins): (Loaded<Account>, Loaded<Admins>) =
+            futures::try_join!(self.ledger.load(&id), self.ledger.load(&()))?;
+        account.state = account
+            .state
+            .map(|account| domain::admins::effective(account, admins.state.as_ref()));
+        Ok(account)
+    }
+
+    /// Decides about the account `id` as it counts now and appends; returns the account.
     pub(crate) async fn change_account(
         &self,
         id: UserId,
         cause: &Cause,
         mut decide: impl FnMut(Option<&Account>) -> Result<Vec<AccountEvent>, Refusal>,
-    ) -> Result<(Account, Done<(), ()>), CommandError> {
+    ) -> Result<Changed, CommandError> {
+        let admins: Loaded<Admins> = self.ledger.load(&()).await?;
+        let effective = |account: Account| domain::admins::effective(account, admins.state.as_ref());
         let done = self
             .ledger
-            .execute::<Account, ()>(&id, id, cause, |account, _| Ok((decide(account)?, ())))
+            .execute::<Account, Vec<SessionId>>(&id, id, cause, |account, _| {
+                let account = account.cloned().map(effective);
+                let events = decide(account.as_ref())?;
+                Ok((
+                    events,
+                    account.map(|before| before.open_sessions).unwrap_or_default(),
+                ))
+            })
             .await?;
-        let Done {
-            state,
-            position,
-            changed,
-            told,
-        } = done;
-        let account = state.ok_or(Refusal::AccountIsUnknown)?;
-        Ok((
+        let account = effective(done.state.ok_or(Refusal::AccountIsUnknown)?);
+        let closed = done
+            .told
+            .into_iter()
+            .filter(|id| !account.open_sessions.contains(id));
+        Ok(Changed {
+            closed: closed.collect(),
             account,
-            Done {
-                state: None,
-                position,
-                changed,
-                told,
-            },
-        ))
+            position: done.position,
+            happened: done.changed,
+        })
     }
 
     /// Ends one session of `account`, unless it has ended, and tells everyone.
@@ -133,48 +158,35 @@ impl Auth {
         cause: &Cause,
     ) -> Result<u64, CommandError> {
         let done = self.append_end(session, account, reason, cause).await?;
-        if done.changed {
-            self.revoke(Revocation::Session(session)).await;
-        }
+        // Also when it had ended before: whoever ended it may have died before telling anyone.
+        self.revoke(Revocation::Session(session)).await;
         Ok(done.position)
     }
 
-    /// Ends the live sessions of `account` and tells everyone. Returns the position in the log of the last
-    /// event about them.
-    pub(crate) async fn end_sessions(
+    /// Lets the streams of sessions that an event of their account has closed say so, for those who read the streams
+    /// alone. The sessions are dead already, so nothing depends on it, and a failure is only logged. Returns the
+    /// position in the log of the last event about the account that is known here.
+    pub(crate) async fn end_closed_sessions(
         &self,
-        account: UserId,
-        which: Which,
+        changed: &Changed,
         reason: EndReason,
         cause: &Cause,
-    ) -> Result<u64, CommandError> {
-        let (live, shown) = self.live_sessions(account).await?;
-        let meant = live
-            .into_iter()
-            .map(|session| session.id)
-            .filter(|id| which != Which::AllBut(*id));
-        let ended = stream::iter(meant)
-            .map(|id| async move {
-                self.append_end(id, account, reason, cause)
-                    .await
-                    .map(|done| (id, done.position))
-            })
-            .buffer_unordered(ENDINGS_AT_ONCE)
-            .try_collect::<Vec<_>>()
-            .await;
-        // Whatever has ended is told, also when the rest could not be.
-        match which {
-            Which::All => self.revoke(Revocation::Account(account)).await,
-            Which::AllBut(_) => {
-                for (id, _) in ended.iter().flatten() {
-                    self.revoke(Revocation::Session(*id)).await;
+    ) -> u64 {
+        let (account, position) = (changed.account.id, AtomicU64::new(changed.position));
+        let endings = stream::iter(&changed.closed).for_each_concurrent(SESSIONS_AT_ONCE, async |id| {
+            match self.append_end(*id, account, reason, cause).await {
+                Ok(done) => drop(position.fetch_max(done.position, Ordering::Relaxed)),
+                // A login that was cut short opened it and never began it.
+                Err(CommandError::Refused(_)) => {}
+                Err(CommandError::Failed(error)) => {
+                    tracing::warn!(%error, session.id = %id, "the stream of a closed session does not say so");
                 }
             }
+        });
+        if tokio::time::timeout(CLEANUP_PATIENCE, endings).await.is_err() {
+            tracing::warn!(account.id = %account, "the streams of closed sessions did not all say so in time");
         }
-        Ok(ended?
-            .into_iter()
-            .map(|(_, position)| position)
-            .fold(shown, u64::max))
+        position.into_inner()
     }
 
     async fn append_end(
@@ -200,17 +212,21 @@ impl Auth {
         Ok(done)
     }
 
-    /// The live sessions of `account`, the newest first, and the position in the log that they show.
-    pub(crate) async fn live_sessions(&self, account: UserId) -> Result<(Vec<LiveSession>, u64), Failure> {
-        let now = self.clock.now();
-        live_sessions(
-            &self.read_models,
-            self.ledger.store(),
-            self.partitions,
-            account,
-            now,
-        )
-        .await
+    /// The sessions that are open as far as `account` is concerned, as their own streams say.
+    pub(crate) async fn open_sessions(&self, account: &Account) -> Result<Vec<Loaded<Session>>, Failure> {
+        stream::iter(account.open_sessions.iter().copied())
+            .map(|id| async move { self.ledger.load::<Session>(&id).await })
+            .buffered(SESSIONS_AT_ONCE)
+            .filter_map(async |loaded| match loaded {
+                // One that this build cannot read is not a reason to hide the others.
+                Err(error @ (Failure::Codec(_) | Failure::Store(StoreError::Corrupt(_)))) => {
+                    tracing::error!(%error, account.id = %account.id, "a session cannot be read");
+                    None
+                }
+                other => Some(other),
+            })
+            .try_collect()
+            .await
     }
 
     /// Tells everyone who remembers checked tokens. If that fails they find out within 30 seconds.

@@ -1,7 +1,7 @@
 //! Answers whether an access token is good: by its signature and times, and by what the event store says about
 //! its session and account. For auth's own endpoints directly, for everyone else over the bus.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use auth_client::{
@@ -10,10 +10,13 @@ use auth_client::{
 };
 use bus::Responder;
 use bytes::Bytes;
-use events::{Account, Session};
+use events::Session;
 use sha2::{Digest, Sha256};
 
-use crate::{auth::Auth, error::Failure, ledger::Loaded};
+use crate::{auth::Auth, error::Failure};
+
+/// How long a check may take: whoever asked over the bus waits no longer.
+const DEADLINE: Duration = Duration::from_secs(2);
 
 /// Checks tokens.
 pub(crate) struct TokenCheck(pub(crate) Arc<Auth>);
@@ -26,12 +29,12 @@ impl TokenCheck {
             Ok(claims) => claims,
             Err(rejection) => return Ok(Verdict::Rejected(rejection)),
         };
-        let (session, account): (Loaded<Session>, Loaded<Account>) =
-            futures::try_join!(auth.ledger.load(&claims.sid), auth.ledger.load(&claims.sub))?;
+        let (session, account) =
+            futures::try_join!(auth.ledger.load::<Session>(&claims.sid), auth.account(claims.sub))?;
         let session = session
             .state
             .filter(|session| session.account == claims.sub && session.is_live(now));
-        let account = account.state.filter(Account::is_live);
+        let account = account.state.filter(|account| account.has_open(claims.sid));
         let (Some(session), Some(account)) = (session, account) else {
             return Ok(Verdict::Rejected(Rejection::SessionEnded));
         };
@@ -46,10 +49,17 @@ impl TokenCheck {
     }
 
     async fn verdict(&self, token: &str) -> Verdict {
-        let verdict = self.judge(token).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "a token could not be checked");
-            Verdict::Unavailable
-        });
+        let verdict = match tokio::time::timeout(DEADLINE, self.judge(token)).await {
+            Ok(Ok(verdict)) => verdict,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a token could not be checked");
+                Verdict::Unavailable
+            }
+            Err(_) => {
+                tracing::warn!("a token could not be checked in time");
+                Verdict::Unavailable
+            }
+        };
         self.0.counters.check(match &verdict {
             Verdict::Accepted(_) => "accepted",
             Verdict::Rejected(Rejection::Malformed) => "malformed",

@@ -108,7 +108,7 @@ fn refused(refusal: &Refusal) -> Problem {
     match refusal {
         Refusal::EmailIsTaken => Problem::new(StatusCode::CONFLICT, "email-taken", "Address taken")
             .detail("An account with this e-mail address exists."),
-        Refusal::CredentialsAreWrong => unauthorized(
+        Refusal::CredentialsAreWrong | Refusal::PasswordHasChanged => unauthorized(
             "bad-credentials",
             "Wrong address or password",
             "The e-mail address or the password is wrong.",

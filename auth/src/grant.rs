@@ -1,19 +1,11 @@
 //! Gives an account a role from the command line: how the first admin comes to be.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use anyhow::{Context, bail};
-use auth_client::Revocation;
-use events::{Account, Role, UserId};
+use events::{Account, EmailAddress, Role, UserId};
 
-use crate::{
-    auth::Auth,
-    config::Config,
-    domain::{self, EmailAddress},
-    keys,
-    ledger::Cause,
-    role::Dependencies,
-};
+use crate::{admins, auth::Auth, config::Config, keys, ledger::Cause, role::Dependencies};
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +30,7 @@ pub async fn grant(
 ) -> anyhow::Result<Granted> {
     let address = EmailAddress::parse(email).map_err(|error| anyhow::anyhow!("`{email}` {error}"))?;
     let keys = keys::read(&config.keys_directory)?;
-    let auth = Arc::new(Auth::new(config, dependencies, keys)?);
+    let auth = Auth::new(config, dependencies, keys)?;
     let account = auth
         .account_of(&address)
         .await
@@ -47,14 +39,10 @@ pub async fn grant(
         bail!("nobody has registered {address}")
     };
     let cause = Cause::operator();
-    let decide = |account: Option<&Account>| domain::account::grant(account, role);
-    let (account, done) = auth.change_account(id, &cause, decide).await?;
-    if done.changed {
-        auth.revoke(Revocation::Account(id)).await;
-    }
+    let changed = admins::grant(&auth, id, &cause, role).await?;
     Ok(Granted {
         user_id: id,
-        roles: account.roles,
-        changed: done.changed,
+        roles: changed.account.roles,
+        changed: changed.happened,
     })
 }

@@ -1,24 +1,35 @@
-//! Accounts, sessions and claims in the event store: load, decide, append. The only place that retries after
+//! Accounts, sessions, claims and admins in the event store: load, decide, append. The only place that retries after
 //! a conflict.
+//!
+//! What a load costs does not depend on the length of the stream: it reads on from the state that was folded last
+//! time, beginning with the event which that state ends with.
 
 use std::sync::Arc;
 
-use event_store::{EventStore, StoreError, read_whole_stream};
+use event_store::{EventStore, StoreError};
 use events::{
-    Actor, CodecError, CorrelationId, Encoded, Event, EventId, Metadata, NewEvent, StreamName, Timestamp,
-    Traceparent, UserId,
+    Actor, CodecError, CorrelationId, Encoded, Event, EventId, Metadata, NewEvent, RecordedEvent, StreamName,
+    Timestamp, Traceparent, UserId,
 };
 use service::{Clock, RequestContext, new_id};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::{
     domain::Refusal,
     entity::Entity,
     error::{CommandError, Failure},
+    state_cache::StateCaches,
 };
 
-/// How often a command is decided anew because someone else appended first.
-const ATTEMPTS: usize = 8;
+pub(crate) use crate::state_cache::Loaded;
+
+/// How often a command is decided again because someone else appended first.
+const ATTEMPTS: usize = 16;
+/// Events that are read from a stream at once.
+const PAGE: usize = 500;
+/// How many streams of more than a page are folded at once.
+const LONG_STREAMS_AT_ONCE: usize = 2;
 
 /// What caused a command, for the metadata of its events.
 #[derive(Debug, Clone)]
@@ -27,15 +38,6 @@ pub(crate) struct Cause {
     correlation_id: CorrelationId,
     causation_id: Uuid,
     traceparent: Option<Traceparent>,
-}
-
-/// An entity as the store has it.
-#[derive(Debug)]
-pub(crate) struct Loaded<E> {
-    pub(crate) state: Option<E>,
-    pub(crate) version: u64,
-    /// In the log, of the stream's last event; 0 for an empty stream.
-    pub(crate) position: u64,
 }
 
 /// What a decision makes happen, and what it tells whoever asked.
@@ -58,6 +60,8 @@ pub(crate) struct Done<E, T> {
 pub(crate) struct Ledger {
     store: Arc<dyn EventStore>,
     clock: Arc<dyn Clock>,
+    caches: StateCaches,
+    long_streams: Semaphore,
 }
 
 impl Cause {
@@ -97,28 +101,92 @@ impl Cause {
 
 impl Ledger {
     pub(crate) fn new(store: Arc<dyn EventStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
-    }
-
-    pub(crate) fn store(&self) -> &dyn EventStore {
-        &*self.store
+        Self {
+            store,
+            clock,
+            caches: StateCaches::new(),
+            long_streams: Semaphore::new(LONG_STREAMS_AT_ONCE),
+        }
     }
 
     /// The entity as it is now.
     pub(crate) async fn load<E: Entity>(&self, id: &E::Id) -> Result<Loaded<E>, Failure> {
-        let mut loaded = Loaded {
-            state: None,
-            version: 0,
-            position: 0,
-        };
-        for recorded in read_whole_stream(&*self.store, &E::stream(id)).await? {
-            let event = Event::try_from(&recorded)?;
-            let event = E::narrow(event).ok_or_else(|| CodecError::UnknownType(recorded.kind.clone()))?;
-            loaded.state = E::evolve(loaded.state, id, &event, recorded.version, recorded.recorded_at);
-            loaded.version = recorded.version;
-            loaded.position = recorded.position;
+        let stream = E::stream(id);
+        if let Some(loaded) = self.load_from_known(id, &stream).await? {
+            return Ok(loaded);
         }
+        let mut loaded = Loaded::default();
+        let page = self.store.read_stream(&stream, 0, PAGE).await?;
+        let is_long = page.len() == PAGE;
+        fold(&mut loaded, id, page)?;
+        if is_long {
+            // Whoever waited here finds what the one before has folded.
+            let _permit = self.long_streams.acquire().await;
+            if let Some(loaded) = self.load_from_known(id, &stream).await? {
+                return Ok(loaded);
+            }
+            self.read_on(&mut loaded, id, &stream).await?;
+            self.remember(id, &loaded).await;
+            return Ok(loaded);
+        }
+        self.remember(id, &loaded).await;
         Ok(loaded)
+    }
+
+    /// The entity as it is now, read on from the state that is remembered, if that one is of this log.
+    async fn load_from_known<E: Entity>(
+        &self,
+        id: &E::Id,
+        stream: &StreamName,
+    ) -> Result<Option<Loaded<E>>, Failure> {
+        let Some(known) = E::states(&self.caches).get(id).await else {
+            return Ok(None);
+        };
+        let before = known.version.saturating_sub(1);
+        let mut page = self.store.read_stream(stream, before, PAGE).await?.into_iter();
+        if page.next().map(|recorded| recorded.id) != known.last {
+            // The log was restored or replaced since.
+            E::states(&self.caches).invalidate(id).await;
+            return Ok(None);
+        }
+        let mut loaded = Loaded::clone(&known);
+        if page.len() > 0 {
+            let is_whole = page.len() < PAGE - 1;
+            fold(&mut loaded, id, page)?;
+            if !is_whole {
+                self.read_on(&mut loaded, id, stream).await?;
+            }
+            self.remember(id, &loaded).await;
+        }
+        Ok(Some(loaded))
+    }
+
+    async fn read_on<E: Entity>(
+        &self,
+        loaded: &mut Loaded<E>,
+        id: &E::Id,
+        stream: &StreamName,
+    ) -> Result<(), Failure> {
+        loop {
+            let page = self.store.read_stream(stream, loaded.version, PAGE).await?;
+            let is_last = page.len() < PAGE;
+            fold(loaded, id, page)?;
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Keeps a state for the next time, unless a later one was kept meanwhile.
+    async fn remember<E: Entity>(&self, id: &E::Id, loaded: &Loaded<E>) {
+        let states = E::states(&self.caches);
+        let is_old = states
+            .get(id)
+            .await
+            .is_some_and(|known| known.version > loaded.version);
+        if loaded.last.is_some() && !is_old {
+            states.insert(id.clone(), Arc::new(loaded.clone())).await;
+        }
     }
 
     /// Loads the entity, decides, appends what was decided about `subject`; all over again when someone else
@@ -133,9 +201,10 @@ impl Ledger {
         let stream = E::stream(id);
         for _ in 0..ATTEMPTS {
             let Loaded {
-                mut state,
+                state,
                 version,
                 position,
+                ..
             } = self.load::<E>(id).await?;
             let now = self.clock.now();
             let (events, told) = decide(state.as_ref(), now)?;
@@ -161,11 +230,19 @@ impl Ledger {
                 },
                 Err(error) => return Err(Failure::Store(error).into()),
             };
-            for (version, event) in (version + 1..).zip(&events) {
-                state = E::evolve(state, id, event, version, now);
-            }
-            return Ok(Done {
+            let mut after = Loaded {
                 state,
+                version,
+                position,
+                last: ids.last().copied(),
+            };
+            for event in &events {
+                after.version += 1;
+                after.state = E::evolve(after.state, id, event, after.version, now);
+            }
+            self.remember(id, &after).await;
+            return Ok(Done {
+                state: after.state,
                 position,
                 changed: true,
                 told,
@@ -188,6 +265,28 @@ impl Ledger {
             .eq(ids.iter().copied());
         recorded.last().filter(|_| is_ours).map(|last| last.position)
     }
+}
+
+fn fold<E: Entity>(
+    loaded: &mut Loaded<E>,
+    id: &E::Id,
+    page: impl IntoIterator<Item = RecordedEvent>,
+) -> Result<(), Failure> {
+    for recorded in page {
+        let event = Event::try_from(&recorded)?;
+        let event = E::narrow(event).ok_or_else(|| CodecError::UnknownType(recorded.kind.clone()))?;
+        loaded.state = E::evolve(
+            loaded.state.take(),
+            id,
+            &event,
+            recorded.version,
+            recorded.recorded_at,
+        );
+        loaded.version = recorded.version;
+        loaded.position = recorded.position;
+        loaded.last = Some(recorded.id);
+    }
+    Ok(())
 }
 
 fn record(encoded: Encoded, subject: UserId, cause: &Cause, now: Timestamp) -> NewEvent {

@@ -1,7 +1,7 @@
 //! Auth: accounts, sessions and tokens; the only role that sees passwords or signing keys.
 //!
 //! `domain/` decides, `ledger.rs` loads and appends, `handlers/` has a file for each endpoint, `check.rs`
-//! answers whether a token is good. All state is in events; nothing here is remembered but keys.
+//! answers whether a token is good. All state is in events; what is remembered of it is compared with the log at each use.
 
 mod admins;
 mod auth;
@@ -16,7 +16,7 @@ mod keys;
 mod ledger;
 mod password;
 mod role;
-mod sessions;
+mod state_cache;
 mod token;
 
 pub use config::Config;

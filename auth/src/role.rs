@@ -100,9 +100,9 @@ impl Auth {
             store,
             bus,
             read_models,
-            partitions,
             clock,
             metrics,
+            ..
         } = dependencies.clone();
         let hasher = Hasher::new(config.argon2, config.hashing_threads, config.hashing_queue)
             .context("the parameters of argon2 cannot be used")?;
@@ -116,7 +116,6 @@ impl Auth {
             refresh_ttl_seconds: i64::try_from(config.session_ttl.as_secs()).unwrap_or(i64::MAX),
             bus,
             read_models,
-            partitions,
             counters: Counters::new(&metrics),
         })
     }

@@ -4,17 +4,23 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Timestamp, UserId, catalog::catalog};
+use crate::{SecretHash, SessionId, Timestamp, UserId, catalog::catalog};
+
+/// How many sessions of one account can be open at once. One more closes the oldest.
+pub const MAX_OPEN_SESSIONS: usize = 100;
 
 catalog! {
     /// What can happen to an account.
     AccountEvent {
         Registered(AccountRegistered) = "account.registered", 1;
         Renamed(AccountRenamed) = "account.renamed", 1;
-        PasswordChanged(PasswordChanged) = "account.password_changed", 1;
+        PasswordChanged(PasswordChanged) = "account.password_changed", 2;
+        PasswordRehashed(PasswordRehashed) = "account.password_rehashed", 1;
         RolesChanged(RolesChanged) = "account.roles_changed", 1;
         Disabled(AccountDisabled) = "account.disabled", 1;
         Enabled(AccountEnabled) = "account.enabled", 1;
+        SessionOpened(AccountSessionOpened) = "account.session_opened", 1;
+        SessionsEnded(AccountSessionsEnded) = "account.sessions_ended", 1;
         Erased(AccountErased) = "account.erased", 1;
     }
 }
@@ -64,7 +70,7 @@ pub struct AccountRegistered {
     /// How to call them.
     pub display_name: Option<String>,
     /// PHC string.
-    pub password_hash: String,
+    pub password_hash: SecretHash,
 }
 
 /// The display name changed.
@@ -74,12 +80,34 @@ pub struct AccountRenamed {
     pub display_name: Option<String>,
 }
 
-/// The password changed, or was hashed anew with stronger parameters.
+/// The password changed. Closes every session but the one that it names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordChanged {
     /// PHC string.
-    pub password_hash: String,
+    pub password_hash: SecretHash,
+    /// The session in which the password was changed; it stays open.
+    pub surviving_session: Option<SessionId>,
 }
+
+/// The same password was hashed again with stronger parameters. Closes no session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasswordRehashed {
+    /// PHC string.
+    pub password_hash: SecretHash,
+}
+
+/// A login succeeded and opens a session, whose own stream begins next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountSessionOpened {
+    /// Which session.
+    pub session: SessionId,
+    /// Sessions that had ended, or had to close to make room for this one.
+    pub closed: Vec<SessionId>,
+}
+
+/// Every session of the account was closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountSessionsEnded {}
 
 /// The roles were replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,7 +116,7 @@ pub struct RolesChanged {
     pub roles: BTreeSet<Role>,
 }
 
-/// The account may no longer be used.
+/// The account may no longer be used. Closes every session for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountDisabled {}
 
@@ -110,11 +138,15 @@ pub struct Account {
     /// How to call them.
     pub display_name: Option<String>,
     /// PHC string.
-    pub password_hash: String,
+    pub password_hash: SecretHash,
     /// What they may do.
     pub roles: BTreeSet<Role>,
     /// Whether the account may not be used.
     pub disabled: bool,
+    /// The sessions that are open as far as the account is concerned, the oldest first, at most
+    /// [`MAX_OPEN_SESSIONS`]. One that is missing here is not live, whatever its own stream says; one that is here may
+    /// have ended by itself.
+    pub open_sessions: Vec<SessionId>,
     /// Whether the person was erased.
     pub erased: bool,
     /// When it came to be.
@@ -148,16 +180,28 @@ impl Account {
             AccountEvent::Registered(_) => {}
             AccountEvent::Renamed(renamed) => account.display_name.clone_from(&renamed.display_name),
             AccountEvent::PasswordChanged(changed) => {
-                account.password_hash.clone_from(&changed.password_hash)
+                account.password_hash.clone_from(&changed.password_hash);
+                account
+                    .open_sessions
+                    .retain(|session| Some(*session) == changed.surviving_session);
+            }
+            AccountEvent::PasswordRehashed(rehashed) => {
+                account.password_hash.clone_from(&rehashed.password_hash);
             }
             AccountEvent::RolesChanged(changed) => account.roles.clone_from(&changed.roles),
-            AccountEvent::Disabled(_) => account.disabled = true,
+            AccountEvent::Disabled(_) => {
+                account.disabled = true;
+                account.open_sessions.clear();
+            }
             AccountEvent::Enabled(_) => account.disabled = false,
+            AccountEvent::SessionOpened(opened) => account.open(opened),
+            AccountEvent::SessionsEnded(_) => account.open_sessions.clear(),
             AccountEvent::Erased(_) => {
                 account.erased = true;
+                account.open_sessions.clear();
                 account.email.clear();
                 account.display_name = None;
-                account.password_hash.clear();
+                account.password_hash = SecretHash::default();
                 account.roles.clear();
             }
         }
@@ -172,6 +216,20 @@ impl Account {
         !self.disabled && !self.erased
     }
 
+    /// Whether `session` is open as far as the account is concerned.
+    #[must_use]
+    pub fn has_open(&self, session: SessionId) -> bool {
+        self.is_live() && self.open_sessions.contains(&session)
+    }
+
+    fn open(&mut self, opened: &AccountSessionOpened) {
+        self.open_sessions
+            .retain(|session| *session != opened.session && !opened.closed.contains(session));
+        let surplus = (self.open_sessions.len() + 1).saturating_sub(MAX_OPEN_SESSIONS);
+        self.open_sessions.drain(..surplus);
+        self.open_sessions.push(opened.session);
+    }
+
     fn registered(id: UserId, registered: &AccountRegistered, version: u64, at: Timestamp) -> Self {
         Self {
             id,
@@ -180,6 +238,7 @@ impl Account {
             password_hash: registered.password_hash.clone(),
             roles: BTreeSet::from([Role::User]),
             disabled: false,
+            open_sessions: Vec::new(),
             erased: false,
             created_at: at,
             updated_at: at,

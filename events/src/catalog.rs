@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{AccountEvent, EmailEvent, Encoding, RecordedEvent, SessionEvent, TaskEvent, upcast};
+use crate::{
+    AccountEvent, AdminsEvent, EmailEvent, Encoding, RecordedEvent, SessionEvent, TaskEvent, upcast,
+};
 
 /// Any event of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub enum Event {
     Session(SessionEvent),
     /// Of an `email-` stream.
     Email(EmailEvent),
+    /// Of the stream `admins`.
+    Admins(AdminsEvent),
 }
 
 /// A payload ready for the log.
@@ -163,6 +167,7 @@ impl Event {
             AccountEvent::CATALOG,
             SessionEvent::CATALOG,
             EmailEvent::CATALOG,
+            AdminsEvent::CATALOG,
         ]
         .into_iter()
         .flatten()
@@ -177,6 +182,7 @@ impl Event {
             Self::Account(event) => event.kind(),
             Self::Session(event) => event.kind(),
             Self::Email(event) => event.kind(),
+            Self::Admins(event) => event.kind(),
         }
     }
 
@@ -188,6 +194,7 @@ impl Event {
             Self::Account(event) => event.encode(),
             Self::Session(event) => event.encode(),
             Self::Email(event) => event.encode(),
+            Self::Admins(event) => event.encode(),
         }
     }
 
@@ -201,6 +208,7 @@ impl Event {
             .or_else(|| Some(AccountEvent::decode(kind, schema_version, data)?.map(Self::Account)))
             .or_else(|| Some(SessionEvent::decode(kind, schema_version, data)?.map(Self::Session)))
             .or_else(|| Some(EmailEvent::decode(kind, schema_version, data)?.map(Self::Email)))
+            .or_else(|| Some(AdminsEvent::decode(kind, schema_version, data)?.map(Self::Admins)))
             .unwrap_or_else(|| Err(CodecError::UnknownType(kind.to_owned())))
     }
 }

@@ -51,7 +51,10 @@ id!(
     EventId
 );
 
-/// The name of a stream: `task-<uuid>`, `account-<uuid>`, `session-<uuid>` or `email-<hex HMAC>`.
+/// The one stream about all admins.
+const ADMINS: &str = "admins";
+
+/// The name of a stream: `task-<uuid>`, `account-<uuid>`, `session-<uuid>`, `email-<hex HMAC>` or `admins`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StreamName(String);
@@ -67,12 +70,14 @@ pub enum StreamKind {
     Session(SessionId),
     /// `email-<hex HMAC of the normalized address>`
     Email(String),
+    /// `admins`
+    Admins,
 }
 
 /// The text does not name a stream of one of the known kinds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not the name of a stream: expected task-<uuid>, account-<uuid>, session-<uuid> or email-<hmac>"
+    "`{0}` is not the name of a stream: expected task-<uuid>, account-<uuid>, session-<uuid>, email-<hmac> or admins"
 )]
 pub struct ParseStreamError(pub String);
 
@@ -101,6 +106,12 @@ impl StreamName {
         Self(format!("email-{hmac}"))
     }
 
+    /// The stream about who the admins are.
+    #[must_use]
+    pub fn admins() -> Self {
+        Self(ADMINS.to_owned())
+    }
+
     /// Takes any text as a name, as stores do that move records without reading them.
     #[must_use]
     pub fn raw(name: impl Into<String>) -> Self {
@@ -119,6 +130,9 @@ impl StreamName {
     /// When the name is of none of the known kinds.
     pub fn kind(&self) -> Result<StreamKind, ParseStreamError> {
         let unknown = || ParseStreamError(self.0.clone());
+        if self.0 == ADMINS {
+            return Ok(StreamKind::Admins);
+        }
         let (kind, key) = self.0.split_once('-').ok_or_else(unknown)?;
         Ok(match kind {
             "task" => StreamKind::Task(key.parse().map_err(|_| unknown())?),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{SessionId, Timestamp, UserId, catalog::catalog};
+use crate::{SecretHash, SessionId, Timestamp, UserId, catalog::catalog};
 
 catalog! {
     /// What can happen to a session.
@@ -39,7 +39,7 @@ pub struct SessionStarted {
     /// Whose.
     pub account: UserId,
     /// Hex SHA-256 of the first refresh token.
-    pub refresh_hash: String,
+    pub refresh_hash: SecretHash,
     /// When the session ends by itself.
     pub expires_at: Timestamp,
     /// Where the login came from.
@@ -52,7 +52,7 @@ pub struct SessionStarted {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRefreshed {
     /// Hex SHA-256 of the new refresh token.
-    pub refresh_hash: String,
+    pub refresh_hash: SecretHash,
 }
 
 /// The session is over.
@@ -70,9 +70,9 @@ pub struct Session {
     /// Whose.
     pub account: UserId,
     /// Hex SHA-256 of the one refresh token that is still good.
-    pub refresh_hash: String,
-    /// Hex SHA-256 of those that have been used.
-    pub used_hashes: Vec<String>,
+    pub refresh_hash: SecretHash,
+    /// How often the token was refreshed: the generation of the one that is still good.
+    pub generation: u64,
     /// When it began.
     pub started_at: Timestamp,
     /// When a token was last refreshed; the start, before the first time.
@@ -109,8 +109,8 @@ impl Session {
         match event {
             SessionEvent::Started(_) => {}
             SessionEvent::Refreshed(refreshed) => {
-                let used = std::mem::replace(&mut session.refresh_hash, refreshed.refresh_hash.clone());
-                session.used_hashes.push(used);
+                session.refresh_hash.clone_from(&refreshed.refresh_hash);
+                session.generation = session.generation.saturating_add(1);
                 session.last_refreshed_at = at;
             }
             SessionEvent::Ended(ended) => session.ended = session.ended.or(Some((at, ended.reason))),
@@ -130,7 +130,7 @@ impl Session {
             id,
             account: started.account,
             refresh_hash: started.refresh_hash.clone(),
-            used_hashes: Vec::new(),
+            generation: 0,
             started_at: at,
             last_refreshed_at: at,
             expires_at: started.expires_at,

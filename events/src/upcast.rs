@@ -3,14 +3,21 @@
 //! To add version 2 of `task.created`: raise its version in the table of `task.rs`, add the line
 //! `("task.created", 1, |payload| …)` to [`STEPS`], and keep the golden files of version 1 as they are.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The wire name, the version that the step starts from, and the payload one version later.
 type Step = (&'static str, u16, fn(Value) -> Value);
 
-/// Every step there is. A version whose payloads the next one reads unchanged needs none. Every event is still
-/// at version 1, so there is none yet.
-const STEPS: &[Step] = &[];
+/// Every step there is. A version whose payloads the next one reads unchanged needs none.
+const STEPS: &[Step] = &[
+    // Version 1 did not say in which session the password was changed, so that none survives it.
+    ("account.password_changed", 1, |mut payload| {
+        if let Value::Object(members) = &mut payload {
+            members.insert("surviving_session".to_owned(), json!(null));
+        }
+        payload
+    }),
+];
 
 /// Lifts `payload` of `kind` from version `from` to version `to`.
 pub(crate) fn upcast(kind: &str, from: u16, to: u16, payload: Value) -> Value {
@@ -31,8 +38,6 @@ fn lift(steps: &[Step], kind: &str, from: u16, to: u16, payload: Value) -> Value
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const EXAMPLE: &[Step] = &[

@@ -142,7 +142,7 @@ impl Fold {
             stream,
             event.payload.as_ref().map_err(|reason| senseless(reason))?,
         ) {
-            (StreamKind::Email(_), Event::Email(_)) => Ok(()),
+            (StreamKind::Email(_), Event::Email(_)) | (StreamKind::Admins, Event::Admins(_)) => Ok(()),
             (StreamKind::Task(id), Event::Task(event)) => {
                 let owner = if let TaskEvent::Created(created) = event {
                     Some(created.owner)
@@ -172,7 +172,7 @@ impl Fold {
             StreamKind::Task(id) => self.tasks.version(id.0),
             StreamKind::Account(id) => self.accounts.version(id.0),
             StreamKind::Session(id) => self.sessions.version(id.0),
-            StreamKind::Email(_) => 0,
+            StreamKind::Email(_) | StreamKind::Admins => 0,
         }
     }
 
@@ -181,7 +181,7 @@ impl Fold {
             StreamKind::Task(id) => self.tasks.pass_over(id.0, version),
             StreamKind::Account(id) => self.accounts.pass_over(id.0, version),
             StreamKind::Session(id) => self.sessions.pass_over(id.0, version),
-            StreamKind::Email(_) => {}
+            StreamKind::Email(_) | StreamKind::Admins => {}
         }
     }
 

@@ -38,7 +38,7 @@ pub(crate) async fn load(
             Ok(StreamKind::Task(id)) => tasks.push(id.0),
             Ok(StreamKind::Account(id)) => accounts.push(id.0),
             Ok(StreamKind::Session(id)) => sessions.push(id.0),
-            Ok(StreamKind::Email(_)) | Err(_) => {}
+            Ok(StreamKind::Email(_) | StreamKind::Admins) | Err(_) => {}
         }
     }
     fold.tasks = load_rows::<Task>(database, tx, tasks).await?;

@@ -164,7 +164,7 @@ pub async fn discard(read_models: &Database, position: u64) -> Result<(), Parkin
         Ok(StreamKind::Task(id)) => (Task::TABLE, id.0),
         Ok(StreamKind::Account(id)) => (Account::TABLE, id.0),
         Ok(StreamKind::Session(id)) => (Session::TABLE, id.0),
-        Ok(StreamKind::Email(_)) | Err(_) => return Ok(tx.commit().await?),
+        Ok(StreamKind::Email(_) | StreamKind::Admins) | Err(_) => return Ok(tx.commit().await?),
     };
     tx.execute(
         &format!(

@@ -2,11 +2,10 @@
 //! a refusal: no I/O, no clock, no random number, no HTTP.
 
 pub(crate) mod account;
+pub(crate) mod admins;
 pub(crate) mod claim;
-pub(crate) mod email;
 mod refusal;
 pub(crate) mod session;
 
 pub(crate) use claim::Claim;
-pub(crate) use email::EmailAddress;
 pub(crate) use refusal::Refusal;

@@ -11,6 +11,9 @@ pub(crate) enum Refusal {
     /// No account has this address, or the password is wrong: which of the two is not told.
     #[error("the address or the password is wrong")]
     CredentialsAreWrong,
+    /// The password that was verified is no longer the one of the account.
+    #[error("the password was changed meanwhile")]
+    PasswordHasChanged,
     /// The password was right, but the account may not be used.
     #[error("the account is disabled")]
     AccountIsDisabled,

@@ -1,23 +1,27 @@
 //! Decisions about sessions.
 
 use events::{
-    EndReason, Session, SessionEnded, SessionEvent, SessionRefreshed, SessionStarted, Timestamp, UserId,
+    EndReason, SecretHash, Session, SessionEnded, SessionEvent, SessionRefreshed, SessionStarted, Timestamp,
+    UserId,
 };
 
 use super::Refusal;
 
-/// Exchanges the refresh token whose hash is `presented` for the one whose hash is `next`.
+/// Exchanges the refresh token of `generation` whose hash is `presented` for the one whose hash is `next`. That the token
+/// was issued here has been found out before.
 ///
 /// Two exchanges of one token race on the version of the stream: the second finds its token used.
 pub(crate) fn refresh(
     session: Option<&Session>,
+    generation: u64,
     presented: &str,
-    next: &str,
+    next: &SecretHash,
     now: Timestamp,
 ) -> Result<Vec<SessionEvent>, Refusal> {
     let session = session.ok_or(Refusal::RefreshTokenIsUnknown)?;
-    let is_used = session.used_hashes.iter().any(|hash| hash == presented);
-    if !is_used && session.refresh_hash != presented {
+    let is_used = generation < session.generation;
+    let is_current = generation == session.generation && *session.refresh_hash == *presented;
+    if !is_used && !is_current {
         return Err(Refusal::RefreshTokenIsUnknown);
     }
     match session.ended {
@@ -27,7 +31,7 @@ pub(crate) fn refresh(
         None if !session.is_live(now) => Err(Refusal::SessionHasExpired),
         None => Ok(vec![
             SessionRefreshed {
-                refresh_hash: next.to_owned(),
+                refresh_hash: next.clone(),
             }
             .into(),
         ]),
@@ -104,15 +108,25 @@ mod tests {
         SessionEnded { reason }.into()
     }
 
+    fn exchange(
+        session: Option<&Session>,
+        generation: u64,
+        presented: &str,
+        next: &str,
+        now: Timestamp,
+    ) -> Result<Vec<SessionEvent>, Refusal> {
+        refresh(session, generation, presented, &next.into(), now)
+    }
+
     #[test]
     fn the_current_token_is_exchanged() {
         assert_eq!(
-            refresh(given(&[started()]).as_ref(), "a", "b", START),
+            exchange(given(&[started()]).as_ref(), 0, "a", "b", START),
             Ok(vec![refreshed("b")])
         );
         let session = given(&[started(), refreshed("b")]);
         assert_eq!(
-            refresh(session.as_ref(), "b", "c", START),
+            exchange(session.as_ref(), 1, "b", "c", START),
             Ok(vec![refreshed("c")])
         );
     }
@@ -120,21 +134,27 @@ mod tests {
     #[test]
     fn a_used_token_is_told_apart_from_an_unknown_one() {
         let session = given(&[started(), refreshed("b"), refreshed("c")]);
+        let with = |generation, hash| exchange(session.as_ref(), generation, hash, "d", START);
+        assert_eq!(with(0, "a"), Err(Refusal::RefreshTokenIsUsed));
+        assert_eq!(with(1, "b"), Err(Refusal::RefreshTokenIsUsed));
+        assert_eq!(with(2, "x"), Err(Refusal::RefreshTokenIsUnknown));
+        assert_eq!(with(3, "c"), Err(Refusal::RefreshTokenIsUnknown));
         assert_eq!(
-            refresh(session.as_ref(), "a", "d", START),
-            Err(Refusal::RefreshTokenIsUsed)
-        );
-        assert_eq!(
-            refresh(session.as_ref(), "b", "d", START),
-            Err(Refusal::RefreshTokenIsUsed)
-        );
-        assert_eq!(
-            refresh(session.as_ref(), "x", "d", START),
+            exchange(None, 0, "a", "d", START),
             Err(Refusal::RefreshTokenIsUnknown)
         );
+    }
+
+    #[test]
+    fn a_session_that_is_refreshed_for_years_stays_small() {
+        let log: Vec<_> = std::iter::once(started())
+            .chain((0..10_000).map(|number| refreshed(&number.to_string())))
+            .collect();
+        let session = given(&log);
+        assert_eq!(session.as_ref().unwrap().generation, 10_000);
         assert_eq!(
-            refresh(None, "a", "d", START),
-            Err(Refusal::RefreshTokenIsUnknown)
+            exchange(session.as_ref(), 0, "a", "b", START),
+            Err(Refusal::RefreshTokenIsUsed)
         );
     }
 
@@ -144,11 +164,11 @@ mod tests {
         let end = START.plus_seconds(WEEK);
         let before = Timestamp::from_micros(end.as_micros() - 1);
         assert_eq!(
-            refresh(session.as_ref(), "a", "b", before),
+            exchange(session.as_ref(), 0, "a", "b", before),
             Ok(vec![refreshed("b")])
         );
         assert_eq!(
-            refresh(session.as_ref(), "a", "b", end),
+            exchange(session.as_ref(), 0, "a", "b", end),
             Err(Refusal::SessionHasExpired)
         );
     }
@@ -163,11 +183,11 @@ mod tests {
     fn an_ended_session_refreshes_nothing() {
         let session = given(&[started(), refreshed("b"), ended(EndReason::Logout)]);
         let refused = Err(Refusal::SessionHasEnded(EndReason::Logout));
-        assert_eq!(refresh(session.as_ref(), "b", "c", START), refused);
-        assert_eq!(refresh(session.as_ref(), "a", "c", START), refused);
+        assert_eq!(exchange(session.as_ref(), 1, "b", "c", START), refused);
+        assert_eq!(exchange(session.as_ref(), 0, "a", "c", START), refused);
         let session = given(&[started(), ended(EndReason::Expired)]);
         assert_eq!(
-            refresh(session.as_ref(), "a", "b", START),
+            exchange(session.as_ref(), 0, "a", "b", START),
             Err(Refusal::SessionHasExpired)
         );
     }
@@ -205,7 +225,7 @@ mod tests {
             for number in presented {
                 let hash = name(number);
                 let next = name(exchanged.len() + 1);
-                if let Ok(events) = refresh(given(&log).as_ref(), &hash, &next, START) {
+                if let Ok(events) = exchange(given(&log).as_ref(), number as u64, &hash, &next, START) {
                     prop_assert!(!exchanged.contains(&hash));
                     exchanged.push(hash);
                     log.extend(events);

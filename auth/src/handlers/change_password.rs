@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use auth_client::Caller;
+use auth_client::{Caller, Revocation};
 use axum::{extract::State, response::Response};
-use events::{Account, Actor, EndReason};
+use events::{Account, Actor, EmailAddress, EndReason, SecretHash};
 use serde_json::{Map, Value};
 use service::{Form, JsonObject, Problem, RequestContext};
 
 use super::{answer, fields};
 use crate::{
-    auth::{Auth, Which},
-    domain::{self, EmailAddress, Refusal},
-    error::ApiError,
-    ledger::{Cause, Loaded},
+    auth::Auth,
+    domain::{self, Refusal},
+    error::{ApiError, Failure},
+    ledger::Cause,
     password::Password,
 };
 
@@ -45,22 +45,32 @@ pub(crate) async fn change_password(
 ) -> Result<Response, ApiError> {
     let id = caller.user_id();
     let request = Request::read(body.fields, EmailAddress::parse(&caller.0.email).ok().as_ref())?;
-    let account: Loaded<Account> = auth.ledger.load(&id).await?;
-    let account = account.state.ok_or(Refusal::AccountIsUnknown)?;
-    let verified = auth
-        .hasher
-        .verify(&request.current, Some(&account.password_hash))
-        .await?;
-    if !verified.matches {
-        return Err(Refusal::CredentialsAreWrong.into());
+    let account = auth.account(id).await?;
+    let (account, shown) = (account.state.ok_or(Refusal::AccountIsUnknown)?, account.position);
+    if !knows(&auth, &request.current, &account).await? {
+        // Whoever repeats a change whose answer was lost has the new password already.
+        return if knows(&auth, &request.new, &account).await? {
+            auth.revoke(Revocation::Account(id)).await;
+            Ok(answer::no_content(id, shown))
+        } else {
+            Err(Refusal::CredentialsAreWrong.into())
+        };
     }
-    let hash = auth.hasher.hash(&request.new).await?;
+    let hash: SecretHash = auth.hasher.hash(&request.new).await?.into();
     let cause = Cause::new(Actor::User(id), &context);
-    let decide = |now: Option<&Account>| domain::account::change_password(now, &account.password_hash, &hash);
-    let (_, changed) = auth.change_account(id, &cause, decide).await?;
-    let others = Which::AllBut(caller.0.session_id);
-    let ended = auth
-        .end_sessions(id, others, EndReason::PasswordChanged, &cause)
+    let changed = auth
+        .change_account(id, &cause, |now| {
+            domain::account::change_password(now, &account.password_hash, &hash, caller.0.session_id)
+        })
         .await?;
-    Ok(answer::no_content(id, changed.position.max(ended)))
+    auth.revoke(Revocation::Account(id)).await;
+    let position = auth
+        .end_closed_sessions(&changed, EndReason::PasswordChanged, &cause)
+        .await;
+    Ok(answer::no_content(id, position))
+}
+
+async fn knows(auth: &Auth, password: &Arc<Password>, account: &Account) -> Result<bool, Failure> {
+    let verified = auth.hasher.verify(password, Some(&account.password_hash)).await?;
+    Ok(verified.matches)
 }

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
+use events::EmailAddress;
 use serde_json::Value;
 use service::{Form, Invalid, text};
 
-use crate::{
-    domain::EmailAddress,
-    password::{self, Password},
-};
+use crate::password::{self, Password};
 
 const MAX_DISPLAY_NAME: usize = 100;
 

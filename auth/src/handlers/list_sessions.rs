@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use auth_client::Caller;
 use axum::{extract::State, response::Response};
-use events::{SessionId, Timestamp};
+use events::{Session, SessionId, Timestamp};
 use http::StatusCode;
 use serde::Serialize;
 
 use super::answer;
-use crate::{auth::Auth, error::ApiError, sessions::LiveSession};
+use crate::{auth::Auth, domain::Refusal, error::ApiError};
 
 #[derive(Serialize)]
 struct SessionsBody {
@@ -29,7 +29,7 @@ struct SessionView {
 }
 
 impl SessionView {
-    fn new(session: LiveSession, asking: SessionId) -> Self {
+    fn new(session: Session, asking: SessionId) -> Self {
         Self {
             id: session.id,
             started_at: session.started_at,
@@ -46,9 +46,18 @@ pub(crate) async fn list_sessions(
     State(auth): State<Arc<Auth>>,
     caller: Caller,
 ) -> Result<Response, ApiError> {
-    let (live, position) = auth.live_sessions(caller.user_id()).await?;
-    let items = live
+    let account = auth.account(caller.user_id()).await?;
+    let open = auth
+        .open_sessions(&account.state.ok_or(Refusal::AccountIsUnknown)?)
+        .await?;
+    let position = open
+        .iter()
+        .fold(account.position, |last, session| last.max(session.position));
+    let now = auth.clock.now();
+    let items = open
         .into_iter()
+        .rev()
+        .filter_map(|session| session.state.filter(|session| session.is_live(now)))
         .map(|session| SessionView::new(session, caller.0.session_id))
         .collect();
     Ok(answer::json(

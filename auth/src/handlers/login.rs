@@ -1,9 +1,13 @@
 //! `POST /auth/login`: begins a session.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
+use auth_client::Revocation;
 use axum::{extract::State, response::Response};
-use events::{Account, Actor, EndReason, Session, SessionId, SessionStarted};
+use events::{
+    Account, Actor, EmailAddress, EndReason, MAX_OPEN_SESSIONS, SecretHash, Session, SessionId,
+    SessionStarted,
+};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -12,12 +16,15 @@ use service::{Form, JsonObject, Problem, RequestContext, new_id, text};
 use super::{answer, fields, user::UserView};
 use crate::{
     auth::Auth,
-    domain::{self, EmailAddress, Refusal},
-    error::ApiError,
-    ledger::{Cause, Loaded},
+    domain::{self, Refusal},
+    error::{ApiError, CommandError},
+    ledger::Cause,
     password::Password,
     token::{Issued, RefreshToken},
 };
+
+/// How often a password is verified again because its hash changed meanwhile.
+const ATTEMPTS: usize = 3;
 
 #[derive(Debug)]
 struct Request {
@@ -73,10 +80,9 @@ async fn begin_session(
     context: &RequestContext,
     request: &Request,
 ) -> Result<Response, ApiError> {
-    let account = authenticate(auth, context, request).await?;
     let id = SessionId(new_id());
-    let refresh_token = RefreshToken::generate(id);
-    let cause = Cause::new(Actor::User(account.id), context);
+    let (account, cause) = open_session(auth, context, request, id).await?;
+    let refresh_token = RefreshToken::generate(id, 0, &auth.pepper);
     let started = auth
         .ledger
         .execute::<Session, ()>(&id, account.id, &cause, |session, now| {
@@ -91,7 +97,6 @@ async fn begin_session(
         })
         .await?;
     let session = started.state.ok_or(Refusal::SessionIsUnknown)?;
-    let account = confirm(auth, &cause, request, account, &session).await?;
     tracing::info!(account.id = %account.id, session.id = %id, "logged in");
     let issued = auth.issue(&account, id, session.expires_at)?;
     Ok(token_answer(
@@ -104,13 +109,65 @@ async fn begin_session(
     ))
 }
 
-/// The account whose address and password these are.
-async fn authenticate(auth: &Auth, context: &RequestContext, request: &Request) -> Result<Account, ApiError> {
+/// Opens the session `id` for the account whose address and password these are. The account is compared with the one
+/// whose password was verified by the append that opens the session, so that nobody gets in by a password that was
+/// changed, or with an account that was disabled, in between.
+async fn open_session(
+    auth: &Auth,
+    context: &RequestContext,
+    request: &Request,
+    id: SessionId,
+) -> Result<(Account, Cause), ApiError> {
+    let mut attempts = 1..=ATTEMPTS;
+    loop {
+        let (account, rehashed) = authenticate(auth, request).await?;
+        let cause = Cause::new(Actor::User(account.id), context);
+        let ended = ended_sessions(auth, &account).await?;
+        let opened = auth
+            .change_account(account.id, &cause, |now| {
+                domain::account::open_session(now, &account.password_hash, rehashed.as_ref(), id, &ended)
+            })
+            .await;
+        match opened {
+            // Another login may have hashed the same password again.
+            Err(CommandError::Refused(Refusal::PasswordHasChanged)) if attempts.next().is_some() => {}
+            Ok(opened) => {
+                auth.end_closed_sessions(&opened, EndReason::Logout, &cause.by_system())
+                    .await;
+                for closed in opened.closed {
+                    auth.revoke(Revocation::Session(closed)).await;
+                }
+                return Ok((opened.account, cause));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Which of the open sessions have ended by themselves. Looked up only when the account has as many as it may.
+async fn ended_sessions(auth: &Auth, account: &Account) -> Result<Vec<SessionId>, ApiError> {
+    if account.open_sessions.len() < MAX_OPEN_SESSIONS {
+        return Ok(Vec::new());
+    }
+    let now = auth.clock.now();
+    let open = auth.open_sessions(account).await?;
+    let live: HashSet<_> = open
+        .into_iter()
+        .filter_map(|session| session.state.filter(|session| session.is_live(now)))
+        .map(|session| session.id)
+        .collect();
+    let ended = account.open_sessions.iter().filter(|id| !live.contains(id));
+    Ok(ended.copied().collect())
+}
+
+/// The account whose address and password these are, and the password hashed again if its hash is weaker than those
+/// made today.
+async fn authenticate(auth: &Auth, request: &Request) -> Result<(Account, Option<SecretHash>), ApiError> {
     let account = match &request.email {
         Some(email) => auth.account_of(email).await?,
         None => None,
     };
-    let hash = account.as_ref().map(|account| account.password_hash.as_str());
+    let hash = account.as_ref().map(|account| &*account.password_hash);
     let verified = auth.hasher.verify(&request.password, hash).await?;
     let account = account
         .filter(|_| verified.matches)
@@ -118,63 +175,17 @@ async fn authenticate(auth: &Auth, context: &RequestContext, request: &Request) 
     if account.disabled {
         return Err(Refusal::AccountIsDisabled.into());
     }
-    if verified.is_outdated {
-        return Ok(renew_hash(auth, context, request, account).await);
+    if !verified.is_outdated {
+        return Ok((account, None));
     }
-    Ok(account)
-}
-
-/// Replaces a hash that is weaker than those made today. If that fails, the next login tries again.
-async fn renew_hash(auth: &Auth, context: &RequestContext, request: &Request, account: Account) -> Account {
-    let Ok(hash) = auth.hasher.hash(&request.password).await else {
-        return account;
-    };
-    let cause = Cause::new(Actor::User(account.id), context).by_system();
-    let decide = |now: Option<&Account>| domain::account::change_password(now, &account.password_hash, &hash);
-    match auth.change_account(account.id, &cause, decide).await {
-        Ok((renewed, _)) => renewed,
+    match auth.hasher.hash(&request.password).await {
+        Ok(hash) => Ok((account, Some(hash.into()))),
+        // The next login tries again.
         Err(error) => {
-            tracing::warn!(%error, account.id = %account.id, "a password was not hashed anew");
-            account
+            tracing::warn!(%error, account.id = %account.id, "a password was not hashed again");
+            Ok((account, None))
         }
     }
-}
-
-/// Looks at the account once more, now that the session is in the log. Had the password been changed or the
-/// account disabled while the password was being verified, whoever did that may have looked for sessions to
-/// end before this one began.
-async fn confirm(
-    auth: &Auth,
-    cause: &Cause,
-    request: &Request,
-    before: Account,
-    session: &Session,
-) -> Result<Account, ApiError> {
-    let Loaded { state, version, .. } = auth.ledger.load::<Account>(&before.id).await?;
-    if version == before.version {
-        return Ok(before);
-    }
-    let refuse = |reason, refusal: Refusal| async move {
-        auth.end_session(session.id, before.id, reason, &cause.by_system())
-            .await?;
-        Err(ApiError::from(refusal))
-    };
-    let Some(account) = state.filter(|account| !account.erased) else {
-        return refuse(EndReason::Erased, Refusal::CredentialsAreWrong).await;
-    };
-    if account.disabled {
-        return refuse(EndReason::Disabled, Refusal::AccountIsDisabled).await;
-    }
-    if account.password_hash != before.password_hash {
-        let verified = auth
-            .hasher
-            .verify(&request.password, Some(&account.password_hash))
-            .await;
-        if !verified.is_ok_and(|verified| verified.matches) {
-            return refuse(EndReason::PasswordChanged, Refusal::CredentialsAreWrong).await;
-        }
-    }
-    Ok(account)
 }
 
 /// The answer of login and refresh.

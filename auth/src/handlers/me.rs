@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use auth_client::Caller;
 use axum::{extract::State, response::Response};
-use events::Account;
 use http::StatusCode;
 
 use super::{answer, user::UserBody};
-use crate::{auth::Auth, domain::Refusal, error::ApiError, ledger::Loaded};
+use crate::{auth::Auth, domain::Refusal, error::ApiError};
 
 pub(crate) async fn me(State(auth): State<Arc<Auth>>, caller: Caller) -> Result<Response, ApiError> {
     let id = caller.user_id();
-    let account: Loaded<Account> = auth.ledger.load(&id).await?;
+    let account = auth.account(id).await?;
     let body = UserBody::from(account.state.ok_or(Refusal::AccountIsUnknown)?);
     Ok(answer::json(StatusCode::OK, &body, id, account.position))
 }

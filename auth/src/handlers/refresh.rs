@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
-use events::{Account, Actor, EndReason, Session};
+use events::{Actor, EndReason, Session};
 use serde_json::{Map, Value};
 use service::{Form, JsonObject, Problem, RequestContext, text};
 
@@ -12,24 +12,19 @@ use crate::{
     auth::Auth,
     domain::{self, Refusal},
     error::{ApiError, CommandError},
+    keys::Pepper,
     ledger::{Cause, Loaded},
     token::RefreshToken,
 };
 
-struct Request {
-    /// `None` for a text that cannot be a refresh token.
-    refresh_token: Option<RefreshToken>,
-}
-
-impl Request {
-    fn read(body: Map<String, Value>) -> Result<Self, Problem> {
-        let mut form = Form::new(body);
-        let refresh_token = form.required("refresh_token", |value| text(value).map(RefreshToken::parse));
-        form.finish()?;
-        Ok(Self {
-            refresh_token: refresh_token.flatten(),
-        })
-    }
+/// The refresh token; `None` for a text that is none.
+fn read(body: Map<String, Value>, pepper: &Pepper) -> Result<Option<RefreshToken>, Problem> {
+    let mut form = Form::new(body);
+    let refresh_token = form.required("refresh_token", |value| {
+        text(value).map(|text| RefreshToken::parse(text, pepper))
+    });
+    form.finish()?;
+    Ok(refresh_token.flatten())
 }
 
 pub(crate) async fn refresh(
@@ -37,23 +32,23 @@ pub(crate) async fn refresh(
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let presented = Request::read(body.fields)?
-        .refresh_token
-        .ok_or(Refusal::RefreshTokenIsUnknown)?;
+    let presented = read(body.fields, &auth.pepper)?.ok_or(Refusal::RefreshTokenIsUnknown)?;
     let session: Loaded<Session> = auth.ledger.load(&presented.session).await?;
     let session = session.state.ok_or(Refusal::RefreshTokenIsUnknown)?;
-    let account: Loaded<Account> = auth.ledger.load(&session.account).await?;
+    let account = auth.account(session.account).await?;
     let cause = Cause::new(Actor::User(session.account), &context);
+    let Some(account) = account.state.filter(|account| account.has_open(session.id)) else {
+        return Err(finish_end(&auth, &cause, &session).await.into());
+    };
 
-    let next = RefreshToken::generate(session.id);
+    let next = RefreshToken::generate(session.id, presented.generation.saturating_add(1), &auth.pepper);
     let (presented_hash, next_hash) = (presented.hash(), next.hash());
     let refreshed = auth
         .ledger
         .execute::<Session, ()>(&session.id, session.account, &cause, |session, now| {
-            Ok((
-                domain::session::refresh(session, &presented_hash, &next_hash, now)?,
-                (),
-            ))
+            let events =
+                domain::session::refresh(session, presented.generation, &presented_hash, &next_hash, now)?;
+            Ok((events, ()))
         })
         .await;
     let refreshed = match refreshed {
@@ -62,17 +57,6 @@ pub(crate) async fn refresh(
             return Err(refusal.into());
         }
         other => other?,
-    };
-    // A session of an account that may not be used was missed when the others were ended.
-    let Some(account) = account.state.filter(Account::is_live) else {
-        auth.end_session(
-            session.id,
-            session.account,
-            EndReason::Disabled,
-            &cause.by_system(),
-        )
-        .await?;
-        return Err(Refusal::SessionHasEnded(EndReason::Disabled).into());
     };
     let session = refreshed.state.ok_or(Refusal::RefreshTokenIsUnknown)?;
     let issued = auth.issue(&account, session.id, session.expires_at)?;
@@ -84,6 +68,19 @@ pub(crate) async fn refresh(
         &next,
         refreshed.position,
     ))
+}
+
+/// The account has closed the session, or may not be used. The session's own stream may not say so yet.
+async fn finish_end(auth: &Auth, cause: &Cause, session: &Session) -> Refusal {
+    let reason = session.ended.map_or(EndReason::LogoutAll, |(_, reason)| reason);
+    if session.ended.is_none()
+        && let Err(error) = auth
+            .end_session(session.id, session.account, reason, &cause.by_system())
+            .await
+    {
+        tracing::warn!(%error, session.id = %session.id, "the stream of a closed session does not say so");
+    }
+    Refusal::SessionHasEnded(reason)
 }
 
 /// Ends the session when the refused token says that it must.

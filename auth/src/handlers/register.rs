@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
-use events::{Account, AccountRegistered, Actor, UserId};
+use events::{Account, AccountRegistered, Actor, EmailAddress, UserId};
 use http::StatusCode;
 use serde_json::{Map, Value};
 use service::{Form, JsonObject, Problem, RequestContext, new_id};
@@ -11,7 +11,7 @@ use service::{Form, JsonObject, Problem, RequestContext, new_id};
 use super::{answer, fields, user::UserBody};
 use crate::{
     auth::Auth,
-    domain::{self, Claim, EmailAddress},
+    domain::{self, Claim},
     error::{ApiError, CommandError},
     ledger::Cause,
     password::Password,
@@ -54,7 +54,7 @@ pub(crate) async fn register(
     let registered = AccountRegistered {
         email: request.email.as_str().to_owned(),
         display_name: request.display_name,
-        password_hash,
+        password_hash: password_hash.into(),
     };
     let (account, position) = open_account(&auth, &context, &request.email, &registered).await?;
     let id = account.id;
@@ -85,11 +85,11 @@ async fn open_account(
         .await?;
     let id = claimed.told;
     let cause = cause.by(Actor::User(id));
-    let (account, done) = auth
+    let changed = auth
         .change_account(id, &cause, |account| {
             domain::account::register(account, registered)
         })
         .await?;
     tracing::info!(account.id = %id, "account registered");
-    Ok((account, done.position))
+    Ok((changed.account, changed.position))
 }

@@ -29,7 +29,7 @@ pub(crate) async fn rename(
     let display_name = read(body.fields)?;
     let id = caller.user_id();
     let cause = Cause::new(Actor::User(id), &context);
-    let (account, done) = auth
+    let changed = auth
         .change_account(id, &cause, |account| match &display_name {
             Presence::Absent => Ok(Vec::new()),
             Presence::Null => domain::account::rename(account, None),
@@ -38,8 +38,8 @@ pub(crate) async fn rename(
         .await?;
     Ok(answer::json(
         StatusCode::OK,
-        &UserBody::from(account),
+        &UserBody::from(changed.account),
         id,
-        done.position,
+        changed.position,
     ))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth_client::{Caller, Revocation};
+use auth_client::Caller;
 use axum::{
     extract::{Path, State},
     response::Response,
@@ -12,13 +12,7 @@ use http::StatusCode;
 use service::RequestContext;
 
 use super::{answer, user::UserBody};
-use crate::{
-    admins,
-    auth::{Auth, Which},
-    domain::{self, Refusal},
-    error::ApiError,
-    ledger::Cause,
-};
+use crate::{admins, auth::Auth, domain::Refusal, error::ApiError, ledger::Cause};
 
 pub(crate) async fn disable(
     State(auth): State<Arc<Auth>>,
@@ -27,16 +21,15 @@ pub(crate) async fn disable(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let (id, cause) = read(&caller, &context, &id)?;
-    let (account, done) = admins::disable(&auth, id, &cause).await?;
-    // Also when it was disabled before: a crash may have kept its sessions from being ended.
-    let ended = auth
-        .end_sessions(id, Which::All, EndReason::Disabled, &cause)
-        .await?;
+    let changed = admins::disable(&auth, id, &cause).await?;
+    let position = auth
+        .end_closed_sessions(&changed, EndReason::Disabled, &cause)
+        .await;
     Ok(answer::json(
         StatusCode::OK,
-        &UserBody::from(account),
+        &UserBody::from(changed.account),
         id,
-        done.position.max(ended),
+        position,
     ))
 }
 
@@ -47,15 +40,12 @@ pub(crate) async fn enable(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let (id, cause) = read(&caller, &context, &id)?;
-    let (account, done) = auth.change_account(id, &cause, domain::account::enable).await?;
-    if done.changed {
-        auth.revoke(Revocation::Account(id)).await;
-    }
+    let changed = admins::enable(&auth, id, &cause).await?;
     Ok(answer::json(
         StatusCode::OK,
-        &UserBody::from(account),
+        &UserBody::from(changed.account),
         id,
-        done.position,
+        changed.position,
     ))
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use auth_client::{Caller, Revocation};
+use auth_client::Caller;
 use axum::{
     extract::{Path, State},
     response::Response,
@@ -47,14 +47,11 @@ pub(crate) async fn set_roles(
     let roles = read(body.fields)?;
     let id: UserId = id.parse().map_err(|_| Refusal::AccountIsUnknown)?;
     let cause = Cause::new(Actor::User(caller.user_id()), &context);
-    let (account, done) = admins::set_roles(&auth, id, &cause, &roles).await?;
-    if done.changed {
-        auth.revoke(Revocation::Account(id)).await;
-    }
+    let changed = admins::set_roles(&auth, id, &cause, &roles).await?;
     Ok(answer::json(
         StatusCode::OK,
-        &UserBody::from(account),
+        &UserBody::from(changed.account),
         id,
-        done.position,
+        changed.position,
     ))
 }

@@ -177,8 +177,9 @@ fn write_draft(draft: &Path, content: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use events::EmailAddress;
+
     use super::*;
-    use crate::domain::EmailAddress;
 
     fn fingerprint(keys: &Keys) -> (String, String) {
         let email = EmailAddress::parse("ada@example.com").unwrap();

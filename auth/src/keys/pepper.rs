@@ -1,18 +1,23 @@
-//! The pepper: without it, the name of an address's stream can be neither computed nor guessed.
+//! The pepper: without it, the name of an address's stream can be neither computed nor guessed, and no refresh token
+//! made up.
 
 use std::fmt;
 
+use events::EmailAddress;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::domain::EmailAddress;
+/// Bytes of a tag: enough that none can be guessed.
+pub(crate) const TAG_BYTES: usize = 16;
 
-/// 32 random bytes.
-pub(crate) struct Pepper(Zeroizing<[u8; 32]>);
+/// 32 random bytes, as the key of an HMAC.
+pub(crate) struct Pepper {
+    keyed: Hmac<Sha256>,
+}
 
-/// The hex HMAC-SHA-256 of a normalized address: the key of its stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The hex HMAC-SHA-256 of the canonical form of an address: the key of its stream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct EmailKey(pub(crate) String);
 
 impl Pepper {
@@ -26,17 +31,30 @@ impl Pepper {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut bytes = Zeroizing::new([0; 32]);
         hex::decode_to_slice(text.trim(), bytes.as_mut_slice()).ok()?;
-        Some(Self(bytes))
+        let keyed = Hmac::<Sha256>::new_from_slice(bytes.as_slice()).ok()?;
+        Some(Self { keyed })
     }
 
     /// The key of an address's stream.
     pub(crate) fn key_of(&self, email: &EmailAddress) -> EmailKey {
-        // HMAC takes a key of any length, so there is nothing to fail.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.as_slice()) else {
-            return EmailKey(String::new());
-        };
-        mac.update(email.normalized().as_bytes());
-        EmailKey(hex::encode(mac.finalize().into_bytes()))
+        EmailKey(hex::encode(self.hmac(&[email.canonical().as_bytes()])))
+    }
+
+    /// What shows that `content` of a refresh token was made here.
+    pub(crate) fn tag_of_refresh_token(&self, content: &[u8]) -> [u8; TAG_BYTES] {
+        let mut tag = [0; TAG_BYTES];
+        // No address has a NUL, so no tag is also the key of an address.
+        let hmac = self.hmac(&[b"refresh-token\0", content]);
+        tag.copy_from_slice(&hmac[..TAG_BYTES]);
+        tag
+    }
+
+    fn hmac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.keyed.clone();
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
     }
 }
 

@@ -3,8 +3,9 @@
 
 use std::{collections::HashSet, sync::LazyLock};
 
+use events::EmailAddress;
+
 use super::Password;
-use crate::domain::EmailAddress;
 
 const MIN_CHARACTERS: usize = 12;
 const MAX_CHARACTERS: usize = 128;
@@ -61,7 +62,7 @@ pub(crate) fn check(password: &Password, email: Option<&EmailAddress>) -> Result
         return Err(Weakness::TooCommon);
     }
     match email {
-        Some(email) if lowercase.contains(&email.normalized()) => Err(Weakness::ContainsAddress),
+        Some(email) if email.is_part_of(&normalized) => Err(Weakness::ContainsAddress),
         _ => Ok(()),
     }
 }

@@ -74,11 +74,16 @@ async fn an_append_whose_answer_got_lost_still_counts() {
         .expect(204, "");
     let kinds = app.kinds().await;
     assert_eq!(
-        kinds[..3],
-        ["email.claimed", "account.registered", "session.started"]
+        kinds[..4],
+        [
+            "email.claimed",
+            "account.registered",
+            "account.session_opened",
+            "session.started"
+        ]
     );
     assert_eq!(
-        kinds[3..],
+        kinds[4..],
         ["session.refreshed", "session.refreshed", "session.ended"]
     );
 }

@@ -15,7 +15,7 @@ use bus::{Bus, InProcessBus};
 use database::{Database, Schema};
 use event_store::EventStore;
 use events::{
-    AccountEvent, Actor, Event, EventId, Metadata, NewEvent, PartitionCount, PasswordChanged, RecordedEvent,
+    AccountEvent, Actor, Event, EventId, Metadata, NewEvent, PartitionCount, PasswordRehashed, RecordedEvent,
     StreamName, Timestamp, UserId,
 };
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -342,8 +342,8 @@ impl App {
             .await
             .unwrap()
             .len() as u64;
-        let encoded = AccountEvent::from(PasswordChanged {
-            password_hash: hash.to_owned(),
+        let encoded = AccountEvent::from(PasswordRehashed {
+            password_hash: hash.into(),
         })
         .encode();
         let event = NewEvent {

@@ -77,7 +77,7 @@ impl TaskHistory {
                     Task::evolve(state, self.task, &change, event.version, event.recorded_at)
                 }
                 // Not of this kind of stream: nothing to a task.
-                Event::Account(_) | Event::Session(_) | Event::Email(_) => state,
+                Event::Account(_) | Event::Session(_) | Event::Email(_) | Event::Admins(_) => state,
             };
         }
         let position = self

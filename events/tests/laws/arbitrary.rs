@@ -1,11 +1,12 @@
 //! Strategies for arbitrary events and the values in them, within and beyond what the commands allow.
 
 use events::{
-    AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed, Due,
-    EmailClaimed, EmailEvent, EmailReleased, EndReason, Event, PasswordChanged, Priority, Role, RolesChanged,
-    SessionEnded, SessionEvent, SessionRefreshed, SessionStarted, TaskCancelled, TaskCompleted, TaskCreated,
-    TaskDeleted, TaskDescribed, TaskEvent, TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored,
-    TaskScheduled, TaskStarted, TaskTagged, Timestamp, UserId,
+    AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed,
+    AccountSessionOpened, AccountSessionsEnded, AdminAdded, AdminRemoved, AdminsEvent, Due, EmailClaimed,
+    EmailEvent, EmailReleased, EndReason, Event, PasswordChanged, PasswordRehashed, Priority, Role,
+    RolesChanged, SecretHash, SessionEnded, SessionEvent, SessionId, SessionRefreshed, SessionStarted,
+    TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskEvent, TaskPrioritized,
+    TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted, TaskTagged, Timestamp, UserId,
 };
 use proptest::{collection, option, prelude::*, sample::select};
 
@@ -38,6 +39,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         account_event().prop_map(Event::Account),
         session_event().prop_map(Event::Session),
         email_event().prop_map(Event::Email),
+        admins_event().prop_map(Event::Admins),
     ]
 }
 
@@ -80,7 +82,7 @@ pub(crate) fn task_event() -> impl Strategy<Value = TaskEvent> {
 }
 
 pub(crate) fn account_event() -> impl Strategy<Value = AccountEvent> {
-    let registered = (text(), option::of(text()), text()).prop_map(|(email, display_name, password_hash)| {
+    let registered = (text(), option::of(text()), hash()).prop_map(|(email, display_name, password_hash)| {
         AccountRegistered {
             email,
             display_name,
@@ -92,16 +94,21 @@ pub(crate) fn account_event() -> impl Strategy<Value = AccountEvent> {
     prop_oneof![
         2 => registered,
         1 => option::of(text()).prop_map(|display_name| AccountRenamed { display_name }.into()),
-        1 => text().prop_map(|password_hash| PasswordChanged { password_hash }.into()),
+        1 => (hash(), option::of(session_id())).prop_map(|(password_hash, surviving_session)| {
+            PasswordChanged { password_hash, surviving_session }.into()
+        }),
+        1 => hash().prop_map(|password_hash| PasswordRehashed { password_hash }.into()),
+        2 => (session_id(), collection::vec(session_id(), 0..3))
+            .prop_map(|(session, closed)| AccountSessionOpened { session, closed }.into()),
         1 => roles.prop_map(|roles| RolesChanged { roles }.into()),
-        3 => select(vec![AccountEvent::from(AccountDisabled {}), AccountEnabled {}.into(), AccountErased {}.into()]),
+        3 => select(vec![AccountEvent::from(AccountDisabled {}), AccountEnabled {}.into(), AccountErased {}.into(), AccountSessionsEnded {}.into()]),
     ]
 }
 
 pub(crate) fn session_event() -> impl Strategy<Value = SessionEvent> {
     let started = (
         user_id(),
-        text(),
+        hash(),
         timestamp(),
         option::of(text()),
         option::of(text()),
@@ -127,7 +134,7 @@ pub(crate) fn session_event() -> impl Strategy<Value = SessionEvent> {
     ]);
     prop_oneof![
         started,
-        text().prop_map(|refresh_hash| SessionRefreshed { refresh_hash }.into()),
+        hash().prop_map(|refresh_hash| SessionRefreshed { refresh_hash }.into()),
         reason.prop_map(|reason| SessionEnded { reason }.into()),
     ]
 }
@@ -137,6 +144,22 @@ fn email_event() -> impl Strategy<Value = EmailEvent> {
         user_id().prop_map(|account| EmailClaimed { account }.into()),
         Just(EmailReleased {}.into()),
     ]
+}
+
+fn admins_event() -> impl Strategy<Value = AdminsEvent> {
+    prop_oneof![
+        user_id().prop_map(|account| AdminAdded { account }.into()),
+        user_id().prop_map(|account| AdminRemoved { account }.into()),
+    ]
+}
+
+/// Of few, so that some come again.
+fn session_id() -> impl Strategy<Value = SessionId> {
+    (0_u128..200).prop_map(|bits| SessionId(uuid::Uuid::from_u128(bits)))
+}
+
+fn hash() -> impl Strategy<Value = SecretHash> {
+    text().prop_map(SecretHash::from)
 }
 
 fn priority() -> impl Strategy<Value = Priority> {

@@ -85,6 +85,7 @@ proptest! {
         prop_assert_eq!(&account, &fold_account(since_creation));
         let erased = since_creation.iter().any(|(event, ..)| matches!(event, AccountEvent::Erased(_)));
         prop_assert_eq!(account.as_ref().is_some_and(|account| account.erased), erased);
+        prop_assert!(account.as_ref().is_none_or(|account| account.open_sessions.len() <= events::MAX_OPEN_SESSIONS));
         prop_assert!(!(erased && account.is_some_and(|account| account.is_live())));
     }
 

@@ -37,6 +37,7 @@ proptest! {
         prop_assert_eq!(StreamName::account(UserId(id)).kind(), Ok(StreamKind::Account(UserId(id))));
         prop_assert_eq!(StreamName::session(SessionId(id)).kind(), Ok(StreamKind::Session(SessionId(id))));
         prop_assert_eq!(StreamName::email(&key).kind(), Ok(StreamKind::Email(key)));
+        prop_assert_eq!(StreamName::admins().kind(), Ok(StreamKind::Admins));
         let name = StreamName::task(TaskId(id));
         prop_assert_eq!(StreamName::raw(name.to_string()), name);
     }

@@ -101,8 +101,8 @@ impl Model for Session {
         Ok(Self {
             id: SessionId(row.uuid("id")?),
             account: UserId(row.uuid("account")?),
-            refresh_hash: String::new(),
-            used_hashes: Vec::new(),
+            refresh_hash: events::SecretHash::default(),
+            generation: 0,
             started_at: timestamp(row.integer("started_at")?),
             last_refreshed_at: timestamp(row.integer("last_refreshed_at")?),
             expires_at: timestamp(row.integer("expires_at")?),

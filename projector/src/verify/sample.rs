@@ -52,7 +52,7 @@ pub async fn verify_sample(
                 sample.report.sessions += 1;
                 sample.compare::<Session>(id.0, &stream).await?;
             }
-            Ok(StreamKind::Email(_)) | Err(_) => {}
+            Ok(StreamKind::Email(_) | StreamKind::Admins) | Err(_) => {}
         }
     }
     let Sample {
@@ -151,7 +151,7 @@ async fn choose(store: &dyn EventStore, reached: u64, size: usize) -> Result<Vec
             Ok(StreamKind::Task(_)) => 0,
             Ok(StreamKind::Account(_)) => 1,
             Ok(StreamKind::Session(_)) => 2,
-            Ok(StreamKind::Email(_)) | Err(_) => return,
+            Ok(StreamKind::Email(_) | StreamKind::Admins) | Err(_) => return,
         };
         if kinds[kind].len() < most {
             kinds[kind].insert(stream);

@@ -33,7 +33,8 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
     log.account(
         ada,
         PasswordChanged {
-            password_hash: "$argon2id$other".to_owned(),
+            password_hash: "$argon2id$other".into(),
+            surviving_session: None,
         },
     )
     .await;
@@ -53,7 +54,7 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
         1,
         ada,
         SessionRefreshed {
-            refresh_hash: "another secret".to_owned(),
+            refresh_hash: "another secret".into(),
         },
     )
     .await;

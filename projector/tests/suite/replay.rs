@@ -161,7 +161,7 @@ async fn happen(
                 id,
                 owner,
                 SessionRefreshed {
-                    refresh_hash: title(),
+                    refresh_hash: title().into(),
                 },
             )
             .await

@@ -46,7 +46,7 @@ pub(crate) fn registered(email: &str) -> AccountEvent {
     AccountRegistered {
         email: email.to_owned(),
         display_name: None,
-        password_hash: "$argon2id$secret".to_owned(),
+        password_hash: "$argon2id$secret".into(),
     }
     .into()
 }
@@ -54,7 +54,7 @@ pub(crate) fn registered(email: &str) -> AccountEvent {
 pub(crate) fn started(account: UserId) -> SessionEvent {
     SessionStarted {
         account,
-        refresh_hash: "secret".to_owned(),
+        refresh_hash: "secret".into(),
         expires_at: Timestamp::from_micros(START).plus_seconds(604_800),
         ip: Some("192.0.2.1".to_owned()),
         user_agent: None,
