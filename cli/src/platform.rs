@@ -79,17 +79,11 @@ async fn existing(storage: &Storage, schema: Schema) -> anyhow::Result<Database>
         return Err(missing());
     }
     let database = Database::connect(&url, schema, CONNECTIONS).await?;
-    database
-        .fetch_all("SELECT 1 AS one FROM _sqlx_migrations", &[])
-        .await
-        .map_err(|error| {
-            if error.is_unavailable() {
-                error.into()
-            } else {
-                missing()
-            }
-        })?;
-    Ok(database)
+    if database.is_migrated().await? {
+        Ok(database)
+    } else {
+        Err(missing())
+    }
 }
 
 /// Where the database of `schema` is.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use database::{Exclusive, PostgresPool};
+use database::{Exclusive, PostgresServer};
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "taskledger.sole_process";
@@ -13,9 +13,9 @@ const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The right to be the one process that runs all roles without RabbitMQ.
-pub(crate) async fn take(pool: &PostgresPool) -> anyhow::Result<Exclusive> {
+pub(crate) async fn take(server: &PostgresServer) -> anyhow::Result<Exclusive> {
     for _ in 0..TRIES {
-        if let Some(right) = Exclusive::take(pool, NAME).await? {
+        if let Some(right) = Exclusive::take(server, NAME).await? {
             return Ok(right);
         }
         tokio::time::sleep(PAUSE).await;

@@ -34,9 +34,9 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let operations = platform::database(storage, Schema::Operations).await?;
     let read_models = platform::database(storage, Schema::ReadModels).await?;
     if storage.amqp_url()?.is_none()
-        && let Some(pool) = operations.postgres()
+        && let Some(server) = operations.postgres()
     {
-        let right = sole_process::take(pool).await?;
+        let right = sole_process::take(server).await?;
         tasks.spawn(sole_process::hold(right, stop.clone()));
     }
     let clock = platform::clock();

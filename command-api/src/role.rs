@@ -63,7 +63,7 @@ pub async fn start(
     } = dependencies;
     let metrics = Metrics::new(ROLE);
     let keys = IdempotencyKeys::new(operations.clone(), Arc::clone(&clock));
-    if operations.postgres().is_none() {
+    if !operations.is_postgres() {
         // A SQLite file belongs to one process: whoever held a lease is gone.
         keys.release_all()
             .await

@@ -76,7 +76,7 @@ impl Applier {
     ) -> Result<(), ApplyError> {
         let timer = self.metrics.batch_duration.start_timer();
         match self.transact(events, moves, holes, None).await {
-            Err(ApplyError::Database(error)) if is_refused_data(&error) => {
+            Err(ApplyError::Database(error)) if error.refuses_data() => {
                 tracing::warn!(
                     error = sentence(&error),
                     batch.events = events.len(),
@@ -109,7 +109,7 @@ impl Applier {
             }];
             let one = std::slice::from_ref(event);
             match self.transact(one, &step, holes, None).await {
-                Err(ApplyError::Database(error)) if is_refused_data(&error) => {
+                Err(ApplyError::Database(error)) if error.refuses_data() => {
                     let doomed = Doomed {
                         position,
                         reason: format!("the database refuses it: {}", sentence(&error)),
@@ -158,7 +158,7 @@ impl Applier {
         // Signals name no tables: those of tables that are still being built would be taken for the live ones'.
         if self.read_models.schema() == Schema::ReadModels {
             for step in moves {
-                checkpoint::signal(&mut tx, self.partitions, *step).await?;
+                checkpoint::signal(&mut tx, self.partitions, *step);
             }
         }
         tx.commit().await?;
@@ -176,25 +176,5 @@ fn report(parked: &[Parked]) {
             reason,
             "an event cannot be projected and is parked"
         );
-    }
-}
-
-/// Whether the database refuses what it was given, as opposed to not being able to take anything now.
-pub(crate) fn is_refused_data(error: &DatabaseError) -> bool {
-    let DatabaseError::Sql(error) = error else {
-        return false;
-    };
-    match error {
-        sqlx::Error::Encode(_) => true,
-        sqlx::Error::Database(error) => match error.code() {
-            // PostgreSQL: data exception, integrity violation, program limit exceeded.
-            Some(code) if code.len() == 5 => ["22", "23", "54"].contains(&&code[..2]),
-            // SQLite's primary result codes: too big, constraint, mismatch.
-            Some(code) => code
-                .parse::<u32>()
-                .is_ok_and(|code| [18, 19, 20].contains(&(code & 0xff))),
-            None => false,
-        },
-        _ => false,
     }
 }

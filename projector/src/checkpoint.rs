@@ -115,17 +115,11 @@ pub(crate) async fn advance(
     Ok(moved == 1)
 }
 
-/// Tells everyone who waits, if and when the transaction commits.
-pub(crate) async fn signal(
-    tx: &mut Transaction,
-    partitions: PartitionCount,
-    step: Move,
-) -> Result<(), DatabaseError> {
-    tx.signal(
-        CHANNEL,
-        format!("{} {} {}", partitions.get(), step.partition, step.to.position),
-    )
-    .await
+/// Tells everyone who waits, if and when the transaction has committed. The last word of a partition is enough.
+pub(crate) fn signal(tx: &mut Transaction, partitions: PartitionCount, step: Move) {
+    let key = format!("{} {}", partitions.get(), step.partition);
+    let payload = format!("{key} {}", step.to.position);
+    tx.signal(CHANNEL, key, payload);
 }
 
 /// Holds up every projector until the transaction ends. In the order in which they lock, so that nobody waits

@@ -5,7 +5,6 @@ use event_store::{EventStore, StoreError};
 use events::{Account, Session, StreamKind, StreamName, Task};
 
 use crate::{
-    apply::is_refused_data,
     checkpoint,
     decode::{Decoded, sentence},
     fold::{HoleFound, Holes},
@@ -214,7 +213,7 @@ async fn retry_first(
             }
         }
         Ok(Some(reason)) => reason,
-        Err(error) if is_refused_data(&error) => format!("the database refuses it: {}", sentence(&error)),
+        Err(error) if error.refuses_data() => format!("the database refuses it: {}", sentence(&error)),
         Err(error) => return Err(error.into()),
     };
     drop(tx);

@@ -193,7 +193,7 @@ impl Rebuild {
             shadow.close().await;
             return Ok(false);
         }
-        if shadow.postgres().is_some() {
+        if shadow.is_postgres() {
             // New tables without statistics would be read by bad plans.
             shadow
                 .execute("ANALYZE tasks, accounts, sessions, audit_log", &[])
@@ -260,12 +260,13 @@ impl Rebuild {
                 }),
             }
         };
-        let position = match self.live.postgres() {
-            Some(_) => swap::schemas(&self.live, generation, settle).await?,
-            None => swap::files(&self.places, &self.live, generation, settle).await?,
+        let position = if self.live.is_postgres() {
+            swap::schemas(&self.live, generation, settle).await?
+        } else {
+            swap::files(&self.places, &self.live, generation, settle).await?
         };
         next.close().await;
-        if self.live.postgres().is_none() {
+        if !self.live.is_postgres() {
             self.places.keep_previous(generation)?;
         }
         Ok(position)

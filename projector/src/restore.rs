@@ -94,7 +94,7 @@ pub async fn empty(read_models: &Database, discards: &[u64]) -> Result<(), Datab
     let mut tx = read_models.begin().await?;
     checkpoint::lock_all(&mut tx).await?;
     let tables = tables(&mut tx, read_models).await?;
-    if read_models.postgres().is_some() {
+    if read_models.is_postgres() {
         // Its cost does not grow with the number of rows.
         tx.execute(&format!("TRUNCATE {}", tables.join(", ")), &[])
             .await?;
@@ -115,7 +115,7 @@ pub async fn empty(read_models: &Database, discards: &[u64]) -> Result<(), Datab
 
 /// The tables that are projected.
 async fn tables(tx: &mut Transaction, read_models: &Database) -> Result<Vec<String>, DatabaseError> {
-    let sql = if read_models.postgres().is_some() {
+    let sql = if read_models.is_postgres() {
         "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = current_schema()"
     } else {
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"

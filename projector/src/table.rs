@@ -125,9 +125,10 @@ impl Rows {
         if self.values.is_empty() {
             return Ok(());
         }
-        match tx.postgres() {
-            Some(connection) => self.insert_arrays(connection, conflict).await,
-            None => self.insert_values(tx, conflict).await,
+        if tx.is_postgres() {
+            self.insert_arrays(tx, conflict).await
+        } else {
+            self.insert_values(tx, conflict).await
         }
     }
 
@@ -144,11 +145,7 @@ impl Rows {
         Ok(())
     }
 
-    async fn insert_arrays(
-        self,
-        connection: &mut sqlx::PgConnection,
-        conflict: Conflict,
-    ) -> Result<(), DatabaseError> {
+    async fn insert_arrays(self, tx: &mut Transaction, conflict: Conflict) -> Result<(), DatabaseError> {
         let width = self.table.columns.len();
         let sql = self.table.insert(&self.table.unnest(), conflict);
         let mut columns: Vec<Array> = self
@@ -168,7 +165,7 @@ impl Rows {
                 Array::Uuid(values) => query.bind(values),
                 Array::Boolean(values) => query.bind(values),
             });
-        query.execute(connection).await?;
+        tx.execute_postgres(query).await?;
         Ok(())
     }
 }
@@ -209,17 +206,20 @@ impl Array {
 
 /// The condition that `column`, which holds ids, is one of [`id_list`], bound as parameter `$parameter`.
 pub(crate) fn one_of(database: &Database, column: &str, parameter: usize) -> String {
-    match database.postgres() {
-        Some(_) => format!("{column} = ANY(string_to_array(${parameter}, ',')::uuid[])"),
-        None => format!("{column} IN (SELECT value FROM json_each(${parameter}))"),
+    if database.is_postgres() {
+        format!("{column} = ANY(string_to_array(${parameter}, ',')::uuid[])")
+    } else {
+        format!("{column} IN (SELECT value FROM json_each(${parameter}))")
     }
 }
 
 /// Any number of ids as one parameter, so that the statement stays the same.
 pub(crate) fn id_list(database: &Database, ids: impl Iterator<Item = Uuid>) -> Value {
-    let list = match database.postgres() {
-        Some(_) => ids.map(|id| id.to_string()).collect::<Vec<_>>().join(","),
-        None => serde_json::Value::from(ids.map(|id| id.to_string()).collect::<Vec<_>>()).to_string(),
+    let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
+    let list = if database.is_postgres() {
+        ids.join(",")
+    } else {
+        serde_json::Value::from(ids).to_string()
     };
     list.into()
 }

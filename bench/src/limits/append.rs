@@ -45,10 +45,11 @@ pub(super) async fn sqlite(rounds: Rounds) -> Result<()> {
     let url = Database::file_url(&directory.path().join("events.db"));
     let store = event_store::open(&url, 4).await?;
     let database = Database::connect(&url, Schema::EventStore, 1).await?;
-    let mut by_hand = database.sqlite_writer().context("SQLite")?.acquire().await?;
+    let mut loan = database.writer().await?;
+    let by_hand = loan.sqlite().context("SQLite")?;
     let mut ratio = Ratio::default();
     for _ in 0..rounds.count {
-        let limit = sqlite_by_hand(&mut by_hand, 64, rounds.span).await?;
+        let limit = sqlite_by_hand(by_hand, 64, rounds.span).await?;
         ratio.add(log::append(&store, 64, rounds.span).await?, limit);
     }
     ratio.report(

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use database::{Database, PostgresPool};
+use database::{Database, PostgresServer};
 use sqlx::{Connection, PgConnection};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -27,7 +27,7 @@ static IN_PROCESS: LazyLock<std::sync::Mutex<HashMap<String, Arc<Mutex<()>>>>> =
 #[derive(Debug, Clone)]
 pub enum Election {
     /// Among all processes that use one PostgreSQL database.
-    Postgres(PostgresPool),
+    Postgres(PostgresServer),
     /// Within this process.
     InProcess(Arc<Mutex<()>>),
 }
@@ -44,7 +44,7 @@ impl Election {
     #[must_use]
     pub fn new(operations: &Database) -> Self {
         match operations.postgres() {
-            Some(pool) => Self::Postgres(pool.clone()),
+            Some(server) => Self::Postgres(server.clone()),
             None => {
                 let mut candidates = IN_PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
                 Self::InProcess(Arc::clone(
@@ -60,10 +60,10 @@ impl Election {
             Self::InProcess(lock) => Office::InProcess {
                 _guard: Arc::clone(lock).lock_owned().await,
             },
-            Self::Postgres(pool) => {
+            Self::Postgres(server) => {
                 let mut connection = None;
                 loop {
-                    let stood = tokio::time::timeout(PATIENCE, stand(pool, connection.take())).await;
+                    let stood = tokio::time::timeout(PATIENCE, stand(server, connection.take())).await;
                     match stood.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
                         Ok((connection, true)) => return Office::Postgres(connection),
                         Ok((kept, false)) => connection = Some(kept),
@@ -78,13 +78,13 @@ impl Election {
 
 /// One try, on a connection of its own that is kept for the next.
 async fn stand(
-    pool: &PostgresPool,
+    server: &PostgresServer,
     connection: Option<PgConnection>,
 ) -> Result<(PgConnection, bool), sqlx::Error> {
     let mut connection = match connection {
         Some(connection) => connection,
         // Outside the pool, so that nobody else's statement ever runs on it and it is never put back.
-        None => pool.connect().await?,
+        None => server.connect().await?,
     };
     let elected = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
         .bind(LOCK)
@@ -111,7 +111,7 @@ impl Office {
     /// Gives the office up now, so that another can take it at once.
     pub(super) async fn resign(self) {
         if let Self::Postgres(connection) = self
-            && let Err(error) = connection.close().await
+            && let Ok(Err(error)) = tokio::time::timeout(ANSWER_WITHIN, connection.close()).await
         {
             tracing::debug!(%error, "the relay's lock ends with its broken connection");
         }

@@ -3,75 +3,38 @@
 use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
-    Postgres, Sqlite, SqlitePool,
-    postgres::{PgArguments, PgConnectOptions},
-    query::Query,
-    sqlite::{
-        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-    },
+    postgres::PgConnectOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
-use tokio::sync::broadcast;
-use url::Url;
 
 use crate::{
-    DatabaseError, PostgresPool, Row, Signals, Transaction, Value, migrations,
-    signal::Source,
-    value::{bind_postgres, bind_sqlite},
+    DatabaseError, Loan, Patience, PostgresServer, Row, Schema, Signals, Transaction, Value,
+    error::is_lost,
+    masked, migrations,
+    pool::{Connections, Options},
+    private,
+    signal::Hub,
 };
 
-/// What a database holds; each has its own migrations, and in PostgreSQL its own schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Schema {
-    /// The log. Precious.
-    EventStore,
-    /// What the roles themselves must remember: idempotency keys, the relay's progress. Precious.
-    Operations,
-    /// Everything that is projected from the log. Can be deleted at any time.
-    ReadModels,
-    /// Read models that are being rebuilt beside those in use.
-    ReadModelsShadow,
-    /// The read models that were in use before the last rebuild.
-    ReadModelsPrevious,
-}
-
-impl Schema {
-    /// The schema's name in PostgreSQL.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::EventStore => "event_store",
-            Self::Operations => "operations",
-            Self::ReadModels => "read_models",
-            Self::ReadModelsShadow => "read_models_shadow",
-            Self::ReadModelsPrevious => "read_models_previous",
-        }
-    }
-}
-
-/// A pool of connections to one schema. Cheap to clone.
+/// One schema of a server, or a file. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Database(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    pool: Pool,
+pub struct Database {
+    server: Arc<Server>,
     schema: Schema,
-    url: String,
-    signals: broadcast::Sender<(&'static str, String)>,
+    patience: Patience,
 }
 
-/// The connections, for statements that exist only in one of the two.
+/// What the schemas of one server share, or a file.
 #[derive(Debug)]
-pub enum Pool {
-    /// To PostgreSQL.
-    Postgres(PostgresPool),
-    /// To SQLite, which allows one writer at a time.
-    Sqlite {
-        /// A pool of one, so that writers queue instead of failing.
-        writer: SqlitePool,
-        /// They wait for nobody.
-        readers: SqlitePool,
-    },
+struct Server {
+    /// The URL with what is secret masked.
+    url: String,
+    reads: Connections,
+    /// The same in PostgreSQL. SQLite allows one writer at a time, so that there is one connection for which writers queue
+    /// instead of failing.
+    writes: Connections,
+    postgres: Option<PostgresServer>,
+    signals: Arc<Hub>,
 }
 
 /// How PostgreSQL is to plan. Every ordered statement here has an index in that order, and reading along it is right
@@ -85,11 +48,23 @@ const PLANNING: [(&str, &str); 3] = [
 
 /// The server notices within 25 seconds when the machine at the other end is gone without a farewell, and gives up
 /// what its transactions had locked: others wait for a checkpoint, or to be the relay.
-const KEEP_ALIVE: [(&str, &str); 3] = [
+const KEEP_ALIVE: [(&str, &str); 4] = [
     ("tcp_keepalives_idle", "10"),
     ("tcp_keepalives_interval", "5"),
     ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "25000"),
 ];
+
+/// A client that stands still, whose kernel goes on answering for it, holds what it has locked no longer than this.
+/// [`Patience`] sets another `statement_timeout` for what takes longer.
+const DEADLINES: [(&str, &str); 3] = [
+    ("statement_timeout", "15s"),
+    ("lock_timeout", "10s"),
+    ("idle_in_transaction_session_timeout", "15s"),
+];
+
+/// What the statements rely on, whatever the server's defaults.
+const SYNTAX: [(&str, &str); 1] = [("standard_conforming_strings", "on")];
 
 impl Database {
     /// Connects to `url` (`postgres://…` or `sqlite:path`) with at most `connections` at once, and applies
@@ -97,10 +72,10 @@ impl Database {
     ///
     /// # Errors
     /// When the URL is malformed, the server unreachable, the file not writable, or the schema newer than
-    /// this build.
+    /// this build. A server that takes no more connections is waited for.
     pub async fn open(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
         let database = Self::connect(url, schema, connections).await?;
-        migrations::migrate(&database).await?;
+        database.migrate().await?;
         Ok(database)
     }
 
@@ -109,69 +84,59 @@ impl Database {
     /// # Errors
     /// When the URL is malformed, the server unreachable, or the file not writable.
     pub async fn connect(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
-        let masked = masked(url);
-        let connect_error = |source| DatabaseError::Connect {
-            url: masked.clone(),
-            source,
+        let refused = |reason: String| DatabaseError::Url {
+            url: masked(url),
+            reason,
         };
-        let pool = match url.split_once(':').map(|(scheme, _)| scheme) {
+        let (reads, writes) = match url.split_once(':').map(|(scheme, _)| scheme) {
             Some("postgres" | "postgresql") => {
-                let options = PgConnectOptions::from_str(url)
-                    .map_err(|error| DatabaseError::Url {
-                        url: masked.clone(),
-                        reason: error.to_string(),
-                    })?
-                    .application_name("taskledger")
-                    .options([("search_path", schema.name())])
-                    .options(PLANNING)
-                    .options(KEEP_ALIVE);
-                let pool = PostgresPool::new(options, connections).map_err(connect_error)?;
-                // Whoever starts is told at once when there is no server.
-                drop(pool.loan().await.map_err(connect_error)?);
-                Pool::Postgres(pool)
+                let options = PgConnectOptions::from_str(url).map_err(|error| refused(error.to_string()))?;
+                let options = Options::Postgres(Box::new(for_all(options, schema)));
+                let pool = Connections::new(options, connections)?;
+                (pool.clone(), pool)
             }
             Some("sqlite") => {
-                let options = SqliteConnectOptions::from_str(url)
-                    .map_err(|error| DatabaseError::Url {
-                        url: masked.clone(),
-                        reason: error.to_string(),
-                    })?
-                    .create_if_missing(true)
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(match schema {
-                        // A lost tail is read again from the log.
-                        Schema::ReadModels | Schema::ReadModelsShadow | Schema::ReadModelsPrevious => {
-                            SqliteSynchronous::Normal
-                        }
-                        Schema::EventStore | Schema::Operations => SqliteSynchronous::Full,
-                    })
-                    .busy_timeout(Duration::from_secs(10))
-                    .foreign_keys(true)
-                    // As in PostgreSQL.
-                    .pragma("case_sensitive_like", "ON");
-                let pool = |connections| {
-                    SqlitePoolOptions::new()
-                        .max_connections(connections)
-                        .acquire_timeout(Duration::from_secs(30))
-                        .connect_with(options.clone())
-                };
-                Pool::Sqlite {
-                    writer: pool(1).await.map_err(connect_error)?,
-                    readers: pool(connections).await.map_err(connect_error)?,
-                }
+                let options =
+                    SqliteConnectOptions::from_str(url).map_err(|error| refused(error.to_string()))?;
+                private::database_file(options.get_filename()).map_err(|error| DatabaseError::Connect {
+                    url: masked(url),
+                    source: sqlx::Error::Io(error),
+                })?;
+                let options = Options::Sqlite(Box::new(for_file(options, schema)));
+                (
+                    Connections::new(options.clone(), connections)?,
+                    Connections::new(options, 1)?,
+                )
             }
             _ => {
-                let reason = "expected postgres://user:password@host/database or sqlite:path".to_owned();
-                return Err(DatabaseError::Url { url: masked, reason });
+                return Err(refused(
+                    "expected postgres://user:password@host/database or sqlite:path".to_owned(),
+                ));
             }
         };
-        let (signals, _) = broadcast::channel(1_024);
-        Ok(Self(Arc::new(Inner {
-            pool,
+        // Whoever starts is told at once when there is no server.
+        match writes.first_loan().await {
+            Ok(loan) => drop(loan),
+            Err(DatabaseError::Sql(source)) => {
+                return Err(DatabaseError::Connect {
+                    url: masked(url),
+                    source,
+                });
+            }
+            Err(error) => return Err(error),
+        }
+        let postgres = reads.server();
+        Ok(Self {
+            server: Arc::new(Server {
+                url: masked(url),
+                reads,
+                writes,
+                signals: Arc::new(Hub::new(postgres.clone())),
+                postgres,
+            }),
             schema,
-            url: masked,
-            signals,
-        })))
+            patience: Patience::Request,
+        })
     }
 
     /// The URL of a SQLite file.
@@ -180,40 +145,87 @@ impl Database {
         format!("sqlite:{}", path.display())
     }
 
+    /// Another schema of the same server, over the same connections; `None` for a file, which has one, and for tables
+    /// that have the names of others.
+    #[must_use]
+    pub fn with_schema(&self, schema: Schema) -> Option<Self> {
+        (self.is_postgres() && self.schema.is_shared() && schema.is_shared()).then(|| Self {
+            schema,
+            ..self.clone()
+        })
+    }
+
+    /// The same for statements that may take longer, or not as long.
+    #[must_use]
+    pub fn with_patience(&self, patience: Patience) -> Self {
+        Self {
+            patience,
+            ..self.clone()
+        }
+    }
+
+    /// Applies the migrations that are missing.
+    ///
+    /// # Errors
+    /// When one fails, or the schema is newer than this build.
+    pub async fn migrate(&self) -> Result<(), DatabaseError> {
+        migrations::migrate(self).await
+    }
+
+    /// Whether the schema has ever been migrated.
+    ///
+    /// # Errors
+    /// When the database does not say.
+    pub async fn is_migrated(&self) -> Result<bool, DatabaseError> {
+        migrations::is_migrated(self).await
+    }
+
     /// What it holds.
     #[must_use]
     pub fn schema(&self) -> Schema {
-        self.0.schema
+        self.schema
     }
 
-    /// Where it is, with the password masked.
+    /// Where it is, with what is secret masked.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.0.url
+        &self.server.url
     }
 
-    /// The connections.
+    /// Whether it is PostgreSQL, and not SQLite.
     #[must_use]
-    pub fn pool(&self) -> &Pool {
-        &self.0.pool
+    pub fn is_postgres(&self) -> bool {
+        self.server.postgres.is_some()
     }
 
-    /// The pool, when it is PostgreSQL's.
+    /// The server, for connections outside the pool, when it is PostgreSQL.
     #[must_use]
-    pub fn postgres(&self) -> Option<&PostgresPool> {
-        match &self.0.pool {
-            Pool::Postgres(pool) => Some(pool),
-            Pool::Sqlite { .. } => None,
-        }
+    pub fn postgres(&self) -> Option<&PostgresServer> {
+        self.server.postgres.as_ref()
     }
 
-    /// The writer's pool of one connection, when it is SQLite's.
-    #[must_use]
-    pub fn sqlite_writer(&self) -> Option<&SqlitePool> {
-        match &self.0.pool {
-            Pool::Postgres(_) => None,
-            Pool::Sqlite { writer, .. } => Some(writer),
-        }
+    /// The connection that writes, for what only SQLite can do. It is thrown away unless it is given back.
+    ///
+    /// # Errors
+    /// When it is not to be had.
+    pub async fn writer(&self) -> Result<Loan, DatabaseError> {
+        Ok(self
+            .writes()
+            .loan(self.patience)
+            .await?
+            .throw_away_unless_given_back())
+    }
+
+    pub(crate) fn reads(&self) -> &Connections {
+        &self.server.reads
+    }
+
+    pub(crate) fn writes(&self) -> &Connections {
+        &self.server.writes
+    }
+
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience
     }
 
     /// Begins a transaction that may write.
@@ -222,6 +234,18 @@ impl Database {
     /// When no connection is to be had.
     pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
         Transaction::begin(self).await
+    }
+
+    /// As [`Self::begin`]; a statement in it that waits longer than `lock_timeout` for another's lock fails with an error
+    /// that [`DatabaseError::is_locked`]. On SQLite the whole database is locked when it begins.
+    ///
+    /// # Errors
+    /// When no connection is to be had.
+    pub async fn begin_with_lock_timeout(
+        &self,
+        lock_timeout: Duration,
+    ) -> Result<Transaction, DatabaseError> {
+        Transaction::begin_with_lock_timeout(self, lock_timeout).await
     }
 
     /// Begins a transaction that only reads and sees one state throughout. Holds nobody up.
@@ -237,23 +261,27 @@ impl Database {
     /// # Errors
     /// When the statement fails; likewise for the others.
     pub async fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, DatabaseError> {
-        match &self.0.pool {
-            Pool::Postgres(pool) => Ok(pool.execute(sql, values).await?),
-            Pool::Sqlite { writer, .. } => Ok(run_sqlite(sql, values).execute(writer).await?.rows_affected()),
-        }
+        self.writes()
+            .loan(self.patience)
+            .await?
+            .execute(sql, values)
+            .await
     }
 
     /// Runs a query that only reads and returns its rows. It may be asked twice, when a connection is lost.
     pub async fn fetch_all(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, DatabaseError> {
-        match &self.0.pool {
-            Pool::Postgres(pool) => Ok(pool.fetch_all(sql, values).await?),
-            Pool::Sqlite { readers, .. } => Ok(run_sqlite(sql, values)
-                .fetch_all(readers)
-                .await?
-                .into_iter()
-                .map(Row::Sqlite)
-                .collect()),
+        match self.fetch_once(sql, values).await {
+            Err(DatabaseError::Sql(error)) if is_lost(&error) => self.fetch_once(sql, values).await,
+            result => result,
         }
+    }
+
+    async fn fetch_once(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, DatabaseError> {
+        self.reads()
+            .loan(self.patience)
+            .await?
+            .fetch_all(sql, values)
+            .await
     }
 
     /// Runs a query that only reads and returns its first row, if any.
@@ -269,58 +297,64 @@ impl Database {
         self.fetch_all("SELECT 1 AS one", &[]).await.map(drop)
     }
 
-    /// The signals sent on `channel` from now on by [`Transaction::signal`]. In PostgreSQL they take a connection of
-    /// their own, beside the pool's.
+    /// The signals sent on `channel` from now on by [`Self::signal`], here and by other processes. In PostgreSQL all
+    /// signals of a server take one connection, beside the pool's.
     #[must_use]
     pub fn signals(&self, channel: &'static str) -> Signals {
-        Signals(match &self.0.pool {
-            Pool::Postgres(pool) => Source::Postgres {
-                pool: pool.of_the_driver(),
-                channel,
-                listener: None,
-            },
-            Pool::Sqlite { .. } => Source::Local {
-                channel,
-                receiver: self.0.signals.subscribe(),
-            },
-        })
+        self.server.signals.subscribe(channel)
     }
 
-    /// Closes all connections; in PostgreSQL those in use when they come back.
+    /// Sends `payload` on `channel` to everyone who waits, best effort and without waiting for it. Of several with the
+    /// same `key` the last one is enough.
+    pub fn signal(&self, channel: &'static str, key: impl Into<String>, payload: impl Into<String>) {
+        self.server.signals.send(channel, key.into(), payload.into());
+    }
+
+    /// Closes all connections, those in use when they come back, for which it waits up to 5 seconds. A SQLite file is
+    /// whole by itself afterwards, unless another process uses it, too.
     pub async fn close(&self) {
-        match &self.0.pool {
-            Pool::Postgres(pool) => pool.close().await,
-            Pool::Sqlite { writer, readers } => {
-                readers.close().await;
-                writer.close().await;
+        self.server.signals.close().await;
+        if self.is_postgres() {
+            self.writes().close().await;
+            return;
+        }
+        self.reads().close().await;
+        // The last connection that is closed does this, too, but it need not be ours.
+        match self.execute("PRAGMA wal_checkpoint(TRUNCATE)", &[]).await {
+            Ok(_) | Err(DatabaseError::Sql(sqlx::Error::PoolClosed)) => {}
+            Err(error) => {
+                tracing::warn!(%error, url = self.url(), "the database file is not whole without its -wal")
             }
         }
-    }
-
-    pub(crate) fn send_local(&self, channel: &'static str, payload: String) {
-        // Nobody waiting is no error.
-        let _ = self.0.signals.send((channel, payload));
+        self.writes().close().await;
     }
 }
 
-/// Statements are written in this project's source; whatever a client sends arrives as a [`Value`].
-pub(crate) fn run_postgres<'q>(sql: &'q str, values: &[Value]) -> Query<'q, Postgres, PgArguments> {
-    values.iter().fold(sqlx::query(sql), bind_postgres)
+/// The settings of every connection to PostgreSQL.
+fn for_all(options: PgConnectOptions, schema: Schema) -> PgConnectOptions {
+    options
+        .application_name("taskledger")
+        .options([("search_path", schema.search_path())])
+        .options(PLANNING)
+        .options(KEEP_ALIVE)
+        .options(DEADLINES)
+        .options(SYNTAX)
 }
 
-pub(crate) fn run_sqlite<'q>(sql: &'q str, values: &[Value]) -> Query<'q, Sqlite, SqliteArguments<'q>> {
-    values.iter().fold(sqlx::query(sql), bind_sqlite)
-}
-
-/// A URL with its password replaced by `***`, for messages; all of it when it cannot be read as a URL.
-#[must_use]
-pub fn masked(url: &str) -> String {
-    match Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() => match parsed.set_password(Some("***")) {
-            Ok(()) => parsed.to_string(),
-            Err(()) => "***".to_owned(),
-        },
-        Ok(_) => url.to_owned(),
-        Err(_) => "***".to_owned(),
-    }
+/// The settings of every connection to a SQLite file.
+fn for_file(options: SqliteConnectOptions, schema: Schema) -> SqliteConnectOptions {
+    options
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(match schema {
+            // A lost tail is read again from the log.
+            Schema::ReadModels | Schema::ReadModelsShadow | Schema::ReadModelsPrevious => {
+                SqliteSynchronous::Normal
+            }
+            Schema::EventStore | Schema::Operations => SqliteSynchronous::Full,
+        })
+        .busy_timeout(Duration::from_secs(10))
+        .foreign_keys(true)
+        // As in PostgreSQL.
+        .pragma("case_sensitive_like", "ON")
 }

@@ -1,5 +1,9 @@
 //! What can go wrong with a database, told apart by what the caller can do about it.
 
+use std::time::Duration;
+
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
 /// Why the database did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -48,6 +52,12 @@ pub enum DatabaseError {
     /// A row is not what the schema promises.
     #[error("the database holds something unexpected: {0}")]
     Unexpected(String),
+    /// A statement took longer than it may. It may or may not have been carried out.
+    #[error("no answer from the database within {limit:?}")]
+    Late {
+        /// What it was given.
+        limit: Duration,
+    },
     /// A statement failed.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
@@ -59,7 +69,7 @@ impl DatabaseError {
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Connect { .. } => true,
+            Self::Connect { .. } | Self::Late { .. } => true,
             Self::Url { .. } | Self::Newer { .. } | Self::Migrate { .. } | Self::Unexpected(_) => false,
             Self::Sql(error) => match error {
                 sqlx::Error::Io(_)
@@ -75,18 +85,103 @@ impl DatabaseError {
     }
 }
 
+impl DatabaseError {
+    /// Whether the database refuses what it was given, as opposed to not being able to take anything now. The same will
+    /// be refused again.
+    #[must_use]
+    pub fn refuses_data(&self) -> bool {
+        match self {
+            Self::Sql(error) => refuses_data(error),
+            _ => false,
+        }
+    }
+
+    /// Whether a statement took longer than it may.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        match self {
+            Self::Late { .. } => true,
+            // PostgreSQL: query cancelled. SQLite: interrupted.
+            Self::Sql(sqlx::Error::Database(error)) => error.code().is_some_and(|code| match code.len() {
+                SQLSTATE_LENGTH => code == "57014",
+                _ => primary_code(&code) == Some(9),
+            }),
+            _ => false,
+        }
+    }
+
+    /// Whether a lock was not to be had in time, or not without two waiting for each other: nothing has happened, and
+    /// the same may succeed later.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        match self {
+            // PostgreSQL: deadlock, lock not available.
+            Self::Sql(sqlx::Error::Database(error)) => error.code().is_some_and(|code| match code.len() {
+                SQLSTATE_LENGTH => ["40P01", "55P03"].contains(&&*code),
+                _ => matches!(primary_code(&code), Some(5 | 6)),
+            }),
+            _ => false,
+        }
+    }
+}
+
+const SQLSTATE_LENGTH: usize = 5;
+
+/// As [`DatabaseError::refuses_data`].
+#[must_use]
+pub fn refuses_data(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Encode(_) => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| match code.len() {
+            // PostgreSQL: data exception, integrity violation, program limit exceeded.
+            SQLSTATE_LENGTH => ["22", "23", "54"].iter().any(|class| code.starts_with(class)),
+            // SQLite: too big, constraint, mismatch, range.
+            _ => matches!(primary_code(&code), Some(18..=20 | 25)),
+        }),
+        _ => false,
+    }
+}
+
+/// Whether the connection did not survive.
+pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error
+            .try_downcast_ref::<PgDatabaseError>()
+            .is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)),
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Whether SQLite failed in a way that may have ended the transaction by itself, or left it as it was, or left the file
+/// in a state that only a new connection sees: busy, locked, out of memory, read-only, interrupted, input/output,
+/// corrupt, full, cannot open, protocol, not a database.
+pub(crate) fn leaves_connection_unusable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            code.len() != SQLSTATE_LENGTH && matches!(primary_code(&code), Some(5..=11 | 13..=15 | 26))
+        }),
+        _ => false,
+    }
+}
+
+/// The low byte of SQLite's extended code. What is not a number is no code of SQLite's.
+fn primary_code(code: &str) -> Option<u32> {
+    code.parse::<u32>().ok().map(|code| code & 0xff)
+}
+
 /// Whether a code of either database is about its own state and not about the statement.
 fn is_temporary(code: &str) -> bool {
-    const SQLSTATE_LENGTH: usize = 5;
     if code.len() == SQLSTATE_LENGTH {
         // PostgreSQL: connection, authorization, missing database, read-only standby, conflict with another
-        // transaction, resources, operator intervention (shutdown, timeouts).
-        return code == "25006"
-            || ["08", "28", "3D", "40", "53", "57"]
+        // transaction, resources, a lock not to be had, operator intervention (shutdown, timeouts), input/output.
+        return ["25006", "25P03", "25P04"].contains(&code)
+            || ["08", "28", "3D", "40", "53", "55P03", "57", "58"]
                 .iter()
                 .any(|class| code.starts_with(class));
     }
-    // SQLite: busy, locked, read-only, input/output, full, cannot open. The low byte is the primary code.
-    code.parse::<u32>()
-        .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14))
+    // SQLite: busy, locked, out of memory, read-only, interrupted, input/output, full, cannot open.
+    matches!(primary_code(code), Some(5 | 6 | 7 | 8 | 9 | 10 | 13 | 14))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::{sleep, timeout};
 
-use crate::{DatabaseError, PostgresPool};
+use crate::{DatabaseError, PostgresServer};
 
 /// How often the holder makes sure that it still is.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -15,7 +15,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// A right that one process holds until it ends, or until its connection does. Given up when dropped.
 #[derive(Debug)]
 pub struct Exclusive {
-    pool: PostgresPool,
+    server: PostgresServer,
     name: &'static str,
     connection: PgConnection,
 }
@@ -25,10 +25,10 @@ impl Exclusive {
     ///
     /// # Errors
     /// When the server does not answer.
-    pub async fn take(pool: &PostgresPool, name: &'static str) -> Result<Option<Self>, DatabaseError> {
+    pub async fn take(server: &PostgresServer, name: &'static str) -> Result<Option<Self>, DatabaseError> {
         // Outside the pool, so that the lock ends with this process and nobody else's statement runs on it.
         let taking = timeout(ANSWER_WITHIN, async {
-            let mut connection = pool.connect().await?;
+            let mut connection = server.connect().await?;
             let free: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
                 .bind(name)
                 .fetch_one(&mut connection)
@@ -40,7 +40,7 @@ impl Exclusive {
             .unwrap_or(Err(sqlx::Error::PoolTimedOut))
             .map_err(DatabaseError::Sql)?;
         Ok(free.then(|| Self {
-            pool: pool.clone(),
+            server: server.clone(),
             name,
             connection,
         }))
@@ -53,7 +53,7 @@ impl Exclusive {
             if matches!(timeout(ANSWER_WITHIN, self.connection.ping()).await, Ok(Ok(()))) {
                 continue;
             }
-            match Self::take(&self.pool, self.name).await {
+            match Self::take(&self.server, self.name).await {
                 Ok(Some(again)) => self = again,
                 Ok(None) => return,
                 // Without the server nobody can have it.

@@ -1,23 +1,33 @@
 //! SQL behind one enum: PostgreSQL or SQLite, one text per statement, in the dialect that both share.
 //!
 //! A [`Database`] is one schema of one server, or one SQLite file. Parameters are [`Value`]s, rows are read
-//! by column name. It must not know what is stored in it.
+//! by column name. It must not know what is stored in it. Nothing here waits without a deadline.
 
 mod database;
 mod error;
 mod exclusive;
+mod loan;
+mod masked;
 mod migrations;
+mod patience;
 mod pool;
+pub mod private;
 mod row;
+mod schema;
+mod session;
 mod signal;
 mod transaction;
 mod value;
 
-pub use database::{Database, Pool, Schema, masked};
-pub use error::DatabaseError;
+pub use database::Database;
+pub use error::{DatabaseError, refuses_data};
 pub use exclusive::Exclusive;
-pub use pool::PostgresPool;
+pub use loan::Loan;
+pub use masked::masked;
+pub use patience::Patience;
+pub use pool::PostgresServer;
 pub use row::{Column, Row};
+pub use schema::Schema;
 pub use signal::Signals;
 pub use transaction::Transaction;
 pub use value::Value;

@@ -1,11 +1,14 @@
 //! Brings a schema up to date, or says that it is from the future.
 
+use std::time::Duration;
+
 use sqlx::{
-    PgPool,
+    Connection as _, Executor as _, PgConnection,
     migrate::{MigrateError, Migrator},
 };
+use tokio::time::timeout;
 
-use crate::{Database, DatabaseError, Pool, Schema};
+use crate::{Database, DatabaseError, Patience, PostgresServer, Schema};
 
 static EVENT_STORE_POSTGRES: Migrator = sqlx::migrate!("../../migrations/event-store/postgres");
 static EVENT_STORE_SQLITE: Migrator = sqlx::migrate!("../../migrations/event-store/sqlite");
@@ -13,6 +16,9 @@ static OPERATIONS_POSTGRES: Migrator = sqlx::migrate!("../../migrations/operatio
 static OPERATIONS_SQLITE: Migrator = sqlx::migrate!("../../migrations/operations/sqlite");
 static READ_MODELS_POSTGRES: Migrator = sqlx::migrate!("../../migrations/read-models/postgres");
 static READ_MODELS_SQLITE: Migrator = sqlx::migrate!("../../migrations/read-models/sqlite");
+
+/// All migrations of a schema together, and whoever waits for another process's.
+const LIMIT: Duration = Patience::Maintenance.limit();
 
 pub(crate) async fn migrate(database: &Database) -> Result<(), DatabaseError> {
     let (postgres, sqlite) = match database.schema() {
@@ -22,49 +28,130 @@ pub(crate) async fn migrate(database: &Database) -> Result<(), DatabaseError> {
             (&READ_MODELS_POSTGRES, &READ_MODELS_SQLITE)
         }
     };
-    let schema = database.schema().name();
-    let (migrator, result) = match database.pool() {
-        Pool::Postgres(pool) => {
-            let pool = pool.of_the_driver();
-            create_schema(&pool, schema).await?;
-            let result = postgres.run(&pool).await;
-            pool.close().await;
-            (postgres, result)
+    match database.postgres() {
+        Some(server) => {
+            // Asked first, so that roles need no right to create anything on a database that is up to date.
+            if is_up_to_date(database, postgres).await? {
+                return Ok(());
+            }
+            migrate_postgres(server, database, postgres).await
         }
-        Pool::Sqlite { writer, .. } => (sqlite, sqlite.run(writer).await),
-    };
-    result.map_err(|source| {
-        let url = database.url().to_owned();
-        let known = migrator
-            .iter()
-            .map(|migration| migration.version)
-            .max()
-            .unwrap_or_default();
-        match source {
-            MigrateError::VersionMissing(found) if found > known => DatabaseError::Newer {
-                schema,
-                url,
-                found,
-                known,
-            },
-            source => DatabaseError::Migrate {
-                schema,
-                url,
-                source: Box::new(source),
-            },
-        }
-    })
+        None => migrate_sqlite(database, sqlite).await,
+    }
 }
 
-/// `IF NOT EXISTS` alone still fails when two processes create it at the same moment.
-async fn create_schema(pool: &PgPool, schema: &str) -> Result<(), DatabaseError> {
-    let mut tx = pool.begin().await?;
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('taskledger.schema'))")
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query(&format!("CREATE SCHEMA IF NOT EXISTS {schema}"))
-        .execute(&mut *tx)
-        .await?;
-    tx.commit().await?;
+pub(crate) async fn is_migrated(database: &Database) -> Result<bool, DatabaseError> {
+    Ok(!applied(database).await?.is_empty())
+}
+
+async fn is_up_to_date(database: &Database, migrator: &Migrator) -> Result<bool, DatabaseError> {
+    let applied = applied(database).await?;
+    let known = newest(migrator);
+    if let Some(found) = applied.iter().map(|(version, _)| *version).max()
+        && found > known
+    {
+        return Err(DatabaseError::Newer {
+            schema: database.schema().name(),
+            url: database.url().to_owned(),
+            found,
+            known,
+        });
+    }
+    Ok(migrator
+        .iter()
+        .all(|migration| applied.contains(&(migration.version, migration.checksum.to_vec()))))
+}
+
+/// Versions and checksums of the migrations that have been applied, none if there have never been any.
+async fn applied(database: &Database) -> Result<Vec<(i64, Vec<u8>)>, DatabaseError> {
+    // The connections look for tables in several schemas, and each has this one.
+    let sql = if database.is_postgres() {
+        let schema = database.schema().name();
+        format!("SELECT version, checksum FROM {schema}._sqlx_migrations WHERE success")
+    } else {
+        "SELECT version, checksum FROM _sqlx_migrations WHERE success".to_owned()
+    };
+    match database.fetch_all(&sql, &[]).await {
+        Ok(rows) => rows
+            .iter()
+            .map(|row| Ok((row.integer("version")?, row.bytes("checksum")?)))
+            .collect(),
+        Err(DatabaseError::Sql(sqlx::Error::Database(error)))
+            // PostgreSQL's undefined table and schema; SQLite's error of a statement that makes no sense.
+            if matches!(error.code().as_deref(), Some("42P01" | "3F000" | "1")) =>
+        {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn migrate_postgres(
+    server: &PostgresServer,
+    database: &Database,
+    migrator: &Migrator,
+) -> Result<(), DatabaseError> {
+    let schema = database.schema().name();
+    let mut connection = server.connect().await?;
+    let migrating = async {
+        create_schema(&mut connection, schema).await?;
+        migrator.run_direct(&mut connection).await
+    };
+    let result = timeout(LIMIT, migrating).await;
+    // The locks end with the connection, however it closes.
+    if let Ok(Err(error)) = timeout(Patience::Request.limit(), connection.close()).await {
+        tracing::debug!(%error, "the connection that migrated did not close in order");
+    }
+    result
+        .map_err(|_| DatabaseError::Late { limit: LIMIT })?
+        .map_err(|source| failed(database, migrator, source))
+}
+
+/// One process at a time creates and migrates: `IF NOT EXISTS` alone still fails when two do it at the same moment. Only
+/// the others' migrations are waited for longer than for any other lock.
+async fn create_schema(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
+    let alone = format!(
+        "SET statement_timeout = {}; SET lock_timeout = 0; SET search_path = {schema}; \
+         SELECT pg_advisory_lock(hashtext('taskledger.schema')); \
+         SET lock_timeout = '10s'; CREATE SCHEMA IF NOT EXISTS {schema}",
+        LIMIT.as_millis()
+    );
+    connection.execute(sqlx::raw_sql(&alone)).await.map(drop)
+}
+
+async fn migrate_sqlite(database: &Database, migrator: &Migrator) -> Result<(), DatabaseError> {
+    let mut loan = database.writer().await?;
+    let Some(connection) = loan.sqlite() else {
+        return Ok(());
+    };
+    timeout(LIMIT, migrator.run_direct(connection))
+        .await
+        .map_err(|_| DatabaseError::Late { limit: LIMIT })?
+        .map_err(|source| failed(database, migrator, source))?;
+    loan.give_back();
     Ok(())
+}
+
+fn newest(migrator: &Migrator) -> i64 {
+    let versions = migrator.iter().map(|migration| migration.version);
+    versions.max().unwrap_or_default()
+}
+
+fn failed(database: &Database, migrator: &Migrator, source: MigrateError) -> DatabaseError {
+    let schema = database.schema().name();
+    let url = database.url().to_owned();
+    let known = newest(migrator);
+    match source {
+        MigrateError::VersionMissing(found) if found > known => DatabaseError::Newer {
+            schema,
+            url,
+            found,
+            known,
+        },
+        source => DatabaseError::Migrate {
+            schema,
+            url,
+            source: Box::new(source),
+        },
+    }
 }

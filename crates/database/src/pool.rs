@@ -1,109 +1,144 @@
-//! Connections to PostgreSQL, kept for whoever needs one next.
+//! Connections, kept for whoever needs one next, and lent with a deadline for everything that is done on them.
 //!
 //! The driver's own pool asks the server once more after each use (docs/adr/0010). Here a connection goes back at once,
-//! unless it is left in the middle of something: then that is ended first, in the background.
+//! unless it is left in the middle of something: then that is ended first, in the background, and quickly.
 
 use std::{
-    ops::{Deref, DerefMut},
-    sync::Arc,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
-use sqlx::{
-    ConnectOptions as _, Connection as _, Executor as _, PgConnection, PgPool,
-    postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity},
-};
+use sqlx::{PgConnection, postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::task::TaskTracker;
 
-use crate::{Value, database::run_postgres, row::Row};
+use crate::{
+    DatabaseError, Patience,
+    error::is_lost,
+    loan::Loan,
+    session::{Session, connect_postgres},
+};
 
-/// How long a caller waits for a connection, and a new connection for the server.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Between two tries to reach a server that is just starting.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long a caller waits for a connection to a server, and a new connection for the server.
+pub(crate) const LOAN: Duration = Duration::from_secs(5);
+/// SQLite has one connection that writes, for which all who write queue.
+const LOAN_SQLITE: Duration = Duration::from_secs(15);
+/// Between two tries to reach a server that is just starting, or takes no more connections: the first, and the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// A connection that was used so shortly before is taken without a test: one in steady use is as good as tested, and a
 /// test costs a round trip.
 const TRUSTED: Duration = Duration::from_secs(1);
 /// A session's memory grows with all that it has seen, and after a failover it is on the wrong server.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// A connection that nobody has needed for so long is closed: others may need the place.
+const IDLE: Duration = Duration::from_secs(60);
+/// How often it is said that a server takes no more connections.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// How to connect.
+#[derive(Debug, Clone)]
+pub(crate) enum Options {
+    Postgres(Box<PgConnectOptions>),
+    Sqlite(Box<SqliteConnectOptions>),
+}
 
 /// A pool of connections. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct PostgresPool(managed::Pool<Manager>);
+pub(crate) struct Connections(managed::Pool<Manager>);
 
 #[derive(Debug)]
-struct Manager {
-    options: Arc<PgConnectOptions>,
+pub(crate) struct Manager {
+    options: Options,
+    /// What is still being ended after its user has gone.
+    pub(crate) ending: TaskTracker,
+    complained: Mutex<Option<Instant>>,
 }
 
 impl managed::Manager for Manager {
-    type Type = PgConnection;
+    type Type = Session;
     type Error = sqlx::Error;
 
-    async fn create(&self) -> Result<PgConnection, sqlx::Error> {
-        let deadline = Instant::now() + PATIENCE;
+    async fn create(&self) -> Result<Session, sqlx::Error> {
+        let deadline = Instant::now() + LOAN;
+        let mut pause = PAUSE.0;
         loop {
-            match timeout_at(deadline, self.options.connect()).await {
+            match timeout_at(deadline, self.connect()).await {
                 Err(_) => return Err(sqlx::Error::PoolTimedOut),
-                Ok(Err(error)) if is_starting(&error) && Instant::now() + PAUSE < deadline => {
-                    sleep(PAUSE).await
+                Ok(Err(error)) if is_starting(&error) => {
+                    self.complain(&error);
+                    if Instant::now() + pause >= deadline {
+                        return Err(error);
+                    }
+                    sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+                    pause = (pause * 2).min(PAUSE.1);
                 }
                 Ok(result) => return result,
             }
         }
     }
 
-    async fn recycle(&self, connection: &mut PgConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+    async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        if matches!(session, Session::Sqlite { .. }) {
+            return Ok(());
+        }
         if metrics.age() > LIFETIME {
             return Err(RecycleError::message("it has served its time"));
         }
         if metrics.last_used() > TRUSTED {
-            connection.ping().await?;
+            session.ping().await?;
         }
         Ok(())
     }
 }
 
-impl PostgresPool {
+impl Manager {
+    async fn connect(&self) -> Result<Session, sqlx::Error> {
+        match &self.options {
+            Options::Postgres(options) => Session::connect_postgres(options).await,
+            Options::Sqlite(options) => Session::connect_sqlite(options).await,
+        }
+    }
+
+    /// Says that the server takes no more connections, now and then.
+    fn complain(&self, error: &sqlx::Error) {
+        if !is_full(error) {
+            return;
+        }
+        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if complained.is_none_or(|last| last.elapsed() > COMPLAIN_EVERY) {
+            *complained = Some(Instant::now());
+            tracing::warn!(%error, "PostgreSQL takes no more connections: waiting for one");
+        }
+    }
+}
+
+impl Connections {
     /// At most `connections`, each made when it is first needed.
-    pub(crate) fn new(options: PgConnectOptions, connections: u32) -> Result<Self, sqlx::Error> {
+    pub(crate) fn new(options: Options, connections: u32) -> Result<Self, sqlx::Error> {
         let manager = Manager {
-            options: Arc::new(options),
+            options,
+            ending: TaskTracker::new(),
+            complained: Mutex::new(None),
         };
-        managed::Pool::builder(manager)
+        let pool = managed::Pool::builder(manager)
             .max_size(usize::try_from(connections).unwrap_or(usize::MAX))
             // The connection used last is the one that needs no test, and knows the statements.
             .queue_mode(QueueMode::Lifo)
             .build()
-            .map(Self)
-            .map_err(|error| sqlx::Error::Configuration(error.into()))
+            .map_err(|error| sqlx::Error::Configuration(error.into()))?;
+        tokio::spawn(close_idle(pool.weak()));
+        Ok(Self(pool))
     }
 
-    fn options(&self) -> &PgConnectOptions {
-        &self.0.manager().options
-    }
-
-    /// A connection outside the pool, for what must end with it, and what others must not run on.
-    ///
-    /// # Errors
-    /// When the server does not take it.
-    pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        self.options().connect().await
-    }
-
-    /// A pool of one connection for what the driver does only with a pool of its own, made when it is needed.
-    pub(crate) fn of_the_driver(&self) -> PgPool {
-        PgPoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(PATIENCE)
-            .connect_lazy_with(self.options().clone())
-    }
-
-    /// The next free connection, within 5 seconds.
-    pub(crate) async fn loan(&self) -> Result<Loan, sqlx::Error> {
-        let waiting = timeout(PATIENCE, self.0.get()).await;
-        let connection = waiting
+    /// The next free connection, within 5 seconds, or 15 on SQLite.
+    pub(crate) async fn loan(&self, patience: Patience) -> Result<Loan, DatabaseError> {
+        let longest = match self.manager().options {
+            Options::Postgres(_) => LOAN,
+            Options::Sqlite(_) => LOAN_SQLITE,
+        };
+        let waiting = timeout(longest, self.0.get()).await;
+        let session = waiting
             .map_err(|_| sqlx::Error::PoolTimedOut)?
             .map_err(|error| match error {
                 PoolError::Backend(error) => error,
@@ -112,150 +147,142 @@ impl PostgresPool {
                     sqlx::Error::PoolTimedOut
                 }
             })?;
-        Ok(Loan {
-            connection: Some(connection),
-            left: Left::Ready,
-        })
+        let mut loan = Loan::new(session, patience);
+        loan.announce_patience().await?;
+        Ok(loan)
     }
 
-    pub(crate) async fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, sqlx::Error> {
-        let mut loan = self.loan().await?;
-        let result = run_postgres(sql, values).execute(&mut *loan).await;
-        Ok(loan.end(result)?.rows_affected())
-    }
-
-    /// For what only reads, since it is asked again if the connection turns out to be lost.
-    pub(crate) async fn fetch_all(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
-        match self.loan().await?.fetch_all(sql, values).await {
-            Err(error) if is_lost(&error) => self.loan().await?.fetch_all(sql, values).await,
-            result => result,
-        }
-    }
-
-    /// A connection in a transaction. A beginning has no effect, so it may be tried twice like a query.
-    pub(crate) async fn begin(&self, statement: &'static str) -> Result<Loan, sqlx::Error> {
-        match self.loan().await?.begin(statement).await {
-            Err(error) if is_lost(&error) => self.loan().await?.begin(statement).await,
-            result => result,
-        }
-    }
-
-    /// Closes all that are free now, and others when they come back. None are given out any more.
-    pub(crate) async fn close(&self) {
-        let free = self.0.retain(|_, _| false).removed;
-        self.0.close();
-        for connection in free {
-            // The server notices by itself, if this fails.
-            let _ = timeout(PATIENCE, connection.close()).await;
-        }
-    }
-}
-
-/// A connection on loan. It goes back when dropped, after what was left unfinished has been ended.
-#[derive(Debug)]
-pub(crate) struct Loan {
-    /// There until dropped.
-    connection: Option<Object<Manager>>,
-    left: Left,
-}
-
-/// How the connection would be left if it were dropped now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Left {
-    /// For the next user.
-    Ready,
-    /// With a statement under way.
-    AtWork,
-    /// In a transaction.
-    InTransaction,
-    /// Not to be used again.
-    Lost,
-}
-
-impl Loan {
-    /// Ends the use of the connection. Passes on `result`, which tells whether it can be used again.
-    fn end<T>(mut self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
-        self.left = match &result {
-            Err(error) if is_lost(error) => Left::Lost,
-            _ => Left::Ready,
-        };
-        result
-    }
-
-    async fn fetch_all(mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
-        let result = run_postgres(sql, values).fetch_all(&mut *self).await;
-        Ok(self.end(result)?.into_iter().map(Row::Postgres).collect())
-    }
-
-    async fn begin(mut self, statement: &'static str) -> Result<Self, sqlx::Error> {
-        self.left = Left::InTransaction;
-        match self.execute(statement).await {
-            Ok(_) => Ok(self),
-            Err(error) => self.end(Err(error)),
-        }
-    }
-
-    pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
-        self.execute("COMMIT").await?;
-        self.left = Left::Ready;
-        Ok(())
-    }
-}
-
-impl Deref for Loan {
-    type Target = PgConnection;
-
-    #[expect(clippy::expect_used, reason = "as its comment says")]
-    fn deref(&self) -> &PgConnection {
-        self.connection.as_ref().expect("there until dropped")
-    }
-}
-
-impl DerefMut for Loan {
-    #[expect(clippy::expect_used, reason = "as its comment says")]
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        if self.left == Left::Ready {
-            self.left = Left::AtWork;
-        }
-        self.connection.as_mut().expect("there until dropped")
-    }
-}
-
-impl Drop for Loan {
-    fn drop(&mut self) {
-        let Some(connection) = self.connection.take() else {
-            return;
-        };
-        let runtime = tokio::runtime::Handle::try_current();
-        match (self.left, runtime) {
-            (Left::Ready, _) => {}
-            (Left::AtWork | Left::InTransaction, Ok(runtime)) => {
-                runtime.spawn(tidy(connection, self.left));
+    /// As [`Self::loan`], for whoever starts: is told at once when there is no server, but waits while there is one
+    /// that takes no more connections.
+    pub(crate) async fn first_loan(&self) -> Result<Loan, DatabaseError> {
+        loop {
+            match self.loan(Patience::Request).await {
+                Err(DatabaseError::Sql(error)) if is_full(&error) => {}
+                result => return result,
             }
-            (Left::AtWork | Left::InTransaction | Left::Lost, _) => discard(connection),
+        }
+    }
+
+    /// The server, for connections outside the pool. `None` on SQLite.
+    pub(crate) fn server(&self) -> Option<PostgresServer> {
+        match &self.0.manager().options {
+            Options::Postgres(options) => Some(PostgresServer(options.clone())),
+            Options::Sqlite(_) => None,
+        }
+    }
+
+    /// Begins a transaction. A beginning has no effect, so it may be tried twice like a query.
+    pub(crate) async fn begin(&self, statement: &str, patience: Patience) -> Result<Loan, DatabaseError> {
+        match self.loan(patience).await?.begin(statement).await {
+            Err(DatabaseError::Sql(error)) if is_lost(&error) => {
+                self.loan(patience).await?.begin(statement).await
+            }
+            result => result,
+        }
+    }
+
+    /// Closes all connections, those in use when they come back, for which it waits up to 5 seconds. None are given out
+    /// any more.
+    pub(crate) async fn close(&self) {
+        let ending = &self.manager().ending;
+        for session in self.0.retain(|_, _| false).removed {
+            ending.spawn(close(session));
+        }
+        // Whoever asks from now on is told so, and a connection that comes back is closed by its last user.
+        self.0.close();
+        ending.close();
+        let deadline = Instant::now() + LOAN;
+        while self.0.status().size > 0 && Instant::now() < deadline {
+            sleep(Duration::from_millis(2)).await;
+        }
+        if timeout_at(deadline, ending.wait()).await.is_err() {
+            tracing::warn!("connections to a database were not closed in time");
+        }
+    }
+
+    fn manager(&self) -> &Manager {
+        self.0.manager()
+    }
+}
+
+/// A PostgreSQL server, for connections outside the pool: for what must end with its connection, and for what others
+/// must not run on.
+#[derive(Debug, Clone)]
+pub struct PostgresServer(Box<PgConnectOptions>);
+
+impl PostgresServer {
+    /// A connection with the settings of all others, within 5 seconds. Its user gives each statement a deadline.
+    ///
+    /// # Errors
+    /// When the server does not take it.
+    pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        timeout(LOAN, connect_postgres(&self.0))
+            .await
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+
+    pub(crate) fn options(&self) -> &PgConnectOptions {
+        &self.0
+    }
+}
+
+/// Closes what has not been used for a while, until the pool is gone.
+async fn close_idle(pool: managed::WeakPool<Manager>) {
+    loop {
+        sleep(IDLE / 2).await;
+        let Some(pool) = pool.upgrade() else { return };
+        for session in pool.retain(|_, metrics| metrics.last_used() < IDLE).removed {
+            close(session).await;
         }
     }
 }
 
-/// Ends what was left unfinished, so that it holds no locks and the next user finds nothing of it.
-async fn tidy(mut connection: Object<Manager>, left: Left) {
-    let ending = async {
-        match left {
-            Left::InTransaction => connection.execute("ROLLBACK").await.map(drop),
-            _ => connection.ping().await,
-        }
-    };
-    if !matches!(timeout(PATIENCE, ending).await, Ok(Ok(()))) {
-        discard(connection);
+/// Closes a connection in order. A server notices by itself, if this fails.
+pub(crate) async fn close(session: Session) {
+    match timeout(LOAN, session.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a connection to a database did not close in order"),
+        Err(_) => tracing::debug!("a connection to a database did not close in time"),
     }
 }
 
-/// Closes the connection and those that wait beside it: what has cut one has as a rule cut all.
-fn discard(connection: Object<Manager>) {
-    let pool = Object::pool(&connection);
-    drop(Object::take(connection));
-    if let Some(pool) = pool {
+/// Puts a connection back that has nothing under way; closes it in order when the pool takes none any more.
+pub(crate) fn put_back(object: Object<Manager>) {
+    if let Some(pool) = Object::pool(&object)
+        && pool.is_closed()
+    {
+        close_in_background(&pool, Object::take(object));
+    }
+}
+
+/// Closes a connection at once, whatever is under way on it.
+pub(crate) fn discard(object: Object<Manager>) {
+    let pool = Object::pool(&object);
+    let session = Object::take(object);
+    session.interrupt();
+    // PostgreSQL's is dropped: to say goodbye it would wait for the statement. SQLite lets go of the file when its thread
+    // has ended.
+    if matches!(session, Session::Sqlite { .. })
+        && let Some(pool) = pool
+    {
+        close_in_background(&pool, session);
+    }
+}
+
+/// As [`discard`], with those that wait beside it: what has cut one connection to a server has as a rule cut all.
+pub(crate) fn discard_all(object: Object<Manager>) {
+    if let Some(pool) = Object::pool(&object)
+        && matches!(*object, Session::Postgres { .. })
+    {
         drop(pool.retain(|_, _| false));
+    }
+    discard(object);
+}
+
+fn close_in_background(pool: &managed::Pool<Manager>, session: Session) {
+    // Without a runtime it is dropped, which closes it, too.
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        pool.manager().ending.spawn_on(close(session), &runtime);
     }
 }
 
@@ -263,19 +290,19 @@ fn discard(connection: Object<Manager>) {
 fn is_starting(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-        // Too many connections, and "the database system is starting up".
-        sqlx::Error::Database(error) => matches!(error.code().as_deref(), Some("53300" | "57P03")),
+        // "The database system is starting up".
+        sqlx::Error::Database(error) => {
+            is_full_code(error.code().as_deref()) || error.code().as_deref() == Some("57P03")
+        }
         _ => false,
     }
 }
 
-/// Whether the connection did not survive.
-fn is_lost(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Database(error) => error
-            .try_downcast_ref::<PgDatabaseError>()
-            .is_none_or(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)),
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
-        _ => false,
-    }
+/// Whether the server, or this role or database on it, has too many connections.
+fn is_full(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if is_full_code(error.code().as_deref()))
+}
+
+fn is_full_code(code: Option<&str>) -> bool {
+    code == Some("53300")
 }

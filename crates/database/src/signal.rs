@@ -1,70 +1,293 @@
-//! Wake-ups between those who write and those who wait: `LISTEN`/`NOTIFY` in PostgreSQL, a channel within
-//! the process for SQLite. They are hints: a waiter also looks now and then, since a signal can be lost.
+//! Wake-ups between those who write and those who wait: a channel within the process, and on PostgreSQL `LISTEN` and
+//! `NOTIFY` between processes, on one connection that does nothing else. They are hints: a waiter also looks now and then,
+//! since a signal can be lost.
+//!
+//! Nothing is notified inside the transaction that it announces: PostgreSQL commits notifying transactions one after
+//! another, each with its flush. What is sent is the latest word of each key, as fast as the server takes it.
 
-use sqlx::{PgPool, postgres::PgListener};
-use tokio::sync::broadcast;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use sqlx::{
+    ConnectOptions as _,
+    postgres::{PgListener, PgPoolOptions},
+};
+use tokio::{
+    sync::{Notify, broadcast},
+    task::AbortHandle,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::pool::{LOAN, PostgresServer};
+
+/// So many signals may wait for a slow receiver in this process, who is told when some were lost.
+const WAITING: usize = 1_024;
+/// So many keys may wait to be sent to the server. Those that find no place are lost, as signals may be.
+const KEYS: usize = 4_096;
+/// A silent connection is asked so often whether it is still there.
+const ASK_EVERY: Duration = Duration::from_secs(10);
+/// Between two tries to connect: the first, and the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// Signals of one channel, as [`crate::Database::signals`] gives them.
 #[derive(Debug)]
-pub struct Signals(pub(crate) Source);
+pub struct Signals {
+    channel: &'static str,
+    received: broadcast::Receiver<Word>,
+    // Keeps the connection.
+    _hub: Arc<Hub>,
+}
 
-#[derive(Debug)]
-pub(crate) enum Source {
-    Postgres {
-        pool: PgPool,
-        channel: &'static str,
-        listener: Option<Box<PgListener>>,
-    },
-    Local {
-        channel: &'static str,
-        receiver: broadcast::Receiver<(&'static str, String)>,
-    },
+#[derive(Debug, Clone)]
+enum Word {
+    Signal(&'static str, String),
+    /// Some may have been lost.
+    Gap,
 }
 
 impl Signals {
     /// The payload of the next signal, or `None` when some may have been lost (a reconnect, a burst): look
     /// for yourself. Never fails; without a connection it keeps trying, with a pause.
     pub async fn next(&mut self) -> Option<String> {
-        match &mut self.0 {
-            Source::Local { channel, receiver } => loop {
-                match receiver.recv().await {
-                    Ok((name, payload)) if name == *channel => return Some(payload),
-                    Ok(_) => {}
-                    Err(broadcast::error::RecvError::Lagged(_)) => return None,
-                    Err(broadcast::error::RecvError::Closed) => std::future::pending::<()>().await,
-                }
-            },
-            Source::Postgres {
-                pool,
-                channel,
-                listener,
-            } => loop {
-                let Some(connected) = listener else {
-                    match connect(pool, channel).await {
-                        Ok(fresh) => {
-                            *listener = Some(Box::new(fresh));
-                            return None;
-                        }
-                        Err(error) => {
-                            tracing::debug!(%error, "cannot listen for signals yet");
-                            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-                            continue;
-                        }
-                    }
-                };
-                match connected.try_recv().await {
-                    Ok(Some(notification)) => return Some(notification.payload().to_owned()),
-                    Ok(None) => return None,
-                    Err(_) => *listener = None,
-                }
-            },
+        loop {
+            match self.received.recv().await {
+                Ok(Word::Signal(channel, payload)) if channel == self.channel => return Some(payload),
+                Ok(Word::Signal(..)) => {}
+                Ok(Word::Gap) | Err(broadcast::error::RecvError::Lagged(_)) => return None,
+                Err(broadcast::error::RecvError::Closed) => std::future::pending::<()>().await,
+            }
         }
     }
 }
 
-async fn connect(pool: &PgPool, channel: &str) -> Result<PgListener, sqlx::Error> {
-    let mut listener = PgListener::connect_with(pool).await?;
-    listener.ignore_pool_close_event(true);
-    listener.listen(channel).await?;
-    Ok(listener)
+/// The signals of one server or file, in this process.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    local: broadcast::Sender<Word>,
+    /// On PostgreSQL.
+    remote: Option<Remote>,
+}
+
+#[derive(Debug)]
+struct Remote {
+    server: PostgresServer,
+    shared: Arc<Shared>,
+    task: OnceLock<AbortHandle>,
+}
+
+/// What is to be done on the connection.
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    wake: Notify,
+    closing: CancellationToken,
+    closed: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    channels: BTreeSet<&'static str>,
+    /// The latest payload of each channel and key.
+    outbox: BTreeMap<(&'static str, String), String>,
+}
+
+impl Hub {
+    pub(crate) fn new(server: Option<PostgresServer>) -> Self {
+        Self {
+            local: broadcast::Sender::new(WAITING),
+            remote: server.map(|server| Remote {
+                server,
+                shared: Arc::default(),
+                task: OnceLock::new(),
+            }),
+        }
+    }
+
+    pub(crate) fn subscribe(self: &Arc<Self>, channel: &'static str) -> Signals {
+        let received = self.local.subscribe();
+        if let Some(remote) = &self.remote {
+            remote.shared.state().channels.insert(channel);
+            remote.wake(&self.local);
+        }
+        Signals {
+            channel,
+            received,
+            _hub: Arc::clone(self),
+        }
+    }
+
+    /// Sends at once, to this process and to others, best effort. Of several with one `key` that wait to be sent the
+    /// last one goes out.
+    pub(crate) fn send(&self, channel: &'static str, key: String, payload: String) {
+        // Nobody waiting is no error.
+        let _ = self.local.send(Word::Signal(channel, payload.clone()));
+        let Some(remote) = &self.remote else { return };
+        {
+            let mut state = remote.shared.state();
+            let key = (channel, key);
+            if state.outbox.len() >= KEYS && !state.outbox.contains_key(&key) {
+                return;
+            }
+            state.outbox.insert(key, payload);
+        }
+        remote.wake(&self.local);
+    }
+
+    /// Sends what still waits and closes the connection, within 5 seconds.
+    pub(crate) async fn close(&self) {
+        if let Some(remote) = &self.remote
+            && remote.task.get().is_some()
+        {
+            remote.shared.closing.cancel();
+            if timeout(LOAN, remote.shared.closed.cancelled()).await.is_err() {
+                tracing::debug!("the connection for signals did not close in time");
+            }
+        }
+    }
+}
+
+impl Remote {
+    fn wake(&self, local: &broadcast::Sender<Word>) {
+        self.task.get_or_init(|| {
+            let connection = Connection {
+                server: self.server.clone(),
+                shared: Arc::clone(&self.shared),
+                local: local.clone(),
+                known: BTreeMap::new(),
+            };
+            tokio::spawn(connection.run()).abort_handle()
+        });
+        self.shared.wake.notify_one();
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The task that owns the connection.
+struct Connection {
+    server: PostgresServer,
+    shared: Arc<Shared>,
+    local: broadcast::Sender<Word>,
+    /// The channels that the server sends to this connection, by name.
+    known: BTreeMap<String, &'static str>,
+}
+
+impl Connection {
+    async fn run(mut self) {
+        let mut pause = PAUSE.0;
+        while !self.shared.closing.is_cancelled() {
+            match self.serve(&mut pause).await {
+                Ok(()) => break,
+                Err(error) => tracing::debug!(%error, "cannot listen for signals yet"),
+            }
+            tokio::select! {
+                () = sleep(pause.mul_f64(rand::random_range(0.5..1.0))) => {}
+                () = self.shared.closing.cancelled() => {}
+            }
+            pause = (pause * 2).min(PAUSE.1);
+        }
+        self.shared.closed.cancel();
+    }
+
+    /// Connects, then sends and receives until it is closed or the connection is lost.
+    async fn serve(&mut self, pause: &mut Duration) -> Result<(), sqlx::Error> {
+        let options = self
+            .server
+            .options()
+            .clone()
+            .options([("synchronous_commit", "off")]);
+        // The listener wants a pool, of which it takes the only connection.
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(LOAN)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_lazy_with(options.disable_statement_logging());
+        let mut listener = in_time(PgListener::connect_with(&pool)).await?;
+        listener.ignore_pool_close_event(true);
+        listener.eager_reconnect(false);
+        let own: i32 =
+            in_time(sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut listener)).await?;
+        *pause = PAUSE.0;
+        self.known.clear();
+        loop {
+            self.listen(&mut listener).await?;
+            self.send(&mut listener).await?;
+            tokio::select! {
+                received = listener.try_recv() => match received? {
+                    Some(signal) if signal.process_id().cast_signed() == own => {}
+                    Some(signal) => {
+                        if let Some(channel) = self.known.get(signal.channel()) {
+                            let _ = self.local.send(Word::Signal(channel, signal.payload().to_owned()));
+                        }
+                    }
+                    None => return Err(sqlx::Error::PoolClosed),
+                },
+                () = self.shared.wake.notified() => {}
+                () = sleep(ASK_EVERY) => {
+                    in_time(sqlx::query("SELECT 1").execute(&mut listener)).await?;
+                }
+                () = self.shared.closing.cancelled() => {
+                    self.send(&mut listener).await?;
+                    drop(listener);
+                    in_time(async { Ok(pool.close().await) }).await?;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Listens on channels that have been added, and says that signals before this may have been lost.
+    async fn listen(&mut self, listener: &mut PgListener) -> Result<(), sqlx::Error> {
+        let wanted = self.shared.state().channels.clone();
+        for channel in wanted {
+            if !self.known.contains_key(channel) {
+                in_time(listener.listen(channel)).await?;
+                self.known.insert(channel.to_owned(), channel);
+                let _ = self.local.send(Word::Gap);
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, listener: &mut PgListener) -> Result<(), sqlx::Error> {
+        const SQL: &str = "SELECT pg_notify(channel, payload) FROM unnest($1::text[], $2::text[]) AS signal (channel, payload)";
+        loop {
+            let outbox = std::mem::take(&mut self.shared.state().outbox);
+            if outbox.is_empty() {
+                return Ok(());
+            }
+            let (channels, payloads): (Vec<&str>, Vec<String>) = outbox
+                .into_iter()
+                .map(|((channel, _), payload)| (channel, payload))
+                .unzip();
+            let sending = sqlx::query(SQL)
+                .bind(channels)
+                .bind(payloads)
+                .execute(&mut *listener);
+            in_time(sending).await?;
+        }
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    timeout(LOAN, work)
+        .await
+        .unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }

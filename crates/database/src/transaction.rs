@@ -1,52 +1,73 @@
-//! A transaction of either database, with the signals that go out when it commits.
+//! A transaction of either database, with the signals that go out when it has committed.
 
-use crate::{
-    Database, DatabaseError, Pool, Row, Value,
-    database::{run_postgres, run_sqlite},
-    pool::Loan,
-};
+use std::time::Duration;
 
-/// A transaction; rolled back when dropped.
+use sqlx::{Postgres, postgres::PgArguments, query::Query};
+
+use crate::{Database, DatabaseError, Row, Value, loan::Loan};
+
+/// A transaction; rolled back when dropped. Each of its statements has the deadline of its [`Database`]. A server ends it
+/// when nothing is done in it for 15 seconds: what it has locked is not held longer by a process that stands still.
 #[derive(Debug)]
 pub struct Transaction {
-    inner: Inner,
+    loan: Loan,
     database: Database,
-    signals: Vec<(&'static str, String)>,
+    signals: Vec<Signal>,
 }
 
 #[derive(Debug)]
-enum Inner {
-    Postgres(Loan),
-    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+struct Signal {
+    channel: &'static str,
+    key: String,
+    payload: String,
 }
 
 impl Transaction {
     pub(crate) async fn begin(database: &Database) -> Result<Self, DatabaseError> {
-        let inner = match database.pool() {
-            Pool::Postgres(pool) => Inner::Postgres(pool.begin("BEGIN").await?),
+        let statement = if database.is_postgres() {
+            "BEGIN"
+        } else {
             // A deferred transaction could find out only at its first write that it must wait for another.
-            Pool::Sqlite { writer, .. } => Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            "BEGIN IMMEDIATE"
         };
-        Ok(Self {
-            inner,
-            database: database.clone(),
-            signals: Vec::new(),
-        })
+        let loan = database.writes().begin(statement, database.patience()).await?;
+        Ok(Self::new(database, loan))
+    }
+
+    pub(crate) async fn begin_with_lock_timeout(
+        database: &Database,
+        lock_timeout: Duration,
+    ) -> Result<Self, DatabaseError> {
+        if !database.is_postgres() {
+            return Self::begin(database).await;
+        }
+        let statement = format!("BEGIN; SET LOCAL lock_timeout = {}", lock_timeout.as_millis());
+        let loan = database.writes().begin(&statement, database.patience()).await?;
+        Ok(Self::new(database, loan))
     }
 
     pub(crate) async fn snapshot(database: &Database) -> Result<Self, DatabaseError> {
-        let inner = match database.pool() {
-            Pool::Postgres(pool) => Inner::Postgres(
-                pool.begin("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                    .await?,
-            ),
-            Pool::Sqlite { readers, .. } => Inner::Sqlite(readers.begin().await?),
+        let statement = if database.is_postgres() {
+            "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+        } else {
+            "BEGIN"
         };
-        Ok(Self {
-            inner,
+        let loan = database.reads().begin(statement, database.patience()).await?;
+        Ok(Self::new(database, loan))
+    }
+
+    fn new(database: &Database, loan: Loan) -> Self {
+        Self {
+            loan,
             database: database.clone(),
             signals: Vec::new(),
-        })
+        }
+    }
+
+    /// Whether it is PostgreSQL's, for statements that exist only there.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        self.database.is_postgres()
     }
 
     /// Runs a statement and returns the number of rows it changed.
@@ -54,27 +75,20 @@ impl Transaction {
     /// # Errors
     /// When the statement fails; likewise for the others.
     pub async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, DatabaseError> {
-        match &mut self.inner {
-            Inner::Postgres(loan) => Ok(run_postgres(sql, values)
-                .execute(&mut **loan)
-                .await?
-                .rows_affected()),
-            Inner::Sqlite(tx) => Ok(run_sqlite(sql, values).execute(&mut **tx).await?.rows_affected()),
-        }
+        self.loan.execute(sql, values).await
+    }
+
+    /// Runs a statement with parameters that only PostgreSQL has, such as arrays.
+    pub async fn execute_postgres(
+        &mut self,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Result<u64, DatabaseError> {
+        self.loan.execute_postgres(query).await
     }
 
     /// Runs a query and returns its rows.
     pub async fn fetch_all(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, DatabaseError> {
-        match &mut self.inner {
-            Inner::Postgres(loan) => {
-                let rows = run_postgres(sql, values).fetch_all(&mut **loan).await?;
-                Ok(rows.into_iter().map(Row::Postgres).collect())
-            }
-            Inner::Sqlite(tx) => {
-                let rows = run_sqlite(sql, values).fetch_all(&mut **tx).await?;
-                Ok(rows.into_iter().map(Row::Sqlite).collect())
-            }
-        }
+        self.loan.fetch_all(sql, values).await
     }
 
     /// Runs a query and returns its first row, if any.
@@ -86,40 +100,30 @@ impl Transaction {
         Ok(self.fetch_all(sql, values).await?.into_iter().next())
     }
 
-    /// The connection, when it is PostgreSQL's: for statements that exist only there.
-    pub fn postgres(&mut self) -> Option<&mut sqlx::PgConnection> {
-        match &mut self.inner {
-            Inner::Postgres(loan) => Some(&mut **loan),
-            Inner::Sqlite(_) => None,
-        }
-    }
-
-    /// Sends a signal on `channel` to everyone who waits, if and when the transaction commits.
-    ///
-    /// # Errors
-    /// When PostgreSQL does not take it.
-    pub async fn signal(&mut self, channel: &'static str, payload: String) -> Result<(), DatabaseError> {
-        match &self.inner {
-            Inner::Postgres(_) => {
-                self.execute("SELECT pg_notify($1, $2)", &[channel.into(), payload.into()])
-                    .await?;
-            }
-            Inner::Sqlite(_) => self.signals.push((channel, payload)),
-        }
-        Ok(())
+    /// Has `payload` sent on `channel` to everyone who waits, if and when the transaction has committed, as
+    /// [`Database::signal`] does.
+    pub fn signal(&mut self, channel: &'static str, key: impl Into<String>, payload: impl Into<String>) {
+        self.signals.push(Signal {
+            channel,
+            key: key.into(),
+            payload: payload.into(),
+        });
     }
 
     /// Makes it so.
     ///
     /// # Errors
-    /// When the database could not; then nothing happened, unless the connection broke at that very moment.
+    /// When the database could not; then nothing happened, unless the connection broke or the deadline passed at that
+    /// very moment.
     pub async fn commit(self) -> Result<(), DatabaseError> {
-        match self.inner {
-            Inner::Postgres(loan) => loan.commit().await?,
-            Inner::Sqlite(tx) => tx.commit().await?,
-        }
-        for (channel, payload) in self.signals {
-            self.database.send_local(channel, payload);
+        self.loan.commit().await?;
+        for Signal {
+            channel,
+            key,
+            payload,
+        } in self.signals
+        {
+            self.database.signal(channel, key, payload);
         }
         Ok(())
     }

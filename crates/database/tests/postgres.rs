@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod support;
+
 use std::{pin::pin, time::Duration};
 
 use database::{Database, Schema};
+use sqlx::{Connection as _, Executor as _};
+use support::{Server, eventually};
 
 /// A pool of one connection.
 async fn connect() -> Database {
@@ -59,12 +63,12 @@ async fn a_transaction_that_is_dropped_ends_at_once_and_its_connection_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_that_is_given_up_leaves_nothing_to_others() {
+async fn a_short_statement_that_is_given_up_leaves_nothing_to_others_and_its_connection_stays() {
     let database = connect().await;
     let before = pid(&database).await;
     {
-        let mut slow = pin!(database.fetch_all("SELECT 17::bigint AS n, pg_sleep(1)", &[]));
-        let given_up = tokio::time::timeout(Duration::from_millis(50), &mut slow).await;
+        let mut slow = pin!(database.fetch_all("SELECT 17::bigint AS n, pg_sleep(0.05)", &[]));
+        let given_up = tokio::time::timeout(Duration::from_millis(10), &mut slow).await;
         assert!(given_up.is_err());
     }
     assert_eq!(pid(&database).await, before);
@@ -96,6 +100,8 @@ async fn every_connection_plans_once_and_notices_a_lost_machine() {
     for (setting, expected) in [
         ("plan_cache_mode", "force_generic_plan"),
         ("enable_sort", "off"),
+        ("standard_conforming_strings", "on"),
+        ("tcp_user_timeout", "25000"),
         ("tcp_keepalives_idle", "10"),
         ("tcp_keepalives_interval", "5"),
         ("tcp_keepalives_count", "3"),
@@ -111,4 +117,145 @@ async fn every_connection_plans_once_and_notices_a_lost_machine() {
             assert_eq!(row.text("value").unwrap(), expected, "{setting}");
         }
     }
+}
+
+/// A role that may do nothing but read and write rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_without_the_right_to_create_opens_a_migrated_database() {
+    let server = Server::new().await;
+    let role = server.name.replace("database_test", "role");
+    server.run(&format!("CREATE ROLE {role} LOGIN; REVOKE ALL ON DATABASE {} FROM PUBLIC; GRANT CONNECT ON DATABASE {} TO {role}", server.name, server.name)).await;
+    for schema in [Schema::EventStore, Schema::Operations, Schema::ReadModels] {
+        let name = schema.name();
+        let open = async || Database::open(server.url_of(&role).as_str(), schema, 1).await;
+        let refused = open().await.unwrap_err().to_string();
+        assert!(refused.contains("permission denied"), "{refused}");
+        Database::open(server.url().as_str(), schema, 1).await.unwrap();
+        let grants = format!(
+            "GRANT USAGE ON SCHEMA {name} TO {role}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {name} TO {role}"
+        );
+        server.run(&grants).await;
+        open().await.unwrap();
+    }
+    server
+        .run(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+        .await;
+}
+
+/// Several schemas are served by the same connections, which find a table by its name alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_two_schemas_have_a_table_of_the_same_name() {
+    let server = Server::new().await;
+    let store = Database::open(server.url().as_str(), Schema::EventStore, 2)
+        .await
+        .unwrap();
+    for schema in [Schema::Operations, Schema::ReadModels] {
+        store.with_schema(schema).unwrap().migrate().await.unwrap();
+    }
+    assert!(store.with_schema(Schema::ReadModelsShadow).is_none());
+    let sql = "SELECT relname::text AS name FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
+               WHERE nspname IN ('event_store', 'operations', 'read_models') AND relkind IN ('r', 'v', 'm', 'p', 'S') \
+               AND relname <> '_sqlx_migrations' GROUP BY relname HAVING count(*) > 1";
+    let twice = store.fetch_all(sql, &[]).await.unwrap();
+    let twice: Vec<String> = twice.iter().map(|row| row.text("name").unwrap()).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_no_more_connections_is_waited_for() {
+    let server = Server::new().await;
+    let role = server.name.replace("database_test", "role");
+    server
+        .run(&format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 1"))
+        .await;
+    let url = server.url_of(&role);
+    let hog = sqlx::PgConnection::connect(url.as_str()).await.unwrap();
+    let starting = tokio::spawn(async move { Database::connect(url.as_str(), Schema::Operations, 2).await });
+    // Longer than a connection is waited for otherwise.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert!(!starting.is_finished());
+    hog.close().await.unwrap();
+    let database = starting.await.unwrap().unwrap();
+    // Later it is an error that says so, and passes.
+    let mut only = database.begin().await.unwrap();
+    let error = database.ping().await.unwrap_err();
+    assert!(
+        error.is_unavailable() && error.to_string().contains("too many connections"),
+        "{error}"
+    );
+    only.execute("SELECT 1", &[]).await.unwrap();
+    drop(only);
+    eventually("the connection is free", async || database.ping().await.is_ok()).await;
+    database.close().await;
+    server
+        .run(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_go_out_after_the_commit_and_the_last_word_of_each_key_arrives() {
+    let server = Server::new().await;
+    let here = Database::connect(server.url().as_str(), Schema::Operations, 1)
+        .await
+        .unwrap();
+    let there = Database::connect(server.url().as_str(), Schema::ReadModels, 1)
+        .await
+        .unwrap();
+    let (mut near, mut far) = (here.signals("test"), there.signals("test"));
+    assert_eq!((near.next().await, far.next().await), (None, None), "they listen");
+    let mut given_up = here.begin().await.unwrap();
+    given_up.signal("test", "a", "never");
+    drop(given_up);
+    for number in 0..1_000 {
+        let mut transaction = here.begin().await.unwrap();
+        transaction.signal("test", (number % 2).to_string(), number.to_string());
+        transaction.signal("other", "", "ignored");
+        transaction.commit().await.unwrap();
+    }
+    for signals in [&mut near, &mut far] {
+        let mut last = Vec::new();
+        let listening = async {
+            while !(last.contains(&998) && last.contains(&999)) {
+                last.extend(
+                    signals
+                        .next()
+                        .await
+                        .map(|payload| payload.parse::<u32>().unwrap()),
+                );
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), listening)
+            .await
+            .unwrap();
+        let even: Vec<u32> = last.iter().copied().filter(|number| number % 2 == 0).collect();
+        assert!(even.is_sorted(), "of each key in order");
+    }
+}
+
+/// `LISTEN` and `NOTIFY` find their way back, and say that some may have been lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_come_back_after_every_connection_was_cut() {
+    let server = Server::new().await;
+    let (here, there) = (
+        Database::connect(server.url().as_str(), Schema::Operations, 1)
+            .await
+            .unwrap(),
+        Database::connect(server.url().as_str(), Schema::Operations, 1)
+            .await
+            .unwrap(),
+    );
+    let mut signals = there.signals("test");
+    assert_eq!(signals.next().await, None, "it listens");
+    here.signal("test", "", "before");
+    assert_eq!(signals.next().await.as_deref(), Some("before"));
+    let cut = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()",
+        server.name
+    );
+    server.connect().await.execute(cut.as_str()).await.unwrap();
+    let back = async { while signals.next().await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(10), back).await.unwrap();
+    here.signal("test", "", "after");
+    let after = tokio::time::timeout(Duration::from_secs(10), signals.next()).await;
+    assert_eq!(after.unwrap().as_deref(), Some("after"));
 }

@@ -205,7 +205,7 @@ pub(crate) fn raise(head: &watch::Sender<u64>, position: Option<u64>) {
 }
 
 impl Outcome {
-    fn position(&self) -> Option<u64> {
+    pub(crate) fn position(&self) -> Option<u64> {
         match self {
             Self::Appended(appended) => Some(appended.position),
             Self::Conflict { .. } => None,

@@ -12,7 +12,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use database::{Database, Pool, Value};
+use database::{Database, DatabaseError, Patience, Row};
 use events::{EventId, NewEvent, StreamName};
 use futures::stream::BoxStream;
 use tokio::{sync::watch, task::AbortHandle};
@@ -24,7 +24,7 @@ use crate::{
     subscription::{self, Source},
 };
 
-/// Where PostgreSQL's `append_events()` announces the position of the last event.
+/// Where those who append to PostgreSQL announce the position of the last event, once it is committed.
 const CHANNEL: &str = "taskledger_events";
 
 /// With `NOTIFY` this is for the notification that was lost,
@@ -54,13 +54,12 @@ impl SqlStore {
     #[must_use]
     pub fn new(database: Database) -> Self {
         let head = Arc::new(watch::Sender::new(0));
-        let appender = match database.pool() {
-            Pool::Postgres(pool) => {
-                Appender::start(postgres::PostgresWriter::new(pool.clone()), Arc::clone(&head))
+        let appender = match database.postgres() {
+            Some(server) => {
+                let writer = postgres::PostgresWriter::new(server.clone(), database.clone());
+                Appender::start(writer, Arc::clone(&head))
             }
-            Pool::Sqlite { writer, .. } => {
-                Appender::start(sqlite::SqliteWriter::new(writer.clone()), Arc::clone(&head))
-            }
+            None => Appender::start(sqlite::SqliteWriter::new(database.clone()), Arc::clone(&head)),
         };
         let log = Arc::new(Log {
             database,
@@ -126,7 +125,7 @@ impl EventStore for SqlStore {
             self::limit(limit).into(),
             self::limit(PAGE_BYTES).into(),
         ];
-        self.log.page(SQL, &values, limit).await
+        page(self.log.database.fetch_all(SQL, &values).await, limit)
     }
 
     async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {
@@ -146,7 +145,7 @@ impl EventStore for SqlStore {
     }
 
     fn subscribe(&self, after: u64) -> BoxStream<'static, Page> {
-        if self.log.database.postgres().is_some() {
+        if self.log.database.is_postgres() {
             self.log.listen();
         }
         subscription::subscribe(Arc::clone(&self.log), self.log.head.subscribe(), after)
@@ -171,9 +170,10 @@ impl Log {
             .map(|position| signed(*position).to_string())
             .collect();
         let list = list.join(",");
-        let (sql, list) = match self.database.pool() {
-            Pool::Postgres(_) => (POSTGRES, format!("{{{list}}}")),
-            Pool::Sqlite { .. } => (SQLITE, format!("[{list}]")),
+        let (sql, list) = if self.database.is_postgres() {
+            (POSTGRES, format!("{{{list}}}"))
+        } else {
+            (SQLITE, format!("[{list}]"))
         };
         let rows = self.database.fetch_all(sql, &[list.into()]).await;
         let found = rows
@@ -187,19 +187,6 @@ impl Log {
             .iter()
             .map(|position| found.get(position).copied())
             .collect())
-    }
-
-    async fn page(&self, sql: &str, values: &[Value], limit: usize) -> Result<Page, StoreError> {
-        let rows = self.database.fetch_all(sql, values).await;
-        let (mut entries, mut bytes) = (Vec::new(), 0);
-        for row in rows.map_err(StoreError::unavailable)? {
-            bytes += bytes_of(&row);
-            entries.push(recorded(&row)?);
-        }
-        Ok(Page {
-            more: entries.len() >= limit || bytes >= PAGE_BYTES,
-            entries,
-        })
     }
 
     /// Starts to listen for other processes' appends, once.
@@ -224,6 +211,18 @@ impl Log {
     }
 }
 
+fn page(rows: Result<Vec<Row>, DatabaseError>, limit: usize) -> Result<Page, StoreError> {
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    for row in rows.map_err(StoreError::unavailable)? {
+        bytes += bytes_of(&row);
+        entries.push(recorded(&row)?);
+    }
+    Ok(Page {
+        more: entries.len() >= limit || bytes >= PAGE_BYTES,
+        entries,
+    })
+}
+
 impl Drop for Log {
     fn drop(&mut self) {
         if let Some(listener) = self.listener.get() {
@@ -234,9 +233,10 @@ impl Drop for Log {
 
 impl Source for Log {
     fn safety_poll(&self) -> Duration {
-        match self.database.pool() {
-            Pool::Postgres(_) => SAFETY_POLL_POSTGRES,
-            Pool::Sqlite { .. } => SAFETY_POLL_SQLITE,
+        if self.database.is_postgres() {
+            SAFETY_POLL_POSTGRES
+        } else {
+            SAFETY_POLL_SQLITE
         }
     }
 
@@ -260,6 +260,13 @@ impl Source for Log {
             self::limit(limit).into(),
             self::limit(PAGE_BYTES).into(),
         ];
-        self.page(SQL, &values, limit).await
+        match self.database.fetch_all(SQL, &values).await {
+            // Most pages are short, and to let PostgreSQL know beforehand that one may be long costs a round trip.
+            Err(error) if error.is_late() => {
+                let patient = self.database.with_patience(Patience::Page);
+                page(patient.fetch_all(SQL, &values).await, limit)
+            }
+            rows => page(rows, limit),
+        }
     }
 }

@@ -105,10 +105,12 @@ async fn full_disk() {
         .await
         .unwrap();
     // Says how many pages there may be, which only this connection goes by.
+    let mut loan = database.writer().await.unwrap();
     sqlx::query("PRAGMA max_page_count = 1")
-        .execute(database.sqlite_writer().unwrap())
+        .execute(loan.sqlite().unwrap())
         .await
         .unwrap();
+    loan.give_back();
 
     let result = store
         .append(&stream("task-2"), 0, vec![event(vec![7; 1 << 20])])

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use database::{Database, Schema};
+use database::{Database, Patience, Schema};
 use sqlx::PgConnection;
 
 use super::RebuildError;
@@ -84,7 +84,8 @@ impl Places {
             (Generation::Live, _) | (_, None) => self.url.clone(),
             (_, Some(file)) => Database::file_url(&file),
         };
-        Ok(Database::open(&url, generation.schema(), CONNECTIONS).await?)
+        let database = Database::open(&url, generation.schema(), CONNECTIONS).await?;
+        Ok(database.with_patience(Patience::Maintenance))
     }
 
     pub(super) async fn exists(&self, live: &Database, generation: Generation) -> Result<bool, RebuildError> {
@@ -157,9 +158,9 @@ pub(super) enum Lock {
 
 impl Lock {
     pub(super) async fn take(places: &Places, live: &Database) -> Result<Self, RebuildError> {
-        if let Some(pool) = live.postgres() {
+        if let Some(server) = live.postgres() {
             // The lock is the session's, so it must not be in the pool.
-            let mut connection = pool.connect().await?;
+            let mut connection = server.connect().await?;
             let free: bool =
                 sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended('taskledger.rebuild', 0))")
                     .fetch_one(&mut connection)

@@ -82,7 +82,7 @@ pub(super) async fn schemas(
                 from: 0,
                 to: LogPoint { position, id: None },
             };
-            checkpoint::signal(&mut tx, partitions, step).await?;
+            checkpoint::signal(&mut tx, partitions, step);
         }
     }
     tx.commit().await?;
@@ -97,29 +97,28 @@ pub(super) async fn files(
     generation: Generation,
     settle: impl Future<Output = Result<u64, RebuildError>>,
 ) -> Result<u64, RebuildError> {
-    let (Some(writer), Some(next), Some(copy)) =
-        (live.sqlite_writer(), places.file(generation), places.copy())
-    else {
+    let (Some(next), Some(copy)) = (places.file(generation), places.copy()) else {
         return Err(RebuildError::NoPrevious);
     };
     remove_files(&copy)?;
     live.execute("VACUUM INTO $1", &[copy.display().to_string().into()])
         .await?;
-    // Its own, since it does not go back to the pool with another file attached.
-    let mut connection = writer.acquire().await?.detach();
+    // It does not go back to the pool with another file attached.
+    let mut loan = live.writer().await?;
+    let connection = loan.sqlite().ok_or(RebuildError::NoPrevious)?;
     sqlx::query("ATTACH DATABASE $1 AS next")
         .bind(next.display().to_string())
-        .execute(&mut connection)
+        .execute(&mut *connection)
         .await?;
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_sqlx%' ESCAPE '\\'
          AND name NOT LIKE 'sqlite%'",
     )
-    .fetch_all(&mut connection)
+    .fetch_all(&mut *connection)
     .await?;
     let mut statements = Vec::new();
     for table in &tables {
-        let columns = columns(&mut connection, table).await?;
+        let columns = columns(connection, table).await?;
         statements.push(format!("DELETE FROM main.\"{table}\""));
         statements.push(format!(
             "INSERT INTO main.\"{table}\" ({columns}) SELECT {columns} FROM next.\"{table}\""
@@ -135,7 +134,7 @@ pub(super) async fn files(
         sqlx::query(&sql).execute(&mut *tx).await?;
     }
     tx.commit().await?;
-    connection.close().await?;
+    loan.close().await;
     Ok(position)
 }
 

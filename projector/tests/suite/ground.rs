@@ -182,7 +182,7 @@ impl Ground {
     }
 
     pub(crate) fn is_postgres(&self) -> bool {
-        self.read_models.postgres().is_some()
+        self.read_models.is_postgres()
     }
 }
 

@@ -285,9 +285,7 @@ pub(crate) async fn what_is_discarded_during_a_rebuild_stays_discarded(ground: G
     let rebuild = open(&ground).await;
     assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
     let mut tx = ground.read_models.begin().await.unwrap();
-    tx.signal("taskledger_checkpoints", "mine".to_owned())
-        .await
-        .unwrap();
+    tx.signal("taskledger_checkpoints", "mine", "mine");
     tx.commit().await.unwrap();
     let first = signals.next().await;
     assert_eq!(

@@ -5,25 +5,26 @@
 
 use std::time::{Duration, Instant};
 
-use database::PostgresPool;
+use database::{Database, PostgresServer, refuses_data};
 use sqlx::{Connection, Executor, PgConnection, Row};
 use tokio::time::timeout;
 
 use crate::{
     Appended, StoreError,
     appender::{Append, BatchError, Outcome, PreparedEvent, Writer, slots},
-    sql::record::{signed, unsigned},
+    sql::{
+        CHANNEL,
+        record::{signed, unsigned},
+    },
 };
 
 const APPEND: &str = "SELECT positions, versions \
     FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
-/// What `append_events()` relies on, whatever the server's defaults. Its plans suit every batch, and the table
-/// may grow under them; acknowledged means durable.
+/// What `append_events()` relies on, whatever the server's defaults and beside what every connection has. Its plans suit
+/// every batch, and the table may grow under them.
 const SESSION: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-    SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off; \
-    SET statement_timeout = '10s'; \
-    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+    SET enable_seqscan = off; SET statement_timeout = '10s'";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than the server's own limit of 10 s, for when the server does not answer at all.
@@ -33,16 +34,18 @@ const IDLE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct PostgresWriter {
-    pool: PostgresPool,
+    server: PostgresServer,
+    database: Database,
     connection: Option<PgConnection>,
     last_used: Instant,
 }
 
 impl PostgresWriter {
-    /// A writer that connects as `pool` does, when there is something to write.
-    pub(crate) fn new(pool: PostgresPool) -> Self {
+    /// A writer that connects when there is something to write, and announces through `database` what it has written.
+    pub(crate) fn new(server: PostgresServer, database: Database) -> Self {
         Self {
-            pool,
+            server,
+            database,
             connection: None,
             last_used: Instant::now(),
         }
@@ -55,7 +58,7 @@ impl PostgresWriter {
         {
             return Ok(connection);
         }
-        let mut connection = self.pool.connect().await?;
+        let mut connection = self.server.connect().await?;
         connection.execute(sqlx::raw_sql(SESSION)).await?;
         Ok(connection)
     }
@@ -74,9 +77,14 @@ impl Writer for PostgresWriter {
         match result {
             Ok(outcomes) => {
                 self.connection = Some(connection);
-                outcomes.map_err(BatchError::Unavailable)
+                let outcomes = outcomes.map_err(BatchError::Unavailable)?;
+                if let Some(position) = outcomes.iter().filter_map(Outcome::position).max() {
+                    self.database.signal(CHANNEL, "", position.to_string());
+                }
+                Ok(outcomes)
             }
-            Err(error) if is_refusal(&error) => {
+            // Then it has written nothing.
+            Err(error) if refuses_data(&error) => {
                 self.connection = Some(connection);
                 Err(BatchError::Refused(StoreError::unavailable(error)))
             }
@@ -169,18 +177,6 @@ fn outcome(append: &Append, (position, version): (i64, i64)) -> Result<Outcome, 
 /// No batch that fits into memory has more events.
 fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
-}
-
-/// Whether the server did not like the data: class 22 (data exception), 23 (integrity constraint violation)
-/// or 54 (program limit exceeded) of PostgreSQL's error codes. Then it has written nothing.
-fn is_refusal(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Encode(_) => true,
-        sqlx::Error::Database(error) => error
-            .code()
-            .is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class))),
-        _ => false,
-    }
 }
 
 fn late(what: &str) -> sqlx::Error {

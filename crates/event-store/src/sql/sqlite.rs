@@ -1,6 +1,10 @@
 //! Commits a batch to SQLite: the write lock first, then a look at the streams, then the rows.
 
-use sqlx::{SqliteConnection, SqlitePool, query::Query, sqlite::SqliteArguments};
+use std::time::Duration;
+
+use database::{Database, refuses_data};
+use sqlx::{SqliteConnection, query::Query, sqlite::SqliteArguments};
+use tokio::time::timeout;
 
 use crate::{
     Appended, StoreError,
@@ -19,16 +23,19 @@ const BEGIN: &str = "BEGIN IMMEDIATE; \
 /// connection's thread and back.
 const CHUNKS: [usize; 4] = [64, 16, 4, 1];
 
+/// A batch that takes longer is given up, and may or may not have been written.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
+
 #[derive(Debug)]
 pub(crate) struct SqliteWriter {
-    pool: SqlitePool,
+    database: Database,
     inserts: [String; CHUNKS.len()],
 }
 
 impl SqliteWriter {
-    pub(crate) fn new(pool: SqlitePool) -> Self {
+    pub(crate) fn new(database: Database) -> Self {
         Self {
-            pool,
+            database,
             inserts: CHUNKS.map(insert),
         }
     }
@@ -69,21 +76,25 @@ impl SqliteWriter {
 
 impl Writer for SqliteWriter {
     async fn commit(&mut self, batch: &[Append]) -> Result<Vec<Outcome>, BatchError> {
-        let unavailable = |error| BatchError::Unavailable(StoreError::unavailable(error));
-        let mut connection = self.pool.acquire().await.map_err(unavailable)?;
-        match self.append(&mut connection, batch).await {
-            Ok(outcomes) => outcomes.map_err(BatchError::Unavailable),
-            Err(error) => {
-                // Some errors end the transaction and some do not; a new connection is in none for certain.
-                if let Err(error) = connection.close().await {
-                    tracing::warn!(%error, "cannot close the connection that appends");
-                }
-                Err(if is_refusal(&error) {
-                    BatchError::Refused(StoreError::unavailable(error))
-                } else {
-                    unavailable(error)
-                })
+        let unavailable = |what: &str| BatchError::Unavailable(StoreError::unavailable(what));
+        // Thrown away unless it is given back: some errors end the transaction and some do not, and so does a panic.
+        let mut loan = self
+            .database
+            .writer()
+            .await
+            .map_err(|error| BatchError::Unavailable(StoreError::unavailable(error)))?;
+        let connection = loan.sqlite().ok_or_else(|| unavailable("this is no SQLite"))?;
+        match timeout(COMMIT_TIMEOUT, self.append(connection, batch)).await {
+            Ok(Ok(outcomes)) => {
+                loan.give_back();
+                outcomes.map_err(BatchError::Unavailable)
             }
+            // Then the transaction is not committed.
+            Ok(Err(error)) if refuses_data(&error) => {
+                Err(BatchError::Refused(StoreError::unavailable(error)))
+            }
+            Ok(Err(error)) => Err(BatchError::Unavailable(StoreError::unavailable(error))),
+            Err(_) => Err(unavailable("SQLite did not commit in time")),
         }
     }
 
@@ -172,17 +183,4 @@ fn decide<'a>(
         })
     });
     Ok((outcomes.collect(), rows))
-}
-
-/// Whether SQLite did not like the data: `SQLITE_TOOBIG`, `SQLITE_CONSTRAINT`, `SQLITE_MISMATCH` or
-/// `SQLITE_RANGE`, the low byte of the extended code. Then the transaction was not committed.
-fn is_refusal(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Encode(_) => true,
-        sqlx::Error::Database(error) => error
-            .code()
-            .and_then(|code| code.parse::<u32>().ok())
-            .is_some_and(|code| matches!(code & 0xff, 18..=20 | 25)),
-        _ => false,
-    }
 }

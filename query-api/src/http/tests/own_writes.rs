@@ -32,11 +32,9 @@ async fn project(database: &Database, subject: UserId, position: u64, signal: bo
         .await
         .unwrap();
     if signal {
-        let payload = format!("{} {partition} {position}", PARTITIONS.get());
-        transaction
-            .signal("taskledger_checkpoints", payload)
-            .await
-            .unwrap();
+        let key = format!("{} {partition}", PARTITIONS.get());
+        let payload = format!("{key} {position}");
+        transaction.signal("taskledger_checkpoints", key, payload);
     }
     transaction.commit().await.unwrap();
 }

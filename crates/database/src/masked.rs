@@ -1,0 +1,100 @@
+//! URLs for messages: whatever is secret in them is replaced by `***`.
+
+/// A query parameter whose name contains one of these is secret: `password`, `sslpassword`, `sslkey`, `userKeyFile`,
+/// `access_token`, `auth_secret` and the like.
+const SECRET: [&str; 6] = ["pass", "pwd", "secret", "token", "key", "credential"];
+
+/// A URL or connection string of any of the servers, with its password and its secret query parameters replaced by
+/// `***`, for messages. It need not be a URL by the standard: KurrentDB's have several hosts, and passwords hold what they
+/// should not. All of it is replaced when it is none.
+#[must_use]
+pub fn masked(url: &str) -> String {
+    let (before, query) = match url.split_once('?') {
+        Some((before, query)) => (before, Some(query)),
+        None => (url, None),
+    };
+    let before = match before.split_once("://") {
+        // The password holds a question mark.
+        Some((_, rest)) if !rest.contains('@') && query.is_some_and(|query| query.contains('@')) => {
+            return "***".to_owned();
+        }
+        Some((scheme, rest)) => match rest.rsplit_once('@') {
+            Some((credentials, place)) => {
+                let user = credentials.split_once(':').map(|(user, _)| format!("{user}:***"));
+                let credentials = user.unwrap_or_else(|| credentials.to_owned());
+                format!("{scheme}://{credentials}@{place}")
+            }
+            None => before.to_owned(),
+        },
+        None if before.starts_with("sqlite:") => before.to_owned(),
+        None => return "***".to_owned(),
+    };
+    match query {
+        Some(query) => {
+            let parameters: Vec<String> = query.split('&').map(masked_parameter).collect();
+            format!("{before}?{}", parameters.join("&"))
+        }
+        None => before,
+    }
+}
+
+/// One `name=value` of a query, as it stands there.
+fn masked_parameter(parameter: &str) -> String {
+    let secret = url::form_urlencoded::parse(parameter.as_bytes())
+        .next()
+        .is_some_and(|(name, _)| is_secret(&name));
+    match parameter.split_once('=') {
+        Some((name, _)) if secret => format!("{name}=***"),
+        _ => parameter.to_owned(),
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET.iter().any(|part| name.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+
+    #[test]
+    fn no_secret_is_left_in_a_url() {
+        for (url, expected) in [
+            ("sqlite:data/events.db", "sqlite:data/events.db"),
+            (
+                "postgres://h/db?sslmode=require",
+                "postgres://h/db?sslmode=require",
+            ),
+            ("postgres://u@h/db?user=a@b", "postgres://u@h/db?user=a@b"),
+            ("postgres://u:hunter2@h/db", "postgres://u:***@h/db"),
+            ("postgres://u:12/hunter2@h/db", "postgres://u:***@h/db"),
+            ("postgres://u:hunter2@hunter2@h/db", "postgres://u:***@h/db"),
+            ("postgres://u:hunter2?hunter2@h/db", "***"),
+            (
+                "postgres://h/db?user=u&password=hunter2",
+                "postgres://h/db?user=u&password=***",
+            ),
+            (
+                "postgres://u:hunter2@h/db?sslkey=hunter2&sslmode=require&SSLPassword=hunter2",
+                "postgres://u:***@h/db?sslkey=***&sslmode=require&SSLPassword=***",
+            ),
+            (
+                "postgres://h/db?p%61ssword=hunter2",
+                "postgres://h/db?p%61ssword=***",
+            ),
+            (
+                "amqps://u:hunter2@h/%2f?heartbeat=5&auth_secret=hunter2",
+                "amqps://u:***@h/%2f?heartbeat=5&auth_secret=***",
+            ),
+            (
+                "kurrentdb://u:hunter2@a:1,b:2?tls=true&userKeyFile=hunter2",
+                "kurrentdb://u:***@a:1,b:2?tls=true&userKeyFile=***",
+            ),
+            ("hunter2", "***"),
+            ("u:hunter2@h/db", "***"),
+        ] {
+            assert_eq!(masked(url), expected);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Files and directories that nobody but their owner can read, whatever the umask.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions, Permissions},
+    io::{self, ErrorKind},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+};
+
+/// Rights of the group and of others.
+const OF_OTHERS: u32 = 0o077;
+/// In a directory with this bit, everybody keeps files, such as `/tmp`.
+const STICKY: u32 = 0o1000;
+
+/// Creates an empty database file that only its owner can read and write, or takes the rights of others to one that is
+/// there, and to what SQLite has put beside it. What it will put there gets the rights of the file.
+///
+/// # Errors
+/// When it cannot be created, or belongs to somebody else and others have rights to it.
+pub(crate) fn database_file(path: &Path) -> io::Result<()> {
+    file(path)?;
+    for suffix in ["-wal", "-shm"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        match tighten(Path::new(&beside), 0o600) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Creates an empty file that only its owner can read and write, or takes the rights of others to one that is there.
+fn file(path: &Path) -> io::Result<()> {
+    let created = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match created {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => tighten(path, 0o600),
+        Err(error) => Err(error),
+    }
+}
+
+/// Creates a directory that only its owner can enter, with those above it, or takes the rights of others to one that is
+/// there, if `is_ours` says that it is used for nothing else.
+///
+/// # Errors
+/// When it cannot be created, or others have rights to it that cannot be taken away.
+pub fn directory(path: &Path, is_ours: impl FnOnce() -> bool) -> io::Result<()> {
+    if !path.exists() {
+        return DirBuilder::new().recursive(true).mode(0o700).create(path);
+    }
+    let mode = fs::metadata(path)?.mode();
+    if mode & OF_OTHERS == 0 {
+        return Ok(());
+    }
+    if mode & STICKY != 0 || !is_ours() {
+        return Err(io::Error::new(
+            ErrorKind::PermissionDenied,
+            format!(
+                "others can enter {path} (mode {:04o}), which holds other things, too: run `chmod 700 {path}`, or choose another directory",
+                mode & 0o7777,
+                path = path.display(),
+            ),
+        ));
+    }
+    tighten(path, 0o700)
+}
+
+/// Refuses a secret file to which others have rights.
+///
+/// # Errors
+/// When they have, with one sentence that says what to do, or when there is no such file.
+pub fn require(path: &Path) -> io::Result<()> {
+    let mode = fs::metadata(path)?.mode();
+    if mode & OF_OTHERS == 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        ErrorKind::PermissionDenied,
+        format!(
+            "others than its owner have rights to the secret file {path} (mode {:04o}): run `chmod 600 {path}`",
+            mode & 0o7777,
+            path = path.display(),
+        ),
+    ))
+}
+
+fn tighten(path: &Path, wanted: u32) -> io::Result<()> {
+    let mode = fs::metadata(path)?.mode();
+    if mode & OF_OTHERS == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(wanted)).map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!(
+                "others have rights to {path} (mode {:04o}), and they cannot be taken away ({error}): run `chmod {wanted:o} {path}` as its owner",
+                mode & 0o7777,
+                path = path.display(),
+            ),
+        )
+    })?;
+    tracing::warn!(
+        path = %path.display(),
+        mode.before = format!("{:04o}", mode & 0o7777),
+        mode.now = format!("{wanted:04o}"),
+        "others had rights to this: they have been taken away"
+    );
+    Ok(())
+}

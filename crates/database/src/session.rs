@@ -1,0 +1,184 @@
+//! One connection to either database: how it is set up, and how it runs statements.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use sqlx::{
+    ConnectOptions as _, Connection as _, Executor as _, PgConnection, Postgres, Sqlite, SqliteConnection,
+    postgres::{PgArguments, PgConnectOptions},
+    query::Query,
+    sqlite::{SqliteArguments, SqliteConnectOptions},
+};
+
+use crate::{
+    Patience, Row, Value,
+    value::{bind_postgres, bind_sqlite},
+};
+
+/// After so many of its virtual machine's instructions SQLite looks whether anybody still wants the answer.
+const INSTRUCTIONS: i32 = 10_000;
+
+/// Acknowledged means durable, whatever the server's default; stronger settings stay.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// The server ends a statement within a second after its client has gone. Not every system that PostgreSQL runs on
+/// can do this, and those refuse the setting.
+const CHECK_CLIENT: &str = "SET client_connection_check_interval = '1s'";
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) enum Session {
+    Postgres {
+        connection: PgConnection,
+        /// What the session's `statement_timeout` is set to.
+        patience: Patience,
+    },
+    Sqlite {
+        connection: SqliteConnection,
+        /// Ends the statement that is running, and every one after it until it is lowered.
+        interrupt: Arc<AtomicBool>,
+    },
+}
+
+impl Session {
+    pub(crate) async fn connect_postgres(options: &PgConnectOptions) -> Result<Self, sqlx::Error> {
+        Ok(Self::Postgres {
+            connection: connect_postgres(options).await?,
+            patience: Patience::Request,
+        })
+    }
+
+    pub(crate) async fn connect_sqlite(options: &SqliteConnectOptions) -> Result<Self, sqlx::Error> {
+        let mut connection = options.connect().await?;
+        let interrupt = Arc::new(AtomicBool::new(false));
+        let wanted = {
+            let interrupt = Arc::clone(&interrupt);
+            move || !interrupt.load(Ordering::Relaxed)
+        };
+        connection
+            .lock_handle()
+            .await?
+            .set_progress_handler(INSTRUCTIONS, wanted);
+        Ok(Self::Sqlite {
+            connection,
+            interrupt,
+        })
+    }
+
+    /// Whether the server ends statements that take longer than `wanted`; for SQLite only this process does.
+    pub(crate) fn has_patience(&self, wanted: Patience) -> bool {
+        match self {
+            Self::Postgres { patience, .. } => *patience == wanted,
+            Self::Sqlite { .. } => true,
+        }
+    }
+
+    /// Has the server, too, end statements that take longer. A frozen client cannot.
+    pub(crate) async fn set_patience(&mut self, wanted: Patience) -> Result<(), sqlx::Error> {
+        if let Self::Postgres { connection, patience } = self {
+            let sql = format!("SET statement_timeout = {}", wanted.limit().as_millis());
+            connection.execute(sql.as_str()).await?;
+            *patience = wanted;
+        }
+        Ok(())
+    }
+
+    /// Runs statements without parameters.
+    pub(crate) async fn run(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Postgres { connection, .. } => connection.execute(sql).await.map(drop),
+            Self::Sqlite { connection, .. } => connection.execute(sql).await.map(drop),
+        }
+    }
+
+    pub(crate) async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, sqlx::Error> {
+        Ok(match self {
+            Self::Postgres { connection, .. } => {
+                let done = run_postgres(sql, values).execute(connection).await?;
+                done.rows_affected()
+            }
+            Self::Sqlite { connection, .. } => {
+                run_sqlite(sql, values).execute(connection).await?.rows_affected()
+            }
+        })
+    }
+
+    pub(crate) async fn fetch_all(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
+        Ok(match self {
+            Self::Postgres { connection, .. } => {
+                let rows = run_postgres(sql, values).fetch_all(connection).await?;
+                rows.into_iter().map(Row::Postgres).collect()
+            }
+            Self::Sqlite { connection, .. } => {
+                let rows = run_sqlite(sql, values).fetch_all(connection).await?;
+                rows.into_iter().map(Row::Sqlite).collect()
+            }
+        })
+    }
+
+    /// Runs a statement that only PostgreSQL has, on PostgreSQL.
+    pub(crate) async fn execute_postgres(
+        &mut self,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Result<u64, sqlx::Error> {
+        match self {
+            Self::Postgres { connection, .. } => Ok(query.execute(connection).await?.rows_affected()),
+            Self::Sqlite { .. } => Err(sqlx::Error::Configuration("this is no PostgreSQL".into())),
+        }
+    }
+
+    pub(crate) async fn ping(&mut self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Postgres { connection, .. } => connection.ping().await,
+            Self::Sqlite { connection, .. } => connection.ping().await,
+        }
+    }
+
+    /// Ends a statement that nobody waits for any more, and waits until it has ended. PostgreSQL is only waited for.
+    pub(crate) async fn end_statement(&mut self) -> Result<(), sqlx::Error> {
+        self.interrupt();
+        self.ping().await?;
+        if let Self::Sqlite { interrupt, .. } = self {
+            interrupt.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Has SQLite end the statement that is running. PostgreSQL ends one by itself when the connection is dropped.
+    pub(crate) fn interrupt(&self) {
+        if let Self::Sqlite { interrupt, .. } = self {
+            interrupt.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) async fn close(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Postgres { connection, .. } => connection.close().await,
+            Self::Sqlite { connection, .. } => connection.close().await,
+        }
+    }
+}
+
+/// A connection with the settings that cannot be given with the others when it is made.
+pub(crate) async fn connect_postgres(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    connection.execute(DURABLE).await?;
+    match connection.execute(CHECK_CLIENT).await {
+        Err(sqlx::Error::Database(error)) => {
+            tracing::debug!(%error, "statements of clients that have gone run to their end on this server");
+        }
+        result => drop(result?),
+    }
+    Ok(connection)
+}
+
+/// Statements are written in this project's source; whatever a client sends arrives as a [`Value`].
+fn run_postgres<'q>(sql: &'q str, values: &[Value]) -> Query<'q, Postgres, PgArguments> {
+    values.iter().fold(sqlx::query(sql), bind_postgres)
+}
+
+fn run_sqlite<'q>(sql: &'q str, values: &[Value]) -> Query<'q, Sqlite, SqliteArguments<'q>> {
+    values.iter().fold(sqlx::query(sql), bind_sqlite)
+}

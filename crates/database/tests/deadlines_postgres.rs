@@ -1,0 +1,189 @@
+//! No statement waits longer than it may for PostgreSQL, and none outlives whoever asked. Needs a server.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod support;
+
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use database::{Database, DatabaseError, Patience, Schema};
+use support::{Proxy, Server, eventually};
+
+async fn connect(url: &url::Url) -> Database {
+    Database::connect(url.as_str(), Schema::Operations, 1)
+        .await
+        .unwrap()
+}
+
+/// Lets the deadlines pass at once while nothing else happens.
+async fn at_once<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::pause();
+    let result = work.await;
+    tokio::time::resume();
+    result
+}
+
+#[tokio::test]
+async fn whatever_a_silent_connection_does_ends_with_the_deadline_and_the_next_one_works() {
+    let server = Server::new().await;
+    let proxy = Proxy::to(&server.url()).await;
+    let database = connect(&proxy.url(&server.url())).await;
+    for (what, patience) in [
+        ("execute", Patience::Request),
+        ("fetch", Patience::Request),
+        ("fetch", Patience::Page),
+        ("execute", Patience::Maintenance),
+        ("begin", Patience::Request),
+        ("snapshot", Patience::Request),
+        ("execute in a transaction", Patience::Request),
+        ("fetch in a transaction", Patience::Page),
+        ("commit", Patience::Request),
+    ] {
+        let database = database.with_patience(patience);
+        database.ping().await.unwrap();
+        let result = match what {
+            "execute" => {
+                proxy.freeze();
+                at_once(database.execute("SELECT 1", &[])).await.map(drop)
+            }
+            "fetch" => {
+                proxy.freeze();
+                at_once(database.fetch_all("SELECT 1", &[])).await.map(drop)
+            }
+            "begin" => {
+                proxy.freeze();
+                at_once(database.begin()).await.map(drop)
+            }
+            "snapshot" => {
+                proxy.freeze();
+                at_once(database.snapshot()).await.map(drop)
+            }
+            _ => {
+                let mut transaction = database.begin().await.unwrap();
+                proxy.freeze();
+                match what {
+                    "commit" => at_once(transaction.commit()).await,
+                    "fetch in a transaction" => {
+                        at_once(transaction.fetch_all("SELECT 1", &[])).await.map(drop)
+                    }
+                    _ => at_once(transaction.execute("SELECT 1", &[])).await.map(drop),
+                }
+            }
+        };
+        match result {
+            Err(error @ DatabaseError::Late { limit }) => {
+                assert_eq!(limit, patience.limit(), "{what}");
+                assert!(error.is_unavailable() && error.is_late(), "{what}");
+            }
+            other => panic!("{what}: {other:?}"),
+        }
+        database.ping().await.unwrap();
+    }
+}
+
+/// A process that stands still in the middle of something holds what it has locked for a bounded time, too.
+#[tokio::test]
+async fn every_connection_has_deadlines_on_the_server_as_well() {
+    let server = Server::new().await;
+    let database = connect(&server.url()).await;
+    let expected = [
+        ("statement_timeout", "15s"),
+        ("lock_timeout", "10s"),
+        ("idle_in_transaction_session_timeout", "15s"),
+        ("client_connection_check_interval", "1s"),
+    ];
+    for (setting, value) in expected {
+        let row = database
+            .fetch_optional("SELECT current_setting($1) AS value", &[setting.into()])
+            .await;
+        assert_eq!(row.unwrap().unwrap().text("value").unwrap(), value, "{setting}");
+        let mut outside = database.postgres().unwrap().connect().await.unwrap();
+        let found: String = sqlx::query_scalar("SELECT current_setting($1)")
+            .bind(setting)
+            .fetch_one(&mut outside)
+            .await
+            .unwrap();
+        assert_eq!(found, value, "{setting} of a connection outside the pool");
+    }
+    for (patience, value) in [
+        (Patience::Page, "1min"),
+        (Patience::Maintenance, "1h"),
+        (Patience::Request, "15s"),
+    ] {
+        let sql = "SELECT current_setting('statement_timeout') AS value";
+        let row = database.with_patience(patience).fetch_optional(sql, &[]).await;
+        assert_eq!(
+            row.unwrap().unwrap().text("value").unwrap(),
+            value,
+            "{patience:?}"
+        );
+    }
+}
+
+async fn is_sleeping(observer: &Database, server: &Server) -> bool {
+    let sql = "SELECT 1 AS one FROM pg_stat_activity WHERE datname = $1 AND query LIKE '%pg_sleep(100)' AND state = 'active'";
+    let row = observer.fetch_optional(sql, &[server.name.as_str().into()]).await;
+    row.unwrap().is_some()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_waits_for_ends_on_the_server_and_frees_its_connection() {
+    let server = Server::new().await;
+    let (database, observer) = (connect(&server.url()).await, connect(&server.url()).await);
+    for in_transaction in [false, true] {
+        {
+            let mut slow = pin!(async {
+                if in_transaction {
+                    let mut transaction = database.begin().await.unwrap();
+                    transaction.execute("SELECT pg_sleep(100)", &[]).await.map(drop)
+                } else {
+                    database.fetch_all("SELECT pg_sleep(100)", &[]).await.map(drop)
+                }
+            });
+            let until_it_sleeps = eventually("the statement runs", async || {
+                is_sleeping(&observer, &server).await
+            });
+            tokio::select! {
+                _ = &mut slow => panic!("it slept on"),
+                () = until_it_sleeps => {}
+            }
+        }
+        let given_up = Instant::now();
+        database.ping().await.unwrap();
+        assert!(
+            given_up.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            given_up.elapsed()
+        );
+        eventually("the statement ends", async || {
+            !is_sleeping(&observer, &server).await
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_is_waited_for_as_long_as_the_transaction_says() {
+    let server = Server::new().await;
+    let (one, two) = (connect(&server.url()).await, connect(&server.url()).await);
+    let mut holder = one.begin().await.unwrap();
+    let lock = "SELECT pg_advisory_xact_lock(1)";
+    holder.execute(lock, &[]).await.unwrap();
+    let mut waiter = two
+        .begin_with_lock_timeout(Duration::from_millis(100))
+        .await
+        .unwrap();
+    let error = waiter.execute(lock, &[]).await.unwrap_err();
+    assert!(error.is_locked() && error.is_unavailable(), "{error}");
+    drop(waiter);
+    holder.commit().await.unwrap();
+    let mut waiter = two.begin().await.unwrap();
+    waiter.execute(lock, &[]).await.unwrap();
+    let row = waiter
+        .fetch_optional("SELECT current_setting('lock_timeout') AS value", &[])
+        .await;
+    assert_eq!(row.unwrap().unwrap().text("value").unwrap(), "10s");
+}

@@ -1,0 +1,197 @@
+//! What only SQLite can show: statements that are interrupted, files, full disks.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use database::{Database, DatabaseError, Schema};
+use tempfile::TempDir;
+
+/// Counts for ever.
+const ENDLESS: &str =
+    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) AS n FROM n";
+
+async fn open(directory: &TempDir) -> Database {
+    let url = Database::file_url(&directory.path().join("test.db"));
+    let database = Database::connect(&url, Schema::ReadModels, 1).await.unwrap();
+    database
+        .execute("CREATE TABLE IF NOT EXISTS rows (data BLOB NOT NULL)", &[])
+        .await
+        .unwrap();
+    database
+}
+
+async fn count(database: &Database) -> i64 {
+    let row = database
+        .fetch_optional("SELECT count(*) AS n FROM rows", &[])
+        .await;
+    row.unwrap().unwrap().integer("n").unwrap()
+}
+
+async fn insert(database: &Database, bytes: usize) -> Result<(), DatabaseError> {
+    let mut transaction = database.begin().await?;
+    transaction
+        .execute("INSERT INTO rows (data) VALUES ($1)", &[vec![7; bytes].into()])
+        .await?;
+    transaction.commit().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_waits_for_is_interrupted_and_frees_its_connection() {
+    let directory = TempDir::new().unwrap();
+    let database = open(&directory).await;
+    for what in ["a query", "a statement", "a transaction", "a snapshot"] {
+        {
+            let mut endless = pin!(async {
+                match what {
+                    "a query" => database.fetch_all(ENDLESS, &[]).await.map(drop),
+                    "a statement" => database.execute(ENDLESS, &[]).await.map(drop),
+                    "a snapshot" => {
+                        let mut transaction = database.snapshot().await.unwrap();
+                        transaction.fetch_all(ENDLESS, &[]).await.map(drop)
+                    }
+                    _ => {
+                        let mut transaction = database.begin().await.unwrap();
+                        transaction
+                            .execute("INSERT INTO rows (data) VALUES (x'')", &[])
+                            .await
+                            .unwrap();
+                        transaction.fetch_all(ENDLESS, &[]).await.map(drop)
+                    }
+                }
+            });
+            let given_up = tokio::time::timeout(Duration::from_millis(50), &mut endless).await;
+            assert!(given_up.is_err(), "{what}");
+        }
+        let given_up = Instant::now();
+        assert_eq!(count(&database).await, 0, "{what}");
+        let mut transaction = database.begin().await.unwrap();
+        transaction.execute("DELETE FROM rows", &[]).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert!(
+            given_up.elapsed() < Duration::from_secs(5),
+            "{what}: {:?}",
+            given_up.elapsed()
+        );
+    }
+    // Waits for every thread of SQLite's, which would not end.
+    let closing = Instant::now();
+    database.close().await;
+    assert!(
+        closing.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        closing.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_statement_ends_with_its_deadline_and_the_next_one_works() {
+    let directory = TempDir::new().unwrap();
+    let database = open(&directory).await;
+    insert(&database, 1).await.unwrap();
+    count(&database).await;
+    tokio::time::pause();
+    let read = database.fetch_all(ENDLESS, &[]).await;
+    let written = database.execute(ENDLESS, &[]).await;
+    tokio::time::resume();
+    assert!(matches!(read, Err(DatabaseError::Late { .. })), "{read:?}");
+    assert!(matches!(written, Err(DatabaseError::Late { .. })), "{written:?}");
+    insert(&database, 1).await.unwrap();
+    assert_eq!(count(&database).await, 2);
+}
+
+/// SQLite ends a transaction by itself when the disk is full, or does not. Neither leaves a connection behind that is in
+/// a transaction of which nobody knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_spoils_no_connection() {
+    let directory = TempDir::new().unwrap();
+    let database = open(&directory).await;
+    for _ in 0..3 {
+        let mut loan = database.writer().await.unwrap();
+        // Says how many pages there may be, which only this connection goes by.
+        sqlx::query("PRAGMA max_page_count = 1")
+            .execute(loan.sqlite().unwrap())
+            .await
+            .unwrap();
+        loan.give_back();
+        let before = count(&database).await;
+        let error = insert(&database, 1 << 20).await.unwrap_err();
+        assert!(error.is_unavailable(), "{error}");
+        insert(&database, 1 << 20).await.unwrap();
+        assert_eq!(count(&database).await, before + 1);
+    }
+}
+
+/// A panic in the middle of a transaction that was begun by hand leaves nothing to others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_leaves_no_transaction_behind() {
+    let directory = TempDir::new().unwrap();
+    let database = open(&directory).await;
+    let panicking = tokio::spawn({
+        let database = database.clone();
+        async move {
+            let mut loan = database.writer().await.unwrap();
+            sqlx::query("BEGIN IMMEDIATE; INSERT INTO rows (data) VALUES (x'')")
+                .execute(loan.sqlite().unwrap())
+                .await
+                .unwrap();
+            panic!("a bug");
+        }
+    });
+    assert!(panicking.await.unwrap_err().is_panic());
+    insert(&database, 1).await.unwrap();
+    assert_eq!(count(&database).await, 1);
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn database_files_are_private_whatever_they_were() {
+    let directory = TempDir::new().unwrap();
+    let file = |suffix: &str| directory.path().join(format!("test.db{suffix}"));
+    let database = open(&directory).await;
+    for suffix in ["", "-wal", "-shm"] {
+        assert_eq!(mode(&file(suffix)), 0o600, "{suffix}");
+        std::fs::set_permissions(file(suffix), std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let again = open(&directory).await;
+    for suffix in ["", "-wal", "-shm"] {
+        assert_eq!(mode(&file(suffix)), 0o600, "{suffix}");
+    }
+    again.close().await;
+    database.close().await;
+}
+
+/// Also while another process has it open, for which SQLite would keep the rest beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_file_is_whole_by_itself() {
+    for others in [0, 1] {
+        let directory = TempDir::new().unwrap();
+        let database = open(&directory).await;
+        let mut other = None;
+        for _ in 0..others {
+            let also = open(&directory).await;
+            assert_eq!(count(&also).await, 0);
+            other = Some(also);
+        }
+        for _ in 0..120 {
+            insert(&database, 100).await.unwrap();
+        }
+        count(&database).await;
+        database.close().await;
+        let copy = TempDir::new().unwrap();
+        std::fs::copy(directory.path().join("test.db"), copy.path().join("test.db")).unwrap();
+        if other.is_none() {
+            assert!(!directory.path().join("test.db-wal").exists());
+        }
+        assert_eq!(count(&open(&copy).await).await, 120);
+        assert!(insert(&database, 1).await.unwrap_err().is_unavailable());
+    }
+}
