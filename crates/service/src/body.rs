@@ -11,7 +11,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::connection::Activity;
+use crate::activity::Activity;
 
 /// The client stopped sending the body, or sends it too slowly.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -38,6 +38,8 @@ pub(crate) struct TimedBody {
     /// There until its end.
     body: Option<Incoming>,
     activity: Activity,
+    /// The client sends it only once somebody asks for it.
+    awaited: bool,
     stall: Duration,
     ends_by: Instant,
     /// Armed only while waiting.
@@ -45,10 +47,18 @@ pub(crate) struct TimedBody {
 }
 
 impl TimedBody {
-    pub(crate) fn new(body: Incoming, activity: Activity, stall: Duration, total: Duration) -> Self {
+    /// `awaited`: the client sends it only once somebody asks for it (`Expect: 100-continue`).
+    pub(crate) fn new(
+        body: Incoming,
+        activity: Activity,
+        awaited: bool,
+        stall: Duration,
+        total: Duration,
+    ) -> Self {
         Self {
             body: Some(body),
             activity,
+            awaited,
             stall,
             ends_by: Instant::now() + total,
             timer: None,
@@ -61,6 +71,8 @@ impl Drop for TimedBody {
         if let Some(body) = self.body.take() {
             if body.is_end_stream() {
                 self.activity.body_read();
+            } else if self.awaited {
+                self.activity.body_refused();
             } else {
                 self.activity.body_left(body);
             }
@@ -76,6 +88,7 @@ impl Body for TimedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.awaited = false;
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };

@@ -3,16 +3,19 @@
 //! A role builds a bare `Router`, hands it to [`shell`] and serves it with [`serve`]. Everything that the
 //! HTTP contract promises for every answer (request ids, security headers, `application/problem+json` also for
 //! unknown paths, wrong methods and bugs) is done in `shell.rs`; everything about one body in `json.rs` and
-//! `form.rs`; everything about connections in `server.rs` and `connection.rs`. Nothing here knows tasks,
+//! `form.rs`; everything about connections in `server.rs`,
+//! `socket.rs` and `head.rs`. Nothing here knows tasks,
 //! accounts or events.
 
 mod access_log;
+mod activity;
 mod body;
 mod clock;
-mod connection;
 mod context;
 mod etag;
 mod form;
+mod head;
+mod head_gate;
 mod health;
 mod json;
 mod json_value;
@@ -22,6 +25,7 @@ mod problem;
 mod request_id;
 mod server;
 mod shell;
+mod socket;
 mod start_error;
 pub mod telemetry;
 mod trace_context;

@@ -16,6 +16,7 @@ use tracing::Instrument;
 
 use crate::{
     access_log::{AccessLog, is_probe},
+    head::Refusal,
     health::Health,
     metrics::Metrics,
     problem::Problem,
@@ -112,6 +113,10 @@ fn prometheus_text(text: String) -> Response {
     (headers, text).into_response()
 }
 
+/// Marks a request that stands in for one that was refused before it could be read whole.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refused(pub(crate) Refusal);
+
 /// The route that answered, kept beside the answer.
 #[derive(Clone)]
 pub(crate) struct Route(pub(crate) MatchedPath);
@@ -136,7 +141,13 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
     request.headers_mut().insert(&TRACEPARENT, traceparent);
 
     let entry = log.begin(&request);
+    let refused = request.extensions_mut().remove::<Refused>();
     let answering = async {
+        if let Some(Refused(refusal)) = refused {
+            let response = refusal.problem().into_response();
+            entry.end(&response);
+            return response;
+        }
         let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
             Ok(response) => as_problem(response),
             Err(panic) => {

@@ -1,0 +1,287 @@
+//! The bytes of one connection, with a bound on every wait: for the next request, for its head, for the client
+//! to take the answer.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::BufMut;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    time::{Instant, Sleep},
+};
+
+use crate::{
+    activity::{Activity, Patience},
+    head::Refusal,
+    head_gate::HeadGate,
+};
+
+/// How long a client that still sends may take to notice that nobody listens.
+const LINGER: Duration = Duration::from_secs(2);
+/// Reads in a row while lingering.
+const LINGER_READS: usize = 16;
+/// A client that has closed its side may only have said that it asks no more: so long it gets answers.
+const HALF_CLOSED: Duration = Duration::from_secs(3);
+/// Between two looks at a connection on which something waits that nobody reads yet.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// A socket whose waits end in `TimedOut`, and on which only heads arrive that hyper takes.
+pub(crate) struct Socket {
+    reader: Arc<OwnedReadHalf>,
+    writer: OwnedWriteHalf,
+    gate: HeadGate,
+    patience: Patience,
+    activity: Activity,
+    read_timer: Pin<Box<Sleep>>,
+    write_timer: Option<Pin<Box<Sleep>>>,
+    /// While a write waits for the client: since when.
+    write_since: Instant,
+    /// How long writes of the current answer have waited for the client.
+    waited: Duration,
+    /// Set once this side has sent its last byte.
+    linger_timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// The connection of a request, as far as its service may know it.
+#[derive(Clone)]
+pub(crate) struct Peer(Arc<OwnedReadHalf>);
+
+impl Peer {
+    /// Ends when the client has gone: at once after a reset, a while after it has closed its side.
+    pub(crate) async fn hung_up(&self) {
+        loop {
+            match self.0.ready(Interest::READABLE).await {
+                Ok(ready) if ready.is_read_closed() => break,
+                // The next request is there already.
+                Ok(_) => tokio::time::sleep(LOOK_AGAIN).await,
+                Err(_) => return,
+            }
+        }
+        let reset = async {
+            let stream: &TcpStream = self.0.as_ref().as_ref();
+            while !stream
+                .ready(Interest::WRITABLE)
+                .await
+                .is_ok_and(|ready| ready.is_write_closed())
+            {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        tokio::select! {
+            () = reset => {}
+            () = tokio::time::sleep(HALF_CLOSED) => {}
+        }
+    }
+}
+
+impl Socket {
+    pub(crate) fn new(stream: TcpStream, patience: Patience, activity: Activity) -> Self {
+        let (reader, writer) = stream.into_split();
+        Self {
+            reader: Arc::new(reader),
+            writer,
+            gate: HeadGate::new(),
+            patience,
+            activity,
+            read_timer: Box::pin(tokio::time::sleep(patience.head)),
+            write_timer: None,
+            write_since: Instant::now(),
+            waited: Duration::ZERO,
+            linger_timer: None,
+        }
+    }
+
+    pub(crate) fn peer(&self) -> Peer {
+        Peer(Arc::clone(&self.reader))
+    }
+
+    /// Throws away what the client still sends, for a while: closing before it has been received would reset the
+    /// connection, and the client would lose the answer that says why its body was not wanted.
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let timer = self
+            .linger_timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        if self.activity.is_body_read() || timer.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        for _ in 0..LINGER_READS {
+            let mut space = [0; 16 * 1024];
+            match ready!(poll_read(&self.reader, context, &mut &mut space[..])) {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return Poll::Ready(()),
+            }
+        }
+        // Others have their turn.
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether the wait for bytes has lasted too long. The timer is only moved when it would fire too late, or
+    /// has fired too early, so that a busy connection costs it nothing.
+    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Some(deadline) = self.activity.deadline(self.patience, context) else {
+                return Poll::Pending;
+            };
+            if self.read_timer.deadline() > deadline {
+                self.read_timer.as_mut().reset(deadline);
+            }
+            ready!(self.read_timer.as_mut().poll(context));
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+            self.read_timer.as_mut().reset(deadline);
+        }
+    }
+
+    /// Reads a head until it can be handed on, or is refused.
+    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.gate.awaits_head() {
+            // What is there already may be a whole head, sent right behind the last request.
+            if self.gate.has_begun()
+                && let Some(refusal) = self.gate.judge()
+            {
+                self.activity.refuse(refusal);
+            }
+            if !self.gate.awaits_head() {
+                break;
+            }
+            let refusal = match poll_read(&self.reader, context, self.gate.space()) {
+                Poll::Ready(Ok(0)) if self.gate.has_begun() => {
+                    Refusal::Malformed("the connection was closed before the end of the head")
+                }
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(_)) => {
+                    self.activity.heard();
+                    continue;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    ready!(self.poll_patience(context));
+                    if !self.gate.has_begun() {
+                        return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                    }
+                    Refusal::TimedOut
+                }
+            };
+            self.activity.refuse(self.gate.refuse(refusal.unread()));
+        }
+        self.waited = Duration::ZERO;
+        Poll::Ready(Ok(()))
+    }
+
+    fn bound_write(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            if self.write_timer.take().is_some() {
+                self.waited += self.write_since.elapsed();
+            }
+            return written;
+        }
+        let left = self.patience.answer.saturating_sub(self.waited);
+        let patience = self.patience.write.min(left);
+        let timer = self.write_timer.get_or_insert_with(|| {
+            self.write_since = Instant::now();
+            Box::pin(tokio::time::sleep(patience))
+        });
+        timer
+            .as_mut()
+            .poll(context)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+fn poll_read(
+    reader: &OwnedReadHalf,
+    context: &mut Context<'_>,
+    buffer: &mut impl BufMut,
+) -> Poll<io::Result<usize>> {
+    let stream: &TcpStream = reader.as_ref();
+    loop {
+        ready!(stream.poll_read_ready(context))?;
+        match stream.try_read_buf(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return Poll::Ready(read),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.gate.hand_on(buffer) || this.gate.is_closed() {
+            return Poll::Ready(Ok(()));
+        }
+        if this.gate.awaits_head() {
+            ready!(this.poll_head(context))?;
+            this.gate.hand_on(buffer);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        let read = poll_read(
+            &this.reader,
+            context,
+            &mut (&mut *buffer).limit(this.gate.limit()),
+        );
+        let Poll::Ready(read) = read else {
+            return this
+                .poll_patience(context)
+                .map(|()| Err(io::ErrorKind::TimedOut.into()));
+        };
+        read?;
+        let of_body = this.gate.read_past(&buffer.filled()[before..]);
+        buffer.set_filled(before + of_body);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.writer).poll_write(context, bytes);
+        self.bound_write(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.writer).poll_write_vectored(context, slices);
+        self.bound_write(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.writer.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.writer).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.linger_timer.is_none() {
+            ready!(Pin::new(&mut self.writer).poll_shutdown(context))?;
+        }
+        self.poll_linger(context).map(Ok)
+    }
+}
