@@ -27,7 +27,7 @@ async fn conventions(footing: Footing) {
     idempotency(&ada).await;
     batch(&ada).await;
     consistency(&ada).await;
-    every_answer(&ada).await;
+    every_answer(&ada, system.admin()).await;
     system.stop().await;
 }
 
@@ -533,7 +533,7 @@ async fn consistency(ada: &Person) {
     problem(&read("nonsense", "wait=0").await, 400, "bad-parameter");
 }
 
-async fn every_answer(ada: &Person) {
+async fn every_answer(ada: &Person, admin: String) {
     let answer = ada
         .try_send(Method::GET, "/tasks", None, &[("X-Request-Id", "my-request-7")])
         .await
@@ -547,7 +547,17 @@ async fn every_answer(ada: &Person) {
     }
     assert_eq!(ada.get("/auth/me").await.header("cache-control"), "no-store");
     assert_eq!(ada.get("/health/live").await.status, 200);
-    let metrics = ada.get("/metrics").await.expect(200);
+    let ready = ada.get("/health/ready").await.expect(200);
+    assert_eq!(ready.body, json!({"status": "ready"}));
+    problem(&ada.get("/metrics").await, 404, "not-found");
+    let operator = Person {
+        base: admin,
+        ..ada.clone()
+    };
+    let ready = operator.get("/health/ready").await.expect(200);
+    assert_eq!(ready.body["checks"]["command-api"], "ok");
+    problem(&operator.get("/tasks").await, 404, "not-found");
+    let metrics = operator.get("/metrics").await.expect(200);
     let text = metrics.body.as_str().unwrap();
     for role in ["gateway", "command-api", "query-api", "auth", "projector"] {
         assert!(text.contains(&format!("role=\"{role}\"")), "no metrics of {role}");

@@ -105,6 +105,15 @@ fn a_role_of_its_own_asks_for_servers() {
     assert!(said.contains("DATABASE_URL and AMQP_URL"), "{said}");
 }
 
+#[test]
+fn the_front_door_needs_a_broker_and_no_database() {
+    let said = refused(&["gateway"], &[]);
+    assert!(
+        said.contains("AMQP_URL") && !said.contains("DATABASE_URL"),
+        "{said}"
+    );
+}
+
 #[tokio::test]
 async fn a_second_server_on_the_same_data_is_refused() {
     let system = System::start(Footing::Embedded).await;

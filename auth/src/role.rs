@@ -152,7 +152,7 @@ fn health(dependencies: &Dependencies) -> Health {
         ..
     } = dependencies.clone();
     Health::new()
-        .check("event_store", move || {
+        .check("event-store", move || {
             let store = Arc::clone(&store);
             async move { store.head().await.map(drop).map_err(|_| "unreachable".to_owned()) }
         })
@@ -166,7 +166,7 @@ fn health(dependencies: &Dependencies) -> Health {
                 }
             }
         })
-        .check("read_models", move || {
+        .check("read-models", move || {
             let read_models = read_models.clone();
             async move { read_models.ping().await.map_err(|_| "unreachable".to_owned()) }
         })

@@ -139,14 +139,15 @@ pub(crate) async fn verifier(bus: Arc<dyn Bus>, background: &Background) -> anyh
     Ok(verifier)
 }
 
-/// A role of its own needs servers to meet the others on.
-pub(crate) fn require_servers(settings: &Settings, role: &str) -> anyhow::Result<()> {
+/// A role of its own needs servers to meet the others on: a broker, and all but the front door a `database`.
+pub(crate) fn require_servers(settings: &Settings, role: &str, database: bool) -> anyhow::Result<()> {
     let storage = &settings.storage;
-    let missing = match (storage.database_url()?, storage.amqp_url()?) {
-        (Some(_), Some(_)) => return Ok(()),
-        (None, Some(_)) => "DATABASE_URL",
-        (Some(_), None) => "AMQP_URL",
-        (None, None) => "DATABASE_URL and AMQP_URL",
+    let has_database = !database || storage.database_url()?.is_some();
+    let missing = match (has_database, storage.amqp_url()?) {
+        (true, Some(_)) => return Ok(()),
+        (false, Some(_)) => "DATABASE_URL",
+        (true, None) => "AMQP_URL",
+        (false, None) => "DATABASE_URL and AMQP_URL",
     };
     bail!(
         "the role {role} in a process of its own meets the others on servers: set {missing}, or run `taskledger up` instead"

@@ -17,6 +17,16 @@ struct Defaults {
     role: &'static str,
     port: Option<u16>,
     admin_port: u16,
+    kind: Kind,
+}
+
+/// What a role is to those who connect to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The front door, which anyone can reach, and which needs no database.
+    Public,
+    /// A role behind it, on a network of its own.
+    Internal,
 }
 
 pub(crate) async fn auth(settings: &Settings) -> anyhow::Result<()> {
@@ -26,6 +36,7 @@ pub(crate) async fn auth(settings: &Settings) -> anyhow::Result<()> {
             role: "auth",
             port: Some(8083),
             admin_port: 9093,
+            kind: Kind::Internal,
         },
     )
     .await?;
@@ -48,6 +59,7 @@ pub(crate) async fn command_api(settings: &Settings) -> anyhow::Result<()> {
             role: "command-api",
             port: Some(8081),
             admin_port: 9091,
+            kind: Kind::Internal,
         },
     )
     .await?;
@@ -77,6 +89,7 @@ pub(crate) async fn query_api(settings: &Settings) -> anyhow::Result<()> {
             role: "query-api",
             port: Some(8082),
             admin_port: 9092,
+            kind: Kind::Internal,
         },
     )
     .await?;
@@ -105,6 +118,7 @@ pub(crate) async fn projector(settings: &Settings) -> anyhow::Result<()> {
             role: "projector",
             port: None,
             admin_port: 9094,
+            kind: Kind::Internal,
         },
     )
     .await?;
@@ -131,6 +145,7 @@ pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
             role: "gateway",
             port: Some(8080),
             admin_port: 9090,
+            kind: Kind::Public,
         },
     )
     .await?;
@@ -184,13 +199,14 @@ pub(crate) fn projector_config(settings: &Settings) -> projector::Config {
 /// The addresses of one role: that of its API, if it has one, and that of its probes.
 struct Doors {
     role: &'static str,
+    kind: Kind,
     api: Option<Door>,
     admin: Door,
 }
 
 impl Doors {
     async fn open(settings: &Settings, defaults: &Defaults) -> anyhow::Result<Self> {
-        platform::require_servers(settings, defaults.role)?;
+        platform::require_servers(settings, defaults.role, defaults.kind == Kind::Internal)?;
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let api = match defaults.port {
             Some(port) => Some(Door::open(settings.http.listen.unwrap_or(loopback(port))).await?),
@@ -205,6 +221,7 @@ impl Doors {
         .await?;
         Ok(Self {
             role: defaults.role,
+            kind: defaults.kind,
             api,
             admin,
         })
@@ -214,6 +231,10 @@ impl Doors {
         let api = self.api.as_ref().map(|door| door.address().to_string());
         tracing::info!(role = self.role, listen = api, admin.listen = %self.admin.address(), "ready");
         let admin = (self.admin, service::admin_of(router.clone()));
+        let router = match self.kind {
+            Kind::Public => service::public_of(router),
+            Kind::Internal => router,
+        };
         let doors = self
             .api
             .map(|door| (door, router))

@@ -107,7 +107,11 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
 
     greet(settings, door.address(), admin.address(), embedded)?;
     let probes = service::admin_of(router.clone());
-    until_stopped(vec![(door, router), (admin, probes)], background).await
+    until_stopped(
+        vec![(door, service::public_of(router)), (admin, probes)],
+        background,
+    )
+    .await
 }
 
 fn greet(settings: &Settings, address: SocketAddr, admin: SocketAddr, embedded: bool) -> anyhow::Result<()> {

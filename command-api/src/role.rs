@@ -99,7 +99,13 @@ fn health(store: &Arc<dyn EventStore>, bus: &Arc<dyn Bus>, operations: Database)
     Health::new()
         .check("event-store", move || {
             let store = Arc::clone(&store);
-            async move { store.head().await.map(drop).map_err(|error| error.to_string()) }
+            async move {
+                store
+                    .head()
+                    .await
+                    .map(drop)
+                    .map_err(|_| "the event store does not answer".to_owned())
+            }
         })
         .check("bus", move || {
             let connected = bus.is_connected();
@@ -113,6 +119,11 @@ fn health(store: &Arc<dyn EventStore>, bus: &Arc<dyn Bus>, operations: Database)
         })
         .check("operations", move || {
             let operations = operations.clone();
-            async move { operations.ping().await.map_err(|error| error.to_string()) }
+            async move {
+                operations
+                    .ping()
+                    .await
+                    .map_err(|_| "the operations database does not answer".to_owned())
+            }
         })
 }

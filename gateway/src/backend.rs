@@ -8,7 +8,7 @@ use tower::ServiceExt;
 use crate::{
     config::Upstream,
     error::ForwardError,
-    held_body::{HeldBody, in_time},
+    replayable_body::{ReplayableBody, in_time},
     replicas::{Client, Replicas, read_glance},
 };
 
@@ -40,7 +40,7 @@ impl Backend {
     pub(crate) async fn send(&self, parts: Parts, body: Body) -> Result<Response, ForwardError> {
         match &self.place {
             Place::Here(router) => {
-                let body = HeldBody::new(body);
+                let body = ReplayableBody::new(body);
                 let mut request = Request::from_parts(parts, Body::new(body.clone()));
                 request.extensions_mut().clear();
                 request.extensions_mut().insert(Forwarded);

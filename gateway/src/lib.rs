@@ -10,7 +10,8 @@
 //! 6. The cache belongs here: its key needs the caller and the state that they must at least see.
 //! 7. `forward`, `backend`, `replicas` — the role itself: in this process, or one of its replicas over HTTP.
 //!
-//! Bodies are streamed in both directions and never gathered.
+//! Bodies are streamed in both directions. Only that of a request with an `Idempotency-Key` is kept, up to a bound,
+//! so that it can be sent again.
 
 mod arrival;
 mod backend;
@@ -21,7 +22,7 @@ mod error;
 mod exposition;
 mod forward;
 mod headers;
-mod held_body;
+mod replayable_body;
 mod replicas;
 mod routes;
 
@@ -37,6 +38,8 @@ use tower::Layer;
 use crate::{backend::Backend, consistency::Memory, forward::Gateway};
 
 const ROLE: &str = "gateway";
+/// The role that does a command once for its `Idempotency-Key`.
+const COMMAND_API: &str = "command-api";
 
 /// The front door's router. Watches the replicas of its upstreams on `tasks` until `stop` is cancelled.
 ///
@@ -51,7 +54,7 @@ pub async fn start(
     let metrics = Metrics::new(ROLE);
     let client = replicas::client();
     let backend = |name, upstream| Backend::new(name, upstream, &client).map(Arc::new);
-    let command_api = backend("command-api", config.command_api)?;
+    let command_api = backend(COMMAND_API, config.command_api)?;
     let query_api = backend("query-api", config.query_api)?;
     let auth = backend("auth", config.auth)?;
     let projector = backend("projector", config.projector)?;

@@ -2,6 +2,7 @@
 //! cannot do harm.
 
 use std::{
+    sync::Arc,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
@@ -10,7 +11,7 @@ use anyhow::{bail, ensure};
 use axum::{body::Body, response::Response};
 use futures::future::join_all;
 use http::{
-    Request, Uri, header,
+    HeaderName, Request, StatusCode, Uri, header,
     request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -19,17 +20,19 @@ use hyper_util::{
     client::legacy::{Client as LegacyClient, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use service::IDEMPOTENCY_KEY;
 use tokio::time::timeout;
 use url::Url;
 
 use crate::{
+    COMMAND_API,
     error::ForwardError,
-    held_body::{HeldBody, in_time},
+    replayable_body::{Continue, ReplayableBody, in_time},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// For a probe, or the metrics of a replica.
-const GLANCE_TIMEOUT: Duration = Duration::from_secs(1);
+/// For a probe, or the metrics of a replica. A role gives its own checks a second.
+const GLANCE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two looks at whether a replica is ready.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// Well below the time after which a role closes a connection that nobody uses.
@@ -37,7 +40,14 @@ const KEEP_IDLE: Duration = Duration::from_secs(30);
 /// Metrics longer than this are not taken, in bytes.
 const GLANCE_LIMIT: usize = 8 * 1024 * 1024;
 
-pub(crate) type Client = LegacyClient<HttpConnector, HeldBody>;
+/// Conditions on the state of what a request is about.
+const CONDITIONS: [HeaderName; 3] = [
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_UNMODIFIED_SINCE,
+];
+
+pub(crate) type Client = LegacyClient<HttpConnector, ReplayableBody>;
 
 /// The client that all upstreams share.
 pub(crate) fn client() -> Client {
@@ -55,6 +65,8 @@ pub(crate) struct Replicas {
     client: Client,
     replicas: Vec<Replica>,
     turn: AtomicUsize,
+    /// Whether the role does a request once for its `Idempotency-Key`.
+    honours_keys: bool,
 }
 
 struct Replica {
@@ -78,14 +90,17 @@ impl Replicas {
             client: client.clone(),
             replicas,
             turn: AtomicUsize::new(0),
+            honours_keys: role == COMMAND_API,
         })
     }
 
     /// Forwards one request, to another replica when the first one did not take it.
     pub(crate) async fn send(&self, parts: &Parts, body: Body) -> Result<Response, ForwardError> {
-        // Sent twice, it has the effect of being sent once, and there is no body that could be half gone.
-        let repeatable = parts.method.is_idempotent() && body.size_hint().exact() == Some(0);
-        let body = HeldBody::new(body);
+        let repeatable = self.is_repeatable(parts, &body);
+        let body = match repeatable {
+            true => ReplayableBody::kept(body),
+            false => ReplayableBody::new(body),
+        };
         let mut failure = None;
         for replica in self.by_turns() {
             match self.attempt(replica, parts, body.clone()).await {
@@ -99,7 +114,7 @@ impl Replicas {
                             replica.well.store(false, Ordering::Relaxed);
                             true
                         }
-                        ForwardError::Lost(_) => repeatable,
+                        ForwardError::Lost(_) => repeatable && body.is_whole(),
                         _ => false,
                     };
                     if !again {
@@ -113,13 +128,34 @@ impl Replicas {
         Err(failure.unwrap_or(ForwardError::TimedOut))
     }
 
+    /// Whether a request whose answer got lost may be sent again: only if being done twice is the same as being done
+    /// once, also when others act in between as far as can be told.
+    fn is_repeatable(&self, parts: &Parts, body: &Body) -> bool {
+        let headers = &parts.headers;
+        let has_key = self.honours_keys && headers.contains_key(&IDEMPOTENCY_KEY);
+        // The first time may have changed what the second time would be held against.
+        let is_conditional = CONDITIONS.iter().any(|name| headers.contains_key(name));
+        let has_body = body.size_hint().exact() != Some(0);
+        has_key || parts.method.is_safe() || (parts.method.is_idempotent() && !has_body && !is_conditional)
+    }
+
     async fn attempt(
         &self,
         replica: &Replica,
         parts: &Parts,
-        body: HeldBody,
+        body: ReplayableBody,
     ) -> Result<Response, ForwardError> {
-        let mut request = Request::new(body.clone());
+        let awaited = Arc::new(Continue::default());
+        let sent = match parts.headers.contains_key(header::EXPECT) {
+            true => body.clone().once_asked_for(Arc::clone(&awaited)),
+            false => body.clone(),
+        };
+        let mut request = Request::new(sent);
+        hyper::ext::on_informational(&mut request, move |response| {
+            if response.status() == StatusCode::CONTINUE {
+                awaited.open();
+            }
+        });
         *request.method_mut() = parts.method.clone();
         *request.uri_mut() = replica.uri(parts.uri.path_and_query())?;
         *request.headers_mut() = parts.headers.clone();
@@ -172,7 +208,7 @@ impl Replicas {
 
     async fn glance(&self, replica: &Replica, path: &'static str) -> Result<String, String> {
         let glance = async {
-            let mut request = Request::new(HeldBody::new(Body::empty()));
+            let mut request = Request::new(ReplayableBody::new(Body::empty()));
             *request.uri_mut() = replica
                 .uri(Some(&PathAndQuery::from_static(path)))
                 .map_err(|error| error.to_string())?;

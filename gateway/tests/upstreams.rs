@@ -9,7 +9,11 @@
 
 mod support;
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
 use axum::{Router, body::Body, routing::any};
 use gateway::{Config, Upstream};
@@ -17,8 +21,8 @@ use http::{StatusCode, header};
 use service::{Health, Metrics, shell};
 use support::{Background, DEADLINE, ask, embedded, http, json_of, nobody, request, role, text};
 use tokio::{
-    io::AsyncReadExt,
-    net::TcpListener,
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
     sync::Notify,
     time::{Instant, sleep},
 };
@@ -320,5 +324,148 @@ struct Nobody;
 impl auth_client::Check for Nobody {
     async fn check(&self, _: &str) -> Result<auth_client::Identity, auth_client::VerifyError> {
         Err(auth_client::Rejection::Malformed.into())
+    }
+}
+
+/// Two replicas of the command API that read a whole request and hang up, and what they were sent.
+async fn two_that_hang_up(background: &Background) -> (Upstream, Arc<Mutex<Vec<String>>>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let mut addresses = Vec::new();
+    for _ in 0..2 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        addresses.push(listener.local_addr().unwrap());
+        let (stop, seen) = (background.stop.clone(), Arc::clone(&seen));
+        drop(background.tasks.spawn(async move {
+            let hang_up = async {
+                loop {
+                    let (mut stream, _) = listener.accept().await.unwrap();
+                    let mut request = String::new();
+                    while !is_whole(&request) {
+                        let mut part = [0; 1024];
+                        let count = stream.read(&mut part).await.unwrap();
+                        request.push_str(std::str::from_utf8(&part[..count]).unwrap());
+                    }
+                    if !request.starts_with("GET /health/ready") {
+                        seen.lock().unwrap().push(request);
+                    }
+                }
+            };
+            tokio::select! {
+                () = hang_up => {}
+                () = stop.cancelled() => {}
+            }
+        }));
+    }
+    (http(addresses), seen)
+}
+
+fn is_whole(request: &str) -> bool {
+    let Some((head, body)) = request.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .split("content-length: ")
+        .nth(1)
+        .map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
+    body.len() == length
+}
+
+#[tokio::test]
+async fn nothing_is_sent_again_that_could_take_effect_twice() {
+    let background = Background::default();
+    let (upstream, seen) = two_that_hang_up(&background).await;
+    let gateway = background
+        .gateway(Config {
+            command_api: upstream,
+            ..embedded()
+        })
+        .await;
+    let key = ("idempotency-key", "k");
+    let cases: [(&str, &str, &[(&str, &str)], &str, usize); 10] = [
+        ("POST", "/tasks/1/start", &[], "", 1),
+        ("POST", "/tasks", &[], "{}", 1),
+        ("PATCH", "/tasks/1", &[], "{}", 1),
+        ("DELETE", "/tasks/1", &[], "", 2),
+        ("DELETE", "/tasks/1", &[("if-match", "\"1\"")], "", 1),
+        ("DELETE", "/tasks/1", &[("if-none-match", "\"1\"")], "", 1),
+        (
+            "DELETE",
+            "/tasks/1",
+            &[("if-unmodified-since", "Thu, 01 Jan 1970 00:00:00 GMT")],
+            "",
+            1,
+        ),
+        ("DELETE", "/tasks/1", &[("if-match", "\"1\""), key], "", 2),
+        ("POST", "/tasks/1/start", &[key], "", 2),
+        ("POST", "/tasks", &[key], "{\"title\":\"a\"}", 2),
+    ];
+    for (method, path, headers, body, times) in cases {
+        seen.lock().unwrap().clear();
+        let response = ask(&gateway, request(method, path, headers, body.to_owned())).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let sent = seen.lock().unwrap();
+        assert_eq!(sent.len(), times, "{method} {path} {headers:?}");
+        assert!(sent.iter().all(|request| request.ends_with(body)), "{sent:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_makes_nothing_repeatable_that_the_role_does_not_know() {
+    let background = Background::default();
+    let (upstream, seen) = two_that_hang_up(&background).await;
+    let gateway = background
+        .gateway(Config {
+            auth: upstream,
+            ..embedded()
+        })
+        .await;
+    let login = request("POST", "/auth/login", &[("idempotency-key", "k")], "{}");
+    assert_eq!(
+        ask(&gateway, login).await.status(),
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert_eq!(seen.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_body_is_asked_for_only_once_its_role_wants_it() {
+    let background = Background::default();
+    let unwanted = Router::new().route("/tasks", any(|| async { (StatusCode::UNAUTHORIZED, "") }));
+    let wanted = role("command-api");
+    for (role, expected) in [
+        (unwanted, "HTTP/1.1 401"),
+        (wanted, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200"),
+    ] {
+        let role = background
+            .serve(shell(
+                role,
+                "command-api",
+                &Metrics::new("command-api"),
+                Health::new(),
+            ))
+            .await;
+        let gateway = background
+            .gateway(Config {
+                command_api: http([role]),
+                ..embedded()
+            })
+            .await;
+        let gateway = background.serve(gateway).await;
+        let mut client = TcpStream::connect(gateway).await.unwrap();
+        client
+            .write_all(
+                b"POST /tasks HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+            )
+            .await
+            .unwrap();
+        let mut answer = vec![0; expected.len().min(25)];
+        client.read_exact(&mut answer).await.unwrap();
+        if expected.contains("Continue") {
+            client.write_all(b"{}").await.unwrap();
+            let mut rest = vec![0; expected.len() - answer.len()];
+            client.read_exact(&mut rest).await.unwrap();
+            answer.extend(rest);
+        }
+        assert_eq!(String::from_utf8_lossy(&answer), expected);
     }
 }

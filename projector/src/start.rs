@@ -215,7 +215,7 @@ fn health(
             let complaint = identity.complaint();
             async move { complaint.map_or(Ok(()), Err) }
         })
-        .check("read_models", move || {
+        .check("read-models", move || {
             let read_models = read_models.clone();
             async move {
                 read_models
@@ -224,7 +224,7 @@ fn health(
                     .map_err(|_| "the read models do not answer".to_owned())
             }
         })
-        .check("event_store", move || {
+        .check("event-store", move || {
             let store = store.clone();
             async move {
                 store

@@ -76,7 +76,12 @@ pub async fn start(
     let health = Health::new()
         .check("read-models", move || {
             let database = database.clone();
-            async move { database.ping().await.map_err(|error| error.to_string()) }
+            async move {
+                database
+                    .ping()
+                    .await
+                    .map_err(|_| "the read models do not answer".to_owned())
+            }
         })
         .check("log", move || {
             let complaint = log.complaint();

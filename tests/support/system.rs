@@ -305,6 +305,13 @@ impl System {
         .await;
     }
 
+    /// Where the front door shows probes and metrics.
+    pub(crate) fn admin(&self) -> String {
+        let front = |replica: &&Replica| matches!(replica.role, Role::Gateway | Role::Up);
+        let front = self.listen.keys().find(front).unwrap();
+        format!("http://127.0.0.1:{}", self.listen[front].1)
+    }
+
     /// Whether every process says that it is ready.
     pub(crate) async fn is_ready(&self) -> bool {
         for replica in self.processes.keys() {

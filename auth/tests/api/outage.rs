@@ -57,7 +57,13 @@ async fn everything_answers_503_and_recovers() {
     app.me(&access).await.expect(200, "");
     app.refresh(&refresh).await.expect(200, "");
     assert!(remote.verify(&access).await.is_ok());
-    assert_eq!(app.get("/health/ready").bare().await.status, 200);
+    tokio::time::timeout(std::time::Duration::from_secs(10), async {
+        while app.get("/health/ready").bare().await.status != 200 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("it is ready again");
 }
 
 #[tokio::test]

@@ -35,7 +35,10 @@ async fn a_store_that_is_down_is_unavailable_never_internal() {
         .send()
         .await
         .is_task(201, 1);
-    assert_eq!(app.request("GET", "/health/ready").send().await.status, 200);
+    eventually("it is ready again", || async {
+        app.request("GET", "/health/ready").send().await.status == 200
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Readiness: named checks of what a role depends on.
+//! Readiness: named checks of what a role depends on, run at most twice a second however often they are asked for.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -9,9 +9,12 @@ use axum::{
 use futures::future::join_all;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
+use tokio::{sync::Mutex, time::Instant};
 
 /// How long one check may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
+/// What the checks found is told again for so long.
+const FRESH: Duration = Duration::from_millis(500);
 
 type Outcome = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 type Check = Arc<dyn Fn() -> Outcome + Send + Sync>;
@@ -20,6 +23,8 @@ type Check = Arc<dyn Fn() -> Outcome + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Health {
     checks: Vec<(&'static str, Check)>,
+    /// What they found last, and when. Locked while they run, so that all who ask meanwhile wait for one answer.
+    found: Arc<Mutex<Option<(Instant, Readiness)>>>,
 }
 
 /// What the checks found.
@@ -36,8 +41,8 @@ impl Health {
         Self::default()
     }
 
-    /// Also needs `f` to succeed, within two seconds. The reason of a failure is shown to whoever asks, so it
-    /// must hold no secrets.
+    /// Also needs `f` to succeed, within a second. The reason of a failure is shown to operators, so it must hold no
+    /// secrets.
     #[must_use]
     pub fn check<F, Fut>(mut self, name: &'static str, f: F) -> Self
     where
@@ -48,8 +53,21 @@ impl Health {
         self
     }
 
-    /// Runs every check, all at once.
+    /// What the checks found, less than a second ago.
     pub async fn ready(&self) -> Readiness {
+        let mut found = self.found.lock().await;
+        if let Some((at, readiness)) = &*found
+            && at.elapsed() < FRESH
+        {
+            return readiness.clone();
+        }
+        let readiness = self.run().await;
+        *found = Some((Instant::now(), readiness.clone()));
+        readiness
+    }
+
+    /// Runs every check, all at once.
+    async fn run(&self) -> Readiness {
         let checks = self.checks.iter().map(|(name, check)| async {
             let outcome = tokio::time::timeout(PATIENCE, check()).await;
             (
@@ -69,28 +87,36 @@ impl Readiness {
     pub fn is_ready(&self) -> bool {
         self.checks.iter().all(|(_, outcome)| outcome.is_ok())
     }
+
+    /// The answer for strangers: whether, not why.
+    pub(crate) fn without_reasons(&self) -> Response {
+        self.answer(json!({"status": self.word()}))
+    }
+
+    fn word(&self) -> &'static str {
+        if self.is_ready() { "ready" } else { "unavailable" }
+    }
+
+    fn answer(&self, body: Value) -> Response {
+        let status = match self.is_ready() {
+            true => StatusCode::OK,
+            false => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        (status, headers, Json(body)).into_response()
+    }
 }
 
 impl IntoResponse for Readiness {
     fn into_response(self) -> Response {
-        let (status, word) = match self.is_ready() {
-            true => (StatusCode::OK, "ready"),
-            false => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-        };
         let checks: Map<String, Value> = self
             .checks
-            .into_iter()
+            .iter()
             .map(|(name, outcome)| {
-                (
-                    name.to_owned(),
-                    outcome.err().unwrap_or_else(|| "ok".to_owned()).into(),
-                )
+                let word = outcome.as_ref().err().map_or("ok", String::as_str);
+                ((*name).to_owned(), word.into())
             })
             .collect();
-        let mut response = (status, Json(json!({"status": word, "checks": checks}))).into_response();
-        response
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        self.answer(json!({"status": self.word(), "checks": checks}))
     }
 }

@@ -46,7 +46,7 @@ pub use request_id::{
     CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE, X_FORWARDED_FOR, X_REQUEST_ID,
 };
 pub use server::{ServerOptions, bind, serve};
-pub use shell::{admin, admin_of, shell, shell_with_metrics};
+pub use shell::{admin, admin_of, public_of, shell, shell_with_metrics};
 pub use start_error::StartError;
 pub use telemetry::LogFormat;
 pub use vital::vital;

@@ -3,7 +3,7 @@
 use std::{any::Any, panic::AssertUnwindSafe};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{MatchedPath, Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -11,7 +11,7 @@ use axum::{
 };
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use tower::{Layer, ServiceExt};
+use tower::Layer;
 use tracing::Instrument;
 
 use crate::{
@@ -23,6 +23,8 @@ use crate::{
     request_id::{self, TRACEPARENT, X_REQUEST_ID},
     trace_context,
 };
+
+const METRICS: &str = "/metrics";
 
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
     (
@@ -65,9 +67,18 @@ where
     let log = AccessLog::new(role, metrics);
     let probes = Router::new()
         .route("/health/live", get(live))
-        .route("/health/ready", get(|| async move { health.ready().await }))
         .route(
-            "/metrics",
+            "/health/ready",
+            get(|door: Option<Extension<Door>>| async move {
+                let readiness = health.ready().await;
+                match door {
+                    Some(Extension(Door::Public)) => readiness.without_reasons(),
+                    Some(Extension(Door::Admin)) | None => readiness.into_response(),
+                }
+            }),
+        )
+        .route(
+            METRICS,
             get(|| async move { prometheus_text(exposition().await) }),
         );
     let routes = router.merge(probes).layer(middleware::from_fn(note_route));
@@ -82,18 +93,37 @@ pub fn admin(metrics: &Metrics, health: Health) -> Router {
 
 /// Only the probes and `/metrics` of a router that [`shell`] made, for an address that is not public.
 pub fn admin_of(router: Router) -> Router {
-    let answer = move |request: Request| {
-        let router = router.clone();
-        async move {
-            let Ok(response) = if is_probe(request.uri().path()) {
-                router.oneshot(request).await
-            } else {
-                Ok(Problem::not_found().into_response())
-            };
-            response
+    through(Door::Admin, router)
+}
+
+/// A router that [`shell`] made, for an address that anyone can reach: without `/metrics`, and with a readiness that
+/// gives no reasons.
+pub fn public_of(router: Router) -> Router {
+    through(Door::Public, router)
+}
+
+/// Through which address a request came, where a router has more than one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Public,
+    Admin,
+}
+
+impl Door {
+    fn leads_to(self, path: &str) -> bool {
+        match self {
+            Self::Public => path != METRICS,
+            Self::Admin => is_probe(path),
         }
+    }
+}
+
+fn through(door: Door, router: Router) -> Router {
+    let mark = move |mut request: Request| async move {
+        request.extensions_mut().insert(door);
+        request
     };
-    Router::new().fallback(answer)
+    Router::new().fallback_service(middleware::map_request(mark).layer(router))
 }
 
 async fn live() -> Response {
@@ -142,9 +172,16 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
 
     let entry = log.begin(&request);
     let refused = request.extensions_mut().remove::<Refused>();
+    let door = request.extensions().get::<Door>();
+    let is_elsewhere = door.is_some_and(|door| !door.leads_to(request.uri().path()));
     let answering = async {
-        if let Some(Refused(refusal)) = refused {
-            let response = refusal.problem().into_response();
+        let stopped = match refused {
+            Some(Refused(refusal)) => Some(refusal.problem()),
+            None if is_elsewhere => Some(Problem::not_found()),
+            None => None,
+        };
+        if let Some(problem) = stopped {
+            let response = problem.into_response();
             entry.end(&response);
             return response;
         }

@@ -7,6 +7,14 @@
     reason = "a helper that fails is a test that fails"
 )]
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
 use axum::{
     Json, Router,
     body::Body,
@@ -17,8 +25,8 @@ use axum::{
 use http::{HeaderValue, Request, StatusCode, header};
 use serde_json::{Value, json};
 use service::{
-    FieldError, Health, Metrics, Problem, RequestContext, TRACEPARENT, X_FORWARDED_FOR, X_REQUEST_ID, admin,
-    admin_of, shell,
+    FieldError, Health, Metrics, Problem, Readiness, RequestContext, TRACEPARENT, X_FORWARDED_FOR,
+    X_REQUEST_ID, admin, admin_of, public_of, shell,
 };
 use tower::ServiceExt;
 
@@ -293,9 +301,53 @@ async fn a_check_that_hangs_is_a_check_that_failed() {
     let readiness = health.ready().await;
     assert_eq!(
         readiness.checks,
-        [("database", Err("no answer within 2 s".to_owned()))]
+        [("database", Err("no answer within 1 s".to_owned()))]
     );
     assert!(!readiness.is_ready());
+}
+
+#[tokio::test]
+async fn however_often_readiness_is_asked_for_the_checks_run_once_at_a_time() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&runs);
+    let health = Health::new().check("database", move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async {
+            tokio::task::yield_now().await;
+            Ok(())
+        }
+    });
+    let answers = futures::future::join_all((0..1_000).map(|_| health.ready())).await;
+    assert!(answers.iter().all(Readiness::is_ready));
+    assert!(runs.load(Ordering::Relaxed) <= 10, "{runs:?}");
+    // What is told is never older than a second.
+    let before = runs.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    health.ready().await;
+    assert_eq!(runs.load(Ordering::Relaxed), before + 1);
+}
+
+#[tokio::test]
+async fn the_public_address_gives_no_reasons_and_no_metrics() {
+    let health = Health::new().check("database", || async { Err("gone".to_owned()) });
+    let router = public_of(shell(Router::new(), "gateway", &Metrics::new("gateway"), health));
+    let ready = router
+        .clone()
+        .oneshot(request("GET", "/health/ready"))
+        .await
+        .unwrap();
+    assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let document: Value = serde_json::from_slice(&bytes(ready).await).unwrap();
+    assert_eq!(document, json!({"status": "unavailable"}));
+    let live = router
+        .clone()
+        .oneshot(request("GET", "/health/live"))
+        .await
+        .unwrap();
+    assert_eq!(live.status(), StatusCode::OK);
+    let metrics = router.oneshot(request("GET", "/metrics")).await.unwrap();
+    assert_eq!(metrics.status(), StatusCode::NOT_FOUND);
+    problem(metrics).await;
 }
 
 #[tokio::test]
@@ -310,6 +362,7 @@ async fn the_admin_address_serves_probes_and_metrics_only() {
         ] {
             let response = admin.clone().oneshot(request("GET", path)).await.unwrap();
             assert_eq!(response.status(), status, "{path}");
+            assert!(response.headers().contains_key(&X_REQUEST_ID), "{path}");
         }
     }
 }

@@ -1,0 +1,305 @@
+//! A request's body while it is on its way: streamed, yet still at hand for another replica as long as nobody has
+//! read from it, or as long as all that was read is kept.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::body::{Body, HttpBody};
+use bytes::Bytes;
+use futures::task::AtomicWaker;
+use hyper::body::{Frame, SizeHint};
+use service::BodyStalled;
+use tokio::time::{Instant, sleep_until};
+
+use crate::error::ForwardError;
+
+/// For the head of an answer, counted from when the last part of the request was sent.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// So many bytes of a body are kept to be sent again: no command is longer.
+const MOST_KEPT: usize = 1024 * 1024;
+
+/// Waits for an answer as long as the request is still being sent, and a while longer.
+pub(crate) async fn in_time<T>(
+    body: &ReplayableBody,
+    answer: impl Future<Output = T>,
+) -> Result<T, ForwardError> {
+    within(ANSWER_TIMEOUT, body, answer).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    body: &ReplayableBody,
+    answer: impl Future<Output = T>,
+) -> Result<T, ForwardError> {
+    let mut answer = std::pin::pin!(answer);
+    loop {
+        let deadline = body.moved_at() + limit;
+        tokio::select! {
+            answer = answer.as_mut() => return Ok(answer),
+            () = sleep_until(deadline) => {
+                if body.moved_at() + limit <= deadline {
+                    return Err(ForwardError::TimedOut);
+                }
+            }
+        }
+    }
+}
+
+/// Opens once the upstream has asked for a body that its client sends only when it is asked for.
+#[derive(Default)]
+pub(crate) struct Continue {
+    asked: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Continue {
+    pub(crate) fn open(&self) {
+        self.asked.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    fn poll_open(&self, context: &Context<'_>) -> Poll<()> {
+        self.waker.register(context.waker());
+        match self.asked.load(Ordering::Acquire) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+}
+
+/// A body that several attempts share, one after the other. Each clone reads it from its beginning.
+pub(crate) struct ReplayableBody {
+    shared: Arc<Mutex<State>>,
+    /// How many of the kept frames this attempt has read.
+    read: usize,
+    awaited: Option<Arc<Continue>>,
+}
+
+struct State {
+    body: Body,
+    /// Of the whole body, before anything was read.
+    size: SizeHint,
+    /// What has been read, where that is kept.
+    kept: Vec<Bytes>,
+    kept_bytes: usize,
+    keeps: bool,
+    /// Something was read and not kept.
+    lost: bool,
+    moved_at: Instant,
+    failure: Option<Failure>,
+}
+
+#[derive(Clone, Copy)]
+enum Failure {
+    Stalled,
+    Broken,
+}
+
+impl Clone for ReplayableBody {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            read: 0,
+            awaited: None,
+        }
+    }
+}
+
+impl ReplayableBody {
+    /// A body that can be sent again only while nobody has read from it.
+    pub(crate) fn new(body: Body) -> Self {
+        Self::with(body, false)
+    }
+
+    /// A body that can be sent again, up to a bound.
+    pub(crate) fn kept(body: Body) -> Self {
+        Self::with(body, true)
+    }
+
+    fn with(body: Body, keeps: bool) -> Self {
+        let size = body.size_hint();
+        Self {
+            shared: Arc::new(Mutex::new(State {
+                body,
+                size,
+                kept: Vec::new(),
+                kept_bytes: 0,
+                keeps,
+                lost: false,
+                moved_at: Instant::now(),
+                failure: None,
+            })),
+            read: 0,
+            awaited: None,
+        }
+    }
+
+    /// The same body, of which nothing is read before it is asked for.
+    pub(crate) fn once_asked_for(self, awaited: Arc<Continue>) -> Self {
+        Self {
+            awaited: Some(awaited),
+            ..self
+        }
+    }
+
+    /// Whether another attempt could send all of it.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.state().lost
+    }
+
+    /// When the last part of it was read.
+    fn moved_at(&self) -> Instant {
+        self.state().moved_at
+    }
+
+    /// What the client did wrong while sending it.
+    pub(crate) fn failure(&self) -> Option<ForwardError> {
+        self.state().failure.map(|failure| match failure {
+            Failure::Stalled => ForwardError::ClientStalled,
+            Failure::Broken => ForwardError::ClientGone,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Keeps `data`, or gives up keeping.
+    fn keep(&mut self, data: &Bytes) {
+        self.kept_bytes += data.len();
+        if self.keeps && self.kept_bytes <= MOST_KEPT {
+            self.kept.push(data.clone());
+        } else {
+            self.keeps = false;
+            self.lost = true;
+            self.kept = Vec::new();
+        }
+    }
+}
+
+impl HttpBody for ReplayableBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if let Some(awaited) = &self.awaited {
+            ready!(awaited.poll_open(context));
+        }
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(data) = state.kept.get(self.read) {
+            self.read += 1;
+            return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
+        }
+        let polled = Pin::new(&mut state.body).poll_frame(context);
+        if let Poll::Ready(frame) = &polled {
+            state.moved_at = Instant::now();
+            match frame {
+                Some(Ok(frame)) => {
+                    if let Some(data) = frame.data_ref() {
+                        state.keep(data);
+                        self.read = state.kept.len();
+                    }
+                }
+                Some(Err(error)) => {
+                    state.failure = Some(if BodyStalled::caused(error) {
+                        Failure::Stalled
+                    } else {
+                        Failure::Broken
+                    });
+                }
+                None => {}
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let state = self.state();
+        self.read >= state.kept.len() && state.body.is_end_stream()
+    }
+
+    /// Of the whole body: it is only asked for before anything is read.
+    fn size_hint(&self) -> SizeHint {
+        self.state().size.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(200);
+
+    fn parts(count: usize, size: usize) -> Body {
+        let part = move |_| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; size]));
+        Body::from_stream(futures::stream::iter((0..count).map(part)))
+    }
+
+    #[tokio::test]
+    async fn an_upstream_that_does_not_answer_is_given_up() {
+        let body = ReplayableBody::new(Body::empty());
+        let outcome = within(LIMIT, &body, std::future::pending::<()>()).await;
+        assert!(matches!(outcome, Err(ForwardError::TimedOut)));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_still_being_sent_is_not() {
+        let parts = futures::stream::unfold(0, |sent| async move {
+            tokio::time::sleep(LIMIT / 4).await;
+            (sent < 10).then(|| (Ok::<_, std::io::Error>("part "), sent + 1))
+        });
+        let body = ReplayableBody::new(Body::from_stream(parts));
+        let outcome = within(LIMIT, &body, body.clone().collect()).await;
+        assert_eq!(outcome.unwrap().unwrap().to_bytes().len(), 50);
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_is_sent_again_and_the_rest_after_it() {
+        let body = ReplayableBody::kept(parts(3, 10));
+        let mut first = body.clone();
+        assert!(first.frame().await.is_some());
+        drop(first);
+        for _ in 0..2 {
+            assert!(body.is_whole());
+            assert_eq!(body.clone().collect().await.unwrap().to_bytes().len(), 30);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_kept_or_too_long_is_sent_once() {
+        for body in [
+            ReplayableBody::new(parts(1, 10)),
+            ReplayableBody::kept(parts(2, MOST_KEPT / 2 + 1)),
+        ] {
+            assert!(body.is_whole());
+            body.clone().collect().await.unwrap();
+            assert!(!body.is_whole());
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_before_it_is_asked_for() {
+        let awaited = Arc::new(Continue::default());
+        let body = ReplayableBody::new(parts(1, 10));
+        let mut attempt = body.clone().once_asked_for(Arc::clone(&awaited));
+        assert!(tokio::time::timeout(LIMIT, attempt.frame()).await.is_err());
+        assert!(body.is_whole());
+        awaited.open();
+        assert!(attempt.frame().await.is_some());
+    }
+}
