@@ -30,6 +30,11 @@ impl Figure {
         self.latencies.value_at_quantile(0.5) as f64 / 1_000.0
     }
 
+    /// Milliseconds that all but one in a hundred took at most.
+    pub(crate) fn p99(&self) -> f64 {
+        self.latencies.value_at_quantile(0.99) as f64 / 1_000.0
+    }
+
     pub(crate) fn row(&self, name: &str) -> String {
         let rate = self.rate();
         let at = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1_000.0;

@@ -1,9 +1,9 @@
-//! Measures Taskledger: `cargo run --release -p bench -- embedded | servers | limits | growth`.
+//! Measures Taskledger: `cargo run --release -p bench -- embedded | servers | limits | growth | search`.
 //!
 //! `embedded` and `servers` look at the running system from outside, over HTTP. `limits` holds each figure against what the
 //! same database and broker do, in the same run, for a program that does nothing but the unavoidable. `growth`
-//! asks whether anything costs more once the log is long. Absolute numbers depend on the machine: compare runs
-//! on the same one only.
+//! asks whether anything costs more once the log is long, `search` what looking for words costs. Absolute numbers depend
+//! on the machine: compare runs on the same one only.
 
 mod catch_up;
 mod client;
@@ -11,6 +11,7 @@ mod growth;
 mod limits;
 mod load;
 mod log;
+mod search;
 mod system;
 
 use std::{path::PathBuf, time::Duration};
@@ -40,6 +41,8 @@ enum What {
     Limits(limits::Limits),
     /// Whether anything costs more in a log of millions than in a short one
     Growth(growth::Growth),
+    /// What a search among many long tasks costs, and what it costs others
+    Search(search::Search),
 }
 
 #[derive(Debug, Args)]
@@ -58,6 +61,7 @@ fn main() -> anyhow::Result<()> {
         What::Embedded(options) => inside()?.block_on(outside(Footing::Embedded, &options, &binary)),
         What::Servers(options) => inside()?.block_on(outside(Footing::Servers, &options, &binary)),
         What::Limits(limits) => limits.run(&binary),
+        What::Search(search) => outside_only()?.block_on(search.run(&binary)),
         What::Growth(growth) => inside()?.block_on(growth.run(&binary)),
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Connections to PostgreSQL that one process opens for each schema, at most.
-const CONNECTIONS: u32 = 8;
+pub(crate) const CONNECTIONS: u32 = 8;
 
 /// Chooses rustls' cryptography once, before anything opens a connection.
 pub(crate) fn install_crypto_provider() -> anyhow::Result<()> {

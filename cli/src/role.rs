@@ -187,6 +187,7 @@ pub(crate) fn query_config(settings: &Settings) -> anyhow::Result<query_api::Con
     Ok(query_api::Config {
         partitions: settings.storage.partitions,
         cursor_key: settings.cursor_key()?,
+        connections: platform::CONNECTIONS as usize,
     })
 }
 

@@ -11,6 +11,7 @@ mod catch_up;
 mod checkpoint;
 mod decode;
 mod error;
+mod fill_grams;
 mod fold;
 mod live;
 mod loading;

@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use database::{Database, DatabaseError, Transaction};
 use events::{Account, Session, StreamKind, StreamName, Task, UserId};
+use read_models::Dialect;
 use uuid::Uuid;
 
 use crate::{
     decode::Decoded,
     fold::{Fold, Slot, Slots},
     models::Model,
-    table::{id_list, one_of},
 };
 
 /// What is parked, discarded and erased, in one round trip. Nearly always that is next to nothing.
@@ -57,11 +57,9 @@ async fn load_exceptions(
         .iter()
         .map(|event| event.record.metadata.subject.0)
         .collect();
-    let sql = format!("{EXCEPTIONS}{}", one_of(database, "subject", 1));
-    for row in tx
-        .fetch_all(&sql, &[id_list(database, subjects.into_iter())])
-        .await?
-    {
+    let dialect = Dialect::of(database);
+    let sql = format!("{EXCEPTIONS}{}", dialect.one_of("subject", 1));
+    for row in tx.fetch_all(&sql, &[dialect.id_list(subjects)]).await? {
         let (name, number) = (row.text("name")?, row.unsigned("number")?);
         match row.text("kind")?.as_str() {
             "parked" => drop(fold.parked.insert(StreamName::raw(name), number)),
@@ -99,12 +97,13 @@ pub(crate) async fn load_rows<M: Model>(
     if ids.is_empty() {
         return Ok(Slots::default());
     }
+    let dialect = Dialect::of(database);
     let sql = format!(
         "SELECT * FROM {} WHERE {}",
         M::TABLE.name,
-        one_of(database, "id", 1)
+        dialect.one_of("id", 1)
     );
-    let rows = tx.fetch_all(&sql, &[id_list(database, ids.into_iter())]).await?;
+    let rows = tx.fetch_all(&sql, &[dialect.id_list(ids)]).await?;
     let mut slots = HashMap::with_capacity(rows.len());
     for row in rows {
         let state = M::from_row(&row)?;

@@ -12,8 +12,9 @@ use service::{Health, Metrics, vital};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    apply::Applier, catch_up::catch_up, checkpoint, decode::sentence, error::ProjectError, live::Live,
-    log_identity::LogIdentity, metrics::ProjectorMetrics, pace::Pace, verify::verify_sample,
+    apply::Applier, catch_up::catch_up, checkpoint, decode::sentence, error::ProjectError,
+    fill_grams::fill_grams, live::Live, log_identity::LogIdentity, metrics::ProjectorMetrics, pace::Pace,
+    verify::verify_sample,
 };
 
 /// Tasks, accounts and sessions compared with the log at a time.
@@ -84,6 +85,7 @@ pub async fn start_at_pace(
             consumer.context("cannot consume events from the message bus")?,
         ));
     }
+    let filling = fill_grams(read_models.clone(), pace, stop.clone());
     let observing = observe(
         applier.clone(),
         store.clone(),
@@ -101,6 +103,7 @@ pub async fn start_at_pace(
         tasks.clone(),
         stop.clone(),
     );
+    tasks.spawn(filling);
     tasks.spawn(vital(observing, stop.clone()));
     tasks.spawn(vital(sampling, stop.clone()));
     tasks.spawn(vital(projecting, stop));

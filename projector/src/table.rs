@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use database::{Database, DatabaseError, Transaction, Value};
+use database::{DatabaseError, Transaction, Value};
 use uuid::Uuid;
 
 /// A table, its columns in order, the key first.
@@ -20,6 +20,7 @@ pub(crate) struct Table {
 pub(crate) enum Column {
     Integer,
     Text,
+    Bytes,
     Uuid,
     Boolean,
 }
@@ -98,6 +99,7 @@ impl Table {
                 let kind = match column {
                     Column::Integer => "bigint",
                     Column::Text => "text",
+                    Column::Bytes => "bytea",
                     Column::Uuid => "uuid",
                     Column::Boolean => "boolean",
                 };
@@ -162,6 +164,7 @@ impl Rows {
             .fold(sqlx::query(&sql), |query, column| match column {
                 Array::Integer(values) => query.bind(values),
                 Array::Text(values) => query.bind(values),
+                Array::Bytes(values) => query.bind(values),
                 Array::Uuid(values) => query.bind(values),
                 Array::Boolean(values) => query.bind(values),
             });
@@ -174,6 +177,7 @@ impl Rows {
 enum Array {
     Integer(Vec<Option<i64>>),
     Text(Vec<Option<String>>),
+    Bytes(Vec<Option<Vec<u8>>>),
     Uuid(Vec<Option<Uuid>>),
     Boolean(Vec<bool>),
 }
@@ -183,6 +187,7 @@ impl Array {
         match column {
             Column::Integer => Self::Integer(Vec::with_capacity(rows)),
             Column::Text => Self::Text(Vec::with_capacity(rows)),
+            Column::Bytes => Self::Bytes(Vec::with_capacity(rows)),
             Column::Uuid => Self::Uuid(Vec::with_capacity(rows)),
             Column::Boolean => Self::Boolean(Vec::with_capacity(rows)),
         }
@@ -192,6 +197,7 @@ impl Array {
         match (self, value) {
             (Self::Integer(values), Value::Integer(value)) => values.push(value),
             (Self::Text(values), Value::Text(value)) => values.push(value),
+            (Self::Bytes(values), Value::Bytes(value)) => values.push(value),
             (Self::Uuid(values), Value::Uuid(value)) => values.push(value),
             (Self::Boolean(values), Value::Boolean(value)) => values.push(value),
             (_, value) => {
@@ -202,26 +208,6 @@ impl Array {
         }
         Ok(())
     }
-}
-
-/// The condition that `column`, which holds ids, is one of [`id_list`], bound as parameter `$parameter`.
-pub(crate) fn one_of(database: &Database, column: &str, parameter: usize) -> String {
-    if database.is_postgres() {
-        format!("{column} = ANY(string_to_array(${parameter}, ',')::uuid[])")
-    } else {
-        format!("{column} IN (SELECT value FROM json_each(${parameter}))")
-    }
-}
-
-/// Any number of ids as one parameter, so that the statement stays the same.
-pub(crate) fn id_list(database: &Database, ids: impl Iterator<Item = Uuid>) -> Value {
-    let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
-    let list = if database.is_postgres() {
-        ids.join(",")
-    } else {
-        serde_json::Value::from(ids).to_string()
-    };
-    list.into()
 }
 
 /// The largest power of two up to `rows`, at least 1 and at most [`MAX_ROWS`].

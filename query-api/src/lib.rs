@@ -3,6 +3,7 @@
 //! To add a query, add a file beside `http/list_tasks.rs` and its route in `http/mod.rs`. It must not know
 //! how the read models come about, nor write to them.
 
+mod admission;
 mod checkpoints;
 mod http;
 mod log_identity;
@@ -23,7 +24,8 @@ use service::{Clock, Health, Metrics};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    checkpoints::Checkpoints, http::App, log_identity::LogIdentity, metrics::Waiting, tasks::CursorKey,
+    admission::Admission, checkpoints::Checkpoints, http::App, log_identity::LogIdentity, metrics::Waiting,
+    tasks::CursorKey,
 };
 
 /// What the role is called in metrics and logs.
@@ -36,6 +38,8 @@ pub struct Config {
     pub partitions: PartitionCount,
     /// Signs cursors; the same on every replica, so that each takes up where another left off.
     pub cursor_key: [u8; 32],
+    /// Connections to the read models, at most: what callers share.
+    pub connections: usize,
 }
 
 /// What the role works with.
@@ -92,6 +96,7 @@ pub async fn start(
     let waiting = Waiting::new(&metrics);
     let router = http::router(App {
         read_models,
+        admission: Admission::new(config.connections),
         checkpoints,
         verifier,
         clock,

@@ -10,9 +10,6 @@ use crate::{
     table::{Column, Table},
 };
 
-/// Before, between and after the tags of a task in `tag_list`, so that `LIKE` finds whole tags.
-const TAG_SEPARATOR: char = '\u{1f}';
-
 impl Model for Task {
     type Event = TaskEvent;
 
@@ -31,6 +28,7 @@ impl Model for Task {
             ("overdue_at", Column::Integer),
             ("tags", Column::Text),
             ("tag_list", Column::Text),
+            ("grams", Column::Bytes),
             ("search_text", Column::Text),
             ("created_at", Column::Integer),
             ("updated_at", Column::Integer),
@@ -83,7 +81,7 @@ impl Model for Task {
 
     fn values(&self, position: u64, row: &mut Vec<Value>) {
         let title_sort = fold_text(&self.title);
-        let search_text = search_text(&title_sort, self.description.as_deref(), &self.tags);
+        let search_text = read_models::search_text(&title_sort, self.description.as_deref(), &self.tags);
         row.extend([
             self.id.0.into(),
             self.owner.0.into(),
@@ -96,7 +94,8 @@ impl Model for Task {
             micros(self.due.map(Due::starts_at)),
             micros(self.due.map(Due::overdue_at)),
             serde_json::Value::from(self.tags.as_slice()).to_string().into(),
-            tag_list(&self.tags).into(),
+            read_models::tag_list(&self.tags).into(),
+            read_models::signature(&search_text).into(),
             search_text.into(),
             self.created_at.as_micros().into(),
             self.updated_at.as_micros().into(),
@@ -129,24 +128,6 @@ impl Model for Task {
             version: row.unsigned("version")?,
         })
     }
-}
-
-fn tag_list(tags: &[String]) -> String {
-    let mut list = String::new();
-    for tag in tags {
-        list.push(TAG_SEPARATOR);
-        list.push_str(tag);
-    }
-    if !list.is_empty() {
-        list.push(TAG_SEPARATOR);
-    }
-    list
-}
-
-fn search_text(folded_title: &str, description: Option<&str>, tags: &[String]) -> String {
-    let description = fold_text(description.unwrap_or_default());
-    let tags: Vec<String> = tags.iter().map(|tag| fold_text(tag)).collect();
-    format!("{folded_title}\n{description}\n{}", tags.join("\n"))
 }
 
 fn status(name: &str) -> Result<Status, DatabaseError> {

@@ -138,6 +138,7 @@ pub(super) fn row_values(table: Table, row: &Row) -> Result<Vec<Value>, Database
             Ok(match column {
                 Column::Integer => Value::Integer(row.optional_integer(name)?),
                 Column::Text => Value::Text(row.optional_text(name)?),
+                Column::Bytes => Value::Bytes(row.optional_bytes(name)?),
                 Column::Uuid => Value::Uuid(Some(row.uuid(name)?)),
                 Column::Boolean => Value::Boolean(row.boolean(name)?),
             })

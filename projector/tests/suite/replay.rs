@@ -238,7 +238,7 @@ async fn rows(ground: &Ground) -> Vec<String> {
         (
             "tasks",
             "id",
-            "id owner title title_sort description status priority due due_at overdue_at tags tag_list search_text created_at updated_at completed_at deleted_at version position",
+            "id owner title title_sort description status priority due due_at overdue_at tags tag_list grams search_text created_at updated_at completed_at deleted_at version position",
         ),
         (
             "accounts",

@@ -5,7 +5,10 @@ use database::DatabaseError;
 use http::{HeaderName, HeaderValue, StatusCode};
 use service::{BadParameter, Problem};
 
-use crate::tasks::{BadCursor, ListError};
+use crate::{
+    admission::Overloaded,
+    tasks::{BadCursor, ListError},
+};
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -30,6 +33,10 @@ pub(super) enum ApiError {
         /// The preference that was honoured.
         applied: Option<HeaderValue>,
     },
+    /// The caller asks for too much at the same time, or everybody does.
+    Overloaded,
+    /// The query took too long and was given up.
+    TooSlow,
     /// The read models did not answer, or not as they should.
     Database(DatabaseError),
     /// The answer cannot be written as JSON.
@@ -65,8 +72,25 @@ impl From<ListError> for ApiError {
         match error {
             ListError::Cursor(error) => Self::BadCursor(error),
             ListError::Database(error) => Self::Database(error),
+            ListError::TooSlow => Self::TooSlow,
         }
     }
+}
+
+impl From<Overloaded> for ApiError {
+    fn from(Overloaded: Overloaded) -> Self {
+        Self::Overloaded
+    }
+}
+
+fn overloaded(detail: &str) -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "overloaded",
+        "There is too much to do at the moment",
+    )
+    .detail(detail)
+    .retry_after(1)
 }
 
 impl From<ApiError> for Problem {
@@ -92,6 +116,13 @@ impl From<ApiError> for Problem {
                     Some(applied) => problem.header(HeaderName::from_static("preference-applied"), applied),
                     None => problem,
                 }
+            }
+            ApiError::Overloaded => {
+                overloaded("Too many of your queries are in flight. Wait for their answers, then ask again.")
+            }
+            ApiError::TooSlow => {
+                tracing::warn!("a query took too long and was given up");
+                overloaded("The query took too long. Ask again, or for less at a time.")
             }
             ApiError::Database(error) if error.is_unavailable() => {
                 tracing::warn!(%error, "the read models do not answer");

@@ -12,7 +12,10 @@ use http::{HeaderMap, StatusCode, header};
 use service::{Parameters, Preconditions, ReadOutcome};
 
 use super::{ApiError, App, consistency::AtLeast};
-use crate::tasks::{self, TaskView};
+use crate::{
+    admission::Cost,
+    tasks::{self, TaskView},
+};
 
 /// Answers with the task and its version as `ETag`, `304` when the caller has that version, `412` when
 /// `If-Match` names another.
@@ -33,6 +36,7 @@ pub(super) async fn get_task(
         .ok_or(ApiError::TaskNotFound)?;
 
     let shown = at_least.reached(&app, caller.user_id()).await?;
+    let _admitted = app.admission.admit(caller.user_id(), Cost::Ordinary).await?;
     let row = tasks::find(&app.read_models, caller.user_id(), id)
         .await?
         .ok_or(ApiError::TaskNotFound)?;

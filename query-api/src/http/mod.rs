@@ -13,13 +13,14 @@ use database::Database;
 use http::HeaderValue;
 use service::Clock;
 
-use crate::{checkpoints::Checkpoints, metrics::Waiting, tasks::CursorKey};
+use crate::{admission::Admission, checkpoints::Checkpoints, metrics::Waiting, tasks::CursorKey};
 use error::ApiError;
 
 /// What handlers share.
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) read_models: Database,
+    pub(crate) admission: Admission,
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) clock: Arc<dyn Clock>,

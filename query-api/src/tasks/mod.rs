@@ -14,4 +14,6 @@ pub(crate) use row::TaskView;
 pub(crate) use sort::{Sort, SortBy};
 
 #[cfg(test)]
+pub(crate) use statement::{MOST_CANDIDATES, Statement};
+#[cfg(test)]
 mod tests;

@@ -1,14 +1,24 @@
 //! Runs the queries for tasks.
 
+use std::time::Duration;
+
 use database::{Database, DatabaseError, Row};
 use events::{TaskId, Timestamp, UserId};
+use read_models::Dialect;
+use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::{
     BadCursor, CursorKey, Filter, Sort,
     cursor::Place,
     row::{self, COLUMNS},
-    statement::Statement,
+    statement::{MOST_CANDIDATES, Page, Statement},
 };
+
+/// How long a page may take. A query that is given up ends in the database as well.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the counting of all that pass a filter may take, beside the page.
+const PATIENCE_OF_COUNTING: Duration = Duration::from_secs(1);
 
 /// What to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,12 +35,12 @@ pub(crate) struct Listing {
 
 /// A part of a list.
 #[derive(Debug)]
-pub(crate) struct Page {
+pub(crate) struct Listed {
     /// Each one is a [`super::TaskView`].
     pub(crate) rows: Vec<Row>,
-    /// Where the next page begins, when there is more.
+    /// Where the next page begins, when there may be more.
     pub(crate) next_cursor: Option<String>,
-    /// How many pass the filter, when asked for.
+    /// How many pass the filter, when asked for and counted in time.
     pub(crate) total: Option<u64>,
 }
 
@@ -41,19 +51,32 @@ pub(crate) enum ListError {
     Cursor(#[from] BadCursor),
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// It took too long.
+    #[error("the query took longer than {} s", PATIENCE.as_secs())]
+    TooSlow,
+}
+
+/// Which tasks may pass a filter.
+enum Candidates {
+    /// Any: the filter has no words.
+    Any,
+    /// These, as far as their grams say.
+    Few(Vec<Uuid>),
+    /// More than [`MOST_CANDIDATES`].
+    Many,
 }
 
 /// A page of the tasks of `owner`.
 ///
 /// # Errors
-/// When the cursor is of another query, or the database fails.
+/// When the cursor is of another query, the database fails, or it takes too long.
 pub(crate) async fn list(
     database: &Database,
     key: &CursorKey,
     owner: UserId,
     listing: &Listing,
     now: Timestamp,
-) -> Result<Page, ListError> {
+) -> Result<Listed, ListError> {
     let Listing {
         filter,
         sort,
@@ -65,31 +88,113 @@ pub(crate) async fn list(
         .as_deref()
         .map(|cursor| key.read(cursor, owner, filter, *sort))
         .transpose()?;
-
-    // One more than wanted tells whether there is a next page.
-    let statement = Statement::page(owner, filter, *sort, after.as_ref(), limit + 1, now);
-    let mut rows = database.fetch_all(&statement.text, &statement.values).await?;
-    let more = rows.len() > usize::from(*limit);
-    rows.truncate((*limit).into());
-
-    let next_cursor = match rows.last() {
-        Some(last) if more => Some(key.write(&row::place(last, *sort)?, owner, filter, *sort)),
-        _ => None,
+    let page = Page {
+        owner,
+        filter,
+        sort: *sort,
+        after: after.as_ref(),
+        // One more than wanted tells whether there is a next page.
+        rows: limit + 1,
+        now,
     };
+    let reading = async {
+        let candidates = candidates(database, owner, filter).await?;
+        let (mut rows, mut end) = read(database, page, &candidates).await?;
+        if rows.len() > usize::from(*limit) {
+            rows.truncate((*limit).into());
+            end = rows.last().map(|last| row::place(last, *sort)).transpose()?;
+        }
+        Ok::<_, DatabaseError>((candidates, rows, end))
+    };
+    let (candidates, rows, end) = timeout(PATIENCE, reading)
+        .await
+        .map_err(|_| ListError::TooSlow)??;
     let total = if *count {
-        let statement = Statement::count(owner, filter, now);
-        let row = database
-            .fetch_optional(&statement.text, &statement.values)
-            .await?;
-        Some(row.map_or(Ok(0), |row| row.unsigned("total"))?)
+        total(database, page, &candidates).await?
     } else {
         None
     };
-    Ok(Page {
+    Ok(Listed {
         rows,
-        next_cursor,
+        next_cursor: end.map(|end| key.write(&end, owner, filter, *sort)),
         total,
     })
+}
+
+/// Which tasks the grams of the words leave.
+async fn candidates(
+    database: &Database,
+    owner: UserId,
+    filter: &Filter,
+) -> Result<Candidates, DatabaseError> {
+    if filter.words.is_empty() {
+        return Ok(Candidates::Any);
+    }
+    let statement = Statement::candidates(Dialect::of(database), owner, filter);
+    let rows = database.fetch_all(&statement.text, &statement.values).await?;
+    if rows.len() > MOST_CANDIDATES {
+        return Ok(Candidates::Many);
+    }
+    let ids: Result<_, _> = rows.iter().map(|row| row.uuid(0)).collect();
+    Ok(Candidates::Few(ids?))
+}
+
+/// The rows of a page, and where it ends when it has less rows than wanted although there may be more.
+async fn read(
+    database: &Database,
+    page: Page<'_>,
+    candidates: &Candidates,
+) -> Result<(Vec<Row>, Option<Place>), DatabaseError> {
+    let dialect = Dialect::of(database);
+    let statement = match candidates {
+        Candidates::Any => Statement::page(dialect, page),
+        Candidates::Few(ids) if ids.is_empty() => return Ok((Vec::new(), None)),
+        Candidates::Few(ids) => Statement::page_among(dialect, page, ids),
+        Candidates::Many => return read_many(database, page).await,
+    };
+    Ok((
+        database.fetch_all(&statement.text, &statement.values).await?,
+        None,
+    ))
+}
+
+/// As [`read`], looking at no more candidates than are allowed. Both statements see the same state: a candidate that
+/// disappeared in between would move the end of the page beyond one that nobody has looked at.
+async fn read_many(database: &Database, page: Page<'_>) -> Result<(Vec<Row>, Option<Place>), DatabaseError> {
+    let dialect = Dialect::of(database);
+    let mut tx = database.snapshot().await?;
+    let statement = Statement::page(dialect, page);
+    let rows = tx.fetch_all(&statement.text, &statement.values).await?;
+    let end = if rows.len() < usize::from(page.rows) {
+        let statement = Statement::last_candidate(dialect, page);
+        let last = tx.fetch_optional(&statement.text, &statement.values).await?;
+        last.map(|last| row::place(&last, page.sort)).transpose()?
+    } else {
+        None
+    };
+    tx.commit().await?;
+    Ok((rows, end))
+}
+
+/// How many tasks pass the filter of `page`, unless that takes too long.
+async fn total(
+    database: &Database,
+    page: Page<'_>,
+    candidates: &Candidates,
+) -> Result<Option<u64>, DatabaseError> {
+    let Page {
+        owner, filter, now, ..
+    } = page;
+    let dialect = Dialect::of(database);
+    let statement = match candidates {
+        Candidates::Few(ids) => Statement::count_among(dialect, owner, filter, now, ids),
+        Candidates::Any | Candidates::Many => Statement::count(dialect, owner, filter, now),
+    };
+    let counting = database.fetch_optional(&statement.text, &statement.values);
+    match timeout(PATIENCE_OF_COUNTING, counting).await {
+        Ok(row) => row?.map(|row| row.unsigned("total")).transpose(),
+        Err(_) => Ok(None),
+    }
 }
 
 /// The row of the task `id`, if it is there, not in the trash, and belongs to `owner`: a [`super::TaskView`].

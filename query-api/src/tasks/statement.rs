@@ -1,11 +1,16 @@
-//! SQL for lists of tasks, in the dialect that PostgreSQL and SQLite share. Pure.
+//! SQL for lists of tasks. Pure.
 //!
 //! Each begins with the owner and with `deleted_at` spelled as the partial indexes spell it, orders by the
 //! very columns that they keep, and continues after a place by comparing rows: so a page is one range
-//! of one index, however many tasks there are. Never `OFFSET`, which reads all that it skips.
+//! of one index, however many tasks there are. Never `OFFSET` to reach a page, which reads all that it skips.
+//!
+//! What a word costs is bounded: `grams` rules out nearly every task without it, and the text of at most
+//! [`MOST_CANDIDATES`] others is read (docs/adr/0012).
 
 use database::Value;
 use events::{Timestamp, UserId};
+use read_models::{Dialect, bits_of_word, in_tag_list};
+use uuid::Uuid;
 
 use super::{
     Filter, Range, Sort,
@@ -13,53 +18,175 @@ use super::{
     row,
 };
 
+/// Tasks that may contain the words of a search, as far as their grams say, and whose text is read for one page.
+pub(crate) const MOST_CANDIDATES: usize = 1_000;
+
+/// Grams looked for in each task, at most: of one word, and of all unless there are more words.
+const MOST_GRAMS_OF_A_WORD: usize = 6;
+const MOST_GRAMS: usize = 16;
+
 /// A query and its parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Statement {
+    dialect: Dialect,
     pub(crate) text: String,
     pub(crate) values: Vec<Value>,
 }
 
+/// A page of a list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page<'a> {
+    pub(crate) owner: UserId,
+    pub(crate) filter: &'a Filter,
+    pub(crate) sort: Sort,
+    /// Where the page before ended.
+    pub(crate) after: Option<&'a Place>,
+    /// At most so many.
+    pub(crate) rows: u16,
+    /// What is due before is overdue.
+    pub(crate) now: Timestamp,
+}
+
 impl Statement {
-    /// At most `rows` tasks of `owner` that pass `filter` at `now`, in the order of `sort`, after a place.
-    pub(crate) fn page(
-        owner: UserId,
-        filter: &Filter,
-        sort: Sort,
-        after: Option<&Place>,
-        rows: u16,
-        now: Timestamp,
-    ) -> Self {
-        let (column, direction) = (sort.column(), sort.direction());
-        let mut statement = Self {
-            text: format!("SELECT {}, {column} AS place FROM tasks", row::COLUMNS),
-            values: Vec::new(),
-        };
-        statement.only(owner, filter, now);
-        if let Some(place) = after {
-            let key = statement.bind(match &place.key {
-                SortKey::Number(number) => (*number).into(),
-                SortKey::Text(text) => text.as_str().into(),
-            });
-            let id = statement.bind(place.id.0.into());
-            statement.and(&format!("({column}, id) {} ({key}, {id})", sort.comparison()));
+    /// The tasks of a page, read along the index that keeps their order. Of those whose grams have all the words, only
+    /// the first [`MOST_CANDIDATES`] are looked at.
+    pub(crate) fn page(dialect: Dialect, page: Page<'_>) -> Self {
+        let (column, direction, rows) = (page.sort.column(), page.sort.direction(), page.rows);
+        let columns = row::COLUMNS;
+        let mut statement = Self::of(dialect);
+        if page.filter.words.is_empty() {
+            statement.text = format!("SELECT {columns}, {column} AS place FROM tasks");
+            statement.range(page);
+            // The number stands in the text so that the planner knows that few rows are wanted.
+            statement.text += &format!(" ORDER BY {column} {direction}, id {direction} LIMIT {rows}");
+            return statement;
         }
-        // The number stands in the text so that the planner knows that few rows are wanted.
-        statement.text += &format!(" ORDER BY {column} {direction}, id {direction} LIMIT {rows}");
+        statement.text = format!(
+            "SELECT {columns}, place FROM (SELECT {columns}, {column} AS place, search_text FROM tasks"
+        );
+        statement.range(page);
+        statement.text += &format!(
+            " ORDER BY {column} {direction}, id {direction} LIMIT {MOST_CANDIDATES}) AS candidates WHERE TRUE"
+        );
+        statement.exactly(page.filter);
+        // The candidates are in order, and stay so: neither database sorts or shuffles what it reads one by one.
+        statement.text += &format!(" LIMIT {rows}");
+        statement
+    }
+
+    /// The place of the last candidate that [`Self::page`] looks at, if there are so many.
+    pub(crate) fn last_candidate(dialect: Dialect, page: Page<'_>) -> Self {
+        let (column, direction, last) = (page.sort.column(), page.sort.direction(), MOST_CANDIDATES - 1);
+        let mut statement = Self::of(dialect);
+        statement.text = format!("SELECT id, {column} AS place FROM tasks");
+        statement.range(page);
+        statement.text += &format!(" ORDER BY {column} {direction}, id {direction} LIMIT 1 OFFSET {last}");
+        statement
+    }
+
+    /// The ids of tasks of `owner` that may contain all words of `filter`, in no order: [`MOST_CANDIDATES`], and one more
+    /// when there are more.
+    pub(crate) fn candidates(dialect: Dialect, owner: UserId, filter: &Filter) -> Self {
+        let mut statement = Self::of(dialect);
+        statement.text = format!("SELECT id FROM tasks{}", dialect.index_of_grams(filter.deleted));
+        statement.owned(owner, filter);
+        statement.grams(filter);
+        statement.text += &format!(" LIMIT {}", MOST_CANDIDATES + 1);
+        statement
+    }
+
+    /// As [`Self::page`], of the tasks whose ids are in `ids`, which are few.
+    pub(crate) fn page_among(dialect: Dialect, page: Page<'_>, ids: &[Uuid]) -> Self {
+        let (column, direction, rows) = (page.sort.column(), page.sort.direction(), page.rows);
+        let mut statement = Self::of(dialect);
+        // Materialized, so that the few are sorted, and not all tasks of the owner read in order to find them.
+        statement.text =
+            format!("WITH found AS MATERIALIZED (SELECT id AS task, {column} AS place FROM tasks");
+        statement.among(page.owner, page.filter, page.now, ids);
+        statement.after(page);
+        let order = format!("ORDER BY place {direction}, task {direction}");
+        let columns = row::COLUMNS;
+        statement.text += &format!(
+            "), page AS MATERIALIZED (SELECT task, place FROM found {order} LIMIT {rows}) \
+             SELECT {columns}, place FROM page JOIN tasks ON id = task {order}"
+        );
         statement
     }
 
     /// How many tasks of `owner` pass `filter` at `now`, as `total`.
-    pub(crate) fn count(owner: UserId, filter: &Filter, now: Timestamp) -> Self {
-        let mut statement = Self {
-            text: "SELECT COUNT(*) AS total FROM tasks".to_owned(),
-            values: Vec::new(),
-        };
-        statement.only(owner, filter, now);
+    pub(crate) fn count(dialect: Dialect, owner: UserId, filter: &Filter, now: Timestamp) -> Self {
+        let mut statement = Self::of(dialect);
+        statement.text = "SELECT COUNT(*) AS total FROM tasks".to_owned();
+        statement.owned(owner, filter);
+        statement.only(filter, now);
+        statement.grams(filter);
+        statement.exactly(filter);
         statement
     }
 
-    fn only(&mut self, owner: UserId, filter: &Filter, now: Timestamp) {
+    /// As [`Self::count`], of the tasks whose ids are in `ids`.
+    pub(crate) fn count_among(
+        dialect: Dialect,
+        owner: UserId,
+        filter: &Filter,
+        now: Timestamp,
+        ids: &[Uuid],
+    ) -> Self {
+        let mut statement = Self::of(dialect);
+        statement.text = "SELECT COUNT(*) AS total FROM tasks".to_owned();
+        statement.among(owner, filter, now, ids);
+        statement
+    }
+
+    const fn of(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            text: String::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// The part of an order that a page begins in, without what only the text can tell.
+    fn range(&mut self, page: Page<'_>) {
+        self.owned(page.owner, page.filter);
+        self.only(page.filter, page.now);
+        self.grams(page.filter);
+        self.after(page);
+    }
+
+    fn among(&mut self, owner: UserId, filter: &Filter, now: Timestamp, ids: &[Uuid]) {
+        self.owned(owner, filter);
+        self.values.push(self.dialect.id_list(ids.iter().copied()));
+        let few = self.dialect.one_of("id", self.values.len());
+        self.and(&few);
+        self.only(filter, now);
+        self.exactly(filter);
+    }
+
+    fn after(&mut self, page: Page<'_>) {
+        if let Some(place) = page.after {
+            let (column, comparison) = (page.sort.column(), page.sort.comparison());
+            let key = self.bind(match &place.key {
+                SortKey::Number(number) => (*number).into(),
+                SortKey::Text(text) => text.as_str().into(),
+            });
+            let id = self.bind(place.id.0.into());
+            self.and(&format!("({column}, id) {comparison} ({key}, {id})"));
+        }
+    }
+
+    fn owned(&mut self, owner: UserId, filter: &Filter) {
+        let owner = self.bind(owner.0.into());
+        let deleted = if filter.deleted {
+            "deleted_at IS NOT NULL"
+        } else {
+            "deleted_at IS NULL"
+        };
+        self.text += &format!(" WHERE owner = {owner} AND {deleted}");
+    }
+
+    /// Everything but the owner, the trash and the words.
+    fn only(&mut self, filter: &Filter, now: Timestamp) {
         let Filter {
             statuses,
             priorities,
@@ -69,17 +196,9 @@ impl Statement {
             updated,
             completed,
             overdue,
-            words,
-            deleted,
+            words: _,
+            deleted: _,
         } = filter;
-        let owner = self.bind(owner.0.into());
-        let deleted = if *deleted {
-            "deleted_at IS NOT NULL"
-        } else {
-            "deleted_at IS NULL"
-        };
-        self.text += &format!(" WHERE owner = {owner} AND {deleted}");
-
         self.any_of("status", statuses.iter().map(|status| status.name().into()));
         self.any_of(
             "priority",
@@ -96,9 +215,32 @@ impl Statement {
             ));
         }
         for tag in tags {
-            self.contains("tag_list", &format!("\u{1f}{tag}\u{1f}"));
+            self.contains("tag_list", &in_tag_list(tag));
         }
-        for word in words {
+    }
+
+    /// Whether the text may contain every word. The longest words come first, since they rule out the most.
+    fn grams(&mut self, filter: &Filter) {
+        let mut words: Vec<&String> = filter.words.iter().collect();
+        words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+        let most = (MOST_GRAMS / words.len().max(1)).clamp(1, MOST_GRAMS_OF_A_WORD);
+        let mut bits: Vec<_> = words.iter().flat_map(|word| bits_of_word(word, most)).collect();
+        // A few numbers of parameters only, so that prepared statements stay few. What is asked twice costs nothing in
+        // rows that are ruled out before.
+        if let Some(last) = bits.last().copied() {
+            bits.resize(bits.len().next_power_of_two(), last);
+        }
+        for bit in bits {
+            let hash = self.bind(i64::from(bit.hash).into());
+            let mask = self.bind(i64::from(bit.mask).into());
+            let condition = self.dialect.has_bit(&hash, &mask);
+            self.and(&condition);
+        }
+    }
+
+    /// Whether the text contains every word.
+    fn exactly(&mut self, filter: &Filter) {
+        for word in &filter.words {
             self.contains("search_text", word);
         }
     }
@@ -120,8 +262,9 @@ impl Statement {
     }
 
     fn contains(&mut self, column: &str, part: &str) {
-        let pattern = self.bind(format!("%{}%", escaped(part)).into());
-        self.and(&format!(r"{column} LIKE {pattern} ESCAPE '\'"));
+        let part = self.bind(part.into());
+        let condition = self.dialect.contains(column, &part);
+        self.and(&condition);
     }
 
     fn and(&mut self, condition: &str) {
@@ -133,16 +276,4 @@ impl Statement {
         self.values.push(value);
         format!("${}", self.values.len())
     }
-}
-
-/// `text` as a pattern of `LIKE … ESCAPE '\'` that matches only itself.
-fn escaped(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern
 }

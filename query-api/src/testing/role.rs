@@ -58,6 +58,7 @@ impl TestRole {
         let config = Config {
             partitions,
             cursor_key,
+            connections: 4,
         };
         let router = start(config, dependencies, &TaskTracker::new(), stop.clone())
             .await

@@ -4,7 +4,7 @@ use database::{Database, Value};
 use events::{Due, Priority, Status, Task, TaskId, Timestamp, UserId, fold_text};
 use uuid::Uuid;
 
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 20] = [
     "id",
     "owner",
     "title",
@@ -18,6 +18,7 @@ const COLUMNS: [&str; 19] = [
     "tags",
     "tag_list",
     "search_text",
+    "grams",
     "created_at",
     "updated_at",
     "completed_at",
@@ -78,18 +79,10 @@ pub(crate) async fn insert(database: &Database, tasks: &[Task]) {
     }
 }
 
-fn row(task: &Task) -> [Value; 19] {
-    let tag_list = if task.tags.is_empty() {
-        String::new()
-    } else {
-        format!("\u{1f}{}\u{1f}", task.tags.join("\u{1f}"))
-    };
-    let search_text = [
-        task.title.as_str(),
-        task.description.as_deref().unwrap_or_default(),
-        &task.tags.join("\n"),
-    ]
-    .map(fold_text);
+fn row(task: &Task) -> [Value; 20] {
+    let search_text =
+        read_models::search_text(&fold_text(&task.title), task.description.as_deref(), &task.tags);
+    let grams = read_models::signature(&search_text);
     let status = match task.status {
         Status::Open => "open",
         Status::InProgress => "in_progress",
@@ -109,8 +102,9 @@ fn row(task: &Task) -> [Value; 19] {
         micros(task.due.map(Due::starts_at)),
         micros(task.due.map(Due::overdue_at)),
         serde_json::to_string(&task.tags).unwrap().into(),
-        tag_list.into(),
-        search_text.join("\n").into(),
+        read_models::tag_list(&task.tags).into(),
+        search_text.into(),
+        grams.into(),
         micros(Some(task.created_at)),
         micros(Some(task.updated_at)),
         micros(task.completed_at),

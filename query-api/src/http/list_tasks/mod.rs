@@ -12,7 +12,10 @@ use serde::Serialize;
 use service::Parameters;
 
 use super::{ApiError, App, consistency::AtLeast};
-use crate::tasks::{self, TaskView};
+use crate::{
+    admission::Cost,
+    tasks::{self, Listing, TaskView},
+};
 
 #[derive(Debug, Serialize)]
 struct Body<'r> {
@@ -24,6 +27,9 @@ struct Body<'r> {
 
 /// What a task takes as a rule. A page that grows from nothing is moved ten times on its way.
 const TASK_BYTES: usize = 512;
+
+/// Bytes of a `Link`. Many clients and proxies take 8 KiB of headers in all.
+const LONGEST_LINK: usize = 4_096;
 
 /// Answers with a page, and where the next one is.
 pub(super) async fn list_tasks(
@@ -37,7 +43,9 @@ pub(super) async fn list_tasks(
     let shown = AtLeast::of(&headers)?.reached(&app, caller.user_id()).await?;
 
     let now = app.clock.now();
+    let admitted = app.admission.admit(caller.user_id(), cost(&listing)).await?;
     let page = tasks::list(&app.read_models, &app.cursor_key, caller.user_id(), &listing, now).await?;
+    drop(admitted);
 
     let mut answer = shown.headers();
     if let Some(next) = page
@@ -58,13 +66,27 @@ pub(super) async fn list_tasks(
     Ok((answer, json).into_response())
 }
 
-/// The same query again, from `cursor` on (RFC 8288).
+/// What reads all that the caller has, and not just a page.
+fn cost(listing: &Listing) -> Cost {
+    if listing.count || !listing.filter.words.is_empty() {
+        Cost::High
+    } else {
+        Cost::Ordinary
+    }
+}
+
+/// The same query again, from `cursor` on (RFC 8288), unless that is too long for a header. The cursor is in the body
+/// as well.
 fn next_link(parameters: &Parameters, cursor: &str) -> Option<HeaderValue> {
     let mut query = parameters.without("cursor");
     if !query.is_empty() {
         query.push('&');
     }
-    HeaderValue::try_from(format!("</tasks?{query}cursor={cursor}>; rel=\"next\"")).ok()
+    let link = format!("</tasks?{query}cursor={cursor}>; rel=\"next\"");
+    if link.len() > LONGEST_LINK {
+        return None;
+    }
+    HeaderValue::try_from(link).ok()
 }
 
 #[cfg(test)]
@@ -79,5 +101,15 @@ mod tests {
             link("q=%3E+%C3%A9&cursor=OLD&limit=2&count=true"),
             "</tasks?q=%3E+%C3%A9&limit=2&count=true&cursor=NEXT>; rel=\"next\""
         );
+    }
+
+    #[test]
+    fn a_link_that_is_too_long_is_left_out() {
+        let link = |characters: usize| {
+            let query = format!("q={}", "%F0%9F%8D%8E".repeat(characters));
+            next_link(&Parameters::parse(&query).unwrap(), "NEXT")
+        };
+        assert!(link(256).is_some());
+        assert!(link(400).is_none());
     }
 }

@@ -13,8 +13,10 @@ const LONGEST_LIMIT: u16 = 100;
 /// No task has more tags, nor longer ones.
 const MOST_TAGS: usize = 20;
 const LONGEST_TAG: usize = 50;
-/// Characters. More would only keep the database busy.
-const LONGEST_SEARCH: usize = 1_000;
+/// Characters: the longest title and then some.
+const LONGEST_SEARCH: usize = 256;
+/// Words that are not parts of others.
+const MOST_WORDS: usize = 16;
 
 /// What a query string asks for.
 pub(super) fn parse(mut parameters: Parameters) -> Result<Listing, BadParameter> {
@@ -104,6 +106,18 @@ fn words(text: &str) -> Result<BTreeSet<String>, String> {
     let words: BTreeSet<String> = text.split_whitespace().map(fold_text).collect();
     if words.is_empty() {
         return Err("it has no words: leave it out instead".to_owned());
+    }
+    // Where the longer word occurs, its parts do.
+    let is_part = |word: &String| {
+        words
+            .iter()
+            .any(|other| other != word && other.contains(word.as_str()))
+    };
+    let words: BTreeSet<String> = words.iter().filter(|word| !is_part(word)).cloned().collect();
+    if words.len() > MOST_WORDS {
+        return Err(format!(
+            "at most {MOST_WORDS} different words can be searched for"
+        ));
     }
     Ok(words)
 }
@@ -200,6 +214,17 @@ mod tests {
     }
 
     #[test]
+    fn words_that_are_said_twice_or_are_parts_of_others_are_dropped() {
+        let listing = parsed("q=Report+port+REPORT+r+reporter+x").unwrap();
+        assert_eq!(
+            listing.filter.words,
+            ["reporter".to_owned(), "x".to_owned()].into()
+        );
+        // Each letter again and again is still one word.
+        assert!(parsed(&format!("q={}", "a+b+".repeat(60))).is_ok());
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (query, name) in [
             ("status=opened", "status"),
@@ -256,6 +281,13 @@ mod tests {
         ] {
             assert_eq!(parsed(query).unwrap_err().name, name, "{query}");
         }
-        assert_eq!(parsed(&format!("q={}", "a".repeat(1_001))).unwrap_err().name, "q");
+        assert_eq!(parsed(&format!("q={}", "a".repeat(257))).unwrap_err().name, "q");
+        let words = |count: u8| {
+            (b'A'..b'A' + count)
+                .map(|c| format!("{}+", char::from(c)))
+                .collect::<String>()
+        };
+        assert!(parsed(&format!("q={}", words(16))).is_ok());
+        assert_eq!(parsed(&format!("q={}", words(17))).unwrap_err().name, "q");
     }
 }

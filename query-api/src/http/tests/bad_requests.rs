@@ -89,8 +89,8 @@ async fn long_searches_and_many_tags_are_within_what_both_databases_take() {
         let role = TestRole::start(&database).await;
         let me = user();
         // The one character whose compatibility form is longest, and the most words that fit.
-        let longest = "%EF%B7%BA".repeat(1_000);
-        let most = (0..300).map(|n| format!("{n:02x}")).collect::<Vec<_>>().join("+");
+        let longest = "%EF%B7%BA".repeat(256);
+        let most = (0..16).map(|n| format!("{n:02x}")).collect::<Vec<_>>().join("+");
         let tags = (0..20).map(|n| format!("{n:050}")).collect::<Vec<_>>().join(",");
         for query in [
             format!("q={longest}"),
@@ -107,8 +107,8 @@ async fn long_searches_and_many_tags_are_within_what_both_databases_take() {
 async fn long_searches_and_many_tags_postgres() {
     on_postgres(async |database| {
         let role = TestRole::start(&database).await;
-        let longest = "%EF%B7%BA".repeat(1_000);
-        let most = (0..300).map(|n| format!("{n:02x}")).collect::<Vec<_>>().join("+");
+        let longest = "%EF%B7%BA".repeat(256);
+        let most = (0..16).map(|n| format!("{n:02x}")).collect::<Vec<_>>().join("+");
         for query in [format!("q={longest}"), format!("q={most}&count=true")] {
             assert_eq!(
                 role.get(user(), &format!("/tasks?{query}")).await.titles(),

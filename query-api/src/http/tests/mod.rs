@@ -6,6 +6,8 @@ mod one_task;
 mod own_writes;
 mod pages;
 mod random_queries;
+mod search;
+mod sharing;
 
 /// Runs an `async fn(Database)` as two tests: `<name>::sqlite` and `<name>::postgres`.
 macro_rules! on_both {

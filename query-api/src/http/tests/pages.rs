@@ -5,9 +5,10 @@ super::on_both! {
     a_cursor_is_good_for_its_own_query_only;
     pages_stay_in_step_while_tasks_come_change_and_go;
     the_overdue_filter_may_be_paged_while_time_passes;
+    a_task_that_changes_moves_ahead_in_the_order_of_changes;
 }
 
-const SORTS: [&str; 10] = [
+pub(super) const SORTS: [&str; 10] = [
     "created_at",
     "-created_at",
     "updated_at",
@@ -243,5 +244,48 @@ mod test {
             role.get(me, linked(first.header("link").unwrap())).await.titles(),
             ["4", "5"]
         );
+    }
+
+    /// What is inherent to pages that continue after a place: see "Pages" in `docs/architecture.md`.
+    pub(super) async fn a_task_that_changes_moves_ahead_in_the_order_of_changes(database: Database) {
+        let me = user();
+        let tasks: Vec<_> = (1..=12)
+            .map(|n| Task {
+                updated_at: Timestamp::from_micros(n),
+                ..task(me, &n.to_string())
+            })
+            .collect();
+        insert(&database, &tasks).await;
+        let role = TestRole::start(&database).await;
+        for (sort, change, missed) in [("updated_at", 10, false), ("-updated_at", 3, true)] {
+            let changed = Task {
+                updated_at: Timestamp::from_micros(100 + change),
+                version: 2,
+                ..tasks[change as usize - 1].clone()
+            };
+            let (mut path, mut seen) = (format!("/tasks?limit=4&sort={sort}"), Vec::new());
+            loop {
+                let answer = role.get(me, &path).await;
+                seen.extend(ids(&answer.json()));
+                insert(&database, std::slice::from_ref(&changed)).await;
+                match answer.header("link") {
+                    Some(link) => path = linked(link).to_owned(),
+                    None => break,
+                }
+            }
+            for task in &tasks {
+                let times = seen.iter().filter(|id| **id == task.id).count();
+                assert_eq!(
+                    times,
+                    usize::from(task.id != changed.id || !missed),
+                    "{sort}: {}",
+                    task.title
+                );
+            }
+            // The newest change is the first of the next list.
+            let again = role.get(me, "/tasks?limit=1&sort=-updated_at").await.json();
+            assert_eq!(ids(&again), [changed.id]);
+            insert(&database, &tasks).await;
+        }
     }
 }

@@ -1,0 +1,184 @@
+//! What a search among many long tasks costs beside a page without one, and what it costs everybody else.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+use clap::Args;
+use http::Method;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::{
+    client::Person,
+    load::{self, Kind},
+    print,
+    system::{Footing, System},
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Search {
+    /// Tasks of the one who searches
+    #[arg(long, default_value_t = 10_000)]
+    tasks: usize,
+    /// Characters of each description
+    #[arg(long, default_value_t = 9_490)]
+    characters: usize,
+    /// Seconds for each figure
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Over PostgreSQL and RabbitMQ instead of SQLite files
+    #[arg(long)]
+    servers: bool,
+}
+
+/// What is searched for, and how many tasks contain it: at least one page of them, a few, or none.
+const SEARCHES: [(&str, &str); 9] = [
+    ("a frequent word", "report"),
+    ("a frequent part of a word", "epo"),
+    ("a rare word", "needle7"),
+    ("a word that occurs nowhere", "nowhere"),
+    ("three characters, nowhere", "qzx"),
+    ("a frequent character", "e"),
+    ("a character that occurs nowhere", "%E8%AA%9E"),
+    ("sixteen characters", "a+b+c+d+e+f+g+h+i+k+l+m+n+o+p+r"),
+    ("all grams of a word, but not it", "reportreportrepork"),
+];
+
+/// At once, of one person.
+const SEARCHERS: usize = 16;
+/// What a search may cost, as a multiple of a page without one; what it may cost somebody else's p99.
+const COST: f64 = 10.0;
+const NEIGHBOUR: f64 = 3.0;
+
+const WORDS: [&str; 16] = [
+    "report", "milk", "budget", "garden", "quarter", "window", "reports", "letter", "bicycle", "kitchen",
+    "doctor", "fork", "paper", "holiday", "museum", "copy",
+];
+
+impl Search {
+    pub(crate) async fn run(&self, binary: &Path) -> Result<()> {
+        let footing = if self.servers {
+            Footing::Servers
+        } else {
+            Footing::Embedded
+        };
+        let system = System::start(footing, binary).await?;
+        let people = load::join(&system.front(), 2).await?;
+        let (searcher, honest) = (&people[0], &people[1]);
+        let started = Instant::now();
+        self.fill(searcher).await?;
+        honest
+            .send(Method::POST, "/tasks", Some(&json!({"title": "mine"})), &[])
+            .await?;
+        print(&format!(
+            "{} tasks of {} characters made and projected in {:.1} s",
+            self.tasks,
+            self.characters,
+            started.elapsed().as_secs_f64()
+        ));
+        let page = self.median(searcher, "/tasks").await?;
+        print(&format!("{:<40} {page:>10.2} ms", "a page without a search"));
+        for (name, word) in SEARCHES {
+            let search = self.median(searcher, &format!("/tasks?q={word}")).await?;
+            let verdict = if search <= COST * page { "" } else { "  MISSED" };
+            print(&format!(
+                "{name:<40} {search:>10.2} ms {:>6.2}  at most {COST}{verdict}",
+                search / page
+            ));
+        }
+        self.beside(&system.front(), searcher, honest).await?;
+        system.stop().await
+    }
+
+    /// Makes the tasks, and waits until the last one is seen.
+    async fn fill(&self, person: &Person) -> Result<()> {
+        let mut number = 0;
+        while number < self.tasks {
+            let commands: Vec<Value> = (number..self.tasks.min(number + 50))
+                .map(|n| json!({"op": "create", "title": format!("Task {n}"), "description": self.description(n)}))
+                .collect();
+            number += commands.len();
+            let body = json!({ "commands": commands });
+            person
+                .send(Method::POST, "/tasks/batch", Some(&body), &[])
+                .await?;
+        }
+        let headers = [("Prefer", "wait=10")];
+        person.send(Method::GET, "/tasks?limit=1", None, &headers).await?;
+        Ok(())
+    }
+
+    /// Words in an order of its own; one task in a hundred has something rare at its end.
+    fn description(&self, n: usize) -> String {
+        let mut text = String::new();
+        let mut state = n as u64;
+        while text.len() < self.characters - 20 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            text.push_str(WORDS[(state >> 60) as usize]);
+            text.push(' ');
+        }
+        if n % 100 == 7 {
+            text.push_str("needle7");
+        }
+        text
+    }
+
+    async fn median(&self, person: &Person, path: &str) -> Result<f64> {
+        let (begun, mut times) = (Instant::now(), Vec::new());
+        while begun.elapsed() < Duration::from_secs(self.seconds) {
+            let started = Instant::now();
+            person.send(Method::GET, path, None, &[]).await?;
+            times.push(started.elapsed().as_secs_f64() * 1_000.0);
+        }
+        Ok(crate::limits::median(times))
+    }
+
+    /// Sixteen searches at a time by one person, and another who reads his list.
+    async fn beside(&self, front: &str, searcher: &Arc<Person>, honest: &Arc<Person>) -> Result<()> {
+        let seconds = Duration::from_secs(2 * self.seconds);
+        let honest = std::slice::from_ref(honest);
+        let alone = load::run(honest, seconds, Kind::Lists).await?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut searchers = JoinSet::new();
+        for searcher in load::at(&vec![searcher.clone(); SEARCHERS], front).await? {
+            let stop = stop.clone();
+            searchers.spawn(async move {
+                let mut answers = 0_u64;
+                while !stop.load(Ordering::Relaxed) {
+                    for (_, word) in SEARCHES {
+                        // Some may be told that this is too much.
+                        let search = searcher
+                            .send(Method::GET, &format!("/tasks?q={word}"), None, &[])
+                            .await;
+                        answers += u64::from(search.is_ok());
+                    }
+                }
+                answers
+            });
+        }
+        let beside = load::run(honest, seconds, Kind::Lists).await?;
+        stop.store(true, Ordering::Relaxed);
+        let answers: u64 = searchers.join_all().await.into_iter().sum();
+        ensure!(answers > 0, "no search was answered");
+        print("");
+        print("another's list of 50           per second        p50        p95        p99        max  (ms)");
+        print(&alone.row("alone"));
+        print(&beside.row("beside sixteen searches"));
+        let ratio = beside.p99() / alone.p99();
+        let verdict = if ratio <= NEIGHBOUR { "" } else { "  MISSED" };
+        print(&format!(
+            "p99 {ratio:.2} times  at most {NEIGHBOUR}{verdict}; {:.0} searches a second were answered",
+            answers as f64 / seconds.as_secs_f64()
+        ));
+        Ok(())
+    }
+}

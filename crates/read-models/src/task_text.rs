@@ -1,0 +1,35 @@
+//! The text of a task in the two columns that are searched for parts: `tag_list` and `search_text`.
+
+use events::fold_text;
+
+/// Before, between and after the tags of a task in `tag_list`, so that only whole tags are found. No tag contains it,
+/// because tags have no control characters.
+const TAG_SEPARATOR: char = '\u{1f}';
+
+/// The column `tag_list`: every tag between two separators; empty without tags.
+#[must_use]
+pub fn tag_list(tags: &[String]) -> String {
+    let mut list = String::new();
+    for tag in tags {
+        list.push(TAG_SEPARATOR);
+        list.push_str(tag);
+    }
+    if !list.is_empty() {
+        list.push(TAG_SEPARATOR);
+    }
+    list
+}
+
+/// The part of `tag_list` that is there exactly when `tag` is one of the tags.
+#[must_use]
+pub fn in_tag_list(tag: &str) -> String {
+    format!("{TAG_SEPARATOR}{tag}{TAG_SEPARATOR}")
+}
+
+/// The column `search_text`: title, description and tags, folded. `folded_title` has been folded already.
+#[must_use]
+pub fn search_text(folded_title: &str, description: Option<&str>, tags: &[String]) -> String {
+    let description = fold_text(description.unwrap_or_default());
+    let tags: Vec<String> = tags.iter().map(|tag| fold_text(tag)).collect();
+    format!("{folded_title}\n{description}\n{}", tags.join("\n"))
+}

@@ -1,0 +1,59 @@
+//! Fills the column `grams` of tasks that were written before there was one, also in tables that an operator went back to.
+
+use std::time::Duration;
+
+use database::{Database, DatabaseError};
+use tokio_util::sync::CancellationToken;
+
+use crate::{decode::sentence, pace::Pace};
+
+/// Tasks in one transaction: long ones take a few hundred microseconds each.
+const BATCH: u64 = 100;
+
+/// Between two batches, so that events that arrive meanwhile go first.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Looks for such tasks again and again, until `stop`. Where there are none, an empty index says so.
+pub(crate) async fn fill_grams(read_models: Database, pace: Pace, stop: CancellationToken) {
+    loop {
+        let pause = match fill_batch(&read_models).await {
+            Ok(0) => pace.sample,
+            Ok(_) => PAUSE,
+            Err(error) => {
+                tracing::warn!(
+                    error = sentence(&error),
+                    "cannot make tasks searchable by their grams"
+                );
+                pace.heartbeat
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Fills some. Returns how many lacked it.
+async fn fill_batch(read_models: &Database) -> Result<usize, DatabaseError> {
+    let sql = "SELECT id, version, search_text FROM tasks WHERE grams IS NULL ORDER BY id LIMIT $1";
+    let rows = read_models.fetch_all(sql, &[BATCH.into()]).await?;
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let mut tx = read_models.begin().await?;
+    for row in &rows {
+        // Of another version when an event was projected meanwhile, and that has filled it.
+        tx.execute(
+            "UPDATE tasks SET grams = $1 WHERE id = $2 AND version = $3",
+            &[
+                read_models::signature(row.str("search_text")?).into(),
+                row.uuid("id")?.into(),
+                row.integer("version")?.into(),
+            ],
+        )
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(rows.len())
+}

@@ -1,0 +1,236 @@
+//! Who may use the database now: no caller takes more than a fair share of the connections, and what is costly never
+//! takes them all.
+//!
+//! Whoever has the most queries in flight waits for his own, and the queue is each caller's own as well.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use events::UserId;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+/// Queries of one caller that are at work or wait, of each kind. More are turned away at once.
+const MOST_IN_FLIGHT: usize = 64;
+/// How long a query waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a query costs the database, roughly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cost {
+    /// A range of an index.
+    Ordinary,
+    /// Everything that the caller has: a search, a count.
+    High,
+}
+
+/// The caller has too many queries in flight, or all others do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many queries at the same time")]
+pub(crate) struct Overloaded;
+
+/// Lets queries in.
+#[derive(Debug, Clone)]
+pub(crate) struct Admission {
+    ordinary: Class,
+    costly: Class,
+    patience: Duration,
+}
+
+/// Held while a query is at work.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    // In this order: whoever waits for the caller's permit finds one of the class.
+    _of_class: OwnedSemaphorePermit,
+    _of_caller: OwnedSemaphorePermit,
+    _visit: Visit,
+}
+
+impl Admission {
+    /// For a pool of so many connections.
+    pub(crate) fn new(connections: usize) -> Self {
+        Self {
+            ordinary: Class::new(connections, connections / 2),
+            costly: Class::new(connections / 4, connections / 8),
+            patience: PATIENCE,
+        }
+    }
+
+    /// Waits for the turn of a query of `caller`.
+    ///
+    /// # Errors
+    /// When too many of the caller's wait already, or it did not come in time.
+    pub(crate) async fn admit(&self, caller: UserId, cost: Cost) -> Result<Admitted, Overloaded> {
+        let class = match cost {
+            Cost::Ordinary => &self.ordinary,
+            Cost::High => &self.costly,
+        };
+        timeout(self.patience, class.admit(caller))
+            .await
+            .map_err(|_| Overloaded)?
+    }
+}
+
+/// Queries of one kind.
+#[derive(Debug, Clone)]
+struct Class {
+    all: Arc<Semaphore>,
+    each: usize,
+    callers: Arc<Callers>,
+}
+
+type Callers = Mutex<HashMap<UserId, Caller>>;
+
+#[derive(Debug)]
+struct Caller {
+    permits: Arc<Semaphore>,
+    in_flight: usize,
+}
+
+impl Class {
+    fn new(all: usize, each: usize) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(all.max(1))),
+            each: each.max(1),
+            callers: Arc::default(),
+        }
+    }
+
+    async fn admit(&self, caller: UserId) -> Result<Admitted, Overloaded> {
+        let (visit, permits) = self.visit(caller)?;
+        // Both queues are fair. Neither semaphore is ever closed.
+        let of_caller = permits.acquire_owned().await.map_err(|_| Overloaded)?;
+        let of_class = Arc::clone(&self.all)
+            .acquire_owned()
+            .await
+            .map_err(|_| Overloaded)?;
+        Ok(Admitted {
+            _of_class: of_class,
+            _of_caller: of_caller,
+            _visit: visit,
+        })
+    }
+
+    fn visit(&self, id: UserId) -> Result<(Visit, Arc<Semaphore>), Overloaded> {
+        let mut callers = lock(&self.callers);
+        let caller = callers.entry(id).or_insert_with(|| Caller {
+            permits: Arc::new(Semaphore::new(self.each)),
+            in_flight: 0,
+        });
+        if caller.in_flight >= MOST_IN_FLIGHT {
+            return Err(Overloaded);
+        }
+        caller.in_flight += 1;
+        let visit = Visit {
+            callers: Arc::clone(&self.callers),
+            id,
+        };
+        Ok((visit, Arc::clone(&caller.permits)))
+    }
+}
+
+/// A caller is remembered as long as one of these.
+#[derive(Debug)]
+struct Visit {
+    callers: Arc<Callers>,
+    id: UserId,
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let mut callers = lock(&self.callers);
+        if let Some(caller) = callers.get_mut(&self.id) {
+            caller.in_flight -= 1;
+            if caller.in_flight == 0 {
+                callers.remove(&self.id);
+            }
+        }
+    }
+}
+
+/// Nothing in here panics while it holds the lock.
+fn lock(callers: &Callers) -> MutexGuard<'_, HashMap<UserId, Caller>> {
+    callers.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, future::join_all};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const GREEDY: UserId = UserId(Uuid::from_u128(1));
+    const HONEST: UserId = UserId(Uuid::from_u128(2));
+
+    /// So many queries at once, as far as they are let in at once.
+    fn at_once(admission: &Admission, caller: UserId, cost: Cost, queries: usize) -> Vec<Admitted> {
+        (0..queries)
+            .filter_map(|_| admission.admit(caller, cost).now_or_never()?.ok())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn one_caller_leaves_connections_to_the_others() {
+        let admission = Admission::new(8);
+        let pages = at_once(&admission, GREEDY, Cost::Ordinary, 20);
+        let searches = at_once(&admission, GREEDY, Cost::High, 20);
+        assert_eq!((pages.len(), searches.len()), (4, 1));
+        assert_eq!(at_once(&admission, HONEST, Cost::Ordinary, 1).len(), 1);
+        assert_eq!(at_once(&admission, HONEST, Cost::High, 1).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_searches_of_many_leave_connections_to_the_others() {
+        let admission = Admission::new(8);
+        let searches: Vec<_> = (10..30)
+            .flat_map(|n| at_once(&admission, UserId(Uuid::from_u128(n)), Cost::High, 1))
+            .collect();
+        assert_eq!(searches.len(), 2);
+        assert_eq!(at_once(&admission, HONEST, Cost::Ordinary, 1).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_small_pool_serves_everybody_one_by_one() {
+        let admission = Admission::new(1);
+        let first = at_once(&admission, GREEDY, Cost::High, 2);
+        assert_eq!(first.len(), 1);
+        drop(first);
+        assert_eq!(at_once(&admission, HONEST, Cost::High, 1).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn whoever_is_not_let_in_in_time_is_turned_away_and_forgotten() {
+        let admission = Admission {
+            patience: Duration::from_millis(20),
+            ..Admission::new(8)
+        };
+        let at_work = at_once(&admission, GREEDY, Cost::High, 1);
+        let waiting = join_all((0..2 * MOST_IN_FLIGHT).map(|_| admission.admit(GREEDY, Cost::High))).await;
+        assert!(waiting.iter().all(Result::is_err));
+        assert_eq!(at_once(&admission, HONEST, Cost::High, 1).len(), 1);
+        drop(at_work);
+        assert!(lock(&admission.costly.callers).is_empty());
+        assert_eq!(at_once(&admission, GREEDY, Cost::High, 1).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn more_than_may_wait_are_turned_away_at_once() {
+        let admission = Admission::new(8);
+        let mut queries: Vec<_> = (0..MOST_IN_FLIGHT)
+            .map(|_| Box::pin(admission.admit(GREEDY, Cost::High)))
+            .collect();
+        let admitted: Vec<_> = queries
+            .iter_mut()
+            .filter_map(|query| query.now_or_never())
+            .collect();
+        assert_eq!(admitted.len(), 1);
+        let one_more = admission.admit(GREEDY, Cost::High).now_or_never();
+        assert!(matches!(one_more, Some(Err(Overloaded))));
+    }
+}
