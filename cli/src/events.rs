@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, process::ExitCode};
 
-use ::events::{RecordedEvent, StreamName, Timestamp};
+use ::events::{RecordedEvent, SECRET_MEMBERS, StreamName, Timestamp};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use event_store::{Entry, EventStore, Gaps, Unreadable, describe_gap, position};
@@ -13,9 +13,6 @@ use crate::{output, platform, settings::Settings};
 
 /// Events read at once.
 const PAGE: usize = 2_000;
-
-/// What is never shown, though the log holds it.
-const SECRETS: [&str; 2] = ["password_hash", "refresh_hash"];
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -268,7 +265,7 @@ fn data(event: &RecordedEvent) -> Value {
         Ok(mut data) => {
             if let Some(fields) = data.as_object_mut() {
                 for (name, value) in fields {
-                    if SECRETS.contains(&name.as_str()) {
+                    if SECRET_MEMBERS.contains(&name.as_str()) {
                         *value = json!("***");
                     }
                 }

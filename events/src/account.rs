@@ -69,7 +69,8 @@ pub struct AccountRegistered {
     pub email: String,
     /// How to call them.
     pub display_name: Option<String>,
-    /// PHC string.
+    /// PHC string. Empty in what comes from the bus.
+    #[serde(default)]
     pub password_hash: SecretHash,
 }
 
@@ -83,7 +84,8 @@ pub struct AccountRenamed {
 /// The password changed. Closes every session but the one that it names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordChanged {
-    /// PHC string.
+    /// PHC string. Empty in what comes from the bus.
+    #[serde(default)]
     pub password_hash: SecretHash,
     /// The session in which the password was changed; it stays open.
     pub surviving_session: Option<SessionId>,
@@ -92,7 +94,8 @@ pub struct PasswordChanged {
 /// The same password was hashed again with stronger parameters. Closes no session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordRehashed {
-    /// PHC string.
+    /// PHC string. Empty in what comes from the bus.
+    #[serde(default)]
     pub password_hash: SecretHash,
 }
 

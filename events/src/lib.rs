@@ -18,6 +18,7 @@ mod invisible;
 mod log_point;
 mod progress;
 mod secret_hash;
+mod secrets;
 mod session;
 mod task;
 mod text;
@@ -41,6 +42,7 @@ pub use invisible::{is_ignorable, is_invisible, turns_direction};
 pub use log_point::LogPoint;
 pub use progress::{ConsistencyToken, ParseConsistencyTokenError, PartitionCount};
 pub use secret_hash::SecretHash;
+pub use secrets::{SECRET_MEMBERS, public_payload};
 pub use session::{EndReason, Session, SessionEnded, SessionEvent, SessionRefreshed, SessionStarted};
 pub use task::{
     Priority, Status, Task, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskEvent,

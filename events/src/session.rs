@@ -38,7 +38,8 @@ pub enum EndReason {
 pub struct SessionStarted {
     /// Whose.
     pub account: UserId,
-    /// Hex SHA-256 of the first refresh token.
+    /// Hex SHA-256 of the first refresh token. Empty in what comes from the bus.
+    #[serde(default)]
     pub refresh_hash: SecretHash,
     /// When the session ends by itself.
     pub expires_at: Timestamp,
@@ -51,7 +52,8 @@ pub struct SessionStarted {
 /// The refresh token was exchanged for the next one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRefreshed {
-    /// Hex SHA-256 of the new refresh token.
+    /// Hex SHA-256 of the new refresh token. Empty in what comes from the bus.
+    #[serde(default)]
     pub refresh_hash: SecretHash,
 }
 

@@ -1,7 +1,7 @@
 //! Stamps events with their partition and with the position before them in it. Pure.
 
 use bus::EventMessage;
-use events::{LogPoint, PartitionCount, RecordedEvent};
+use events::{LogPoint, PartitionCount, RecordedEvent, public_payload};
 
 /// How far the log has been stamped. Whoever stamps on from the same place gives the same stamps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,11 +32,13 @@ impl Chain {
         self.read_up_to = read_up_to;
     }
 
-    pub(super) fn stamp(&mut self, event: RecordedEvent) -> EventMessage {
+    /// The message that goes out for `event`, the next one in the log: without the secrets of its payload.
+    pub(super) fn stamp(&mut self, mut event: RecordedEvent) -> EventMessage {
         let partition = self.partitions.of(event.metadata.subject);
         let last = &mut self.positions[usize::from(partition)];
         let previous = std::mem::replace(last, event.position);
         self.read_up_to = LogPoint::from(&event);
+        event.data = public_payload(&event.data);
         EventMessage {
             event,
             partitions: self.partitions,

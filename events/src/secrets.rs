@@ -1,0 +1,71 @@
+//! What an event keeps from everybody but the log's readers: the hashes of passwords and refresh tokens.
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+/// The members of payloads that leave the log neither for the bus nor for a screen. Each has to have a default when it is
+/// read, since a payload from the bus comes without it.
+pub const SECRET_MEMBERS: [&str; 2] = ["password_hash", "refresh_hash"];
+
+/// The payload `data` without its secret members: what may be sent to others. All other payloads come back byte for byte.
+///
+/// A payload with a secret that cannot be taken out of it is withheld as a whole: it becomes empty, which no event is.
+#[must_use]
+pub fn public_payload(data: &Bytes) -> Bytes {
+    if !SECRET_MEMBERS.iter().any(|name| contains(data, name.as_bytes())) {
+        return data.clone();
+    }
+    let Ok(mut members) = serde_json::from_slice::<Map<String, Value>>(data) else {
+        return Bytes::new();
+    };
+    let mut removed = false;
+    for name in SECRET_MEMBERS {
+        match members.remove(name) {
+            None => {}
+            Some(Value::String(_)) => removed = true,
+            // No event of ours: what it means without the member is not what it means with it.
+            Some(_) => return Bytes::new(),
+        }
+    }
+    if !removed {
+        return data.clone();
+    }
+    serde_json::to_vec(&members).map_or_else(|_| Bytes::new(), Bytes::from)
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn public(data: &'static str) -> String {
+        String::from_utf8(public_payload(&Bytes::from_static(data.as_bytes())).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn secret_members_are_taken_out_and_nothing_else() {
+        assert_eq!(
+            public(r#"{"email":"a@b","password_hash":"$argon2id$x","display_name":null}"#),
+            r#"{"display_name":null,"email":"a@b"}"#
+        );
+        assert_eq!(public(r#"{"refresh_hash":"ab"}"#), "{}");
+        let untouched = r#"{ "title" : "a",  "tags":[] }"#;
+        assert_eq!(public(untouched), untouched);
+        let mentioned = r#"{ "title":"my password_hash" }"#;
+        assert_eq!(public(mentioned), mentioned);
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_taken_out_withholds_the_payload() {
+        for data in [
+            r#"{"password_hash":"$argon2id$x""#,
+            r#"["refresh_hash"]"#,
+            r#"{"refresh_hash":{"of":"ab"}}"#,
+        ] {
+            assert_eq!(public(data), "", "{data}");
+        }
+    }
+}
