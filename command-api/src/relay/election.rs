@@ -14,6 +14,9 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 const EVERY: Duration = Duration::from_secs(1);
 /// A holder that gets no answer for this long takes the lock for lost.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// The server ends the session of a holder that has been silent for this long, and with it the lock: a process that
+/// stands still, or a connection that died without a word, keeps nobody out.
+const IDLE_SESSION_MS: u32 = 6_000;
 /// A try that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The lock's name among PostgreSQL's advisory locks of one database: "TLRELAY" in ASCII.
@@ -84,7 +87,12 @@ async fn stand(
     let mut connection = match connection {
         Some(connection) => connection,
         // Outside the pool, so that nobody else's statement ever runs on it and it is never put back.
-        None => server.connect().await?,
+        None => {
+            let mut connection = server.connect().await?;
+            let limit = format!("SET idle_session_timeout = {IDLE_SESSION_MS}");
+            sqlx::query(&limit).execute(&mut connection).await?;
+            connection
+        }
     };
     let elected = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
         .bind(LOCK)
