@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use auth_client::{VERIFY_QUEUE, Verifier};
 use axum::Router;
-use bus::{Bus, ResponderOptions};
+use bus::{Bus, BusCollector, ResponderOptions};
 use database::Database;
 use event_store::EventStore;
 use events::PartitionCount;
@@ -63,6 +63,7 @@ pub async fn start(
     let directory = config.keys_directory.clone();
     let keys = tokio::task::spawn_blocking(move || keys::open(&directory, head == 0)).await??;
 
+    BusCollector::register(Arc::clone(&dependencies.bus), dependencies.metrics.registry())?;
     let auth = Arc::new(Auth::new(&config, &dependencies, keys)?);
     let check = Arc::new(TokenCheck(Arc::clone(&auth)));
     let options = ResponderOptions {

@@ -42,6 +42,7 @@ pub(crate) async fn auth(settings: &Settings) -> anyhow::Result<()> {
     .await?;
     let background = Background::default();
     let dependencies = platform::auth(&settings.storage, "auth").await?;
+    background.close_at_the_end(&dependencies.bus);
     let router = auth::start(
         auth_config(settings),
         dependencies,
@@ -65,6 +66,7 @@ pub(crate) async fn command_api(settings: &Settings) -> anyhow::Result<()> {
     .await?;
     let background = Background::default();
     let bus = platform::bus(&settings.storage, "command-api").await?;
+    background.close_at_the_end(&bus);
     let dependencies = command_api::Dependencies {
         store: platform::event_store(&settings.storage).await?,
         verifier: platform::verifier(bus.clone(), &background).await?,
@@ -95,6 +97,7 @@ pub(crate) async fn query_api(settings: &Settings) -> anyhow::Result<()> {
     .await?;
     let background = Background::default();
     let bus = platform::bus(&settings.storage, "query-api").await?;
+    background.close_at_the_end(&bus);
     let dependencies = query_api::Dependencies {
         read_models: platform::database(&settings.storage, Schema::ReadModels).await?,
         store: platform::event_store(&settings.storage).await?,
@@ -128,6 +131,7 @@ pub(crate) async fn projector(settings: &Settings) -> anyhow::Result<()> {
         bus: platform::bus(&settings.storage, "projector").await?,
         read_models: platform::database(&settings.storage, Schema::ReadModels).await?,
     };
+    background.close_at_the_end(&dependencies.bus);
     let router = projector::start(
         projector_config(settings),
         dependencies,
@@ -151,6 +155,7 @@ pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
     .await?;
     let background = Background::default();
     let bus = platform::bus(&settings.storage, "gateway").await?;
+    background.close_at_the_end(&bus);
     let urls = &settings.upstreams;
     let config = gateway::Config {
         command_api: Upstream::Http(urls.command_api_url.clone()),

@@ -1,9 +1,14 @@
 //! Running until asked to stop, then finishing what was accepted: first the requests, then the background work.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::{Context, ensure};
 use axum::Router;
+use bus::Bus;
 use service::{ServerOptions, bind, serve};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -12,10 +17,20 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const GRACE: Duration = Duration::from_secs(15);
 
 /// The background work of the roles in this process, and the word to stop.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Background {
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+    /// What is closed when all is done.
+    bus: Arc<OnceLock<Arc<dyn Bus>>>,
+}
+
+impl Background {
+    /// Closes `bus` when everything else has ended.
+    pub(crate) fn close_at_the_end(&self, bus: &Arc<dyn Bus>) {
+        // A process has one bus.
+        let _ = self.bus.set(Arc::clone(bus));
+    }
 }
 
 /// A router on an address, bound already, so that a port in use is found before anything starts.
@@ -70,6 +85,9 @@ pub(crate) async fn until_stopped(doors: Vec<(Door, Router)>, background: Backgr
             grace_s = GRACE.as_secs(),
             "background work did not finish in time; it will be done again at the next start"
         );
+    }
+    if let Some(bus) = background.bus.get() {
+        bus.close().await;
     }
     tracing::info!("stopped");
     ensure!(!failed, "background work has panicked");

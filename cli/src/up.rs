@@ -24,13 +24,11 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let door = Door::open(settings.http.listen.unwrap_or(loopback(8080))).await?;
     let admin = Door::open(settings.http.admin_listen.unwrap_or(loopback(9090))).await?;
 
-    let Background { tasks, stop } = &Background::default();
-    let background = Background {
-        tasks: tasks.clone(),
-        stop: stop.clone(),
-    };
+    let background = Background::default();
+    let (tasks, stop) = (&background.tasks.clone(), &background.stop.clone());
     let store = platform::event_store(storage).await?;
     let bus = platform::bus(storage, "taskledger").await?;
+    background.close_at_the_end(&bus);
     let operations = platform::database(storage, Schema::Operations).await?;
     let read_models = platform::database(storage, Schema::ReadModels).await?;
     if storage.amqp_url()?.is_none()

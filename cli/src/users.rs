@@ -19,7 +19,9 @@ pub(crate) enum Command {
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<()> {
     let Command::Grant { email, role } = command;
     let dependencies = platform::auth(&settings.storage, "users").await?;
-    let granted = auth::grant(&role::auth_config(settings), &dependencies, &email, role).await?;
+    let granted = auth::grant(&role::auth_config(settings), &dependencies, &email, role).await;
+    dependencies.bus.close().await;
+    let granted = granted?;
     let roles: Vec<_> = granted.roles.iter().map(ToString::to_string).collect();
     let news = if granted.changed {
         "has from now on"

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use auth_client::Verifier;
 use axum::Router;
-use bus::Bus;
+use bus::{Bus, BusCollector};
 use database::Database;
 use event_store::EventStore;
 use events::PartitionCount;
@@ -62,6 +62,7 @@ pub async fn start(
         clock,
     } = dependencies;
     let metrics = Metrics::new(ROLE);
+    BusCollector::register(Arc::clone(&bus), metrics.registry())?;
     let keys = IdempotencyKeys::new(operations.clone(), Arc::clone(&clock));
     if !operations.is_postgres() {
         // A SQLite file belongs to one process: whoever held a lease is gone.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
-use bus::{Bus, EventConsumer};
+use bus::{Bus, BusCollector, EventConsumer};
 use database::Database;
 use event_store::EventStore;
 use events::PartitionCount;
@@ -68,6 +68,7 @@ pub async fn start_at_pace(
         read_models,
     } = dependencies;
     let metrics = Metrics::new("projector");
+    BusCollector::register(Arc::clone(&bus), metrics.registry())?;
     let applier = Applier::new(
         read_models.clone(),
         config.partitions,

@@ -9,6 +9,8 @@ use bytes::Bytes;
 use events::{PartitionCount, RecordedEvent};
 use tokio_util::sync::CancellationToken;
 
+use crate::BusCounts;
+
 /// An event on the bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventMessage {
@@ -24,10 +26,10 @@ pub struct EventMessage {
 }
 
 /// How many messages a consumer may hold without acknowledging them.
-pub const MAX_UNACKNOWLEDGED: u16 = 1_000;
+pub const MAX_UNACKNOWLEDGED: u16 = 512;
 
-/// How many messages wait in a partition's queue; beyond that the oldest are dropped, which consumers see as a
-/// gap and repair from the store.
+/// How many messages wait in a partition's queue; beyond that, or beyond so many bytes as the implementation keeps, the
+/// oldest are dropped, which consumers see as a gap and repair from the store.
 pub const MAX_WAITING: u32 = 100_000;
 
 /// What a listener to a broadcast hears.
@@ -39,7 +41,8 @@ pub enum Heard {
     Gap,
 }
 
-/// Answers requests. Must answer every one; several run at once.
+/// Answers requests. Must answer every one; several run at once. An answer that is not there by the caller's deadline
+/// is given up: its future is dropped.
 #[async_trait]
 pub trait Responder: Send + Sync + 'static {
     /// The reply to one request.
@@ -79,10 +82,12 @@ pub trait Listener: Send {
 #[async_trait]
 pub trait Bus: Send + Sync + 'static {
     /// Publishes `messages` in order and returns when the bus has taken responsibility for all of them. Messages
-    /// of a partition that was never consumed are dropped. Does not wait for a connection.
+    /// of a partition that was never consumed are dropped. Does not wait for a connection. Publications that are under
+    /// way at once are sent in the order in which they were first polled, each partition apart from the others.
     ///
     /// # Errors
-    /// When it has not for some; publishing all of them again is harmless.
+    /// [`BusError::Refused`] when it has taken all but some, and will not take those; anything else when it may not
+    /// have taken them now: publishing all of them again is harmless.
     async fn publish(&self, messages: &[EventMessage]) -> Result<(), BusError>;
 
     /// Consumes one partition. Of several consumers of the same partition, in any number of processes, one is
@@ -128,8 +133,25 @@ pub trait Bus: Send + Sync + 'static {
     /// When the first connection cannot be made.
     async fn listen(&self, topic: &str) -> Result<Box<dyn Listener>, BusError>;
 
-    /// Whether the bus can be used now. For readiness.
+    /// Whether the bus can be used now: there is a connection, and it takes messages. For readiness.
     fn is_connected(&self) -> bool;
+
+    /// What has gone wrong and been mended so far.
+    fn counts(&self) -> BusCounts {
+        BusCounts::default()
+    }
+
+    /// Ends all connections in order. Nothing works afterwards.
+    async fn close(&self) {}
+}
+
+/// A message that the bus refuses for itself, whatever becomes of others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The position of its event.
+    pub position: u64,
+    /// Why.
+    pub reason: String,
 }
 
 /// Why the bus did not do what it was asked to.
@@ -141,9 +163,18 @@ pub enum BusError {
     /// More requests wait than this process or the queue allows.
     #[error("too many requests wait for a reply")]
     Overloaded,
+    /// These messages were refused for themselves; all others of the same publication were taken.
+    #[error("{} messages were refused, the first at position {}: {}", .0.len(), first(.0).0, first(.0).1)]
+    Refused(Vec<Refusal>),
     /// No connection, or it broke.
     #[error("the message bus is unavailable: {0}")]
     Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
+
+fn first(refusals: &[Refusal]) -> (u64, &str) {
+    refusals
+        .first()
+        .map_or((0, "none"), |refusal| (refusal.position, &refusal.reason))
 }
 
 impl BusError {

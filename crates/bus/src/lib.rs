@@ -1,13 +1,15 @@
 //! The message bus behind one object-safe trait: RabbitMQ, or its twin inside one process.
 
 mod contract;
+mod counts;
 mod in_process;
 mod rabbitmq;
 
 pub use contract::{
-    Bus, BusError, EventConsumer, EventMessage, Heard, Listener, MAX_UNACKNOWLEDGED, MAX_WAITING, Responder,
-    ResponderOptions,
+    Bus, BusError, EventConsumer, EventMessage, Heard, Listener, MAX_UNACKNOWLEDGED, MAX_WAITING, Refusal,
+    Responder, ResponderOptions,
 };
+pub use counts::{BusCollector, BusCounts};
 pub use in_process::InProcessBus;
 pub use rabbitmq::{RabbitBus, RabbitOptions};
 

@@ -4,17 +4,21 @@ mod broadcasts;
 mod partition;
 mod requests;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use dashmap::DashMap;
 use events::PartitionCount;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Bus, BusError, EventConsumer, EventMessage, Listener, MAX_OUTSTANDING, Responder, ResponderOptions,
+    Bus, BusCounts, BusError, EventConsumer, EventMessage, Listener, MAX_OUTSTANDING, Responder,
+    ResponderOptions, counts::Counters,
 };
 use broadcasts::Broadcasts;
 use partition::{Consumer, Partition};
@@ -28,6 +32,7 @@ pub struct InProcessBus {
     requests: DashMap<String, Arc<RequestQueue>>,
     outstanding: Semaphore,
     broadcasts: Broadcasts,
+    counters: Counters,
 }
 
 impl InProcessBus {
@@ -39,6 +44,7 @@ impl InProcessBus {
             requests: DashMap::new(),
             outstanding: Semaphore::new(MAX_OUTSTANDING),
             broadcasts: Broadcasts::default(),
+            counters: Counters::default(),
         })
     }
 
@@ -56,7 +62,8 @@ impl Bus for InProcessBus {
         for message in messages {
             let key = (message.partitions.get(), message.partition);
             if let Some(partition) = self.partitions.get(&key) {
-                partition.push(message.clone());
+                let dropped = partition.push(message.clone());
+                self.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
             }
         }
         Ok(())
@@ -73,9 +80,12 @@ impl Bus for InProcessBus {
 
     async fn request(&self, queue: &str, request: Bytes, deadline: Duration) -> Result<Bytes, BusError> {
         let _permit = self.outstanding.try_acquire().map_err(|_| BusError::Overloaded)?;
-        let answer = self.request_queue(queue).push(request)?;
+        let until = Instant::now() + deadline;
+        let answer = self.request_queue(queue).push(request, until)?;
         match tokio::time::timeout(deadline, answer).await {
             Ok(Ok(reply)) => Ok(reply),
+            // Its server gives a request up at the same moment.
+            Ok(Err(_)) if until <= Instant::now() => Err(BusError::Deadline(deadline)),
             Ok(Err(_)) => Err(BusError::unavailable(format!(
                 "whoever served `{queue}` has gone"
             ))),
@@ -105,5 +115,9 @@ impl Bus for InProcessBus {
 
     fn is_connected(&self) -> bool {
         true
+    }
+
+    fn counts(&self) -> BusCounts {
+        self.counters.read()
     }
 }

@@ -10,6 +10,12 @@ use tokio::sync::Notify;
 
 use crate::{EventConsumer, EventMessage, MAX_UNACKNOWLEDGED, MAX_WAITING};
 
+/// Bytes that wait in a partition's queue, and bytes that a consumer may hold without acknowledging them. Small, since
+/// dropping a message is free: the store has it.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// What a message takes beside its payload, roughly.
+const OVERHEAD: usize = 512;
+
 /// The queue of one partition. It exists from the first consumer on and outlives them all.
 #[derive(Debug, Default)]
 pub(super) struct Partition {
@@ -20,27 +26,41 @@ pub(super) struct Partition {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<EventMessage>,
+    waiting_bytes: usize,
     unacknowledged: VecDeque<EventMessage>,
+    unacknowledged_bytes: usize,
     /// The active one first, then those that take over, in this order.
     consumers: VecDeque<u64>,
     last_consumer: u64,
 }
 
 impl Partition {
-    pub(super) fn push(&self, message: EventMessage) {
+    /// Takes a message in, and returns how many of the oldest it has dropped for it.
+    pub(super) fn push(&self, message: EventMessage) -> u64 {
         let mut state = self.lock();
-        if state.waiting.len() >= MAX_WAITING as usize {
-            state.waiting.pop_front();
-        }
+        state.waiting_bytes += size(&message);
         state.waiting.push_back(message);
+        let mut dropped = 0;
+        while state.waiting.len() > MAX_WAITING as usize || state.waiting_bytes > MAX_BYTES {
+            let Some(oldest) = state.waiting.pop_front() else {
+                break;
+            };
+            state.waiting_bytes -= size(&oldest);
+            dropped += 1;
+        }
         drop(state);
         self.changed.notify_waiters();
+        dropped
     }
 
     // A panic cannot leave the state half changed, so a poisoned lock is as good as any.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn size(message: &EventMessage) -> usize {
+    message.event.data.len() + OVERHEAD
 }
 
 /// One consumer of a [`Partition`]; dropping it returns what it has not acknowledged.
@@ -68,9 +88,16 @@ impl Consumer {
             return Vec::new();
         }
         let room = usize::from(MAX_UNACKNOWLEDGED).saturating_sub(state.unacknowledged.len());
-        let count = max.max(1).min(room).min(state.waiting.len());
-        let taken: Vec<_> = state.waiting.drain(..count).collect();
-        state.unacknowledged.extend(taken.iter().cloned());
+        let mut taken = Vec::new();
+        while taken.len() < max.max(1).min(room) && state.unacknowledged_bytes < MAX_BYTES {
+            let Some(message) = state.waiting.pop_front() else {
+                break;
+            };
+            state.waiting_bytes -= size(&message);
+            state.unacknowledged_bytes += size(&message);
+            state.unacknowledged.push_back(message.clone());
+            taken.push(message);
+        }
         taken
     }
 }
@@ -92,6 +119,7 @@ impl EventConsumer for Consumer {
         let mut state = self.partition.lock();
         if state.consumers.front() == Some(&self.id) {
             state.unacknowledged.clear();
+            state.unacknowledged_bytes = 0;
         }
     }
 }
@@ -101,8 +129,10 @@ impl Drop for Consumer {
         let mut state = self.partition.lock();
         if state.consumers.front() == Some(&self.id) {
             while let Some(message) = state.unacknowledged.pop_back() {
+                state.waiting_bytes += size(&message);
                 state.waiting.push_front(message);
             }
+            state.unacknowledged_bytes = 0;
         }
         state.consumers.retain(|id| *id != self.id);
         drop(state);

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::{
     sync::{Notify, oneshot},
     task::JoinSet,
+    time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -34,11 +35,19 @@ struct State {
 struct Waiting {
     request: Bytes,
     reply: oneshot::Sender<Bytes>,
+    /// When nobody waits for the reply any more.
+    until: Instant,
+}
+
+impl Waiting {
+    fn is_late(&self) -> bool {
+        self.reply.is_closed() || self.until <= Instant::now()
+    }
 }
 
 impl RequestQueue {
     /// Queues a request. The receiver fails when nobody is left who could answer.
-    pub(super) fn push(&self, request: Bytes) -> Result<oneshot::Receiver<Bytes>, BusError> {
+    pub(super) fn push(&self, request: Bytes, until: Instant) -> Result<oneshot::Receiver<Bytes>, BusError> {
         let (reply, answer) = oneshot::channel();
         let mut state = self.lock();
         if state.servers == 0 {
@@ -47,12 +56,16 @@ impl RequestQueue {
         let room = state.limit + state.idle;
         if state.waiting.len() >= room {
             // Make room of those whose askers have given up.
-            state.waiting.retain(|waiting| !waiting.reply.is_closed());
+            state.waiting.retain(|waiting| !waiting.is_late());
         }
         if state.waiting.len() >= room {
             return Err(BusError::Overloaded);
         }
-        state.waiting.push_back(Waiting { request, reply });
+        state.waiting.push_back(Waiting {
+            request,
+            reply,
+            until,
+        });
         drop(state);
         self.arrived.notify_one();
         Ok(answer)
@@ -62,7 +75,7 @@ impl RequestQueue {
         let mut state = self.lock();
         let next = loop {
             match state.waiting.pop_front() {
-                Some(waiting) if waiting.reply.is_closed() => {}
+                Some(waiting) if waiting.is_late() => {}
                 other => break other,
             }
         };
@@ -116,9 +129,11 @@ impl Server {
 
     fn begin(&mut self, waiting: Waiting, responder: Arc<dyn Responder>) {
         self.running.spawn(async move {
-            let reply = responder.respond(waiting.request).await;
-            // Fails when the asker has given up: a late reply reaches nobody.
-            let _ = waiting.reply.send(reply);
+            match timeout_at(waiting.until, responder.respond(waiting.request)).await {
+                // Fails when the asker has given up: a late reply reaches nobody.
+                Ok(reply) => drop(waiting.reply.send(reply)),
+                Err(_) => tracing::warn!("a request was not answered by its deadline"),
+            }
         });
     }
 

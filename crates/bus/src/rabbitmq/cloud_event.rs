@@ -8,9 +8,17 @@ use lapin::{
 };
 
 use super::names::short;
-use crate::{BusError, EventMessage};
+use crate::EventMessage;
 
 const PERSISTENT: u8 = 2;
+
+/// Bytes of all headers of a message together. All of them travel in one frame, and a frame that is larger than what was
+/// agreed on ends the whole connection.
+const MAX_HEADERS: usize = 32 * 1024;
+/// What the frame of the headers has beside them: other properties, lengths and types.
+const FRAME_OVERHEAD: usize = 512;
+/// Bytes of a payload: below the smallest limit that any supported broker has for a message by default.
+const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
 
 const SPEC_VERSION: &str = "cloudEvents:specversion";
 const ID: &str = "cloudEvents:id";
@@ -30,19 +38,35 @@ const METADATA: &str = "cloudEvents:metadata";
 const TRACEPARENT: &str = "cloudEvents:traceparent";
 
 /// The routing key of a message.
-pub(super) fn routing_key(message: &EventMessage) -> Result<ShortString, BusError> {
-    short(format!("{}.{}", message.partition, message.event.kind))
+///
+/// # Errors
+/// In words, when the event's name is too long for one.
+pub(super) fn routing_key(message: &EventMessage) -> Result<ShortString, String> {
+    short(format!("{}.{}", message.partition, message.event.kind)).map_err(|error| error.to_string())
 }
 
-/// The properties of a message; its body is the event's data.
-pub(super) fn properties(message: &EventMessage) -> Result<BasicProperties, BusError> {
+/// The properties of a message; its body is the event's data. `frame_max` is what broker and client have agreed on.
+///
+/// # Errors
+/// In words, when no broker would take the message.
+pub(super) fn properties(message: &EventMessage, frame_max: usize) -> Result<BasicProperties, String> {
     let event = &message.event;
     let stream = event.stream.as_str();
     let kind = stream.split_once('-').map_or(stream, |(kind, _)| kind);
-    let metadata = serde_json::to_string(&event.metadata).map_err(BusError::unavailable)?;
+    // The traceparent has a header of its own.
+    let metadata = serde_json::to_string(&Metadata {
+        traceparent: None,
+        ..event.metadata.clone()
+    })
+    .map_err(|error| error.to_string())?;
+    if event.data.len() > MAX_PAYLOAD {
+        return Err(format!("a payload of {} bytes", event.data.len()));
+    }
 
     let mut headers = FieldTable::default();
+    let mut bytes = FRAME_OVERHEAD;
     let mut text = |name: &str, value: String| {
+        bytes += name.len() + value.len() + 8;
         headers.insert(name.into(), AMQPValue::LongString(value.into()));
     };
     text(SPEC_VERSION, "1.0".to_owned());
@@ -56,10 +80,13 @@ pub(super) fn properties(message: &EventMessage) -> Result<BasicProperties, BusE
     if let Some(traceparent) = &event.metadata.traceparent {
         text(TRACEPARENT, traceparent.to_string());
     }
+    if bytes > MAX_HEADERS.min(frame_max) {
+        return Err(format!("headers of {bytes} bytes"));
+    }
     let mut number = |name: &str, value: u64| {
-        let value = i64::try_from(value).map_err(BusError::unavailable)?;
+        let value = i64::try_from(value).map_err(|error| format!("{name}: {error}"))?;
         headers.insert(name.into(), AMQPValue::LongLongInt(value));
-        Ok::<_, BusError>(())
+        Ok::<_, String>(())
     };
     number(POSITION, event.position)?;
     number(PREVIOUS, message.previous)?;
@@ -71,7 +98,7 @@ pub(super) fn properties(message: &EventMessage) -> Result<BasicProperties, BusE
     Ok(BasicProperties::default()
         .with_content_type("application/json".into())
         .with_delivery_mode(PERSISTENT)
-        .with_message_id(short(event.id.to_string())?)
+        .with_message_id(event.id.to_string().into())
         .with_headers(headers))
 }
 
@@ -85,8 +112,11 @@ pub(super) fn read(properties: &BasicProperties, body: Vec<u8>) -> Result<EventM
     if spec_version != "1.0" {
         return Err(format!("CloudEvents {spec_version}"));
     }
-    let metadata: Metadata =
+    let mut metadata: Metadata =
         serde_json::from_str(headers.text(METADATA)?).map_err(|error| format!("{METADATA}: {error}"))?;
+    if headers.has(TRACEPARENT) {
+        metadata.traceparent = Some(headers.text(TRACEPARENT)?.to_owned());
+    }
     let event = RecordedEvent {
         position: headers.number(POSITION)?,
         stream: StreamName::raw(headers.text(SUBJECT)?),
@@ -111,6 +141,10 @@ pub(super) fn read(properties: &BasicProperties, body: Vec<u8>) -> Result<EventM
 struct Headers<'a>(&'a FieldTable);
 
 impl<'a> Headers<'a> {
+    fn has(&self, name: &str) -> bool {
+        self.0.inner().contains_key(name)
+    }
+
     fn get(&self, name: &str) -> Result<&'a AMQPValue, String> {
         self.0
             .inner()

@@ -1,27 +1,33 @@
 //! Consumes one partition's queue.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use events::PartitionCount;
 use lapin::{
     Acker, BasicProperties, ExchangeKind,
     message::Delivery,
-    options::{BasicConsumeOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions},
-    types::{AMQPValue, FieldTable, ShortString},
+    options::{BasicConsumeOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable},
 };
 
 use super::{
     cloud_event,
-    line::Deliveries,
     link::Link,
     names::Names,
-    subscription::{Subscribe, Subscription},
+    subscription::{Source, Subscription},
+    topology::{Binding, Queue},
 };
 use crate::{BusError, EventConsumer, EventMessage, MAX_UNACKNOWLEDGED, MAX_WAITING};
 
 /// A queue without consumers for so long goes away. What was in it is in the store.
 const EXPIRES_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// Bytes of the messages that wait in a partition's queue. Whoever is further behind reads the store.
+const MAX_WAITING_BYTES: i64 = 32 * 1024 * 1024;
+
+/// A batch is not added to once it has so many bytes.
+const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// RabbitMQ 4 drops a message after 20 deliveries unless told otherwise, and 3.10 knows no "never".
 const DELIVERY_LIMIT: i64 = 1_000_000;
@@ -39,24 +45,22 @@ pub(super) struct PartitionConsumer {
 impl PartitionConsumer {
     pub(super) async fn open(
         link: Arc<Link>,
-        names: Names,
+        names: &Names,
         partitions: PartitionCount,
         partition: u16,
     ) -> Result<Self, BusError> {
-        let exchange = names.events()?;
-        let queue = names.partition(partitions, partition)?;
-        let subscribe: Arc<Subscribe> = Arc::new(move || {
-            Box::pin(subscribe(
-                Arc::clone(&link),
-                exchange.clone(),
-                queue.clone(),
-                partition,
-            ))
-        });
+        let queue = partition_queue(names, partitions, partition)?;
+        let source = Source {
+            link,
+            queue: Box::new(move || queue.clone()),
+            prefetch: Some(MAX_UNACKNOWLEDGED),
+            options: BasicConsumeOptions::default(),
+            pause: Duration::ZERO,
+        };
         Ok(Self {
             partitions,
             partition,
-            subscription: Subscription::open(subscribe).await?,
+            subscription: Subscription::open(source).await?,
             last: None,
         })
     }
@@ -101,6 +105,7 @@ impl EventConsumer for PartitionConsumer {
             let mut next = Some(first);
             let mut messages = Vec::new();
             let mut ackers = Vec::new();
+            let mut bytes = 0;
             while let Some(Delivery {
                 properties,
                 data,
@@ -109,8 +114,9 @@ impl EventConsumer for PartitionConsumer {
             }) = next.take()
             {
                 ackers.push(acker);
+                bytes += data.len();
                 messages.extend(self.read(&properties, data));
-                if messages.len() < max {
+                if messages.len() < max && bytes < MAX_BATCH_BYTES {
                     next = self.subscription.arrived();
                 }
             }
@@ -132,38 +138,29 @@ impl EventConsumer for PartitionConsumer {
     }
 }
 
-/// Declares the queue and starts to consume it.
-async fn subscribe(
-    link: Arc<Link>,
-    exchange: ShortString,
-    queue: ShortString,
+/// The queue of a partition, with its exchange and binding.
+pub(super) fn partition_queue(
+    names: &Names,
+    partitions: PartitionCount,
     partition: u16,
-) -> Result<Deliveries, BusError> {
-    let line = link.line().await?;
-    let channel = line.channel();
-    line.declare(&exchange, ExchangeKind::Topic).await?;
-    line.wait(channel.queue_declare(queue.clone(), QueueDeclareOptions::durable(), queue_arguments()))
-        .await?;
-    let (key, bind) = (
-        ShortString::from(format!("{partition}.#")),
-        QueueBindOptions::default(),
-    );
-    line.wait(channel.queue_bind(queue.clone(), exchange, key, bind, FieldTable::default()))
-        .await?;
-    line.wait(channel.basic_qos(MAX_UNACKNOWLEDGED, BasicQosOptions::default()))
-        .await?;
-    line.consume(queue, BasicConsumeOptions::default()).await
-}
-
-fn queue_arguments() -> FieldTable {
+) -> Result<Queue, BusError> {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
     arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
-    arguments.insert(
-        "x-max-length".into(),
-        AMQPValue::LongLongInt(i64::from(MAX_WAITING)),
-    );
+    let messages = AMQPValue::LongLongInt(i64::from(MAX_WAITING));
+    arguments.insert("x-max-length".into(), messages);
+    let bytes = AMQPValue::LongLongInt(MAX_WAITING_BYTES);
+    arguments.insert("x-max-length-bytes".into(), bytes);
     arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
     arguments.insert("x-expires".into(), AMQPValue::LongLongInt(EXPIRES_MS));
-    arguments
+    Ok(Queue {
+        name: names.partition(partitions, partition)?,
+        options: QueueDeclareOptions::durable(),
+        arguments,
+        binding: Some(Binding {
+            exchange: names.events()?,
+            kind: ExchangeKind::Topic,
+            key: format!("{partition}.#").into(),
+        }),
+    })
 }

@@ -14,9 +14,9 @@ use futures::{
     future::{self, BoxFuture},
 };
 use lapin::{
-    Acker, BasicProperties, Channel, Consumer, ExchangeKind, PublisherConfirm,
+    Acker, BasicProperties, Channel, Consumer, ErrorKind, PublisherConfirm,
     message::Delivery,
-    options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ExchangeDeclareOptions},
+    options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions},
     types::{FieldTable, ShortString},
 };
 use tokio::time::timeout;
@@ -31,20 +31,41 @@ pub(super) struct Line {
     channel: Channel,
     lost: CancellationToken,
     publishing: Arc<Mutex<()>>,
+    frame_max: usize,
 }
 
 impl Line {
-    pub(super) fn new(channel: Channel, lost: CancellationToken) -> Self {
+    /// `frame_max` is the largest frame that broker and client have agreed on, in bytes, or 0.
+    pub(super) fn new(channel: Channel, lost: CancellationToken, frame_max: u32) -> Self {
         Self {
             channel,
             lost,
             publishing: Arc::default(),
+            frame_max: match usize::try_from(frame_max) {
+                Ok(0) | Err(_) => usize::MAX,
+                Ok(limit) => limit,
+            },
         }
     }
 
     /// To start operations on. Wait for them with [`Self::wait`].
     pub(super) fn channel(&self) -> &Channel {
         &self.channel
+    }
+
+    /// Bytes of the largest frame that the connection takes.
+    pub(super) fn frame_max(&self) -> usize {
+        self.frame_max
+    }
+
+    /// Whether both are the same channel.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.publishing, &other.publishing)
+    }
+
+    /// Whether the connection is lost, not only the channel.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.is_cancelled()
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -62,10 +83,19 @@ impl Line {
         &self,
         work: impl Future<Output = Result<T, BusError>>,
     ) -> Result<T, BusError> {
-        match timeout(PATIENCE, self.lost.run_until_cancelled(work)).await {
+        self.wait_within(PATIENCE, work).await
+    }
+
+    /// As [`Self::wait_for`], with other patience.
+    pub(super) async fn wait_within<T>(
+        &self,
+        patience: Duration,
+        work: impl Future<Output = Result<T, BusError>>,
+    ) -> Result<T, BusError> {
+        match timeout(patience, self.lost.run_until_cancelled(work)).await {
             Ok(Some(outcome)) => outcome,
             Ok(None) => Err(lost()),
-            Err(_) => Err(silent(PATIENCE)),
+            Err(_) => Err(silent(patience)),
         }
     }
 
@@ -93,19 +123,6 @@ impl Line {
             Some(written) => future::ready(written).boxed(),
             None => write,
         }
-    }
-
-    /// Declares a durable exchange. Who publishes to it and who consumes from it both do, whoever comes first.
-    pub(super) async fn declare(&self, name: &ShortString, kind: ExchangeKind) -> Result<(), BusError> {
-        let options = ExchangeDeclareOptions {
-            durable: true,
-            ..ExchangeDeclareOptions::default()
-        };
-        self.wait(
-            self.channel
-                .exchange_declare(name.clone(), kind, options, FieldTable::default()),
-        )
-        .await
     }
 
     /// Starts to consume `queue`.
@@ -151,6 +168,21 @@ impl Deliveries {
         }
     }
 
+    /// Ends the consumer, and returns what had been delivered when the broker heard of it.
+    pub(super) async fn end(&mut self) -> Vec<Delivery> {
+        let mut rest = Vec::new();
+        let cancelling = self
+            .line
+            .channel
+            .basic_cancel(self.consumer.tag(), BasicCancelOptions::default());
+        if self.line.wait(cancelling).await.is_ok() {
+            while let Ok(delivery) = self.next().await {
+                rest.push(delivery);
+            }
+        }
+        rest
+    }
+
     /// A delivery that is already here.
     pub(super) fn arrived(&mut self) -> Option<Delivery> {
         self.consumer.next().now_or_never()??.ok()
@@ -171,4 +203,17 @@ pub(super) fn lost() -> BusError {
 
 pub(super) fn silent(patience: Duration) -> BusError {
     BusError::unavailable(format!("the broker did not answer within {patience:?}"))
+}
+
+impl BusError {
+    /// The broker's own code for what it found wrong, if it is the broker that did.
+    pub(super) fn reply_code(&self) -> Option<u16> {
+        let Self::Unavailable(source) = self else {
+            return None;
+        };
+        match source.downcast_ref::<lapin::Error>()?.kind() {
+            ErrorKind::ProtocolError(error) => Some(error.get_id()),
+            _ => None,
+        }
+    }
 }

@@ -2,8 +2,12 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
+use dashmap::DashSet;
 use futures::{Stream, StreamExt};
-use lapin::{Connection, ConnectionProperties, Event, uri::AMQPUri};
+use lapin::{
+    BasicProperties, Channel, Connection, ConnectionProperties, Event, options::BasicPublishOptions,
+    types::ShortString, uri::AMQPUri,
+};
 use tokio::{sync::watch, task::AbortHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -11,8 +15,9 @@ use super::{
     PATIENCE,
     backoff::Backoff,
     line::{Line, lost, silent},
+    supervision::restarted_after_panic,
 };
-use crate::BusError;
+use crate::{BusError, counts::Counters};
 
 /// Seconds without a sign of life after which the broker is taken for lost.
 const HEARTBEAT: u16 = 10;
@@ -20,6 +25,13 @@ const HEARTBEAT: u16 = 10;
 /// How long one attempt to connect may take. The library waits for ever when a connection breaks before it is
 /// complete.
 const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How long the broker may take to confirm the end of a connection.
+const CLOSING: Duration = Duration::from_secs(2);
+const REPLY_SUCCESS: u16 = 200;
+
+/// A routing key that leads nowhere.
+const PROBE: &str = "taskledger.sign-of-life";
 
 /// How often a connection is looked at even when no event says that it changed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -29,6 +41,18 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Link {
     session: watch::Receiver<Option<Arc<Session>>>,
     supervisor: AbortHandle,
+    pub(super) counters: Arc<Counters>,
+    /// What exists otherwise than this build wants it, and was said so.
+    otherwise: DashSet<ShortString>,
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Messages go out over it.
+    Publishing,
+    /// Messages only come in, which a broker that is short of resources never stops.
+    Consuming,
 }
 
 /// One connection from its start to its loss.
@@ -36,6 +60,8 @@ pub(super) struct Link {
 struct Session {
     connection: Connection,
     lost: CancellationToken,
+    /// For signs of life to the broker, which tells only those who publish that it takes nothing.
+    probe: Option<Channel>,
 }
 
 impl Session {
@@ -48,24 +74,61 @@ impl Session {
         Ok(Line::new(
             channel.map_err(BusError::unavailable)?,
             self.lost.clone(),
+            self.connection.configuration().frame_max(),
         ))
+    }
+}
+
+impl Session {
+    /// Publishes a message that reaches nobody. A broker that is short of memory or disk tells only those who try to publish.
+    async fn probe(&self) {
+        let Some(channel) = self
+            .probe
+            .as_ref()
+            .filter(|_| !self.connection.status().blocked())
+        else {
+            return;
+        };
+        let publishing = channel.basic_publish(
+            ShortString::default(),
+            PROBE.into(),
+            BasicPublishOptions::default(),
+            &[],
+            BasicProperties::default(),
+        );
+        // A failure ends the connection or is none: the status says so.
+        if let Ok(Err(error)) = timeout(LOOK, publishing).await {
+            tracing::debug!(%error, "could not send a sign of life to the broker");
+        }
     }
 }
 
 impl Link {
     /// Connects for the first time. `name` is what the broker shows.
-    pub(super) async fn open(mut uri: AMQPUri, name: String) -> Result<Arc<Self>, BusError> {
+    pub(super) async fn open(
+        mut uri: AMQPUri,
+        name: String,
+        purpose: Purpose,
+        counters: Arc<Counters>,
+    ) -> Result<Arc<Self>, BusError> {
         uri.query.heartbeat.get_or_insert(HEARTBEAT);
         uri.query
             .connection_timeout
             .get_or_insert(HANDSHAKE.as_millis() as u64);
         let address = format!("{}:{}", uri.authority.host, uri.authority.port);
-        let first = connect(&uri, &name)
+        let first = connect(&uri, &name, purpose)
             .await
             .map_err(|error| BusError::unavailable(format!("cannot connect to {address}: {error}")))?;
         let (sender, session) = watch::channel(Some(Arc::new(first)));
-        let supervisor = tokio::spawn(supervise(uri, name, sender)).abort_handle();
-        Ok(Arc::new(Self { session, supervisor }))
+        let supervisor = tokio::spawn(async move {
+            restarted_after_panic(&name, || supervise(&uri, &name, purpose, &sender)).await;
+        });
+        Ok(Arc::new(Self {
+            session,
+            supervisor: supervisor.abort_handle(),
+            counters,
+            otherwise: DashSet::new(),
+        }))
     }
 
     fn current(&self) -> Option<Arc<Session>> {
@@ -105,6 +168,32 @@ impl Link {
         self.current()
             .is_some_and(|session| !session.connection.status().blocked())
     }
+
+    /// Says, the first time, that `name` exists on the broker in another way than this build wants it.
+    pub(super) fn say_once(&self, name: &ShortString, error: &BusError) {
+        if self.otherwise.insert(name.clone()) {
+            tracing::warn!(
+                %name,
+                %error,
+                "it was declared otherwise, perhaps by another release, and is used as it is: \
+                 delete it on the broker, and it comes back as this release wants it"
+            );
+        }
+    }
+
+    /// Ends the connection in order, and does not make it again.
+    pub(super) async fn close(&self) {
+        self.supervisor.abort();
+        let session = self.session.borrow().clone();
+        if let Some(session) = session {
+            let closing = session.connection.close(REPLY_SUCCESS, "stopped".into());
+            match timeout(CLOSING, closing).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "the connection was closed already"),
+                Err(_) => tracing::debug!("the broker did not confirm the end of a connection"),
+            }
+        }
+    }
 }
 
 impl Drop for Link {
@@ -115,32 +204,48 @@ impl Drop for Link {
 
 /// The library's own recovery is left off: it would replay old topology behind its users' backs, who could not
 /// tell that messages were missed.
-async fn connect(uri: &AMQPUri, name: &str) -> Result<Session, BusError> {
+async fn connect(uri: &AMQPUri, name: &str, purpose: Purpose) -> Result<Session, BusError> {
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let connecting = Connection::connect_uri(uri.clone(), properties);
     let connection = timeout(PATIENCE, connecting)
         .await
         .map_err(|_| silent(PATIENCE))?
         .map_err(BusError::unavailable)?;
+    let probe = match purpose {
+        Purpose::Consuming => None,
+        Purpose::Publishing => {
+            let opening = timeout(PATIENCE, connection.create_channel());
+            let channel = opening.await.map_err(|_| silent(PATIENCE))?;
+            Some(channel.map_err(BusError::unavailable)?)
+        }
+    };
     Ok(Session {
         connection,
         lost: CancellationToken::new(),
+        probe,
     })
 }
 
-async fn supervise(uri: AMQPUri, name: String, sender: watch::Sender<Option<Arc<Session>>>) {
+async fn supervise(
+    uri: &AMQPUri,
+    name: &str,
+    purpose: Purpose,
+    sender: &watch::Sender<Option<Arc<Session>>>,
+) {
     let mut backoff = Backoff::default();
     loop {
         let session = sender.borrow().clone();
         if let Some(session) = session {
             // Also when this task is ended.
             let _lost = session.lost.clone().drop_guard();
-            ended(&session.connection, session.connection.events_listener(), &name).await;
+            if !session.lost.is_cancelled() {
+                ended(&session, session.connection.events_listener(), name).await;
+            }
             tracing::warn!(connection = name, "lost the connection to RabbitMQ");
             sender.send_replace(None);
         }
         tokio::time::sleep(backoff.pause()).await;
-        match connect(&uri, &name).await {
+        match connect(uri, name, purpose).await {
             Ok(session) => {
                 tracing::info!(connection = name, "connected to RabbitMQ again");
                 backoff.reset();
@@ -151,10 +256,11 @@ async fn supervise(uri: AMQPUri, name: String, sender: watch::Sender<Option<Arc<
     }
 }
 
-/// Returns when `connection` is of no use any more.
-async fn ended(connection: &Connection, events: impl Stream<Item = Event>, name: &str) {
+/// Returns when the connection is of no use any more.
+async fn ended(session: &Session, events: impl Stream<Item = Event>, name: &str) {
     let mut events = pin!(events);
-    while connection.status().connected() {
+    while session.connection.status().connected() {
+        session.probe().await;
         match timeout(LOOK, events.next()).await {
             Ok(Some(Event::ConnectionBlocked(reason))) => {
                 tracing::warn!(connection = name, reason, "RabbitMQ takes no messages for now");

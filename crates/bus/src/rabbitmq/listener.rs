@@ -1,20 +1,25 @@
 //! Listens to one broadcast topic through an exclusive queue of its own.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use lapin::{
     ExchangeKind,
-    options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions},
+    options::{BasicConsumeOptions, QueueDeclareOptions},
     types::{FieldTable, ShortString},
 };
+use uuid::Uuid;
 
 use super::{
-    line::Deliveries,
     link::Link,
-    subscription::{Subscribe, Subscription},
+    subscription::{Source, Subscription},
+    topology::{Binding, Queue},
 };
 use crate::{BusError, Heard, Listener};
+
+/// How long a listener leaves a missing exchange missing. Everybody who listens finds out by then, and knows that messages
+/// may have been missed; whoever looked only after it was there again would not.
+const LEFT_MISSING: Duration = Duration::from_millis(2_500);
 
 /// A listener. Its queue dies with its connection, so a new one starts with a gap, and only once it listens
 /// again, so that nothing said after the gap is missed.
@@ -23,9 +28,18 @@ pub(super) struct TopicListener(Subscription);
 
 impl TopicListener {
     pub(super) async fn open(link: Arc<Link>, exchange: ShortString) -> Result<Self, BusError> {
-        let subscribe: Arc<Subscribe> =
-            Arc::new(move || Box::pin(subscribe(Arc::clone(&link), exchange.clone())));
-        Ok(Self(Subscription::open(subscribe).await?))
+        let subscription = Subscription::open(Source {
+            link,
+            queue: Box::new(move || own_queue(&exchange)),
+            prefetch: None,
+            pause: LEFT_MISSING,
+            options: BasicConsumeOptions {
+                no_ack: true,
+                exclusive: true,
+                ..BasicConsumeOptions::default()
+            },
+        });
+        Ok(Self(subscription.await?))
     }
 }
 
@@ -39,25 +53,16 @@ impl Listener for TopicListener {
     }
 }
 
-async fn subscribe(link: Arc<Link>, exchange: ShortString) -> Result<Deliveries, BusError> {
-    let line = link.line().await?;
-    let channel = line.channel();
-    line.declare(&exchange, ExchangeKind::Fanout).await?;
-    let own = QueueDeclareOptions::exclusive().auto_delete();
-    let queue = line
-        .wait(channel.queue_declare(ShortString::default(), own, FieldTable::default()))
-        .await?;
-    let queue = queue.name().clone();
-    let (key, bind) = (ShortString::default(), QueueBindOptions::default());
-    line.wait(channel.queue_bind(queue.clone(), exchange, key, bind, FieldTable::default()))
-        .await?;
-    line.consume(
-        queue,
-        BasicConsumeOptions {
-            no_ack: true,
-            exclusive: true,
-            ..BasicConsumeOptions::default()
-        },
-    )
-    .await
+/// Another one each time: the broker may not have noticed yet that the connection of the last one is gone.
+fn own_queue(exchange: &ShortString) -> Queue {
+    Queue {
+        name: format!("{exchange}.{}", Uuid::now_v7().simple()).into(),
+        options: QueueDeclareOptions::exclusive().auto_delete(),
+        arguments: FieldTable::default(),
+        binding: Some(Binding {
+            exchange: exchange.clone(),
+            kind: ExchangeKind::Fanout,
+            key: ShortString::default(),
+        }),
+    }
 }

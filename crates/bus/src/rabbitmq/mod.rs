@@ -13,6 +13,9 @@
 //! | `<ns>.broadcast.<topic>` | fanout exchange; each listener has an exclusive queue of its own |
 //! | `<ns>.<queue>` | requests; classic, bounded, gone with its last server, so that callers hear at once that nobody serves it |
 //!
+//! Whoever consumes looks every two seconds whether queue, exchange and binding are still there (`topology.rs`), and
+//! sets up again what is not. Whoever publishes learns from returned messages that a binding is missing.
+//!
 //! When the number of partitions changes, the queues of the old number keep receiving what is published until
 //! they expire or are deleted. That costs space and nothing else: consumers skip messages of another count.
 
@@ -27,6 +30,8 @@ mod publisher;
 mod requester;
 mod responder;
 mod subscription;
+mod supervision;
+mod topology;
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,9 +41,12 @@ use events::PartitionCount;
 use lapin::uri::AMQPUri;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Bus, BusError, EventConsumer, EventMessage, Listener, Responder, ResponderOptions};
+use crate::{
+    Bus, BusCounts, BusError, EventConsumer, EventMessage, Listener, Responder, ResponderOptions,
+    counts::Counters,
+};
 use consumer::PartitionConsumer;
-use link::Link;
+use link::{Link, Purpose};
 use listener::TopicListener;
 use names::Names;
 use publisher::Publisher;
@@ -71,6 +79,7 @@ pub struct RabbitBus {
     requesting: Arc<Link>,
     publisher: Publisher,
     requester: Requester,
+    counters: Arc<Counters>,
 }
 
 impl RabbitBus {
@@ -113,11 +122,18 @@ impl RabbitBus {
             uri.authority.host = address.to_string();
         }
         let names = Names::new(&options.namespace)?;
-        let link = |purpose: &str| Link::open(uri.clone(), format!("{} ({purpose})", options.name));
+        let counters = Arc::new(Counters::default());
+        let link = |what: &str, purpose: Purpose| {
+            let name = format!("{} ({what})", options.name);
+            Link::open(uri.clone(), name, purpose, Arc::clone(&counters))
+        };
         // Not `try_join!`: the library's threads panic when their runtime ends while they connect, as it does when
         // a process reports the first failure and exits.
-        let (publishing, consuming, requesting) =
-            tokio::join!(link("publishing"), link("consuming"), link("requests"));
+        let (publishing, consuming, requesting) = tokio::join!(
+            link("publishing", Purpose::Publishing),
+            link("consuming", Purpose::Consuming),
+            link("requests", Purpose::Publishing)
+        );
         let (publishing, consuming, requesting) = (publishing?, consuming?, requesting?);
         let publisher = Publisher::new(Arc::clone(&publishing), names.clone());
         let requester = Requester::start(Arc::clone(&requesting)).await?;
@@ -128,6 +144,7 @@ impl RabbitBus {
             requesting,
             publisher,
             requester,
+            counters,
         }))
     }
 }
@@ -143,13 +160,8 @@ impl Bus for RabbitBus {
         partitions: PartitionCount,
         partition: u16,
     ) -> Result<Box<dyn EventConsumer>, BusError> {
-        let consumer = PartitionConsumer::open(
-            Arc::clone(&self.consuming),
-            self.names.clone(),
-            partitions,
-            partition,
-        )
-        .await?;
+        let consumer =
+            PartitionConsumer::open(Arc::clone(&self.consuming), &self.names, partitions, partition).await?;
         Ok(Box::new(consumer))
     }
 
@@ -191,5 +203,17 @@ impl Bus for RabbitBus {
             && self.consuming.is_usable()
             && self.requesting.is_usable()
             && self.requester.is_open()
+    }
+
+    fn counts(&self) -> BusCounts {
+        self.counters.read()
+    }
+
+    async fn close(&self) {
+        tokio::join!(
+            self.publishing.close(),
+            self.consuming.close(),
+            self.requesting.close()
+        );
     }
 }

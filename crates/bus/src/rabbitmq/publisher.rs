@@ -1,33 +1,74 @@
 //! Publishes events and broadcasts, and waits until the broker has confirmed each of them.
+//!
+//! Each partition has a channel of its own: what keeps the broker from confirming one partition's messages, or makes it
+//! close the channel, is no other's business.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
+use dashmap::DashMap;
+use events::PartitionCount;
+use futures::future;
 use lapin::{
     BasicProperties, Confirmation, ExchangeKind, PublisherConfirm, options::ConfirmSelectOptions,
     types::ShortString,
 };
 use tokio::sync::Mutex;
 
-use super::{cloud_event, line::Line, link::Link, names::Names};
-use crate::{BusError, EventMessage};
+use super::{
+    PATIENCE, cloud_event,
+    consumer::partition_queue,
+    line::Line,
+    link::Link,
+    names::Names,
+    topology::{NOT_FOUND, declare_exchange},
+};
+use crate::{BusError, EventMessage, Refusal};
 
-/// Messages on their way at once. Each such batch has the broker's whole patience to be confirmed.
+/// Messages on their way at once over one channel. Each such batch has a deadline of its own.
 const BATCH: usize = 1_000;
+/// The slowest broker that is waited for: a batch has the usual patience, and a second more for each so many bytes.
+const BYTES_PER_SECOND: u64 = 128 * 1024;
+/// How long a partition that nobody consumes is left alone before its queue is looked for again.
+const LEFT_ALONE: Duration = Duration::from_secs(1);
+
+/// A partition, and of how many.
+type Key = (PartitionCount, u16);
 
 /// The publishing side of the bus.
 #[derive(Debug)]
 pub(super) struct Publisher {
     link: Arc<Link>,
     names: Names,
-    open: Mutex<Option<Open>>,
+    partitions: DashMap<(u16, u16), Arc<Mutex<Open>>>,
+    broadcasts: Mutex<Open>,
 }
 
-/// A channel in confirm mode, and the fanout exchanges declared over it.
-#[derive(Debug)]
+/// A channel in confirm mode, once one is open.
+#[derive(Debug, Default)]
 struct Open {
-    line: Line,
-    declared: HashSet<ShortString>,
+    line: Option<Line>,
+    /// When messages of this partition reached no queue because there is none.
+    unclaimed: Option<Instant>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+struct Outcome {
+    refused: Vec<Refusal>,
+    /// Whether some of it reached no queue.
+    returned: bool,
+}
+
+/// A message ready to be sent.
+struct Ready<'a> {
+    message: &'a EventMessage,
+    key: ShortString,
+    properties: BasicProperties,
 }
 
 impl Publisher {
@@ -35,103 +76,234 @@ impl Publisher {
         Self {
             link,
             names,
-            open: Mutex::new(None),
+            partitions: DashMap::new(),
+            broadcasts: Mutex::default(),
         }
     }
 
     pub(super) async fn publish(&self, messages: &[EventMessage]) -> Result<(), BusError> {
-        if messages.is_empty() {
-            return Ok(());
+        let mut partitions: BTreeMap<(u16, u16), Vec<&EventMessage>> = BTreeMap::new();
+        for message in messages {
+            partitions
+                .entry((message.partitions.get(), message.partition))
+                .or_default()
+                .push(message);
         }
-        let exchange = self.names.events()?;
-        let line = self.line(None).await?;
-        for batch in messages.chunks(BATCH) {
-            if let Err(error) = line.wait_for(send(&line, &exchange, batch)).await {
-                self.discard(&line).await;
-                return Err(error);
+        let publishing = partitions
+            .into_values()
+            .map(|messages| self.publish_partition(messages));
+        let mut refused = Vec::new();
+        let mut failed = None;
+        for result in future::join_all(publishing).await {
+            match result {
+                Ok(refusals) => refused.extend(refusals),
+                Err(error) => failed = Some(error),
             }
         }
-        Ok(())
+        self.link
+            .counters
+            .refused
+            .fetch_add(refused.len() as u64, Ordering::Relaxed);
+        match failed {
+            Some(error) => Err(error),
+            None if refused.is_empty() => Ok(()),
+            None => Err(BusError::Refused(refused)),
+        }
     }
 
+    async fn publish_partition(&self, messages: Vec<&EventMessage>) -> Result<Vec<Refusal>, BusError> {
+        let Some(first) = messages.first() else {
+            return Ok(Vec::new());
+        };
+        let key = (first.partitions, first.partition);
+        let open = Arc::clone(&self.partitions.entry((key.0.get(), key.1)).or_default());
+        let mut refused = Vec::new();
+        for batch in messages.chunks(BATCH) {
+            let mut outcome = self.send(&open, batch).await;
+            if matches!(&outcome, Err(error) if error.reply_code() == Some(NOT_FOUND)) {
+                // Somebody has deleted the exchange. The next channel declares it.
+                self.link.counters.restored.fetch_add(1, Ordering::Relaxed);
+                outcome = self.send(&open, batch).await;
+            }
+            let outcome = match outcome? {
+                returned if returned.returned && self.claim(&open, key).await => {
+                    self.send(&open, batch).await?
+                }
+                arrived => arrived,
+            };
+            refused.extend(outcome.refused);
+        }
+        Ok(refused)
+    }
+
+    /// Sends all of `batch`, then waits for all confirms. Only sending is done one caller at a time.
+    async fn send(&self, open: &Mutex<Open>, batch: &[&EventMessage]) -> Result<Outcome, BusError> {
+        let exchange = self.names.events()?;
+        let mut guard = open.lock().await;
+        let line = match guard.line.take().filter(Line::is_open) {
+            Some(line) => line,
+            None => self.open(Some(&exchange)).await?,
+        };
+        guard.line = Some(line.clone());
+        let mut outcome = Outcome::default();
+        let mut bytes = 0;
+        let mut ready = Vec::with_capacity(batch.len());
+        for &message in batch {
+            match prepare(message, line.frame_max()) {
+                Ok(prepared) => {
+                    bytes += message.event.data.len() as u64;
+                    ready.push(prepared);
+                }
+                Err(reason) => outcome.refused.push(Refusal {
+                    position: message.event.position,
+                    reason,
+                }),
+            }
+        }
+        let claimed = guard.unclaimed.is_none_or(|since| since.elapsed() > LEFT_ALONE);
+        let last = ready.len().saturating_sub(1);
+        let mut positions = Vec::with_capacity(ready.len());
+        let mut writes = Vec::with_capacity(ready.len());
+        for (
+            n,
+            Ready {
+                message,
+                key,
+                properties,
+            },
+        ) in ready.into_iter().enumerate()
+        {
+            positions.push(message.event.position);
+            // One message tells as well as all of them whether there is a queue.
+            let mandatory = claimed && n == last;
+            writes.push(line.publish(exchange.clone(), key, mandatory, &message.event.data, properties));
+        }
+        drop(guard);
+        let deadline = PATIENCE + Duration::from_millis(bytes * 1_000 / BYTES_PER_SECOND);
+        let confirming = line.wait_within(deadline, async {
+            let mut confirms = Vec::with_capacity(writes.len());
+            for write in writes {
+                confirms.push(write.await.map_err(BusError::unavailable)?);
+            }
+            for (confirm, position) in confirms.into_iter().zip(positions) {
+                match confirmation(confirm).await? {
+                    Confirmed::Taken => {}
+                    Confirmed::Returned => outcome.returned = true,
+                    Confirmed::Refused => outcome.refused.push(Refusal {
+                        position,
+                        reason: "its queue does not take it".to_owned(),
+                    }),
+                }
+            }
+            Ok(outcome)
+        });
+        let confirmed = confirming.await;
+        if confirmed.is_err() {
+            discard(open, &line).await;
+        }
+        confirmed
+    }
+
+    /// After messages of a partition reached no queue: binds its queue again. `false` when there is none, because
+    /// nobody has ever consumed the partition or the one who does has not declared it again yet.
+    async fn claim(&self, open: &Mutex<Open>, (partitions, partition): Key) -> bool {
+        self.link.counters.returned.fetch_add(1, Ordering::Relaxed);
+        let bound = async {
+            let queue = partition_queue(&self.names, partitions, partition)?;
+            queue.look(&self.link.line_now().await?).await
+        };
+        let outcome = bound.await;
+        let mut guard = open.lock().await;
+        match outcome {
+            Ok(()) => {
+                guard.unclaimed = None;
+                self.link.counters.restored.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(
+                    partition,
+                    "the queue of a partition was not bound to its exchange: bound it again"
+                );
+                true
+            }
+            Err(error) => {
+                tracing::debug!(partition, %error, "nobody consumes this partition");
+                guard.unclaimed = Some(Instant::now());
+                false
+            }
+        }
+    }
+
+    /// The exchange is declared by those who listen. Where there is none, nobody does.
     pub(super) async fn broadcast(&self, topic: &str, message: Bytes) -> Result<(), BusError> {
         let exchange = self.names.broadcast(topic)?;
-        let line = self.line(Some(&exchange)).await?;
+        let mut guard = self.broadcasts.lock().await;
+        let line = match guard.line.take().filter(Line::is_open) {
+            Some(line) => line,
+            None => self.open(None).await?,
+        };
+        guard.line = Some(line.clone());
+        drop(guard);
         let sent = line.wait_for(async {
             let key = ShortString::default();
             let written = line.publish(exchange, key, false, &message, BasicProperties::default());
-            confirmed(written.await.map_err(BusError::unavailable)?).await
+            confirmation(written.await.map_err(BusError::unavailable)?).await
         });
-        if let Err(error) = sent.await {
-            self.discard(&line).await;
-            return Err(error);
+        match sent.await {
+            Ok(Confirmed::Taken | Confirmed::Returned) => Ok(()),
+            Ok(Confirmed::Refused) => Err(BusError::unavailable("the broker refused a message")),
+            Err(error) => {
+                discard(&self.broadcasts, &line).await;
+                if error.reply_code() == Some(NOT_FOUND) {
+                    return Ok(());
+                }
+                Err(error)
+            }
         }
-        Ok(())
     }
 
-    /// The channel to publish over, with the fanout exchange `fanout` declared if one is given. Does not wait
-    /// for a connection: the caller knows better whether to try again.
-    async fn line(&self, fanout: Option<&ShortString>) -> Result<Line, BusError> {
-        let mut guard = self.open.lock().await;
-        let mut open = match guard.take() {
-            Some(open) if open.line.is_open() => open,
-            _ => self.open().await?,
-        };
-        if let Some(exchange) = fanout
-            && !open.declared.contains(exchange)
-        {
-            open.line.declare(exchange, ExchangeKind::Fanout).await?;
-            open.declared.insert(exchange.clone());
+    /// A channel to publish over, with the topic exchange declared if one is given. Does not wait for a connection: the
+    /// caller knows better whether to try again.
+    async fn open(&self, exchange: Option<&ShortString>) -> Result<Line, BusError> {
+        let mut line = self.link.line_now().await?;
+        if let Some(exchange) = exchange {
+            line = declare_exchange(&self.link, line, exchange, &ExchangeKind::Topic).await?;
         }
-        Ok(guard.insert(open).line.clone())
-    }
-
-    async fn open(&self) -> Result<Open, BusError> {
-        let line = self.link.line_now().await?;
         line.wait(line.channel().confirm_select(ConfirmSelectOptions::default()))
             .await?;
-        line.declare(&self.names.events()?, ExchangeKind::Topic).await?;
-        Ok(Open {
-            line,
-            declared: HashSet::new(),
-        })
-    }
-
-    /// After an error the next publication starts over with a fresh channel: confirms still outstanding on this
-    /// one are nobody's any more.
-    async fn discard(&self, line: &Line) {
-        let mut guard = self.open.lock().await;
-        if guard
-            .as_ref()
-            .is_some_and(|open| open.line.channel().id() == line.channel().id())
-        {
-            *guard = None;
-        }
+        Ok(line)
     }
 }
 
-/// Sends all of `batch`, then waits for all confirms.
-async fn send(line: &Line, exchange: &ShortString, batch: &[EventMessage]) -> Result<(), BusError> {
-    let mut writes = Vec::with_capacity(batch.len());
-    for message in batch {
-        let key = cloud_event::routing_key(message)?;
-        let properties = cloud_event::properties(message)?;
-        writes.push(line.publish(exchange.clone(), key, false, &message.event.data, properties));
+/// After an error the next publication starts over with a fresh channel: confirms still outstanding on this one are
+/// nobody's any more.
+async fn discard(open: &Mutex<Open>, line: &Line) {
+    let mut guard = open.lock().await;
+    if guard.line.as_ref().is_some_and(|open| open.is(line)) {
+        guard.line = None;
     }
-    let mut confirms = Vec::with_capacity(batch.len());
-    for write in writes {
-        confirms.push(write.await.map_err(BusError::unavailable)?);
-    }
-    for confirm in confirms {
-        confirmed(confirm).await?;
-    }
-    Ok(())
 }
 
-async fn confirmed(confirm: PublisherConfirm) -> Result<(), BusError> {
+/// The parts of a message, or why the broker could not take it whatever else it does.
+fn prepare(message: &EventMessage, frame_max: usize) -> Result<Ready<'_>, String> {
+    Ok(Ready {
+        message,
+        key: cloud_event::routing_key(message)?,
+        properties: cloud_event::properties(message, frame_max)?,
+    })
+}
+
+enum Confirmed {
+    Taken,
+    /// Taken, but some message of this channel reached no queue.
+    Returned,
+    Refused,
+}
+
+async fn confirmation(confirm: PublisherConfirm) -> Result<Confirmed, BusError> {
     match confirm.await.map_err(BusError::unavailable)? {
-        Confirmation::Ack(_) => Ok(()),
-        Confirmation::Nack(_) => Err(BusError::unavailable("the broker refused a message")),
+        Confirmation::Ack(None) => Ok(Confirmed::Taken),
+        // The library hands a returned message to the next confirm of its channel.
+        Confirmation::Ack(Some(_)) => Ok(Confirmed::Returned),
+        Confirmation::Nack(_) => Ok(Confirmed::Refused),
         Confirmation::NotRequested => Err(BusError::unavailable(
             "the broker confirms nothing on this channel",
         )),

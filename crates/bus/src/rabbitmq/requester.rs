@@ -2,7 +2,7 @@
 //! reply-to over the channel that the request went out on.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -24,6 +24,7 @@ use super::{
     backoff::Backoff,
     line::{Deliveries, Line, lost},
     link::Link,
+    supervision::restarted_after_panic,
 };
 use crate::{BusError, MAX_OUTSTANDING};
 
@@ -77,12 +78,17 @@ impl Requester {
         let replies = open(&link).await?;
         let (sender, line) = watch::channel(Some(replies.line().clone()));
         let pending = Arc::new(Pending::default());
-        let supervisor = tokio::spawn(supervise(
-            Arc::clone(&link),
-            replies,
-            sender,
-            Arc::clone(&pending),
-        ));
+        let supervisor = tokio::spawn({
+            let (link, pending) = (Arc::clone(&link), Arc::clone(&pending));
+            let first = std::sync::Mutex::new(Some(replies));
+            async move {
+                restarted_after_panic("replies to requests", || {
+                    let replies = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    supervise(&link, replies, &sender, &pending)
+                })
+                .await;
+            }
+        });
         Ok(Self {
             link,
             line,
@@ -203,33 +209,36 @@ async fn open(link: &Link) -> Result<Deliveries, BusError> {
 
 /// Delivers replies; when the channel is lost, fails everyone who waits and opens the next.
 async fn supervise(
-    link: Arc<Link>,
-    mut replies: Deliveries,
-    sender: watch::Sender<Option<Line>>,
-    pending: Arc<Pending>,
+    link: &Link,
+    mut replies: Option<Deliveries>,
+    sender: &watch::Sender<Option<Line>>,
+    pending: &Pending,
 ) {
     loop {
-        while let Ok(reply) = replies.next().await {
-            let id = reply
-                .properties
-                .correlation_id()
-                .as_ref()
-                .and_then(|id| id.as_str().parse().ok());
-            if let Some(id) = id {
-                pending.resolve(id, Ok(reply.data.into()));
+        if let Some(replies) = &mut replies {
+            while let Ok(reply) = replies.next().await {
+                let id = reply
+                    .properties
+                    .correlation_id()
+                    .as_ref()
+                    .and_then(|id| id.as_str().parse().ok());
+                if let Some(id) = id {
+                    pending.resolve(id, Ok(reply.data.into()));
+                }
             }
         }
         sender.send_replace(None);
         pending.fail_all(&lost());
         let mut backoff = Backoff::default();
-        replies = loop {
+        let fresh = loop {
             tokio::time::sleep(backoff.pause()).await;
-            match open(&link).await {
+            match open(link).await {
                 Ok(fresh) => break fresh,
                 Err(error) => tracing::warn!(%error, "cannot send requests yet"),
             }
         };
-        sender.send_replace(Some(replies.line().clone()));
+        sender.send_replace(Some(fresh.line().clone()));
+        replies = Some(fresh);
     }
 }
 

@@ -1,27 +1,43 @@
-//! Serves one request queue: a bounded number at once, each answered, then acknowledged.
+//! Serves one request queue: a bounded number at once, each answered within its caller's deadline, then acknowledged.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures::FutureExt;
 use lapin::{
     BasicProperties,
     message::Delivery,
-    options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions},
+    options::{BasicConsumeOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    backoff::Backoff,
-    line::{Deliveries, Line},
+    line::Line,
     link::Link,
     requester::{DEADLINE, now_milliseconds},
+    subscription::{Source, Subscription},
+    topology::Queue,
 };
 use crate::{BusError, Responder, ResponderOptions};
 
 /// By how much the clocks of two machines may differ before a request in time is taken for late.
 const CLOCK_TOLERANCE_MS: i64 = 1_000;
+/// How long a request may be worked on whose caller names no deadline.
+const LONGEST: Duration = Duration::from_secs(30);
+/// Bytes of all requests that wait.
+const MAX_WAITING_BYTES: i64 = 16 * 1024 * 1024;
+/// A queue without a server for so long goes away, also when it has survived its servers because the broker was killed:
+/// callers hear at once that nobody serves it.
+const EXPIRES_MS: i64 = 5_000;
 
 /// Serves `queue` until `stop`, then finishes what has begun.
 pub(super) async fn serve(
@@ -31,131 +47,165 @@ pub(super) async fn serve(
     responder: Arc<dyn Responder>,
     stop: CancellationToken,
 ) -> Result<(), BusError> {
-    // Prefetch bounds what one channel delivers; the semaphore holds across channels, after a reconnect.
-    let slots = Arc::new(Semaphore::new(usize::from(options.concurrency.max(1))));
-    let mut running = JoinSet::new();
-    let mut backoff = Backoff::default();
-    let mut served = Some(subscribe(&link, &queue, options).await?);
+    let mut subscription = Subscription::open(Source {
+        link: Arc::clone(&link),
+        queue: Box::new(move || request_queue(&queue, options)),
+        prefetch: Some(options.concurrency.max(1)),
+        options: BasicConsumeOptions::default(),
+        pause: Duration::ZERO,
+    })
+    .await?;
+    let mut served = Served {
+        link,
+        responder,
+        // Prefetch bounds what one channel delivers; the semaphore holds across channels, after a reconnect.
+        slots: Arc::new(Semaphore::new(usize::from(options.concurrency.max(1)))),
+        running: JoinSet::new(),
+    };
     while !stop.is_cancelled() {
-        let Some(deliveries) = &mut served else {
-            let retry = async {
-                tokio::time::sleep(backoff.pause()).await;
-                subscribe(&link, &queue, options).await
-            };
-            match stop.run_until_cancelled(retry).await {
-                Some(Ok(fresh)) => served = Some(fresh),
-                Some(Err(error)) => tracing::warn!(%queue, %error, "cannot serve requests yet"),
-                None => {}
-            }
-            continue;
-        };
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
-            Some(_) = running.join_next() => {}
-            delivery = deliveries.next() => match delivery {
-                Ok(delivery) => {
-                    backoff.reset();
-                    let line = deliveries.line().clone();
-                    running.spawn(handle(line, delivery, Arc::clone(&responder), Arc::clone(&slots)));
+            Some(_) = served.running.join_next() => {}
+            delivery = subscription.next() => {
+                if let (Some(delivery), Some(line)) = (delivery, subscription.line()) {
+                    served.begin(line.clone(), delivery);
                 }
-                Err(reason) => {
-                    tracing::warn!(%queue, %reason, "requests are not served for now");
-                    served = None;
-                }
-            },
-        }
-    }
-    if let Some(mut deliveries) = served {
-        let line = deliveries.line().clone();
-        let cancel = line
-            .channel()
-            .basic_cancel(deliveries.consumer().tag(), BasicCancelOptions::default());
-        if line.wait(cancel).await.is_ok() {
-            // What was on its way when the broker heard of it has been taken off the queue: it counts as begun.
-            while let Ok(delivery) = deliveries.next().await {
-                running.spawn(handle(
-                    line.clone(),
-                    delivery,
-                    Arc::clone(&responder),
-                    Arc::clone(&slots),
-                ));
             }
         }
     }
-    while running.join_next().await.is_some() {}
+    if let Some(line) = subscription.line().cloned() {
+        // What was on its way when the broker heard of it has been taken off the queue: it counts as begun.
+        for delivery in subscription.end().await {
+            served.begin(line.clone(), delivery);
+        }
+    }
+    while served.running.join_next().await.is_some() {}
     Ok(())
 }
 
 /// Durable only because RabbitMQ 4 knows no shared queue that is not; the requests in it are not kept, and it goes
 /// with its last server, which is how callers learn at once that there is none.
-async fn subscribe(
-    link: &Link,
-    queue: &ShortString,
-    options: ResponderOptions,
-) -> Result<Deliveries, BusError> {
-    let line = link.line().await?;
-    let channel = line.channel();
+fn request_queue(name: &ShortString, options: ResponderOptions) -> Queue {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
-    arguments.insert(
-        "x-max-length".into(),
-        AMQPValue::LongLongInt(i64::from(options.queue_limit.max(1))),
-    );
+    let limit = i64::from(options.queue_limit.max(1));
+    arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(limit));
+    let bytes = AMQPValue::LongLongInt(MAX_WAITING_BYTES);
+    arguments.insert("x-max-length-bytes".into(), bytes);
     arguments.insert(
         "x-overflow".into(),
         AMQPValue::LongString("reject-publish".into()),
     );
-    let declare = QueueDeclareOptions::durable().auto_delete();
-    line.wait(channel.queue_declare(queue.clone(), declare, arguments))
-        .await?;
-    line.wait(channel.basic_qos(options.concurrency.max(1), BasicQosOptions::default()))
-        .await?;
-    line.consume(queue.clone(), BasicConsumeOptions::default()).await
+    arguments.insert("x-expires".into(), AMQPValue::LongLongInt(EXPIRES_MS));
+    Queue {
+        name: name.clone(),
+        options: QueueDeclareOptions::durable().auto_delete(),
+        arguments,
+        binding: None,
+    }
 }
 
-async fn handle(line: Line, delivery: Delivery, responder: Arc<dyn Responder>, slots: Arc<Semaphore>) {
-    let Ok(_slot) = slots.acquire().await else { return };
+/// The requests that one server works on.
+struct Served {
+    link: Arc<Link>,
+    responder: Arc<dyn Responder>,
+    slots: Arc<Semaphore>,
+    running: JoinSet<()>,
+}
+
+impl Served {
+    fn begin(&mut self, line: Line, delivery: Delivery) {
+        let until = deadline(&delivery.properties);
+        let (responder, slots) = (Arc::clone(&self.responder), Arc::clone(&self.slots));
+        let link = Arc::clone(&self.link);
+        self.running.spawn(async move {
+            let Ok(_slot) = slots.acquire().await else { return };
+            if respond(&line, &delivery, responder, until).await == Some(Answer::Late) {
+                link.counters.expired.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Answer {
+    InTime,
+    Late,
+    Broken,
+}
+
+/// Answers a request if there is time, and takes it off the queue. `None` when the reply could not be sent: another server
+/// answers the request then, if there is still time.
+async fn respond(
+    line: &Line,
+    delivery: &Delivery,
+    responder: Arc<dyn Responder>,
+    until: Instant,
+) -> Option<Answer> {
     let Delivery {
         properties,
         data,
         acker,
         ..
     } = delivery;
+    let mut answer = Answer::Late;
     if let (Some(reply_to), Some(id)) = (properties.reply_to(), properties.correlation_id())
-        && !is_late(&properties)
+        && Instant::now() < until
     {
         // A panic is one request's bad luck: it must not cost this server a slot for good.
-        if let Ok(reply) = AssertUnwindSafe(responder.respond(data.into()))
-            .catch_unwind()
-            .await
-        {
-            let properties = BasicProperties::default().with_correlation_id(id.clone());
-            let replying = line.publish(
-                ShortString::default(),
-                reply_to.clone(),
-                false,
-                &reply,
-                properties,
-            );
-            if let Err(error) = line.wait(replying).await {
-                // Not acknowledged: another server answers it, if there is time.
-                tracing::debug!(%error, "could not send a reply");
-                return;
+        let responding = AssertUnwindSafe(responder.respond(data.clone().into())).catch_unwind();
+        match timeout_at(until, responding).await {
+            Ok(Ok(reply)) => {
+                let properties = BasicProperties::default().with_correlation_id(id.clone());
+                let replying = line.publish(
+                    ShortString::default(),
+                    reply_to.clone(),
+                    false,
+                    &reply,
+                    properties,
+                );
+                if let Err(error) = line.wait(replying).await {
+                    tracing::debug!(%error, "could not send a reply");
+                    return None;
+                }
+                answer = Answer::InTime;
             }
-        } else {
-            tracing::error!("a request was not answered: its responder panicked");
+            Ok(Err(_)) => {
+                tracing::error!("a request was not answered: its responder panicked");
+                answer = Answer::Broken;
+            }
+            Err(_) => tracing::warn!("a request was not answered by its deadline"),
         }
     }
-    line.acknowledge(&acker, false).await;
+    line.acknowledge(acker, false).await;
+    Some(answer)
 }
 
-fn is_late(properties: &BasicProperties) -> bool {
-    let deadline = properties
+/// When nobody waits for the reply any more: what the caller's clock says, with tolerance, and never longer than the
+/// caller's patience counted from now.
+fn deadline(properties: &BasicProperties) -> Instant {
+    let by_clock = properties
         .headers()
         .as_ref()
-        .and_then(|headers| headers.inner().get(DEADLINE));
-    deadline
+        .and_then(|headers| headers.inner().get(DEADLINE))
         .and_then(AMQPValue::as_long_long_int)
-        .is_some_and(|deadline| now_milliseconds() > deadline.saturating_add(CLOCK_TOLERANCE_MS))
+        .map(|until| {
+            let left = until
+                .saturating_add(CLOCK_TOLERANCE_MS)
+                .saturating_sub(now_milliseconds());
+            Duration::from_millis(u64::try_from(left).unwrap_or(0))
+        });
+    let patience = properties
+        .expiration()
+        .as_ref()
+        .and_then(|text| text.as_str().parse().ok())
+        .map(Duration::from_millis);
+    let left = by_clock
+        .into_iter()
+        .chain(patience)
+        .min()
+        .unwrap_or(LONGEST)
+        .min(LONGEST);
+    Instant::now() + left
 }

@@ -1,34 +1,81 @@
-//! A consumer on the broker that is set up again whenever it ends: with its connection, its channel or its queue.
+//! A consumer on the broker that is set up again whenever it ends: with its connection, its channel, its queue, or the
+//! exchange that its queue is bound to.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
-use lapin::{Acker, message::Delivery};
+use lapin::{
+    Acker,
+    message::Delivery,
+    options::{BasicConsumeOptions, BasicQosOptions},
+};
 use tokio::task::JoinHandle;
 
-use super::{backoff::Backoff, line::Deliveries};
+use super::{
+    backoff::Backoff,
+    line::{Deliveries, Line},
+    link::Link,
+    topology::{LOOK_EVERY, Queue},
+};
 use crate::BusError;
 
-/// Declares what is to be consumed and starts to.
-pub(super) type Subscribe = dyn Fn() -> BoxFuture<'static, Result<Deliveries, BusError>> + Send + Sync;
+/// What is consumed, and how.
+pub(super) struct Source {
+    pub(super) link: Arc<Link>,
+    /// The queue, for each time that it is set up.
+    pub(super) queue: Box<dyn Fn() -> Queue + Send + Sync>,
+    /// How many messages may be on their way or not acknowledged; `None` for any number.
+    pub(super) prefetch: Option<u16>,
+    pub(super) options: BasicConsumeOptions,
+    /// How long to wait before what was missing is declared again.
+    pub(super) pause: Duration,
+}
 
 /// A consumer that comes back.
 pub(super) struct Subscription {
-    subscribe: Arc<Subscribe>,
+    source: Arc<Source>,
     state: State,
 }
 
 enum State {
-    Open(Box<Deliveries>),
+    Open(Box<Open>),
     /// In a task of its own: a caller that keeps cancelling must not keep starting it over.
-    Opening(JoinHandle<Deliveries>),
+    Opening(JoinHandle<Open>),
+}
+
+struct Open {
+    deliveries: Deliveries,
+    /// Done when something that the consumer needs is not there any more.
+    missing: BoxFuture<'static, BusError>,
+}
+
+impl Source {
+    async fn open(&self) -> Result<Open, BusError> {
+        let queue = (self.queue)();
+        let line = queue.declare(&self.link).await?;
+        if let Some(prefetch) = self.prefetch {
+            let qos = line.channel().basic_qos(prefetch, BasicQosOptions::default());
+            line.wait(qos).await?;
+        }
+        Ok(Open {
+            deliveries: line.consume(queue.name.clone(), self.options).await?,
+            missing: Box::pin(missing(queue, line)),
+        })
+    }
 }
 
 impl Subscription {
     /// Subscribes for the first time.
-    pub(super) async fn open(subscribe: Arc<Subscribe>) -> Result<Self, BusError> {
-        let state = State::Open(Box::new(subscribe().await?));
-        Ok(Self { subscribe, state })
+    pub(super) async fn open(source: Source) -> Result<Self, BusError> {
+        let state = State::Open(Box::new(source.open().await?));
+        Ok(Self {
+            source: Arc::new(source),
+            state,
+        })
     }
 
     /// Waits for the next delivery, or `None` once when the subscription is a new one: what the old one left
@@ -36,20 +83,31 @@ impl Subscription {
     pub(super) async fn next(&mut self) -> Option<Delivery> {
         loop {
             match &mut self.state {
-                State::Open(deliveries) => match deliveries.next().await {
-                    Ok(delivery) => return Some(delivery),
-                    Err(reason) => {
-                        let queue = deliveries.consumer().queue();
-                        tracing::warn!(%queue, %reason, "a consumer was ended");
-                        self.reopen();
+                State::Open(open) => {
+                    let Open { deliveries, missing } = &mut **open;
+                    let reason = tokio::select! {
+                        biased;
+                        reason = missing => reason,
+                        delivery = deliveries.next() => match delivery {
+                            Ok(delivery) => return Some(delivery),
+                            Err(reason) => reason,
+                        },
+                    };
+                    let queue = deliveries.consumer().queue();
+                    tracing::warn!(%queue, %reason, "a consumer was ended: setting it up again");
+                    if deliveries.line().is_lost() {
+                        self.reopen(Duration::ZERO);
+                    } else {
+                        self.source.link.counters.restored.fetch_add(1, Ordering::Relaxed);
+                        self.reopen(self.source.pause);
                     }
-                },
+                }
                 State::Opening(task) => {
                     if let Ok(fresh) = task.await {
                         self.state = State::Open(Box::new(fresh));
                         return None;
                     }
-                    self.reopen();
+                    self.reopen(Duration::ZERO);
                 }
             }
         }
@@ -58,30 +116,57 @@ impl Subscription {
     /// A delivery that is already here.
     pub(super) fn arrived(&mut self) -> Option<Delivery> {
         match &mut self.state {
-            State::Open(deliveries) => deliveries.arrived(),
+            State::Open(open) => open.deliveries.arrived(),
             State::Opening(_) => None,
         }
     }
 
     /// Acknowledges a delivery of the current subscription, or all up to it.
-    pub(super) async fn acknowledge(&self, acker: &Acker, multiple: bool) {
-        if let State::Open(deliveries) = &self.state {
-            deliveries.line().acknowledge(acker, multiple).await;
+    pub(super) async fn acknowledge(&mut self, acker: &Acker, multiple: bool) {
+        if let State::Open(open) = &mut self.state {
+            open.deliveries.line().acknowledge(acker, multiple).await;
         }
     }
 
-    fn reopen(&mut self) {
-        let subscribe = Arc::clone(&self.subscribe);
+    /// The channel of the current subscription.
+    pub(super) fn line(&self) -> Option<&Line> {
+        match &self.state {
+            State::Open(open) => Some(open.deliveries.line()),
+            State::Opening(_) => None,
+        }
+    }
+
+    /// Ends the consumer, and returns what was delivered until the broker heard of it.
+    pub(super) async fn end(mut self) -> Vec<Delivery> {
+        let State::Open(open) = &mut self.state else {
+            return Vec::new();
+        };
+        open.deliveries.end().await
+    }
+
+    fn reopen(&mut self, first_pause: Duration) {
+        let source = Arc::clone(&self.source);
         self.state = State::Opening(tokio::spawn(async move {
             let mut backoff = Backoff::default();
+            tokio::time::sleep(first_pause).await;
             loop {
                 tokio::time::sleep(backoff.pause()).await;
-                match subscribe().await {
+                match source.open().await {
                     Ok(fresh) => return fresh,
                     Err(error) => tracing::warn!(%error, "cannot consume yet"),
                 }
             }
         }));
+    }
+}
+
+/// Looks now and then whether `queue` is there and bound, and returns when it is not.
+async fn missing(queue: Queue, line: Line) -> BusError {
+    loop {
+        tokio::time::sleep(LOOK_EVERY.mul_f64(rand::random_range(0.5..1.0))).await;
+        if let Err(error) = queue.look(&line).await {
+            return error;
+        }
     }
 }
 

@@ -13,7 +13,9 @@ use lapin::{
     options::{ExchangeDeleteOptions, QueueDeleteOptions},
 };
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::broadcast,
     task::AbortHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -87,6 +89,10 @@ impl Rig for Broker {
     async fn bus(&self) -> Arc<dyn Bus> {
         self.connect(&url()).await
     }
+
+    fn bytes_kept(&self) -> usize {
+        32 * 1024 * 1024
+    }
 }
 
 /// Runs `test` with a namespace and removes it afterwards, also when the test fails.
@@ -114,6 +120,53 @@ struct State {
     lets_in: AtomicBool,
     /// Cancelled to cut what is connected.
     cut: std::sync::Mutex<CancellationToken>,
+    /// What each client sent last before it hung up.
+    last_words: std::sync::Mutex<Vec<Vec<u8>>>,
+    /// What is said to clients as if by the broker.
+    whisper: broadcast::Sender<Vec<u8>>,
+}
+
+/// Carries bytes both ways until the client hangs up.
+async fn forward(client: &mut TcpStream, server: &mut TcpStream, state: &State) {
+    let mut whisper = state.whisper.subscribe();
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_server, mut to_server) = server.split();
+    let mut last = Vec::new();
+    let up = async {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            match from_client.read(&mut buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(n) => {
+                    last = buffer[..n].to_vec();
+                    if to_server.write_all(&last).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    };
+    let down = async {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            let said = tokio::select! {
+                read = from_server.read(&mut buffer) => match read {
+                    // The client finds out by itself.
+                    Ok(0) | Err(_) => std::future::pending().await,
+                    Ok(n) => buffer[..n].to_vec(),
+                },
+                Ok(said) = whisper.recv() => said,
+            };
+            if to_client.write_all(&said).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = up => {}
+        () = down => {}
+    }
+    state.last_words.lock().unwrap().push(last);
 }
 
 impl Proxy {
@@ -125,6 +178,8 @@ impl Proxy {
         let state = Arc::new(State {
             lets_in: AtomicBool::new(true),
             cut: std::sync::Mutex::default(),
+            last_words: std::sync::Mutex::default(),
+            whisper: broadcast::Sender::new(16),
         });
         let accepting = tokio::spawn({
             let state = state.clone();
@@ -139,8 +194,9 @@ impl Proxy {
                     for stream in [&client, &server] {
                         stream.set_nodelay(true).unwrap();
                     }
+                    let state = state.clone();
                     tokio::spawn(cut.run_until_cancelled_owned(async move {
-                        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                        forward(&mut client, &mut server, &state).await;
                     }));
                 }
             }
@@ -169,6 +225,25 @@ impl Proxy {
     pub(crate) fn shut(&self) {
         self.state.lets_in.store(false, Ordering::SeqCst);
         self.cut();
+    }
+
+    /// What each client that has hung up sent last.
+    pub(crate) fn last_words(&self) -> Vec<Vec<u8>> {
+        self.state.last_words.lock().unwrap().clone()
+    }
+
+    /// Says to every client, between two frames of the broker, that it takes no messages, or that it does again.
+    pub(crate) fn alarm(&self, raised: bool) {
+        let method: &[u8] = if raised {
+            b"\x00\x0a\x00\x3c\x03low"
+        } else {
+            b"\x00\x0a\x00\x3d"
+        };
+        let mut frame = vec![1, 0, 0];
+        frame.extend(u32::try_from(method.len()).unwrap().to_be_bytes());
+        frame.extend(method);
+        frame.push(0xce);
+        let _ = self.state.whisper.send(frame);
     }
 
     pub(crate) fn let_in(&self) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ::events::PartitionCount;
+use bus::EventMessage;
 use bytes::Bytes;
 
 use super::{Rig, four, message, messages, positions, read, soon};
@@ -169,6 +170,35 @@ pub(crate) async fn cancelling_next_loses_nothing(rig: &dyn Rig) {
     }
     soon("the publisher", publishing).await.unwrap();
     assert_eq!(positions(&got), (1..=300).collect::<Vec<_>>());
+}
+
+pub(crate) async fn fat_messages_beyond_a_bound_are_dropped_and_leave_a_gap(rig: &dyn Rig) {
+    const FAT: usize = 400_000;
+    let bus = rig.bus().await;
+    drop(bus.consume(four(), 0).await.unwrap());
+    let last = (rig.bytes_kept() / FAT + 10) as u64;
+    for position in 1..=last {
+        let mut fat = message(0, position, "x".repeat(FAT));
+        fat.previous = position - 1;
+        bus.publish(&[fat]).await.unwrap();
+    }
+    let mut consumer = bus.consume(four(), 0).await.unwrap();
+    let mut got: Vec<EventMessage> = Vec::new();
+    while got.last().is_none_or(|message| message.event.position < last) {
+        got.extend(read(&mut *consumer, 1).await);
+        consumer.acknowledge().await;
+    }
+    assert!(
+        got.len() * FAT <= rig.bytes_kept(),
+        "{} messages were kept",
+        got.len()
+    );
+    // The consumer can tell that something is missing, and from where on.
+    assert!(got[0].previous >= 1 && got[0].previous == got[0].event.position - 1);
+    assert_eq!(
+        positions(&got),
+        (got[0].event.position..=last).collect::<Vec<_>>()
+    );
 }
 
 pub(crate) async fn too_many_unacknowledged_messages_hold_up_the_rest(rig: &dyn Rig) {

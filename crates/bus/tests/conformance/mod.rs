@@ -19,6 +19,9 @@ use uuid::Uuid;
 pub(crate) trait Rig: Send + Sync {
     /// A handle on it, as another process would have.
     async fn bus(&self) -> Arc<dyn Bus>;
+
+    /// Bytes of messages that a partition's queue keeps at most.
+    fn bytes_kept(&self) -> usize;
 }
 
 /// Nothing here takes anywhere near so long; a test that waits longer has failed.
@@ -115,6 +118,7 @@ macro_rules! conformance {
                 next_returns_no_more_than_asked_for,
                 cancelling_next_loses_nothing,
                 too_many_unacknowledged_messages_hold_up_the_rest,
+                fat_messages_beyond_a_bound_are_dropped_and_leave_a_gap,
             }
             requests {
                 a_reply_comes_back_byte_for_byte,
@@ -128,6 +132,7 @@ macro_rules! conformance {
                 stopping_finishes_what_has_begun,
                 a_stopped_responder_leaves_the_rest_to_another,
                 a_panicking_responder_costs_one_request,
+                a_hanging_responder_gives_its_slot_back_at_the_deadline,
             }
             broadcasts {
                 everyone_who_listens_hears_everything_in_order,

@@ -1,0 +1,297 @@
+//! What an operator deletes on the broker under living connections comes back by itself.
+
+use std::{sync::Arc, time::Duration};
+
+use bus::{Bus, EventConsumer, Heard, Listener};
+use lapin::{
+    ExchangeKind,
+    options::{
+        ExchangeDeclareOptions, ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions,
+        QueuePurgeOptions,
+    },
+    types::{AMQPValue, FieldTable, ShortString},
+};
+
+use crate::{
+    broker::{self, Broker, Proxy, with_broker},
+    conformance::{
+        PATIENCE, four, messages, positions, read,
+        requests::{Desk, QUEUE, Server},
+        soon,
+    },
+};
+
+/// Waits until what is published arrives again.
+async fn arrives_again(bus: &dyn Bus, consumer: &mut dyn EventConsumer, from: u64) {
+    let got = soon("messages to arrive again", async {
+        for position in from.. {
+            // A channel that something was deleted under may fail once.
+            let _ = bus.publish(&messages(0, position..=position)).await;
+            let next = tokio::time::timeout(Duration::from_millis(50), consumer.next(10));
+            if let Ok(got) = next.await {
+                return got;
+            }
+        }
+        Vec::new()
+    })
+    .await;
+    assert!(got[0].event.position >= from);
+}
+
+async fn delete_exchange(broker: &Broker, name: &str) {
+    let exchange = format!("{}.{name}", broker.namespace).into();
+    let channel = broker.channel().await;
+    channel
+        .exchange_delete(exchange, ExchangeDeleteOptions::default())
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_messages_reach_their_queue_after_the_exchange_was_deleted() {
+    with_broker(async |broker: &Broker| {
+        let bus = broker.connect(&broker::url()).await;
+        let mut consumer = bus.consume(four(), 0).await.unwrap();
+        bus.publish(&messages(0, 1..=1)).await.unwrap();
+        assert_eq!(positions(&read(&mut *consumer, 1).await), [1]);
+        delete_exchange(broker, "events").await;
+        // The very next publication mends it, without the help of a consumer.
+        bus.publish(&messages(0, 2..=3)).await.unwrap();
+        assert_eq!(positions(&read(&mut *consumer, 2).await), [2, 3]);
+        assert!(bus.counts().restored >= 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_messages_reach_their_queue_after_it_was_unbound() {
+    with_broker(async |broker: &Broker| {
+        let bus = broker.connect(&broker::url()).await;
+        let mut consumer = bus.consume(four(), 0).await.unwrap();
+        for round in 0..3 {
+            let exchange = format!("{}.events", broker.namespace).into();
+            let channel = broker.channel().await;
+            channel
+                .queue_unbind(broker.queue(0), exchange, "0.#".into(), FieldTable::default())
+                .await
+                .unwrap();
+            let first = round * 10 + 1;
+            bus.publish(&messages(0, first..=first + 1)).await.unwrap();
+            assert_eq!(positions(&read(&mut *consumer, 2).await), [first, first + 1]);
+        }
+        assert!(bus.counts().returned >= 1);
+    })
+    .await;
+}
+
+/// Nothing is published that could come back: the consumer's own look is what mends it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_a_consumer_finds_out_by_itself_that_its_exchange_or_queue_is_gone() {
+    with_broker(async |broker: &Broker| {
+        let bus = broker.connect(&broker::url()).await;
+        let mut consumer = bus.consume(four(), 0).await.unwrap();
+        let waiting = tokio::spawn(async move { consumer.next(1).await });
+        delete_exchange(broker, "events").await;
+        let delete = QueueDeleteOptions::default();
+        broker
+            .channel()
+            .await
+            .queue_delete(broker.queue(0), delete)
+            .await
+            .unwrap();
+        soon("queue and exchange", async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let channel = broker.channel().await;
+                let purged = channel
+                    .queue_purge(broker.queue(0), QueuePurgeOptions::default())
+                    .await;
+                let passive = ExchangeDeclareOptions {
+                    passive: true,
+                    ..ExchangeDeclareOptions::default()
+                };
+                let exchange = format!("{}.events", broker.namespace).into();
+                let channel = broker.channel().await;
+                let found = channel
+                    .exchange_declare(exchange, ExchangeKind::Topic, passive, FieldTable::default())
+                    .await;
+                if purged.is_ok() && found.is_ok() {
+                    return;
+                }
+            }
+        })
+        .await;
+        bus.publish(&messages(0, 5..=5)).await.unwrap();
+        let got = soon("the message", waiting).await.unwrap();
+        assert_eq!(positions(&got), [5]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_messages_arrive_after_everything_was_deleted_at_once() {
+    with_broker(async |broker: &Broker| {
+        let bus = broker.connect(&broker::url()).await;
+        let mut consumer = bus.consume(four(), 0).await.unwrap();
+        let delete = QueueDeleteOptions::default();
+        broker
+            .channel()
+            .await
+            .queue_delete(broker.queue(0), delete)
+            .await
+            .unwrap();
+        delete_exchange(broker, "events").await;
+        arrives_again(&*bus, &mut *consumer, 1).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_a_listener_hears_a_gap_and_listens_again_after_its_exchange_was_deleted() {
+    with_broker(async |broker: &Broker| {
+        let (speaker, elsewhere) = (
+            broker.connect(&broker::url()).await,
+            broker.connect(&broker::url()).await,
+        );
+        let mut listeners: Vec<Box<dyn Listener>> = vec![
+            speaker.listen("news").await.unwrap(),
+            elsewhere.listen("news").await.unwrap(),
+        ];
+        speaker.broadcast("news", "before".into()).await.unwrap();
+        for listener in &mut listeners {
+            assert_eq!(
+                soon("a broadcast", listener.next()).await,
+                Heard::Message("before".into())
+            );
+        }
+        delete_exchange(broker, "broadcast.news").await;
+        // Said into the void. It must not make the exchange look as if it had never been away.
+        speaker.broadcast("news", "lost".into()).await.unwrap();
+        let gaps = listeners.iter_mut().map(|listener| listener.next());
+        assert_eq!(
+            soon("the gaps", futures::future::join_all(gaps)).await,
+            [Heard::Gap, Heard::Gap]
+        );
+        speaker.broadcast("news", "after".into()).await.unwrap();
+        for listener in &mut listeners {
+            assert_eq!(
+                soon("a broadcast", listener.next()).await,
+                Heard::Message("after".into())
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_requests_are_served_again_after_their_queue_was_deleted() {
+    with_broker(async |broker: &Broker| {
+        let bus: Arc<dyn Bus> = broker.connect(&broker::url()).await;
+        let server = Server::start(&bus, &Desk::new(), 10, 2).await;
+        let queue: ShortString = format!("{}.{QUEUE}", broker.namespace).into();
+        let delete = QueueDeleteOptions::default();
+        broker.channel().await.queue_delete(queue, delete).await.unwrap();
+        soon("requests to be served again", async {
+            while bus.request(QUEUE, "again".into(), PATIENCE).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        server.end().await;
+    })
+    .await;
+}
+
+/// As an older or newer release, or an operator, may have declared them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_what_was_declared_otherwise_is_used_as_it_is() {
+    with_broker(async |broker: &Broker| {
+        let channel = broker.channel().await;
+        let mut other = FieldTable::default();
+        other.insert("x-max-length".into(), AMQPValue::LongLongInt(50));
+        other.insert("x-message-ttl".into(), AMQPValue::LongLongInt(60_000));
+        other.insert(
+            "x-overflow".into(),
+            AMQPValue::LongString("reject-publish".into()),
+        );
+        let requests: ShortString = format!("{}.{QUEUE}", broker.namespace).into();
+        for queue in [broker.queue(0), requests.clone()] {
+            channel
+                .queue_declare(queue, QueueDeclareOptions::durable(), other.clone())
+                .await
+                .unwrap();
+        }
+        for (exchange, kind) in [
+            ("events", ExchangeKind::Topic),
+            ("broadcast.news", ExchangeKind::Fanout),
+        ] {
+            let exchange = format!("{}.{exchange}", broker.namespace).into();
+            let not_durable = ExchangeDeclareOptions::default();
+            channel
+                .exchange_declare(exchange, kind, not_durable, FieldTable::default())
+                .await
+                .unwrap();
+        }
+        let bus = broker.connect(&broker::url()).await;
+        let mut consumer = bus.consume(four(), 0).await.unwrap();
+        bus.publish(&messages(0, 1..=3)).await.unwrap();
+        assert_eq!(positions(&read(&mut *consumer, 3).await), [1, 2, 3]);
+        let mut listener = bus.listen("news").await.unwrap();
+        bus.broadcast("news", "heard".into()).await.unwrap();
+        assert_eq!(
+            soon("a broadcast", listener.next()).await,
+            Heard::Message("heard".into())
+        );
+        let bus: Arc<dyn Bus> = bus;
+        Server::start(&bus, &Desk::new(), 10, 2).await.end().await;
+        channel
+            .queue_delete(requests, QueueDeleteOptions::default())
+            .await
+            .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_connections_are_closed_with_a_word() {
+    with_broker(async |broker: &Broker| {
+        let proxy = Proxy::start().await;
+        let bus = broker.connect(&proxy.url()).await;
+        let consumer = bus.consume(four(), 0).await.unwrap();
+        bus.close().await;
+        soon("the ends of the connections", async {
+            while proxy.last_words().len() < 3 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        for words in proxy.last_words() {
+            // `connection.close`: class 10, method 50.
+            assert!(
+                words.windows(4).any(|method| method == [0, 10, 0, 50]),
+                "{words:?}"
+            );
+        }
+        drop(consumer);
+        assert!(!bus.is_connected());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_a_broker_in_alarm_is_not_connected() {
+    with_broker(async |broker: &Broker| {
+        let proxy = Proxy::start().await;
+        let bus = broker.connect(&proxy.url()).await;
+        for raised in [true, false, true, false] {
+            proxy.alarm(raised);
+            soon("the bus to notice", async {
+                while bus.is_connected() == raised {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            })
+            .await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,132 @@
+//! What the broker would refuse for itself keeps nothing else back, and what comes too late is not worked on.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bus::{Bus, BusError, Refusal};
+use lapin::{
+    BasicProperties,
+    options::{BasicPublishOptions, QueueBindOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable, ShortString},
+};
+
+use crate::{
+    broker::{self, Broker, with_broker},
+    conformance::{
+        four, messages, positions, read,
+        requests::{Desk, QUEUE, Server},
+    },
+};
+
+fn refused(outcome: Result<(), BusError>) -> Vec<u64> {
+    match outcome {
+        Err(BusError::Refused(refusals)) => refusals
+            .iter()
+            .map(|refusal: &Refusal| refusal.position)
+            .collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_a_message_too_large_for_a_frame_is_refused_and_the_others_are_taken() {
+    with_broker(async |broker: &Broker| {
+        let bus = broker.connect(&broker::url()).await;
+        let mut consumer = bus.consume(four(), 0).await.unwrap();
+        let long = "x".repeat(150_000);
+        let mut sent = messages(0, 1..=9);
+        sent[1].event.metadata.correlation_id.clone_from(&long);
+        sent[2].event.metadata.traceparent = Some("\"".repeat(60_000));
+        sent[3].event.metadata.idempotency_key = Some(long.clone());
+        sent[4].event.kind = "x".repeat(300);
+        sent[5].event.data = vec![b'x'; 20_000_000].into();
+        sent[6].event.position = u64::MAX;
+        assert_eq!(refused(bus.publish(&sent).await), [2, 3, 4, 5, 6, u64::MAX]);
+        assert_eq!(positions(&read(&mut *consumer, 3).await), [1, 8, 9]);
+        assert!(bus.is_connected(), "the connection was lost over it");
+        assert_eq!(bus.counts().refused, 6);
+    })
+    .await;
+}
+
+/// A queue that takes nothing, as one without a majority or beyond a limit of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_what_a_queue_does_not_take_is_refused_and_other_partitions_go_on() {
+    with_broker(async |broker: &Broker| {
+        let bus = broker.connect(&broker::url()).await;
+        let mut zero = bus.consume(four(), 0).await.unwrap();
+        let mut one = bus.consume(four(), 1).await.unwrap();
+        let channel = broker.channel().await;
+        let mut full = FieldTable::default();
+        full.insert("x-max-length".into(), AMQPValue::LongLongInt(0));
+        full.insert(
+            "x-overflow".into(),
+            AMQPValue::LongString("reject-publish".into()),
+        );
+        let queue = channel
+            .queue_declare("".into(), QueueDeclareOptions::exclusive(), full)
+            .await
+            .unwrap();
+        let exchange = format!("{}.events", broker.namespace).into();
+        channel
+            .queue_bind(
+                queue.name().clone(),
+                exchange,
+                "0.#".into(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            )
+            .await
+            .unwrap();
+        let mixed = [messages(0, 1..=2), messages(1, 3..=4)].concat();
+        assert_eq!(refused(bus.publish(&mixed).await), [1, 2]);
+        assert_eq!(positions(&read(&mut *one, 2).await), [3, 4]);
+        // The other queue of the same partition has them all the same.
+        assert_eq!(positions(&read(&mut *zero, 2).await), [1, 2]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_an_expired_request_that_is_delivered_does_not_reach_the_responder() {
+    with_broker(async |broker: &Broker| {
+        let bus = broker.connect(&broker::url()).await;
+        let dyn_bus: Arc<dyn Bus> = bus.clone();
+        let desk = Desk::new();
+        let server = Server::start(&dyn_bus, &desk, 10, 2).await;
+        let queue: ShortString = format!("{}.{QUEUE}", broker.namespace).into();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let channel = broker.channel().await;
+        // Without a time to live, so that the broker does not drop it.
+        for (request, until) in [
+            ("late", now - Duration::from_secs(5)),
+            ("in time", now + Duration::from_secs(60)),
+        ] {
+            let mut headers = FieldTable::default();
+            let until = i64::try_from(until.as_millis()).unwrap();
+            headers.insert("taskledger:deadline".into(), AMQPValue::LongLongInt(until));
+            let properties = BasicProperties::default()
+                .with_reply_to("nobody".into())
+                .with_correlation_id(request.into())
+                .with_headers(headers);
+            channel
+                .basic_publish(
+                    ShortString::default(),
+                    queue.clone(),
+                    BasicPublishOptions::default(),
+                    request.as_bytes(),
+                    properties,
+                )
+                .await
+                .unwrap();
+        }
+        desk.until("the request in time", |desk| desk.seen("in time"))
+            .await;
+        server.end().await;
+        assert!(!desk.seen("late"));
+        assert_eq!(bus.counts().expired, 1);
+    })
+    .await;
+}
