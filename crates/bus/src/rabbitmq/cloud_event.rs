@@ -115,7 +115,7 @@ pub(super) fn read(properties: &BasicProperties, body: Vec<u8>) -> Result<EventM
     let mut metadata: Metadata =
         serde_json::from_str(headers.text(METADATA)?).map_err(|error| format!("{METADATA}: {error}"))?;
     if headers.has(TRACEPARENT) {
-        metadata.traceparent = Some(headers.text(TRACEPARENT)?.to_owned());
+        metadata.traceparent = Some(headers.text(TRACEPARENT)?.into());
     }
     let event = RecordedEvent {
         position: headers.number(POSITION)?,
