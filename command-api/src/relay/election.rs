@@ -125,3 +125,51 @@ impl Office {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use database::Schema;
+    use sqlx::Executor as _;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// A database of this test's own.
+    async fn database() -> (PgConnection, String, Database) {
+        let admin = std::env::var("DATABASE_URL")
+            .unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/postgres".to_owned());
+        let mut server = PgConnection::connect(&admin).await.unwrap();
+        let name = format!("election_{}", Uuid::now_v7().simple());
+        server.execute(&*format!("CREATE DATABASE {name}")).await.unwrap();
+        let (place, _) = admin.rsplit_once('/').unwrap();
+        let operations = Database::open(&format!("{place}/{name}"), Schema::Operations, 2)
+            .await
+            .unwrap();
+        (server, name, operations)
+    }
+
+    #[tokio::test]
+    async fn postgres_a_holder_that_stands_still_loses_the_office_and_one_that_answers_does_not() {
+        let (mut server, name, operations) = database().await;
+        let election = Election::new(&operations);
+        let mut office = election.win().await;
+        let longer_than_the_limit = Duration::from_millis(u64::from(IDLE_SESSION_MS) + 2_000);
+        assert!(
+            tokio::time::timeout(longer_than_the_limit, office.lost())
+                .await
+                .is_err(),
+            "a holder that answers was put out of office"
+        );
+        // From here on the holder does nothing, like a process that is stopped.
+        let next = tokio::time::timeout(Duration::from_secs(15), election.win())
+            .await
+            .expect("nobody else gets the office");
+        tokio::time::timeout(Duration::from_secs(15), office.lost())
+            .await
+            .expect("the old holder does not notice");
+        next.resign().await;
+        operations.close().await;
+        let drop_it = format!("DROP DATABASE {name} WITH (FORCE)");
+        server.execute(&*drop_it).await.unwrap();
+    }
+}

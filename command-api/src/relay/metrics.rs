@@ -12,6 +12,7 @@ pub struct RelayMetrics {
     pub(super) published: IntCounter,
     pub(super) failures: IntCounter,
     pub(super) passed_over: IntCounter,
+    pub(super) skipped: IntCounter,
     pub(super) restarts: IntCounter,
 }
 
@@ -42,7 +43,11 @@ impl RelayMetrics {
             ),
             passed_over: metrics.counter(
                 "taskledger_relay_passed_over_total",
-                "Records of the log that cannot be published.",
+                "Events of the log that cannot be published, or that the bus did not take.",
+            ),
+            skipped: metrics.counter(
+                "taskledger_relay_skipped_total",
+                "Events left to be read from the log because the relay was far behind.",
             ),
             restarts: metrics.counter(
                 "taskledger_relay_log_mismatch_total",

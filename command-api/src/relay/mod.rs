@@ -1,13 +1,18 @@
 //! The relay: publishes the log, in order, from the store to the bus.
 //!
 //! One is active at a time (`election.rs`); it resumes from its own progress (`progress.rs`). Publishing
-//! twice is harmless, so progress is saved now and then and after the bus has taken the events over.
+//! twice is harmless, so progress is saved now and then and after the bus has taken the events over. Each partition has
+//! a sender of its own (`sender.rs`), so that none waits for another; how far the whole log is published is what they
+//! have in common (`pages.rs`).
 
 mod chain;
 mod election;
 mod metrics;
+mod pages;
 mod progress;
 mod publisher;
+mod resume;
+mod sender;
 
 pub use election::Election;
 pub use metrics::RelayMetrics;

@@ -4,26 +4,34 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use bus::{Bus, EventMessage};
-use event_store::{Entry, EventStore, agrees, head_point};
+use event_store::{Entry, EventStore, Page, head_point};
 use events::{LogPoint, PartitionCount};
-use futures::StreamExt;
-use tokio::{sync::watch, time::Instant};
+use futures::{StreamExt, future::join_all};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{Election, RelayMetrics, RelayProgress, chain::Chain, election::Office, metrics::gauge};
+use super::{
+    Election, RelayMetrics, RelayProgress,
+    chain::Chain,
+    election::Office,
+    metrics::gauge,
+    pages::Pages,
+    sender::{Inlet, batches, sender},
+};
 
-/// Events published at once.
-const BATCH: usize = 512;
-/// Progress is saved at the latest after so many events …
-const SAVE_AFTER_EVENTS: usize = 5_000;
-/// … or so long after the first that is not saved. What is published twice after a crash is harmless.
+/// Progress is saved so long after the first that is not saved. What is published twice after a crash is harmless.
 const SAVE_AFTER: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long a database may take to say or save something.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a stop waits for what is on its way.
+const FAREWELL: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A log that ends up to here is published from its beginning when it is not known how far it was.
-const SHORT_LOG: u64 = 512;
-
-const OTHER_LOG: &str = "the log is not the one that was published so far";
+/// A relay that is further behind goes on at the log's end: those who are sent its messages read the log faster than it
+/// could send them.
+const FAR_BEHIND: u64 = 20_000;
 
 /// Publishes the log.
 pub struct Relay {
@@ -39,6 +47,17 @@ pub struct Relay {
     pub partitions: PartitionCount,
     /// What it shows of itself.
     pub metrics: RelayMetrics,
+}
+
+/// What a relay in office has in hand.
+struct Publishing {
+    /// Up to where the log is stamped.
+    chain: Chain,
+    pages: Pages,
+    /// One for each partition.
+    inlets: Vec<Inlet>,
+    unsaved: bool,
+    save_at: Instant,
 }
 
 impl Relay {
@@ -68,106 +87,108 @@ impl Relay {
 
     /// Publishes until `stop` is cancelled or the office lost.
     async fn serve(&self, office: &mut Office, stop: &CancellationToken) -> anyhow::Result<()> {
-        let chain = self.resume().await?;
-        let reached = watch::Sender::new(chain.read_up_to());
-        tokio::select! {
-            result = self.publish(chain, &reached, stop) => result,
-            () = office.lost() => Ok(()),
-            result = self.look(&reached) => result,
-        }
-    }
-
-    /// Where it stopped, if the log has that place. If not, or if nobody knows where, it goes on at the end: messages
-    /// are hints, and consumers who have not come that far find out and read the store.
-    async fn resume(&self) -> anyhow::Result<Chain> {
-        let saved = self
-            .progress
-            .load(self.partitions)
+        let chain = timeout(PATIENCE, self.resume())
             .await
-            .context("cannot read the relay's progress")?;
-        // Progress of a release that did not keep the event's id proves nothing.
-        let proves = |chain: &Chain| chain.read_up_to().position == 0 || chain.read_up_to().id.is_some();
-        if let Some(chain) = saved.filter(proves) {
-            if self.agrees(chain.read_up_to()).await? {
-                return Ok(chain);
-            }
-            self.metrics.restarts.inc();
-            tracing::error!(
-                event.position = chain.read_up_to().position,
-                "the log is not the one that was published up to here: publishing goes on at its end"
-            );
-        }
-        let head = head_point(&*self.store)
-            .await
-            .context("cannot read the log's end")?;
-        let start = if head.position > SHORT_LOG {
-            head
-        } else {
-            LogPoint::START
+            .context("the databases do not answer")??;
+        let (done, finished) = mpsc::unbounded_channel();
+        let (inlets, senders): (Vec<_>, Vec<_>) = self
+            .partitions
+            .iter()
+            .map(|_| sender(&self.bus, &self.metrics, &done))
+            .unzip();
+        let publishing = Publishing {
+            pages: Pages::new(chain.clone()),
+            chain,
+            inlets,
+            unsaved: false,
+            save_at: Instant::now(),
         };
-        Ok(Chain::after(self.partitions, start))
-    }
-
-    async fn agrees(&self, point: LogPoint) -> anyhow::Result<bool> {
-        let agree = agrees(&*self.store, &[point])
-            .await
-            .context("cannot compare the relay's progress with the log")?;
-        Ok(agree.into_iter().all(|agrees| agrees))
+        let (reached, head) = (
+            watch::Sender::new(publishing.chain.read_up_to()),
+            watch::Sender::new(0),
+        );
+        let sending = join_all(senders.into_iter().map(|sender| sender.run()));
+        let reading = self.publish(publishing, finished, head.subscribe(), &reached, stop);
+        tokio::select! {
+            result = reading => result,
+            _ = sending => anyhow::bail!("the senders have ended"),
+            () = office.lost() => Ok(()),
+            result = self.look(&head, &reached) => result,
+        }
     }
 
     async fn publish(
         &self,
-        mut chain: Chain,
+        mut publishing: Publishing,
+        mut finished: mpsc::UnboundedReceiver<u64>,
+        head: watch::Receiver<u64>,
         reached: &watch::Sender<LogPoint>,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
-        self.metrics.position.set(gauge(chain.read_up_to().position));
-        let mut log = self.store.subscribe(chain.read_up_to().position);
-        let mut unsaved = 0;
-        let mut save_at = Instant::now();
+        let start = publishing.chain.read_up_to().position;
+        self.metrics.position.set(gauge(start));
+        let mut log = self.store.subscribe(start);
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = tokio::time::sleep_until(save_at), if unsaved > 0 => {
-                    save_at = self.save(&chain, &mut unsaved).await;
+                Some(page) = finished.recv() => self.finished(&mut publishing, page),
+                () = tokio::time::sleep_until(publishing.save_at), if publishing.unsaved => {
+                    self.save(&mut publishing).await;
                 }
                 page = log.next() => {
                     let page = page.context("the event store ended its subscription")?;
                     // Asked after it was read: it follows in the log that has both. Else messages would say of the
                     // wrong event that it was before them.
-                    anyhow::ensure!(self.agrees(chain.read_up_to()).await?, OTHER_LOG);
-                    if unsaved == 0 {
-                        save_at = Instant::now() + SAVE_AFTER;
+                    if !self.agrees(publishing.chain.read_up_to()).await? {
+                        return Err(self.other_log());
                     }
-                    for batch in batches(page.entries) {
-                        let mut ahead = chain.clone();
-                        let messages: Vec<_> = batch
-                            .into_iter()
-                            .filter_map(|entry| self.stamp(&mut ahead, entry))
-                            .collect();
-                        if !self.deliver(&messages, stop).await {
-                            break;
-                        }
-                        chain = ahead;
-                        unsaved += messages.len();
-                        self.metrics.published.inc_by(messages.len() as u64);
-                        self.metrics.position.set(gauge(chain.read_up_to().position));
-                        reached.send_replace(chain.read_up_to());
+                    let behind = head.borrow().saturating_sub(publishing.chain.read_up_to().position);
+                    if behind > FAR_BEHIND {
+                        log = self.skip_ahead(&mut publishing).await?;
+                    } else if stop.run_until_cancelled(self.hand_in(&mut publishing, page)).await.is_none() {
+                        break;
                     }
-                    if unsaved >= SAVE_AFTER_EVENTS {
-                        save_at = self.save(&chain, &mut unsaved).await;
-                    }
+                    reached.send_replace(publishing.chain.read_up_to());
                 }
             }
         }
-        if unsaved > 0 {
-            self.progress
-                .save(&chain)
-                .await
-                .context("cannot save the relay's progress")?;
+        // Those on their way may still arrive; no more are handed in.
+        let _ = timeout(FAREWELL, async {
+            while !publishing.pages.is_idle()
+                && let Some(page) = finished.recv().await
+            {
+                self.finished(&mut publishing, page);
+            }
+        })
+        .await;
+        if publishing.unsaved {
+            self.save(&mut publishing).await;
         }
         Ok(())
+    }
+
+    /// Hands the messages of a page to the senders of their partitions.
+    async fn hand_in(&self, publishing: &mut Publishing, page: Page) {
+        let mut messages: Vec<Vec<EventMessage>> = Vec::new();
+        messages.resize_with(publishing.inlets.len(), Vec::new);
+        for entry in page.entries {
+            if let Some(message) = self.stamp(&mut publishing.chain, entry) {
+                messages[usize::from(message.partition)].push(message);
+            }
+        }
+        let number = publishing.pages.next();
+        let batches: Vec<_> = messages
+            .into_iter()
+            .map(|messages| batches(messages, number))
+            .collect();
+        let count = batches.iter().map(Vec::len).sum();
+        publishing.pages.push(publishing.chain.clone(), count);
+        for (inlet, batches) in publishing.inlets.iter().zip(batches) {
+            for batch in batches {
+                inlet.hand_in(batch).await;
+            }
+        }
     }
 
     /// The message of a record, or nothing when it cannot be read: consumers find it in the store.
@@ -183,60 +204,68 @@ impl Relay {
         }
     }
 
-    /// Publishes `messages`, however often it takes. `false` when `stop` was cancelled first.
-    async fn deliver(&self, messages: &[EventMessage], stop: &CancellationToken) -> bool {
-        let mut pause = Duration::from_millis(50);
-        loop {
-            let error = tokio::select! {
-                biased;
-                result = self.bus.publish(messages) => match result {
-                    Ok(()) => return true,
-                    Err(error) => error,
-                },
-                () = stop.cancelled() => return false,
-            };
-            self.metrics.failures.inc();
-            tracing::warn!(%error, events = messages.len(), "cannot publish, trying again");
-            tokio::select! {
-                () = stop.cancelled() => return false,
-                () = tokio::time::sleep(jittered(pause)) => {}
+    /// Goes on at the log's end, and tells consumers so: the next message of each partition says that the end was before
+    /// it, and whoever has not come that far reads the store.
+    async fn skip_ahead(
+        &self,
+        publishing: &mut Publishing,
+    ) -> anyhow::Result<futures::stream::BoxStream<'static, Page>> {
+        let head = timeout(PATIENCE, head_point(&*self.store))
+            .await
+            .context("the event store does not answer")?
+            .context("cannot read the log's end")?;
+        let events = head
+            .position
+            .saturating_sub(publishing.chain.read_up_to().position);
+        tracing::warn!(
+            events,
+            event.position = head.position,
+            "the relay is far behind and goes on at the end of the log: consumers read the rest from there"
+        );
+        self.metrics.skipped.inc_by(events);
+        publishing.chain = Chain::after(self.partitions, head);
+        publishing.pages.push(publishing.chain.clone(), 0);
+        Ok(self.store.subscribe(head.position))
+    }
+
+    fn finished(&self, publishing: &mut Publishing, page: u64) {
+        let before = publishing.pages.published().read_up_to();
+        publishing.pages.done(page);
+        let after = publishing.pages.published().read_up_to();
+        if after != before {
+            self.metrics.position.set(gauge(after.position));
+            if !publishing.unsaved {
+                publishing.unsaved = true;
+                publishing.save_at = Instant::now() + SAVE_AFTER;
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// Saves, and returns when to try again should that have failed.
-    async fn save(&self, chain: &Chain, unsaved: &mut usize) -> Instant {
-        match self.progress.save(chain).await {
-            Ok(()) => *unsaved = 0,
-            Err(error) => tracing::warn!(%error, "cannot save the relay's progress, trying again"),
+    /// Saves up to where everything is published, or chooses when to try again.
+    async fn save(&self, publishing: &mut Publishing) {
+        match timeout(PATIENCE, self.progress.save(publishing.pages.published())).await {
+            Ok(Ok(())) => publishing.unsaved = false,
+            Ok(Err(error)) => tracing::warn!(%error, "cannot save the relay's progress, trying again"),
+            Err(_) => tracing::warn!("the database does not take the relay's progress, trying again"),
         }
-        Instant::now() + SAVE_AFTER
+        publishing.save_at = Instant::now() + SAVE_AFTER;
     }
 
     /// Compares with the log now and then; returns only when it is another.
-    async fn look(&self, reached: &watch::Sender<LogPoint>) -> anyhow::Result<()> {
+    async fn look(&self, head: &watch::Sender<u64>, reached: &watch::Sender<LogPoint>) -> anyhow::Result<()> {
         loop {
             let point = *reached.borrow();
-            if let Ok(head) = self.store.head().await {
-                self.metrics.lag.set(gauge(head.saturating_sub(point.position)));
+            if let Ok(Ok(now)) = timeout(PATIENCE, self.store.head()).await {
+                head.send_replace(now);
+                let published = u64::try_from(self.metrics.position.get()).unwrap_or(0);
+                self.metrics.lag.set(gauge(now.saturating_sub(published)));
             }
-            if let Ok(agrees) = self.agrees(point).await {
-                anyhow::ensure!(agrees, OTHER_LOG);
+            if let Ok(false) = self.agrees(point).await {
+                return Err(self.other_log());
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
-}
-
-fn batches(mut events: Vec<Entry>) -> impl Iterator<Item = Vec<Entry>> {
-    std::iter::from_fn(move || {
-        if events.is_empty() {
-            return None;
-        }
-        let rest = events.split_off(events.len().min(BATCH));
-        Some(std::mem::replace(&mut events, rest))
-    })
 }
 
 fn jittered(pause: Duration) -> Duration {

@@ -18,5 +18,6 @@ mod failures;
 mod idempotency;
 mod patch;
 mod relay;
+mod relay_faults;
 mod support;
 mod verbs;

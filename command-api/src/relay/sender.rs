@@ -1,0 +1,268 @@
+//! Sends one partition's messages: several batches on their way at once, in order. What the bus does not take is tried
+//! again, then alone, then passed over, because messages are hints: whoever misses one reads the store.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use bus::{Bus, BusError, EventMessage};
+use futures::{StreamExt, stream::FuturesOrdered};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep},
+};
+
+use super::RelayMetrics;
+
+/// Events of one batch, at most, and bytes of their payloads, beyond which nothing is added.
+const BATCH_EVENTS: usize = 512;
+const BATCH_BYTES: usize = 256 * 1024;
+/// Batches of a partition on their way at once, and waiting to be.
+const ON_THEIR_WAY: usize = 4;
+const WAITING: usize = 8;
+/// A partition whose oldest batch is on its way for so long keeps nobody else waiting.
+const STALLED: Duration = Duration::from_secs(3);
+/// How long a working bus may refuse to take anything of a batch.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Failures in a row after which the cause is looked for among the messages.
+const SUSPICIOUS: u32 = 2;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Some messages of one partition, in order, and the page of the log that they are from.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) messages: Vec<EventMessage>,
+    pub(super) page: u64,
+}
+
+/// Divides `messages` into batches of `page`.
+pub(super) fn batches(messages: Vec<EventMessage>, page: u64) -> Vec<Batch> {
+    let mut batches: Vec<Batch> = Vec::new();
+    let mut bytes = 0;
+    for message in messages {
+        let size = message.event.data.len();
+        match batches.last_mut() {
+            Some(batch) if batch.messages.len() < BATCH_EVENTS && bytes < BATCH_BYTES => {
+                bytes += size;
+                batch.messages.push(message);
+            }
+            _ => {
+                bytes = size;
+                batches.push(Batch {
+                    messages: vec![message],
+                    page,
+                });
+            }
+        }
+    }
+    batches
+}
+
+/// Where one partition's batches are handed in.
+pub(super) struct Inlet {
+    batches: mpsc::Sender<Batch>,
+    /// Since when the oldest batch is on its way, if any is.
+    since: watch::Receiver<Option<Instant>>,
+    done: mpsc::UnboundedSender<u64>,
+    bus: Arc<dyn Bus>,
+    metrics: RelayMetrics,
+}
+
+/// Sends one partition's batches.
+pub(super) struct Sender {
+    bus: Arc<dyn Bus>,
+    metrics: RelayMetrics,
+    batches: mpsc::Receiver<Batch>,
+    since: watch::Sender<Option<Instant>>,
+    /// Hears the page of each batch that needs nothing more.
+    done: mpsc::UnboundedSender<u64>,
+}
+
+/// A sender, and the inlet to it.
+pub(super) fn sender(
+    bus: &Arc<dyn Bus>,
+    metrics: &RelayMetrics,
+    done: &mpsc::UnboundedSender<u64>,
+) -> (Inlet, Sender) {
+    let (inlet, batches) = mpsc::channel(WAITING);
+    let (since, watched) = watch::channel(None);
+    (
+        Inlet {
+            batches: inlet,
+            since: watched,
+            done: done.clone(),
+            bus: Arc::clone(bus),
+            metrics: metrics.clone(),
+        },
+        Sender {
+            bus: Arc::clone(bus),
+            metrics: metrics.clone(),
+            batches,
+            since,
+            done: done.clone(),
+        },
+    )
+}
+
+impl Inlet {
+    /// Hands a batch in, and waits for room as long as the partition moves or the bus is away. A partition that stands
+    /// still while the bus works loses the batch.
+    pub(super) async fn hand_in(&self, batch: Batch) {
+        let mut batch = match self.batches.try_send(batch) {
+            Ok(()) => return,
+            Err(mpsc::error::TrySendError::Full(batch) | mpsc::error::TrySendError::Closed(batch)) => batch,
+        };
+        loop {
+            if let Ok(Ok(room)) = tokio::time::timeout(SHORTEST_PAUSE, self.batches.reserve()).await {
+                room.send(batch);
+                return;
+            }
+            let stalled = self.since.borrow().is_some_and(|since| since.elapsed() > STALLED);
+            if stalled && self.bus.is_connected() {
+                let page = batch.page;
+                pass_over(
+                    &self.metrics,
+                    &std::mem::take(&mut batch.messages),
+                    "its partition stands still",
+                );
+                let _ = self.done.send(page);
+                return;
+            }
+        }
+    }
+}
+
+impl Sender {
+    /// Sends until the inlet is dropped and everything is done.
+    pub(super) async fn run(mut self) {
+        let mut on_their_way = FuturesOrdered::new();
+        let mut ended = false;
+        while !(ended && on_their_way.is_empty()) {
+            tokio::select! {
+                biased;
+                Some((result, batch)) = on_their_way.next(), if !on_their_way.is_empty() => {
+                    if self.settled(result, &batch) {
+                        self.oldest_since(!on_their_way.is_empty());
+                        continue;
+                    }
+                    // Those behind it may have been taken, or not.
+                    let mut again = vec![batch];
+                    while let Some((result, batch)) = on_their_way.next().await {
+                        if !self.settled(result, &batch) {
+                            again.push(batch);
+                        }
+                    }
+                    for batch in again {
+                        self.insist(batch).await;
+                    }
+                    self.oldest_since(false);
+                }
+                batch = self.batches.recv(), if !ended && on_their_way.len() < ON_THEIR_WAY => match batch {
+                    Some(batch) => {
+                        if on_their_way.is_empty() {
+                            self.oldest_since(true);
+                        }
+                        let bus = Arc::clone(&self.bus);
+                        on_their_way.push_back(async move { (bus.publish(&batch.messages).await, batch) });
+                    }
+                    None => ended = true,
+                },
+            }
+        }
+    }
+
+    fn oldest_since(&self, under_way: bool) {
+        self.since.send_replace(under_way.then(Instant::now));
+    }
+
+    /// Counts what became of a batch. `false` when it has to be sent again.
+    fn settled(&self, result: Result<(), BusError>, batch: &Batch) -> bool {
+        let settled = self.taken(result, &batch.messages).is_ok();
+        if settled {
+            let _ = self.done.send(batch.page);
+        }
+        settled
+    }
+
+    /// Counts what was taken of `messages`, and passes over what was refused for itself.
+    fn taken(&self, result: Result<(), BusError>, messages: &[EventMessage]) -> Result<(), BusError> {
+        let refusals = match result {
+            Ok(()) => Vec::new(),
+            Err(BusError::Refused(refusals)) => refusals,
+            Err(error) => {
+                self.metrics.failures.inc();
+                return Err(error);
+            }
+        };
+        for refusal in &refusals {
+            let message = messages
+                .iter()
+                .find(|message| message.event.position == refusal.position);
+            pass_over(&self.metrics, message, &refusal.reason);
+        }
+        let taken = messages.len().saturating_sub(refusals.len());
+        self.metrics.published.inc_by(taken as u64);
+        Ok(())
+    }
+
+    /// Sends a batch that was not taken, again and again while the bus is away. A bus that works and does not take it has
+    /// something against some message of it, which is found by halving, or against all of them.
+    async fn insist(&self, batch: Batch) {
+        let mut parts = VecDeque::from([batch.messages]);
+        let mut since = Instant::now();
+        let mut failures = 0;
+        // Whether something else of the batch was taken, so that it is not the partition.
+        let mut moves = false;
+        let mut pause = SHORTEST_PAUSE;
+        while let Some(mut part) = parts.pop_front() {
+            sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+            let result = self.bus.publish(&part).await;
+            let Err(error) = self.taken(result, &part) else {
+                (since, failures, pause, moves) = (Instant::now(), 0, SHORTEST_PAUSE, true);
+                continue;
+            };
+            tracing::warn!(%error, events = part.len(), "cannot publish, trying again");
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            if !self.bus.is_connected() {
+                (since, failures) = (Instant::now(), 0);
+                parts.push_front(part);
+                continue;
+            }
+            failures += 1;
+            if since.elapsed() > PATIENCE {
+                parts.push_front(part);
+                let rest: Vec<_> = parts.drain(..).flatten().collect();
+                pass_over(&self.metrics, &rest, &error.to_string());
+            } else if failures < SUSPICIOUS {
+                parts.push_front(part);
+            } else if part.len() > 1 {
+                let second = part.split_off(part.len() / 2);
+                parts.push_front(second);
+                parts.push_front(part);
+                (failures, pause) = (0, SHORTEST_PAUSE);
+            } else if moves {
+                pass_over(&self.metrics, &part, &error.to_string());
+                (failures, pause) = (0, SHORTEST_PAUSE);
+            } else {
+                parts.push_back(part);
+            }
+        }
+        let _ = self.done.send(batch.page);
+    }
+}
+
+/// Gives messages up, counts them, and names the first.
+fn pass_over<'a>(metrics: &RelayMetrics, messages: impl IntoIterator<Item = &'a EventMessage>, reason: &str) {
+    let mut messages = messages.into_iter();
+    if let Some(first) = messages.next() {
+        let events = 1 + messages.count() as u64;
+        metrics.passed_over.inc_by(events);
+        tracing::error!(
+            event.position = first.event.position,
+            event.r#type = first.event.kind,
+            partition = first.partition,
+            events,
+            reason,
+            "passed over in publishing: whoever needs it reads the log"
+        );
+    }
+}
