@@ -1,9 +1,9 @@
 //! Applies a batch of events: rows, audit trail and checkpoints in one transaction.
 
-use std::{num::NonZero, sync::Arc};
+use std::{num::NonZero, sync::Arc, time::Duration};
 
 use database::{Database, DatabaseError, Schema};
-use events::{LogPoint, PartitionCount};
+use events::PartitionCount;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
@@ -14,6 +14,16 @@ use crate::{
     metrics::ProjectorMetrics,
     writing,
 };
+
+/// A turn lasts no longer: whoever waits for a lock, or for a database that does not answer, holds up nobody.
+const LONGEST_TURN: Duration = Duration::from_millis(250);
+
+/// How long a batch waits for a checkpoint that somebody else has locked, before it makes room for others and tries
+/// again.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Whatever takes longer than this is given up, and tried again.
+const LONGEST_TRANSACTION: Duration = Duration::from_secs(60);
 
 /// Applies batches of events to the read models.
 #[derive(Debug, Clone)]
@@ -27,18 +37,45 @@ pub(crate) struct Applier {
 /// The right to apply a batch now; given back when dropped.
 pub(crate) type Turn = Option<OwnedSemaphorePermit>;
 
+/// Does `work` in `turn`, which ends with the work, or before it when the work takes long.
+pub(crate) async fn in_turn<T>(turn: Turn, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    let quick = tokio::time::timeout(LONGEST_TURN, &mut work).await;
+    drop(turn);
+    match quick {
+        Ok(done) => done,
+        Err(_) => work.await,
+    }
+}
+
 /// Why a batch was not applied. Nothing of it was.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApplyError {
     /// Someone else has moved the checkpoint.
     #[error("another projector has moved the checkpoint")]
     Fenced,
+    /// Someone else is at work on the checkpoint, and does not come to an end.
+    #[error("the checkpoint is locked by another transaction")]
+    Blocked,
+    /// The database has not done it in time.
+    #[error("the transaction took too long")]
+    Late,
     /// An event before one of these is missing; the store has it.
     #[error("events are missing before one of the batch")]
     Hole,
     /// The database could not.
     #[error(transparent)]
-    Database(#[from] DatabaseError),
+    Database(DatabaseError),
+}
+
+impl From<DatabaseError> for ApplyError {
+    fn from(error: DatabaseError) -> Self {
+        if is_lock_timeout(&error) {
+            Self::Blocked
+        } else {
+            Self::Database(error)
+        }
+    }
 }
 
 /// An event that must be parked because the database does not take what it leads to.
@@ -104,7 +141,7 @@ impl Applier {
             };
             let position = event.record.position;
             let step = [Move {
-                to: LogPoint::from(&event.record),
+                to: event.point(),
                 ..*whole
             }];
             let one = std::slice::from_ref(event);
@@ -135,7 +172,19 @@ impl Applier {
         holes: Holes,
         doomed: Option<Doomed>,
     ) -> Result<(), ApplyError> {
-        let mut tx = self.read_models.begin().await?;
+        let transaction = self.transaction(events, moves, holes, doomed);
+        let result = tokio::time::timeout(LONGEST_TRANSACTION, transaction).await;
+        result.unwrap_or(Err(ApplyError::Late))
+    }
+
+    async fn transaction(
+        &self,
+        events: &[Decoded],
+        moves: &[Move],
+        holes: Holes,
+        doomed: Option<Doomed>,
+    ) -> Result<(), ApplyError> {
+        let mut tx = self.read_models.begin_with_lock_timeout(LOCK_TIMEOUT).await?;
         for step in moves {
             if !checkpoint::advance(&mut tx, self.partitions, *step).await? {
                 return Err(ApplyError::Fenced);
@@ -151,7 +200,7 @@ impl Applier {
                 fold.take(event, reason, holes)
                     .map_err(|HoleFound| ApplyError::Hole)?;
             }
-            report(&fold.newly_parked);
+            self.report(&fold.newly_parked);
             writing::audit(&mut tx, events).await?;
             writing::write(&mut tx, fold).await?;
         }
@@ -164,17 +213,28 @@ impl Applier {
         tx.commit().await?;
         Ok(())
     }
+
+    fn report(&self, parked: &[Parked]) {
+        for Parked {
+            record,
+            cause,
+            reason,
+        } in parked
+        {
+            self.metrics.parked(*cause);
+            tracing::error!(
+                event.position = record.position,
+                event.stream = %record.stream,
+                event.version = record.version,
+                event.type = record.kind,
+                reason,
+                "an event cannot be projected and is parked"
+            );
+        }
+    }
 }
 
-fn report(parked: &[Parked]) {
-    for Parked { record, reason } in parked {
-        tracing::error!(
-            event.position = record.position,
-            event.stream = %record.stream,
-            event.version = record.version,
-            event.type = record.kind,
-            reason,
-            "an event cannot be projected and is parked"
-        );
-    }
+/// Whether somebody else holds a lock for longer than was waited for.
+pub(crate) fn is_lock_timeout(error: &DatabaseError) -> bool {
+    matches!(error, DatabaseError::Sql(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03"))
 }

@@ -1,24 +1,24 @@
-//! Brings all partitions up to the end of the log at once, so that the log is read only once. The next page is
-//! read and decoded while the one in hand is applied.
+//! Brings many partitions up to the end of the log at once, so that the log is read only once. The next page is read
+//! and decoded while the one in hand is applied.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use event_store::{EventStore, StoreError};
-use events::{LogPoint, RecordedEvent};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     apply::{Applier, ApplyError},
     checkpoint::{self, Move},
-    decode::{Decoded, sentence},
+    decode::{Decoded, decode, sentence},
     error::ProjectError,
     fold::Holes,
     log_identity::LogIdentity,
     pace::{Backoff, Pace},
 };
 
-/// Reads and applies until the end of the log; on any failure from the checkpoints again, after a pause.
+/// Reads and applies all partitions until the end of the log; on any failure from the checkpoints again, after a
+/// pause. For tables that nobody else writes to.
 pub(crate) async fn catch_up(
     applier: &Applier,
     store: &Arc<dyn EventStore>,
@@ -27,8 +27,9 @@ pub(crate) async fn catch_up(
     stop: &CancellationToken,
 ) {
     let mut backoff = Backoff::new(pace);
+    let all: BTreeSet<u16> = applier.partitions.iter().collect();
     loop {
-        match attempt(applier, store, identity, pace, stop).await {
+        match catch_up_once(applier, store, identity, &all, pace, stop).await {
             Ok(()) => return,
             Err(ProjectError::OtherLog) => {
                 if !identity.agreed(stop).await {
@@ -52,38 +53,44 @@ pub(crate) async fn catch_up(
     }
 }
 
-async fn attempt(
+/// Reads and applies `partitions` until the end of the log, or the first failure.
+pub(crate) async fn catch_up_once(
     applier: &Applier,
     store: &Arc<dyn EventStore>,
     identity: &LogIdentity,
+    partitions: &BTreeSet<u16>,
     pace: Pace,
     stop: &CancellationToken,
 ) -> Result<(), ProjectError> {
     let mut checkpoints = checkpoint::load_all(&applier.read_models, applier.partitions).await?;
     identity.compare(&checkpoints).await?;
-    let from = checkpoints.iter().map(|point| point.position).min().unwrap_or(0);
+    let positions = partitions
+        .iter()
+        .map(|partition| checkpoints[usize::from(*partition)].position);
+    let Some(from) = positions.min() else {
+        return Ok(());
+    };
     let mut pages = read_ahead(store.clone(), from, pace.page);
     while let Some(page) = pages.recv().await {
         let page = page?;
-        let Some(to) = page.last().map(|event| LogPoint::from(&event.record)) else {
+        let Some(to) = page.last().map(Decoded::point) else {
             continue;
         };
         // Pages are read ahead: that the log has the checkpoints now says that the page follows them.
         identity.confirm(&checkpoints).await?;
-        let moves: Vec<Move> = applier
-            .partitions
+        let moves: Vec<Move> = partitions
             .iter()
-            .zip(&checkpoints)
-            .filter(|(_, from)| from.position < to.position)
-            .map(|(partition, from)| Move {
-                partition,
-                from: from.position,
+            .map(|partition| Move {
+                partition: *partition,
+                from: checkpoints[usize::from(*partition)].position,
                 to,
             })
+            .filter(|step| step.from < to.position)
             .collect();
         let is_new = |event: &Decoded| {
             let partition = applier.partitions.of(event.record.metadata.subject);
-            event.record.position > checkpoints[usize::from(partition)].position
+            partitions.contains(&partition)
+                && event.record.position > checkpoints[usize::from(partition)].position
         };
         let events: Vec<Decoded> = page.into_iter().filter(is_new).collect();
         applier.apply(&events, &moves, Holes::Park).await?;
@@ -106,15 +113,16 @@ fn read_ahead(
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         loop {
-            let read = store.read_all(after, page).await;
-            let more = match &read {
-                Ok(events) => {
-                    after = events.last().map_or(after, |event| event.position);
-                    events.len() >= page
+            let read = store.log_page(after, page).await;
+            let (decoded, more) = match read {
+                Ok(page) => {
+                    after = page.position().unwrap_or(after);
+                    let more = page.more;
+                    (decode(&*store, page).await, more)
                 }
-                Err(_) => false,
+                Err(error) => (Err(error), false),
             };
-            let decoded = read.map(decode_all);
+            let more = more && decoded.is_ok();
             // Nobody receives any more once applying has failed or has been stopped.
             if sender.send(decoded).await.is_err() || !more {
                 return;
@@ -122,8 +130,4 @@ fn read_ahead(
         }
     });
     receiver
-}
-
-fn decode_all(events: Vec<RecordedEvent>) -> Vec<Decoded> {
-    events.into_iter().map(Decoded::from).collect()
 }

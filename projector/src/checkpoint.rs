@@ -115,6 +115,55 @@ pub(crate) async fn advance(
     Ok(moved == 1)
 }
 
+/// Moves the checkpoints of `idle`, of which no events lie between where they are and `to`. Leaves those alone that
+/// somebody is at work on or has moved. Returns which were moved; nobody waits for them, so nobody is told.
+pub(crate) async fn bring(
+    read_models: &Database,
+    partitions: PartitionCount,
+    idle: &[(u16, u64)],
+    to: LogPoint,
+) -> Result<Vec<u16>, DatabaseError> {
+    const POSTGRES: &str = "UPDATE checkpoints SET position = $1, event_id = $2
+        WHERE partitions = $3 AND (partition, position) IN (
+            SELECT c.partition, c.position FROM checkpoints c
+            JOIN json_to_recordset(CAST(CAST($4 AS TEXT) AS JSON)) AS known (partition BIGINT, position BIGINT)
+                ON c.partition = known.partition AND c.position = known.position
+            WHERE c.partitions = $3 FOR UPDATE OF c SKIP LOCKED
+        ) RETURNING partition";
+    const SQLITE: &str = "UPDATE checkpoints SET position = $1, event_id = $2
+        WHERE partitions = $3 AND (partition, position) IN (
+            SELECT json_extract(value, '$.partition'), json_extract(value, '$.position') FROM json_each($4)
+        ) RETURNING partition";
+    if idle.is_empty() {
+        return Ok(Vec::new());
+    }
+    let known: Vec<_> = idle
+        .iter()
+        .map(|(partition, position)| serde_json::json!({"partition": partition, "position": position}))
+        .collect();
+    let values = [
+        to.position.into(),
+        to.id.map(|id| id.0).into(),
+        partitions.get().into(),
+        serde_json::Value::from(known).to_string().into(),
+    ];
+    let sql = if read_models.is_postgres() {
+        POSTGRES
+    } else {
+        SQLITE
+    };
+    let mut tx = read_models.begin().await?;
+    let moved = tx.fetch_all(sql, &values).await?;
+    tx.commit().await?;
+    moved
+        .iter()
+        .map(|row| {
+            u16::try_from(row.unsigned("partition")?)
+                .map_err(|_| DatabaseError::Unexpected("a checkpoint is of no partition".to_owned()))
+        })
+        .collect()
+}
+
 /// Tells everyone who waits, if and when the transaction has committed. The last word of a partition is enough.
 pub(crate) fn signal(tx: &mut Transaction, partitions: PartitionCount, step: Move) {
     let key = format!("{} {}", partitions.get(), step.partition);

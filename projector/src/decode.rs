@@ -2,7 +2,15 @@
 
 use std::error::Error;
 
-use events::{Event, RecordedEvent};
+use bytes::Bytes;
+use event_store::{EventStore, Page, StoreError, Unreadable};
+use events::{
+    Actor, Encoding, Event, EventId, LogPoint, Metadata, RecordedEvent, StreamKind, Timestamp, UserId,
+};
+use uuid::Uuid;
+
+/// Whom a record is about that does not say so, and whose stream does not either.
+const NOBODY: UserId = UserId(Uuid::nil());
 
 /// An event and what its payload says.
 #[derive(Debug, Clone)]
@@ -10,12 +18,98 @@ pub(crate) struct Decoded {
     pub(crate) record: RecordedEvent,
     /// The event, or why this build cannot read it.
     pub(crate) payload: Result<Event, String>,
+    /// Whether the record could be read. If not, `record` is only what is known of it.
+    pub(crate) readable: bool,
+}
+
+impl Decoded {
+    /// Its place in the log.
+    pub(crate) fn point(&self) -> LogPoint {
+        LogPoint {
+            position: self.record.position,
+            id: self.readable.then_some(self.record.id),
+        }
+    }
+}
+
+/// The records of a page, decoded. Those that cannot be read get the person to whom their stream belongs, so that
+/// they are in one partition with it.
+pub(crate) async fn decode(store: &dyn EventStore, page: Page) -> Result<Vec<Decoded>, StoreError> {
+    let mut events = Vec::with_capacity(page.entries.len());
+    for entry in page.entries {
+        events.push(match entry {
+            Ok(record) => record.into(),
+            Err(unreadable) => {
+                let subject = subject_of(store, &unreadable).await?;
+                Decoded::unreadable(unreadable, subject)
+            }
+        });
+    }
+    Ok(events)
+}
+
+/// What the log up to the record says, which never changes: whoever asks, whenever, gets the same answer.
+async fn subject_of(store: &dyn EventStore, unreadable: &Unreadable) -> Result<UserId, StoreError> {
+    const PAGE: usize = 10;
+    if let Some(subject) = unreadable.subject {
+        return Ok(subject);
+    }
+    if let Ok(StreamKind::Account(id)) = unreadable.stream.kind() {
+        return Ok(id);
+    }
+    let mut version = 0;
+    loop {
+        let page = store.stream_page(&unreadable.stream, version, PAGE).await?;
+        for event in page.entries.iter().flatten() {
+            return Ok(if event.position < unreadable.position {
+                event.metadata.subject
+            } else {
+                NOBODY
+            });
+        }
+        let Some(last) = page.version().filter(|last| page.more && *last > version) else {
+            return Ok(NOBODY);
+        };
+        version = last;
+    }
+}
+
+impl Decoded {
+    fn unreadable(unreadable: Unreadable, subject: UserId) -> Self {
+        Self {
+            record: RecordedEvent {
+                position: unreadable.position,
+                stream: unreadable.stream,
+                version: unreadable.version,
+                id: EventId(Uuid::nil()),
+                kind: unreadable.kind,
+                schema_version: 0,
+                encoding: Encoding::Json,
+                data: Bytes::new(),
+                metadata: Metadata {
+                    subject,
+                    actor: Actor::System,
+                    correlation_id: "".into(),
+                    causation_id: Uuid::nil(),
+                    traceparent: None,
+                    idempotency_key: None,
+                },
+                recorded_at: Timestamp::from_micros(0),
+            },
+            payload: Err(format!("its record cannot be read: {}", unreadable.reason)),
+            readable: false,
+        }
+    }
 }
 
 impl From<RecordedEvent> for Decoded {
     fn from(record: RecordedEvent) -> Self {
         let payload = Event::try_from(&record).map_err(|error| sentence(&error));
-        Self { record, payload }
+        Self {
+            record,
+            payload,
+            readable: true,
+        }
     }
 }
 

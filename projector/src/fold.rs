@@ -23,6 +23,8 @@ pub(crate) struct Fold {
     pub(crate) parked: HashMap<StreamName, u64>,
     /// Events that an operator gave up on.
     pub(crate) discarded: HashMap<StreamName, HashSet<u64>>,
+    /// Streams whose row is there, but is not one that this build can read.
+    pub(crate) unreadable_rows: HashMap<StreamName, UnreadableRow>,
     /// What this fold has parked.
     pub(crate) newly_parked: Vec<Parked>,
     /// Whom this fold has erased.
@@ -33,6 +35,30 @@ pub(crate) struct Fold {
 #[derive(Debug, Clone)]
 pub(crate) struct Parked {
     pub(crate) record: RecordedEvent,
+    pub(crate) cause: Cause,
+    pub(crate) reason: String,
+}
+
+/// What kind of reason an event is parked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Its record cannot be read.
+    Record,
+    /// The row that it changes cannot be read.
+    Row,
+    /// It cannot be applied.
+    Event,
+    /// The database refuses what it leads to.
+    Refused,
+    /// An earlier event of its stream is parked.
+    Follows,
+}
+
+/// A row that this build cannot read.
+#[derive(Debug)]
+pub(crate) struct UnreadableRow {
+    /// The version of its stream that it stands for, when that can be read.
+    pub(crate) version: Option<u64>,
     pub(crate) reason: String,
 }
 
@@ -103,18 +129,28 @@ impl Fold {
             .get(&record.stream)
             .is_some_and(|first| *first <= record.version)
         {
-            self.park(record, "an earlier event of its stream is parked");
+            self.park(record, Cause::Follows, "an earlier event of its stream is parked");
             return Ok(());
         }
         let applied = match doomed {
-            Some(reason) => Err(Misfit::Senseless(reason.to_owned())),
+            Some(reason) => {
+                self.park(record, Cause::Refused, reason);
+                return Ok(());
+            }
             None => self.apply(event),
         };
         match applied {
             Ok(()) => Ok(()),
             Err(Misfit::Hole { .. }) if holes == Holes::Report => Err(HoleFound),
             Err(misfit) => {
-                self.park(record, &misfit.to_string());
+                let cause = if !event.readable {
+                    Cause::Record
+                } else if self.unreadable_rows.contains_key(&record.stream) {
+                    Cause::Row
+                } else {
+                    Cause::Event
+                };
+                self.park(record, cause, &misfit.to_string());
                 Ok(())
             }
         }
@@ -124,17 +160,27 @@ impl Fold {
     pub(crate) fn apply(&mut self, event: &Decoded) -> Result<(), Misfit> {
         let record = &event.record;
         let senseless = |reason: &str| Misfit::Senseless(reason.to_owned());
-        let Ok(stream) = record.stream.kind() else {
-            return Err(senseless("its stream is of no known kind"));
-        };
-        if record.version <= self.version(&stream) {
-            return Ok(());
-        }
-        if self
+        let is_discarded = self
             .discarded
             .get(&record.stream)
-            .is_some_and(|versions| versions.contains(&record.version))
-        {
+            .is_some_and(|versions| versions.contains(&record.version));
+        let Ok(stream) = record.stream.kind() else {
+            return if is_discarded {
+                Ok(())
+            } else {
+                Err(senseless("its stream is of no known kind"))
+            };
+        };
+        if let Some(row) = self.unreadable_rows.get(&record.stream) {
+            return match row.version {
+                Some(version) if record.version <= version => Ok(()),
+                _ => Err(senseless(&row.reason)),
+            };
+        }
+        if record.version <= self.version(&stream) && record.version > 0 {
+            return Ok(());
+        }
+        if is_discarded {
             self.pass_over(&stream, record.version);
             return Ok(());
         }
@@ -192,10 +238,11 @@ impl Fold {
             .retain(|parked| parked.record.metadata.subject != subject);
     }
 
-    fn park(&mut self, record: &RecordedEvent, reason: &str) {
+    fn park(&mut self, record: &RecordedEvent, cause: Cause, reason: &str) {
         self.parked.entry(record.stream.clone()).or_insert(record.version);
         self.newly_parked.push(Parked {
             record: record.clone(),
+            cause,
             reason: reason.to_owned(),
         });
     }

@@ -1,142 +1,183 @@
-//! One partition, live: messages from the bus, and the store for whatever the bus has lost.
+//! One partition, live: messages from the bus, what the log reader brings, and the store for what is missing between.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
-use bus::{EventConsumer, EventMessage};
+use bus::{Bus, EventMessage};
 use event_store::EventStore;
 use events::LogPoint;
-use futures::FutureExt as _;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    apply::{Applier, ApplyError, Turn},
+    apply::{Applier, ApplyError, Turn, in_turn},
     checkpoint::{self, Move},
-    decode::{Decoded, sentence},
+    decode::{Decoded, decode, sentence},
     error::ProjectError,
     fold::Holes,
     log_identity::LogIdentity,
+    log_reader::FAR,
+    messages::Messages,
     pace::{Backoff, Pace},
     plan::{Plan, plan},
+    workers::{Pending, Slice},
 };
+
+/// What every partition of a process works with.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) applier: Applier,
+    pub(crate) store: Arc<dyn EventStore>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) identity: LogIdentity,
+    pub(crate) pace: Pace,
+    /// Messages that the bus has delivered to this process.
+    pub(crate) delivered: Arc<AtomicU64>,
+}
 
 /// The loop of one partition.
 pub(crate) struct Live {
-    applier: Applier,
-    store: Arc<dyn EventStore>,
-    identity: LogIdentity,
+    surroundings: Surroundings,
     partition: u16,
-    pace: Pace,
     stop: CancellationToken,
+    pending: Arc<Pending>,
     /// As far as this process knows.
     checkpoint: LogPoint,
-    /// Where the log ended at the last heartbeat. What is above may still be on its way.
-    seen_head: u64,
+}
+
+/// What is to be applied.
+enum Work {
+    Messages(Vec<EventMessage>),
+    Slice(Slice),
 }
 
 impl Live {
     pub(crate) fn new(
-        applier: Applier,
-        store: Arc<dyn EventStore>,
-        identity: LogIdentity,
+        surroundings: Surroundings,
         partition: u16,
-        pace: Pace,
+        pending: Arc<Pending>,
         stop: CancellationToken,
     ) -> Self {
         Self {
-            applier,
-            store,
-            identity,
+            surroundings,
             partition,
-            pace,
             stop,
+            pending,
             checkpoint: LogPoint::START,
-            seen_head: 0,
         }
     }
 
     /// Runs until it is stopped, and finishes the batch in hand.
-    pub(crate) async fn run(mut self, mut consumer: Box<dyn EventConsumer>) {
+    pub(crate) async fn run(mut self, mut slices: mpsc::Receiver<Slice>) {
         if !self.reload().await {
             return;
         }
+        let Surroundings {
+            applier, bus, pace, ..
+        } = self.surroundings.clone();
+        let mut messages = Messages::new(bus, applier.partitions, self.partition, pace);
         loop {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
-                mut messages = consumer.next(self.pace.batch) => {
-                    let turn = self.applier.turn().await;
-                    // Whatever has come while the others had theirs goes into the same transaction.
-                    let room = self.pace.batch.saturating_sub(messages.len());
-                    if let Some(more) = consumer.next(room).now_or_never() {
-                        messages.extend(more);
-                    }
-                    if !self.take(messages, turn).await {
+                Some(slice) = slices.recv() => {
+                    let turn = applier.turn().await;
+                    let done = self.take(Work::Slice(slice), turn).await;
+                    self.pending.done();
+                    if !done {
                         return;
                     }
-                    consumer.acknowledge().await;
                 }
-                () = tokio::time::sleep(self.pace.heartbeat) => {
-                    if let Err(error) = self.heartbeat().await {
-                        self.applier.metrics.failures.inc();
-                        tracing::warn!(
-                            partition = self.partition,
-                            error = sentence(&error),
-                            "cannot compare the projection with the log"
-                        );
+                mut batch = messages.next(pace.batch) => {
+                    let turn = applier.turn().await;
+                    // Whatever has come while the others had theirs goes into the same transaction.
+                    batch.extend(messages.arrived(pace.batch.saturating_sub(batch.len())));
+                    self.surroundings.delivered.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                    if !self.take(Work::Messages(batch), turn).await {
+                        return;
                     }
+                    messages.acknowledge().await;
                 }
             }
         }
     }
 
-    /// Applies the messages, as often as it takes, but holds up the others only the first time. `false` when it
-    /// is time to stop and they are not applied.
-    async fn take(&mut self, mut messages: Vec<EventMessage>, mut turn: Turn) -> bool {
-        let partitions = self.applier.partitions;
-        messages.retain(|message| {
-            message.partitions == partitions
-                && partitions.of(message.event.metadata.subject) == self.partition
-        });
-        messages.sort_unstable_by_key(|message| message.event.position);
-        let mut backoff = Backoff::new(self.pace);
+    /// Applies it, as often as it takes. `false` when it is time to stop and it is not applied.
+    async fn take(&mut self, mut work: Work, turn: Turn) -> bool {
+        if let Work::Messages(messages) = &mut work {
+            let partitions = self.surroundings.applier.partitions;
+            messages.retain(|message| {
+                message.partitions == partitions
+                    && partitions.of(message.event.metadata.subject) == self.partition
+            });
+            messages.sort_unstable_by_key(|message| message.event.position);
+        }
+        let mut backoff = Backoff::new(self.surroundings.pace);
+        let mut turn = turn;
         loop {
-            let result = self.attempt(&mut messages).await;
-            drop(turn.take());
-            match result {
+            if let Some(moved) = self.pending.moved() {
+                self.checkpoint = moved;
+            }
+            match in_turn(turn.take(), self.attempt(&mut work)).await {
                 Ok(()) => return true,
-                Err(ProjectError::Apply(ApplyError::Fenced)) => {
-                    tracing::info!(
-                        partition = self.partition,
-                        "another projector has moved the checkpoint"
-                    );
-                }
                 Err(ProjectError::OtherLog) => {
-                    if !self.identity.agreed(&self.stop).await {
+                    if !self.surroundings.identity.agreed(&self.stop).await {
                         return false;
                     }
                 }
                 Err(error) => {
-                    self.applier.metrics.failures.inc();
-                    tracing::warn!(
-                        partition = self.partition,
-                        error = sentence(&error),
-                        "cannot apply a batch of events: trying again"
-                    );
-                    if !backoff.pause(&self.stop).await {
+                    self.complain(&error);
+                    let fenced = matches!(error, ProjectError::Apply(ApplyError::Fenced));
+                    if !fenced && !backoff.pause(&self.stop).await {
                         return false;
                     }
                 }
             }
-            if !self.reload().await {
+            if self.stop.is_cancelled() || !self.reload().await {
                 return false;
+            }
+            turn = self.surroundings.applier.turn().await;
+        }
+    }
+
+    fn complain(&self, error: &ProjectError) {
+        let metrics = &self.surroundings.applier.metrics;
+        match error {
+            ProjectError::Apply(ApplyError::Fenced) => tracing::info!(
+                partition = self.partition,
+                "another projector has moved the checkpoint"
+            ),
+            ProjectError::Apply(ApplyError::Blocked) => {
+                metrics.blocked.inc();
+                tracing::warn!(
+                    partition = self.partition,
+                    "the checkpoint is locked by another transaction: trying again"
+                );
+            }
+            error => {
+                metrics.failures.inc();
+                tracing::warn!(
+                    partition = self.partition,
+                    error = sentence(error),
+                    "cannot apply a batch of events: trying again"
+                );
             }
         }
     }
 
-    async fn attempt(&mut self, messages: &mut Vec<EventMessage>) -> Result<(), ProjectError> {
-        if self.identity.sift(self.checkpoint, messages).await? {
+    async fn attempt(&mut self, work: &mut Work) -> Result<(), ProjectError> {
+        match work {
+            Work::Messages(messages) => self.attempt_messages(messages).await,
+            Work::Slice(slice) => self.attempt_slice(slice).await,
+        }
+    }
+
+    async fn attempt_messages(&mut self, messages: &mut Vec<EventMessage>) -> Result<(), ProjectError> {
+        if self.surroundings.identity.sift(self.checkpoint, messages).await? {
             // What stands in the log at the positions of those that were dropped may have been announced by nobody.
-            let head = self.store.head().await?;
+            let head = self.surroundings.store.head().await?;
             return self.repair(head).await;
         }
         match plan(self.checkpoint.position, messages) {
@@ -146,9 +187,7 @@ impl Live {
                     .iter()
                     .map(|message| message.event.clone().into())
                     .collect();
-                let to = events
-                    .last()
-                    .map_or(self.checkpoint, |event| LogPoint::from(&event.record));
+                let to = events.last().map_or(self.checkpoint, Decoded::point);
                 match self.apply(&events, to, Holes::Report).await {
                     Err(ApplyError::Hole) => self.repair(to.position).await,
                     result => Ok(result?),
@@ -158,37 +197,70 @@ impl Live {
         }
     }
 
-    /// Reads from the store what is above the checkpoint, at least up to `until`.
+    /// What the log reader has found. If it has begun where this partition is not, it comes again.
+    async fn attempt_slice(&mut self, slice: &mut Slice) -> Result<(), ProjectError> {
+        if slice.from != self.checkpoint.position {
+            let Applier {
+                read_models,
+                partitions,
+                ..
+            } = &self.surroundings.applier;
+            self.checkpoint = checkpoint::load(read_models, *partitions, self.partition).await?;
+        }
+        let reached = self.checkpoint.position;
+        if reached < slice.from || reached >= slice.to.position {
+            return Ok(());
+        }
+        // Asked after the page was read: it follows the checkpoint in the log that has both.
+        self.surroundings.identity.confirm(&[self.checkpoint]).await?;
+        slice.events.retain(|event| event.record.position > reached);
+        self.apply(&slice.events, slice.to, Holes::Park).await?;
+        self.repaired(!slice.events.is_empty());
+        Ok(())
+    }
+
+    /// Reads from the store what is above the checkpoint, at least up to `until`, unless that is much: then the log
+    /// reader does, for all partitions at once.
     async fn repair(&mut self, until: u64) -> Result<(), ProjectError> {
+        if until.saturating_sub(self.checkpoint.position) > FAR {
+            return Ok(());
+        }
         let mut found = false;
         while self.checkpoint.position < until {
-            let page = self
-                .store
-                .read_all(self.checkpoint.position, self.pace.page)
-                .await?;
+            let Surroundings {
+                store,
+                identity,
+                pace,
+                ..
+            } = &self.surroundings;
+            let page = store.log_page(self.checkpoint.position, pace.page).await?;
+            let read = decode(&**store, page).await?;
             // Asked after the page was read: it follows the checkpoint in the log that has both.
-            self.identity.confirm(&[self.checkpoint]).await?;
-            let Some(to) = page.last().map(LogPoint::from) else {
+            identity.confirm(&[self.checkpoint]).await?;
+            let Some(to) = read.last().map(Decoded::point) else {
                 break;
             };
-            let partitions = self.applier.partitions;
-            let events: Vec<Decoded> = page
+            let partitions = self.surroundings.applier.partitions;
+            let events: Vec<Decoded> = read
                 .into_iter()
-                .filter(|event| partitions.of(event.metadata.subject) == self.partition)
-                .map(Decoded::from)
+                .filter(|event| partitions.of(event.record.metadata.subject) == self.partition)
                 .collect();
             found |= !events.is_empty();
             self.apply(&events, to, Holes::Park).await?;
         }
+        self.repaired(found);
+        Ok(())
+    }
+
+    fn repaired(&self, found: bool) {
         if found {
-            self.applier.metrics.gaps_repaired.inc();
-            tracing::info!(
+            self.surroundings.applier.metrics.gaps_repaired.inc();
+            tracing::debug!(
                 partition = self.partition,
                 checkpoint = self.checkpoint.position,
                 "read missed events from the log"
             );
         }
-        Ok(())
     }
 
     async fn apply(&mut self, events: &[Decoded], to: LogPoint, holes: Holes) -> Result<(), ApplyError> {
@@ -197,38 +269,25 @@ impl Live {
             from: self.checkpoint.position,
             to,
         };
-        self.applier.apply(events, &[step], holes).await?;
+        self.surroundings.applier.apply(events, &[step], holes).await?;
         self.checkpoint = to;
         Ok(())
     }
 
-    /// Without messages: whatever the log had at the last heartbeat must have been projected by now.
-    async fn heartbeat(&mut self) -> Result<(), ProjectError> {
-        let head = self.store.head().await?;
-        let due = std::mem::replace(&mut self.seen_head, head);
-        self.applier.metrics.head_is(head);
-        // Another projector of this partition may have moved it, or someone may have emptied the read models.
+    /// Reads the checkpoint from the database, as often as it takes. `false` when it is time to stop.
+    async fn reload(&mut self) -> bool {
         let Applier {
             read_models,
             partitions,
+            metrics,
             ..
-        } = &self.applier;
-        self.checkpoint = checkpoint::load(read_models, *partitions, self.partition).await?;
-        match self.repair(due).await {
-            // Another projector has moved on, or another log has been complained about already.
-            Err(ProjectError::Apply(ApplyError::Fenced) | ProjectError::OtherLog) => Ok(()),
-            result => result,
-        }
-    }
-
-    /// Reads the checkpoint from the database, as often as it takes. `false` when it is time to stop.
-    async fn reload(&mut self) -> bool {
-        let mut backoff = Backoff::new(self.pace);
+        } = self.surroundings.applier.clone();
+        let mut backoff = Backoff::new(self.surroundings.pace);
         loop {
-            match checkpoint::load(&self.applier.read_models, self.applier.partitions, self.partition).await {
+            match checkpoint::load(&read_models, partitions, self.partition).await {
                 Ok(checkpoint) => {
                     self.checkpoint = checkpoint;
-                    self.applier.metrics.reached(self.partition, checkpoint.position);
+                    metrics.reached(self.partition, checkpoint.position);
                     return true;
                 }
                 Err(error) => {

@@ -8,16 +8,29 @@ use read_models::Dialect;
 use uuid::Uuid;
 
 use crate::{
-    decode::Decoded,
-    fold::{Fold, Slot, Slots},
-    models::Model,
+    decode::{Decoded, sentence},
+    fold::{Fold, Slot, UnreadableRow},
+    models::{Model, storable},
 };
 
-/// What is parked, discarded and erased, in one round trip. Nearly always that is next to nothing.
-const EXCEPTIONS: &str =
-    "SELECT 'parked' AS kind, stream AS name, MIN(version) AS number FROM parked_events GROUP BY stream
-     UNION ALL SELECT 'discarded', stream, version FROM discarded_events
-     UNION ALL SELECT 'erased', CAST(subject AS TEXT), position FROM erased_subjects WHERE ";
+/// What is parked, discarded and erased of the streams and the people of a batch, in one round trip, which costs the
+/// same whatever else is.
+fn exceptions(database: &Database) -> String {
+    let streams = if database.is_postgres() {
+        "jsonb_array_elements_text(CAST(CAST($2 AS TEXT) AS JSONB))"
+    } else {
+        "json_each($2)"
+    };
+    let erased = Dialect::of(database).one_of("subject", 1);
+    format!(
+        "SELECT 'parked' AS kind, stream.value AS name,
+             (SELECT MIN(version) FROM parked_events WHERE parked_events.stream = stream.value) AS number
+         FROM {streams} AS stream
+         UNION ALL SELECT 'discarded', discarded_events.stream, discarded_events.version
+         FROM {streams} AS stream JOIN discarded_events ON discarded_events.stream = stream.value
+         UNION ALL SELECT 'erased', CAST(subject AS TEXT), position FROM erased_subjects WHERE {erased}"
+    )
+}
 
 /// A fold that knows the rows which `events` change, as `tx` sees them.
 pub(crate) async fn load(
@@ -41,9 +54,9 @@ pub(crate) async fn load(
             Ok(StreamKind::Email(_) | StreamKind::Admins) | Err(_) => {}
         }
     }
-    fold.tasks = load_rows::<Task>(database, tx, tasks).await?;
-    fold.accounts = load_rows::<Account>(database, tx, accounts).await?;
-    fold.sessions = load_rows::<Session>(database, tx, sessions).await?;
+    load_rows::<Task>(database, tx, tasks, &mut fold).await?;
+    load_rows::<Account>(database, tx, accounts, &mut fold).await?;
+    load_rows::<Session>(database, tx, sessions, &mut fold).await?;
     Ok(fold)
 }
 
@@ -57,18 +70,25 @@ async fn load_exceptions(
         .iter()
         .map(|event| event.record.metadata.subject.0)
         .collect();
-    let dialect = Dialect::of(database);
-    let sql = format!("{EXCEPTIONS}{}", dialect.one_of("subject", 1));
-    for row in tx.fetch_all(&sql, &[dialect.id_list(subjects)]).await? {
+    // Named as they are written: see `storable`.
+    let streams: HashMap<String, &StreamName> = events
+        .iter()
+        .map(|event| (storable(event.record.stream.as_str()), &event.record.stream))
+        .collect();
+    let names = serde_json::Value::from(streams.keys().map(String::as_str).collect::<Vec<_>>());
+    let values = [Dialect::of(database).id_list(subjects), names.to_string().into()];
+    for row in tx.fetch_all(&exceptions(database), &values).await? {
+        if row.optional_integer("number")?.is_none() {
+            continue;
+        }
         let (name, number) = (row.text("name")?, row.unsigned("number")?);
+        let stream = || {
+            let known = streams.get(&name).copied().cloned();
+            known.unwrap_or_else(|| StreamName::raw(name.as_str()))
+        };
         match row.text("kind")?.as_str() {
-            "parked" => drop(fold.parked.insert(StreamName::raw(name), number)),
-            "discarded" => drop(
-                fold.discarded
-                    .entry(StreamName::raw(name))
-                    .or_default()
-                    .insert(number),
-            ),
+            "parked" => drop(fold.parked.insert(stream(), number)),
+            "discarded" => drop(fold.discarded.entry(stream()).or_default().insert(number)),
             _ => {
                 let subject = name
                     .parse::<UserId>()
@@ -88,14 +108,15 @@ fn first_versions(events: &[Decoded]) -> HashMap<&StreamName, u64> {
     first
 }
 
-/// The rows with these ids.
-pub(crate) async fn load_rows<M: Model>(
+/// Puts the rows with these ids into the fold.
+async fn load_rows<M: Model>(
     database: &Database,
     tx: &mut Transaction,
     ids: Vec<Uuid>,
-) -> Result<Slots<M>, DatabaseError> {
+    fold: &mut Fold,
+) -> Result<(), DatabaseError> {
     if ids.is_empty() {
-        return Ok(Slots::default());
+        return Ok(());
     }
     let dialect = Dialect::of(database);
     let sql = format!(
@@ -104,17 +125,27 @@ pub(crate) async fn load_rows<M: Model>(
         dialect.one_of("id", 1)
     );
     let rows = tx.fetch_all(&sql, &[dialect.id_list(ids)]).await?;
-    let mut slots = HashMap::with_capacity(rows.len());
     for row in rows {
-        let state = M::from_row(&row)?;
-        slots.insert(
-            state.id(),
-            Slot {
-                state,
-                position: row.unsigned("position")?,
-                changed: false,
-            },
-        );
+        let read = M::from_row(&row).and_then(|state| Ok((state, row.unsigned("position")?)));
+        match read {
+            Ok((state, position)) => {
+                let slot = Slot {
+                    state,
+                    position,
+                    changed: false,
+                };
+                M::slots(fold).0.insert(slot.state.id(), slot);
+            }
+            // Nothing was asked of the database here: it is the row itself.
+            Err(error) => {
+                let unreadable = UnreadableRow {
+                    version: row.unsigned("version").ok(),
+                    reason: format!("its row cannot be read: {}", sentence(&error)),
+                };
+                fold.unreadable_rows
+                    .insert(M::stream(row.uuid("id")?), unreadable);
+            }
+        }
     }
-    Ok(Slots(slots))
+    Ok(())
 }

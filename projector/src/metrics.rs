@@ -5,8 +5,10 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use service::Metrics;
+
+use crate::fold::Cause;
 
 /// Seconds.
 const BATCH_BUCKETS: [f64; 12] = [
@@ -25,6 +27,12 @@ pub(crate) struct ProjectorMetrics {
     pub(crate) log_mismatch: IntGauge,
     pub(crate) unknown_messages: IntCounter,
     pub(crate) parked: IntGauge,
+    newly_parked: IntCounterVec,
+    lag_seconds: IntGaugeVec,
+    pub(crate) look_age: IntGauge,
+    pub(crate) owned: IntGauge,
+    pub(crate) blocked: IntCounter,
+    pub(crate) bus_connected: IntGauge,
     pub(crate) sampled: IntCounter,
     pub(crate) sample_differences: IntGauge,
     head: Arc<AtomicU64>,
@@ -72,6 +80,33 @@ impl ProjectorMetrics {
                 "taskledger_projector_parked_events",
                 "Events that could not be projected.",
             ),
+            newly_parked: metrics.counter_vec(
+                "taskledger_projector_parked_total",
+                "Events parked by this process, by cause: the record or the row cannot be read, the event cannot be \
+                 applied, the database refuses it, or it follows one of these.",
+                &["cause"],
+            ),
+            lag_seconds: metrics.gauge_vec(
+                "taskledger_projector_lag_seconds",
+                "Since when a partition of this process is behind the log; 0 when it is not.",
+                &["partition"],
+            ),
+            look_age: metrics.gauge(
+                "taskledger_projector_heartbeat_age_seconds",
+                "Since when the checkpoints have not been compared with the log's head.",
+            ),
+            owned: metrics.gauge(
+                "taskledger_projector_leases",
+                "Partitions that this process projects.",
+            ),
+            bus_connected: metrics.gauge(
+                "taskledger_projector_bus_connected",
+                "1 while the message bus can be used; without it the log is read instead.",
+            ),
+            blocked: metrics.counter(
+                "taskledger_projector_blocked_total",
+                "Batches that waited too long for a checkpoint which another transaction had locked.",
+            ),
             sampled: metrics.counter(
                 "taskledger_projector_sampled_rows_total",
                 "Rows chosen at random that were compared with the log.",
@@ -87,6 +122,24 @@ impl ProjectorMetrics {
     /// The log goes up to `position`, which may be lower than before.
     pub(crate) fn head_is(&self, position: u64) {
         self.head.store(position, Ordering::Relaxed);
+    }
+
+    /// An event was parked.
+    pub(crate) fn parked(&self, cause: Cause) {
+        let cause = match cause {
+            Cause::Record => "record",
+            Cause::Row => "row",
+            Cause::Event => "event",
+            Cause::Refused => "refused",
+            Cause::Follows => "follows",
+        };
+        self.newly_parked.with_label_values(&[cause]).inc();
+    }
+
+    /// `partition` has been behind for so many seconds.
+    pub(crate) fn behind_for(&self, partition: u16, seconds: u64) {
+        let labels = [&*partition.to_string()];
+        self.lag_seconds.with_label_values(&labels).set(signed(seconds));
     }
 
     /// The checkpoint of `partition` is at `position`.

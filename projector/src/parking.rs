@@ -6,7 +6,7 @@ use events::{Account, Session, StreamKind, StreamName, Task};
 
 use crate::{
     checkpoint,
-    decode::{Decoded, sentence},
+    decode::{Decoded, decode, sentence},
     fold::{HoleFound, Holes},
     loading,
     models::{Model, storable},
@@ -170,7 +170,11 @@ pub async fn discard(read_models: &Database, position: u64) -> Result<(), Parkin
             "UPDATE {} SET version = $1 WHERE id = $2 AND version = $3",
             table.name
         ),
-        &[event.version.into(), id.into(), (event.version - 1).into()],
+        &[
+            event.version.into(),
+            id.into(),
+            event.version.saturating_sub(1).into(),
+        ],
     )
     .await?;
     Ok(tx.commit().await?)
@@ -189,18 +193,20 @@ async fn retry_first(
     let Some(parked) = first_of(&mut tx, stream).await? else {
         return Ok(None);
     };
-    let read = store.read_stream(stream, parked.version - 1, 1).await?;
-    let Some(record) = read
+    // By its position, since not even its stream may be readable.
+    let page = store.log_page(parked.position.saturating_sub(1), 1).await?;
+    let read = decode(store, page).await?;
+    let Some(event) = read
         .into_iter()
         .next()
-        .filter(|record| record.version == parked.version)
+        .filter(|event| event.record.position == parked.position)
     else {
         return Err(ParkingError::NotInLog {
             stream: stream.clone(),
             version: parked.version,
         });
     };
-    let reason = match project(&mut tx, read_models, record.into()).await {
+    let reason = match project(&mut tx, read_models, event).await {
         Ok(None) => {
             tx.execute(
                 "DELETE FROM parked_events WHERE position = $1",
@@ -239,6 +245,8 @@ async fn project(
     if let Some(parked) = fold.newly_parked.pop() {
         return Ok(Some(parked.reason));
     }
+    // What could not be read when it was parked is not in the audit trail yet.
+    writing::audit(tx, std::slice::from_ref(&event)).await?;
     writing::write(tx, fold).await?;
     Ok(None)
 }

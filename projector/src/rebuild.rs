@@ -29,7 +29,7 @@ use crate::{
 use places::{Generation, Lock, Places};
 
 /// How long the projectors may be held up while the last events are applied.
-const LONGEST_HOLD: Duration = Duration::from_secs(30);
+const LONGEST_HOLD: Duration = Duration::from_secs(10);
 
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(200);
@@ -82,6 +82,9 @@ pub enum RebuildError {
         "these tables were projected from another history of the log, before it was restored: nothing was changed; run `taskledger projection rebuild`"
     )]
     OtherLog,
+    /// Somebody has been at work on the live tables all the time.
+    #[error("other transactions did not let go of the live tables in time: nothing was changed, try again")]
+    Busy,
     /// A file could not be dealt with.
     #[error("cannot {what} {path}: {source}")]
     File {
@@ -261,7 +264,9 @@ impl Rebuild {
             }
         };
         let position = if self.live.is_postgres() {
-            swap::schemas(&self.live, generation, settle).await?
+            let position = swap::schemas(&self.live, generation, settle).await?;
+            swap::drop_old(&self.live).await;
+            position
         } else {
             swap::files(&self.places, &self.live, generation, settle).await?
         };

@@ -72,11 +72,18 @@ pub async fn foreign_discards(
     let mut foreign = Vec::new();
     for row in rows {
         let position = row.unsigned("position")?;
-        let event = store.read_all(position - 1, 1).await?.pop();
+        let page = store.log_page(position - 1, 1).await?;
         let stream = row.text("stream")?;
         let version = row.unsigned("version")?;
-        let is_there = event.is_some_and(|event| {
-            event.position == position && event.stream.as_str() == stream && event.version == version
+        let is_there = page.entries.first().is_some_and(|entry| match entry {
+            Ok(event) => {
+                event.position == position && event.stream.as_str() == stream && event.version == version
+            }
+            Err(unreadable) => {
+                unreadable.position == position
+                    && unreadable.stream.as_str() == stream
+                    && unreadable.version == version
+            }
         });
         if !is_there {
             foreign.push(position);

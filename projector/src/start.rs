@@ -12,9 +12,9 @@ use service::{Health, Metrics, vital};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    apply::Applier, catch_up::catch_up, checkpoint, decode::sentence, error::ProjectError,
-    fill_grams::fill_grams, live::Live, log_identity::LogIdentity, metrics::ProjectorMetrics, pace::Pace,
-    verify::verify_sample,
+    apply::Applier, checkpoint, condition::Condition, decode::sentence, fill_grams::fill_grams,
+    live::Surroundings, log_identity::LogIdentity, log_reader::LogReader, metrics::ProjectorMetrics,
+    ownership::Ownership, pace::Pace, verify::verify_sample, workers::Workers,
 };
 
 /// Tasks, accounts and sessions compared with the log at a time.
@@ -41,7 +41,7 @@ pub struct Dependencies {
 /// Starts projecting on `tasks` until `stop` is cancelled. The router answers probes and metrics.
 ///
 /// # Errors
-/// When the read models or the bus cannot be reached.
+/// When the read models cannot be reached.
 pub async fn start(
     config: Config,
     dependencies: Dependencies,
@@ -78,79 +78,51 @@ pub async fn start_at_pace(
         .await
         .context("cannot read the projector's checkpoints")?;
     let identity = LogIdentity::new(store.clone(), applier.metrics.clone());
-    let mut consumers = Vec::new();
-    for partition in config.partitions.iter() {
-        let consumer = bus.consume(config.partitions, partition).await;
-        consumers.push((
-            partition,
-            consumer.context("cannot consume events from the message bus")?,
-        ));
-    }
-    let filling = fill_grams(read_models.clone(), pace, stop.clone());
-    let observing = observe(
-        applier.clone(),
-        store.clone(),
-        identity.clone(),
+    let condition = Arc::new(Condition::new(applier.metrics.clone(), pace.heartbeat));
+    let surroundings = Surroundings {
+        applier: applier.clone(),
+        store: store.clone(),
+        bus,
+        identity: identity.clone(),
         pace,
+        delivered: Arc::default(),
+    };
+    let workers = Workers::new(surroundings.clone(), tasks.clone(), stop.clone());
+    let ownership = Ownership::new(
+        surroundings.clone(),
+        workers.clone(),
+        condition.clone(),
+        service::new_id(),
         stop.clone(),
     );
-    let sampling = sample(applier.clone(), store.clone(), pace, stop.clone());
-    let projecting = project(
-        applier,
-        store.clone(),
-        identity.clone(),
-        consumers,
-        pace,
-        tasks.clone(),
+    let reader = LogReader::new(surroundings, workers, condition.clone(), stop.clone());
+    tasks.spawn(vital(ownership.run(), stop.clone()));
+    tasks.spawn(vital(reader.run(), stop.clone()));
+    tasks.spawn(vital(
+        count_parked(applier.clone(), pace, stop.clone()),
         stop.clone(),
-    );
-    tasks.spawn(filling);
-    tasks.spawn(vital(observing, stop.clone()));
-    tasks.spawn(vital(sampling, stop.clone()));
-    tasks.spawn(vital(projecting, stop));
+    ));
+    tasks.spawn(vital(fill_grams(read_models, pace, stop.clone()), stop.clone()));
+    tasks.spawn(vital(sample(applier, store, pace, stop.clone()), stop));
     Ok(service::shell(
         Router::new(),
         "projector",
         &metrics,
-        health(store, bus, read_models, identity),
+        health(condition, identity),
     ))
 }
 
-async fn project(
-    applier: Applier,
-    store: Arc<dyn EventStore>,
-    identity: LogIdentity,
-    consumers: Vec<(u16, Box<dyn EventConsumer>)>,
-    pace: Pace,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) {
-    catch_up(&applier, &store, &identity, pace, &stop).await;
-    for (partition, consumer) in consumers {
-        let live = Live::new(
-            applier.clone(),
-            store.clone(),
-            identity.clone(),
-            partition,
-            pace,
-            stop.clone(),
-        );
-        tasks.spawn(vital(live.run(consumer), stop.clone()));
-    }
-}
-
-/// Keeps the metrics right also where nothing happens or another process is at work, and compares all checkpoints
-/// with the log.
-async fn observe(
-    applier: Applier,
-    store: Arc<dyn EventStore>,
-    identity: LogIdentity,
-    pace: Pace,
-    stop: CancellationToken,
-) {
+/// Keeps the number of parked events right, whoever parks, retries or discards them.
+async fn count_parked(applier: Applier, pace: Pace, stop: CancellationToken) {
+    const SQL: &str = "SELECT COUNT(*) AS parked FROM parked_events";
     loop {
-        if let Err(error) = observe_once(&applier, &store, &identity).await {
-            tracing::debug!(error = sentence(&*error), "cannot measure the projection");
+        match applier.read_models.fetch_optional(SQL, &[]).await {
+            Ok(row) => {
+                if let Some(Ok(parked)) = row.map(|row| row.integer("parked")) {
+                    applier.metrics.parked.set(parked);
+                }
+            }
+            Err(error) => tracing::debug!(error = sentence(&error), "cannot count what is parked"),
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -183,69 +155,15 @@ async fn sample(applier: Applier, store: Arc<dyn EventStore>, pace: Pace, stop: 
     }
 }
 
-async fn observe_once(
-    applier: &Applier,
-    store: &Arc<dyn EventStore>,
-    identity: &LogIdentity,
-) -> anyhow::Result<()> {
-    let checkpoints = checkpoint::load_all(&applier.read_models, applier.partitions).await?;
-    match identity.compare(&checkpoints).await {
-        // It has been said already.
-        Ok(()) | Err(ProjectError::OtherLog) => {}
-        Err(error) => return Err(error.into()),
-    }
-    applier.metrics.head_is(store.head().await?);
-    for (partition, point) in applier.partitions.iter().zip(checkpoints) {
-        applier.metrics.reached(partition, point.position);
-    }
-    let parked = applier
-        .read_models
-        .fetch_optional("SELECT COUNT(*) AS parked FROM parked_events", &[])
-        .await?;
-    if let Some(row) = parked {
-        applier.metrics.parked.set(row.integer("parked")?);
-    }
-    Ok(())
-}
-
-fn health(
-    store: Arc<dyn EventStore>,
-    bus: Arc<dyn Bus>,
-    read_models: Database,
-    identity: LogIdentity,
-) -> Health {
+/// Answered from what is known, without asking any server. Without the bus the log is read, so that is no reason.
+fn health(condition: Arc<Condition>, identity: LogIdentity) -> Health {
     Health::new()
         .check("log", move || {
             let complaint = identity.complaint();
             async move { complaint.map_or(Ok(()), Err) }
         })
-        .check("read-models", move || {
-            let read_models = read_models.clone();
-            async move {
-                read_models
-                    .ping()
-                    .await
-                    .map_err(|_| "the read models do not answer".to_owned())
-            }
-        })
-        .check("event-store", move || {
-            let store = store.clone();
-            async move {
-                store
-                    .head()
-                    .await
-                    .map(drop)
-                    .map_err(|_| "the event store does not answer".to_owned())
-            }
-        })
-        .check("bus", move || {
-            let connected = bus.is_connected();
-            async move {
-                if connected {
-                    Ok(())
-                } else {
-                    Err("not connected to the message bus".to_owned())
-                }
-            }
+        .check("projection", move || {
+            let complaint = condition.complaint();
+            async move { complaint.map_or(Ok(()), Err) }
         })
 }

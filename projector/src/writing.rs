@@ -65,7 +65,7 @@ pub(crate) async fn write(tx: &mut Transaction, fold: Fold) -> Result<(), Databa
 /// Writes the audit trail of `events`.
 pub(crate) async fn audit(tx: &mut Transaction, events: &[Decoded]) -> Result<(), DatabaseError> {
     let mut rows = Rows::of(AUDIT_LOG);
-    for event in events {
+    for event in events.iter().filter(|event| event.readable) {
         audit_values(&event.record, rows.push());
     }
     rows.insert(tx, Conflict::Keep).await
@@ -92,7 +92,7 @@ async fn write_rows<M: Model>(
 
 async fn park(tx: &mut Transaction, parked: &[Parked]) -> Result<(), DatabaseError> {
     let mut rows = Rows::of(PARKED_EVENTS);
-    for Parked { record, reason } in parked {
+    for Parked { record, reason, .. } in parked {
         rows.push().extend([
             record.position.into(),
             storable(record.stream.as_str()).into(),

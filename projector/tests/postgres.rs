@@ -9,6 +9,8 @@
     reason = "tests fail by panicking"
 )]
 
+#[path = "suite/standing_still.rs"]
+mod standing_still;
 mod suite;
 
 use bus::InProcessBus;
@@ -78,4 +80,29 @@ async fn lost_connections_lose_nothing() {
     .await;
     assert_eq!(ground.settled().await.tasks, 200);
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_locked_checkpoint_stops_no_other_partition() {
+    standing_still::a_locked_checkpoint_stops_no_other_partition(Ground::postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_share_the_partitions_evenly() {
+    standing_still::replicas_share_the_partitions_evenly(Ground::postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_stands_still_loses_its_partitions() {
+    standing_still::a_replica_that_stands_still_loses_its_partitions(Ground::postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_do_not_hold_up_a_swap() {
+    standing_still::readers_do_not_hold_up_a_swap(Ground::postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_transaction_holds_a_partition_for_seconds_only() {
+    standing_still::a_frozen_transaction_holds_a_partition_for_seconds_only(Ground::postgres().await).await;
 }

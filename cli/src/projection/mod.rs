@@ -9,6 +9,9 @@ use serde_json::json;
 
 use crate::{output, platform, settings::Settings};
 
+/// The exit code that says that the read models may be right, but have not come far enough to tell. 2 is for wrong usage.
+const BEHIND: u8 = 3;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List the read models with the number of their rows
@@ -23,7 +26,7 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Compare the read models with a fold of the log; exit code 1 if they differ
+    /// Compare the read models with a fold of the log; exit code 1 if they differ, 3 if they are behind
     ///
     /// May run beside a system at work. Without --sample it folds the whole log in memory.
     Verify {
@@ -128,6 +131,7 @@ fn answer(report: &projector::Report, json: bool) -> anyhow::Result<ExitCode> {
     if json {
         output::json(&json!({
             "equal": equal,
+            "behind": report.behind,
             "position": report.position,
             "events": report.events,
             "tasks": report.tasks,
@@ -141,6 +145,10 @@ fn answer(report: &projector::Report, json: bool) -> anyhow::Result<ExitCode> {
         for difference in &report.differences {
             output::line(difference)?;
         }
+        if report.behind > 0 {
+            output::line("nothing was compared: try again when the projector has caught up")?;
+            return Ok(ExitCode::from(BEHIND));
+        }
         output::line(&format!(
             "{} with the log up to position {}: compared {}, {}, {}, {}",
             if equal { "equal" } else { "NOT equal" },
@@ -153,6 +161,8 @@ fn answer(report: &projector::Report, json: bool) -> anyhow::Result<ExitCode> {
     }
     Ok(if equal {
         ExitCode::SUCCESS
+    } else if report.behind > 0 {
+        ExitCode::from(BEHIND)
     } else {
         ExitCode::FAILURE
     })

@@ -1,6 +1,8 @@
 //! The one transaction in which new tables take the place of the live ones.
 
-use database::Database;
+use std::time::Duration;
+
+use database::{Database, DatabaseError, Transaction};
 use events::{LogPoint, PartitionCount};
 use sqlx::{Connection as _, SqliteConnection};
 
@@ -8,7 +10,18 @@ use super::{
     RebuildError,
     places::{Generation, Places, remove_files},
 };
-use crate::checkpoint::{self, Move};
+use crate::{
+    apply::is_lock_timeout,
+    checkpoint::{self, Move},
+    decode::sentence,
+};
+
+/// How long the swap waits for a lock. All projectors wait behind it meanwhile, so it is better to try again.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often it is tried, and the pause between two tries, in which the projectors go on.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Whoever may use the live tables may use these.
 const GRANTS: &str = "DO $$
@@ -42,35 +55,39 @@ $$";
 /// wait for the lock, look the table up again when they get it, and so find the new one. If it is not where they
 /// think it is, they are fenced off as by any other projector. Statements prepared before are parsed again, since
 /// a renamed schema invalidates them. Readers are held up by nothing: each statement sees the old tables or the
-/// new ones.
+/// new ones. Nor does the swap wait for readers, however long they read: a schema's name is not locked by them, and what
+/// is not wanted any more is dropped afterwards.
 pub(super) async fn schemas(
     live: &Database,
     generation: Generation,
     settle: impl Future<Output = Result<u64, RebuildError>>,
 ) -> Result<u64, RebuildError> {
-    let mut tx = live.begin().await?;
-    tx.execute("LOCK TABLE checkpoints IN SHARE ROW EXCLUSIVE MODE", &[])
-        .await?;
+    let mut tx = lock(live).await?;
     let rows = tx
         .fetch_all("SELECT partitions, partition FROM checkpoints", &[])
         .await?;
     let position = settle.await?;
-    let renames: &[&str] = match generation {
-        Generation::Live => &[],
-        Generation::Shadow => &[
-            GRANTS,
-            "DROP SCHEMA IF EXISTS read_models_previous CASCADE",
-            "ALTER SCHEMA read_models RENAME TO read_models_previous",
-            "ALTER SCHEMA read_models_shadow RENAME TO read_models",
-        ],
-        Generation::Previous => &[
-            "ALTER SCHEMA read_models RENAME TO read_models_next",
-            "ALTER SCHEMA read_models_previous RENAME TO read_models",
-            "ALTER SCHEMA read_models_next RENAME TO read_models_previous",
-        ],
-    };
-    for sql in renames {
-        tx.execute(sql, &[]).await?;
+    let rename = |from: &str, to: &str| format!("ALTER SCHEMA {from} RENAME TO {to}");
+    let mut statements = Vec::new();
+    match generation {
+        Generation::Live => {}
+        Generation::Shadow => {
+            statements.push(GRANTS.to_owned());
+            if exists(&mut tx, "read_models_previous").await? {
+                let aside = format!("{OLD}{}", service::new_id().simple());
+                statements.push(rename("read_models_previous", &aside));
+            }
+            statements.push(rename("read_models", "read_models_previous"));
+            statements.push(rename("read_models_shadow", "read_models"));
+        }
+        Generation::Previous => {
+            statements.push(rename("read_models", "read_models_next"));
+            statements.push(rename("read_models_previous", "read_models"));
+            statements.push(rename("read_models_next", "read_models_previous"));
+        }
+    }
+    for sql in statements {
+        tx.execute(&sql, &[]).await?;
     }
     for row in rows {
         let count = u16::try_from(row.integer("partitions")?)
@@ -87,6 +104,55 @@ pub(super) async fn schemas(
     }
     tx.commit().await?;
     Ok(position)
+}
+
+/// What the names of schemas begin with that are not wanted any more.
+const OLD: &str = "read_models_old_";
+
+/// A transaction that holds up all projectors. It never waits long: whoever is at work on a checkpoint and does not come
+/// to an end would have everybody wait.
+async fn lock(live: &Database) -> Result<Transaction, RebuildError> {
+    for _ in 0..TRIES {
+        let mut tx = live.begin_with_lock_timeout(LOCK_TIMEOUT).await?;
+        match tx
+            .execute("LOCK TABLE checkpoints IN SHARE ROW EXCLUSIVE MODE", &[])
+            .await
+        {
+            Ok(_) => return Ok(tx),
+            Err(error) if is_lock_timeout(&error) => {
+                drop(tx);
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(RebuildError::Busy)
+}
+
+async fn exists(tx: &mut Transaction, schema: &str) -> Result<bool, RebuildError> {
+    let sql = "SELECT nspname::text AS name FROM pg_namespace WHERE nspname = $1";
+    Ok(tx.fetch_optional(sql, &[schema.into()]).await?.is_some())
+}
+
+/// Drops what earlier swaps have put aside. What somebody still reads stays until the next time.
+pub(super) async fn drop_old(live: &Database) {
+    if let Err(error) = try_to_drop_old(live).await {
+        tracing::warn!(
+            error = sentence(&error),
+            "tables that a rebuild has replaced are still there, perhaps because somebody reads them: the next rebuild drops them"
+        );
+    }
+}
+
+async fn try_to_drop_old(live: &Database) -> Result<(), DatabaseError> {
+    let sql = "SELECT nspname::text AS name FROM pg_namespace WHERE starts_with(nspname::text, $1)";
+    for row in live.fetch_all(sql, &[OLD.into()]).await? {
+        let mut tx = live.begin_with_lock_timeout(LOCK_TIMEOUT).await?;
+        tx.execute(&format!("DROP SCHEMA {} CASCADE", row.text("name")?), &[])
+            .await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 /// SQLite: a running server holds the live file open, so the rows change places and not the files. Readers see

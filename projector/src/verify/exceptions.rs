@@ -6,7 +6,7 @@ use database::{Database, DatabaseError};
 use events::{StreamName, UserId};
 
 use super::differences::Differences;
-use crate::fold::Fold;
+use crate::{fold::Fold, models::storable};
 
 #[derive(Debug)]
 pub(super) struct Exceptions {
@@ -53,6 +53,30 @@ impl Exceptions {
             exceptions
                 .erased
                 .insert(UserId(row.uuid("subject")?), row.unsigned("position")?);
+        }
+        Ok(exceptions)
+    }
+
+    /// Those of one stream.
+    pub(super) async fn of_stream(
+        read_models: &Database,
+        stream: &StreamName,
+    ) -> Result<Self, DatabaseError> {
+        let name = [storable(stream.as_str()).into()];
+        let mut exceptions = Self {
+            parked_positions: BTreeSet::new(),
+            parked: HashMap::new(),
+            discarded: HashMap::new(),
+            erased: HashMap::new(),
+        };
+        let first = "SELECT version FROM parked_events WHERE stream = $1 ORDER BY version LIMIT 1";
+        if let Some(row) = read_models.fetch_optional(first, &name).await? {
+            exceptions.parked.insert(stream.clone(), row.unsigned("version")?);
+        }
+        let discarded = "SELECT version FROM discarded_events WHERE stream = $1";
+        for row in read_models.fetch_all(discarded, &name).await? {
+            let versions = exceptions.discarded.entry(stream.clone()).or_default();
+            versions.insert(row.unsigned("version")?);
         }
         Ok(exceptions)
     }

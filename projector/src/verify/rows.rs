@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use database::{Database, DatabaseError, Row, Value};
-use event_store::{EventStore, read_whole_stream};
+use event_store::EventStore;
 use events::UserId;
 use uuid::Uuid;
 
-use super::{PAGE, VerifyError, differences::Differences, exceptions::Exceptions, fold_in};
+use super::{PAGE, VerifyError, differences::Differences, each_of_stream, exceptions::Exceptions, fold_in};
 use crate::{
     fold::{Slot, Slots},
     models::Model,
@@ -60,7 +60,17 @@ impl RowVerifier<'_> {
         row: &Row,
         slot: Option<Slot<M>>,
     ) -> Result<(), VerifyError> {
-        let found = row_values(M::TABLE, row)?;
+        let table = M::TABLE;
+        let found = match row_values(table, row) {
+            Ok(found) => found,
+            Err(error) => {
+                self.differences.add(format!(
+                    "{} has row {id}, which cannot be read: {error}",
+                    table.name
+                ));
+                return Ok(());
+            }
+        };
         if slot.as_ref().is_some_and(|slot| slot_values(slot) == found) {
             return Ok(());
         }
@@ -69,7 +79,6 @@ impl RowVerifier<'_> {
             true => self.fold_stream::<M>(id, row.unsigned("version")?).await?,
             false => slot,
         };
-        let table = M::TABLE;
         match slot {
             None => self
                 .differences
@@ -97,11 +106,12 @@ impl RowVerifier<'_> {
 
     async fn fold_stream<M: Model>(&self, id: Uuid, version: u64) -> Result<Option<Slot<M>>, VerifyError> {
         let mut fold = self.exceptions.fold();
-        for event in read_whole_stream(self.store, &M::stream(id)).await? {
-            if event.version <= version {
-                fold_in(&mut fold, event.into());
+        each_of_stream(self.store, &M::stream(id), |event| {
+            if event.record.version <= version {
+                fold_in(&mut fold, event);
             }
-        }
+        })
+        .await?;
         Ok(M::slots(&mut fold).0.remove(&id))
     }
 

@@ -2,20 +2,23 @@
 
 use std::collections::HashSet;
 
-use database::Database;
-use event_store::{EventStore, read_whole_stream};
-use events::{Account, RecordedEvent, Session, StreamKind, StreamName, Task};
+use database::{Database, Value};
+use event_store::EventStore;
+use events::{Account, Session, StreamKind, StreamName, Task};
 use rand::{RngExt as _, seq::IteratorRandom as _};
 use uuid::Uuid;
 
 use super::{
-    Report, VerifyError, differences::Differences, exceptions::Exceptions, fold_in, rows::row_values,
-    rows::slot_values,
+    Report, VerifyError, differences::Differences, each_of_stream, exceptions::Exceptions, fold_in,
+    rows::row_values, rows::slot_values,
 };
 use crate::{checkpoint, models::Model};
 
 /// Logs up to this position are read as a whole to find streams, since chance would miss some.
-const SHORT: u64 = 10_000;
+const SHORT: u64 = 2_000;
+
+/// Streams with more events are left out: a sample is to cost little.
+const LONG: u64 = 1_000;
 
 /// Chooses up to `size` tasks, as many accounts and as many sessions at random, those with more events more
 /// likely, and compares their rows with folds of their streams. May run beside a projector at work.
@@ -38,7 +41,11 @@ pub async fn verify_sample(
         },
         differences: Differences::default(),
     };
-    for stream in choose(store, reached, size).await? {
+    for stream in choose(store, read_models, reached, size).await? {
+        let head = store.stream_head(&stream).await?;
+        if head.is_some_and(|head| head.version > LONG) {
+            continue;
+        }
         match stream.kind() {
             Ok(StreamKind::Task(id)) => {
                 sample.report.tasks += 1;
@@ -91,20 +98,36 @@ impl Sample<'_> {
         let table = M::TABLE;
         let sql = format!("SELECT * FROM {} WHERE id = $1", table.name);
         let row = self.read_models.fetch_optional(&sql, &[id.into()]).await?;
-        let exceptions = Exceptions::load(self.read_models).await?;
-        let events = read_whole_stream(self.store, stream).await?;
-        self.report.events += events.len() as u64;
-        let is_erased = events
-            .first()
-            .is_some_and(|event| exceptions.erased_at(event.metadata.subject).is_some());
-        let fold = |until: &dyn Fn(&RecordedEvent) -> bool| {
-            let mut fold = exceptions.fold();
-            for event in events.iter().filter(|event| until(event)) {
-                fold_in(&mut fold, event.clone().into());
-            }
-            M::slots(&mut fold).0.remove(&id)
+        let exceptions = Exceptions::of_stream(self.read_models, stream).await?;
+        let version = match &row {
+            Some(row) => row.unsigned("version")?,
+            None => 0,
         };
-        let due = fold(&|event| event.position <= self.reached).filter(|_| !is_erased);
+        // As the log has it up to where everything is projected, and as it was when the row was written.
+        let (mut due, mut expected) = (exceptions.fold(), exceptions.fold());
+        let (mut events, mut subject) = (0, None);
+        let reached = self.reached;
+        each_of_stream(self.store, stream, |event| {
+            events += 1;
+            subject.get_or_insert(event.record.metadata.subject);
+            if event.record.version <= version {
+                fold_in(&mut expected, event.clone());
+            }
+            if event.record.position <= reached {
+                fold_in(&mut due, event);
+            }
+        })
+        .await?;
+        self.report.events += events;
+        let is_erased = match subject {
+            Some(subject) => {
+                let sql = "SELECT position FROM erased_subjects WHERE subject = $1";
+                let subject = [subject.0.into()];
+                self.read_models.fetch_optional(sql, &subject).await?.is_some()
+            }
+            None => false,
+        };
+        let due = M::slots(&mut due).0.remove(&id).filter(|_| !is_erased);
         let Some(row) = row else {
             return Ok(due.map(|_| format!("{} lacks row {id}", table.name)));
         };
@@ -114,7 +137,6 @@ impl Sample<'_> {
                 table.name
             )));
         }
-        let version = row.unsigned("version")?;
         if let Some(due) = due
             && version < due.state.version()
         {
@@ -124,7 +146,7 @@ impl Sample<'_> {
                 due.state.version()
             )));
         }
-        let Some(expected) = fold(&|event| event.version <= version) else {
+        let Some(expected) = M::slots(&mut expected).0.remove(&id) else {
             return Ok(Some(format!(
                 "{} has row {id}, which should not be there",
                 table.name
@@ -143,8 +165,47 @@ impl Sample<'_> {
     }
 }
 
-/// Up to `size` streams of each kind with events up to `reached`.
-async fn choose(store: &dyn EventStore, reached: u64, size: usize) -> Result<Vec<StreamName>, VerifyError> {
+/// Up to `size` streams of each kind: some with events up to `reached`, and some that have a row, since the log does not
+/// name those whose rows should not be there.
+async fn choose(
+    store: &dyn EventStore,
+    read_models: &Database,
+    reached: u64,
+    size: usize,
+) -> Result<HashSet<StreamName>, VerifyError> {
+    let of_rows = size / 2;
+    let mut chosen = from_log(store, reached, size - of_rows).await?;
+    for _ in 0..of_rows {
+        chosen.extend(from_rows::<Task>(read_models).await?);
+        chosen.extend(from_rows::<Account>(read_models).await?);
+        chosen.extend(from_rows::<Session>(read_models).await?);
+    }
+    Ok(chosen)
+}
+
+/// The stream of the row at or after a place between the first and the last.
+async fn from_rows<M: Model>(read_models: &Database) -> Result<Option<StreamName>, VerifyError> {
+    let table = M::TABLE.name;
+    let id = async |sql: String, values: &[Value]| -> Result<Option<Uuid>, VerifyError> {
+        let row = read_models.fetch_optional(&sql, values).await?;
+        Ok(row.map(|row| row.uuid("id")).transpose()?)
+    };
+    let first = id(format!("SELECT id FROM {table} ORDER BY id LIMIT 1"), &[]).await?;
+    let last = id(format!("SELECT id FROM {table} ORDER BY id DESC LIMIT 1"), &[]).await?;
+    let (Some(first), Some(last)) = (first, last) else {
+        return Ok(None);
+    };
+    let place = rand::rng().random_range(first.as_u128()..=last.as_u128().max(first.as_u128()));
+    let sql = format!("SELECT id FROM {table} WHERE id >= $1 ORDER BY id LIMIT 1");
+    let found = id(sql, &[Uuid::from_u128(place).into()]).await?;
+    Ok(found.map(M::stream))
+}
+
+async fn from_log(
+    store: &dyn EventStore,
+    reached: u64,
+    size: usize,
+) -> Result<HashSet<StreamName>, VerifyError> {
     let mut kinds: [HashSet<StreamName>; 3] = Default::default();
     let add = |kinds: &mut [HashSet<StreamName>; 3], stream: StreamName, most: usize| {
         let kind = match stream.kind() {
@@ -160,10 +221,10 @@ async fn choose(store: &dyn EventStore, reached: u64, size: usize) -> Result<Vec
     if reached <= SHORT {
         let mut after = 0;
         while after < reached {
-            let page = store.read_all(after, super::PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = last.position;
-            for event in page {
+            let page = store.log_page(after, super::PAGE).await?;
+            let Some(last) = page.position() else { break };
+            after = last;
+            for event in page.entries.into_iter().flatten() {
                 add(&mut kinds, event.stream, usize::MAX);
             }
         }
@@ -178,7 +239,7 @@ async fn choose(store: &dyn EventStore, reached: u64, size: usize) -> Result<Vec
             break;
         }
         let after = rand::rng().random_range(0..reached);
-        for event in store.read_all(after, 1).await? {
+        for event in store.log_page(after, 1).await?.entries.into_iter().flatten() {
             add(&mut kinds, event.stream, size);
         }
     }

@@ -1,5 +1,6 @@
 //! What holds on either database: a log, read models, a bus and a projector between them.
 
+pub(crate) mod bus_away;
 pub(crate) mod erasure;
 pub(crate) mod faults;
 pub(crate) mod ground;
@@ -9,6 +10,7 @@ pub(crate) mod projecting;
 pub(crate) mod rebuilding;
 pub(crate) mod relay;
 pub(crate) mod replay;
+pub(crate) mod unreadable;
 pub(crate) mod verifying;
 pub(crate) mod writer;
 
@@ -28,8 +30,14 @@ macro_rules! suite {
                 a_rebuild_starts_over_when_the_log_is_another, a_hole_in_the_log_is_named;
             parking: an_unreadable_event_parks_its_stream_only, a_refused_row_parks_its_stream_until_retried,
                 text_with_nul_is_parked, a_misplaced_event_is_parked;
+            unreadable: an_unreadable_record_parks_its_stream_only,
+                a_stream_that_begins_unreadable_is_parked_whole, an_unreadable_row_parks_its_stream_only;
+            bus_away: a_projector_works_from_the_store_alone,
+                a_trickle_of_old_messages_does_not_keep_it_from_the_log,
+                an_orderly_end_leaves_every_partition_at_the_end_of_the_log;
             erasure: an_erased_person_leaves_no_rows_and_does_not_come_back;
-            verifying: differences_are_found, a_sample_finds_differences, a_projector_notices_differences_by_itself;
+            verifying: differences_are_found, a_sample_finds_differences,
+                a_sample_finds_rows_of_which_the_log_knows_nothing, a_projector_notices_differences_by_itself;
             rebuilding: a_rebuild_gives_the_same_rows_and_can_be_undone,
                 an_interrupted_rebuild_goes_on_where_it_was, projectors_work_and_readers_read_through_swaps,
                 what_is_discarded_during_a_rebuild_stays_discarded;

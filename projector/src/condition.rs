@@ -1,0 +1,131 @@
+//! Whether this process does its job: what it saw when it last compared itself with the log. Readiness tells it without
+//! asking any server.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use events::LogPoint;
+use tokio::time::Instant;
+
+use crate::metrics::ProjectorMetrics;
+
+/// So many heartbeats without a step forward, although there is something to project, are too many.
+const STUCK: u32 = 10;
+
+pub(crate) struct Condition {
+    metrics: ProjectorMetrics,
+    patience: Duration,
+    state: Mutex<State>,
+}
+
+struct State {
+    looked: Instant,
+    failure: Option<String>,
+    owned: BTreeSet<u16>,
+    behind: BTreeMap<u16, Since>,
+}
+
+/// A partition that is behind.
+struct Since {
+    /// When it was first seen so.
+    behind: Instant,
+    checkpoint: u64,
+    /// When the checkpoint was first seen there.
+    moved: Instant,
+}
+
+impl Condition {
+    pub(crate) fn new(metrics: ProjectorMetrics, heartbeat: Duration) -> Self {
+        Self {
+            metrics,
+            patience: heartbeat * STUCK,
+            state: Mutex::new(State {
+                looked: Instant::now(),
+                failure: None,
+                owned: BTreeSet::new(),
+                behind: BTreeMap::new(),
+            }),
+        }
+    }
+
+    /// These partitions are this process's from now on.
+    pub(crate) fn owns(&self, partitions: &BTreeSet<u16>) {
+        let mut state = self.lock();
+        state.behind.retain(|partition, _| partitions.contains(partition));
+        for lost in state.owned.difference(partitions) {
+            self.metrics.behind_for(*lost, 0);
+        }
+        state.owned.clone_from(partitions);
+        self.metrics
+            .owned
+            .set(i64::try_from(partitions.len()).unwrap_or(i64::MAX));
+    }
+
+    /// The checkpoints of all partitions were compared with the log, of which everything up to `due` should have been
+    /// projected.
+    pub(crate) fn looked(&self, checkpoints: &[LogPoint], due: u64) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.looked = now;
+        state.failure = None;
+        for partition in state.owned.clone() {
+            let checkpoint = checkpoints[usize::from(partition)].position;
+            if checkpoint >= due {
+                state.behind.remove(&partition);
+                self.metrics.behind_for(partition, 0);
+                continue;
+            }
+            let since = state.behind.entry(partition).or_insert(Since {
+                behind: now,
+                checkpoint,
+                moved: now,
+            });
+            if since.checkpoint != checkpoint {
+                (since.checkpoint, since.moved) = (checkpoint, now);
+            }
+            self.metrics
+                .behind_for(partition, now.duration_since(since.behind).as_secs());
+        }
+    }
+
+    /// The comparison with the log did not succeed.
+    pub(crate) fn failed(&self, why: String) {
+        self.lock().failure = Some(why);
+    }
+
+    /// Brings the metrics up to date that tell of time passing.
+    pub(crate) fn tick(&self) {
+        let age = self.lock().looked.elapsed().as_secs();
+        self.metrics.look_age.set(i64::try_from(age).unwrap_or(i64::MAX));
+    }
+
+    /// What keeps this process from doing its job, if anything.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        let state = self.lock();
+        if let Some(failure) = &state.failure {
+            tracing::debug!(failure, "not ready");
+            return Some("the log cannot be compared with the read models".to_owned());
+        }
+        if state.looked.elapsed() > self.patience {
+            return Some(format!(
+                "the log has not been looked at for {} s",
+                state.looked.elapsed().as_secs()
+            ));
+        }
+        let stuck: Vec<String> = state
+            .behind
+            .iter()
+            .filter(|(_, since)| since.moved.elapsed() > self.patience)
+            .map(|(partition, _)| partition.to_string())
+            .collect();
+        (!stuck.is_empty()).then(|| format!("nothing is projected in partition {}", stuck.join(", ")))
+    }
+
+    // A panic cannot leave the state half changed.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

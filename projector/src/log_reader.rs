@@ -1,0 +1,303 @@
+//! Compares the checkpoints of this process's partitions with the log, again and again, whatever the bus brings. What is
+//! behind it reads from the store, once for all of them, and hands to each its own.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use events::LogPoint;
+use futures::future::join_all;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    checkpoint,
+    condition::Condition,
+    decode::{Decoded, decode, sentence},
+    error::ProjectError,
+    live::Surroundings,
+    workers::{Slice, Workers},
+};
+
+/// A partition that is further behind is brought up from the store at once, whatever is on its way on the bus.
+pub(crate) const FAR: u64 = 2_000;
+
+/// So often in a heartbeat the log's head is looked at.
+const LOOKS: u32 = 4;
+
+/// Pages read for partitions that are far behind, before those that are nearly there get theirs.
+const PAGES: usize = 4;
+
+/// How long one partition may keep the others waiting for the next page.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long an orderly end may wait for the last checkpoints.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+pub(crate) struct LogReader {
+    surroundings: Surroundings,
+    workers: Workers,
+    condition: Arc<Condition>,
+    stop: CancellationToken,
+    /// Where the log ended at the last looks.
+    heads: VecDeque<(Instant, u64)>,
+    /// Messages that the bus had delivered at the last look.
+    delivered: u64,
+}
+
+/// A partition on its way to the end of the log.
+struct Behind {
+    partition: u16,
+    checkpoint: LogPoint,
+    /// As far as slices are on their way to its worker.
+    handed: Option<LogPoint>,
+    /// Its worker does not take slices.
+    stuck: bool,
+}
+
+impl LogReader {
+    pub(crate) fn new(
+        surroundings: Surroundings,
+        workers: Workers,
+        condition: Arc<Condition>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            surroundings,
+            workers,
+            condition,
+            stop,
+            heads: VecDeque::new(),
+            delivered: 0,
+        }
+    }
+
+    /// Looks until it is time to stop, and then once more: partitions without events of their own are at the end of
+    /// the log, too, when the process ends.
+    pub(crate) async fn run(mut self) {
+        let pause = self.surroundings.pace.heartbeat / LOOKS;
+        loop {
+            let more = self.look_and_tell().await;
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                () = sleep(if more { Duration::ZERO } else { pause }) => {}
+            }
+        }
+        let last = timeout(FAREWELL, self.bring_idle_to_the_end()).await;
+        if let Ok(Err(error)) = last {
+            tracing::debug!(error = sentence(&error), "cannot move the last checkpoints");
+        }
+    }
+
+    async fn look_and_tell(&mut self) -> bool {
+        match self.look().await {
+            Ok(more) => more,
+            // It has been said already.
+            Err(ProjectError::OtherLog) => false,
+            Err(error) => {
+                self.surroundings.applier.metrics.failures.inc();
+                self.condition.failed(sentence(&error));
+                tracing::warn!(
+                    error = sentence(&error),
+                    "cannot compare the projection with the log"
+                );
+                false
+            }
+        }
+    }
+
+    /// One look, and whatever is to be read then. `true` when there is more to read.
+    async fn look(&mut self) -> Result<bool, ProjectError> {
+        let Surroundings {
+            applier,
+            store,
+            identity,
+            ..
+        } = &self.surroundings;
+        let checkpoints = checkpoint::load_all(&applier.read_models, applier.partitions).await?;
+        let head = store.head().await?;
+        applier.metrics.head_is(head);
+        applier
+            .metrics
+            .bus_connected
+            .set(self.surroundings.bus.is_connected().into());
+        for (partition, point) in applier.partitions.iter().zip(&checkpoints) {
+            applier.metrics.reached(partition, point.position);
+        }
+        identity.compare(&checkpoints).await?;
+        let due = self.due(head);
+        self.condition.looked(&checkpoints, due);
+        let (mut near, mut far) = (Vec::new(), Vec::new());
+        for partition in self.workers.free() {
+            let checkpoint = checkpoints[usize::from(partition)];
+            let distance = head.saturating_sub(checkpoint.position);
+            if checkpoint.position < due || distance > FAR {
+                let list = if distance > FAR { &mut far } else { &mut near };
+                list.push(Behind {
+                    partition,
+                    checkpoint,
+                    handed: None,
+                    stuck: false,
+                });
+            }
+        }
+        self.read(near, usize::MAX).await?;
+        self.read(far, PAGES).await
+    }
+
+    /// Where the log ended so long ago that everything up to there must have been projected by now: a heartbeat, or
+    /// one look when the bus is away or silent.
+    fn due(&mut self, head: u64) -> u64 {
+        let Surroundings {
+            bus, pace, delivered, ..
+        } = &self.surroundings;
+        let delivered = delivered.load(Ordering::Relaxed);
+        let is_silent = std::mem::replace(&mut self.delivered, delivered) == delivered;
+        let patience = if is_silent || !bus.is_connected() {
+            pace.heartbeat / LOOKS
+        } else {
+            pace.heartbeat
+        };
+        let now = Instant::now();
+        let due = self
+            .heads
+            .iter()
+            .rev()
+            .find(|(at, _)| now.duration_since(*at) >= patience)
+            .map_or(0, |(_, head)| *head);
+        self.heads.push_back((now, head));
+        while self.heads.len() > 1 && now.duration_since(self.heads[1].0) >= pace.heartbeat {
+            self.heads.pop_front();
+        }
+        due.min(head)
+    }
+
+    /// Reads up to so many pages, from the one furthest behind on, and hands to each its own. `true` when there is
+    /// more to read.
+    async fn read(&self, mut behind: Vec<Behind>, pages: usize) -> Result<bool, ProjectError> {
+        let Surroundings {
+            applier,
+            store,
+            identity,
+            pace,
+            ..
+        } = &self.surroundings;
+        let Some(start) = behind.iter().map(|behind| behind.checkpoint.position).min() else {
+            return Ok(false);
+        };
+        let points: Vec<LogPoint> = behind.iter().map(|behind| behind.checkpoint).collect();
+        let (mut after, mut more) = (start, false);
+        let mut end = None;
+        for _ in 0..pages {
+            let page = store.log_page(after, pace.page).await?;
+            more = page.more;
+            let events = decode(&**store, page).await?;
+            // Asked after the page was read: it follows the checkpoints in the log that has both.
+            identity.confirm(&points).await?;
+            let Some(to) = events.last().map(Decoded::point) else {
+                break;
+            };
+            let mut of_partition: HashMap<u16, Vec<Decoded>> = HashMap::new();
+            for event in events {
+                let partition = applier.partitions.of(event.record.metadata.subject);
+                of_partition.entry(partition).or_default().push(event);
+            }
+            join_all(behind.iter_mut().filter_map(|behind| {
+                let events = of_partition.remove(&behind.partition)?;
+                Some(self.hand(behind, events, to))
+            }))
+            .await;
+            (after, end) = (to.position, Some(to));
+            if !more || self.stop.is_cancelled() {
+                break;
+            }
+        }
+        if let Some(to) = end {
+            let idle: Vec<(u16, u64)> = behind
+                .iter()
+                .filter(|behind| behind.handed.is_none() && !behind.stuck)
+                .map(|behind| (behind.partition, behind.checkpoint.position))
+                .collect();
+            self.bring(&idle, to).await?;
+        }
+        Ok(more)
+    }
+
+    async fn hand(&self, behind: &mut Behind, mut events: Vec<Decoded>, to: LogPoint) {
+        let from = behind.handed.unwrap_or(behind.checkpoint).position;
+        events.retain(|event| event.record.position > from);
+        if events.is_empty() || behind.stuck {
+            return;
+        }
+        let slice = Slice { from, to, events };
+        if self.workers.hand(behind.partition, slice, PATIENCE).await {
+            behind.handed = Some(to);
+        } else {
+            behind.stuck = true;
+        }
+    }
+
+    /// Moves the checkpoints of partitions that have no events between there and `to`, all at once.
+    async fn bring(&self, idle: &[(u16, u64)], to: LogPoint) -> Result<(), ProjectError> {
+        let applier = &self.surroundings.applier;
+        let mut idle = idle.to_vec();
+        idle.retain(|(_, position)| *position < to.position);
+        for partition in checkpoint::bring(&applier.read_models, applier.partitions, &idle, to).await? {
+            self.workers.moved(partition, to);
+            applier.metrics.reached(partition, to.position);
+        }
+        Ok(())
+    }
+
+    /// At the end: those of whom nothing is left to apply are moved to the end of the log.
+    async fn bring_idle_to_the_end(&self) -> Result<(), ProjectError> {
+        let Surroundings {
+            applier,
+            store,
+            identity,
+            pace,
+            ..
+        } = &self.surroundings;
+        let checkpoints = checkpoint::load_all(&applier.read_models, applier.partitions).await?;
+        let head = store.head().await?;
+        let mut idle = self.workers.all();
+        idle.retain(|partition| head.saturating_sub(checkpoints[usize::from(*partition)].position) <= FAR);
+        let at = |partition: &u16| checkpoints[usize::from(*partition)];
+        let Some(start) = idle.iter().map(|partition| at(partition).position).min() else {
+            return Ok(());
+        };
+        let points: Vec<LogPoint> = idle.iter().map(at).collect();
+        let (mut after, mut end) = (start, None);
+        loop {
+            let page = store.log_page(after, pace.page).await?;
+            let more = page.more;
+            let events = decode(&**store, page).await?;
+            for event in &events {
+                let partition = applier.partitions.of(event.record.metadata.subject);
+                if event.record.position > checkpoints[usize::from(partition)].position {
+                    idle.remove(&partition);
+                }
+            }
+            if let Some(last) = events.last() {
+                (after, end) = (last.record.position, Some(last.point()));
+            }
+            if !more {
+                break;
+            }
+        }
+        identity.confirm(&points).await?;
+        match end {
+            Some(to) => {
+                let idle: Vec<(u16, u64)> = idle
+                    .iter()
+                    .map(|partition| (*partition, at(partition).position))
+                    .collect();
+                self.bring(&idle, to).await
+            }
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Keeps the workers of this process those of the partitions that it owns.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    apply::ApplyError, catch_up::catch_up_once, condition::Condition, decode::sentence, error::ProjectError,
+    leases, live::Surroundings, pace::Backoff, workers::Workers,
+};
+
+pub(crate) struct Ownership {
+    surroundings: Surroundings,
+    workers: Workers,
+    condition: Arc<Condition>,
+    replica: Uuid,
+    stop: CancellationToken,
+}
+
+impl Ownership {
+    pub(crate) fn new(
+        surroundings: Surroundings,
+        workers: Workers,
+        condition: Arc<Condition>,
+        replica: Uuid,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            surroundings,
+            workers,
+            condition,
+            replica,
+            stop,
+        }
+    }
+
+    /// Claims partitions until it is time to stop, and gives them back then. What is owned at first is caught up all at
+    /// once before it gets workers.
+    pub(crate) async fn run(self) {
+        let mut owned = BTreeSet::new();
+        self.claim(&mut owned).await;
+        let mut starting = Box::pin(self.catch_up(owned.clone()));
+        let mut started = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                () = &mut starting, if !started => started = true,
+                () = sleep(leases::RENEWAL) => self.claim(&mut owned).await,
+            }
+            if started {
+                self.workers.run(&owned);
+            }
+            self.condition.tick();
+        }
+        if let Err(error) = leases::resign(&self.surroundings.applier.read_models, self.replica).await {
+            tracing::debug!(error = sentence(&error), "cannot give the partitions back");
+        }
+    }
+
+    /// Should that fail, everything stays as it is: the checkpoints keep two owners from harm.
+    async fn claim(&self, owned: &mut BTreeSet<u16>) {
+        let applier = &self.surroundings.applier;
+        match leases::claim(&applier.read_models, applier.partitions, self.replica).await {
+            Ok(claimed) => {
+                if claimed != *owned {
+                    tracing::info!(partitions = ?claimed, "this process projects these partitions");
+                }
+                *owned = claimed;
+                self.condition.owns(owned);
+            }
+            Err(error) => tracing::warn!(error = sentence(&error), "cannot claim partitions: trying again"),
+        }
+    }
+
+    /// Until the end of the log, or until somebody else is at work on a partition: then each goes on by itself.
+    async fn catch_up(&self, partitions: BTreeSet<u16>) {
+        let Surroundings {
+            applier,
+            store,
+            identity,
+            pace,
+            ..
+        } = &self.surroundings;
+        let mut backoff = Backoff::new(*pace);
+        loop {
+            match catch_up_once(applier, store, identity, &partitions, *pace, &self.stop).await {
+                Ok(()) | Err(ProjectError::Apply(ApplyError::Fenced | ApplyError::Blocked)) => return,
+                Err(ProjectError::OtherLog) => {
+                    if !identity.agreed(&self.stop).await {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    applier.metrics.failures.inc();
+                    tracing::warn!(
+                        error = sentence(&error),
+                        "cannot catch up with the log: trying again"
+                    );
+                    if !backoff.pause(&self.stop).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The partitions that this process projects, each with a worker of its own.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use events::LogPoint;
+use service::vital;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    decode::Decoded,
+    live::{Live, Surroundings},
+};
+
+/// Slices that wait for one partition, beside the one in its hands.
+const WAITING: usize = 1;
+
+/// What the log has for one partition above one position and up to another.
+pub(crate) struct Slice {
+    pub(crate) from: u64,
+    pub(crate) to: LogPoint,
+    pub(crate) events: Vec<Decoded>,
+}
+
+/// What a worker and the log reader know of each other.
+#[derive(Default)]
+pub(crate) struct Pending {
+    /// Slices on their way to the worker or in its hands.
+    slices: AtomicUsize,
+    /// Where the log reader has moved the checkpoint to.
+    moved: Mutex<Option<LogPoint>>,
+}
+
+impl Pending {
+    /// The worker is done with a slice.
+    pub(crate) fn done(&self) {
+        self.slices.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.slices.load(Ordering::Acquire) == 0
+    }
+
+    /// Where the log reader has moved the checkpoint to since the last time this was asked.
+    pub(crate) fn moved(&self) -> Option<LogPoint> {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Starts and stops workers.
+#[derive(Clone)]
+pub(crate) struct Workers {
+    surroundings: Surroundings,
+    running: Arc<Mutex<BTreeMap<u16, Worker>>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+struct Worker {
+    slices: mpsc::Sender<Slice>,
+    pending: Arc<Pending>,
+    stop: CancellationToken,
+}
+
+impl Workers {
+    pub(crate) fn new(surroundings: Surroundings, tasks: TaskTracker, stop: CancellationToken) -> Self {
+        Self {
+            surroundings,
+            running: Arc::default(),
+            tasks,
+            stop,
+        }
+    }
+
+    /// From now on exactly these partitions have workers. One that is stopped finishes the batch in its hands.
+    pub(crate) fn run(&self, partitions: &BTreeSet<u16>) {
+        let mut running = self.lock();
+        running.retain(|partition, worker| {
+            let stays = partitions.contains(partition);
+            if !stays {
+                worker.stop.cancel();
+            }
+            stays
+        });
+        for partition in partitions {
+            running
+                .entry(*partition)
+                .or_insert_with(|| self.start(*partition));
+        }
+    }
+
+    fn start(&self, partition: u16) -> Worker {
+        let (slices, received) = mpsc::channel(WAITING);
+        let (pending, stop) = (Arc::<Pending>::default(), self.stop.child_token());
+        let live = Live::new(
+            self.surroundings.clone(),
+            partition,
+            Arc::clone(&pending),
+            stop.clone(),
+        );
+        self.tasks.spawn(vital(live.run(received), self.stop.clone()));
+        Worker {
+            slices,
+            pending,
+            stop,
+        }
+    }
+
+    /// The partitions whose workers have no slice to apply.
+    pub(crate) fn free(&self) -> Vec<u16> {
+        self.lock()
+            .iter()
+            .filter(|(_, worker)| worker.pending.is_empty())
+            .map(|(partition, _)| *partition)
+            .collect()
+    }
+
+    /// All partitions that have workers.
+    pub(crate) fn all(&self) -> BTreeSet<u16> {
+        self.lock().keys().copied().collect()
+    }
+
+    /// Hands a slice to the partition's worker. `false` when it does not take it in time.
+    pub(crate) async fn hand(&self, partition: u16, slice: Slice, patience: Duration) -> bool {
+        let Some((slices, pending)) = self
+            .lock()
+            .get(&partition)
+            .map(|worker| (worker.slices.clone(), Arc::clone(&worker.pending)))
+        else {
+            return false;
+        };
+        pending.slices.fetch_add(1, Ordering::AcqRel);
+        let taken = matches!(timeout(patience, slices.send(slice)).await, Ok(Ok(())));
+        if !taken {
+            pending.done();
+        }
+        taken
+    }
+
+    /// The partition's checkpoint has been moved for its worker.
+    pub(crate) fn moved(&self, partition: u16, to: LogPoint) {
+        if let Some(worker) = self.lock().get(&partition) {
+            let mut moved = worker
+                .pending
+                .moved
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *moved = Some(to);
+        }
+    }
+
+    // A panic cannot leave the map half changed.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u16, Worker>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,135 @@
+//! A bus that brings nothing, or the wrong things: the log is read instead.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bus::{Bus, BusError, EventConsumer, EventMessage, InProcessBus, Listener, Responder, ResponderOptions};
+use bytes::Bytes;
+use events::{PartitionCount, TaskCompleted};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ground::{Ground, until},
+    relay::Relay,
+    writer::{Writer, created, user},
+};
+
+/// A bus whose broker is not there.
+struct NoBus(AtomicU64);
+
+fn gone<T>() -> Result<T, BusError> {
+    Err(BusError::unavailable("the broker is not there"))
+}
+
+#[async_trait]
+impl Bus for NoBus {
+    async fn publish(&self, _: &[EventMessage]) -> Result<(), BusError> {
+        gone()
+    }
+
+    async fn consume(&self, _: PartitionCount, _: u16) -> Result<Box<dyn EventConsumer>, BusError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        gone()
+    }
+
+    async fn request(&self, _: &str, _: Bytes, _: Duration) -> Result<Bytes, BusError> {
+        gone()
+    }
+
+    async fn serve(
+        &self,
+        _: &str,
+        _: ResponderOptions,
+        _: Arc<dyn Responder>,
+        _: CancellationToken,
+    ) -> Result<(), BusError> {
+        gone()
+    }
+
+    async fn broadcast(&self, _: &str, _: Bytes) -> Result<(), BusError> {
+        gone()
+    }
+
+    async fn listen(&self, _: &str) -> Result<Box<dyn Listener>, BusError> {
+        gone()
+    }
+
+    fn is_connected(&self) -> bool {
+        false
+    }
+}
+
+pub(crate) async fn a_projector_works_from_the_store_alone(ground: Ground) {
+    let bus = Arc::new(NoBus(AtomicU64::new(0)));
+    let running = ground.project(4, bus.clone()).await;
+    let mut log = Writer::new(&ground.store);
+    for number in 0..40 {
+        log.task(number, user(number % 7), created(user(number % 7), "Task"))
+            .await;
+    }
+    let report = ground.settled().await;
+    assert_eq!((report.tasks, report.parked), (40, 0));
+    until("it keeps asking for the bus", async || {
+        bus.0.load(Ordering::Relaxed) > 8
+    })
+    .await;
+    running.stop().await;
+}
+
+/// Old messages come so steadily that the bus is never silent.
+pub(crate) async fn a_trickle_of_old_messages_does_not_keep_it_from_the_log(ground: Ground) {
+    let bus = InProcessBus::new();
+    let running = ground.project(1, bus.clone()).await;
+    let (mut log, mut relay) = (Writer::new(&ground.store), Relay::new(&ground.store, 1));
+    for number in 0..20 {
+        log.task(number, user(1), created(user(1), "Task")).await;
+    }
+    let old = relay.messages().await;
+    let trickle = tokio::spawn(async move {
+        loop {
+            for message in &old {
+                bus.publish(std::slice::from_ref(message)).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+    });
+    for number in 0..20 {
+        log.task(number, user(1), TaskCompleted {}).await;
+    }
+    until("everything is projected", async || {
+        ground.count("tasks WHERE status = 'done'").await == 20
+    })
+    .await;
+    trickle.abort();
+    ground.settled().await;
+    running.stop().await;
+}
+
+/// Who stops right after the last event leaves no partition behind.
+pub(crate) async fn an_orderly_end_leaves_every_partition_at_the_end_of_the_log(ground: Ground) {
+    for round in 0..5 {
+        let bus = InProcessBus::new();
+        let running = ground.project(8, bus.clone()).await;
+        let mut log = Writer::new(&ground.store);
+        let owner = user(100 + round);
+        for number in 0..5 {
+            log.task(round * 10 + number, owner, created(owner, "Task")).await;
+        }
+        let wanted = u64::try_from(round + 1).unwrap() * 5;
+        until("the tasks are there", async || {
+            ground.count("tasks").await == wanted
+        })
+        .await;
+        running.stop().await;
+        let report = projector::verify(ground.store.as_ref(), &ground.read_models)
+            .await
+            .unwrap();
+        assert_eq!((report.behind, report.differences), (0, vec![]));
+    }
+}

@@ -1,0 +1,203 @@
+//! Other processes on the same PostgreSQL that hold locks, or own partitions, and do nothing.
+
+use std::time::{Duration, Instant};
+
+use bus::InProcessBus;
+use projector::Rebuild;
+use sqlx::{Connection, Executor, PgConnection};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::suite::{
+    ground::{Ground, Running, pace, partitions, until},
+    relay::Relay,
+    writer::{Writer, created, user},
+};
+
+const PARTITIONS: u16 = 4;
+
+async fn connect(ground: &Ground) -> PgConnection {
+    PgConnection::connect(&ground.url()).await.unwrap()
+}
+
+async fn readiness(running: &Running) -> String {
+    use axum::{body::Body, http::Request};
+    use tower::ServiceExt;
+
+    let request = Request::get("/health/ready").body(Body::empty()).unwrap();
+    let response = running.router.clone().oneshot(request).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX)
+        .await
+        .unwrap();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+/// Somebody in each partition.
+fn one_of_each() -> Vec<u128> {
+    (0..PARTITIONS)
+        .map(|partition| {
+            let is_there = |number: &u128| partitions(PARTITIONS).of(user(*number)) == partition;
+            (0..1_000).find(is_there).unwrap()
+        })
+        .collect()
+}
+
+pub(crate) async fn a_locked_checkpoint_stops_no_other_partition(ground: Ground) {
+    let bus = InProcessBus::new();
+    let running = ground.project(PARTITIONS, bus.clone()).await;
+    let (mut log, mut relay) = (Writer::new(&ground.store), Relay::new(&ground.store, PARTITIONS));
+    ground.settled().await;
+    let mut holder = connect(&ground).await;
+    holder
+        .execute("BEGIN; UPDATE read_models.checkpoints SET position = position WHERE partition = 0")
+        .await
+        .unwrap();
+    let people = one_of_each();
+    // Its message comes first, so that it has its turn first, again and again.
+    for round in 0..5 {
+        for person in &people {
+            let owner = user(*person);
+            log.task(round * 1_000 + person, owner, created(owner, "Task"))
+                .await;
+        }
+        relay.publish(bus.as_ref()).await;
+        let wanted = u64::try_from(round + 1).unwrap() * u64::from(PARTITIONS - 1);
+        until("all others go on", async || ground.count("tasks").await == wanted).await;
+    }
+    until("it says that it stands still", async || {
+        readiness(&running)
+            .await
+            .contains("nothing is projected in partition 0")
+    })
+    .await;
+    holder.execute("ROLLBACK").await.unwrap();
+    assert_eq!(ground.settled().await.tasks, 20);
+    until("it is ready again", async || {
+        readiness(&running).await.contains(r#""status":"ready""#)
+    })
+    .await;
+    running.stop().await;
+}
+
+/// As of a projector that is stopped between two statements: the server ends its transaction.
+pub(crate) async fn a_frozen_transaction_holds_a_partition_for_seconds_only(ground: Ground) {
+    let running = ground.project(1, InProcessBus::new()).await;
+    ground.settled().await;
+    let mut frozen = ground.read_models.begin().await.unwrap();
+    frozen
+        .execute("UPDATE checkpoints SET position = position", &[])
+        .await
+        .unwrap();
+    let since = Instant::now();
+    let mut log = Writer::new(&ground.store);
+    log.task(1, user(1), created(user(1), "Task")).await;
+    until("the partition goes on", async || ground.count("tasks").await == 1).await;
+    assert!(since.elapsed() < Duration::from_secs(22), "{:?}", since.elapsed());
+    drop(frozen);
+    running.stop().await;
+}
+
+async fn owners(ground: &Ground) -> Vec<u64> {
+    let sql = "SELECT COUNT(*) AS owned FROM partition_leases GROUP BY replica ORDER BY COUNT(*)";
+    let rows = ground.rows(sql).await;
+    rows.iter().map(|row| row.unsigned("owned").unwrap()).collect()
+}
+
+pub(crate) async fn replicas_share_the_partitions_evenly(ground: Ground) {
+    let first = ground.project(PARTITIONS, InProcessBus::new()).await;
+    until("one has all", async || owners(&ground).await == [4]).await;
+    let second = ground.project(PARTITIONS, InProcessBus::new()).await;
+    until("two have half each", async || owners(&ground).await == [2, 2]).await;
+    let third = ground.project(PARTITIONS, InProcessBus::new()).await;
+    until("each of three has some", async || {
+        owners(&ground).await == [1, 1, 2]
+    })
+    .await;
+    let mut log = Writer::new(&ground.store);
+    for person in one_of_each() {
+        log.task(person, user(person), created(user(person), "Task"))
+            .await;
+    }
+    ground.settled().await;
+    first.stop().await;
+    until("two have half each", async || owners(&ground).await == [2, 2]).await;
+    second.stop().await;
+    until("one has all", async || owners(&ground).await == [4]).await;
+    for person in one_of_each() {
+        log.task(1_000 + person, user(person), created(user(person), "Task"))
+            .await;
+    }
+    assert_eq!(ground.settled().await.tasks, 8);
+    third.stop().await;
+    assert!(owners(&ground).await.is_empty());
+}
+
+/// A replica that does not show itself any more loses what it owns within seconds.
+pub(crate) async fn a_replica_that_stands_still_loses_its_partitions(ground: Ground) {
+    let frozen = Uuid::now_v7();
+    for partition in 0..PARTITIONS {
+        ground
+            .run(&format!(
+                "INSERT INTO partition_leases VALUES ({PARTITIONS}, {partition}, '{frozen}')"
+            ))
+            .await;
+    }
+    ground
+        .run(&format!(
+            "INSERT INTO projector_replicas VALUES ({PARTITIONS}, '{frozen}', clock_timestamp())"
+        ))
+        .await;
+    let since = Instant::now();
+    let running = ground.project(PARTITIONS, InProcessBus::new()).await;
+    let mut log = Writer::new(&ground.store);
+    for person in one_of_each() {
+        log.task(person, user(person), created(user(person), "Task"))
+            .await;
+    }
+    until("the frozen one has lost all", async || {
+        owners(&ground).await == [4]
+    })
+    .await;
+    ground.settled().await;
+    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
+    running.stop().await;
+}
+
+/// A dump, or somebody who looks at the tables, old or new, for hours.
+pub(crate) async fn readers_do_not_hold_up_a_swap(ground: Ground) {
+    let bus = InProcessBus::new();
+    let running = ground.project(2, bus.clone()).await;
+    let (mut log, mut relay) = (Writer::new(&ground.store), Relay::new(&ground.store, 2));
+    let mut readers = Vec::new();
+    for round in 0..3 {
+        log.task(round, user(round), created(user(round), "Task")).await;
+        relay.publish(bus.as_ref()).await;
+        ground.settled().await;
+        let rebuild = Rebuild::open(&ground.url(), ground.store.clone(), partitions(2), pace())
+            .await
+            .unwrap();
+        assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+        for schema in ["read_models", "read_models_previous"] {
+            let mut reader = connect(&ground).await;
+            let sql = format!("BEGIN; SELECT COUNT(*) FROM {schema}.tasks");
+            if reader.execute(sql.as_str()).await.is_ok() {
+                readers.push(reader);
+            }
+        }
+        let since = Instant::now();
+        rebuild.swap().await.unwrap();
+        assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
+    }
+    assert_eq!(readers.len(), 5, "the first time there are no previous tables");
+    assert_eq!(ground.settled().await.tasks, 3);
+    let old = "SELECT nspname::text AS name FROM pg_namespace WHERE nspname LIKE 'read_models_old_%'";
+    assert!(!ground.rows(old).await.is_empty(), "somebody still reads them");
+    drop(readers);
+    let rebuild = Rebuild::open(&ground.url(), ground.store.clone(), partitions(2), pace())
+        .await
+        .unwrap();
+    assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+    rebuild.swap().await.unwrap();
+    assert!(ground.rows(old).await.is_empty(), "nobody does any more");
+    running.stop().await;
+}

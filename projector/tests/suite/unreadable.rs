@@ -1,0 +1,219 @@
+//! Records of the log and rows of the read models that this build cannot read, among others that it can.
+
+use bus::InProcessBus;
+use events::{StreamName, TaskCompleted, TaskRenamed};
+use projector::{Rebuild, Retried, discard, parked, retry, verify_sample};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ground::{Ground, pace, partitions, until},
+    writer::{Writer, created, registered, started, task, user},
+};
+
+/// Ways in which a record becomes unreadable, each with what it is parked for.
+const RECORDS: [(&str, &str); 5] = [
+    ("encoding = 'cbor'", "encoding"),
+    ("metadata = '{'", "metadata"),
+    (
+        r#"metadata = replace(metadata, '"actor":"', '"actor":"robot-')"#,
+        "metadata",
+    ),
+    (
+        "metadata = replace(metadata, 'causation_id', 'cause')",
+        "metadata",
+    ),
+    ("schema_version = 70000", "schema version"),
+];
+
+/// Ways in which a row becomes unreadable: the table, what is set, and the column that is to blame.
+const ROWS: [(&str, &str, &str); 6] = [
+    ("tasks", "status = 'blocked'", "status"),
+    ("tasks", "priority = 17", "priority"),
+    ("tasks", "due = 'soon'", "due"),
+    ("tasks", "tags = '{'", "tags"),
+    ("accounts", r#"roles = '["emperor"]'"#, "roles"),
+    ("sessions", "end_reason = 'boredom', ended_at = 1", "end_reason"),
+];
+
+/// Three tasks of one person, each of two events; the second event of task 2 is at position 5.
+async fn three_tasks(log: &mut Writer) {
+    for number in 1..=3 {
+        log.task(number, user(1), created(user(1), "Task")).await;
+    }
+    for number in 1..=3 {
+        log.task(number, user(1), TaskCompleted {}).await;
+    }
+}
+
+async fn done(ground: &Ground) -> u64 {
+    ground.count("tasks WHERE status = 'done'").await
+}
+
+pub(crate) async fn an_unreadable_record_parks_its_stream_only(ground: Ground) {
+    for (damage, reason) in RECORDS {
+        let ground = ground.fresh_log().await;
+        let (bus, mut log) = (InProcessBus::new(), Writer::new(&ground.store));
+        three_tasks(&mut log).await;
+        ground
+            .damage_log(&format!("UPDATE events SET {damage} WHERE position = 5"))
+            .await;
+
+        // From the log, at the start.
+        let running = ground.project(3, bus.clone()).await;
+        let report = ground.settled().await;
+        assert_eq!((report.tasks, report.parked), (3, 1), "{damage}");
+        assert_eq!(done(&ground).await, 2, "{damage}");
+
+        // Live: what follows in its stream is parked, and others go on.
+        log.task(
+            2,
+            user(1),
+            TaskRenamed {
+                title: "Two".to_owned(),
+            },
+        )
+        .await;
+        log.task(
+            1,
+            user(1),
+            TaskRenamed {
+                title: "One".to_owned(),
+            },
+        )
+        .await;
+        let report = ground.settled().await;
+        assert_eq!(
+            (report.parked, ground.count("tasks WHERE title = 'One'").await),
+            (2, 1)
+        );
+        let list = parked(&ground.read_models).await.unwrap();
+        assert_eq!((list[0].position, list[1].position), (5, 7), "{damage}");
+        assert!(
+            list[0].reason.contains("cannot be read") && list[0].reason.contains(reason),
+            "{damage}: {}",
+            list[0].reason
+        );
+        let sampled = verify_sample(ground.store.as_ref(), &ground.read_models, 10)
+            .await
+            .unwrap();
+        assert_eq!((sampled.tasks, sampled.differences), (3, vec![]), "{damage}");
+
+        rebuild(&ground).await;
+        assert_eq!(ground.settled().await.parked, 2, "{damage}");
+
+        // Another try tells the same, and without it the stream goes on.
+        let stream = StreamName::task(task(2));
+        let retried = retry(ground.store.as_ref(), &ground.read_models, &stream)
+            .await
+            .unwrap();
+        assert_eq!(
+            retried,
+            Retried {
+                projected: 0,
+                parked: 2
+            },
+            "{damage}"
+        );
+        discard(&ground.read_models, 5).await.unwrap();
+        let retried = retry(ground.store.as_ref(), &ground.read_models, &stream)
+            .await
+            .unwrap();
+        assert_eq!(
+            retried,
+            Retried {
+                projected: 1,
+                parked: 0
+            },
+            "{damage}"
+        );
+        let report = ground.settled().await;
+        assert_eq!(
+            (report.parked, ground.count("tasks WHERE title = 'Two'").await),
+            (0, 1)
+        );
+        running.stop().await;
+    }
+}
+
+async fn rebuild(ground: &Ground) {
+    let rebuild = Rebuild::open(&ground.url(), ground.store.clone(), partitions(3), pace())
+        .await
+        .unwrap();
+    assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+    assert_eq!(rebuild.compare().await.unwrap().differences, Vec::<String>::new());
+    rebuild.swap().await.unwrap();
+}
+
+/// The first event of a stream, whose metadata does not say whom it is about, is in a partition all the same.
+pub(crate) async fn a_stream_that_begins_unreadable_is_parked_whole(ground: Ground) {
+    let mut log = Writer::new(&ground.store);
+    three_tasks(&mut log).await;
+    ground
+        .damage_log("UPDATE events SET metadata = '{' WHERE position = 2")
+        .await;
+    let report = ground.catch_up(4).await;
+    assert_eq!((report.tasks, report.parked, done(&ground).await), (2, 2, 2));
+}
+
+pub(crate) async fn an_unreadable_row_parks_its_stream_only(ground: Ground) {
+    for (table, damage, column) in ROWS {
+        let ground = ground.fresh_log().await;
+        let mut log = Writer::new(&ground.store);
+        for number in 1..=2 {
+            let owner = user(number);
+            log.account(owner, registered("somebody@example.org")).await;
+            log.session(number, owner, started(owner)).await;
+            log.task(number, owner, created(owner, "Task")).await;
+        }
+        let running = ground.project(1, InProcessBus::new()).await;
+        ground.settled().await;
+        let id = match table {
+            "tasks" => task(1).to_string(),
+            "accounts" => user(1).to_string(),
+            _ => super::writer::session(1).to_string(),
+        };
+        ground
+            .run(&format!("UPDATE {table} SET {damage} WHERE id = '{id}'"))
+            .await;
+        for number in 1..=2 {
+            let owner = user(number);
+            log.account(owner, events::AccountDisabled {}).await;
+            let refreshed = events::SessionRefreshed {
+                refresh_hash: "another secret".into(),
+            };
+            log.session(number, owner, refreshed).await;
+            log.task(number, owner, TaskCompleted {}).await;
+        }
+        until("everything is projected", async || {
+            ground.count("audit_log").await == 12
+        })
+        .await;
+        let list = parked(&ground.read_models).await.unwrap();
+        assert_eq!(list.len(), 1, "{damage}: {list:?}");
+        assert!(
+            list[0].reason.contains("its row cannot be read") && list[0].reason.contains(column),
+            "{damage}: {}",
+            list[0].reason
+        );
+        let report = projector::verify(ground.store.as_ref(), &ground.read_models)
+            .await
+            .unwrap();
+        assert!(
+            report
+                .differences
+                .iter()
+                .any(|difference| difference.contains(&id)),
+            "{damage}: {:?}",
+            report.differences
+        );
+        running.stop().await;
+
+        // The rows of a rebuild come from the log.
+        let rebuild = Rebuild::open(&ground.url(), ground.store.clone(), partitions(1), pace())
+            .await
+            .unwrap();
+        assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+        rebuild.swap().await.unwrap();
+        assert_eq!(ground.settled().await.parked, 0, "{damage}");
+    }
+}
