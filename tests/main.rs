@@ -8,11 +8,13 @@
     reason = "tests fail by panicking"
 )]
 
+mod connections;
 mod conventions;
 mod faults;
 mod isolation;
 mod operator;
 mod restored_log;
 mod start;
+mod stopping;
 mod support;
 mod tour;

@@ -2,24 +2,30 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
 use anyhow::{Context, bail};
+use database::private;
 
 /// The right to be the one server on a data directory; given up when dropped, also by `kill -9`.
 #[derive(Debug)]
 pub(crate) struct DataDirLock(#[expect(dead_code, reason = "held, not read")] File);
 
-/// Creates `directory` if needed and locks it.
+const LOCK: &str = "taskledger.lock";
+
+/// Creates `directory` if needed, for its owner alone, and locks it. One that others could enter is taken from them, if it
+/// is a data directory: an older release made them so.
 pub(crate) fn lock(directory: &Path) -> anyhow::Result<DataDirLock> {
-    fs::create_dir_all(directory)
-        .with_context(|| format!("cannot create the data directory {}", directory.display()))?;
-    let path = directory.join("taskledger.lock");
+    private::directory(directory, || is_data_directory(directory))
+        .with_context(|| format!("cannot use the data directory {}", directory.display()))?;
+    let path = directory.join(LOCK);
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(&path)
         .with_context(|| format!("the data directory {} is not writable", directory.display()))?;
     match file.try_lock() {
@@ -33,5 +39,44 @@ pub(crate) fn lock(directory: &Path) -> anyhow::Result<DataDirLock> {
         Err(TryLockError::Error(error)) => {
             Err(error).with_context(|| format!("cannot lock {}", path.display()))
         }
+    }
+}
+
+/// Whether a server has used it before, or nobody has used it for anything.
+fn is_data_directory(directory: &Path) -> bool {
+    [LOCK, "keys", "events.db"]
+        .iter()
+        .any(|name| directory.join(name).exists())
+        || fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_data_directory_is_private_and_one_of_others_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let fresh = home.path().join("one/two");
+        drop(lock(&fresh).unwrap());
+        assert_eq!((mode(&fresh), mode(&fresh.join(LOCK))), (0o700, 0o600));
+
+        fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).unwrap();
+        drop(lock(&fresh).unwrap());
+        assert_eq!(mode(&fresh), 0o700, "taken from others");
+
+        let foreign = home.path().join("foreign");
+        fs::create_dir(&foreign).unwrap();
+        fs::write(foreign.join("letter"), "").unwrap();
+        fs::set_permissions(&foreign, fs::Permissions::from_mode(0o755)).unwrap();
+        let refused = format!("{:#}", lock(&foreign).unwrap_err());
+        assert!(refused.contains("chmod 700"), "{refused}");
+        assert_eq!(mode(&foreign), 0o755, "left alone");
     }
 }

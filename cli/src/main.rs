@@ -4,6 +4,7 @@
 //! what the roles need, `up.rs` and `role.rs` run them.
 
 mod data_dir;
+mod databases;
 mod events;
 mod migrate;
 mod output;
@@ -156,23 +157,30 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     platform::install_crypto_provider()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        match command {
-            Command::Up => up::run(&settings).await,
-            Command::Gateway => role::gateway(&settings).await,
-            Command::CommandApi => role::command_api(&settings).await,
-            Command::QueryApi => role::query_api(&settings).await,
-            Command::Auth => role::auth(&settings).await,
-            Command::Projector => role::projector(&settings).await,
-            Command::Migrate => migrate::run(&settings).await,
-            Command::Users(command) => users::run(&settings, command).await,
-            Command::Events(command) => return events::run(&settings, command).await,
-            Command::Parked(command) => return parked::run(&settings, command).await,
-            Command::Restore(command) => return restore::run(&settings, command).await,
-            Command::Projection(command) => return projection::run(&settings, command).await,
-            Command::Config => Ok(()),
-        }
-        .map(|()| ExitCode::SUCCESS)
+        let code = carry_out(command, &settings).await;
+        // Also after a command that failed: a SQLite file is to be whole by itself.
+        databases::close_all().await;
+        code
     })
+}
+
+async fn carry_out(command: Command, settings: &Settings) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Up => up::run(settings).await,
+        Command::Gateway => role::gateway(settings).await,
+        Command::CommandApi => role::command_api(settings).await,
+        Command::QueryApi => role::query_api(settings).await,
+        Command::Auth => role::auth(settings).await,
+        Command::Projector => role::projector(settings).await,
+        Command::Migrate => migrate::run(settings).await,
+        Command::Users(command) => users::run(settings, command).await,
+        Command::Events(command) => return events::run(settings, command).await,
+        Command::Parked(command) => return parked::run(settings, command).await,
+        Command::Restore(command) => return restore::run(settings, command).await,
+        Command::Projection(command) => return projection::run(settings, command).await,
+        Command::Config => Ok(()),
+    }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 /// What a command says beside its answer, above all why it failed.

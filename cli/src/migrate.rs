@@ -20,7 +20,6 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
         }
         let database = platform::database(storage, schema).await?;
         done.insert(format!("{:<12} {}\n", schema.name(), database.url()));
-        database.close().await;
     }
     crate::print(&format!("Up to date:\n{}", done.into_iter().collect::<String>()));
     Ok(())

@@ -10,12 +10,10 @@ use event_store::{EventStore, SqlStore};
 use service::{Clock, Metrics, SystemClock};
 
 use crate::{
+    databases,
     serving::Background,
     settings::{Settings, Storage},
 };
-
-/// Connections to PostgreSQL that one process opens for each schema, at most.
-pub(crate) const CONNECTIONS: u32 = 8;
 
 /// Chooses rustls' cryptography once, before anything opens a connection.
 pub(crate) fn install_crypto_provider() -> anyhow::Result<()> {
@@ -31,25 +29,25 @@ pub(crate) fn clock() -> Arc<dyn Clock> {
 
 /// The log.
 pub(crate) async fn event_store(storage: &Storage) -> anyhow::Result<Arc<dyn EventStore>> {
-    let url = match storage.event_store_url()? {
-        Some(url) => url,
-        None => file_url(storage, "events.db"),
-    };
-    Ok(event_store::open(&url, CONNECTIONS).await?)
+    let url = database_url(storage, Schema::EventStore)?;
+    if is_database(&url) {
+        return Ok(Arc::new(SqlStore::new(
+            database(storage, Schema::EventStore).await?,
+        )));
+    }
+    Ok(event_store::open(&url, 1).await?)
 }
 
 /// The database of `schema`, brought up to date.
 pub(crate) async fn database(storage: &Storage, schema: Schema) -> anyhow::Result<Database> {
-    Ok(Database::open(&database_url(storage, schema)?, schema, CONNECTIONS).await?)
+    let database = databases::connect(&database_url(storage, schema)?, schema).await?;
+    database.migrate().await?;
+    Ok(database)
 }
 
 /// The log as it is, for looking into it: nothing is created or brought up to date.
 pub(crate) async fn existing_event_store(storage: &Storage) -> anyhow::Result<Arc<dyn EventStore>> {
-    let url = database_url(storage, Schema::EventStore)?;
-    if ["postgres:", "postgresql:", "sqlite:"]
-        .iter()
-        .any(|scheme| url.starts_with(scheme))
-    {
+    if is_database(&database_url(storage, Schema::EventStore)?) {
         let database = existing(storage, Schema::EventStore).await?;
         return Ok(Arc::new(SqlStore::new(database)));
     }
@@ -60,6 +58,13 @@ pub(crate) async fn existing_event_store(storage: &Storage) -> anyhow::Result<Ar
 /// The read models as they are, likewise.
 pub(crate) async fn existing_read_models(storage: &Storage) -> anyhow::Result<Database> {
     existing(storage, Schema::ReadModels).await
+}
+
+/// Whether the log at `url` is in a database of ours.
+fn is_database(url: &str) -> bool {
+    ["postgres:", "postgresql:", "sqlite:"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme))
 }
 
 async fn existing(storage: &Storage, schema: Schema) -> anyhow::Result<Database> {
@@ -78,7 +83,7 @@ async fn existing(storage: &Storage, schema: Schema) -> anyhow::Result<Database>
     {
         return Err(missing());
     }
-    let database = Database::connect(&url, schema, CONNECTIONS).await?;
+    let database = databases::connect(&url, schema).await?;
     if database.is_migrated().await? {
         Ok(database)
     } else {

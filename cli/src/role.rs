@@ -7,7 +7,7 @@ use database::Schema;
 use gateway::Upstream;
 
 use crate::{
-    platform,
+    databases, platform,
     serving::{Background, Door, until_stopped},
     settings::Settings,
 };
@@ -192,7 +192,10 @@ pub(crate) fn query_config(settings: &Settings) -> anyhow::Result<query_api::Con
     Ok(query_api::Config {
         partitions: settings.storage.partitions,
         cursor_key: settings.cursor_key()?,
-        connections: platform::CONNECTIONS as usize,
+        connections: databases::connections_to(&platform::database_url(
+            &settings.storage,
+            Schema::ReadModels,
+        )?) as usize,
     })
 }
 

@@ -1,24 +1,29 @@
 //! Secrets that Taskledger makes for itself: random, readable by the owner only, written once.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io::{ErrorKind, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::Path,
 };
 
 use anyhow::{Context, bail};
+use database::private;
 
 /// The secret `name` in `directory`: 32 bytes as hex, made at the first call. Two processes that make it at
 /// the same moment agree on one.
 pub(crate) fn read_or_create(directory: &Path, name: &str) -> anyhow::Result<String> {
     let path = directory.join(name);
-    match fs::read_to_string(&path) {
-        Ok(text) => return Ok(text.trim().to_owned()),
+    match private::require(&path) {
+        Ok(()) => return read(&path),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        Err(error) => return Err(error).with_context(|| format!("cannot use {}", path.display())),
     }
-    fs::create_dir_all(directory)
+    // Whatever else there is in a directory that somebody made: keys alone must be private.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
         .with_context(|| format!("cannot create the directory {}", directory.display()))?;
     let draft = directory.join(format!(".{name}.{}", std::process::id()));
     let mut file = OpenOptions::new()
@@ -38,7 +43,12 @@ pub(crate) fn read_or_create(directory: &Path, name: &str) -> anyhow::Result<Str
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error).with_context(|| format!("cannot write {}", path.display())),
     }
-    Ok(fs::read_to_string(&path)?.trim().to_owned())
+    read(&path)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text.trim().to_owned())
 }
 
 /// 64 hex digits as 32 bytes.

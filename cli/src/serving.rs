@@ -13,6 +13,8 @@ use service::{ServerOptions, bind, serve};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::databases;
+
 /// How long background work may take to finish before it is cut off. Nothing is lost then, only done again.
 const GRACE: Duration = Duration::from_secs(15);
 
@@ -89,6 +91,7 @@ pub(crate) async fn until_stopped(doors: Vec<(Door, Router)>, background: Backgr
     if let Some(bus) = background.bus.get() {
         bus.close().await;
     }
+    databases::close_all().await;
     tracing::info!("stopped");
     ensure!(!failed, "background work has panicked");
     Ok(())

@@ -6,13 +6,14 @@ use database::Schema;
 use gateway::Upstream;
 
 use crate::{
-    data_dir, platform, role,
+    data_dir, databases, platform, role,
     serving::{Background, Door, until_stopped},
     settings::Settings,
     sole_process,
 };
 
 pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
+    databases::serve_all_roles()?;
     let storage = &settings.storage;
     let embedded = storage.database_url()?.is_none();
     let _lock = if embedded {

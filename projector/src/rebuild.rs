@@ -238,6 +238,11 @@ impl Rebuild {
         self.take_over(Generation::Previous).await
     }
 
+    /// Closes the live tables. Every rebuild ends so.
+    pub async fn close(&self) {
+        self.live.close().await;
+    }
+
     async fn take_over(&self, generation: Generation) -> Result<u64, RebuildError> {
         let next = self.places.open(generation).await?;
         if !self.is_of_this_log(&next).await? {

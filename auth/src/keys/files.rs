@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use database::private;
 use uuid::Uuid;
 
 use super::{Keyring, Keys, Pepper, SigningKey};
@@ -121,7 +122,7 @@ fn exists(path: &Path) -> Result<bool, KeysUnusable> {
 }
 
 fn read_file(path: &Path) -> Result<zeroize::Zeroizing<String>, KeysUnusable> {
-    let text = fs::read_to_string(path);
+    let text = private::require(path).and_then(|()| fs::read_to_string(path));
     let text = text.map_err(|source| KeysUnusable::File {
         action: "read",
         path: path.to_owned(),
@@ -257,13 +258,37 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let first = open(directory.path(), true).unwrap();
         let pem = SigningKey::generate().unwrap();
-        fs::write(directory.path().join(format!("{}.pem", Uuid::now_v7())), &*pem).unwrap();
+        create(&directory.path().join(format!("{}.pem", Uuid::now_v7())), &pem).unwrap();
         let both = read(directory.path()).unwrap();
         assert_eq!(
             both.keyring.newest().unwrap().kid,
             SigningKey::from_pem(&pem).unwrap().kid
         );
         assert!(both.keyring.get(&first.keyring.newest().unwrap().kid).is_some());
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let directory = tempfile::tempdir().unwrap();
+        open(directory.path(), true).unwrap();
+        for name in [FIRST_KEY, PEPPER] {
+            for (mode, refused) in [(0o640, true), (0o604, true), (0o400, false), (0o600, false)] {
+                let path = directory.path().join(name);
+                fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+                match read(directory.path()) {
+                    Ok(_) => assert!(!refused, "{name} {mode:o}"),
+                    Err(error) => {
+                        let error = error.to_string();
+                        assert!(
+                            refused && error.contains(&format!("chmod 600 {}", path.display())),
+                            "{error}"
+                        );
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A store that is down: `503`, never `401`, never `500`; and the refusal to start without the right keys.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::Ordering;
 
 use auth_client::{Verifier, VerifierOptions, VerifyError};
@@ -119,6 +120,7 @@ async fn lost_keys_are_not_made_up() {
             "{error}"
         );
         std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
     }
     restart(&app).await.unwrap();
 }

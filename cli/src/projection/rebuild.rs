@@ -45,6 +45,12 @@ impl Rebuild {
             return Ok(ExitCode::from(2));
         }
         let rebuild = open(settings).await?;
+        let code = self.carry_out(&rebuild).await;
+        rebuild.close().await;
+        code
+    }
+
+    async fn carry_out(&self, rebuild: &projector::Rebuild) -> anyhow::Result<ExitCode> {
         if self.restart {
             rebuild.restart().await?;
         }
@@ -77,7 +83,7 @@ impl Rebuild {
             ));
             return Ok(ExitCode::FAILURE);
         }
-        if self.verify && !compare(&rebuild).await? {
+        if self.verify && !compare(rebuild).await? {
             crate::complain(
                 "the new tables differ from the live ones, which are as they were; without --verify the new ones take over",
             );
@@ -108,7 +114,10 @@ impl Rollback {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        let position = open(settings).await?.rollback().await?;
+        let rebuild = open(settings).await?;
+        let position = rebuild.rollback().await;
+        rebuild.close().await;
+        let position = position?;
         output::line(&format!(
             "the previous tables are in use again, brought up to position {position}; another rollback undoes this one"
         ))?;

@@ -1,6 +1,11 @@
 //! Connecting, and running statements outside transactions.
 
-use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use sqlx::{
     postgres::PgConnectOptions,
@@ -34,6 +39,8 @@ struct Server {
     /// instead of failing.
     writes: Connections,
     postgres: Option<PostgresServer>,
+    /// SQLite's.
+    file: Option<PathBuf>,
     signals: Arc<Hub>,
 }
 
@@ -88,6 +95,7 @@ impl Database {
             url: masked(url),
             reason,
         };
+        let mut file = None;
         let (reads, writes) = match url.split_once(':').map(|(scheme, _)| scheme) {
             Some("postgres" | "postgresql") => {
                 let options = PgConnectOptions::from_str(url).map_err(|error| refused(error.to_string()))?;
@@ -98,6 +106,7 @@ impl Database {
             Some("sqlite") => {
                 let options =
                     SqliteConnectOptions::from_str(url).map_err(|error| refused(error.to_string()))?;
+                file = Some(options.get_filename().to_owned());
                 private::database_file(options.get_filename()).map_err(|error| DatabaseError::Connect {
                     url: masked(url),
                     source: sqlx::Error::Io(error),
@@ -133,6 +142,7 @@ impl Database {
                 writes,
                 signals: Arc::new(Hub::new(postgres.clone())),
                 postgres,
+                file,
             }),
             schema,
             patience: Patience::Request,
@@ -214,6 +224,11 @@ impl Database {
             .loan(self.patience)
             .await?
             .throw_away_unless_given_back())
+    }
+
+    /// The file, when it is SQLite's.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.server.file.as_deref()
     }
 
     pub(crate) fn reads(&self) -> &Connections {

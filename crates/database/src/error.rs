@@ -58,6 +58,9 @@ pub enum DatabaseError {
         /// What it was given.
         limit: Duration,
     },
+    /// The server is a standby, or takes no writes by its settings.
+    #[error("the database is read-only")]
+    ReadOnly,
     /// A statement failed.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
@@ -69,7 +72,7 @@ impl DatabaseError {
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Late { .. } => true,
+            Self::Connect { .. } | Self::Late { .. } | Self::ReadOnly => true,
             Self::Url { .. } | Self::Newer { .. } | Self::Migrate { .. } | Self::Unexpected(_) => false,
             Self::Sql(error) => match error {
                 sqlx::Error::Io(_)

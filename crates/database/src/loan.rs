@@ -109,6 +109,13 @@ impl Loan {
         self.ended(result)
     }
 
+    /// Runs statements without parameters.
+    pub(crate) async fn run(&mut self, sql: &str) -> Result<(), DatabaseError> {
+        let (limit, session) = self.start();
+        let result = timeout(limit, session.run(sql)).await;
+        self.ended(result)
+    }
+
     /// Begins a transaction with `statement`.
     pub(crate) async fn begin(mut self, statement: &str) -> Result<Self, DatabaseError> {
         self.left = Left::InTransaction;

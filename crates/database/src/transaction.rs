@@ -86,6 +86,11 @@ impl Transaction {
         self.loan.execute_postgres(query).await
     }
 
+    /// Runs statements without parameters.
+    pub(crate) async fn run(&mut self, sql: &str) -> Result<(), DatabaseError> {
+        self.loan.run(sql).await
+    }
+
     /// Runs a query and returns its rows.
     pub async fn fetch_all(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, DatabaseError> {
         self.loan.fetch_all(sql, values).await

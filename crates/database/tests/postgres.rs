@@ -6,7 +6,7 @@ mod support;
 
 use std::{pin::pin, time::Duration};
 
-use database::{Database, Schema};
+use database::{Database, DatabaseError, Schema};
 use sqlx::{Connection as _, Executor as _};
 use support::{Server, eventually};
 
@@ -258,4 +258,39 @@ async fn signals_come_back_after_every_connection_was_cut() {
     here.signal("test", "", "after");
     let after = tokio::time::timeout(Duration::from_secs(10), signals.next()).await;
     assert_eq!(after.unwrap().as_deref(), Some("after"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_no_writes_is_told_from_one_that_does() {
+    let server = Server::new().await;
+    let connect = async || {
+        Database::connect(server.url().as_str(), Schema::Operations, 1)
+            .await
+            .unwrap()
+    };
+    connect().await.can_write().await.unwrap();
+    server
+        .run(&format!(
+            "ALTER DATABASE {} SET default_transaction_read_only = on",
+            server.name
+        ))
+        .await;
+    let error = connect().await.can_write().await.unwrap_err();
+    assert!(
+        matches!(error, DatabaseError::ReadOnly) && error.is_unavailable(),
+        "{error}"
+    );
+    server
+        .run(&format!(
+            "SET default_transaction_read_only = off; ALTER DATABASE {name} RESET default_transaction_read_only; \
+             ALTER DATABASE {name} SET temp_file_limit = '64kB'",
+            name = server.name
+        ))
+        .await;
+    // As on a full disk, there is no room for another file.
+    let error = connect().await.can_write().await.unwrap_err();
+    assert!(
+        error.is_unavailable() && error.to_string().contains("temp"),
+        "{error}"
+    );
 }

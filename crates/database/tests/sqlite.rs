@@ -9,8 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use database::{Database, DatabaseError, Schema};
+use database::{Database, DatabaseError, Schema, WriteProbe};
 use tempfile::TempDir;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Counts for ever.
 const ENDLESS: &str =
@@ -193,5 +194,82 @@ async fn a_closed_file_is_whole_by_itself() {
         }
         assert_eq!(count(&open(&copy).await).await, 120);
         assert!(insert(&database, 1).await.unwrap_err().is_unavailable());
+    }
+}
+
+/// A file system of one megabyte, gone when dropped.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    /// `None` where mounting is not allowed.
+    fn mount() -> Option<Self> {
+        let directory = TempDir::new().unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs"])
+            .arg(directory.path())
+            .status();
+        mounted
+            .is_ok_and(|status| status.success())
+            .then_some(Self(directory))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(self.0.path())
+            .status();
+        assert!(unmounted.unwrap().success());
+    }
+}
+
+/// On a disk that is really full, as far as the machine that runs the test lets it be.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_really_full_disk_reads_and_writes_work_again() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("mounting is not allowed here: only a limit of pages was tried");
+        return;
+    };
+    let database = open(&disk.0).await;
+    insert(&database, 1_000).await.unwrap();
+    database.can_write().await.unwrap();
+    let ballast = disk.0.path().join("ballast");
+    let _ = std::fs::write(&ballast, vec![0; 1 << 20]);
+    let refused = database.can_write().await.unwrap_err();
+    assert!(refused.is_unavailable(), "{refused}");
+    for _ in 0..5 {
+        let error = insert(&database, 300_000).await.unwrap_err();
+        assert!(error.is_unavailable(), "{error}");
+    }
+    std::fs::remove_file(&ballast).unwrap();
+    database.can_write().await.unwrap();
+    insert(&database, 1_000).await.unwrap();
+    assert_eq!(count(&database).await, 2);
+    database.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_tells_that_the_file_is_locked_and_when_it_is_free_again() {
+    let directory = TempDir::new().unwrap();
+    let (database, other) = (open(&directory).await, open(&directory).await);
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let probe = WriteProbe::start(database, &tasks, stop.clone());
+    assert_eq!(probe.state(), Ok(()));
+    let holder = other.begin().await.unwrap();
+    eventually("the probe notices", || probe.state().is_err()).await;
+    drop(holder);
+    eventually("the probe notices that it is free", || probe.state().is_ok()).await;
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// Waits until `condition` holds, 30 seconds at most.
+async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

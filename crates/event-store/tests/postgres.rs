@@ -191,9 +191,24 @@ async fn strict_defaults_of_the_server() {
         format!("ALTER DATABASE {} SET synchronous_commit = 'off'", log.name),
     )
     .await;
-    conformance::two_instances(&log).await;
-
+    // Notes what holds inside the transactions of appends.
+    drop(log.store().await);
     let mut connection = log.connect().await;
+    let witness = "CREATE TABLE witnessed (isolation text, durability text); \
+        CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+            INSERT INTO witnessed VALUES (current_setting('transaction_isolation'), current_setting('synchronous_commit')); \
+            RETURN NULL; \
+        END $$; \
+        CREATE TRIGGER witness AFTER INSERT ON events FOR EACH STATEMENT EXECUTE FUNCTION witness()";
+    connection.execute(sqlx::raw_sql(witness)).await.unwrap();
+    conformance::two_instances(&log).await;
+    let witnessed: Vec<(String, String)> =
+        sqlx::query_as("SELECT DISTINCT isolation, durability FROM witnessed")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    assert_eq!(witnessed, [("read committed".to_owned(), "on".to_owned())]);
+
     let sql = "SELECT append_events('{s}', '{1}', '{0}', '{1}', '{1}', '{1}', '{s}', \
         '{019a0000-0000-7000-8000-000000000000}', '{k}', '{1}', '{json}', '{x}', '{x}', '{1}')";
     let error = connection.execute(sql).await.unwrap_err();

@@ -3,6 +3,7 @@
 
 use std::{fmt, time::Duration};
 
+use database::masked;
 use events::StreamName;
 use eventstore::{Client, ClientSettings, Error, SubscriptionFilter};
 use tokio::{
@@ -207,17 +208,6 @@ fn split(url: &str) -> (String, String) {
     } else {
         (format!("{before}?{}", others.join("&")), prefix)
     }
-}
-
-/// The connection string with its password replaced by `***`. It need not be a URL: there may be several hosts.
-fn masked(url: &str) -> String {
-    let masked = || {
-        let (scheme, rest) = url.split_once("://")?;
-        let (credentials, rest) = rest.rsplit_once('@')?;
-        let (user, _) = credentials.split_once(':')?;
-        Some(format!("{scheme}://{user}:***@{rest}"))
-    };
-    masked().unwrap_or_else(|| url.to_owned())
 }
 
 #[cfg(test)]

@@ -118,8 +118,10 @@ pub(crate) async fn whole_log(store: &dyn EventStore) -> Vec<RecordedEvent> {
 /// The next `count` events of a subscription.
 pub(crate) async fn take(subscription: &mut BoxStream<'static, Page>, count: usize) -> Vec<RecordedEvent> {
     let mut events = Vec::new();
+    let deadline = tokio::time::Instant::now() + DEADLINE;
     while events.len() < count {
-        let page = subscription.next().await.expect("a subscription does not end");
+        let next = tokio::time::timeout_at(deadline, subscription.next()).await;
+        let page = next.expect("in time").expect("a subscription does not end");
         events.extend(page.readable().expect("readable"));
     }
     events

@@ -1,0 +1,131 @@
+//! Whether a database takes writes, for readiness: asked in the background, answered from memory.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{Database, DatabaseError, Patience};
+
+/// How often it is asked.
+const EVERY: Duration = Duration::from_secs(1);
+/// A database that has not answered for so long does not take writes, whatever it said last.
+const STALE: Duration = Duration::from_secs(3);
+/// What is written to see whether there is room.
+const ROOM: usize = 64 * 1024;
+/// Like a write on PostgreSQL, but leaves nothing behind: a result that does not fit into memory goes to a file.
+const SPILL: &str = "SET LOCAL work_mem = '64kB'; SELECT count(*) FROM generate_series(1, 8192)";
+
+/// Asks about once a second whether a database takes writes. Cheap to clone, and to ask.
+#[derive(Debug, Clone)]
+pub struct WriteProbe(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    at: Instant,
+    answer: Result<(), String>,
+}
+
+impl WriteProbe {
+    /// Starts to ask, until `stop`. Until the first answer, a database that has just been opened counts as writable.
+    #[must_use]
+    pub fn start(database: Database, tasks: &TaskTracker, stop: CancellationToken) -> Self {
+        let probe = Self(Arc::new(Mutex::new(State {
+            at: Instant::now(),
+            answer: Ok(()),
+        })));
+        tasks.spawn({
+            let probe = probe.clone();
+            async move { stop.run_until_cancelled(probe.ask(database)).await }
+        });
+        probe
+    }
+
+    /// Whether the database takes writes, as far as known.
+    ///
+    /// # Errors
+    /// Why it does not, in a sentence for operators.
+    pub fn state(&self) -> Result<(), String> {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let silent = state.at.elapsed();
+        if state.answer.is_ok() && silent > STALE {
+            return Err(format!(
+                "the database has not answered for {} s",
+                silent.as_secs()
+            ));
+        }
+        state.answer.clone()
+    }
+
+    async fn ask(&self, database: Database) {
+        loop {
+            let answer = database.can_write().await.map_err(|error| error.to_string());
+            {
+                let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                match (&state.answer, &answer) {
+                    (Ok(()), Err(reason)) => {
+                        tracing::warn!(reason, url = database.url(), "the database takes no writes");
+                    }
+                    (Err(_), Ok(())) => {
+                        tracing::info!(url = database.url(), "the database takes writes again")
+                    }
+                    _ => {}
+                }
+                *state = State {
+                    at: Instant::now(),
+                    answer,
+                };
+            }
+            sleep(EVERY).await;
+        }
+    }
+}
+
+impl Database {
+    /// Whether it takes writes: a server or a file that is read-only, a disk that is full and a file that another process
+    /// has locked do not. Leaves nothing behind and costs little; [`WriteProbe`] does it for readiness.
+    ///
+    /// # Errors
+    /// When it does not take them.
+    pub async fn can_write(&self) -> Result<(), DatabaseError> {
+        if self.is_postgres() {
+            let mut transaction = self.begin().await?;
+            let sql =
+                "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS read_only";
+            let row = transaction.fetch_optional(sql, &[]).await?;
+            if row.map(|row| row.boolean("read_only")).transpose()? == Some(true) {
+                return Err(DatabaseError::ReadOnly);
+            }
+            return transaction.run(SPILL).await;
+        }
+        // An immediate transaction takes the lock of those who write.
+        self.begin().await?.commit().await?;
+        let Some(file) = self.file() else { return Ok(()) };
+        let file = beside(file);
+        let limit = Patience::Request.limit();
+        let writing = tokio::task::spawn_blocking(move || write_and_remove(&file));
+        match timeout(limit, writing).await {
+            Err(_) => Err(DatabaseError::Late { limit }),
+            Ok(Ok(result)) => Ok(result.map_err(sqlx::Error::Io)?),
+            Ok(Err(panic)) => Err(DatabaseError::Unexpected(panic.to_string())),
+        }
+    }
+}
+
+fn beside(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".probe");
+    PathBuf::from(name)
+}
+
+/// SQLite writes to the disk only when its cache or its transaction ends, so a file beside it tells whether there is room.
+fn write_and_remove(file: &Path) -> io::Result<()> {
+    let written = fs::write(file, vec![0_u8; ROOM]);
+    let removed = fs::remove_file(file);
+    written.and(removed)
+}

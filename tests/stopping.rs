@@ -1,0 +1,85 @@
+//! An orderly stop, of the system and of the operator's commands, leaves whole and private files.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use serde_json::json;
+use sqlx::Connection as _;
+
+use crate::support::{Footing, Person, Role, System};
+
+const FILES: [&str; 3] = ["events.db", "operations.db", "read-models.db"];
+
+/// How many rows the query counts in a copy of the file alone.
+async fn count_in_copy(file: &Path, sql: &str) -> i64 {
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("copy.db");
+    fs::copy(file, &copy).unwrap();
+    let url = format!("sqlite:{}", copy.display());
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+}
+
+#[track_caller]
+fn assert_whole_and_private(data: &Path, after: &str) {
+    for file in FILES {
+        let wal = data.join(format!("{file}-wal"));
+        assert!(!wal.exists(), "after {after} there is {}", wal.display());
+    }
+    let mut entries: Vec<_> = fs::read_dir(data)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    entries.push(data.to_owned());
+    for path in entries {
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(
+            mode & 0o077,
+            0,
+            "after {after} others have rights to {}",
+            path.display()
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_orderly_stop_leaves_whole_private_files_and_so_do_operators_commands() {
+    let mut system = System::start(Footing::Embedded).await;
+    let ada = Person::join(&system.base, "ada").await;
+    for number in 0..120 {
+        let task = json!({"title": number.to_string()});
+        ada.post("/tasks", task).await.expect(201);
+    }
+    assert_eq!(system.terminate(Role::Up), Some(0));
+    let data = system.data_dir();
+    assert_whole_and_private(&data, "the stop");
+    let created = "SELECT count(*) FROM events WHERE type = 'task.created'";
+    assert_eq!(count_in_copy(&data.join("events.db"), created).await, 120);
+    assert_eq!(
+        count_in_copy(&data.join("read-models.db"), "SELECT count(*) FROM accounts").await,
+        1
+    );
+    let operations = "SELECT count(*) FROM _sqlx_migrations";
+    assert!(count_in_copy(&data.join("operations.db"), operations).await > 0);
+
+    for arguments in [
+        &["migrate"][..],
+        &["events", "tail"],
+        &["parked", "list"],
+        &["parked", "retry", "--all"],
+        &["projection", "status"],
+        &["projection", "verify"],
+        &["projection", "rebuild", "--yes"],
+        &["projection", "rollback", "--yes"],
+        &["events", "show", "999999"],
+    ] {
+        let output = system.tool(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(
+            output.status.success(),
+            arguments[1..] != ["show", "999999"],
+            "{arguments:?}: {said}"
+        );
+        assert_whole_and_private(&data, &arguments.join(" "));
+    }
+    system.stop().await;
+}
