@@ -11,10 +11,12 @@
 mod connections;
 mod conventions;
 mod faults;
+mod hang_up;
 mod isolation;
 mod operator;
 mod restored_log;
 mod start;
 mod stopping;
+mod strange_text;
 mod support;
 mod tour;

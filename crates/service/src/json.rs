@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::{
     body::BodyStalled,
     form::FieldError,
-    json_value::{self, ReadError},
+    json_value::{self, MOST_VALUES, ReadError},
     problem::Problem,
 };
 
@@ -65,6 +65,15 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
                 "The body of the request is nested too deep",
             )
             .detail("arrays and objects may be nested 32 deep")),
+            Err(ReadError::TooMany) => Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "too-many-values",
+                "The body of the request holds too many values",
+            )
+            .detail(format!("at most {MOST_VALUES} values may be in it, at any depth"))),
+            Err(ReadError::ByteOrderMark) => Err(malformed(
+                "it begins with a byte order mark (U+FEFF); send the JSON without it",
+            )),
             Err(ReadError::Malformed(error)) => Err(malformed(error.to_string())),
         }
     }
@@ -88,7 +97,9 @@ async fn read(mut body: Body, BodyLimit(limit): BodyLimit) -> Result<Bytes, Prob
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large());
     }
-    let mut read = BytesMut::new();
+    // At once as large as it will be, where that is known: growing would copy it again and again.
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
+    let mut read = BytesMut::with_capacity(expected);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| unreadable(&error))?;
         let Ok(data) = frame.into_data() else { continue };

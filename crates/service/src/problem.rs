@@ -4,6 +4,7 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
+use events::BoundedText;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Serialize, Serializer};
 
@@ -45,6 +46,40 @@ struct Document<'a> {
     request_id: Option<String>,
 }
 
+/// As many errors are listed, or fewer once they take
+const MOST_ERRORS: usize = 50;
+/// so many bytes.
+const MOST_ERROR_BYTES: usize = 4 * 1024;
+/// A text in a problem has at most so many bytes.
+const MOST_TEXT: usize = 512;
+
+fn bounded(errors: Vec<FieldError>) -> Vec<FieldError> {
+    let clip = |text: String| BoundedText::<MOST_TEXT>::from(text).into();
+    let (mut listed, mut bytes) = (Vec::new(), 0);
+    let mut errors = errors.into_iter();
+    while listed.len() < MOST_ERRORS
+        && bytes < MOST_ERROR_BYTES
+        && let Some(error) = errors.next()
+    {
+        let error = FieldError {
+            pointer: clip(error.pointer),
+            code: error.code,
+            detail: clip(error.detail),
+        };
+        bytes += error.pointer.len() + error.detail.len();
+        listed.push(error);
+    }
+    let rest = errors.len();
+    if rest > 0 {
+        listed.push(FieldError {
+            pointer: String::new(),
+            code: "more-errors",
+            detail: format!("{rest} more errors are not listed"),
+        });
+    }
+    listed
+}
+
 impl Problem {
     /// A problem whose `type` is `/problems/<code>`.
     #[must_use]
@@ -62,14 +97,15 @@ impl Problem {
     /// Says what happened this time, in a sentence for the person who reads it.
     #[must_use]
     pub fn detail(mut self, text: impl Into<String>) -> Self {
-        self.0.detail = Some(text.into());
+        // It may repeat what the client sent.
+        self.0.detail = Some(BoundedText::<MOST_TEXT>::from(text.into()).into());
         self
     }
 
-    /// Lists what is wrong, field by field.
+    /// Lists what is wrong, field by field. What is more than a person would read is only counted.
     #[must_use]
     pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
-        self.0.errors = errors;
+        self.0.errors = bounded(errors);
         self
     }
 

@@ -16,7 +16,7 @@ use axum::{
 use futures::stream;
 use http::{Request, header};
 use serde_json::{Value, json};
-use service::{BodyLimit, Health, JsonObject, Metrics, shell};
+use service::{BodyLimit, Form, Health, JsonObject, Metrics, shell};
 use tower::ServiceExt;
 
 const JSON: Option<&str> = Some("application/json");
@@ -28,6 +28,10 @@ fn router() -> Router {
     let router = Router::new()
         .route("/echo", post(echo).patch(echo).put(echo).delete(echo))
         .route("/large", post(echo).layer(Extension(BodyLimit(1024 * 1024))))
+        .route(
+            "/form",
+            post(|object: JsonObject| async move { Form::new(object.fields).finish() }),
+        )
         .route("/none", get(|| async {}));
     shell(router, "test", &Metrics::new("test"), Health::new())
 }
@@ -220,4 +224,44 @@ async fn compressed_bodies_are_refused() {
         .unwrap();
     assert_eq!(response.headers()[header::ACCEPT_ENCODING], "identity");
     assert_eq!(refusal(response).await, is(415, "unsupported-media-type"));
+}
+
+#[tokio::test]
+async fn the_answer_to_many_mistakes_is_short() {
+    let fields: serde_json::Map<String, Value> = (0..5_500).map(|n| (n.to_string(), json!(0))).collect();
+    let long = json!({"x".repeat(60_000): 1}).to_string();
+    for (body, listed, rest) in [
+        (
+            Value::Object(fields).to_string(),
+            50,
+            Some("5450 more errors are not listed"),
+        ),
+        (long, 1, None),
+    ] {
+        let response = send("POST", "/form", JSON, body).await;
+        assert_eq!(response.status(), 422);
+        let bytes = axum::body::to_bytes(response.into_body(), 16 * 1024)
+            .await
+            .unwrap();
+        let document: Value = serde_json::from_slice(&bytes).unwrap();
+        let errors = document["errors"].as_array().unwrap();
+        assert_eq!(errors.len(), listed + usize::from(rest.is_some()));
+        if let Some(rest) = rest {
+            assert_eq!(errors[listed]["detail"], rest);
+            assert_eq!(errors[listed]["code"], "more-errors");
+        }
+    }
+    let twice = "y".repeat(30_000);
+    let response = send("POST", "/form", JSON, format!(r#"{{"{twice}":1,"{twice}":2}}"#)).await;
+    assert_eq!(response.status(), 400);
+    axum::body::to_bytes(response.into_body(), 2 * 1024)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn many_small_values_are_refused_before_they_take_memory() {
+    let body = format!(r#"{{"commands":[{}0]}}"#, "0,".repeat(500_000));
+    let answer = refusal(send("POST", "/large", JSON, body).await).await;
+    assert_eq!(answer, (400, "too-many-values".to_owned()));
 }
