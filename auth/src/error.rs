@@ -164,7 +164,7 @@ fn failed(failure: &Failure) -> Problem {
             tracing::warn!(error = %failure, "a request could not be served");
             Problem::unavailable("Too many passwords are being checked at the moment. Try again shortly.")
         }
-        Failure::Store(StoreError::Empty | StoreError::Corrupt(_))
+        Failure::Store(StoreError::Empty | StoreError::TooLarge { .. } | StoreError::Corrupt(_))
         | Failure::Codec(_)
         | Failure::Hashing(HashingFailed::Argon2(_) | HashingFailed::Broken)
         | Failure::Signing(_) => {

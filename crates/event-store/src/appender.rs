@@ -1,16 +1,24 @@
 //! The append task: turns appends that arrive together into one transaction. It knows nothing of SQL; how a
 //! batch is committed is up to the backend's [`Writer`].
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use events::{NewEvent, StreamName};
+use events::{NewEvent, StreamName, UserId};
 use futures::FutureExt as _;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
+    time::timeout,
+};
 
-use crate::{Appended, StoreError};
+use crate::{Appended, StoreError, fair_queue::FairQueue, store::check_size};
 
-/// So many appends may wait before the next one has to wait for a place in the queue.
+/// So many appends may wait before the next one has to wait for a place in the queue,
 const QUEUE: usize = 4_096;
+/// and so many of these units of bytes.
+const QUEUE_UNITS: usize = (32 << 20) / UNIT;
+const UNIT: usize = 1_024;
+/// An append that is not answered for so long, from its arrival on, is given up. Longer than a commit may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// A batch takes no more appends than this,
 const BATCH_APPENDS: usize = 1_000;
 /// and no further one when it holds this many bytes.
@@ -24,6 +32,10 @@ pub(crate) struct Append {
     pub(crate) stream: StreamName,
     pub(crate) expected_version: u64,
     pub(crate) events: Vec<PreparedEvent>,
+    /// Who the events are about.
+    subject: UserId,
+    /// Its room in the queue.
+    _room: OwnedSemaphorePermit,
     answer: oneshot::Sender<Result<Appended, StoreError>>,
 }
 
@@ -63,6 +75,8 @@ pub(crate) trait Writer: Send + 'static {
 #[derive(Debug)]
 pub(crate) struct Appender {
     queue: mpsc::Sender<Append>,
+    room: Arc<Semaphore>,
+    patience: Duration,
 }
 
 impl Appender {
@@ -70,7 +84,11 @@ impl Appender {
     pub(crate) fn start(writer: impl Writer, head: Arc<watch::Sender<u64>>) -> Self {
         let (queue, appends) = mpsc::channel(QUEUE);
         tokio::spawn(run(writer, appends, head));
-        Self { queue }
+        Self {
+            queue,
+            room: Arc::new(Semaphore::new(QUEUE_UNITS)),
+            patience: PATIENCE,
+        }
     }
 
     /// As [`crate::EventStore::append`]. When it is dropped before it is done, the events may or may not be
@@ -81,9 +99,9 @@ impl Appender {
         expected_version: u64,
         events: Vec<NewEvent>,
     ) -> Result<Appended, StoreError> {
-        if events.is_empty() {
+        let Some(subject) = events.first().map(|event| event.metadata.subject) else {
             return Err(StoreError::Empty);
-        }
+        };
         let has_nul = |text: &str| text.contains('\0');
         if has_nul(stream.as_str()) || events.iter().any(|event| has_nul(&event.kind)) {
             return Err(StoreError::unavailable(
@@ -91,16 +109,32 @@ impl Appender {
             ));
         }
         let events = events.into_iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
-        let (answer, answered) = oneshot::channel();
-        let append = Append {
-            stream: stream.clone(),
-            expected_version,
-            events,
-            answer,
-        };
+        let bytes = check_size(events.iter().map(PreparedEvent::bytes).sum())?;
         let ended = || StoreError::unavailable("the append task has ended");
-        self.queue.send(append).await.map_err(|_| ended())?;
-        answered.await.map_err(|_| ended())?
+        let append = async {
+            let units = u32::try_from(bytes / UNIT + 1).unwrap_or(u32::MAX);
+            let room = Arc::clone(&self.room).acquire_many_owned(units).await;
+            let (answer, answered) = oneshot::channel();
+            let append = Append {
+                stream: stream.clone(),
+                expected_version,
+                events,
+                subject,
+                _room: room.map_err(|_| ended())?,
+                answer,
+            };
+            self.queue.send(append).await.map_err(|_| ended())?;
+            answered.await.map_err(|_| ended())?
+        };
+        timeout(self.patience, append)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::unavailable("the append was not answered in time")))
+    }
+}
+
+impl PreparedEvent {
+    fn bytes(&self) -> usize {
+        self.event.data.len() + self.metadata.len()
     }
 }
 
@@ -110,11 +144,12 @@ fn prepare(event: NewEvent) -> Result<PreparedEvent, StoreError> {
 }
 
 impl Append {
-    fn bytes(&self) -> usize {
-        self.events
-            .iter()
-            .map(|event| event.event.data.len() + event.metadata.len())
-            .sum()
+    pub(crate) fn bytes(&self) -> usize {
+        self.events.iter().map(PreparedEvent::bytes).sum()
+    }
+
+    pub(crate) fn subject(&self) -> UserId {
+        self.subject
     }
 
     fn answer(self, result: Result<Outcome, StoreError>) {
@@ -133,10 +168,16 @@ impl Append {
 }
 
 async fn run(mut writer: impl Writer, mut appends: mpsc::Receiver<Append>, head: Arc<watch::Sender<u64>>) {
-    while let Some(first) = appends.recv().await {
-        let mut batch = gather(first, &mut appends).await;
-        // Nobody waits for these any more: a caller that gives up leaves it open whether they are appended.
-        batch.retain(|append| !append.answer.is_closed());
+    let mut waiting = FairQueue::default();
+    loop {
+        if waiting.len() == 0 {
+            match appends.recv().await {
+                Some(append) => waiting.push(append),
+                None => break,
+            }
+        }
+        gather(&mut waiting, &mut appends).await;
+        let batch = next_batch(&mut waiting);
         if !batch.is_empty() {
             commit(&mut writer, batch, &head).await;
         }
@@ -144,20 +185,33 @@ async fn run(mut writer: impl Writer, mut appends: mpsc::Receiver<Append>, head:
     writer.close().await;
 }
 
-/// A batch of what has arrived. There is no timer: other tasks get their turn, among them those who have just
-/// been answered and may send their next append, as long as that brings more.
-async fn gather(first: Append, appends: &mut mpsc::Receiver<Append>) -> Vec<Append> {
-    let mut bytes = first.bytes();
-    let mut batch = vec![first];
+/// Takes in what has arrived; what waits here still has its room in the queue. There is no timer: other tasks get their
+/// turn, among them those who have just been answered and may send their next append, as long as that brings more and
+/// there is less than a batch.
+async fn gather(waiting: &mut FairQueue, appends: &mut mpsc::Receiver<Append>) {
     for _ in 0..GATHER_TURNS {
-        while batch.len() < BATCH_APPENDS && bytes < BATCH_BYTES {
-            let Ok(next) = appends.try_recv() else { break };
-            bytes += next.bytes();
-            batch.push(next);
+        while let Ok(next) = appends.try_recv() {
+            waiting.push(next);
+        }
+        if waiting.len() >= BATCH_APPENDS || waiting.bytes() >= BATCH_BYTES {
+            break;
         }
         tokio::task::yield_now().await;
         if appends.is_empty() {
             break;
+        }
+    }
+}
+
+/// As much of what waits as is committed at once.
+fn next_batch(waiting: &mut FairQueue) -> Vec<Append> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while batch.len() < BATCH_APPENDS && bytes < BATCH_BYTES {
+        let Some(next) = waiting.pop() else { break };
+        // Nobody waits for these any more: a caller that gives up leaves it open whether they are appended.
+        if !next.answer.is_closed() {
+            bytes += next.bytes();
+            batch.push(next);
         }
     }
     batch
@@ -224,57 +278,4 @@ pub(crate) fn slots(batch: &[Append]) -> Vec<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::panic, reason = "what is tested")]
-
-    use bytes::Bytes;
-    use events::{Actor, Encoding, EventId, Metadata, Timestamp, UserId};
-    use uuid::Uuid;
-
-    use super::*;
-
-    /// Panics at its first batch.
-    struct Clumsy(u64);
-
-    impl Writer for Clumsy {
-        async fn commit(&mut self, batch: &[Append]) -> Result<Vec<Outcome>, BatchError> {
-            self.0 += 1;
-            assert!(self.0 > 1, "a bug");
-            Ok(vec![
-                Outcome::Appended(Appended {
-                    version: 1,
-                    position: 1
-                });
-                batch.len()
-            ])
-        }
-
-        async fn close(self) {}
-    }
-
-    #[tokio::test]
-    async fn a_panic_fails_its_batch_and_no_other() {
-        let appender = Appender::start(Clumsy(0), Arc::new(watch::Sender::new(0)));
-        let event = NewEvent {
-            id: EventId(Uuid::now_v7()),
-            kind: "task.renamed".to_owned(),
-            schema_version: 1,
-            encoding: Encoding::Json,
-            data: Bytes::from_static(b"{}"),
-            metadata: Metadata {
-                subject: UserId(Uuid::now_v7()),
-                actor: Actor::System,
-                correlation_id: events::CorrelationId::default(),
-                causation_id: Uuid::now_v7(),
-                traceparent: None,
-                idempotency_key: None,
-            },
-            recorded_at: Timestamp::from_micros(0),
-        };
-        let stream = StreamName::raw("task-1");
-        let first = appender.append(&stream, 0, vec![event.clone()]).await;
-        assert!(matches!(first, Err(StoreError::Unavailable(_))), "{first:?}");
-        let second = appender.append(&stream, 0, vec![event]).await.unwrap();
-        assert_eq!(second.position, 1);
-    }
-}
+mod tests;

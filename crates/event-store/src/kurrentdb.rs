@@ -25,6 +25,7 @@ use tokio::time::timeout;
 use self::{connection::Connection, writer::Writer};
 use crate::{
     Appended, Entry, EventStore, OpenError, PAGE_BYTES, Page, StoreError, StreamHead, Unreadable, page,
+    store::check_size,
 };
 
 /// The longest wait for the next event of a read; the client itself sets no limit.
@@ -153,6 +154,7 @@ impl EventStore for KurrentDbStore {
                 "names of streams and events that begin with `$` are KurrentDB's own",
             ));
         }
+        check_size(events.iter().map(|event| event.data.len()).sum())?;
         let name = self.connection.name(stream);
         let events = events
             .into_iter()

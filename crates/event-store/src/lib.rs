@@ -5,6 +5,7 @@
 //! commits whatever has arrived while the last batch was being committed.
 
 mod appender;
+mod fair_queue;
 mod gaps;
 mod identity;
 #[cfg(feature = "kurrentdb")]

@@ -8,8 +8,11 @@ use futures::stream::BoxStream;
 
 use crate::Page;
 
-/// Events in a page of a stream: some megabytes even if each is as large as an event can be.
-const STREAM_PAGE: usize = 128;
+/// Events in a page of a stream, unless they are large.
+const STREAM_PAGE: usize = 512;
+
+/// The bytes of the payloads and metadata of one append.
+const MOST_APPEND_BYTES: usize = 4 << 20;
 
 /// An append-only log of streams with one global order.
 ///
@@ -20,7 +23,8 @@ pub trait EventStore: Send + Sync + 'static {
     /// they are durable and visible to every reader.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the stream is at another version; [`StoreError::Empty`] without events.
+    /// [`StoreError::Conflict`] when the stream is at another version; [`StoreError::Empty`] without events;
+    /// [`StoreError::TooLarge`] with too much in them.
     /// After [`StoreError::Unavailable`] the events may or may not have been appended.
     async fn append(
         &self,
@@ -138,6 +142,14 @@ pub enum StoreError {
     /// An append of nothing.
     #[error("an append needs at least one event")]
     Empty,
+    /// An append of more than is written at once. It is not tried.
+    #[error("an append of {bytes} bytes is too large, at most {most} are possible")]
+    TooLarge {
+        /// Of its payloads and metadata.
+        bytes: usize,
+        /// The bound.
+        most: usize,
+    },
     /// The store cannot be reached or cannot write. Worth another try later.
     #[error("the event store is unavailable: {0}")]
     Unavailable(#[source] std::sync::Arc<dyn std::error::Error + Send + Sync>),
@@ -153,11 +165,22 @@ impl StoreError {
     }
 }
 
+/// Refuses an append of more `bytes` than any store takes.
+pub(crate) fn check_size(bytes: usize) -> Result<usize, StoreError> {
+    if bytes > MOST_APPEND_BYTES {
+        return Err(StoreError::TooLarge {
+            bytes,
+            most: MOST_APPEND_BYTES,
+        });
+    }
+    Ok(bytes)
+}
+
 /// Gives the events of `stream` with a version above `after_version` to `each`, oldest first, until there are no more
 /// or `each` breaks off. No more than a page of them is in memory at once, however long the stream is.
 ///
 /// # Errors
-/// As [`EventStore::read_stream`], and those of `each`.
+/// [`StoreError::Corrupt`] when an event cannot be read; those of `each`.
 pub async fn for_each_event<E: From<StoreError>>(
     store: &dyn EventStore,
     stream: &StreamName,
@@ -165,15 +188,15 @@ pub async fn for_each_event<E: From<StoreError>>(
     mut each: impl FnMut(RecordedEvent) -> Result<ControlFlow<()>, E> + Send,
 ) -> Result<(), E> {
     loop {
-        let page = store.read_stream(stream, after_version, STREAM_PAGE).await?;
-        let is_last = page.len() < STREAM_PAGE;
-        for event in page {
+        let page = store.stream_page(stream, after_version, STREAM_PAGE).await?;
+        let more = page.more;
+        for event in page.readable()? {
             after_version = event.version;
             if each(event)?.is_break() {
                 return Ok(());
             }
         }
-        if is_last {
+        if !more {
             return Ok(());
         }
     }

@@ -76,6 +76,16 @@ pub(crate) async fn conflict_changes_nothing(log: &impl TestLog) {
     assert_in_order(&whole_log(&*store).await, log.dense());
 }
 
+pub(crate) async fn append_that_is_too_large(log: &impl TestLog) {
+    let store = log.store().await;
+    // Each of them alone would do.
+    let much: Vec<NewEvent> = (0..9).map(|_| event(vec![b' '; 500_000])).collect();
+    let result = store.append(&stream("task-1"), 0, much).await;
+    assert!(matches!(result, Err(StoreError::TooLarge { .. })), "{result:?}");
+    store.append(&stream("task-1"), 0, events(1)).await.unwrap();
+    assert_eq!(whole_log(&*store).await.len(), 1);
+}
+
 pub(crate) async fn expected_versions_out_of_range(log: &impl TestLog) {
     let store = log.store().await;
     let absurd = [u64::MAX, u64::MAX - 1, i64::MAX as u64, i64::MAX as u64 + 1];

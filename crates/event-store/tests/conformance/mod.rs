@@ -40,7 +40,7 @@ pub(crate) trait TestLog: Send + Sync {
 macro_rules! conformance {
     ($fresh:path) => {
         conformance!($fresh,
-            first_append empty_append conflict_changes_nothing expected_versions_out_of_range
+            first_append empty_append append_that_is_too_large conflict_changes_nothing expected_versions_out_of_range
             payload_bytes_are_kept unicode_is_kept poison_fails_alone caller_that_gives_up
             accepted_appends_outlive_the_handle appends_to_one_stream_at_once
             many_writers_on_one_stream writers_and_a_subscriber writers_and_a_poller two_instances

@@ -1,0 +1,150 @@
+//! The append task with writers that misbehave or take their time.
+
+#![allow(clippy::panic, reason = "what is tested")]
+
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use events::{Actor, Encoding, EventId, Metadata, Timestamp};
+use futures::future::join_all;
+use uuid::Uuid;
+
+use super::*;
+
+fn event(subject: UserId, data: impl Into<Bytes>) -> NewEvent {
+    NewEvent {
+        id: EventId(Uuid::now_v7()),
+        kind: "task.renamed".to_owned(),
+        schema_version: 1,
+        encoding: Encoding::Json,
+        data: data.into(),
+        metadata: Metadata {
+            subject,
+            actor: Actor::System,
+            correlation_id: "".into(),
+            causation_id: Uuid::now_v7(),
+            traceparent: None,
+            idempotency_key: None,
+        },
+        recorded_at: Timestamp::from_micros(0),
+    }
+}
+
+fn outcomes(batch: &[Append]) -> Vec<Outcome> {
+    let appended = Appended {
+        version: 1,
+        position: 1,
+    };
+    vec![Outcome::Appended(appended); batch.len()]
+}
+
+/// Panics at its first batch.
+struct Clumsy(u64);
+
+impl Writer for Clumsy {
+    async fn commit(&mut self, batch: &[Append]) -> Result<Vec<Outcome>, BatchError> {
+        self.0 += 1;
+        assert!(self.0 > 1, "a bug");
+        Ok(outcomes(batch))
+    }
+
+    async fn close(self) {}
+}
+
+/// Commits a batch when told to, and writes down who is in it.
+struct Patient {
+    go: mpsc::Receiver<()>,
+    batches: Arc<Mutex<Vec<Vec<UserId>>>>,
+}
+
+impl Writer for Patient {
+    async fn commit(&mut self, batch: &[Append]) -> Result<Vec<Outcome>, BatchError> {
+        let subjects = batch.iter().map(Append::subject).collect();
+        self.batches.lock().unwrap().push(subjects);
+        self.go.recv().await.unwrap();
+        Ok(outcomes(batch))
+    }
+
+    async fn close(self) {}
+}
+
+fn start(writer: impl Writer) -> Appender {
+    Appender::start(writer, Arc::new(watch::Sender::new(0)))
+}
+
+#[tokio::test]
+async fn a_panic_fails_its_batch_and_no_other() {
+    let appender = start(Clumsy(0));
+    let event = event(UserId(Uuid::now_v7()), "{}");
+    let stream = StreamName::raw("task-1");
+    let first = appender.append(&stream, 0, vec![event.clone()]).await;
+    assert!(matches!(first, Err(StoreError::Unavailable(_))), "{first:?}");
+    let second = appender.append(&stream, 0, vec![event]).await.unwrap();
+    assert_eq!(second.position, 1);
+}
+
+#[tokio::test]
+async fn who_sends_little_does_not_wait_for_all_of_who_sends_much() {
+    let (go, gone) = mpsc::channel(100);
+    let batches: Arc<Mutex<Vec<Vec<UserId>>>> = Arc::default();
+    let appender = start(Patient {
+        go: gone,
+        batches: Arc::clone(&batches),
+    });
+    let (greedy, modest) = (UserId(Uuid::now_v7()), UserId(Uuid::now_v7()));
+    let stream = StreamName::raw("task-1");
+    let append = |who, bytes: usize| appender.append(&stream, 0, vec![event(who, vec![b' '; bytes])]);
+    // 24 MB of one, which are several batches, and then a little of another.
+    let much = join_all((0..24).map(|_| append(greedy, 1 << 20)));
+    let little = async {
+        while appender.room.available_permits() > QUEUE_UNITS - 24 * 1_024 {
+            tokio::task::yield_now().await;
+        }
+        append(modest, 10).await
+    };
+    let commits = async {
+        for _ in 0..30 {
+            let _ = go.send(()).await;
+        }
+    };
+    let (much, little, ()) = tokio::join!(much, little, commits);
+    assert!(much.into_iter().all(|result| result.is_ok()));
+    little.unwrap();
+    let batches = batches.lock().unwrap();
+    assert!(batches.len() > 5, "{}", batches.len());
+    // The first batch was under way, the second may have been.
+    let place = batches.iter().position(|batch| batch.contains(&modest));
+    assert!(place <= Some(2), "{place:?} of {}", batches.len());
+    assert_eq!(appender.room.available_permits(), QUEUE_UNITS);
+}
+
+#[tokio::test]
+async fn what_waits_is_bounded_in_bytes_and_in_time() {
+    let (_go, gone) = mpsc::channel(1);
+    let batches = Arc::default();
+    let mut appender = start(Patient { go: gone, batches });
+    appender.patience = Duration::from_millis(300);
+    let stream = StreamName::raw("task-1");
+    let who = UserId(Uuid::now_v7());
+    let appends = (0..100).map(|_| appender.append(&stream, 0, vec![event(who, vec![b' '; 1 << 20])]));
+    let began = tokio::time::Instant::now();
+    let least = std::cell::Cell::new(usize::MAX);
+    let watching = async {
+        loop {
+            least.set(least.get().min(appender.room.available_permits()));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let results = tokio::select! {
+        results = join_all(appends) => results,
+        () = watching => Vec::new(),
+    };
+    assert_eq!(results.len(), 100);
+    assert!(
+        results
+            .iter()
+            .all(|result| matches!(result, Err(StoreError::Unavailable(_))))
+    );
+    assert!(began.elapsed() < PATIENCE);
+    assert!(least.get() < 2 * 1_024, "there is room for more than is waiting");
+}

@@ -1,0 +1,54 @@
+//! What waits to be appended. Everyone about whom there are events has a line of their own, and the lines take turns:
+//! who sends a lot makes their own line long, and nobody else's.
+
+use std::collections::{HashMap, VecDeque};
+
+use events::UserId;
+
+use crate::appender::Append;
+
+/// Appends in the order in which they are to be committed.
+#[derive(Debug, Default)]
+pub(crate) struct FairQueue {
+    lines: HashMap<UserId, VecDeque<Append>>,
+    /// Those who have a line, each once, the next one first.
+    turns: VecDeque<UserId>,
+    len: usize,
+    bytes: usize,
+}
+
+impl FairQueue {
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// How many bytes wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn push(&mut self, append: Append) {
+        self.len += 1;
+        self.bytes += append.bytes();
+        let line = self.lines.entry(append.subject()).or_default();
+        if line.is_empty() {
+            self.turns.push_back(append.subject());
+        }
+        line.push_back(append);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Append> {
+        let subject = self.turns.pop_front()?;
+        let line = self.lines.get_mut(&subject)?;
+        let append = line.pop_front()?;
+        if line.is_empty() {
+            self.lines.remove(&subject);
+        } else {
+            self.turns.push_back(subject);
+        }
+        self.len -= 1;
+        self.bytes -= append.bytes();
+        Some(append)
+    }
+}
