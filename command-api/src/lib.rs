@@ -13,10 +13,12 @@
 
 pub mod domain;
 pub mod handling;
+mod housekeeping;
 mod http;
 pub mod idempotency;
 pub mod relay;
 pub mod restore;
 mod role;
+mod turns;
 
 pub use role::{Config, Dependencies, start};

@@ -14,13 +14,17 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     handling::{CommandHandler, CommandMetrics},
-    http::{self, Api},
-    idempotency::{IdempotencyKeys, clean_up},
+    housekeeping::keep_house,
+    http::{self, Api, Shares},
+    idempotency::IdempotencyKeys,
     relay::{Election, Relay, RelayMetrics, RelayProgress},
 };
 
 /// The role's name in metrics and logs.
 const ROLE: &str = "command-api";
+
+/// Room for the idempotency keys of one person and what was answered, in bytes. Some 50,000 commands within a day.
+const KEYS_PER_PERSON: u64 = 32 << 20;
 
 /// How the role runs.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +40,7 @@ pub struct Dependencies {
     pub store: Arc<dyn EventStore>,
     /// Where the relay publishes it.
     pub bus: Arc<dyn Bus>,
-    /// Idempotency keys and the relay's progress.
+    /// Idempotency keys, snapshots of tasks and the relay's progress.
     pub operations: Database,
     /// Tells who is calling.
     pub verifier: Arc<Verifier>,
@@ -63,7 +67,7 @@ pub async fn start(
     } = dependencies;
     let metrics = Metrics::new(ROLE);
     BusCollector::register(Arc::clone(&bus), metrics.registry())?;
-    let keys = IdempotencyKeys::new(operations.clone(), Arc::clone(&clock));
+    let keys = IdempotencyKeys::new(operations.clone(), KEYS_PER_PERSON);
     if !operations.is_postgres() {
         // A SQLite file belongs to one process: whoever held a lease is gone.
         keys.release_all()
@@ -79,15 +83,17 @@ pub async fn start(
         metrics: RelayMetrics::new(&metrics),
     };
     tasks.spawn(vital(relay.run(stop.clone()), stop.clone()));
-    let cleaning = clean_up(operations.clone(), Arc::clone(&clock), stop.clone());
-    tasks.spawn(vital(cleaning, stop));
-    let health = health(&store, &bus, operations);
-    let handler = Arc::new(CommandHandler::new(store, clock, CommandMetrics::new(&metrics)));
+    let housekeeping = keep_house(operations.clone(), stop.clone());
+    tasks.spawn(vital(housekeeping, stop));
+    let health = health(&store, &bus, operations.clone());
+    let metrics_of_commands = CommandMetrics::new(&metrics);
+    let handler = Arc::new(CommandHandler::new(store, operations, clock, metrics_of_commands));
     Ok(shell(
         http::router(Api {
             handler,
-            keys,
+            keys: Arc::new(keys),
             verifier,
+            shares: Arc::new(Shares::new()),
         }),
         ROLE,
         &metrics,

@@ -83,12 +83,13 @@ impl Fault {
 }
 
 /// Tables whose disk can be full, and which can be locked.
-pub(crate) const TABLES: [&str; 6] = [
+pub(crate) const TABLES: [&str; 7] = [
     "event_store.events",
     "read_models.tasks",
     "read_models.audit_log",
     "read_models.checkpoints",
     "operations.idempotency_keys",
+    "operations.task_snapshots",
     "operations.relay_progress",
 ];
 

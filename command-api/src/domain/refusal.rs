@@ -1,9 +1,11 @@
 //! Why the business says no. Facts with their data; it must not know how they are told to a client.
 
 use events::{Status, TaskId, UserId};
+use serde::{Deserialize, Serialize};
 
 /// Why a command has no effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// There never was such a task.
     #[error("there is no task {id}")]

@@ -42,6 +42,7 @@ impl CommandHandler {
                 Err(
                     CommandError::Contended { .. }
                     | CommandError::HeldUp
+                    | CommandError::Overloaded
                     | CommandError::Store(_)
                     | CommandError::Unreadable(_),
                 ) => true,

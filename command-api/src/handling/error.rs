@@ -3,7 +3,7 @@
 use event_store::StoreError;
 use events::{CodecError, ConsistencyToken};
 
-use super::Outcome;
+use super::TaskState;
 use crate::domain::Refusal;
 
 /// Why a command had no effect, or its effect is not known.
@@ -28,6 +28,9 @@ pub enum CommandError {
     /// not tried.
     #[error("an earlier command on the task could not be carried out")]
     HeldUp,
+    /// Others keep busy what it needs. Worth another try later.
+    #[error("too many commands wait")]
+    Overloaded,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -38,13 +41,11 @@ pub enum CommandError {
 
 impl CommandError {
     /// A refusal on `state`. What the caller may not see leaves no trace.
-    pub(super) fn refused(refusal: Refusal, state: Option<&Outcome>) -> Self {
+    pub(super) fn refused(refusal: Refusal, state: Option<&TaskState>) -> Self {
         let seen = match refusal {
             Refusal::VersionMismatch { .. }
             | Refusal::IllegalTransition { .. }
-            | Refusal::TaskIsDeleted { .. } => {
-                state.map(|state| ConsistencyToken::new(state.task.owner, state.position))
-            }
+            | Refusal::TaskIsDeleted { .. } => state.map(TaskState::token),
             Refusal::TaskNotFound { .. } | Refusal::NotOwner { .. } | Refusal::TaskExists { .. } => None,
         };
         Self::Refused { refusal, seen }

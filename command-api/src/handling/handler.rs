@@ -1,57 +1,69 @@
 //! Runs a command against the store. The only place where conflicts are tried again.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use event_store::{Appended, EventStore, StoreError};
-use events::{EventId, NewEvent, StreamName, Task, TaskEvent, Timestamp};
+use database::Database;
+use event_store::{Appended, EventStore, StoreError, StreamHead};
+use events::{EventId, NewEvent, StreamName, TaskEvent, TaskId, Timestamp};
 use service::{Clock, new_id};
-use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
-    CommandError, CommandMetrics, CommandRequest, Earlier, Outcome, hot_tasks::HotTasks,
-    task_history::TaskHistory,
+    CommandError, CommandMetrics, CommandRequest, KeptTask, Outcome, TaskState,
+    earlier_try::{self, Found, not_found},
+    task_states::{Current, TaskStates},
 };
-use crate::domain::{Command, Refusal, decide};
+use crate::{
+    domain::{Command, decide},
+    turns::{Turn, Turns},
+};
 
 /// How often a command is decided anew when others append in between.
 const ATTEMPTS: u32 = 16;
-/// Queues for commands that met others on the same task.
-const QUEUES: usize = 256;
+/// So many commands may fight over a task at once, and so long does one wait for its turn among them.
+const CONTENDERS: usize = 1_024;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs commands.
 pub struct CommandHandler {
     store: Arc<dyn EventStore>,
     clock: Arc<dyn Clock>,
-    hot: HotTasks,
+    pub(super) states: TaskStates,
     pub(super) metrics: CommandMetrics,
-    queues: Vec<Mutex<()>>,
-    hasher: RandomState,
+    contenders: Turns<TaskId>,
 }
 
 /// What the next decision rests on.
 struct Basis {
-    state: Option<Outcome>,
+    state: Option<TaskState>,
     version: u64,
-    /// Whether it comes from the store, not from memory.
+    /// Whether it is the state of now, not just one in memory.
     fresh: bool,
 }
 
 impl CommandHandler {
-    /// Runs commands against `store`.
+    /// Runs commands against `store`. Snapshots of tasks are in `operations`.
     #[must_use]
-    pub fn new(store: Arc<dyn EventStore>, clock: Arc<dyn Clock>, metrics: CommandMetrics) -> Self {
+    pub fn new(
+        store: Arc<dyn EventStore>,
+        operations: Database,
+        clock: Arc<dyn Clock>,
+        metrics: CommandMetrics,
+    ) -> Self {
         Self {
+            states: TaskStates::new(Arc::clone(&store), operations),
             store,
             clock,
-            hot: HotTasks::new(),
             metrics,
-            queues: (0..QUEUES).map(|_| Mutex::new(())).collect(),
-            hasher: RandomState::new(),
+            contenders: Turns::new(1, CONTENDERS),
         }
+    }
+
+    /// The state of `task` now, before a command that has not been begun; nothing if there is no task.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn before(&self, task: TaskId) -> Result<Option<KeptTask>, CommandError> {
+        Ok(self.states.now(task).await?.state.as_ref().map(KeptTask::of))
     }
 
     /// Makes `request` take effect, once.
@@ -68,28 +80,30 @@ impl CommandHandler {
     async fn run(&self, request: &CommandRequest) -> Result<Outcome, CommandError> {
         let mut basis = match self.remembered(request).await {
             Some(basis) => basis,
-            None => match self.read(request).await? {
+            None => match self.read(request, !request.is_alone()).await? {
                 Read::Basis(basis) => basis,
                 Read::Decided(result) => return result,
             },
         };
         // Taken at the first conflict: commands that fight over a task then take turns.
-        let mut turn: Option<MutexGuard<'_, ()>> = None;
+        let mut turn: Option<Turn<TaskId>> = None;
         for attempt in 1..=ATTEMPTS {
-            match self.attempt(request, &basis).await? {
+            let conflict = match self.attempt(request, &basis).await? {
                 Attempt::Accepted(outcome) => return Ok(outcome),
                 Attempt::Refused(error) => return Err(error),
-                Attempt::StaleMemory => {}
+                Attempt::StaleMemory => false,
                 Attempt::Conflict => {
                     self.metrics.conflicts.inc();
                     if turn.is_none() {
-                        turn = Some(self.queue(request).lock().await);
+                        let taken = self.contenders.take(request.task, PATIENCE).await;
+                        turn = Some(taken.map_err(|_| CommandError::Contended { attempts: attempt })?);
                     } else {
                         pause(attempt).await;
                     }
+                    true
                 }
-            }
-            basis = match self.read(request).await? {
+            };
+            basis = match self.read(request, conflict).await? {
                 Read::Basis(basis) => basis,
                 Read::Decided(result) => return result,
             };
@@ -99,70 +113,66 @@ impl CommandHandler {
 
     /// A basis that needs no look at the store.
     async fn remembered(&self, request: &CommandRequest) -> Option<Basis> {
-        match (request.earlier, &request.command) {
-            (Earlier::Since(_), _) => None,
+        let basis = match &request.command {
             // A new id: nothing can be there.
-            (Earlier::No | Earlier::NotUntil(_), Command::Create(_)) => Some(Basis {
+            Command::Create(_) => Basis {
                 state: None,
                 version: 0,
                 fresh: true,
-            }),
-            (earlier @ (Earlier::No | Earlier::NotUntil(_)), _) => {
-                let state = self.hot.get(request.task).await?;
-                // What another try of this command did may be in memory already. Only the stream tells.
-                if let Earlier::NotUntil(end) = earlier
-                    && self.clock.now() >= end
-                {
-                    return None;
-                }
-                Some(Basis {
-                    version: state.task.version,
+            },
+            _ => {
+                let state = self.states.remembered(request.task).await?;
+                Basis {
+                    version: state.end.version,
                     state: Some(state),
                     fresh: false,
-                })
+                }
             }
-        }
+        };
+        // What another try of this command did may be in memory already. Only the stream tells.
+        request.is_alone().then_some(basis)
     }
 
-    async fn read(&self, request: &CommandRequest) -> Result<Read, CommandError> {
-        let history = TaskHistory::read(&*self.store, request.task).await?;
-        if let Some(key) = &request.origin.idempotency_key {
-            let since = match request.earlier {
-                Earlier::Since(since) => since,
-                Earlier::No | Earlier::NotUntil(_) => self.clock.now(),
-            };
-            if let Some(outcome) = history.after_command(request.origin.caller, key, since)? {
-                return Ok(Read::Decided(Ok(outcome)));
-            }
-            if let Some(overtaken) = history.before_later_command(request.origin.caller, key, since) {
-                return Ok(Read::Decided(without_effect(request, &history, overtaken)?));
-            }
-        }
-        let state = history.now()?;
-        if let Some(state) = &state {
-            self.hot.put(state.clone()).await;
-        }
+    /// The task now, unless an earlier try has decided. Those are looked for if `search` says so, or if there may be
+    /// any by the time the state is known.
+    async fn read(&self, request: &CommandRequest, search: bool) -> Result<Read, CommandError> {
+        let current = if search {
+            None
+        } else {
+            Some(self.states.now(request.task).await?)
+        };
+        let current = match (current, &request.origin.idempotency_key) {
+            (Some(current), None) => current,
+            (Some(current), Some(_)) if request.is_alone() => current,
+            (None, None) => self.states.now(request.task).await?,
+            (Some(_) | None, Some(key)) => match earlier_try::find(&self.states, request, key).await? {
+                Found::Decided(result) => return Ok(Read::Decided(result)),
+                Found::Nothing(current) => current,
+            },
+        };
+        let Current { state, version } = current;
         Ok(Read::Basis(Basis {
             state,
-            version: history.version(),
+            version,
             fresh: true,
         }))
     }
 
     async fn attempt(&self, request: &CommandRequest, basis: &Basis) -> Result<Attempt, CommandError> {
-        let state = basis.state.as_ref().map(|state| &*state.task);
-        match decide(state, &request.command, &request.context()) {
+        let state = basis.state.as_ref();
+        match decide(
+            state.map(|state| &*state.task),
+            &request.command,
+            &request.context(),
+        ) {
             Ok(events) if !events.is_empty() => self.append(request, basis, events).await,
             // Memory may be behind; what is told to the client must not be.
             Ok(_) | Err(_) if !basis.fresh => Ok(Attempt::StaleMemory),
-            Ok(_) => match &basis.state {
-                Some(state) => Ok(Attempt::Accepted(state.clone())),
-                None => Ok(Attempt::Refused(not_found(request))),
-            },
-            Err(refusal) => Ok(Attempt::Refused(CommandError::refused(
-                refusal,
-                basis.state.as_ref(),
-            ))),
+            Ok(_) => Ok(match state.cloned() {
+                Some(state) => Attempt::Accepted(Outcome { state, effect: false }),
+                None => Attempt::Refused(not_found(request)),
+            }),
+            Err(refusal) => Ok(Attempt::Refused(CommandError::refused(refusal, state))),
         }
     }
 
@@ -172,59 +182,42 @@ impl CommandHandler {
         basis: &Basis,
         events: Vec<TaskEvent>,
     ) -> Result<Attempt, CommandError> {
-        let state = basis.state.as_ref().map(|state| &*state.task);
+        let updated_at = basis.state.as_ref().map(|state| state.task.updated_at);
         // Clocks can go backwards, a task's times must not.
-        let now = self
-            .clock
-            .now()
-            .max(state.map_or(Timestamp::MIN, |task| task.updated_at));
+        let now = self.clock.now().max(updated_at.unwrap_or(Timestamp::MIN));
         let causation_id = new_id();
-        let records = events
+        let records: Vec<NewEvent> = events
             .iter()
             .map(|event| record(event, request, causation_id, now))
             .collect();
-        match self
-            .store
-            .append(&StreamName::task(request.task), basis.version, records)
-            .await
-        {
+        let ids: Vec<EventId> = records.iter().map(|record| record.id).collect();
+        let stream = StreamName::task(request.task);
+        match self.store.append(&stream, basis.version, records).await {
             Ok(Appended { position, .. }) => {
-                let task = events
-                    .iter()
-                    .zip(basis.version + 1..)
-                    .fold(state.cloned(), |state, (event, version)| {
-                        Task::evolve(state, request.task, event, version, now)
-                    });
-                let Some(task) = task else {
+                let changes = events.iter().zip(ids).zip(basis.version + 1..);
+                let state = changes.fold(basis.state.clone(), |state, ((event, id), version)| {
+                    let end = StreamHead {
+                        version,
+                        position,
+                        id,
+                    };
+                    TaskState::evolve(state, request.task, event, end, now)
+                });
+                let Some(state) = state else {
                     // Only a creation is accepted without a state, and that makes one.
                     return Ok(Attempt::Conflict);
                 };
-                let outcome = Outcome {
-                    task: Arc::new(task),
-                    position,
-                    effect: true,
-                };
-                self.hot
-                    .put(Outcome {
-                        effect: false,
-                        ..outcome.clone()
-                    })
-                    .await;
-                Ok(Attempt::Accepted(outcome))
+                self.states.appended(state.clone(), basis.version).await;
+                Ok(Attempt::Accepted(Outcome { state, effect: true }))
             }
-            Err(StoreError::Conflict { .. }) => {
-                self.hot.forget(request.task).await;
-                Ok(Attempt::Conflict)
-            }
-            Err(error @ (StoreError::Empty | StoreError::Unavailable(_) | StoreError::Corrupt(_))) => {
-                self.hot.forget(request.task).await;
-                Err(error.into())
+            Err(error) => {
+                self.states.forget(request.task).await;
+                match error {
+                    StoreError::Conflict { .. } => Ok(Attempt::Conflict),
+                    error => Err(error.into()),
+                }
             }
         }
-    }
-
-    fn queue(&self, request: &CommandRequest) -> &Mutex<()> {
-        &self.queues[self.hasher.hash_one(request.task) as usize % QUEUES]
     }
 }
 
@@ -239,29 +232,6 @@ enum Attempt {
     Refused(CommandError),
     StaleMemory,
     Conflict,
-}
-
-/// What an earlier try said to a command that had no effect, though later ones of its batch on the same task had:
-/// it was decided on one of the states before those, the first `overtaken` events.
-fn without_effect(
-    request: &CommandRequest,
-    history: &TaskHistory,
-    overtaken: usize,
-) -> Result<Result<Outcome, CommandError>, CommandError> {
-    for count in (1..=overtaken).rev() {
-        let state = history.after(count)?;
-        let task = state.as_ref().map(|state| &*state.task);
-        match (decide(task, &request.command, &request.context()), &state) {
-            (Ok(events), Some(state)) if events.is_empty() => return Ok(Ok(state.clone())),
-            (Ok(_), _) => {}
-            (Err(refusal), _) => return Ok(Err(CommandError::refused(refusal, state.as_ref()))),
-        }
-    }
-    Ok(Err(not_found(request)))
-}
-
-fn not_found(request: &CommandRequest) -> CommandError {
-    CommandError::refused(Refusal::TaskNotFound { id: request.task }, None)
 }
 
 fn record(event: &TaskEvent, request: &CommandRequest, causation_id: uuid::Uuid, now: Timestamp) -> NewEvent {

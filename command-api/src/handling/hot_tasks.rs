@@ -1,42 +1,43 @@
 //! The tasks that commands touched last, so that the next command on one need not read its stream.
 //!
-//! An entry can be behind the store when another process appended. That is harmless: an append says which
-//! version it expects, and what is told to a client without an append is decided on the store's own state.
+//! An entry can be behind the store when another process appended, or be from a log that was restored since. That is
+//! harmless: an append says which version it expects, and whatever is told to a client without an append is decided on
+//! a state whose stream still ended there.
 
 use events::{Task, TaskId};
 use moka::{future::Cache, ops::compute::Op};
 
-use super::Outcome;
+use super::TaskState;
 
-/// Memory for them, in bytes.
-const CAPACITY: u64 = 128 * 1024 * 1024;
+/// Memory for them, in bytes, used as they come.
+const CAPACITY: u64 = 16 << 20;
 /// What a task takes besides its texts, roughly.
-const OVERHEAD: usize = 512;
+const OVERHEAD: usize = 768;
 
 #[derive(Debug, Clone)]
-pub(super) struct HotTasks(Cache<TaskId, Outcome>);
+pub(super) struct HotTasks(Cache<TaskId, TaskState>);
 
 impl HotTasks {
     pub(super) fn new() -> Self {
         Self(
             Cache::builder()
                 .max_capacity(CAPACITY)
-                .weigher(|_, state: &Outcome| weight(&state.task))
+                .weigher(|_, state: &TaskState| weight(&state.task))
                 .build(),
         )
     }
 
-    pub(super) async fn get(&self, task: TaskId) -> Option<Outcome> {
+    pub(super) async fn get(&self, task: TaskId) -> Option<TaskState> {
         self.0.get(&task).await
     }
 
     /// Remembers `state`, unless a later one is known.
-    pub(super) async fn put(&self, state: Outcome) {
+    pub(super) async fn put(&self, state: TaskState) {
         let id = state.task.id;
         self.0
             .entry(id)
             .and_compute_with(|known| {
-                let later = known.is_some_and(|known| known.value().task.version >= state.task.version);
+                let later = known.is_some_and(|known| known.value().end.version >= state.end.version);
                 std::future::ready(if later { Op::Nop } else { Op::Put(state) })
             })
             .await;
@@ -48,7 +49,7 @@ impl HotTasks {
 }
 
 fn weight(task: &Task) -> u32 {
-    let tags: usize = task.tags.iter().map(String::len).sum();
+    let tags: usize = task.tags.iter().map(|tag| size_of::<String>() + tag.len()).sum();
     let description = task.description.as_ref().map_or(0, String::len);
     u32::try_from(OVERHEAD + task.title.len() + description + tags).unwrap_or(u32::MAX)
 }

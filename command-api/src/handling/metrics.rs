@@ -38,6 +38,7 @@ impl CommandMetrics {
             Err(
                 CommandError::Contended { .. }
                 | CommandError::HeldUp
+                | CommandError::Overloaded
                 | CommandError::Store(_)
                 | CommandError::Unreadable(_),
             ) => "failed",

@@ -1,12 +1,10 @@
 //! A command with all that surrounds it, and what became of it.
 
-use std::sync::Arc;
-
-use events::{
-    Actor, ConsistencyToken, CorrelationId, Metadata, Task, TaskId, Timestamp, Traceparent, UserId,
-};
+use events::{Actor, CorrelationId, Metadata, TaskId, Traceparent, UserId};
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::{KeptTask, TaskState};
 use crate::{
     domain::{Command, Context, ExpectedVersion},
     idempotency::IdempotencyKey,
@@ -23,8 +21,8 @@ pub struct CommandRequest {
     pub expected: ExpectedVersion,
     /// Who asks, and in which request.
     pub origin: Origin,
-    /// Whether the command may have taken effect before.
-    pub earlier: Earlier,
+    /// What other tries there may be, if it has a key.
+    pub tries: Tries,
 }
 
 /// Who asks, and in which request.
@@ -40,34 +38,22 @@ pub struct Origin {
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
-/// Whether a command may have taken effect before, in another try with the same idempotency key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Earlier {
-    /// There is no other try.
-    No,
-    /// This is the first try. From this instant on others may overtake it.
-    NotUntil(Timestamp),
-    /// It may have, at this instant or later.
-    Since(Timestamp),
+/// What other tries of a command with the same idempotency key there may be.
+#[derive(Debug, Clone, Default)]
+pub struct Tries {
+    /// The task when the key was first seen: no try had an effect before. `None`: at the beginning of its stream.
+    pub since: Option<KeptTask>,
+    /// Until then no other try can have had an effect. `None`: one may have had by now.
+    pub alone_until: Option<Instant>,
 }
 
 /// A command that was accepted.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The task after the command.
-    pub task: Arc<Task>,
-    /// The position of the task's last event then.
-    pub position: u64,
+    pub state: TaskState,
     /// Whether the command left events, now or in an earlier try.
     pub effect: bool,
-}
-
-impl Outcome {
-    /// What a reader must wait for to see it.
-    #[must_use]
-    pub fn token(&self) -> ConsistencyToken {
-        ConsistencyToken::new(self.task.owner, self.position)
-    }
 }
 
 impl CommandRequest {
@@ -77,6 +63,12 @@ impl CommandRequest {
             caller: self.origin.caller,
             expected: self.expected.clone(),
         }
+    }
+
+    /// Whether no other try can have had an effect.
+    pub(super) fn is_alone(&self) -> bool {
+        let is_before = |until| Instant::now() < until;
+        self.origin.idempotency_key.is_none() || self.tries.alone_until.is_some_and(is_before)
     }
 
     /// The metadata that all events of the command share. A person's tasks are about that person.

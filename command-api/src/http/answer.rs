@@ -10,7 +10,7 @@ use http::{
 };
 use service::{CONSISTENCY_TOKEN, Problem, etag};
 
-use crate::{domain::Command, handling::Outcome};
+use crate::{domain::Command, handling::TaskState};
 
 /// How the answer to a command looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,25 +37,25 @@ pub(super) const fn form(command: &Command) -> Form {
     }
 }
 
-/// The answer to `command`, which left the task as `outcome` says.
-pub(super) fn answer(command: &Command, outcome: &Outcome) -> Response {
+/// The answer to `command`, which left the task as `state` says.
+pub(super) fn answer(command: &Command, state: &TaskState) -> Response {
     let form = form(command);
     let mut response = match form {
-        Form::Created => (StatusCode::CREATED, Json(&*outcome.task)).into_response(),
-        Form::Task => Json(&*outcome.task).into_response(),
+        Form::Created => (StatusCode::CREATED, Json(&*state.task)).into_response(),
+        Form::Task => Json(&*state.task).into_response(),
         Form::Nothing => StatusCode::NO_CONTENT.into_response(),
     };
-    let Ok(token) = HeaderValue::try_from(outcome.token().to_string()) else {
+    let Ok(token) = HeaderValue::try_from(state.token().to_string()) else {
         return Problem::internal().into_response();
     };
     let headers = response.headers_mut();
     headers.insert(CONSISTENCY_TOKEN.clone(), token);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     if form != Form::Nothing {
-        headers.insert(ETAG, etag(outcome.task.version));
+        headers.insert(ETAG, etag(state.task.version));
     }
     if form == Form::Created
-        && let Ok(location) = HeaderValue::try_from(format!("/tasks/{}", outcome.task.id))
+        && let Ok(location) = HeaderValue::try_from(format!("/tasks/{}", state.task.id))
     {
         headers.insert(LOCATION, location);
     }

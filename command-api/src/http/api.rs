@@ -1,27 +1,68 @@
 //! What every endpoint needs, and the way that every command goes: with its key if it has one, once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use auth_client::{Caller, Verifier};
-use axum::{
-    extract::FromRef,
-    response::{IntoResponse, Response},
-};
-use events::TaskId;
+use axum::{extract::FromRef, response::Response};
+use events::{TaskId, UserId};
+use serde_json::Map;
 
-use super::{answer::answer, call::Call, error::ApiError};
+use super::{
+    answer::answer,
+    batch,
+    call::Call,
+    error::{Allowance, ApiError, COMMANDS},
+    once::once,
+    single::Single,
+};
 use crate::{
     domain::Command,
-    handling::{CommandHandler, CommandRequest, Earlier},
-    idempotency::{Claim, IdempotencyKey, IdempotencyKeys, Lease, StoredAnswer},
+    handling::{CommandHandler, CommandRequest, Tries},
+    idempotency::{IdempotencyKey, IdempotencyKeys, RequestHash},
+    turns::{NoTurn, Turn, Turns},
 };
+
+/// So many commands of one person run at the same time,
+const AT_ONCE: usize = 64;
+/// and so many are here, with those that wait.
+const MOST: usize = 512;
+/// The longest wait of a command for the same person's others.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What every endpoint needs.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) handler: Arc<CommandHandler>,
-    pub(crate) keys: IdempotencyKeys,
+    pub(crate) keys: Arc<IdempotencyKeys>,
     pub(crate) verifier: Arc<Verifier>,
+    pub(crate) shares: Arc<Shares>,
+}
+
+/// What one person may have of this process at the same time, so that there is something left for the others.
+pub(crate) struct Shares {
+    commands: Turns<UserId>,
+    pub(super) batches: Turns<UserId>,
+}
+
+impl Shares {
+    pub(crate) fn new() -> Self {
+        Self {
+            commands: Turns::new(AT_ONCE, MOST),
+            batches: batch::turns(),
+        }
+    }
+}
+
+/// Waits for a turn of `person` among the same person's requests.
+pub(super) async fn turn(
+    turns: &Turns<UserId>,
+    person: UserId,
+    allowance: Allowance,
+) -> Result<Turn<UserId>, ApiError> {
+    turns.take(person, PATIENCE).await.map_err(|none| match none {
+        NoTurn::Full => ApiError::TooMany(allowance),
+        NoTurn::Late => ApiError::Late,
+    })
 }
 
 impl FromRef<Api> for Arc<Verifier> {
@@ -31,95 +72,41 @@ impl FromRef<Api> for Arc<Verifier> {
 }
 
 impl Api {
-    /// Runs `command` on `task` for `caller`.
-    pub(super) async fn run(
+    /// Runs `command`, which has no body, on `task` for `caller`.
+    pub(super) async fn run_bare(
         &self,
         caller: &Caller,
         call: &Call,
         task: TaskId,
         command: impl Into<Command>,
     ) -> Result<Response, ApiError> {
+        self.run(caller, call, call.keyed(&Map::new()), task, command)
+            .await
+    }
+
+    /// Runs `command` on `task` for `caller`, once if it is `keyed`.
+    pub(super) async fn run(
+        &self,
+        caller: &Caller,
+        call: &Call,
+        keyed: Option<(IdempotencyKey, RequestHash)>,
+        task: TaskId,
+        command: impl Into<Command>,
+    ) -> Result<Response, ApiError> {
+        let _turn = turn(&self.shares.commands, caller.user_id(), COMMANDS).await?;
         let request = CommandRequest {
             task,
             command: command.into(),
             expected: call.expected.clone(),
             origin: call.origin(caller),
-            earlier: Earlier::No,
+            tries: Tries::default(),
         };
-        match &call.key {
-            Some(key) => self.run_once(call, key, request).await,
-            None => Ok(answer(&request.command, &self.handler.handle(&request).await?)),
+        match keyed {
+            Some(keyed) => once(self, &Single(&request), &keyed).await,
+            None => Ok(answer(
+                &request.command,
+                &self.handler.handle(&request).await?.state,
+            )),
         }
-    }
-
-    /// Runs `request` unless its key has been answered, and stores the answer.
-    async fn run_once(
-        &self,
-        call: &Call,
-        key: &IdempotencyKey,
-        request: CommandRequest,
-    ) -> Result<Response, ApiError> {
-        let hash = call.hash();
-        loop {
-            let lease = match self
-                .keys
-                .claim(request.origin.caller, key, &hash, request.task)
-                .await?
-            {
-                Claim::Answered(stored) => return Ok(stored.into_response()?),
-                Claim::Run(lease) => lease,
-            };
-            let request = CommandRequest {
-                task: lease.task,
-                earlier: earlier(&lease),
-                ..request.clone()
-            };
-            let (response, effect) = match self.handler.handle(&request).await {
-                Ok(outcome) => (answer(&request.command, &outcome), outcome.effect),
-                Err(error) => (ApiError::from(error).into_response(), false),
-            };
-            if response.status().is_server_error() {
-                self.release(&lease).await;
-                return Ok(response);
-            }
-            if let Some(response) = self.settle(&lease, response, effect).await? {
-                return Ok(response);
-            }
-        }
-    }
-
-    /// Stores the answer to what the lease was for, and returns the one that counts; `None` when someone else has
-    /// taken over and there is none yet. `in_log`: the next try would find the same in the log.
-    pub(super) async fn settle(
-        &self,
-        lease: &Lease,
-        response: Response,
-        in_log: bool,
-    ) -> Result<Option<Response>, ApiError> {
-        let first = StoredAnswer::from_response(response).await?;
-        match self.keys.settle(lease, &first, in_log).await {
-            Ok(Some(stored)) => Ok(Some(stored.into_response()?)),
-            Ok(None) => Ok(None),
-            Err(error) if in_log => {
-                tracing::warn!(%error, "cannot store the answer to a command");
-                Ok(Some(first.into_response()?))
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn release(&self, lease: &Lease) {
-        if let Err(error) = self.keys.release(lease).await {
-            tracing::debug!(%error, "the lease of an idempotency key will have to run out");
-        }
-    }
-}
-
-/// Whether what the lease is for may have taken effect before.
-pub(super) fn earlier(lease: &Lease) -> Earlier {
-    if lease.taken_over {
-        Earlier::Since(lease.since)
-    } else {
-        Earlier::NotUntil(lease.until)
     }
 }

@@ -20,25 +20,20 @@ use crate::{
 pub(super) struct Call {
     context: RequestContext,
     pub(super) expected: ExpectedVersion,
-    pub(super) key: Option<IdempotencyKey>,
+    key: Option<IdempotencyKey>,
     method: String,
     path: String,
     conditions: Vec<u8>,
-    body: Map<String, Value>,
 }
 
 impl Call {
-    /// The call with the body that makes it up together with its key.
-    pub(super) fn with_body(self, body: &Map<String, Value>) -> Self {
-        // Only keyed calls are compared.
-        if self.key.is_some() {
-            Self {
-                body: body.clone(),
-                ..self
-            }
-        } else {
-            self
-        }
+    /// The key, if there is one, with the hash of what it stands for: this call with `body`.
+    pub(super) fn keyed(&self, body: &Map<String, Value>) -> Option<(IdempotencyKey, RequestHash)> {
+        let key = self.key.clone()?;
+        Some((
+            key,
+            RequestHash::new(&self.method, &self.path, &self.conditions, body),
+        ))
     }
 
     /// Who asks, and in which request.
@@ -49,10 +44,6 @@ impl Call {
             traceparent: self.context.traceparent.clone(),
             idempotency_key: self.key.clone(),
         }
-    }
-
-    pub(super) fn hash(&self) -> RequestHash {
-        RequestHash::new(&self.method, &self.path, &self.conditions, &self.body)
     }
 }
 
@@ -71,7 +62,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
             // Ids are the same in either case.
             path: parts.uri.path().to_ascii_lowercase(),
             conditions: conditions(&parts.headers),
-            body: Map::new(),
         })
     }
 }

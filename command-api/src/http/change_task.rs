@@ -15,11 +15,11 @@ pub(super) async fn change_task(
     TaskPath(id): TaskPath,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let call = call.with_body(&body.fields);
+    let keyed = call.keyed(&body.fields);
     let mut form = Form::new(body.fields);
     let command = read(&mut form);
     form.finish()?;
-    api.run(&caller, &call, id.ok_or(ApiError::NotFound)?, command)
+    api.run(&caller, &call, keyed, id.ok_or(ApiError::NotFound)?, command)
         .await
 }
 

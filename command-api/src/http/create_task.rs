@@ -15,12 +15,12 @@ pub(super) async fn create_task(
     call: Call,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let call = call.with_body(&body.fields);
+    let keyed = call.keyed(&body.fields);
     let mut form = Form::new(body.fields);
     let command = read(&mut form);
     form.finish()?;
     let command = command.ok_or_else(Problem::internal)?;
-    api.run(&caller, &call, TaskId(new_id()), command).await
+    api.run(&caller, &call, keyed, TaskId(new_id()), command).await
 }
 
 /// `{title, description?, priority?, due?, tags?}`; what may be cleared later may be `null` now. `None` and

@@ -13,6 +13,6 @@ pub(super) async fn delete_task(
     call: Call,
     TaskPath(id): TaskPath,
 ) -> Result<Response, ApiError> {
-    api.run(&caller, &call, id.ok_or(ApiError::NotFound)?, DeleteTask)
+    api.run_bare(&caller, &call, id.ok_or(ApiError::NotFound)?, DeleteTask)
         .await
 }

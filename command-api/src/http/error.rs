@@ -3,10 +3,39 @@
 use axum::response::{IntoResponse, Response};
 use event_store::StoreError;
 use events::ConsistencyToken;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use service::{CONSISTENCY_TOKEN, Problem};
 
 use crate::{domain::Refusal, handling::CommandError, idempotency::IdempotencyError};
+
+/// How much of something one person may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Allowance {
+    /// `RateLimit-Policy`
+    policy: &'static str,
+    /// `RateLimit`
+    none_left: &'static str,
+    retry_after: u64,
+}
+
+/// Commands that one person sends at the same time.
+pub(super) const COMMANDS: Allowance = Allowance {
+    policy: "\"commands\";q=64;qu=\"concurrent-requests\"",
+    none_left: "\"commands\";r=0;t=1",
+    retry_after: 1,
+};
+/// Batches that one person sends at the same time.
+pub(super) const BATCHES: Allowance = Allowance {
+    policy: "\"batches\";q=2;qu=\"concurrent-requests\"",
+    none_left: "\"batches\";r=0;t=1",
+    retry_after: 1,
+};
+/// Idempotency keys of one person.
+const KEYS: Allowance = Allowance {
+    policy: "\"idempotency-keys\";q=33554432;qu=\"content-bytes\";w=86400",
+    none_left: "\"idempotency-keys\";r=0;t=600",
+    retry_after: 600,
+};
 
 /// Why a command was not answered with success.
 #[derive(Debug)]
@@ -19,6 +48,10 @@ pub(super) enum ApiError {
     Command(CommandError),
     /// The command's key stands in the way.
     Idempotency(IdempotencyError),
+    /// The caller has used up what one person may have.
+    TooMany(Allowance),
+    /// The caller's other commands take too long.
+    Late,
 }
 
 impl From<Problem> for ApiError {
@@ -52,6 +85,10 @@ impl From<ApiError> for Problem {
             ApiError::NotFound => Self::not_found(),
             ApiError::Command(error) => command(error),
             ApiError::Idempotency(error) => idempotency(error),
+            ApiError::TooMany(allowance) => {
+                too_many(allowance).detail("Wait for the answers to your other requests before sending more.")
+            }
+            ApiError::Late => overloaded("Your other commands take too long. Try again."),
         }
     }
 }
@@ -63,6 +100,7 @@ fn command(error: CommandError) -> Problem {
             tracing::warn!(attempts, "gave up on a task that others keep changing");
             Problem::unavailable("Others keep changing this task. Try again.")
         }
+        CommandError::Overloaded => overloaded("Too many commands wait for their tasks. Try again."),
         CommandError::HeldUp => Problem::unavailable(
             "An earlier command of the batch on the same task could not be carried out, so this one was not tried.",
         ),
@@ -74,7 +112,10 @@ fn command(error: CommandError) -> Problem {
             )
         }
         CommandError::Store(
-            error @ (StoreError::Conflict { .. } | StoreError::Empty | StoreError::Corrupt(_)),
+            error @ (StoreError::Conflict { .. }
+            | StoreError::Empty
+            | StoreError::TooLarge { .. }
+            | StoreError::Corrupt(_)),
         ) => {
             tracing::error!(%error, "a command failed");
             Problem::internal()
@@ -110,6 +151,31 @@ fn refused(refusal: Refusal) -> Problem {
     }
 }
 
+/// `429 rate-limited`
+fn too_many(allowance: Allowance) -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests")
+        .retry_after(allowance.retry_after)
+        .header(
+            HeaderName::from_static("ratelimit-policy"),
+            HeaderValue::from_static(allowance.policy),
+        )
+        .header(
+            HeaderName::from_static("ratelimit"),
+            HeaderValue::from_static(allowance.none_left),
+        )
+}
+
+/// `503 overloaded`
+fn overloaded(detail: &'static str) -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "overloaded",
+        "The service has too much to do right now",
+    )
+    .detail(detail)
+    .retry_after(1)
+}
+
 fn seen_at(problem: Problem, seen: Option<ConsistencyToken>) -> Problem {
     match seen.map(|token| HeaderValue::try_from(token.to_string())) {
         Some(Ok(token)) => problem.header(CONSISTENCY_TOKEN.clone(), token),
@@ -132,7 +198,10 @@ fn idempotency(error: IdempotencyError) -> Problem {
             tracing::error!(%error, "the table of idempotency keys is unavailable");
             Problem::unavailable("The idempotency key cannot be checked. Try again with the same key.")
         }
-        error @ (IdempotencyError::Unfit(_) | IdempotencyError::Unreadable(_)) => {
+        IdempotencyError::TooMany => too_many(KEYS).detail(
+            "Too many idempotency keys within a day. There is room again when the oldest are a day old.",
+        ),
+        IdempotencyError::Unreadable(error) => {
             tracing::error!(%error, "an answer cannot be stored or read");
             Problem::internal()
         }

@@ -47,44 +47,50 @@ pub(super) fn not_null<T>(
 
 /// The tags, with an error for each that is wrong.
 pub(super) fn tags(form: &mut Form) -> Presence<Tags> {
-    let items = match form.optional("tags", |value| Ok(value.clone())) {
-        Presence::Absent => return Presence::Absent,
-        Presence::Null => return Presence::Null,
-        Presence::Value(Value::Array(items)) => items,
-        Presence::Value(_) => {
-            form.reject("/tags", "wrong-type", "must be an array of strings");
-            return Presence::Absent;
-        }
-    };
-    let mut all_text = true;
-    for (index, item) in items.iter().enumerate() {
-        if let Err(error) = text(item) {
-            all_text = false;
-            form.reject(format!("/tags/{index}"), error.code, error.detail);
-        }
-    }
-    if !all_text {
-        return Presence::Absent;
-    }
-    match Tags::parse(items.iter().filter_map(Value::as_str)) {
-        Ok(tags) => Presence::Value(tags),
-        Err(errors) => {
-            for error in errors {
-                let (pointer, code) = match error {
-                    InvalidTag::TooMany { .. } => ("/tags".to_owned(), "too-many"),
-                    InvalidTag::Repeated { index, .. } => (format!("/tags/{index}"), "repeated"),
-                    InvalidTag::Text { index, error } => (format!("/tags/{index}"), error.code()),
-                };
-                form.reject(pointer, code, error.to_string());
+    match form.optional("tags", |value| Ok(parse_tags(value))) {
+        Presence::Absent => Presence::Absent,
+        Presence::Null => Presence::Null,
+        Presence::Value(Ok(tags)) => Presence::Value(tags),
+        Presence::Value(Err(errors)) => {
+            for Invalid {
+                pointer,
+                code,
+                detail,
+            } in errors
+            {
+                form.reject(format!("/tags{pointer}"), code, detail);
             }
             Presence::Absent
         }
     }
 }
 
+fn parse_tags(value: &Value) -> Result<Tags, Vec<Invalid>> {
+    let Value::Array(items) = value else {
+        return Err(vec![Invalid::new("wrong-type", "must be an array of strings")]);
+    };
+    let at = |index: usize, error: Invalid| error.at(format!("/{index}"));
+    let no_text = |(index, item)| text(item).err().map(|error| at(index, error));
+    let errors: Vec<_> = items.iter().enumerate().filter_map(no_text).collect();
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    Tags::parse(items.iter().filter_map(Value::as_str)).map_err(|errors| {
+        let invalid = |error: InvalidTag| {
+            let detail = error.to_string();
+            match error {
+                InvalidTag::TooMany { .. } => Invalid::new("too-many", detail),
+                InvalidTag::Repeated { index, .. } => at(index, Invalid::new("repeated", detail)),
+                InvalidTag::Text { index, error } => at(index, Invalid::new(error.code(), detail)),
+            }
+        };
+        errors.into_iter().map(invalid).collect()
+    })
+}
+
 pub(super) fn one_of<T: DeserializeOwned>(value: &Value, expected: &'static str) -> Result<T, Invalid> {
     text(value)?;
-    serde_json::from_value(value.clone()).map_err(|_| Invalid::new("unknown-value", expected))
+    T::deserialize(value).map_err(|_| Invalid::new("unknown-value", expected))
 }
 
 fn invalid(error: InvalidText) -> Invalid {

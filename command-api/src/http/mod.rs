@@ -19,12 +19,14 @@ mod delete_task;
 mod error;
 mod fields;
 mod no_fields;
+mod once;
 mod reopen_task;
 mod restore_task;
+mod single;
 mod start_task;
 mod task_path;
 
-pub(crate) use api::Api;
+pub(crate) use api::{Api, Shares};
 use axum::{
     Extension, Router,
     routing::{patch, post},

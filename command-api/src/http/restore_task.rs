@@ -14,6 +14,6 @@ pub(super) async fn restore_task(
     TaskPath(id): TaskPath,
     _: NoFields,
 ) -> Result<Response, ApiError> {
-    api.run(&caller, &call, id.ok_or(ApiError::NotFound)?, RestoreTask)
+    api.run_bare(&caller, &call, id.ok_or(ApiError::NotFound)?, RestoreTask)
         .await
 }

@@ -14,6 +14,6 @@ pub(super) async fn start_task(
     TaskPath(id): TaskPath,
     _: NoFields,
 ) -> Result<Response, ApiError> {
-    api.run(&caller, &call, id.ok_or(ApiError::NotFound)?, StartTask)
+    api.run_bare(&caller, &call, id.ok_or(ApiError::NotFound)?, StartTask)
         .await
 }

@@ -11,13 +11,13 @@ pub enum IdempotencyError {
     /// Another try with the same key is still being worked on. Worth another try later.
     #[error("an earlier request with this idempotency key is still being worked on")]
     Busy,
+    /// The person has used more keys within a day than are kept.
+    #[error("too many idempotency keys within a day")]
+    TooMany,
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// An answer cannot be stored or what was stored is no answer.
-    #[error("an answer cannot be kept: {0}")]
-    Unfit(&'static str),
-    /// What was stored is no answer.
+    /// What is stored cannot be read, or an answer cannot be written.
     #[error("a stored answer cannot be read")]
     Unreadable(#[from] serde_json::Error),
 }

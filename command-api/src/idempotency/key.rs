@@ -29,6 +29,12 @@ impl IdempotencyKey {
         Self(format!("{} {index}", self.0))
     }
 
+    /// Whether it is the key of a command in a batch.
+    #[must_use]
+    pub fn is_of_batch(&self) -> bool {
+        place(&self.0).is_some()
+    }
+
     /// Whether `later` is the key of a later command of the same batch.
     #[must_use]
     pub fn comes_before(&self, later: &str) -> bool {

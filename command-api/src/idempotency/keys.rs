@@ -1,119 +1,161 @@
-//! The table of keys: who works on a command, and what was answered.
+//! The table of keys: who works on a command, and what was answered. Times are the database's, so that processes whose
+//! clocks differ agree on who may work; a process holds itself to its lease by a clock that nobody sets.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use database::Database;
-use events::{TaskId, Timestamp, UserId};
-use service::Clock;
+use events::{TaskId, UserId};
+use service::new_id;
+use tokio::time::Instant;
+use uuid::Uuid;
 
-use super::{IdempotencyError, IdempotencyKey, RequestHash, StoredAnswer};
+use super::{IdempotencyError, IdempotencyKey, RequestHash, quota::Quota, statements::Statements};
+use crate::turns::{NoTurn, Turn, Turns};
 
 /// How long one process may work on a command before another takes over. Far more than a command takes.
-const LEASE_SECONDS: i64 = 5;
+const LEASE: Duration = Duration::from_secs(5);
 /// How long a request waits for the answer to its twin. More than a lease, so that it gets to take over.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// So many requests with one key are here at once, the one that works among them. They wait without a connection.
+const TWINS: usize = 32;
+/// The longest pause between two looks at a twin that another process works on.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The keys of everyone.
-#[derive(Clone)]
 pub struct IdempotencyKeys {
     operations: Database,
-    clock: Arc<dyn Clock>,
+    statements: Statements,
+    twins: Turns<(UserId, IdempotencyKey)>,
+    quota: Quota,
+}
+
+/// A request with a key.
+#[derive(Debug)]
+pub struct Keyed<'a> {
+    /// Who sends it.
+    pub owner: UserId,
+    /// Its key.
+    pub key: &'a IdempotencyKey,
+    /// What it asks for.
+    pub hash: RequestHash,
+    /// The task that it is about: for a creation an id that is used if this is the first try.
+    pub task: TaskId,
+    /// Where the tasks that it is about stand, for later tries.
+    pub before: String,
 }
 
 /// What a request with a key has to do.
 #[derive(Debug)]
 pub enum Claim {
     /// Give this answer again.
-    Answered(StoredAnswer),
+    Answered(String),
     /// Run the command, then settle the lease.
     Run(Lease),
 }
 
+/// What became of an answer that was to be stored.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It is the one that counts.
+    Ours,
+    /// Another's was first.
+    Theirs(String),
+    /// The lease ran out before: claim again.
+    Not,
+}
+
 /// The right to work on the command that a key stands for.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Lease {
     owner: UserId,
     key: IdempotencyKey,
+    id: Uuid,
     /// The task that the command is about.
     pub task: TaskId,
-    /// When the key was first seen.
-    pub since: Timestamp,
-    /// Whether another process may have worked on it before.
+    /// Where the tasks stood when the key was first seen, if that is known.
+    pub before: Option<String>,
+    /// Whether another try may have worked on it before.
     pub taken_over: bool,
     /// What an earlier try got done, as it described it itself.
     pub progress: Option<String>,
-    /// When another process may take over.
-    pub until: Timestamp,
+    /// Until then nobody else takes over.
+    pub until: Instant,
+    _turn: Option<Turn<(UserId, IdempotencyKey)>>,
 }
 
 impl IdempotencyKeys {
-    /// The keys in `operations`.
+    /// The keys in `operations`. Each person may have keys and answers of `bytes_per_person` together.
     #[must_use]
-    pub fn new(operations: Database, clock: Arc<dyn Clock>) -> Self {
-        Self { operations, clock }
-    }
-
-    /// Finds out what to do about a request of `owner` with `key`. `task` is what it is about: for a creation
-    /// an id that is used if this is the first try.
-    ///
-    /// # Errors
-    /// [`IdempotencyError::Reused`] when the key stands for another request; [`IdempotencyError::Busy`] when
-    /// a twin is worked on for too long; otherwise when the database fails.
-    pub async fn claim(
-        &self,
-        owner: UserId,
-        key: &IdempotencyKey,
-        hash: &RequestHash,
-        task: TaskId,
-    ) -> Result<Claim, IdempotencyError> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        let mut pause = Duration::from_millis(5);
-        loop {
-            let now = self.clock.now();
-            let lease = Lease {
-                owner,
-                key: key.clone(),
-                task,
-                since: now,
-                taken_over: false,
-                progress: None,
-                until: now.plus_seconds(LEASE_SECONDS),
-            };
-            if self.insert(&lease, hash).await? {
-                return Ok(Claim::Run(lease));
-            }
-            match self.find(owner, key, hash).await? {
-                None => continue,
-                Some(Found::Answered(answer)) => return Ok(Claim::Answered(answer)),
-                Some(Found::Leased {
-                    task,
-                    since,
-                    until,
-                    progress,
-                }) if until < now => {
-                    let lease = Lease {
-                        task,
-                        since,
-                        taken_over: true,
-                        progress,
-                        ..lease
-                    };
-                    if self.take_over(&lease, until).await? {
-                        return Ok(Claim::Run(lease));
-                    }
-                }
-                Some(Found::Leased { .. }) => {}
-            }
-            if tokio::time::Instant::now() >= deadline {
-                return Err(IdempotencyError::Busy);
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(100));
+    pub fn new(operations: Database, bytes_per_person: u64) -> Self {
+        Self {
+            statements: Statements::new(&operations),
+            twins: Turns::new(1, TWINS),
+            quota: Quota::new(operations.clone(), bytes_per_person),
+            operations,
         }
     }
 
-    /// Stores the answer, and returns the one that counts: another's, if that was first. `None` when the
-    /// lease ran out before an answer without effect was stored: claim again.
+    /// Finds out what to do about `request`.
+    ///
+    /// # Errors
+    /// [`IdempotencyError::Reused`] when the key stands for another request; [`IdempotencyError::Busy`] when
+    /// a twin is worked on for too long, or too many wait for it; [`IdempotencyError::TooMany`] when the person has too
+    /// many keys; otherwise when the database fails.
+    pub async fn claim(&self, request: Keyed<'_>) -> Result<Claim, IdempotencyError> {
+        let deadline = Instant::now() + PATIENCE;
+        let twin = (request.owner, request.key.clone());
+        let turn = match self.twins.take(twin, LEASE).await {
+            Ok(turn) => Some(turn),
+            Err(NoTurn::Full) => return Err(IdempotencyError::Busy),
+            // Whoever has the turn has no lease any more.
+            Err(NoTurn::Late) => None,
+        };
+        let is_welcome = self.quota.has_room(request.owner).await?;
+        let mut pause = Duration::from_millis(5);
+        loop {
+            let lease = Lease {
+                owner: request.owner,
+                key: request.key.clone(),
+                id: new_id(),
+                task: request.task,
+                before: Some(request.before.clone()),
+                taken_over: false,
+                progress: None,
+                // From before the database's clock was read, so that it ends before the lease does.
+                until: Instant::now() + LEASE,
+                _turn: None,
+            };
+            if is_welcome && self.insert(&lease, &request).await? {
+                self.quota.add_key(request.owner, request.key).await;
+                return Ok(Claim::Run(Lease { _turn: turn, ..lease }));
+            }
+            match self.find(&request).await? {
+                None if is_welcome => continue,
+                None => return Err(IdempotencyError::TooMany),
+                Some(Found::Answered(answer)) => return Ok(Claim::Answered(answer)),
+                Some(Found::Leased { row, is_over: true }) => {
+                    if self.take_over(&lease).await? {
+                        return Ok(Claim::Run(Lease {
+                            task: row.task,
+                            before: row.before,
+                            progress: row.progress,
+                            taken_over: true,
+                            _turn: turn,
+                            ..lease
+                        }));
+                    }
+                }
+                Some(Found::Leased { is_over: false, .. }) => {}
+            }
+            if Instant::now() >= deadline {
+                return Err(IdempotencyError::Busy);
+            }
+            tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Stores the answer, unless another's was first or the lease ran out before an answer without effect was stored.
     ///
     /// An answer to a command that had an effect is stored in any case, since whoever took over finds the
     /// same effect in the log.
@@ -123,76 +165,60 @@ impl IdempotencyKeys {
     pub async fn settle(
         &self,
         lease: &Lease,
-        answer: &StoredAnswer,
+        answer: &str,
         effect: bool,
-    ) -> Result<Option<StoredAnswer>, IdempotencyError> {
-        let stored = self
-            .operations
-            .execute(
-                "UPDATE idempotency_keys SET response = $1, progress = NULL, leased_until = 0 \
-                 WHERE owner = $2 AND key = $3 AND response IS NULL AND (leased_until = $4 OR $5)",
-                &[
-                    serde_json::to_string(answer)?.into(),
-                    lease.owner.0.into(),
-                    lease.key.as_str().into(),
-                    lease.until.as_micros().into(),
-                    effect.into(),
-                ],
-            )
-            .await?;
-        if stored == 1 {
-            return Ok(Some(answer.clone()));
+    ) -> Result<Stored, IdempotencyError> {
+        let values = [
+            answer.into(),
+            lease.owner.0.into(),
+            lease.key.as_str().into(),
+            lease.id.into(),
+            effect.into(),
+        ];
+        if self.operations.execute(&self.statements.settle, &values).await? == 1 {
+            self.quota.add_answer(lease.owner, answer).await;
+            return Ok(Stored::Ours);
         }
+        let key = [lease.owner.0.into(), lease.key.as_str().into()];
         let row = self
             .operations
-            .fetch_optional(
-                "SELECT response FROM idempotency_keys WHERE owner = $1 AND key = $2",
-                &[lease.owner.0.into(), lease.key.as_str().into()],
-            )
+            .fetch_optional(&self.statements.answer, &key)
             .await?;
         match row {
-            Some(row) => Ok(row
-                .optional_text("response")?
-                .as_deref()
-                .map(serde_json::from_str)
-                .transpose()?),
+            Some(row) => Ok(row.optional_text("response")?.map_or(Stored::Not, Stored::Theirs)),
             // Cleaned up in the meantime.
-            None => Ok(Some(answer.clone())),
+            None => Ok(Stored::Ours),
         }
     }
 
-    /// Gives the lease up without an answer, so that the next try need not wait.
+    /// Gives the lease up without an answer, so that the next try need not wait. `progress` is word of what is done.
+    /// Nothing happens when the lease has run out.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn release(&self, lease: &Lease) -> Result<(), IdempotencyError> {
-        self.operations
-            .execute(
-                "UPDATE idempotency_keys SET leased_until = 0 WHERE owner = $1 AND key = $2 AND leased_until = $3",
-                &[lease.owner.0.into(), lease.key.as_str().into(), lease.until.as_micros().into()],
-            )
-            .await?;
+    pub async fn release(&self, lease: &Lease, progress: Option<&str>) -> Result<(), IdempotencyError> {
+        let values = [
+            progress.map(str::to_owned).into(),
+            lease.owner.0.into(),
+            lease.key.as_str().into(),
+            lease.id.into(),
+        ];
+        self.operations.execute(&self.statements.release, &values).await?;
         Ok(())
     }
 
-    /// Gives the lease up without an answer, and leaves word of what is done. Nothing happens when the lease
-    /// has run out.
+    /// Forgets the key of `request`, if what it was answered is `answer`.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn pause(&self, lease: &Lease, progress: &str) -> Result<(), IdempotencyError> {
-        self.operations
-            .execute(
-                "UPDATE idempotency_keys SET leased_until = 0, progress = $1 \
-                 WHERE owner = $2 AND key = $3 AND response IS NULL AND leased_until = $4",
-                &[
-                    progress.into(),
-                    lease.owner.0.into(),
-                    lease.key.as_str().into(),
-                    lease.until.as_micros().into(),
-                ],
-            )
-            .await?;
+    pub async fn forget(
+        &self,
+        owner: UserId,
+        key: &IdempotencyKey,
+        answer: &str,
+    ) -> Result<(), IdempotencyError> {
+        let values = [owner.0.into(), key.as_str().into(), answer.into()];
+        self.operations.execute(&self.statements.forget, &values).await?;
         Ok(())
     }
 
@@ -201,87 +227,73 @@ impl IdempotencyKeys {
     /// # Errors
     /// When the database fails.
     pub async fn release_all(&self) -> Result<(), IdempotencyError> {
-        self.operations
-            .execute(
-                "UPDATE idempotency_keys SET leased_until = 0 WHERE response IS NULL",
-                &[],
-            )
-            .await?;
+        self.operations.execute(&self.statements.release_all, &[]).await?;
         Ok(())
     }
 
-    async fn insert(&self, lease: &Lease, hash: &RequestHash) -> Result<bool, IdempotencyError> {
-        let inserted = self
-            .operations
-            .execute(
-                "INSERT INTO idempotency_keys (owner, key, request_hash, task_id, leased_until, created_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (owner, key) DO NOTHING",
-                &[
-                    lease.owner.0.into(),
-                    lease.key.as_str().into(),
-                    hash.as_bytes().into(),
-                    lease.task.0.into(),
-                    lease.until.as_micros().into(),
-                    lease.since.as_micros().into(),
-                ],
-            )
-            .await?;
-        Ok(inserted == 1)
+    async fn insert(&self, lease: &Lease, request: &Keyed<'_>) -> Result<bool, IdempotencyError> {
+        let values = [
+            request.owner.0.into(),
+            request.key.as_str().into(),
+            request.hash.as_bytes().into(),
+            request.task.0.into(),
+            request.before.as_str().into(),
+            lease.id.into(),
+            micros(LEASE).into(),
+        ];
+        Ok(self.operations.execute(&self.statements.insert, &values).await? == 1)
     }
 
-    async fn find(
-        &self,
-        owner: UserId,
-        key: &IdempotencyKey,
-        hash: &RequestHash,
-    ) -> Result<Option<Found>, IdempotencyError> {
+    async fn find(&self, request: &Keyed<'_>) -> Result<Option<Found>, IdempotencyError> {
+        let values = [request.owner.0.into(), request.key.as_str().into()];
         let row = self
             .operations
-            .fetch_optional(
-                "SELECT request_hash, task_id, response, progress, leased_until, created_at FROM idempotency_keys \
-                 WHERE owner = $1 AND key = $2",
-                &[owner.0.into(), key.as_str().into()],
-            )
+            .fetch_optional(&self.statements.find, &values)
             .await?;
         let Some(row) = row else { return Ok(None) };
-        if row.bytes("request_hash")? != hash.as_bytes() {
+        if row.bytes("request_hash")? != request.hash.as_bytes() {
             return Err(IdempotencyError::Reused);
         }
-        Ok(Some(match row.optional_text("response")? {
-            Some(response) => Found::Answered(serde_json::from_str(&response)?),
-            None => Found::Leased {
+        if let Some(answer) = row.optional_text("response")? {
+            return Ok(Some(Found::Answered(answer)));
+        }
+        Ok(Some(Found::Leased {
+            is_over: row.integer("micros_left")? < 0,
+            row: Leased {
                 task: TaskId(row.uuid("task_id")?),
-                since: Timestamp::from_micros(row.integer("created_at")?),
-                until: Timestamp::from_micros(row.integer("leased_until")?),
+                before: row.optional_text("tasks_before")?,
                 progress: row.optional_text("progress")?,
             },
         }))
     }
 
-    async fn take_over(&self, lease: &Lease, from: Timestamp) -> Result<bool, IdempotencyError> {
-        let updated = self
+    /// Of several who find that a lease is over, one takes it.
+    async fn take_over(&self, lease: &Lease) -> Result<bool, IdempotencyError> {
+        let values = [
+            lease.owner.0.into(),
+            lease.key.as_str().into(),
+            lease.id.into(),
+            micros(LEASE).into(),
+        ];
+        Ok(self
             .operations
-            .execute(
-                "UPDATE idempotency_keys SET leased_until = $1 \
-                 WHERE owner = $2 AND key = $3 AND response IS NULL AND leased_until = $4",
-                &[
-                    lease.until.as_micros().into(),
-                    lease.owner.0.into(),
-                    lease.key.as_str().into(),
-                    from.as_micros().into(),
-                ],
-            )
-            .await?;
-        Ok(updated == 1)
+            .execute(&self.statements.take_over, &values)
+            .await?
+            == 1)
     }
 }
 
 enum Found {
-    Answered(StoredAnswer),
-    Leased {
-        task: TaskId,
-        since: Timestamp,
-        until: Timestamp,
-        progress: Option<String>,
-    },
+    Answered(String),
+    Leased { row: Leased, is_over: bool },
+}
+
+struct Leased {
+    task: TaskId,
+    before: Option<String>,
+    progress: Option<String>,
+}
+
+pub(super) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

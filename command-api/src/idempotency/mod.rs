@@ -3,21 +3,22 @@
 //!
 //! A row per key remembers which command it stands for and, once there is one, the answer. One process at a
 //! time works on a key, by a lease that runs out; others wait for its answer. Should the process die between
-//! its append and storing the answer, the next try finds the key in the metadata of the task's events.
+//! its append and storing the answer, the next try finds the key in the metadata of the task's events, among those
+//! that came after the first try began.
 //!
 //! A batch is one row too. In the log each of its commands has a key of its own, made from the batch's key and its
 //! place; a batch of which some commands could not be carried out leaves word of the others in its row.
 
-mod answer;
 mod cleanup;
 mod error;
 mod key;
 mod keys;
+mod quota;
 mod request_hash;
+mod statements;
 
-pub use answer::StoredAnswer;
 pub use cleanup::clean_up;
 pub use error::IdempotencyError;
 pub use key::{IdempotencyKey, InvalidKey};
-pub use keys::{Claim, IdempotencyKeys, Lease};
+pub use keys::{Claim, IdempotencyKeys, Keyed, Lease, Stored};
 pub use request_hash::RequestHash;

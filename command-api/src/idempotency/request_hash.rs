@@ -1,5 +1,8 @@
 //! Tells whether two requests with the same key are the same command.
 
+use std::io::{self, Write};
+
+use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -12,14 +15,14 @@ impl RequestHash {
     /// Of a request with the method `method` for `path`, with `if_match` as its `If-Match` header.
     #[must_use]
     pub fn new(method: &str, path: &str, if_match: &[u8], body: &Map<String, Value>) -> Self {
-        let body = canonical_object(body).to_string();
-        let mut hash = Sha256::new();
-        for part in [method.as_bytes(), path.as_bytes(), if_match, body.as_bytes()] {
+        let mut hash = Hash(Sha256::new());
+        for part in [method.as_bytes(), path.as_bytes(), if_match] {
             // Lengths keep one part from running into the next.
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
+            hash.0.update((part.len() as u64).to_be_bytes());
+            hash.0.update(part);
         }
-        Self(hash.finalize().into())
+        hash.object(body);
+        Self(hash.0.finalize().into())
     }
 
     /// The digest.
@@ -29,21 +32,56 @@ impl RequestHash {
     }
 }
 
-fn canonical(value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => canonical_object(fields),
-        Value::Array(items) => items.iter().map(canonical).collect(),
-        other => other.clone(),
+/// Takes JSON in as it goes, so that nothing of a body is copied.
+struct Hash(Sha256);
+
+impl Hash {
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::Object(fields) => self.object(fields),
+            Value::Array(items) => {
+                self.0.update(b"[");
+                for item in items {
+                    self.value(item);
+                    self.0.update(b",");
+                }
+                self.0.update(b"]");
+            }
+            Value::String(text) => self.scalar(text),
+            Value::Number(number) => self.scalar(number),
+            Value::Bool(boolean) => self.scalar(boolean),
+            Value::Null => self.0.update(b"null"),
+        }
+    }
+
+    fn object(&mut self, fields: &Map<String, Value>) {
+        let mut fields: Vec<_> = fields.iter().collect();
+        fields.sort_unstable_by_key(|(name, _)| *name);
+        self.0.update(b"{");
+        for (name, value) in fields {
+            self.scalar(name);
+            self.0.update(b":");
+            self.value(value);
+            self.0.update(b",");
+        }
+        self.0.update(b"}");
+    }
+
+    fn scalar(&mut self, scalar: &(impl Serialize + ?Sized)) {
+        // Neither can a scalar not be written, nor does a hash refuse it.
+        let _ = serde_json::to_writer(self, scalar);
     }
 }
 
-fn canonical_object(fields: &Map<String, Value>) -> Value {
-    let mut fields: Vec<_> = fields.iter().collect();
-    fields.sort_by_key(|(name, _)| *name);
-    fields
-        .into_iter()
-        .map(|(name, value)| (name.clone(), canonical(value)))
-        .collect()
+impl Write for Hash {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -62,8 +100,13 @@ mod tests {
     #[test]
     fn says_the_same_of_the_same_command() {
         assert_eq!(
-            hash("POST", "/tasks", "", r#"{"title":"a","tags":["x"]}"#),
-            hash("POST", "/tasks", "", "{ \"tags\": [\"x\"],\n \"title\": \"a\" }")
+            hash("POST", "/tasks", "", r#"{"title":"a","tags":["x"],"due":null}"#),
+            hash(
+                "POST",
+                "/tasks",
+                "",
+                "{ \"tags\": [\"\\u0078\"],\n \"due\" : null, \"title\": \"a\" }"
+            )
         );
     }
 
@@ -75,6 +118,9 @@ mod tests {
             hash("PATCH", "/tasks/2", "\"1\"", r#"{"title":"a"}"#),
             hash("PATCH", "/tasks/1", "\"2\"", r#"{"title":"a"}"#),
             hash("PATCH", "/tasks/1", "\"1\"", r#"{"title":"b"}"#),
+            hash("PATCH", "/tasks/1", "\"1\"", r#"{"title":["a"]}"#),
+            hash("PATCH", "/tasks/1", "\"1\"", r#"{"title":["a",[]]}"#),
+            hash("PATCH", "/tasks/1", "\"1\"", r#"{"title":"a","tags":null}"#),
             hash("PATCH", "/tasks/1\"1\"", "", r#"{"title":"a"}"#),
         ] {
             assert_ne!(first, other);

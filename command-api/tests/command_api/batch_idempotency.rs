@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::{
     contention::on_both_footings,
-    idempotency::{forget_answer, same_answer},
+    idempotency::{age_keys, forget_answer, same_answer},
     support::{App, FaultyStore, Footing, Request, Stage, eventually},
 };
 
@@ -99,9 +99,9 @@ async fn a_crash_in_the_middle_repeats_nothing_and_forgets_nothing(footing: Foot
         () = eventually("most is in the log", async || app.store.head().await.unwrap() >= 4) => {}
     }
     app.stop().await;
-    // Its lease runs out.
-    stage.clock.move_by(10);
     let app = App::start(&stage).await;
+    // Its lease runs out.
+    age_keys(&app, 10).await;
     let reply = send(&app, "k", &commands).send().await;
     let results = reply.results(&[201, 201, 200, 200]);
     assert_eq!(results[2]["task"]["version"], 2);
@@ -218,6 +218,7 @@ async fn a_batch_that_was_overtaken_by_its_twin_changes_nothing_more() {
     let stage = Stage::sqlite().await;
     let store = FaultyStore::over(stage.store().await);
     let app = App::start_on(&stage, store.clone()).await;
+    let other = App::start(&stage).await;
     let path = app.task().await;
     let commands = json!([
         {"op": "update", "id": id(&path), "title": "b"},
@@ -231,9 +232,8 @@ async fn a_batch_that_was_overtaken_by_its_twin_changes_nothing_more() {
         app.store.head().await.unwrap() == 2
     })
     .await;
-    // Its lease runs out.
-    stage.clock.move_by(10);
-    let twin = send(&app, "k", &commands).send().await;
+    // The twin waits until the lease has run out.
+    let twin = send(&other, "k", &commands).send().await;
     twin.results(&[200, 200, 200]);
     assert_eq!(twin.body["results"][2]["task"]["version"], 4);
     release.send(()).unwrap();

@@ -44,6 +44,7 @@ pub use parameters::{BadParameter, Parameters};
 pub use problem::Problem;
 pub use request_id::{
     CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE, X_FORWARDED_FOR, X_REQUEST_ID,
+    answering_request,
 };
 pub use server::{ServerOptions, bind, serve};
 pub use shell::{admin, admin_of, public_of, shell, shell_with_metrics};

@@ -27,6 +27,11 @@ pub(crate) fn current() -> Option<String> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
+/// Runs `answer` so that problems in what it makes name `request_id`: for the answer to an earlier request, given again.
+pub fn answering_request<T>(request_id: &str, answer: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(request_id.to_owned(), answer)
+}
+
 /// The client's own id when there is exactly one of 1 to 128 visible ASCII characters, otherwise a new UUIDv7.
 /// Always a valid header value.
 pub(crate) fn of_request(headers: &HeaderMap) -> (String, HeaderValue) {

@@ -37,7 +37,7 @@ enum Op {
 
 impl BatchCommand {
     /// Reads the command at `index`, `{op, id?, if_match?, …fields}`.
-    pub(super) fn read(index: usize, value: &Value) -> Result<Self, Problem> {
+    pub(super) fn read(index: usize, value: Value) -> Result<Self, Problem> {
         parse(value).map_err(|errors| {
             let at = |error: FieldError| FieldError {
                 pointer: format!("/commands/{index}{}", error.pointer),
@@ -48,8 +48,8 @@ impl BatchCommand {
     }
 }
 
-fn parse(value: &Value) -> Result<BatchCommand, Vec<FieldError>> {
-    let Value::Object(fields) = value else {
+fn parse(value: Value) -> Result<BatchCommand, Vec<FieldError>> {
+    let Value::Object(mut fields) = value else {
         let Invalid {
             pointer,
             code,
@@ -61,8 +61,7 @@ fn parse(value: &Value) -> Result<BatchCommand, Vec<FieldError>> {
             detail,
         }]);
     };
-    let (head, fields): (Map<_, _>, Map<_, _>) =
-        fields.clone().into_iter().partition(|(name, _)| name == "op");
+    let head: Map<String, Value> = fields.remove_entry("op").into_iter().collect();
     // Which other fields there may be, only the operation tells.
     let mut head = Form::new(head);
     let Some(op) = head.required("op", op) else {

@@ -9,25 +9,30 @@ use super::command::BatchCommand;
 const MOST_COMMANDS: usize = 100;
 
 /// `{commands}`, 1 to 100 of them, each a command or what is wrong with it.
-pub(super) fn read(body: Map<String, Value>) -> Result<Vec<Result<BatchCommand, Problem>>, Problem> {
+pub(super) fn read(mut body: Map<String, Value>) -> Result<Vec<Result<BatchCommand, Problem>>, Problem> {
+    // Taken apart where they are: they may be long.
+    let commands = match body.get_mut("commands") {
+        Some(Value::Array(commands)) => std::mem::take(commands),
+        Some(_) | None => Vec::new(),
+    };
     let mut form = Form::new(body);
-    let commands = form.required("commands", commands);
+    let count = commands.len();
+    form.required("commands", |value| check(value, count));
     form.finish()?;
-    commands.ok_or_else(Problem::internal)
+    let commands = commands.into_iter().enumerate();
+    Ok(commands
+        .map(|(index, command)| BatchCommand::read(index, command))
+        .collect())
 }
 
-fn commands(value: &Value) -> Result<Vec<Result<BatchCommand, Problem>>, Invalid> {
-    let Value::Array(commands) = value else {
+/// Whether `value` was an array of an acceptable length.
+fn check(value: &Value, count: usize) -> Result<(), Invalid> {
+    let Value::Array(_) = value else {
         return Err(Invalid::wrong_type("an array of commands"));
     };
-    match commands.len() {
+    match count {
         0 => Err(Invalid::new("empty", "must hold at least one command")),
-        1..=MOST_COMMANDS => {
-            let commands = commands.iter().enumerate();
-            Ok(commands
-                .map(|(index, command)| BatchCommand::read(index, command))
-                .collect())
-        }
+        1..=MOST_COMMANDS => Ok(()),
         count => Err(Invalid::new(
             "too-many",
             format!("must hold at most {MOST_COMMANDS} commands, not {count}"),

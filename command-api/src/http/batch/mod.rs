@@ -9,26 +9,38 @@ mod envelope;
 mod if_match;
 mod results;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use auth_client::Caller;
 use axum::{extract::State, response::Response};
 use command::BatchCommand;
-use events::TaskId;
-use results::BatchResults;
+use events::{TaskId, UserId};
+use results::answer;
 use service::{JsonObject, Problem, new_id};
 use uuid::Uuid;
 
 use super::{
-    api::{Api, earlier},
+    api::{Api, turn},
     call::Call,
-    error::ApiError,
+    error::{ApiError, BATCHES},
+    once::{Attempt, Attempted, Work, once},
 };
 use crate::{
-    handling::{CommandHandler, CommandRequest, Earlier, Origin},
-    idempotency::{Claim, IdempotencyKey},
+    handling::{CommandError, CommandHandler, CommandRequest, Origin, Outcome, Settled},
+    turns::Turns,
 };
 
 /// Of the request's body.
 pub(super) const MOST_BYTES: usize = 1 << 20;
+/// So many batches of one person run at the same time,
+const AT_ONCE: usize = 2;
+/// and so many are here, with those that wait.
+const MOST: usize = 10;
+
+/// The turns of people with their batches.
+pub(super) fn turns() -> Turns<UserId> {
+    Turns::new(AT_ONCE, MOST)
+}
 
 /// `200` with `{"results": [{"status", "task"?, "problem"?}]}`, in the order of the commands. A problem of one
 /// command is in its place and does not keep the others back.
@@ -38,49 +50,21 @@ pub(super) async fn run_batch(
     call: Call,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let call = call.with_body(&body.fields);
+    let _turn = turn(&api.shares.batches, caller.user_id(), BATCHES).await?;
+    let keyed = call.keyed(&body.fields);
     let batch = Batch {
         commands: envelope::read(body.fields)?,
         origin: call.origin(&caller),
+        seed: TaskId(new_id()),
     };
-    match &call.key {
-        Some(key) => api.run_batch_once(&call, key, &batch).await,
+    match keyed {
+        Some(keyed) => once(&api, &batch, &keyed).await,
         None => {
-            let mut results = BatchResults::default();
-            batch.run(&api.handler, new_id(), Earlier::No, &mut results).await;
-            Ok(results.answer(caller.user_id()))
-        }
-    }
-}
-
-impl Api {
-    /// Runs what has not been run of `batch`, unless its key has been answered, and stores the answer.
-    async fn run_batch_once(
-        &self,
-        call: &Call,
-        key: &IdempotencyKey,
-        batch: &Batch,
-    ) -> Result<Response, ApiError> {
-        let caller = batch.origin.caller;
-        let hash = call.hash();
-        loop {
-            let lease = match self.keys.claim(caller, key, &hash, TaskId(new_id())).await? {
-                Claim::Answered(stored) => return Ok(stored.into_response()?),
-                Claim::Run(lease) => lease,
-            };
-            let mut results = BatchResults::resume(lease.progress.as_deref())?;
-            let earlier = earlier(&lease);
-            batch
-                .run(&self.handler, lease.task.0, earlier, &mut results)
-                .await;
-            if !results.is_final() {
-                self.keys.pause(&lease, &results.progress()?).await?;
-                return Ok(results.answer(caller));
-            }
-            let response = results.answer(caller);
-            if let Some(response) = self.settle(&lease, response, results.is_in_log()).await? {
-                return Ok(response);
-            }
+            let attempt = Attempt::only(batch.seed);
+            Ok(match batch.attempt(&api.handler, attempt).await? {
+                Attempted::Settled { results, .. } => batch.respond(&results),
+                Attempted::Open { response, .. } => response,
+            })
         }
     }
 }
@@ -89,52 +73,101 @@ impl Api {
 struct Batch {
     commands: Vec<Result<BatchCommand, Problem>>,
     origin: Origin,
+    /// Makes the ids of new tasks, the same for every try.
+    seed: TaskId,
+}
+
+impl Work for Batch {
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    fn task(&self) -> TaskId {
+        self.seed
+    }
+
+    fn existing(&self) -> Vec<TaskId> {
+        let commands = self.commands.iter().flatten();
+        let tasks: BTreeSet<TaskId> = commands.filter_map(|command| command.task).collect();
+        tasks.into_iter().collect()
+    }
+
+    /// Runs the commands that have no result yet.
+    async fn attempt(&self, handler: &CommandHandler, attempt: Attempt) -> Result<Attempted, CommandError> {
+        let recalled = match &attempt.progress {
+            Some(kept) => handler.recall(kept, self.origin.caller).await?,
+            None => None,
+        };
+        // Whether what an earlier try did is in the log is not known any more.
+        let mut in_log = recalled.is_none();
+        let mut results = recalled.unwrap_or_default();
+        let (mut places, mut requests) = (Vec::new(), Vec::new());
+        for (place, command) in self.commands.iter().enumerate() {
+            match command {
+                _ if results.contains_key(&place) => {}
+                Ok(command) => {
+                    places.push(place);
+                    requests.push(self.request(place, command, &attempt));
+                }
+                Err(_) => {
+                    results.insert(place, Settled::Invalid);
+                }
+            }
+        }
+        let mut open = BTreeMap::new();
+        for (place, outcome) in places.into_iter().zip(handler.handle_all(&requests).await) {
+            let settled = match outcome {
+                Ok(Outcome { state, effect }) => {
+                    in_log &= effect;
+                    Settled::Accepted(state)
+                }
+                Err(CommandError::Refused { refusal, seen }) => {
+                    in_log = false;
+                    Settled::Refused { refusal, seen }
+                }
+                Err(error) => {
+                    open.insert(place, ApiError::from(error).into());
+                    continue;
+                }
+            };
+            results.insert(place, settled);
+        }
+        if open.is_empty() {
+            return Ok(Attempted::Settled { results, in_log });
+        }
+        Ok(Attempted::Open {
+            response: answer(&self.commands, &results, open, self.origin.caller),
+            done: results,
+        })
+    }
+
+    fn respond(&self, results: &BTreeMap<usize, Settled>) -> Response {
+        answer(&self.commands, results, BTreeMap::new(), self.origin.caller)
+    }
 }
 
 impl Batch {
-    /// Runs the commands that have no result yet. `seed` makes the ids of new tasks: the same for every try.
-    async fn run(&self, handler: &CommandHandler, seed: Uuid, earlier: Earlier, results: &mut BatchResults) {
-        let mut places = Vec::new();
-        let mut requests = Vec::new();
-        for (index, command) in self.commands.iter().enumerate() {
-            match command {
-                _ if results.contains(index) => {}
-                Ok(command) => {
-                    places.push(index);
-                    requests.push(self.request(index, command, seed, earlier));
-                }
-                Err(problem) => results.reject(index, problem),
-            }
-        }
-        let outcomes = handler.handle_all(&requests).await;
-        for ((index, request), outcome) in places.into_iter().zip(&requests).zip(outcomes) {
-            results.record(index, &request.command, outcome);
-        }
-    }
-
-    fn request(&self, index: usize, command: &BatchCommand, seed: Uuid, earlier: Earlier) -> CommandRequest {
+    fn request(&self, place: usize, command: &BatchCommand, attempt: &Attempt) -> CommandRequest {
+        let task = command.task.unwrap_or_else(|| new_task(attempt.task.0, place));
+        let key = self.origin.idempotency_key.as_ref();
         CommandRequest {
-            task: command.task.unwrap_or_else(|| new_task(seed, index)),
+            task,
             command: command.command.clone(),
             expected: command.expected.clone(),
             origin: Origin {
-                idempotency_key: self
-                    .origin
-                    .idempotency_key
-                    .as_ref()
-                    .map(|key| key.of_command(index)),
+                idempotency_key: key.map(|key| key.of_command(place)),
                 ..self.origin.clone()
             },
-            earlier,
+            tries: attempt.tries(task),
         }
     }
 }
 
-/// The id of the task that the command at `index` makes: `seed`, a UUIDv7, with the place as its counter (RFC
+/// The id of the task that the command at `place` makes: `seed`, a UUIDv7, with the place as its counter (RFC
 /// 9562, section 6.2, method 1), so that the ids are in the order of the commands.
-fn new_task(seed: Uuid, index: usize) -> TaskId {
+fn new_task(seed: Uuid, place: usize) -> TaskId {
     let mut bytes = *seed.as_bytes();
-    let [high, low] = u16::try_from(index).unwrap_or(u16::MAX).to_be_bytes();
+    let [high, low] = u16::try_from(place).unwrap_or(u16::MAX).to_be_bytes();
     bytes[6] = 0x70 | (high & 0x0f);
     bytes[7] = low;
     TaskId(Uuid::from_bytes(bytes))

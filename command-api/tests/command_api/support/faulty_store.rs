@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use event_store::{Appended, EventStore, Page, StoreError, StreamHead};
 use events::{EventId, NewEvent, StreamName};
 use futures::stream::BoxStream;
-use tokio::sync::oneshot;
+use tokio::sync::{RwLock, oneshot};
 
 pub(crate) struct FaultyStore {
     inner: Arc<dyn EventStore>,
@@ -17,6 +17,8 @@ pub(crate) struct FaultyStore {
     pub(crate) down: AtomicBool,
     /// After so many appends the next ones fail.
     pub(crate) appends_left: AtomicUsize,
+    /// While somebody holds this for writing, appends wait.
+    pub(crate) appending: RwLock<()>,
     /// The next append works, but its answer comes only when told to.
     pub(crate) hold_next_answer: Mutex<Option<oneshot::Receiver<()>>>,
     /// The next append works, but its answer never comes.
@@ -31,6 +33,7 @@ impl FaultyStore {
             inner,
             down: AtomicBool::new(false),
             appends_left: AtomicUsize::new(usize::MAX),
+            appending: RwLock::new(()),
             hold_next_answer: Mutex::new(None),
             hang_next_answer: AtomicBool::new(false),
             lose_next_answer: AtomicBool::new(false),
@@ -63,6 +66,7 @@ impl EventStore for FaultyStore {
         {
             return Err(StoreError::unavailable("no appends left"));
         }
+        let _appending = self.appending.read().await;
         let appended = self.inner.append(stream, expected_version, events).await?;
         let held = self.hold_next_answer.lock().unwrap().take();
         if let Some(released) = held {

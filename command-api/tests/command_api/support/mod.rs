@@ -3,6 +3,7 @@
 mod app;
 mod auth;
 mod clock;
+mod counting_store;
 mod faulty_store;
 mod request;
 mod stage;
@@ -10,6 +11,7 @@ mod stage;
 pub(crate) use app::{App, eventually};
 pub(crate) use auth::{bearer, user};
 pub(crate) use clock::TestClock;
+pub(crate) use counting_store::CountingStore;
 pub(crate) use faulty_store::FaultyStore;
 pub(crate) use request::{Reply, Request};
 pub(crate) use stage::{Footing, Stage};

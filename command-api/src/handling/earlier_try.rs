@@ -1,0 +1,112 @@
+//! What an earlier try of a command did, found in one pass over what came into the task's stream since the first try.
+
+use std::ops::ControlFlow;
+
+use events::{Actor, RecordedEvent};
+
+use super::{
+    CommandError, CommandRequest, Outcome, TaskState,
+    task_states::{Current, TaskStates},
+};
+use crate::{
+    domain::{Refusal, decide},
+    idempotency::IdempotencyKey,
+};
+
+/// What the stream says about a command.
+pub(super) enum Found {
+    /// An earlier try has decided it.
+    Decided(Result<Outcome, CommandError>),
+    /// None has had an effect, and this is the task now.
+    Nothing(Current),
+}
+
+/// What the pass keeps.
+struct Search<'a> {
+    request: &'a CommandRequest,
+    key: &'a IdempotencyKey,
+    /// After the last event of the command itself.
+    effect: Option<TaskState>,
+    /// Whether there are events of a later command in the same batch. The commands of a batch on one task go in order,
+    /// so this one was done before that.
+    is_overtaken: bool,
+    /// What an earlier try said if it had no effect: what is said on the last state on which the command has none.
+    without_effect: Option<Result<TaskState, CommandError>>,
+}
+
+/// Looks for earlier tries of `request`, which has the key `key`.
+pub(super) async fn find(
+    states: &TaskStates,
+    request: &CommandRequest,
+    key: &IdempotencyKey,
+) -> Result<Found, CommandError> {
+    let from = match &request.tries.since {
+        Some(kept) => states.restore(kept).await?,
+        None => None,
+    };
+    let mut search = Search {
+        request,
+        key,
+        effect: None,
+        is_overtaken: false,
+        without_effect: None,
+    };
+    if let Some(state) = &from {
+        search.consider(state);
+    }
+    let last = states
+        .fold(request.task, from, |event, state| search.step(event, state))
+        .await?;
+    let decided = if let Some(state) = search.effect {
+        Ok(Outcome { state, effect: true })
+    } else if search.is_overtaken {
+        match search.without_effect {
+            Some(said) => said.map(|state| Outcome { state, effect: false }),
+            None => Err(not_found(request)),
+        }
+    } else {
+        states.remember(last.state.as_ref()).await;
+        return Ok(Found::Nothing(last));
+    };
+    Ok(Found::Decided(decided))
+}
+
+pub(super) fn not_found(request: &CommandRequest) -> CommandError {
+    CommandError::refused(Refusal::TaskNotFound { id: request.task }, None)
+}
+
+impl Search<'_> {
+    fn step(&mut self, event: &RecordedEvent, state: Option<&TaskState>) -> ControlFlow<()> {
+        let is_theirs = event.metadata.actor == Actor::User(self.request.origin.caller);
+        let theirs = event.metadata.idempotency_key.as_deref().filter(|_| is_theirs);
+        match theirs {
+            Some(key) if key == self.key.as_str() => self.effect = state.cloned(),
+            // A command leaves all its events in one append.
+            _ if self.effect.is_some() => return ControlFlow::Break(()),
+            Some(later) if self.key.comes_before(later) => {
+                self.is_overtaken = true;
+                return ControlFlow::Break(());
+            }
+            Some(_) | None => {
+                if let Some(state) = state {
+                    self.consider(state);
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Remembers what is said on `state`, if the command has no effect there. Only a command of a batch is overtaken.
+    fn consider(&mut self, state: &TaskState) {
+        if !self.key.is_of_batch() {
+            return;
+        }
+        match decide(Some(&state.task), &self.request.command, &self.request.context()) {
+            Ok(events) if events.is_empty() => self.without_effect = Some(Ok(state.clone())),
+            Ok(_) => {}
+            Err(refusal) => {
+                self.without_effect = Some(Err(CommandError::refused(refusal, Some(state))));
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! A task's state as it is kept in a table: a few hundred bytes, whatever its texts. They are not copied; they are read
+//! from the events that brought them. So what is kept holds nothing personal, and cannot outlive the log it is from.
+
+use std::sync::Arc;
+
+use event_store::{EventStore, StreamHead};
+use events::{Event, EventId, RecordedEvent, StreamName, Task, TaskEvent, TaskId, UserId};
+use futures::future::try_join_all;
+use serde::{Deserialize, Serialize};
+
+use super::{CommandError, TaskState, task_state::TextVersions};
+
+/// A state of a task without its texts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptTask {
+    /// Without texts and owner.
+    task: Task,
+    owner: UserId,
+    /// Of the last event.
+    position: u64,
+    /// The last event.
+    event: EventId,
+    texts: TextVersions,
+}
+
+impl KeptTask {
+    /// What is kept of `state`.
+    #[must_use]
+    pub fn of(state: &TaskState) -> Self {
+        let task = &*state.task;
+        Self {
+            task: Task {
+                id: task.id,
+                owner: task.owner,
+                title: String::new(),
+                description: None,
+                status: task.status,
+                priority: task.priority,
+                due: task.due,
+                tags: Vec::new(),
+                created_at: task.created_at,
+                updated_at: task.updated_at,
+                completed_at: task.completed_at,
+                deleted_at: task.deleted_at,
+                version: task.version,
+            },
+            owner: task.owner,
+            position: state.end.position,
+            event: state.end.id,
+            texts: state.texts,
+        }
+    }
+
+    /// Where the stream ended.
+    fn end(&self) -> StreamHead {
+        StreamHead {
+            version: self.task.version,
+            position: self.position,
+            id: self.event,
+        }
+    }
+
+    /// Which task.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.task.id
+    }
+
+    /// The whole state, or nothing if this is not from the log in `store`. Reads four events at most.
+    pub(super) async fn restore(&self, store: &dyn EventStore) -> Result<Option<TaskState>, CommandError> {
+        let TextVersions {
+            title,
+            description,
+            tags,
+        } = self.texts;
+        let mut versions = vec![self.task.version, title, description, tags];
+        versions.sort_unstable();
+        versions.dedup();
+        let stream = StreamName::task(self.task.id);
+        let reads = versions
+            .into_iter()
+            .map(|version| store.read_stream(&stream, version.saturating_sub(1), 1));
+        let events: Vec<RecordedEvent> = try_join_all(reads).await?.into_iter().flatten().collect();
+        let at = |version: u64| events.iter().find(|event| event.version == version);
+        if at(self.task.version).is_none_or(|event| event.id != self.event) {
+            return Ok(None);
+        }
+        let mut task = Task {
+            owner: self.owner,
+            ..self.task.clone()
+        };
+        for version in [title, description, tags] {
+            let Some(event) = at(version) else { return Ok(None) };
+            let Event::Task(event) = Event::try_from(event)? else {
+                return Ok(None);
+            };
+            self.texts.fill(&mut task, event, version);
+        }
+        Ok(Some(TaskState {
+            task: Arc::new(task),
+            end: self.end(),
+            texts: self.texts,
+        }))
+    }
+}
+
+impl TextVersions {
+    /// Takes over those texts that are from `event`, the one at `version`.
+    fn fill(&self, task: &mut Task, event: TaskEvent, version: u64) {
+        let (title, description, tags) = match event {
+            TaskEvent::Created(created) => {
+                (Some(created.title), Some(created.description), Some(created.tags))
+            }
+            TaskEvent::Renamed(renamed) => (Some(renamed.title), None, None),
+            TaskEvent::Described(described) => (None, Some(described.description), None),
+            TaskEvent::Tagged(tagged) => (None, None, Some(tagged.tags)),
+            TaskEvent::Prioritized(_)
+            | TaskEvent::Scheduled(_)
+            | TaskEvent::Started(_)
+            | TaskEvent::Completed(_)
+            | TaskEvent::Cancelled(_)
+            | TaskEvent::Reopened(_)
+            | TaskEvent::Deleted(_)
+            | TaskEvent::Restored(_) => (None, None, None),
+        };
+        if let (true, Some(title)) = (version == self.title, title) {
+            task.title = title;
+        }
+        if let (true, Some(description)) = (version == self.description, description) {
+            task.description = description;
+        }
+        if let (true, Some(tags)) = (version == self.tags, tags) {
+            task.tags = tags;
+        }
+    }
+}

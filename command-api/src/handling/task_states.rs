@@ -1,0 +1,227 @@
+//! The states of tasks, at a cost that does not grow with their streams. One look at where a stream ends tells whether
+//! the state in memory is that of now. Where there is none, a snapshot is folded on, a page of events at a time.
+
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
+
+use database::Database;
+use event_store::{EventStore, StreamHead, for_each_event};
+use events::{RecordedEvent, StreamName, TaskId};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
+
+use super::{CommandError, KeptTask, TaskState, hot_tasks::HotTasks, snapshots::Snapshots};
+use crate::turns::Turns;
+
+/// So many streams are read at once; each holds a page of events.
+const READS: usize = 4;
+/// So many commands may wait for one of them, on one task.
+const WAITING: usize = 256;
+/// A read that cannot begin for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Whoever has folded so many events leaves a snapshot behind,
+const LONG_FOLD: u64 = 256;
+/// and so does every so manieth event of a task.
+const SNAPSHOT_EVERY: u64 = 512;
+
+/// The states of all tasks.
+pub(super) struct TaskStates {
+    store: Arc<dyn EventStore>,
+    hot: HotTasks,
+    snapshots: Snapshots,
+    loads: Turns<TaskId>,
+    reads: Semaphore,
+}
+
+/// A task as its stream is now.
+#[derive(Debug, Clone)]
+pub(super) struct Current {
+    /// `None`: there is no task.
+    pub(super) state: Option<TaskState>,
+    /// Of the stream.
+    pub(super) version: u64,
+}
+
+impl TaskStates {
+    pub(super) fn new(store: Arc<dyn EventStore>, operations: Database) -> Self {
+        Self {
+            store,
+            hot: HotTasks::new(),
+            snapshots: Snapshots::new(operations),
+            loads: Turns::new(1, WAITING),
+            reads: Semaphore::new(READS),
+        }
+    }
+
+    /// The state in memory, which may be behind.
+    pub(super) async fn remembered(&self, task: TaskId) -> Option<TaskState> {
+        self.hot.get(task).await
+    }
+
+    /// Remembers what an append made of a task that was at version `before`.
+    pub(super) async fn appended(&self, state: TaskState, before: u64) {
+        if before / SNAPSHOT_EVERY != state.end.version / SNAPSHOT_EVERY {
+            self.snapshots.put(&state).await;
+        }
+        self.hot.put(state).await;
+    }
+
+    /// Remembers what was read.
+    pub(super) async fn remember(&self, state: Option<&TaskState>) {
+        if let Some(state) = state {
+            self.hot.put(state.clone()).await;
+        }
+    }
+
+    /// What is in memory is not what is in the log.
+    pub(super) async fn forget(&self, task: TaskId) {
+        self.hot.forget(task).await;
+    }
+
+    /// The state with everything that was in the log when this was called.
+    pub(super) async fn now(&self, task: TaskId) -> Result<Current, CommandError> {
+        if let Some(current) = self.from_memory(task).await? {
+            return Ok(current);
+        }
+        // One reads, the others find the state in memory.
+        let _turn = self
+            .loads
+            .take(task, PATIENCE)
+            .await
+            .map_err(|_| CommandError::Overloaded)?;
+        match self.from_memory(task).await? {
+            Some(current) => Ok(current),
+            None => self.load(task).await,
+        }
+    }
+
+    /// The state that `kept` stands for, if it is from this log. Memory is not asked: it may be of another, too.
+    pub(super) async fn restore(&self, kept: &KeptTask) -> Result<Option<TaskState>, CommandError> {
+        kept.restore(&*self.store).await
+    }
+
+    /// Gives each event of the task after `from` to `each`, with the state after it, until `each` has seen enough.
+    /// Returns the last state, and the version of the stream there.
+    pub(super) async fn fold(
+        &self,
+        task: TaskId,
+        from: Option<TaskState>,
+        mut each: impl FnMut(&RecordedEvent, Option<&TaskState>) -> ControlFlow<()> + Send,
+    ) -> Result<Current, CommandError> {
+        let _permit = self.permit().await?;
+        let mut version = from.as_ref().map_or(0, |state| state.end.version);
+        let mut state = from;
+        for_each_event(&*self.store, &StreamName::task(task), version, |event| {
+            version = event.version;
+            state = TaskState::after(state.take(), task, &event)?;
+            Ok::<_, CommandError>(each(&event, state.as_ref()))
+        })
+        .await?;
+        Ok(Current { state, version })
+    }
+
+    /// The state in memory if it is that of now, or is not far behind; nothing if there is none.
+    async fn from_memory(&self, task: TaskId) -> Result<Option<Current>, CommandError> {
+        // Taken before the look, so that it is not ahead of it.
+        let known = self.hot.get(task).await;
+        let Some(head) = self.store.stream_head(&StreamName::task(task)).await? else {
+            self.hot.forget(task).await;
+            return Ok(Some(Current {
+                state: None,
+                version: 0,
+            }));
+        };
+        let Some(known) = known else { return Ok(None) };
+        if is_at(&known, head) {
+            return Ok(Some(Current {
+                version: head.version,
+                state: Some(known),
+            }));
+        }
+        let current = match head.version.checked_sub(known.end.version) {
+            Some(behind @ 1..LONG_FOLD) => self.catch_up(task, known, behind).await?,
+            Some(_) | None => None,
+        };
+        if current.is_none() {
+            self.hot.forget(task).await;
+        }
+        Ok(current)
+    }
+
+    /// Folds at least `behind` more events in; nothing if the state is not from this log.
+    async fn catch_up(
+        &self,
+        task: TaskId,
+        known: TaskState,
+        behind: u64,
+    ) -> Result<Option<Current>, CommandError> {
+        let (before, end) = (known.end.version.saturating_sub(1), known.end);
+        let mut state = Some(known);
+        let (mut is_of_this_log, mut folded) = (false, 0);
+        for_each_event(&*self.store, &StreamName::task(task), before, |event| {
+            if event.version == end.version {
+                is_of_this_log = event.id == end.id;
+            } else if is_of_this_log {
+                state = TaskState::after(state.take(), task, &event)?;
+                folded += 1;
+            }
+            Ok::<_, CommandError>(if is_of_this_log {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
+        })
+        .await?;
+        let Some(state) = state.filter(|_| is_of_this_log && folded >= behind) else {
+            return Ok(None);
+        };
+        self.hot.put(state.clone()).await;
+        Ok(Some(Current {
+            version: state.end.version,
+            state: Some(state),
+        }))
+    }
+
+    /// The state from a snapshot and what came after it, or from the beginning.
+    async fn load(&self, task: TaskId) -> Result<Current, CommandError> {
+        let head = self.store.stream_head(&StreamName::task(task)).await?;
+        let is_long = head.is_some_and(|head| head.version > LONG_FOLD);
+        let snapshot = if is_long {
+            self.snapshots.find(task).await
+        } else {
+            None
+        };
+        let from = match snapshot {
+            Some(kept) => kept.restore(&*self.store).await?,
+            None => None,
+        };
+        let mut folded = 0;
+        let current = self
+            .fold(task, from, |_, _| {
+                folded += 1;
+                ControlFlow::Continue(())
+            })
+            .await?;
+        if let Some(state) = &current.state {
+            if folded > LONG_FOLD {
+                self.snapshots.put(state).await;
+            }
+            self.hot.put(state.clone()).await;
+        }
+        Ok(current)
+    }
+
+    async fn permit(&self) -> Result<SemaphorePermit<'_>, CommandError> {
+        match timeout(PATIENCE, self.reads.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            // It is never closed.
+            Ok(Err(_)) | Err(_) => Err(CommandError::Overloaded),
+        }
+    }
+}
+
+/// Whether `state` is that of a stream which ends at `head`.
+fn is_at(state: &TaskState, head: StreamHead) -> bool {
+    state.end.version == head.version && state.end.id == head.id
+}

@@ -1,0 +1,206 @@
+//! The way of a request with an idempotency key: it takes effect once, and has one answer.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::Future,
+};
+
+use axum::response::Response;
+use events::TaskId;
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::time::Instant;
+
+use super::{api::Api, error::ApiError};
+use crate::{
+    handling::{CommandError, CommandHandler, KeptAnswer, KeptTask, Origin, Settled, Tries},
+    idempotency::{Claim, IdempotencyError, IdempotencyKey, Keyed, Lease, RequestHash, Stored},
+};
+
+/// So many tasks are looked up at once.
+const AT_ONCE: usize = 8;
+
+/// What a request with a key asks for.
+pub(super) trait Work: Sync {
+    /// Who asks, and in which request.
+    fn origin(&self) -> &Origin;
+
+    /// The task that it is about, or what the ids of new tasks are made of.
+    fn task(&self) -> TaskId;
+
+    /// The tasks that it is about and that may be there already.
+    fn existing(&self) -> Vec<TaskId>;
+
+    /// Does what is not done yet.
+    fn attempt(
+        &self,
+        handler: &CommandHandler,
+        attempt: Attempt,
+    ) -> impl Future<Output = Result<Attempted, CommandError>> + Send;
+
+    /// The answer when everything is done.
+    fn respond(&self, results: &BTreeMap<usize, Settled>) -> Response;
+}
+
+/// What one try knows of the others.
+pub(super) struct Attempt {
+    /// [`Work::task`] of the first try.
+    pub(super) task: TaskId,
+    /// What earlier ones got done.
+    pub(super) progress: Option<KeptAnswer>,
+    before: HashMap<TaskId, KeptTask>,
+    alone_until: Option<Instant>,
+}
+
+/// What came of a try.
+pub(super) enum Attempted {
+    /// Another one would change nothing.
+    Settled {
+        results: BTreeMap<usize, Settled>,
+        /// Whether another try would find all of it in the log.
+        in_log: bool,
+    },
+    /// Some of it remains to be done.
+    Open {
+        response: Response,
+        /// What is done.
+        done: BTreeMap<usize, Settled>,
+    },
+}
+
+/// Does `work` unless its key has been answered, and keeps the answer.
+pub(super) async fn once(
+    api: &Api,
+    work: &impl Work,
+    (key, hash): &(IdempotencyKey, RequestHash),
+) -> Result<Response, ApiError> {
+    let origin = work.origin();
+    let before = write(&before(api, work).await?)?;
+    loop {
+        let request = Keyed {
+            owner: origin.caller,
+            key,
+            hash: *hash,
+            task: work.task(),
+            before: before.clone(),
+        };
+        let lease = match api.keys.claim(request).await? {
+            Claim::Answered(answer) => match replay(api, work, key, &answer).await? {
+                Some(response) => return Ok(response),
+                None => continue,
+            },
+            Claim::Run(lease) => lease,
+        };
+        let attempted = match Attempt::under(&lease) {
+            Ok(attempt) => work.attempt(&api.handler, attempt).await.map_err(ApiError::from),
+            Err(error) => Err(error.into()),
+        };
+        let (results, in_log) = match attempted {
+            Ok(Attempted::Settled { results, in_log }) => (results, in_log),
+            Ok(Attempted::Open { response, done }) => {
+                release(api, &lease, Some(&write(&keep(origin, &done))?)).await;
+                return Ok(response);
+            }
+            Err(error) => {
+                release(api, &lease, None).await;
+                return Err(error);
+            }
+        };
+        match api
+            .keys
+            .settle(&lease, &write(&keep(origin, &results))?, in_log)
+            .await
+        {
+            Ok(Stored::Ours) => return Ok(work.respond(&results)),
+            Ok(Stored::Theirs(answer)) => {
+                if let Some(response) = replay(api, work, key, &answer).await? {
+                    return Ok(response);
+                }
+            }
+            Ok(Stored::Not) => {}
+            Err(error) if in_log => {
+                tracing::warn!(%error, "cannot store the answer to a command");
+                return Ok(work.respond(&results));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The tasks before the request, for the tries that come after this one.
+async fn before(api: &Api, work: &impl Work) -> Result<Vec<KeptTask>, CommandError> {
+    let tasks: Vec<Option<KeptTask>> = stream::iter(work.existing())
+        .map(|task| api.handler.before(task))
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(tasks.into_iter().flatten().collect())
+}
+
+fn keep(origin: &Origin, results: &BTreeMap<usize, Settled>) -> KeptAnswer {
+    let results = results.iter().map(|(place, settled)| (*place, settled));
+    KeptAnswer::of(&origin.correlation_id, results)
+}
+
+fn write(kept: &impl serde::Serialize) -> Result<String, IdempotencyError> {
+    Ok(serde_json::to_string(kept)?)
+}
+
+/// Gives `answer` again. Nothing if what it tells of is not in the log any more: then the key is free again.
+async fn replay(
+    api: &Api,
+    work: &impl Work,
+    key: &IdempotencyKey,
+    answer: &str,
+) -> Result<Option<Response>, ApiError> {
+    let caller = work.origin().caller;
+    let kept: KeptAnswer = serde_json::from_str(answer).map_err(IdempotencyError::from)?;
+    let Some(results) = api.handler.recall(&kept, caller).await? else {
+        tracing::warn!("the effect of a command that was answered is not in the log, it may be sent again");
+        api.keys.forget(caller, key, answer).await?;
+        return Ok(None);
+    };
+    Ok(Some(service::answering_request(kept.request_id(), || {
+        work.respond(&results)
+    })))
+}
+
+async fn release(api: &Api, lease: &Lease, progress: Option<&str>) {
+    if let Err(error) = api.keys.release(lease, progress).await {
+        tracing::warn!(%error, "the lease of an idempotency key will have to run out");
+    }
+}
+
+impl Attempt {
+    /// A try that holds `lease`.
+    fn under(lease: &Lease) -> Result<Self, IdempotencyError> {
+        let before: Vec<KeptTask> = match &lease.before {
+            Some(before) => serde_json::from_str(before)?,
+            None => Vec::new(),
+        };
+        let progress = lease.progress.as_deref().map(serde_json::from_str);
+        Ok(Self {
+            task: lease.task,
+            progress: progress.transpose()?,
+            before: before.into_iter().map(|task| (task.id(), task)).collect(),
+            alone_until: (!lease.taken_over).then_some(lease.until),
+        })
+    }
+
+    /// What is known of other tries of a command on `task`.
+    pub(super) fn tries(&self, task: TaskId) -> Tries {
+        Tries {
+            since: self.before.get(&task).cloned(),
+            alone_until: self.alone_until,
+        }
+    }
+
+    /// The only try of something without a key.
+    pub(super) fn only(task: TaskId) -> Self {
+        Self {
+            task,
+            progress: None,
+            before: HashMap::new(),
+            alone_until: None,
+        }
+    }
+}

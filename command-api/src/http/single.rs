@@ -1,0 +1,64 @@
+//! A command in a request of its own, when it has a key.
+
+use std::collections::BTreeMap;
+
+use axum::response::{IntoResponse, Response};
+use events::TaskId;
+use service::Problem;
+
+use super::{
+    answer::answer,
+    error::ApiError,
+    once::{Attempt, Attempted, Work},
+};
+use crate::{
+    domain::Command,
+    handling::{CommandError, CommandHandler, CommandRequest, Origin, Outcome, Settled},
+};
+
+/// The request, but for what is known of other tries.
+pub(super) struct Single<'a>(pub(super) &'a CommandRequest);
+
+impl Work for Single<'_> {
+    fn origin(&self) -> &Origin {
+        &self.0.origin
+    }
+
+    fn task(&self) -> TaskId {
+        self.0.task
+    }
+
+    fn existing(&self) -> Vec<TaskId> {
+        match self.0.command {
+            Command::Create(_) => Vec::new(),
+            _ => vec![self.0.task],
+        }
+    }
+
+    async fn attempt(&self, handler: &CommandHandler, attempt: Attempt) -> Result<Attempted, CommandError> {
+        let request = CommandRequest {
+            task: attempt.task,
+            tries: attempt.tries(attempt.task),
+            ..self.0.clone()
+        };
+        let (settled, in_log) = match handler.handle(&request).await {
+            Ok(Outcome { state, effect }) => (Settled::Accepted(state), effect),
+            Err(CommandError::Refused { refusal, seen }) => (Settled::Refused { refusal, seen }, false),
+            Err(error) => return Err(error),
+        };
+        Ok(Attempted::Settled {
+            results: [(0, settled)].into(),
+            in_log,
+        })
+    }
+
+    fn respond(&self, results: &BTreeMap<usize, Settled>) -> Response {
+        match results.get(&0) {
+            Some(Settled::Accepted(state)) => answer(&self.0.command, state),
+            Some(&Settled::Refused { refusal, seen }) => {
+                ApiError::from(CommandError::Refused { refusal, seen }).into_response()
+            }
+            Some(Settled::Invalid) | None => Problem::internal().into_response(),
+        }
+    }
+}

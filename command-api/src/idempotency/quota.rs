@@ -1,0 +1,105 @@
+//! How much room the keys of one person take. Each process counts for itself, and looks at the table now and then: with
+//! several processes a person can have a little more than the quota, and never without a bound.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use database::Database;
+use events::UserId;
+use moka::future::Cache;
+
+use super::{IdempotencyError, IdempotencyKey, keys::micros, statements::now};
+
+/// What a key takes besides its text and its answer.
+const KEY_BYTES: u64 = 256;
+/// So long this process counts before it looks again,
+const EVERY: Duration = Duration::from_secs(600);
+/// for so many people.
+const PEOPLE: u64 = 10_000;
+/// Whoever has no room is not looked at again for so long.
+const FULL: Duration = Duration::from_secs(60);
+/// Rows deleted at once.
+const ROWS: u64 = 1_000;
+/// The contract says that keys are kept for 24 hours. Beyond the quota they are kept no longer.
+const PROMISED: Duration = Duration::from_secs(24 * 3_600);
+
+#[derive(Debug)]
+pub(super) struct Quota {
+    operations: Database,
+    bytes_per_person: u64,
+    used: Cache<UserId, Arc<AtomicU64>>,
+    full: Cache<UserId, ()>,
+    delete_old: String,
+}
+
+impl Quota {
+    pub(super) fn new(operations: Database, bytes_per_person: u64) -> Self {
+        let delete_old = format!(
+            "DELETE FROM idempotency_keys WHERE owner = $1 AND key IN \
+             (SELECT key FROM idempotency_keys WHERE owner = $1 AND created_at < {} - $2 LIMIT $3)",
+            now(&operations)
+        );
+        Self {
+            operations,
+            bytes_per_person,
+            full: Cache::builder().max_capacity(PEOPLE).time_to_live(FULL).build(),
+            used: Cache::builder().max_capacity(PEOPLE).time_to_live(EVERY).build(),
+            delete_old,
+        }
+    }
+
+    /// Whether `owner` may have one more key. When there is no room, keys that are older than promised make some.
+    pub(super) async fn has_room(&self, owner: UserId) -> Result<bool, IdempotencyError> {
+        let used = match self.used.get(&owner).await {
+            Some(used) => used.load(Ordering::Relaxed),
+            None => self.count(owner).await?,
+        };
+        if used < self.bytes_per_person {
+            return Ok(true);
+        }
+        if self.full.contains_key(&owner) {
+            return Ok(false);
+        }
+        let values = [owner.0.into(), micros(PROMISED).into(), ROWS.into()];
+        if self.operations.execute(&self.delete_old, &values).await? > 0
+            && self.count(owner).await? < self.bytes_per_person
+        {
+            return Ok(true);
+        }
+        self.full.insert(owner, ()).await;
+        Ok(false)
+    }
+
+    /// `owner` has one more key.
+    pub(super) async fn add_key(&self, owner: UserId, key: &IdempotencyKey) {
+        self.add(owner, key.as_str().len() as u64 + KEY_BYTES).await;
+    }
+
+    /// An answer to `owner` was stored.
+    pub(super) async fn add_answer(&self, owner: UserId, answer: &str) {
+        self.add(owner, answer.len() as u64).await;
+    }
+
+    async fn add(&self, owner: UserId, bytes: u64) {
+        if let Some(used) = self.used.get(&owner).await {
+            used.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    async fn count(&self, owner: UserId) -> Result<u64, IdempotencyError> {
+        const SQL: &str = "SELECT coalesce(sum(length(key) + coalesce(length(response), 0) \
+             + coalesce(length(progress), 0)), 0) AS bytes, count(*) AS keys FROM idempotency_keys WHERE owner = $1";
+        let row = self.operations.fetch_optional(SQL, &[owner.0.into()]).await?;
+        let used = match row {
+            Some(row) => row.unsigned("bytes")? + KEY_BYTES * row.unsigned("keys")?,
+            None => 0,
+        };
+        self.used.insert(owner, Arc::new(AtomicU64::new(used))).await;
+        Ok(used)
+    }
+}

@@ -1,0 +1,59 @@
+//! The statements on the table of keys. They differ between the databases in nothing but how the time is asked.
+
+use database::Database;
+
+/// Microseconds since 1970 by PostgreSQL's clock, also within a transaction,
+const POSTGRES_NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+/// and by the clock of the machine, where SQLite has none of its own.
+const SQLITE_NOW: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
+
+#[derive(Debug)]
+pub(super) struct Statements {
+    pub(super) insert: String,
+    pub(super) find: String,
+    pub(super) answer: String,
+    pub(super) take_over: String,
+    pub(super) settle: String,
+    pub(super) release: String,
+    pub(super) release_all: String,
+    pub(super) forget: String,
+}
+
+impl Statements {
+    pub(super) fn new(operations: &Database) -> Self {
+        let now = now(operations);
+        Self {
+            insert: format!(
+                "INSERT INTO idempotency_keys \
+                     (owner, key, request_hash, task_id, tasks_before, lease, leased_until, created_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, {now} + $7, {now}) ON CONFLICT (owner, key) DO NOTHING"
+            ),
+            find: format!(
+                "SELECT request_hash, task_id, response, progress, tasks_before, leased_until - {now} AS micros_left \
+                 FROM idempotency_keys WHERE owner = $1 AND key = $2"
+            ),
+            answer: "SELECT response FROM idempotency_keys WHERE owner = $1 AND key = $2".to_owned(),
+            take_over: format!(
+                "UPDATE idempotency_keys SET lease = $3, leased_until = {now} + $4 \
+                 WHERE owner = $1 AND key = $2 AND response IS NULL AND leased_until < {now}"
+            ),
+            settle: "UPDATE idempotency_keys SET response = $1, progress = NULL, tasks_before = NULL, leased_until = 0 \
+                 WHERE owner = $2 AND key = $3 AND response IS NULL AND (lease = $4 OR $5)"
+                .to_owned(),
+            release: "UPDATE idempotency_keys SET leased_until = 0, progress = coalesce($1, progress) \
+                 WHERE owner = $2 AND key = $3 AND lease = $4 AND response IS NULL"
+                .to_owned(),
+            release_all: "UPDATE idempotency_keys SET leased_until = 0 WHERE response IS NULL".to_owned(),
+            forget: "DELETE FROM idempotency_keys WHERE owner = $1 AND key = $2 AND response = $3".to_owned(),
+        }
+    }
+}
+
+/// The time by the database's clock, in SQL.
+pub(super) fn now(operations: &Database) -> &'static str {
+    if operations.is_postgres() {
+        POSTGRES_NOW
+    } else {
+        SQLITE_NOW
+    }
+}

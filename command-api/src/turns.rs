@@ -1,0 +1,143 @@
+//! Who may go on with what: a bounded number at once for each key, a bounded number that waits behind them, and nobody
+//! for longer than it is willing to. It must not know what the turns are for.
+
+use std::{hash::Hash, sync::Arc, time::Duration};
+
+use dashmap::{DashMap, mapref::entry::Entry};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+/// The queues, one for each key that is in use.
+#[derive(Debug)]
+pub(crate) struct Turns<K: Eq + Hash> {
+    queues: Arc<DashMap<K, Queue>>,
+    at_once: usize,
+    most: usize,
+}
+
+#[derive(Debug)]
+struct Queue {
+    turns: Arc<Semaphore>,
+    /// Those who have a turn and those who wait for one.
+    users: usize,
+}
+
+/// There is no turn to be had now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoTurn {
+    /// Too many wait already.
+    Full,
+    /// Those before took too long.
+    Late,
+}
+
+/// A turn, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn<K: Eq + Hash> {
+    _permit: OwnedSemaphorePermit,
+    _place: Place<K>,
+}
+
+/// A place in a queue, until it is dropped.
+#[derive(Debug)]
+struct Place<K: Eq + Hash> {
+    queues: Arc<DashMap<K, Queue>>,
+    key: K,
+}
+
+impl<K: Eq + Hash + Clone> Turns<K> {
+    /// For each key `at_once` have their turn, and so many wait that they are `most` together.
+    pub(crate) fn new(at_once: usize, most: usize) -> Self {
+        Self {
+            queues: Arc::default(),
+            at_once,
+            most,
+        }
+    }
+
+    /// Waits for a turn for `key`, in the order of arrival, for at most `patience`.
+    pub(crate) async fn take(&self, key: K, patience: Duration) -> Result<Turn<K>, NoTurn> {
+        let (place, turns) = self.enter(key).ok_or(NoTurn::Full)?;
+        match timeout(patience, turns.acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(Turn {
+                _permit: permit,
+                _place: place,
+            }),
+            // These semaphores are never closed.
+            Ok(Err(_)) | Err(_) => Err(NoTurn::Late),
+        }
+    }
+
+    fn enter(&self, key: K) -> Option<(Place<K>, Arc<Semaphore>)> {
+        let turns = match self.queues.entry(key.clone()) {
+            Entry::Occupied(mut queue) => {
+                let queue = queue.get_mut();
+                if queue.users >= self.most {
+                    return None;
+                }
+                queue.users += 1;
+                Arc::clone(&queue.turns)
+            }
+            Entry::Vacant(none) => {
+                let turns = Arc::new(Semaphore::new(self.at_once));
+                none.insert(Queue {
+                    turns: Arc::clone(&turns),
+                    users: 1,
+                });
+                turns
+            }
+        };
+        let queues = Arc::clone(&self.queues);
+        Some((Place { queues, key }, turns))
+    }
+}
+
+impl<K: Eq + Hash> Drop for Place<K> {
+    fn drop(&mut self) {
+        self.queues.remove_if_mut(&self.key, |_, queue| {
+            queue.users -= 1;
+            queue.users == 0
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn one_key_at_a_time_and_others_beside_it() {
+        let turns = Turns::new(1, 2);
+        let first = turns.take("a", LONG).await.unwrap();
+        let _other = turns.take("b", Duration::ZERO).await.unwrap();
+        assert_eq!(turns.take("a", Duration::ZERO).await.unwrap_err(), NoTurn::Late);
+        let second = tokio::join!(turns.take("a", LONG), async {
+            assert_eq!(turns.take("a", LONG).await.unwrap_err(), NoTurn::Full);
+            drop(first);
+        });
+        drop(second);
+        assert!(
+            !turns.queues.contains_key("a"),
+            "a queue that nobody needs is kept"
+        );
+    }
+
+    #[tokio::test]
+    async fn whoever_gives_up_leaves_its_place() {
+        let turns = Turns::new(1, 2);
+        let first = turns.take(1, LONG).await.unwrap();
+        for _ in 0..5 {
+            assert_eq!(
+                turns.take(1, Duration::from_millis(1)).await.unwrap_err(),
+                NoTurn::Late
+            );
+        }
+        drop(first);
+        let _ = turns.take(1, Duration::ZERO).await.unwrap();
+        assert!(turns.queues.is_empty());
+    }
+}

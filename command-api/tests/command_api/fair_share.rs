@@ -1,0 +1,101 @@
+//! One person who sends as fast as possible leaves the others their commands.
+
+use std::time::Duration;
+
+use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
+use serde_json::json;
+
+use super::support::{App, FaultyStore, Reply, Stage, user};
+
+/// Whatever takes longer has been starved.
+const SOON: Duration = Duration::from_secs(5);
+
+#[track_caller]
+fn is_rate_limited(reply: &Reply) {
+    reply.is_problem(429, "rate-limited");
+    assert!(reply.header("retry-after").parse::<u32>().unwrap() > 0);
+    assert!(reply.header("ratelimit-policy").contains("q="));
+    assert!(reply.header("ratelimit").contains("r=0"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_batches_of_one_person_run_and_wait_and_the_rest_is_refused() {
+    let stage = Stage::sqlite().await;
+    let store = FaultyStore::over(stage.store().await);
+    let app = App::start_on(&stage, store.clone()).await;
+    let others = app
+        .post("/tasks")
+        .by(user(2))
+        .json(json!({"title": "a"}))
+        .send()
+        .await;
+    let others = others
+        .header("location")
+        .strip_prefix("/tasks/")
+        .unwrap()
+        .to_owned();
+    let batch = || {
+        app.post("/tasks/batch")
+            .json(json!({"commands": [{"op": "create", "title": "a"}, {"op": "create", "title": "b"}]}))
+    };
+    // Nothing that this person sends comes to an end.
+    let held = store.appending.write().await;
+    let mut greedy: FuturesUnordered<_> = (0..30).map(|_| batch().send()).collect();
+    for _ in 0..20 {
+        let refused = tokio::time::timeout(SOON, greedy.next()).await.expect("soon");
+        is_rate_limited(&refused.unwrap());
+    }
+    // What others send does, beside it.
+    let beside = app
+        .post("/tasks/batch")
+        .by(user(2))
+        .json(json!({"commands": [{"op": "update", "id": others, "title": "a"}]}));
+    tokio::select! {
+        reply = beside.send() => { reply.results(&[200]); }
+        reply = greedy.next() => panic!("unexpected {reply:?}"),
+    }
+    drop(held);
+    let replies: Vec<Reply> = greedy.collect().await;
+    assert_eq!(replies.len(), 10);
+    for reply in replies {
+        reply.results(&[201, 201]);
+    }
+    batch().send().await.results(&[201, 201]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_requests_with_one_key_leave_the_other_keys_alone() {
+    let stage = Stage::sqlite().await;
+    let store = FaultyStore::over(stage.store().await);
+    let app = App::start_on(&stage, store.clone()).await;
+    let create = |key: &str, n: u128| {
+        app.post("/tasks")
+            .by(user(n))
+            .key(key)
+            .json(json!({"title": "a"}))
+    };
+    let (release, hold) = tokio::sync::oneshot::channel();
+    *store.hold_next_answer.lock().unwrap() = Some(hold);
+    let mut twins: FuturesUnordered<_> = (0..300).map(|_| create("same", 1).send()).collect();
+    // Only some of them wait; the others are told at once.
+    for _ in 0..268 {
+        let refused = tokio::time::timeout(SOON, twins.next()).await.expect("soon");
+        refused.unwrap().is_problem(503, "unavailable");
+    }
+    let others = join_all((2..40).map(|n| create("other", n).send()));
+    tokio::select! {
+        others = tokio::time::timeout(Duration::from_secs(3), others) => {
+            for reply in others.expect("other keys are starved") {
+                reply.is_task(201, 1);
+            }
+        }
+        reply = twins.next() => panic!("unexpected {reply:?}"),
+    }
+    release.send(()).unwrap();
+    let answered: Vec<Reply> = twins.collect().await;
+    assert_eq!(answered.len(), 32);
+    for reply in answered {
+        reply.is_task(201, 1);
+    }
+    assert_eq!(app.store.head().await.unwrap(), 1 + 38);
+}

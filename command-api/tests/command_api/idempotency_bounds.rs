@@ -1,0 +1,178 @@
+//! What is kept for `Idempotency-Key` has a bound for each person, however much a request asks to be kept.
+
+use command_api::idempotency::{
+    Claim, IdempotencyError, IdempotencyKey, IdempotencyKeys, Keyed, RequestHash,
+};
+use database::Database;
+use events::{TaskId, UserId};
+use serde_json::{Map, json};
+use uuid::Uuid;
+
+use super::{
+    contention::on_both_footings,
+    idempotency::{age_keys, same_answer},
+    support::{App, Footing, Stage, user},
+};
+
+async fn stored_bytes(operations: &Database) -> i64 {
+    let row = operations
+        .fetch_optional(
+            "SELECT coalesce(sum(length(coalesce(response, '')) + length(coalesce(progress, '')) \
+                + length(coalesce(tasks_before, ''))), 0) AS bytes FROM idempotency_keys",
+            &[],
+        )
+        .await
+        .unwrap();
+    row.unwrap().integer("bytes").unwrap()
+}
+
+async fn large_answers_are_kept_in_a_few_bytes(footing: Footing) {
+    let stage = Stage::new(footing).await;
+    let app = App::start(&stage).await;
+    let tags: Vec<String> = (0..20).map(|n| format!("{n:02}{}", "🦀".repeat(48))).collect();
+    let fat = json!({"title": "🦀".repeat(200), "description": "🦀".repeat(10_000), "tags": tags});
+    let path = app
+        .post("/tasks")
+        .key("create")
+        .json(fat.clone())
+        .send()
+        .await
+        .header("location")
+        .to_owned();
+    let id = path.strip_prefix("/tasks/").unwrap();
+    let commands: Vec<_> = (0..100).map(|_| json!({"op": "update", "id": id})).collect();
+    let batch = |key: &str| {
+        app.post("/tasks/batch")
+            .key(key)
+            .json(json!({"commands": commands}))
+    };
+    let first = batch("a").send().await;
+    assert!(first.text.len() > 4_000_000, "{}", first.text.len());
+    for key in ["b", "c", "d"] {
+        batch(key).send().await.results(&[200; 100]);
+    }
+    let bytes = stored_bytes(&app.operations).await;
+    assert!(bytes < 5 * 4_096, "{bytes} bytes");
+
+    // The whole answer is given again all the same, also when the task has changed since.
+    same_answer(&first, &batch("a").send().await);
+    app.patch(&path)
+        .json(json!({"description": null, "tags": ["x"]}))
+        .send()
+        .await
+        .is_task(200, 3);
+    same_answer(&first, &batch("a").send().await);
+    app.stop().await;
+    let app = App::start(&stage).await;
+    let again = app
+        .post("/tasks/batch")
+        .key("a")
+        .json(json!({"commands": commands}));
+    same_answer(&first, &again.send().await);
+    let created = app.post("/tasks").key("create").json(fat.clone()).send().await;
+    created.is_task(201, 1);
+    assert_eq!(created.body["description"], fat["description"]);
+    assert_eq!(created.body["tags"], fat["tags"]);
+}
+
+async fn problems_are_kept_in_a_few_bytes(footing: Footing) {
+    let stage = Stage::new(footing).await;
+    let app = App::start(&stage).await;
+    let path = app.task().await;
+    let id = path.strip_prefix("/tasks/").unwrap();
+    let invalid =
+        json!({"op": "create", "title": "", "due": "soon", "tags": ["a", "a", "", "b", "b"], "x": 1});
+    let refused = json!({"op": "reopen", "id": id, "if_match": 7});
+    let commands: Vec<_> = (0..50).flat_map(|_| [invalid.clone(), refused.clone()]).collect();
+    let batch = || {
+        app.post("/tasks/batch")
+            .key("k")
+            .header("x-request-id", "request")
+            .json(json!({"commands": commands}))
+    };
+    let first = batch().send().await;
+    let statuses: Vec<u16> = (0..50).flat_map(|_| [422, 412]).collect();
+    first.results(&statuses);
+    let bytes = stored_bytes(&app.operations).await;
+    assert!(bytes < 8_192, "{bytes} bytes");
+    app.post(&format!("{path}/start")).send().await.is_task(200, 2);
+    same_answer(&first, &batch().send().await);
+}
+
+/// A request of `owner` with the key `key`.
+async fn claim(keys: &IdempotencyKeys, owner: UserId, key: &str) -> Result<Claim, IdempotencyError> {
+    keys.claim(Keyed {
+        owner,
+        key: &IdempotencyKey::parse(key.as_bytes()).unwrap(),
+        hash: RequestHash::new("POST", "/tasks", b"", &Map::new()),
+        task: TaskId(Uuid::now_v7()),
+        before: "[]".to_owned(),
+    })
+    .await
+}
+
+async fn keys_of_one_person_have_a_bound(footing: Footing) {
+    let stage = Stage::new(footing).await;
+    let app = App::start(&stage).await;
+    let keys = IdempotencyKeys::new(app.operations.clone(), 4_096);
+    let mut used = 0;
+    let refused = loop {
+        match claim(&keys, user(1), &format!("k{used}")).await {
+            Ok(Claim::Run(lease)) => {
+                keys.settle(&lease, &"x".repeat(100), true).await.unwrap();
+                used += 1;
+                assert!(used < 100, "there is no bound");
+            }
+            Ok(Claim::Answered(_)) => panic!("a new key has no answer"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, IdempotencyError::TooMany), "{refused:?}");
+    assert!(used > 5);
+    // Others have their own, and what is kept is still answered.
+    claim(&keys, user(2), "k").await.unwrap();
+    let answered = claim(&keys, user(1), "k0").await.unwrap();
+    assert!(matches!(answered, Claim::Answered(_)));
+    // Another process counts the same.
+    let other = IdempotencyKeys::new(app.operations.clone(), 4_096);
+    assert!(matches!(
+        claim(&other, user(1), "new").await,
+        Err(IdempotencyError::TooMany)
+    ));
+    // What is older than promised makes room.
+    age_keys(&app, 24 * 3_600 + 1).await;
+    let other = IdempotencyKeys::new(app.operations.clone(), 4_096);
+    assert!(matches!(claim(&other, user(1), "new").await, Ok(Claim::Run(_))));
+}
+
+async fn too_many_keys_are_too_many_requests(footing: Footing) {
+    let stage = Stage::new(footing).await;
+    let app = App::start(&stage).await;
+    app.operations
+        .execute(
+            "INSERT INTO idempotency_keys (owner, key, request_hash, task_id, response, leased_until, created_at) \
+             VALUES ($1, 'huge', $2, $3, $4, 0, $5)",
+            &[
+                user(1).0.into(),
+                vec![0_u8; 32].into(),
+                Uuid::now_v7().into(),
+                "x".repeat(33 << 20).into(),
+                service::Clock::now(&*stage.clock).as_micros().into(),
+            ],
+        )
+        .await
+        .unwrap();
+    let create = |n: u128| app.post("/tasks").by(user(n)).json(json!({"title": "a"}));
+    let reply = create(1).key("k").send().await;
+    reply.is_problem(429, "rate-limited");
+    assert!(reply.header("retry-after").parse::<u32>().unwrap() > 0);
+    create(1).send().await.is_task(201, 1);
+    create(2).key("k").send().await.is_task(201, 1);
+}
+
+on_both_footings!(
+    large_answers_are_kept_in_a_few_bytes,
+    problems_are_kept_in_a_few_bytes,
+    keys_of_one_person_have_a_bound,
+    too_many_keys_are_too_many_requests,
+);

@@ -1,0 +1,99 @@
+//! One process at a time works on a key, whatever the clocks of the processes say.
+
+use std::sync::Arc;
+
+use command_api::idempotency::{Claim, IdempotencyKey, IdempotencyKeys, Keyed, Lease, RequestHash, Stored};
+use events::TaskId;
+use serde_json::{Map, json};
+use tokio::{sync::oneshot, task::JoinSet};
+use uuid::Uuid;
+
+use super::{
+    contention::on_both_footings,
+    idempotency::{age_keys, same_answer},
+    support::{App, FaultyStore, Footing, Stage, eventually, user},
+};
+
+async fn claim(keys: &IdempotencyKeys, key: &str) -> Claim {
+    let request = Keyed {
+        owner: user(1),
+        key: &IdempotencyKey::parse(key.as_bytes()).unwrap(),
+        hash: RequestHash::new("POST", "/tasks", b"", &Map::new()),
+        task: TaskId(Uuid::now_v7()),
+        before: "[]".to_owned(),
+    };
+    keys.claim(request).await.unwrap()
+}
+
+fn lease(claim: Option<Claim>) -> Lease {
+    match claim {
+        Some(Claim::Run(lease)) => lease,
+        other => panic!("no lease: {other:?}"),
+    }
+}
+
+async fn of_those_who_find_an_expired_lease_one_takes_it(footing: Footing) {
+    let stage = Stage::new(footing).await;
+    let app = App::start(&stage).await;
+    // Each is a process of its own: none knows of the others.
+    let process = || Arc::new(IdempotencyKeys::new(app.operations.clone(), u64::MAX));
+    let processes: Vec<_> = (0..4).map(|_| process()).collect();
+    for round in 0..10 {
+        let key = format!("k{round}");
+        let first = lease(Some(claim(&process(), &key).await));
+        age_keys(&app, 10).await;
+        let mut claims = JoinSet::new();
+        for keys in &processes {
+            let (keys, key) = (Arc::clone(keys), key.clone());
+            claims.spawn(async move { claim(&keys, &key).await });
+        }
+        let second = lease(claims.join_next().await.map(Result::unwrap));
+        assert!(second.taken_over);
+        assert_eq!(second.task, first.task);
+        let keys = process();
+        // Whoever lost the lease stores no answer that is only its own opinion.
+        assert_eq!(keys.settle(&first, "first", false).await.unwrap(), Stored::Not);
+        assert_eq!(keys.settle(&second, "second", false).await.unwrap(), Stored::Ours);
+        while let Some(other) = claims.join_next().await.map(Result::unwrap) {
+            assert!(
+                matches!(&other, Claim::Answered(answer) if answer == "second"),
+                "two have the lease: {other:?}"
+            );
+        }
+    }
+}
+
+async fn clocks_that_are_wrong_by_days_change_nothing(footing: Footing) {
+    let stage = Stage::new(footing).await;
+    let store = FaultyStore::over(stage.store().await);
+    let (one, two) = (
+        App::start_on(&stage, store.clone()).await,
+        App::start(&stage).await,
+    );
+    let create = |app: &App, key: &str| app.post("/tasks").key(key).json(json!({"title": "a"}));
+    for (key, seconds) in [("ahead", 3 * 86_400), ("back", -6 * 86_400)] {
+        let (release, held) = oneshot::channel();
+        *store.hold_next_answer.lock().unwrap() = Some(held);
+        let before = two.store.head().await.unwrap();
+        let slow = tokio::spawn(create(&one, key).send());
+        eventually("the task is in the log", async || {
+            two.store.head().await.unwrap() > before
+        })
+        .await;
+        stage.clock.move_by(seconds);
+        // A key in use is neither deleted nor taken over before its time, and not kept for longer either.
+        let deleted = command_api::idempotency::clean_up(&two.operations).await.unwrap();
+        assert_eq!(deleted, 0);
+        let twin = tokio::spawn(create(&two, key).send());
+        release.send(()).unwrap();
+        let slow = slow.await.unwrap();
+        slow.is_task(201, 1);
+        same_answer(&slow, &twin.await.unwrap());
+        assert_eq!(two.store.head().await.unwrap(), before + 1);
+    }
+}
+
+on_both_footings!(
+    of_those_who_find_an_expired_lease_one_takes_it,
+    clocks_that_are_wrong_by_days_change_nothing,
+);
