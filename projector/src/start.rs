@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
-use bus::{Bus, BusCollector, EventConsumer};
+use bus::{Bus, BusCollector};
 use database::Database;
 use event_store::EventStore;
 use events::PartitionCount;

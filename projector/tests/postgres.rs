@@ -106,3 +106,8 @@ async fn readers_do_not_hold_up_a_swap() {
 async fn a_frozen_transaction_holds_a_partition_for_seconds_only() {
     standing_still::a_frozen_transaction_holds_a_partition_for_seconds_only(Ground::postgres().await).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_does_not_read_what_was_discarded_of_other_streams() {
+    standing_still::a_batch_does_not_read_what_was_discarded_of_other_streams(Ground::postgres().await).await;
+}

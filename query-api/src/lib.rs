@@ -24,7 +24,11 @@ use service::{Clock, Health, Metrics};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    admission::Admission, checkpoints::Checkpoints, http::App, log_identity::LogIdentity, metrics::Waiting,
+    admission::Admission,
+    checkpoints::Checkpoints,
+    http::App,
+    log_identity::LogIdentity,
+    metrics::{UnreadableRows, Waiting},
     tasks::CursorKey,
 };
 
@@ -102,6 +106,7 @@ pub async fn start(
         clock,
         cursor_key,
         waiting,
+        unreadable_rows: UnreadableRows::new(&metrics),
     });
     Ok(service::shell(router, ROLE, &metrics, health))
 }

@@ -19,6 +19,19 @@ pub(crate) struct Waiting {
     pub(crate) lost: IntCounter,
 }
 
+/// Rows that are not as this release writes them.
+#[derive(Debug, Clone)]
+pub(crate) struct UnreadableRows(pub(crate) IntCounter);
+
+impl UnreadableRows {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        Self(metrics.counter(
+            "taskledger_query_api_unreadable_rows_total",
+            "Rows left out of a page because this release cannot read them.",
+        ))
+    }
+}
+
 impl Waiting {
     pub(crate) fn new(metrics: &Metrics) -> Self {
         Self {

@@ -201,3 +201,33 @@ pub(crate) async fn readers_do_not_hold_up_a_swap(ground: Ground) {
     assert!(ground.rows(old).await.is_empty(), "nobody does any more");
     running.stop().await;
 }
+
+/// What operators have given up on in other streams costs a batch nothing.
+pub(crate) async fn a_batch_does_not_read_what_was_discarded_of_other_streams(ground: Ground) {
+    const OTHERS: u64 = 5_000;
+    ground
+        .run(&format!(
+            "INSERT INTO discarded_events SELECT 1000000 + n, 'task-' || n, 1, 'task.created', gen_random_uuid(), 'worthless'
+             FROM generate_series(1, {OTHERS}) AS n"
+        ))
+        .await;
+    ground.run("ANALYZE discarded_events").await;
+    let read = async |column: &str| {
+        let sql =
+            format!("SELECT {column} AS number FROM pg_stat_user_tables WHERE relname = 'discarded_events'");
+        ground.rows(&sql).await[0].unsigned("number").unwrap()
+    };
+    let before = read("seq_tup_read").await;
+    let running = ground.project(1, InProcessBus::new()).await;
+    let mut log = Writer::new(&ground.store);
+    let mut number = 0;
+    until("the statistics tell of some batches", async || {
+        log.task(number, user(1), created(user(1), "Task")).await;
+        number += 1;
+        read("COALESCE(idx_scan, 0) + seq_scan").await > 5
+    })
+    .await;
+    let rows = read("seq_tup_read").await - before + read("COALESCE(idx_tup_fetch, 0)").await;
+    assert!(rows < OTHERS, "{rows}");
+    running.stop().await;
+}

@@ -13,7 +13,12 @@ use database::Database;
 use http::HeaderValue;
 use service::Clock;
 
-use crate::{admission::Admission, checkpoints::Checkpoints, metrics::Waiting, tasks::CursorKey};
+use crate::{
+    admission::Admission,
+    checkpoints::Checkpoints,
+    metrics::{UnreadableRows, Waiting},
+    tasks::CursorKey,
+};
 use error::ApiError;
 
 /// What handlers share.
@@ -26,6 +31,7 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cursor_key: CursorKey,
     pub(crate) waiting: Waiting,
+    pub(crate) unreadable_rows: UnreadableRows,
 }
 
 impl FromRef<App> for Arc<Verifier> {

@@ -7,6 +7,7 @@ use axum::{
     extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
+use database::Row;
 use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 use service::Parameters;
@@ -56,7 +57,7 @@ pub(super) async fn list_tasks(
         answer.insert(header::LINK, next);
     }
     let body = Body {
-        items: page.rows.iter().map(TaskView::of).collect::<Result<_, _>>()?,
+        items: page.rows.iter().filter_map(|row| view(&app, row)).collect(),
         next_cursor: page.next_cursor,
         total: page.total,
     };
@@ -73,6 +74,18 @@ fn cost(listing: &Listing) -> Cost {
     } else {
         Cost::Ordinary
     }
+}
+
+/// The task of a row; nothing when a newer release, or damage, has made of it what this one cannot read. The others are
+/// shown.
+fn view<'r>(app: &App, row: &'r Row) -> Option<TaskView<'r>> {
+    TaskView::of(row)
+        .inspect_err(|error| {
+            app.unreadable_rows.0.inc();
+            let id = row.uuid("id").map(|id| id.to_string()).unwrap_or_default();
+            tracing::warn!(task.id = id, %error, "the row of a task cannot be read and is left out");
+        })
+        .ok()
 }
 
 /// The same query again, from `cursor` on (RFC 8288), unless that is too long for a header. The cursor is in the body

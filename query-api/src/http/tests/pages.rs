@@ -6,6 +6,7 @@ super::on_both! {
     pages_stay_in_step_while_tasks_come_change_and_go;
     the_overdue_filter_may_be_paged_while_time_passes;
     a_task_that_changes_moves_ahead_in_the_order_of_changes;
+    a_row_that_cannot_be_read_is_left_out;
 }
 
 pub(super) const SORTS: [&str; 10] = [
@@ -287,5 +288,20 @@ mod test {
             assert_eq!(ids(&again), [changed.id]);
             insert(&database, &tasks).await;
         }
+    }
+
+    pub(super) async fn a_row_that_cannot_be_read_is_left_out(database: Database) {
+        let owner = user();
+        let shown = task(owner, "Shown");
+        for damage in ["priority = 17", "tags = '{'"] {
+            let damaged = task(owner, "Damaged");
+            insert(&database, &[damaged.clone()]).await;
+            let sql = format!("UPDATE tasks SET {damage} WHERE id = '{}'", damaged.id);
+            assert_eq!(database.execute(&sql, &[]).await.unwrap(), 1);
+        }
+        insert(&database, &[shown]).await;
+        let role = TestRole::start(&database).await;
+        let answer = role.get(owner, "/tasks").await;
+        assert_eq!(answer.titles(), ["Shown"]);
     }
 }
