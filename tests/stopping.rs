@@ -67,9 +67,9 @@ async fn an_orderly_stop_leaves_whole_private_files_and_so_do_operators_commands
         &["parked", "list"],
         &["parked", "retry", "--all"],
         &["projection", "status"],
-        &["projection", "verify"],
         &["projection", "rebuild", "--yes"],
         &["projection", "rollback", "--yes"],
+        &["projection", "verify"],
         &["events", "show", "999999"],
     ] {
         let output = system.tool(arguments).output().unwrap();

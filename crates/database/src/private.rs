@@ -104,7 +104,7 @@ fn tighten(path: &Path, wanted: u32) -> io::Result<()> {
             ),
         )
     })?;
-    tracing::warn!(
+    tracing::info!(
         path = %path.display(),
         mode.before = format!("{:04o}", mode & 0o7777),
         mode.now = format!("{wanted:04o}"),
