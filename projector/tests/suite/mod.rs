@@ -20,7 +20,8 @@ macro_rules! suite {
     ($ground:expr) => {
         $crate::suite! { $ground;
             projecting: every_event_type_is_projected, checkpoints_are_signalled, metrics_and_probes_answer,
-                a_restart_goes_on_where_it_was, the_number_of_partitions_may_change;
+                a_restart_goes_on_where_it_was, the_number_of_partitions_may_change,
+                tasks_from_before_there_were_grams_are_filled;
             faults: lost_messages_are_read_from_the_log, a_failing_database_delays_and_loses_nothing,
                 two_projectors_of_one_partition_do_not_disturb_each_other,
                 projectors_of_different_partition_counts_do_not_disturb_each_other,

@@ -297,3 +297,24 @@ pub(crate) async fn the_number_of_partitions_may_change(ground: Ground) {
         .await;
     assert_eq!(lowest[0].unsigned("position").unwrap(), 180);
 }
+
+pub(crate) async fn tasks_from_before_there_were_grams_are_filled(ground: Ground) {
+    let mut log = Writer::new(&ground.store);
+    let owner = user(1);
+    for number in 0..250 {
+        log.task(number, owner, created(owner, "Straße")).await;
+    }
+    ground.catch_up(2).await;
+    ground.run("UPDATE tasks SET grams = NULL").await;
+    let running = ground.project(2, InProcessBus::new()).await;
+    until("every task has grams", async || {
+        ground
+            .rows("SELECT id FROM tasks WHERE grams IS NULL LIMIT 1")
+            .await
+            .is_empty()
+    })
+    .await;
+    // The same as if they had been projected.
+    ground.settled().await;
+    running.stop().await;
+}

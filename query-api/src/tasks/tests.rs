@@ -1,6 +1,6 @@
 //! What a page costs: the plans of both databases, and what PostgreSQL reads.
 
-use database::{Database, Value};
+use database::{Database, Patience, Value};
 use events::{TaskId, Timestamp, UserId};
 use read_models::Dialect;
 use sqlx::Row as _;
@@ -93,6 +93,7 @@ fn pages(dialect: Dialect, filter: &Filter) -> Vec<(Statement, String)> {
 
 /// 500 tasks for each of many users, in the order in which they could have come about: all mixed.
 async fn fill_postgres(database: &Database, users: i64) {
+    let database = database.with_patience(Patience::Maintenance);
     let sql = "
         INSERT INTO tasks (id, owner, title, title_sort, status, priority, due_at, tags, tag_list, search_text,
                            created_at, updated_at, version, position)

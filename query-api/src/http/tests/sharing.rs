@@ -37,3 +37,51 @@ mod test {
         assert_eq!(role.get(greedy, "/tasks?q=mine").await.titles(), ["mine"]);
     }
 }
+
+/// The statement waits for a lock here, but what ends it is the same for one that works.
+#[tokio::test]
+async fn a_query_ends_on_postgres_when_its_caller_hangs_up_or_it_takes_too_long() {
+    use std::time::{Duration, Instant};
+
+    use sqlx::{Connection as _, Executor as _, Row as _};
+
+    use crate::testing::{TestRole, insert, on_postgres, task, user};
+
+    on_postgres(async |database| {
+        let me = user();
+        insert(&database, &[task(me, "mine")]).await;
+        let role = TestRole::start(&database).await;
+        let server = database.postgres().unwrap();
+        let mut owner = server.connect().await.unwrap();
+        let mut watcher = server.connect().await.unwrap();
+        let mut at_work = async || -> i64 {
+            let sql = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() \
+                       AND state = 'active' AND query LIKE '%FROM tasks%' AND pid <> pg_backend_pid()";
+            watcher.fetch_one(sql).await.unwrap().get(0)
+        };
+        let mut lock = owner.begin().await.unwrap();
+        lock.execute("LOCK TABLE tasks").await.unwrap();
+
+        // More of them than there are connections, one after the other.
+        for _ in 0..6 {
+            for path in ["/tasks", "/tasks?q=mine"] {
+                let hung_up = tokio::time::timeout(Duration::from_millis(100), role.get(me, path)).await;
+                assert!(hung_up.is_err());
+            }
+        }
+        role.get(me, "/tasks?q=mine")
+            .await
+            .assert_problem(503, "overloaded");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while at_work().await > 0 {
+            assert!(
+                Instant::now() < deadline,
+                "a query whose caller has gone is still at work"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        lock.rollback().await.unwrap();
+        assert_eq!(role.get(me, "/tasks?q=mine").await.titles(), ["mine"]);
+    })
+    .await;
+}
