@@ -7,7 +7,7 @@ use auth_client::Verifier;
 use axum::Router;
 use bus::{Bus, BusCollector};
 use database::Database;
-use event_store::EventStore;
+use event_store::{EventStore, LogWatch};
 use events::PartitionCount;
 use service::{Clock, Health, Metrics, shell, vital};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -83,11 +83,23 @@ pub async fn start(
         metrics: RelayMetrics::new(&metrics),
     };
     tasks.spawn(vital(relay.run(stop.clone()), stop.clone()));
+    let log = Arc::new(LogWatch::new(Arc::clone(&store)));
     let housekeeping = keep_house(operations.clone(), stop.clone());
-    tasks.spawn(vital(housekeeping, stop));
+    tasks.spawn(vital(housekeeping, stop.clone()));
     let health = health(&store, &bus, operations.clone());
     let metrics_of_commands = CommandMetrics::new(&metrics);
-    let handler = Arc::new(CommandHandler::new(store, operations, clock, metrics_of_commands));
+    let handler = Arc::new(CommandHandler::new(
+        store,
+        Arc::clone(&log),
+        operations,
+        clock,
+        metrics_of_commands,
+    ));
+    let forgetting = Arc::clone(&handler);
+    let watching = stop
+        .clone()
+        .run_until_cancelled_owned(async move { log.run(|| forgetting.forget_all()).await });
+    tasks.spawn(vital(watching, stop));
     Ok(shell(
         http::router(Api {
             handler,

@@ -2,6 +2,7 @@
 
 use std::{fmt, num::NonZeroU16, str::FromStr};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 
 use crate::{EventId, LogPoint, UserId};
@@ -148,4 +149,17 @@ fn eight_hex_digits(text: &str) -> Result<u32, ParseConsistencyTokenError> {
 fn id_end(id: EventId) -> u32 {
     let bytes = id.0.as_bytes();
     u32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]])
+}
+
+impl Serialize for ConsistencyToken {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ConsistencyToken {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use database::Database;
-use event_store::{Appended, EventStore, StoreError, StreamHead};
+use event_store::{Appended, EventStore, LogWatch, StoreError, StreamHead};
 use events::{EventId, NewEvent, StreamName, TaskEvent, TaskId, Timestamp};
 use service::{Clock, new_id};
 
@@ -41,16 +41,17 @@ struct Basis {
 }
 
 impl CommandHandler {
-    /// Runs commands against `store`. Snapshots of tasks are in `operations`.
+    /// Runs commands against `store`, which `log` watches. Snapshots of tasks are in `operations`.
     #[must_use]
     pub fn new(
         store: Arc<dyn EventStore>,
+        log: Arc<LogWatch>,
         operations: Database,
         clock: Arc<dyn Clock>,
         metrics: CommandMetrics,
     ) -> Self {
         Self {
-            states: TaskStates::new(Arc::clone(&store), operations),
+            states: TaskStates::new(Arc::clone(&store), log, operations),
             store,
             clock,
             metrics,
@@ -64,6 +65,12 @@ impl CommandHandler {
     /// When the store fails.
     pub async fn before(&self, task: TaskId) -> Result<Option<KeptTask>, CommandError> {
         Ok(self.states.now(task).await?.state.as_ref().map(KeptTask::of))
+    }
+
+    /// Throws away all states in memory: they are from another history of the log.
+    pub fn forget_all(&self) {
+        self.metrics.log_replaced.inc();
+        self.states.forget_all();
     }
 
     /// Makes `request` take effect, once.

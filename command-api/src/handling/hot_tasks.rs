@@ -1,8 +1,8 @@
 //! The tasks that commands touched last, so that the next command on one need not read its stream.
 //!
-//! An entry can be behind the store when another process appended, or be from a log that was restored since. That is
-//! harmless: an append says which version it expects, and whatever is told to a client without an append is decided on
-//! a state whose stream still ended there.
+//! An entry can be behind the store when another process appended. That is harmless: an append says which version it
+//! expects, and whatever is told to a client without an append is decided on a state whose stream still ended there. All
+//! are thrown away when the log turns out to be another.
 
 use events::{Task, TaskId};
 use moka::{future::Cache, ops::compute::Op};
@@ -41,6 +41,11 @@ impl HotTasks {
                 std::future::ready(if later { Op::Nop } else { Op::Put(state) })
             })
             .await;
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&self) {
+        self.0.invalidate_all();
     }
 
     pub(super) async fn forget(&self, task: TaskId) {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use events::{ConsistencyToken, TaskId, UserId};
+use events::{ConsistencyToken, TaskId};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
@@ -45,8 +45,8 @@ pub struct KeptAnswer {
 enum KeptResult {
     /// The place of the state in `tasks`.
     Accepted(usize),
-    /// Why, and the position of the state that it was refused on.
-    Refused(Refusal, Option<u64>),
+    /// Why, and the state that it was refused on.
+    Refused(Refusal, Option<ConsistencyToken>),
     Invalid,
 }
 
@@ -65,9 +65,7 @@ impl KeptAnswer {
                     });
                 KeptResult::Accepted(*place)
             }
-            Settled::Refused { refusal, seen } => {
-                KeptResult::Refused(*refusal, seen.map(|seen| seen.position))
-            }
+            Settled::Refused { refusal, seen } => KeptResult::Refused(*refusal, *seen),
             Settled::Invalid => KeptResult::Invalid,
         };
         let results = results
@@ -89,16 +87,12 @@ impl KeptAnswer {
 }
 
 impl CommandHandler {
-    /// What became of the commands of `caller`, by their places. Nothing if the log does not hold the tasks' states,
+    /// What became of the commands, by their places. Nothing if the log does not hold the tasks' states,
     /// because it was restored to an earlier time: then the commands have no effect any more.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn recall(
-        &self,
-        kept: &KeptAnswer,
-        caller: UserId,
-    ) -> Result<Option<BTreeMap<usize, Settled>>, CommandError> {
+    pub async fn recall(&self, kept: &KeptAnswer) -> Result<Option<BTreeMap<usize, Settled>>, CommandError> {
         let reads: Vec<_> = kept.tasks.iter().map(|task| self.states.restore(task)).collect();
         let states: Vec<Option<TaskState>> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
         let recall = |result: &KeptResult| {
@@ -106,7 +100,7 @@ impl CommandHandler {
                 KeptResult::Accepted(place) => Settled::Accepted(states.get(*place)?.clone()?),
                 KeptResult::Refused(refusal, seen) => Settled::Refused {
                     refusal: *refusal,
-                    seen: seen.map(|position| ConsistencyToken::new(caller, position)),
+                    seen: *seen,
                 },
                 KeptResult::Invalid => Settled::Invalid,
             })

@@ -11,6 +11,7 @@ use crate::domain::Command;
 pub struct CommandMetrics {
     commands: IntCounterVec,
     pub(super) conflicts: IntCounter,
+    pub(super) log_replaced: IntCounter,
 }
 
 impl CommandMetrics {
@@ -26,6 +27,10 @@ impl CommandMetrics {
             conflicts: metrics.counter(
                 "taskledger_command_api_conflicts_total",
                 "Appends that were decided anew because someone else appended first.",
+            ),
+            log_replaced: metrics.counter(
+                "taskledger_command_api_log_replaced_total",
+                "Times that the log turned out to be another, and all states in memory were thrown away.",
             ),
         }
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use event_store::StreamHead;
-use events::{CodecError, ConsistencyToken, Event, RecordedEvent, Task, TaskEvent, TaskId, Timestamp};
+use events::{
+    CodecError, ConsistencyToken, Event, LogPoint, RecordedEvent, Task, TaskEvent, TaskId, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 /// A task after some event of its stream.
@@ -29,7 +31,11 @@ impl TaskState {
     /// What a reader must wait for to see it.
     #[must_use]
     pub fn token(&self) -> ConsistencyToken {
-        ConsistencyToken::new(self.task.owner, self.end.position)
+        let point = LogPoint {
+            position: self.end.position,
+            id: Some(self.end.id),
+        };
+        ConsistencyToken::at(self.task.owner, point)
     }
 
     /// The state after `event`, the event at `end` of the stream of task `id`, accepted at `at`.

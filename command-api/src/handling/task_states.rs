@@ -4,8 +4,8 @@
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use database::Database;
-use event_store::{EventStore, StreamHead, for_each_event};
-use events::{RecordedEvent, StreamName, TaskId};
+use event_store::{EventStore, LogWatch, StreamHead, for_each_event};
+use events::{LogPoint, RecordedEvent, StreamName, TaskId};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
@@ -28,6 +28,7 @@ const SNAPSHOT_EVERY: u64 = 512;
 /// The states of all tasks.
 pub(super) struct TaskStates {
     store: Arc<dyn EventStore>,
+    log: Arc<LogWatch>,
     hot: HotTasks,
     snapshots: Snapshots,
     loads: Turns<TaskId>,
@@ -44,9 +45,11 @@ pub(super) struct Current {
 }
 
 impl TaskStates {
-    pub(super) fn new(store: Arc<dyn EventStore>, operations: Database) -> Self {
+    /// Whoever makes this also runs `log`: without it no state is taken from memory without a look at its stream.
+    pub(super) fn new(store: Arc<dyn EventStore>, log: Arc<LogWatch>, operations: Database) -> Self {
         Self {
             store,
+            log,
             hot: HotTasks::new(),
             snapshots: Snapshots::new(operations),
             loads: Turns::new(1, WAITING),
@@ -54,8 +57,12 @@ impl TaskStates {
         }
     }
 
-    /// The state in memory, which may be behind.
+    /// The state in memory, which may be behind. Nothing unless the log was found to be the same a moment ago: a state
+    /// of another history can have the version of one that the log has now.
     pub(super) async fn remembered(&self, task: TaskId) -> Option<TaskState> {
+        if !self.log.vouches() {
+            return None;
+        }
         self.hot.get(task).await
     }
 
@@ -64,6 +71,10 @@ impl TaskStates {
         if before / SNAPSHOT_EVERY != state.end.version / SNAPSHOT_EVERY {
             self.snapshots.put(&state).await;
         }
+        self.log.saw(LogPoint {
+            position: state.end.position,
+            id: Some(state.end.id),
+        });
         self.hot.put(state).await;
     }
 
@@ -72,6 +83,11 @@ impl TaskStates {
         if let Some(state) = state {
             self.hot.put(state.clone()).await;
         }
+    }
+
+    /// What is in memory is from another history of the log.
+    pub(super) fn forget_all(&self) {
+        self.hot.clear();
     }
 
     /// What is in memory is not what is in the log.

@@ -154,7 +154,7 @@ async fn replay(
 ) -> Result<Option<Response>, ApiError> {
     let caller = work.origin().caller;
     let kept: KeptAnswer = serde_json::from_str(answer).map_err(IdempotencyError::from)?;
-    let Some(results) = api.handler.recall(&kept, caller).await? else {
+    let Some(results) = api.handler.recall(&kept).await? else {
         tracing::warn!("the effect of a command that was answered is not in the log, it may be sent again");
         api.keys.forget(caller, key, answer).await?;
         return Ok(None);

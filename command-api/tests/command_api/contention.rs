@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use serde_json::json;
 
-use super::support::{App, Footing, Stage};
+use super::support::{App, Footing, Stage, eventually};
 
 async fn replicas_agree(footing: Footing) {
     let stage = Stage::new(footing).await;
@@ -115,8 +115,34 @@ macro_rules! on_both_footings {
 }
 pub(crate) use on_both_footings;
 
+/// The log loses a state that this process remembers, and then has another of the same version.
+async fn no_command_is_decided_on_a_state_that_the_log_has_lost(footing: Footing) {
+    let stage = Stage::new(footing).await;
+    let (one, two) = (App::start(&stage).await, App::start(&stage).await);
+    let path = one.task().await;
+    one.patch(&path)
+        .json(json!({"title": "lost"}))
+        .send()
+        .await
+        .is_task(200, 2);
+    stage.cut_log(1).await;
+    two.patch(&path)
+        .json(json!({"title": "real"}))
+        .send()
+        .await
+        .is_task(200, 2);
+    eventually("it is noticed", async || {
+        one.metric("taskledger_command_api_log_replaced_total").await >= 1.0
+    })
+    .await;
+    let completed = one.post(&format!("{path}/complete")).send().await;
+    completed.is_task(200, 3);
+    assert_eq!(completed.body["title"], "real");
+}
+
 on_both_footings!(
     replicas_agree,
+    no_command_is_decided_on_a_state_that_the_log_has_lost,
     everyone_gets_through,
     one_of_many_with_the_same_version_wins
 );

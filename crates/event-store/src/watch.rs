@@ -6,7 +6,6 @@ use std::{
 };
 
 use events::LogPoint;
-use tokio::sync::watch;
 
 use crate::{EventStore, StoreError, agrees, head_point};
 
@@ -19,7 +18,6 @@ const VOUCHES_FOR: Duration = Duration::from_millis(2_500);
 pub struct LogWatch {
     store: Arc<dyn EventStore>,
     seen: Mutex<Seen>,
-    replaced: watch::Sender<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +37,6 @@ impl LogWatch {
                 furthest: LogPoint::START,
                 confirmed: None,
             }),
-            replaced: watch::Sender::new(0),
         }
     }
 
@@ -58,24 +55,22 @@ impl LogWatch {
         self.seen().confirmed.is_some_and(|at| at.elapsed() < VOUCHES_FOR)
     }
 
-    /// How often the log was found to be another. Changes each time.
-    #[must_use]
-    pub fn replaced(&self) -> watch::Receiver<u64> {
-        self.replaced.subscribe()
-    }
-
-    /// Compares again and again; never returns. While the log cannot be asked nothing is said about it, and what was
-    /// seen before is compared when it answers again.
-    pub async fn run(&self) {
+    /// Compares again and again, and calls `replaced` each time that the log turns out to be another; never returns.
+    /// While the log cannot be asked nothing is said about it, and what was seen before is compared when it answers
+    /// again.
+    pub async fn run(&self, replaced: impl Fn() + Send + Sync) {
         loop {
-            if let Err(error) = self.look().await {
-                tracing::debug!(%error, "cannot compare the log with what was seen of it");
+            match self.look().await {
+                Ok(true) => {}
+                Ok(false) => replaced(),
+                Err(error) => tracing::debug!(%error, "cannot compare the log with what was seen of it"),
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
-    async fn look(&self) -> Result<(), StoreError> {
+    /// Whether the log is the same as before.
+    async fn look(&self) -> Result<bool, StoreError> {
         let known = self.seen().furthest;
         let asked = Instant::now();
         let same = agrees(&*self.store, &[known])
@@ -92,10 +87,9 @@ impl LogWatch {
                 head = head.position,
                 "the log has lost events that it had: it was restored, or a standby without them was promoted"
             );
-            self.replaced.send_modify(|times| *times += 1);
         }
-        self.seen().confirmed = Some(asked);
-        Ok(())
+        self.seen().confirmed = same.then_some(asked);
+        Ok(same)
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {

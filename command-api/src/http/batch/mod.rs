@@ -95,7 +95,7 @@ impl Work for Batch {
     /// Runs the commands that have no result yet.
     async fn attempt(&self, handler: &CommandHandler, attempt: Attempt) -> Result<Attempted, CommandError> {
         let recalled = match &attempt.progress {
-            Some(kept) => handler.recall(kept, self.origin.caller).await?,
+            Some(kept) => handler.recall(kept).await?,
             None => None,
         };
         // Whether what an earlier try did is in the log is not known any more.
@@ -136,13 +136,13 @@ impl Work for Batch {
             return Ok(Attempted::Settled { results, in_log });
         }
         Ok(Attempted::Open {
-            response: answer(&self.commands, &results, open, self.origin.caller),
+            response: answer(&self.commands, &results, open),
             done: results,
         })
     }
 
     fn respond(&self, results: &BTreeMap<usize, Settled>) -> Response {
-        answer(&self.commands, results, BTreeMap::new(), self.origin.caller)
+        answer(&self.commands, results, BTreeMap::new())
     }
 }
 

@@ -6,7 +6,7 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use events::{ConsistencyToken, Task, UserId};
+use events::{ConsistencyToken, Task};
 use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
 use serde::Serialize;
 use service::{CONSISTENCY_TOKEN, Problem};
@@ -35,13 +35,12 @@ struct BatchResult<'a> {
     problem: Option<Problem>,
 }
 
-/// The answer to `commands` of `caller`, with the token of the last state that it shows. `open` are the problems of those
+/// The answer to `commands`, with the token of the last state that it shows. `open` are the problems of those
 /// that could not be carried out.
 pub(super) fn answer(
     commands: &[Result<BatchCommand, Problem>],
     results: &BTreeMap<usize, Settled>,
     mut open: BTreeMap<usize, Problem>,
-    caller: UserId,
 ) -> Response {
     let results_of = commands.iter().enumerate().map(|(place, command)| {
         open.remove(&place)
@@ -53,9 +52,12 @@ pub(super) fn answer(
     let mut response = Json(answer).into_response();
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    if let Some(position) = results.values().filter_map(position).max() {
-        let token = ConsistencyToken::new(caller, position).to_string();
-        let Ok(token) = HeaderValue::try_from(token) else {
+    if let Some(token) = results
+        .values()
+        .filter_map(token)
+        .max_by_key(|token| token.position)
+    {
+        let Ok(token) = HeaderValue::try_from(token.to_string()) else {
             return Problem::internal().into_response();
         };
         headers.insert(CONSISTENCY_TOKEN.clone(), token);
@@ -63,11 +65,11 @@ pub(super) fn answer(
     response
 }
 
-/// The position of the state that the client learns of.
-fn position(settled: &Settled) -> Option<u64> {
+/// Names the state that the client learns of.
+fn token(settled: &Settled) -> Option<ConsistencyToken> {
     match settled {
-        Settled::Accepted(state) => Some(state.end.position),
-        Settled::Refused { seen, .. } => seen.map(|token| token.position),
+        Settled::Accepted(state) => Some(state.token()),
+        Settled::Refused { seen, .. } => *seen,
         Settled::Invalid => None,
     }
 }
