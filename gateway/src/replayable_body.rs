@@ -233,7 +233,7 @@ impl HttpBody for ReplayableBody {
 
     /// Of the whole body: it is only asked for before anything is read.
     fn size_hint(&self) -> SizeHint {
-        self.state().size.clone()
+        self.state().size
     }
 }
 
