@@ -23,6 +23,7 @@ use service::{Clock, Metrics, new_id};
 use crate::{
     domain::{self, Claim, Refusal},
     error::{CommandError, Failure},
+    key_files::KeyFiles,
     keys::Pepper,
     ledger::{Cause, Done, Ledger, Loaded},
     password::Hasher,
@@ -42,6 +43,7 @@ pub(crate) struct Auth {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) hasher: Hasher,
     pub(crate) tokens: AccessTokens,
+    pub(crate) key_files: KeyFiles,
     pub(crate) pepper: Pepper,
     pub(crate) refresh_ttl_seconds: i64,
     pub(crate) bus: Arc<dyn Bus>,

@@ -10,7 +10,7 @@ use auth_client::{
 };
 use bus::Responder;
 use bytes::Bytes;
-use events::Session;
+use events::{Session, UserId};
 use sha2::{Digest, Sha256};
 
 use crate::{auth::Auth, error::Failure};
@@ -24,6 +24,9 @@ pub(crate) struct TokenCheck(pub(crate) Arc<Auth>);
 impl TokenCheck {
     async fn judge(&self, token: &str) -> Result<Verdict, Failure> {
         let Self(auth) = self;
+        if auth.tokens.misses_key_of(token) {
+            auth.renew_keys().await;
+        }
         let now = auth.clock.now();
         let claims = match auth.tokens.verify(token, now) {
             Ok(claims) => claims,
@@ -81,6 +84,11 @@ impl Check for TokenCheck {
                 "the event store is unavailable".to_owned(),
             )),
         }
+    }
+
+    fn subject(&self, token: &str) -> Option<UserId> {
+        let claims = self.0.tokens.verify(token, self.0.clock.now());
+        claims.ok().map(|claims| claims.sub)
     }
 }
 

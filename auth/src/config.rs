@@ -36,8 +36,8 @@ impl Config {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             keys_directory: keys_directory.into(),
-            issuer: "taskledger".to_owned(),
-            audience: "taskledger".to_owned(),
+            issuer: auth_client::DEFAULT_ISSUER.to_owned(),
+            audience: auth_client::DEFAULT_ISSUER.to_owned(),
             access_token_ttl: Duration::from_secs(15 * 60),
             session_ttl: Duration::from_secs(7 * 24 * 60 * 60),
             argon2: Argon2Parameters::default(),

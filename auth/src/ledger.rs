@@ -2,7 +2,7 @@
 //! a conflict.
 //!
 //! What a load costs does not depend on the length of the stream: it reads on from the state that was folded last
-//! time, beginning with the event which that state ends with.
+//! time, and nothing if the stream still ends with the event which that state ends with.
 
 use std::sync::Arc;
 
@@ -142,6 +142,12 @@ impl Ledger {
         let Some(known) = E::states(&self.caches).get(id).await else {
             return Ok(None);
         };
+        match self.store.stream_head(stream).await? {
+            Some(head) if head.version == known.version && Some(head.id) == known.last => {
+                return Ok(Some(Loaded::clone(&known)));
+            }
+            _ => {}
+        }
         let before = known.version.saturating_sub(1);
         let mut page = self.store.read_stream(stream, before, PAGE).await?.into_iter();
         if page.next().map(|recorded| recorded.id) != known.last {

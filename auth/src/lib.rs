@@ -12,6 +12,7 @@ mod entity;
 mod error;
 mod grant;
 mod handlers;
+mod key_files;
 mod keys;
 mod ledger;
 mod password;

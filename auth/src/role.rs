@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use auth_client::{VERIFY_QUEUE, Verifier};
+use auth_client::{KEYS_QUEUE, VERIFY_QUEUE, Verifier};
 use axum::Router;
-use bus::{Bus, BusCollector, ResponderOptions};
+use bus::{Bus, BusCollector, Responder, ResponderOptions};
 use database::Database;
 use event_store::EventStore;
 use events::PartitionCount;
@@ -17,12 +17,18 @@ use crate::{
     check::TokenCheck,
     config::Config,
     handlers::{self, AppState},
+    key_files::{KeyFiles, PublicKeys},
     keys,
     ledger::Ledger,
     password::Hasher,
     token::AccessTokens,
 };
 
+/// Everyone asks for the keys at the start, and seldom later.
+const KEYS_OPTIONS: ResponderOptions = ResponderOptions {
+    queue_limit: 1_000,
+    concurrency: 4,
+};
 /// Between two attempts to answer token checks.
 const SERVE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -70,13 +76,22 @@ pub async fn start(
         queue_limit: config.check_queue,
         concurrency: config.check_concurrency,
     };
-    let responder = answer_checks(
+    let checks = answer(
         Arc::clone(&dependencies.bus),
+        VERIFY_QUEUE,
         options,
-        Arc::clone(&check),
+        Arc::clone(&check) as _,
         stop.clone(),
     );
-    drop(tasks.spawn(vital(responder, stop)));
+    drop(tasks.spawn(vital(checks, stop.clone())));
+    let keys = answer(
+        Arc::clone(&dependencies.bus),
+        KEYS_QUEUE,
+        KEYS_OPTIONS,
+        Arc::new(PublicKeys(Arc::clone(&auth))),
+        stop.clone(),
+    );
+    drop(tasks.spawn(vital(keys, stop)));
 
     let state = AppState {
         auth,
@@ -113,6 +128,7 @@ impl Auth {
             clock,
             hasher,
             tokens: AccessTokens::new(keys.keyring, issuer, audience, config.access_token_ttl),
+            key_files: KeyFiles::new(config.keys_directory.clone()),
             pepper: keys.pepper,
             refresh_ttl_seconds: i64::try_from(config.session_ttl.as_secs()).unwrap_or(i64::MAX),
             bus,
@@ -123,20 +139,21 @@ impl Auth {
 }
 
 /// Serves the queue until told to stop. The bus reconnects by itself; only a first connection can fail.
-async fn answer_checks(
+async fn answer(
     bus: Arc<dyn Bus>,
+    queue: &str,
     options: ResponderOptions,
-    check: Arc<TokenCheck>,
+    responder: Arc<dyn Responder>,
     stop: CancellationToken,
 ) {
     loop {
         let served = bus
-            .serve(VERIFY_QUEUE, options, Arc::clone(&check) as _, stop.clone())
+            .serve(queue, options, Arc::clone(&responder), stop.clone())
             .await;
         match served {
-            Err(error) => tracing::warn!(%error, "token checks cannot be answered yet"),
+            Err(error) => tracing::warn!(%error, queue, "requests cannot be answered yet"),
             Ok(()) if stop.is_cancelled() => return,
-            Ok(()) => tracing::warn!("answering token checks ended early"),
+            Ok(()) => tracing::warn!(queue, "answering requests ended early"),
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -34,3 +34,27 @@ impl fmt::Debug for SecretHash {
         f.write_str("SecretHash(…)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::SecretHash;
+    use crate::{AccountEvent, AccountRegistered, PasswordRehashed, SessionEvent, SessionRefreshed};
+
+    #[test]
+    fn no_hash_is_shown_by_debug() {
+        let hash = || SecretHash::from("$argon2id$secret");
+        let registered: AccountEvent = AccountRegistered {
+            email: "ada@example.com".into(),
+            display_name: None,
+            password_hash: hash(),
+        }
+        .into();
+        let rehashed: AccountEvent = PasswordRehashed {
+            password_hash: hash(),
+        }
+        .into();
+        let refreshed: SessionEvent = SessionRefreshed { refresh_hash: hash() }.into();
+        let shown = format!("{:?} {registered:?} {rehashed:?} {refreshed:?}", hash());
+        assert!(!shown.contains("argon2"), "{shown}");
+    }
+}

@@ -7,11 +7,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::header;
-use serde_json::json;
 
 use crate::auth::Auth;
 
 pub(crate) async fn jwks(State(auth): State<Arc<Auth>>) -> Response {
-    let body = json!({ "keys": auth.tokens.keyring().jwks() }).to_string();
+    let body = auth.tokens.keyring().jwks().encode();
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

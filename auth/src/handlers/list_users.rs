@@ -1,19 +1,19 @@
 //! `GET /auth/users?role=&email=&limit=&cursor=`: accounts for admins, the oldest first, from the read model.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use auth_client::Caller;
 use axum::{
     Json,
-    extract::{Query, State, rejection::QueryRejection},
+    extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use database::{DatabaseError, Row, Value};
-use events::{Role, Timestamp, UserId};
+use events::{Role, Timestamp, UserId, fold_part_of_address};
 use http::StatusCode;
 use serde::Serialize;
-use service::Problem;
+use service::{Parameters, Problem};
 use sha2::{Digest, Sha256};
 
 use super::user::UserView;
@@ -28,7 +28,7 @@ const MAX_LIMIT: u64 = 200;
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Request {
     role: Option<Role>,
-    /// Part of an address, lowercase.
+    /// Part of an address, folded.
     email: Option<String>,
     limit: u64,
     after: Option<(Timestamp, UserId)>,
@@ -48,38 +48,22 @@ struct ManagedUser {
 }
 
 impl Request {
-    fn read(parameters: Vec<(String, String)>) -> Result<Self, Problem> {
+    fn read(query: &str) -> Result<Self, Problem> {
+        let mut parameters = Parameters::parse(query)?;
+        let role = parameters.single("role", |value| value.parse::<Role>())?;
+        let email = parameters.single("email", |value| Ok(fold_part_of_address(value)))?;
+        let limit = parameters.single("limit", |value| match value.parse() {
+            Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
+            _ => Err(format!("must be from 1 to {MAX_LIMIT}")),
+        })?;
+        let cursor = parameters.single("cursor", |value| Ok(value.to_owned()))?;
+        parameters.finish()?;
         let mut request = Self {
-            limit: DEFAULT_LIMIT,
-            ..Self::default()
+            role,
+            email: email.filter(|text| !text.is_empty()),
+            limit: limit.unwrap_or(DEFAULT_LIMIT),
+            after: None,
         };
-        let mut cursor = None;
-        let mut seen = BTreeSet::new();
-        for (name, value) in parameters {
-            if !seen.insert(name.clone()) {
-                return Err(Problem::bad_parameter(&name, "may be given once"));
-            }
-            match name.as_str() {
-                "role" => {
-                    let role = value
-                        .parse()
-                        .map_err(|error: String| Problem::bad_parameter(&name, error))?;
-                    request.role = Some(role);
-                }
-                "email" => request.email = Some(value.trim().to_lowercase()).filter(|text| !text.is_empty()),
-                "limit" => match value.parse() {
-                    Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => request.limit = limit,
-                    _ => {
-                        return Err(Problem::bad_parameter(
-                            &name,
-                            format!("must be from 1 to {MAX_LIMIT}"),
-                        ));
-                    }
-                },
-                "cursor" => cursor = Some(value),
-                _ => return Err(Problem::bad_parameter(&name, "there is no such parameter")),
-            }
-        }
         if let Some(cursor) = cursor {
             request.after = Some(request.read_cursor(&cursor).ok_or_else(bad_cursor)?);
         }
@@ -120,12 +104,9 @@ impl Request {
             sql.push_str(&format!(" AND roles LIKE ${}", values.len()));
         }
         if let Some(email) = &self.email {
-            let escaped = email
-                .replace('\\', "\\\\")
-                .replace('%', "\\%")
-                .replace('_', "\\_");
+            let escaped = email.replace('!', "!!").replace('%', "!%").replace('_', "!_");
             values.push(format!("%{escaped}%").into());
-            sql.push_str(&format!(" AND LOWER(email) LIKE ${} ESCAPE '\\'", values.len()));
+            sql.push_str(&format!(" AND email_search LIKE ${} ESCAPE '!'", values.len()));
         }
         if let Some((at, id)) = self.after {
             values.extend([at.as_micros().into(), id.0.into()]);
@@ -143,11 +124,10 @@ impl Request {
 pub(crate) async fn list_users(
     State(auth): State<Arc<Auth>>,
     caller: Caller,
-    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     caller.require(Role::Admin)?;
-    let Query(parameters) = query.map_err(|error| Problem::bad_parameter("query", error.to_string()))?;
-    let request = Request::read(parameters)?;
+    let request = Request::read(query.as_deref().unwrap_or_default())?;
     let (sql, values) = request.sql();
     let rows = auth
         .read_models
@@ -191,29 +171,34 @@ fn bad_cursor() -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use uuid::Uuid;
 
     use super::*;
 
-    fn read(parameters: &[(&str, &str)]) -> Result<Request, &'static str> {
-        let owned = parameters
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        Request::read(owned).map_err(|problem| problem.code())
+    fn read(query: &str) -> Result<Request, &'static str> {
+        Request::read(query).map_err(|problem| problem.code())
     }
 
     #[test]
     fn parameters_are_checked() {
-        assert_eq!(read(&[]).unwrap().limit, 50);
-        assert_eq!(read(&[("role", "admin")]).unwrap().role, Some(Role::Admin));
+        assert_eq!(read("").unwrap().limit, 50);
+        assert_eq!(read("role=admin").unwrap().role, Some(Role::Admin));
+        assert_eq!(
+            read("email=%CE%A3%CE%91%CE%A3").unwrap().email.as_deref(),
+            Some("σασ")
+        );
         for bad in [
-            &[("role", "king")][..],
-            &[("limit", "0")],
-            &[("limit", "201")],
-            &[("limit", "x")],
-            &[("colour", "red")],
-            &[("limit", "1"), ("limit", "2")],
+            "role=king",
+            "limit=0",
+            "limit=201",
+            "limit=x",
+            "colour=red",
+            "limit=1&limit=2",
+            "email=%00",
+            "email=%FF",
+            "email=",
         ] {
             assert_eq!(read(bad), Err("bad-parameter"), "{bad:?}");
         }
@@ -221,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_cursor_goes_on_with_its_own_query_only() {
-        let request = read(&[("role", "user")]).unwrap();
+        let request = read("role=user").unwrap();
         let last = UserView {
             id: UserId(Uuid::from_u128(1)),
             email: String::new(),
@@ -230,9 +215,9 @@ mod tests {
             created_at: Timestamp::from_micros(7),
         };
         let cursor = request.cursor(&last);
-        let next = read(&[("cursor", &cursor), ("role", "user")]).unwrap();
+        let next = read(&format!("cursor={cursor}&role=user")).unwrap();
         assert_eq!(next.after, Some((last.created_at, last.id)));
-        assert_eq!(read(&[("cursor", &cursor), ("role", "admin")]), Err("bad-cursor"));
-        assert_eq!(read(&[("cursor", "x")]), Err("bad-cursor"));
+        assert_eq!(read(&format!("cursor={cursor}&role=admin")), Err("bad-cursor"));
+        assert_eq!(read("cursor=x"), Err("bad-cursor"));
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use auth_client::{Jwk, Jwks};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes, spki::der::pem::LineEnding};
 use jsonwebtoken::{DecodingKey, EncodingKey};
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -22,17 +22,6 @@ pub(crate) struct SigningKey {
 /// Every key, the oldest first.
 #[derive(Debug)]
 pub(crate) struct Keyring(Vec<SigningKey>);
-
-/// A public key as `/.well-known/jwks.json` shows it (RFC 7517, RFC 8037).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Jwk {
-    kty: &'static str,
-    crv: &'static str,
-    x: String,
-    kid: String,
-    r#use: &'static str,
-    alg: &'static str,
-}
 
 impl SigningKey {
     /// A fresh key as PKCS#8 PEM, as `openssl genpkey -algorithm ed25519` writes it.
@@ -63,15 +52,7 @@ impl SigningKey {
     }
 
     fn jwk(&self) -> Jwk {
-        let (x, kid) = (self.x.clone(), self.kid.clone());
-        Jwk {
-            kty: "OKP",
-            crv: "Ed25519",
-            x,
-            kid,
-            r#use: "sig",
-            alg: "EdDSA",
-        }
+        Jwk::ed25519(self.kid.clone(), self.x.clone())
     }
 }
 
@@ -92,8 +73,10 @@ impl Keyring {
     }
 
     /// The public keys, the newest first.
-    pub(crate) fn jwks(&self) -> Vec<Jwk> {
-        self.0.iter().rev().map(SigningKey::jwk).collect()
+    pub(crate) fn jwks(&self) -> Jwks {
+        Jwks {
+            keys: self.0.iter().rev().map(SigningKey::jwk).collect(),
+        }
     }
 }
 
@@ -148,9 +131,12 @@ mod tests {
         .unwrap();
         let newest = SigningKey::from_pem(&pems[1]).unwrap();
         assert_eq!(ring.newest().unwrap().kid, newest.kid);
-        assert_eq!(ring.jwks()[0].kid, newest.kid);
         assert_eq!(
-            serde_json::to_value(&ring.jwks()[1]).unwrap(),
+            serde_json::to_value(ring.jwks()).unwrap()["keys"][0]["kid"],
+            newest.kid
+        );
+        assert_eq!(
+            serde_json::to_value(&ring.jwks().keys[1]).unwrap(),
             serde_json::json!({
                 "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA",
                 "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",

@@ -1,41 +1,16 @@
 //! Access tokens: JWTs (RFC 9068) signed with Ed25519.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
-use auth_client::Rejection;
-use events::{Account, Role, SessionId, Timestamp, UserId};
-use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
-use serde::{Deserialize, Serialize};
+use auth_client::{Claims, Rejection, TOKEN_TYPE, TokenRules, key_id};
+use events::{Account, SessionId, Timestamp};
+use jsonwebtoken::{Algorithm, Header, encode};
 use uuid::Uuid;
 
 use crate::keys::Keyring;
-
-const TYPE: &str = "at+jwt";
-/// How far another replica's clock may be ahead of ours.
-const LEEWAY_SECONDS: i64 = 5;
-
-/// What an access token says. Times are seconds since 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Claims {
-    pub(crate) iss: String,
-    pub(crate) aud: String,
-    pub(crate) sub: UserId,
-    pub(crate) email: String,
-    pub(crate) roles: BTreeSet<Role>,
-    pub(crate) sid: SessionId,
-    pub(crate) iat: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) nbf: Option<i64>,
-    pub(crate) exp: i64,
-    pub(crate) jti: Uuid,
-}
-
-impl Claims {
-    /// When the token runs out.
-    pub(crate) fn expires_at(&self) -> Timestamp {
-        Timestamp::from_micros(self.exp.saturating_mul(1_000_000))
-    }
-}
 
 /// A fresh token.
 pub(crate) struct Issued {
@@ -47,36 +22,33 @@ pub(crate) struct Issued {
 /// Issues and verifies access tokens.
 #[derive(Debug)]
 pub(crate) struct AccessTokens {
-    keyring: Keyring,
+    keyring: RwLock<Arc<Keyring>>,
     issuer: String,
     audience: String,
     ttl_seconds: i64,
-    validation: Validation,
+    rules: TokenRules,
 }
 
 impl AccessTokens {
     pub(crate) fn new(keyring: Keyring, issuer: String, audience: String, ttl: Duration) -> Self {
-        // Only what this names is accepted, whatever the header of a token says.
-        let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_issuer(&[&issuer]);
-        validation.set_audience(&[&audience]);
-        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
-        // The library asks the machine's clock; we ask ours, below.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
         let ttl_seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
         Self {
-            keyring,
+            rules: TokenRules::new(&issuer, &audience),
+            keyring: RwLock::new(Arc::new(keyring)),
             issuer,
             audience,
             ttl_seconds,
-            validation,
         }
     }
 
-    /// The public keys.
-    pub(crate) fn keyring(&self) -> &Keyring {
-        &self.keyring
+    /// The keys.
+    pub(crate) fn keyring(&self) -> Arc<Keyring> {
+        Arc::clone(&self.keyring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Goes on with other keys.
+    pub(crate) fn replace_keyring(&self, keyring: Keyring) {
+        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyring);
     }
 
     /// A token for `account` in `session`, which it never outlives.
@@ -91,8 +63,8 @@ impl AccessTokens {
         now: Timestamp,
         id: Uuid,
     ) -> Result<Issued, jsonwebtoken::errors::Error> {
-        let key = self
-            .keyring
+        let keyring = self.keyring();
+        let key = keyring
             .newest()
             .ok_or(jsonwebtoken::errors::ErrorKind::InvalidEddsaKey)?;
         let iat = now.as_seconds();
@@ -110,7 +82,7 @@ impl AccessTokens {
             jti: id,
         };
         let mut header = Header::new(Algorithm::EdDSA);
-        header.typ = Some(TYPE.to_owned());
+        header.typ = Some(TOKEN_TYPE.to_owned());
         header.kid = Some(key.kid.clone());
         Ok(Issued {
             token: encode(&header, &claims, &key.encoding)?,
@@ -124,33 +96,24 @@ impl AccessTokens {
     /// # Errors
     /// When it was not, or is not.
     pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, Rejection> {
-        let header = decode_header(token).map_err(|_| Rejection::Malformed)?;
-        if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) || header.crit.is_some() {
-            return Err(Rejection::Malformed);
-        }
-        let key = header
-            .kid
-            .as_deref()
-            .and_then(|kid| self.keyring.get(kid))
-            .ok_or(Rejection::Malformed)?;
-        let claims = decode::<Claims>(token, &key.decoding, &self.validation)
-            .map_err(|_| Rejection::Malformed)?
-            .claims;
-        let seconds = now.as_seconds();
-        if claims.exp <= seconds {
-            return Err(Rejection::Expired);
-        }
-        if claims.nbf.unwrap_or(claims.iat).max(claims.iat) > seconds + LEEWAY_SECONDS {
-            return Err(Rejection::Malformed);
-        }
-        Ok(claims)
+        let keyring = self.keyring();
+        let key = keyring.get(&key_id(token)?).ok_or(Rejection::Malformed)?;
+        self.rules.verify(token, &key.decoding, now)
+    }
+
+    /// Whether `token` names a key that is not here, as one does that a replica with a newer key has issued.
+    pub(crate) fn misses_key_of(&self, token: &str) -> bool {
+        key_id(token).is_ok_and(|kid| self.keyring().get(&kid).is_none())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
-    use jsonwebtoken::EncodingKey;
+    use events::{Role, UserId};
+    use jsonwebtoken::{EncodingKey, decode_header};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -301,6 +264,12 @@ mod tests {
             with(header.clone(), "alg", json!("HS256")),
             with(header.clone(), "typ", json!("JWT")),
             with(header.clone(), "crit", json!(["x"])),
+            with(header.clone(), "jku", json!("https://example.com/keys")),
+            with(header.clone(), "jwk", json!({})),
+            with(header.clone(), "x5u", json!("https://example.com/chain")),
+            with(header.clone(), "x5c", json!([])),
+            with(header.clone(), "b64", json!(false)),
+            with(header.clone(), "zip", json!("DEF")),
             with(header.clone(), "kid", json!("other")),
             without(header.clone(), "kid"),
         ] {
@@ -330,7 +299,7 @@ mod tests {
     fn the_public_key_is_no_hmac_secret() {
         let pem = pem();
         let tokens = tokens(&[&pem], "taskledger", "api");
-        let jwk = serde_json::to_value(&tokens.keyring().jwks()[0]).unwrap();
+        let jwk = serde_json::to_value(&tokens.keyring().jwks().keys[0]).unwrap();
         let public = BASE64URL.decode(jwk["x"].as_str().unwrap()).unwrap();
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some("at+jwt".into());

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
@@ -17,6 +17,12 @@ pub(crate) struct Faults {
     pub(crate) down: AtomicBool,
     /// Appends to accounts do not, which is what a crash after a claim looks like.
     pub(crate) accounts: AtomicBool,
+    /// Appends to sessions do not.
+    pub(crate) sessions: AtomicBool,
+    /// Reads never end.
+    pub(crate) hangs: AtomicBool,
+    /// Events that were read from streams.
+    pub(crate) events_read: AtomicUsize,
     /// Appends work, but their answers get lost.
     pub(crate) answers: AtomicBool,
 }
@@ -27,6 +33,12 @@ pub(crate) struct FaultyStore {
 }
 
 impl FaultyStore {
+    async fn wait_while_hanging(&self) {
+        if self.faults.hangs.load(Ordering::SeqCst) {
+            std::future::pending().await
+        }
+    }
+
     fn up(&self) -> Result<(), StoreError> {
         fail_if(&self.faults.down)
     }
@@ -52,6 +64,9 @@ impl EventStore for FaultyStore {
         if stream.as_str().starts_with("account-") {
             fail_if(&self.faults.accounts)?;
         }
+        if stream.as_str().starts_with("session-") {
+            fail_if(&self.faults.sessions)?;
+        }
         let appended = self.store.append(stream, expected_version, events).await?;
         fail_if(&self.faults.answers)?;
         Ok(appended)
@@ -59,6 +74,7 @@ impl EventStore for FaultyStore {
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {
         self.up()?;
+        self.wait_while_hanging().await;
         self.store.stream_head(stream).await
     }
 
@@ -69,7 +85,12 @@ impl EventStore for FaultyStore {
         limit: usize,
     ) -> Result<Page, StoreError> {
         self.up()?;
-        self.store.stream_page(stream, after_version, limit).await
+        self.wait_while_hanging().await;
+        let page = self.store.stream_page(stream, after_version, limit).await?;
+        self.faults
+            .events_read
+            .fetch_add(page.entries.len(), Ordering::SeqCst);
+        Ok(page)
     }
 
     async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {

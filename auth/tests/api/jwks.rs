@@ -37,6 +37,20 @@ async fn anyone_can_verify_a_token_with_the_published_key() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_put_beside_the_others_needs_no_restart() {
+    let app = App::start().await;
+    let other = App::start().await;
+    let newer = app.keys().join(format!("{}.pem", uuid::Uuid::now_v7()));
+    std::fs::copy(other.keys().join("0-first.pem"), newer).unwrap();
+    let restarted = app.replica(|_, _| {}).await;
+    let (new, _) = restarted.sign_in("ada@example.com").await;
+    crate::support::eventually("the new key is read", || async {
+        app.me(&new).await.status == 200
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_new_key_signs_and_the_old_one_still_verifies() {
     let app = App::start().await;
     let (old, _) = app.sign_in("ada@example.com").await;

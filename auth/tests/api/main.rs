@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+mod addresses;
 mod admins;
 mod change_password;
 mod checks;
@@ -16,7 +17,9 @@ mod grant;
 mod jwks;
 mod login;
 mod logout;
+mod long_streams;
 mod me;
+mod one_append;
 mod outage;
 mod projection;
 mod refresh;

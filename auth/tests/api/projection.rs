@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use events::{Account, Event, Session, StreamKind};
+use events::{Account, EmailAddress, Event, Session, StreamKind};
 
 use crate::support::App;
 
@@ -61,10 +61,11 @@ impl App {
             tx.execute(sql, &values).await.unwrap();
         }
         for account in accounts.values() {
-            let sql = "INSERT INTO accounts (id, email, display_name, roles, disabled, created_at, updated_at, version, position) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+            let sql = "INSERT INTO accounts (id, email, email_search, display_name, roles, disabled, created_at, updated_at, version, position) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
             let values = [
                 account.id.0.into(),
                 account.email.clone().into(),
+                EmailAddress::parse(&account.email).unwrap().search_text().into(),
                 account.display_name.clone().into(),
                 serde_json::to_string(&account.roles).unwrap().into(),
                 account.disabled.into(),

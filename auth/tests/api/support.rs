@@ -15,8 +15,8 @@ use bus::{Bus, InProcessBus};
 use database::{Database, Schema};
 use event_store::EventStore;
 use events::{
-    AccountEvent, Actor, Event, EventId, Metadata, NewEvent, PartitionCount, PasswordRehashed, RecordedEvent,
-    StreamName, Timestamp, UserId,
+    AccountEvent, Actor, Encoded, Event, EventId, Metadata, NewEvent, PartitionCount, PasswordRehashed,
+    RecordedEvent, StreamName, Timestamp, UserId,
 };
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -337,23 +337,28 @@ impl App {
 
     /// Gives an account a password hash as it came from the former system.
     pub(crate) async fn write_password_hash(&self, id: UserId, hash: &str) {
-        let stream = StreamName::account(id);
-        let version = event_store::read_whole_stream(&*self.dependencies.store, &stream)
-            .await
-            .unwrap()
-            .len() as u64;
-        let encoded = AccountEvent::from(PasswordRehashed {
+        let event = AccountEvent::from(PasswordRehashed {
             password_hash: hash.into(),
-        })
-        .encode();
-        let event = NewEvent {
+        });
+        self.append(&StreamName::account(id), id, [event.encode()]).await;
+    }
+
+    /// Appends events as some other program might.
+    pub(crate) async fn append(
+        &self,
+        stream: &StreamName,
+        subject: UserId,
+        events: impl IntoIterator<Item = Encoded>,
+    ) {
+        let head = self.dependencies.store.stream_head(stream).await.unwrap();
+        let events = events.into_iter().map(|encoded| NewEvent {
             id: EventId(service::new_id()),
             kind: encoded.kind.to_owned(),
             schema_version: encoded.schema_version,
             encoding: encoded.encoding,
             data: encoded.data,
             metadata: Metadata {
-                subject: id,
+                subject,
                 actor: Actor::Operator,
                 correlation_id: "import".into(),
                 causation_id: service::new_id(),
@@ -361,10 +366,10 @@ impl App {
                 idempotency_key: None,
             },
             recorded_at: self.clock.now(),
-        };
+        });
         self.dependencies
             .store
-            .append(&stream, version, vec![event])
+            .append(stream, head.map_or(0, |head| head.version), events.collect())
             .await
             .unwrap();
     }

@@ -1,6 +1,6 @@
 //! `POST /tasks/{id}/cancel`: gives the task up.
 
-use auth_client::Caller;
+use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
 
 use super::{api::Api, call::Call, error::ApiError, no_fields::NoFields, task_path::TaskPath};
@@ -9,7 +9,7 @@ use crate::domain::CancelTask;
 /// `200` with the task; there already: `200`, same version.
 pub(super) async fn cancel_task(
     State(api): State<Api>,
-    caller: Caller,
+    TaskOwner(caller): TaskOwner,
     call: Call,
     TaskPath(id): TaskPath,
     _: NoFields,

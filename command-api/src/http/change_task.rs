@@ -1,6 +1,6 @@
 //! `PATCH /tasks/{id}`: changes some fields of a task at once (JSON Merge Patch, RFC 7396).
 
-use auth_client::Caller;
+use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
 use service::{Form, JsonObject, Presence};
 
@@ -10,7 +10,7 @@ use crate::domain::ChangeTask;
 /// `200` with the task; nothing to change: `200`, same version.
 pub(super) async fn change_task(
     State(api): State<Api>,
-    caller: Caller,
+    TaskOwner(caller): TaskOwner,
     call: Call,
     TaskPath(id): TaskPath,
     body: JsonObject,

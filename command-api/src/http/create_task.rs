@@ -1,6 +1,6 @@
 //! `POST /tasks`: makes a task.
 
-use auth_client::Caller;
+use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
 use events::TaskId;
 use service::{Form, JsonObject, Problem, new_id};
@@ -11,7 +11,7 @@ use crate::domain::CreateTask;
 /// `201` with the task and its `Location`.
 pub(super) async fn create_task(
     State(api): State<Api>,
-    caller: Caller,
+    TaskOwner(caller): TaskOwner,
     call: Call,
     body: JsonObject,
 ) -> Result<Response, ApiError> {

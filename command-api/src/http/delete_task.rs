@@ -1,6 +1,6 @@
 //! `DELETE /tasks/{id}`: puts the task into the trash.
 
-use auth_client::Caller;
+use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
 
 use super::{api::Api, call::Call, error::ApiError, task_path::TaskPath};
@@ -9,7 +9,7 @@ use crate::domain::DeleteTask;
 /// `204`; there already: `204`. A body means nothing here (RFC 9110, section 9.3.5) and is not read.
 pub(super) async fn delete_task(
     State(api): State<Api>,
-    caller: Caller,
+    TaskOwner(caller): TaskOwner,
     call: Call,
     TaskPath(id): TaskPath,
 ) -> Result<Response, ApiError> {

@@ -12,6 +12,7 @@ mod pages;
 mod progress;
 mod publisher;
 mod resume;
+mod revocations;
 mod sender;
 
 pub use election::Election;

@@ -19,6 +19,7 @@ use super::{
     election::Office,
     metrics::gauge,
     pages::Pages,
+    revocations,
     sender::{Inlet, batches, sender},
 };
 
@@ -143,6 +144,8 @@ impl Relay {
                     if !self.agrees(publishing.chain.read_up_to()).await? {
                         return Err(self.other_log());
                     }
+                    // At once: what has ended cannot wait for the events to be taken.
+                    revocations::broadcast(&*self.bus, page.entries.iter().flatten()).await;
                     let behind = head.borrow().saturating_sub(publishing.chain.read_up_to().position);
                     if behind > FAR_BEHIND {
                         log = self.skip_ahead(&mut publishing).await?;

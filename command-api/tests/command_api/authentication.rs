@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::support::{App, Stage};
+use super::support::{App, Stage, bearer_without_tasks, user};
 
 const ENDPOINTS: [(&str, &str); 8] = [
     ("POST", "/tasks"),
@@ -38,6 +38,17 @@ async fn every_endpoint_asks_for_a_token_before_anything_else() {
             reply.is_problem(401, code);
             assert!(reply.header("www-authenticate").starts_with("Bearer error="));
         }
+    }
+}
+
+#[tokio::test]
+async fn without_the_role_user_there_are_no_tasks() {
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
+    for (method, path) in ENDPOINTS.into_iter().chain([("POST", "/tasks/batch")]) {
+        let request = app.request(method, path).json(json!({"title": "a"}));
+        let reply = request.token(&bearer_without_tasks(user(1))).send().await;
+        reply.is_problem(403, "forbidden");
     }
 }
 

@@ -10,11 +10,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bus::{Bus, BusError, EventConsumer, EventMessage, Listener, Responder, ResponderOptions};
+use auth_client::{REVOCATIONS, Revocation};
+use bus::{Bus, BusError, EventConsumer, EventMessage, Heard, Listener, Responder, ResponderOptions};
 use bytes::Bytes;
 use event_store::EventStore;
 use events::{
-    Actor, Encoding, EventId, Metadata, NewEvent, PartitionCount, RecordedEvent, StreamName, Timestamp,
+    Actor, Encoding, EventId, Metadata, NewEvent, PartitionCount, RecordedEvent, SessionId, StreamName,
+    Timestamp, UserId,
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -257,16 +259,87 @@ async fn goes_back_with_a_log_that_was_cut(footing: Footing) {
     is_log(&recorder.heard(), 1, 28);
 }
 
+/// What an auth leaves behind that dies after its append.
+#[tokio::test]
+async fn what_has_ended_is_told_though_auth_could_not() {
+    let stage = Stage::sqlite().await;
+    let mut listener = stage.bus.listen(REVOCATIONS).await.unwrap();
+    let app = App::start(&stage).await;
+    let (account, session) = (user(7), SessionId(Uuid::from_u128(8)));
+    let ended: [(StreamName, &str, Revocation); 8] = [
+        (
+            StreamName::session(session),
+            "session.ended",
+            Revocation::Session(session),
+        ),
+        (
+            StreamName::account(account),
+            "account.password_changed",
+            Revocation::Account(account),
+        ),
+        (
+            StreamName::account(account),
+            "account.roles_changed",
+            Revocation::Account(account),
+        ),
+        (
+            StreamName::account(account),
+            "account.disabled",
+            Revocation::Account(account),
+        ),
+        (
+            StreamName::account(account),
+            "account.enabled",
+            Revocation::Account(account),
+        ),
+        (
+            StreamName::account(account),
+            "account.sessions_ended",
+            Revocation::Account(account),
+        ),
+        (StreamName::admins(), "admins.added", Revocation::Account(account)),
+        (
+            StreamName::admins(),
+            "admins.removed",
+            Revocation::Account(account),
+        ),
+    ];
+    for (stream, kind, revocation) in ended {
+        // What ends nothing is not told.
+        for kind in ["account.renamed", kind] {
+            let head = app.store.stream_head(&stream).await.unwrap();
+            let version = head.map_or(0, |head| head.version);
+            let event = NewEvent {
+                kind: kind.to_owned(),
+                ..an_event_about(account)
+            };
+            if kind != "account.renamed" || stream == StreamName::account(account) {
+                app.store.append(&stream, version, vec![event]).await.unwrap();
+            }
+        }
+        let heard = tokio::time::timeout(Duration::from_secs(10), listener.next())
+            .await
+            .unwrap();
+        assert_eq!(heard, Heard::Message(revocation.encode()), "{kind}");
+    }
+}
+
 /// Appends so many events to a stream of its own.
 async fn fill(store: &dyn EventStore, count: u128) {
-    let events = (0..count).map(|number| NewEvent {
+    let events = (0..count).map(|number| an_event_about(user(number % 20 + 1)));
+    let stream = StreamName::raw(format!("task-{}", Uuid::new_v4()));
+    store.append(&stream, 0, events.collect()).await.unwrap();
+}
+
+fn an_event_about(subject: UserId) -> NewEvent {
+    NewEvent {
         id: EventId(Uuid::new_v4()),
         kind: "task.started".to_owned(),
         schema_version: 1,
         encoding: Encoding::Json,
         data: Bytes::from_static(b"{}"),
         metadata: Metadata {
-            subject: user(number % 20 + 1),
+            subject,
             actor: Actor::System,
             correlation_id: String::new().into(),
             causation_id: Uuid::nil(),
@@ -274,9 +347,7 @@ async fn fill(store: &dyn EventStore, count: u128) {
             idempotency_key: None,
         },
         recorded_at: Timestamp::from_micros(0),
-    });
-    let stream = StreamName::raw(format!("task-{}", Uuid::new_v4()));
-    store.append(&stream, 0, events.collect()).await.unwrap();
+    }
 }
 
 async fn keeps_the_order_while_the_bus_is_down(footing: Footing) {

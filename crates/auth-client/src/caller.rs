@@ -1,7 +1,7 @@
 //! The extractor that hands a handler the person who is calling. A handler without it serves anyone, which
 //! is visible in its signature.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use axum::extract::{FromRef, FromRequestParts};
 use events::{Role, UserId};
@@ -40,6 +40,32 @@ impl Caller {
         }
         Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden")
             .detail("Your account does not have the role that this needs."))
+    }
+}
+
+/// A caller who may own tasks: one with the role `user`. A handler of tasks takes it in place of a [`Caller`].
+#[derive(Debug, Clone)]
+pub struct TaskOwner(pub Caller);
+
+impl Deref for TaskOwner {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.0
+    }
+}
+
+impl<S> FromRequestParts<S> for TaskOwner
+where
+    S: Send + Sync,
+    Arc<Verifier>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        caller.require(Role::User)?;
+        Ok(Self(caller))
     }
 }
 

@@ -1,14 +1,21 @@
 //! The contract between those who are shown access tokens and the one who can judge them.
 //!
-//! [`messages`] is what travels over the bus, [`Verifier`] asks and remembers, [`Caller`] hands a handler
-//! the person who is calling. Nothing here knows how a token is made or what is inside one.
+//! [`messages`] is what travels over the bus, [`TokenRules`] says which tokens can be genuine, [`Verifier`] holds a token
+//! to them, asks and remembers, [`Caller`] and [`TaskOwner`] hand a handler the person who is calling. Nothing here can
+//! make a token.
 
 mod cache;
 mod caller;
+mod claims;
+mod jwk;
+mod known_keys;
 pub mod messages;
+mod refusals;
 mod token;
 mod verifier;
 
-pub use caller::Caller;
-pub use messages::{Identity, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE};
+pub use caller::{Caller, TaskOwner};
+pub use claims::{Claims, DEFAULT_ISSUER, TOKEN_TYPE, TokenRules, key_id};
+pub use jwk::{Jwk, Jwks};
+pub use messages::{Identity, KEYS_QUEUE, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE};
 pub use verifier::{Check, Verifier, VerifierOptions, VerifyError};

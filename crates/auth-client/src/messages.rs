@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use events::{Role, SessionId, Timestamp, UserId};
+use events::{RecordedEvent, Role, SessionId, StreamKind, Timestamp, UserId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The queue that auth answers token checks from.
 pub const VERIFY_QUEUE: &str = "taskledger.auth.verify";
+
+/// The queue from which auth hands out its public keys as a [`crate::Jwks`]. The request is empty.
+pub const KEYS_QUEUE: &str = "taskledger.auth.keys";
 
 /// The topic on which auth broadcasts a [`Revocation`] when a session ends or an account changes.
 pub const REVOCATIONS: &str = "taskledger.auth.revoked";
@@ -99,6 +102,28 @@ pub enum Revocation {
     Session(SessionId),
     /// Every session of this account ended, or what is known about the account changed.
     Account(UserId),
+}
+
+impl Revocation {
+    /// What an event of the log makes worthless, if anything. So whoever reads the log can tell everyone in place of an
+    /// auth that died before it could.
+    #[must_use]
+    pub fn caused_by(event: &RecordedEvent) -> Option<Self> {
+        match (event.stream.kind().ok()?, event.kind.as_str()) {
+            (StreamKind::Session(session), "session.ended") => Some(Self::Session(session)),
+            (
+                StreamKind::Account(account),
+                "account.password_changed"
+                | "account.roles_changed"
+                | "account.disabled"
+                | "account.enabled"
+                | "account.sessions_ended"
+                | "account.erased",
+            ) => Some(Self::Account(account)),
+            (StreamKind::Admins, _) => Some(Self::Account(event.metadata.subject)),
+            _ => None,
+        }
+    }
 }
 
 /// Messages that are written as JSON.

@@ -1,10 +1,12 @@
-//! Asks auth about tokens, once for all who wonder about the same one, and remembers good answers briefly.
+//! Verifies tokens by auth's public keys, asks auth about those that can be genuine, once for all who wonder about the
+//! same one, and remembers the answers briefly.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bus::{Bus, Heard};
 use dashmap::{DashMap, Entry};
+use events::{Timestamp, UserId};
 use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
@@ -14,9 +16,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     cache::{Cache, Epoch},
+    claims::{Claims, DEFAULT_ISSUER, TokenRules, key_id},
+    known_keys::{KnownKeys, NoKey},
     messages::{
         CheckReply, CheckRequest, Identity, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE, Verdict,
     },
+    refusals::Refusals,
     token::{TokenHash, looks_like_a_token},
 };
 
@@ -38,6 +43,10 @@ pub struct VerifierOptions {
     pub deadline: Duration,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// `iss` of the tokens that are accepted.
+    pub issuer: String,
+    /// `aud` of the tokens that are accepted.
+    pub audience: String,
 }
 
 impl Default for VerifierOptions {
@@ -47,6 +56,8 @@ impl Default for VerifierOptions {
             ttl: Duration::from_secs(30),
             deadline: Duration::from_secs(2),
             clock: Arc::new(SystemClock),
+            issuer: DEFAULT_ISSUER.to_owned(),
+            audience: DEFAULT_ISSUER.to_owned(),
         }
     }
 }
@@ -70,6 +81,11 @@ pub trait Check: Send + Sync + 'static {
     /// # Errors
     /// When it is no good, or when that cannot be found out now.
     async fn check(&self, token: &str) -> Result<Identity, VerifyError>;
+
+    /// Whom a token with a good signature names, without asking whether its session is live.
+    fn subject(&self, _token: &str) -> Option<UserId> {
+        None
+    }
 }
 
 /// Finds out whose token is presented.
@@ -86,6 +102,9 @@ struct Remote {
     bus: Arc<dyn Bus>,
     options: VerifierOptions,
     cache: Cache,
+    refusals: Refusals,
+    rules: TokenRules,
+    keys: KnownKeys,
     /// Checks under way.
     flights: DashMap<TokenHash, Flight>,
 }
@@ -104,6 +123,9 @@ impl Verifier {
     ) -> Arc<Self> {
         let remote = Arc::new(Remote {
             cache: Cache::new(options.capacity, options.ttl, options.deadline),
+            refusals: Refusals::default(),
+            rules: TokenRules::new(&options.issuer, &options.audience),
+            keys: KnownKeys::new(Arc::clone(&bus), options.deadline),
             bus,
             options,
             flights: DashMap::new(),
@@ -116,6 +138,7 @@ impl Verifier {
                 () = stopped.cancelled() => {}
                 () = listening.heed_revocations(first) => {}
                 () = listening.tidy() => {}
+                () = listening.keys.keep_up() => {}
             }
         };
         drop(tasks.spawn(vital(background, stop)));
@@ -143,6 +166,16 @@ impl Verifier {
         }
     }
 
+    /// Whom a token names, if its signature and times are good by what is known here. Says nothing about its session:
+    /// only for what may be wrong about that, while [`Self::verify`] finds nobody to ask.
+    #[must_use]
+    pub fn subject(&self, token: &str) -> Option<UserId> {
+        match &self.0 {
+            Kind::Direct(check) => check.subject(token),
+            Kind::Remote(remote) => remote.subject(token),
+        }
+    }
+
     /// How many good answers are remembered now. For metrics.
     #[must_use]
     pub fn remembered(&self) -> usize {
@@ -164,12 +197,20 @@ impl std::fmt::Debug for Verifier {
 impl Remote {
     async fn verify(self: &Arc<Self>, token: &str) -> Result<Arc<Identity>, VerifyError> {
         let hash = TokenHash::of(token);
+        let now = self.options.clock.now();
+        if let Some(identity) = self.cache.get(hash, now) {
+            return Ok(identity);
+        }
+        if let Some(rejection) = self.refusals.get(hash, now) {
+            return Err(rejection.into());
+        }
+        let claims = self.claims(token, now).await?;
         let mut last = None;
         for _ in 0..ATTEMPTS {
             if let Some(identity) = self.cache.get(hash, self.options.clock.now()) {
                 return Ok(identity);
             }
-            let (identity, asked) = self.board(hash, token).await?;
+            let (identity, asked) = self.board(hash, token, &claims).await?;
             if self.cache.is_current(&identity, asked) {
                 return Ok(identity);
             }
@@ -181,8 +222,24 @@ impl Remote {
         last.ok_or_else(|| VerifyError::Unavailable("no answer".to_owned()))
     }
 
+    /// What the token says, if it is genuine and good now.
+    async fn claims(&self, token: &str, now: Timestamp) -> Result<Claims, VerifyError> {
+        let kid = key_id(token)?;
+        match self.keys.get(&kid).await {
+            Ok(key) => Ok(self.rules.verify(token, &key, now)?),
+            Err(NoKey::Unknown) => Err(Rejection::Malformed.into()),
+            Err(NoKey::Unavailable(reason)) => Err(VerifyError::Unavailable(reason)),
+        }
+    }
+
+    fn subject(&self, token: &str) -> Option<UserId> {
+        let key = self.keys.known(&key_id(token).ok()?)?;
+        let claims = self.rules.verify(token, &key, self.options.clock.now());
+        claims.ok().map(|claims| claims.sub)
+    }
+
     /// Joins the check of this token that is under way, or sends one.
-    fn board(self: &Arc<Self>, hash: TokenHash, token: &str) -> Flight {
+    fn board(self: &Arc<Self>, hash: TokenHash, token: &str, claims: &Claims) -> Flight {
         match self.flights.entry(hash) {
             Entry::Occupied(flight) => flight.get().clone(),
             Entry::Vacant(vacant) => {
@@ -192,14 +249,14 @@ impl Remote {
                     return futures::future::ready(Ok((identity, asked))).boxed().shared();
                 }
                 let remote = Arc::clone(self);
-                let token = token.to_owned();
+                let (token, claims) = (token.to_owned(), claims.clone());
                 // A task of its own: whoever asked first may hang up, and the others still get their answer.
                 let task = tokio::spawn(async move {
                     let _landing = Landing {
                         remote: &remote,
                         hash,
                     };
-                    remote.ask(hash, token).await
+                    remote.ask(hash, token, &claims).await
                 });
                 let flight = task.map(|joined| {
                     joined.unwrap_or_else(|_| Err(VerifyError::Unavailable("the check broke off".to_owned())))
@@ -210,7 +267,7 @@ impl Remote {
     }
 
     /// Asks auth, and remembers a good answer.
-    async fn ask(&self, hash: TokenHash, token: String) -> Answer {
+    async fn ask(&self, hash: TokenHash, token: String, claims: &Claims) -> Answer {
         let asked = self.cache.epoch();
         let request = CheckRequest { token }.encode();
         let deadline = self.options.deadline;
@@ -233,13 +290,25 @@ impl Remote {
         }
         let now = self.options.clock.now();
         match reply.verdict {
+            Verdict::Accepted(identity)
+                if identity.user_id != claims.sub || identity.session_id != claims.sid =>
+            {
+                tracing::error!("a token check was answered with an identity that the token does not name");
+                Err(VerifyError::Unavailable(
+                    "the reply names somebody else".to_owned(),
+                ))
+            }
             Verdict::Accepted(identity) if identity.expires_at <= now => Err(Rejection::Expired.into()),
-            Verdict::Accepted(identity) => {
+            Verdict::Accepted(mut identity) => {
+                identity.expires_at = identity.expires_at.min(claims.expires_at());
                 let identity = Arc::new(identity);
                 self.cache.put(hash, Arc::clone(&identity), asked, now);
                 Ok((identity, asked))
             }
-            Verdict::Rejected(rejection) => Err(rejection.into()),
+            Verdict::Rejected(rejection) => {
+                self.refusals.put(hash, rejection, now);
+                Err(rejection.into())
+            }
             Verdict::Unavailable => Err(VerifyError::Unavailable("auth cannot tell now".to_owned())),
         }
     }
@@ -277,6 +346,7 @@ impl Remote {
         loop {
             tokio::time::sleep(TIDY_EVERY).await;
             self.cache.tidy(self.options.clock.now());
+            self.refusals.tidy(self.options.clock.now());
         }
     }
 }

@@ -6,10 +6,12 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+mod signer;
+
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -17,18 +19,20 @@ use std::{
 
 use async_trait::async_trait;
 use auth_client::{
-    Identity, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE, Verifier, VerifierOptions, VerifyError,
+    Identity, KEYS_QUEUE, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE, Verifier, VerifierOptions,
+    VerifyError,
     messages::{CheckReply, CheckRequest, Verdict},
 };
 use bus::{Bus, BusError, EventConsumer, EventMessage, InProcessBus, Listener, Responder, ResponderOptions};
 use bytes::Bytes;
 use events::{PartitionCount, Role, SessionId, Timestamp, UserId};
 use futures::future::{BoxFuture, join_all};
+use serde_json::{Value, json};
 use service::Clock;
 use sha2::{Digest, Sha256};
+use signer::Signer;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use uuid::Uuid;
 
 const START: i64 = 1_800_000_000_000_000;
 
@@ -61,9 +65,42 @@ impl Responder for FakeAuth {
     }
 }
 
+/// Hands out the public keys, counted.
+struct FakeKeys {
+    signer: Mutex<Signer>,
+    asked: AtomicUsize,
+}
+
+#[async_trait]
+impl Responder for FakeKeys {
+    async fn respond(&self, _: Bytes) -> Bytes {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.signer.lock().unwrap().jwks().encode()
+    }
+}
+
+/// Answers requests to `queue` until `stop`.
+fn serve(
+    bus: &Arc<InProcessBus>,
+    queue: &'static str,
+    responder: Arc<dyn Responder>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let (bus, stop) = (Arc::clone(bus), stop.clone());
+    drop(tasks.spawn(async move {
+        let options = ResponderOptions {
+            queue_limit: 1_000,
+            concurrency: 256,
+        };
+        bus.serve(queue, options, responder, stop).await.unwrap();
+    }));
+}
+
 struct World {
     bus: Arc<InProcessBus>,
     auth: Arc<FakeAuth>,
+    keys: Arc<FakeKeys>,
     verifier: Arc<Verifier>,
     clock: Arc<TestClock>,
     stop_auth: CancellationToken,
@@ -87,23 +124,19 @@ impl World {
             CancellationToken::new(),
             CancellationToken::new(),
         );
-        let (serving, responder, ending) = (Arc::clone(&bus), Arc::clone(&auth), stop_auth.clone());
-        drop(tasks.spawn(async move {
-            let options = ResponderOptions {
-                queue_limit: 1_000,
-                concurrency: 256,
-            };
-            serving
-                .serve(VERIFY_QUEUE, options, responder, ending)
-                .await
-                .unwrap();
-        }));
+        let keys = Arc::new(FakeKeys {
+            signer: Mutex::new(Signer::new(1)),
+            asked: AtomicUsize::new(0),
+        });
+        serve(&bus, VERIFY_QUEUE, Arc::clone(&auth) as _, &tasks, &stop_auth);
+        serve(&bus, KEYS_QUEUE, Arc::clone(&keys) as _, &tasks, &stop_auth);
         let clock = Arc::new(TestClock(AtomicI64::new(START)));
         let options = options(&clock);
         let verifier = Verifier::start(Arc::clone(&bus) as _, options, &tasks, stop.clone()).await;
         let world = Self {
             bus,
             auth,
+            keys,
             verifier,
             clock,
             stop_auth,
@@ -111,6 +144,14 @@ impl World {
             tasks,
         };
         world.until("auth serves", || world.verifies_something()).await;
+        world
+            .until("the keys are known", || async {
+                !matches!(
+                    world.verifier.verify(&Signer::new(9).token(0, NOW)).await,
+                    Err(VerifyError::Unavailable(_))
+                )
+            })
+            .await;
         world.auth.asked.store(0, Ordering::SeqCst);
         world
     }
@@ -158,17 +199,21 @@ fn options(clock: &Arc<TestClock>) -> VerifierOptions {
     }
 }
 
+/// `START` in seconds.
+const NOW: i64 = START / 1_000_000;
+
 fn token(number: usize) -> String {
-    format!("head.body.{number}")
+    Signer::new(1).token(number, NOW)
 }
 
-/// Derived from the token alone, so that a mix-up shows.
+/// Whom the token names.
 fn identity_of(token: &str) -> Identity {
-    let digest = Sha256::digest(token);
+    let claims = signer::read(token).unwrap();
+    let text = |name: &str| claims[name].as_str().unwrap();
     Identity {
-        user_id: UserId(Uuid::from_slice(&digest[..16]).unwrap()),
-        session_id: SessionId(Uuid::from_slice(&digest[16..]).unwrap()),
-        email: format!("{token}@example.com"),
+        user_id: text("sub").parse::<UserId>().unwrap(),
+        session_id: text("sid").parse::<SessionId>().unwrap(),
+        email: text("email").to_owned(),
         roles: BTreeSet::from([Role::User]),
         expires_at: Timestamp::from_micros(START + 900_000_000),
     }
@@ -182,8 +227,13 @@ fn reply(token: &str, verdict: Verdict) -> Bytes {
     .encode()
 }
 
+/// Accepts whatever names anybody.
 fn accept(token: &str) -> Bytes {
-    reply(token, Verdict::Accepted(identity_of(token)))
+    if signer::read(token).is_some() {
+        reply(token, Verdict::Accepted(identity_of(token)))
+    } else {
+        reply(token, Verdict::Rejected(Rejection::Malformed))
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -218,7 +268,7 @@ async fn identities_are_never_mixed_up() {
 
 #[tokio::test]
 async fn a_reply_to_another_check_is_refused() {
-    let world = World::new(|_, _| async { accept("head.body.mallory") }).await;
+    let world = World::new(|_, _| async { accept(&token(666)) }).await;
     let refused = world.verifier.verify(&token(1)).await;
     assert!(matches!(refused, Err(VerifyError::Unavailable(_))), "{refused:?}");
     assert_eq!(world.verifier.remembered(), 0);
@@ -295,16 +345,22 @@ async fn good_answers_are_remembered_for_thirty_seconds() {
 }
 
 #[tokio::test]
-async fn rejections_are_told_apart_and_not_remembered() {
+async fn rejections_are_told_apart_and_remembered_for_a_second() {
     for rejection in [Rejection::Malformed, Rejection::Expired, Rejection::SessionEnded] {
         let world =
             World::new(move |token, _| async move { reply(&token, Verdict::Rejected(rejection)) }).await;
-        for _ in 0..2 {
+        for _ in 0..3 {
             assert_eq!(
                 world.verifier.verify(&token(1)).await,
                 Err(VerifyError::Rejected(rejection))
             );
         }
+        assert_eq!(world.asked(), 1);
+        world.clock.advance(1);
+        assert_eq!(
+            world.verifier.verify(&token(1)).await,
+            Err(VerifyError::Rejected(rejection))
+        );
         assert_eq!(world.asked(), 2);
     }
 }
@@ -495,7 +551,10 @@ impl Bus for BrokenBus {
         self.bus.consume(count, partition).await
     }
 
-    async fn request(&self, _: &str, _: Bytes, _: Duration) -> Result<Bytes, BusError> {
+    async fn request(&self, queue: &str, _: Bytes, _: Duration) -> Result<Bytes, BusError> {
+        if queue == KEYS_QUEUE {
+            return Ok(Signer::new(1).jwks().encode());
+        }
         assert!(!self.panics, "a bug in the bus");
         std::future::pending().await
     }
@@ -573,4 +632,205 @@ async fn a_bus_that_cannot_be_listened_to_yet_is_tried_again() {
         assert!(tokio::time::Instant::now() < deadline, "it keeps trying");
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn what_is_not_genuine_is_served_to_nobody_though_the_bus_accepts_it() {
+    let world = World::accepting().await;
+    let (signer, other) = (Signer::new(1), Signer::new(2));
+    let good = signer::claims(1, NOW);
+    let with = |mut base: Value, name: &str, value: Value| {
+        base[name] = value;
+        base
+    };
+    let none = json!({"alg": "none", "typ": "at+jwt", "kid": signer.kid});
+    let message = signer::unsigned(&signer.header(), &good);
+    let genuine = token(1);
+    let (_, signature) = genuine.rsplit_once('.').unwrap();
+    let admin = signer::unsigned(&signer.header(), &with(good.clone(), "roles", json!(["admin"])));
+    let forged = [
+        format!("{}.x", signer::unsigned(&none, &good)),
+        signer.sign(&none, &good),
+        format!("{message}.AAAA"),
+        format!("{admin}.{signature}"),
+        other.sign(&signer.header(), &good),
+        other.token(1, NOW),
+        signer.sign(&with(signer.header(), "jku", json!("https://example.com")), &good),
+        signer.sign(&with(signer.header(), "typ", json!("JWT")), &good),
+        signer.sign(&signer.header(), &with(good.clone(), "iss", json!("other"))),
+        signer.sign(&signer.header(), &with(good.clone(), "aud", json!("other"))),
+        signer.sign(&signer.header(), &with(good.clone(), "nbf", json!(NOW + 60))),
+        signer.sign(&signer.header(), &with(good.clone(), "iat", json!(NOW + 60))),
+    ];
+    for token in &forged {
+        let refused = world.verifier.verify(token).await;
+        assert_eq!(
+            refused,
+            Err(VerifyError::Rejected(Rejection::Malformed)),
+            "{token}"
+        );
+        assert_eq!(world.verifier.subject(token), None);
+    }
+    let expired = signer.sign(&signer.header(), &with(good.clone(), "exp", json!(NOW)));
+    let refused = world.verifier.verify(&expired).await;
+    assert_eq!(refused, Err(VerifyError::Rejected(Rejection::Expired)));
+    assert_eq!(world.asked(), 0, "junk does not reach the bus");
+    assert!(world.verifier.verify(&genuine).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_accepted_token_of_somebody_else_is_refused() {
+    let world =
+        World::new(|asked, _| async move { reply(&asked, Verdict::Accepted(identity_of(&token(2)))) }).await;
+    let refused = world.verifier.verify(&token(1)).await;
+    assert!(matches!(refused, Err(VerifyError::Unavailable(_))), "{refused:?}");
+    assert_eq!(world.verifier.remembered(), 0);
+}
+
+#[tokio::test]
+async fn while_no_key_was_ever_known_nobody_is_turned_away_for_good() {
+    let bus = InProcessBus::new();
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let clock = Arc::new(TestClock(AtomicI64::new(START)));
+    let verifier = Verifier::start(Arc::clone(&bus) as _, options(&clock), &tasks, stop.clone()).await;
+    let unknown = verifier.verify(&token(1)).await;
+    assert!(matches!(unknown, Err(VerifyError::Unavailable(_))), "{unknown:?}");
+    let junk = verifier.verify("a.b.c").await;
+    assert_eq!(junk, Err(VerifyError::Rejected(Rejection::Malformed)));
+    let keys = FakeKeys {
+        signer: Mutex::new(Signer::new(1)),
+        asked: AtomicUsize::new(0),
+    };
+    let auth = FakeAuth {
+        judge: Box::new(|token, _| Box::pin(async move { accept(&token) })),
+        asked: AtomicUsize::new(0),
+    };
+    serve(&bus, KEYS_QUEUE, Arc::new(keys), &tasks, &stop);
+    serve(&bus, VERIFY_QUEUE, Arc::new(auth), &tasks, &stop);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while verifier.verify(&token(1)).await.is_err() {
+        assert!(tokio::time::Instant::now() < deadline, "the keys are learned");
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_new_key_is_learned_and_made_up_ones_are_not_asked_for_each_time() {
+    let world = World::accepting().await;
+    let before = world.keys.asked.load(Ordering::SeqCst);
+    for number in 0..200 {
+        let mut header = Signer::new(2).header();
+        header["kid"] = json!(format!("made-up-{number}"));
+        let junk = Signer::new(2).sign(&header, &signer::claims(1, NOW));
+        let refused = world.verifier.verify(&junk).await;
+        assert_eq!(refused, Err(VerifyError::Rejected(Rejection::Malformed)));
+    }
+    assert!(world.keys.asked.load(Ordering::SeqCst) <= before + 2);
+    *world.keys.signer.lock().unwrap() = Signer::new(2);
+    world
+        .until("the new key is learned", || async {
+            world.verifier.verify(&Signer::new(2).token(1, NOW)).await.is_ok()
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn whom_a_genuine_token_names_is_known_without_auth() {
+    let world = World::accepting().await;
+    world.stop_auth.cancel();
+    assert_eq!(
+        world.verifier.subject(&token(1)),
+        Some(identity_of(&token(1)).user_id)
+    );
+    world.clock.advance(900);
+    assert_eq!(world.verifier.subject(&token(1)), None);
+}
+
+/// Says once that broadcasts may have been missed.
+struct GapOnce {
+    said: Arc<Semaphore>,
+}
+
+#[async_trait]
+impl Listener for GapOnce {
+    async fn next(&mut self) -> bus::Heard {
+        self.said.acquire().await.unwrap().forget();
+        bus::Heard::Gap
+    }
+}
+
+/// A bus whose listeners hear gaps.
+struct GappyBus {
+    bus: Arc<InProcessBus>,
+    gaps: Arc<Semaphore>,
+}
+
+#[async_trait]
+impl Bus for GappyBus {
+    async fn publish(&self, messages: &[EventMessage]) -> Result<(), BusError> {
+        self.bus.publish(messages).await
+    }
+
+    async fn consume(
+        &self,
+        count: PartitionCount,
+        partition: u16,
+    ) -> Result<Box<dyn EventConsumer>, BusError> {
+        self.bus.consume(count, partition).await
+    }
+
+    async fn request(&self, queue: &str, request: Bytes, deadline: Duration) -> Result<Bytes, BusError> {
+        self.bus.request(queue, request, deadline).await
+    }
+
+    async fn serve(
+        &self,
+        queue: &str,
+        options: ResponderOptions,
+        responder: Arc<dyn Responder>,
+        stop: CancellationToken,
+    ) -> Result<(), BusError> {
+        self.bus.serve(queue, options, responder, stop).await
+    }
+
+    async fn broadcast(&self, topic: &str, message: Bytes) -> Result<(), BusError> {
+        self.bus.broadcast(topic, message).await
+    }
+
+    async fn listen(&self, _: &str) -> Result<Box<dyn Listener>, BusError> {
+        Ok(Box::new(GapOnce {
+            said: Arc::clone(&self.gaps),
+        }))
+    }
+
+    fn is_connected(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_gap_in_the_broadcasts_makes_tokens_asked_again() {
+    let world = World::accepting().await;
+    let gaps = Arc::new(Semaphore::new(0));
+    let bus = Arc::new(GappyBus {
+        bus: Arc::clone(&world.bus),
+        gaps: Arc::clone(&gaps),
+    });
+    let verifier = Verifier::start(bus, options(&world.clock), &world.tasks, world.stop.clone()).await;
+    world
+        .until("the keys are known", || async {
+            verifier.verify(&token(1)).await.is_ok()
+        })
+        .await;
+    let asked = world.asked();
+    verifier.verify(&token(1)).await.unwrap();
+    assert_eq!(world.asked(), asked, "remembered");
+    gaps.add_permits(1);
+    world
+        .until("the token is asked about again", || async {
+            verifier.verify(&token(1)).await.unwrap();
+            world.asked() > asked
+        })
+        .await;
 }

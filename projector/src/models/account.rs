@@ -1,7 +1,7 @@
 //! `accounts`: one row for each account. No secret of it is projected.
 
 use database::{DatabaseError, Row, Value};
-use events::{Account, AccountEvent, StreamName, Timestamp, UserId};
+use events::{Account, AccountEvent, EmailAddress, StreamName, Timestamp, UserId, fold_text};
 use uuid::Uuid;
 
 use super::{Model, has_nul, timestamp, unexpected};
@@ -18,6 +18,7 @@ impl Model for Account {
         columns: &[
             ("id", Column::Uuid),
             ("email", Column::Text),
+            ("email_search", Column::Text),
             ("display_name", Column::Text),
             ("roles", Column::Text),
             ("disabled", Column::Boolean),
@@ -78,6 +79,7 @@ impl Model for Account {
         row.extend([
             self.id.0.into(),
             self.email.clone().into(),
+            email_search(&self.email).into(),
             self.display_name.clone().into(),
             roles.into(),
             self.disabled.into(),
@@ -104,4 +106,9 @@ impl Model for Account {
             version: row.unsigned("version")?,
         })
     }
+}
+
+/// What a search for part of an address looks into. An address that was registered under other rules is folded only.
+fn email_search(email: &str) -> String {
+    EmailAddress::parse(email).map_or_else(|_| fold_text(email), |address| address.search_text())
 }

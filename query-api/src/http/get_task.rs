@@ -1,6 +1,6 @@
 //! `GET /tasks/{id}`: one task as it is now.
 
-use auth_client::Caller;
+use auth_client::TaskOwner;
 use axum::{
     Json,
     extract::{Path, RawQuery, State, rejection::PathRejection},
@@ -21,7 +21,7 @@ use crate::{
 /// `If-Match` names another.
 pub(super) async fn get_task(
     State(app): State<App>,
-    caller: Caller,
+    TaskOwner(caller): TaskOwner,
     id: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,

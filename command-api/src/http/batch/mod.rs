@@ -11,7 +11,7 @@ mod results;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use auth_client::Caller;
+use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
 use command::BatchCommand;
 use events::{TaskId, UserId};
@@ -46,7 +46,7 @@ pub(super) fn turns() -> Turns<UserId> {
 /// command is in its place and does not keep the others back.
 pub(super) async fn run_batch(
     State(api): State<Api>,
-    caller: Caller,
+    TaskOwner(caller): TaskOwner,
     call: Call,
     body: JsonObject,
 ) -> Result<Response, ApiError> {

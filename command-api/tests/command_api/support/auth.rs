@@ -3,14 +3,8 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use auth_client::{
-    Identity, Rejection,
-    messages::{CheckReply, CheckRequest, Verdict},
-};
-use bus::Responder;
-use bytes::Bytes;
+use auth_client::{Check, Identity, Rejection, VerifyError};
 use events::{Role, SessionId, Timestamp, UserId};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// The n-th person.
@@ -18,39 +12,34 @@ pub(crate) fn user(n: u128) -> UserId {
     UserId(Uuid::from_u128(0x0190_f5a2_0000_7000_8000_0000_0000_0000 + n))
 }
 
-/// A token that is good for `user`.
+/// A token that is good for `user`, who owns tasks.
 pub(crate) fn bearer(user: UserId) -> String {
     format!("user.{}.good", user.0.simple())
+}
+
+/// A token that is good for `user`, who owns no tasks.
+pub(crate) fn bearer_without_tasks(user: UserId) -> String {
+    format!("auditor.{}.good", user.0.simple())
 }
 
 pub(crate) struct StubAuth;
 
 #[async_trait]
-impl Responder for StubAuth {
-    async fn respond(&self, request: Bytes) -> Bytes {
-        let token = CheckRequest::decode(&request).unwrap().token;
+impl Check for StubAuth {
+    async fn check(&self, token: &str) -> Result<Identity, VerifyError> {
         let parts: Vec<&str> = token.split('.').collect();
-        let verdict = match parts[..] {
-            ["user", id, "good"] => Verdict::Accepted(Identity {
+        match parts[..] {
+            [role @ ("user" | "auditor"), id, "good"] => Ok(Identity {
                 user_id: UserId(Uuid::try_parse(id).unwrap()),
                 session_id: SessionId(Uuid::nil()),
                 email: "someone@example.com".into(),
-                roles: BTreeSet::from([Role::User]),
+                roles: BTreeSet::from([role.parse::<Role>().unwrap()]),
                 expires_at: Timestamp::MAX,
             }),
-            ["expired", ..] => Verdict::Rejected(Rejection::Expired),
-            ["ended", ..] => Verdict::Rejected(Rejection::SessionEnded),
-            ["down", ..] => Verdict::Unavailable,
-            _ => Verdict::Rejected(Rejection::Malformed),
-        };
-        let token_sha256 = Sha256::digest(token.as_bytes())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>();
-        CheckReply {
-            token_sha256,
-            verdict,
+            ["expired", ..] => Err(Rejection::Expired.into()),
+            ["ended", ..] => Err(Rejection::SessionEnded.into()),
+            ["down", ..] => Err(VerifyError::Unavailable("auth is away".to_owned())),
+            _ => Err(Rejection::Malformed.into()),
         }
-        .encode()
     }
 }

@@ -1,4 +1,4 @@
-//! A stage with databases, a bus and someone who answers token checks; roles that run on it; requests.
+//! A stage with databases and a bus; roles that run on it, with someone who answers token checks; requests.
 
 mod app;
 mod auth;
@@ -9,7 +9,7 @@ mod request;
 mod stage;
 
 pub(crate) use app::{App, eventually};
-pub(crate) use auth::{bearer, user};
+pub(crate) use auth::{bearer, bearer_without_tasks, user};
 pub(crate) use clock::TestClock;
 pub(crate) use counting_store::CountingStore;
 pub(crate) use faulty_store::FaultyStore;

@@ -1,17 +1,15 @@
-//! Databases of one footing, fresh for one test, and a bus on which someone answers token checks.
+//! Databases of one footing, fresh for one test, and a bus.
 
 use std::{env, sync::Arc};
 
-use auth_client::VERIFY_QUEUE;
-use bus::{Bus, InProcessBus, ResponderOptions};
+use bus::{Bus, InProcessBus};
 use database::{Database, Schema};
 use event_store::EventStore;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{TestClock, auth::StubAuth};
+use super::TestClock;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Footing {
@@ -37,7 +35,6 @@ impl Stage {
             Footing::Postgres => create_database().await,
         };
         let bus: Arc<dyn Bus> = InProcessBus::new();
-        serve_auth(Arc::clone(&bus)).await;
         Self {
             home,
             bus,
@@ -124,21 +121,4 @@ fn with_database(url: &str, name: &str) -> String {
         || format!("{server}/{name}"),
         |query| format!("{server}/{name}?{query}"),
     )
-}
-
-async fn serve_auth(bus: Arc<dyn Bus>) {
-    let options = ResponderOptions {
-        queue_limit: 1_000,
-        concurrency: 16,
-    };
-    tokio::spawn(async move {
-        bus.serve(
-            VERIFY_QUEUE,
-            options,
-            Arc::new(StubAuth),
-            CancellationToken::new(),
-        )
-        .await
-        .unwrap();
-    });
 }

@@ -2,7 +2,7 @@
 
 mod request;
 
-use auth_client::Caller;
+use auth_client::TaskOwner;
 use axum::{
     extract::{RawQuery, State},
     response::{IntoResponse, Response},
@@ -35,7 +35,7 @@ const LONGEST_LINK: usize = 4_096;
 /// Answers with a page, and where the next one is.
 pub(super) async fn list_tasks(
     State(app): State<App>,
-    caller: Caller,
+    TaskOwner(caller): TaskOwner,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {

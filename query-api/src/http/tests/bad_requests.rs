@@ -32,6 +32,24 @@ async fn without_a_good_token_nothing_is_reached() {
 }
 
 #[tokio::test]
+async fn without_the_role_user_there_are_no_tasks() {
+    on_sqlite(async |database| {
+        let role = TestRole::start(&database).await;
+        let token = format!("Bearer {}.auditor.b", user().0.simple());
+        for path in [
+            "/tasks",
+            "/tasks?limit=0",
+            "/tasks/0190f5a2-0000-7000-8000-000000000001",
+        ] {
+            let request = Request::get(path).header(header::AUTHORIZATION, &token);
+            let answer = role.send(request.body(Body::empty()).unwrap()).await;
+            answer.assert_problem(403, "forbidden");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn bad_parameters_are_named() {
     on_sqlite(async |database| {
         let me = user();

@@ -1,0 +1,121 @@
+//! What a request costs does not depend on how long the streams behind it are.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use auth_client::{
+    VERIFY_QUEUE,
+    messages::{CheckReply, CheckRequest, Verdict},
+};
+use events::{AccountEvent, AccountRenamed, SessionEvent, SessionId, SessionRefreshed, StreamName, UserId};
+use http::Method;
+use serde_json::json;
+
+use crate::{
+    faulty_store::Faults,
+    support::{App, eventually},
+};
+
+const LONG: usize = 3_000;
+
+async fn read_by<F: Future>(faults: &Arc<Faults>, request: F) -> usize {
+    faults.events_read.store(0, Ordering::SeqCst);
+    request.await;
+    faults.events_read.load(Ordering::SeqCst)
+}
+
+#[tokio::test]
+async fn a_long_stream_costs_no_more_than_a_short_one() {
+    let (app, faults) = App::start_faulty().await;
+    let (access, refresh) = app.sign_in("ada@example.com").await;
+    let id: UserId = app.me(&access).await.text("/user/id").parse().unwrap();
+    let sessions = app.get("/auth/sessions").token(&access).send().await;
+    let session: SessionId = sessions.text("/items/0/id").parse().unwrap();
+    let renamed = |number: usize| {
+        let display_name = Some(number.to_string());
+        AccountEvent::from(AccountRenamed { display_name }).encode()
+    };
+    app.append(&StreamName::account(id), id, (0..LONG).map(renamed))
+        .await;
+    let refreshed = |number: usize| {
+        let refresh_hash = number.to_string().into();
+        SessionEvent::from(SessionRefreshed { refresh_hash }).encode()
+    };
+    app.append(&StreamName::session(session), id, (0..LONG).map(refreshed))
+        .await;
+
+    let cold = read_by(&faults, app.me(&access)).await;
+    assert!(
+        (2 * LONG..3 * LONG).contains(&cold),
+        "each stream is read once: {cold}"
+    );
+    let last = json!({"display_name": (LONG - 1).to_string()});
+    assert_eq!(read_by(&faults, app.me(&access)).await, 0);
+    let no_op = app
+        .call(Method::PATCH, "/auth/me")
+        .token(&access)
+        .json(&last)
+        .send();
+    assert_eq!(read_by(&faults, no_op).await, 0);
+    let list = app.get("/auth/sessions").token(&access).send();
+    assert_eq!(read_by(&faults, list).await, 0);
+    // A token of an older generation: refused, and the session ends.
+    let used = read_by(&faults, async {
+        app.refresh(&refresh).await.expect(401, "session-ended")
+    })
+    .await;
+    assert!(used <= 2, "{used}");
+    assert!(
+        read_by(&faults, async {
+            app.me(&access).await.expect(401, "session-ended")
+        })
+        .await
+            <= 2
+    );
+}
+
+#[tokio::test]
+async fn what_another_replica_appends_is_read_and_nothing_else() {
+    let (app, faults) = App::start_faulty().await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let other = app.replica(|_, _| {}).await;
+    app.me(&access).await.expect(200, "");
+    let body = json!({"display_name": "Countess"});
+    other
+        .call(Method::PATCH, "/auth/me")
+        .token(&access)
+        .json(&body)
+        .send()
+        .await
+        .expect(200, "");
+    let read = read_by(&faults, async {
+        assert_eq!(app.me(&access).await.text("/user/display_name"), "Countess");
+    });
+    assert!(read.await <= 4);
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_frees_the_check_at_its_deadline() {
+    let (app, faults) = App::start_faulty().await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    app.stop.cancel();
+    app.tasks.close();
+    app.tasks.wait().await;
+    let small = app.replica(|config, _| config.check_concurrency = 1).await;
+    let ask = async || {
+        let request = CheckRequest {
+            token: access.clone(),
+        }
+        .encode();
+        let bus = &small.dependencies.bus;
+        let reply = bus.request(VERIFY_QUEUE, request, Duration::from_secs(10)).await;
+        reply.map(|reply| CheckReply::decode(&reply).unwrap().verdict)
+    };
+    eventually("checks are answered", || async { ask().await.is_ok() }).await;
+    faults.hangs.store(true, Ordering::SeqCst);
+    assert_eq!(ask().await.unwrap(), Verdict::Unavailable);
+    faults.hangs.store(false, Ordering::SeqCst);
+    assert!(matches!(ask().await.unwrap(), Verdict::Accepted(_)));
+}

@@ -1,0 +1,121 @@
+//! What an access token says, and whether it may say so: its signature, its header and its times (RFC 7519, RFC 8725,
+//! RFC 9068). The same for auth, which issues the tokens, and for the roles, which are shown them.
+
+use std::collections::BTreeSet;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+use events::{Role, SessionId, Timestamp, UserId};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::messages::Rejection;
+
+/// `iss` and `aud` of access tokens, unless something else is configured.
+pub const DEFAULT_ISSUER: &str = "taskledger";
+
+/// `typ` of the header of an access token (RFC 9068, section 2.1).
+pub const TOKEN_TYPE: &str = "at+jwt";
+
+/// How far the clock of whoever issued a token may be ahead of ours.
+const LEEWAY_SECONDS: i64 = 30;
+
+/// What an access token says. Times are seconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// Who issued it.
+    pub iss: String,
+    /// For whom.
+    pub aud: String,
+    /// The person.
+    pub sub: UserId,
+    /// Their address.
+    pub email: String,
+    /// What they might do when it was issued.
+    pub roles: BTreeSet<Role>,
+    /// The session.
+    pub sid: SessionId,
+    /// When it was issued.
+    pub iat: i64,
+    /// Before when it is not good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
+    /// When it runs out.
+    pub exp: i64,
+    /// Its own id.
+    pub jti: Uuid,
+}
+
+impl Claims {
+    /// When the token runs out.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        Timestamp::from_micros(self.exp.saturating_mul(1_000_000))
+    }
+}
+
+/// The only header that is accepted. Whatever else a header can hold (`jku`, `jwk`, `x5u`, `crit`, `b64`, `zip`) would ask
+/// for something that is not done here.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    alg: String,
+    typ: String,
+    kid: String,
+}
+
+/// Which tokens are accepted.
+#[derive(Debug, Clone)]
+pub struct TokenRules {
+    validation: Validation,
+}
+
+impl TokenRules {
+    /// Tokens that `issuer` issued for `audience`.
+    #[must_use]
+    pub fn new(issuer: &str, audience: &str) -> Self {
+        // Only what this names is accepted, whatever the header of a token says.
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[issuer]);
+        validation.set_audience(&[audience]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+        // The library asks the machine's clock; we ask ours, below.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        Self { validation }
+    }
+
+    /// What `token` says, if its signature is that of `key` and it is good at `now`. Whether its session is still live is
+    /// for the caller to find out.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn verify(&self, token: &str, key: &DecodingKey, now: Timestamp) -> Result<Claims, Rejection> {
+        let claims = decode::<Claims>(token, key, &self.validation)
+            .map_err(|_| Rejection::Malformed)?
+            .claims;
+        let seconds = now.as_seconds();
+        if claims.exp <= seconds {
+            return Err(Rejection::Expired);
+        }
+        if claims.nbf.unwrap_or(claims.iat).max(claims.iat) > seconds.saturating_add(LEEWAY_SECONDS) {
+            return Err(Rejection::Malformed);
+        }
+        Ok(claims)
+    }
+}
+
+/// The id of the key that `token` claims to be signed with.
+///
+/// # Errors
+/// When its header is not that of an access token.
+pub fn key_id(token: &str) -> Result<String, Rejection> {
+    let header = token.split('.').next().unwrap_or_default();
+    let header = BASE64URL.decode(header).map_err(|_| Rejection::Malformed)?;
+    let header: Header = serde_json::from_slice(&header).map_err(|_| Rejection::Malformed)?;
+    if header.alg == "EdDSA" && header.typ == TOKEN_TYPE {
+        Ok(header.kid)
+    } else {
+        Err(Rejection::Malformed)
+    }
+}

@@ -1,0 +1,124 @@
+//! The public keys of auth as far as this process knows them: asked for at the start, and again when a token names one
+//! that is unknown, at most every few seconds, since anyone can make up names.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use bus::Bus;
+use bytes::Bytes;
+use jsonwebtoken::DecodingKey;
+use tokio::{sync::Mutex, time::Instant};
+
+use crate::{jwk::PublicKeys, messages::KEYS_QUEUE};
+
+/// For so long a set counts as complete: an unknown key is not asked for again.
+const COMPLETE_FOR: Duration = Duration::from_secs(3);
+/// After a failure nobody asks again for so long; then the next one does.
+const AFTER_FAILURE: Duration = Duration::from_millis(200);
+/// How often the set is asked for without a reason, so that keys which were taken away are forgotten.
+const RENEW_EVERY: Duration = Duration::from_secs(300);
+
+pub(crate) struct KnownKeys {
+    bus: Arc<dyn Bus>,
+    deadline: Duration,
+    keys: RwLock<Arc<PublicKeys>>,
+    /// The last attempt to ask. Whoever asks holds it, so that one asks for all.
+    last: Mutex<Option<Attempt>>,
+}
+
+struct Attempt {
+    at: Instant,
+    succeeded: bool,
+}
+
+/// Why a key cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoKey {
+    /// Auth has none with this id.
+    Unknown,
+    /// Auth could not be asked.
+    Unavailable(String),
+}
+
+impl KnownKeys {
+    pub(crate) fn new(bus: Arc<dyn Bus>, deadline: Duration) -> Self {
+        Self {
+            bus,
+            deadline,
+            keys: RwLock::default(),
+            last: Mutex::new(None),
+        }
+    }
+
+    /// The key with this id, if it is known here already.
+    pub(crate) fn known(&self, kid: &str) -> Option<Arc<DecodingKey>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).get(kid)
+    }
+
+    /// The key with this id; auth is asked if it is unknown.
+    pub(crate) async fn get(&self, kid: &str) -> Result<Arc<DecodingKey>, NoKey> {
+        if let Some(key) = self.known(kid) {
+            return Ok(key);
+        }
+        let mut last = self.last.lock().await;
+        if let Some(key) = self.known(kid) {
+            return Ok(key);
+        }
+        match &*last {
+            Some(attempt) if attempt.succeeded && attempt.at.elapsed() < COMPLETE_FOR => {
+                return Err(NoKey::Unknown);
+            }
+            Some(attempt) if !attempt.succeeded && attempt.at.elapsed() < AFTER_FAILURE => {
+                return Err(NoKey::Unavailable(
+                    "the public keys could not be asked for".to_owned(),
+                ));
+            }
+            _ => {}
+        }
+        let asked = self.ask().await;
+        *last = Some(Attempt {
+            at: Instant::now(),
+            succeeded: asked.is_ok(),
+        });
+        drop(last);
+        asked.map_err(NoKey::Unavailable)?;
+        self.known(kid).ok_or(NoKey::Unknown)
+    }
+
+    /// Asks at once, and again until there is an answer; then now and then, for ever.
+    pub(crate) async fn keep_up(&self) {
+        loop {
+            let mut last = self.last.lock().await;
+            let asked = self.ask().await;
+            *last = Some(Attempt {
+                at: Instant::now(),
+                succeeded: asked.is_ok(),
+            });
+            drop(last);
+            let pause = match asked {
+                Ok(()) => RENEW_EVERY,
+                Err(reason) => {
+                    tracing::debug!(%reason, "the public keys of access tokens are not known yet");
+                    AFTER_FAILURE
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn ask(&self) -> Result<(), String> {
+        // The bus keeps the deadline; the second one only guards against a bus that does not.
+        let guard = self.deadline.saturating_add(Duration::from_millis(500));
+        let request = self.bus.request(KEYS_QUEUE, Bytes::new(), self.deadline);
+        let reply = match tokio::time::timeout(guard, request).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(elapsed) => return Err(elapsed.to_string()),
+        };
+        let keys = PublicKeys::decode(&reply)?;
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        Ok(())
+    }
+}
