@@ -156,6 +156,10 @@ fn failed(failure: &Failure) -> Problem {
             tracing::warn!(error = %failure, "a request could not be served");
             Problem::unavailable("The event store cannot be used at the moment. Try again shortly.")
         }
+        Failure::ReadModels(error) if error.refuses_data() => {
+            tracing::warn!(error = %failure, "the read models refuse what a request asks for");
+            Problem::bad_parameter("query", "holds what the database cannot compare with")
+        }
         Failure::ReadModels(_) => {
             tracing::warn!(error = %failure, "a request could not be served");
             Problem::unavailable("The read models cannot be used at the moment. Try again shortly.")
