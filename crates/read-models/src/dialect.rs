@@ -63,7 +63,10 @@ impl Dialect {
     #[must_use]
     pub fn one_of(self, column: &str, parameter: usize) -> String {
         match self {
-            Self::Postgres => format!("{column} = ANY(string_to_array(${parameter}, ',')::uuid[])"),
+            // A query of its own, so that the list is read once and not again for each row.
+            Self::Postgres => {
+                format!("{column} = ANY((SELECT string_to_array(${parameter}, ',')::uuid[])::uuid[])")
+            }
             Self::Sqlite => format!("{column} IN (SELECT value FROM json_each(${parameter}))"),
         }
     }
