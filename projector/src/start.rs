@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use axum::Router;
 use bus::{Bus, BusCollector};
-use database::Database;
+use database::{Database, WriteProbe};
 use event_store::EventStore;
 use events::PartitionCount;
 use service::{Health, Metrics, vital};
@@ -95,6 +95,7 @@ pub async fn start_at_pace(
         service::new_id(),
         stop.clone(),
     );
+    let writing = WriteProbe::start(read_models.clone(), tasks, stop.clone());
     let reader = LogReader::new(surroundings, workers, condition.clone(), stop.clone());
     tasks.spawn(vital(ownership.run(), stop.clone()));
     tasks.spawn(vital(reader.run(), stop.clone()));
@@ -108,7 +109,7 @@ pub async fn start_at_pace(
         Router::new(),
         "projector",
         &metrics,
-        health(condition, identity),
+        health(condition, writing, identity),
     ))
 }
 
@@ -156,11 +157,15 @@ async fn sample(applier: Applier, store: Arc<dyn EventStore>, pace: Pace, stop: 
 }
 
 /// Answered from what is known, without asking any server. Without the bus the log is read, so that is no reason.
-fn health(condition: Arc<Condition>, identity: LogIdentity) -> Health {
+fn health(condition: Arc<Condition>, writing: WriteProbe, identity: LogIdentity) -> Health {
     Health::new()
         .check("log", move || {
             let complaint = identity.complaint();
             async move { complaint.map_or(Ok(()), Err) }
+        })
+        .check("read-models", move || {
+            let state = writing.state();
+            async move { state }
         })
         .check("projection", move || {
             let complaint = condition.complaint();

@@ -97,6 +97,10 @@ impl Ground {
     }
 
     pub(crate) async fn project(&self, count: u16, bus: Arc<dyn Bus>) -> Running {
+        self.project_at_pace(pace(), count, bus).await
+    }
+
+    pub(crate) async fn project_at_pace(&self, pace: Pace, count: u16, bus: Arc<dyn Bus>) -> Running {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let dependencies = Dependencies {
             store: self.store.clone(),
@@ -106,7 +110,7 @@ impl Ground {
         let config = Config {
             partitions: partitions(count),
         };
-        let router = projector::start_at_pace(config, pace(), dependencies, &tasks, stop.clone())
+        let router = projector::start_at_pace(config, pace, dependencies, &tasks, stop.clone())
             .await
             .unwrap();
         Running { router, tasks, stop }
