@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     faults::{PARTITIONS, whole_log},
-    support::{System, until},
+    support::{Person, System, until},
     worker::{Outcome, Worker},
     world::World,
 };
@@ -28,6 +28,44 @@ pub(crate) async fn projection_reaches_the_head(world: &World) {
             let mut partitions = status.partitions.iter();
             partitions.len() == usize::from(PARTITIONS.get())
                 && partitions.all(|partition| status.lag(partition) == 0)
+        },
+    )
+    .await;
+}
+
+/// A token of a session that has ended opens nothing, at any gateway and any role: at the latest a few seconds after
+/// everything is well again, though caches keep good answers for half a minute.
+pub(crate) async fn ended_sessions_are_refused(gateways: &[String], tokens: &[&str]) {
+    let http = reqwest::Client::new();
+    for token in tokens {
+        for gateway in gateways {
+            for path in ["/tasks?limit=1", "/auth/me"] {
+                until(
+                    "a session that has ended is refused",
+                    Duration::from_secs(5),
+                    async || {
+                        let request = http.get(format!("{gateway}{path}")).bearer_auth(token);
+                        request.send().await.is_ok_and(|answer| answer.status() == 401)
+                    },
+                )
+                .await;
+            }
+        }
+    }
+}
+
+/// The session that changed a password goes on.
+pub(crate) async fn session_is_alive(person: &Person) {
+    until(
+        "the session that changed the password is alive",
+        Duration::from_secs(10),
+        async || {
+            let answer = person.try_send(reqwest::Method::GET, "/auth/me", None, &[]).await;
+            match answer.map(|answer| answer.status.as_u16()) {
+                Ok(200) => true,
+                Ok(401) => panic!("the session that changed the password has ended"),
+                _ => false,
+            }
         },
     )
     .await;

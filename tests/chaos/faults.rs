@@ -8,18 +8,26 @@ use events::{
     Actor, EventId, Metadata, NewEvent, PartitionCount, RecordedEvent, StreamName, TaskCompleted,
     TaskCreated, TaskEvent, TaskId, TaskRenamed, Timestamp,
 };
+use futures::future::join_all;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
-use tokio::time::sleep;
+use reqwest::Method;
+use serde_json::json;
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use crate::{
     restart,
     schedule::Fault,
+    support::Person,
     world::{World, persist},
 };
 
 /// As the system under test has them.
 pub(crate) const PARTITIONS: PartitionCount = PartitionCount::new(4).unwrap();
+/// Longer than anybody may wait for whoever stands still.
+const STANDS_STILL: Duration = Duration::from_secs(60);
+/// Requests that the greedy one keeps under way.
+const GREEDY_REQUESTS: usize = 4;
 
 impl Fault {
     /// Does it, waits as long as it lasts, and undoes it. Whether it could be done.
@@ -45,7 +53,28 @@ impl Fault {
                 })
                 .await;
             }
+            Self::PostgresVanishes => world.system.lock().await.postgres.as_ref().unwrap().vanish(),
+            Self::PostgresStandsStill => {
+                let system = world.system.lock().await;
+                system.postgres.as_ref().unwrap().hold_still(STANDS_STILL);
+            }
             Self::CutAmqp => world.system.lock().await.proxy.as_ref().unwrap().cut(),
+            Self::BrokerVanishes => world.system.lock().await.proxy.as_ref().unwrap().vanish(),
+            Self::DeleteExchanges => {
+                persist("the exchanges are deleted", async || {
+                    let system = world.system.lock().await;
+                    system.broker.as_ref().unwrap().delete_exchanges().await
+                })
+                .await;
+            }
+            Self::UnbindQueues => {
+                persist("the queues are unbound", async || {
+                    let system = world.system.lock().await;
+                    system.broker.as_ref().unwrap().unbind_queues().await
+                })
+                .await;
+            }
+            Self::Greed { lasting } => return greed(world, lasting).await,
             Self::PurgeQueues => {
                 persist("the queues are purged", async || {
                     let system = world.system.lock().await;
@@ -107,6 +136,35 @@ impl Fault {
         }
         true
     }
+}
+
+/// Somebody who is nobody's business creates tasks as fast as the system lets them. What they are answered is not looked
+/// at; that everybody else is served is what the run looks at. `false` when they could not even sign up.
+async fn greed(world: &World, lasting: Duration) -> bool {
+    let base = world.system.lock().await.base.clone();
+    let until = Instant::now() + lasting;
+    let Ok(Ok(person)) = timeout(
+        lasting,
+        tokio::spawn(async move { Person::join(&base, "greedy").await }),
+    )
+    .await
+    else {
+        return false;
+    };
+    let create = json!({"op": "create", "title": "more", "description": "more ".repeat(100)});
+    let body = json!({"commands": vec![create; 100]});
+    let requests = (0..GREEDY_REQUESTS).map(async |_| {
+        let mut answered = 0;
+        while Instant::now() < until {
+            let sending = person.try_send(Method::POST, "/tasks/batch", Some(body.clone()), &[]);
+            match timeout(until.saturating_duration_since(Instant::now()), sending).await {
+                Ok(Ok(answer)) if answer.status == 200 => answered += 1,
+                _ => sleep(Duration::from_millis(20)).await,
+            }
+        }
+        answered
+    });
+    join_all(requests).await.into_iter().sum::<usize>() > 0
 }
 
 /// The whole log, read from the start.

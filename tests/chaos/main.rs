@@ -1,7 +1,7 @@
 //! The running system under every fault at once, and what must be true all the same.
 //!
 //! A run is decided by its seed: which faults strike when (`schedule.rs`, `faults.rs`) and what everybody does
-//! meanwhile (`worker.rs`, with the model of `command.rs`). `checks.rs` holds the result against the log.
+//! meanwhile (`worker.rs`, with the model of `command.rs`, and `keeper.rs`). `checks.rs` holds the result against the log.
 //! `CHAOS_SEEDS` names the seeds to run: `17`, or `1..=200`.
 
 #![allow(
@@ -15,6 +15,7 @@
 mod checks;
 mod command;
 mod faults;
+mod keeper;
 mod restart;
 mod schedule;
 #[path = "../support/mod.rs"]
@@ -35,6 +36,7 @@ use std::{
 use futures::{FutureExt as _, future::join_all};
 use tokio::task::JoinSet;
 
+use keeper::Keeper;
 use schedule::Schedule;
 use support::{Footing, System, until};
 use tally::Tally;
@@ -94,6 +96,10 @@ struct Report {
     struck: Vec<&'static str>,
     commands: usize,
     events: usize,
+    /// Requests whose answer nobody waited for.
+    hang_ups: usize,
+    /// Sessions that ended and were found refused.
+    ended_sessions: usize,
 }
 
 async fn run(seed: u64, schedule: &Schedule, world: &World) -> Report {
@@ -104,6 +110,9 @@ async fn run(seed: u64, schedule: &Schedule, world: &World) -> Report {
     for worker in worker::hire(seed, world).await {
         workers.spawn(worker.work(Arc::clone(&stop)));
     }
+    let gateways = world.system.lock().await.bases.clone();
+    let keeper = Keeper::join(seed, gateways.clone()).await;
+    let keeper = tokio::spawn(keeper.work(Arc::clone(&stop)));
 
     let striking = schedule.strikes.iter().map(async |strike| {
         tokio::time::sleep(strike.at).await;
@@ -122,10 +131,13 @@ async fn run(seed: u64, schedule: &Schedule, world: &World) -> Report {
     };
     stop.store(true, Ordering::Relaxed);
     let workers = workers.join_all().await;
+    let keeper = keeper
+        .await
+        .unwrap_or_else(|failure| resume_unwind(failure.into_panic()));
 
     until(
         "every process is ready again",
-        Duration::from_secs(60),
+        Duration::from_secs(40),
         async || {
             let mut system = world.system.lock().await;
             system.revive();
@@ -134,6 +146,14 @@ async fn run(seed: u64, schedule: &Schedule, world: &World) -> Report {
     )
     .await;
     checks::projection_reaches_the_head(world).await;
+    let ended: Vec<&str> = workers
+        .iter()
+        .flat_map(|worker| &worker.ended)
+        .chain(&keeper.ended)
+        .map(String::as_str)
+        .collect();
+    checks::ended_sessions_are_refused(&gateways, &ended).await;
+    checks::session_is_alive(keeper.kept()).await;
     let mut system = world.system.lock().await;
     system.terminate_all();
     let events = checks::check(world, &workers).await;
@@ -142,5 +162,10 @@ async fn run(seed: u64, schedule: &Schedule, world: &World) -> Report {
         struck,
         commands: workers.iter().map(|worker| worker.records.len()).sum(),
         events,
+        hang_ups: workers
+            .iter()
+            .map(|worker| worker.hang_ups.load(Ordering::Relaxed))
+            .sum(),
+        ended_sessions: ended.len(),
     }
 }

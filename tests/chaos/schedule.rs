@@ -12,8 +12,12 @@ use crate::support::Replica;
 
 /// When faults begin, counted from the start of the load.
 const WINDOW_MS: std::ops::Range<u64> = 200..4_000;
-/// A restart of the broker takes longer than everything else.
+/// A restart of the broker takes longer than most.
 const RESTART_EVERY: u64 = 8;
+/// A process stands still for a minute in one run of so many; such a run takes that much longer.
+const LONG_FREEZE_EVERY: u64 = 16;
+/// Longer than anything else may wait for whoever stands still.
+const LONG_FREEZE: Duration = Duration::from_secs(60);
 
 /// Something that goes wrong.
 #[derive(Debug, Clone)]
@@ -24,10 +28,20 @@ pub(crate) enum Fault {
     Freeze { replica: Replica, lasting: Duration },
     /// Every connection to PostgreSQL breaks.
     CutPostgres,
+    /// PostgreSQL's side of every connection is gone without a word.
+    PostgresVanishes,
+    /// Every connection to PostgreSQL stands still for a minute, in the middle of whatever it did.
+    PostgresStandsStill,
     /// The server ends every session of the database.
     EndSessions,
     /// Every connection to RabbitMQ breaks.
     CutAmqp,
+    /// RabbitMQ's side of every connection is gone without a word.
+    BrokerVanishes,
+    /// The exchanges are deleted while everybody is connected.
+    DeleteExchanges,
+    /// The projector's queues are taken off the exchange.
+    UnbindQueues,
     /// What waits for the projector is thrown away.
     PurgeQueues,
     /// The queues are deleted, with whoever consumes them.
@@ -44,10 +58,12 @@ pub(crate) enum Fault {
     Redeliver { dice: u64 },
     /// An event that nobody can read, in a stream of this person.
     Poison { person: usize },
+    /// Somebody with an account sends the largest batches as fast as they are answered.
+    Greed { lasting: Duration },
 }
 
 impl Fault {
-    pub(crate) const NAMES: [&str; 13] = [
+    pub(crate) const NAMES: [&str; 20] = [
         "kill",
         "freeze",
         "cut postgres",
@@ -61,12 +77,20 @@ impl Fault {
         "locked table",
         "redeliver",
         "poison",
+        "postgres vanishes",
+        "postgres stands still",
+        "broker vanishes",
+        "delete exchanges",
+        "unbind queues",
+        "greed",
+        "long freeze",
     ];
 
     pub(crate) const fn name(&self) -> &'static str {
         Self::NAMES[match self {
             Self::Kill { .. } => 0,
-            Self::Freeze { .. } => 1,
+            Self::Freeze { lasting, .. } if lasting.as_secs() < LONG_FREEZE.as_secs() => 1,
+            Self::Freeze { .. } => 19,
             Self::CutPostgres => 2,
             Self::EndSessions => 3,
             Self::CutAmqp => 4,
@@ -78,6 +102,12 @@ impl Fault {
             Self::LockedTable { .. } => 10,
             Self::Redeliver { .. } => 11,
             Self::Poison { .. } => 12,
+            Self::PostgresVanishes => 13,
+            Self::PostgresStandsStill => 14,
+            Self::BrokerVanishes => 15,
+            Self::DeleteExchanges => 16,
+            Self::UnbindQueues => 17,
+            Self::Greed { .. } => 18,
         }]
     }
 }
@@ -107,7 +137,7 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// One or two kills and as many freezes, each of another process, and half of everything else.
+    /// One or two kills and as many freezes, each of another process, and some of everything else.
     pub(crate) fn of(seed: u64, replicas: &[Replica]) -> Self {
         let dice = &mut StdRng::seed_from_u64(seed);
         let mut victims = replicas.to_vec();
@@ -147,10 +177,26 @@ impl Schedule {
             Fault::Poison {
                 person: dice.random_range(0..crate::worker::PEOPLE),
             },
+            Fault::PostgresVanishes,
+            Fault::PostgresStandsStill,
+            Fault::BrokerVanishes,
+            Fault::DeleteExchanges,
+            Fault::UnbindQueues,
+            Fault::Greed {
+                lasting: millis(dice, 500..4_000),
+            },
         ];
-        faults.extend(others.into_iter().filter(|_| dice.random_bool(0.5)));
+        faults.extend(others.into_iter().filter(|_| dice.random_bool(0.4)));
         if seed.is_multiple_of(RESTART_EVERY) {
             faults.push(Fault::RestartBroker);
+        }
+        if seed % LONG_FREEZE_EVERY == LONG_FREEZE_EVERY / 4
+            && let Some(replica) = victims.pop()
+        {
+            faults.push(Fault::Freeze {
+                replica,
+                lasting: LONG_FREEZE,
+            });
         }
         let mut strikes: Vec<_> = faults
             .into_iter()

@@ -10,6 +10,8 @@ pub(crate) struct Tally {
     seconds: f64,
     commands: usize,
     events: usize,
+    hang_ups: usize,
+    ended_sessions: usize,
     struck: BTreeMap<&'static str, usize>,
 }
 
@@ -20,6 +22,8 @@ impl Tally {
         self.seconds += took.as_secs_f64();
         self.commands += report.commands;
         self.events += report.events;
+        self.hang_ups += report.hang_ups;
+        self.ended_sessions += report.ended_sessions;
         for name in &report.struck {
             *self.struck.entry(name).or_default() += 1;
         }
@@ -40,12 +44,16 @@ impl fmt::Display for Tally {
             seconds,
             commands,
             events,
+            hang_ups,
+            ended_sessions,
             struck,
         } = self;
         writeln!(
             f,
             "{seeds} seeds without a violation in {seconds:.0} s: {commands} commands, {events} events"
         )?;
+        writeln!(f, "{hang_ups:>6} × hang up")?;
+        writeln!(f, "{ended_sessions:>6} × an ended session is refused")?;
         for name in Fault::NAMES {
             writeln!(f, "{:>6} × {name}", struck.get(name).unwrap_or(&0))?;
         }

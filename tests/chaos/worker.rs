@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -34,8 +34,13 @@ const SHARED: usize = 2;
 const MOST_TASKS: usize = 40;
 /// After so long a client gives up on an answer, and asks again.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Whatever fails, works again within this.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Whatever fails, works again within this: nobody waits longer than 15 seconds for whoever stands still, and a few
+/// times that is needed where several faults meet.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// One of so many requests is hung up on before its answer can have come.
+const HANG_UP_EVERY: u32 = 25;
+/// One of so many requests carries the longest headers that are let in.
+const LONG_HEADERS_EVERY: u32 = 40;
 
 /// What was acknowledged about one command.
 #[derive(Debug)]
@@ -72,6 +77,10 @@ pub(crate) struct Worker {
     /// The latest state that was shown or acknowledged.
     latest: Option<ConsistencyToken>,
     requests: usize,
+    /// Tokens of sessions that have ended.
+    pub(crate) ended: Vec<String>,
+    /// Requests whose answer was not waited for.
+    pub(crate) hang_ups: AtomicUsize,
 }
 
 /// A request that is sent until it is answered.
@@ -129,6 +138,8 @@ async fn join(seed: u64, number: usize, gateways: Vec<String>) -> (usize, UserId
             shared: shared.clone(),
             latest: None,
             requests: 0,
+            ended: Vec::new(),
+            hang_ups: AtomicUsize::new(0),
         });
     }
     (number, id, workers)
@@ -278,7 +289,12 @@ impl Worker {
 
     fn next_key(&mut self) -> String {
         self.requests += 1;
-        format!("{}-{}", self.name, self.requests)
+        let key = format!("{}-{}", self.name, self.requests);
+        if self.dice.random_bool(0.05) {
+            // As long as one may be.
+            return format!("{key:~<255}");
+        }
+        key
     }
 
     /// A command on a task of its own, or for a new one.
@@ -315,6 +331,9 @@ impl Worker {
 
     /// Some fields of a task, chosen so that they are often as they were.
     fn fields(&mut self) -> Map<String, Value> {
+        if self.dice.random_bool(0.02) {
+            return self.longest_fields();
+        }
         let values = [
             ("title", json!(self.title())),
             (
@@ -344,6 +363,20 @@ impl Worker {
             // Where one part is refused, nothing happens: not too often.
             .filter(|(name, _)| name != "status" || self.dice.random_bool(0.3))
             .collect()
+    }
+
+    /// The longest values that the contract lets in.
+    fn longest_fields(&mut self) -> Map<String, Value> {
+        let title = self.title();
+        let tags: Vec<String> = (0..20).map(|number| format!("{number:𝄞>50}")).collect();
+        [
+            ("title", json!(format!("{title:𝄞<200}"))),
+            ("description", json!("𝄞".repeat(10_000))),
+            ("tags", json!(tags)),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect()
     }
 
     fn title(&mut self) -> String {
@@ -473,6 +506,7 @@ impl Worker {
             answer.status == 204 || answer.status == 401 && attempts > 1,
             "{answer:?}"
         );
+        self.ended.push(self.person.token.clone());
         self.log_in().await;
     }
 
@@ -543,7 +577,13 @@ impl Worker {
         let deadline = Instant::now() + PATIENCE;
         for attempt in 1.. {
             let gateway = &self.gateways[(first as usize + attempt) % self.gateways.len()];
-            let outcome = self.try_send(gateway, request).await;
+            let hang_up = (attempt == 1 && first % HANG_UP_EVERY == 0)
+                .then(|| Duration::from_micros(u64::from(first / HANG_UP_EVERY % 20_000)));
+            let long_headers = first % LONG_HEADERS_EVERY == 1;
+            let outcome = self.try_send(gateway, request, hang_up, long_headers).await;
+            if hang_up.is_some() && outcome.is_err() {
+                self.hang_ups.fetch_add(1, Ordering::Relaxed);
+            }
             match outcome {
                 Ok(answer) if !is_open(&answer) => {
                     let status = answer.status.as_u16();
@@ -563,13 +603,28 @@ impl Worker {
         unreachable!("the deadline ends it")
     }
 
-    async fn try_send(&self, gateway: &str, request: &Request) -> Result<Answer, reqwest::Error> {
+    async fn try_send(
+        &self,
+        gateway: &str,
+        request: &Request,
+        hang_up: Option<Duration>,
+        long_headers: bool,
+    ) -> Result<Answer, reqwest::Error> {
         let url = format!("{gateway}{}", request.path);
         let mut sending = self
             .person
             .http
             .request(request.method.clone(), url)
-            .timeout(TIMEOUT);
+            .timeout(hang_up.unwrap_or(TIMEOUT));
+        if long_headers {
+            let tail = "\"".repeat(8_000);
+            sending = sending
+                .header(
+                    "traceparent",
+                    format!("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-{tail}"),
+                )
+                .header("X-Request-Id", "r".repeat(128));
+        }
         sending = sending.bearer_auth(&self.person.token);
         if let Some(body) = &request.body {
             sending = sending.json(body);

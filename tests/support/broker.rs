@@ -3,6 +3,7 @@
 use lapin::{
     Channel, Connection, ConnectionProperties,
     options::{ExchangeDeleteOptions, QueueDeleteOptions, QueuePurgeOptions},
+    types::FieldTable,
 };
 
 /// How many partitions the systems under test have.
@@ -44,11 +45,35 @@ impl Broker {
     /// Deletes everything that the system declared.
     pub(crate) async fn clean(&self) -> lapin::Result<()> {
         self.delete_queues().await?;
+        self.delete_exchanges().await
+    }
+
+    /// Deletes the exchanges of events and of broadcasts, and all bindings with them.
+    pub(crate) async fn delete_exchanges(&self) -> lapin::Result<()> {
         let (_connection, channel) = self.channel().await?;
         for exchange in ["events", "broadcast.auth.revoked"] {
             channel
                 .exchange_delete(self.name(exchange).into(), ExchangeDeleteOptions::default())
                 .await?;
+        }
+        Ok(())
+    }
+
+    /// Takes every projector queue off the exchange of events; exchange, queues and consumers stay.
+    pub(crate) async fn unbind_queues(&self) -> lapin::Result<()> {
+        for partition in 0..PARTITIONS {
+            // A queue or an exchange that another fault has deleted ends the channel.
+            let (_connection, channel) = self.channel().await?;
+            let queue = self.name(&format!("projector.{partition}-of-{PARTITIONS}"));
+            let key = format!("{partition}.#");
+            let _ = channel
+                .queue_unbind(
+                    queue.into(),
+                    self.name("events").into(),
+                    key.into(),
+                    FieldTable::default(),
+                )
+                .await;
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! A TCP proxy that can do to connections what a restart or a bad network does: cut them, slow them down.
+//! A TCP proxy that can do to connections what a restart, a bad network or a dead machine does: cut them, slow them
+//! down, hold them still, or take away the server without a word.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -6,13 +7,28 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
     net::{TcpListener, TcpStream, UnixStream},
     sync::watch,
+    time::Instant,
 };
 
 /// Forwards connections to a server until they are cut.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
-    generation: watch::Sender<u64>,
-    delay: watch::Sender<Duration>,
+    switches: Switches,
+}
+
+/// What is to happen to connections.
+struct Switches {
+    cut: watch::Sender<u64>,
+    vanish: watch::Sender<u64>,
+    weather: watch::Sender<Weather>,
+}
+
+/// What bytes meet on their way.
+#[derive(Clone, Copy)]
+struct Weather {
+    delay: Duration,
+    /// Connections from before the first instant stand still until the second.
+    still: Option<(Instant, Instant)>,
 }
 
 trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -24,45 +40,74 @@ impl Proxy {
     pub(crate) async fn start(target: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (generation, watcher) = watch::channel(0);
-        let (delay, delayed) = watch::channel(Duration::ZERO);
+        let (cut, cuts) = watch::channel(0);
+        let (vanish, vanishings) = watch::channel(0);
+        let (weather, changes) = watch::channel(Weather {
+            delay: Duration::ZERO,
+            still: None,
+        });
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (target, delayed) = (target.clone(), delayed.clone());
-                let mut cut = watcher.clone();
+                let (mut cut, mut vanish) = (cuts.clone(), vanishings.clone());
                 cut.mark_unchanged();
+                vanish.mark_unchanged();
+                let line = Line {
+                    born: Instant::now(),
+                    weather: changes.clone(),
+                };
+                let target = target.clone();
                 tokio::spawn(async move {
                     let Ok(server) = connect(&target).await else {
                         return;
                     };
                     client.set_nodelay(true).unwrap();
-                    let (from_client, to_client) = split(client);
-                    let (from_server, to_server) = split(server);
-                    tokio::select! {
+                    let (mut from_client, mut to_client) = split(client);
+                    let (mut from_server, mut to_server) = split(server);
+                    let server_is_gone = tokio::select! {
                         _ = async { tokio::try_join!(
-                            pump(from_client, to_server, &delayed),
-                            pump(from_server, to_client, &delayed),
-                        ) } => {}
-                        _ = cut.changed() => {}
+                            line.pump(&mut from_client, &mut to_server),
+                            line.pump(&mut from_server, &mut to_client),
+                        ) } => false,
+                        _ = cut.changed() => false,
+                        _ = vanish.changed() => true,
+                    };
+                    if server_is_gone {
+                        drop((from_server, to_server));
+                        // The client goes on talking to a machine that does not answer any more.
+                        let mut unheard = vec![0; 16 * 1024];
+                        while from_client.read(&mut unheard).await.is_ok_and(|count| count > 0) {}
                     }
                 });
             }
         });
         Self {
             address,
-            generation,
-            delay,
+            switches: Switches { cut, vanish, weather },
         }
     }
 
     /// Closes every connection there is; new ones are taken at once.
     pub(crate) fn cut(&self) {
-        self.generation.send_modify(|generation| *generation += 1);
+        self.switches.cut.send_modify(|generation| *generation += 1);
+    }
+
+    /// Closes the server's side of every connection there is and leaves the client's open, for ever: as if the server's
+    /// machine had lost power and its address had moved to another one.
+    pub(crate) fn vanish(&self) {
+        self.switches.vanish.send_modify(|generation| *generation += 1);
+    }
+
+    /// Every connection there is stands still for this long, whatever it was in the middle of; both sides stay open.
+    pub(crate) fn hold_still(&self, lasting: Duration) {
+        let now = Instant::now();
+        self.switches
+            .weather
+            .send_modify(|weather| weather.still = Some((now, now + lasting)));
     }
 
     /// Holds back whatever arrives from now on for so long.
     pub(crate) fn delay(&self, delay: Duration) {
-        self.delay.send_replace(delay);
+        self.switches.weather.send_modify(|weather| weather.delay = delay);
     }
 }
 
@@ -75,22 +120,35 @@ async fn connect(target: &str) -> io::Result<Box<dyn Wire>> {
     Ok(Box::new(stream))
 }
 
-/// One direction, to its end. An error ends the other one, too: what a dead client left open would stay open.
-async fn pump(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    delayed: &watch::Receiver<Duration>,
-) -> io::Result<()> {
-    let mut buffer = vec![0; 16 * 1024];
-    loop {
-        let count = from.read(&mut buffer).await?;
-        let delay = *delayed.borrow();
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
+/// A connection.
+struct Line {
+    born: Instant,
+    weather: watch::Receiver<Weather>,
+}
+
+impl Line {
+    /// One direction, to its end. An error ends the other one, too: what a dead client left open would stay open.
+    async fn pump(
+        &self,
+        from: &mut (impl AsyncRead + Unpin),
+        to: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<()> {
+        let mut buffer = vec![0; 16 * 1024];
+        loop {
+            let count = from.read(&mut buffer).await?;
+            let Weather { delay, still } = *self.weather.borrow();
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            if let Some((since, until)) = still
+                && self.born < since
+            {
+                tokio::time::sleep_until(until).await;
+            }
+            if count == 0 {
+                return to.shutdown().await;
+            }
+            to.write_all(&buffer[..count]).await?;
         }
-        if count == 0 {
-            return to.shutdown().await;
-        }
-        to.write_all(&buffer[..count]).await?;
     }
 }
