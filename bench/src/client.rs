@@ -1,8 +1,9 @@
 //! One keep-alive connection and the person who uses it: as little work as possible beside the request.
 
 use anyhow::{Context, ensure};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 
 /// What came back.
 pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -31,8 +33,15 @@ impl Answer {
 pub(crate) struct Person {
     pub(crate) id: Uuid,
     host: String,
-    token: String,
+    tokens: Mutex<Tokens>,
     connection: Mutex<SendRequest<Full<Bytes>>>,
+}
+
+/// What a login or a refresh has answered.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tokens {
+    pub(crate) access: String,
+    pub(crate) refresh: String,
 }
 
 impl Person {
@@ -41,7 +50,7 @@ impl Person {
         let mut person = Self {
             id: Uuid::nil(),
             host: address.to_owned(),
-            token: String::new(),
+            tokens: Mutex::default(),
             connection: Mutex::new(connect(address).await?),
         };
         let body = json!({
@@ -53,8 +62,45 @@ impl Person {
             .await?;
         person.id = answer.member("/user/id")?.parse()?;
         let answer = person.send(Method::POST, "/auth/login", Some(&body), &[]).await?;
-        person.token = answer.member("/access_token")?;
+        person.take_tokens(&answer).await?;
         Ok(person)
+    }
+
+    /// Trades the refresh token for new tokens.
+    pub(crate) async fn refresh(&self) -> anyhow::Result<()> {
+        let body = json!({"refresh_token": self.tokens().await.refresh});
+        let answer = self.send(Method::POST, "/auth/refresh", Some(&body), &[]).await?;
+        self.take_tokens(&answer).await
+    }
+
+    /// Leaves the connection and makes another.
+    pub(crate) async fn reconnect(&self) -> anyhow::Result<()> {
+        let fresh = connect(&self.host).await?;
+        *self.connection.lock().await = fresh;
+        Ok(())
+    }
+
+    pub(crate) async fn tokens(&self) -> Tokens {
+        self.tokens.lock().await.clone()
+    }
+
+    /// The session that the access token belongs to: its claim `sid`, which nobody needs to verify here.
+    pub(crate) async fn session_id<T: std::str::FromStr>(&self) -> anyhow::Result<T>
+    where
+        T::Err: std::error::Error + Send + Sync + 'static,
+    {
+        let token = self.tokens().await.access;
+        let claims = token.split('.').nth(1).context("not a JWT")?;
+        let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
+        Ok(claims["sid"].as_str().context("no sid")?.parse()?)
+    }
+
+    async fn take_tokens(&self, answer: &Answer) -> anyhow::Result<()> {
+        *self.tokens.lock().await = Tokens {
+            access: answer.member("/access_token")?,
+            refresh: answer.member("/refresh_token")?,
+        };
+        Ok(())
     }
 
     /// The same person on a connection to another role.
@@ -62,7 +108,7 @@ impl Person {
         Ok(Self {
             id: self.id,
             host: address.to_owned(),
-            token: self.token.clone(),
+            tokens: Mutex::new(self.tokens().await),
             connection: Mutex::new(connect(address).await?),
         })
     }
@@ -75,12 +121,31 @@ impl Person {
         body: Option<&Value>,
         headers: &[(&str, &str)],
     ) -> anyhow::Result<Answer> {
+        let answer = self.ask(method, path, body, headers).await?;
+        ensure!(
+            answer.status.is_success(),
+            "{path}: {} {}",
+            answer.status,
+            String::from_utf8_lossy(&answer.body)
+        );
+        Ok(answer)
+    }
+
+    /// Sends one request and waits for the whole answer, whatever it is.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<Answer> {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header("Host", &self.host);
-        if !self.token.is_empty() {
-            request = request.header("Authorization", format!("Bearer {}", self.token));
+        let token = self.tokens.lock().await.access.clone();
+        if !token.is_empty() {
+            request = request.header("Authorization", format!("Bearer {token}"));
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -97,13 +162,8 @@ impl Person {
         let response = connection.send_request(request.body(Full::new(bytes))?).await?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
-        ensure!(
-            parts.status.is_success(),
-            "{path}: {} {}",
-            parts.status,
-            String::from_utf8_lossy(&body)
-        );
         Ok(Answer {
+            status: parts.status,
             headers: parts.headers,
             body,
         })

@@ -7,8 +7,8 @@ use std::{
 
 use event_store::EventStore;
 use events::{
-    Actor, EventId, Metadata, NewEvent, Priority, StreamName, TaskCompleted, TaskCreated, TaskEvent, TaskId,
-    TaskRenamed, Timestamp, UserId,
+    Actor, Encoded, EventId, Metadata, NewEvent, Priority, StreamName, TaskCompleted, TaskCreated, TaskEvent,
+    TaskId, TaskRenamed, Timestamp, UserId,
 };
 use sqlx::{Executor as _, PgConnection};
 use tokio::task::JoinSet;
@@ -95,7 +95,11 @@ pub(crate) fn life(owner: UserId) -> [TaskEvent; LIFE] {
 
 /// An ordinary event of a task.
 pub(crate) fn new_event(owner: UserId, event: &TaskEvent) -> NewEvent {
-    let encoded = event.encode();
+    of(owner, event.encode())
+}
+
+/// An event about `owner`, by them.
+pub(crate) fn of(owner: UserId, encoded: Encoded) -> NewEvent {
     NewEvent {
         id: EventId(Uuid::now_v7()),
         kind: encoded.kind.to_owned(),

@@ -1,10 +1,11 @@
-//! Measures Taskledger: `cargo run --release -p bench -- embedded | servers | limits | growth | search`.
+//! Measures Taskledger: `cargo run --release -p bench -- embedded | servers | limits | growth | search | bounds | soak`.
 //!
 //! `embedded` and `servers` look at the running system from outside, over HTTP. `limits` holds each figure against what the
 //! same database and broker do, in the same run, for a program that does nothing but the unavoidable. `growth`
 //! asks whether anything costs more once the log is long, `search` what looking for words costs. Absolute numbers depend
 //! on the machine: compare runs on the same one only.
 
+mod bounds;
 mod catch_up;
 mod client;
 mod growth;
@@ -12,6 +13,7 @@ mod limits;
 mod load;
 mod log;
 mod search;
+mod soak;
 mod system;
 
 use std::{path::PathBuf, time::Duration};
@@ -43,6 +45,10 @@ enum What {
     Growth(growth::Growth),
     /// What a search among many long tasks costs, and what it costs others
     Search(search::Search),
+    /// What a long stream, a greedy caller, a slow commit or a fast appender costs everybody else
+    Bounds(bounds::Bounds),
+    /// Whether anything gets slower or larger while eight people work for a quarter of an hour
+    Soak(soak::Soak),
 }
 
 #[derive(Debug, Args)]
@@ -63,6 +69,8 @@ fn main() -> anyhow::Result<()> {
         What::Limits(limits) => limits.run(&binary),
         What::Search(search) => outside_only()?.block_on(search.run(&binary)),
         What::Growth(growth) => inside()?.block_on(growth.run(&binary)),
+        What::Bounds(bounds) => inside()?.block_on(bounds.run(&binary)),
+        What::Soak(soak) => outside_only()?.block_on(soak.run(&binary)),
     }
 }
 

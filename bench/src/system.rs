@@ -29,6 +29,8 @@ pub(crate) enum Footing {
 pub(crate) struct System {
     /// From the start of the first process to ready.
     pub(crate) started_in: Duration,
+    /// Prefix of everything that it has on the broker.
+    pub(crate) namespace: String,
     roles: Vec<Role>,
     database: Option<Database>,
     directory: TempDir,
@@ -38,6 +40,7 @@ pub(crate) struct System {
 struct Role {
     name: &'static str,
     address: String,
+    admin: String,
     command: Command,
     process: Option<Child>,
 }
@@ -66,6 +69,7 @@ impl System {
             .collect::<anyhow::Result<Vec<_>>>()?;
         let mut system = Self {
             started_in: Duration::ZERO,
+            namespace: namespace.clone(),
             roles: Vec::new(),
             database,
             directory,
@@ -103,6 +107,7 @@ impl System {
             system.roles.push(Role {
                 name,
                 address: format!("127.0.0.1:{api}"),
+                admin: format!("127.0.0.1:{admin}"),
                 command,
                 process: None,
             });
@@ -153,6 +158,21 @@ impl System {
             .iter()
             .map(|role| Ok((role.name, role.memory()?)))
             .collect()
+    }
+
+    /// The sum of all samples of a metric of a role.
+    pub(crate) async fn metric(&self, role: &str, metric: &str) -> anyhow::Result<f64> {
+        let address = self.role(role).context("no such role")?.admin.clone();
+        let text = get(&address, "/metrics").await?;
+        let samples: Vec<f64> = text
+            .lines()
+            .filter(|line| line.split(['{', ' ']).next() == Some(metric))
+            .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
+            .collect();
+        if samples.is_empty() {
+            bail!("{role} has no metric {metric}");
+        }
+        Ok(samples.iter().sum())
     }
 
     /// Stops the process of a role.
@@ -268,12 +288,17 @@ fn free_port() -> anyhow::Result<u16> {
 }
 
 async fn is_ready(address: &str) -> bool {
-    let Ok(mut stream) = TcpStream::connect(address).await else {
-        return false;
-    };
-    let request = "GET /health/ready HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n";
-    let mut answer = Vec::new();
-    stream.write_all(request.as_bytes()).await.is_ok()
-        && stream.read_to_end(&mut answer).await.is_ok()
-        && answer.starts_with(b"HTTP/1.1 200")
+    get(address, "/health/ready")
+        .await
+        .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+/// A whole answer, head and body.
+async fn get(address: &str, path: &str) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    stream.write_all(request.as_bytes()).await?;
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }

@@ -1,0 +1,408 @@
+//! What a long stream, a greedy caller, a slow commit or a fast appender costs everybody else.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use auth_client::messages::{CheckReply, CheckRequest, VERIFY_QUEUE, Verdict};
+use bus::{Bus, RabbitBus, RabbitOptions};
+use clap::Args;
+use event_store::EventStore;
+use events::{
+    AccountEvent, AccountRenamed, SessionEvent, SessionId, SessionRefreshed, StreamName, TaskEvent, TaskId,
+    TaskRenamed, UserId,
+};
+use futures::StreamExt as _;
+use http::Method;
+use serde_json::json;
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use tokio::task::JoinSet;
+
+use crate::{
+    client::Person,
+    limits::median,
+    load::{self, Kind},
+    log, print,
+    system::{self, Footing, System},
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Bounds {
+    /// Events in a long stream
+    #[arg(long, default_value_t = 100_000)]
+    long: u64,
+    /// How often each thing is measured, in turn with what it is compared with
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds for each measurement of a rate
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+}
+
+const SHORT: u64 = 10;
+/// Events of an append while a stream is made long.
+const STEP: u64 = 1_000;
+/// Requests of one measurement.
+const REQUESTS: usize = 200;
+
+/// Requests that the greedy writer has under way.
+const GREEDY: usize = 8;
+/// What another's read after a write may take beside the greedy writer.
+const READ_AFTER_WRITE_MS: f64 = 250.0;
+
+const APPENDERS: usize = 8;
+const COMMIT_MICROSECONDS: u32 = 5_000;
+
+impl Bounds {
+    pub(crate) async fn run(&self, binary: &Path) -> Result<()> {
+        self.long_streams(binary).await?;
+        self.greedy_writer(binary).await?;
+        self.relay(binary).await?;
+        self.slow_commits().await
+    }
+
+    /// What the same request costs on a stream of ten events and on a long one.
+    async fn long_streams(&self, binary: &Path) -> Result<()> {
+        let system = System::start(Footing::Servers, binary).await?;
+        let url = system.database_url().context("no database")?.to_owned();
+        let store = event_store::open(&url, 2).await?;
+        let options = RabbitOptions {
+            name: "bench".to_owned(),
+            namespace: system.namespace.clone(),
+        };
+        let bus = RabbitBus::connect_with(&system::amqp_url(), options).await?;
+        let mut sides = Vec::new();
+        for length in [SHORT, self.long] {
+            sides.push(Side::make(&system, store.as_ref(), length).await?);
+        }
+        print(&format!(
+            "{:<44} {:>12} {:>12} {:>7}",
+            "",
+            format!("{SHORT} events"),
+            format!("{} events", self.long),
+            "ratio"
+        ));
+        for request in [Request::TokenCheck, Request::NoOp, Request::Refused] {
+            let mut milliseconds = [Vec::new(), Vec::new()];
+            for _ in 0..self.rounds {
+                for (side, known) in sides.iter().zip(&mut milliseconds) {
+                    known.push(side.median(request, bus.as_ref()).await?);
+                }
+            }
+            let [short, long] = milliseconds.map(median);
+            row(
+                request.name(),
+                short,
+                long,
+                "ms",
+                long / short,
+                |ratio| ratio <= 1.2,
+                "at most 1.2",
+            );
+        }
+        drop(sides);
+        system.stop().await
+    }
+
+    /// Somebody else's reads after their own writes, beside an account that sends the largest batches as fast as
+    /// they are answered.
+    async fn greedy_writer(&self, binary: &Path) -> Result<()> {
+        let system = System::start(Footing::Servers, binary).await?;
+        let span = Duration::from_secs(self.seconds * 3);
+        let honest = load::join(&system.front(), 4).await?;
+        let pause = Duration::from_millis(50);
+        let alone = load::run(&honest, span, Kind::Visible { pause }).await?;
+        let first = Arc::new(Person::join(&system.front()).await?);
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut writers = JoinSet::new();
+        for _ in 0..GREEDY {
+            writers.spawn(write_greedily(first.at(&system.front()).await?, stop.clone()));
+        }
+        // The backlog that greed leads to is what others must not wait for.
+        tokio::time::sleep(span).await;
+        let beside = load::run(&honest, span, Kind::Visible { pause }).await?;
+        stop.store(true, Ordering::Relaxed);
+        let mut written = 0;
+        while let Some(count) = writers.join_next().await {
+            written += count??;
+        }
+        row(
+            "read after write beside a greedy writer, p99",
+            alone.p99(),
+            beside.p99(),
+            "ms",
+            beside.p99() / alone.p99(),
+            |_| beside.p99() <= READ_AFTER_WRITE_MS,
+            "at most 250 ms",
+        );
+        print(&format!(
+            "  (left: alone; the greedy writer created {written} tasks)"
+        ));
+        drop((honest, first));
+        system.stop().await
+    }
+
+    /// Whether the relay publishes as fast as the store appends.
+    async fn relay(&self, binary: &Path) -> Result<()> {
+        let system = System::start(Footing::Servers, binary).await?;
+        let url = system.database_url().context("no database")?.to_owned();
+        let store = event_store::open(&url, 4).await?;
+        let mut ratios = (Vec::new(), Vec::new());
+        for _ in 0..self.rounds {
+            let (head, published) = (store.head().await?, system.metric("command-api", RELAYED).await?);
+            let start = Instant::now();
+            log::append(&store, 64, Duration::from_secs(self.seconds)).await?;
+            // What came in the last moment is still on its way.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let seconds = start.elapsed().as_secs_f64();
+            let appended = (store.head().await? - head) as f64;
+            let relayed = system.metric("command-api", RELAYED).await? - published;
+            ratios.0.push(appended / seconds);
+            ratios.1.push(relayed / seconds);
+            while system.metric("command-api", RELAY_LAG).await? > 0.0 {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+        let skipped = system.metric("command-api", SKIPPED).await.unwrap_or(0.0);
+        let (appended, relayed) = (median(ratios.0), median(ratios.1));
+        let ratio = relayed / appended;
+        row(
+            "events appended, and relayed meanwhile",
+            appended,
+            relayed,
+            "/s",
+            ratio,
+            |ratio| ratio >= 0.995,
+            "at least 1.0",
+        );
+        print(&format!("  (skipped by the relay: {skipped})"));
+        drop(store);
+        system.stop().await
+    }
+
+    /// Eight stores that append to one log while a commit takes five milliseconds, with and without somebody who
+    /// listens to each.
+    async fn slow_commits(&self) -> Result<()> {
+        let mut rates = (Vec::new(), Vec::new());
+        for _ in 0..self.rounds {
+            rates.0.push(self.commits(false).await?);
+            rates.1.push(self.commits(true).await?);
+        }
+        let (without, with) = (median(rates.0), median(rates.1));
+        row(
+            "8 appenders, commit of 5 ms: without, with listeners",
+            without,
+            with,
+            "/s",
+            with / without,
+            |ratio| ratio >= 0.9,
+            "at least 0.9",
+        );
+        Ok(())
+    }
+
+    async fn commits(&self, listeners: bool) -> Result<f64> {
+        let database = system::Database::create().await?;
+        let mut postgres = PgConnection::connect(&database.url).await?;
+        let name = database.url.rsplit('/').next().unwrap_or_default().to_owned();
+        // The server waits this long before each flush, as a slow disk would.
+        let delay = format!(
+            "ALTER DATABASE {name} SET commit_delay = {COMMIT_MICROSECONDS}; ALTER DATABASE {name} SET commit_siblings = 0"
+        );
+        postgres.execute(sqlx::raw_sql(&delay)).await?;
+        postgres.close().await?;
+        let mut stores = Vec::new();
+        for _ in 0..APPENDERS {
+            stores.push(event_store::open(&database.url, 2).await?);
+        }
+        let mut listening = JoinSet::new();
+        if listeners {
+            for store in &stores {
+                let mut log = store.subscribe(0);
+                listening.spawn(async move { while log.next().await.is_some() {} });
+            }
+        }
+        let mut appending = JoinSet::new();
+        let span = Duration::from_secs(self.seconds);
+        for store in stores {
+            appending.spawn(async move { log::append(&store, 1, span).await });
+        }
+        let mut rate = 0.0;
+        while let Some(one) = appending.join_next().await {
+            rate += one??;
+        }
+        listening.abort_all();
+        while listening.join_next().await.is_some() {}
+        database.drop().await?;
+        Ok(rate)
+    }
+}
+
+const RELAYED: &str = "taskledger_relay_published_total";
+const RELAY_LAG: &str = "taskledger_relay_lag_events";
+const SKIPPED: &str = "taskledger_relay_skipped_total";
+
+fn row(name: &str, left: f64, right: f64, unit: &str, ratio: f64, holds: impl Fn(f64) -> bool, wanted: &str) {
+    let figure = |value: f64| match unit {
+        "ms" => format!("{value:.2} ms"),
+        unit => format!("{value:.0}{unit}"),
+    };
+    let verdict = if holds(ratio) { "" } else { "  MISSED" };
+    print(&format!(
+        "{name:<52} {:>12} {:>12} {ratio:>7.2}  {wanted}{verdict}",
+        figure(left),
+        figure(right)
+    ));
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Request {
+    TokenCheck,
+    NoOp,
+    Refused,
+}
+
+impl Request {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::TokenCheck => "a token check that no cache answers, median",
+            Self::NoOp => "a PATCH that changes nothing, median",
+            Self::Refused => "a command that is refused, median",
+        }
+    }
+}
+
+/// A person whose account, session and task have so many events.
+struct Side {
+    person: Person,
+    task: String,
+}
+
+impl Side {
+    async fn make(system: &System, store: &dyn EventStore, length: u64) -> Result<Self> {
+        let person = Person::join(&system.front()).await?;
+        let owner = UserId(person.id);
+        let session: SessionId = person.session_id().await?;
+        let answer = person
+            .send(Method::POST, "/tasks", Some(&json!({"title": "Grow old"})), &[])
+            .await?;
+        let task = answer.member("/id")?;
+        let id: TaskId = task.parse()?;
+        let renamed: TaskEvent = TaskRenamed {
+            title: "Grow older".to_owned(),
+        }
+        .into();
+        grow(
+            store,
+            &StreamName::task(id),
+            1,
+            length,
+            log::new_event(owner, &renamed),
+        )
+        .await?;
+        let renamed: AccountEvent = AccountRenamed {
+            display_name: Some("Old".to_owned()),
+        }
+        .into();
+        grow(
+            store,
+            &StreamName::account(owner),
+            1,
+            length,
+            log::of(owner, renamed.encode()),
+        )
+        .await?;
+        let refreshed: SessionEvent = SessionRefreshed {
+            refresh_hash: "0".repeat(64),
+        }
+        .into();
+        grow(
+            store,
+            &StreamName::session(session),
+            1,
+            length,
+            log::of(owner, refreshed.encode()),
+        )
+        .await?;
+        let person = person.at(&system.address("command-api")).await?;
+        Ok(Self { person, task })
+    }
+
+    /// Milliseconds.
+    async fn median(&self, request: Request, bus: &RabbitBus) -> Result<f64> {
+        let mut took = Vec::with_capacity(REQUESTS);
+        for _ in 0..REQUESTS {
+            let started = Instant::now();
+            match request {
+                Request::TokenCheck => {
+                    let token = self.person.tokens().await.access;
+                    let question = CheckRequest { token }.encode();
+                    let reply = bus
+                        .request(VERIFY_QUEUE, question, Duration::from_secs(5))
+                        .await?;
+                    let verdict = CheckReply::decode(&reply)?.verdict;
+                    ensure!(matches!(verdict, Verdict::Accepted(_)), "{verdict:?}");
+                }
+                Request::NoOp => {
+                    let path = format!("/tasks/{}", self.task);
+                    self.person
+                        .send(Method::PATCH, &path, Some(&json!({})), &[])
+                        .await?;
+                }
+                Request::Refused => {
+                    let path = format!("/tasks/{}/complete", self.task);
+                    let headers = [("If-Match", "\"1\"")];
+                    let answer = self.person.ask(Method::POST, &path, None, &headers).await?;
+                    ensure!(answer.status == 412, "{}", answer.status);
+                }
+            }
+            took.push(started.elapsed().as_secs_f64() * 1_000.0);
+        }
+        Ok(median(took))
+    }
+}
+
+/// Appends the same event until the stream has `length`.
+async fn grow(
+    store: &dyn EventStore,
+    stream: &StreamName,
+    mut version: u64,
+    length: u64,
+    event: events::NewEvent,
+) -> Result<()> {
+    while version < length {
+        let count = STEP.min(length - version);
+        let again = || {
+            let mut event = event.clone();
+            event.id = events::EventId(uuid::Uuid::now_v7());
+            event
+        };
+        let events = std::iter::repeat_with(again)
+            .take(usize::try_from(count)?)
+            .collect();
+        version = store.append(stream, version, events).await?.version;
+    }
+    Ok(())
+}
+
+async fn write_greedily(person: Person, stop: Arc<AtomicBool>) -> Result<usize> {
+    let create = json!({"op": "create", "title": "More", "description": "more ".repeat(20)});
+    let body = json!({"commands": vec![create; 100]});
+    let mut written = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let answer = person.ask(Method::POST, "/tasks/batch", Some(&body), &[]).await?;
+        if answer.status.is_success() {
+            written += 100;
+        } else {
+            // Told to come back later, this one does not wait as long as it was told.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    Ok(written)
+}
