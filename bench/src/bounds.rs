@@ -319,7 +319,7 @@ impl Side {
         )
         .await?;
         let refreshed: SessionEvent = SessionRefreshed {
-            refresh_hash: "0".repeat(64),
+            refresh_hash: "0".repeat(64).into(),
         }
         .into();
         grow(
