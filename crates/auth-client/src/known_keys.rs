@@ -15,8 +15,10 @@ use crate::{jwk::PublicKeys, messages::KEYS_QUEUE};
 
 /// For so long a set counts as complete: an unknown key is not asked for again.
 const COMPLETE_FOR: Duration = Duration::from_secs(3);
-/// After a failure nobody asks again for so long; then the next one does.
-const AFTER_FAILURE: Duration = Duration::from_millis(200);
+/// Between a failure and the next attempt.
+const AFTER_FAILURE: Duration = Duration::from_millis(50);
+/// The longest pause between attempts for which nobody waits.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often the set is asked for without a reason, so that keys which were taken away are forgotten.
 const RENEW_EVERY: Duration = Duration::from_secs(300);
 
@@ -62,6 +64,7 @@ impl KnownKeys {
         if let Some(key) = self.known(kid) {
             return Ok(key);
         }
+        let arrived = Instant::now();
         let mut last = self.last.lock().await;
         if let Some(key) = self.known(kid) {
             return Ok(key);
@@ -70,10 +73,14 @@ impl KnownKeys {
             Some(attempt) if attempt.succeeded && attempt.at.elapsed() < COMPLETE_FOR => {
                 return Err(NoKey::Unknown);
             }
-            Some(attempt) if !attempt.succeeded && attempt.at.elapsed() < AFTER_FAILURE => {
+            // Whoever waited for this attempt shares its failure; whoever comes later makes another.
+            Some(attempt) if !attempt.succeeded && attempt.at >= arrived => {
                 return Err(NoKey::Unavailable(
                     "the public keys could not be asked for".to_owned(),
                 ));
+            }
+            Some(attempt) if !attempt.succeeded => {
+                tokio::time::sleep_until(attempt.at + AFTER_FAILURE).await;
             }
             _ => {}
         }
@@ -89,6 +96,7 @@ impl KnownKeys {
 
     /// Asks at once, and again until there is an answer; then now and then, for ever.
     pub(crate) async fn keep_up(&self) {
+        let mut retry = AFTER_FAILURE;
         loop {
             let mut last = self.last.lock().await;
             let asked = self.ask().await;
@@ -98,10 +106,15 @@ impl KnownKeys {
             });
             drop(last);
             let pause = match asked {
-                Ok(()) => RENEW_EVERY,
+                Ok(()) => {
+                    retry = AFTER_FAILURE;
+                    RENEW_EVERY
+                }
                 Err(reason) => {
-                    tracing::debug!(%reason, "the public keys of access tokens are not known yet");
-                    AFTER_FAILURE
+                    tracing::debug!(%reason, "the public keys of access tokens cannot be asked for");
+                    let pause = retry;
+                    retry = (retry * 2).min(LONGEST_PAUSE);
+                    pause
                 }
             };
             tokio::time::sleep(pause).await;
