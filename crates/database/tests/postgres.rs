@@ -281,10 +281,16 @@ async fn a_server_that_takes_no_writes_is_told_from_one_that_does() {
         "{error}"
     );
     server
-        .run(&format!(
-            "SET default_transaction_read_only = off; ALTER DATABASE {name} RESET default_transaction_read_only; \
-             ALTER DATABASE {name} SET temp_file_limit = '64kB'",
-            name = server.name
+        .run_outside(&format!(
+            "ALTER DATABASE {} RESET default_transaction_read_only",
+            server.name
+        ))
+        .await;
+    connect().await.can_write().await.unwrap();
+    server
+        .run_outside(&format!(
+            "ALTER DATABASE {} SET temp_file_limit = '64kB'",
+            server.name
         ))
         .await;
     // As on a full disk, there is no room for another file.

@@ -46,6 +46,11 @@ impl Server {
         run(&self.url(), sql).await;
     }
 
+    /// From another database of the server, whatever the settings of this one.
+    pub(crate) async fn run_outside(&self, sql: &str) {
+        run(&self.server, sql).await;
+    }
+
     pub(crate) async fn connect(&self) -> PgConnection {
         PgConnection::connect(self.url().as_str()).await.unwrap()
     }
