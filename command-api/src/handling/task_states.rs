@@ -97,7 +97,7 @@ impl TaskStates {
 
     /// The state with everything that was in the log when this was called.
     pub(super) async fn now(&self, task: TaskId) -> Result<Current, CommandError> {
-        if let Some(current) = self.from_memory(task).await? {
+        if let Some(current) = self.current_in_memory(task).await? {
             return Ok(current);
         }
         // One reads, the others find the state in memory.
@@ -106,7 +106,7 @@ impl TaskStates {
             .take(task, PATIENCE)
             .await
             .map_err(|_| CommandError::Overloaded)?;
-        match self.from_memory(task).await? {
+        match self.current_in_memory(task).await? {
             Some(current) => Ok(current),
             None => self.load(task).await,
         }
@@ -138,7 +138,7 @@ impl TaskStates {
     }
 
     /// The state in memory if it is that of now, or is not far behind; nothing if there is none.
-    async fn from_memory(&self, task: TaskId) -> Result<Option<Current>, CommandError> {
+    async fn current_in_memory(&self, task: TaskId) -> Result<Option<Current>, CommandError> {
         // Taken before the look, so that it is not ahead of it.
         let known = self.hot.get(task).await;
         let Some(head) = self.store.stream_head(&StreamName::task(task)).await? else {
