@@ -97,9 +97,14 @@ async fn an_append_whose_answer_got_lost_still_counts() {
 
 async fn restart(app: &App) -> Result<(), String> {
     let tasks = TaskTracker::new();
+    // As in another process: metrics are registered once in each.
+    let dependencies = auth::Dependencies {
+        metrics: service::Metrics::new("auth"),
+        ..app.dependencies.clone()
+    };
     let started = auth::start(
         app.config.clone(),
-        app.dependencies.clone(),
+        dependencies,
         &tasks,
         CancellationToken::new(),
     );
