@@ -102,12 +102,7 @@ async fn restart(app: &App) -> Result<(), String> {
         metrics: service::Metrics::new("auth"),
         ..app.dependencies.clone()
     };
-    let started = auth::start(
-        app.config.clone(),
-        dependencies,
-        &tasks,
-        CancellationToken::new(),
-    );
+    let started = auth::start(app.config.clone(), dependencies, &tasks, CancellationToken::new());
     started.await.map(drop).map_err(|error| format!("{error:#}"))
 }
 
