@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use axum::{body::Body, http::Request};
 use bus::InProcessBus;
 use events::{
-    AccountDisabled, AccountEnabled, AccountErased, AccountRenamed, Due, EmailClaimed, EmailEvent,
-    EmailReleased, EndReason, Event, PasswordChanged, Role, RolesChanged, SessionEnded, SessionRefreshed,
-    StreamName, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskPrioritized,
-    TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted, TaskTagged,
+    AccountDisabled, AccountEnabled, AccountErased, AccountRenamed, AccountSessionOpened,
+    AccountSessionsEnded, AdminAdded, AdminRemoved, AdminsEvent, Due, EmailClaimed, EmailEvent,
+    EmailReleased, EndReason, Event, PasswordChanged, PasswordRehashed, Role, RolesChanged, SessionEnded,
+    SessionId, SessionRefreshed, StreamName, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted,
+    TaskDescribed, TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted,
+    TaskTagged,
 };
 use tower::ServiceExt;
 
@@ -124,6 +126,28 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
     log.task(2, ada, TaskReopened {}).await;
     log.task(2, ada, TaskDeleted {}).await;
     log.task(2, ada, TaskRestored {}).await;
+    log.account(
+        ada,
+        PasswordRehashed {
+            password_hash: "$argon2id$stronger".into(),
+        },
+    )
+    .await;
+    log.account(
+        ada,
+        AccountSessionOpened {
+            session: SessionId(uuid::Uuid::from_u128(2)),
+            closed: Vec::new(),
+        },
+    )
+    .await;
+    log.account(ada, AccountSessionsEnded {}).await;
+    for change in [
+        AdminsEvent::from(AdminAdded { account: ada }),
+        AdminRemoved { account: ada }.into(),
+    ] {
+        log.append(&StreamName::admins(), ada, change.encode()).await;
+    }
     let last = log.task(2, ada, TaskDeleted {}).await;
     let report = ground.catch_up(4).await;
     assert_eq!(
