@@ -49,10 +49,11 @@ pub(super) struct Link {
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Messages go out over it.
+    /// Messages go out over it, and signs of life: the broker tells only those who publish that it is short of resources,
+    /// and from then on reads nothing that they send.
     Publishing,
-    /// Messages only come in, which a broker that is short of resources never stops.
-    Consuming,
+    /// What goes over it has to work while the broker takes no messages, such as setting up a consumer.
+    Other,
 }
 
 /// One connection from its start to its loss.
@@ -163,6 +164,17 @@ impl Link {
         session.line().await
     }
 
+    /// Fails at once when the connection cannot be used now.
+    pub(super) fn expect_usable(&self) -> Result<(), BusError> {
+        if self.is_usable() {
+            Ok(())
+        } else {
+            Err(BusError::unavailable(
+                "the connection is lost, or the broker takes no messages",
+            ))
+        }
+    }
+
     /// Whether the connection can be used now: it is there, and the broker takes messages.
     pub(super) fn is_usable(&self) -> bool {
         self.current()
@@ -212,7 +224,7 @@ async fn connect(uri: &AMQPUri, name: &str, purpose: Purpose) -> Result<Session,
         .map_err(|_| silent(PATIENCE))?
         .map_err(BusError::unavailable)?;
     let probe = match purpose {
-        Purpose::Consuming => None,
+        Purpose::Other => None,
         Purpose::Publishing => {
             let opening = timeout(PATIENCE, connection.create_channel());
             let channel = opening.await.map_err(|_| silent(PATIENCE))?;

@@ -131,8 +131,8 @@ impl RabbitBus {
         // a process reports the first failure and exits.
         let (publishing, consuming, requesting) = tokio::join!(
             link("publishing", Purpose::Publishing),
-            link("consuming", Purpose::Consuming),
-            link("requests", Purpose::Publishing)
+            link("consuming", Purpose::Other),
+            link("requests", Purpose::Other)
         );
         let (publishing, consuming, requesting) = (publishing?, consuming?, requesting?);
         let publisher = Publisher::new(Arc::clone(&publishing), names.clone());
@@ -166,6 +166,7 @@ impl Bus for RabbitBus {
     }
 
     async fn request(&self, queue: &str, request: Bytes, deadline: Duration) -> Result<Bytes, BusError> {
+        self.publishing.expect_usable()?;
         self.requester
             .request(self.names.requests(queue)?, request, deadline)
             .await

@@ -82,6 +82,7 @@ impl Publisher {
     }
 
     pub(super) async fn publish(&self, messages: &[EventMessage]) -> Result<(), BusError> {
+        self.link.expect_usable()?;
         let mut partitions: BTreeMap<(u16, u16), Vec<&EventMessage>> = BTreeMap::new();
         for message in messages {
             partitions
@@ -235,6 +236,7 @@ impl Publisher {
     /// The exchange is declared by those who listen. Where there is none, nobody does.
     pub(super) async fn broadcast(&self, topic: &str, message: Bytes) -> Result<(), BusError> {
         let exchange = self.names.broadcast(topic)?;
+        self.link.expect_usable()?;
         let mut guard = self.broadcasts.lock().await;
         let line = match guard.line.take().filter(Line::is_open) {
             Some(line) => line,

@@ -109,9 +109,7 @@ impl Requester {
         deadline: Duration,
     ) -> Result<Bytes, BusError> {
         let _permit = self.outstanding.try_acquire().map_err(|_| BusError::Overloaded)?;
-        if !self.link.is_usable() {
-            return Err(BusError::unavailable("the connection is lost or blocked"));
-        }
+        self.link.expect_usable()?;
         let line = self
             .line
             .borrow()

@@ -1,6 +1,9 @@
 //! What an operator deletes on the broker under living connections comes back by itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bus::{Bus, EventConsumer, Heard, Listener};
 use lapin::{
@@ -277,6 +280,14 @@ async fn rabbitmq_a_broker_in_alarm_is_not_connected() {
                 }
             })
             .await;
+            // Whatever sends fails at once, instead of waiting for what is not taken.
+            let start = Instant::now();
+            assert_eq!(bus.publish(&messages(0, 1..=1)).await.is_err(), raised);
+            assert_eq!(bus.broadcast("news", "x".into()).await.is_err(), raised);
+            if raised {
+                assert!(bus.request(QUEUE, "x".into(), PATIENCE).await.is_err());
+                assert!(start.elapsed() < PATIENCE / 4, "{:?}", start.elapsed());
+            }
         }
     })
     .await;
