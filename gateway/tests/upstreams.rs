@@ -381,7 +381,8 @@ async fn nothing_is_sent_again_that_could_take_effect_twice() {
         })
         .await;
     let key = ("idempotency-key", "k");
-    let cases: [(&str, &str, &[(&str, &str)], &str, usize); 10] = [
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(&str, &str, Headers<'_>, &str, usize); 10] = [
         ("POST", "/tasks/1/start", &[], "", 1),
         ("POST", "/tasks", &[], "{}", 1),
         ("PATCH", "/tasks/1", &[], "{}", 1),

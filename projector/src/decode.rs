@@ -60,7 +60,7 @@ async fn subject_of(store: &dyn EventStore, unreadable: &Unreadable) -> Result<U
     let mut version = 0;
     loop {
         let page = store.stream_page(&unreadable.stream, version, PAGE).await?;
-        for event in page.entries.iter().flatten() {
+        if let Some(event) = page.entries.iter().flatten().next() {
             return Ok(if event.position < unreadable.position {
                 event.metadata.subject
             } else {

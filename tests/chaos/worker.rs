@@ -577,7 +577,7 @@ impl Worker {
         let deadline = Instant::now() + PATIENCE;
         for attempt in 1.. {
             let gateway = &self.gateways[(first as usize + attempt) % self.gateways.len()];
-            let hang_up = (attempt == 1 && first % HANG_UP_EVERY == 0)
+            let hang_up = (attempt == 1 && first.is_multiple_of(HANG_UP_EVERY))
                 .then(|| Duration::from_micros(u64::from(first / HANG_UP_EVERY % 20_000)));
             let long_headers = first % LONG_HEADERS_EVERY == 1;
             let outcome = self.try_send(gateway, request, hang_up, long_headers).await;

@@ -169,7 +169,9 @@ pub(crate) async fn connect_postgres(options: &PgConnectOptions) -> Result<PgCon
         Err(sqlx::Error::Database(error)) => {
             tracing::debug!(%error, "statements of clients that have gone run to their end on this server");
         }
-        result => drop(result?),
+        result => {
+            result?;
+        }
     }
     Ok(connection)
 }

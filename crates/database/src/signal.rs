@@ -246,7 +246,11 @@ impl Connection {
                 () = self.shared.closing.cancelled() => {
                     self.send(&mut listener).await?;
                     drop(listener);
-                    in_time(async { Ok(pool.close().await) }).await?;
+                    in_time(async {
+                        pool.close().await;
+                        Ok(())
+                    })
+                    .await?;
                     return Ok(());
                 }
             }

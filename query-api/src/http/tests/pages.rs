@@ -295,7 +295,7 @@ mod test {
         let shown = task(owner, "Shown");
         for damage in ["priority = 17", "tags = '{'"] {
             let damaged = task(owner, "Damaged");
-            insert(&database, &[damaged.clone()]).await;
+            insert(&database, std::slice::from_ref(&damaged)).await;
             let sql = format!("UPDATE tasks SET {damage} WHERE id = '{}'", damaged.id);
             assert_eq!(database.execute(&sql, &[]).await.unwrap(), 1);
         }
