@@ -2,7 +2,7 @@
 
 use events::{InvalidText, line};
 
-/// Up to 20 tags of 1 to 50 characters on one line each, see [`line`], no two the same (by character, so `Home` and
+/// Up to 20 tags of 1 to 50 characters on one line each, see [`line()`], no two the same (by character, so `Home` and
 /// `home` are two), in the order given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tags(Vec<String>);

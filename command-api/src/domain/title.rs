@@ -2,7 +2,7 @@
 
 use events::{InvalidText, line};
 
-/// 1 to 200 characters on one line, see [`line`].
+/// 1 to 200 characters on one line, see [`line()`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Title(String);
 
