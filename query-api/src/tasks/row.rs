@@ -1,7 +1,7 @@
 //! Rows of `tasks` as the API shows them.
 
 use database::{DatabaseError, Row};
-use events::{Priority, TaskId, Timestamp};
+use events::{Due, Priority, Status, TaskId, Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -44,9 +44,9 @@ impl<'r> TaskView<'r> {
             id: row.uuid(0)?,
             title: row.str(1)?,
             description: row.optional_str(2)?,
-            status: row.str(3)?,
+            status: status(row.str(3)?)?,
             priority: priority(row.integer(4)?)?,
-            due: row.optional_str(5)?,
+            due: row.optional_str(5)?.map(due).transpose()?,
             tags: tags(row.str(6)?)?,
             created_at: Timestamp::from_micros(row.integer(7)?),
             updated_at: Timestamp::from_micros(row.integer(8)?),
@@ -76,7 +76,25 @@ fn priority(rank: i64) -> Result<Priority, DatabaseError> {
         .ok_or_else(|| DatabaseError::Unexpected(format!("{rank} as the priority of a task")))
 }
 
+fn status(name: &str) -> Result<&str, DatabaseError> {
+    match Status::named(name) {
+        Some(_) => Ok(name),
+        None => Err(DatabaseError::Unexpected(format!(
+            "`{name}` as the status of a task"
+        ))),
+    }
+}
+
+fn due(text: &str) -> Result<&str, DatabaseError> {
+    match text.parse::<Due>() {
+        Ok(_) => Ok(text),
+        Err(error) => Err(DatabaseError::Unexpected(format!("when a task is due: {error}"))),
+    }
+}
+
 fn tags(json: &str) -> Result<&RawValue, DatabaseError> {
-    serde_json::from_str(json)
-        .map_err(|error| DatabaseError::Unexpected(format!("the tags of a task: {error}")))
+    serde_json::from_str::<&RawValue>(json)
+        .ok()
+        .filter(|tags| tags.get().starts_with('['))
+        .ok_or_else(|| DatabaseError::Unexpected(format!("{json} as the tags of a task")))
 }

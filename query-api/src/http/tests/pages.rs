@@ -293,7 +293,13 @@ mod test {
     pub(super) async fn a_row_that_cannot_be_read_is_left_out(database: Database) {
         let owner = user();
         let shown = task(owner, "Shown");
-        for damage in ["priority = 17", "tags = '{'"] {
+        for damage in [
+            "priority = 17",
+            "tags = '{'",
+            "tags = '{}'",
+            "status = 'paused'",
+            "due = 'some day'",
+        ] {
             let damaged = task(owner, "Damaged");
             insert(&database, std::slice::from_ref(&damaged)).await;
             let sql = format!("UPDATE tasks SET {damage} WHERE id = '{}'", damaged.id);
