@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use event_store::{Entry, position};
 use events::{Event, RecordedEvent, StreamKind, StreamName, Task, UserId};
 use sqlx::Row as _;
 use uuid::Uuid;
@@ -12,6 +13,16 @@ use crate::{
     worker::{Outcome, Worker},
     world::World,
 };
+
+/// Waits until every process is ready. Those that could not start for want of a server are started again.
+pub(crate) async fn everybody_is_ready(world: &World) {
+    until("every process is ready", Duration::from_secs(60), async || {
+        let mut system = world.system.lock().await;
+        system.revive();
+        system.is_ready().await
+    })
+    .await;
+}
 
 /// Waits until all that is in the log has been projected.
 pub(crate) async fn projection_reaches_the_head(world: &World) {
@@ -76,9 +87,16 @@ pub(crate) async fn session_is_alive(person: &Person) {
 pub(crate) async fn check(world: &World, workers: &[Worker]) -> usize {
     let log = whole_log(world).await;
     positions_and_versions_are_dense(&log);
-    acknowledged_commands_are_there_once(&log, workers);
-    audit_log_equals_the_log(world).await;
+    acknowledged_commands_are_there_once(&readable(&log), workers);
+    audit_log_equals_the_log(world, &log).await;
     only_the_poison_is_parked(world, &log).await;
+    let events = read_models_are_the_fold(world).await;
+    assert_eq!(events, log.len() as u64, "the log has grown by itself");
+    log.len()
+}
+
+/// Returns the length of the log.
+pub(crate) async fn read_models_are_the_fold(world: &World) -> u64 {
     let servers = world.servers();
     let report = projector::verify(servers.store.as_ref(), &servers.read_models)
         .await
@@ -88,24 +106,37 @@ pub(crate) async fn check(world: &World, workers: &[Worker]) -> usize {
         Vec::<String>::new(),
         "the read models are not the fold"
     );
-    assert_eq!(report.events, log.len() as u64, "the log has grown by itself");
-    log.len()
+    report.events
 }
 
-fn positions_and_versions_are_dense(log: &[RecordedEvent]) {
-    let mut versions: BTreeMap<&StreamName, u64> = BTreeMap::new();
-    for (event, position) in log.iter().zip(1..) {
-        assert_eq!(event.position, position, "positions have a gap");
-        let version = versions.entry(&event.stream).or_default();
-        *version += 1;
-        assert_eq!(event.version, *version, "versions of {} have a gap", event.stream);
+/// The events of the log without the records that cannot be read.
+pub(crate) fn readable(log: &[Entry]) -> Vec<&RecordedEvent> {
+    log.iter().flatten().collect()
+}
+
+/// Where a record is in its stream.
+fn place(entry: &Entry) -> (&StreamName, u64) {
+    match entry {
+        Ok(event) => (&event.stream, event.version),
+        Err(unreadable) => (&unreadable.stream, unreadable.version),
     }
 }
 
-fn acknowledged_commands_are_there_once(log: &[RecordedEvent], workers: &[Worker]) {
+pub(crate) fn positions_and_versions_are_dense(log: &[Entry]) {
+    let mut versions: BTreeMap<&StreamName, u64> = BTreeMap::new();
+    for (entry, expected) in log.iter().zip(1..) {
+        assert_eq!(position(entry), expected, "positions have a gap");
+        let (stream, version) = place(entry);
+        let last = versions.entry(stream).or_default();
+        *last += 1;
+        assert_eq!(version, *last, "versions of {stream} have a gap");
+    }
+}
+
+fn acknowledged_commands_are_there_once(log: &[&RecordedEvent], workers: &[Worker]) {
     let mut streams: BTreeMap<&StreamName, Vec<&RecordedEvent>> = BTreeMap::new();
     let mut by_key: BTreeMap<&str, Vec<&RecordedEvent>> = BTreeMap::new();
-    for event in log {
+    for event in log.iter().copied() {
         streams.entry(&event.stream).or_default().push(event);
         if let Some(key) = &event.metadata.idempotency_key {
             by_key.entry(key).or_default().push(event);
@@ -159,7 +190,7 @@ fn acknowledged_commands_are_there_once(log: &[RecordedEvent], workers: &[Worker
 }
 
 /// The task after so many versions of its stream, as a client sees it.
-fn fold(stream: &[&RecordedEvent], version: u64) -> Option<Task> {
+pub(crate) fn fold(stream: &[&RecordedEvent], version: u64) -> Option<Task> {
     let mut state = None;
     for event in stream.iter().take_while(|event| event.version <= version) {
         let (Ok(StreamKind::Task(id)), Ok(Event::Task(change))) =
@@ -175,14 +206,24 @@ fn fold(stream: &[&RecordedEvent], version: u64) -> Option<Task> {
     })
 }
 
-async fn audit_log_equals_the_log(world: &World) {
-    const SQL: &str = "SELECT count(*) FROM event_store.events e
+/// Of records that cannot be read the audit log has none.
+pub(crate) async fn audit_log_equals_the_log(world: &World, log: &[Entry]) {
+    const SQL: &str = "WITH readable AS MATERIALIZED (
+             SELECT * FROM event_store.events WHERE position <> ALL ($1)
+         )
+         SELECT count(*) FROM readable e
          FULL JOIN read_models.audit_log a ON a.position = e.position
          WHERE (e.position, e.stream, e.version, e.id, e.type, e.recorded_at, e.metadata::json->>'subject',
                 e.metadata::json->>'actor', e.metadata::json->>'correlation_id', e.metadata::json->>'causation_id')
              IS DISTINCT FROM (a.position, a.stream, a.version, a.event_id, a.type, a.recorded_at, a.subject::text,
                 a.actor, a.correlation_id, a.causation_id::text)";
-    let row = sqlx::query(SQL).fetch_one(&world.servers().pool).await.unwrap();
+    let unreadable = log.iter().filter(|entry| entry.is_err());
+    let unreadable: Vec<i64> = unreadable.map(|entry| position(entry).cast_signed()).collect();
+    let row = sqlx::query(SQL)
+        .bind(unreadable)
+        .fetch_one(&world.servers().pool)
+        .await
+        .unwrap();
     assert_eq!(
         row.get::<i64, _>(0),
         0,
@@ -190,14 +231,33 @@ async fn audit_log_equals_the_log(world: &World) {
     );
 }
 
-async fn only_the_poison_is_parked(world: &World, log: &[RecordedEvent]) {
+/// Rows that cannot be read park what follows in their streams; a rebuild writes them and all that was parked.
+pub(crate) async fn damaged_rows_are_made_anew(world: &World) {
+    if world.poisoned.lock().await.rows.is_empty() {
+        return;
+    }
+    only_the_poison_is_parked(world, &whole_log(world).await).await;
+    let code = tool(&*world.system.lock().await, &["projection", "rebuild", "--yes"]).await;
+    assert_eq!(code, 0, "the read models are not made anew");
+    world.poisoned.lock().await.rows.clear();
+    projection_reaches_the_head(world).await;
+}
+
+async fn only_the_poison_is_parked(world: &World, log: &[Entry]) {
     let poisoned = world.poisoned.lock().await;
+    let unreadable = log.iter().filter(|entry| entry.is_err()).count();
+    assert_eq!(
+        unreadable, poisoned.without_envelope,
+        "records that nobody has poisoned cannot be read"
+    );
     let expected: Vec<_> = log
         .iter()
-        .filter(|event| poisoned.contains(&event.stream) && event.version > 1)
-        .map(|event| (event.position, event.stream.clone(), event.version))
+        .filter_map(|entry| {
+            let (stream, version) = place(entry);
+            let parked = poisoned.parks(stream, version);
+            parked.then(|| (position(entry), stream.clone(), version))
+        })
         .collect();
-    assert_eq!(expected.len(), poisoned.len() * 2, "the poison is not in the log");
     let parked: Vec<_> = projector::parked(&world.servers().read_models)
         .await
         .unwrap()
@@ -205,6 +265,20 @@ async fn only_the_poison_is_parked(world: &World, log: &[RecordedEvent]) {
         .map(|event| (event.position, event.stream, event.version))
         .collect();
     assert_eq!(parked, expected, "something else than the poison is parked");
+}
+
+/// The exit code of a tool, which says what went wrong when it is no answer.
+pub(crate) async fn tool(system: &System, arguments: &[&str]) -> i32 {
+    let mut command = system.tool(arguments);
+    let output = tokio::task::spawn_blocking(move || command.output())
+        .await
+        .unwrap()
+        .unwrap();
+    let code = output.status.code().unwrap();
+    if code > 1 {
+        eprintln!("{arguments:?}: {output:?}");
+    }
+    code
 }
 
 /// No process has panicked, also none that went on.

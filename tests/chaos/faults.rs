@@ -3,20 +3,16 @@
 use std::time::Duration;
 
 use bus::{Bus as _, EventMessage};
-use event_store::StoreError;
-use events::{
-    Actor, EventId, Metadata, NewEvent, PartitionCount, RecordedEvent, StreamName, TaskCompleted,
-    TaskCreated, TaskEvent, TaskId, TaskRenamed, Timestamp,
-};
+use event_store::{Entry, StoreError, position};
+use events::PartitionCount;
 use futures::future::join_all;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use reqwest::Method;
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
-use uuid::Uuid;
 
 use crate::{
-    restart,
+    poison, restart,
     schedule::Fault,
     support::Person,
     world::{World, persist},
@@ -132,7 +128,7 @@ impl Fault {
                 let _ = transaction.rollback().await;
             }
             Self::Redeliver { dice } => redeliver(world, &mut StdRng::seed_from_u64(dice)).await,
-            Self::Poison { person } => poison(world, person).await,
+            Self::Poison { person, kind } => poison::poison(world, person, kind).await,
         }
         true
     }
@@ -168,9 +164,18 @@ async fn greed(world: &World, lasting: Duration) -> bool {
 }
 
 /// The whole log, read from the start.
-pub(crate) async fn whole_log(world: &World) -> Vec<RecordedEvent> {
+pub(crate) async fn whole_log(world: &World) -> Vec<Entry> {
+    const PAGE: usize = 10_000;
     persist("the log is read", async || {
-        world.servers().store.read_all(0, usize::MAX).await
+        let mut log: Vec<Entry> = Vec::new();
+        loop {
+            let after = log.last().map_or(0, position);
+            let page = world.servers().store.log_page(after, PAGE).await?;
+            log.extend(page.entries);
+            if !page.more {
+                return Ok::<_, StoreError>(log);
+            }
+        }
     })
     .await
 }
@@ -181,6 +186,7 @@ async fn redeliver(world: &World, dice: &mut StdRng) {
     let mut messages: Vec<EventMessage> = whole_log(world)
         .await
         .into_iter()
+        .flatten()
         .map(|event| {
             let partition = PARTITIONS.of(event.metadata.subject);
             let previous = std::mem::replace(&mut last[usize::from(partition)], event.position);
@@ -199,52 +205,6 @@ async fn redeliver(world: &World, dice: &mut StdRng) {
     messages.shuffle(dice);
     persist("old messages are published", async || {
         world.servers().bus.publish(&messages).await
-    })
-    .await;
-}
-
-/// Appends a stream whose second event cannot be read.
-async fn poison(world: &World, person: usize) {
-    let (person, tag) = &world.people.get().unwrap()[person];
-    let stream = StreamName::task(TaskId(Uuid::now_v7()));
-    let event = |event: TaskEvent| {
-        let encoded = event.encode();
-        NewEvent {
-            id: EventId(Uuid::now_v7()),
-            kind: encoded.kind.to_owned(),
-            schema_version: encoded.schema_version,
-            encoding: encoded.encoding,
-            data: encoded.data,
-            metadata: Metadata {
-                subject: *person,
-                actor: Actor::User(*person),
-                correlation_id: "poison".into(),
-                causation_id: Uuid::now_v7(),
-                traceparent: None,
-                idempotency_key: None,
-            },
-            recorded_at: Timestamp::from_micros(1_780_000_000_000_000),
-        }
-    };
-    let title = format!("{tag} poison");
-    let created = TaskCreated {
-        owner: *person,
-        title: title.clone(),
-        description: None,
-        priority: events::Priority::Normal,
-        due: None,
-        tags: Vec::new(),
-    };
-    let mut unreadable = event(TaskRenamed { title }.into());
-    unreadable.data = br#"{"title": 7}"#.as_slice().into();
-    let stretch = [event(created.into()), unreadable, event(TaskCompleted {}.into())];
-    world.poisoned.lock().await.push(stream.clone());
-    persist("the poison is in the log", async || {
-        match world.servers().store.append(&stream, 0, stretch.to_vec()).await {
-            // An earlier attempt got through after all.
-            Err(StoreError::Conflict { actual: 3, .. }) => Ok(()),
-            outcome => outcome.map(drop),
-        }
     })
     .await;
 }

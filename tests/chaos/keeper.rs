@@ -13,7 +13,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, PASSWORD, Person};
+use crate::support::{Answer, PASSWORD, Person, until};
 
 /// Whatever fails, works again within this.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -131,6 +131,33 @@ impl Keeper {
             .bearer_auth(token)
             .json(body);
         Answer::read(request.send().await.ok()?).await.ok()
+    }
+
+    /// Ends the other session just after every gateway, and a role behind it, has checked its token.
+    pub(crate) async fn leave(&mut self) {
+        let token = self.loses.token.clone();
+        for gateway in &self.gateways {
+            self.answers(Method::GET, &format!("{gateway}/tasks?limit=1"), 200)
+                .await;
+            self.answers(Method::GET, &format!("{gateway}/auth/me"), 200)
+                .await;
+        }
+        self.answers(Method::POST, &format!("{}/auth/logout", self.gateways[0]), 204)
+            .await;
+        self.ended.push(token);
+    }
+
+    /// Sends a request of the other session until it is answered so.
+    async fn answers(&self, method: Method, url: &str, status: u16) {
+        until("the other session is answered", PATIENCE, async || {
+            let request = self.loses.http.request(method.clone(), url).timeout(TIMEOUT);
+            let answer = request.bearer_auth(&self.loses.token).send().await;
+            // An attempt to leave that was not answered may have got through.
+            answer.is_ok_and(|answer| {
+                answer.status() == status || method == Method::POST && answer.status() == 401
+            })
+        })
+        .await;
     }
 
     /// The session that has changed the password must be alive.

@@ -8,7 +8,7 @@ use rand::{
     seq::{IndexedRandom as _, SliceRandom as _},
 };
 
-use crate::support::Replica;
+use crate::{poison::Unreadable, support::Replica};
 
 /// When faults begin, counted from the start of the load.
 const WINDOW_MS: std::ops::Range<u64> = 200..4_000;
@@ -56,14 +56,14 @@ pub(crate) enum Fault {
     LockedTable { table: &'static str, lasting: Duration },
     /// Old messages come again, out of order.
     Redeliver { dice: u64 },
-    /// An event that nobody can read, in a stream of this person.
-    Poison { person: usize },
+    /// A record or a row that nobody can read, of this person.
+    Poison { person: usize, kind: Unreadable },
     /// Somebody with an account sends the largest batches as fast as they are answered.
     Greed { lasting: Duration },
 }
 
 impl Fault {
-    pub(crate) const NAMES: [&str; 20] = [
+    pub(crate) const NAMES: [&str; 25] = [
         "kill",
         "freeze",
         "cut postgres",
@@ -76,7 +76,7 @@ impl Fault {
         "slow database",
         "locked table",
         "redeliver",
-        "poison",
+        "poison: payload",
         "postgres vanishes",
         "postgres stands still",
         "broker vanishes",
@@ -84,6 +84,11 @@ impl Fault {
         "unbind queues",
         "greed",
         "long freeze",
+        "poison: type",
+        "poison: schema version",
+        "poison: encoding",
+        "poison: metadata",
+        "poison: row",
     ];
 
     pub(crate) const fn name(&self) -> &'static str {
@@ -101,7 +106,14 @@ impl Fault {
             Self::SlowDatabase { .. } => 9,
             Self::LockedTable { .. } => 10,
             Self::Redeliver { .. } => 11,
-            Self::Poison { .. } => 12,
+            Self::Poison { kind, .. } => match kind {
+                Unreadable::Payload => 12,
+                Unreadable::Type => 20,
+                Unreadable::SchemaVersion => 21,
+                Unreadable::Encoding => 22,
+                Unreadable::Metadata | Unreadable::EmptyMetadata => 23,
+                Unreadable::Row(_) => 24,
+            },
             Self::PostgresVanishes => 13,
             Self::PostgresStandsStill => 14,
             Self::BrokerVanishes => 15,
@@ -174,9 +186,6 @@ impl Schedule {
                 lasting: millis(dice, 100..1_500),
             },
             Fault::Redeliver { dice: dice.random() },
-            Fault::Poison {
-                person: dice.random_range(0..crate::worker::PEOPLE),
-            },
             Fault::PostgresVanishes,
             Fault::PostgresStandsStill,
             Fault::BrokerVanishes,
@@ -187,6 +196,12 @@ impl Schedule {
             },
         ];
         faults.extend(others.into_iter().filter(|_| dice.random_bool(0.4)));
+        for kind in Unreadable::ALL {
+            if dice.random_bool(0.2) {
+                let person = dice.random_range(0..crate::worker::PEOPLE);
+                faults.push(Fault::Poison { person, kind });
+            }
+        }
         if seed.is_multiple_of(RESTART_EVERY) {
             faults.push(Fault::RestartBroker);
         }

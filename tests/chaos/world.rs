@@ -5,11 +5,12 @@ use std::{fmt::Display, sync::Arc, time::Duration};
 use bus::{RabbitBus, RabbitOptions};
 use database::{Database, Schema};
 use event_store::EventStore;
-use events::{StreamName, UserId};
+use events::UserId;
 use sqlx::PgPool;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
+    poison::Poisoned,
     schedule::TABLES,
     support::{System, amqp_url},
 };
@@ -18,8 +19,8 @@ pub(crate) struct World {
     pub(crate) system: Mutex<System>,
     /// Whose tasks there are.
     pub(crate) people: OnceCell<Vec<(UserId, String)>>,
-    /// Streams with an event that nobody can read.
-    pub(crate) poisoned: Mutex<Vec<StreamName>>,
+    /// What nobody can read.
+    pub(crate) poisoned: Mutex<Poisoned>,
     servers: OnceCell<Servers>,
 }
 

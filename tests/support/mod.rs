@@ -13,5 +13,7 @@ mod system;
 mod workload;
 
 pub(crate) use person::{Answer, PASSWORD, Person};
-pub(crate) use system::{Footing, Replica, Role, System, TestDatabase, amqp_url, binary, free_port};
+pub(crate) use system::{
+    Footing, Replica, Role, System, TestDatabase, amqp_url, binary, free_port, postgres_url,
+};
 pub(crate) use workload::{Workload, until};

@@ -324,6 +324,15 @@ impl System {
         true
     }
 
+    /// What a process shows on its admin address; nothing if it does not answer.
+    pub(crate) async fn admin_text(&self, replica: Replica, path: &str) -> String {
+        let url = format!("http://127.0.0.1:{}{path}", self.listen[&replica].1);
+        match reqwest::get(&url).await {
+            Ok(response) => response.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+
     /// Opens the log and the read models beside the running system and waits until they agree.
     pub(crate) async fn read_models_equal_the_log(&self) -> projector::Report {
         let store: Arc<dyn EventStore> = event_store::open(&self.database_url("events.db"), 4)

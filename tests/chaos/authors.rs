@@ -1,0 +1,155 @@
+//! People who write while the log loses its tail: what they were told, when, and whether it must be true.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use events::{ConsistencyToken, RecordedEvent, StreamName, Task};
+use rand::{RngExt as _, rngs::StdRng, seq::IteratorRandom as _};
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    checks::fold,
+    support::{Answer, Person, until},
+};
+
+/// Whatever fails, works again within this.
+const PATIENCE: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A command that was acknowledged.
+pub(crate) struct Acknowledged {
+    key: String,
+    pub(crate) sent: Instant,
+    /// In the log, as the answer's token says.
+    position: u64,
+    task: Task,
+}
+
+/// Somebody at work, and what they know.
+pub(crate) struct Author {
+    person: Person,
+    dice: StdRng,
+    tasks: BTreeMap<String, u64>,
+    pub(crate) acknowledged: Vec<Acknowledged>,
+}
+
+/// What is gone.
+pub(crate) struct Loss {
+    /// When it was.
+    pub(crate) at: Instant,
+    /// The log ended here, in the middle of load.
+    pub(crate) cut: u64,
+    /// How many events went.
+    pub(crate) events: u64,
+}
+
+impl Author {
+    pub(crate) fn new(person: Person, dice: StdRng) -> Self {
+        Self {
+            person,
+            dice,
+            tasks: BTreeMap::new(),
+            acknowledged: Vec::new(),
+        }
+    }
+
+    /// Works until told to stop.
+    pub(crate) async fn work(mut self, stop: Arc<AtomicBool>) -> Self {
+        for number in 0.. {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let title = format!("{} {number}", self.person.email);
+            let known = self.tasks.keys().choose(&mut self.dice).cloned();
+            let (method, path) = match known.filter(|_| self.dice.random_bool(0.6)) {
+                Some(task) => (Method::PATCH, format!("/tasks/{task}")),
+                None => (Method::POST, "/tasks".to_owned()),
+            };
+            let key = Uuid::new_v4().to_string();
+            let sent = Instant::now();
+            let answer = self.answered(method, &path, json!({"title": title}), &key).await;
+            match answer.status.as_u16() {
+                200 | 201 => self.acknowledge(key, sent, &answer),
+                // It is lost.
+                404 => drop(self.tasks.remove(path.trim_start_matches("/tasks/"))),
+                _ => panic!("{path} answers {answer:?}"),
+            }
+        }
+        self
+    }
+
+    fn acknowledge(&mut self, key: String, sent: Instant, answer: &Answer) {
+        let task: Task = serde_json::from_value(answer.body.clone()).unwrap();
+        let token: ConsistencyToken = answer.header("Consistency-Token").parse().unwrap();
+        self.tasks.insert(task.id.to_string(), task.version);
+        self.acknowledged.push(Acknowledged {
+            key,
+            sent,
+            position: token.position,
+            task,
+        });
+    }
+
+    /// Sends a command with its key until it is answered.
+    async fn answered(&self, method: Method, path: &str, body: Value, key: &str) -> Answer {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let headers = [("Idempotency-Key", key)];
+            let sending = self
+                .person
+                .try_send(method.clone(), path, Some(body.clone()), &headers);
+            match tokio::time::timeout(TIMEOUT, sending).await {
+                Ok(Ok(answer)) if answer.status != 503 => return answer,
+                outcome => assert!(
+                    Instant::now() < deadline,
+                    "{method} {path} does not recover: {outcome:?}"
+                ),
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    /// Also with the state in mind that was lost.
+    pub(crate) async fn reads_are_answered(&self) {
+        until("reads are answered", PATIENCE, async || {
+            let reading = self.person.try_send(Method::GET, "/tasks?limit=1", None, &[]);
+            matches!(tokio::time::timeout(TIMEOUT, reading).await, Ok(Ok(answer)) if answer.status == 200)
+        })
+        .await;
+    }
+}
+
+/// Whatever was acknowledged to a request that was sent after the loss, or stood before the cut, and nothing twice.
+pub(crate) fn what_counts_is_there(log: &[&RecordedEvent], authors: &[Author], loss: &Loss) {
+    let mut streams: BTreeMap<&StreamName, Vec<&RecordedEvent>> = BTreeMap::new();
+    let mut by_key: BTreeMap<&str, usize> = BTreeMap::new();
+    for event in log.iter().copied() {
+        streams.entry(&event.stream).or_default().push(event);
+        if let Some(key) = &event.metadata.idempotency_key {
+            *by_key.entry(key).or_default() += 1;
+        }
+    }
+    for done in authors.iter().flat_map(|author| &author.acknowledged) {
+        let times = by_key.get(done.key.as_str()).copied().unwrap_or_default();
+        assert!(times <= 1, "done {times} times: {}", done.key);
+        if done.sent <= loss.at && done.position > loss.cut {
+            continue;
+        }
+        assert_eq!(times, 1, "acknowledged, but lost: {} {:?}", done.key, done.task);
+        let stream = streams.get(&StreamName::task(done.task.id));
+        assert_eq!(
+            stream.and_then(|stream| fold(stream, done.task.version)).as_ref(),
+            Some(&done.task),
+            "acknowledged, but not what the log says: {}",
+            done.key
+        );
+    }
+}

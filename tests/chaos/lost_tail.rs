@@ -1,0 +1,298 @@
+//! The log loses its last events in the middle of load: by itself, as when only it is restored, or with the whole database,
+//! as when a server is restored from a backup or a standby without its tail takes over. Who kept what came from the lost
+//! events notices, and whatever is acknowledged afterwards counts.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use sqlx::{Connection as _, PgConnection, Row as _};
+use url::Url;
+
+use crate::{
+    authors::{Author, Loss, what_counts_is_there},
+    checks::{self, readable, tool},
+    faults::whole_log,
+    support::{Footing, Person, Replica, Role, System, postgres_url, until},
+    world::{World, persist},
+};
+
+/// Without `CHAOS_SEEDS`: the log alone, and the whole database.
+const SHORT_RUN: [u64; 2] = [1, 2];
+const PEOPLE: usize = 4;
+/// Whoever has kept something from the lost events has noticed by then.
+const NOTICED_WITHIN: Duration = Duration::from_secs(15);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_lost_its_tail_is_noticed_and_put_right_on_postgres_and_rabbitmq() {
+    for seed in crate::seeds(&SHORT_RUN) {
+        let started = Instant::now();
+        let world = World::new(System::launched(Footing::Servers, 2).await);
+        let report = crate::guarded(&world, run(seed, &world)).await;
+        match report {
+            Ok(report) => eprintln!("seed {seed}: {:.1} s, {report}", started.elapsed().as_secs_f64()),
+            Err(violation) => {
+                eprintln!("seed {seed} violates the contract when the log loses its tail");
+                std::panic::resume_unwind(violation);
+            }
+        }
+    }
+}
+
+async fn run(seed: u64, world: &World) -> String {
+    let dice = &mut StdRng::seed_from_u64(seed);
+    checks::everybody_is_ready(world).await;
+    world.prepare().await;
+    let base = world.system.lock().await.base.clone();
+    let mut people = Vec::new();
+    for number in 0..PEOPLE {
+        people.push(Person::join(&base, &format!("author{number}")).await);
+    }
+    let floor = world.servers().store.head().await.unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut authors = tokio::task::JoinSet::new();
+    for (number, person) in (0_u64..).zip(people) {
+        let author = Author::new(person, StdRng::seed_from_u64(seed << 16 | 3 << 8 | number));
+        authors.spawn(author.work(Arc::clone(&stop)));
+    }
+    let reviving = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            world.system.lock().await.revive();
+        }
+    };
+    let happening = async {
+        let loss = if seed.is_multiple_of(2) {
+            whole_database_goes_back(world, dice, floor).await
+        } else {
+            only_the_log_loses(world, dice, floor).await
+        };
+        // Load goes on with what is there now.
+        tokio::time::sleep(Duration::from_millis(dice.random_range(500..3_000))).await;
+        loss
+    };
+    let loss = tokio::select! {
+        loss = happening => loss,
+        () = reviving => unreachable!("goes on for ever"),
+    };
+    stop.store(true, Ordering::Relaxed);
+    let authors = authors.join_all().await;
+    checks::everybody_is_ready(world).await;
+    checks::projection_reaches_the_head(world).await;
+    join_all(authors.iter().map(Author::reads_are_answered)).await;
+    let system = &mut *world.system.lock().await;
+    assert_eq!(
+        tool(system, &["restore", "check"]).await,
+        0,
+        "something disagrees with the log"
+    );
+    system.terminate_all();
+    let log = whole_log(world).await;
+    checks::positions_and_versions_are_dense(&log);
+    checks::audit_log_equals_the_log(world, &log).await;
+    checks::read_models_are_the_fold(world).await;
+    checks::nobody_panicked(system);
+    let counted = authors.iter().flat_map(|author| &author.acknowledged);
+    let after = counted.filter(|done| done.sent > loss.at).count();
+    what_counts_is_there(&readable(&log), &authors, &loss);
+    format!(
+        "lost {} events at {}, {after} commands acknowledged afterwards",
+        loss.events, loss.cut
+    )
+}
+
+/// The log is restored, and nothing else: the read models are ahead of it until an operator runs the command.
+async fn only_the_log_loses(world: &World, dice: &mut StdRng, floor: u64) -> Loss {
+    tokio::time::sleep(Duration::from_millis(dice.random_range(1_500..3_000))).await;
+    let stopped = dice.random_bool(0.3);
+    if stopped {
+        // What it has not consumed waits in the queues, and is lost.
+        world.system.lock().await.signal(PROJECTORS[0], "STOP");
+    }
+    let most = dice.random_range(1..=60);
+    let (loss, is_foreign) = persist("the log loses its tail", async || {
+        lose_tail(world, floor, most).await
+    })
+    .await;
+    if stopped {
+        world.system.lock().await.signal(PROJECTORS[0], "CONT");
+    }
+    if is_foreign {
+        everybody_notices(world).await;
+    }
+    let before = foreign_checkpoints(world).await;
+    tokio::time::sleep(Duration::from_millis(dice.random_range(0..2_000))).await;
+    let system = world.system.lock().await;
+    assert_eq!(
+        foreign_checkpoints(world).await,
+        before,
+        "projected over another history of the log"
+    );
+    let code = tool(&system, &["restore", "check"]).await;
+    assert_eq!(
+        code,
+        i32::from(code != 0 || is_foreign),
+        "what disagrees is found"
+    );
+    assert_eq!(
+        tool(&system, &["restore", "check", "--repair"]).await,
+        0,
+        "it cannot be put right"
+    );
+    loss
+}
+
+/// Deletes the last events, `most` at most, in one transaction and ends all sessions. Returns whether the read models are
+/// ahead of the log then.
+async fn lose_tail(world: &World, floor: u64, most: i64) -> sqlx::Result<(Loss, bool)> {
+    let pool = &world.servers().pool;
+    let mut transaction = pool.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('taskledger.event_store', 0))")
+        .execute(&mut *transaction)
+        .await?;
+    let lost = sqlx::query(
+        "DELETE FROM event_store.events
+         WHERE position > GREATEST((SELECT max(position) FROM event_store.events) - $1, $2)",
+    )
+    .bind(most)
+    .bind(floor.cast_signed())
+    .execute(&mut *transaction)
+    .await?;
+    let row = sqlx::query(
+        "SELECT max(position), EXISTS (
+             SELECT FROM read_models.checkpoints c WHERE c.position > (SELECT max(position) FROM event_store.events)
+         ) FROM event_store.events",
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    let loss = Loss {
+        at: Instant::now(),
+        cut: row.get::<i64, _>(0).cast_unsigned(),
+        events: lost.rows_affected(),
+    };
+    // Whoever had a session loses it with the server that had the events.
+    let _ = sqlx::query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    .execute(pool)
+    .await;
+    Ok((loss, row.get(1)))
+}
+
+const PROJECTORS: [Replica; 2] = replicas(Role::Projector);
+const QUERY_APIS: [Replica; 2] = replicas(Role::QueryApi);
+
+const fn replicas(role: Role) -> [Replica; 2] {
+    [Replica { role, number: 0 }, Replica { role, number: 1 }]
+}
+
+/// Projectors stop and say so; so do query APIs, who know that they cannot tell what is there, and a command API, who has
+/// appended what is gone.
+async fn everybody_notices(world: &World) {
+    until(
+        "everybody notices that the log has lost its tail",
+        NOTICED_WITHIN,
+        async || {
+            let system = world.system.lock().await;
+            for projector in PROJECTORS {
+                let metrics = system.admin_text(projector, "/metrics").await;
+                let metric = "taskledger_projector_log_mismatch";
+                let mismatch = metrics.lines().find(|line| line.starts_with(metric));
+                let says_so = system
+                    .log_text(projector)
+                    .contains("taskledger restore check --repair");
+                if mismatch.is_none_or(|line| line.ends_with(" 0")) || !says_so {
+                    return false;
+                }
+            }
+            for query_api in QUERY_APIS {
+                if !system
+                    .log_text(query_api)
+                    .contains("taskledger restore check --repair")
+                {
+                    return false;
+                }
+            }
+            let says_so = |replica| {
+                system
+                    .log_text(replica)
+                    .contains("the log has lost events that it had")
+            };
+            replicas(Role::CommandApi).into_iter().any(says_so) && !system.is_ready().await
+        },
+    )
+    .await;
+}
+
+/// Checkpoints that name an event which the log does not have.
+async fn foreign_checkpoints(world: &World) -> Vec<(u64, u64)> {
+    let servers = world.servers();
+    persist("checkpoints are compared with the log", async || {
+        let foreign = projector::foreign_checkpoints(&*servers.store, &servers.read_models).await?;
+        Ok::<_, projector::VerifyError>(
+            foreign
+                .iter()
+                .map(|foreign| (foreign.partition, foreign.point.position))
+                .collect(),
+        )
+    })
+    .await
+}
+
+/// A backup is taken, and later takes the place of the database.
+async fn whole_database_goes_back(world: &World, dice: &mut StdRng, floor: u64) -> Loss {
+    let url = Url::parse(&world.system.lock().await.database_url("")).unwrap();
+    let database = url.path().trim_start_matches('/').to_owned();
+    let backup = format!("{database}_backup");
+    tokio::time::sleep(Duration::from_millis(dice.random_range(1_000..2_000))).await;
+    let copy = format!("CREATE DATABASE {backup} TEMPLATE {database}");
+    alone_with(&database, &[&copy]).await;
+    let mut url = url;
+    url.set_path(&backup);
+    let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
+    let row = sqlx::query("SELECT max(position) FROM event_store.events")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    let cut = row.get::<i64, _>(0).cast_unsigned();
+    assert!(cut >= floor, "the backup has everybody's account");
+    tokio::time::sleep(Duration::from_millis(dice.random_range(500..3_000))).await;
+    let head = persist("the log has an end", async || world.servers().store.head().await).await;
+    let drop_it = format!("DROP DATABASE {database} WITH (FORCE)");
+    let put_back = format!("ALTER DATABASE {backup} RENAME TO {database}");
+    alone_with(&database, &[&drop_it, &put_back]).await;
+    Loss {
+        at: Instant::now(),
+        cut,
+        events: head.saturating_sub(cut),
+    }
+}
+
+/// Runs statements while nobody is connected to `database`.
+async fn alone_with(database: &str, statements: &[&str]) {
+    let mut server = PgConnection::connect(&postgres_url()).await.unwrap();
+    let lock_out = format!("ALTER DATABASE {database} ALLOW_CONNECTIONS false");
+    sqlx::raw_sql(&lock_out).execute(&mut server).await.unwrap();
+    for statement in statements {
+        persist(statement, async || {
+            let end = format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
+            );
+            sqlx::raw_sql(&end).execute(&mut server).await?;
+            sqlx::raw_sql(statement).execute(&mut server).await
+        })
+        .await;
+    }
+    let let_in = format!("ALTER DATABASE {database} ALLOW_CONNECTIONS true");
+    sqlx::raw_sql(&let_in).execute(&mut server).await.unwrap();
+    server.close().await.unwrap();
+}
