@@ -91,6 +91,8 @@ async fn outside(footing: Footing, options: &Outside, binary: &std::path::Path) 
         "{footing:?}: start to ready in {} ms",
         system.started_in.as_millis()
     ));
+    let at_start = (footing == Footing::Embedded).then_some(40.0);
+    remember(&system, "after the start", at_start)?;
     let people = load::join(&system.front(), 64).await?;
     print("");
     print("through the gateway            per second        p50        p95        p99        max  (ms)");
@@ -106,6 +108,9 @@ async fn outside(footing: Footing, options: &Outside, binary: &std::path::Path) 
     let pause = Duration::from_millis(80);
     let figure = load::run(&people[..16], seconds, Kind::Visible { pause }).await?;
     print(&figure.row("acknowledged to visible"));
+    print("");
+    let at_end = (footing == Footing::Servers).then_some(150.0);
+    remember(&system, "after this", at_end)?;
     system.stop().await?;
 
     let rate = catch_up::alone(footing, options.events).await?;
@@ -113,6 +118,26 @@ async fn outside(footing: Footing, options: &Outside, binary: &std::path::Path) 
     print(&format!(
         "projector catch-up over {} events: {rate:.0} events/s",
         options.events
+    ));
+    Ok(())
+}
+
+/// Prints what every process keeps in memory, and all together, of which there may be `at_most` so many MiB.
+fn remember(system: &system::System, when: &str, at_most: Option<f64>) -> anyhow::Result<()> {
+    let memory = system.memory()?;
+    let all: f64 = memory.iter().map(|(_, mib)| mib).sum();
+    let each: Vec<String> = memory
+        .iter()
+        .map(|(role, mib)| format!("{role} {mib:.1}"))
+        .collect();
+    let verdict = match at_most {
+        Some(bound) if all > bound => format!(", at most {bound}  MISSED"),
+        Some(bound) => format!(", at most {bound}"),
+        None => String::new(),
+    };
+    print(&format!(
+        "resident memory {when}: {all:.1} MiB ({}){verdict}",
+        each.join(", ")
     ));
     Ok(())
 }

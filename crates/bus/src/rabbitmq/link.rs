@@ -26,6 +26,11 @@ const HEARTBEAT: u16 = 10;
 /// complete.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
+/// Bytes of the largest frame. The library keeps room for 64 of these for each connection, and touches all of it, while a
+/// message takes as many frames as it needs: with the broker's default of 128 KiB a role would hold 25 MiB for nothing.
+/// All headers of a message travel in one, and no broker agrees on less.
+const FRAME_MAX: u32 = 8 << 10;
+
 /// How long the broker may take to confirm the end of a connection.
 const CLOSING: Duration = Duration::from_secs(2);
 const REPLY_SUCCESS: u16 = 200;
@@ -113,6 +118,7 @@ impl Link {
         counters: Arc<Counters>,
     ) -> Result<Arc<Self>, BusError> {
         uri.query.heartbeat.get_or_insert(HEARTBEAT);
+        uri.query.frame_max.get_or_insert(FRAME_MAX);
         uri.query
             .connection_timeout
             .get_or_insert(HANDSHAKE.as_millis() as u64);
