@@ -1,7 +1,8 @@
 //! People hang up at any moment. What they asked for is done all the same, once it was received.
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::{
@@ -9,11 +10,14 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Footing, Person, System, until};
+use crate::support::{Footing, PASSWORD, Person, System, until};
 
-/// From sending a request to hanging up, in milliseconds.
-const MOMENTS: [u64; 6] = [0, 1, 3, 7, 15, 40];
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Every command is given up so many times, each time after another moment.
+const ROUNDS: usize = 6;
+/// From sending a request to hanging up: as long as the slowest commands take.
+const LONGEST_MOMENT: Duration = Duration::from_millis(120);
+const PATIENCE: Duration = Duration::from_secs(30);
+const NEW_PASSWORD: &str = "another long passphrase";
 
 #[tokio::test]
 async fn embedded_commands_run_to_their_end() {
@@ -25,96 +29,193 @@ async fn commands_run_to_their_end_on_postgres_and_rabbitmq() {
     commands_run_to_their_end(Footing::Servers).await;
 }
 
+/// `HANG_UP_SEED` repeats the moments of an earlier run.
 async fn commands_run_to_their_end(footing: Footing) {
+    let given = std::env::var("HANG_UP_SEED").ok();
+    let seed = given.map_or_else(rand::random, |seed| seed.parse().unwrap());
+    eprintln!("HANG_UP_SEED={seed}");
+    let moments = Moments(RefCell::new(StdRng::seed_from_u64(seed)));
     let system = System::start(footing).await;
-    for (round, moment) in MOMENTS.into_iter().enumerate() {
+    let root = Person::join(&system.base, "root").await;
+    let granted = system.tool(&["users", "grant", &root.email, "admin"]).status();
+    assert!(granted.unwrap().success());
+    for round in 0..ROUNDS {
         let ada = Person::join(&system.base, &format!("ada{round}")).await;
-        tasks(&ada, moment).await;
-        account(&ada, moment).await;
+        tasks(&ada, &moments).await;
+        account(&ada, &moments).await;
+        administration(&root, &moments).await;
     }
     half_closed(&system).await;
     system.stop().await;
 }
 
+/// When people hang up: often early, sometimes late.
+struct Moments(RefCell<StdRng>);
+
+impl Moments {
+    fn next(&self) -> Duration {
+        let mut random = self.0.borrow_mut();
+        LONGEST_MOMENT.mul_f64(random.random::<f64>() * random.random::<f64>())
+    }
+}
+
 /// Every command on tasks, one after the other.
-async fn tasks(ada: &Person, moment: u64) {
-    hang_up(
-        ada,
-        moment,
-        Method::POST,
-        "/tasks",
-        Some(json!({"title": "first"})),
-    )
-    .await;
+async fn tasks(ada: &Person, moments: &Moments) {
+    let give_up = async |method: Method, path: &str, body: Option<Value>| {
+        hang_up(ada, moments, method, path, body).await;
+    };
+    give_up(Method::POST, "/tasks", Some(json!({"title": "first"}))).await;
     let batch = json!({"commands": [{"op": "create", "title": "second"}]});
-    hang_up(ada, moment, Method::POST, "/tasks/batch", Some(batch)).await;
+    give_up(Method::POST, "/tasks/batch", Some(batch)).await;
     until("both tasks are there", PATIENCE, async || {
         ada.get("/tasks").await.body["items"].as_array().map(Vec::len) == Some(2)
     })
     .await;
     let items = ada.get("/tasks").await.expect(200).body["items"].clone();
     let path = format!("/tasks/{}", items[0]["id"].as_str().unwrap());
-    hang_up(
-        ada,
-        moment,
-        Method::PATCH,
-        &path,
-        Some(json!({"title": "renamed"})),
-    )
-    .await;
-    becomes(ada, &path, "title", json!("renamed")).await;
+    give_up(Method::PATCH, &path, Some(json!({"title": "renamed"}))).await;
+    becomes(ada, &path, "/title", json!("renamed")).await;
     for (verb, status) in [
         ("start", "in_progress"),
         ("complete", "done"),
         ("reopen", "open"),
         ("cancel", "cancelled"),
     ] {
-        hang_up(ada, moment, Method::POST, &format!("{path}/{verb}"), None).await;
-        becomes(ada, &path, "status", json!(status)).await;
+        give_up(Method::POST, &format!("{path}/{verb}"), None).await;
+        becomes(ada, &path, "/status", json!(status)).await;
     }
-    hang_up(ada, moment, Method::DELETE, &path, None).await;
+    give_up(Method::DELETE, &path, None).await;
     until("it is in the trash", PATIENCE, async || {
         ada.get(&path).await.status == 404
     })
     .await;
-    hang_up(ada, moment, Method::POST, &format!("{path}/restore"), None).await;
-    becomes(ada, &path, "status", json!("cancelled")).await;
+    give_up(Method::POST, &format!("{path}/restore"), None).await;
+    becomes(ada, &path, "/status", json!("cancelled")).await;
 }
 
-/// Every command on an account, the last of which end it.
-async fn account(ada: &Person, moment: u64) {
-    hang_up(
-        ada,
-        moment,
-        Method::PATCH,
-        "/auth/me",
-        Some(json!({"display_name": "Ada L."})),
-    )
-    .await;
-    until("the name is changed", PATIENCE, async || {
-        ada.get("/auth/me").await.body["user"]["display_name"] == "Ada L."
+/// Every command on one's own account and sessions, the last of which end them.
+async fn account(ada: &Person, moments: &Moments) {
+    let mut new = ada.clone();
+    new.email = format!("new-{}", ada.email);
+    let body = json!({"email": new.email, "password": PASSWORD});
+    hang_up(&new, moments, Method::POST, "/auth/register", Some(body.clone())).await;
+    until("the account is there", PATIENCE, async || {
+        new.post("/auth/login", body.clone()).await.status == 200
     })
     .await;
+
+    let body = json!({"display_name": "Ada L."});
+    hang_up(ada, moments, Method::PATCH, "/auth/me", Some(body)).await;
+    becomes(ada, "/auth/me", "/user/display_name", json!("Ada L.")).await;
+
     let mut other = ada.clone();
     other.log_in().await;
-    hang_up(&other, moment, Method::POST, "/auth/logout", None).await;
-    until("the session has ended", PATIENCE, async || {
-        other.get("/auth/me").await.status == 401
+    hang_up(&other, moments, Method::POST, "/auth/logout", None).await;
+    ends(&other).await;
+
+    let before = sessions(ada).await.len();
+    let body = json!({"email": ada.email, "password": PASSWORD});
+    hang_up(ada, moments, Method::POST, "/auth/login", Some(body)).await;
+    until("a session has begun", PATIENCE, async || {
+        sessions(ada).await.len() == before + 1
     })
     .await;
+
     other.log_in().await;
-    hang_up(ada, moment, Method::POST, "/auth/logout-all", None).await;
+    let id = session(&other).await["id"].as_str().unwrap().to_owned();
+    let path = format!("/auth/sessions/{id}");
+    hang_up(ada, moments, Method::DELETE, &path, None).await;
+    ends(&other).await;
+
+    other.log_in().await;
+    let begun = session(&other).await;
+    let body = json!({"refresh_token": other.refresh_token});
+    hang_up(&other, moments, Method::POST, "/auth/refresh", Some(body)).await;
+    until("the session is refreshed", PATIENCE, async || {
+        let now = sessions(ada)
+            .await
+            .into_iter()
+            .find(|now| now["id"] == begun["id"]);
+        now.unwrap()["last_refreshed_at"] != begun["last_refreshed_at"]
+    })
+    .await;
+
+    other.log_in().await;
+    let body = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
+    hang_up(ada, moments, Method::POST, "/auth/me/password", Some(body)).await;
+    ends(&other).await;
+    let old = json!({"email": ada.email, "password": PASSWORD});
+    assert_eq!(ada.post("/auth/login", old).await.status, 401, "the old password");
+    let body = json!({"email": ada.email, "password": NEW_PASSWORD});
+    let login = other.post("/auth/login", body).await.expect(200);
+    login.body["access_token"]
+        .as_str()
+        .unwrap()
+        .clone_into(&mut other.token);
+
+    hang_up(ada, moments, Method::POST, "/auth/logout-all", None).await;
     for session in [ada, &other] {
-        until("every session has ended", PATIENCE, async || {
-            session.get("/auth/me").await.status == 401
-        })
-        .await;
+        ends(session).await;
     }
 }
 
-async fn becomes(ada: &Person, path: &str, field: &str, value: Value) {
-    until(&format!("{field} is {value}"), PATIENCE, async || {
-        ada.get(path).await.body[field] == value
+/// Every command of an admin on the account of someone else.
+async fn administration(root: &Person, moments: &Moments) {
+    let bob = Person::join(&root.base, "bob").await;
+    let id = bob.get("/auth/me").await.expect(200).body["user"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let path = format!("/auth/users/{id}");
+    let body = json!({"roles": ["user", "auditor"]});
+    hang_up(root, moments, Method::PUT, &format!("{path}/roles"), Some(body)).await;
+    until("the roles are changed", PATIENCE, async || {
+        let roles = bob.get("/auth/me").await.body["user"]["roles"].clone();
+        roles
+            .as_array()
+            .is_some_and(|roles| roles.contains(&json!("auditor")))
+    })
+    .await;
+    hang_up(root, moments, Method::POST, &format!("{path}/disable"), None).await;
+    ends(&bob).await;
+    hang_up(root, moments, Method::POST, &format!("{path}/enable"), None).await;
+    let body = json!({"email": bob.email, "password": PASSWORD});
+    until("the account is enabled", PATIENCE, async || {
+        bob.post("/auth/login", body.clone()).await.status == 200
+    })
+    .await;
+}
+
+/// Every session of the account.
+async fn sessions(person: &Person) -> Vec<Value> {
+    let sessions = person.get("/auth/sessions").await.expect(200);
+    sessions.body["items"].as_array().unwrap().clone()
+}
+
+/// The session of `person`, once it is listed.
+async fn session(person: &Person) -> Value {
+    let mut current = None;
+    until("the session is listed", PATIENCE, async || {
+        current = sessions(person)
+            .await
+            .into_iter()
+            .find(|session| session["current"] == true);
+        current.is_some()
+    })
+    .await;
+    current.unwrap()
+}
+
+async fn ends(person: &Person) {
+    until("the session has ended", PATIENCE, async || {
+        person.get("/auth/me").await.status == 401
+    })
+    .await;
+}
+
+async fn becomes(ada: &Person, path: &str, pointer: &str, value: Value) {
+    until(&format!("{pointer} is {value}"), PATIENCE, async || {
+        ada.get(path).await.body.pointer(pointer) == Some(&value)
     })
     .await;
 }
@@ -134,7 +235,8 @@ fn bytes(person: &Person, method: &Method, path: &str, body: Option<Value>) -> S
     )
 }
 
-async fn hang_up(person: &Person, moment: u64, method: Method, path: &str, body: Option<Value>) {
+/// Sends a request and hangs up.
+async fn hang_up(person: &Person, moments: &Moments, method: Method, path: &str, body: Option<Value>) {
     let mut stream = TcpStream::connect(person.base.trim_start_matches("http://"))
         .await
         .unwrap();
@@ -142,7 +244,7 @@ async fn hang_up(person: &Person, moment: u64, method: Method, path: &str, body:
         .write_all(bytes(person, &method, path, body).as_bytes())
         .await
         .unwrap();
-    tokio::time::sleep(Duration::from_millis(moment)).await;
+    tokio::time::sleep(moments.next()).await;
 }
 
 async fn half_closed(system: &System) {

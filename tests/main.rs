@@ -8,6 +8,8 @@
     reason = "tests fail by panicking"
 )]
 
+#[cfg(target_os = "linux")]
+mod bounded_memory;
 mod connections;
 mod conventions;
 mod faults;

@@ -108,11 +108,11 @@ impl ConsistencyToken {
 
 impl fmt::Display for ConsistencyToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}-{}", self.subject_hash, self.position)?;
-        match self.event {
-            Some(event) => write!(f, "-{event:08x}"),
-            None => Ok(()),
+        write!(f, "{:08x}", self.subject_hash)?;
+        if let Some(event) = self.event {
+            write!(f, "{event:08x}")?;
         }
+        write!(f, "-{}", self.position)
     }
 }
 
@@ -120,19 +120,18 @@ impl FromStr for ConsistencyToken {
     type Err = ParseConsistencyTokenError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut parts = text.split('-');
-        let (Some(hash), Some(position), event, None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(ParseConsistencyTokenError);
-        };
+        let (names, position) = text.split_once('-').ok_or(ParseConsistencyTokenError)?;
+        let (hash, event) = names.split_at_checked(8).ok_or(ParseConsistencyTokenError)?;
         if !position.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(ParseConsistencyTokenError);
         }
         Ok(Self {
             subject_hash: eight_hex_digits(hash)?,
             position: position.parse().map_err(|_| ParseConsistencyTokenError)?,
-            event: event.map(eight_hex_digits).transpose()?,
+            event: match event {
+                "" => None,
+                event => Some(eight_hex_digits(event)?),
+            },
         })
     }
 }

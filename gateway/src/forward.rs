@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::future::{Either, select};
-use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
 use prometheus::IntCounterVec;
 use service::{CONSISTENCY_TOKEN, Metrics, Problem};
 
@@ -20,6 +20,8 @@ use crate::{
     headers,
     routes::Target,
 };
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// What forwarding needs.
 #[derive(Clone)]
@@ -75,7 +77,10 @@ impl Gateway {
             && let Some(caller) = caller(&self.verifier, request.headers()).await
             && let Some(token) = self.memory.recall(caller).await
         {
-            request.headers_mut().insert(&CONSISTENCY_TOKEN, token.clone());
+            let headers = request.headers_mut();
+            headers.insert(&CONSISTENCY_TOKEN, token.clone());
+            // Beside what the client prefers. It did not ask for that state, so one that the log has lost is no matter.
+            headers.append(PREFER, HeaderValue::from_static("handling=lenient"));
             asked = Some((caller, token));
         }
         let (parts, body) = request.into_parts();

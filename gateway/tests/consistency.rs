@@ -98,10 +98,13 @@ async fn a_token_that_the_caller_sends_is_theirs_to_choose() {
     let (_background, gateways) = both().await;
     for gateway in &gateways {
         command(gateway, "POST", "/tasks", &[ANN, ("x-answer-token", "ann 7")]).await;
-        assert_eq!(
-            seen(gateway, "/tasks", &[ANN, ("consistency-token", "mine")]).await,
-            "mine"
-        );
+        let headers = [ANN, ("consistency-token", "mine"), ("prefer", "handling=strict")];
+        let reached = told(gateway, "GET", "/tasks", &headers).await["headers"].clone();
+        assert_eq!(reached["consistency-token"], "mine");
+        assert_eq!(reached["prefer"], "handling=strict");
+        // One that the gateway remembers need not be there for ever.
+        let reached = told(gateway, "GET", "/tasks", &[ANN]).await["headers"].clone();
+        assert_eq!(reached["prefer"], "handling=lenient");
     }
 }
 

@@ -247,6 +247,17 @@ impl System {
         process.child.wait().unwrap().code()
     }
 
+    /// The memory of all processes in bytes: `VmRSS` for now, `VmHWM` for the most that each had at any time.
+    pub(crate) fn memory(&self, field: &str) -> u64 {
+        let of = |process: &Process| {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", process.child.id())).unwrap();
+            let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+            let kib = line.split_whitespace().nth(1).unwrap();
+            kib.parse::<u64>().unwrap() * 1024
+        };
+        self.processes.values().map(of).sum()
+    }
+
     /// Whether it was started and neither killed nor stopped since.
     pub(crate) fn is_running(&self, replica: Replica) -> bool {
         self.processes.contains_key(&replica)

@@ -28,8 +28,7 @@ impl<S: Send + Sync> FromRequest<S> for NoFields {
             }
         };
         let body = Body::from_stream(stream::iter([first]).chain(body));
-        let JsonObject { fields, .. } =
-            JsonObject::from_request(Request::from_parts(parts, body), state).await?;
+        let JsonObject { fields } = JsonObject::from_request(Request::from_parts(parts, body), state).await?;
         Form::new(fields).finish()?;
         Ok(Self)
     }

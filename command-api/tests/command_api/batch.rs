@@ -165,6 +165,21 @@ async fn a_command_that_is_none_does_not_keep_the_others_back() {
 }
 
 #[tokio::test]
+async fn the_mistakes_in_a_batch_are_listed_within_a_bound() {
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
+    // Names that take six times their length in JSON, and one that is clipped.
+    let fields = |n: usize| (format!("{}{n}", "\u{1}".repeat(20)), json!(0));
+    let mut wrong: serde_json::Map<String, Value> = (0..50).map(fields).collect();
+    wrong.insert("x".repeat(5_000), json!(0));
+    let reply = send(&app, json!(vec![wrong; 100])).send().await;
+    assert!(reply.text.len() <= 64 * 1024, "{}", reply.text.len());
+    let results = reply.results(&[422; 100]);
+    assert_eq!(errors(&results[0])[0].0, "/commands/0/op");
+    assert_eq!(errors(&results[99])[..], [("", "more-errors")]);
+}
+
+#[tokio::test]
 async fn an_envelope_that_is_wrong_is_wrong_as_a_whole() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;

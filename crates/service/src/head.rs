@@ -9,8 +9,9 @@ use crate::problem::Problem;
 
 /// The head of a request may take this many bytes, its last empty line included.
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
-/// The request target may take this many bytes. RFC 9110, section 4.1, asks for 8,000 at least.
-const MAX_TARGET: usize = 8 * 1024;
+/// The request target may take this many bytes: 8 KiB of a query string, and a path. RFC 9110, section 4.1, asks for
+/// 8,000 at least.
+const MAX_TARGET: usize = 9 * 1024;
 /// As many as hyper takes.
 const MAX_FIELDS: usize = 100;
 /// What a refused head is replaced by keeps these, so that answer and log name the request as its client does.

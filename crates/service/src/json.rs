@@ -34,8 +34,6 @@ static ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 pub struct JsonObject {
     /// The object.
     pub fields: Map<String, Value>,
-    /// The body as sent.
-    pub bytes: Bytes,
 }
 
 impl<S: Send + Sync> FromRequest<S> for JsonObject {
@@ -53,7 +51,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
             return Err(malformed("the body is empty; send a JSON object"));
         }
         match json_value::read(&bytes) {
-            Ok(Value::Object(fields)) => Ok(Self { fields, bytes }),
+            Ok(Value::Object(fields)) => Ok(Self { fields }),
             Ok(_) => Err(Problem::validation(vec![FieldError {
                 pointer: String::new(),
                 code: "wrong-type",

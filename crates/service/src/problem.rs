@@ -8,7 +8,12 @@ use events::BoundedText;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Serialize, Serializer};
 
-use crate::{etag::etag, form::FieldError, request_id};
+use crate::{
+    error_list::{ErrorRoom, MOST_TEXT},
+    etag::etag,
+    form::FieldError,
+    request_id,
+};
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -46,40 +51,6 @@ struct Document<'a> {
     request_id: Option<String>,
 }
 
-/// As many errors are listed, or fewer once they take
-const MOST_ERRORS: usize = 50;
-/// so many bytes.
-const MOST_ERROR_BYTES: usize = 4 * 1024;
-/// A text in a problem has at most so many bytes.
-const MOST_TEXT: usize = 512;
-
-fn bounded(errors: Vec<FieldError>) -> Vec<FieldError> {
-    let clip = |text: String| BoundedText::<MOST_TEXT>::from(text).into();
-    let (mut listed, mut bytes) = (Vec::new(), 0);
-    let mut errors = errors.into_iter();
-    while listed.len() < MOST_ERRORS
-        && bytes < MOST_ERROR_BYTES
-        && let Some(error) = errors.next()
-    {
-        let error = FieldError {
-            pointer: clip(error.pointer),
-            code: error.code,
-            detail: clip(error.detail),
-        };
-        bytes += error.pointer.len() + error.detail.len();
-        listed.push(error);
-    }
-    let rest = errors.len();
-    if rest > 0 {
-        listed.push(FieldError {
-            pointer: String::new(),
-            code: "more-errors",
-            detail: format!("{rest} more errors are not listed"),
-        });
-    }
-    listed
-}
-
 impl Problem {
     /// A problem whose `type` is `/problems/<code>`.
     #[must_use]
@@ -99,13 +70,6 @@ impl Problem {
     pub fn detail(mut self, text: impl Into<String>) -> Self {
         // It may repeat what the client sent.
         self.0.detail = Some(BoundedText::<MOST_TEXT>::from(text.into()).into());
-        self
-    }
-
-    /// Lists what is wrong, field by field. What is more than a person would read is only counted.
-    #[must_use]
-    pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
-        self.0.errors = bounded(errors);
         self
     }
 
@@ -171,15 +135,22 @@ impl Problem {
         )
     }
 
-    /// `422 validation-failed` with every error at once.
+    /// `422 validation-failed` with every error at once. What is more than a person would read is only counted.
     #[must_use]
     pub fn validation(errors: Vec<FieldError>) -> Self {
-        Self::new(
+        Self::validation_within(errors, &mut ErrorRoom::default())
+    }
+
+    /// As [`Self::validation`], in an answer that holds several problems and has so much room left for errors.
+    #[must_use]
+    pub fn validation_within(errors: Vec<FieldError>, room: &mut ErrorRoom) -> Self {
+        let mut problem = Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "validation-failed",
             "Some values are not acceptable",
-        )
-        .errors(errors)
+        );
+        problem.0.errors = room.list(errors);
+        problem
     }
 
     /// `400 bad-parameter` for the query parameter or header `name`.

@@ -19,6 +19,7 @@ use crate::{
     head::Refusal,
     health::Health,
     metrics::Metrics,
+    path,
     problem::Problem,
     request_id::{self, TRACEPARENT, X_REQUEST_ID},
     trace_context,
@@ -167,6 +168,9 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
         request.id = id,
         trace.id = trace_context::trace_id(&traceparent)
     );
+    if let Some(uri) = path::normalized(request.uri()) {
+        *request.uri_mut() = uri;
+    }
     request.headers_mut().insert(&X_REQUEST_ID, id_header.clone());
     request.headers_mut().insert(&TRACEPARENT, traceparent);
 

@@ -22,9 +22,7 @@ use tower::ServiceExt;
 const JSON: Option<&str> = Some("application/json");
 
 fn router() -> Router {
-    let echo = |object: JsonObject| async move {
-        axum::Json(json!({"fields": object.fields, "length": object.bytes.len()}))
-    };
+    let echo = |object: JsonObject| async move { axum::Json(object.fields) };
     let router = Router::new()
         .route("/echo", post(echo).patch(echo).put(echo).delete(echo))
         .route("/large", post(echo).layer(Extension(BodyLimit(1024 * 1024))))
@@ -88,21 +86,17 @@ fn chunked(text: String) -> Body {
 }
 
 #[tokio::test]
-async fn reads_an_object_and_keeps_its_bytes() {
+async fn reads_an_object() {
     for media_type in [
         "application/json",
         "Application/JSON; charset=utf-8",
         "application/json;charset=\"UTF-8\"",
     ] {
         let response = send("POST", "/echo", Some(media_type), r#" {"a": [1, null]} "#).await;
-        assert_eq!(
-            json_of(response).await,
-            json!({"fields": {"a": [1, null]}, "length": 18}),
-            "{media_type}"
-        );
+        assert_eq!(json_of(response).await, json!({"a": [1, null]}), "{media_type}");
     }
     let patched = send("PATCH", "/echo", Some("application/merge-patch+json"), "{}").await;
-    assert_eq!(json_of(patched).await, json!({"fields": {}, "length": 2}));
+    assert_eq!(json_of(patched).await, json!({}));
 }
 
 #[tokio::test]

@@ -22,6 +22,9 @@ pub(super) struct AtLeast {
     tokens: Vec<ConsistencyToken>,
     /// `Prefer: wait`, as far as it is honoured.
     preferred_wait: Option<u64>,
+    /// `Prefer: handling=lenient`: a state that the log has lost is passed over. The gateway says so with a token that it
+    /// remembers for its caller, who did not ask for that state and could not stop asking for it.
+    is_lenient: bool,
 }
 
 /// What a response shows at least.
@@ -54,6 +57,7 @@ impl AtLeast {
         Ok(Self {
             tokens,
             preferred_wait,
+            is_lenient: preferences(headers, "handling").any(|value| value.eq_ignore_ascii_case("lenient")),
         })
     }
 
@@ -80,19 +84,24 @@ impl AtLeast {
         let deadline = Instant::now() + Duration::from_secs(seconds);
         for token in &self.tokens {
             let left = deadline.saturating_duration_since(Instant::now());
-            match app.checkpoints.reach(*token, left).await? {
-                Reached::There => {}
-                // The caller has seen a state that a restore has undone. What there is now is the best answer, and
-                // its token tells them so.
-                Reached::Lost => app.waiting.lost.inc(),
-                Reached::Behind => {
-                    app.waiting.behind.inc();
-                    return Err(ApiError::ProjectionBehind {
-                        waited: seconds,
-                        applied: self.applied(),
-                    });
+            let is_lost = match app.checkpoints.reach(*token, left).await? {
+                Reached::There => continue,
+                Reached::Lost => true,
+                Reached::Behind => false,
+            };
+            if is_lost {
+                app.waiting.lost.inc();
+                if self.is_lenient {
+                    // What there is now is the best answer, and its token says how far that goes.
+                    continue;
                 }
             }
+            app.waiting.behind.inc();
+            return Err(ApiError::ProjectionBehind {
+                waited: seconds,
+                is_lost,
+                applied: self.applied(),
+            });
         }
         Ok(())
     }
@@ -120,30 +129,31 @@ impl Shown {
     }
 }
 
-/// The seconds of the first `wait` preference, at most ten.
-fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
-    let lines = headers
-        .get_all(PREFER)
-        .iter()
-        .filter_map(|line| line.to_str().ok());
-    let mut preferences = lines.flat_map(|line| line.split(','));
-    preferences.find_map(|preference| {
+/// The values of the preferences of this name.
+fn preferences<'h>(headers: &'h HeaderMap, wanted: &'static str) -> impl Iterator<Item = &'h str> {
+    let lines = headers.get_all(PREFER).iter();
+    let preferences = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','));
+    preferences.filter_map(move |preference| {
         // Parameters after a semicolon mean nothing here.
         let (name, value) = preference.split(';').next()?.split_once('=')?;
-        if !name.trim().eq_ignore_ascii_case("wait") {
-            return None;
-        }
         let value = value.trim();
-        let digits = value
-            .strip_prefix('"')
-            .and_then(|value| value.strip_suffix('"'))
-            .unwrap_or(value);
-        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Some(None);
-        }
-        // All digits, so it fails only for being too long.
-        Some(Some(digits.parse().unwrap_or(u64::MAX).min(LONGEST_WAIT_SECONDS)))
-    })?
+        let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+        name.trim()
+            .eq_ignore_ascii_case(wanted)
+            .then_some(unquoted.unwrap_or(value))
+    })
+}
+
+/// The seconds of the first `wait` preference, at most ten.
+fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
+    let digits = preferences(headers, "wait").next()?;
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    // All digits, so it fails only for being too long.
+    Some(digits.parse().unwrap_or(u64::MAX).min(LONGEST_WAIT_SECONDS))
 }
 
 #[cfg(test)]
@@ -196,9 +206,19 @@ mod tests {
             of(&[("prefer", "wait=3")]),
             Ok(AtLeast {
                 tokens: vec![],
-                preferred_wait: None
+                preferred_wait: None,
+                is_lenient: false,
             })
         );
+        for (preference, is_lenient) in [
+            ("handling=lenient", true),
+            ("wait=1, Handling = \"Lenient\"; a=b", true),
+            ("handling=strict", false),
+            ("lenient", false),
+        ] {
+            let one = of(&[("consistency-token", "0000abcd-7"), ("prefer", preference)]).unwrap();
+            assert_eq!(one.is_lenient, is_lenient, "{preference}");
+        }
         let two = of(&[
             ("consistency-token", "0000abcd-7"),
             ("consistency-token", "0000abcd-9"),

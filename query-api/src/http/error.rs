@@ -30,6 +30,8 @@ pub(super) enum ApiError {
     ProjectionBehind {
         /// Seconds.
         waited: u64,
+        /// The log does not have it.
+        is_lost: bool,
         /// The preference that was honoured.
         applied: Option<HeaderValue>,
     },
@@ -105,12 +107,18 @@ impl From<ApiError> for Problem {
             )
             .detail(error.to_string()),
             ApiError::TaskNotFound => Problem::not_found(),
-            ApiError::ProjectionBehind { waited, applied } => {
+            ApiError::ProjectionBehind {
+                waited,
+                is_lost,
+                applied,
+            } => {
                 let title = "The state asked for is not there yet";
+                let advice = match is_lost {
+                    true => "The log does not have it, as after a restore: ask without the token.",
+                    false => "Nothing is lost: ask again.",
+                };
                 let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "projection-behind", title)
-                    .detail(format!(
-                        "It was not reached within {waited} s. Nothing is lost: ask again."
-                    ))
+                    .detail(format!("It was not reached within {waited} s. {advice}"))
                     .retry_after(1);
                 match applied {
                     Some(applied) => problem.header(HeaderName::from_static("preference-applied"), applied),

@@ -3,7 +3,7 @@
 use events::TaskId;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use service::{FieldError, Form, Invalid, Problem, text};
+use service::{ErrorRoom, FieldError, Form, Invalid, Problem, text};
 
 use super::if_match::if_match;
 use crate::{
@@ -36,14 +36,15 @@ enum Op {
 }
 
 impl BatchCommand {
-    /// Reads the command at `index`, `{op, id?, if_match?, …fields}`.
-    pub(super) fn read(index: usize, value: Value) -> Result<Self, Problem> {
+    /// Reads the command at `index`, `{op, id?, if_match?, …fields}`. What is wrong with it is listed as far as `room`
+    /// lasts.
+    pub(super) fn read(index: usize, value: Value, room: &mut ErrorRoom) -> Result<Self, Problem> {
         parse(value).map_err(|errors| {
             let at = |error: FieldError| FieldError {
                 pointer: format!("/commands/{index}{}", error.pointer),
                 ..error
             };
-            Problem::validation(errors.into_iter().map(at).collect())
+            Problem::validation_within(errors.into_iter().map(at).collect(), room)
         })
     }
 }

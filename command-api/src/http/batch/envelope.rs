@@ -1,12 +1,15 @@
 //! The body of a batch: what is wrong here is wrong with the whole.
 
 use serde_json::{Map, Value};
-use service::{Form, Invalid, Problem};
+use service::{ErrorRoom, Form, Invalid, Problem};
 
 use super::command::BatchCommand;
 
 /// In one batch.
 const MOST_COMMANDS: usize = 100;
+/// What is wrong with the commands of one batch takes at most so many bytes of the answer, beside what each problem
+/// takes without its errors.
+const MOST_ERROR_BYTES: usize = 24 * 1024;
 
 /// `{commands}`, 1 to 100 of them, each a command or what is wrong with it.
 pub(super) fn read(mut body: Map<String, Value>) -> Result<Vec<Result<BatchCommand, Problem>>, Problem> {
@@ -19,9 +22,10 @@ pub(super) fn read(mut body: Map<String, Value>) -> Result<Vec<Result<BatchComma
     let count = commands.len();
     form.required("commands", |value| check(value, count));
     form.finish()?;
+    let mut room = ErrorRoom::new(MOST_ERROR_BYTES);
     let commands = commands.into_iter().enumerate();
     Ok(commands
-        .map(|(index, command)| BatchCommand::read(index, command))
+        .map(|(index, command)| BatchCommand::read(index, command, &mut room))
         .collect())
 }
 

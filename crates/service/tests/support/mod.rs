@@ -73,7 +73,10 @@ impl Server {
             )
             .route(
                 "/echo",
-                post(|object: JsonObject| async move { object.bytes.len().to_string() }),
+                post(|object: JsonObject| async move {
+                    // As long as what was sent, when that had no spaces.
+                    serde_json::to_string(&object.fields).unwrap().len().to_string()
+                }),
             )
             .route("/endless", get(|| async { "x".repeat(64 * 1024 * 1024) }))
             .route("/gate", get(gated.clone()).post(gated));

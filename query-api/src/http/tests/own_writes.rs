@@ -15,7 +15,7 @@ super::on_both! {
     a_lost_signal_costs_a_moment_and_nothing_else;
     malformed_tokens_are_refused_and_malformed_preferences_ignored;
     checkpoints_may_begin_anew;
-    a_state_that_the_log_has_lost_is_not_waited_for_again_and_again;
+    a_state_that_the_log_has_lost_is_passed_over_for_whoever_does_not_insist;
     checkpoints_of_another_log_are_no_measure;
 }
 
@@ -200,27 +200,35 @@ mod test {
         );
     }
 
-    pub(super) async fn a_state_that_the_log_has_lost_is_not_waited_for_again_and_again(database: Database) {
+    pub(super) async fn a_state_that_the_log_has_lost_is_passed_over_for_whoever_does_not_insist(
+        database: Database,
+    ) {
         let me = user();
         project(&database, me, 8, true).await;
         let role = TestRole::start(&database).await;
         role.log().ends_at(10);
-        // The log ends before it: what there is is shown, and said how far that goes.
+        // The log ends before it: whoever asks for it is told so.
         let answer = list(&role, me, 11, "wait=0").await;
+        answer.assert_problem(503, "projection-behind");
+        assert!(answer.header("retry-after").is_some());
+        // The gateway, which asks for whoever does not know of it, gets what there is, and how far that goes.
+        let answer = list(&role, me, 11, "wait=0, handling=lenient").await;
         assert_eq!(answer.status.as_u16(), 200);
         assert_eq!(answer.header("consistency-token"), Some(token(me, 8).as_str()));
         // The log has it, or another at its position.
-        for (event, status) in [(TestLog::id(9), 503), (EventId(Uuid::from_u128(7)), 200)] {
+        for (event, lenient) in [(TestLog::id(9), 503), (EventId(Uuid::from_u128(7)), 200)] {
             let point = LogPoint {
                 position: 9,
                 id: Some(event),
             };
             let wanted = ConsistencyToken::at(me, point).to_string();
-            let headers = [("consistency-token", wanted.as_str()), ("prefer", "wait=0")];
-            let answer = role.get_with(me, "/tasks", &headers).await;
-            assert_eq!(answer.status.as_u16(), status, "{wanted}");
+            for (preference, status) in [("wait=0", 503), ("wait=0, handling=lenient", lenient)] {
+                let headers = [("consistency-token", wanted.as_str()), ("prefer", preference)];
+                let answer = role.get_with(me, "/tasks", &headers).await;
+                assert_eq!(answer.status.as_u16(), status, "{wanted} {preference}");
+            }
         }
-        list(&role, me, 9, "wait=0")
+        list(&role, me, 9, "wait=0, handling=lenient")
             .await
             .assert_problem(503, "projection-behind");
     }

@@ -1,0 +1,50 @@
+//! Bodies that are small as sent and large as values, many at once: memory stays in proportion to what was sent.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use reqwest::{Client, Method};
+
+use crate::support::{Footing, Person, System, until};
+
+const AT_ONCE: usize = 32;
+const BODY: usize = 1 << 20;
+/// What all processes together may grow by: the bodies, and twice that again.
+const MOST_GROWTH: u64 = 100 * 1024 * 1024;
+
+#[tokio::test]
+async fn embedded_batches_of_tiny_values_take_little_memory() {
+    batches_of_tiny_values_take_little_memory(Footing::Embedded).await;
+}
+
+#[tokio::test]
+async fn batches_of_tiny_values_take_little_memory_on_postgres_and_rabbitmq() {
+    batches_of_tiny_values_take_little_memory(Footing::Servers).await;
+}
+
+async fn batches_of_tiny_values_take_little_memory(footing: Footing) {
+    let system = System::start(footing).await;
+    let ada = Person::join(&system.base, "ada").await;
+    let body = format!("{{\"commands\":[{}0]}}", "0,".repeat((BODY - 16) / 2));
+    let http = Client::new();
+    let send = async || {
+        let request = http
+            .request(Method::POST, format!("{}/tasks/batch", ada.base))
+            .bearer_auth(&ada.token)
+            .header("Content-Type", "application/json");
+        request.body(body.clone()).send().await.unwrap().status()
+    };
+    // What is made once for all requests is there.
+    assert_eq!(send().await, 400);
+    let before = system.memory("VmRSS");
+    let answers = join_all((0..AT_ONCE).map(|_| send())).await;
+    assert!(answers.iter().all(|status| *status == 400), "{answers:?}");
+    let growth = system.memory("VmHWM").saturating_sub(before);
+    eprintln!("{AT_ONCE} bodies took {} KiB at most", growth / 1024);
+    assert!(growth < MOST_GROWTH, "{growth} bytes");
+    until("it serves", Duration::from_secs(20), async || {
+        ada.get("/tasks").await.status == 200
+    })
+    .await;
+    system.stop().await;
+}
