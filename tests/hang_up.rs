@@ -37,8 +37,13 @@ async fn commands_run_to_their_end(footing: Footing) {
     let moments = Moments(RefCell::new(StdRng::seed_from_u64(seed)));
     let system = System::start(footing).await;
     let root = Person::join(&system.base, "root").await;
-    let granted = system.tool(&["users", "grant", &root.email, "admin"]).status();
-    assert!(granted.unwrap().success());
+    until("there is an admin", PATIENCE, async || {
+        let grant = system.tool(&["users", "grant", &root.email, "admin"]).output();
+        let grant = grant.unwrap();
+        eprint!("{}", String::from_utf8_lossy(&grant.stderr));
+        grant.status.success()
+    })
+    .await;
     for round in 0..ROUNDS {
         let ada = Person::join(&system.base, &format!("ada{round}")).await;
         tasks(&ada, &moments).await;
