@@ -14,6 +14,9 @@ use crate::{
     world::World,
 };
 
+/// So many requests reach both replicas of a role nearly for sure.
+pub(crate) const REPLICAS_TRIED: usize = 6;
+
 /// Waits until every process is ready. Those that could not start for want of a server are started again.
 pub(crate) async fn everybody_is_ready(world: &World) {
     until("every process is ready", Duration::from_secs(60), async || {
@@ -55,8 +58,13 @@ pub(crate) async fn ended_sessions_are_refused(gateways: &[String], tokens: &[&s
                     "a session that has ended is refused",
                     Duration::from_secs(5),
                     async || {
-                        let request = http.get(format!("{gateway}{path}")).bearer_auth(token);
-                        request.send().await.is_ok_and(|answer| answer.status() == 401)
+                        for _ in 0..REPLICAS_TRIED {
+                            let request = http.get(format!("{gateway}{path}")).bearer_auth(token);
+                            if !request.send().await.is_ok_and(|answer| answer.status() == 401) {
+                                return false;
+                            }
+                        }
+                        true
                     },
                 )
                 .await;

@@ -13,7 +13,10 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, PASSWORD, Person, until};
+use crate::{
+    checks::REPLICAS_TRIED,
+    support::{Answer, PASSWORD, Person, until},
+};
 
 /// Whatever fails, works again within this.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -137,8 +140,10 @@ impl Keeper {
     pub(crate) async fn leave(&mut self) {
         let token = self.loses.token.clone();
         for gateway in &self.gateways {
-            self.answers(Method::GET, &format!("{gateway}/tasks?limit=1"), 200)
-                .await;
+            for _ in 0..REPLICAS_TRIED {
+                self.answers(Method::GET, &format!("{gateway}/tasks?limit=1"), 200)
+                    .await;
+            }
             self.answers(Method::GET, &format!("{gateway}/auth/me"), 200)
                 .await;
         }
