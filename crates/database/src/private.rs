@@ -31,7 +31,10 @@ pub(crate) fn database_file(path: &Path) -> io::Result<()> {
 }
 
 /// Creates an empty file that only its owner can read and write, or takes the rights of others to one that is there.
-fn file(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// When it cannot be created, or belongs to somebody else and others have rights to it.
+pub fn file(path: &Path) -> io::Result<()> {
     let created = OpenOptions::new()
         .write(true)
         .create_new(true)

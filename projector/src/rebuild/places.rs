@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -145,7 +146,7 @@ pub(super) fn remove_files(file: &Path) -> Result<(), RebuildError> {
     Ok(())
 }
 
-fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RebuildError {
+pub(super) fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RebuildError {
     let path = path.display().to_string();
     move |source| RebuildError::File { what, path, source }
 }
@@ -180,6 +181,7 @@ impl Lock {
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(0o600)
             .open(&path)
             .map_err(failed("open", &path))?;
         match file.try_lock() {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use database::{Database, DatabaseError, Transaction};
+use database::{Database, DatabaseError, Transaction, private};
 use events::{LogPoint, PartitionCount};
 use sqlx::{Connection as _, SqliteConnection};
 
 use super::{
     RebuildError,
-    places::{Generation, Places, remove_files},
+    places::{Generation, Places, failed, remove_files},
 };
 use crate::{
     apply::is_lock_timeout,
@@ -167,6 +167,8 @@ pub(super) async fn files(
         return Err(RebuildError::NoPrevious);
     };
     remove_files(&copy)?;
+    // SQLite would make a file that everybody can read, but takes an empty one.
+    private::file(&copy).map_err(failed("create", &copy))?;
     live.execute("VACUUM INTO $1", &[copy.display().to_string().into()])
         .await?;
     // It does not go back to the pool with another file attached.
