@@ -39,7 +39,7 @@ async fn rabbitmq_a_message_too_large_for_a_frame_is_refused_and_the_others_are_
         // Frames are small, since the library holds memory for many of the largest.
         let long = "x".repeat(20_000);
         let mut sent = messages(0, 1..=9);
-        sent[1].event.stream = StreamName::raw(&*long);
+        sent[1].event.stream = StreamName::raw(format!("task-{long}"));
         sent[2].event.kind = long;
         sent[4].event.kind = "x".repeat(300);
         sent[5].event.data = vec![b'x'; 20_000_000].into();
