@@ -172,7 +172,12 @@ fn health(dependencies: &Dependencies) -> Health {
     Health::new()
         .check("event-store", move || {
             let store = Arc::clone(&store);
-            async move { store.head().await.map(drop).map_err(|_| "unreachable".to_owned()) }
+            async move {
+                store
+                    .can_append()
+                    .await
+                    .map_err(|_| "takes no appends".to_owned())
+            }
         })
         .check("bus", move || {
             let connected = bus.is_connected();

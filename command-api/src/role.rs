@@ -120,10 +120,9 @@ fn health(store: &Arc<dyn EventStore>, bus: &Arc<dyn Bus>, operations: Database)
             let store = Arc::clone(&store);
             async move {
                 store
-                    .head()
+                    .can_append()
                     .await
-                    .map(drop)
-                    .map_err(|_| "the event store does not answer".to_owned())
+                    .map_err(|_| "the event store takes no appends".to_owned())
             }
         })
         .check("bus", move || {
@@ -140,9 +139,9 @@ fn health(store: &Arc<dyn EventStore>, bus: &Arc<dyn Bus>, operations: Database)
             let operations = operations.clone();
             async move {
                 operations
-                    .ping()
+                    .can_write()
                     .await
-                    .map_err(|_| "the operations database does not answer".to_owned())
+                    .map_err(|_| "the operations database takes no writes".to_owned())
             }
         })
 }

@@ -98,6 +98,9 @@ impl Database {
         let mut file = None;
         let (reads, writes) = match url.split_once(':').map(|(scheme, _)| scheme) {
             Some("postgres" | "postgresql") => {
+                if let Some(name) = unknown_parameter(url) {
+                    return Err(refused(format!("there is no parameter `{name}`")));
+                }
                 let options = PgConnectOptions::from_str(url).map_err(|error| refused(error.to_string()))?;
                 let options = Options::Postgres(Box::new(for_all(options, schema)));
                 let pool = Connections::new(options, connections)?;
@@ -372,4 +375,53 @@ fn for_file(options: SqliteConnectOptions, schema: Schema) -> SqliteConnectOptio
         .foreign_keys(true)
         // As in PostgreSQL.
         .pragma("case_sensitive_like", "ON")
+}
+
+/// A parameter of a PostgreSQL URL that the driver does not know. It would ignore it, and log it with its value, which may
+/// be a secret.
+fn unknown_parameter(url: &str) -> Option<String> {
+    const KNOWN: [&str; 18] = [
+        "application_name",
+        "dbname",
+        "host",
+        "hostaddr",
+        "options",
+        "password",
+        "port",
+        "ssl-ca",
+        "ssl-cert",
+        "ssl-key",
+        "ssl-mode",
+        "ssl-root-cert",
+        "sslcert",
+        "sslkey",
+        "sslmode",
+        "sslrootcert",
+        "statement-cache-capacity",
+        "user",
+    ];
+    let url = url::Url::parse(url).ok()?;
+    let is_known = |name: &str| KNOWN.contains(&name) || name.starts_with("options[");
+    url.query_pairs()
+        .map(|(name, _)| name.into_owned())
+        .find(|name| !is_known(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unknown_parameter;
+
+    #[test]
+    fn parameters_that_the_driver_would_log_are_refused() {
+        for (query, unknown) in [
+            ("", None),
+            ("?sslmode=require&options[search_path]=a", None),
+            ("?user=a&password=b", None),
+            ("?sslpassword=a", Some("sslpassword")),
+            ("?user=a&PASSWORD=b", Some("PASSWORD")),
+        ] {
+            let url = format!("postgres://u@h/db{query}");
+            assert_eq!(unknown_parameter(&url).as_deref(), unknown, "{query}");
+        }
+    }
 }

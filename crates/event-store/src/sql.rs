@@ -136,6 +136,14 @@ impl EventStore for SqlStore {
         self.log.head().await
     }
 
+    async fn can_append(&self) -> Result<(), StoreError> {
+        self.log
+            .database
+            .can_write()
+            .await
+            .map_err(StoreError::unavailable)
+    }
+
     async fn identify(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError> {
         self.log.identify(positions).await
     }

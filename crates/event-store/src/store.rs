@@ -93,6 +93,14 @@ pub trait EventStore: Send + Sync + 'static {
     /// The position of the last event, 0 in an empty log.
     async fn head(&self) -> Result<u64, StoreError>;
 
+    /// Whether the log takes appends now, as far as that can be told without one. For readiness.
+    ///
+    /// # Errors
+    /// When it does not: it cannot be reached, is read-only, or has no room.
+    async fn can_append(&self) -> Result<(), StoreError> {
+        self.head().await.map(drop)
+    }
+
     /// Which events stand at `positions`, in the order asked; `None` where the log has none. Costs a look into an
     /// index for each, whatever the length of the log.
     async fn identify(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError>;

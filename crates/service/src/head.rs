@@ -143,7 +143,17 @@ fn judge(head: &httparse::Request<'_, '_>) -> Result<Framing, Refusal> {
         return Err(Refusal::Malformed("the first line is malformed"));
     }
     host(head)?;
+    expectation(head)?;
     framing(head)
+}
+
+/// RFC 9110, section 10.1.1: the one expectation that there is. A request with another one would wait for ever.
+fn expectation(head: &httparse::Request<'_, '_>) -> Result<(), Refusal> {
+    if values(head, "expect").all(|value| value.eq_ignore_ascii_case(b"100-continue")) {
+        Ok(())
+    } else {
+        Err(Refusal::Malformed("Expect: only 100-continue is known"))
+    }
 }
 
 fn values<'a>(head: &'a httparse::Request<'_, '_>, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
@@ -216,12 +226,13 @@ fn framing(head: &httparse::Request<'_, '_>) -> Result<Framing, Refusal> {
     let codings: Vec<&[u8]> = values(head, "transfer-encoding")
         .flat_map(|value| value.split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
-        .filter(|coding| !coding.is_empty())
         .collect();
     let is_chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
     match codings.split_last() {
         Some((last, [])) if is_chunked(last) => Ok(Framing::Chunked),
-        Some((last, others)) if is_chunked(last) && !others.iter().any(is_chunked) => {
+        Some((last, others))
+            if is_chunked(last) && !others.iter().any(|other| is_chunked(other) || other.is_empty()) =>
+        {
             Err(Refusal::UnknownCoding)
         }
         _ => Err(Refusal::Malformed(
@@ -333,7 +344,11 @@ mod tests {
             "Transfer-Encoding: gzip",
             "Transfer-Encoding: chunked, gzip",
             "Transfer-Encoding: chunked, chunked",
+            "Transfer-Encoding: chunked,",
+            "Transfer-Encoding: , chunked",
             "Transfer-Encoding:",
+            "Expect: the worst",
+            "Expect: 100-continue, x",
             "Content-Length: 7\r\nContent-Length: 8",
             "Content-Length: +7",
             "Content-Length: 7, 7",
