@@ -13,6 +13,7 @@ mod bounded_memory;
 mod connections;
 mod conventions;
 mod faults;
+mod full_disk;
 mod hang_up;
 mod isolation;
 mod operator;
