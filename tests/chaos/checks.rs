@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use event_store::{Entry, position};
 use events::{Event, RecordedEvent, StreamKind, StreamName, Task, UserId};
+use futures::future::join_all;
 use sqlx::Row as _;
 use uuid::Uuid;
 
@@ -50,27 +51,29 @@ pub(crate) async fn projection_reaches_the_head(world: &World) {
 /// A token of a session that has ended opens nothing, at any gateway and any role: at the latest a few seconds after
 /// everything is well again, though caches keep good answers for half a minute.
 pub(crate) async fn ended_sessions_are_refused(gateways: &[String], tokens: &[&str]) {
-    let http = reqwest::Client::new();
-    for token in tokens {
+    let http = &reqwest::Client::new();
+    let is_refused = async |url: &str, token: &str| {
+        let answer = http.get(url).bearer_auth(token).send().await;
+        answer.is_ok_and(|answer| answer.status() == 401)
+    };
+    let refused_everywhere = tokens.iter().map(async |token| {
         for gateway in gateways {
             for path in ["/tasks?limit=1", "/auth/me"] {
-                until(
-                    "a session that has ended is refused",
-                    Duration::from_secs(5),
-                    async || {
-                        for _ in 0..REPLICAS_TRIED {
-                            let request = http.get(format!("{gateway}{path}")).bearer_auth(token);
-                            if !request.send().await.is_ok_and(|answer| answer.status() == 401) {
-                                return false;
-                            }
+                let url = format!("{gateway}{path}");
+                let what = "a session that has ended is refused";
+                until(what, Duration::from_secs(5), async || {
+                    for _ in 0..REPLICAS_TRIED {
+                        if !is_refused(&url, token).await {
+                            return false;
                         }
-                        true
-                    },
-                )
+                    }
+                    true
+                })
                 .await;
             }
         }
-    }
+    });
+    join_all(refused_everywhere).await;
 }
 
 /// The session that changed a password goes on.
