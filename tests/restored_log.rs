@@ -48,7 +48,13 @@ async fn restore(footing: Footing) {
     })
     .await;
     create(&ada, "New", 8).await;
-    assert!(!system.is_ready().await, "the projector does not do its job");
+    // Readiness is answered from what was found a moment ago.
+    until(
+        "the projector does not say that it does its job",
+        PATIENCE,
+        async || !system.is_ready().await,
+    )
+    .await;
     assert_eq!(
         projected(&system, "New").await,
         0,

@@ -54,9 +54,6 @@ pub fn line(text: &str, max: usize) -> Result<String, InvalidText> {
     if let Some(control) = text.chars().find(|c| turns_direction(*c)) {
         return Err(InvalidText::DirectionControl(control));
     }
-    if let Some(separator) = text.chars().find(|c| matches!(c, '\u{2028}' | '\u{2029}')) {
-        return Err(InvalidText::ControlCharacter(separator));
-    }
     accepted(text, max, |_| false)
 }
 
