@@ -301,7 +301,6 @@ impl Side {
         grow(
             store,
             &StreamName::task(id),
-            1,
             length,
             log::new_event(owner, &renamed),
         )
@@ -313,7 +312,6 @@ impl Side {
         grow(
             store,
             &StreamName::account(owner),
-            1,
             length,
             log::of(owner, renamed.encode()),
         )
@@ -325,7 +323,6 @@ impl Side {
         grow(
             store,
             &StreamName::session(session),
-            1,
             length,
             log::of(owner, refreshed.encode()),
         )
@@ -372,10 +369,10 @@ impl Side {
 async fn grow(
     store: &dyn EventStore,
     stream: &StreamName,
-    mut version: u64,
     length: u64,
     event: events::NewEvent,
 ) -> Result<()> {
+    let mut version = store.stream_head(stream).await?.map_or(0, |head| head.version);
     while version < length {
         let count = STEP.min(length - version);
         let again = || {
