@@ -97,7 +97,7 @@ impl TaskStates {
 
     /// The state with everything that was in the log when this was called.
     pub(super) async fn now(&self, task: TaskId) -> Result<Current, CommandError> {
-        if let Some(current) = self.current_in_memory(task).await? {
+        if let Memory::Current(current) = self.current_in_memory(task).await? {
             return Ok(current);
         }
         // One reads, the others find the state in memory.
@@ -107,8 +107,8 @@ impl TaskStates {
             .await
             .map_err(|_| CommandError::Overloaded)?;
         match self.current_in_memory(task).await? {
-            Some(current) => Ok(current),
-            None => self.load(task).await,
+            Memory::Current(current) => Ok(current),
+            Memory::Of(head) => self.load(task, head).await,
         }
     }
 
@@ -137,20 +137,22 @@ impl TaskStates {
         Ok(Current { state, version })
     }
 
-    /// The state in memory if it is that of now, or is not far behind; nothing if there is none.
-    async fn current_in_memory(&self, task: TaskId) -> Result<Option<Current>, CommandError> {
+    /// The state in memory if it is that of now, or is not far behind.
+    async fn current_in_memory(&self, task: TaskId) -> Result<Memory, CommandError> {
         // Taken before the look, so that it is not ahead of it.
         let known = self.hot.get(task).await;
         let Some(head) = self.store.stream_head(&StreamName::task(task)).await? else {
             self.hot.forget(task).await;
-            return Ok(Some(Current {
+            return Ok(Memory::Current(Current {
                 state: None,
                 version: 0,
             }));
         };
-        let Some(known) = known else { return Ok(None) };
+        let Some(known) = known else {
+            return Ok(Memory::Of(head));
+        };
         if is_at(&known, head) {
-            return Ok(Some(Current {
+            return Ok(Memory::Current(Current {
                 version: head.version,
                 state: Some(known),
             }));
@@ -159,10 +161,13 @@ impl TaskStates {
             Some(behind @ 1..LONG_FOLD) => self.catch_up(task, known, behind).await?,
             Some(_) | None => None,
         };
-        if current.is_none() {
-            self.hot.forget(task).await;
+        match current {
+            Some(current) => Ok(Memory::Current(current)),
+            None => {
+                self.hot.forget(task).await;
+                Ok(Memory::Of(head))
+            }
         }
-        Ok(current)
     }
 
     /// Folds at least `behind` more events in; nothing if the state is not from this log.
@@ -200,10 +205,8 @@ impl TaskStates {
     }
 
     /// The state from a snapshot and what came after it, or from the beginning.
-    async fn load(&self, task: TaskId) -> Result<Current, CommandError> {
-        let head = self.store.stream_head(&StreamName::task(task)).await?;
-        let is_long = head.is_some_and(|head| head.version > LONG_FOLD);
-        let snapshot = if is_long {
+    async fn load(&self, task: TaskId, head: StreamHead) -> Result<Current, CommandError> {
+        let snapshot = if head.version > LONG_FOLD {
             self.snapshots.find(task).await
         } else {
             None
@@ -235,6 +238,14 @@ impl TaskStates {
             Ok(Err(_)) | Err(_) => Err(CommandError::Overloaded),
         }
     }
+}
+
+/// What a look into memory has found.
+enum Memory {
+    /// The state of now.
+    Current(Current),
+    /// Nothing of use; the stream ends here.
+    Of(StreamHead),
 }
 
 /// Whether `state` is that of a stream which ends at `head`.
