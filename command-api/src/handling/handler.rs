@@ -143,19 +143,20 @@ impl CommandHandler {
     /// The task now, unless an earlier try has decided. Those are looked for if `search` says so, or if there may be
     /// any by the time the state is known.
     async fn read(&self, request: &CommandRequest, search: bool) -> Result<Read, CommandError> {
+        let key = request.origin.idempotency_key.as_ref();
         let current = if search {
             None
         } else {
             Some(self.states.now(request.task).await?)
         };
-        let current = match (current, &request.origin.idempotency_key) {
-            (Some(current), None) => current,
-            (Some(current), Some(_)) if request.is_alone() => current,
-            (None, None) => self.states.now(request.task).await?,
-            (Some(_) | None, Some(key)) => match earlier_try::find(&self.states, request, key).await? {
+        let current = match (key, current) {
+            (Some(_), Some(current)) if request.is_alone() => current,
+            (Some(key), _) => match earlier_try::find(&self.states, request, key).await? {
                 Found::Decided(result) => return Ok(Read::Decided(result)),
                 Found::Nothing(current) => current,
             },
+            (None, Some(current)) => current,
+            (None, None) => self.states.now(request.task).await?,
         };
         let Current { state, version } = current;
         Ok(Read::Basis(Basis {
