@@ -18,7 +18,7 @@ use events::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use prometheus::IntCounterVec;
-use service::{Clock, Metrics, new_id};
+use runtime::{Clock, Metrics, new_id};
 
 use crate::{
     domain::{self, Claim, Refusal},

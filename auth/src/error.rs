@@ -6,7 +6,7 @@ use database::DatabaseError;
 use event_store::StoreError;
 use events::CodecError;
 use http::{HeaderValue, StatusCode, header};
-use service::Problem;
+use http_api::Problem;
 
 use crate::{domain::Refusal, password::HashingFailed};
 

@@ -11,7 +11,8 @@ use events::{
     Actor, CodecError, CorrelationId, Encoded, Event, EventId, Metadata, NewEvent, RecordedEvent, StreamName,
     Timestamp, Traceparent, UserId,
 };
-use service::{Clock, RequestContext, new_id};
+use http_api::RequestContext;
+use runtime::{Clock, new_id};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 

@@ -9,7 +9,8 @@ use bus::{Bus, BusCollector, Responder, ResponderOptions};
 use database::Database;
 use event_store::EventStore;
 use events::PartitionCount;
-use service::{Clock, Health, Metrics, vital};
+use http_api::Health;
+use runtime::{Clock, Metrics, vital};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -97,11 +98,21 @@ pub async fn start(
         auth,
         verifier: Verifier::direct(check),
     };
-    let health = health(&dependencies);
-    Ok(service::shell(
+    let Dependencies {
+        store,
+        bus,
+        read_models,
+        metrics,
+        ..
+    } = dependencies;
+    let health = Health::new()
+        .event_store(store, |store| async move { store.can_append().await })
+        .bus(move || bus.is_connected())
+        .read_models(read_models, |read_models| async move { read_models.ping().await });
+    Ok(http_api::with_middleware(
         handlers::routes(state),
         "auth",
-        &dependencies.metrics,
+        &metrics,
         health,
     ))
 }
@@ -160,37 +171,4 @@ async fn answer(
             () = tokio::time::sleep(SERVE_AGAIN) => {}
         }
     }
-}
-
-fn health(dependencies: &Dependencies) -> Health {
-    let Dependencies {
-        store,
-        bus,
-        read_models,
-        ..
-    } = dependencies.clone();
-    Health::new()
-        .check("event-store", move || {
-            let store = Arc::clone(&store);
-            async move {
-                store
-                    .can_append()
-                    .await
-                    .map_err(|_| "takes no appends".to_owned())
-            }
-        })
-        .check("bus", move || {
-            let connected = bus.is_connected();
-            async move {
-                if connected {
-                    Ok(())
-                } else {
-                    Err("not connected".to_owned())
-                }
-            }
-        })
-        .check("read-models", move || {
-            let read_models = read_models.clone();
-            async move { read_models.ping().await.map_err(|_| "unreachable".to_owned()) }
-        })
 }

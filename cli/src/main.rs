@@ -150,10 +150,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let format = match settings.log.format {
-        settings::LogFormat::Text => service::LogFormat::Text,
-        settings::LogFormat::Json => service::LogFormat::Json,
+        settings::LogFormat::Text => runtime::LogFormat::Text,
+        settings::LogFormat::Json => runtime::LogFormat::Json,
     };
-    service::telemetry::init(&settings.log.filter, format).context("TASKLEDGER_LOG")?;
+    runtime::telemetry::init(&settings.log.filter, format).context("TASKLEDGER_LOG")?;
     platform::install_crypto_provider()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -7,7 +7,7 @@ use auth_client::{Verifier, VerifierOptions};
 use bus::{Bus, InProcessBus, RabbitBus, RabbitOptions};
 use database::{Database, Schema, masked};
 use event_store::{EventStore, SqlStore};
-use service::{Clock, Metrics, SystemClock};
+use runtime::{Clock, Metrics, SystemClock};
 
 use crate::{
     databases,

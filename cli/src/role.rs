@@ -239,9 +239,9 @@ impl Doors {
     async fn serve(self, router: Router, background: Background) -> anyhow::Result<()> {
         let api = self.api.as_ref().map(|door| door.address().to_string());
         tracing::info!(role = self.role, listen = api, admin.listen = %self.admin.address(), "ready");
-        let admin = (self.admin, service::admin_of(router.clone()));
+        let admin = (self.admin, http_api::admin_of(router.clone()));
         let router = match self.kind {
-            Kind::Public => service::public_of(router),
+            Kind::Public => http_api::public_of(router),
             Kind::Internal => router,
         };
         let doors = self

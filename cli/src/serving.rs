@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, ensure};
 use axum::Router;
 use bus::Bus;
-use service::{ServerOptions, bind, serve};
+use http_server::{ServerOptions, bind, serve};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 

@@ -49,7 +49,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
             read_models: read_models.clone(),
             partitions: storage.partitions,
             clock: clock.clone(),
-            metrics: service::Metrics::new("auth"),
+            metrics: runtime::Metrics::new("auth"),
         },
         tasks,
         stop.clone(),
@@ -105,9 +105,9 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     .await?;
 
     greet(settings, door.address(), admin.address(), embedded)?;
-    let probes = service::admin_of(router.clone());
+    let probes = http_api::admin_of(router.clone());
     until_stopped(
-        vec![(door, service::public_of(router)), (admin, probes)],
+        vec![(door, http_api::public_of(router)), (admin, probes)],
         background,
     )
     .await

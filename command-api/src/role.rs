@@ -9,7 +9,8 @@ use bus::{Bus, BusCollector};
 use database::Database;
 use event_store::{EventStore, LogWatch};
 use events::PartitionCount;
-use service::{Clock, Health, Metrics, shell, vital};
+use http_api::{Health, with_middleware};
+use runtime::{Clock, Metrics, vital};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -86,7 +87,15 @@ pub async fn start(
     let log = Arc::new(LogWatch::new(Arc::clone(&store)));
     let housekeeping = keep_house(operations.clone(), stop.clone());
     tasks.spawn(vital(housekeeping, stop.clone()));
-    let health = health(&store, &bus, operations.clone());
+    let health = Health::new()
+        .event_store(
+            Arc::clone(&store),
+            |store| async move { store.can_append().await },
+        )
+        .bus(move || bus.is_connected())
+        .operations(operations.clone(), |operations| async move {
+            operations.can_write().await
+        });
     let metrics_of_commands = CommandMetrics::new(&metrics);
     let handler = Arc::new(CommandHandler::new(
         store,
@@ -100,7 +109,7 @@ pub async fn start(
         .clone()
         .run_until_cancelled_owned(async move { log.run(|| forgetting.forget_all()).await });
     tasks.spawn(vital(watching, stop));
-    Ok(shell(
+    Ok(with_middleware(
         http::router(Api {
             handler,
             keys: Arc::new(keys),
@@ -111,37 +120,4 @@ pub async fn start(
         &metrics,
         health,
     ))
-}
-
-fn health(store: &Arc<dyn EventStore>, bus: &Arc<dyn Bus>, operations: Database) -> Health {
-    let (store, bus) = (Arc::clone(store), Arc::clone(bus));
-    Health::new()
-        .check("event-store", move || {
-            let store = Arc::clone(&store);
-            async move {
-                store
-                    .can_append()
-                    .await
-                    .map_err(|_| "the event store takes no appends".to_owned())
-            }
-        })
-        .check("bus", move || {
-            let connected = bus.is_connected();
-            async move {
-                if connected {
-                    Ok(())
-                } else {
-                    Err("not connected to the message bus".to_owned())
-                }
-            }
-        })
-        .check("operations", move || {
-            let operations = operations.clone();
-            async move {
-                operations
-                    .can_write()
-                    .await
-                    .map_err(|_| "the operations database takes no writes".to_owned())
-            }
-        })
 }

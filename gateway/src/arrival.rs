@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, Request};
 use http::{Extensions, HeaderValue};
-use service::X_FORWARDED_FOR;
+use http_api::X_FORWARDED_FOR;
 
 use crate::headers;
 

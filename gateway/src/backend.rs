@@ -2,7 +2,7 @@
 
 use axum::{Router, body::Body, response::Response};
 use http::{Request, request::Parts};
-use service::Forwarded;
+use http_api::Forwarded;
 use tower::ServiceExt;
 
 use crate::{

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use events::{ConsistencyToken, UserId};
 use http::{HeaderMap, HeaderValue};
+use http_api::CONSISTENCY_TOKEN;
 use moka::{future::Cache, ops::compute::Op, policy::EvictionPolicy};
-use service::CONSISTENCY_TOKEN;
 
 /// Callers remembered at most. The one who was away longest goes first.
 const CALLERS: u64 = 100_000;

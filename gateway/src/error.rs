@@ -1,7 +1,7 @@
 //! Why an upstream did not answer, and what the client is told about it.
 
 use http::StatusCode;
-use service::Problem;
+use http_api::Problem;
 
 /// Why an upstream did not answer.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt::Write, sync::Arc};
 
 use futures::future::join_all;
 use prometheus::IntGaugeVec;
-use service::Metrics;
+use runtime::Metrics;
 
 use crate::backend::Backend;
 

@@ -9,8 +9,9 @@ use axum::{
 };
 use futures::future::{Either, select};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
+use http_api::{CONSISTENCY_TOKEN, Problem};
 use prometheus::IntCounterVec;
-use service::{CONSISTENCY_TOKEN, Metrics, Problem};
+use runtime::Metrics;
 
 use crate::{
     backend::Backend,

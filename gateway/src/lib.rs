@@ -3,7 +3,7 @@
 //! A request passes these layers, outermost first. Each is one module; a new layer takes its place here.
 //!
 //! 1. `arrival` — whose request it is (client address), and away with headers that end at this hop.
-//! 2. `service::shell` — request id, trace context, access log, HTTP metrics, problems, security headers.
+//! 2. `http_api::with_middleware` — request id, trace context, access log, HTTP metrics, problems, security headers.
 //! 3. `routes` — the public paths. Unknown ones end here with `404`, wrong methods with `405`.
 //! 4. Limits belong here: before anything that costs, after the route is known, since they differ by route.
 //! 5. `consistency` — a caller's own writes are visible to their next read.
@@ -31,7 +31,8 @@ pub use config::{Config, Dependencies, Upstream};
 use std::sync::Arc;
 
 use axum::{Router, middleware};
-use service::{Health, Metrics, vital};
+use http_api::Health;
+use runtime::{Metrics, vital};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Layer;
 
@@ -78,10 +79,11 @@ pub async fn start(
         &metrics,
     );
     let exposition = exposition::Exposition::new(metrics.clone(), backends);
-    let served = service::shell_with_metrics(routes::router(&gateway), ROLE, &metrics, health, move || {
-        let exposition = exposition.clone();
-        async move { exposition.text().await }
-    });
+    let served =
+        http_api::with_middleware_and_metrics(routes::router(&gateway), ROLE, &metrics, health, move || {
+            let exposition = exposition.clone();
+            async move { exposition.text().await }
+        });
     Ok(Router::new().fallback_service(middleware::map_request(arrival::arrive).layer(served)))
 }
 

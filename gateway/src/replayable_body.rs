@@ -14,8 +14,8 @@ use std::{
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use futures::task::AtomicWaker;
+use http_server::BodyStalled;
 use hyper::body::{Frame, SizeHint};
-use service::BodyStalled;
 use tokio::time::{Instant, sleep_until};
 
 use crate::error::ForwardError;

@@ -15,12 +15,12 @@ use http::{
     request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
+use http_api::IDEMPOTENCY_KEY;
 use hyper::body::Body as _;
 use hyper_util::{
     client::legacy::{Client as LegacyClient, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use service::IDEMPOTENCY_KEY;
 use tokio::time::timeout;
 use url::Url;
 

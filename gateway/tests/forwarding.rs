@@ -23,7 +23,9 @@ use axum::{
 };
 use futures::{StreamExt, channel::mpsc};
 use http::{StatusCode, header};
-use service::{Health, JsonObject, Metrics, ServerOptions, shell};
+use http_api::{Health, JsonObject, with_middleware};
+use http_server::ServerOptions;
+use runtime::Metrics;
 use support::{Background, DEADLINE, ask, embedded, http, json_of, request, text, told};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -184,7 +186,7 @@ async fn a_wrong_method_on_a_path_of_two_roles_names_the_methods_of_both() {
 async fn a_wrong_method_on_a_path_of_one_role_is_that_roles_answer() {
     let background = Background::default();
     let commands = Router::new().route("/tasks/{id}/start", axum::routing::post(|| async {}));
-    let commands = shell(
+    let commands = with_middleware(
         commands,
         "command-api",
         &Metrics::new("command-api"),
@@ -363,7 +365,7 @@ fn reader() -> Router {
     let read = any(|object: JsonObject| async move {
         serde_json::to_string(&object.fields).unwrap().len().to_string()
     });
-    shell(
+    with_middleware(
         Router::new().route("/{*path}", read),
         "command-api",
         &Metrics::new("command-api"),

@@ -12,8 +12,9 @@ mod support;
 use axum::{Router, body::Body};
 use gateway::Config;
 use http::StatusCode;
+use http_api::{Health, with_middleware};
+use runtime::Metrics;
 use serde_json::json;
-use service::{Health, Metrics, shell};
 use support::{Background, ask, embedded, http, json_of, nobody, request, role, text};
 
 async fn get(gateway: &Router, path: &str) -> axum::response::Response {
@@ -83,7 +84,7 @@ async fn ready_means_that_every_upstream_is() {
     let health = Health::new()
         .check("bus", || async { Ok(()) })
         .check("database", || async { Err("gone".to_owned()) });
-    let sick = shell(Router::new(), "auth", &Metrics::new("auth"), health);
+    let sick = with_middleware(Router::new(), "auth", &Metrics::new("auth"), health);
     let sick = background.serve(sick).await;
     let one_of_two = [background.serve(role("query-api")).await, nobody().await];
     let config = Config {

@@ -18,7 +18,8 @@ use std::{
 use axum::{Router, body::Body, routing::any};
 use gateway::{Config, Upstream};
 use http::{StatusCode, header};
-use service::{Health, Metrics, shell};
+use http_api::{Health, with_middleware};
+use runtime::Metrics;
 use support::{Background, DEADLINE, ask, embedded, http, json_of, nobody, request, role, text};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -49,7 +50,7 @@ async fn hangs_up(background: &Background) -> SocketAddr {
 
 /// A role that says which replica it is.
 fn replica(number: &'static str) -> Router {
-    shell(
+    with_middleware(
         Router::new().route("/{*path}", any(move || async move { number })),
         "query-api",
         &Metrics::new("query-api"),
@@ -116,11 +117,11 @@ async fn an_upstream_that_comes_back_is_used_at_once() {
             .status()
     };
     assert_eq!(ask_once().await, StatusCode::SERVICE_UNAVAILABLE);
-    let listener = service::bind(address).await.unwrap();
-    let server = service::serve(
+    let listener = http_server::bind(address).await.unwrap();
+    let server = http_server::serve(
         listener,
         role("query-api"),
-        service::ServerOptions::default(),
+        http_server::ServerOptions::default(),
         background.stop.clone(),
     );
     drop(background.tasks.spawn(server));
@@ -216,7 +217,7 @@ async fn a_replica_that_is_not_ready_gets_no_requests() {
     let background = Background::default();
     let health = Health::new().check("database", || async { Err("gone".to_owned()) });
     let sick = Router::new().route("/{*path}", any(|| async { "sick" }));
-    let sick = shell(sick, "query-api", &Metrics::new("query-api"), health);
+    let sick = with_middleware(sick, "query-api", &Metrics::new("query-api"), health);
     let addresses = [
         background.serve(sick).await,
         background.serve(replica("well")).await,
@@ -438,7 +439,7 @@ async fn a_body_is_asked_for_only_once_its_role_wants_it() {
         (wanted, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200"),
     ] {
         let role = background
-            .serve(shell(
+            .serve(with_middleware(
                 role,
                 "command-api",
                 &Metrics::new("command-api"),

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
-use service::Metrics;
+use runtime::Metrics;
 
 use crate::fold::Cause;
 

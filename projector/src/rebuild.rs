@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use database::{Database, DatabaseError};
 use event_store::{EventStore, StoreError, agrees};
 use events::PartitionCount;
-use service::Metrics;
+use runtime::Metrics;
 use tokio_util::sync::CancellationToken;
 
 use crate::{

@@ -8,7 +8,8 @@ use bus::{Bus, BusCollector};
 use database::{Database, WriteProbe};
 use event_store::EventStore;
 use events::PartitionCount;
-use service::{Health, Metrics, vital};
+use http_api::{Health, LOG, READ_MODELS};
+use runtime::{Metrics, vital};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -92,7 +93,7 @@ pub async fn start_at_pace(
         surroundings.clone(),
         workers.clone(),
         condition.clone(),
-        service::new_id(),
+        runtime::new_id(),
         stop.clone(),
     );
     let writing = WriteProbe::start(read_models.clone(), tasks, stop.clone());
@@ -105,7 +106,7 @@ pub async fn start_at_pace(
     ));
     tasks.spawn(vital(fill_grams(read_models, pace, stop.clone()), stop.clone()));
     tasks.spawn(vital(sample(applier, store, pace, stop.clone()), stop));
-    Ok(service::shell(
+    Ok(http_api::with_middleware(
         Router::new(),
         "projector",
         &metrics,
@@ -159,11 +160,11 @@ async fn sample(applier: Applier, store: Arc<dyn EventStore>, pace: Pace, stop: 
 /// Answered from what is known, without asking any server. Without the bus the log is read, so that is no reason.
 fn health(condition: Arc<Condition>, writing: WriteProbe, identity: LogIdentity) -> Health {
     Health::new()
-        .check("log", move || {
+        .check(LOG, move || {
             let complaint = identity.complaint();
             async move { complaint.map_or(Ok(()), Err) }
         })
-        .check("read-models", move || {
+        .check(READ_MODELS, move || {
             let state = writing.state();
             async move { state }
         })

@@ -10,7 +10,7 @@ use std::{
 };
 
 use events::LogPoint;
-use service::vital;
+use runtime::vital;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 

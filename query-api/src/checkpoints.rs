@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use database::{Database, DatabaseError};
 use events::{ConsistencyToken, PartitionCount, UserId};
-use service::vital;
+use runtime::vital;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 

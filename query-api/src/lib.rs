@@ -20,7 +20,8 @@ use axum::Router;
 use database::Database;
 use event_store::EventStore;
 use events::PartitionCount;
-use service::{Clock, Health, Metrics};
+use http_api::{Health, LOG};
+use runtime::{Clock, Metrics};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -80,18 +81,11 @@ pub async fn start(
         .await
         .with_context(|| format!("cannot read the read models at {}", read_models.url()))?;
 
-    let database = read_models.clone();
     let health = Health::new()
-        .check("read-models", move || {
-            let database = database.clone();
-            async move {
-                database
-                    .ping()
-                    .await
-                    .map_err(|_| "the read models do not answer".to_owned())
-            }
+        .read_models(read_models.clone(), |read_models| async move {
+            read_models.ping().await
         })
-        .check("log", move || {
+        .check(LOG, move || {
             let complaint = log.complaint();
             async move { complaint.map_or(Ok(()), |complaint| Err(complaint.to_owned())) }
         });
@@ -108,5 +102,5 @@ pub async fn start(
         waiting,
         unreadable_rows: UnreadableRows::new(&metrics),
     });
-    Ok(service::shell(router, ROLE, &metrics, health))
+    Ok(http_api::with_middleware(router, ROLE, &metrics, health))
 }

@@ -1,7 +1,7 @@
 //! What the role measures, beside what every HTTP role does.
 
 use prometheus::{Histogram, IntCounter};
-use service::Metrics;
+use runtime::Metrics;
 
 /// Seconds. A projection is usually a few milliseconds behind; the longest wait is ten seconds.
 const BUCKETS: &[f64] = &[

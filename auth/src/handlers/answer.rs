@@ -6,8 +6,8 @@ use axum::{
 };
 use events::UserId;
 use http::{HeaderValue, StatusCode};
+use http_api::CONSISTENCY_TOKEN;
 use serde::Serialize;
-use service::CONSISTENCY_TOKEN;
 
 use crate::auth::consistency;
 

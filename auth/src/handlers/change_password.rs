@@ -5,8 +5,8 @@ use std::sync::Arc;
 use auth_client::{Caller, Revocation};
 use axum::{extract::State, response::Response};
 use events::{Account, Actor, EmailAddress, EndReason, SecretHash};
+use http_api::{Form, JsonObject, Problem, RequestContext};
 use serde_json::{Map, Value};
-use service::{Form, JsonObject, Problem, RequestContext};
 
 use super::{answer, fields};
 use crate::{

@@ -8,7 +8,7 @@ use axum::{
     response::Response,
 };
 use events::{Actor, EndReason, SessionId};
-use service::RequestContext;
+use http_api::RequestContext;
 
 use super::answer;
 use crate::{auth::Auth, domain::Refusal, error::ApiError, ledger::Cause};

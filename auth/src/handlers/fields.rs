@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use events::EmailAddress;
+use http_api::{Form, Invalid, text};
 use serde_json::Value;
-use service::{Form, Invalid, text};
 
 use crate::password::{self, Password};
 

@@ -12,8 +12,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use database::{DatabaseError, Row, Value};
 use events::{Role, Timestamp, UserId, fold_part_of_address};
 use http::StatusCode;
+use http_api::{Parameters, Problem};
 use serde::Serialize;
-use service::{Parameters, Problem};
 use sha2::{Digest, Sha256};
 
 use super::user::UserView;

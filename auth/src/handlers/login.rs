@@ -9,9 +9,10 @@ use events::{
     SessionStarted,
 };
 use http::StatusCode;
+use http_api::{Form, JsonObject, Problem, RequestContext, text};
+use runtime::new_id;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use service::{Form, JsonObject, Problem, RequestContext, new_id, text};
 
 use super::{answer, fields, user::UserView};
 use crate::{

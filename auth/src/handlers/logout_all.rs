@@ -5,7 +5,7 @@ use std::sync::Arc;
 use auth_client::{Caller, Revocation};
 use axum::{extract::State, response::Response};
 use events::{Actor, EndReason};
-use service::RequestContext;
+use http_api::RequestContext;
 
 use super::answer;
 use crate::{auth::Auth, domain, error::ApiError, ledger::Cause};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
 use events::{Actor, EndReason, Session};
+use http_api::{Form, JsonObject, Problem, RequestContext, text};
 use serde_json::{Map, Value};
-use service::{Form, JsonObject, Problem, RequestContext, text};
 
 use super::login::token_answer;
 use crate::{

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::{extract::State, response::Response};
 use events::{Account, AccountRegistered, Actor, EmailAddress, UserId};
 use http::StatusCode;
+use http_api::{Form, JsonObject, Problem, RequestContext};
+use runtime::new_id;
 use serde_json::{Map, Value};
-use service::{Form, JsonObject, Problem, RequestContext, new_id};
 
 use super::{answer, fields, user::UserBody};
 use crate::{

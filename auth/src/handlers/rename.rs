@@ -6,8 +6,8 @@ use auth_client::Caller;
 use axum::{extract::State, response::Response};
 use events::Actor;
 use http::StatusCode;
+use http_api::{Form, JsonObject, Presence, Problem, RequestContext};
 use serde_json::{Map, Value};
-use service::{Form, JsonObject, Presence, Problem, RequestContext};
 
 use super::{answer, fields, user::UserBody};
 use crate::{auth::Auth, domain, error::ApiError, ledger::Cause};

@@ -9,7 +9,7 @@ use axum::{
 };
 use events::{Actor, EndReason, Role, UserId};
 use http::StatusCode;
-use service::RequestContext;
+use http_api::RequestContext;
 
 use super::{answer, user::UserBody};
 use crate::{admins, auth::Auth, domain::Refusal, error::ApiError, ledger::Cause};

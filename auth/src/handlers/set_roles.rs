@@ -9,8 +9,8 @@ use axum::{
 };
 use events::{Actor, Role, UserId};
 use http::StatusCode;
+use http_api::{Form, Invalid, JsonObject, Problem, RequestContext, text};
 use serde_json::{Map, Value};
-use service::{Form, Invalid, JsonObject, Problem, RequestContext, text};
 
 use super::{answer, user::UserBody};
 use crate::{admins, auth::Auth, domain::Refusal, error::ApiError, ledger::Cause};

@@ -99,7 +99,7 @@ async fn restart(app: &App) -> Result<(), String> {
     let tasks = TaskTracker::new();
     // As in another process: metrics are registered once in each.
     let dependencies = auth::Dependencies {
-        metrics: service::Metrics::new("auth"),
+        metrics: runtime::Metrics::new("auth"),
         ..app.dependencies.clone()
     };
     let started = auth::start(app.config.clone(), dependencies, &tasks, CancellationToken::new());

@@ -20,8 +20,8 @@ use events::{
 };
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use runtime::{Clock, Metrics};
 use serde_json::{Value, json};
-use service::{Clock, Metrics};
 use tempfile::TempDir;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
@@ -352,7 +352,7 @@ impl App {
     ) {
         let head = self.dependencies.store.stream_head(stream).await.unwrap();
         let events = events.into_iter().map(|encoded| NewEvent {
-            id: EventId(service::new_id()),
+            id: EventId(runtime::new_id()),
             kind: encoded.kind.to_owned(),
             schema_version: encoded.schema_version,
             encoding: encoded.encoding,
@@ -361,7 +361,7 @@ impl App {
                 subject,
                 actor: Actor::Operator,
                 correlation_id: "import".into(),
-                causation_id: service::new_id(),
+                causation_id: runtime::new_id(),
                 traceparent: None,
                 idempotency_key: None,
             },

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use database::Database;
 use event_store::{Appended, EventStore, LogWatch, StoreError, StreamHead};
 use events::{EventId, NewEvent, StreamName, TaskEvent, TaskId, Timestamp};
-use service::{Clock, new_id};
+use runtime::{Clock, new_id};
 
 use super::{
     CommandError, CommandMetrics, CommandRequest, KeptTask, Outcome, TaskState,

@@ -1,7 +1,7 @@
 //! What became of commands, counted.
 
 use prometheus::{IntCounter, IntCounterVec};
-use service::Metrics;
+use runtime::Metrics;
 
 use super::{CommandError, Outcome};
 use crate::domain::Command;

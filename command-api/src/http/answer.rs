@@ -8,7 +8,7 @@ use http::{
     HeaderValue, StatusCode,
     header::{CACHE_CONTROL, ETAG, LOCATION},
 };
-use service::{CONSISTENCY_TOKEN, Problem, etag};
+use http_api::{CONSISTENCY_TOKEN, Problem, etag};
 
 use crate::{domain::Command, handling::TaskState};
 

@@ -7,8 +7,8 @@ use http::{
     header::{IF_MATCH, IF_NONE_MATCH},
     request::Parts,
 };
+use http_api::{IDEMPOTENCY_KEY, Named, Preconditions, Problem, RequestContext};
 use serde_json::{Map, Value};
-use service::{IDEMPOTENCY_KEY, Named, Preconditions, Problem, RequestContext};
 
 use crate::{
     domain::ExpectedVersion,

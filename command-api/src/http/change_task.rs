@@ -2,7 +2,7 @@
 
 use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
-use service::{Form, JsonObject, Presence};
+use http_api::{Form, JsonObject, Presence};
 
 use super::{api::Api, call::Call, error::ApiError, fields, task_path::TaskPath};
 use crate::domain::ChangeTask;

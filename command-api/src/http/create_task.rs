@@ -3,7 +3,8 @@
 use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
 use events::TaskId;
-use service::{Form, JsonObject, Problem, new_id};
+use http_api::{Form, JsonObject, Problem};
+use runtime::new_id;
 
 use super::{api::Api, call::Call, error::ApiError, fields};
 use crate::domain::CreateTask;

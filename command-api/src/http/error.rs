@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use event_store::StoreError;
 use events::ConsistencyToken;
 use http::{HeaderName, HeaderValue, StatusCode};
-use service::{CONSISTENCY_TOKEN, Problem};
+use http_api::{CONSISTENCY_TOKEN, Problem};
 
 use crate::{domain::Refusal, handling::CommandError, idempotency::IdempotencyError};
 

@@ -1,9 +1,9 @@
 //! The fields of a task in a request body: from JSON to the domain's values, every error at its pointer.
 
 use events::{Due, InvalidText, Priority, Status};
+use http_api::{Form, Invalid, Presence, text};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use service::{Form, Invalid, Presence, text};
 
 use crate::domain::{Description, InvalidTag, Tags, Title};
 

@@ -31,7 +31,7 @@ use axum::{
     Extension, Router,
     routing::{patch, post},
 };
-use service::BodyLimit;
+use http_api::BodyLimit;
 
 /// Every command endpoint, bare.
 pub(crate) fn router(api: Api) -> Router {

@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRequest, Request},
 };
 use futures::{StreamExt, stream};
-use service::{Form, JsonObject, Problem};
+use http_api::{Form, JsonObject, Problem};
 
 /// No body, with or without a content type, or an empty JSON object.
 pub(super) struct NoFields;

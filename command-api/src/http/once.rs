@@ -159,7 +159,7 @@ async fn replay(
         api.keys.forget(caller, key, answer).await?;
         return Ok(None);
     };
-    Ok(Some(service::answering_request(kept.request_id(), || {
+    Ok(Some(http_api::answering_request(kept.request_id(), || {
         work.respond(&results)
     })))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::response::{IntoResponse, Response};
 use events::TaskId;
-use service::Problem;
+use http_api::Problem;
 
 use super::{
     answer::answer,

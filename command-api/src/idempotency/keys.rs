@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use database::Database;
 use events::{TaskId, UserId};
-use service::new_id;
+use runtime::new_id;
 use tokio::time::Instant;
 use uuid::Uuid;
 

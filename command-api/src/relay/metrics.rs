@@ -1,7 +1,7 @@
 //! What the relay shows of itself.
 
 use prometheus::{IntCounter, IntGauge};
-use service::Metrics;
+use runtime::Metrics;
 
 /// The relay's metrics.
 #[derive(Debug, Clone)]

@@ -256,7 +256,7 @@ async fn a_twin_takes_over_from_a_process_that_is_gone(footing: Footing) {
     let created = create().send().await;
     forget_answer(&app, "k").await;
     // Its lease has a second left.
-    let until = service::Clock::now(&*stage.clock).plus_seconds(1);
+    let until = runtime::Clock::now(&*stage.clock).plus_seconds(1);
     app.operations
         .execute(
             "UPDATE idempotency_keys SET leased_until = $1",

@@ -157,7 +157,7 @@ async fn too_many_keys_are_too_many_requests(footing: Footing) {
                 vec![0_u8; 32].into(),
                 Uuid::now_v7().into(),
                 "x".repeat(33 << 20).into(),
-                service::Clock::now(&*stage.clock).as_micros().into(),
+                runtime::Clock::now(&*stage.clock).as_micros().into(),
             ],
         )
         .await

@@ -6,7 +6,7 @@ use std::{ops::Deref, sync::Arc};
 use axum::extract::{FromRef, FromRequestParts};
 use events::{Role, UserId};
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
-use service::Problem;
+use http_api::Problem;
 
 use crate::{
     messages::{Identity, Rejection},

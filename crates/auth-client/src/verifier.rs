@@ -11,7 +11,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use service::{Clock, SystemClock, vital};
+use runtime::{Clock, SystemClock, vital};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{

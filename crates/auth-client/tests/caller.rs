@@ -13,8 +13,8 @@ use auth_client::{Caller, Check, Identity, Rejection, Verifier, VerifyError};
 use axum::{Router, body::Body, routing::get};
 use events::{Role, SessionId, Timestamp, UserId};
 use http::{HeaderValue, Request, StatusCode};
+use http_api::Problem;
 use http_body_util::BodyExt;
-use service::Problem;
 use tower::ServiceExt;
 use uuid::Uuid;
 

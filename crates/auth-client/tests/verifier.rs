@@ -27,8 +27,8 @@ use bus::{Bus, BusError, EventConsumer, EventMessage, InProcessBus, Listener, Re
 use bytes::Bytes;
 use events::{PartitionCount, Role, SessionId, Timestamp, UserId};
 use futures::future::{BoxFuture, join_all};
+use runtime::Clock;
 use serde_json::{Value, json};
-use service::Clock;
 use sha2::{Digest, Sha256};
 use signer::Signer;
 use tokio::sync::Semaphore;

@@ -16,8 +16,10 @@ use axum::{
 use events::{ConsistencyToken, Role, SessionId, Timestamp, UserId};
 use gateway::{Config, Dependencies, Upstream};
 use http::{HeaderMap, HeaderName, StatusCode};
+use http_api::{CONSISTENCY_TOKEN, Health, with_middleware};
+use http_server::{ServerOptions, bind, serve};
+use runtime::Metrics;
 use serde_json::{Value, json};
-use service::{CONSISTENCY_TOKEN, Health, Metrics, ServerOptions, bind, serve, shell};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use url::Url;
@@ -65,7 +67,7 @@ pub fn bob() -> UserId {
 /// answer with a consistency token.
 pub fn role(name: &'static str) -> Router {
     let echo = move |request: Request| async move { echo(name, request).await };
-    shell(
+    with_middleware(
         Router::new().route("/{*path}", any(echo)),
         name,
         &Metrics::new(name),

@@ -74,7 +74,7 @@ pub(super) async fn schemas(
         Generation::Shadow => {
             statements.push(GRANTS.to_owned());
             if exists(&mut tx, "read_models_previous").await? {
-                let aside = format!("{OLD}{}", service::new_id().simple());
+                let aside = format!("{OLD}{}", runtime::new_id().simple());
                 statements.push(rename("read_models_previous", &aside));
             }
             statements.push(rename("read_models", "read_models_previous"));

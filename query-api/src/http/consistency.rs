@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use events::{ConsistencyToken, UserId};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use service::{BadParameter, CONSISTENCY_TOKEN};
+use http_api::{BadParameter, CONSISTENCY_TOKEN};
 use tokio::time::Instant;
 
 use super::{ApiError, App, CACHE_CONTROL};

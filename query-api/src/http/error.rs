@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use database::DatabaseError;
 use http::{HeaderName, HeaderValue, StatusCode};
-use service::{BadParameter, Problem};
+use http_api::{BadParameter, Problem};
 
 use crate::{
     admission::Overloaded,

@@ -9,7 +9,7 @@ use axum::{
 use events::TaskId;
 use http::{HeaderMap, StatusCode, header};
 
-use service::{Parameters, Preconditions, ReadOutcome};
+use http_api::{Parameters, Preconditions, ReadOutcome};
 
 use super::{ApiError, App, consistency::AtLeast};
 use crate::{
@@ -43,7 +43,7 @@ pub(super) async fn get_task(
     let task = TaskView::of(&row)?;
 
     let mut answer = shown.headers();
-    answer.insert(header::ETAG, service::etag(task.version));
+    answer.insert(header::ETAG, http_api::etag(task.version));
     match conditions.of_read(task.version) {
         ReadOutcome::Show => Ok((answer, Json(task)).into_response()),
         ReadOutcome::NotModified => Ok((StatusCode::NOT_MODIFIED, answer).into_response()),

@@ -11,7 +11,7 @@ use auth_client::Verifier;
 use axum::{Router, extract::FromRef, routing::get};
 use database::Database;
 use http::HeaderValue;
-use service::Clock;
+use runtime::Clock;
 
 use crate::{
     admission::Admission,

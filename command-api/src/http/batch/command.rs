@@ -1,9 +1,9 @@
 //! One command of a batch: from JSON to the domain's command, every error at its pointer in the whole body.
 
 use events::TaskId;
+use http_api::{ErrorRoom, FieldError, Form, Invalid, Problem, text};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use service::{ErrorRoom, FieldError, Form, Invalid, Problem, text};
 
 use super::if_match::if_match;
 use crate::{

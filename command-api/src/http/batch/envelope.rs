@@ -1,7 +1,7 @@
 //! The body of a batch: what is wrong here is wrong with the whole.
 
+use http_api::{ErrorRoom, Form, Invalid, Problem};
 use serde_json::{Map, Value};
-use service::{ErrorRoom, Form, Invalid, Problem};
 
 use super::command::BatchCommand;
 

@@ -1,8 +1,8 @@
 //! The precondition of one command: what `If-Match` is to a request of its own.
 
 use http::{HeaderMap, HeaderValue, header::IF_MATCH};
+use http_api::{Invalid, Named};
 use serde_json::Value;
-use service::{Invalid, Named};
 
 use crate::domain::ExpectedVersion;
 
@@ -33,7 +33,7 @@ fn version(text: &str) -> Option<ExpectedVersion> {
 
 fn header(text: &str) -> Option<ExpectedVersion> {
     let value = HeaderValue::from_str(text).ok()?;
-    match service::if_match(&HeaderMap::from_iter([(IF_MATCH, value)])).ok()? {
+    match http_api::if_match(&HeaderMap::from_iter([(IF_MATCH, value)])).ok()? {
         None | Some(Named::Any) => Some(ExpectedVersion::Any),
         Some(Named::Versions(versions)) => Some(ExpectedVersion::OneOf(versions)),
     }

@@ -15,8 +15,9 @@ use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
 use command::BatchCommand;
 use events::{TaskId, UserId};
+use http_api::{JsonObject, Problem};
 use results::answer;
-use service::{JsonObject, Problem, new_id};
+use runtime::new_id;
 use uuid::Uuid;
 
 use super::{

@@ -8,8 +8,8 @@ use axum::{
 };
 use events::{ConsistencyToken, Task};
 use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
+use http_api::{CONSISTENCY_TOKEN, Problem};
 use serde::Serialize;
-use service::{CONSISTENCY_TOKEN, Problem};
 
 use super::command::BatchCommand;
 use crate::{

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use events::Timestamp;
-use service::{Clock, SystemClock};
+use runtime::{Clock, SystemClock};
 
 #[derive(Default)]
 pub(crate) struct TestClock(AtomicI64);

@@ -9,8 +9,8 @@ use axum::{
 };
 use database::Row;
 use http::{HeaderMap, HeaderValue, header};
+use http_api::Parameters;
 use serde::Serialize;
-use service::Parameters;
 
 use super::{ApiError, App, consistency::AtLeast};
 use crate::{

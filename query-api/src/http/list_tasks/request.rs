@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use events::{Due, Priority, Status, fold_text, line};
+use http_api::{BadParameter, Parameters};
 use serde::{Deserialize, de::value::StrDeserializer};
-use service::{BadParameter, Parameters};
 
 use crate::tasks::{Filter, Listing, Range};
 

@@ -1,0 +1,72 @@
+//! What a handler knows about the request that it serves.
+
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use events::{BoundedText, CorrelationId, Traceparent};
+use http::{Extensions, HeaderMap, HeaderName, header, request::Parts};
+
+use crate::{headers::X_FORWARDED_FOR, request_id, trace_context};
+
+/// What a client calls itself.
+pub type UserAgent = BoundedText<512>;
+
+/// About the request, apart from what it asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestContext {
+    /// The request's id; also the correlation id of the events that it causes.
+    pub request_id: CorrelationId,
+    /// W3C `traceparent`.
+    pub traceparent: Option<Traceparent>,
+    /// The client's address: what the gateway says, otherwise the peer of the connection.
+    pub client_ip: Option<String>,
+    /// As the client sent it, as far as it is text.
+    pub user_agent: Option<UserAgent>,
+}
+
+impl<S: Sync> FromRequestParts<S> for RequestContext {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let headers = &parts.headers;
+        Ok(Self {
+            request_id: request_id::current()
+                .unwrap_or_else(|| request_id::of_request(headers).0)
+                .into(),
+            traceparent: trace_context::valid(headers),
+            client_ip: Self::client_ip(headers, &parts.extensions),
+            user_agent: Self::user_agent(headers),
+        })
+    }
+}
+
+impl RequestContext {
+    /// What the gateway says, otherwise the peer of the connection.
+    pub(crate) fn client_ip(headers: &HeaderMap, extensions: &Extensions) -> Option<String> {
+        let forwarded = text(headers, &X_FORWARDED_FOR).and_then(|text| text.parse().ok());
+        let peer = || {
+            extensions
+                .get::<ConnectInfo<SocketAddr>>()
+                .map(|peer| peer.0.ip())
+        };
+        forwarded
+            .or_else(peer)
+            .map(|address: IpAddr| address.to_canonical().to_string())
+    }
+
+    pub(crate) fn user_agent(headers: &HeaderMap) -> Option<UserAgent> {
+        let value = headers.get(header::USER_AGENT)?;
+        let text = String::from_utf8_lossy(value.as_bytes());
+        Some(text.replace(char::is_control, " ").into())
+    }
+}
+
+fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned)
+}

@@ -1,0 +1,231 @@
+//! Versions as entity tags, and the preconditions that clients build from them (RFC 9110, section 13).
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+use crate::problem::Problem;
+
+/// What `If-Match` or `If-None-Match` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// `*`: whatever there is.
+    Any,
+    /// These versions; empty when only tags were named that no version has.
+    Versions(Vec<u64>),
+}
+
+/// The conditions of a request on the version of what it is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preconditions {
+    /// `If-Match`, compared strongly: weak tags name no version.
+    pub if_match: Option<Named>,
+    /// `If-None-Match`, compared weakly.
+    pub if_none_match: Option<Named>,
+}
+
+/// How a GET or HEAD is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadOutcome {
+    /// With what there is.
+    Show,
+    /// With `304`: the caller has it.
+    NotModified,
+    /// With `412`: see [`Problem::version_mismatch`].
+    Mismatch,
+}
+
+impl Named {
+    fn names(&self, version: u64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Versions(versions) => versions.contains(&version),
+        }
+    }
+}
+
+impl Preconditions {
+    /// Reads both headers.
+    ///
+    /// # Errors
+    /// `400 bad-parameter` when one is not a list of entity tags.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        Ok(Self {
+            if_match: if_match(headers)?,
+            if_none_match: named(headers, &header::IF_NONE_MATCH, "If-None-Match", |_| true)?,
+        })
+    }
+
+    /// For a read of what is at `version`; `If-Match` comes first (RFC 9110, section 13.2.2).
+    #[must_use]
+    pub fn of_read(&self, version: u64) -> ReadOutcome {
+        let names = |named: &Named| named.names(version);
+        if !self.if_match.as_ref().is_none_or(names) {
+            ReadOutcome::Mismatch
+        } else if self.if_none_match.as_ref().is_some_and(names) {
+            ReadOutcome::NotModified
+        } else {
+            ReadOutcome::Show
+        }
+    }
+}
+
+/// The strong entity tag of a version: `"3"`.
+#[must_use]
+pub fn etag(version: u64) -> HeaderValue {
+    // Digits between quotes are always a valid header value.
+    HeaderValue::from_str(&format!("\"{version}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"0\""))
+}
+
+/// Reads `If-Match`. Comparison is strong: weak tags match nothing.
+///
+/// # Errors
+/// `400 bad-parameter` when it is not a list of entity tags.
+pub fn if_match(headers: &HeaderMap) -> Result<Option<Named>, Problem> {
+    named(headers, &header::IF_MATCH, "If-Match", |tag| !tag.weak)
+}
+
+fn named(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    spelled: &str,
+    counts: impl Fn(&Tag) -> bool,
+) -> Result<Option<Named>, Problem> {
+    if !headers.contains_key(name) {
+        return Ok(None);
+    }
+    match tags(headers, name) {
+        Some(Tags::Any) => Ok(Some(Named::Any)),
+        Some(Tags::List(tags)) => {
+            let versions = tags
+                .iter()
+                .filter(|tag| counts(tag))
+                .filter_map(|tag| tag.version);
+            Ok(Some(Named::Versions(versions.collect())))
+        }
+        None => Err(Problem::bad_parameter(
+            spelled,
+            "expected `*` or entity tags such as \"3\"",
+        )),
+    }
+}
+
+enum Tags {
+    Any,
+    List(Vec<Tag>),
+}
+
+struct Tag {
+    weak: bool,
+    /// `None` for a tag that no version has.
+    version: Option<u64>,
+}
+
+fn tags(headers: &HeaderMap, name: &HeaderName) -> Option<Tags> {
+    let mut list = Vec::new();
+    for value in headers.get_all(name) {
+        let mut rest = value.to_str().ok()?.trim();
+        if rest == "*" {
+            return Some(Tags::Any);
+        }
+        while !rest.is_empty() {
+            if let Some(next) = rest.strip_prefix(',') {
+                rest = next.trim_start();
+                continue;
+            }
+            let (weak, opaque) = match rest.strip_prefix("W/") {
+                Some(opaque) => (true, opaque),
+                None => (false, rest),
+            };
+            let (tag, next) = opaque.strip_prefix('"')?.split_once('"')?;
+            rest = next.trim_start();
+            if !rest.is_empty() && !rest.starts_with(',') {
+                return None;
+            }
+            // `"03"` is another tag than `"3"`.
+            let version = tag
+                .parse::<u64>()
+                .ok()
+                .filter(|version| version.to_string() == tag);
+            list.push(Tag { weak, version });
+        }
+    }
+    if list.is_empty() {
+        None
+    } else {
+        Some(Tags::List(list))
+    }
+}
+
+impl Problem {
+    /// `412 version-mismatch` with the version that there is.
+    #[must_use]
+    pub fn version_mismatch(actual: u64) -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "version-mismatch",
+            "The task has changed",
+        )
+        .detail(format!(
+            "It is at version {actual}, which the condition of the request rules out."
+        ))
+        .header(header::ETAG, etag(actual))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, values: &[&'static str]) -> HeaderMap {
+        values
+            .iter()
+            .map(|value| (name.clone(), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn if_match_is_strong() {
+        let read = |values: &[&'static str]| if_match(&headers(header::IF_MATCH, values));
+        let versions = |versions: &[u64]| Some(Named::Versions(versions.to_vec()));
+        assert_eq!(read(&[]).unwrap(), None);
+        assert_eq!(read(&["*"]).unwrap(), Some(Named::Any));
+        assert_eq!(read(&["\"3\""]).unwrap(), versions(&[3]));
+        assert_eq!(read(&["\"3\" , \"4\"", "\"5\""]).unwrap(), versions(&[3, 4, 5]));
+        assert_eq!(read(&["W/\"3\""]).unwrap(), versions(&[]));
+        assert_eq!(read(&["\"a,b\", \"03\", \"7\""]).unwrap(), versions(&[7]));
+    }
+
+    #[test]
+    fn what_is_no_list_of_tags_is_a_bad_parameter() {
+        for name in [header::IF_MATCH, header::IF_NONE_MATCH] {
+            for bad in ["3", "\"3", "", "\"3\"4", "w/\"3\""] {
+                let read = Preconditions::of(&headers(name.clone(), &[bad]));
+                assert_eq!(read.unwrap_err().code(), "bad-parameter", "{name}: {bad}");
+            }
+        }
+    }
+
+    #[test]
+    fn if_none_match_is_weak() {
+        let read = |values: &[&'static str]| {
+            Preconditions::of(&headers(header::IF_NONE_MATCH, values))
+                .unwrap()
+                .of_read(3)
+        };
+        for names in [&["\"3\""][..], &["W/\"3\""], &["*"], &["\"1\", \"3\""]] {
+            assert_eq!(read(names), ReadOutcome::NotModified, "{names:?}");
+        }
+        for other in [&["\"4\""][..], &["\"x\""], &[]] {
+            assert_eq!(read(other), ReadOutcome::Show, "{other:?}");
+        }
+        assert_eq!(etag(3), "\"3\"");
+    }
+
+    #[test]
+    fn if_match_comes_first() {
+        let mut both = headers(header::IF_MATCH, &["\"4\""]);
+        both.insert(header::IF_NONE_MATCH, HeaderValue::from_static("\"3\""));
+        let read = Preconditions::of(&both).unwrap();
+        assert_eq!(read.of_read(3), ReadOutcome::Mismatch);
+        assert_eq!(read.of_read(4), ReadOutcome::Show);
+    }
+}

@@ -1,0 +1,224 @@
+//! Reads an object field by field and collects everything that is wrong with it. Knows no HTTP but the problem.
+
+use serde_json::{Map, Value};
+
+use crate::{field_error::FieldError, problem::Problem};
+
+/// Why a value was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// JSON pointer below the field: empty for the field itself, `/3` for an element.
+    pub pointer: String,
+    /// A stable name of the mistake.
+    pub code: &'static str,
+    /// A sentence for the person who reads it.
+    pub detail: String,
+}
+
+impl Invalid {
+    /// The field itself is wrong.
+    #[must_use]
+    pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            pointer: String::new(),
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    /// The value has another JSON type than `expected`, for instance "a string".
+    #[must_use]
+    pub fn wrong_type(expected: &str) -> Self {
+        Self::new("wrong-type", format!("expected {expected}"))
+    }
+
+    /// The same mistake, in the element at `pointer` below the field.
+    #[must_use]
+    pub fn at(self, pointer: impl Into<String>) -> Self {
+        Self {
+            pointer: pointer.into(),
+            ..self
+        }
+    }
+}
+
+/// A field that may be missing, and may be cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence<T> {
+    /// Not there, or there and wrong: the form remembers the mistake.
+    Absent,
+    /// `null`
+    Null,
+    /// There and right.
+    Value(T),
+}
+
+impl<T> Presence<T> {
+    /// The value, with `null` read like an absent field.
+    pub fn into_value(self) -> Option<T> {
+        match self {
+            Self::Absent | Self::Null => None,
+            Self::Value(value) => Some(value),
+        }
+    }
+}
+
+/// An object being read. Fields that nobody asked for are mistakes.
+#[derive(Debug)]
+pub struct Form {
+    fields: Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+impl Form {
+    /// Starts reading.
+    #[must_use]
+    pub fn new(fields: Map<String, Value>) -> Self {
+        Self {
+            fields,
+            errors: Vec::new(),
+        }
+    }
+
+    /// A field that must be there. `None` means that [`Self::finish`] will fail.
+    pub fn required<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&Value) -> Result<T, Invalid>,
+    ) -> Option<T> {
+        match self.optional(name, parse) {
+            Presence::Value(value) => Some(value),
+            Presence::Absent if self.has_error(name) => None,
+            Presence::Absent | Presence::Null => {
+                self.reject(pointer_to(name), "required", "this field is required");
+                None
+            }
+        }
+    }
+
+    /// A field that may be missing or `null`.
+    pub fn optional<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&Value) -> Result<T, Invalid>,
+    ) -> Presence<T> {
+        match self.fields.remove(name) {
+            None => Presence::Absent,
+            Some(Value::Null) => Presence::Null,
+            Some(value) => match parse(&value) {
+                Ok(value) => Presence::Value(value),
+                Err(invalid) => {
+                    let pointer = format!("{}{}", pointer_to(name), invalid.pointer);
+                    self.reject(pointer, invalid.code, invalid.detail);
+                    Presence::Absent
+                }
+            },
+        }
+    }
+
+    /// Remembers a mistake that the caller found, for instance between two fields.
+    pub fn reject(&mut self, pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) {
+        self.errors.push(FieldError {
+            pointer: pointer.into(),
+            code,
+            detail: detail.into(),
+        });
+    }
+
+    /// Ends reading.
+    ///
+    /// # Errors
+    /// `422 validation-failed` with every mistake, unknown fields among them.
+    pub fn finish(self) -> Result<(), Problem> {
+        let errors = self.into_errors();
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::validation(errors))
+        }
+    }
+
+    /// Ends reading, with every mistake, unknown fields among them. For objects inside a larger body.
+    #[must_use]
+    pub fn into_errors(self) -> Vec<FieldError> {
+        let mut errors = self.errors;
+        errors.extend(self.fields.keys().map(|name| FieldError {
+            pointer: pointer_to(name),
+            code: "unknown-field",
+            detail: "there is no such field".to_owned(),
+        }));
+        errors
+    }
+
+    fn has_error(&self, name: &str) -> bool {
+        let pointer = pointer_to(name);
+        self.errors.last().is_some_and(|error| {
+            error
+                .pointer
+                .strip_prefix(&pointer)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+}
+
+/// Reads a string.
+///
+/// # Errors
+/// `wrong-type` for anything else.
+pub fn text(value: &Value) -> Result<&str, Invalid> {
+    value.as_str().ok_or_else(|| Invalid::wrong_type("a string"))
+}
+
+fn pointer_to(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn form(value: Value) -> Form {
+        let Value::Object(fields) = value else {
+            panic!("not an object")
+        };
+        Form::new(fields)
+    }
+
+    fn owned(value: &Value) -> Result<String, Invalid> {
+        text(value).map(str::to_owned)
+    }
+
+    #[test]
+    fn reads_what_is_there() {
+        let mut form = form(json!({"a": "x", "b": null}));
+        assert_eq!(form.required("a", owned), Some("x".to_owned()));
+        assert_eq!(form.optional("b", owned), Presence::Null);
+        assert_eq!(form.optional("c", owned), Presence::Absent);
+        assert!(form.finish().is_ok());
+    }
+
+    #[test]
+    fn collects_every_mistake_at_once() {
+        let mut form = form(json!({"a": 1, "b": null, "d": ["x", 2], "e/~": true}));
+        assert_eq!(form.required("a", owned), None);
+        assert_eq!(form.required("b", owned), None);
+        assert_eq!(form.required("c", owned), None);
+        let element = |_: &Value| Err::<(), _>(Invalid::wrong_type("a string").at("/1"));
+        assert_eq!(form.optional("d", element), Presence::Absent);
+        let found: Vec<_> = form
+            .into_errors()
+            .into_iter()
+            .map(|error| (error.pointer, error.code))
+            .collect();
+        let expected = [
+            ("/a", "wrong-type"),
+            ("/b", "required"),
+            ("/c", "required"),
+            ("/d/1", "wrong-type"),
+            ("/e~1~0", "unknown-field"),
+        ];
+        assert_eq!(found, expected.map(|(pointer, code)| (pointer.to_owned(), code)));
+    }
+}

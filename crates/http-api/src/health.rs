@@ -1,0 +1,208 @@
+//! Readiness: named checks of what a role depends on, run at most twice a second however often they are asked for.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use futures::future::join_all;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Map, Value, json};
+use tokio::{sync::Mutex, time::Instant};
+
+/// How long one check may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// What the checks found is told again for so long.
+const FRESH: Duration = Duration::from_millis(500);
+
+/// The event log: it takes appends.
+pub const EVENT_STORE: &str = "event-store";
+/// The log and what was made of it: they belong together.
+pub const LOG: &str = "log";
+/// The database of the read models.
+pub const READ_MODELS: &str = "read-models";
+/// The database of idempotency keys, snapshots and the relay's progress.
+pub const OPERATIONS: &str = "operations";
+/// The message bus.
+pub const BUS: &str = "bus";
+
+type Outcome = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+type Check = Arc<dyn Fn() -> Outcome + Send + Sync>;
+
+/// The checks that decide whether a role is ready.
+#[derive(Clone, Default)]
+pub struct Health {
+    checks: Vec<(&'static str, Check)>,
+    /// What they found last, and when. Locked while they run, so that all who ask meanwhile wait for one answer.
+    found: Arc<Mutex<Option<(Instant, Readiness)>>>,
+}
+
+/// What the checks found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    /// Every check by name, with the reason where it failed.
+    pub checks: Vec<(&'static str, Result<(), String>)>,
+}
+
+impl Health {
+    /// Ready as long as it answers.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Also needs `f` to succeed, within a second. The reason of a failure is shown to operators, so it must hold no
+    /// secrets.
+    #[must_use]
+    pub fn check<F, Fut>(mut self, name: &'static str, f: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.checks.push((name, Arc::new(move || Box::pin(f()))));
+        self
+    }
+
+    /// Also needs `can_append` to succeed.
+    #[must_use]
+    pub fn event_store<T, Fut, E>(
+        self,
+        store: T,
+        can_append: impl Fn(T) -> Fut + Send + Sync + 'static,
+    ) -> Self
+    where
+        T: Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        self.ask(EVENT_STORE, store, can_append, "the event store takes no appends")
+    }
+
+    /// Also needs `answers` to succeed.
+    #[must_use]
+    pub fn read_models<T, Fut, E>(
+        self,
+        database: T,
+        answers: impl Fn(T) -> Fut + Send + Sync + 'static,
+    ) -> Self
+    where
+        T: Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        self.ask(READ_MODELS, database, answers, "the read models do not answer")
+    }
+
+    /// Also needs `can_write` to succeed.
+    #[must_use]
+    pub fn operations<T, Fut, E>(
+        self,
+        database: T,
+        can_write: impl Fn(T) -> Fut + Send + Sync + 'static,
+    ) -> Self
+    where
+        T: Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        let reason = "the operations database takes no writes";
+        self.ask(OPERATIONS, database, can_write, reason)
+    }
+
+    /// Also needs the bus to be connected.
+    #[must_use]
+    pub fn bus(self, is_connected: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.check(BUS, move || {
+            let connected = is_connected();
+            async move {
+                match connected {
+                    true => Ok(()),
+                    false => Err("not connected to the message bus".to_owned()),
+                }
+            }
+        })
+    }
+
+    /// Needs `question` about `dependency` to succeed. Its own error may hold secrets, so `reason` is shown instead.
+    fn ask<T, Fut, E>(
+        self,
+        name: &'static str,
+        dependency: T,
+        question: impl Fn(T) -> Fut + Send + Sync + 'static,
+        reason: &'static str,
+    ) -> Self
+    where
+        T: Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        self.check(name, move || {
+            let answer = question(dependency.clone());
+            async move { answer.await.map_err(|_| reason.to_owned()) }
+        })
+    }
+
+    /// What the checks found, less than a second ago.
+    pub async fn ready(&self) -> Readiness {
+        let mut found = self.found.lock().await;
+        if let Some((at, readiness)) = &*found
+            && at.elapsed() < FRESH
+        {
+            return readiness.clone();
+        }
+        let readiness = self.run().await;
+        *found = Some((Instant::now(), readiness.clone()));
+        readiness
+    }
+
+    /// Runs every check, all at once.
+    async fn run(&self) -> Readiness {
+        let checks = self.checks.iter().map(|(name, check)| async {
+            let outcome = tokio::time::timeout(PATIENCE, check()).await;
+            (
+                *name,
+                outcome.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs()))),
+            )
+        });
+        Readiness {
+            checks: join_all(checks).await,
+        }
+    }
+}
+
+impl Readiness {
+    /// Whether every check succeeded.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.checks.iter().all(|(_, outcome)| outcome.is_ok())
+    }
+
+    /// The answer for strangers: whether, not why.
+    pub(crate) fn without_reasons(&self) -> Response {
+        self.answer(json!({"status": self.word()}))
+    }
+
+    fn word(&self) -> &'static str {
+        if self.is_ready() { "ready" } else { "unavailable" }
+    }
+
+    fn answer(&self, body: Value) -> Response {
+        let status = match self.is_ready() {
+            true => StatusCode::OK,
+            false => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        (status, headers, Json(body)).into_response()
+    }
+}
+
+impl IntoResponse for Readiness {
+    fn into_response(self) -> Response {
+        let checks: Map<String, Value> = self
+            .checks
+            .iter()
+            .map(|(name, outcome)| {
+                let word = outcome.as_ref().err().map_or("ok", String::as_str);
+                ((*name).to_owned(), word.into())
+            })
+            .collect();
+        self.answer(json!({"status": self.word(), "checks": checks}))
+    }
+}

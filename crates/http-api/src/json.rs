@@ -1,0 +1,173 @@
+//! The extractor for bodies: one JSON object of bounded size and depth, or the problem that says why not.
+
+use axum::{
+    body::{Body, HttpBody},
+    extract::{FromRequest, Request},
+};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body_util::BodyExt;
+use http_server::BodyStalled;
+use serde_json::{Map, Value};
+
+use crate::{
+    field_error::FieldError,
+    json_value::{self, MOST_VALUES, ReadError},
+    problem::Problem,
+};
+
+/// The size in bytes up to which bodies are read. Put another one on a route with `axum::Extension(BodyLimit(n))`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyLimit(pub usize);
+
+impl Default for BodyLimit {
+    fn default() -> Self {
+        Self(64 * 1024)
+    }
+}
+
+static ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+static ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
+
+/// A body that is one JSON object.
+#[derive(Debug, Clone)]
+pub struct JsonObject {
+    /// The object.
+    pub fields: Map<String, Value>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for JsonObject {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        if body.size_hint().exact() == Some(0) {
+            return Err(malformed("the body is empty; send a JSON object"));
+        }
+        check_type(&parts.method, &parts.headers)?;
+        let limit = parts.extensions.get::<BodyLimit>().copied().unwrap_or_default();
+        let bytes = read(body, limit).await?;
+        if bytes.is_empty() {
+            return Err(malformed("the body is empty; send a JSON object"));
+        }
+        match json_value::read(&bytes) {
+            Ok(Value::Object(fields)) => Ok(Self { fields }),
+            Ok(_) => Err(Problem::validation(vec![FieldError {
+                pointer: String::new(),
+                code: "wrong-type",
+                detail: "expected a JSON object".to_owned(),
+            }])),
+            Err(ReadError::TooDeep) => Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "too-deep",
+                "The body of the request is nested too deep",
+            )
+            .detail("arrays and objects may be nested 32 deep")),
+            Err(ReadError::TooMany) => Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "too-many-values",
+                "The body of the request holds too many values",
+            )
+            .detail(format!("at most {MOST_VALUES} values may be in it, at any depth"))),
+            Err(ReadError::ByteOrderMark) => Err(malformed(
+                "it begins with a byte order mark (U+FEFF); send the JSON without it",
+            )),
+            Err(ReadError::Malformed(error)) => Err(malformed(error.to_string())),
+        }
+    }
+}
+
+fn malformed(detail: impl Into<String>) -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "malformed-json",
+        "The body of the request is not JSON",
+    )
+    .detail(detail)
+}
+
+/// The body, when it is no longer than `limit`; whatever `Content-Length` says.
+async fn read(mut body: Body, BodyLimit(limit): BodyLimit) -> Result<Bytes, Problem> {
+    let too_large = || {
+        Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE)
+            .detail(format!("at most {limit} bytes are accepted"))
+    };
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
+    // At once as large as it will be, where that is known: growing would copy it again and again.
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
+    let mut read = BytesMut::with_capacity(expected);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| unreadable(&error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if read.len() + data.len() > limit {
+            return Err(too_large());
+        }
+        read.extend_from_slice(&data);
+    }
+    Ok(read.freeze())
+}
+
+/// The body broke off.
+fn unreadable(error: &axum::Error) -> Problem {
+    if BodyStalled::caused(error) {
+        Problem::request_timeout()
+    } else {
+        malformed("the body ended before it was complete")
+    }
+}
+
+fn check_type(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+    let patch = method == Method::PATCH;
+    let accepted = match patch {
+        true => "application/merge-patch+json, application/json",
+        false => "application/json",
+    };
+    let unsupported = |detail: String| {
+        let name = if patch { &ACCEPT_PATCH } else { &ACCEPT_POST };
+        Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+            .detail(detail)
+            .header(name.clone(), HeaderValue::from_static(accepted))
+    };
+    if headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(unsupported("compressed bodies are not accepted".to_owned())
+            .header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+    }
+    let expected = || {
+        unsupported(format!(
+            "send it with Content-Type: {}",
+            accepted.replace(", ", " or ")
+        ))
+    };
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(value), None) = (types.next(), types.next()) else {
+        return Err(expected());
+    };
+    let value = value.to_str().map_err(|_| expected())?;
+    let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let essence = essence.trim();
+    let known = accepted
+        .split(", ")
+        .any(|name| name.eq_ignore_ascii_case(essence));
+    if known && is_utf8(parameters) {
+        Ok(())
+    } else {
+        Err(expected())
+    }
+}
+
+/// Whether the parameters of a media type leave the text UTF-8, the only encoding of JSON.
+fn is_utf8(parameters: &str) -> bool {
+    parameters
+        .split(';')
+        .filter_map(|parameter| parameter.split_once('='))
+        .all(|(name, value)| {
+            !name.trim().eq_ignore_ascii_case("charset")
+                || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        })
+}

@@ -1,0 +1,41 @@
+//! The conventions of the HTTP API, which every role keeps: problems, JSON bodies, request ids, preconditions, access log,
+//! probes.
+//!
+//! A role builds a bare `Router` and hands it to [`with_middleware`]. Everything that the
+//! HTTP contract promises for every answer (request ids, security headers, `application/problem+json` also for
+//! unknown paths, wrong methods and bugs) is done in `middleware.rs`; everything about one body in `json.rs` and
+//! `form.rs`. Nothing here knows what a task or an account is.
+
+mod access_log;
+mod context;
+mod error_list;
+mod etag;
+mod field_error;
+mod form;
+mod headers;
+mod health;
+mod json;
+mod json_value;
+mod middleware;
+mod parameters;
+mod path;
+mod problem;
+mod request_id;
+mod route;
+mod trace_context;
+
+pub use access_log::Forwarded;
+pub use context::{RequestContext, UserAgent};
+pub use error_list::ErrorRoom;
+pub use etag::{Named, Preconditions, ReadOutcome, etag, if_match};
+pub use field_error::FieldError;
+pub use form::{Form, Invalid, Presence, text};
+pub use headers::{
+    CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE, X_FORWARDED_FOR, X_REQUEST_ID,
+};
+pub use health::{BUS, EVENT_STORE, Health, LOG, OPERATIONS, READ_MODELS, Readiness};
+pub use json::{BodyLimit, JsonObject};
+pub use middleware::{admin, admin_of, public_of, with_middleware, with_middleware_and_metrics};
+pub use parameters::{BadParameter, Parameters};
+pub use problem::Problem;
+pub use request_id::answering_request;

@@ -1,0 +1,261 @@
+//! Turns a role's bare router into a served one: whatever the contract promises for every answer is done here.
+
+use std::{any::Any, panic::AssertUnwindSafe};
+
+use axum::{
+    Extension, Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use futures::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http_server::Refusal;
+use runtime::Metrics;
+use tower::Layer;
+use tracing::Instrument;
+
+use crate::{
+    access_log::AccessLog,
+    headers::{TRACEPARENT, X_REQUEST_ID},
+    health::Health,
+    path,
+    problem::Problem,
+    request_id,
+    route::{METRICS, is_probe, note_route},
+    trace_context,
+};
+
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+];
+
+/// Adds request ids, trace context, security headers, access log, HTTP metrics, problems for unknown paths and
+/// wrong methods, `500` for panics, probes and `/metrics`.
+pub fn with_middleware(router: Router, role: &'static str, metrics: &Metrics, health: Health) -> Router {
+    let own = metrics.clone();
+    with_middleware_and_metrics(router, role, metrics, health, move || {
+        std::future::ready(own.encode())
+    })
+}
+
+/// As [`with_middleware`], for a role whose `/metrics` shows more than its own: `exposition` makes the text.
+pub fn with_middleware_and_metrics<F, Fut>(
+    router: Router,
+    role: &'static str,
+    metrics: &Metrics,
+    health: Health,
+    exposition: F,
+) -> Router
+where
+    F: Fn() -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = String> + Send,
+{
+    let log = AccessLog::new(role, metrics);
+    let probes = Router::new()
+        .route("/health/live", get(live))
+        .route(
+            "/health/ready",
+            get(|door: Option<Extension<Door>>| async move {
+                let readiness = health.ready().await;
+                match door {
+                    Some(Extension(Door::Public)) => readiness.without_reasons(),
+                    Some(Extension(Door::Admin)) | None => readiness.into_response(),
+                }
+            }),
+        )
+        .route(
+            METRICS,
+            get(|| async move { prometheus_text(exposition().await) }),
+        );
+    let routes = router.merge(probes).layer(middleware::from_fn(note_route));
+    // Around the whole router, not each route: `Allow` and the answer to HEAD are complete only out there.
+    Router::new().fallback_service(middleware::from_fn_with_state(log, at_the_edge).layer(routes))
+}
+
+/// Only the probes and `/metrics`, for an address that is not public.
+pub fn admin(metrics: &Metrics, health: Health) -> Router {
+    with_middleware(Router::new(), metrics.role(), metrics, health)
+}
+
+/// Only the probes and `/metrics` of a router that [`with_middleware`] made, for an address that is not public.
+pub fn admin_of(router: Router) -> Router {
+    through(Door::Admin, router)
+}
+
+/// A router that [`with_middleware`] made, for an address that anyone can reach: without `/metrics`, and with a readiness that
+/// gives no reasons.
+pub fn public_of(router: Router) -> Router {
+    through(Door::Public, router)
+}
+
+/// Through which address a request came, where a router has more than one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Public,
+    Admin,
+}
+
+impl Door {
+    fn leads_to(self, path: &str) -> bool {
+        match self {
+            Self::Public => path != METRICS,
+            Self::Admin => is_probe(path),
+        }
+    }
+}
+
+fn through(door: Door, router: Router) -> Router {
+    let mark = move |mut request: Request| async move {
+        request.extensions_mut().insert(door);
+        request
+    };
+    Router::new().fallback_service(middleware::map_request(mark).layer(router))
+}
+
+async fn live() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, r#"{"status":"live"}"#).into_response()
+}
+
+/// Prometheus text as an answer.
+fn prometheus_text(text: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, text).into_response()
+}
+
+async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: Next) -> Response {
+    let (id, id_header) = request_id::of_request(request.headers());
+    let traceparent = trace_context::of_request(request.headers());
+    let span = tracing::info_span!(
+        "request",
+        request.id = id,
+        trace.id = trace_context::trace_id(&traceparent)
+    );
+    if let Some(uri) = path::normalized(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    request.headers_mut().insert(&X_REQUEST_ID, id_header.clone());
+    request.headers_mut().insert(&TRACEPARENT, traceparent);
+
+    let entry = log.begin(&request);
+    let refused = request.extensions_mut().remove::<Refusal>();
+    let door = request.extensions().get::<Door>();
+    let is_elsewhere = door.is_some_and(|door| !door.leads_to(request.uri().path()));
+    let answering = async {
+        let stopped = match refused {
+            Some(refusal) => Some(refused_problem(refusal)),
+            None if is_elsewhere => Some(Problem::not_found()),
+            None => None,
+        };
+        if let Some(problem) = stopped {
+            let response = problem.into_response();
+            entry.end(&response);
+            return response;
+        }
+        let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+            Ok(response) => as_problem(response),
+            Err(panic) => {
+                tracing::error!(panic = panic_message(panic.as_ref()), "a handler panicked");
+                Problem::internal().into_response()
+            }
+        };
+        entry.end(&response);
+        response
+    };
+    let mut response = request_id::CURRENT.scope(id, answering.instrument(span)).await;
+
+    let headers = response.headers_mut();
+    headers.insert(X_REQUEST_ID.clone(), id_header);
+    for (name, value) in SECURITY_HEADERS {
+        headers.entry(name).or_insert(value);
+    }
+    response
+}
+
+/// The answer to a request that the server refused before it had read it whole.
+fn refused_problem(refusal: Refusal) -> Problem {
+    let (status, code, title) = match refusal {
+        Refusal::TimedOut => return Problem::request_timeout(),
+        Refusal::Malformed(_) => (
+            StatusCode::BAD_REQUEST,
+            "bad-request",
+            "The request is not acceptable",
+        ),
+        Refusal::TargetTooLong => (
+            StatusCode::URI_TOO_LONG,
+            "uri-too-long",
+            "The address of the request is too long",
+        ),
+        Refusal::TooLarge => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "headers-too-large",
+            "The headers of the request are too large",
+        ),
+        Refusal::UnknownCoding => (
+            StatusCode::NOT_IMPLEMENTED,
+            "unknown-transfer-coding",
+            "The transfer coding of the body is not known here",
+        ),
+    };
+    Problem::new(status, code, title).detail(refusal.to_string())
+}
+
+/// Errors that the router and library extractors answer as plain text or not at all, as problems.
+fn as_problem(response: Response) -> Response {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let spelled_out = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|media_type| !media_type.as_bytes().starts_with(b"text/plain"));
+    if spelled_out {
+        return response;
+    }
+    let mut problem = Problem::of_status(status).into_response();
+    if let Some(allow) = allowed(response.headers()) {
+        problem.headers_mut().insert(header::ALLOW, allow);
+    }
+    problem.extensions_mut().extend(response.extensions().clone());
+    problem
+}
+
+/// `Allow` as a person would write it.
+fn allowed(headers: &HeaderMap) -> Option<HeaderValue> {
+    let methods = headers.get(header::ALLOW)?.to_str().ok()?;
+    let mut methods: Vec<_> = methods
+        .split(',')
+        .map(str::trim)
+        .filter(|method| !method.is_empty())
+        .collect();
+    methods.sort_unstable();
+    HeaderValue::from_str(&methods.join(", ")).ok()
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

@@ -1,0 +1,75 @@
+//! Request ids: taken from the client or made, and known to everything that happens during the request.
+
+use http::{HeaderMap, HeaderValue};
+use runtime::new_id;
+
+use crate::headers::X_REQUEST_ID;
+
+tokio::task_local! {
+    /// The id of the request being served by this task.
+    pub(crate) static CURRENT: String;
+}
+
+/// The id of the request being served, if any is.
+pub(crate) fn current() -> Option<String> {
+    CURRENT.try_with(Clone::clone).ok()
+}
+
+/// Runs `answer` so that problems in what it makes name `request_id`: for the answer to an earlier request, given again.
+pub fn answering_request<T>(request_id: &str, answer: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(request_id.to_owned(), answer)
+}
+
+/// The client's own id when there is exactly one of 1 to 128 visible ASCII characters, otherwise a new UUIDv7.
+/// Always a valid header value.
+pub(crate) fn of_request(headers: &HeaderMap) -> (String, HeaderValue) {
+    let mut sent = headers.get_all(&X_REQUEST_ID).iter();
+    if let (Some(value), None) = (sent.next(), sent.next())
+        && (1..=128).contains(&value.len())
+        && value.as_bytes().iter().all(u8::is_ascii_graphic)
+        && let Ok(text) = value.to_str()
+    {
+        return (text.to_owned(), value.clone());
+    }
+    let id = new_id().to_string();
+    let value = HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+    (id, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id_for(values: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(&X_REQUEST_ID, HeaderValue::from_str(value).unwrap());
+        }
+        of_request(&headers).0
+    }
+
+    #[test]
+    fn keeps_a_valid_id() {
+        assert_eq!(id_for(&["abc-1:2/3~"]), "abc-1:2/3~");
+        assert_eq!(id_for(&["x".repeat(128).as_str()]), "x".repeat(128));
+    }
+
+    #[test]
+    fn replaces_what_is_absent_empty_too_long_spaced_or_doubled() {
+        for values in [
+            &[][..],
+            &[""],
+            &["a b"],
+            &["a\tb"],
+            &["x".repeat(129).as_str()],
+            &["a", "b"],
+        ] {
+            let id = id_for(values);
+            assert_eq!(
+                uuid::Uuid::parse_str(&id).unwrap().get_version_num(),
+                7,
+                "{values:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! W3C Trace Context: the `traceparent` of a request, kept when valid and made otherwise.
+
+use events::Traceparent;
+use http::{HeaderMap, HeaderValue};
+use runtime::new_id;
+
+use crate::headers::TRACEPARENT;
+
+/// `00-` trace id `-` parent id `-` flags, in characters.
+const LENGTH: usize = 55;
+
+/// The request's `traceparent` if it is valid: the part that every version has, in the version that is known here.
+/// What a later version appends is not passed on (W3C Trace Context, section 2.2.4).
+pub(crate) fn valid(headers: &HeaderMap) -> Option<Traceparent> {
+    let mut sent = headers.get_all(&TRACEPARENT).iter();
+    let (Some(value), None) = (sent.next(), sent.next()) else {
+        return None;
+    };
+    let text = value.to_str().ok().filter(|text| is_valid(text.as_bytes()))?;
+    Some(format!("00{}", text.get(2..LENGTH)?).into())
+}
+
+/// The request's `traceparent`, or a new one.
+pub(crate) fn of_request(headers: &HeaderMap) -> HeaderValue {
+    let text = valid(headers).unwrap_or_else(|| {
+        let trace = new_id().simple().to_string();
+        let span = new_id().simple().to_string();
+        // A UUIDv7 ends in 62 random bits, as the standard asks of both ids.
+        format!("00-{trace}-{}-01", span.get(16..).unwrap_or("0000000000000001")).into()
+    });
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// The trace id in a valid `traceparent`.
+pub(crate) fn trace_id(value: &HeaderValue) -> &str {
+    value
+        .to_str()
+        .ok()
+        .and_then(|text| text.get(3..35))
+        .unwrap_or_default()
+}
+
+/// `version "-" trace-id "-" parent-id "-" trace-flags`, lower-case hex; all-zero ids and version `ff` are
+/// invalid. Later versions may append fields.
+fn is_valid(value: &[u8]) -> bool {
+    let hex = |bytes: &[u8]| bytes.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let zero = |bytes: &[u8]| bytes.iter().all(|b| *b == b'0');
+    let Some((fixed, rest)) = value.split_at_checked(LENGTH) else {
+        return false;
+    };
+    let dashes = fixed[2] == b'-' && fixed[35] == b'-' && fixed[52] == b'-';
+    let (version, trace, parent, flags) = (&fixed[..2], &fixed[3..35], &fixed[36..52], &fixed[53..]);
+    let tail = if version == b"00" {
+        rest.is_empty()
+    } else {
+        rest.is_empty() || rest[0] == b'-'
+    };
+    dashes
+        && hex(version)
+        && version != b"ff"
+        && hex(trace)
+        && !zero(trace)
+        && hex(parent)
+        && !zero(parent)
+        && hex(flags)
+        && tail
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn keeps_a_valid_one_and_makes_a_valid_one() {
+        let mut headers = HeaderMap::new();
+        headers.insert(&TRACEPARENT, HeaderValue::from_static(GOOD));
+        assert_eq!(of_request(&headers), GOOD);
+        assert_eq!(
+            trace_id(&of_request(&headers)),
+            "4bf92f3577b34da6a3ce929d0e0e4736"
+        );
+        headers.append(&TRACEPARENT, HeaderValue::from_static(GOOD));
+        let made = of_request(&headers);
+        assert_ne!(made, GOOD);
+        assert!(is_valid(made.as_bytes()), "{made:?}");
+    }
+
+    #[test]
+    fn of_a_later_version_the_part_is_kept_that_every_version_has() {
+        let mut headers = HeaderMap::new();
+        let long = format!("01{}-{}", &GOOD[2..], "\"".repeat(50_000));
+        headers.insert(&TRACEPARENT, HeaderValue::from_str(&long).unwrap());
+        assert_eq!(of_request(&headers), GOOD);
+        assert_eq!(valid(&headers).unwrap(), GOOD);
+    }
+
+    #[test]
+    fn knows_what_the_standard_forbids() {
+        for bad in [
+            "",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+        ] {
+            assert!(!is_valid(bad.as_bytes()), "{bad}");
+        }
+        assert!(is_valid(
+            b"cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what-comes-later"
+        ));
+    }
+}

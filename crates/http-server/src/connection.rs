@@ -1,0 +1,119 @@
+//! One connection: its requests one after another, each with a bound on its body, and the end that each of them comes to.
+
+use std::{net::SocketAddr, pin::pin};
+
+use axum::{Router, body::Body, extract::ConnectInfo, response::IntoResponse};
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+use crate::{
+    activity::{Activity, BusyBody, Patience},
+    body::TimedBody,
+    head::MAX_HEAD,
+    options::ServerOptions,
+    socket::{Peer, Socket},
+};
+
+/// What all connections of a server share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) router: Router,
+    pub(crate) options: ServerOptions,
+    /// Requests that change something. Each runs in a task of its own, to its end, whether its client stays or not.
+    pub(crate) commands: TaskTracker,
+    pub(crate) stop: CancellationToken,
+}
+
+/// Serves the requests of one connection, to its end.
+pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, shared: Shared) {
+    // Answers are written whole: waiting for more to send only delays them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(error = %error, "cannot set TCP_NODELAY");
+    }
+    let Shared { options, stop, .. } = shared.clone();
+    let patience = Patience {
+        head: options.header_timeout,
+        idle: options.idle_timeout,
+        write: options.stall_timeout,
+        answer: options.answer_timeout,
+    };
+    let activity = Activity::new();
+    let socket = Socket::new(stream, patience, activity.clone());
+    let client = socket.peer();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let busy = activity.busy(request.body());
+        let activity = activity.clone();
+        let (shared, client) = (shared.clone(), client.clone());
+        let awaited = request.headers().contains_key(header::EXPECT);
+        let mut request = request.map(|body| {
+            Body::new(TimedBody::new(
+                body,
+                activity.clone(),
+                awaited,
+                options.stall_timeout,
+                options.body_timeout,
+            ))
+        });
+        request.extensions_mut().insert(ConnectInfo(peer));
+        if let Some(refusal) = activity.take_refusal() {
+            request.extensions_mut().insert(refusal);
+        }
+        async move {
+            let mut response = shared.answer(request, &client).await?;
+            if !activity.can_go_on().await {
+                // Said in time, or the client would lose its next request.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            Ok::<Response<BusyBody>, HungUp>(response.map(|body| BusyBody::new(body, busy)))
+        }
+    });
+    let mut connection = pin!(
+        hyper::server::conn::http1::Builder::new()
+            .header_read_timeout(None) // `Socket` does it, and tells idle connections from slow ones
+            .half_close(true) // a client that asks no more may still wait for its answers
+            .max_buf_size(2 * MAX_HEAD) // more than any head that `Socket` lets pass
+            .serve_connection(TokioIo::new(socket), service)
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error = %error, client.address = %peer, "a connection broke off");
+    }
+}
+
+/// Nobody is there any more to take the answer to a read.
+#[derive(Debug, thiserror::Error)]
+#[error("the client has hung up")]
+struct HungUp;
+
+impl Shared {
+    /// Reads end when their client hangs up; what may change something runs to its end.
+    async fn answer(&self, request: Request<Body>, client: &Peer) -> Result<Response<Body>, HungUp> {
+        let is_read = request.method().is_safe();
+        let answering = self.router.clone().oneshot(request);
+        if is_read {
+            tokio::select! {
+                Ok(response) = answering => Ok(response),
+                () = client.hung_up() => Err(HungUp),
+            }
+        } else {
+            match self.commands.spawn(answering).await {
+                Ok(Ok(response)) => Ok(response),
+                Err(error) => {
+                    tracing::error!(error = %error, "a request ended without an answer");
+                    Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response())
+                }
+            }
+        }
+    }
+}

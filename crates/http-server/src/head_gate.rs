@@ -1,0 +1,304 @@
+//! Where one request on a connection ends and the next one begins, so that each head is looked at whole before
+//! hyper gets to see any of it.
+
+use bytes::{Buf, BytesMut};
+use tokio::io::ReadBuf;
+
+use crate::head::{Framing, Refusal, RefusedHead, look};
+
+/// A head that grows without a line break is looked at again after so many bytes.
+const LOOK_AGAIN: usize = 1024;
+
+/// What comes next on a connection.
+#[derive(Debug)]
+enum Next {
+    /// A head.
+    Head,
+    /// So many bytes of a body.
+    Body(u64),
+    /// Chunks of a body.
+    Chunks(Chunks),
+    /// A body whose chunks are malformed; hyper ends the connection with it.
+    Unknown,
+    /// Nothing: a head was refused.
+    Nothing,
+}
+
+/// The bytes of one connection on their way to hyper.
+pub(crate) struct HeadGate {
+    next: Next,
+    /// What has come and not been handed on.
+    held: BytesMut,
+    /// So many bytes of it have been judged, and may be handed on.
+    passed: usize,
+    /// Of a head, so many bytes have been looked at.
+    looked_at: usize,
+}
+
+impl HeadGate {
+    pub(crate) fn new() -> Self {
+        Self {
+            next: Next::Head,
+            held: BytesMut::new(),
+            passed: 0,
+            looked_at: 0,
+        }
+    }
+
+    /// Hands on what may be, and says whether that was anything.
+    pub(crate) fn hand_on(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        if self.passed == 0 {
+            self.passed = self.next.of_body(&self.held);
+        }
+        let count = self.passed.min(buffer.remaining());
+        buffer.put_slice(&self.held[..count]);
+        self.held.advance(count);
+        self.passed -= count;
+        if self.held.is_empty() {
+            // A connection that waits needs no memory.
+            self.held = BytesMut::new();
+        }
+        count > 0
+    }
+
+    /// Whether a head comes next.
+    pub(crate) fn awaits_head(&self) -> bool {
+        self.passed == 0 && matches!(self.next, Next::Head)
+    }
+
+    /// Whether nothing more is read.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.passed == 0 && matches!(self.next, Next::Nothing)
+    }
+
+    /// Whether a head has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.held.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
+    }
+
+    /// Where the bytes of a head go as they come; see [`Self::judge`].
+    pub(crate) fn space(&mut self) -> &mut BytesMut {
+        self.held.reserve(LOOK_AGAIN);
+        &mut self.held
+    }
+
+    /// Looks at the head that has come so far. Once it is complete, it may be handed on; when it is refused, what may
+    /// be handed on is a stand-in for it, and nothing after that.
+    pub(crate) fn judge(&mut self) -> Option<Refusal> {
+        let new = self.held.get(self.looked_at..).unwrap_or_default();
+        if new.len() < LOOK_AGAIN && self.looked_at > 0 && !new.contains(&b'\n') {
+            return None;
+        }
+        self.looked_at = self.held.len();
+        match look(&self.held) {
+            Ok(None) => None,
+            Ok(Some((length, framing))) => {
+                self.passed = length;
+                self.looked_at = 0;
+                self.next = match framing {
+                    Framing::Length(0) => Next::Head,
+                    Framing::Length(length) => Next::Body(length),
+                    Framing::Chunked => Next::Chunks(Chunks::new()),
+                };
+                None
+            }
+            Err(refused) => Some(self.refuse(refused)),
+        }
+    }
+
+    /// Hands on a stand-in instead of the head that has begun, and nothing after that.
+    pub(crate) fn refuse(&mut self, RefusedHead { refusal, stand_in }: RefusedHead) -> Refusal {
+        self.held = BytesMut::from(&stand_in[..]);
+        self.passed = self.held.len();
+        self.next = Next::Nothing;
+        refusal
+    }
+
+    /// So many bytes of a body may be read past the gate at once.
+    pub(crate) fn limit(&self) -> usize {
+        match &self.next {
+            Next::Body(left) => usize::try_from(*left).unwrap_or(usize::MAX),
+            Next::Chunks(_) | Next::Unknown => usize::MAX,
+            Next::Head | Next::Nothing => 0,
+        }
+    }
+
+    /// Takes note of `bytes` that were read past the gate, and says how many of them are of the body. The others are
+    /// kept.
+    pub(crate) fn read_past(&mut self, bytes: &[u8]) -> usize {
+        let count = self.next.of_body(bytes);
+        self.held.extend_from_slice(&bytes[count..]);
+        count
+    }
+}
+
+impl Next {
+    /// How many of `bytes` still are of the body.
+    fn of_body(&mut self, bytes: &[u8]) -> usize {
+        let (count, is_end) = match self {
+            Self::Head | Self::Nothing => return 0,
+            Self::Unknown => return bytes.len(),
+            Self::Body(left) => {
+                let count = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= count as u64;
+                (count, *left == 0)
+            }
+            Self::Chunks(chunks) => match chunks.scan(bytes) {
+                Some(count) => (count, chunks.place == Place::End),
+                None => {
+                    *self = Self::Unknown;
+                    return bytes.len();
+                }
+            },
+        };
+        if is_end {
+            *self = Self::Head;
+        }
+        count
+    }
+}
+
+/// Finds the end of a chunked body (RFC 9112, section 7.1).
+#[derive(Debug)]
+struct Chunks {
+    place: Place,
+    /// Of the chunk.
+    left: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Size { digits: bool },
+    Extension,
+    Data,
+    AfterData,
+    Trailer { empty: bool },
+    End,
+}
+
+impl Chunks {
+    fn new() -> Self {
+        Self {
+            place: Place::Size { digits: false },
+            left: 0,
+        }
+    }
+
+    /// How many of `bytes` are of the body; `None` when they are no chunks.
+    fn scan(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at)
+            && self.place != Place::End
+        {
+            let mut step = 1;
+            self.place = match (self.place, byte) {
+                (Place::Size { digits: true } | Place::Extension, b'\n') => match self.left {
+                    0 => Place::Trailer { empty: true },
+                    _ => Place::Data,
+                },
+                (Place::Size { digits }, byte) => match char::from(*byte).to_digit(16) {
+                    Some(digit) => {
+                        self.left = self.left.checked_mul(16)?.checked_add(digit.into())?;
+                        Place::Size { digits: true }
+                    }
+                    None if digits => Place::Extension,
+                    None => return None,
+                },
+                (Place::Extension, _) => Place::Extension,
+                (Place::Data, _) => {
+                    let rest = bytes.len() - at;
+                    step = usize::try_from(self.left).unwrap_or(usize::MAX).min(rest);
+                    self.left -= step as u64;
+                    match self.left {
+                        0 => Place::AfterData,
+                        _ => Place::Data,
+                    }
+                }
+                (Place::AfterData, b'\r') => Place::AfterData,
+                (Place::AfterData, b'\n') => Place::Size { digits: false },
+                (Place::AfterData, _) => return None,
+                (Place::Trailer { empty: true }, b'\n') => Place::End,
+                (Place::Trailer { .. }, b'\n') => Place::Trailer { empty: true },
+                (Place::Trailer { empty }, b'\r') => Place::Trailer { empty },
+                (Place::Trailer { .. }, _) => Place::Trailer { empty: false },
+                (Place::End, _) => Place::End,
+            };
+            at += step;
+        }
+        Some(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    /// What is handed on when `sent` comes in parts of `size` bytes, up to the next head.
+    fn handed_on(sent: &[u8], size: usize) -> (Vec<u8>, HeadGate) {
+        let mut gate = HeadGate::new();
+        let mut out = Vec::new();
+        for part in sent.chunks(size) {
+            if out.is_empty() {
+                gate.space().extend_from_slice(part);
+                gate.judge();
+            } else if gate.limit() > 0 {
+                let count = gate.read_past(part);
+                out.extend_from_slice(&part[..count]);
+            } else {
+                gate.space().extend_from_slice(part);
+            }
+            let mut space = [0; 4096];
+            let mut buffer = ReadBuf::new(&mut space);
+            while gate.hand_on(&mut buffer) {}
+            out.extend_from_slice(buffer.filled());
+        }
+        (out, gate)
+    }
+
+    #[test]
+    fn a_request_ends_where_its_body_does() {
+        for body in [
+            "Content-Length: 5\r\n\r\nhello",
+            "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n1;a=b\r\nh\r\n4 \r\nello\r\n0;x\r\na: b\r\nc: d\r\n\r\n",
+            "X: y\r\n\r\n",
+        ] {
+            let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{body}");
+            let sent = format!("{request}{HEAD}");
+            for size in [1, 2, 7, 4096] {
+                let (out, mut gate) = handed_on(sent.as_bytes(), size);
+                assert_eq!(String::from_utf8(out).unwrap(), request, "in parts of {size}");
+                assert!(gate.awaits_head());
+                assert_eq!(gate.judge(), None);
+                let mut space = [0; 4096];
+                let mut buffer = ReadBuf::new(&mut space);
+                assert!(gate.hand_on(&mut buffer));
+                assert_eq!(buffer.filled(), HEAD.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn malformed_chunks_go_on_to_hyper() {
+        for chunks in ["x\r\n", "5\r\nhelloX", "fffffffffffffffff\r\n", "\r\n"] {
+            let sent =
+                format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}{HEAD}");
+            let (out, _) = handed_on(sent.as_bytes(), 4096);
+            assert_eq!(out, sent.as_bytes());
+        }
+    }
+
+    #[test]
+    fn after_a_refusal_comes_nothing() {
+        let mut gate = HeadGate::new();
+        gate.space().extend_from_slice(b"GET / HTTP/1.1\r\n\r\n");
+        assert!(matches!(gate.judge(), Some(Refusal::Malformed(_))));
+        assert!(!gate.is_closed());
+        let mut space = [0; 4096];
+        let mut buffer = ReadBuf::new(&mut space);
+        assert!(gate.hand_on(&mut buffer) && !gate.hand_on(&mut buffer));
+        assert!(gate.is_closed() && gate.limit() == 0);
+    }
+}

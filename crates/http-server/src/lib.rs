@@ -1,0 +1,19 @@
+//! A careful HTTP/1 server: a bound on every wait and on every head, a cap on connections, and an end that lets requests in
+//! flight finish. Knows nothing of what is served, nor how its answers look.
+//!
+//! `server.rs` accepts, `connection.rs` serves one connection, `socket.rs` bounds its waits, `head_gate.rs` and `head.rs`
+//! judge each head before hyper reads it, `body.rs` bounds the bodies of requests.
+
+mod activity;
+mod body;
+mod connection;
+mod head;
+mod head_gate;
+mod options;
+mod server;
+mod socket;
+
+pub use body::BodyStalled;
+pub use head::Refusal;
+pub use options::ServerOptions;
+pub use server::{bind, serve};

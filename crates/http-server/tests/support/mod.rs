@@ -1,0 +1,180 @@
+//! A server over real sockets, and a client that sends bytes.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::ConnectInfo,
+    routing::{get, post},
+};
+use http_api::{Health, JsonObject, with_middleware};
+use http_server::{ServerOptions, bind, serve};
+use runtime::Metrics;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+/// No test waits longer for anything.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+/// A wait that a server under test is told to bound by this.
+pub const SHORT: Duration = Duration::from_millis(300);
+
+pub struct Server {
+    pub address: SocketAddr,
+    pub stop: CancellationToken,
+    pub task: JoinHandle<()>,
+    pub metrics: Metrics,
+    /// Lets the handlers of `/gate` answer.
+    pub gate: Arc<Notify>,
+    /// Told when a handler of `/gate` has begun.
+    pub begun: Arc<Notify>,
+    /// Counts the handlers of `/gate` that came to their end.
+    pub ended: watch::Sender<usize>,
+    /// Counts the handlers of `/gate` that are there no more.
+    pub gone: watch::Sender<usize>,
+}
+
+/// Counts itself when it is dropped.
+struct Counted(watch::Sender<usize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count += 1);
+    }
+}
+
+impl Server {
+    pub async fn start(options: ServerOptions) -> Self {
+        let (gate, begun) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (opens, begins) = (Arc::clone(&gate), Arc::clone(&begun));
+        let (ended, gone) = (watch::Sender::new(0), watch::Sender::new(0));
+        let (ends, goes) = (ended.clone(), gone.clone());
+        let gated = move || {
+            let (opens, begins) = (Arc::clone(&opens), Arc::clone(&begins));
+            let (ends, goes) = (ends.clone(), goes.clone());
+            async move {
+                let _gone = Counted(goes);
+                begins.notify_one();
+                opens.notified().await;
+                ends.send_modify(|count| *count += 1);
+                "through"
+            }
+        };
+        let router = Router::new()
+            .route("/", get(|| async { "hello" }))
+            .route(
+                "/peer",
+                get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() }),
+            )
+            .route(
+                "/echo",
+                post(|object: JsonObject| async move {
+                    // As long as what was sent, when that had no spaces.
+                    serde_json::to_string(&object.fields).unwrap().len().to_string()
+                }),
+            )
+            .route("/endless", get(|| async { "x".repeat(64 * 1024 * 1024) }))
+            .route("/gate", get(gated.clone()).post(gated));
+        let metrics = Metrics::new("test");
+        let router = with_middleware(router, "test", &metrics, Health::new());
+        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, router, options, stop.clone()));
+        Self {
+            address,
+            stop,
+            task,
+            metrics,
+            gate,
+            begun,
+            ended,
+            gone,
+        }
+    }
+
+    pub async fn connect(&self) -> Client {
+        Client(TcpStream::connect(self.address).await.unwrap())
+    }
+}
+
+pub struct Client(pub TcpStream);
+
+impl Client {
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// Says that nothing more will be asked.
+    pub async fn half_close(&mut self) {
+        self.0.shutdown().await.unwrap();
+    }
+
+    /// Makes closing a reset, as when the client's machine has forgotten the connection.
+    pub fn reset(&mut self) {
+        self.0.set_zero_linger().unwrap();
+    }
+
+    /// Reads exactly `text`.
+    pub async fn expect(&mut self, text: &str) {
+        let mut bytes = vec![0; text.len()];
+        timeout(DEADLINE, self.0.read_exact(&mut bytes))
+            .await
+            .expect("an answer")
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&bytes), text);
+    }
+
+    /// Everything up to the end of the connection.
+    pub async fn rest(mut self) -> String {
+        let mut bytes = Vec::new();
+        timeout(DEADLINE, self.0.read_to_end(&mut bytes))
+            .await
+            .expect("the connection ends")
+            .unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// The status and the body of one answer that has a length.
+    pub async fn answer(&mut self) -> (u16, String) {
+        timeout(DEADLINE, self.read_answer()).await.expect("an answer")
+    }
+
+    async fn read_answer(&mut self) -> (u16, String) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.0.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap().to_lowercase();
+        let length = head
+            .split("content-length: ")
+            .nth(1)
+            .unwrap()
+            .split("\r\n")
+            .next()
+            .unwrap();
+        let mut body = vec![0; length.parse().unwrap()];
+        self.0.read_exact(&mut body).await.unwrap();
+        (head[9..12].parse().unwrap(), String::from_utf8(body).unwrap())
+    }
+}
+
+pub fn get_of(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n")
+}
+
+pub fn short() -> ServerOptions {
+    ServerOptions {
+        header_timeout: SHORT,
+        idle_timeout: SHORT,
+        stall_timeout: SHORT,
+        ..ServerOptions::default()
+    }
+}
