@@ -23,3 +23,4 @@ mod stopping;
 mod strange_text;
 mod support;
 mod tour;
+mod whole_tables;

@@ -100,6 +100,7 @@ async fn every_connection_plans_once_and_notices_a_lost_machine() {
     for (setting, expected) in [
         ("plan_cache_mode", "force_generic_plan"),
         ("enable_sort", "off"),
+        ("enable_seqscan", "off"),
         ("standard_conforming_strings", "on"),
         ("tcp_user_timeout", "25000"),
         ("tcp_keepalives_idle", "10"),

@@ -21,10 +21,9 @@ use crate::{
 const APPEND: &str = "SELECT positions, versions \
     FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
-/// What `append_events()` relies on, whatever the server's defaults and beside what every connection has. Its plans suit
-/// every batch, and the table may grow under them.
+/// What `append_events()` relies on, whatever the server's defaults and beside what every connection has.
 const SESSION: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-    SET enable_seqscan = off; SET statement_timeout = '10s'";
+    SET statement_timeout = '10s'";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than the server's own limit of 10 s, for when the server does not answer at all.
