@@ -1,5 +1,7 @@
-//! Sends one partition's messages: several batches on their way at once, in order. What the bus does not take is tried
-//! again, then alone, then passed over, because messages are hints: whoever misses one reads the store.
+//! Sends one partition's messages, in order. While some are on their way, those that come are gathered into one batch
+//! (Nagle's algorithm, RFC 896): a batch costs the bus and the projector about the same however few messages it has.
+//! Batches that are full go at once, several behind one another. What the bus does not take is tried again, then alone,
+//! then passed over, because messages are hints: whoever misses one reads the store.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -27,31 +29,45 @@ const SUSPICIOUS: u32 = 2;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Some messages of one partition, in order, and the page of the log that they are from.
-#[derive(Debug)]
+/// Some messages of one partition, in order, and the pages of the log that they are from: one of each part that was
+/// added.
+#[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) messages: Vec<EventMessage>,
-    pub(super) page: u64,
+    pub(super) pages: Vec<u64>,
+    /// Of the payloads.
+    bytes: usize,
+}
+
+impl Batch {
+    fn is_full(&self) -> bool {
+        self.messages.len() >= BATCH_EVENTS || self.bytes >= BATCH_BYTES
+    }
+
+    fn push(&mut self, message: EventMessage) {
+        self.bytes += message.event.data.len();
+        self.messages.push(message);
+    }
+
+    fn append(&mut self, mut later: Self) {
+        self.bytes += later.bytes;
+        self.messages.append(&mut later.messages);
+        self.pages.append(&mut later.pages);
+    }
 }
 
 /// Divides `messages` into batches of `page`.
 pub(super) fn batches(messages: Vec<EventMessage>, page: u64) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
-    let mut bytes = 0;
     for message in messages {
-        let size = message.event.data.len();
-        match batches.last_mut() {
-            Some(batch) if batch.messages.len() < BATCH_EVENTS && bytes < BATCH_BYTES => {
-                bytes += size;
-                batch.messages.push(message);
-            }
-            _ => {
-                bytes = size;
-                batches.push(Batch {
-                    messages: vec![message],
-                    page,
-                });
-            }
+        if batches.last().is_none_or(Batch::is_full) {
+            batches.push(Batch {
+                pages: vec![page],
+                ..Batch::default()
+            });
+        }
+        if let Some(batch) = batches.last_mut() {
+            batch.push(message);
         }
     }
     batches
@@ -73,7 +89,7 @@ pub(super) struct Sender {
     metrics: RelayMetrics,
     batches: mpsc::Receiver<Batch>,
     since: watch::Sender<Option<Instant>>,
-    /// Hears the page of each batch that needs nothing more.
+    /// Hears the pages of each batch that needs nothing more.
     done: mpsc::UnboundedSender<u64>,
 }
 
@@ -107,7 +123,7 @@ impl Inlet {
     /// Hands a batch in, and waits for room as long as the partition moves or the bus is away. A partition that stands
     /// still while the bus works loses the batch.
     pub(super) async fn hand_in(&self, batch: Batch) {
-        let mut batch = match self.batches.try_send(batch) {
+        let batch = match self.batches.try_send(batch) {
             Ok(()) => return,
             Err(mpsc::error::TrySendError::Full(batch) | mpsc::error::TrySendError::Closed(batch)) => batch,
         };
@@ -118,13 +134,8 @@ impl Inlet {
             }
             let stalled = self.since.borrow().is_some_and(|since| since.elapsed() > STALLED);
             if stalled && self.bus.is_connected() {
-                let page = batch.page;
-                pass_over(
-                    &self.metrics,
-                    &std::mem::take(&mut batch.messages),
-                    "its partition stands still",
-                );
-                let _ = self.done.send(page);
+                pass_over(&self.metrics, &batch.messages, "its partition stands still");
+                tell(&self.done, &batch);
                 return;
             }
         }
@@ -135,8 +146,22 @@ impl Sender {
     /// Sends until the inlet is dropped and everything is done.
     pub(super) async fn run(mut self) {
         let mut on_their_way = FuturesOrdered::new();
+        let mut gathered = Batch::default();
         let mut ended = false;
-        while !(ended && on_their_way.is_empty()) {
+        loop {
+            let room = on_their_way.len() < ON_THEIR_WAY;
+            if on_their_way.is_empty() || (room && gathered.is_full()) {
+                let batch = std::mem::take(&mut gathered);
+                if !batch.messages.is_empty() {
+                    if on_their_way.is_empty() {
+                        self.oldest_since(true);
+                    }
+                    let bus = Arc::clone(&self.bus);
+                    on_their_way.push_back(async move { (bus.publish(&batch.messages).await, batch) });
+                } else if ended {
+                    return;
+                }
+            }
             tokio::select! {
                 biased;
                 Some((result, batch)) = on_their_way.next(), if !on_their_way.is_empty() => {
@@ -156,14 +181,8 @@ impl Sender {
                     }
                     self.oldest_since(false);
                 }
-                batch = self.batches.recv(), if !ended && on_their_way.len() < ON_THEIR_WAY => match batch {
-                    Some(batch) => {
-                        if on_their_way.is_empty() {
-                            self.oldest_since(true);
-                        }
-                        let bus = Arc::clone(&self.bus);
-                        on_their_way.push_back(async move { (bus.publish(&batch.messages).await, batch) });
-                    }
+                batch = self.batches.recv(), if !ended && !gathered.is_full() => match batch {
+                    Some(batch) => gathered.append(batch),
                     None => ended = true,
                 },
             }
@@ -178,7 +197,7 @@ impl Sender {
     fn settled(&self, result: Result<(), BusError>, batch: &Batch) -> bool {
         let settled = self.taken(result, &batch.messages).is_ok();
         if settled {
-            let _ = self.done.send(batch.page);
+            tell(&self.done, batch);
         }
         settled
     }
@@ -206,8 +225,8 @@ impl Sender {
 
     /// Sends a batch that was not taken, again and again while the bus is away. A bus that works and does not take it has
     /// something against some message of it, which is found by halving, or against all of them.
-    async fn insist(&self, batch: Batch) {
-        let mut parts = VecDeque::from([batch.messages]);
+    async fn insist(&self, mut batch: Batch) {
+        let mut parts = VecDeque::from([std::mem::take(&mut batch.messages)]);
         let mut since = Instant::now();
         let mut failures = 0;
         // Whether something else of the batch was taken, so that it is not the partition.
@@ -246,7 +265,14 @@ impl Sender {
                 parts.push_back(part);
             }
         }
-        let _ = self.done.send(batch.page);
+        tell(&self.done, &batch);
+    }
+}
+
+/// Tells that a batch needs nothing more.
+fn tell(done: &mpsc::UnboundedSender<u64>, batch: &Batch) {
+    for page in &batch.pages {
+        let _ = done.send(*page);
     }
 }
 

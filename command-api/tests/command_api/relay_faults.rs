@@ -249,13 +249,16 @@ async fn a_partition_that_stands_still_holds_up_no_other(footing: Footing) {
     bus.stuck.store(stuck.into(), Ordering::SeqCst);
     let app = App::start(&stage).await;
     let other = (2..).find(|n| partitions.of(user(*n)) != stuck).unwrap();
-    // One event at a time, so that each is a batch; more of them than may wait.
-    for _ in 0..40 {
-        create(&app, 1..2).await;
-        create(&app, other..other + 1).await;
-    }
-    eventually("the other partition is published", async || {
-        bus.positions().len() == 40
+    create(&app, other..other + 20).await;
+    // More of them than may wait.
+    append_many(&app, 12_000).await;
+    create(&app, other..other + 20).await;
+    let others = 2
+        * (other..other + 20)
+            .filter(|n| partitions.of(user(*n)) != stuck)
+            .count();
+    eventually("the other partitions are published", async || {
+        bus.positions().len() == others
     })
     .await;
     assert!(app.metric("taskledger_relay_passed_over_total").await >= 1.0);
