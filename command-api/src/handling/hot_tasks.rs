@@ -5,7 +5,7 @@
 //! are thrown away when the log turns out to be another.
 
 use events::{Task, TaskId};
-use moka::{future::Cache, ops::compute::Op};
+use moka::{future::Cache, ops::compute::Op, policy::EvictionPolicy};
 
 use super::TaskState;
 
@@ -22,6 +22,8 @@ impl HotTasks {
         Self(
             Cache::builder()
                 .max_capacity(CAPACITY)
+                // The default policy declines newcomers when it is full, and a task is changed soon after it was created.
+                .eviction_policy(EvictionPolicy::lru())
                 .weigher(|_, state: &TaskState| weight(&state.task))
                 .build(),
         )

@@ -11,7 +11,7 @@ use std::{
 
 use database::Database;
 use events::UserId;
-use moka::future::Cache;
+use moka::{future::Cache, policy::EvictionPolicy};
 
 use super::{IdempotencyError, IdempotencyKey, keys::micros, statements::now};
 
@@ -37,6 +37,16 @@ pub(super) struct Quota {
     delete_old: String,
 }
 
+/// What is remembered of people for so long. Whoever was not here the longest goes first: the default policy declines
+/// newcomers when it is full, and their keys would be counted at each command.
+fn remembered<V: Clone + Send + Sync + 'static>(time: Duration) -> Cache<UserId, V> {
+    Cache::builder()
+        .max_capacity(PEOPLE)
+        .time_to_live(time)
+        .eviction_policy(EvictionPolicy::lru())
+        .build()
+}
+
 impl Quota {
     pub(super) fn new(operations: Database, bytes_per_person: u64) -> Self {
         let delete_old = format!(
@@ -47,8 +57,8 @@ impl Quota {
         Self {
             operations,
             bytes_per_person,
-            full: Cache::builder().max_capacity(PEOPLE).time_to_live(FULL).build(),
-            used: Cache::builder().max_capacity(PEOPLE).time_to_live(EVERY).build(),
+            full: remembered(FULL),
+            used: remembered(EVERY),
             delete_old,
         }
     }
