@@ -7,6 +7,7 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use tokio::sync::Semaphore;
 
 use super::Password;
@@ -81,10 +82,9 @@ impl Hasher {
         } = parameters;
         let params = Params::new(memory_kib, iterations, parallelism, None).map_err(failed)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let dummy = make(&argon2, b"nobody has this password")?;
         Ok(Self {
             argon2,
-            dummy,
+            dummy: dummy(parameters),
             threads: Arc::new(Semaphore::new(threads)),
             places: Arc::new(Semaphore::new(threads + waiting)),
         })
@@ -153,6 +153,18 @@ fn make(argon2: &Argon2<'_>, password: &[u8]) -> Result<String, HashingFailed> {
     Ok(hash.to_string())
 }
 
+/// A hash of today's cost that no password has. Nothing is hashed for it: the start of a process takes no memory for argon2.
+fn dummy(parameters: Argon2Parameters) -> String {
+    let Argon2Parameters {
+        memory_kib,
+        iterations,
+        parallelism,
+    } = parameters;
+    let salt = STANDARD_NO_PAD.encode(rand::random::<[u8; 16]>());
+    let output = STANDARD_NO_PAD.encode(rand::random::<[u8; 32]>());
+    format!("$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism}${salt}${output}")
+}
+
 fn compare(password: &Password, hash: &str) -> bool {
     if ["$2a$", "$2b$", "$2y$"]
         .iter()
@@ -218,6 +230,28 @@ mod tests {
             hasher.hash(&password("plum tractor canyon")).await.unwrap(),
             hash,
             "salted"
+        );
+    }
+
+    #[test]
+    fn nobody_has_the_dummy_and_it_costs_what_a_hash_costs() {
+        let dummy = dummy(CHEAP);
+        let parsed = PasswordHash::new(&dummy).unwrap();
+        let made = make(&hasher().argon2, b"plum tractor canyon").unwrap();
+        let made = PasswordHash::new(&made).unwrap();
+        assert_eq!((parsed.algorithm, parsed.version), (made.algorithm, made.version));
+        assert_eq!(parsed.params, made.params);
+        let lengths = |hash: &PasswordHash| {
+            (
+                hash.salt.map(|salt| salt.len()),
+                hash.hash.map(|output| output.len()),
+            )
+        };
+        assert_eq!(lengths(&parsed), lengths(&made));
+        let verified = Argon2::default().verify_password(b"plum tractor canyon", &parsed);
+        assert!(
+            matches!(verified, Err(argon2::password_hash::Error::PasswordInvalid)),
+            "{verified:?}"
         );
     }
 
