@@ -19,7 +19,7 @@ use crate::{
     authors::{Author, Loss, what_counts_is_there},
     checks::{self, readable, tool},
     faults::whole_log,
-    support::{Footing, Person, Replica, Role, System, postgres_url, until},
+    support::{Footing, Person, Replica, Role, System, postgres_url},
     world::{World, persist},
 };
 
@@ -197,39 +197,46 @@ const fn replicas(role: Role) -> [Replica; 2] {
 /// Projectors stop and say so; so do query APIs, who know that they cannot tell what is there, and a command API, who has
 /// appended what is gone.
 async fn everybody_notices(world: &World) {
-    until(
-        "everybody notices that the log has lost its tail",
-        NOTICED_WITHIN,
-        async || {
-            let system = world.system.lock().await;
-            for projector in PROJECTORS {
-                let metrics = system.admin_text(projector, "/metrics").await;
-                let metric = "taskledger_projector_log_mismatch";
-                let mismatch = metrics.lines().find(|line| line.starts_with(metric));
-                let says_so = system
-                    .log_text(projector)
-                    .contains("taskledger restore check --repair");
-                if mismatch.is_none_or(|line| line.ends_with(" 0")) || !says_so {
-                    return false;
-                }
-            }
-            for query_api in QUERY_APIS {
-                if !system
-                    .log_text(query_api)
-                    .contains("taskledger restore check --repair")
-                {
-                    return false;
-                }
-            }
-            let says_so = |replica| {
-                system
-                    .log_text(replica)
-                    .contains("the log has lost events that it had")
-            };
-            replicas(Role::CommandApi).into_iter().any(says_so) && !system.is_ready().await
-        },
-    )
-    .await;
+    let mut unaware = Vec::new();
+    let deadline = Instant::now() + NOTICED_WITHIN;
+    while Instant::now() < deadline {
+        unaware = who_has_not_noticed(world).await;
+        if unaware.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("not within {NOTICED_WITHIN:?}: {unaware:?} notice that the log has lost its tail");
+}
+
+async fn who_has_not_noticed(world: &World) -> Vec<String> {
+    let system = world.system.lock().await;
+    let says = |replica, sentence| system.log_text(replica).contains(sentence);
+    let mut unaware = Vec::new();
+    for replica in PROJECTORS.into_iter().chain(QUERY_APIS) {
+        if !says(replica, "taskledger restore check --repair") {
+            unaware.push(format!("{replica:?}"));
+        }
+    }
+    for projector in PROJECTORS {
+        let metrics = system.admin_text(projector, "/metrics").await;
+        let metric = "taskledger_projector_log_mismatch";
+        let mismatch = metrics.lines().find(|line| line.starts_with(metric));
+        if mismatch.is_none_or(|line| line.ends_with(" 0")) {
+            unaware.push(format!("the metric of {projector:?}"));
+        }
+    }
+    let lost = "the log has lost events that it had";
+    if !replicas(Role::CommandApi)
+        .into_iter()
+        .any(|replica| says(replica, lost))
+    {
+        unaware.push("every command API".to_owned());
+    }
+    if system.is_ready().await {
+        unaware.push("readiness".to_owned());
+    }
+    unaware
 }
 
 /// Checkpoints that name an event which the log does not have.

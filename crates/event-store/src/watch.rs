@@ -6,6 +6,7 @@ use std::{
 };
 
 use events::LogPoint;
+use tokio::sync::Notify;
 
 use crate::{EventStore, StoreError, agrees, head_point};
 
@@ -13,18 +14,29 @@ use crate::{EventStore, StoreError, agrees, head_point};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// So long after a look the log is taken for the same: a look, the pause and some patience.
 const VOUCHES_FOR: Duration = Duration::from_millis(2_500);
+/// So many places are not kept for the next look: it comes at once.
+const ENOUGH: usize = 512;
 
-/// Keeps the furthest place of the log that this process has seen, and compares it with the log about once a second.
+/// Keeps the furthest places of the log that this process has seen, and compares them with the log about once a second.
 pub struct LogWatch {
     store: Arc<dyn EventStore>,
     seen: Mutex<Seen>,
+    enough: Notify,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Seen {
-    furthest: LogPoint,
-    /// When the log was last asked and had it.
+    /// Each further than the ones before. The first was there at the last look, the others have come since: a log that
+    /// has lost its tail may have grown beyond it again before anybody looks.
+    furthest: Vec<LogPoint>,
+    /// When the log was last asked and had them all.
     confirmed: Option<Instant>,
+}
+
+impl Seen {
+    fn last(&self) -> LogPoint {
+        self.furthest.last().copied().unwrap_or(LogPoint::START)
+    }
 }
 
 impl LogWatch {
@@ -34,17 +46,30 @@ impl LogWatch {
         Self {
             store,
             seen: Mutex::new(Seen {
-                furthest: LogPoint::START,
+                furthest: Vec::new(),
                 confirmed: None,
             }),
+            enough: Notify::new(),
         }
     }
 
     /// Remembers a place that this process has seen, if none further is known.
     pub fn saw(&self, point: LogPoint) {
         let mut seen = self.seen();
-        if point.position > seen.furthest.position {
-            seen.furthest = point;
+        if point.position <= seen.last().position {
+            return;
+        }
+        if seen.furthest.len() == 2 * ENOUGH {
+            // Nobody can look although events arrive. Half of the places tell nearly as much.
+            let mut number = 0;
+            seen.furthest.retain(|_| {
+                number += 1;
+                number % 2 == 1
+            });
+        }
+        seen.furthest.push(point);
+        if seen.furthest.len() == ENOUGH {
+            self.enough.notify_one();
         }
     }
 
@@ -65,31 +90,37 @@ impl LogWatch {
                 Ok(false) => replaced(),
                 Err(error) => tracing::debug!(%error, "cannot compare the log with what was seen of it"),
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            let _ = tokio::time::timeout(LOOK_EVERY, self.enough.notified()).await;
         }
     }
 
     /// Whether the log is the same as before.
     async fn look(&self) -> Result<bool, StoreError> {
-        let known = self.seen().furthest;
+        let known = self.seen().furthest.clone();
         let asked = Instant::now();
-        let same = agrees(&*self.store, &[known])
-            .await?
-            .into_iter()
-            .all(|agrees| agrees);
+        let agree = agrees(&*self.store, &known).await?;
         let head = head_point(&*self.store).await?;
-        if same {
-            self.saw(head);
-        } else {
-            self.seen().furthest = head;
+        let lost = known.iter().zip(agree).find(|(_, agrees)| !agrees);
+        let mut seen = self.seen();
+        if let Some((lost, _)) = lost {
+            *seen = Seen {
+                furthest: vec![head],
+                confirmed: None,
+            };
             tracing::error!(
-                event.position = known.position,
+                event.position = lost.position,
                 head = head.position,
                 "the log has lost events that it had: it was restored, or a standby without them was promoted"
             );
+            return Ok(false);
         }
-        self.seen().confirmed = same.then_some(asked);
-        Ok(same)
+        // What has come during the look is compared at the next one.
+        let end = known.last().map_or(0, |point| point.position);
+        seen.furthest.retain(|point| point.position >= end);
+        seen.confirmed = Some(asked);
+        drop(seen);
+        self.saw(head);
+        Ok(true)
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {

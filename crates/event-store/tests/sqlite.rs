@@ -184,7 +184,14 @@ async fn a_watch_notices_that_the_log_is_another() {
     let database = log.database().await;
     let cut = "DELETE FROM events WHERE position > 10";
     assert_eq!(database.execute(cut, &[]).await.unwrap(), 1);
-    store.append(&stream("task-2"), 0, events(5)).await.unwrap();
+    // It even grows further than it was, and this process sees that before it looks.
+    let others = events(5);
+    let id = others[4].id;
+    let regrown = store.append(&stream("task-2"), 0, others).await.unwrap();
+    watch.saw(LogPoint {
+        position: regrown.position,
+        id: Some(id),
+    });
     until(|| replaced.load(Ordering::SeqCst) == 1).await;
     // From then on it is this log that is watched.
     store.append(&stream("task-2"), 5, events(5)).await.unwrap();
