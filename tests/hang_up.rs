@@ -62,6 +62,11 @@ impl Moments {
         let mut random = self.0.borrow_mut();
         LONGEST_MOMENT.mul_f64(random.random::<f64>() * random.random::<f64>())
     }
+
+    /// Whether the connection is reset (RFC 9293, section 3.6) and not closed.
+    fn is_rude(&self) -> bool {
+        self.0.borrow_mut().random_bool(0.7)
+    }
 }
 
 /// Every command on tasks, one after the other.
@@ -250,6 +255,10 @@ async fn hang_up(person: &Person, moments: &Moments, method: Method, path: &str,
         .await
         .unwrap();
     tokio::time::sleep(moments.next()).await;
+    // A client that only closes its side may still listen; one that resets the connection does not.
+    if moments.is_rude() {
+        stream.set_zero_linger().unwrap();
+    }
 }
 
 async fn half_closed(system: &System) {
