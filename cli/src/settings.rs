@@ -197,7 +197,7 @@ pub(crate) struct Log {
         long = "log",
         global = true,
         env = "TASKLEDGER_LOG",
-        default_value = "info,sqlx=warn,kurrentdb=off",
+        default_value = "info,sqlx=warn",
         value_name = "FILTER"
     )]
     pub(crate) filter: String,

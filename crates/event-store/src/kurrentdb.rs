@@ -1,8 +1,14 @@
-//! The log in KurrentDB, through the vendor's client. Versions are its revisions plus one, positions its commit
+//! The log in KurrentDB, over its published protocol. Versions are its revisions plus one, positions its commit
 //! positions: they increase, with gaps. Streams and events that are not Taskledger's are passed over.
 
+mod batch;
+mod calls;
+mod conflicts;
 mod connection;
+mod failure;
+mod log_end;
 mod record;
+mod settings;
 mod subscription;
 mod writer;
 
@@ -15,30 +21,39 @@ use std::{
 
 use async_trait::async_trait;
 use events::{EventId, NewEvent, StreamName};
-use eventstore::{
-    CurrentRevision, Error, Position, ReadAllOptions, ReadStream, ReadStreamOptions, ResolvedEvent,
-    StreamPosition,
-};
 use futures::stream::BoxStream;
-use tokio::time::timeout;
+use kurrentdb_protocol::event_store::client::streams::read_resp::read_event::RecordedEvent as WireEvent;
+use tokio::time::sleep;
 
-use self::{connection::Connection, writer::Writer};
+use self::{
+    calls::Read,
+    conflicts::Conflicts,
+    connection::{Connection, Node},
+    failure::Failure,
+    log_end::{End, LogEnd},
+    settings::Settings,
+    writer::{Expected, NotWritten, Writer},
+};
 use crate::{
-    Appended, Entry, EventStore, OpenError, PAGE_BYTES, Page, StoreError, StreamHead, Unreadable, page,
+    Appended, Entry, EventStore, OpenError, PAGE_BYTES, Page, StoreError, StreamHead, Unreadable,
     store::check_size,
 };
 
-/// The longest wait for the next event of a read; the client itself sets no limit.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Events asked for at once: a page is cut to its bytes between two of them.
 const CHUNK: usize = 500;
 /// Positions and revisions are signed on the server.
 const LAST: u64 = i64::MAX as u64;
+/// A page of the log may have to pass over many events of others.
+const LOG_DEADLINE: Duration = Duration::from_secs(60);
+/// Between two looks at a stream that is known to be longer.
+const UNTIL_INDEXED: Duration = Duration::from_millis(2);
 
 /// The event store in KurrentDB.
 pub struct KurrentDbStore {
     connection: Arc<Connection>,
-    writer: Writer,
+    writer: Arc<Writer>,
+    end: Arc<LogEnd>,
+    conflicts: Conflicts,
 }
 
 impl fmt::Debug for KurrentDbStore {
@@ -48,93 +63,140 @@ impl fmt::Debug for KurrentDbStore {
 }
 
 impl KurrentDbStore {
-    /// The store at `url`, a connection string of KurrentDB (`kurrentdb://…`, `esdb+discover://…`). One more
-    /// parameter is understood, `streamPrefix`: the names of all streams begin with it, so that several logs
-    /// fit on one server.
+    /// The store at `url`, a connection string of KurrentDB (`kurrentdb://…`, `esdb+discover://…`). Two more
+    /// parameters are understood: `streamPrefix`, with which the names of all streams begin, so that several logs
+    /// fit on one server, and `maxAppendSize`, the bytes that the server takes in one append.
     ///
     /// # Errors
-    /// When the connection string is wrong, or the server does not answer.
+    /// When the connection string is wrong, the server does not answer, does not know the user, or does not let the user
+    /// read the log or append to it.
     pub async fn connect(url: &str) -> Result<Self, OpenError> {
-        let connection = Connection::new(url)?;
-        connection
-            .run(|client| async move { client.server_info().await })
-            .await
-            .map_err(|error| connection.open_error(format!("there is no answer: {error}")))?;
-        let connection = Arc::new(connection);
-        Ok(Self {
-            writer: Writer::new(Arc::clone(&connection)),
+        let connection = Connection::new(Settings::parse(url)?);
+        let writer = Arc::new(Writer::new(Arc::clone(&connection)));
+        let store = Self {
+            end: LogEnd::new(Arc::clone(&connection), Arc::clone(&writer)),
+            conflicts: Conflicts::default(),
+            writer,
             connection,
-        })
-    }
-
-    /// One read of a stream.
-    async fn stream_chunk(&self, name: &str, from: u64, count: usize) -> Result<Vec<ResolvedEvent>, Error> {
-        let options = ReadStreamOptions::default().position(StreamPosition::Position(from));
-        self.read_of_stream(name, options.max_count(count)).await
-    }
-
-    async fn read_of_stream(
-        &self,
-        name: &str,
-        options: ReadStreamOptions,
-    ) -> Result<Vec<ResolvedEvent>, Error> {
-        let options = options.requires_leader(true);
-        let read = |client: eventstore::Client| {
-            let (name, options) = (name.to_owned(), options.clone());
-            async move { collect(client.read_stream(name, &options).await?).await }
         };
-        match self.connection.run(read).await {
-            Err(Error::ResourceNotFound) => Ok(Vec::new()),
-            result => result,
-        }
-    }
-
-    /// One read of the whole log, from the event at `after` inclusive.
-    async fn chunk(&self, after: u64, count: usize) -> Result<Vec<ResolvedEvent>, Error> {
-        let options = ReadAllOptions::default()
-            .position(position(after))
-            .filter(self.connection.filter())
-            .max_count(count)
-            .requires_leader(true);
-        let read = |client: eventstore::Client| {
-            let options = options.clone();
-            async move { collect(client.read_all(&options).await?).await }
+        let wrong = |what: &str, failure: &Failure| {
+            store.connection.open_error(match failure {
+                Failure::Unauthenticated => failure.to_string(),
+                Failure::Denied(_) => format!("the user may not {what}"),
+                failure => format!("there is no answer: {failure}"),
+            })
         };
-        self.connection.run(read).await
-    }
-
-    /// The last event of the log that is Taskledger's, among the last `count` that may be.
-    async fn last_position(&self, count: usize) -> Result<Last, StoreError> {
-        let options = ReadAllOptions::default()
-            .position(StreamPosition::End)
-            .filter(self.connection.filter())
-            .max_count(count)
-            .requires_leader(true);
-        let read = |client: eventstore::Client| {
-            let options = options.clone();
+        let read = |node: Node| {
+            let connection = &store.connection;
             async move {
-                let mut stream = client.read_all(&options).await?;
-                let mut seen = 0;
-                while let Some(event) = next(&mut stream).await? {
-                    seen += 1;
-                    if let Some(entry) = record::recorded(event, self.connection.prefix()) {
-                        return Ok(Last::At(page::position(&entry)));
-                    }
-                }
-                Ok(if seen < count { Last::None } else { Last::Further })
+                let mut reading = Read::log_backwards(None, 1).start(&node, connection).await?;
+                reading.next_event().await.map(drop)
             }
         };
-        self.connection.run(read).await.map_err(unavailable)
+        let deadline = store.connection.settings.deadline;
+        let readable = store.connection.run(deadline, read).await;
+        readable.map_err(|failure| wrong("read $all, the log of the server", &failure))?;
+        let writable = store.writer.probe().await;
+        writable.map_err(|failure| wrong("append to streams", &failure))?;
+        Ok(store)
     }
-}
 
-/// What a look backwards found.
-enum Last {
-    At(u64),
-    /// Nothing, down to the start.
-    None,
-    /// Nothing yet.
-    Further,
+    /// What a read of a stream finds, in one piece.
+    async fn of_stream(&self, read: impl Fn() -> Read + Send + Sync) -> Result<Vec<WireEvent>, StoreError> {
+        let read = |node: Node| {
+            let (connection, read) = (&self.connection, read());
+            async move {
+                let mut reading = read.start(&node, connection).await?;
+                let (mut events, mut bytes) = (Vec::new(), 0);
+                while bytes < PAGE_BYTES
+                    && let Some(event) = reading.next_event().await?
+                {
+                    bytes += size(&event);
+                    events.push(event);
+                }
+                Ok(events)
+            }
+        };
+        let deadline = self.connection.settings.deadline;
+        self.connection.run(deadline, read).await.map_err(unavailable)
+    }
+
+    /// Up to `limit` records of the log after `after`, read from the record at `from` on.
+    async fn page_from(&self, node: &Node, mut from: u64, after: u64, limit: usize) -> Result<Page, Failure> {
+        let mut page = Page::default();
+        let mut bytes = 0;
+        // Where the log ends is looked for meanwhile, so that a read does not go through all that others have written
+        // since.
+        let find = self.end.find();
+        tokio::pin!(find);
+        let mut end = None;
+        while page.entries.len() < limit && bytes < PAGE_BYTES {
+            let count = (limit - page.entries.len())
+                .min(CHUNK)
+                .saturating_add(usize::from(from > 0));
+            let mut seen = 0;
+            let read = Read::log(from, count).of(self.connection.prefix());
+            let reading = read.start(node, &self.connection);
+            tokio::pin!(reading);
+            let mut open = None;
+            loop {
+                if end.is_some_and(|end: End| end.is_certain && from.max(after) >= end.position) {
+                    return Ok(page);
+                }
+                let next = async {
+                    let open = match &mut open {
+                        Some(open) => open,
+                        open => open.insert(reading.as_mut().await?),
+                    };
+                    open.next_event().await
+                };
+                let event = tokio::select! {
+                    found = &mut find, if end.is_none() => {
+                        end = Some(found?);
+                        continue;
+                    }
+                    event = next => event?,
+                };
+                let Some(event) = event else { break };
+                seen += 1;
+                let at = event.commit_position;
+                if at <= from || bytes >= PAGE_BYTES {
+                    continue;
+                }
+                from = at;
+                if at > after {
+                    bytes += size(&event);
+                    page.entries
+                        .extend(record::recorded(event, self.connection.prefix()));
+                }
+            }
+            if seen < count && bytes < PAGE_BYTES {
+                return Ok(page);
+            }
+        }
+        page.more = true;
+        Ok(page)
+    }
+
+    /// `event` of `stream`, where nobody else appends.
+    fn recorded_in(&self, stream: &StreamName, event: WireEvent) -> Entry {
+        let foreign = Unreadable {
+            position: event.commit_position,
+            stream: stream.clone(),
+            version: event.stream_revision + 1,
+            kind: record::kind(&event),
+            subject: None,
+            reason: "it is not Taskledger's".to_owned(),
+        };
+        record::recorded(event, self.connection.prefix()).unwrap_or(Err(foreign))
+    }
+
+    async fn position_of(&self, stream: &StreamName, version: u64) -> Result<u64, StoreError> {
+        let event = self.read_stream(stream, version - 1, 1).await?.pop();
+        event
+            .map(|event| event.position)
+            .ok_or_else(|| StoreError::Corrupt(format!("stream {stream} has no version {version}")))
+    }
 }
 
 #[async_trait]
@@ -155,47 +217,63 @@ impl EventStore for KurrentDbStore {
             ));
         }
         check_size(events.iter().map(|event| event.data.len()).sum())?;
-        let name = self.connection.name(stream);
+        let count = events.len() as u64;
         let events = events
             .into_iter()
-            .map(record::proposed)
+            .map(|event| record::proposed(event, self.connection.prefix()))
             .collect::<Result<Vec<_>, _>>()?;
-        match self.writer.append(name, expected_version, events).await {
+        let bytes = events.iter().map(record::size).sum();
+        let most = self.connection.settings.max_append_bytes;
+        if bytes > most {
+            return Err(StoreError::TooLarge { bytes, most });
+        }
+        let name = self.connection.name(stream);
+        let expected = Expected::Version(expected_version);
+        match self.writer.append(&name, expected, events, bytes).await {
             Ok(written) => {
-                let version = written.revision + 1;
+                let version = written.revision.saturating_add(1);
+                if version != expected_version.saturating_add(count) {
+                    return Err(StoreError::Corrupt(format!(
+                        "KurrentDB has appended to stream {stream} at version {version}, not after {expected_version}: \
+                         the stream was deleted or truncated there"
+                    )));
+                }
                 let position = match written.position {
                     Some(position) => position,
                     None => self.position_of(stream, version).await?,
                 };
                 Ok(Appended { version, position })
             }
-            Err(Error::WrongExpectedVersion { current, .. }) => Err(StoreError::Conflict {
-                stream: stream.clone(),
-                expected: expected_version,
-                actual: match current {
-                    CurrentRevision::Current(revision) => revision + 1,
-                    CurrentRevision::NoStream => 0,
-                },
-            }),
-            Err(error) => Err(unavailable(error)),
+            Err(NotWritten::Conflict(actual)) => {
+                self.conflicts.saw(name, actual);
+                Err(StoreError::Conflict {
+                    stream: stream.clone(),
+                    expected: expected_version,
+                    actual,
+                })
+            }
+            Err(NotWritten::TooLarge(most)) => Err(StoreError::TooLarge { bytes, most }),
+            Err(NotWritten::Failed(failure)) => Err(unavailable(failure)),
         }
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {
-        let options = ReadStreamOptions::default()
-            .backwards()
-            .position(StreamPosition::End)
-            .max_count(1);
-        let last = self.read_of_stream(&self.connection.name(stream), options).await;
-        let last = last.map_err(unavailable)?.pop();
-        Ok(last.map(|event| {
-            let event = event.get_original_event();
-            StreamHead {
-                version: event.revision + 1,
-                position: event.position.commit,
-                id: EventId(event.id),
+        let name = self.connection.name(stream);
+        loop {
+            let last = self.of_stream(|| Read::stream_end(&name)).await?.pop();
+            let head = last.map(|event| StreamHead {
+                version: event.stream_revision + 1,
+                position: event.commit_position,
+                id: record::event_id(&event),
+            });
+            if !self
+                .conflicts
+                .is_behind(&name, head.map_or(0, |head| head.version))
+            {
+                return Ok(head);
             }
-        }))
+            sleep(UNTIL_INDEXED).await;
+        }
     }
 
     async fn stream_page(
@@ -209,63 +287,59 @@ impl EventStore for KurrentDbStore {
         }
         let name = self.connection.name(stream);
         let count = limit.min(CHUNK);
-        let chunk = self.stream_chunk(&name, after_version, count).await;
-        let chunk = chunk.map_err(unavailable)?;
+        let (events, more) = loop {
+            let events = self
+                .of_stream(|| Read::stream(&name, after_version, count))
+                .await?;
+            let bytes: usize = events.iter().map(size).sum();
+            let more = events.len() >= count || bytes >= PAGE_BYTES;
+            let version = events
+                .last()
+                .map_or(after_version, |last| last.stream_revision + 1);
+            if more || !self.conflicts.is_behind(&name, version) {
+                break (events, more);
+            }
+            sleep(UNTIL_INDEXED).await;
+        };
         let mut page = Page {
-            more: chunk.len() >= count,
+            more,
             ..Page::default()
         };
-        let mut bytes = 0;
-        for event in chunk {
-            if bytes >= PAGE_BYTES {
-                page.more = true;
-                break;
+        for (version, event) in (after_version + 1..).zip(events) {
+            if event.stream_revision + 1 != version {
+                return Err(StoreError::Corrupt(format!(
+                    "stream {stream} has no version {version}: it was truncated in KurrentDB"
+                )));
             }
-            bytes += size(&event);
             page.entries.push(self.recorded_in(stream, event));
         }
         Ok(page)
     }
 
     async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {
-        let mut page = Page::default();
-        if after > LAST {
-            return Ok(page);
+        if after > LAST || limit == 0 {
+            return Ok(Page {
+                more: limit == 0,
+                ..Page::default()
+            });
         }
-        // Others' events count on the server, so that a page may hold fewer than were asked for.
-        let (mut from, mut bytes) = (after, 0);
-        while page.entries.len() < limit && bytes < PAGE_BYTES {
-            let count = (limit - page.entries.len())
-                .min(CHUNK)
-                .saturating_add(usize::from(from > 0));
-            let chunk = self.chunk(from, count).await.map_err(unavailable)?;
-            let last = chunk.len() < count;
-            for event in chunk {
-                let at = event.get_original_event().position.commit;
-                if at > from && bytes < PAGE_BYTES {
-                    from = at;
-                    bytes += size(&event);
-                    page.entries
-                        .extend(record::recorded(event, self.connection.prefix()));
-                }
+        let read = |node: Node| async move {
+            match self.page_from(&node, self.end.skip(after), after, limit).await {
+                // The log was cut, and goes on in another way.
+                Err(Failure::NoSuchPosition) => self.page_from(&node, 0, after, limit).await,
+                page => page,
             }
-            if last && bytes < PAGE_BYTES {
-                return Ok(page);
-            }
-        }
-        page.more = true;
-        Ok(page)
+        };
+        self.connection.run(LOG_DEADLINE, read).await.map_err(unavailable)
     }
 
     async fn head(&self) -> Result<u64, StoreError> {
-        for count in [1, usize::MAX] {
-            match self.last_position(count).await? {
-                Last::At(position) => return Ok(position),
-                Last::None => return Ok(0),
-                Last::Further => {}
-            }
-        }
-        Ok(0)
+        let end = self.end.find().await.map_err(unavailable)?;
+        Ok(end.position)
+    }
+
+    async fn can_append(&self) -> Result<(), StoreError> {
+        self.writer.probe().await.map_err(unavailable)
     }
 
     async fn identify(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError> {
@@ -277,17 +351,33 @@ impl EventStore for KurrentDbStore {
         let mut found = HashMap::new();
         // A read begins at a position wanted, and answers those after it that are close by.
         while let Some(first) = wanted.first().copied() {
-            let page = self.chunk(first, wanted.len()).await.map_err(unavailable)?;
-            for event in &page {
-                let event = event.get_original_event();
-                if wanted.contains(&event.position.commit) {
-                    found.insert(event.position.commit, EventId(event.id));
+            let read = |node: Node| {
+                let count = wanted.len().min(CHUNK);
+                async move {
+                    let mut reading = Read::log(first, count).start(&node, &self.connection).await?;
+                    let mut events = Vec::new();
+                    while let Some(event) = reading.next_event().await? {
+                        events.push(event);
+                    }
+                    Ok(events)
+                }
+            };
+            let deadline = self.connection.settings.deadline;
+            let events = match self.connection.run(deadline, read).await {
+                // No record begins there, so that it is nobody's.
+                Err(Failure::NoSuchPosition) => Vec::new(),
+                events => events.map_err(unavailable)?,
+            };
+            let last = events
+                .last()
+                .map_or(first, |event| event.commit_position.max(first));
+            for event in events {
+                let position = event.commit_position;
+                if wanted.contains(&position) && record::is_ours(&event, self.connection.prefix()) {
+                    found.insert(position, record::event_id(&event));
                 }
             }
-            let last = page
-                .last()
-                .map_or(LAST, |event| event.get_original_event().position.commit);
-            wanted.retain(|position| *position > last.max(first));
+            wanted.retain(|position| *position > last);
         }
         Ok(positions
             .iter()
@@ -300,68 +390,18 @@ impl EventStore for KurrentDbStore {
     }
 
     fn subscribe(&self, after: u64) -> BoxStream<'static, Page> {
-        subscription::subscribe(Arc::clone(&self.connection), after.min(LAST))
-    }
-}
-
-impl KurrentDbStore {
-    /// `event` of `stream`, where nobody else appends.
-    fn recorded_in(&self, stream: &StreamName, event: ResolvedEvent) -> Entry {
-        let at = event.get_original_event();
-        let foreign = Unreadable {
-            position: at.position.commit,
-            stream: stream.clone(),
-            version: at.revision + 1,
-            kind: at.event_type.clone(),
-            subject: None,
-            reason: "it is not Taskledger's".to_owned(),
-        };
-        record::recorded(event, self.connection.prefix()).unwrap_or(Err(foreign))
-    }
-
-    async fn position_of(&self, stream: &StreamName, version: u64) -> Result<u64, StoreError> {
-        let event = self.read_stream(stream, version - 1, 1).await?.pop();
-        event
-            .map(|event| event.position)
-            .ok_or_else(|| StoreError::Corrupt(format!("stream {stream} has no version {version}")))
-    }
-}
-
-/// Where to read on from: an event's commit position is its prepare position too, since Taskledger appends
-/// without explicit transactions.
-fn position(after: u64) -> StreamPosition<Position> {
-    match after {
-        0 => StreamPosition::Start,
-        after => StreamPosition::Position(Position {
-            commit: after,
-            prepare: after,
-        }),
+        subscription::subscribe(Arc::clone(&self.connection), &self.end, after.min(LAST))
     }
 }
 
 /// What counts for the bytes of a page.
-fn size(event: &ResolvedEvent) -> usize {
-    let event = event.get_original_event();
+fn size(event: &WireEvent) -> usize {
     event.data.len() + event.custom_metadata.len()
 }
 
-async fn collect(mut stream: ReadStream) -> Result<Vec<ResolvedEvent>, Error> {
-    let mut events = Vec::new();
-    while let Some(event) = next(&mut stream).await? {
-        events.push(event);
-    }
-    Ok(events)
-}
-
-async fn next(stream: &mut ReadStream) -> Result<Option<ResolvedEvent>, Error> {
-    timeout(READ_TIMEOUT, stream.next())
-        .await
-        .unwrap_or(Err(Error::DeadlineExceeded))
-}
-
-fn unavailable(error: Error) -> StoreError {
-    match error {
-        Error::ResourceDeleted => StoreError::Corrupt("the stream was deleted in KurrentDB".to_owned()),
-        error => StoreError::unavailable(error),
+fn unavailable(failure: Failure) -> StoreError {
+    match failure {
+        Failure::Deleted => StoreError::Corrupt(failure.to_string()),
+        failure => StoreError::unavailable(failure),
     }
 }

@@ -1,247 +1,333 @@
-//! The vendor's client and what to do when it fails. A client that has not reached the server once never tries
-//! again, and one of a cluster stays with a node that died, so it is replaced here.
+//! The way to the leader: finding it, keeping a connection to it, and leaving it when it fails.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use database::masked;
 use events::StreamName;
-use eventstore::{Client, ClientSettings, Error, SubscriptionFilter};
+use futures::{StreamExt, stream::FuturesUnordered};
+use kurrentdb_protocol::event_store::client::gossip::{ClusterInfo, member_info::VNodeState};
 use tokio::{
+    net::lookup_host,
     sync::Mutex,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, timeout, timeout_at},
+};
+use tonic::{
+    Request,
+    transport::{Channel, Endpoint},
 };
 
+use super::{
+    calls,
+    failure::Failure,
+    settings::{Address, Settings},
+};
 use crate::OpenError;
 
-/// How often an operation is tried when the connection fails.
-const ATTEMPTS: u32 = 4;
-/// The pause before the second attempt; it doubles.
-const PAUSE: Duration = Duration::from_millis(50);
-/// The least time between two clients.
-const CLIENT_PAUSE: Duration = Duration::from_millis(100);
-/// The parameter of the connection string that is Taskledger's own.
-const STREAM_PREFIX: &str = "streamprefix";
+/// The pause before the second attempt of an operation; it doubles.
+const PAUSE: Duration = Duration::from_millis(20);
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Whoever has waited while another one looked for the leader in vain does not look again at once.
+const FRESH: Duration = Duration::from_millis(100);
+/// So much may be under way from the server to us, in all and for one stream.
+const CONNECTION_WINDOW: u32 = 8 << 20;
+const STREAM_WINDOW: u32 = 1 << 20;
+
+/// A connection to the leader.
+#[derive(Clone)]
+pub(super) struct Node {
+    pub(super) channel: Channel,
+    /// Counts the connections.
+    generation: u64,
+}
 
 /// The way to a server or a cluster.
 pub(super) struct Connection {
-    /// For messages, with the password masked.
-    url: String,
-    settings: ClientSettings,
-    /// What the names of streams begin with on the server.
-    prefix: String,
+    pub(super) settings: Settings,
     current: Mutex<Current>,
 }
 
+#[derive(Default)]
 struct Current {
-    client: Option<Client>,
-    /// Counts the clients.
+    node: Option<Node>,
     generation: u64,
-    /// When the next client may be made.
-    not_before: Instant,
+    /// The nodes that gossip named last.
+    members: Vec<Address>,
+    /// The leader that a node named which is not.
+    leader: Option<Address>,
+    failed: Option<(Instant, Failure)>,
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("url", &self.url)
-            .field("prefix", &self.prefix)
+            .field("url", &self.settings.url)
+            .field("prefix", &self.settings.prefix)
             .finish_non_exhaustive()
     }
 }
 
 impl Connection {
-    /// Reads a connection string; connects when it is first needed.
-    pub(super) fn new(url: &str) -> Result<Self, OpenError> {
-        let (vendors, prefix) = split(url);
-        let wrong = |reason: String| OpenError::Url {
-            url: masked(url),
-            reason,
-        };
-        let plain = |symbol: char| symbol.is_ascii_alphanumeric() || "-_.".contains(symbol);
-        if !prefix.chars().all(plain) {
-            return Err(wrong(
-                "streamPrefix takes letters, digits and `-`, `_`, `.` only".to_owned(),
-            ));
-        }
-        let settings: ClientSettings =
-            vendors
-                .parse()
-                .map_err(|error: eventstore::ClientSettingsParseError| {
-                    // Its own message may be the whole connection string, password included.
-                    wrong(error.error().map_or_else(
-                        || error.message().replace(vendors.as_str(), "…"),
-                        |error| error.to_string(),
-                    ))
-                })?;
-        Ok(Self {
-            url: masked(url),
+    /// Connects when it is first needed.
+    pub(super) fn new(settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
             settings,
-            prefix,
-            current: Mutex::new(Current {
-                client: None,
-                generation: 0,
-                not_before: Instant::now(),
-            }),
+            current: Mutex::default(),
         })
     }
 
     pub(super) fn open_error(&self, reason: String) -> OpenError {
         OpenError::Url {
-            url: self.url.clone(),
+            url: self.settings.url.clone(),
             reason,
         }
     }
 
     /// What the server calls `stream`.
     pub(super) fn name(&self, stream: &StreamName) -> String {
-        format!("{}{stream}", self.prefix)
+        format!("{}{stream}", self.settings.prefix)
     }
 
     pub(super) fn prefix(&self) -> &str {
-        &self.prefix
+        &self.settings.prefix
     }
 
-    /// What may be Taskledger's, as far as the server can tell.
-    pub(super) fn filter(&self) -> SubscriptionFilter {
-        let filter = SubscriptionFilter::on_stream_name();
-        if self.prefix.is_empty() {
-            filter.exclude_system_events()
-        } else {
-            filter.add_prefix(&self.prefix)
+    /// A message with the headers that every call has.
+    pub(super) fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let headers = request.metadata_mut();
+        if let Some(authorization) = &self.settings.authorization {
+            headers.insert("authorization", authorization.clone());
         }
+        if let Some(name) = &self.settings.connection_name {
+            headers.insert("connection-name", name.clone());
+        }
+        request
     }
 
-    /// Runs `operation`, again if the connection fails. It may then have been done before, and must be of a
-    /// kind that does not mind.
-    pub(super) async fn run<T, F, R>(&self, operation: F) -> Result<T, Error>
+    /// Runs `operation` on the leader until it succeeds, fails for good, or `within` is over. It may have been done
+    /// before, and must be of a kind that does not mind.
+    pub(super) async fn run<T, F, R>(&self, within: Duration, operation: F) -> Result<T, Failure>
     where
-        F: Fn(Client) -> R + Send + Sync,
-        R: Future<Output = Result<T, Error>> + Send,
+        F: Fn(Node) -> R + Send + Sync,
+        R: Future<Output = Result<T, Failure>> + Send,
         T: Send,
     {
-        let mut pause = PAUSE;
-        for _ in 1..ATTEMPTS {
-            match self.once(&operation).await {
-                Err(error) if is_of_connection(&error) => {
-                    tracing::debug!(%error, "an operation on KurrentDB is tried again");
-                    sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
-                    pause *= 2;
+        let deadline = Instant::now() + within;
+        let mut attempts = Attempts::new(deadline);
+        loop {
+            let attempt = async {
+                let node = self.node().await?;
+                let result = operation(node.clone()).await;
+                if let Err(failure) = &result {
+                    self.failed(&node, failure).await;
                 }
-                result => return result,
-            }
+                result
+            };
+            let failure = match timeout_at(deadline, attempt).await {
+                Ok(Err(failure)) => failure,
+                Ok(Ok(done)) => return Ok(done),
+                Err(_) => return Err(attempts.late()),
+            };
+            attempts.next(failure).await?;
         }
-        self.once(&operation).await
     }
 
-    async fn once<T, F, R>(&self, operation: &F) -> Result<T, Error>
-    where
-        F: Fn(Client) -> R + Send + Sync,
-        R: Future<Output = Result<T, Error>> + Send,
-        T: Send,
-    {
-        let (client, generation) = self.client().await?;
-        let result = operation(client).await;
-        if let Err(error) = &result {
-            self.failed(generation, error).await;
-        }
-        result
-    }
-
-    /// The client to use, and its generation for [`Self::failed`].
-    pub(super) async fn client(&self) -> Result<(Client, u64), Error> {
+    /// The connection to use.
+    pub(super) async fn node(&self) -> Result<Node, Failure> {
         let mut current = self.current.lock().await;
-        if let Some(client) = &current.client {
-            return Ok((client.clone(), current.generation));
+        if let Some(node) = &current.node {
+            return Ok(node.clone());
         }
-        sleep_until(current.not_before).await;
-        current.not_before = Instant::now() + CLIENT_PAUSE;
-        let client = Client::new(self.settings.clone())
-            .map_err(|error| Error::InitializationError(error.to_string()))?;
-        current.client = Some(client.clone());
-        current.generation += 1;
-        Ok((client, current.generation))
-    }
-
-    /// Replaces the client if the error says that it will not recover, unless that has been done already.
-    pub(super) async fn failed(&self, generation: u64, error: &Error) {
-        let is_cluster = self.settings.is_dns_discovery_enabled() || self.settings.hosts().len() > 1;
-        let is_lost = match error {
-            Error::ConnectionClosed | Error::GrpcConnectionError(_) => true,
-            Error::ServerError(_) => is_cluster,
-            _ => false,
-        };
-        if is_lost {
-            let mut current = self.current.lock().await;
-            if current.generation == generation {
-                current.client = None;
+        if let Some((at, failure)) = &current.failed
+            && at.elapsed() < FRESH
+        {
+            return Err(failure.clone());
+        }
+        match self.find_leader(&mut current).await {
+            Ok(channel) => {
+                current.generation += 1;
+                let node = Node {
+                    channel,
+                    generation: current.generation,
+                };
+                current.failed = None;
+                current.node = Some(node.clone());
+                Ok(node)
+            }
+            Err(failure) => {
+                current.failed = Some((Instant::now(), failure.clone()));
+                Err(failure)
             }
         }
     }
-}
 
-/// Whether another attempt may succeed where this one failed.
-fn is_of_connection(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::ServerError(_)
-            | Error::NotLeaderException(_)
-            | Error::ConnectionClosed
-            | Error::GrpcConnectionError(_)
-    )
-}
-
-/// The connection string without Taskledger's own parameter, and that parameter.
-fn split(url: &str) -> (String, String) {
-    let Some((before, query)) = url.split_once('?') else {
-        return (url.to_owned(), String::new());
-    };
-    let mut prefix = String::new();
-    let mut others = Vec::new();
-    for parameter in query.split('&') {
-        match parameter.split_once('=') {
-            Some((name, value)) if name.eq_ignore_ascii_case(STREAM_PREFIX) => prefix = value.to_owned(),
-            _ => others.push(parameter),
+    /// Leaves `node` if the failure says that it is of no more use, unless that has been done already.
+    pub(super) async fn failed(&self, node: &Node, failure: &Failure) {
+        if !failure.is_of_node() {
+            return;
         }
-    }
-    if others.is_empty() {
-        (before.to_owned(), prefix)
-    } else {
-        (format!("{before}?{}", others.join("&")), prefix)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn own_parameter_is_taken_out() {
-        for (url, vendors, prefix) in [
-            ("esdb://host:2113", "esdb://host:2113", ""),
-            ("esdb://host?tls=false", "esdb://host?tls=false", ""),
-            ("esdb://host?streamPrefix=a-", "esdb://host", "a-"),
-            (
-                "kurrentdb://a,b?tls=false&STREAMPREFIX=x.&nodePreference=leader",
-                "kurrentdb://a,b?tls=false&nodePreference=leader",
-                "x.",
-            ),
-        ] {
-            assert_eq!(split(url), (vendors.to_owned(), prefix.to_owned()), "{url}");
+        let mut current = self.current.lock().await;
+        if let Failure::NotLeader(leader) = failure {
+            current.leader.clone_from(leader);
+        }
+        if current.generation == node.generation && current.node.take().is_some() {
+            tracing::debug!(%failure, "the connection to KurrentDB is given up");
         }
     }
 
-    #[test]
-    fn password_is_never_shown() {
-        for url in [
-            "esdb://admin:s3cret@host?streamPrefix=a/b",
-            "esdb://admin:s3cret@one,two:x?tls=false",
-            "esdb://admin:s3cret@host/path",
-            "esdb://admin:s3cret@host?nodePreference=nobody",
-            "other://admin:s3cret@host",
-        ] {
-            let error = Connection::new(url).map(|_| ()).unwrap_err().to_string();
-            assert!(!error.contains("s3cret"), "{error}");
-            assert!(error.contains("admin:***@"), "{error}");
+    async fn find_leader(&self, current: &mut Current) -> Result<Channel, Failure> {
+        if let Some(leader) = current.leader.take()
+            && let Ok((channel, _)) = self.ask(&leader, None).await
+        {
+            return Ok(channel);
         }
+        if !self.settings.is_cluster {
+            let (channel, _) = self.ask(&self.settings.hosts[0], None).await?;
+            return Ok(channel);
+        }
+        let mut asking: FuturesUnordered<_> = self
+            .candidates(&current.members)
+            .await
+            .into_iter()
+            .map(|(address, name)| async move { self.ask(&address, name.as_deref()).await })
+            .collect();
+        let mut failure = Failure::Connection("there is no host of this name".to_owned());
+        while let Some(answer) = asking.next().await {
+            let cluster = match answer {
+                Ok((_, cluster)) => cluster,
+                Err(reason) => {
+                    failure = reason;
+                    continue;
+                }
+            };
+            let alive: Vec<_> = cluster.members.iter().filter(|member| member.is_alive).collect();
+            let address = |member: &kurrentdb_protocol::event_store::client::gossip::MemberInfo| {
+                let at = member.http_end_point.as_ref()?;
+                Some(Address {
+                    host: at.address.clone(),
+                    port: at.port.try_into().ok()?,
+                })
+            };
+            current.members = alive.iter().filter_map(|member| address(member)).collect();
+            let leader = alive
+                .iter()
+                .find(|member| member.state() == VNodeState::Leader)
+                .and_then(|member| address(member));
+            match leader {
+                // It must answer itself: the others take a moment to notice that a leader has stopped.
+                Some(leader) => match self.ask(&leader, None).await {
+                    Ok((channel, _)) => return Ok(channel),
+                    Err(reason) => failure = reason,
+                },
+                None => failure = Failure::NotReady("the cluster has no leader".to_owned()),
+            }
+        }
+        Err(failure)
+    }
+
+    /// Who may know the leader: the hosts of the connection string, by all of their addresses, and the nodes that were
+    /// there last. With the name that a certificate must have, if it is not the address.
+    async fn candidates(&self, members: &[Address]) -> Vec<(Address, Option<String>)> {
+        let mut candidates: Vec<(Address, Option<String>)> =
+            members.iter().map(|address| (address.clone(), None)).collect();
+        for host in &self.settings.hosts {
+            let found = timeout(
+                self.settings.gossip_timeout,
+                lookup_host((host.host.as_str(), host.port)),
+            );
+            match found.await {
+                Ok(Ok(found)) => candidates.extend(found.map(|address| {
+                    let address = Address {
+                        host: address.ip().to_string(),
+                        port: address.port(),
+                    };
+                    (address, Some(host.host.clone()))
+                })),
+                Ok(Err(_)) | Err(_) => tracing::debug!(%host, "there is no address for the host"),
+            }
+        }
+        candidates.dedup_by(|one, other| one.0 == other.0);
+        candidates
+    }
+
+    /// Connects, and asks for the cluster: the answer shows that the node is alive and knows us.
+    async fn ask(&self, address: &Address, name: Option<&str>) -> Result<(Channel, ClusterInfo), Failure> {
+        let asking = async {
+            let channel = self
+                .endpoint(address, name)
+                .map_err(|error| Failure::Other(error.to_string()))?
+                .connect()
+                .await
+                .map_err(|error| Failure::Connection(chain(&error)))?;
+            let cluster = calls::gossip(channel.clone(), self.request(Default::default())).await?;
+            Ok((channel, cluster))
+        };
+        timeout(self.settings.gossip_timeout, asking)
+            .await
+            .unwrap_or_else(|_| Err(Failure::Connection(format!("{address} does not answer"))))
+    }
+
+    fn endpoint(&self, address: &Address, name: Option<&str>) -> Result<Endpoint, tonic::transport::Error> {
+        let settings = &self.settings;
+        let scheme = if settings.tls.is_some() { "https" } else { "http" };
+        let endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))?
+            .tcp_nodelay(true)
+            .connect_timeout(settings.gossip_timeout)
+            .http2_keep_alive_interval(settings.keep_alive_interval)
+            .keep_alive_timeout(settings.keep_alive_timeout)
+            .keep_alive_while_idle(true)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_stream_window_size(STREAM_WINDOW);
+        match &settings.tls {
+            Some(tls) => endpoint.tls_config(tls.clone().domain_name(name.unwrap_or(&address.host))),
+            None => Ok(endpoint),
+        }
+    }
+}
+
+/// An error with what caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        message = format!("{message}: {error}");
+        source = error.source();
+    }
+    message
+}
+
+/// Attempts of one operation, until a deadline.
+pub(super) struct Attempts {
+    deadline: Instant,
+    pause: Duration,
+    /// Why the attempt before failed.
+    failure: Option<Failure>,
+}
+
+impl Attempts {
+    pub(super) fn new(deadline: Instant) -> Self {
+        Self {
+            deadline,
+            pause: PAUSE,
+            failure: None,
+        }
+    }
+
+    /// What there is to say when the deadline is over.
+    pub(super) fn late(self) -> Failure {
+        self.failure.unwrap_or(Failure::Late)
+    }
+
+    /// Waits until it is time for the next one, or gives `failure` back when there is none.
+    pub(super) async fn next(&mut self, failure: Failure) -> Result<(), Failure> {
+        let pause = self.pause.mul_f64(rand::random_range(0.5..1.0));
+        if !failure.may_pass() || Instant::now() + pause >= self.deadline {
+            return Err(failure);
+        }
+        tracing::debug!(%failure, "an operation on KurrentDB is tried again");
+        sleep(pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.failure = Some(failure);
+        Ok(())
     }
 }

@@ -1,11 +1,17 @@
 //! From our events to KurrentDB's and back. Payloads are bytes on both sides; what KurrentDB has no place for
 //! is in the event's custom metadata.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use events::{Encoding, EventId, Metadata, NewEvent, RecordedEvent, StreamName, Timestamp, UserId};
-use eventstore::{EventData, ResolvedEvent};
+use kurrentdb_protocol::event_store::client::streams::{
+    batch_append_req::ProposedMessage, read_resp::read_event::RecordedEvent as WireEvent,
+};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
+use super::calls::{id, wire_id};
 use crate::{Entry, StoreError, Unreadable, page::subject_of};
 
 /// The layout of [`Custom`], which also marks events as Taskledger's.
@@ -15,6 +21,9 @@ const LAYOUT: u8 = 1;
 #[derive(Serialize, Deserialize)]
 struct Custom<M, E> {
     taskledger: u8,
+    /// With what the names of the log's streams begin: several logs may share a server, and the prefix of one may be
+    /// the beginning of another's.
+    log: Option<String>,
     schema_version: u16,
     encoding: E,
     /// Microseconds, as [`Timestamp`] counts them.
@@ -27,55 +36,96 @@ struct Custom<M, E> {
 struct Mark {
     #[serde(rename = "taskledger")]
     _layout: u8,
+    log: Option<String>,
 }
 
-/// An event on its way to the server. Always declared as binary: the client would write JSON anew, and the
-/// payload must stay as it is.
-pub(super) fn proposed(event: NewEvent) -> Result<EventData, StoreError> {
+/// An event on its way to the server. Always declared as binary: the payload must stay as it is.
+pub(super) fn proposed(event: NewEvent, prefix: &str) -> Result<ProposedMessage, StoreError> {
     let custom = Custom {
         taskledger: LAYOUT,
+        log: Some(prefix.to_owned()),
         schema_version: event.schema_version,
         encoding: event.encoding.as_str(),
         recorded_at: event.recorded_at.as_micros(),
         metadata: &event.metadata,
     };
     let custom = serde_json::to_vec(&custom).map_err(StoreError::unavailable)?;
-    Ok(EventData::binary(event.kind, event.data)
-        .id(event.id.0)
-        .metadata(Bytes::from(custom)))
+    Ok(binary(event.id.0, event.kind, event.data, custom.into()))
+}
+
+pub(super) fn binary(id: Uuid, kind: String, data: Bytes, custom_metadata: Bytes) -> ProposedMessage {
+    ProposedMessage {
+        id: Some(wire_id(id)),
+        metadata: HashMap::from([
+            ("type".to_owned(), kind),
+            ("content-type".to_owned(), "application/octet-stream".to_owned()),
+        ]),
+        custom_metadata,
+        data,
+    }
+}
+
+/// What counts for the server's bound on an append.
+pub(super) fn size(event: &ProposedMessage) -> usize {
+    let kind = event.metadata.get("type").map_or(0, String::len);
+    event.data.len() + event.custom_metadata.len() + 2 * kind
+}
+
+/// The name of the type of an event from the server.
+pub(super) fn kind(event: &WireEvent) -> String {
+    event.metadata.get("type").cloned().unwrap_or_default()
+}
+
+/// The id of an event from the server.
+pub(super) fn event_id(event: &WireEvent) -> EventId {
+    EventId(id(event.id.clone()).unwrap_or_default())
+}
+
+/// The name of the stream of an event from the server.
+pub(super) fn stream(event: &WireEvent) -> Option<&str> {
+    let name = event.stream_identifier.as_ref()?;
+    std::str::from_utf8(&name.stream_name).ok()
+}
+
+/// Whether [`recorded`] makes something of it.
+pub(super) fn is_ours(event: &WireEvent, prefix: &str) -> bool {
+    // Most of others' events are told at once.
+    serde_json::from_slice::<Mark>(&event.custom_metadata).is_ok()
+        && recorded(event.clone(), prefix).is_some()
 }
 
 /// An event from the server, or nothing if it is somebody else's; `prefix` is what names of streams begin with.
-pub(super) fn recorded(event: ResolvedEvent, prefix: &str) -> Option<Entry> {
-    // Links are not followed; they come as events of their own.
-    let event = event.event?;
-    let position = event.position.commit;
-    let stream = event.stream_id().strip_prefix(prefix)?;
-    if stream.starts_with('$') || serde_json::from_slice::<Mark>(&event.custom_metadata).is_err() {
+pub(super) fn recorded(event: WireEvent, prefix: &str) -> Option<Entry> {
+    let name = stream(&event)?.strip_prefix(prefix)?;
+    if name.starts_with('$') {
         return None;
     }
-    let stream = StreamName::raw(stream);
+    let stream = StreamName::raw(name);
+    let mark: Mark = serde_json::from_slice(&event.custom_metadata).ok()?;
+    if mark.log.is_some_and(|log| log != prefix) {
+        return None;
+    }
     let custom = match custom(&event.custom_metadata) {
         Ok(custom) => custom,
         // Others may use a mark of the same name: only the two together say whose the event is.
         Err(_) if stream.kind().is_err() => return None,
         Err(reason) => {
             return Some(Err(Unreadable {
-                position,
+                position: event.commit_position,
                 stream,
-                version: event.revision + 1,
-                kind: event.event_type,
+                version: event.stream_revision + 1,
+                kind: kind(&event),
                 subject: subject(&event.custom_metadata),
                 reason,
             }));
         }
     };
     Some(Ok(RecordedEvent {
-        position,
+        position: event.commit_position,
         stream,
-        version: event.revision + 1,
-        id: EventId(event.id),
-        kind: event.event_type,
+        version: event.stream_revision + 1,
+        id: event_id(&event),
+        kind: kind(&event),
         schema_version: custom.schema_version,
         encoding: custom.encoding,
         data: event.data,
@@ -93,6 +143,7 @@ fn custom(metadata: &[u8]) -> Result<Custom<Metadata, Encoding>, String> {
     Ok(Custom {
         encoding: custom.encoding.parse()?,
         taskledger: custom.taskledger,
+        log: custom.log,
         schema_version: custom.schema_version,
         recorded_at: custom.recorded_at,
         metadata: custom.metadata,

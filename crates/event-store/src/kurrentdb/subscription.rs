@@ -1,17 +1,22 @@
 //! Following the log by a catch-up subscription. Where it stands is known here and nowhere else: after a failure
-//! a new one starts behind the last event that was received.
+//! a new one starts behind the last event or checkpoint that was received.
 
 use std::{sync::Arc, time::Duration};
 
-use eventstore::SubscribeToAllOptions;
 use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::{
     sync::mpsc::{self, Receiver, Sender},
     time::sleep,
 };
 
-use super::{connection::Connection, position, record, unavailable};
-use crate::{Entry, Page, StoreError};
+use super::{
+    calls::{Found, Read},
+    connection::Connection,
+    failure::Failure,
+    log_end::LogEnd,
+    record,
+};
+use crate::{Entry, Page};
 
 /// So many events may wait for the subscriber before the server has to.
 const WAITING: usize = 1_000;
@@ -19,10 +24,11 @@ const WAITING: usize = 1_000;
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// As [`crate::EventStore::subscribe`].
-pub(super) fn subscribe(connection: Arc<Connection>, after: u64) -> BoxStream<'static, Page> {
+pub(super) fn subscribe(connection: Arc<Connection>, end: &LogEnd, after: u64) -> BoxStream<'static, Page> {
     let follower = Follower {
         connection,
         after,
+        examined: end.skip(after),
         events: None,
     };
     stream::unfold(follower, |mut follower| async move {
@@ -35,6 +41,8 @@ pub(super) fn subscribe(connection: Arc<Connection>, after: u64) -> BoxStream<'s
 struct Follower {
     connection: Arc<Connection>,
     after: u64,
+    /// Up to here there is nothing of ours after `after`.
+    examined: u64,
     events: Option<Receiver<Entry>>,
 }
 
@@ -45,39 +53,56 @@ impl Follower {
         loop {
             let events = self.events.get_or_insert_with(|| {
                 let (sender, receiver) = mpsc::channel(WAITING);
-                tokio::spawn(follow(Arc::clone(&self.connection), self.after, sender));
+                let place = Place {
+                    after: self.after,
+                    examined: self.examined.max(self.after),
+                };
+                tokio::spawn(follow(Arc::clone(&self.connection), place, sender));
                 receiver
             });
             if events.recv_many(&mut page.entries, WAITING).await > 0 {
                 self.after = page.position().unwrap_or(self.after);
                 return page;
             }
-            // The task ends by itself only if the client panics.
+            // The task ends by itself only if it panics.
             self.events = None;
             sleep(LONGEST_PAUSE).await;
         }
     }
 }
 
+/// Where a subscription stands.
+#[derive(Clone, Copy, PartialEq)]
+struct Place {
+    /// Everything up to here was sent.
+    after: u64,
+    /// The server was looked at up to here.
+    examined: u64,
+}
+
 /// Sends events until nobody wants them any more.
-async fn follow(connection: Arc<Connection>, mut after: u64, events: Sender<Entry>) {
+async fn follow(connection: Arc<Connection>, mut place: Place, events: Sender<Entry>) {
     let mut failures = 0;
     loop {
-        let before = after;
-        let error = tokio::select! {
+        let before = place;
+        let failure = tokio::select! {
             () = events.closed() => return,
-            ended = receive(&connection, &mut after, &events) => match ended {
+            ended = receive(&connection, &mut place, &events) => match ended {
                 Ok(()) => return,
-                Err(error) => error,
+                Err(failure) => failure,
             },
         };
-        if after > before {
+        if place != before {
             failures = 0;
+        }
+        if matches!(failure, Failure::NoSuchPosition) {
+            // The log was cut and goes on in another way. What stands after the position is found from the start.
+            place.examined = 0;
         }
         let pause = pause(failures);
         failures += 1;
         let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        tracing::warn!(%error, position = after, pause_ms, "the subscription to the log was lost");
+        tracing::warn!(error = %failure, position = place.after, pause_ms, "the subscription to the log was lost");
         tokio::select! {
             () = events.closed() => return,
             () = sleep(pause) => {}
@@ -85,34 +110,36 @@ async fn follow(connection: Arc<Connection>, mut after: u64, events: Sender<Entr
     }
 }
 
-/// Subscribes and sends what comes; ends with an error, or when nobody wants events any more.
-async fn receive(connection: &Connection, after: &mut u64, events: &Sender<Entry>) -> Result<(), StoreError> {
-    let options = SubscribeToAllOptions::default()
-        .position(position(*after))
-        .filter(connection.filter())
-        .requires_leader(true);
-    let (client, generation) = connection.client().await.map_err(unavailable)?;
-    let mut subscription = client.subscribe_to_all(&options).await;
-    loop {
-        let event = match subscription.next().await {
-            Ok(event) => event,
-            Err(error) => {
-                connection.failed(generation, &error).await;
-                return Err(unavailable(error));
+/// Subscribes and sends what comes; ends with a failure, or when nobody wants events any more.
+async fn receive(connection: &Connection, place: &mut Place, events: &Sender<Entry>) -> Result<(), Failure> {
+    let node = connection.node().await?;
+    let receiving = async {
+        let read = Read::subscription(place.examined).of(connection.prefix());
+        let mut subscription = read.start(&node, connection).await?;
+        loop {
+            match subscription.next().await? {
+                None => return Err(Failure::Connection("the server has ended it".to_owned())),
+                Some(Found::Checkpoint(position)) => place.examined = position,
+                Some(Found::Event(event)) => {
+                    let at = event.commit_position;
+                    if at > place.after
+                        && let Some(entry) = record::recorded(*event, connection.prefix())
+                    {
+                        if events.send(entry).await.is_err() {
+                            return Ok(());
+                        }
+                        place.after = at;
+                    }
+                    place.examined = at;
+                }
             }
-        };
-        let at = event.get_original_event().position.commit;
-        let event = record::recorded(event, connection.prefix());
-        if at <= *after {
-            continue;
         }
-        if let Some(event) = event
-            && events.send(event).await.is_err()
-        {
-            return Ok(());
-        }
-        *after = at;
+    };
+    let ended = receiving.await;
+    if let Err(failure) = &ended {
+        connection.failed(&node, failure).await;
     }
+    ended
 }
 
 /// Doubles from 100 ms with every failure; the jitter keeps many readers from coming back at once.

@@ -1,19 +1,52 @@
-//! Appending. The client leaves Nagle's algorithm on, so each call of its own waits some 40 ms for the server to
-//! acknowledge the call's headers; in a session that stays open, an append is one small write and waits for
-//! nothing. A session ends with the first append that is refused, and says neither why nor what became of the
-//! others in it: all of them are sent again, each as a call of its own, which the server recognises by their ids.
+//! Appending, over one stream for each connection. Whatever leaves it open whether an append was done (a time-out, a lost
+//! stream) is answered by sending the same append again, with the same ids: the server knows it by them, and answers as
+//! if it were the first time.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use eventstore::{
-    AppendToStreamOptions, BatchAppendClient, BatchAppendOptions, Client, Error, EventData, StreamState,
+use bytes::Bytes;
+use kurrentdb_protocol::{
+    event_store::client::{
+        MaximumAppendSizeExceeded, WrongExpectedVersion,
+        streams::{
+            BatchAppendReq,
+            batch_append_req::{Options, ProposedMessage, options::ExpectedStreamPosition},
+            batch_append_resp::{
+                Result as Answer,
+                success::{CurrentRevisionOption, PositionOption},
+            },
+        },
+        wrong_expected_version::CurrentStreamRevisionOption,
+    },
+    google::rpc::{Code, Status},
 };
-use tokio::{sync::Mutex, time::timeout};
+use prost::Message;
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::{Instant, timeout_at},
+};
+use uuid::Uuid;
 
-use super::{LAST, connection::Connection};
+use super::{
+    LAST,
+    batch::BatchStream,
+    calls::stream_identifier,
+    connection::{Attempts, Connection},
+    failure::Failure,
+    record,
+};
 
-/// The longest wait for an answer in a session; the client sets no limit.
-const SESSION_TIMEOUT: Duration = Duration::from_secs(5);
+/// The appends that wait for their answers may have so many kibibytes together, and count as four at least.
+const ROOM_KIB: u32 = 64 << 10;
+const LEAST_KIB: usize = 4;
+
+/// What a stream must be at for an append to it.
+#[derive(Clone, Copy)]
+pub(super) enum Expected {
+    /// At this version, 0 is empty.
+    Version(u64),
+    Any,
+}
 
 /// Where an append ended.
 pub(super) struct Written {
@@ -23,120 +56,164 @@ pub(super) struct Written {
     pub(super) position: Option<u64>,
 }
 
+/// Why an append was not done.
+pub(super) enum NotWritten {
+    /// The stream is at this version.
+    Conflict(u64),
+    /// The server takes so many bytes at most.
+    TooLarge(usize),
+    Failed(Failure),
+}
+
 /// The way to append.
 pub(super) struct Writer {
     connection: Arc<Connection>,
-    session: Mutex<Session>,
-}
-
-enum Session {
-    Closed,
-    Open(Arc<BatchAppendClient>),
-    /// The server is too old for them.
-    Unsupported,
+    stream: Mutex<Option<Arc<BatchStream>>>,
+    room: Semaphore,
 }
 
 impl Writer {
     pub(super) fn new(connection: Arc<Connection>) -> Self {
         Self {
             connection,
-            session: Mutex::new(Session::Closed),
+            stream: Mutex::default(),
+            room: Semaphore::new(ROOM_KIB as usize),
         }
     }
 
-    /// Appends to the stream `name` of the server if it is at `expected_version`.
+    /// Appends to the stream `name` of the server if it is as expected. `bytes` is what the events have.
     pub(super) async fn append(
         &self,
-        name: String,
-        expected_version: u64,
-        events: Vec<EventData>,
-    ) -> Result<Written, Error> {
-        let state = match expected_version {
-            0 => StreamState::NoStream,
-            version => StreamState::StreamRevision((version - 1).min(LAST - 1)),
-        };
-        match self.append_in_session(&name, state, &events).await {
-            Some(written) => Ok(written),
-            None => self.append_alone(name, state, events).await,
-        }
-    }
-
-    /// Nothing means that the append may or may not have been done.
-    async fn append_in_session(
-        &self,
         name: &str,
-        state: StreamState,
-        events: &[EventData],
-    ) -> Option<Written> {
-        let session = self.session().await?;
-        let append = session.append_to_stream(name, state, events.to_vec());
-        let reason = match timeout(SESSION_TIMEOUT, append).await {
-            Ok(Ok(done)) => {
-                return Some(Written {
-                    revision: done.current_revision()?,
-                    position: known(done.current_position()),
-                });
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer".to_owned(),
+        expected: Expected,
+        events: Vec<ProposedMessage>,
+        bytes: usize,
+    ) -> Result<Written, NotWritten> {
+        let deadline = Instant::now() + self.connection.settings.deadline;
+        let kib = u32::try_from((bytes >> 10).max(LEAST_KIB)).map_or(ROOM_KIB, |kib| kib.min(ROOM_KIB));
+        let late = |_| NotWritten::Failed(Failure::Late);
+        let _room = timeout_at(deadline, self.room.acquire_many(kib))
+            .await
+            .map_err(late)?;
+        let request = BatchAppendReq {
+            correlation_id: None,
+            options: Some(Options {
+                stream_identifier: Some(stream_identifier(name)),
+                expected_stream_position: Some(match expected {
+                    Expected::Version(0) => ExpectedStreamPosition::NoStream(()),
+                    Expected::Version(version) => {
+                        ExpectedStreamPosition::StreamPosition((version - 1).min(LAST - 1))
+                    }
+                    Expected::Any => ExpectedStreamPosition::Any(()),
+                }),
+                // The server's own deadline holds.
+                deadline_option: None,
+            }),
+            proposed_messages: events,
+            is_final: true,
         };
-        tracing::debug!(reason, "a session of appends has ended");
-        let mut current = self.session.lock().await;
-        if matches!(&*current, Session::Open(open) if Arc::ptr_eq(open, &session)) {
-            *current = Session::Closed;
-        }
-        None
-    }
-
-    /// The session that is open, or a new one.
-    async fn session(&self) -> Option<Arc<BatchAppendClient>> {
-        let mut current = self.session.lock().await;
-        match &*current {
-            Session::Open(session) => return Some(Arc::clone(session)),
-            Session::Unsupported => return None,
-            Session::Closed => {}
-        }
-        let (client, generation) = self.connection.client().await.ok()?;
-        let options = BatchAppendOptions::default().requires_leader(true);
-        match client.batch_append(&options).await {
-            Ok(session) => {
-                let session = Arc::new(session);
-                *current = Session::Open(Arc::clone(&session));
-                Some(session)
-            }
-            Err(error) => {
-                if error.is_unsupported_feature() {
-                    *current = Session::Unsupported;
-                }
-                self.connection.failed(generation, &error).await;
-                None
-            }
+        let mut attempts = Attempts::new(deadline);
+        loop {
+            let failure = match timeout_at(deadline, self.attempt(request.clone())).await {
+                Ok(Err(NotWritten::Failed(failure))) => failure,
+                Ok(done) => return done,
+                Err(_) => return Err(NotWritten::Failed(attempts.late())),
+            };
+            attempts.next(failure).await.map_err(NotWritten::Failed)?;
         }
     }
 
-    async fn append_alone(
-        &self,
-        name: String,
-        state: StreamState,
-        events: Vec<EventData>,
-    ) -> Result<Written, Error> {
-        let options = AppendToStreamOptions::default()
-            .stream_state(state)
-            .requires_leader(true);
-        let append = |client: Client| {
-            let (name, options, events) = (name.clone(), options.clone(), events.clone());
-            async move { client.append_to_stream(name, &options, events).await }
-        };
-        let written = self.connection.run(append).await?;
-        Ok(Written {
-            revision: written.next_expected_version,
-            position: known(Some(written.position)),
-        })
+    /// Whether the leader takes appends, and this user's. Shown by one that cannot succeed: the stream would have to be
+    /// as long as one can be.
+    pub(super) async fn probe(&self) -> Result<(), Failure> {
+        let name = format!("{}taskledger.probe", self.connection.prefix());
+        let event = record::binary(Uuid::now_v7(), name.clone(), Bytes::new(), Bytes::new());
+        match self.append(&name, Expected::Version(LAST), vec![event], 0).await {
+            Ok(_) | Err(NotWritten::Conflict(_) | NotWritten::TooLarge(_)) => Ok(()),
+            Err(NotWritten::Failed(failure)) => Err(failure),
+        }
+    }
+
+    async fn attempt(&self, request: BatchAppendReq) -> Result<Written, NotWritten> {
+        let stream = self.stream().await.map_err(NotWritten::Failed)?;
+        match stream.append(request).await {
+            Ok(answer) => read_answer(answer),
+            Err(failure) => {
+                self.give_up(&stream, &failure).await;
+                Err(NotWritten::Failed(failure))
+            }
+        }
+    }
+
+    /// The stream that is open, or a new one.
+    async fn stream(&self) -> Result<Arc<BatchStream>, Failure> {
+        let mut current = self.stream.lock().await;
+        if let Some(stream) = &*current {
+            return Ok(Arc::clone(stream));
+        }
+        let node = self.connection.node().await?;
+        let stream = Arc::new(BatchStream::open(&self.connection, node));
+        *current = Some(Arc::clone(&stream));
+        Ok(stream)
+    }
+
+    /// The next append opens another stream. Those that still wait for answers of this one keep it until they have them.
+    async fn give_up(&self, stream: &Arc<BatchStream>, failure: &Failure) {
+        tracing::debug!(%failure, "a stream of appends is given up");
+        let mut current = self.stream.lock().await;
+        if current
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, stream))
+        {
+            *current = None;
+        }
+        drop(current);
+        self.connection.failed(&stream.node, failure).await;
     }
 }
 
-fn known(position: Option<eventstore::Position>) -> Option<u64> {
-    position
-        .map(|position| position.commit)
-        .filter(|commit| (1..=LAST).contains(commit))
+fn read_answer(answer: Answer) -> Result<Written, NotWritten> {
+    let success = match answer {
+        Answer::Error(status) => return Err(refusal(&status)),
+        Answer::Success(success) => success,
+    };
+    let Some(CurrentRevisionOption::CurrentRevision(revision)) = success.current_revision_option else {
+        let reason = "KurrentDB has done an append without saying where".to_owned();
+        return Err(NotWritten::Failed(Failure::Other(reason)));
+    };
+    let position = match success.position_option {
+        Some(PositionOption::Position(position)) => Some(position.commit_position),
+        _ => None,
+    };
+    Ok(Written {
+        revision,
+        position: position.filter(|position| (1..=LAST).contains(position)),
+    })
+}
+
+fn refusal(status: &Status) -> NotWritten {
+    let detail = status.details.as_ref().map_or(&[][..], |detail| &detail.value);
+    NotWritten::Failed(match (status.code(), status.message.as_str()) {
+        (Code::AlreadyExists, "WrongExpectedVersion") => {
+            let current =
+                WrongExpectedVersion::decode(detail).map(|detail| detail.current_stream_revision_option);
+            match current {
+                Ok(Some(CurrentStreamRevisionOption::CurrentStreamRevision(revision))) => {
+                    return NotWritten::Conflict(revision.saturating_add(1));
+                }
+                Ok(Some(CurrentStreamRevisionOption::CurrentNoStream(()))) => return NotWritten::Conflict(0),
+                Ok(None) | Err(_) => Failure::Other("KurrentDB does not say where the stream is".to_owned()),
+            }
+        }
+        (Code::InvalidArgument, message) if message.starts_with("MaximumAppend") => {
+            let most = MaximumAppendSizeExceeded::decode(detail).map_or(0, |detail| detail.max_append_size);
+            return NotWritten::TooLarge(most as usize);
+        }
+        (Code::NotFound, "StreamDeleted") => Failure::Deleted,
+        (Code::PermissionDenied, message) => Failure::Denied(message.to_owned()),
+        (Code::DeadlineExceeded, _) => Failure::TimedOut,
+        // "Server Is Not Ready", "Server Is Busy" and the like come without a code.
+        (Code::Ok | Code::Unknown | Code::Internal, message) => Failure::NotReady(message.to_owned()),
+        (_, message) => Failure::Other(message.to_owned()),
+    })
 }

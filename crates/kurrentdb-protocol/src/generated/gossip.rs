@@ -106,6 +106,7 @@ pub mod member_info {
     }
 }
 /// Generated server implementations.
+#[cfg(feature = "server")]
 pub mod gossip_server {
     #![allow(
         unused_variables,

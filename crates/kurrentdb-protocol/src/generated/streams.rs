@@ -709,6 +709,7 @@ pub mod tombstone_resp {
     }
 }
 /// Generated server implementations.
+#[cfg(feature = "server")]
 pub mod streams_server {
     #![allow(
         unused_variables,

@@ -1,0 +1,141 @@
+//! One stream of appends: many are under way at once, and each is answered by its id. A refusal answers one append and
+//! ends nothing. When the stream ends, whatever was under way is told that nobody knows what became of it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::stream;
+use kurrentdb_protocol::event_store::client::streams::{BatchAppendReq, batch_append_resp::Result as Answer};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::AbortHandle,
+    time::timeout,
+};
+use uuid::Uuid;
+
+use super::{
+    calls::{self, wire_id},
+    connection::{Connection, Node},
+    failure::Failure,
+};
+
+/// The server answers within its own deadline of two seconds, with a time-out if with nothing else.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// Appends that wait for the connection to take them.
+const QUEUE: usize = 64;
+
+/// A stream of appends. Dropping it resets it.
+pub(super) struct BatchStream {
+    pub(super) node: Node,
+    requests: mpsc::Sender<BatchAppendReq>,
+    waiting: Arc<Mutex<Waiting>>,
+    reader: AbortHandle,
+}
+
+#[derive(Default)]
+struct Waiting {
+    by_id: HashMap<Uuid, oneshot::Sender<Result<Answer, Failure>>>,
+    /// Why there will be no more answers.
+    ended: Option<Failure>,
+}
+
+impl BatchStream {
+    /// Opens one. That it works shows only with the first answer.
+    pub(super) fn open(connection: &Connection, node: Node) -> Self {
+        let (requests, mut queue) = mpsc::channel(QUEUE);
+        let waiting = Arc::<Mutex<Waiting>>::default();
+        let queue = stream::poll_fn(move |context| queue.poll_recv(context));
+        let reading = read(node.clone(), connection.request(queue), Arc::clone(&waiting));
+        Self {
+            node,
+            requests,
+            waiting,
+            reader: tokio::spawn(reading).abort_handle(),
+        }
+    }
+
+    /// Sends `request`, with an id of its own, and waits for its answer.
+    pub(super) async fn append(&self, mut request: BatchAppendReq) -> Result<Answer, Failure> {
+        let id = Uuid::now_v7();
+        request.correlation_id = Some(wire_id(id));
+        let (sender, answer) = oneshot::channel();
+        let registered = {
+            let mut waiting = lock(&self.waiting);
+            if let Some(failure) = &waiting.ended {
+                return Err(failure.clone());
+            }
+            waiting.by_id.insert(id, sender);
+            Registered {
+                id,
+                waiting: &self.waiting,
+            }
+        };
+        let asking = async {
+            // If nobody takes requests any more, the reader says why.
+            let _ = self.requests.send(request).await;
+            answer
+                .await
+                .unwrap_or_else(|_| Err(Failure::Connection("the stream of appends has ended".to_owned())))
+        };
+        let answer = timeout(ANSWER_TIMEOUT, asking)
+            .await
+            .unwrap_or(Err(Failure::Late));
+        drop(registered);
+        answer
+    }
+}
+
+impl Drop for BatchStream {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+/// An append that waits for its answer. Nobody waits for it any more when this is dropped.
+struct Registered<'a> {
+    id: Uuid,
+    waiting: &'a Mutex<Waiting>,
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        lock(self.waiting).by_id.remove(&self.id);
+    }
+}
+
+fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    // Each change is one insertion or removal, so a poisoned lock is as good as any.
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Hands out answers until there are no more.
+async fn read(
+    node: Node,
+    requests: tonic::Request<impl stream::Stream<Item = BatchAppendReq> + Send + 'static>,
+    waiting: Arc<Mutex<Waiting>>,
+) {
+    let reading = async {
+        let mut answers = calls::batch_append(&node, requests).await?;
+        while let Some(response) = answers.message().await? {
+            let waits = calls::id(response.correlation_id).and_then(|id| lock(&waiting).by_id.remove(&id));
+            if let (Some(waits), Some(result)) = (waits, response.result) {
+                let _ = waits.send(Ok(result));
+            }
+        }
+        Err(Failure::Connection(
+            "the server has ended the stream of appends".to_owned(),
+        ))
+    };
+    let failure = match reading.await {
+        Ok(never) => never,
+        Err(failure) => failure,
+    };
+    let mut waiting = lock(&waiting);
+    for (_, waits) in waiting.by_id.drain() {
+        let _ = waits.send(Err(failure.clone()));
+    }
+    waiting.ended = Some(failure);
+}

@@ -1,0 +1,105 @@
+//! Why a call to KurrentDB failed, as far as that decides what is done next.
+
+use std::error::Error;
+
+use tonic::{Code, Status};
+
+use super::settings::Address;
+
+/// A call that failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// Another node is, or none is known.
+    #[error("the node is not the leader")]
+    NotLeader(Option<Address>),
+    #[error("the connection failed: {0}")]
+    Connection(String),
+    #[error("the server is not ready: {0}")]
+    NotReady(String),
+    /// The server says that it did not get it done in time. It may be done all the same.
+    #[error("the server ran into a time-out")]
+    TimedOut,
+    /// There was no answer in time.
+    #[error("there was no answer in time")]
+    Late,
+    #[error("the user name or the password is wrong")]
+    Unauthenticated,
+    #[error("the user has no right to do this: {0}")]
+    Denied(String),
+    #[error("the stream was deleted in KurrentDB")]
+    Deleted,
+    /// No record begins at the position that a read was to start from.
+    #[error("no record begins at the position")]
+    NoSuchPosition,
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Failure {
+    /// Whether another attempt may succeed where this one failed.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::NotLeader(_) | Self::Connection(_) | Self::NotReady(_) | Self::TimedOut | Self::Late => {
+                true
+            }
+            Self::Unauthenticated
+            | Self::Denied(_)
+            | Self::Deleted
+            | Self::NoSuchPosition
+            | Self::Other(_) => false,
+        }
+    }
+
+    /// Whether the node, or the connection to it, may be of no more use.
+    pub(super) fn is_of_node(&self) -> bool {
+        matches!(self, Self::NotLeader(_) | Self::Connection(_) | Self::Late)
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        let detail = |name: &str| status.metadata().get(name).and_then(|value| value.to_str().ok());
+        let message = || {
+            let mut message = status.message().to_owned();
+            let mut source = status.source();
+            while let Some(error) = source {
+                message = format!("{message}: {error}");
+                source = error.source();
+            }
+            message
+        };
+        match (status.code(), detail("exception")) {
+            (_, Some("not-leader")) => {
+                let host = detail("leader-endpoint-host").map(str::to_owned);
+                let port = detail("leader-endpoint-port").and_then(|port| port.parse().ok());
+                Self::NotLeader(host.zip(port).map(|(host, port)| Address { host, port }))
+            }
+            (_, Some("access-denied")) | (Code::PermissionDenied, _) => Self::Denied(message()),
+            (_, Some("stream-deleted")) => Self::Deleted,
+            (Code::Unauthenticated, _) => Self::Unauthenticated,
+            (Code::Aborted | Code::DeadlineExceeded, _) => Self::TimedOut,
+            (Code::Unknown, _) if status.message().starts_with("No leader") => Self::NotLeader(None),
+            (Code::InvalidArgument, _) if status.message().contains("invalid position") => {
+                Self::NoSuchPosition
+            }
+            // What older servers say of it.
+            (Code::Unknown, _)
+                if status.message().starts_with("Unexpected ")
+                    && status.message().contains("ReadAllResult") =>
+            {
+                Self::NoSuchPosition
+            }
+            (Code::Unavailable, _) if status.message().starts_with("Server") => Self::NotReady(message()),
+            // So do a connection that breaks, a server that shuts down and one that cannot go on come out.
+            (
+                Code::Unavailable
+                | Code::Cancelled
+                | Code::Internal
+                | Code::Unknown
+                | Code::ResourceExhausted,
+                _,
+            ) => Self::Connection(message()),
+            _ => Self::Other(message()),
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! What a server does to appends and readers: refusals, time-outs, lost connections, leaders that fail.
+
+use std::{sync::Arc, time::Duration};
+
+use event_store::{EventStore, StoreError};
+use kurrentdb_stand_in::{Behaviour, StandIn};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    conformance::{assert_exactly, assert_in_order, conflict, event, events, stream, take, whole_log},
+    open, url,
+};
+
+/// Waits until `is_so`, for ten seconds at most.
+async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A connection has a hundred streams. A client that leaves one open for each refusal is at its end after a hundred
+/// refusals. (The vendor's client does.)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_conflicts_end_nothing() {
+    let server = StandIn::start();
+    let store = open(&server).await;
+    store.append(&stream("task-1"), 0, events(1)).await.unwrap();
+    let refused = async {
+        for _ in 0..1_000 {
+            assert_eq!(conflict(store.append(&stream("task-1"), 0, events(1)).await), 1);
+        }
+    };
+    timeout(Duration::from_secs(30), refused).await.expect("in time");
+    store.append(&stream("task-1"), 1, events(1)).await.unwrap();
+    assert_eq!(whole_log(&*store).await.len(), 2);
+    eventually("only the stream of appends is open", || server.open_calls() <= 1).await;
+}
+
+/// A stream that is given up does not stay open on the server, whatever ended it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_are_given_up_are_reset() {
+    let server = StandIn::start();
+    let store = open(&server).await;
+    for version in 0..150 {
+        server.lose_answers(1);
+        store.append(&stream("task-1"), version, events(1)).await.unwrap();
+    }
+    for _ in 0..150 {
+        let mut subscription = store.subscribe(0);
+        take(&mut subscription, 1).await;
+        // A read that ends early.
+        store.log_page(0, 1).await.unwrap();
+    }
+    eventually("what was given up is reset", || server.open_calls() <= 1).await;
+    drop(store);
+    eventually("nothing is left of the store", || server.open_calls() == 0).await;
+}
+
+/// Conflicts fail nobody else: an append beside one is neither lost nor answered with a failure, and takes no two seconds
+/// because it was sent twice. (The vendor's client sends it again as a call of its own.)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_fail_no_neighbours() {
+    let server = StandIn::start();
+    let store = open(&server).await;
+    store.append(&stream("task-0"), 0, events(1)).await.unwrap();
+    let mut kept = vec![whole_log(&*store).await[0].id];
+    let start = Instant::now();
+    for round in 0..5 {
+        let mut appends = JoinSet::new();
+        for number in 0..200 {
+            let store = Arc::clone(&store);
+            appends.spawn(async move {
+                let new = events(1);
+                let id = new[0].id;
+                let name = if number % 10 == 0 {
+                    "task-0".to_owned()
+                } else {
+                    format!("task-{number}")
+                };
+                let expected = if number % 10 == 0 { 0 } else { round };
+                (number, id, store.append(&stream(&name), expected, new).await)
+            });
+        }
+        for (number, id, result) in appends.join_all().await {
+            match result {
+                Ok(appended) => {
+                    assert_eq!(appended.version, round + 1);
+                    kept.push(id);
+                }
+                other => {
+                    assert_eq!(number % 10, 0, "{other:?}");
+                    assert_eq!(conflict(other), 1);
+                }
+            }
+        }
+    }
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert_eq!(kept.len(), 1 + 5 * 180);
+    let log = whole_log(&*store).await;
+    assert_in_order(&log, false);
+    assert_exactly(&log, kept);
+}
+
+/// The answer is lost, and the same events come before they are indexed: the server drops them without a word and says
+/// after a while that it ran into a time-out, which says nothing about the append.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn time_outs_are_no_answers() {
+    let server = StandIn::with(
+        Behaviour {
+            longest_indexing: Duration::from_millis(400),
+            write_timeout: Duration::from_millis(500),
+            ..Behaviour::default()
+        },
+        1,
+    );
+    let store = open(&server).await;
+    let mut ids = Vec::new();
+    let mut position = 0;
+    for version in 0..10 {
+        server.lose_answers(1);
+        server.refuse_as_not_ready(1);
+        let new = events(1);
+        ids.extend(new.iter().map(|event| event.id));
+        let appended = store.append(&stream("task-1"), version, new).await.unwrap();
+        assert_eq!(appended.version, version + 1);
+        assert!(appended.position > position);
+        position = appended.position;
+    }
+    let log = whole_log(&*store).await;
+    assert_eq!(log.last().unwrap().position, position);
+    assert_exactly(&log, ids);
+}
+
+/// The server refuses by what is written, and shows what is indexed. Who reads after a conflict sees what it was about.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_after_a_conflict_see_what_it_was_about() {
+    let server = StandIn::with(
+        Behaviour {
+            longest_indexing: Duration::from_millis(200),
+            ..Behaviour::default()
+        },
+        1,
+    );
+    let (one, other) = (open(&server).await, open(&server).await);
+    for version in 0..10 {
+        let append = tokio::spawn({
+            let one = Arc::clone(&one);
+            async move { one.append(&stream("task-1"), version, events(1)).await.unwrap() }
+        });
+        let actual = loop {
+            match other.append(&stream("task-1"), version + 5, events(1)).await {
+                Err(StoreError::Conflict { actual, .. }) if actual > version => break actual,
+                Err(StoreError::Conflict { .. }) => {}
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(
+            other
+                .stream_page(&stream("task-1"), version, 10)
+                .await
+                .unwrap()
+                .version(),
+            Some(actual)
+        );
+        assert_eq!(
+            other
+                .stream_head(&stream("task-1"))
+                .await
+                .unwrap()
+                .unwrap()
+                .version,
+            actual
+        );
+        append.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscription_survives_a_lost_server() {
+    let mut server = StandIn::start();
+    let short = format!("{}&defaultDeadline=1000", url(&server));
+    let store = event_store::open(&short, 1).await.unwrap();
+    let mut subscription = store.subscribe(0);
+    store.append(&stream("task-1"), 0, events(3)).await.unwrap();
+    let mut seen = take(&mut subscription, 3).await;
+
+    for round in 0..3 {
+        if round == 1 {
+            server.fail_subscriptions();
+        } else {
+            server.stop();
+            let result = store.append(&stream("task-1"), 3 + round, events(1)).await;
+            assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
+            assert!(matches!(store.head().await, Err(StoreError::Unavailable(_))));
+            assert!(matches!(
+                store.can_append().await,
+                Err(StoreError::Unavailable(_))
+            ));
+            server.start_again();
+        }
+        store
+            .append(&stream("task-1"), 3 + round, events(1))
+            .await
+            .unwrap();
+        seen.extend(take(&mut subscription, 1).await);
+    }
+    assert_in_order(&seen, false);
+    assert_eq!(seen, whole_log(&*store).await);
+}
+
+/// A store on a cluster of three, and one task that appends to it all the time.
+struct Load {
+    server: StandIn,
+    store: Arc<dyn EventStore>,
+}
+
+impl Load {
+    async fn start(parameters: &str) -> Self {
+        let server = StandIn::with(Behaviour::default(), 3);
+        let hosts: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+        let url = format!("kurrentdb://{}?tls=false{parameters}", hosts.join(","));
+        let store = event_store::open(&url, 1).await.unwrap();
+        Self { server, store }
+    }
+
+    /// Appends while `fault` happens and for `lasting` afterwards; says the longest time without a success.
+    async fn longest_gap(&mut self, lasting: Duration, fault: impl AsyncFnOnce(&mut StandIn)) -> Duration {
+        let store = Arc::clone(&self.store);
+        let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+        let load = tokio::spawn(async move {
+            let (mut longest, mut last) = (Duration::ZERO, Instant::now());
+            let mut ids = Vec::new();
+            while stopped.try_recv().is_err() {
+                let new = event("{}");
+                let name = stream(&format!("task-{}", new.id));
+                ids.push(new.id);
+                store.append(&name, 0, vec![new]).await.expect("no append fails");
+                longest = longest.max(last.elapsed());
+                last = Instant::now();
+            }
+            (longest, ids)
+        });
+        sleep(Duration::from_millis(200)).await;
+        fault(&mut self.server).await;
+        sleep(lasting).await;
+        stop.send(()).unwrap();
+        let (longest, ids) = load.await.unwrap();
+        let log = whole_log(&*self.store).await;
+        assert_in_order(&log, false);
+        assert!(
+            ids.iter()
+                .all(|id| log.iter().filter(|event| event.id == *id).count() == 1)
+        );
+        longest
+    }
+}
+
+/// The others elect another leader after a moment; a client that waits for its connection to be declared dead waits much
+/// longer. (The vendor's does so for 20 seconds.)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frozen_leader_is_left() {
+    let mut load = Load::start("").await;
+    let freeze = async |server: &mut StandIn| {
+        server.freeze(0);
+        sleep(Duration::from_secs(2)).await;
+        server.elect(Some(1));
+    };
+    let gap = load.longest_gap(Duration::from_secs(7), freeze).await;
+    assert!(gap > Duration::from_millis(1_900), "it was not frozen: {gap:?}");
+    assert!(gap < Duration::from_secs(8), "{gap:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_leader_is_left_without_an_error() {
+    let mut load = Load::start("").await;
+    let kill = async |server: &mut StandIn| {
+        server.stop_node(0);
+        sleep(Duration::from_secs(1)).await;
+        server.elect(Some(2));
+    };
+    let gap = load.longest_gap(Duration::from_secs(3), kill).await;
+    assert!(gap < Duration::from_secs(3), "{gap:?}");
+}
+
+/// The leader resigns and names the new one: nothing else ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_leader_is_followed() {
+    let mut load = Load::start("").await;
+    let resign = async |server: &mut StandIn| {
+        server.elect(None);
+        sleep(Duration::from_millis(300)).await;
+        server.elect(Some(2));
+        sleep(Duration::from_millis(300)).await;
+        server.elect(Some(0));
+    };
+    let gap = load.longest_gap(Duration::from_secs(1), resign).await;
+    assert!(gap < Duration::from_secs(2), "{gap:?}");
+}
+
+/// A server that stands still for a while and goes on: the same connection string has one host only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_that_stood_still_goes_on() {
+    let server = StandIn::start();
+    let store = open(&server).await;
+    let mut subscription = store.subscribe(0);
+    store.append(&stream("task-1"), 0, events(1)).await.unwrap();
+    take(&mut subscription, 1).await;
+    server.freeze(0);
+    let append = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.append(&stream("task-1"), 1, events(1)).await }
+    });
+    sleep(Duration::from_secs(6)).await;
+    server.thaw(0);
+    assert_eq!(append.await.unwrap().unwrap().version, 2);
+    take(&mut subscription, 1).await;
+    assert_eq!(whole_log(&*store).await.len(), 2);
+}
+
+/// A log that lost its end, or was replaced by another one, is not taken for what it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_tail_is_noticed() {
+    let server = StandIn::start();
+    let store = open(&server).await;
+    for version in 0..5 {
+        let large = event(vec![b'x'; 100 + version as usize]);
+        store
+            .append(&stream("task-1"), version, vec![large])
+            .await
+            .unwrap();
+    }
+    let before = whole_log(&*store).await;
+    let head = store.head().await.unwrap();
+    server.lose_tail(2);
+    let now = whole_log(&*store).await;
+    assert!(now.len() < before.len());
+    assert_eq!(store.head().await.unwrap(), now.last().unwrap().position);
+    assert_eq!(store.identify(&[head]).await.unwrap(), [None]);
+
+    // It grows again, and other records stand where those were that were lost.
+    let version = now.last().unwrap().version;
+    for more in 0..4 {
+        store
+            .append(&stream("task-1"), version + more, events(1))
+            .await
+            .unwrap();
+    }
+    let now = whole_log(&*store).await;
+    assert_eq!(store.identify(&[head]).await.unwrap(), [None]);
+    assert_eq!(store.head().await.unwrap(), now.last().unwrap().position);
+    let after: Vec<_> = now
+        .iter()
+        .filter(|event| event.position > head)
+        .cloned()
+        .collect();
+    assert_eq!(store.read_all(head, 10).await.unwrap(), after);
+    assert_eq!(take(&mut store.subscribe(head), after.len()).await, after);
+
+    server.forget();
+    assert_eq!(store.head().await.unwrap(), 0);
+    assert!(store.read_all(0, 10).await.unwrap().is_empty());
+    let again = store.append(&stream("task-1"), 0, events(1)).await.unwrap();
+    assert_eq!(store.head().await.unwrap(), again.position);
+}
+
+/// What was taken out of a stream on the server is not passed over in silence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn truncated_streams_are_damage() {
+    let server = StandIn::start();
+    let store = open(&server).await;
+    for name in ["task-1", "task-2", "task-3"] {
+        for version in 0..4 {
+            store.append(&stream(name), version, events(1)).await.unwrap();
+        }
+    }
+    let last = store.head().await.unwrap();
+    server.truncate_stream("task-1", 2);
+    server.tombstone("task-2");
+    let result = store.stream_page(&stream("task-1"), 0, 10).await;
+    assert!(matches!(result, Err(StoreError::Corrupt(_))), "{result:?}");
+    assert_eq!(
+        store
+            .stream_page(&stream("task-1"), 2, 10)
+            .await
+            .unwrap()
+            .entries
+            .len(),
+        2
+    );
+    let result = store.stream_page(&stream("task-2"), 0, 10).await;
+    assert!(matches!(result, Err(StoreError::Corrupt(_))), "{result:?}");
+    let result = store.append(&stream("task-2"), 4, events(1)).await;
+    assert!(matches!(result, Err(StoreError::Corrupt(_))), "{result:?}");
+
+    // Even the last event of the log may be gone.
+    assert_eq!(store.head().await.unwrap(), last);
+    server.truncate_stream("task-3", 4);
+    let head = store.head().await.unwrap();
+    assert!(head < last);
+    assert!(store.identify(&[head]).await.unwrap()[0].is_some());
+    assert!(store.read_all(last, 10).await.unwrap().is_empty());
+}

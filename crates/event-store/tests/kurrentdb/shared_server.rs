@@ -1,0 +1,185 @@
+//! A server on which others keep their events, too: much of it, and everywhere.
+
+use std::{sync::Arc, time::Duration};
+
+use event_store::{EventStore, StoreError};
+use futures::StreamExt;
+use kurrentdb_stand_in::StandIn;
+use tokio::time::{Instant, timeout};
+
+use super::{
+    conformance::{assert_exactly, events, stream, take, whole_log},
+    open, url,
+};
+
+/// So many events take the server more than two seconds to look at.
+const MANY: usize = 300_000;
+/// Nobody waits longer for a probe.
+const SOON: Duration = Duration::from_secs(1);
+
+async fn with_prefix(server: &StandIn, prefix: &str) -> Arc<dyn EventStore> {
+    let url = format!("{}&streamPrefix={prefix}", url(server));
+    event_store::open(&url, 1).await.expect("a store")
+}
+
+async fn soon<T>(what: &str, future: impl Future<Output = Result<T, StoreError>>) -> T {
+    timeout(SOON, future)
+        .await
+        .unwrap_or_else(|_| panic!("{what} takes long"))
+        .unwrap_or_else(|error| panic!("{what}: {error}"))
+}
+
+/// Neither readiness nor the end of the log cost what others have written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn probes_do_not_read_what_others_wrote() {
+    let server = StandIn::start();
+    server.others_append("orders-1", MANY, 10);
+    let store = soon("a start", async { Ok(with_prefix(&server, "new.").await) }).await;
+    let before = server.events_examined();
+    for _ in 0..10 {
+        soon("readiness", store.can_append()).await;
+    }
+    assert_eq!(server.events_examined(), before);
+    // The first look goes through everything once, and nobody waits for it.
+    assert_eq!(soon("the end of an empty log", store.head()).await, 0);
+    let appended = store.append(&stream("task-1"), 0, events(1)).await.unwrap();
+    assert_eq!(soon("the end of the log", store.head()).await, appended.position);
+
+    let looked = async { while timeout(SOON / 4, store.log_page(0, 10)).await.is_err() {} };
+    timeout(Duration::from_secs(30), looked)
+        .await
+        .expect("one look is enough");
+    soon("the end of the log", store.head()).await;
+    let examined = server.events_examined();
+    for _ in 0..10 {
+        assert_eq!(soon("the end of the log", store.head()).await, appended.position);
+        assert_eq!(soon("a page", store.log_page(0, 10)).await.entries.len(), 1);
+        assert!(
+            soon("an empty page", store.log_page(appended.position, 10))
+                .await
+                .entries
+                .is_empty()
+        );
+    }
+    assert!(
+        server.events_examined() < examined + 1_000,
+        "{}",
+        server.events_examined() - examined
+    );
+}
+
+/// However old our last event is, a process that starts does not go through all that others have written since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn end_of_an_old_log_is_found_at_once() {
+    let server = StandIn::start();
+    let store = with_prefix(&server, "old.").await;
+    let appended = store.append(&stream("task-1"), 0, events(1)).await.unwrap();
+    assert_eq!(store.head().await.unwrap(), appended.position);
+    // 300 MB in the server's file. The running process, which asks now and then, leaves marks.
+    for _ in 0..10 {
+        server.others_append("orders-1", MANY / 10, 10);
+        assert_eq!(
+            soon("the end of an idle log", store.head()).await,
+            appended.position
+        );
+    }
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        assert_eq!(
+            soon("the end of an idle log", store.head()).await,
+            appended.position
+        );
+        let before = server.events_examined();
+        let other = with_prefix(&server, "old.").await;
+        let head = soon("the end of an old log", other.head()).await;
+        if head == appended.position && server.events_examined() < before + MANY as u64 / 4 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "there is no mark near the end");
+    }
+    let one_more = store.append(&stream("task-1"), 1, events(1)).await.unwrap();
+    let other = with_prefix(&server, "old.").await;
+    assert_eq!(soon("the end", other.head()).await, one_more.position);
+    assert_eq!(whole_log(&*other).await.len(), 2);
+}
+
+/// What others keep on the same server is passed over, wherever it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn others_events_are_passed_over() {
+    let server = StandIn::start();
+    let store = open(&server).await;
+    let append_others = |count: usize| server.others_append("task-of-others", count, 2);
+    append_others(5);
+    assert_eq!(store.head().await.unwrap(), 0);
+    assert!(store.read_all(0, 1).await.unwrap().is_empty());
+    let mut subscription = store.subscribe(0);
+    let mut new = Vec::new();
+    for version in 0..3 {
+        append_others(3);
+        new.extend(events(1));
+        let last = new.last().cloned().into_iter().collect();
+        store.append(&stream("task-1"), version, last).await.unwrap();
+    }
+    let head = store.head().await.unwrap();
+    append_others(3);
+
+    assert_eq!(store.head().await.unwrap(), head);
+    let log = whole_log(&*store).await;
+    assert_exactly(&log, new.iter().map(|event| event.id));
+    assert_eq!(store.read_all(log[0].position, 1).await.unwrap(), log[1..2]);
+    assert_eq!(take(&mut subscription, 3).await, log);
+    let result = store.read_stream(&stream("task-of-others"), 0, 10).await;
+    assert!(matches!(result, Err(StoreError::Corrupt(_))), "{result:?}");
+}
+
+/// An event is Taskledger's if both its stream and its metadata say so. One that is, but is of another layout, hides no
+/// other; whatever others write in theirs stops nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_another_layout_are_told_apart_from_others_events() {
+    let server = StandIn::start();
+    let store = open(&server).await;
+    let mark = br#"{"taskledger":1}"#;
+    server.others_append_with("noise-1", mark);
+    for metadata in [
+        &b""[..],
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        br#"{"taskledger":"yes"}"#,
+        br#"{"taskledger":1,"log":"other."}"#,
+    ] {
+        server.others_append_with("noise-1", metadata);
+        server.others_append_with("task-019a0000-0000-7000-8000-000000000001", metadata);
+    }
+    assert!(store.log_page(0, 100).await.unwrap().entries.is_empty());
+    let ours = "task-019a0000-0000-7000-8000-000000000000";
+    server.others_append_with(ours, mark);
+    store.append(&stream("task-1"), 0, events(1)).await.unwrap();
+    let page = store.log_page(0, 10).await.unwrap();
+    assert!(page.entries[0].is_err() && page.entries[1].is_ok(), "{page:?}");
+    let page = store.subscribe(0).next().await.unwrap();
+    assert!(page.entries[0].is_err(), "{page:?}");
+    assert!(store.stream_page(&stream(ours), 0, 10).await.unwrap().entries[0].is_err());
+}
+
+/// The prefix of one log may be the beginning of another's, or nothing.
+#[tokio::test]
+async fn prefixes_keep_logs_apart() {
+    let server = StandIn::start();
+    let mut logs = Vec::new();
+    for (index, prefix) in ["", "one.", "one.two.", "other."].into_iter().enumerate() {
+        let store = with_prefix(&server, prefix).await;
+        let appended = store
+            .append(&stream("task-1"), 0, events(index + 1))
+            .await
+            .unwrap();
+        logs.push((store, index + 1, appended));
+    }
+    for (store, count, appended) in logs {
+        assert_eq!(store.head().await.unwrap(), appended.position);
+        let log = whole_log(&*store).await;
+        assert_eq!(log.len(), count);
+        assert!(log.iter().all(|event| event.stream == stream("task-1")));
+        assert_eq!(take(&mut store.subscribe(0), count).await, log);
+    }
+}

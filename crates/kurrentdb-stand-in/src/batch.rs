@@ -1,0 +1,141 @@
+//! The stand-in's batch appends: many appends over one stream, each answered by itself.
+
+use std::sync::Arc;
+
+use kurrentdb_protocol::event_store::client::streams::{BatchAppendReq, BatchAppendResp, batch_append_resp};
+use tokio::{
+    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    time::sleep,
+};
+use tonic::{Status, Streaming};
+
+use crate::{
+    convert::{
+        append, bad_request, batch_answer, deleted, denied, not_handled, success, timed_out, too_large,
+        wrong_version,
+    },
+    log::{Outcome, until},
+    node::Node,
+};
+
+enum Message {
+    Answer(Result<BatchAppendResp, Status>),
+    /// The client has ended its side.
+    Closing,
+}
+
+/// Serves one stream of appends until it ends; what `answers` gets is sent to the client.
+pub(crate) async fn serve(
+    node: Arc<Node>,
+    requests: Streaming<BatchAppendReq>,
+    answers: mpsc::Sender<Result<BatchAppendResp, Status>>,
+) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    tokio::select! {
+        () = answers.closed() => {}
+        () = send(receiver, &answers) => {}
+        // Its end does not end the stream.
+        () = async {
+            receive(&node, requests, sender).await;
+            std::future::pending().await
+        } => {}
+    }
+}
+
+/// As the server does it: once the client has ended its side, the stream ends with the next answer that is written.
+/// When nothing is pending there is none, and the stream stays open for ever.
+async fn send(
+    mut messages: UnboundedReceiver<Message>,
+    answers: &mpsc::Sender<Result<BatchAppendResp, Status>>,
+) {
+    let mut is_closing = false;
+    while let Some(message) = messages.recv().await {
+        match message {
+            Message::Closing => is_closing = true,
+            Message::Answer(answer) => {
+                let is_last = answer.is_err() || is_closing;
+                if answers.send(answer).await.is_err() || is_last {
+                    return;
+                }
+            }
+        }
+    }
+    std::future::pending().await
+}
+
+async fn receive(
+    node: &Arc<Node>,
+    mut requests: Streaming<BatchAppendReq>,
+    messages: UnboundedSender<Message>,
+) {
+    while let Ok(Some(request)) = requests.message().await {
+        if let Some(not_leader) = node.not_leader() {
+            let _ = messages.send(Message::Answer(Err(not_leader)));
+            continue;
+        }
+        let correlation_id = request.correlation_id.clone();
+        let stream = request
+            .options
+            .as_ref()
+            .and_then(|options| options.stream_identifier.clone());
+        let done = start(node, request);
+        let (node, messages) = (Arc::clone(node), messages.clone());
+        tokio::spawn(async move {
+            let result = match done {
+                Started::Answer(result) => result,
+                Started::Wait(at, result) => {
+                    sleep(until(at)).await;
+                    node.log.announce();
+                    result
+                }
+                Started::Dropped => {
+                    sleep(node.behaviour.write_timeout).await;
+                    timed_out()
+                }
+            };
+            let answer = if node.faults.loses_answer() {
+                Err(Status::unavailable("the connection was lost"))
+            } else {
+                Ok(batch_answer(correlation_id, stream, result))
+            };
+            let _ = messages.send(Message::Answer(answer));
+        });
+    }
+    let _ = messages.send(Message::Closing);
+    // The sender waits for more, as the server's does.
+    messages.closed().await;
+}
+
+enum Started {
+    Answer(batch_append_resp::Result),
+    Wait(std::time::Instant, batch_append_resp::Result),
+    Dropped,
+}
+
+fn start(node: &Node, request: BatchAppendReq) -> Started {
+    if node.faults.denies_appends() {
+        return Started::Answer(denied());
+    }
+    if let Some(message) = node.faults.is_not_ready() {
+        return Started::Answer(not_handled(message));
+    }
+    let (name, expected, events) = match append(request) {
+        Ok(append) => append,
+        Err(reason) => return Started::Answer(bad_request(&reason)),
+    };
+    Started::Answer(match node.log.append(&name, expected, &events) {
+        Outcome::Written {
+            revision,
+            position,
+            indexed_at,
+        } => {
+            node.faults.appended(events.len());
+            return Started::Wait(indexed_at, success(revision, position));
+        }
+        Outcome::There { revision, position } => success(revision, position),
+        Outcome::NotIndexed => return Started::Dropped,
+        Outcome::WrongVersion(current) => wrong_version(current, expected),
+        Outcome::TooLarge => too_large(node.behaviour.max_append_bytes),
+        Outcome::Deleted => deleted(&name),
+    })
+}

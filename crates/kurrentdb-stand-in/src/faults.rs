@@ -1,0 +1,102 @@
+//! What goes wrong in the stand-in when a test wants it, and what was counted.
+
+use std::sync::{
+    Arc, Condvar, Mutex,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+};
+
+use tokio::sync::watch;
+
+#[derive(Default)]
+pub(crate) struct Faults {
+    pub(crate) lost_answers: AtomicUsize,
+    pub(crate) not_ready: AtomicUsize,
+    pub(crate) denied_appends: AtomicBool,
+    pub(crate) denied_reads: AtomicBool,
+    /// Moves when the subscriptions there are shall fail.
+    pub(crate) subscriptions: watch::Sender<u64>,
+    appended: AtomicU64,
+    examined: AtomicU64,
+    pub(crate) open: Arc<AtomicUsize>,
+}
+
+impl Faults {
+    pub(crate) fn loses_answer(&self) -> bool {
+        take(&self.lost_answers)
+    }
+
+    pub(crate) fn is_not_ready(&self) -> Option<&'static str> {
+        take(&self.not_ready).then_some("Server Is Not Ready")
+    }
+
+    pub(crate) fn denies_appends(&self) -> bool {
+        self.denied_appends.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn denies_reads(&self) -> bool {
+        self.denied_reads.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn appended(&self, events: usize) {
+        self.appended.fetch_add(events as u64, Ordering::SeqCst);
+    }
+
+    pub(crate) fn examined(&self, events: usize) {
+        self.examined.fetch_add(events as u64, Ordering::SeqCst);
+    }
+
+    pub(crate) fn events_examined(&self) -> u64 {
+        self.examined.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn events_appended(&self) -> u64 {
+        self.appended.load(Ordering::SeqCst)
+    }
+}
+
+/// Counts down to zero; says whether there was something left.
+fn take(left: &AtomicUsize) -> bool {
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+        .is_ok()
+}
+
+/// One call that is being served. It ends when the answer is complete or the client resets the stream.
+pub(crate) struct OpenCall(Arc<AtomicUsize>);
+
+impl OpenCall {
+    pub(crate) fn new(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Holds a node's only thread, so that the node stands still as a stopped process does: the kernel accepts connections,
+/// and nobody answers.
+#[derive(Default)]
+pub(crate) struct Ice {
+    frozen: Mutex<bool>,
+    thawed: Condvar,
+}
+
+impl Ice {
+    pub(crate) fn set(&self, frozen: bool) {
+        *self.frozen.lock().expect("no panic under the lock") = frozen;
+        self.thawed.notify_all();
+    }
+
+    /// Blocks the thread for as long as it is frozen.
+    pub(crate) fn hold(&self) {
+        let frozen = self.frozen.lock().expect("no panic under the lock");
+        drop(
+            self.thawed
+                .wait_while(frozen, |frozen| *frozen)
+                .expect("no panic under the lock"),
+        );
+    }
+}

@@ -1,0 +1,337 @@
+//! A stand-in for a KurrentDB server: it speaks the protocol, keeps the log in memory and can fail on demand. For tests and
+//! measurements only. It behaves as a real server was seen to do, by default and in all of this:
+//!
+//! 1. A connection has at most 100 streams at once; who wants one more waits for it without an error.
+//! 2. When a client ends its side of a batch append, the stream stays open until another answer is written: for ever, if
+//!    none is pending.
+//! 3. An append is answered when it is indexed, up to 20 ms after it was written. The same events again in between are
+//!    dropped without a word and answered with a time-out after 2 s; afterwards they are answered as the first time.
+//! 4. A refused append of a batch is answered by itself, with the details of the protocol, and others go on. A node that
+//!    is not the leader ends the stream with an error that names the leader.
+//! 5. An append that is not done within 2 s is answered with a time-out, whatever was asked.
+//! 6. Filtered reads and subscriptions examine every event of the server, others' too, and pay for each.
+//! 7. A node can stand still: it accepts connections and answers nothing, not even a ping.
+//!
+//! It is strict where the real one may be lenient: nothing can be read from where no record begins.
+
+#![allow(missing_docs, reason = "a server for our own tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
+
+mod batch;
+mod convert;
+mod faults;
+mod log;
+mod node;
+mod streams;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use kurrentdb_protocol::event_store::client::{
+    gossip::gossip_server::GossipServer, streams::streams_server::StreamsServer,
+};
+use tokio::runtime::{Builder, Runtime};
+use tonic::transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming};
+
+use self::{
+    faults::{Faults, Ice},
+    log::{Log, Proposed},
+    node::{Cluster, Member, NOBODY, Node, Service},
+};
+
+/// Events that the server reads, and answers that wait for the client, at a time.
+const PAGE: usize = 32;
+/// The largest message it takes.
+const MOST_MESSAGE_BYTES: usize = 17 << 20;
+
+/// How the server behaves.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// Streams of one connection at a time.
+    pub most_streams: u32,
+    /// Between writing and indexing passes a random time up to this.
+    pub longest_indexing: Duration,
+    /// What a flush of the disk takes.
+    pub disk: Duration,
+    /// After it, an append that was dropped is answered.
+    pub write_timeout: Duration,
+    /// What a filtered read pays for each event.
+    pub examining: Duration,
+    pub max_append_bytes: usize,
+    /// The name and password that callers need.
+    pub user: Option<(String, String)>,
+    /// A certificate and its key, in PEM.
+    pub tls: Option<(String, String)>,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            most_streams: 100,
+            longest_indexing: Duration::from_millis(20),
+            disk: Duration::ZERO,
+            write_timeout: Duration::from_secs(2),
+            examining: Duration::from_micros(8),
+            max_append_bytes: 1 << 20,
+            user: None,
+            tls: None,
+        }
+    }
+}
+
+/// A server with a log of its own, of one node or several.
+pub struct StandIn {
+    behaviour: Behaviour,
+    log: Arc<Log>,
+    faults: Arc<Faults>,
+    cluster: Arc<Cluster>,
+    nodes: Vec<Running>,
+}
+
+struct Running {
+    address: SocketAddr,
+    ice: Arc<Ice>,
+    /// Its connections die with it.
+    runtime: Option<Runtime>,
+}
+
+impl StandIn {
+    /// One node.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::with(Behaviour::default(), 1)
+    }
+
+    /// `nodes` nodes, of which the first is the leader.
+    #[must_use]
+    pub fn with(behaviour: Behaviour, nodes: usize) -> Self {
+        let mut server = Self {
+            log: Arc::new(Log::new(behaviour.clone())),
+            behaviour,
+            faults: Arc::default(),
+            cluster: Arc::default(),
+            nodes: Vec::new(),
+        };
+        let listeners: Vec<TcpListener> = (0..nodes)
+            .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"))
+            .collect();
+        for listener in &listeners {
+            let address = listener.local_addr().expect("an address");
+            server.members(|members| {
+                members.push(Member {
+                    address,
+                    is_alive: true,
+                });
+            });
+            server.nodes.push(Running {
+                address,
+                ice: Arc::default(),
+                runtime: None,
+            });
+        }
+        for (node, listener) in listeners.into_iter().enumerate() {
+            server.serve(node, listener);
+        }
+        server
+    }
+
+    /// Of the first node.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.nodes[0].address
+    }
+
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(|node| node.address).collect()
+    }
+
+    /// Breaks all connections and refuses new ones.
+    pub fn stop(&mut self) {
+        for node in 0..self.nodes.len() {
+            self.stop_node(node);
+        }
+    }
+
+    pub fn stop_node(&mut self, node: usize) {
+        let node = &mut self.nodes[node];
+        node.ice.set(false);
+        if let Some(runtime) = node.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+
+    /// Comes back at the same addresses, with the same log.
+    pub fn start_again(&mut self) {
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].runtime.is_none() {
+                let listener = self.listen_again(node);
+                self.serve(node, listener);
+            }
+        }
+    }
+
+    fn listen_again(&self, node: usize) -> TcpListener {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            match TcpListener::bind(self.nodes[node].address) {
+                Ok(listener) => return listener,
+                Err(error) => assert!(Instant::now() < deadline, "cannot listen again: {error}"),
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Stands still as a stopped process does.
+    pub fn freeze(&self, node: usize) {
+        let node = &self.nodes[node];
+        node.ice.set(true);
+        let ice = Arc::clone(&node.ice);
+        if let Some(runtime) = &node.runtime {
+            runtime.spawn(async move { ice.hold() });
+        }
+    }
+
+    pub fn thaw(&self, node: usize) {
+        self.nodes[node].ice.set(false);
+    }
+
+    /// Makes `node` the leader, or nobody. The others take whoever was for dead.
+    pub fn elect(&self, node: Option<usize>) {
+        let before = self.cluster.leader.swap(node.unwrap_or(NOBODY), Ordering::SeqCst);
+        self.members(|members| {
+            if let Some(member) = members.get_mut(before) {
+                member.is_alive = false;
+            }
+            if let Some(member) = node.and_then(|node| members.get_mut(node)) {
+                member.is_alive = true;
+            }
+        });
+    }
+
+    /// Does the next `count` appends, and breaks off instead of answering.
+    pub fn lose_answers(&self, count: usize) {
+        self.faults.lost_answers.store(count, Ordering::SeqCst);
+    }
+
+    /// Answers the next `count` appends that the server is not ready.
+    pub fn refuse_as_not_ready(&self, count: usize) {
+        self.faults.not_ready.store(count, Ordering::SeqCst);
+    }
+
+    /// Callers may no longer append, or read the log.
+    pub fn deny(&self, appends: bool, reads: bool) {
+        self.faults.denied_appends.store(appends, Ordering::SeqCst);
+        self.faults.denied_reads.store(reads, Ordering::SeqCst);
+    }
+
+    /// Fails all subscriptions there are.
+    pub fn fail_subscriptions(&self) {
+        self.faults.subscriptions.send_modify(|epoch| *epoch += 1);
+    }
+
+    /// Somebody else appends `count` events of `size` bytes.
+    pub fn others_append(&self, stream: &str, count: usize, size: usize) {
+        let event = Proposed::new("noise", vec![b'x'; size].into(), b"{}".as_slice().into());
+        self.log.fill(stream, count, &event);
+    }
+
+    /// Somebody else appends an event with `metadata`.
+    pub fn others_append_with(&self, stream: &str, metadata: &[u8]) {
+        let event = Proposed::new("noise", b"{}".as_slice().into(), metadata.to_vec().into());
+        self.log.fill(stream, 1, &event);
+    }
+
+    /// Takes the last `count` records away, as a leader does that comes back and had not replicated them.
+    pub fn lose_tail(&self, count: usize) {
+        self.log.lose_tail(count);
+    }
+
+    /// Hides the events of `stream` before revision `first`, and takes them out of the log as a scavenge does.
+    pub fn truncate_stream(&self, stream: &str, first: u64) {
+        self.log.truncate_stream(stream, first);
+    }
+
+    /// Deletes a stream for good.
+    pub fn tombstone(&self, stream: &str) {
+        self.log.tombstone(stream);
+    }
+
+    /// The log is empty, as on a server that was set up anew.
+    pub fn forget(&self) {
+        self.log.forget();
+    }
+
+    /// The calls that are being served: streams that nobody has ended or reset.
+    #[must_use]
+    pub fn open_calls(&self) -> usize {
+        self.faults.open.load(Ordering::SeqCst)
+    }
+
+    /// The events that filtered reads and subscriptions have examined so far.
+    #[must_use]
+    pub fn events_examined(&self) -> u64 {
+        self.faults.events_examined()
+    }
+
+    /// The events that were appended so far through the protocol.
+    #[must_use]
+    pub fn events_appended(&self) -> u64 {
+        self.faults.events_appended()
+    }
+
+    fn members(&self, change: impl FnOnce(&mut Vec<Member>)) {
+        change(&mut self.cluster.members.lock().expect("no panic under the lock"));
+    }
+
+    fn serve(&mut self, index: usize, listener: TcpListener) {
+        // A thread of its own, so that the node can stand still.
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        listener.set_nonblocking(true).expect("a socket");
+        let node = Node {
+            index,
+            cluster: Arc::clone(&self.cluster),
+            behaviour: self.behaviour.clone(),
+            log: Arc::clone(&self.log),
+            faults: Arc::clone(&self.faults),
+        };
+        runtime.spawn(serve(listener, Arc::new(node)));
+        self.nodes[index].runtime = Some(runtime);
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+async fn serve(listener: TcpListener, node: Arc<Node>) {
+    let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let mut server = Server::builder().max_concurrent_streams(node.behaviour.most_streams);
+    if let Some((certificate, key)) = &node.behaviour.tls {
+        let identity = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+        server = server.tls_config(identity).expect("a certificate");
+    }
+    server
+        .add_service(
+            StreamsServer::new(Service(Arc::clone(&node))).max_decoding_message_size(MOST_MESSAGE_BYTES),
+        )
+        .add_service(GossipServer::new(Service(node)))
+        .serve_with_incoming(incoming)
+        .await
+        .expect("a server");
+}

@@ -1,0 +1,366 @@
+//! The stand-in's log. Positions are as in a file: they grow by what a record takes, and records of the system are
+//! in between. A record is written first and indexed a little later, and nobody can read it before that.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::Behaviour;
+
+#[derive(Clone)]
+pub(crate) struct Proposed {
+    pub(crate) id: Uuid,
+    pub(crate) metadata: HashMap<String, String>,
+    pub(crate) custom_metadata: Bytes,
+    pub(crate) data: Bytes,
+}
+
+impl Proposed {
+    pub(crate) fn new(kind: &str, data: Bytes, custom_metadata: Bytes) -> Self {
+        Self {
+            id: Uuid::new_v4(),
+            metadata: HashMap::from([
+                ("type".to_owned(), kind.to_owned()),
+                ("content-type".to_owned(), "application/octet-stream".to_owned()),
+            ]),
+            custom_metadata,
+            data,
+        }
+    }
+
+    fn kind(&self) -> &str {
+        self.metadata.get("type").map_or("", String::as_str)
+    }
+
+    fn size(&self) -> usize {
+        self.data.len() + self.custom_metadata.len() + 2 * self.kind().len()
+    }
+}
+
+pub(crate) struct Record {
+    pub(crate) position: u64,
+    pub(crate) stream: String,
+    pub(crate) revision: u64,
+    pub(crate) event: Proposed,
+    indexed_at: Instant,
+}
+
+/// What an append may expect: the last revision, -1 in an empty stream, or anything.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Expected {
+    Any,
+    Revision(i64),
+}
+
+/// What became of an append.
+pub(crate) enum Outcome {
+    /// It was written, and can be answered at `indexed_at`.
+    Written {
+        revision: u64,
+        position: u64,
+        indexed_at: Instant,
+    },
+    /// It was written and indexed before.
+    There {
+        revision: u64,
+        position: u64,
+    },
+    /// It was written before and is not indexed yet: the server drops the request without a word.
+    NotIndexed,
+    /// The last revision, -1 in an empty stream.
+    WrongVersion(i64),
+    TooLarge,
+    /// Nobody can append to the stream any more.
+    Deleted,
+}
+
+/// What a read of a stream finds.
+pub(crate) enum StreamRead {
+    Records(Vec<Arc<Record>>),
+    NotFound,
+    Deleted,
+}
+
+#[derive(Default)]
+struct Stream {
+    records: Vec<Arc<Record>>,
+    /// Readers see none before it.
+    first: u64,
+    deleted: bool,
+}
+
+impl Stream {
+    fn last(&self) -> i64 {
+        self.records.last().map_or(-1, |record| record.revision as i64)
+    }
+}
+
+#[derive(Default)]
+struct Records {
+    all: Vec<Arc<Record>>,
+    streams: HashMap<String, Stream>,
+    /// Where records were that a scavenge took away: a read may begin there.
+    scavenged: HashSet<u64>,
+    end: u64,
+    appends: u64,
+    /// When the last flush of the disk ends that has begun or waits for its turn.
+    flushed_at: Option<Instant>,
+}
+
+pub(crate) struct Log {
+    behaviour: Behaviour,
+    records: Mutex<Records>,
+    length: watch::Sender<u64>,
+}
+
+impl Log {
+    pub(crate) fn new(behaviour: Behaviour) -> Self {
+        Self {
+            behaviour,
+            records: Mutex::default(),
+            length: watch::Sender::default(),
+        }
+    }
+
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().expect("no panic under the lock")
+    }
+
+    /// Says when there may be more.
+    pub(crate) fn length(&self) -> watch::Receiver<u64> {
+        self.length.subscribe()
+    }
+
+    /// Tells subscribers to look.
+    pub(crate) fn announce(&self) {
+        self.length.send_modify(|count| *count += 1);
+    }
+
+    pub(crate) fn append(&self, name: &str, expected: Expected, events: &[Proposed]) -> Outcome {
+        if events.iter().map(Proposed::size).sum::<usize>() > self.behaviour.max_append_bytes {
+            return Outcome::TooLarge;
+        }
+        let now = Instant::now();
+        let mut records = self.records();
+        let (current, deleted) = records
+            .streams
+            .get(name)
+            .map_or((-1, false), |stream| (stream.last(), stream.deleted));
+        if deleted {
+            return Outcome::Deleted;
+        }
+        if let Expected::Revision(expected) = expected
+            && expected != current
+        {
+            return records.again(name, expected, current, events, now);
+        }
+        records.appends += 1;
+        let indexed_at = records.indexed_at(now, &self.behaviour);
+        if records.appends % 3 == 1 {
+            let statistics = Proposed::new("$statsCollected", Bytes::from_static(b"{}"), Bytes::new());
+            records.push("$stats-127.0.0.1:2113", statistics, indexed_at);
+        }
+        let (mut revision, mut position) = (0, 0);
+        for event in events {
+            (revision, position) = records.push(name, event.clone(), indexed_at);
+        }
+        Outcome::Written {
+            revision,
+            position,
+            indexed_at,
+        }
+    }
+
+    /// Puts `count` events of somebody else into the log, indexed at once.
+    pub(crate) fn fill(&self, stream: &str, count: usize, event: &Proposed) {
+        let now = Instant::now();
+        let mut records = self.records();
+        let indexed_at = records.all.last().map_or(now, |last| last.indexed_at.max(now));
+        for _ in 0..count {
+            let event = Proposed {
+                id: Uuid::new_v4(),
+                ..event.clone()
+            };
+            records.push(stream, event, indexed_at);
+        }
+        drop(records);
+        self.announce();
+    }
+
+    /// A stream from a revision on.
+    pub(crate) fn stream(&self, name: &str, from: u64, count: usize) -> StreamRead {
+        self.read_stream(name, |records| {
+            let from = records.partition_point(|record| record.revision < from);
+            records[from..].iter().take(count).cloned().collect()
+        })
+    }
+
+    /// A stream from its end.
+    pub(crate) fn stream_backwards(&self, name: &str, count: usize) -> StreamRead {
+        self.read_stream(name, |records| {
+            records.iter().rev().take(count).cloned().collect()
+        })
+    }
+
+    fn read_stream(&self, name: &str, read: impl Fn(&[Arc<Record>]) -> Vec<Arc<Record>>) -> StreamRead {
+        let (records, now) = (self.records(), Instant::now());
+        let Some(stream) = records.streams.get(name) else {
+            return StreamRead::NotFound;
+        };
+        if stream.deleted {
+            return StreamRead::Deleted;
+        }
+        let begin = stream
+            .records
+            .partition_point(|record| record.revision < stream.first);
+        let end = indexed(&stream.records, now);
+        match stream.records.get(begin..end) {
+            Some(visible) if end > 0 => StreamRead::Records(read(visible)),
+            _ => StreamRead::NotFound,
+        }
+    }
+
+    /// Up to `count` records from the one at `position` on. Where no record begins, nothing can be read.
+    pub(crate) fn forwards(&self, position: u64, count: usize) -> Result<Vec<Arc<Record>>, &'static str> {
+        let records = self.records();
+        let all = &records.all[..indexed(&records.all, Instant::now())];
+        let from = all.partition_point(|record| record.position < position);
+        let is_record = position == 0
+            || records.scavenged.contains(&position)
+            || all.get(from).is_none_or(|record| record.position == position);
+        if !is_record {
+            return Err("Unexpected ReadAllResult: Error >> no record begins here");
+        }
+        Ok(all[from..].iter().take(count).cloned().collect())
+    }
+
+    /// Up to `count` records before `position`, or before the end, the last first.
+    pub(crate) fn backwards(&self, position: Option<u64>, count: usize) -> Vec<Arc<Record>> {
+        let records = self.records();
+        let all = &records.all[..indexed(&records.all, Instant::now())];
+        let before = position.map_or(all.len(), |position| {
+            all.partition_point(|record| record.position < position)
+        });
+        all[..before].iter().rev().take(count).cloned().collect()
+    }
+
+    /// Takes the last `count` records away, as a leader does that comes back and had not replicated them.
+    pub(crate) fn lose_tail(&self, count: usize) {
+        let mut records = self.records();
+        for _ in 0..count {
+            let Some(lost) = records.all.pop() else { break };
+            records.end = records.all.last().map_or(0, |last| last.end());
+            if let Some(stream) = records.streams.get_mut(&lost.stream) {
+                stream.records.pop();
+            }
+        }
+    }
+
+    /// Hides the events of `stream` before revision `first`, and takes them out of the log as a scavenge does.
+    pub(crate) fn truncate_stream(&self, name: &str, first: u64) {
+        let mut records = self.records();
+        let Some(stream) = records.streams.get_mut(name) else {
+            return;
+        };
+        stream.first = first;
+        let gone: HashSet<u64> = stream
+            .records
+            .iter()
+            .filter(|record| record.revision < first)
+            .map(|record| record.position)
+            .collect();
+        stream.records.retain(|record| record.revision >= first);
+        records.all.retain(|record| !gone.contains(&record.position));
+        records.scavenged.extend(gone);
+    }
+
+    /// Deletes a stream for good.
+    pub(crate) fn tombstone(&self, name: &str) {
+        self.records().streams.entry(name.to_owned()).or_default().deleted = true;
+    }
+
+    /// The server is set up anew.
+    pub(crate) fn forget(&self) {
+        *self.records() = Records::default();
+    }
+}
+
+impl Record {
+    fn end(&self) -> u64 {
+        self.position + self.event.size() as u64
+    }
+}
+
+/// How many of `records` are indexed.
+fn indexed(records: &[Arc<Record>], now: Instant) -> usize {
+    records.partition_point(|record| record.indexed_at <= now)
+}
+
+impl Records {
+    /// An append that expects another version than there is: it may have been done before.
+    fn again(&self, name: &str, expected: i64, current: i64, events: &[Proposed], now: Instant) -> Outcome {
+        let there: Vec<&Arc<Record>> = self
+            .streams
+            .get(name)
+            .into_iter()
+            .flat_map(|stream| &stream.records)
+            .filter(|record| record.revision as i64 > expected)
+            .take(events.len())
+            .collect();
+        let is_again = there.len() == events.len()
+            && there
+                .iter()
+                .zip(events)
+                .all(|(record, event)| record.event.id == event.id);
+        match there.last() {
+            Some(last) if is_again && last.indexed_at <= now => Outcome::There {
+                revision: last.revision,
+                position: last.position,
+            },
+            Some(_) if is_again => Outcome::NotIndexed,
+            _ => Outcome::WrongVersion(current),
+        }
+    }
+
+    /// When an append that arrives now is on disk and indexed. One flush takes what has arrived while the one before it
+    /// ran; the index follows the log in its order.
+    fn indexed_at(&mut self, now: Instant, behaviour: &Behaviour) -> Instant {
+        let flushed_at = match self.flushed_at {
+            Some(last) if last > now + behaviour.disk => last,
+            Some(last) if last > now => last + behaviour.disk,
+            _ => now + behaviour.disk,
+        };
+        self.flushed_at = Some(flushed_at);
+        let indexing = behaviour.longest_indexing.mul_f64(rand::random());
+        let before = self.all.last().map_or(now, |last| last.indexed_at);
+        before.max(flushed_at + indexing)
+    }
+
+    fn push(&mut self, name: &str, event: Proposed, indexed_at: Instant) -> (u64, u64) {
+        let position = self.end + 1_031;
+        let stream = self.streams.entry(name.to_owned()).or_default();
+        let revision = (stream.last() + 1).cast_unsigned();
+        let record = Arc::new(Record {
+            position,
+            stream: name.to_owned(),
+            revision,
+            event,
+            indexed_at,
+        });
+        stream.records.push(Arc::clone(&record));
+        self.end = record.end();
+        self.all.push(record);
+        (revision, position)
+    }
+}
+
+/// How long until `at`.
+pub(crate) fn until(at: Instant) -> Duration {
+    at.saturating_duration_since(Instant::now())
+}
