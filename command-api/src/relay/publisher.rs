@@ -187,7 +187,7 @@ impl Relay {
             .collect();
         let count = batches.iter().map(Vec::len).sum();
         publishing.pages.push(publishing.chain.clone(), count);
-        for (inlet, batches) in publishing.inlets.iter().zip(batches) {
+        for (inlet, batches) in publishing.inlets.iter_mut().zip(batches) {
             for batch in batches {
                 inlet.hand_in(batch).await;
             }

@@ -8,8 +8,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use bus::{Bus, BusError, EventMessage};
 use futures::{StreamExt, stream::FuturesOrdered};
 use tokio::{
-    sync::{mpsc, watch},
-    time::{Instant, sleep},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::{Instant, sleep, timeout},
 };
 
 use super::RelayMetrics;
@@ -17,15 +17,20 @@ use super::RelayMetrics;
 /// Events of one batch, at most, and bytes of their payloads, beyond which nothing is added.
 const BATCH_EVENTS: usize = 512;
 const BATCH_BYTES: usize = 256 * 1024;
-/// Batches of a partition on their way at once, and waiting to be.
-const ON_THEIR_WAY: usize = 4;
-const WAITING: usize = 8;
-/// A partition whose oldest batch is on its way for so long keeps nobody else waiting.
-const STALLED: Duration = Duration::from_secs(3);
+/// Batches of a partition on their way at once.
+const ON_THEIR_WAY: usize = 2;
+/// What a partition's messages may take in memory, on their way and waiting. Beyond that it is skipped until there is room.
+const ROOM_BYTES: usize = 1024 * 1024;
+/// What a message takes besides its payload, about.
+const OVERHEAD_BYTES: usize = 256;
+/// How often a log line says that a partition is skipped.
+const SAY_EVERY: Duration = Duration::from_secs(10);
 /// How long a working bus may refuse to take anything of a batch.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Failures in a row after which the cause is looked for among the messages.
 const SUSPICIOUS: u32 = 2;
+/// How often a sender whose queue is full looks whether the bus is there again.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -35,8 +40,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Batch {
     pub(super) messages: Vec<EventMessage>,
     pub(super) pages: Vec<u64>,
-    /// Of the payloads.
     bytes: usize,
+    /// Given back when this is dropped.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl Batch {
@@ -45,7 +51,7 @@ impl Batch {
     }
 
     fn push(&mut self, message: EventMessage) {
-        self.bytes += message.event.data.len();
+        self.bytes += OVERHEAD_BYTES + message.event.data.len();
         self.messages.push(message);
     }
 
@@ -53,6 +59,10 @@ impl Batch {
         self.bytes += later.bytes;
         self.messages.append(&mut later.messages);
         self.pages.append(&mut later.pages);
+        match (&mut self.room, later.room) {
+            (Some(room), Some(more)) => room.merge(more),
+            (room, more) => *room = room.take().or(more),
+        }
     }
 }
 
@@ -75,20 +85,19 @@ pub(super) fn batches(messages: Vec<EventMessage>, page: u64) -> Vec<Batch> {
 
 /// Where one partition's batches are handed in.
 pub(super) struct Inlet {
-    batches: mpsc::Sender<Batch>,
-    /// Since when the oldest batch is on its way, if any is.
-    since: watch::Receiver<Option<Instant>>,
+    batches: mpsc::UnboundedSender<Batch>,
+    room: Arc<Semaphore>,
     done: mpsc::UnboundedSender<u64>,
     bus: Arc<dyn Bus>,
     metrics: RelayMetrics,
+    said: Option<Instant>,
 }
 
 /// Sends one partition's batches.
 pub(super) struct Sender {
     bus: Arc<dyn Bus>,
     metrics: RelayMetrics,
-    batches: mpsc::Receiver<Batch>,
-    since: watch::Sender<Option<Instant>>,
+    batches: mpsc::UnboundedReceiver<Batch>,
     /// Hears the pages of each batch that needs nothing more.
     done: mpsc::UnboundedSender<u64>,
 }
@@ -99,44 +108,60 @@ pub(super) fn sender(
     metrics: &RelayMetrics,
     done: &mpsc::UnboundedSender<u64>,
 ) -> (Inlet, Sender) {
-    let (inlet, batches) = mpsc::channel(WAITING);
-    let (since, watched) = watch::channel(None);
+    let (inlet, batches) = mpsc::unbounded_channel();
     (
         Inlet {
             batches: inlet,
-            since: watched,
+            room: Arc::new(Semaphore::new(ROOM_BYTES)),
             done: done.clone(),
             bus: Arc::clone(bus),
             metrics: metrics.clone(),
+            said: None,
         },
         Sender {
             bus: Arc::clone(bus),
             metrics: metrics.clone(),
             batches,
-            since,
             done: done.clone(),
         },
     )
 }
 
 impl Inlet {
-    /// Hands a batch in, and waits for room as long as the partition moves or the bus is away. A partition that stands
-    /// still while the bus works loses the batch.
-    pub(super) async fn hand_in(&self, batch: Batch) {
-        let batch = match self.batches.try_send(batch) {
-            Ok(()) => return,
-            Err(mpsc::error::TrySendError::Full(batch) | mpsc::error::TrySendError::Closed(batch)) => batch,
-        };
+    /// Hands a batch in. While the bus is away it waits for room. A working bus that does not take this partition's
+    /// messages as fast as they come, or not at all, does not hold up the others: the batch is skipped, and the next
+    /// message says what was before it.
+    pub(super) async fn hand_in(&mut self, mut batch: Batch) {
+        batch.room = self.find_room(batch.bytes.min(ROOM_BYTES)).await;
+        if batch.room.is_some() {
+            // The senders end only together with whoever hands in.
+            let _ = self.batches.send(batch);
+            return;
+        }
+        self.metrics.skipped.inc_by(batch.messages.len() as u64);
+        if self.said.is_none_or(|said| said.elapsed() > SAY_EVERY)
+            && let Some(first) = batch.messages.first()
+        {
+            self.said = Some(Instant::now());
+            tracing::warn!(
+                partition = first.partition,
+                event.position = first.event.position,
+                "the bus takes the messages of a partition more slowly than they come: some are skipped, and consumers read \
+                 them from the log"
+            );
+        }
+        tell(&self.done, &batch);
+    }
+
+    async fn find_room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         loop {
-            if let Ok(Ok(room)) = tokio::time::timeout(SHORTEST_PAUSE, self.batches.reserve()).await {
-                room.send(batch);
-                return;
+            let room = Arc::clone(&self.room);
+            if self.bus.is_connected() {
+                return room.try_acquire_many_owned(bytes).ok();
             }
-            let stalled = self.since.borrow().is_some_and(|since| since.elapsed() > STALLED);
-            if stalled && self.bus.is_connected() {
-                pass_over(&self.metrics, &batch.messages, "its partition stands still");
-                tell(&self.done, &batch);
-                return;
+            if let Ok(room) = timeout(LOOK_EVERY, room.acquire_many_owned(bytes)).await {
+                return room.ok();
             }
         }
     }
@@ -153,9 +178,6 @@ impl Sender {
             if on_their_way.is_empty() || (room && gathered.is_full()) {
                 let batch = std::mem::take(&mut gathered);
                 if !batch.messages.is_empty() {
-                    if on_their_way.is_empty() {
-                        self.oldest_since(true);
-                    }
                     let bus = Arc::clone(&self.bus);
                     on_their_way.push_back(async move { (bus.publish(&batch.messages).await, batch) });
                 } else if ended {
@@ -166,7 +188,6 @@ impl Sender {
                 biased;
                 Some((result, batch)) = on_their_way.next(), if !on_their_way.is_empty() => {
                     if self.settled(result, &batch) {
-                        self.oldest_since(!on_their_way.is_empty());
                         continue;
                     }
                     // Those behind it may have been taken, or not.
@@ -179,7 +200,6 @@ impl Sender {
                     for batch in again {
                         self.insist(batch).await;
                     }
-                    self.oldest_since(false);
                 }
                 batch = self.batches.recv(), if !ended && !gathered.is_full() => match batch {
                     Some(batch) => gathered.append(batch),
@@ -187,10 +207,6 @@ impl Sender {
                 },
             }
         }
-    }
-
-    fn oldest_since(&self, under_way: bool) {
-        self.since.send_replace(under_way.then(Instant::now));
     }
 
     /// Counts what became of a batch. `false` when it has to be sent again.
