@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A turn lasts no longer: whoever waits for a lock, or for a database that does not answer, holds up nobody.
-const LONGEST_TURN: Duration = Duration::from_millis(250);
+const LONGEST_TURN: Duration = Duration::from_millis(50);
 
 /// How long a batch waits for a checkpoint that somebody else has locked, before it makes room for others and tries
 /// again.

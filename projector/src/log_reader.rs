@@ -1,5 +1,6 @@
 //! Compares the checkpoints of this process's partitions with the log, again and again, whatever the bus brings. What is
-//! behind it reads from the store, once for all of them, and hands to each its own.
+//! behind it reads from the store, once for all of them, and hands to each its own. Those that are far behind are read
+//! for beside the others, who do not wait for them.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,7 +10,10 @@ use std::{
 
 use events::LogPoint;
 use futures::future::join_all;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -24,10 +28,13 @@ use crate::{
 /// A partition that is further behind is brought up from the store at once, whatever is on its way on the bus.
 pub(crate) const FAR: u64 = 2_000;
 
+/// A partition that is further behind waits for its turn after those that are nearly there.
+const VERY_FAR: u64 = 10_000;
+
 /// So often in a heartbeat the log's head is looked at.
 const LOOKS: u32 = 4;
 
-/// Pages read for partitions that are far behind, before those that are nearly there get theirs.
+/// Pages read for partitions that are far behind, before it is seen again which are.
 const PAGES: usize = 4;
 
 /// How long one partition may keep the others waiting for the next page.
@@ -37,17 +44,28 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const FAREWELL: Duration = Duration::from_secs(2);
 
 pub(crate) struct LogReader {
-    surroundings: Surroundings,
-    workers: Workers,
+    pages: PageReader,
     condition: Arc<Condition>,
     stop: CancellationToken,
     /// Where the log ended at the last looks.
     heads: VecDeque<(Instant, u64)>,
     /// Messages that the bus had delivered at the last look.
     delivered: u64,
+    far: watch::Sender<Vec<Behind>>,
+    /// There is more to read than was known at the last look.
+    more: Arc<Notify>,
+}
+
+/// Reads pages of the log and hands to each partition its own.
+#[derive(Clone)]
+struct PageReader {
+    surroundings: Surroundings,
+    workers: Workers,
+    stop: CancellationToken,
 }
 
 /// A partition on its way to the end of the log.
+#[derive(Clone)]
 struct Behind {
     partition: u16,
     checkpoint: LogPoint,
@@ -65,65 +83,64 @@ impl LogReader {
         stop: CancellationToken,
     ) -> Self {
         Self {
-            surroundings,
-            workers,
+            pages: PageReader {
+                surroundings,
+                workers,
+                stop: stop.clone(),
+            },
             condition,
             stop,
             heads: VecDeque::new(),
             delivered: 0,
+            far: watch::Sender::default(),
+            more: Arc::default(),
         }
     }
 
     /// Looks until it is time to stop, and then once more: partitions without events of their own are at the end of
     /// the log, too, when the process ends.
     pub(crate) async fn run(mut self) {
-        let pause = self.surroundings.pace.heartbeat / LOOKS;
-        loop {
-            let more = self.look_and_tell().await;
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => break,
-                () = sleep(if more { Duration::ZERO } else { pause }) => {}
-            }
+        let (pages, stop) = (self.pages.clone(), self.stop.clone());
+        let catching_up = pages
+            .clone()
+            .catch_up(self.far.subscribe(), Arc::clone(&self.more));
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = async { tokio::join!(self.look_again_and_again(), catching_up); } => {}
         }
-        let last = timeout(FAREWELL, self.bring_idle_to_the_end()).await;
+        let last = timeout(FAREWELL, pages.bring_idle_to_the_end()).await;
         if let Ok(Err(error)) = last {
             tracing::debug!(error = sentence(&error), "cannot move the last checkpoints");
         }
     }
 
-    async fn look_and_tell(&mut self) -> bool {
-        match self.look().await {
-            Ok(more) => more,
-            // It has been said already.
-            Err(ProjectError::OtherLog) => false,
-            Err(error) => {
-                self.surroundings.applier.metrics.failures.inc();
-                self.condition.failed(sentence(&error));
-                tracing::warn!(
-                    error = sentence(&error),
-                    "cannot compare the projection with the log"
-                );
-                false
+    async fn look_again_and_again(&mut self) {
+        let pause = self.pages.surroundings.pace.heartbeat / LOOKS;
+        while !self.stop.is_cancelled() {
+            if let Err(error) = self.look().await {
+                self.pages.tell(&error);
+                if !matches!(error, ProjectError::OtherLog) {
+                    self.condition.failed(sentence(&error));
+                }
             }
+            let _ = timeout(pause, self.more.notified()).await;
         }
     }
 
-    /// One look, and whatever is to be read then. `true` when there is more to read.
-    async fn look(&mut self) -> Result<bool, ProjectError> {
+    /// One look, and whatever is to be read then for those who are nearly at the end.
+    async fn look(&mut self) -> Result<(), ProjectError> {
         let Surroundings {
             applier,
             store,
             identity,
+            bus,
             ..
-        } = &self.surroundings;
+        } = &self.pages.surroundings;
         let checkpoints = checkpoint::load_all(&applier.read_models, applier.partitions).await?;
         let head = store.head().await?;
         applier.metrics.head_is(head);
-        applier
-            .metrics
-            .bus_connected
-            .set(self.surroundings.bus.is_connected().into());
+        applier.metrics.bus_connected.set(bus.is_connected().into());
         for (partition, point) in applier.partitions.iter().zip(&checkpoints) {
             applier.metrics.reached(partition, point.position);
         }
@@ -131,11 +148,11 @@ impl LogReader {
         let due = self.due(head);
         self.condition.looked(&checkpoints, due);
         let (mut near, mut far) = (Vec::new(), Vec::new());
-        for partition in self.workers.free() {
+        for partition in self.pages.workers.free() {
             let checkpoint = checkpoints[usize::from(partition)];
             let distance = head.saturating_sub(checkpoint.position);
             if checkpoint.position < due || distance > FAR {
-                let list = if distance > FAR { &mut far } else { &mut near };
+                let list = if distance > VERY_FAR { &mut far } else { &mut near };
                 list.push(Behind {
                     partition,
                     checkpoint,
@@ -144,8 +161,9 @@ impl LogReader {
                 });
             }
         }
-        self.read(near, usize::MAX).await?;
-        self.read(far, PAGES).await
+        self.far.send_replace(far);
+        self.pages.read(near, usize::MAX).await?;
+        Ok(())
     }
 
     /// Where the log ended so long ago that everything up to there must have been projected by now: a heartbeat, or
@@ -153,7 +171,7 @@ impl LogReader {
     fn due(&mut self, head: u64) -> u64 {
         let Surroundings {
             bus, pace, delivered, ..
-        } = &self.surroundings;
+        } = &self.pages.surroundings;
         let delivered = delivered.load(Ordering::Relaxed);
         let is_silent = std::mem::replace(&mut self.delivered, delivered) == delivered;
         let patience = if is_silent || !bus.is_connected() {
@@ -173,6 +191,34 @@ impl LogReader {
             self.heads.pop_front();
         }
         due.min(head)
+    }
+}
+
+impl PageReader {
+    /// Reads for those who are far behind, as often as there are any; never returns.
+    async fn catch_up(self, mut far: watch::Receiver<Vec<Behind>>, more: Arc<Notify>) {
+        while far.changed().await.is_ok() {
+            let mut behind = far.borrow_and_update().clone();
+            let free = self.workers.free();
+            behind.retain(|behind| free.contains(&behind.partition));
+            match self.read(behind, PAGES).await {
+                Ok(true) => more.notify_one(),
+                Ok(false) => {}
+                Err(error) => self.tell(&error),
+            }
+        }
+    }
+
+    fn tell(&self, error: &ProjectError) {
+        // This has been said already.
+        if matches!(error, ProjectError::OtherLog) {
+            return;
+        }
+        self.surroundings.applier.metrics.failures.inc();
+        tracing::warn!(
+            error = sentence(error),
+            "cannot compare the projection with the log"
+        );
     }
 
     /// Reads up to so many pages, from the one furthest behind on, and hands to each its own. `true` when there is
