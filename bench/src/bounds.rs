@@ -81,6 +81,10 @@ impl Bounds {
         for length in [SHORT, self.long] {
             sides.push(Side::make(&system, store.as_ref(), length).await?);
         }
+        // What projecting the long streams takes is not measured here.
+        while system.metric("projector", PROJECTION_LAG).await? > 0.0 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
         print(&format!(
             "{:<44} {:>12} {:>12} {:>7}",
             "",
@@ -245,6 +249,7 @@ impl Bounds {
 }
 
 const RELAYED: &str = "taskledger_relay_published_total";
+const PROJECTION_LAG: &str = "taskledger_projector_lag_events";
 const RELAY_LAG: &str = "taskledger_relay_lag_events";
 const SKIPPED: &str = "taskledger_relay_skipped_total";
 

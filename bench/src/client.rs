@@ -158,7 +158,10 @@ impl Person {
             None => Bytes::new(),
         };
         let mut connection = self.connection.lock().await;
-        connection.ready().await?;
+        if connection.ready().await.is_err() {
+            // The server closes connections that nobody uses.
+            *connection = connect(&self.host).await?;
+        }
         let response = connection.send_request(request.body(Full::new(bytes))?).await?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
