@@ -1,6 +1,18 @@
 //! The conformance suite on KurrentDB, and what only KurrentDB can do wrong. Runs against the server that
 //! `KURRENTDB_URL` names, each test with streams of its own; without one, against a stand-in that behaves as a real
 //! server does. Which of the two it was is in the output of the test `names_its_server`.
+//!
+//! Each of these was taken out of the store, and what stands beside it was seen to fail on the stand-in:
+//!
+//! - A stream of appends that is given up is reset, and a refusal ends none: `a_thousand_conflicts_end_nothing`,
+//!   `streams_that_are_given_up_are_reset`.
+//! - A time-out says nothing, and the same append is sent again: `streams_that_are_given_up_are_reset`,
+//!   `server_that_stood_still_goes_on`.
+//! - What was found of the end of the log is kept: `probes_do_not_read_what_others_wrote`,
+//!   `end_of_an_old_log_is_found_at_once`.
+//! - Readiness does not read the log: `probes_do_not_read_what_others_wrote`,
+//!   `wrong_passwords_and_missing_rights_are_said_at_the_start`.
+//! - A connection is pinged every two seconds, and a late answer is noticed: `frozen_leader_is_left`.
 
 #![allow(
     clippy::unwrap_used,

@@ -79,6 +79,11 @@ async fn receive(
             .as_ref()
             .and_then(|options| options.stream_identifier.clone());
         let done = start(node, request);
+        let is_lost = node.faults.loses_answer();
+        if is_lost {
+            let lost = Status::unavailable("the connection was lost");
+            let _ = messages.send(Message::Answer(Err(lost)));
+        }
         let (node, messages) = (Arc::clone(node), messages.clone());
         tokio::spawn(async move {
             let result = match done {
@@ -93,12 +98,11 @@ async fn receive(
                     timed_out()
                 }
             };
-            let answer = if node.faults.loses_answer() {
-                Err(Status::unavailable("the connection was lost"))
-            } else {
-                Ok(batch_answer(correlation_id, stream, result))
-            };
-            let _ = messages.send(Message::Answer(answer));
+            if is_lost {
+                return;
+            }
+            let answer = batch_answer(correlation_id, stream, result);
+            let _ = messages.send(Message::Answer(Ok(answer)));
         });
     }
     let _ = messages.send(Message::Closing);

@@ -44,7 +44,13 @@ async fn a_thousand_conflicts_end_nothing() {
 /// A stream that is given up does not stay open on the server, whatever ended it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_are_given_up_are_reset() {
-    let server = StandIn::start();
+    let server = StandIn::with(
+        Behaviour {
+            write_timeout: Duration::from_millis(20),
+            ..Behaviour::default()
+        },
+        1,
+    );
     let store = open(&server).await;
     for version in 0..150 {
         server.lose_answers(1);
@@ -122,8 +128,11 @@ async fn time_outs_are_no_answers() {
     let mut ids = Vec::new();
     let mut position = 0;
     for version in 0..10 {
-        server.lose_answers(1);
-        server.refuse_as_not_ready(1);
+        if version % 2 == 0 {
+            server.lose_answers(1);
+        } else {
+            server.refuse_as_not_ready(1);
+        }
         let new = events(1);
         ids.extend(new.iter().map(|event| event.id));
         let appended = store.append(&stream("task-1"), version, new).await.unwrap();
