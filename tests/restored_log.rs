@@ -94,7 +94,7 @@ async fn loss_of_the_tail(footing: Footing) {
     until("the projector notices", PATIENCE, complains).await;
     let publisher = match footing {
         Footing::Embedded => Role::Up,
-        Footing::Servers => Role::CommandApi,
+        Footing::Servers | Footing::KurrentDb => Role::CommandApi,
     };
     let goes_back = async || says(&system, publisher.into(), "the log is not the one");
     until("the relay notices", PATIENCE, goes_back).await;
@@ -151,7 +151,7 @@ async fn create(person: &Person, title: &str, count: usize) -> Vec<String> {
 fn projector(footing: Footing) -> Replica {
     match footing {
         Footing::Embedded => Role::Up.into(),
-        Footing::Servers => Role::Projector.into(),
+        Footing::Servers | Footing::KurrentDb => Role::Projector.into(),
     }
 }
 

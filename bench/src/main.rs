@@ -1,4 +1,5 @@
-//! Measures Taskledger: `cargo run --release -p bench -- embedded | servers | limits | growth | search | bounds | soak`.
+//! Measures Taskledger: `cargo run --release -p bench -- embedded | servers | limits | growth | search | bounds | kurrentdb |
+//! soak`.
 //!
 //! `embedded` and `servers` look at the running system from outside, over HTTP. `limits` holds each figure against what the
 //! same database and broker do, in the same run, for a program that does nothing but the unavoidable. `growth`
@@ -9,6 +10,7 @@ mod bounds;
 mod catch_up;
 mod client;
 mod growth;
+mod kurrentdb;
 mod limits;
 mod load;
 mod log;
@@ -47,6 +49,8 @@ enum What {
     Search(search::Search),
     /// What a long stream, a greedy caller, a slow commit or a fast appender costs everybody else
     Bounds(bounds::Bounds),
+    /// The store on KurrentDB next to a bare stream of appends, both on a stand-in for the server
+    Kurrentdb(kurrentdb::KurrentDb),
     /// Whether anything gets slower or larger while eight people work for a quarter of an hour
     Soak(soak::Soak),
 }
@@ -70,6 +74,7 @@ fn main() -> anyhow::Result<()> {
         What::Search(search) => outside_only()?.block_on(search.run(&binary)),
         What::Growth(growth) => inside()?.block_on(growth.run(&binary)),
         What::Bounds(bounds) => inside()?.block_on(bounds.run(&binary)),
+        What::Kurrentdb(kurrentdb) => inside()?.block_on(kurrentdb.run()),
         What::Soak(soak) => outside_only()?.block_on(soak.run(&binary)),
     }
 }

@@ -6,6 +6,7 @@ use bus::{Bus as _, EventMessage};
 use event_store::{Entry, StoreError, position};
 use events::PartitionCount;
 use futures::future::join_all;
+use kurrentdb_stand_in::StandIn;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use reqwest::Method;
 use serde_json::json;
@@ -129,9 +130,56 @@ impl Fault {
             }
             Self::Redeliver { dice } => redeliver(world, &mut StdRng::seed_from_u64(dice)).await,
             Self::Poison { person, kind } => poison::poison(world, person, kind).await,
+            Self::LeaderEnds { lasting } => {
+                let _alone = world.kurrentdb_fault.lock().await;
+                let leader = with_kurrentdb(world, |server| {
+                    let leader = server.leader();
+                    server.stop_node(leader);
+                    leader
+                })
+                .await;
+                sleep(ELECTION).await;
+                with_kurrentdb(world, |server| server.elect(Some(next(leader)))).await;
+                sleep(lasting).await;
+                with_kurrentdb(world, StandIn::start_again).await;
+            }
+            Self::LeaderStandsStill { lasting } => {
+                let _alone = world.kurrentdb_fault.lock().await;
+                let leader = with_kurrentdb(world, |server| {
+                    server.freeze(server.leader());
+                    server.leader()
+                })
+                .await;
+                sleep(ELECTION).await;
+                with_kurrentdb(world, |server| server.elect(Some(next(leader)))).await;
+                sleep(lasting).await;
+                with_kurrentdb(world, |server| server.thaw(leader)).await;
+            }
+            Self::AnswersAreLost { count } => {
+                with_kurrentdb(world, |server| server.lose_answers(count)).await
+            }
+            Self::SubscriptionsEnd => with_kurrentdb(world, |server| server.fail_subscriptions()).await,
+            Self::KurrentDbEnds { lasting } => {
+                let _alone = world.kurrentdb_fault.lock().await;
+                with_kurrentdb(world, StandIn::stop).await;
+                sleep(lasting).await;
+                with_kurrentdb(world, StandIn::start_again).await;
+            }
         }
         true
     }
+}
+
+/// What happens between the end of a leader and the election of another one.
+const ELECTION: Duration = Duration::from_millis(1_500);
+
+/// The node that is elected after `leader`.
+fn next(leader: usize) -> usize {
+    (leader + 1) % 3
+}
+
+async fn with_kurrentdb<T>(world: &World, change: impl FnOnce(&mut StandIn) -> T) -> T {
+    change(world.system.lock().await.kurrentdb.as_mut().unwrap())
 }
 
 /// Somebody who is nobody's business creates tasks as fast as the system lets them. What they are answered is not looked

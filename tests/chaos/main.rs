@@ -2,6 +2,7 @@
 //!
 //! A run is decided by its seed: which faults strike when (`schedule.rs`, `faults.rs`) and what everybody does
 //! meanwhile (`worker.rs`, with the model of `command.rs`, and `keeper.rs`). `checks.rs` holds the result against the log.
+//! One of the tests has the log in a stand-in for a cluster of KurrentDB, whose leader ends, stands still or loses answers.
 //! In runs of their own the log loses its tail (`lost_tail.rs`, `authors.rs`). `README.md` says which check finds what.
 //! `CHAOS_SEEDS` names the seeds to run: `17`, or `1..=200`.
 
@@ -50,14 +51,29 @@ use world::World;
 /// Without `CHAOS_SEEDS`. Together they have nearly every fault but those that last a minute; the first one restarts the
 /// broker.
 const SHORT_RUN: [u64; 3] = [24, 37, 46];
+/// The same with the log in KurrentDB.
+const SHORT_RUN_ON_KURRENTDB: [u64; 1] = [5];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_doubled_or_torn_under_faults_on_postgres_and_rabbitmq() {
+    under_faults(Footing::Servers, &SHORT_RUN).await;
+}
+
+/// The log is in a stand-in for a cluster of KurrentDB, everything else as above.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_doubled_or_torn_under_faults_on_kurrentdb_postgres_and_rabbitmq() {
+    under_faults(Footing::KurrentDb, &SHORT_RUN_ON_KURRENTDB).await;
+}
+
+async fn under_faults(footing: Footing, short_run: &[u64]) {
     let mut tally = Tally::default();
-    for seed in seeds(&SHORT_RUN) {
+    for seed in seeds(short_run) {
         let started = Instant::now();
-        let system = System::launched(Footing::Servers, 2).await;
-        let schedule = Schedule::of(seed, &system.replicas());
+        let system = System::launched(footing, 2).await;
+        let mut schedule = Schedule::of(seed, &system.replicas());
+        if footing == Footing::KurrentDb {
+            schedule = schedule.with_kurrentdb(seed);
+        }
         let world = World::new(system);
         match guarded(&world, run(seed, &schedule, &world)).await {
             Ok(report) => tally.add(seed, started.elapsed(), &report),

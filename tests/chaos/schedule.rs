@@ -60,10 +60,20 @@ pub(crate) enum Fault {
     Poison { person: usize, kind: Unreadable },
     /// Somebody with an account sends the largest batches as fast as they are answered.
     Greed { lasting: Duration },
+    /// The leader of KurrentDB ends, and the others elect one.
+    LeaderEnds { lasting: Duration },
+    /// The leader of KurrentDB stands still, and the others elect one after a moment.
+    LeaderStandsStill { lasting: Duration },
+    /// KurrentDB does so many appends, and the connection breaks before they are answered.
+    AnswersAreLost { count: usize },
+    /// KurrentDB ends every subscription.
+    SubscriptionsEnd,
+    /// Every node of KurrentDB ends.
+    KurrentDbEnds { lasting: Duration },
 }
 
 impl Fault {
-    pub(crate) const NAMES: [&str; 25] = [
+    pub(crate) const NAMES: [&str; 30] = [
         "kill",
         "freeze",
         "cut postgres",
@@ -89,6 +99,11 @@ impl Fault {
         "poison: encoding",
         "poison: metadata",
         "poison: row",
+        "leader ends",
+        "leader stands still",
+        "answers are lost",
+        "subscriptions end",
+        "kurrentdb ends",
     ];
 
     pub(crate) const fn name(&self) -> &'static str {
@@ -120,13 +135,21 @@ impl Fault {
             Self::DeleteExchanges => 16,
             Self::UnbindQueues => 17,
             Self::Greed { .. } => 18,
+            Self::LeaderEnds { .. } => 25,
+            Self::LeaderStandsStill { .. } => 26,
+            Self::AnswersAreLost { .. } => 27,
+            Self::SubscriptionsEnd => 28,
+            Self::KurrentDbEnds { .. } => 29,
         }]
     }
 }
 
+/// The log in PostgreSQL.
+pub(crate) const EVENTS: &str = "event_store.events";
+
 /// Tables whose disk can be full, and which can be locked.
 pub(crate) const TABLES: [&str; 7] = [
-    "event_store.events",
+    EVENTS,
     "read_models.tasks",
     "read_models.audit_log",
     "read_models.checkpoints",
@@ -222,6 +245,42 @@ impl Schedule {
             .collect();
         strikes.sort_by_key(|strike| strike.at);
         Self { strikes }
+    }
+
+    /// The same with the log in KurrentDB: what happens to it in PostgreSQL is left out, and some of what can happen to
+    /// KurrentDB is added. One after the other, since each is about the leader.
+    pub(crate) fn with_kurrentdb(mut self, seed: u64) -> Self {
+        let dice = &mut StdRng::seed_from_u64(!seed);
+        self.strikes.retain(|strike| match &strike.fault {
+            Fault::FullDisk { table, .. } | Fault::LockedTable { table, .. } => *table != EVENTS,
+            // It is written into the log by SQL.
+            Fault::Poison { .. } => false,
+            _ => true,
+        });
+        let mut faults = [
+            Fault::LeaderEnds {
+                lasting: millis(dice, 500..2_000),
+            },
+            Fault::LeaderStandsStill {
+                lasting: millis(dice, 2_000..6_000),
+            },
+            Fault::AnswersAreLost {
+                count: dice.random_range(1..20),
+            },
+            Fault::SubscriptionsEnd,
+            Fault::KurrentDbEnds {
+                lasting: millis(dice, 200..1_500),
+            },
+        ];
+        faults.shuffle(dice);
+        let count = dice.random_range(1..=faults.len());
+        let chosen = faults.into_iter().take(count);
+        self.strikes.extend(chosen.map(|fault| Strike {
+            at: millis(dice, WINDOW_MS),
+            fault,
+        }));
+        self.strikes.sort_by_key(|strike| strike.at);
+        self
     }
 }
 

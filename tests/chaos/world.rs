@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
     poison::Poisoned,
-    schedule::TABLES,
+    schedule::{EVENTS, TABLES},
     support::{System, amqp_url},
 };
 
@@ -21,6 +21,9 @@ pub(crate) struct World {
     pub(crate) people: OnceCell<Vec<(UserId, String)>>,
     /// What nobody can read.
     pub(crate) poisoned: Mutex<Poisoned>,
+    pub(crate) is_on_kurrentdb: bool,
+    /// Held by whoever does something to the leader of KurrentDB.
+    pub(crate) kurrentdb_fault: Mutex<()>,
     servers: OnceCell<Servers>,
 }
 
@@ -35,9 +38,11 @@ pub(crate) struct Servers {
 impl World {
     pub(crate) fn new(system: System) -> Self {
         Self {
+            is_on_kurrentdb: system.kurrentdb.is_some(),
             system: Mutex::new(system),
             people: OnceCell::new(),
             poisoned: Mutex::default(),
+            kurrentdb_fault: Mutex::default(),
             servers: OnceCell::new(),
         }
     }
@@ -52,7 +57,7 @@ impl World {
         };
         let servers = Servers {
             pool: PgPool::connect(&url).await.unwrap(),
-            store: event_store::open(&url, 2).await.unwrap(),
+            store: event_store::open(&system.store_url(), 2).await.unwrap(),
             read_models: Database::connect(&url, Schema::ReadModels, 2).await.unwrap(),
             bus: RabbitBus::connect_with(&amqp_url(), options).await.unwrap(),
         };
@@ -68,6 +73,9 @@ impl World {
             END $$;"
             .to_owned();
         for table in TABLES {
+            if table == EVENTS && self.is_on_kurrentdb {
+                continue;
+            }
             sql += &format!(
                 "CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON {table}
                  FOR EACH STATEMENT EXECUTE FUNCTION chaos.refuse();"

@@ -17,6 +17,7 @@ use std::{
 
 use database::{Database, Schema};
 use event_store::EventStore;
+use kurrentdb_stand_in::{Behaviour, StandIn};
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 use url::Url;
@@ -28,6 +29,8 @@ use super::{broker::Broker, proxy::Proxy, workload::until};
 pub(crate) enum Footing {
     Embedded,
     Servers,
+    /// As `Servers`, with the log in a stand-in for a cluster of KurrentDB.
+    KurrentDb,
 }
 
 /// One process of the system.
@@ -77,6 +80,8 @@ pub(crate) struct System {
     pub(crate) proxy: Option<Proxy>,
     /// Between the roles and PostgreSQL.
     pub(crate) postgres: Option<Proxy>,
+    /// Three nodes.
+    pub(crate) kurrentdb: Option<StandIn>,
     directory: TempDir,
     processes: BTreeMap<Replica, Process>,
     settings: BTreeMap<&'static str, String>,
@@ -143,7 +148,7 @@ impl System {
         let (mut database, mut postgres, mut proxy, mut broker) = (None, None, None, None);
         let roles: &[Role] = match footing {
             Footing::Embedded => &[Role::Up],
-            Footing::Servers => {
+            Footing::Servers | Footing::KurrentDb => {
                 let fresh = TestDatabase::create().await;
                 let namespace = format!("test-{}", uuid::Uuid::new_v4().simple());
                 let (before_postgres, database_url) = in_front_of(&fresh.url, 5432).await;
@@ -164,6 +169,12 @@ impl System {
                 ]
             }
         };
+        let kurrentdb = (footing == Footing::KurrentDb).then(|| StandIn::with(Behaviour::default(), 3));
+        if let Some(server) = &kurrentdb {
+            let hosts: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+            let url = format!("kurrentdb://{}?tls=false&streamPrefix=test.", hosts.join(","));
+            settings.insert("EVENT_STORE_URL", url);
+        }
         let listen: BTreeMap<Replica, (u16, u16)> = (0..replicas)
             .flat_map(|number| roles.iter().map(move |role| Replica { role: *role, number }))
             .map(|replica| (replica, (free_port(), free_port())))
@@ -194,6 +205,7 @@ impl System {
             broker,
             proxy,
             postgres,
+            kurrentdb,
             directory,
             processes: BTreeMap::new(),
             settings,
@@ -346,9 +358,7 @@ impl System {
 
     /// Opens the log and the read models beside the running system and waits until they agree.
     pub(crate) async fn read_models_equal_the_log(&self) -> projector::Report {
-        let store: Arc<dyn EventStore> = event_store::open(&self.database_url("events.db"), 4)
-            .await
-            .unwrap();
+        let store: Arc<dyn EventStore> = event_store::open(&self.store_url(), 4).await.unwrap();
         let read_models = Database::connect(&self.database_url("read-models.db"), Schema::ReadModels, 4)
             .await
             .unwrap();
@@ -416,6 +426,12 @@ impl System {
 
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.directory.path().join("data")
+    }
+
+    /// Where the log is.
+    pub(crate) fn store_url(&self) -> String {
+        let elsewhere = self.settings.get("EVENT_STORE_URL").cloned();
+        elsewhere.unwrap_or_else(|| self.database_url("events.db"))
     }
 
     pub(crate) fn database_url(&self, file: &str) -> String {

@@ -204,6 +204,12 @@ impl StandIn {
         self.nodes[node].ice.set(false);
     }
 
+    /// The node that is the leader.
+    #[must_use]
+    pub fn leader(&self) -> usize {
+        self.cluster.leader.load(Ordering::SeqCst)
+    }
+
     /// Makes `node` the leader, or nobody. The others take whoever was for dead.
     pub fn elect(&self, node: Option<usize>) {
         let before = self.cluster.leader.swap(node.unwrap_or(NOBODY), Ordering::SeqCst);
@@ -217,7 +223,7 @@ impl StandIn {
         });
     }
 
-    /// Does the next `count` appends, and breaks off instead of answering.
+    /// Writes the next `count` appends and breaks off at once, before they are indexed.
     pub fn lose_answers(&self, count: usize) {
         self.faults.lost_answers.store(count, Ordering::SeqCst);
     }
