@@ -1,6 +1,7 @@
 //! The running system from outside: the real binary, real HTTP, on both footings.
 
-#![allow(
+#![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -10,8 +10,8 @@ use database::Database;
 use event_store::EventStore;
 use events::PartitionCount;
 use http_api::Health;
-use runtime::{Clock, Metrics, vital};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use runtime::{Background, Clock, Metrics};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::{Auth, Counters},
@@ -58,8 +58,7 @@ pub struct Dependencies {
 pub async fn start(
     config: Config,
     dependencies: Dependencies,
-    tasks: &TaskTracker,
-    stop: CancellationToken,
+    background: &Background,
 ) -> anyhow::Result<Router> {
     config.validate().map_err(anyhow::Error::msg)?;
     let head = dependencies
@@ -82,17 +81,17 @@ pub async fn start(
         VERIFY_QUEUE,
         options,
         Arc::clone(&check) as _,
-        stop.clone(),
+        background.stop(),
     );
-    drop(tasks.spawn(vital(checks, stop.clone())));
+    background.spawn("token checks", checks);
     let keys = answer(
         Arc::clone(&dependencies.bus),
         KEYS_QUEUE,
         KEYS_OPTIONS,
         Arc::new(PublicKeys(Arc::clone(&auth))),
-        stop.clone(),
+        background.stop(),
     );
-    drop(tasks.spawn(vital(keys, stop)));
+    background.spawn("public keys", keys);
 
     let state = AppState {
         auth,

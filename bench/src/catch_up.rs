@@ -10,8 +10,8 @@ use bus::InProcessBus;
 use database::{Database, Schema};
 use event_store::EventStore;
 use events::PartitionCount;
+use runtime::Background;
 use tempfile::TempDir;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{log, system, system::Footing};
 
@@ -42,7 +42,7 @@ pub(crate) async fn alone(footing: Footing, count: u64) -> anyhow::Result<f64> {
 pub(crate) async fn project(store: Arc<dyn EventStore>, read_models: &str) -> anyhow::Result<f64> {
     let read_models = Database::open(read_models, Schema::ReadModels, 8).await?;
     let partitions = PartitionCount::new(4).context("four partitions")?;
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let background = Background::new();
     let head = store.head().await?;
     let started = Instant::now();
     let dependencies = projector::Dependencies {
@@ -50,13 +50,7 @@ pub(crate) async fn project(store: Arc<dyn EventStore>, read_models: &str) -> an
         bus: InProcessBus::new(),
         read_models: read_models.clone(),
     };
-    let _probes = projector::start(
-        projector::Config { partitions },
-        dependencies,
-        &tasks,
-        stop.clone(),
-    )
-    .await?;
+    let _probes = projector::start(projector::Config { partitions }, dependencies, &background).await?;
     let reached = "SELECT coalesce(min(position), 0) AS position FROM checkpoints WHERE partitions = 4";
     loop {
         let row = read_models.fetch_optional(reached, &[]).await?;
@@ -69,9 +63,7 @@ pub(crate) async fn project(store: Arc<dyn EventStore>, read_models: &str) -> an
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let elapsed = started.elapsed();
-    stop.cancel();
-    tasks.close();
-    tasks.wait().await;
+    background.shut_down(Duration::from_secs(60)).await;
     read_models.close().await;
     Ok(head as f64 / elapsed.as_secs_f64())
 }

@@ -5,6 +5,10 @@
 //! same database and broker do, in the same run, for a program that does nothing but the unavoidable. `growth`
 //! asks whether anything costs more once the log is long, `search` what looking for words costs. Absolute numbers depend
 //! on the machine: compare runs on the same one only.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark makes ids and tasks as it likes"
+)]
 
 mod bounds;
 mod catch_up;

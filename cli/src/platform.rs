@@ -7,11 +7,10 @@ use auth_client::{Verifier, VerifierOptions};
 use bus::{Bus, InProcessBus, RabbitBus, RabbitOptions};
 use database::{Database, Schema, masked};
 use event_store::{EventStore, SqlStore};
-use runtime::{Clock, Metrics, SystemClock};
+use runtime::{Background, Clock, Metrics, SystemClock};
 
 use crate::{
     databases,
-    serving::Background,
     settings::{Settings, Storage},
 };
 
@@ -134,14 +133,7 @@ pub(crate) async fn auth(storage: &Storage, role: &str) -> anyhow::Result<auth::
 
 /// The caching verifier of access tokens that the roles of this process share.
 pub(crate) async fn verifier(bus: Arc<dyn Bus>, background: &Background) -> anyhow::Result<Arc<Verifier>> {
-    let verifier = Verifier::start(
-        bus,
-        VerifierOptions::default(),
-        &background.tasks,
-        background.stop.clone(),
-    )
-    .await;
-    Ok(verifier)
+    Ok(Verifier::start(bus, VerifierOptions::default(), background).await)
 }
 
 /// A role of its own needs servers to meet the others on: a broker, and all but the front door a `database`.

@@ -8,7 +8,7 @@ use gateway::Upstream;
 
 use crate::{
     databases, platform,
-    serving::{Background, Door, until_stopped},
+    serving::{Door, Process, until_stopped},
     settings::Settings,
 };
 
@@ -40,17 +40,11 @@ pub(crate) async fn auth(settings: &Settings) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let background = Background::default();
+    let process = Process::default();
     let dependencies = platform::auth(&settings.storage, "auth").await?;
-    background.close_at_the_end(&dependencies.bus);
-    let router = auth::start(
-        auth_config(settings),
-        dependencies,
-        &background.tasks,
-        background.stop.clone(),
-    )
-    .await?;
-    doors.serve(router, background).await
+    process.close_at_the_end(&dependencies.bus);
+    let router = auth::start(auth_config(settings), dependencies, &process.background).await?;
+    doors.serve(router, process).await
 }
 
 pub(crate) async fn command_api(settings: &Settings) -> anyhow::Result<()> {
@@ -64,24 +58,18 @@ pub(crate) async fn command_api(settings: &Settings) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let background = Background::default();
+    let process = Process::default();
     let bus = platform::bus(&settings.storage, "command-api").await?;
-    background.close_at_the_end(&bus);
+    process.close_at_the_end(&bus);
     let dependencies = command_api::Dependencies {
         store: platform::event_store(&settings.storage).await?,
-        verifier: platform::verifier(bus.clone(), &background).await?,
+        verifier: platform::verifier(bus.clone(), &process.background).await?,
         bus,
         operations: platform::database(&settings.storage, Schema::Operations).await?,
         clock: platform::clock(),
     };
-    let router = command_api::start(
-        command_config(settings),
-        dependencies,
-        &background.tasks,
-        background.stop.clone(),
-    )
-    .await?;
-    doors.serve(router, background).await
+    let router = command_api::start(command_config(settings), dependencies, &process.background).await?;
+    doors.serve(router, process).await
 }
 
 pub(crate) async fn query_api(settings: &Settings) -> anyhow::Result<()> {
@@ -95,23 +83,17 @@ pub(crate) async fn query_api(settings: &Settings) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let background = Background::default();
+    let process = Process::default();
     let bus = platform::bus(&settings.storage, "query-api").await?;
-    background.close_at_the_end(&bus);
+    process.close_at_the_end(&bus);
     let dependencies = query_api::Dependencies {
         read_models: platform::database(&settings.storage, Schema::ReadModels).await?,
         store: platform::event_store(&settings.storage).await?,
-        verifier: platform::verifier(bus, &background).await?,
+        verifier: platform::verifier(bus, &process.background).await?,
         clock: platform::clock(),
     };
-    let router = query_api::start(
-        query_config(settings)?,
-        dependencies,
-        &background.tasks,
-        background.stop.clone(),
-    )
-    .await?;
-    doors.serve(router, background).await
+    let router = query_api::start(query_config(settings)?, dependencies, &process.background).await?;
+    doors.serve(router, process).await
 }
 
 pub(crate) async fn projector(settings: &Settings) -> anyhow::Result<()> {
@@ -125,21 +107,15 @@ pub(crate) async fn projector(settings: &Settings) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let background = Background::default();
+    let process = Process::default();
     let dependencies = projector::Dependencies {
         store: platform::event_store(&settings.storage).await?,
         bus: platform::bus(&settings.storage, "projector").await?,
         read_models: platform::database(&settings.storage, Schema::ReadModels).await?,
     };
-    background.close_at_the_end(&dependencies.bus);
-    let router = projector::start(
-        projector_config(settings),
-        dependencies,
-        &background.tasks,
-        background.stop.clone(),
-    )
-    .await?;
-    doors.serve(router, background).await
+    process.close_at_the_end(&dependencies.bus);
+    let router = projector::start(projector_config(settings), dependencies, &process.background).await?;
+    doors.serve(router, process).await
 }
 
 pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
@@ -153,9 +129,9 @@ pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let background = Background::default();
+    let process = Process::default();
     let bus = platform::bus(&settings.storage, "gateway").await?;
-    background.close_at_the_end(&bus);
+    process.close_at_the_end(&bus);
     let urls = &settings.upstreams;
     let config = gateway::Config {
         command_api: Upstream::Http(urls.command_api_url.clone()),
@@ -164,10 +140,10 @@ pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
         projector: Upstream::Http(urls.projector_url.clone()),
     };
     let dependencies = gateway::Dependencies {
-        verifier: platform::verifier(bus, &background).await?,
+        verifier: platform::verifier(bus, &process.background).await?,
     };
-    let router = gateway::start(config, dependencies, &background.tasks, background.stop.clone()).await?;
-    doors.serve(router, background).await
+    let router = gateway::start(config, dependencies, &process.background).await?;
+    doors.serve(router, process).await
 }
 
 pub(crate) fn auth_config(settings: &Settings) -> auth::Config {
@@ -236,7 +212,7 @@ impl Doors {
         })
     }
 
-    async fn serve(self, router: Router, background: Background) -> anyhow::Result<()> {
+    async fn serve(self, router: Router, process: Process) -> anyhow::Result<()> {
         let api = self.api.as_ref().map(|door| door.address().to_string());
         tracing::info!(role = self.role, listen = api, admin.listen = %self.admin.address(), "ready");
         let admin = (self.admin, http_api::admin_of(router.clone()));
@@ -250,6 +226,6 @@ impl Doors {
             .into_iter()
             .chain([admin])
             .collect();
-        until_stopped(doors, background).await
+        until_stopped(doors, process).await
     }
 }

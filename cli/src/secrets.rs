@@ -33,7 +33,7 @@ pub(crate) fn read_or_create(directory: &Path, name: &str) -> anyhow::Result<Str
         .mode(0o600)
         .open(&draft)
         .with_context(|| format!("cannot write {}", draft.display()))?;
-    file.write_all(hex::encode(rand::random::<[u8; 32]>()).as_bytes())?;
+    file.write_all(hex::encode(runtime::random_bytes::<32>()).as_bytes())?;
     file.sync_all()?;
     // A hard link fails when the name is taken: whoever comes first wins, and nobody sees half a file.
     let linked = fs::hard_link(&draft, &path);

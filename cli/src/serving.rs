@@ -10,6 +10,7 @@ use anyhow::{Context, ensure};
 use axum::Router;
 use bus::Bus;
 use http_server::{ServerOptions, bind, serve};
+use runtime::Background;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -18,16 +19,16 @@ use crate::databases;
 /// How long background work may take to finish before it is cut off. Nothing is lost then, only done again.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// The background work of the roles in this process, and the word to stop.
+/// What runs in this process beside its servers.
 #[derive(Clone, Default)]
-pub(crate) struct Background {
-    pub(crate) tasks: TaskTracker,
-    pub(crate) stop: CancellationToken,
+pub(crate) struct Process {
+    /// The background work of its roles.
+    pub(crate) background: Background,
     /// What is closed when all is done.
     bus: Arc<OnceLock<Arc<dyn Bus>>>,
 }
 
-impl Background {
+impl Process {
     /// Closes `bus` when everything else has ended.
     pub(crate) fn close_at_the_end(&self, bus: &Arc<dyn Bus>) {
         // A process has one bus.
@@ -58,7 +59,8 @@ impl Door {
 }
 
 /// Serves every door until SIGINT or SIGTERM, or until background work has failed, then stops in order.
-pub(crate) async fn until_stopped(doors: Vec<(Door, Router)>, background: Background) -> anyhow::Result<()> {
+pub(crate) async fn until_stopped(doors: Vec<(Door, Router)>, process: Process) -> anyhow::Result<()> {
+    let Process { background, bus } = process;
     let closing = CancellationToken::new();
     let servers = TaskTracker::new();
     for (door, router) in doors {
@@ -72,23 +74,18 @@ pub(crate) async fn until_stopped(doors: Vec<(Door, Router)>, background: Backgr
     servers.close();
     let failed = tokio::select! {
         asked = wait_for_signal() => asked.map(|()| false)?,
-        () = background.stop.cancelled() => true,
+        () = background.stop().cancelled_owned() => true,
     };
     tracing::info!("stopping: finishing what was accepted");
     closing.cancel();
     servers.wait().await;
-    background.stop.cancel();
-    background.tasks.close();
-    if tokio::time::timeout(GRACE, background.tasks.wait())
-        .await
-        .is_err()
-    {
+    if !background.shut_down(GRACE).await {
         tracing::warn!(
             grace_s = GRACE.as_secs(),
             "background work did not finish in time; it will be done again at the next start"
         );
     }
-    if let Some(bus) = background.bus.get() {
+    if let Some(bus) = bus.get() {
         bus.close().await;
     }
     databases::close_all().await;

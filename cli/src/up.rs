@@ -7,7 +7,7 @@ use gateway::Upstream;
 
 use crate::{
     data_dir, databases, platform, role,
-    serving::{Background, Door, until_stopped},
+    serving::{Door, Process, until_stopped},
     settings::Settings,
     sole_process,
 };
@@ -25,21 +25,24 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let door = Door::open(settings.http.listen.unwrap_or(loopback(8080))).await?;
     let admin = Door::open(settings.http.admin_listen.unwrap_or(loopback(9090))).await?;
 
-    let background = Background::default();
-    let (tasks, stop) = (&background.tasks.clone(), &background.stop.clone());
+    let process = Process::default();
+    let background = &process.background.clone();
     let store = platform::event_store(storage).await?;
     let bus = platform::bus(storage, "taskledger").await?;
-    background.close_at_the_end(&bus);
+    process.close_at_the_end(&bus);
     let operations = platform::database(storage, Schema::Operations).await?;
     let read_models = platform::database(storage, Schema::ReadModels).await?;
     if storage.amqp_url()?.is_none()
         && let Some(server) = operations.postgres()
     {
         let right = sole_process::take(server).await?;
-        tasks.spawn(sole_process::hold(right, stop.clone()));
+        background.spawn(
+            "right to be the only process",
+            sole_process::hold(right, background.stop()),
+        );
     }
     let clock = platform::clock();
-    let verifier = platform::verifier(bus.clone(), &background).await?;
+    let verifier = platform::verifier(bus.clone(), background).await?;
 
     let auth = auth::start(
         role::auth_config(settings),
@@ -51,8 +54,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
             clock: clock.clone(),
             metrics: runtime::Metrics::new("auth"),
         },
-        tasks,
-        stop.clone(),
+        background,
     )
     .await?;
     let projector = projector::start(
@@ -62,8 +64,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
             bus: bus.clone(),
             read_models: read_models.clone(),
         },
-        tasks,
-        stop.clone(),
+        background,
     )
     .await?;
     let query_api = query_api::start(
@@ -74,8 +75,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
             verifier: verifier.clone(),
             clock: clock.clone(),
         },
-        tasks,
-        stop.clone(),
+        background,
     )
     .await?;
     let command_api = command_api::start(
@@ -87,8 +87,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
             verifier: verifier.clone(),
             clock,
         },
-        tasks,
-        stop.clone(),
+        background,
     )
     .await?;
     let router = gateway::start(
@@ -99,8 +98,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
             projector: Upstream::InProcess(projector),
         },
         gateway::Dependencies { verifier },
-        tasks,
-        stop.clone(),
+        background,
     )
     .await?;
 
@@ -108,7 +106,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let probes = http_api::admin_of(router.clone());
     until_stopped(
         vec![(door, http_api::public_of(router)), (admin, probes)],
-        background,
+        process,
     )
     .await
 }

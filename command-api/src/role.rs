@@ -10,8 +10,7 @@ use database::Database;
 use event_store::{EventStore, LogWatch};
 use events::PartitionCount;
 use http_api::{Health, with_middleware};
-use runtime::{Clock, Metrics, vital};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use runtime::{Background, Clock, Metrics};
 
 use crate::{
     handling::{CommandHandler, CommandMetrics},
@@ -49,15 +48,14 @@ pub struct Dependencies {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Starts the relay and the cleaning up on `tasks`, until `stop` is cancelled, and returns the role's router.
+/// Starts the relay and the cleaning up in the `background`, and returns the role's router.
 ///
 /// # Errors
 /// When the operations database does not answer.
 pub async fn start(
     config: Config,
     dependencies: Dependencies,
-    tasks: &TaskTracker,
-    stop: CancellationToken,
+    background: &Background,
 ) -> anyhow::Result<Router> {
     let Dependencies {
         store,
@@ -83,10 +81,9 @@ pub async fn start(
         partitions: config.partitions,
         metrics: RelayMetrics::new(&metrics),
     };
-    tasks.spawn(vital(relay.run(stop.clone()), stop.clone()));
+    background.spawn("relay", relay.run(background.stop()));
     let log = Arc::new(LogWatch::new(Arc::clone(&store)));
-    let housekeeping = keep_house(operations.clone(), stop.clone());
-    tasks.spawn(vital(housekeeping, stop.clone()));
+    background.spawn("housekeeping", keep_house(operations.clone(), background.stop()));
     let health = Health::new()
         .event_store(
             Arc::clone(&store),
@@ -105,10 +102,9 @@ pub async fn start(
         metrics_of_commands,
     ));
     let forgetting = Arc::clone(&handler);
-    let watching = stop
-        .clone()
-        .run_until_cancelled_owned(async move { log.run(|| forgetting.forget_all()).await });
-    tasks.spawn(vital(watching, stop));
+    background.spawn_until_stopped("watch over the log", async move {
+        log.run(|| forgetting.forget_all()).await;
+    });
     Ok(with_middleware(
         http::router(Api {
             handler,

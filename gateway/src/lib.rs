@@ -32,8 +32,7 @@ use std::sync::Arc;
 
 use axum::{Router, middleware};
 use http_api::Health;
-use runtime::{Metrics, vital};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use runtime::{Background, Metrics};
 use tower::Layer;
 
 use crate::{backend::Backend, consistency::Memory, forward::Gateway};
@@ -42,15 +41,14 @@ const ROLE: &str = "gateway";
 /// The role that does a command once for its `Idempotency-Key`.
 const COMMAND_API: &str = "command-api";
 
-/// The front door's router. Watches the replicas of its upstreams on `tasks` until `stop` is cancelled.
+/// The front door's router. Watches the replicas of its upstreams in the `background`.
 ///
 /// # Errors
 /// When an upstream has no address, or one that is not a plain `http://` address.
 pub async fn start(
     config: Config,
     dependencies: Dependencies,
-    tasks: &TaskTracker,
-    stop: CancellationToken,
+    background: &Background,
 ) -> anyhow::Result<Router> {
     let metrics = Metrics::new(ROLE);
     let client = replicas::client();
@@ -63,7 +61,8 @@ pub async fn start(
 
     let mut health = Health::new();
     for backend in &backends {
-        drop(tasks.spawn(vital(watch(Arc::clone(backend), stop.clone()), stop.clone())));
+        let watched = Arc::clone(backend);
+        background.spawn_until_stopped("watch over replicas", async move { watched.watch().await });
         let checked = Arc::clone(backend);
         health = health.check(backend.name(), move || {
             let backend = Arc::clone(&checked);
@@ -85,11 +84,4 @@ pub async fn start(
             async move { exposition.text().await }
         });
     Ok(Router::new().fallback_service(middleware::map_request(arrival::arrive).layer(served)))
-}
-
-async fn watch(backend: Arc<Backend>, stop: CancellationToken) {
-    tokio::select! {
-        () = backend.watch() => {}
-        () = stop.cancelled() => {}
-    }
 }

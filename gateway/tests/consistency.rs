@@ -1,6 +1,6 @@
 //! Callers read what they wrote, without knowing how; and nobody waits for what another wrote.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -1,7 +1,7 @@
 //! Which role answers what, and what travels with a request and its answer. Each on both footings: roles in this
 //! process, and roles behind addresses of their own.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -1,6 +1,6 @@
 //! One page of metrics and one readiness for the whole system.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

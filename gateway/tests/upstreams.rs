@@ -1,6 +1,7 @@
 //! Upstreams that are down, slow to come, or several.
 
-#![allow(
+#![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -32,19 +33,12 @@ use tokio::{
 async fn hangs_up(background: &Background) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let stop = background.stop.clone();
-    drop(background.tasks.spawn(async move {
-        let hang_up = async {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let _ = stream.read(&mut [0; 1024]).await;
-            }
-        };
-        tokio::select! {
-            () = hang_up => {}
-            () = stop.cancelled() => {}
+    background.0.spawn_until_stopped("server", async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1024]).await;
         }
-    }));
+    });
     address
 }
 
@@ -122,9 +116,9 @@ async fn an_upstream_that_comes_back_is_used_at_once() {
         listener,
         role("query-api"),
         http_server::ServerOptions::default(),
-        background.stop.clone(),
+        background.0.stop(),
     );
-    drop(background.tasks.spawn(server));
+    background.0.spawn("server", server);
     assert_eq!(ask_once().await, StatusCode::OK);
 }
 
@@ -314,7 +308,7 @@ async fn addresses_that_cannot_be_used_stop_the_start() {
             ..embedded()
         };
         let dependencies = gateway::Dependencies { verifier: verifier() };
-        let outcome = gateway::start(config, dependencies, &background.tasks, background.stop.clone()).await;
+        let outcome = gateway::start(config, dependencies, &background.0).await;
         assert_eq!(outcome.unwrap_err().to_string(), sentence);
     }
 }
@@ -335,27 +329,21 @@ async fn two_that_hang_up(background: &Background) -> (Upstream, Arc<Mutex<Vec<S
     for _ in 0..2 {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         addresses.push(listener.local_addr().unwrap());
-        let (stop, seen) = (background.stop.clone(), Arc::clone(&seen));
-        drop(background.tasks.spawn(async move {
-            let hang_up = async {
-                loop {
-                    let (mut stream, _) = listener.accept().await.unwrap();
-                    let mut request = String::new();
-                    while !is_whole(&request) {
-                        let mut part = [0; 1024];
-                        let count = stream.read(&mut part).await.unwrap();
-                        request.push_str(std::str::from_utf8(&part[..count]).unwrap());
-                    }
-                    if !request.starts_with("GET /health/ready") {
-                        seen.lock().unwrap().push(request);
-                    }
+        let seen = Arc::clone(&seen);
+        background.0.spawn_until_stopped("server", async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = String::new();
+                while !is_whole(&request) {
+                    let mut part = [0; 1024];
+                    let count = stream.read(&mut part).await.unwrap();
+                    request.push_str(std::str::from_utf8(&part[..count]).unwrap());
                 }
-            };
-            tokio::select! {
-                () = hang_up => {}
-                () = stop.cancelled() => {}
+                if !request.starts_with("GET /health/ready") {
+                    seen.lock().unwrap().push(request);
+                }
             }
-        }));
+        });
     }
     (http(addresses), seen)
 }

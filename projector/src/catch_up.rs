@@ -14,7 +14,7 @@ use crate::{
     error::ProjectError,
     fold::Holes,
     log_identity::LogIdentity,
-    pace::{Backoff, Pace},
+    pace::Pace,
 };
 
 /// Reads and applies all partitions until the end of the log; on any failure from the checkpoints again, after a
@@ -26,7 +26,7 @@ pub(crate) async fn catch_up(
     pace: Pace,
     stop: &CancellationToken,
 ) {
-    let mut backoff = Backoff::new(pace);
+    let mut backoff = pace.backoff();
     let all: BTreeSet<u16> = applier.partitions.iter().collect();
     loop {
         match catch_up_once(applier, store, identity, &all, pace, stop).await {
@@ -47,7 +47,7 @@ pub(crate) async fn catch_up(
                 );
             }
         }
-        if !backoff.pause(stop).await {
+        if !backoff.wait_unless(stop).await {
             return;
         }
     }
@@ -111,7 +111,7 @@ fn read_ahead(
     page: usize,
 ) -> mpsc::Receiver<Result<Vec<Decoded>, StoreError>> {
     let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(async move {
+    runtime::spawn("pages read ahead", async move {
         loop {
             let read = store.log_page(after, page).await;
             let (decoded, more) = match read {

@@ -20,7 +20,7 @@ use crate::{
     log_identity::LogIdentity,
     log_reader::FAR,
     messages::Messages,
-    pace::{Backoff, Pace},
+    pace::Pace,
     plan::{Plan, plan},
     workers::{Pending, Slice},
 };
@@ -114,7 +114,7 @@ impl Live {
             });
             messages.sort_unstable_by_key(|message| message.event.position);
         }
-        let mut backoff = Backoff::new(self.surroundings.pace);
+        let mut backoff = self.surroundings.pace.backoff();
         let mut turn = turn;
         loop {
             if let Some(moved) = self.pending.moved() {
@@ -130,7 +130,7 @@ impl Live {
                 Err(error) => {
                     self.complain(&error);
                     let fenced = matches!(error, ProjectError::Apply(ApplyError::Fenced));
-                    if !fenced && !backoff.pause(&self.stop).await {
+                    if !fenced && !backoff.wait_unless(&self.stop).await {
                         return false;
                     }
                 }
@@ -282,7 +282,7 @@ impl Live {
             metrics,
             ..
         } = self.surroundings.applier.clone();
-        let mut backoff = Backoff::new(self.surroundings.pace);
+        let mut backoff = self.surroundings.pace.backoff();
         loop {
             match checkpoint::load(&read_models, partitions, self.partition).await {
                 Ok(checkpoint) => {
@@ -296,7 +296,7 @@ impl Live {
                         error = sentence(&error),
                         "cannot read the checkpoint: trying again"
                     );
-                    if !backoff.pause(&self.stop).await {
+                    if !backoff.wait_unless(&self.stop).await {
                         return false;
                     }
                 }

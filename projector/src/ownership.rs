@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     apply::ApplyError, catch_up::catch_up_once, condition::Condition, decode::sentence, error::ProjectError,
-    leases, live::Surroundings, pace::Backoff, workers::Workers,
+    leases, live::Surroundings, workers::Workers,
 };
 
 pub(crate) struct Ownership {
@@ -84,7 +84,7 @@ impl Ownership {
             pace,
             ..
         } = &self.surroundings;
-        let mut backoff = Backoff::new(*pace);
+        let mut backoff = pace.backoff();
         loop {
             match catch_up_once(applier, store, identity, &partitions, *pace, &self.stop).await {
                 Ok(()) | Err(ProjectError::Apply(ApplyError::Fenced | ApplyError::Blocked)) => return,
@@ -99,7 +99,7 @@ impl Ownership {
                         error = sentence(&error),
                         "cannot catch up with the log: trying again"
                     );
-                    if !backoff.pause(&self.stop).await {
+                    if !backoff.wait_unless(&self.stop).await {
                         return;
                     }
                 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use runtime::Backoff;
 
 /// How the projector paces itself. The defaults suit everything but tests.
 #[derive(Debug, Clone, Copy)]
@@ -34,28 +34,9 @@ impl Default for Pace {
     }
 }
 
-/// The pauses between attempts.
-#[derive(Debug)]
-pub(crate) struct Backoff {
-    pace: Pace,
-    next: Duration,
-}
-
-impl Backoff {
-    pub(crate) const fn new(pace: Pace) -> Self {
-        Self {
-            pace,
-            next: pace.shortest_pause,
-        }
-    }
-
-    /// Waits; `false` when it is time to stop.
-    pub(crate) async fn pause(&mut self, stop: &CancellationToken) -> bool {
-        let pause = self.next;
-        self.next = (pause * 2).min(self.pace.longest_pause);
-        tokio::select! {
-            () = stop.cancelled() => false,
-            () = tokio::time::sleep(pause) => true,
-        }
+impl Pace {
+    /// The pauses between attempts.
+    pub(crate) const fn backoff(&self) -> Backoff {
+        Backoff::new(self.shortest_pause, self.longest_pause)
     }
 }

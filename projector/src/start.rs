@@ -9,8 +9,8 @@ use database::{Database, WriteProbe};
 use event_store::EventStore;
 use events::PartitionCount;
 use http_api::{Health, LOG, READ_MODELS};
-use runtime::{Metrics, vital};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use runtime::{Background, Metrics};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     apply::Applier, checkpoint, condition::Condition, decode::sentence, fill_grams::fill_grams,
@@ -39,17 +39,16 @@ pub struct Dependencies {
     pub read_models: Database,
 }
 
-/// Starts projecting on `tasks` until `stop` is cancelled. The router answers probes and metrics.
+/// Starts projecting in the `background`. The router answers probes and metrics.
 ///
 /// # Errors
 /// When the read models cannot be reached.
 pub async fn start(
     config: Config,
     dependencies: Dependencies,
-    tasks: &TaskTracker,
-    stop: CancellationToken,
+    background: &Background,
 ) -> anyhow::Result<Router> {
-    start_at_pace(config, Pace::default(), dependencies, tasks, stop).await
+    start_at_pace(config, Pace::default(), dependencies, background).await
 }
 
 /// As [`start`], at a pace of one's own.
@@ -60,8 +59,7 @@ pub async fn start_at_pace(
     config: Config,
     pace: Pace,
     dependencies: Dependencies,
-    tasks: &TaskTracker,
-    stop: CancellationToken,
+    background: &Background,
 ) -> anyhow::Result<Router> {
     let Dependencies {
         store,
@@ -88,24 +86,24 @@ pub async fn start_at_pace(
         pace,
         delivered: Arc::default(),
     };
-    let workers = Workers::new(surroundings.clone(), tasks.clone(), stop.clone());
+    let workers = Workers::new(surroundings.clone(), background.clone());
     let ownership = Ownership::new(
         surroundings.clone(),
         workers.clone(),
         condition.clone(),
         runtime::new_id(),
-        stop.clone(),
+        background.stop(),
     );
-    let writing = WriteProbe::start(read_models.clone(), tasks, stop.clone());
-    let reader = LogReader::new(surroundings, workers, condition.clone(), stop.clone());
-    tasks.spawn(vital(ownership.run(), stop.clone()));
-    tasks.spawn(vital(reader.run(), stop.clone()));
-    tasks.spawn(vital(
-        count_parked(applier.clone(), pace, stop.clone()),
-        stop.clone(),
-    ));
-    tasks.spawn(vital(fill_grams(read_models, pace, stop.clone()), stop.clone()));
-    tasks.spawn(vital(sample(applier, store, pace, stop.clone()), stop));
+    let writing = WriteProbe::start(read_models.clone(), background);
+    let reader = LogReader::new(surroundings, workers, condition.clone(), background.stop());
+    background.spawn("ownership of partitions", ownership.run());
+    background.spawn("log reader", reader.run());
+    background.spawn(
+        "count of parked events",
+        count_parked(applier.clone(), pace, background.stop()),
+    );
+    background.spawn("search index", fill_grams(read_models, pace, background.stop()));
+    background.spawn("sample", sample(applier, store, pace, background.stop()));
     Ok(http_api::with_middleware(
         Router::new(),
         "projector",

@@ -10,9 +10,9 @@ use std::{
 };
 
 use events::LogPoint;
-use runtime::vital;
+use runtime::Background;
 use tokio::{sync::mpsc, time::timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     decode::Decoded,
@@ -59,8 +59,7 @@ impl Pending {
 pub(crate) struct Workers {
     surroundings: Surroundings,
     running: Arc<Mutex<BTreeMap<u16, Worker>>>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
+    background: Background,
 }
 
 struct Worker {
@@ -70,12 +69,11 @@ struct Worker {
 }
 
 impl Workers {
-    pub(crate) fn new(surroundings: Surroundings, tasks: TaskTracker, stop: CancellationToken) -> Self {
+    pub(crate) fn new(surroundings: Surroundings, background: Background) -> Self {
         Self {
             surroundings,
             running: Arc::default(),
-            tasks,
-            stop,
+            background,
         }
     }
 
@@ -98,14 +96,14 @@ impl Workers {
 
     fn start(&self, partition: u16) -> Worker {
         let (slices, received) = mpsc::channel(WAITING);
-        let (pending, stop) = (Arc::<Pending>::default(), self.stop.child_token());
+        let (pending, stop) = (Arc::<Pending>::default(), self.background.stop().child_token());
         let live = Live::new(
             self.surroundings.clone(),
             partition,
             Arc::clone(&pending),
             stop.clone(),
         );
-        self.tasks.spawn(vital(live.run(received), self.stop.clone()));
+        self.background.spawn("partition", live.run(received));
         Worker {
             slices,
             pending,

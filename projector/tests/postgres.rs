@@ -1,7 +1,8 @@
 //! The projector over PostgreSQL, and what only PostgreSQL can do. Needs a server: `DATABASE_URL`, or
 //! postgres@127.0.0.1:5432 without a password.
 
-#![allow(
+#![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -1,6 +1,7 @@
 //! The projector's loop over RabbitMQ. Needs a broker: `AMQP_URL`, or guest@127.0.0.1:5672.
 
-#![allow(
+#![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

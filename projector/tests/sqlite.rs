@@ -1,6 +1,7 @@
 //! The projector over SQLite.
 
-#![allow(
+#![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

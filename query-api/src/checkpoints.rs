@@ -7,9 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use database::{Database, DatabaseError};
 use events::{ConsistencyToken, PartitionCount, UserId};
-use runtime::vital;
+use runtime::Background;
 use tokio::sync::watch;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::log_identity::LogIdentity;
 
@@ -39,7 +38,7 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Reads the table and follows it from then on, until `stop`.
+    /// Reads the table and follows it from then on, in the `background`.
     ///
     /// # Errors
     /// When the table cannot be read.
@@ -47,8 +46,7 @@ impl Checkpoints {
         database: Database,
         partitions: PartitionCount,
         log: LogIdentity,
-        tasks: &TaskTracker,
-        stop: &CancellationToken,
+        background: &Background,
     ) -> Result<Arc<Self>, DatabaseError> {
         let known = partitions.iter().map(|_| watch::Sender::new(0)).collect();
         let checkpoints = Arc::new(Self {
@@ -63,7 +61,7 @@ impl Checkpoints {
         checkpoints.look().await?;
 
         let here = Arc::clone(&checkpoints);
-        let hearing = stop.clone().run_until_cancelled_owned(async move {
+        background.spawn_until_stopped("signals of checkpoints", async move {
             loop {
                 match signals.next().await {
                     Some(payload) => here.hear(&payload),
@@ -72,7 +70,7 @@ impl Checkpoints {
             }
         });
         let here = Arc::clone(&checkpoints);
-        let looking = stop.clone().run_until_cancelled_owned(async move {
+        background.spawn_until_stopped("looks at checkpoints", async move {
             let mut waiting = here.waiting.subscribe();
             // Ends never: `here` keeps the sender.
             while waiting.wait_for(|waiting| *waiting > 0).await.is_ok() {
@@ -80,10 +78,7 @@ impl Checkpoints {
                 here.look_or_log().await;
             }
         });
-        tasks.spawn(vital(hearing, stop.clone()));
-        tasks.spawn(vital(looking, stop.clone()));
-        let comparing = stop.clone().run_until_cancelled_owned(log.watch());
-        tasks.spawn(vital(comparing, stop.clone()));
+        background.spawn_until_stopped("identity of the log", log.watch());
         Ok(checkpoints)
     }
 

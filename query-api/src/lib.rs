@@ -21,8 +21,7 @@ use database::Database;
 use event_store::EventStore;
 use events::PartitionCount;
 use http_api::{Health, LOG};
-use runtime::{Clock, Metrics};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use runtime::{Background, Clock, Metrics};
 
 use crate::{
     admission::Admission,
@@ -60,15 +59,14 @@ pub struct Dependencies {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Starts following the checkpoints of the read models on `tasks` until `stop`, and returns the routes.
+/// Starts following the checkpoints of the read models in the `background`, and returns the routes.
 ///
 /// # Errors
 /// When the read models cannot be read.
 pub async fn start(
     config: Config,
     dependencies: Dependencies,
-    tasks: &TaskTracker,
-    stop: CancellationToken,
+    background: &Background,
 ) -> anyhow::Result<Router> {
     let Dependencies {
         read_models,
@@ -77,7 +75,7 @@ pub async fn start(
         clock,
     } = dependencies;
     let log = LogIdentity::new(store, read_models.clone(), config.partitions);
-    let checkpoints = Checkpoints::follow(read_models.clone(), config.partitions, log.clone(), tasks, &stop)
+    let checkpoints = Checkpoints::follow(read_models.clone(), config.partitions, log.clone(), background)
         .await
         .with_context(|| format!("cannot read the read models at {}", read_models.url()))?;
 

@@ -6,7 +6,8 @@
 //! In runs of their own the log loses its tail (`lost_tail.rs`, `authors.rs`). `README.md` says which check finds what.
 //! `CHAOS_SEEDS` names the seeds to run: `17`, or `1..=200`.
 
-#![allow(
+#![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

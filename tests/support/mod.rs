@@ -1,6 +1,6 @@
 //! Starting the system as its users do, and acting as the people who use it.
 
-#![allow(
+#![expect(
     dead_code,
     unused_imports,
     reason = "shared by test targets that use different parts"

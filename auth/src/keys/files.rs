@@ -10,7 +10,6 @@ use std::{
 };
 
 use database::private;
-use uuid::Uuid;
 
 use super::{Keyring, Keys, Pepper, SigningKey};
 
@@ -152,7 +151,7 @@ fn create(path: &Path, content: &str) -> Result<(), KeysUnusable> {
         path: path.to_owned(),
         source,
     };
-    let draft = path.with_extension(format!("{}.draft", Uuid::now_v7()));
+    let draft = path.with_extension(format!("{}.draft", runtime::new_id()));
     let written = write_draft(&draft, content).and_then(|()| match fs::hard_link(&draft, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         linked => linked,
@@ -258,7 +257,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let first = open(directory.path(), true).unwrap();
         let pem = SigningKey::generate().unwrap();
-        create(&directory.path().join(format!("{}.pem", Uuid::now_v7())), &pem).unwrap();
+        create(&directory.path().join(format!("{}.pem", runtime::new_id())), &pem).unwrap();
         let both = read(directory.path()).unwrap();
         assert_eq!(
             both.keyring.newest().unwrap().kid,

@@ -26,7 +26,8 @@ pub(crate) struct Keyring(Vec<SigningKey>);
 impl SigningKey {
     /// A fresh key as PKCS#8 PEM, as `openssl genpkey -algorithm ed25519` writes it.
     pub(crate) fn generate() -> Result<Zeroizing<String>, String> {
-        let secret = Zeroizing::new(rand::random::<[u8; 32]>());
+        let mut secret = Zeroizing::new([0; 32]);
+        runtime::fill_random(secret.as_mut_slice());
         let pair = KeypairBytes {
             secret_key: *secret,
             public_key: None,

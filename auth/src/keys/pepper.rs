@@ -23,7 +23,8 @@ pub(crate) struct EmailKey(pub(crate) String);
 impl Pepper {
     /// A fresh one, as text for its file.
     pub(crate) fn generate() -> Zeroizing<String> {
-        let bytes = Zeroizing::new(rand::random::<[u8; 32]>());
+        let mut bytes = Zeroizing::new([0; 32]);
+        runtime::fill_random(bytes.as_mut_slice());
         Zeroizing::new(format!("{}\n", hex::encode(bytes.as_slice())))
     }
 

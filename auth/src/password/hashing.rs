@@ -8,6 +8,7 @@ use argon2::{
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use runtime::random_bytes;
 use tokio::sync::Semaphore;
 
 use super::Password;
@@ -160,8 +161,8 @@ fn dummy(parameters: Argon2Parameters) -> String {
         iterations,
         parallelism,
     } = parameters;
-    let salt = STANDARD_NO_PAD.encode(rand::random::<[u8; 16]>());
-    let output = STANDARD_NO_PAD.encode(rand::random::<[u8; 32]>());
+    let salt = STANDARD_NO_PAD.encode(random_bytes::<16>());
+    let output = STANDARD_NO_PAD.encode(random_bytes::<32>());
     format!("$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism}${salt}${output}")
 }
 

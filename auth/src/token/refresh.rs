@@ -35,7 +35,7 @@ impl RefreshToken {
         let mut bytes = Zeroizing::new([0; BYTES]);
         bytes[SESSION].copy_from_slice(session.0.as_bytes());
         bytes[GENERATION].copy_from_slice(&generation.to_be_bytes());
-        rand::fill(&mut bytes[SECRET]);
+        runtime::fill_random(&mut bytes[SECRET]);
         let tag = pepper.tag_of_refresh_token(&bytes[..TAG.start]);
         bytes[TAG].copy_from_slice(&tag);
         Self {
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn what_is_generated_can_be_read_and_is_never_the_same() {
-        let session = SessionId(Uuid::now_v7());
+        let session = SessionId(runtime::new_id());
         let token = RefreshToken::generate(session, 7, &pepper());
         let read = RefreshToken::parse(token.text(), &pepper()).unwrap();
         assert_eq!((read.session, read.generation), (session, 7));
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn nobody_else_can_make_one() {
         let other = Pepper::parse(&"cd".repeat(32)).unwrap();
-        let forged = RefreshToken::generate(SessionId(Uuid::now_v7()), 0, &other);
+        let forged = RefreshToken::generate(SessionId(runtime::new_id()), 0, &other);
         assert!(RefreshToken::parse(forged.text(), &pepper()).is_none());
     }
 

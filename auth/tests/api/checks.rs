@@ -16,13 +16,7 @@ async fn verifier(app: &App) -> std::sync::Arc<Verifier> {
         clock: app.dependencies.clock.clone(),
         ..VerifierOptions::default()
     };
-    Verifier::start(
-        app.dependencies.bus.clone(),
-        options,
-        &app.tasks,
-        app.stop.clone(),
-    )
-    .await
+    Verifier::start(app.dependencies.bus.clone(), options, &app.background).await
 }
 
 #[tokio::test]
@@ -116,9 +110,8 @@ async fn every_reply_names_the_token_that_it_judges() {
 #[tokio::test]
 async fn stopping_ends_the_responder() {
     let app = App::start().await;
-    app.stop.cancel();
-    app.tasks.close();
-    tokio::time::timeout(Duration::from_secs(10), app.tasks.wait())
-        .await
-        .expect("the responder ends");
+    assert!(
+        app.background.shut_down(Duration::from_secs(10)).await,
+        "the responder ends"
+    );
 }

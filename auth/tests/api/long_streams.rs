@@ -100,9 +100,7 @@ async fn what_another_replica_appends_is_read_and_nothing_else() {
 async fn a_store_that_hangs_frees_the_check_at_its_deadline() {
     let (app, faults) = App::start_faulty().await;
     let (access, _) = app.sign_in("ada@example.com").await;
-    app.stop.cancel();
-    app.tasks.close();
-    app.tasks.wait().await;
+    assert!(app.background.shut_down(Duration::from_secs(60)).await);
     let small = app.replica(|config, _| config.check_concurrency = 1).await;
     let ask = async || {
         let request = CheckRequest {

@@ -1,6 +1,7 @@
 //! The endpoints of auth over a real SQLite store and the bus within one process. One file for each endpoint.
 
-#![allow(
+#![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

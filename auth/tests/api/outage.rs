@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use auth_client::{Verifier, VerifierOptions, VerifyError};
 use http::Method;
 use serde_json::json;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::support::{App, PASSWORD};
 
@@ -20,8 +19,7 @@ async fn everything_answers_503_and_recovers() {
             clock: app.dependencies.clock.clone(),
             ..VerifierOptions::default()
         },
-        &app.tasks,
-        app.stop.clone(),
+        &app.background,
     )
     .await;
     faults.down.store(true, Ordering::SeqCst);
@@ -96,13 +94,13 @@ async fn an_append_whose_answer_got_lost_still_counts() {
 }
 
 async fn restart(app: &App) -> Result<(), String> {
-    let tasks = TaskTracker::new();
+    let background = runtime::Background::new();
     // As in another process: metrics are registered once in each.
     let dependencies = auth::Dependencies {
         metrics: runtime::Metrics::new("auth"),
         ..app.dependencies.clone()
     };
-    let started = auth::start(app.config.clone(), dependencies, &tasks, CancellationToken::new());
+    let started = auth::start(app.config.clone(), dependencies, &background);
     started.await.map(drop).map_err(|error| format!("{error:#}"))
 }
 

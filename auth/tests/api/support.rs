@@ -20,10 +20,9 @@ use events::{
 };
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use runtime::{Clock, Metrics};
+use runtime::{Background, Clock, Metrics};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use crate::faulty_store::{Faults, FaultyStore};
@@ -55,8 +54,7 @@ pub(crate) struct App {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) config: Config,
     pub(crate) dependencies: Dependencies,
-    pub(crate) stop: CancellationToken,
-    pub(crate) tasks: TaskTracker,
+    pub(crate) background: Background,
     directory: Arc<TempDir>,
 }
 
@@ -239,8 +237,8 @@ impl App {
         dependencies: Dependencies,
         clock: Arc<TestClock>,
     ) -> Self {
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let router = auth::start(config.clone(), dependencies.clone(), &tasks, stop.clone())
+        let background = Background::new();
+        let router = auth::start(config.clone(), dependencies.clone(), &background)
             .await
             .unwrap();
         Self {
@@ -248,8 +246,7 @@ impl App {
             clock,
             config,
             dependencies,
-            stop,
-            tasks,
+            background,
             directory,
         }
     }

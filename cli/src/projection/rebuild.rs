@@ -55,7 +55,7 @@ impl Rebuild {
             rebuild.restart().await?;
         }
         let stop = CancellationToken::new();
-        tokio::spawn({
+        runtime::spawn("signals to stop", {
             let stop = stop.clone();
             async move {
                 if serving::wait_for_signal().await.is_ok() {

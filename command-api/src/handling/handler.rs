@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use database::Database;
 use event_store::{Appended, EventStore, LogWatch, StoreError, StreamHead};
 use events::{EventId, NewEvent, StreamName, TaskEvent, TaskId, Timestamp};
-use runtime::{Clock, new_id};
+use runtime::{Clock, new_id, random_between};
 
 use super::{
     CommandError, CommandMetrics, CommandRequest, KeptTask, Outcome, TaskState,
@@ -256,6 +256,6 @@ fn record(event: &TaskEvent, request: &CommandRequest, causation_id: uuid::Uuid,
 }
 
 async fn pause(attempt: u32) {
-    let most = u64::from(attempt) * 2_000;
-    tokio::time::sleep(Duration::from_micros(rand::random_range(0..=most))).await;
+    let most = Duration::from_millis(2) * attempt;
+    tokio::time::sleep(most.mul_f64(random_between(0.0, 1.0))).await;
 }

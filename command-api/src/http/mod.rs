@@ -2,11 +2,6 @@
 //!
 //! To add a command, give it a file here with its request and its handler, and a line in [`router`].
 
-#![allow(
-    clippy::result_large_err,
-    reason = "a problem is made once for a request, and goes straight to the client"
-)]
-
 mod answer;
 mod api;
 mod batch;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use database::Database;
 use events::{TaskId, UserId};
-use runtime::new_id;
+use runtime::{Backoff, new_id};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -111,7 +111,7 @@ impl IdempotencyKeys {
             Err(NoTurn::Late) => None,
         };
         let is_welcome = self.quota.has_room(request.owner).await?;
-        let mut pause = Duration::from_millis(5);
+        let mut backoff = Backoff::new(Duration::from_millis(5), LONGEST_PAUSE);
         loop {
             let lease = Lease {
                 owner: request.owner,
@@ -150,8 +150,7 @@ impl IdempotencyKeys {
             if Instant::now() >= deadline {
                 return Err(IdempotencyError::Busy);
             }
-            tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            backoff.wait().await;
         }
     }
 

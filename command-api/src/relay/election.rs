@@ -72,7 +72,7 @@ impl Election {
                         Ok((kept, false)) => connection = Some(kept),
                         Err(error) => tracing::debug!(%error, "cannot stand for the relay's election"),
                     }
-                    tokio::time::sleep(EVERY.mul_f64(rand::random_range(0.8..1.2))).await;
+                    tokio::time::sleep(EVERY.mul_f64(runtime::random_between(0.8, 1.2))).await;
                 }
             }
         }
@@ -130,7 +130,6 @@ impl Office {
 mod tests {
     use database::Schema;
     use sqlx::Executor as _;
-    use uuid::Uuid;
 
     use super::*;
 
@@ -139,7 +138,7 @@ mod tests {
         let admin = std::env::var("DATABASE_URL")
             .unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/postgres".to_owned());
         let mut server = PgConnection::connect(&admin).await.unwrap();
-        let name = format!("election_{}", Uuid::now_v7().simple());
+        let name = format!("election_{}", runtime::new_id().simple());
         server.execute(&*format!("CREATE DATABASE {name}")).await.unwrap();
         let (place, _) = admin.rsplit_once('/').unwrap();
         let operations = Database::open(&format!("{place}/{name}"), Schema::Operations, 2)

@@ -81,7 +81,7 @@ impl Relay {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(jittered(Duration::from_secs(1))) => {}
+                () = tokio::time::sleep(runtime::jittered(Duration::from_secs(1))) => {}
             }
         }
     }
@@ -269,8 +269,4 @@ impl Relay {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
-}
-
-fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(rand::random_range(0.5..1.0))
 }

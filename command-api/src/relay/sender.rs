@@ -7,6 +7,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bus::{Bus, BusError, EventMessage};
 use futures::{StreamExt, stream::FuturesOrdered};
+use runtime::Backoff;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::{Instant, sleep, timeout},
@@ -32,7 +33,8 @@ const SUSPICIOUS: u32 = 2;
 /// How often a sender whose queue is full looks whether the bus is there again.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Between attempts to publish.
+const BACKOFF: Backoff = Backoff::new(SHORTEST_PAUSE, Duration::from_secs(1));
 
 /// Some messages of one partition, in order, and the pages of the log that they are from: one of each part that was
 /// added.
@@ -247,16 +249,16 @@ impl Sender {
         let mut failures = 0;
         // Whether something else of the batch was taken, so that it is not the partition.
         let mut moves = false;
-        let mut pause = SHORTEST_PAUSE;
+        let mut backoff = BACKOFF;
         while let Some(mut part) = parts.pop_front() {
-            sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+            backoff.wait().await;
             let result = self.bus.publish(&part).await;
             let Err(error) = self.taken(result, &part) else {
-                (since, failures, pause, moves) = (Instant::now(), 0, SHORTEST_PAUSE, true);
+                backoff.reset();
+                (since, failures, moves) = (Instant::now(), 0, true);
                 continue;
             };
             tracing::warn!(%error, events = part.len(), "cannot publish, trying again");
-            pause = (pause * 2).min(LONGEST_PAUSE);
             if !self.bus.is_connected() {
                 (since, failures) = (Instant::now(), 0);
                 parts.push_front(part);
@@ -273,10 +275,12 @@ impl Sender {
                 let second = part.split_off(part.len() / 2);
                 parts.push_front(second);
                 parts.push_front(part);
-                (failures, pause) = (0, SHORTEST_PAUSE);
+                failures = 0;
+                backoff.reset();
             } else if moves {
                 pass_over(&self.metrics, &part, &error.to_string());
-                (failures, pause) = (0, SHORTEST_PAUSE);
+                failures = 0;
+                backoff.reset();
             } else {
                 parts.push_back(part);
             }

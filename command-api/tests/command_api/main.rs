@@ -1,6 +1,7 @@
 //! The command side through its router, on real databases and the in-process bus.
 
-#![allow(
+#![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -11,8 +11,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use runtime::{Clock, SystemClock, vital};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use runtime::{Background, Clock, SystemClock};
 
 use crate::{
     cache::{Cache, Epoch},
@@ -114,13 +113,8 @@ type Answer = Result<(Arc<Identity>, Epoch), VerifyError>;
 type Flight = Shared<BoxFuture<'static, Answer>>;
 
 impl Verifier {
-    /// A verifier that asks auth over `bus`. It listens to revocations on `tasks` until `stop` is cancelled.
-    pub async fn start(
-        bus: Arc<dyn Bus>,
-        options: VerifierOptions,
-        tasks: &TaskTracker,
-        stop: CancellationToken,
-    ) -> Arc<Self> {
+    /// A verifier that asks auth over `bus`. It listens to revocations in the `background`.
+    pub async fn start(bus: Arc<dyn Bus>, options: VerifierOptions, background: &Background) -> Arc<Self> {
         let remote = Arc::new(Remote {
             cache: Cache::new(options.capacity, options.ttl, options.deadline),
             refusals: Refusals::default(),
@@ -132,16 +126,13 @@ impl Verifier {
         });
         let first = remote.bus.listen(REVOCATIONS).await;
         let listening = Arc::clone(&remote);
-        let stopped = stop.clone();
-        let background = async move {
+        background.spawn_until_stopped("revocations and keys", async move {
             tokio::select! {
-                () = stopped.cancelled() => {}
                 () = listening.heed_revocations(first) => {}
                 () = listening.tidy() => {}
                 () = listening.keys.keep_up() => {}
             }
-        };
-        drop(tasks.spawn(vital(background, stop)));
+        });
         Arc::new(Self(Kind::Remote(remote)))
     }
 
@@ -251,7 +242,7 @@ impl Remote {
                 let remote = Arc::clone(self);
                 let (token, claims) = (token.to_owned(), claims.clone());
                 // A task of its own: whoever asked first may hang up, and the others still get their answer.
-                let task = tokio::spawn(async move {
+                let task = runtime::spawn("token check", async move {
                     let _landing = Landing {
                         remote: &remote,
                         hash,

@@ -1,6 +1,7 @@
 //! The verifier over the bus within one process, with an auth that does what each test needs.
 
-#![allow(
+#![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "a test fails by panicking, its helpers too"
@@ -27,12 +28,12 @@ use bus::{Bus, BusError, EventConsumer, EventMessage, InProcessBus, Listener, Re
 use bytes::Bytes;
 use events::{PartitionCount, Role, SessionId, Timestamp, UserId};
 use futures::future::{BoxFuture, join_all};
-use runtime::Clock;
+use runtime::{Background, Clock};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use signer::Signer;
 use tokio::sync::Semaphore;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 const START: i64 = 1_800_000_000_000_000;
 
@@ -79,22 +80,21 @@ impl Responder for FakeKeys {
     }
 }
 
-/// Answers requests to `queue` until `stop`.
+/// Answers requests to `queue` in the `background`.
 fn serve(
     bus: &Arc<InProcessBus>,
     queue: &'static str,
     responder: Arc<dyn Responder>,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
+    background: &Background,
 ) {
-    let (bus, stop) = (Arc::clone(bus), stop.clone());
-    drop(tasks.spawn(async move {
+    let (bus, stop) = (Arc::clone(bus), background.stop());
+    background.spawn("server", async move {
         let options = ResponderOptions {
             queue_limit: 1_000,
             concurrency: 256,
         };
         bus.serve(queue, options, responder, stop).await.unwrap();
-    }));
+    });
 }
 
 struct World {
@@ -103,9 +103,8 @@ struct World {
     keys: Arc<FakeKeys>,
     verifier: Arc<Verifier>,
     clock: Arc<TestClock>,
-    stop_auth: CancellationToken,
-    stop: CancellationToken,
-    tasks: TaskTracker,
+    auth_background: Background,
+    background: Background,
 }
 
 impl World {
@@ -119,29 +118,24 @@ impl World {
             judge: Box::new(move |token, number| Box::pin(judge(token, number))),
             asked: AtomicUsize::new(0),
         });
-        let (tasks, stop, stop_auth) = (
-            TaskTracker::new(),
-            CancellationToken::new(),
-            CancellationToken::new(),
-        );
+        let (background, auth_background) = (Background::new(), Background::new());
         let keys = Arc::new(FakeKeys {
             signer: Mutex::new(Signer::new(1)),
             asked: AtomicUsize::new(0),
         });
-        serve(&bus, VERIFY_QUEUE, Arc::clone(&auth) as _, &tasks, &stop_auth);
-        serve(&bus, KEYS_QUEUE, Arc::clone(&keys) as _, &tasks, &stop_auth);
+        serve(&bus, VERIFY_QUEUE, Arc::clone(&auth) as _, &auth_background);
+        serve(&bus, KEYS_QUEUE, Arc::clone(&keys) as _, &auth_background);
         let clock = Arc::new(TestClock(AtomicI64::new(START)));
         let options = options(&clock);
-        let verifier = Verifier::start(Arc::clone(&bus) as _, options, &tasks, stop.clone()).await;
+        let verifier = Verifier::start(Arc::clone(&bus) as _, options, &background).await;
         let world = Self {
             bus,
             auth,
             keys,
             verifier,
             clock,
-            stop_auth,
-            stop,
-            tasks,
+            auth_background,
+            background,
         };
         world.until("auth serves", || world.verifies_something()).await;
         world
@@ -459,7 +453,7 @@ async fn an_answer_from_before_a_revocation_is_not_believed() {
 async fn without_auth_remembered_tokens_go_on_working() {
     let world = World::accepting().await;
     world.verifier.verify(&token(1)).await.unwrap();
-    world.stop_auth.cancel();
+    world.auth_background.stop().cancel();
     world
         .until("auth is gone", || async { !world.verifies_something().await })
         .await;
@@ -501,13 +495,7 @@ async fn an_answer_that_comes_too_late_is_none() {
         deadline: Duration::from_millis(100),
         ..options(&world.clock)
     };
-    let hasty = Verifier::start(
-        Arc::clone(&world.bus) as _,
-        hasty,
-        &world.tasks,
-        world.stop.clone(),
-    )
-    .await;
+    let hasty = Verifier::start(Arc::clone(&world.bus) as _, hasty, &world.background).await;
     let late = hasty.verify(&token(1)).await;
     assert!(matches!(late, Err(VerifyError::Unavailable(_))), "{late:?}");
     assert_eq!(hasty.remembered(), 0);
@@ -526,12 +514,12 @@ async fn an_answer_that_comes_too_late_is_none() {
 #[tokio::test]
 async fn stopping_ends_the_background_work() {
     let world = World::accepting().await;
-    world.stop.cancel();
-    world.stop_auth.cancel();
-    world.tasks.close();
-    tokio::time::timeout(Duration::from_secs(10), world.tasks.wait())
-        .await
-        .expect("the tasks end");
+    for background in [&world.background, &world.auth_background] {
+        assert!(
+            background.shut_down(Duration::from_secs(10)).await,
+            "the tasks end"
+        );
+    }
 }
 
 /// A bus whose requests panic or pend, and whose first listeners cannot connect.
@@ -596,13 +584,13 @@ async fn over_broken_bus(panics: bool) -> (Arc<Verifier>, Arc<BrokenBus>) {
         refused_listeners: AtomicUsize::new(0),
     });
     let clock = Arc::new(TestClock(AtomicI64::new(START)));
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let background = Background::new();
     let hasty = VerifierOptions {
         deadline: Duration::from_millis(100),
         ..options(&clock)
     };
     (
-        Verifier::start(Arc::clone(&bus) as _, hasty, &tasks, stop).await,
+        Verifier::start(Arc::clone(&bus) as _, hasty, &background).await,
         bus,
     )
 }
@@ -694,9 +682,9 @@ async fn an_accepted_token_of_somebody_else_is_refused() {
 #[tokio::test]
 async fn while_no_key_was_ever_known_nobody_is_turned_away_for_good() {
     let bus = InProcessBus::new();
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let background = Background::new();
     let clock = Arc::new(TestClock(AtomicI64::new(START)));
-    let verifier = Verifier::start(Arc::clone(&bus) as _, options(&clock), &tasks, stop.clone()).await;
+    let verifier = Verifier::start(Arc::clone(&bus) as _, options(&clock), &background).await;
     let unknown = verifier.verify(&token(1)).await;
     assert!(matches!(unknown, Err(VerifyError::Unavailable(_))), "{unknown:?}");
     let junk = verifier.verify("a.b.c").await;
@@ -709,14 +697,14 @@ async fn while_no_key_was_ever_known_nobody_is_turned_away_for_good() {
         judge: Box::new(|token, _| Box::pin(async move { accept(&token) })),
         asked: AtomicUsize::new(0),
     };
-    serve(&bus, KEYS_QUEUE, Arc::new(keys), &tasks, &stop);
-    serve(&bus, VERIFY_QUEUE, Arc::new(auth), &tasks, &stop);
+    serve(&bus, KEYS_QUEUE, Arc::new(keys), &background);
+    serve(&bus, VERIFY_QUEUE, Arc::new(auth), &background);
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while verifier.verify(&token(1)).await.is_err() {
         assert!(tokio::time::Instant::now() < deadline, "the keys are learned");
         tokio::task::yield_now().await;
     }
-    stop.cancel();
+    background.stop().cancel();
 }
 
 #[tokio::test]
@@ -742,7 +730,7 @@ async fn a_new_key_is_learned_and_made_up_ones_are_not_asked_for_each_time() {
 #[tokio::test]
 async fn whom_a_genuine_token_names_is_known_without_auth() {
     let world = World::accepting().await;
-    world.stop_auth.cancel();
+    world.auth_background.stop().cancel();
     assert_eq!(
         world.verifier.subject(&token(1)),
         Some(identity_of(&token(1)).user_id)
@@ -821,7 +809,7 @@ async fn a_gap_in_the_broadcasts_makes_tokens_asked_again() {
         bus: Arc::clone(&world.bus),
         gaps: Arc::clone(&gaps),
     });
-    let verifier = Verifier::start(bus, options(&world.clock), &world.tasks, world.stop.clone()).await;
+    let verifier = Verifier::start(bus, options(&world.clock), &world.background).await;
     world
         .until("the keys are known", || async {
             verifier.verify(&token(1)).await.is_ok()

@@ -1,6 +1,11 @@
 //! The bus within one process keeps every promise, and its queues in bounds.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test may panic, in its helpers too
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 mod conformance;
 

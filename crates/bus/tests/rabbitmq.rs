@@ -1,6 +1,11 @@
 //! The bus over RabbitMQ keeps every promise, and survives what happens to connections and queues.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test may panic, in its helpers too
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 mod broker;
 mod conformance;

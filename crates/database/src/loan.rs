@@ -165,11 +165,11 @@ impl Drop for Loan {
         let Some(object) = self.session.take() else {
             return;
         };
-        let runtime = tokio::runtime::Handle::try_current();
-        match (self.left, runtime) {
+        let has_runtime = tokio::runtime::Handle::try_current().is_ok();
+        match (self.left, has_runtime) {
             (Left::Ready, _) => put_back(object),
-            (Left::AtWork | Left::InTransaction, Ok(runtime)) => {
-                runtime.spawn(tidy(object, self.left));
+            (Left::AtWork | Left::InTransaction, true) => {
+                runtime::spawn("ending of what was left unfinished", tidy(object, self.left));
             }
             (Left::AtWork | Left::InTransaction | Left::Unknown, _) => discard(object),
             (Left::Lost, _) => discard_all(object),

@@ -9,6 +9,7 @@ use std::{
 };
 
 use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
+use runtime::Backoff;
 use sqlx::{PgConnection, postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -24,8 +25,8 @@ use crate::{
 pub(crate) const LOAN: Duration = Duration::from_secs(5);
 /// SQLite has one connection that writes, for which all who write queue.
 const LOAN_SQLITE: Duration = Duration::from_secs(15);
-/// Between two tries to reach a server that is just starting, or takes no more connections: the first, and the longest.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// Between two tries to reach a server that is just starting, or takes no more connections.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 /// A connection that was used so shortly before is taken without a test: one in steady use is as good as tested, and a
 /// test costs a round trip.
 const TRUSTED: Duration = Duration::from_secs(1);
@@ -61,17 +62,17 @@ impl managed::Manager for Manager {
 
     async fn create(&self) -> Result<Session, sqlx::Error> {
         let deadline = Instant::now() + LOAN;
-        let mut pause = PAUSE.0;
+        let mut backoff = BACKOFF;
         loop {
             match timeout_at(deadline, self.connect()).await {
                 Err(_) => return Err(sqlx::Error::PoolTimedOut),
                 Ok(Err(error)) if is_starting(&error) => {
                     self.complain(&error);
+                    let pause = backoff.pause();
                     if Instant::now() + pause >= deadline {
                         return Err(error);
                     }
-                    sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
-                    pause = (pause * 2).min(PAUSE.1);
+                    sleep(pause).await;
                 }
                 Ok(result) => return result,
             }
@@ -127,7 +128,7 @@ impl Connections {
             .queue_mode(QueueMode::Lifo)
             .build()
             .map_err(|error| sqlx::Error::Configuration(error.into()))?;
-        tokio::spawn(close_idle(pool.weak()));
+        runtime::spawn("closing of idle connections", close_idle(pool.weak()));
         Ok(Self(pool))
     }
 

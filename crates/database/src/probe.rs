@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
+use runtime::Background;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Database, DatabaseError, Patience};
 
@@ -32,17 +32,15 @@ struct State {
 }
 
 impl WriteProbe {
-    /// Starts to ask, until `stop`. Until the first answer, a database that has just been opened counts as writable.
+    /// Starts to ask, in the `background`. Until the first answer, a database that has just been opened counts as writable.
     #[must_use]
-    pub fn start(database: Database, tasks: &TaskTracker, stop: CancellationToken) -> Self {
+    pub fn start(database: Database, background: &Background) -> Self {
         let probe = Self(Arc::new(Mutex::new(State {
             at: Instant::now(),
             answer: Ok(()),
         })));
-        tasks.spawn({
-            let probe = probe.clone();
-            async move { stop.run_until_cancelled(probe.ask(database)).await }
-        });
+        let asking = probe.clone();
+        background.spawn_until_stopped("write probe", async move { asking.ask(database).await });
         probe
     }
 

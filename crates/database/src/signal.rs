@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use runtime::Backoff;
 use sqlx::{
     ConnectOptions as _,
     postgres::{PgListener, PgPoolOptions},
@@ -30,8 +31,8 @@ const WAITING: usize = 1_024;
 const KEYS: usize = 4_096;
 /// A silent connection is asked so often whether it is still there.
 const ASK_EVERY: Duration = Duration::from_secs(10);
-/// Between two tries to connect: the first, and the longest.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Between two attempts to connect.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
 /// Signals of one channel, as [`crate::Database::signals`] gives them.
 #[derive(Debug)]
@@ -159,7 +160,7 @@ impl Remote {
                 local: local.clone(),
                 known: BTreeMap::new(),
             };
-            tokio::spawn(connection.run()).abort_handle()
+            runtime::spawn("signals of the database", connection.run()).abort_handle()
         });
         self.shared.wake.notify_one();
     }
@@ -190,23 +191,19 @@ struct Connection {
 
 impl Connection {
     async fn run(mut self) {
-        let mut pause = PAUSE.0;
+        let mut backoff = BACKOFF;
         while !self.shared.closing.is_cancelled() {
-            match self.serve(&mut pause).await {
+            match self.serve(&mut backoff).await {
                 Ok(()) => break,
                 Err(error) => tracing::debug!(%error, "cannot listen for signals yet"),
             }
-            tokio::select! {
-                () = sleep(pause.mul_f64(rand::random_range(0.5..1.0))) => {}
-                () = self.shared.closing.cancelled() => {}
-            }
-            pause = (pause * 2).min(PAUSE.1);
+            backoff.wait_unless(&self.shared.closing).await;
         }
         self.shared.closed.cancel();
     }
 
     /// Connects, then sends and receives until it is closed or the connection is lost.
-    async fn serve(&mut self, pause: &mut Duration) -> Result<(), sqlx::Error> {
+    async fn serve(&mut self, backoff: &mut Backoff) -> Result<(), sqlx::Error> {
         let options = self
             .server
             .options()
@@ -224,7 +221,7 @@ impl Connection {
         listener.eager_reconnect(false);
         let own: i32 =
             in_time(sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut listener)).await?;
-        *pause = PAUSE.0;
+        backoff.reset();
         self.known.clear();
         loop {
             self.listen(&mut listener).await?;

@@ -1,6 +1,11 @@
 //! No statement waits longer than it may for PostgreSQL, and none outlives whoever asked. Needs a server.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 mod support;
 

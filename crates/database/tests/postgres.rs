@@ -1,6 +1,10 @@
 //! What only PostgreSQL can show. Needs a server: `DATABASE_URL`, or postgres@127.0.0.1:5432 without a password.
 
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests fail by panicking"
+)]
 
 mod support;
 

@@ -1,6 +1,11 @@
 //! What only SQLite can show: statements that are interrupted, files, full disks.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 use std::{
     os::unix::fs::PermissionsExt as _,
@@ -10,8 +15,8 @@ use std::{
 };
 
 use database::{Database, DatabaseError, Schema, WriteProbe};
+use runtime::Background;
 use tempfile::TempDir;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Counts for ever.
 const ENDLESS: &str =
@@ -253,16 +258,14 @@ async fn after_a_really_full_disk_reads_and_writes_work_again() {
 async fn a_probe_tells_that_the_file_is_locked_and_when_it_is_free_again() {
     let directory = TempDir::new().unwrap();
     let (database, other) = (open(&directory).await, open(&directory).await);
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let probe = WriteProbe::start(database, &tasks, stop.clone());
+    let background = Background::new();
+    let probe = WriteProbe::start(database, &background);
     assert_eq!(probe.state(), Ok(()));
     let holder = other.begin().await.unwrap();
     eventually("the probe notices", || probe.state().is_err()).await;
     drop(holder);
     eventually("the probe notices that it is free", || probe.state().is_ok()).await;
-    stop.cancel();
-    tasks.close();
-    tasks.wait().await;
+    assert!(background.shut_down(Duration::from_secs(30)).await);
 }
 
 /// Waits until `condition` holds, 30 seconds at most.

@@ -83,7 +83,7 @@ impl Appender {
     /// Starts the task. It raises `head` to the last position after each batch.
     pub(crate) fn start(writer: impl Writer, head: Arc<watch::Sender<u64>>) -> Self {
         let (queue, appends) = mpsc::channel(QUEUE);
-        tokio::spawn(run(writer, appends, head));
+        runtime::spawn("appends to the event store", run(writer, appends, head));
         Self {
             queue,
             room: Arc::new(Semaphore::new(QUEUE_UNITS)),

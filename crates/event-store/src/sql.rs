@@ -202,7 +202,7 @@ impl Log {
         self.listener.get_or_init(|| {
             let mut signals = self.database.signals(CHANNEL);
             let log = Arc::downgrade(self);
-            let task = tokio::spawn(async move {
+            let task = runtime::spawn("appends of other processes", async move {
                 loop {
                     let signal = signals.next().await;
                     let Some(log) = log.upgrade() else { return };

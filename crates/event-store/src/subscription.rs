@@ -4,14 +4,15 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream, stream::BoxStream};
+use runtime::Backoff;
 use tokio::{sync::watch, time::timeout};
 
 use crate::{Page, StoreError};
 
 /// Events per read.
 const PAGE: usize = 1_000;
-/// The longest pause between two attempts to read, before jitter.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Between two attempts to read.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
 /// What a subscription reads from.
 pub(crate) trait Source: Send + Sync + 'static {
@@ -51,7 +52,7 @@ struct Subscription<S> {
 
 impl<S: Source> Subscription<S> {
     async fn next_page(&mut self) -> Page {
-        let mut failures = 0;
+        let mut backoff = BACKOFF;
         loop {
             if !self.look && *self.head.borrow_and_update() <= self.after {
                 self.wait().await;
@@ -68,8 +69,7 @@ impl<S: Source> Subscription<S> {
                     None => self.wait().await,
                 },
                 Err(error) => {
-                    let pause = pause(failures);
-                    failures += 1;
+                    let pause = backoff.pause();
                     let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
                     tracing::warn!(%error, position = self.after, pause_ms, "cannot read on in the log");
                     tokio::time::sleep(pause).await;
@@ -90,12 +90,4 @@ impl<S: Source> Subscription<S> {
             }
         }
     }
-}
-
-/// Doubles from 100 ms with every failure; the jitter keeps many readers from coming back at once.
-fn pause(failures: u32) -> Duration {
-    let pause = Duration::from_millis(100)
-        .saturating_mul(1 << failures.min(10))
-        .min(LONGEST_PAUSE);
-    pause.mul_f64(rand::random_range(0.5..1.0))
 }

@@ -14,7 +14,8 @@
 //!   `wrong_passwords_and_missing_rights_are_said_at_the_start`.
 //! - A connection is pinged every two seconds, and a late answer is noticed: `frozen_leader_is_left`.
 
-#![allow(
+#![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -1,6 +1,7 @@
 //! The conformance suite on SQLite, and what only SQLite can do wrong.
 
-#![allow(
+#![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

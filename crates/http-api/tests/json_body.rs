@@ -1,6 +1,6 @@
 //! Bodies: what is read, and the problem for everything else.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

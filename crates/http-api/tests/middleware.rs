@@ -1,6 +1,6 @@
 //! What the shell adds to every answer of every role.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -1,6 +1,7 @@
 //! Hanging up cancels the answer, not the work; and who only says that they ask no more gets an answer.
 
-#![allow(
+#![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -1,6 +1,7 @@
 //! What is refused before a router gets to see it has the form of every other answer.
 
-#![allow(
+#![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

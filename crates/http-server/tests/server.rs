@@ -1,6 +1,7 @@
 //! The server over real sockets: every wait is bounded, and the end is graceful.
 
-#![allow(
+#![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -3,6 +3,11 @@
 //! `google.rpc` under Apache 2.0. Only the modules of servers were put behind a feature. What calls them is in the
 //! crate `event-store`, and the server for tests in `kurrentdb-stand-in`.
 
+#![expect(
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code allows itself what it needs"
+)]
 #![allow(
     warnings,
     missing_docs,

@@ -14,8 +14,12 @@
 //!
 //! It is strict where the real one may be lenient: nothing can be read from where no record begins.
 
-#![allow(missing_docs, reason = "a server for our own tests")]
-#![allow(
+#![expect(missing_docs, reason = "a server for our own tests")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a server of its own has tasks, ids and chance of its own"
+)]
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

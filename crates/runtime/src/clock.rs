@@ -1,4 +1,4 @@
-//! Time and new ids, the two ambient things that roles inject.
+//! The time and new ids: the only place that asks the machine for them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,6 +16,10 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place that others are sent to"
+    )]
     fn now(&self) -> Timestamp {
         let micros = match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
@@ -27,6 +31,10 @@ impl Clock for SystemClock {
 
 /// A new UUIDv7 (RFC 9562): ids made later by this process sort later.
 #[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the place that others are sent to"
+)]
 pub fn new_id() -> Uuid {
     Uuid::now_v7()
 }

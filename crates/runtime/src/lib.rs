@@ -1,14 +1,18 @@
-//! What every process needs: the time, ids, background work, metrics, logs, and the reasons why it cannot start.
-//! Knows no HTTP, no database and no role.
+//! What every process needs: the time, ids, random numbers, background work, pauses, metrics, logs, and the reasons why it
+//! cannot start. Knows no HTTP, no database and no role.
 
+mod background;
+mod backoff;
 mod clock;
 mod metrics;
+mod random;
 mod start_error;
 pub mod telemetry;
-mod vital;
 
+pub use background::{Background, spawn};
+pub use backoff::{Backoff, jittered};
 pub use clock::{Clock, SystemClock, new_id};
 pub use metrics::Metrics;
+pub use random::{fill_random, random_between, random_bytes};
 pub use start_error::StartError;
 pub use telemetry::LogFormat;
-pub use vital::vital;

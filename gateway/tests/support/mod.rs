@@ -1,6 +1,6 @@
 //! A front door with roles behind it that tell what they were asked.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+#![expect(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -20,7 +20,6 @@ use http_api::{CONSISTENCY_TOKEN, Health, with_middleware};
 use http_server::{ServerOptions, bind, serve};
 use runtime::Metrics;
 use serde_json::{Value, json};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use url::Url;
 use uuid::Uuid;
@@ -112,23 +111,12 @@ async fn echo(name: &'static str, request: Request) -> Response {
 }
 
 /// Keeps what runs in the background of a test, and ends it.
-pub struct Background {
-    pub tasks: TaskTracker,
-    pub stop: CancellationToken,
-}
-
-impl Default for Background {
-    fn default() -> Self {
-        Self {
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-        }
-    }
-}
+#[derive(Default)]
+pub struct Background(pub runtime::Background);
 
 impl Drop for Background {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.0.stop().cancel();
     }
 }
 
@@ -141,10 +129,8 @@ impl Background {
     pub async fn serve_with(&self, router: Router, options: ServerOptions) -> SocketAddr {
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
-        drop(
-            self.tasks
-                .spawn(serve(listener, router, options, self.stop.clone())),
-        );
+        self.0
+            .spawn("server", serve(listener, router, options, self.0.stop()));
         address
     }
 
@@ -152,9 +138,7 @@ impl Background {
         let dependencies = Dependencies {
             verifier: Verifier::direct(Arc::new(TwoPeople)),
         };
-        gateway::start(config, dependencies, &self.tasks, self.stop.clone())
-            .await
-            .unwrap()
+        gateway::start(config, dependencies, &self.0).await.unwrap()
     }
 
     /// Every role in this process.

@@ -11,9 +11,9 @@ use database::{Database, Row, Schema};
 use event_store::EventStore;
 use events::PartitionCount;
 use projector::{Config, Dependencies, Pace, Report};
+use runtime::Background;
 use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 use uuid::Uuid;
 
@@ -32,8 +32,7 @@ enum Place {
 
 pub(crate) struct Running {
     pub(crate) router: Router,
-    tasks: TaskTracker,
-    stop: CancellationToken,
+    background: Background,
 }
 
 pub(crate) fn partitions(count: u16) -> PartitionCount {
@@ -101,7 +100,7 @@ impl Ground {
     }
 
     pub(crate) async fn project_at_pace(&self, pace: Pace, count: u16, bus: Arc<dyn Bus>) -> Running {
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let background = Background::new();
         let dependencies = Dependencies {
             store: self.store.clone(),
             bus,
@@ -110,10 +109,10 @@ impl Ground {
         let config = Config {
             partitions: partitions(count),
         };
-        let router = projector::start_at_pace(config, pace, dependencies, &tasks, stop.clone())
+        let router = projector::start_at_pace(config, pace, dependencies, &background)
             .await
             .unwrap();
-        Running { router, tasks, stop }
+        Running { router, background }
     }
 
     /// Projects whatever the log holds, then stops.
@@ -192,11 +191,7 @@ impl Ground {
 
 impl Running {
     pub(crate) async fn stop(self) {
-        self.stop.cancel();
-        self.tasks.close();
-        tokio::time::timeout(PATIENCE, self.tasks.wait())
-            .await
-            .expect("the projector stops");
+        assert!(self.background.shut_down(PATIENCE).await, "the projector stops");
     }
 }
 

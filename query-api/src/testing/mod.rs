@@ -1,4 +1,5 @@
 //! What tests share: real databases, tasks in them, and the role in front of them.
+#![expect(clippy::disallowed_methods, reason = "tests make ids and tasks as they like")]
 
 mod databases;
 mod log;

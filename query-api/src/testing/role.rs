@@ -12,9 +12,8 @@ use database::Database;
 use events::{PartitionCount, Role, SessionId, Timestamp, UserId};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use runtime::Clock;
+use runtime::{Background, Clock};
 use serde_json::Value;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -26,7 +25,7 @@ pub(crate) struct TestRole {
     router: Router,
     clock: Arc<SetClock>,
     log: Arc<TestLog>,
-    stop: CancellationToken,
+    background: Background,
 }
 
 /// What it answered.
@@ -46,7 +45,7 @@ impl TestRole {
         let clock = Arc::new(SetClock(Mutex::new(Timestamp::from_micros(
             1_800_000_000_000_000,
         ))));
-        let stop = CancellationToken::new();
+        let background = Background::new();
         let partitions = PartitionCount::new(4).unwrap();
         let log = Arc::new(TestLog::endless());
         let dependencies = Dependencies {
@@ -60,14 +59,12 @@ impl TestRole {
             cursor_key,
             connections: 4,
         };
-        let router = start(config, dependencies, &TaskTracker::new(), stop.clone())
-            .await
-            .unwrap();
+        let router = start(config, dependencies, &background).await.unwrap();
         Self {
             router,
             clock,
             log,
-            stop,
+            background,
         }
     }
 
@@ -108,7 +105,7 @@ impl TestRole {
 
 impl Drop for TestRole {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.background.stop().cancel();
     }
 }
 

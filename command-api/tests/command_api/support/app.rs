@@ -8,7 +8,7 @@ use command_api::{Config, Dependencies};
 use database::Database;
 use event_store::{EventStore, read_whole_stream};
 use events::{PartitionCount, RecordedEvent, StreamName, TaskId};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use runtime::Background;
 
 use super::{Request, Stage, auth::StubAuth};
 
@@ -16,8 +16,7 @@ pub(crate) struct App {
     pub(crate) router: Router,
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) operations: Database,
-    tasks: TaskTracker,
-    stop: CancellationToken,
+    background: Background,
 }
 
 impl App {
@@ -26,7 +25,7 @@ impl App {
     }
 
     pub(crate) async fn start_on(stage: &Stage, store: Arc<dyn EventStore>) -> Self {
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let background = Background::new();
         let operations = stage.operations().await;
         let dependencies = Dependencies {
             store: Arc::clone(&store),
@@ -38,22 +37,19 @@ impl App {
         let config = Config {
             partitions: PartitionCount::new(4).unwrap(),
         };
-        let router = command_api::start(config, dependencies, &tasks, stop.clone())
+        let router = command_api::start(config, dependencies, &background)
             .await
             .unwrap();
         Self {
             router,
             store,
             operations,
-            tasks,
-            stop,
+            background,
         }
     }
 
     pub(crate) async fn stop(self) {
-        self.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+        assert!(self.background.shut_down(Duration::from_secs(60)).await);
         self.operations.close().await;
     }
 
@@ -105,7 +101,7 @@ impl App {
 
 impl Drop for App {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.background.stop().cancel();
     }
 }
 

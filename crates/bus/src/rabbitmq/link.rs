@@ -12,8 +12,7 @@ use tokio::{sync::watch, task::AbortHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    PATIENCE,
-    backoff::Backoff,
+    BACKOFF, PATIENCE,
     line::{Line, lost, silent},
     supervision::restarted_after_panic,
 };
@@ -127,7 +126,7 @@ impl Link {
             .await
             .map_err(|error| BusError::unavailable(format!("cannot connect to {address}: {error}")))?;
         let (sender, session) = watch::channel(Some(Arc::new(first)));
-        let supervisor = tokio::spawn(async move {
+        let supervisor = runtime::spawn("connection to RabbitMQ", async move {
             restarted_after_panic(&name, || supervise(&uri, &name, purpose, &sender)).await;
         });
         Ok(Arc::new(Self {
@@ -250,7 +249,7 @@ async fn supervise(
     purpose: Purpose,
     sender: &watch::Sender<Option<Arc<Session>>>,
 ) {
-    let mut backoff = Backoff::default();
+    let mut backoff = BACKOFF;
     loop {
         let session = sender.borrow().clone();
         if let Some(session) = session {
@@ -262,7 +261,7 @@ async fn supervise(
             tracing::warn!(connection = name, "lost the connection to RabbitMQ");
             sender.send_replace(None);
         }
-        tokio::time::sleep(backoff.pause()).await;
+        backoff.wait().await;
         match connect(uri, name, purpose).await {
             Ok(session) => {
                 tracing::info!(connection = name, "connected to RabbitMQ again");

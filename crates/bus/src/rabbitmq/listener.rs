@@ -8,7 +8,6 @@ use lapin::{
     options::{BasicConsumeOptions, QueueDeclareOptions},
     types::{FieldTable, ShortString},
 };
-use uuid::Uuid;
 
 use super::{
     link::Link,
@@ -56,7 +55,7 @@ impl Listener for TopicListener {
 /// Another one each time: the broker may not have noticed yet that the connection of the last one is gone.
 fn own_queue(exchange: &ShortString) -> Queue {
     Queue {
-        name: format!("{exchange}.{}", Uuid::now_v7().simple()).into(),
+        name: format!("{exchange}.{}", runtime::new_id().simple()).into(),
         options: QueueDeclareOptions::exclusive().auto_delete(),
         arguments: FieldTable::default(),
         binding: Some(Binding {

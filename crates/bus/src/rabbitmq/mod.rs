@@ -19,7 +19,6 @@
 //! When the number of partitions changes, the queues of the old number keep receiving what is published until
 //! they expire or are deleted. That costs space and nothing else: consumers skip messages of another count.
 
-mod backoff;
 mod cloud_event;
 mod consumer;
 mod line;
@@ -39,6 +38,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use events::PartitionCount;
 use lapin::uri::AMQPUri;
+use runtime::Backoff;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -54,6 +54,8 @@ use requester::Requester;
 
 /// How long anything waits for the broker before it is given up as unavailable.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The pauses between attempts to reach a broker that is away.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
 /// How to connect.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Arc, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use lapin::{
     options::{BasicConsumeOptions, ConfirmSelectOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
+use runtime::{Clock as _, SystemClock, new_id};
 use tokio::{
     sync::{Semaphore, oneshot, watch},
     task::AbortHandle,
@@ -21,7 +22,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    backoff::Backoff,
+    BACKOFF,
     line::{Deliveries, Line, lost},
     link::Link,
     supervision::restarted_after_panic,
@@ -78,7 +79,7 @@ impl Requester {
         let replies = open(&link).await?;
         let (sender, line) = watch::channel(Some(replies.line().clone()));
         let pending = Arc::new(Pending::default());
-        let supervisor = tokio::spawn({
+        let supervisor = runtime::spawn("replies to requests", {
             let (link, pending) = (Arc::clone(&link), Arc::clone(&pending));
             let first = std::sync::Mutex::new(Some(replies));
             async move {
@@ -117,19 +118,15 @@ impl Requester {
             .filter(Line::is_open)
             .ok_or_else(lost)?;
 
-        let id = Uuid::now_v7();
+        let id = new_id();
         let (sender, answer) = oneshot::channel();
         self.pending.0.insert(id, sender);
         let _forget = Forget(&self.pending, id);
         // Apart from this future, since a confirm must be seen to its end even when nobody waits for the reply.
-        tokio::spawn(send(
-            line,
-            queue,
-            request,
-            deadline,
-            id,
-            Arc::clone(&self.pending),
-        ));
+        runtime::spawn(
+            "sending of a request",
+            send(line, queue, request, deadline, id, Arc::clone(&self.pending)),
+        );
         match timeout(deadline, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(BusError::unavailable("the request was given up")),
@@ -227,9 +224,9 @@ async fn supervise(
         }
         sender.send_replace(None);
         pending.fail_all(&lost());
-        let mut backoff = Backoff::default();
+        let mut backoff = BACKOFF;
         let fresh = loop {
-            tokio::time::sleep(backoff.pause()).await;
+            backoff.wait().await;
             match open(link).await {
                 Ok(fresh) => break fresh,
                 Err(error) => tracing::warn!(%error, "cannot send requests yet"),
@@ -242,9 +239,5 @@ async fn supervise(
 
 /// The wall clock, which two processes share well enough.
 pub(super) fn now_milliseconds() -> i64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |elapsed| {
-            i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
-        })
+    SystemClock.now().as_micros() / 1_000
 }

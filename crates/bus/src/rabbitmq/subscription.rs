@@ -16,7 +16,7 @@ use lapin::{
 use tokio::task::JoinHandle;
 
 use super::{
-    backoff::Backoff,
+    BACKOFF,
     line::{Deliveries, Line},
     link::Link,
     topology::{LOOK_EVERY, Queue},
@@ -146,11 +146,11 @@ impl Subscription {
 
     fn reopen(&mut self, first_pause: Duration) {
         let source = Arc::clone(&self.source);
-        self.state = State::Opening(tokio::spawn(async move {
-            let mut backoff = Backoff::default();
+        self.state = State::Opening(runtime::spawn("opening of a consumer", async move {
+            let mut backoff = BACKOFF;
             tokio::time::sleep(first_pause).await;
             loop {
-                tokio::time::sleep(backoff.pause()).await;
+                backoff.wait().await;
                 match source.open().await {
                     Ok(fresh) => return fresh,
                     Err(error) => tracing::warn!(%error, "cannot consume yet"),
@@ -163,7 +163,7 @@ impl Subscription {
 /// Looks now and then whether `queue` is there and bound, and returns when it is not.
 async fn missing(queue: Queue, line: Line) -> BusError {
     loop {
-        tokio::time::sleep(LOOK_EVERY.mul_f64(rand::random_range(0.5..1.0))).await;
+        tokio::time::sleep(runtime::jittered(LOOK_EVERY)).await;
         if let Err(error) = queue.look(&line).await {
             return error;
         }

@@ -4,12 +4,12 @@ use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 
-use super::backoff::Backoff;
+use super::BACKOFF;
 
 /// Runs what `start` starts to its end, and starts it again after a panic: a connection that nobody makes again would
 /// leave half a process that looks alive.
 pub(super) async fn restarted_after_panic<F: Future<Output = ()>>(what: &str, mut start: impl FnMut() -> F) {
-    let mut backoff = Backoff::default();
+    let mut backoff = BACKOFF;
     while AssertUnwindSafe(async { start().await })
         .catch_unwind()
         .await
@@ -19,7 +19,7 @@ pub(super) async fn restarted_after_panic<F: Future<Output = ()>>(what: &str, mu
             what,
             "a background task of the message bus has panicked: starting it again"
         );
-        tokio::time::sleep(backoff.pause()).await;
+        backoff.wait().await;
     }
 }
 

@@ -1,6 +1,6 @@
 //! A database of one test on the server that `DATABASE_URL` names, or postgres@127.0.0.1:5432 without a password.
 
-#![allow(dead_code, unused_imports, reason = "not every test file needs all of it")]
+#![expect(dead_code, unused_imports, reason = "not every test file needs all of it")]
 
 mod proxy;
 

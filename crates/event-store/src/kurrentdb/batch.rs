@@ -53,13 +53,13 @@ impl BatchStream {
             node,
             requests,
             waiting,
-            reader: tokio::spawn(reading).abort_handle(),
+            reader: runtime::spawn("answers to appends", reading).abort_handle(),
         }
     }
 
     /// Sends `request`, with an id of its own, and waits for its answer.
     pub(super) async fn append(&self, mut request: BatchAppendReq) -> Result<Answer, Failure> {
-        let id = Uuid::now_v7();
+        let id = runtime::new_id();
         request.correlation_id = Some(wire_id(id));
         let (sender, answer) = oneshot::channel();
         let registered = {

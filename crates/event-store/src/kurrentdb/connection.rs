@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use events::StreamName;
 use futures::{StreamExt, stream::FuturesUnordered};
 use kurrentdb_protocol::event_store::client::gossip::{ClusterInfo, member_info::VNodeState};
+use runtime::Backoff;
 use tokio::{
     net::lookup_host,
     sync::Mutex,
@@ -299,7 +300,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// Attempts of one operation, until a deadline.
 pub(super) struct Attempts {
     deadline: Instant,
-    pause: Duration,
+    backoff: Backoff,
     /// Why the attempt before failed.
     failure: Option<Failure>,
 }
@@ -308,7 +309,7 @@ impl Attempts {
     pub(super) fn new(deadline: Instant) -> Self {
         Self {
             deadline,
-            pause: PAUSE,
+            backoff: Backoff::new(PAUSE, LONGEST_PAUSE),
             failure: None,
         }
     }
@@ -320,13 +321,12 @@ impl Attempts {
 
     /// Waits until it is time for the next one, or gives `failure` back when there is none.
     pub(super) async fn next(&mut self, failure: Failure) -> Result<(), Failure> {
-        let pause = self.pause.mul_f64(rand::random_range(0.5..1.0));
+        let pause = self.backoff.pause();
         if !failure.may_pass() || Instant::now() + pause >= self.deadline {
             return Err(failure);
         }
         tracing::debug!(%failure, "an operation on KurrentDB is tried again");
         sleep(pause).await;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         self.failure = Some(failure);
         Ok(())
     }

@@ -151,7 +151,7 @@ impl LogEnd {
             return self.known_before();
         }
         // In a task, so that what it finds is kept even if nobody waits for it any more.
-        let mut look = tokio::spawn({
+        let mut look = runtime::spawn("look for the end of the log", {
             let end = Arc::clone(self);
             async move {
                 let found = timeout(LOOK_DEADLINE, end.look())
@@ -246,12 +246,8 @@ impl LogEnd {
         self.found(found, [gap, known.gap]);
         if found.is_certain && known.examined.position > known.marked.max(found.position) + MARK_EVERY {
             known.marked = known.examined.position;
-            tokio::spawn(mark(
-                Arc::clone(&self.writer),
-                self.marks(),
-                known.examined,
-                known.last,
-            ));
+            let mark = mark(Arc::clone(&self.writer), self.marks(), known.examined, known.last);
+            runtime::spawn("mark of the end of the log", mark);
         }
         Ok(found)
     }
@@ -454,7 +450,10 @@ impl Known {
             hint: None,
             gap: Gap::default(),
             marked: 0,
-            search: Some(tokio::spawn(Arc::clone(log).search(end))),
+            search: Some(runtime::spawn(
+                "first search for the end of the log",
+                Arc::clone(log).search(end),
+            )),
         }
     }
 }
@@ -477,7 +476,7 @@ async fn mark(writer: Arc<Writer>, stream: String, examined: Place, last: Option
         return;
     };
     let event = record::binary(
-        Uuid::now_v7(),
+        runtime::new_id(),
         "taskledger.log-end".to_owned(),
         data.into(),
         Default::default(),

@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream, stream::BoxStream};
+use runtime::Backoff;
 use tokio::{
     sync::mpsc::{self, Receiver, Sender},
     time::sleep,
@@ -57,7 +58,10 @@ impl Follower {
                     after: self.after,
                     examined: self.examined.max(self.after),
                 };
-                tokio::spawn(follow(Arc::clone(&self.connection), place, sender));
+                runtime::spawn(
+                    "subscription to KurrentDB",
+                    follow(Arc::clone(&self.connection), place, sender),
+                );
                 receiver
             });
             if events.recv_many(&mut page.entries, WAITING).await > 0 {
@@ -82,7 +86,7 @@ struct Place {
 
 /// Sends events until nobody wants them any more.
 async fn follow(connection: Arc<Connection>, mut place: Place, events: Sender<Entry>) {
-    let mut failures = 0;
+    let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
     loop {
         let before = place;
         let failure = tokio::select! {
@@ -93,14 +97,13 @@ async fn follow(connection: Arc<Connection>, mut place: Place, events: Sender<En
             },
         };
         if place != before {
-            failures = 0;
+            backoff.reset();
         }
         if matches!(failure, Failure::NoSuchPosition) {
             // The log was cut and goes on in another way. What stands after the position is found from the start.
             place.examined = 0;
         }
-        let pause = pause(failures);
-        failures += 1;
+        let pause = backoff.pause();
         let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         tracing::warn!(error = %failure, position = place.after, pause_ms, "the subscription to the log was lost");
         tokio::select! {
@@ -140,12 +143,4 @@ async fn receive(connection: &Connection, place: &mut Place, events: &Sender<Ent
         connection.failed(&node, failure).await;
     }
     ended
-}
-
-/// Doubles from 100 ms with every failure; the jitter keeps many readers from coming back at once.
-fn pause(failures: u32) -> Duration {
-    let pause = Duration::from_millis(100)
-        .saturating_mul(1 << failures.min(10))
-        .min(LONGEST_PAUSE);
-    pause.mul_f64(rand::random_range(0.5..1.0))
 }

@@ -25,7 +25,6 @@ use tokio::{
     sync::{Mutex, Semaphore},
     time::{Instant, timeout_at},
 };
-use uuid::Uuid;
 
 use super::{
     LAST,
@@ -127,7 +126,7 @@ impl Writer {
     /// as long as one can be.
     pub(super) async fn probe(&self) -> Result<(), Failure> {
         let name = format!("{}taskledger.probe", self.connection.prefix());
-        let event = record::binary(Uuid::now_v7(), name.clone(), Bytes::new(), Bytes::new());
+        let event = record::binary(runtime::new_id(), name.clone(), Bytes::new(), Bytes::new());
         match self.append(&name, Expected::Version(LAST), vec![event], 0).await {
             Ok(_) | Err(NotWritten::Conflict(_) | NotWritten::TooLarge(_)) => Ok(()),
             Err(NotWritten::Failed(failure)) => Err(failure),

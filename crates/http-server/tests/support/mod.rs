@@ -1,6 +1,6 @@
 //! A server over real sockets, and a client that sends bytes.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+#![expect(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -1,0 +1,24 @@
+//! Random numbers: the only place that asks the machine for them.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the place that others are sent to"
+)]
+
+/// A number from `low` to `high`, for pauses and the like.
+#[must_use]
+pub fn random_between(low: f64, high: f64) -> f64 {
+    rand::random_range(low..=high)
+}
+
+/// Bytes that nobody can guess.
+#[must_use]
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    fill_random(&mut bytes);
+    bytes
+}
+
+/// Fills `bytes` with bytes that nobody can guess, for secrets.
+pub fn fill_random(bytes: &mut [u8]) {
+    rand::fill(bytes);
+}
