@@ -57,7 +57,7 @@ pub(crate) enum ApiError {
     /// Something underneath failed.
     Failed(Failure),
     /// The request itself is bad.
-    Bad(Box<Problem>),
+    Bad(Problem),
 }
 
 impl From<CommandError> for ApiError {
@@ -89,7 +89,7 @@ impl From<HashingFailed> for ApiError {
 
 impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
-        Self::Bad(Box::new(problem))
+        Self::Bad(problem)
     }
 }
 
@@ -98,7 +98,7 @@ impl IntoResponse for ApiError {
         match self {
             Self::Refused(refusal) => refused(&refusal),
             Self::Failed(failure) => failed(&failure),
-            Self::Bad(problem) => *problem,
+            Self::Bad(problem) => problem,
         }
         .into_response()
     }

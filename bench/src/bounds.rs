@@ -76,7 +76,7 @@ impl Bounds {
             name: "bench".to_owned(),
             namespace: system.namespace.clone(),
         };
-        let bus = RabbitBus::connect_with(&system::amqp_url(), options).await?;
+        let bus = RabbitBus::connect(&system::amqp_url(), options).await?;
         let mut sides = Vec::new();
         for length in [SHORT, self.long] {
             sides.push(Side::make(&system, store.as_ref(), length).await?);

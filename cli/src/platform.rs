@@ -110,7 +110,7 @@ pub(crate) async fn bus(storage: &Storage, role: &str) -> anyhow::Result<Arc<dyn
                 name: role.to_owned(),
                 namespace: storage.bus_namespace.clone(),
             };
-            let bus = RabbitBus::connect_with(&url, options)
+            let bus = RabbitBus::connect(&url, options)
                 .await
                 .with_context(|| format!("cannot connect to RabbitMQ at {}", masked(&url)))?;
             Ok(bus)

@@ -19,7 +19,7 @@ use crate::{
     consistency::{self, Memory},
     error::ForwardError,
     headers,
-    routes::Target,
+    target::Target,
 };
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -64,7 +64,6 @@ impl Gateway {
         match target {
             Target::Auth => Ok(&self.auth),
             Target::Commands => Ok(&self.command_api),
-            Target::Queries => Ok(&self.query_api),
             Target::Split { .. } if is_read(method) => Ok(&self.query_api),
             Target::Split { commands, .. } if commands.contains(method) => Ok(&self.command_api),
             Target::Split { allow, .. } => Err(allow),

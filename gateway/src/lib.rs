@@ -5,10 +5,8 @@
 //! 1. `arrival` — whose request it is (client address), and away with headers that end at this hop.
 //! 2. `http_api::with_middleware` — request id, trace context, access log, HTTP metrics, problems, security headers.
 //! 3. `routes` — the public paths. Unknown ones end here with `404`, wrong methods with `405`.
-//! 4. Limits belong here: before anything that costs, after the route is known, since they differ by route.
-//! 5. `consistency` — a caller's own writes are visible to their next read.
-//! 6. The cache belongs here: its key needs the caller and the state that they must at least see.
-//! 7. `forward`, `backend`, `replicas` — the role itself: in this process, or one of its replicas over HTTP.
+//! 4. `consistency` — a caller's own writes are visible to their next read.
+//! 5. `forward`, `backend`, `replicas` — the role itself: in this process, or one of its replicas over HTTP.
 //!
 //! Bodies are streamed in both directions. Only that of a request with an `Idempotency-Key` is kept, up to a bound,
 //! so that it can be sent again.
@@ -25,6 +23,7 @@ mod headers;
 mod replayable_body;
 mod replicas;
 mod routes;
+mod target;
 
 pub use config::{Config, Dependencies, Upstream};
 

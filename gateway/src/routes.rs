@@ -3,26 +3,10 @@
 use axum::{Router, extract::Request, routing::any};
 use http::Method;
 
-use crate::forward::{self, Gateway};
-
-/// The role that answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// Every method goes to auth, which refuses what it does not know.
-    Auth,
-    /// Every method goes to the command API.
-    Commands,
-    /// Every method goes to the query API.
-    Queries,
-    /// GET and HEAD go to the query API, the methods named here to the command API. Neither role knows the
-    /// other's methods, so all others are refused here, with `allow`.
-    Split {
-        /// The command API's methods.
-        commands: &'static [Method],
-        /// Every method of both.
-        allow: &'static str,
-    },
-}
+use crate::{
+    forward::{self, Gateway},
+    target::Target,
+};
 
 /// To add a public path, add its line.
 const ROUTES: &[(&str, Target)] = &[
@@ -48,9 +32,6 @@ const ROUTES: &[(&str, Target)] = &[
         },
     ),
     ("/tasks/batch", Target::Commands),
-    ("/tasks/summary", Target::Queries),
-    ("/tasks/changes", Target::Queries),
-    ("/tasks/events", Target::Queries),
     (
         "/tasks/{id}",
         Target::Split {
@@ -63,12 +44,6 @@ const ROUTES: &[(&str, Target)] = &[
     ("/tasks/{id}/cancel", Target::Commands),
     ("/tasks/{id}/reopen", Target::Commands),
     ("/tasks/{id}/restore", Target::Commands),
-    ("/tasks/{id}/history", Target::Queries),
-    ("/audit/events", Target::Queries),
-    ("/audit/head", Target::Queries),
-    ("/audit/proof", Target::Queries),
-    ("/audit/consistency", Target::Queries),
-    ("/audit/export", Target::Queries),
 ];
 
 /// Forwards every public path.

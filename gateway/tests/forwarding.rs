@@ -63,9 +63,6 @@ async fn every_public_path_reaches_its_role() {
         ("GET", "/tasks?q=a%20b&tag=x".to_owned(), "query-api"),
         ("POST", "/tasks".to_owned(), "command-api"),
         ("POST", "/tasks/batch".to_owned(), "command-api"),
-        ("GET", "/tasks/summary".to_owned(), "query-api"),
-        ("GET", "/tasks/changes?since=abc".to_owned(), "query-api"),
-        ("GET", "/tasks/events".to_owned(), "query-api"),
         ("GET", format!("/tasks/{id}"), "query-api"),
         ("PATCH", format!("/tasks/{id}"), "command-api"),
         ("DELETE", format!("/tasks/{id}"), "command-api"),
@@ -74,12 +71,6 @@ async fn every_public_path_reaches_its_role() {
         ("POST", format!("/tasks/{id}/cancel"), "command-api"),
         ("POST", format!("/tasks/{id}/reopen"), "command-api"),
         ("POST", format!("/tasks/{id}/restore"), "command-api"),
-        ("GET", format!("/tasks/{id}/history"), "query-api"),
-        ("GET", "/audit/events".to_owned(), "query-api"),
-        ("GET", "/audit/head".to_owned(), "query-api"),
-        ("GET", "/audit/proof?position=1&size=2".to_owned(), "query-api"),
-        ("GET", "/audit/consistency?from=1&to=2".to_owned(), "query-api"),
-        ("GET", "/audit/export".to_owned(), "query-api"),
     ];
     for gateway in &gateways {
         for (method, path, role) in &routes {
@@ -110,6 +101,8 @@ async fn unknown_paths_are_not_forwarded() {
             "/auth/",
             "/auth/nothing",
             "/audit",
+            "/audit/events",
+            "/tasks/1/history",
             "//tasks",
             "/tasks/../auth/me",
         ] {
@@ -338,7 +331,7 @@ async fn an_answer_that_breaks_off_breaks_off_for_the_client_too() {
         let (parts, body) = mpsc::unbounded::<Result<Bytes, std::io::Error>>();
         let body = Arc::new(Mutex::new(Some(body)));
         let answer = move || async move { Body::from_stream(body.lock().unwrap().take().unwrap()) };
-        let broken = Router::new().route("/audit/export", any(answer));
+        let broken = Router::new().route("/tasks", any(answer));
         let upstream = match here {
             true => gateway::Upstream::InProcess(broken),
             false => http([background.serve(broken).await]),
@@ -350,7 +343,7 @@ async fn an_answer_that_breaks_off_breaks_off_for_the_client_too() {
             })
             .await;
         parts.unbounded_send(Ok(Bytes::from_static(b"half"))).unwrap();
-        let response = ask(&gateway, request("GET", "/audit/export", &[], Body::empty())).await;
+        let response = ask(&gateway, request("GET", "/tasks", &[], Body::empty())).await;
         let mut answer = response.into_body().into_data_stream();
         assert_eq!(
             timeout(DEADLINE, answer.next()).await.unwrap().unwrap().unwrap(),

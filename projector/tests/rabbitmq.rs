@@ -48,7 +48,7 @@ impl Broker {
             name: "projector-test".to_owned(),
             namespace: self.namespace.clone(),
         };
-        let bus = RabbitBus::connect_with(&self.url, options).await;
+        let bus = RabbitBus::connect(&self.url, options).await;
         bus.expect("this test needs RabbitMQ, at AMQP_URL or guest@127.0.0.1:5672")
     }
 

@@ -59,7 +59,7 @@ impl World {
             pool: PgPool::connect(&url).await.unwrap(),
             store: event_store::open(&system.store_url(), 2).await.unwrap(),
             read_models: Database::connect(&url, Schema::ReadModels, 2).await.unwrap(),
-            bus: RabbitBus::connect_with(&amqp_url(), options).await.unwrap(),
+            bus: RabbitBus::connect(&amqp_url(), options).await.unwrap(),
         };
         // A table whose name is in `full_disks` takes no writes; nothing but that row changes while the system runs.
         let mut sql = "CREATE SCHEMA chaos;

@@ -20,7 +20,7 @@ use std::{
 
 use ::events::Metadata;
 use broker::{Broker, Proxy, with, with_broker};
-use bus::{Bus, BusError, EventConsumer, Heard, RabbitBus};
+use bus::{Bus, BusError, EventConsumer, Heard, RabbitBus, RabbitOptions};
 use conformance::{
     PATIENCE, four, message, messages, positions, read,
     requests::{Desk, QUEUE, Server, ask},
@@ -396,6 +396,14 @@ async fn the_deleted_queue_of_a_responder_is_declared_again() {
     .await;
 }
 
+async fn connect(url: &str, namespace: &str) -> Result<Arc<RabbitBus>, BusError> {
+    let options = RabbitOptions {
+        name: "test".to_owned(),
+        namespace: namespace.to_owned(),
+    };
+    RabbitBus::connect(url, options).await
+}
+
 #[tokio::test]
 async fn a_broker_that_is_not_there_is_an_error_that_says_where() {
     let free = std::net::TcpListener::bind("127.0.0.1:0")
@@ -403,7 +411,7 @@ async fn a_broker_that_is_not_there_is_an_error_that_says_where() {
         .local_addr()
         .unwrap()
         .port();
-    let error = RabbitBus::connect(&format!("amqp://guest:secret@127.0.0.1:{free}/%2f"), "test")
+    let error = connect(&format!("amqp://guest:secret@127.0.0.1:{free}/%2f"), "test")
         .await
         .unwrap_err();
     assert!(
@@ -413,7 +421,7 @@ async fn a_broker_that_is_not_there_is_an_error_that_says_where() {
         "{error}"
     );
     assert!(!error.to_string().contains("secret"), "{error}");
-    let error = RabbitBus::connect(&format!("amqp://[::1]:{free}/%2f"), "test")
+    let error = connect(&format!("amqp://[::1]:{free}/%2f"), "test")
         .await
         .unwrap_err();
     assert!(
@@ -422,10 +430,9 @@ async fn a_broker_that_is_not_there_is_an_error_that_says_where() {
             .contains(&format!("cannot connect to ::1:{free}")),
         "{error}"
     );
-    let error = RabbitBus::connect("not a url", "test").await.unwrap_err();
+    let error = connect("not a url", "test").await.unwrap_err();
     assert!(error.to_string().contains("not an AMQP URL"), "{error}");
-    let url = format!("{}?namespace=a%20b", broker::url());
-    let error = RabbitBus::connect(&url, "test").await.unwrap_err();
+    let error = connect(&broker::url(), "a b").await.unwrap_err();
     assert!(error.to_string().contains("namespace"), "{error}");
 }
 
@@ -442,7 +449,7 @@ async fn no_attempt_to_connect_goes_on_after_a_failed_start() {
         Instant::now()
     };
     let start = async {
-        let failed = RabbitBus::connect(&url, "test").await.is_err();
+        let failed = connect(&url, "test").await.is_err();
         (failed, Instant::now())
     };
     let (hung_up, (failed, reported)) = soon("a failure", async { tokio::join!(broker, start) }).await;

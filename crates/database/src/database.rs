@@ -4,20 +4,18 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
-    time::Duration,
 };
 
-use sqlx::{
-    postgres::PgConnectOptions,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
-};
+use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 
 use crate::{
-    DatabaseError, Loan, Patience, PostgresServer, Row, Schema, Signals, Transaction, Value,
+    DatabaseError, Loan, Patience, PostgresServer, Row, Schema, Signals, Value,
     error::is_lost,
-    masked, migrations,
-    pool::{Connections, Options},
+    manager::Options,
+    masked,
+    pool::Connections,
     private,
+    settings::{for_all, for_file, unknown_parameter},
     signal::Hub,
 };
 
@@ -44,54 +42,12 @@ struct Server {
     signals: Arc<Hub>,
 }
 
-/// How PostgreSQL is to plan. Every statement here has an index for its conditions and its order, and reading along it is
-/// right whatever the numbers, so a plan is made once for each statement: planning takes longer than most statements.
-/// Left to its statistics, PostgreSQL would sort all tasks of somebody who has far more than the average person, and
-/// would read whole tables for ever because they were empty when the plan was made.
-const PLANNING: [(&str, &str); 4] = [
-    ("plan_cache_mode", "force_generic_plan"),
-    ("enable_sort", "off"),
-    ("enable_seqscan", "off"),
-    ("jit", "off"),
-];
-
-/// The server notices within 25 seconds when the machine at the other end is gone without a farewell, and gives up
-/// what its transactions had locked: others wait for a checkpoint, or to be the relay.
-const KEEP_ALIVE: [(&str, &str); 4] = [
-    ("tcp_keepalives_idle", "10"),
-    ("tcp_keepalives_interval", "5"),
-    ("tcp_keepalives_count", "3"),
-    ("tcp_user_timeout", "25000"),
-];
-
-/// A client that stands still, whose kernel goes on answering for it, holds what it has locked no longer than this.
-/// [`Patience`] sets another `statement_timeout` for what takes longer.
-const DEADLINES: [(&str, &str); 3] = [
-    ("statement_timeout", "15s"),
-    ("lock_timeout", "10s"),
-    ("idle_in_transaction_session_timeout", "15s"),
-];
-
-/// What the statements rely on, whatever the server's defaults.
-const SYNTAX: [(&str, &str); 1] = [("standard_conforming_strings", "on")];
-
 impl Database {
-    /// Connects to `url` (`postgres://…` or `sqlite:path`) with at most `connections` at once, and applies
-    /// the migrations of `schema` that are missing.
+    /// Connects to `url` (`postgres://…` or `sqlite:path`) with at most `connections` at once, without touching the schema.
     ///
     /// # Errors
-    /// When the URL is malformed, the server unreachable, the file not writable, or the schema newer than
-    /// this build. A server that takes no more connections is waited for.
-    pub async fn open(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
-        let database = Self::connect(url, schema, connections).await?;
-        database.migrate().await?;
-        Ok(database)
-    }
-
-    /// As [`Self::open`], without touching the schema.
-    ///
-    /// # Errors
-    /// When the URL is malformed, the server unreachable, or the file not writable.
+    /// When the URL is malformed, the server unreachable, or the file not writable. A server that takes no more connections
+    /// is waited for.
     pub async fn connect(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
         let refused = |reason: String| DatabaseError::Url {
             url: masked(url),
@@ -179,22 +135,6 @@ impl Database {
         }
     }
 
-    /// Applies the migrations that are missing.
-    ///
-    /// # Errors
-    /// When one fails, or the schema is newer than this build.
-    pub async fn migrate(&self) -> Result<(), DatabaseError> {
-        migrations::migrate(self).await
-    }
-
-    /// Whether the schema has ever been migrated.
-    ///
-    /// # Errors
-    /// When the database does not say.
-    pub async fn is_migrated(&self) -> Result<bool, DatabaseError> {
-        migrations::is_migrated(self).await
-    }
-
     /// What it holds.
     #[must_use]
     pub fn schema(&self) -> Schema {
@@ -246,34 +186,6 @@ impl Database {
 
     pub(crate) fn patience(&self) -> Patience {
         self.patience
-    }
-
-    /// Begins a transaction that may write.
-    ///
-    /// # Errors
-    /// When no connection is to be had.
-    pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
-        Transaction::begin(self).await
-    }
-
-    /// As [`Self::begin`]; a statement in it that waits longer than `lock_timeout` for another's lock fails with an error
-    /// that [`DatabaseError::is_locked`]. On SQLite the whole database is locked when it begins.
-    ///
-    /// # Errors
-    /// When no connection is to be had.
-    pub async fn begin_with_lock_timeout(
-        &self,
-        lock_timeout: Duration,
-    ) -> Result<Transaction, DatabaseError> {
-        Transaction::begin_with_lock_timeout(self, lock_timeout).await
-    }
-
-    /// Begins a transaction that only reads and sees one state throughout. Holds nobody up.
-    ///
-    /// # Errors
-    /// When no connection is to be had.
-    pub async fn snapshot(&self) -> Result<Transaction, DatabaseError> {
-        Transaction::snapshot(self).await
     }
 
     /// Runs a statement that writes and returns the number of rows it changed.
@@ -347,83 +259,5 @@ impl Database {
             }
         }
         self.writes().close().await;
-    }
-}
-
-/// The settings of every connection to PostgreSQL.
-fn for_all(options: PgConnectOptions, schema: Schema) -> PgConnectOptions {
-    options
-        .application_name("taskledger")
-        .options([("search_path", schema.search_path())])
-        .options(PLANNING)
-        .options(KEEP_ALIVE)
-        .options(DEADLINES)
-        .options(SYNTAX)
-}
-
-/// The settings of every connection to a SQLite file.
-fn for_file(options: SqliteConnectOptions, schema: Schema) -> SqliteConnectOptions {
-    options
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(match schema {
-            // A lost tail is read again from the log.
-            Schema::ReadModels | Schema::ReadModelsShadow | Schema::ReadModelsPrevious => {
-                SqliteSynchronous::Normal
-            }
-            Schema::EventStore | Schema::Operations => SqliteSynchronous::Full,
-        })
-        .busy_timeout(Duration::from_secs(10))
-        .foreign_keys(true)
-        // As in PostgreSQL.
-        .pragma("case_sensitive_like", "ON")
-}
-
-/// A parameter of a PostgreSQL URL that the driver does not know. It would ignore it, and log it with its value, which may
-/// be a secret.
-fn unknown_parameter(url: &str) -> Option<String> {
-    const KNOWN: [&str; 18] = [
-        "application_name",
-        "dbname",
-        "host",
-        "hostaddr",
-        "options",
-        "password",
-        "port",
-        "ssl-ca",
-        "ssl-cert",
-        "ssl-key",
-        "ssl-mode",
-        "ssl-root-cert",
-        "sslcert",
-        "sslkey",
-        "sslmode",
-        "sslrootcert",
-        "statement-cache-capacity",
-        "user",
-    ];
-    let url = url::Url::parse(url).ok()?;
-    let is_known = |name: &str| KNOWN.contains(&name) || name.starts_with("options[");
-    url.query_pairs()
-        .map(|(name, _)| name.into_owned())
-        .find(|name| !is_known(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::unknown_parameter;
-
-    #[test]
-    fn parameters_that_the_driver_would_log_are_refused() {
-        for (query, unknown) in [
-            ("", None),
-            ("?sslmode=require&options[search_path]=a", None),
-            ("?user=a&password=b", None),
-            ("?sslpassword=a", Some("sslpassword")),
-            ("?user=a&PASSWORD=b", Some("PASSWORD")),
-        ] {
-            let url = format!("postgres://u@h/db{query}");
-            assert_eq!(unknown_parameter(&url).as_deref(), unknown, "{query}");
-        }
     }
 }

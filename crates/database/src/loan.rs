@@ -10,7 +10,7 @@ use tokio::time::{error::Elapsed, timeout};
 use crate::{
     DatabaseError, Patience, Row, Value,
     error::{is_lost, leaves_connection_unusable},
-    pool::{Manager, close, discard, discard_all, put_back},
+    manager::{Manager, close, discard, discard_all, put_back},
     session::Session,
 };
 

@@ -20,28 +20,50 @@ static READ_MODELS_SQLITE: Migrator = sqlx::migrate!("../../migrations/read-mode
 /// All migrations of a schema together, and whoever waits for another process's.
 const LIMIT: Duration = Patience::Maintenance.limit();
 
-pub(crate) async fn migrate(database: &Database) -> Result<(), DatabaseError> {
-    let (postgres, sqlite) = match database.schema() {
-        Schema::EventStore => (&EVENT_STORE_POSTGRES, &EVENT_STORE_SQLITE),
-        Schema::Operations => (&OPERATIONS_POSTGRES, &OPERATIONS_SQLITE),
-        Schema::ReadModels | Schema::ReadModelsShadow | Schema::ReadModelsPrevious => {
-            (&READ_MODELS_POSTGRES, &READ_MODELS_SQLITE)
-        }
-    };
-    match database.postgres() {
-        Some(server) => {
-            // Asked first, so that roles need no right to create anything on a database that is up to date.
-            if is_up_to_date(database, postgres).await? {
-                return Ok(());
-            }
-            migrate_postgres(server, database, postgres).await
-        }
-        None => migrate_sqlite(database, sqlite).await,
+impl Database {
+    /// Connects to `url` (`postgres://…` or `sqlite:path`) with at most `connections` at once, and applies
+    /// the migrations of `schema` that are missing.
+    ///
+    /// # Errors
+    /// When the URL is malformed, the server unreachable, the file not writable, or the schema newer than
+    /// this build. A server that takes no more connections is waited for.
+    pub async fn open(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
+        let database = Self::connect(url, schema, connections).await?;
+        database.migrate().await?;
+        Ok(database)
     }
-}
 
-pub(crate) async fn is_migrated(database: &Database) -> Result<bool, DatabaseError> {
-    Ok(!applied(database).await?.is_empty())
+    /// Applies the migrations that are missing.
+    ///
+    /// # Errors
+    /// When one fails, or the schema is newer than this build.
+    pub async fn migrate(&self) -> Result<(), DatabaseError> {
+        let (postgres, sqlite) = match self.schema() {
+            Schema::EventStore => (&EVENT_STORE_POSTGRES, &EVENT_STORE_SQLITE),
+            Schema::Operations => (&OPERATIONS_POSTGRES, &OPERATIONS_SQLITE),
+            Schema::ReadModels | Schema::ReadModelsShadow | Schema::ReadModelsPrevious => {
+                (&READ_MODELS_POSTGRES, &READ_MODELS_SQLITE)
+            }
+        };
+        match self.postgres() {
+            Some(server) => {
+                // Asked first, so that roles need no right to create anything on a database that is up to date.
+                if is_up_to_date(self, postgres).await? {
+                    return Ok(());
+                }
+                migrate_postgres(server, self, postgres).await
+            }
+            None => migrate_sqlite(self, sqlite).await,
+        }
+    }
+
+    /// Whether the schema has ever been migrated.
+    ///
+    /// # Errors
+    /// When the database does not say.
+    pub async fn is_migrated(&self) -> Result<bool, DatabaseError> {
+        Ok(!applied(self).await?.is_empty())
+    }
 }
 
 async fn is_up_to_date(database: &Database, migrator: &Migrator) -> Result<bool, DatabaseError> {

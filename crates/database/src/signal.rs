@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::pool::{LOAN, PostgresServer};
+use crate::{manager::LOAN, pool::PostgresServer};
 
 /// So many signals may wait for a slow receiver in this process, who is told when some were lost.
 const WAITING: usize = 1_024;

@@ -22,40 +22,55 @@ struct Signal {
     payload: String,
 }
 
-impl Transaction {
-    pub(crate) async fn begin(database: &Database) -> Result<Self, DatabaseError> {
-        let statement = if database.is_postgres() {
+impl Database {
+    /// Begins a transaction that may write.
+    ///
+    /// # Errors
+    /// When no connection is to be had.
+    pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
+        let statement = if self.is_postgres() {
             "BEGIN"
         } else {
             // A deferred transaction could find out only at its first write that it must wait for another.
             "BEGIN IMMEDIATE"
         };
-        let loan = database.writes().begin(statement, database.patience()).await?;
-        Ok(Self::new(database, loan))
+        let loan = self.writes().begin(statement, self.patience()).await?;
+        Ok(Transaction::new(self, loan))
     }
 
-    pub(crate) async fn begin_with_lock_timeout(
-        database: &Database,
+    /// As [`Self::begin`]; a statement in it that waits longer than `lock_timeout` for another's lock fails with an error
+    /// that [`DatabaseError::is_locked`]. On SQLite the whole database is locked when it begins.
+    ///
+    /// # Errors
+    /// When no connection is to be had.
+    pub async fn begin_with_lock_timeout(
+        &self,
         lock_timeout: Duration,
-    ) -> Result<Self, DatabaseError> {
-        if !database.is_postgres() {
-            return Self::begin(database).await;
+    ) -> Result<Transaction, DatabaseError> {
+        if !self.is_postgres() {
+            return self.begin().await;
         }
         let statement = format!("BEGIN; SET LOCAL lock_timeout = {}", lock_timeout.as_millis());
-        let loan = database.writes().begin(&statement, database.patience()).await?;
-        Ok(Self::new(database, loan))
+        let loan = self.writes().begin(&statement, self.patience()).await?;
+        Ok(Transaction::new(self, loan))
     }
 
-    pub(crate) async fn snapshot(database: &Database) -> Result<Self, DatabaseError> {
-        let statement = if database.is_postgres() {
+    /// Begins a transaction that only reads and sees one state throughout. Holds nobody up.
+    ///
+    /// # Errors
+    /// When no connection is to be had.
+    pub async fn snapshot(&self) -> Result<Transaction, DatabaseError> {
+        let statement = if self.is_postgres() {
             "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
         } else {
             "BEGIN"
         };
-        let loan = database.reads().begin(statement, database.patience()).await?;
-        Ok(Self::new(database, loan))
+        let loan = self.reads().begin(statement, self.patience()).await?;
+        Ok(Transaction::new(self, loan))
     }
+}
 
+impl Transaction {
     fn new(database: &Database, loan: Loan) -> Self {
         Self {
             loan,
@@ -115,7 +130,7 @@ impl Transaction {
         });
     }
 
-    /// Makes it so.
+    /// Commits.
     ///
     /// # Errors
     /// When the database could not; then nothing happened, unless the connection broke or the deadline passed at that

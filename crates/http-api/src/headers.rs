@@ -12,5 +12,3 @@ pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// `traceparent` (W3C Trace Context)
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// `tracestate` (W3C Trace Context)
-pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");

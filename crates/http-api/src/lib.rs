@@ -30,12 +30,10 @@ pub use error_list::ErrorRoom;
 pub use etag::{Named, Preconditions, ReadOutcome, etag, if_match};
 pub use field_error::FieldError;
 pub use form::{Form, Invalid, Presence, text};
-pub use headers::{
-    CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE, X_FORWARDED_FOR, X_REQUEST_ID,
-};
+pub use headers::{CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, TRACEPARENT, X_FORWARDED_FOR, X_REQUEST_ID};
 pub use health::{BUS, EVENT_STORE, Health, LOG, OPERATIONS, READ_MODELS, Readiness};
 pub use json::{BodyLimit, JsonObject};
-pub use middleware::{admin, admin_of, public_of, with_middleware, with_middleware_and_metrics};
+pub use middleware::{admin_of, public_of, with_middleware, with_middleware_and_metrics};
 pub use parameters::{BadParameter, Parameters};
 pub use problem::Problem;
 pub use request_id::answering_request;

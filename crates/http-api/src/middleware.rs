@@ -87,11 +87,6 @@ where
     Router::new().fallback_service(middleware::from_fn_with_state(log, at_the_edge).layer(routes))
 }
 
-/// Only the probes and `/metrics`, for an address that is not public.
-pub fn admin(metrics: &Metrics, health: Health) -> Router {
-    with_middleware(Router::new(), metrics.role(), metrics, health)
-}
-
 /// Only the probes and `/metrics` of a router that [`with_middleware`] made, for an address that is not public.
 pub fn admin_of(router: Router) -> Router {
     through(Door::Admin, router)

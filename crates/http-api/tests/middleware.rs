@@ -25,7 +25,7 @@ use axum::{
 use http::{HeaderValue, Request, StatusCode, header};
 use http_api::{
     FieldError, Health, Problem, Readiness, RequestContext, TRACEPARENT, X_FORWARDED_FOR, X_REQUEST_ID,
-    admin, admin_of, public_of, with_middleware,
+    admin_of, public_of, with_middleware,
 };
 use runtime::Metrics;
 use serde_json::{Value, json};
@@ -362,7 +362,8 @@ async fn the_public_address_gives_no_reasons_and_no_metrics() {
 #[tokio::test]
 async fn the_admin_address_serves_probes_and_metrics_only() {
     let (router, metrics) = role();
-    for admin in [admin_of(router), admin(&metrics, Health::new())] {
+    let nothing = with_middleware(Router::new(), "projector", &metrics, Health::new());
+    for admin in [admin_of(router), nothing] {
         for (path, status) in [
             ("/health/live", 200),
             ("/health/ready", 200),

@@ -85,35 +85,11 @@ pub struct RabbitBus {
 }
 
 impl RabbitBus {
-    /// Connects to `url`, for example `amqp://guest:guest@localhost:5672/%2f`, as `name`. The URL's query may
-    /// choose a namespace: `?namespace=staging`.
+    /// Connects to `url`, for example `amqp://guest:guest@localhost:5672/%2f`.
     ///
     /// # Errors
     /// When the URL is wrong or the broker cannot be reached now. Later on it is waited for.
-    pub async fn connect(url: &str, name: &str) -> Result<Arc<Self>, BusError> {
-        let namespace = url::Url::parse(url)
-            .ok()
-            .and_then(|url| {
-                url.query_pairs()
-                    .find(|(key, _)| key == "namespace")
-                    .map(|(_, value)| value.into_owned())
-            })
-            .unwrap_or_else(|| RabbitOptions::NAMESPACE.to_owned());
-        Self::connect_with(
-            url,
-            RabbitOptions {
-                name: name.to_owned(),
-                namespace,
-            },
-        )
-        .await
-    }
-
-    /// Connects to `url` with options of its own; a namespace in the URL is not looked at.
-    ///
-    /// # Errors
-    /// As [`Self::connect`].
-    pub async fn connect_with(url: &str, options: RabbitOptions) -> Result<Arc<Self>, BusError> {
+    pub async fn connect(url: &str, options: RabbitOptions) -> Result<Arc<Self>, BusError> {
         let mut uri: AMQPUri = url
             .parse()
             .map_err(|reason: String| BusError::unavailable(format!("not an AMQP URL: {reason}")))?;

@@ -51,7 +51,7 @@ impl Broker {
             name: format!("test of {}", self.namespace),
             namespace: self.namespace.clone(),
         };
-        RabbitBus::connect_with(url, options).await.unwrap()
+        RabbitBus::connect(url, options).await.unwrap()
     }
 
     pub(crate) async fn channel(&self) -> Channel {

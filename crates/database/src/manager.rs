@@ -1,0 +1,177 @@
+//! Makes connections, tests those that are lent again, and closes those that are of no more use.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use deadpool::managed::{self, Metrics, Object, RecycleError, RecycleResult};
+use runtime::Backoff;
+use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use crate::session::Session;
+
+/// How long a caller waits for a connection to a server, and a new connection for the server.
+pub(crate) const LOAN: Duration = Duration::from_secs(5);
+/// Between two tries to reach a server that is just starting, or takes no more connections.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+/// A connection that was used so shortly before is taken without a test: one in steady use is as good as tested, and a
+/// test costs a round trip.
+const TRUSTED: Duration = Duration::from_secs(1);
+/// A session's memory grows with all that it has seen, and after a failover it is on the wrong server.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// How often it is said that a server takes no more connections.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// How to connect.
+#[derive(Debug, Clone)]
+pub(crate) enum Options {
+    Postgres(Box<PgConnectOptions>),
+    Sqlite(Box<SqliteConnectOptions>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Manager {
+    pub(crate) options: Options,
+    /// What is still being ended after its user has gone.
+    pub(crate) ending: TaskTracker,
+    complained: Mutex<Option<Instant>>,
+}
+
+impl managed::Manager for Manager {
+    type Type = Session;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> Result<Session, sqlx::Error> {
+        let deadline = Instant::now() + LOAN;
+        let mut backoff = BACKOFF;
+        loop {
+            match timeout_at(deadline, self.connect()).await {
+                Err(_) => return Err(sqlx::Error::PoolTimedOut),
+                Ok(Err(error)) if is_starting(&error) => {
+                    self.complain(&error);
+                    let pause = backoff.pause();
+                    if Instant::now() + pause >= deadline {
+                        return Err(error);
+                    }
+                    sleep(pause).await;
+                }
+                Ok(result) => return result,
+            }
+        }
+    }
+
+    async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        if matches!(session, Session::Sqlite { .. }) {
+            return Ok(());
+        }
+        if metrics.age() > LIFETIME {
+            return Err(RecycleError::message("it has served its time"));
+        }
+        if metrics.last_used() > TRUSTED {
+            session.ping().await?;
+        }
+        Ok(())
+    }
+}
+
+impl Manager {
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            options,
+            ending: TaskTracker::new(),
+            complained: Mutex::new(None),
+        }
+    }
+
+    async fn connect(&self) -> Result<Session, sqlx::Error> {
+        match &self.options {
+            Options::Postgres(options) => Session::connect_postgres(options).await,
+            Options::Sqlite(options) => Session::connect_sqlite(options).await,
+        }
+    }
+
+    /// Says that the server takes no more connections, now and then.
+    fn complain(&self, error: &sqlx::Error) {
+        if !is_full(error) {
+            return;
+        }
+        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if complained.is_none_or(|last| last.elapsed() > COMPLAIN_EVERY) {
+            *complained = Some(Instant::now());
+            tracing::warn!(%error, "PostgreSQL takes no more connections: waiting for one");
+        }
+    }
+}
+
+/// Closes a connection in order. A server notices by itself, if this fails.
+pub(crate) async fn close(session: Session) {
+    match timeout(LOAN, session.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a connection to a database did not close in order"),
+        Err(_) => tracing::debug!("a connection to a database did not close in time"),
+    }
+}
+
+/// Puts a connection back that has nothing under way; closes it in order when the pool takes none any more.
+pub(crate) fn put_back(object: Object<Manager>) {
+    if let Some(pool) = Object::pool(&object)
+        && pool.is_closed()
+    {
+        close_in_background(&pool, Object::take(object));
+    }
+}
+
+/// Closes a connection at once, whatever is under way on it.
+pub(crate) fn discard(object: Object<Manager>) {
+    let pool = Object::pool(&object);
+    let session = Object::take(object);
+    session.interrupt();
+    // PostgreSQL's is dropped: to say goodbye it would wait for the statement. SQLite lets go of the file when its thread
+    // has ended.
+    if matches!(session, Session::Sqlite { .. })
+        && let Some(pool) = pool
+    {
+        close_in_background(&pool, session);
+    }
+}
+
+/// As [`discard`], with those that wait beside it: what has cut one connection to a server has as a rule cut all.
+pub(crate) fn discard_all(object: Object<Manager>) {
+    if let Some(pool) = Object::pool(&object)
+        && matches!(*object, Session::Postgres { .. })
+    {
+        drop(pool.retain(|_, _| false));
+    }
+    discard(object);
+}
+
+fn close_in_background(pool: &managed::Pool<Manager>, session: Session) {
+    // Without a runtime it is dropped, which closes it, too.
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        pool.manager().ending.spawn_on(close(session), &runtime);
+    }
+}
+
+/// Whether the server is not there yet, or not for everybody.
+fn is_starting(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        // "The database system is starting up".
+        sqlx::Error::Database(error) => {
+            is_full_code(error.code().as_deref()) || error.code().as_deref() == Some("57P03")
+        }
+        _ => false,
+    }
+}
+
+/// Whether the server, or this role or database on it, has too many connections.
+pub(crate) fn is_full(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if is_full_code(error.code().as_deref()))
+}
+
+fn is_full_code(code: Option<&str>) -> bool {
+    code == Some("53300")
+}
