@@ -2,7 +2,9 @@
 
 use std::{process::Stdio, time::Duration};
 
-use crate::support::{Footing, System, TestDatabase, binary, free_port, until};
+use test_support::TestDatabase;
+
+use crate::support::{Footing, System, binary, free_port, until};
 
 /// Runs the binary with `settings` and returns what it said. It must fail, in one line and without a backtrace.
 #[track_caller]
@@ -174,7 +176,7 @@ async fn a_second_process_of_all_roles_on_one_postgres_without_rabbitmq_is_refus
     let launch = || {
         let mut command = binary();
         command
-            .env("DATABASE_URL", &database.url)
+            .env("DATABASE_URL", database.url().as_str())
             .env("TASKLEDGER_DATA_DIR", directory.path())
             .env("TASKLEDGER_LISTEN", format!("127.0.0.1:{port}"))
             .env("TASKLEDGER_ADMIN_LISTEN", format!("127.0.0.1:{}", free_port()))
@@ -188,7 +190,7 @@ async fn a_second_process_of_all_roles_on_one_postgres_without_rabbitmq_is_refus
         answer.is_ok_and(|answer| answer.status() == 200)
     })
     .await;
-    let url = database.url.clone();
+    let url = database.url().to_string();
     let second = tokio::task::spawn_blocking(move || refused(&[], &[("DATABASE_URL", &url)]));
     let said = second.await.unwrap();
     assert!(said.contains("AMQP_URL"), "{said}");
@@ -204,5 +206,4 @@ async fn a_second_process_of_all_roles_on_one_postgres_without_rabbitmq_is_refus
     .await;
     third.kill().unwrap();
     third.wait().unwrap();
-    database.drop().await;
 }

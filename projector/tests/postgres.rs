@@ -3,10 +3,12 @@
 
 #![expect(
     clippy::disallowed_methods,
+    reason = "tests make ids and start tasks as they like"
+)]
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stderr,
     reason = "tests fail by panicking"
 )]
 
@@ -17,7 +19,7 @@ mod suite;
 use bus::InProcessBus;
 use suite::{
     faults::metric,
-    ground::{Ground, until},
+    ground::{Ground, eventually},
     relay::Relay,
     writer::{Writer, created, user},
 };
@@ -44,7 +46,7 @@ async fn a_failing_commit_is_tried_again() {
             .await;
     }
     Relay::new(&ground.store, 2).publish(bus.as_ref()).await;
-    until("commits fail", async || {
+    eventually("commits fail", async || {
         metric(&running, "taskledger_projector_failures_total").await > 2
     })
     .await;
@@ -75,7 +77,7 @@ async fn lost_connections_lose_nothing() {
                 .await;
         }
     }
-    until("everything is projected", async || {
+    eventually("everything is projected", async || {
         ground.count("audit_log").await == 200
     })
     .await;

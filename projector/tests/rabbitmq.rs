@@ -2,10 +2,12 @@
 
 #![expect(
     clippy::disallowed_methods,
+    reason = "tests make ids and start tasks as they like"
+)]
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stderr,
     dead_code,
     reason = "tests fail by panicking, and this one needs only a part of the suite's support"
 )]
@@ -21,7 +23,7 @@ use lapin::{
     options::{ExchangeDeleteOptions, QueueDeleteOptions, QueuePurgeOptions},
 };
 use suite::{
-    ground::{Ground, until},
+    ground::{Ground, eventually},
     relay::Relay,
     writer::{Writer, created, user},
 };
@@ -123,7 +125,7 @@ async fn two_replicas_share_the_partitions_and_survive_purged_queues_and_each_ot
     round(4).await;
     second.stop().await;
     round(5).await;
-    until("everything is projected", async || {
+    eventually("everything is projected", async || {
         ground.count("audit_log").await == 360
     })
     .await;

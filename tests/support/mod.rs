@@ -13,7 +13,5 @@ mod system;
 mod workload;
 
 pub(crate) use person::{Answer, PASSWORD, Person};
-pub(crate) use system::{
-    Footing, Replica, Role, System, TestDatabase, amqp_url, binary, free_port, postgres_url,
-};
+pub(crate) use system::{Footing, Replica, Role, System, amqp_url, binary, free_port, postgres_url};
 pub(crate) use workload::{Workload, until};

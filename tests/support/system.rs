@@ -18,8 +18,8 @@ use std::{
 use database::{Database, Schema};
 use event_store::EventStore;
 use kurrentdb_stand_in::{Behaviour, StandIn};
-use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
+use test_support::TestDatabase;
 use url::Url;
 
 use super::{broker::Broker, proxy::Proxy, workload::until};
@@ -151,7 +151,7 @@ impl System {
             Footing::Servers | Footing::KurrentDb => {
                 let fresh = TestDatabase::create().await;
                 let namespace = format!("test-{}", uuid::Uuid::new_v4().simple());
-                let (before_postgres, database_url) = in_front_of(&fresh.url, 5432).await;
+                let (before_postgres, database_url) = in_front_of(fresh.url().as_str(), 5432).await;
                 let (before_rabbitmq, amqp_url) = in_front_of(&amqp_url(), 5672).await;
                 settings.insert("DATABASE_URL", database_url);
                 settings.insert("AMQP_URL", amqp_url);
@@ -404,9 +404,7 @@ impl System {
         if let Some(broker) = self.broker.take() {
             broker.clean().await.unwrap();
         }
-        if let Some(database) = self.database.take() {
-            database.drop().await;
-        }
+        self.database = None;
     }
 
     fn kill_all(&mut self) {
@@ -436,7 +434,7 @@ impl System {
 
     pub(crate) fn database_url(&self, file: &str) -> String {
         match &self.database {
-            Some(database) => database.url.clone(),
+            Some(database) => database.url().into(),
             None => Database::file_url(&self.data_dir().join(file)),
         }
     }
@@ -489,35 +487,4 @@ async fn in_front_of(url: &str, usual_port: u16) -> (Proxy, String) {
     url.set_host(Some("127.0.0.1")).unwrap();
     url.set_port(Some(proxy.address.port())).unwrap();
     (proxy, url.to_string())
-}
-
-/// A database of this test's own.
-pub(crate) struct TestDatabase {
-    pub(crate) url: String,
-    name: String,
-}
-
-impl TestDatabase {
-    pub(crate) async fn create() -> Self {
-        let name = format!("taskledger_test_{}", uuid::Uuid::new_v4().simple());
-        execute(&format!("CREATE DATABASE {name}")).await;
-        let mut url = Url::parse(&postgres_url()).unwrap();
-        url.set_path(&name);
-        Self {
-            url: url.to_string(),
-            name,
-        }
-    }
-
-    pub(crate) async fn drop(self) {
-        execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
-    }
-}
-
-async fn execute(sql: &str) {
-    let url = postgres_url();
-    let mut connection = PgConnection::connect(&url)
-        .await
-        .unwrap_or_else(|error| panic!("no PostgreSQL at {url} ({error}): run ./test, which sets one up"));
-    sqlx::query(sql).execute(&mut connection).await.unwrap();
 }

@@ -8,8 +8,9 @@ use auth_client::{
 };
 use events::Role;
 use sha2::{Digest, Sha256};
+use test_support::eventually;
 
-use crate::support::{App, eventually};
+use crate::support::App;
 
 async fn verifier(app: &App) -> std::sync::Arc<Verifier> {
     let options = VerifierOptions {

@@ -2,12 +2,11 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use crate::{
-    faulty_store::Faults,
-    support::{App, PASSWORD},
-};
+use test_support::FaultyStore;
 
-async fn crashed() -> (App, Arc<Faults>) {
+use crate::support::{App, PASSWORD};
+
+async fn crashed() -> (App, Arc<FaultyStore>) {
     let (app, faults) = App::start_faulty().await;
     faults.accounts.store(true, Ordering::SeqCst);
     app.register("ada@example.com").await.expect(503, "unavailable");

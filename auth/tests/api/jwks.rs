@@ -44,7 +44,7 @@ async fn a_key_that_is_put_beside_the_others_needs_no_restart() {
     std::fs::copy(other.keys().join("0-first.pem"), newer).unwrap();
     let restarted = app.replica(|_, _| {}).await;
     let (new, _) = restarted.sign_in("ada@example.com").await;
-    crate::support::eventually("the new key is read", || async {
+    test_support::eventually("the new key is read", || async {
         app.me(&new).await.status == 200
     })
     .await;

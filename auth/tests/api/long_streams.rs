@@ -12,15 +12,13 @@ use auth_client::{
 use events::{AccountEvent, AccountRenamed, SessionEvent, SessionId, SessionRefreshed, StreamName, UserId};
 use http::Method;
 use serde_json::json;
+use test_support::{FaultyStore, eventually};
 
-use crate::{
-    faulty_store::Faults,
-    support::{App, eventually},
-};
+use crate::support::App;
 
 const LONG: usize = 3_000;
 
-async fn read_by<F: Future>(faults: &Arc<Faults>, request: F) -> usize {
+async fn read_by<F: Future>(faults: &Arc<FaultyStore>, request: F) -> usize {
     faults.events_read.store(0, Ordering::SeqCst);
     request.await;
     faults.events_read.load(Ordering::SeqCst)

@@ -68,7 +68,7 @@ async fn everything_answers_503_and_recovers() {
 #[tokio::test]
 async fn an_append_whose_answer_got_lost_still_counts() {
     let (app, faults) = App::start_faulty().await;
-    faults.answers.store(true, Ordering::SeqCst);
+    faults.lose_answers.store(true, Ordering::SeqCst);
     let (access, refresh) = app.sign_in("ada@example.com").await;
     let answer = app.refresh(&refresh).await.expect(200, "");
     app.refresh(&answer.text("/refresh_token")).await.expect(200, "");

@@ -1,13 +1,6 @@
 //! A whole auth role with its own store, keys and clock, and a client that speaks to its router.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use auth::{Argon2Parameters, Config, Dependencies};
 use axum::{Router, body::Body};
@@ -23,9 +16,8 @@ use http_body_util::BodyExt;
 use runtime::{Background, Clock, Metrics};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use test_support::{FaultyStore, TestClock};
 use tower::ServiceExt;
-
-use crate::faulty_store::{Faults, FaultyStore};
 
 pub(crate) const PASSWORD: &str = "plum-tractor-canyon";
 pub(crate) const CHEAP: Argon2Parameters = Argon2Parameters {
@@ -33,21 +25,6 @@ pub(crate) const CHEAP: Argon2Parameters = Argon2Parameters {
     iterations: 1,
     parallelism: 1,
 };
-
-/// Stands still until told to move.
-pub(crate) struct TestClock(AtomicI64);
-
-impl TestClock {
-    pub(crate) fn advance(&self, seconds: i64) {
-        self.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
-    }
-}
 
 pub(crate) struct App {
     pub(crate) router: Router,
@@ -180,11 +157,15 @@ impl App {
     }
 
     /// With a store that can be broken.
-    pub(crate) async fn start_faulty() -> (Self, Arc<Faults>) {
-        let faults = Arc::new(Faults::default());
-        let own = Arc::clone(&faults);
-        let app = Self::start_with(|store, bus| (Arc::new(FaultyStore { store, faults: own }), bus)).await;
-        (app, faults)
+    pub(crate) async fn start_faulty() -> (Self, Arc<FaultyStore>) {
+        let mut faults = None;
+        let app = Self::start_with(|store, bus| {
+            let faulty = FaultyStore::over(store);
+            faults = Some(Arc::clone(&faulty));
+            (faulty, bus)
+        })
+        .await;
+        (app, faults.unwrap())
     }
 
     /// With the store and the bus wrapped into something else.
@@ -198,7 +179,9 @@ impl App {
             .unwrap();
         let (store, bus) = wrap(store, InProcessBus::new());
         let url = Database::file_url(&path("read-models.db"));
-        let clock = Arc::new(TestClock(AtomicI64::new(1_800_000_000_123_456)));
+        let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(
+            1_800_000_000_123_456,
+        )));
         let dependencies = Dependencies {
             store,
             bus,
@@ -369,14 +352,5 @@ impl App {
             .append(stream, head.map_or(0, |head| head.version), events.collect())
             .await
             .unwrap();
-    }
-}
-
-/// Waits until `condition` holds, at most ten seconds.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    while !condition().await {
-        assert!(tokio::time::Instant::now() < deadline, "not in time: {what}");
-        tokio::task::yield_now().await;
     }
 }

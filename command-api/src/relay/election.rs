@@ -129,27 +129,16 @@ impl Office {
 #[cfg(test)]
 mod tests {
     use database::Schema;
-    use sqlx::Executor as _;
+    use test_support::TestDatabase;
 
     use super::*;
 
-    /// A database of this test's own.
-    async fn database() -> (PgConnection, String, Database) {
-        let admin = std::env::var("DATABASE_URL")
-            .unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/postgres".to_owned());
-        let mut server = PgConnection::connect(&admin).await.unwrap();
-        let name = format!("election_{}", runtime::new_id().simple());
-        server.execute(&*format!("CREATE DATABASE {name}")).await.unwrap();
-        let (place, _) = admin.rsplit_once('/').unwrap();
-        let operations = Database::open(&format!("{place}/{name}"), Schema::Operations, 2)
-            .await
-            .unwrap();
-        (server, name, operations)
-    }
-
     #[tokio::test]
     async fn postgres_a_holder_that_stands_still_loses_the_office_and_one_that_answers_does_not() {
-        let (mut server, name, operations) = database().await;
+        let server = TestDatabase::create().await;
+        let operations = Database::open(server.url().as_str(), Schema::Operations, 2)
+            .await
+            .unwrap();
         let election = Election::new(&operations);
         let mut office = election.win().await;
         let longer_than_the_limit = Duration::from_millis(u64::from(IDLE_SESSION_MS) + 2_000);
@@ -168,7 +157,5 @@ mod tests {
             .expect("the old holder does not notice");
         next.resign().await;
         operations.close().await;
-        let drop_it = format!("DROP DATABASE {name} WITH (FORCE)");
-        server.execute(&*drop_it).await.unwrap();
     }
 }

@@ -10,7 +10,7 @@ use futures::{StreamExt, stream::FuturesOrdered};
 use runtime::Backoff;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 
 use super::RelayMetrics;
@@ -32,9 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SUSPICIOUS: u32 = 2;
 /// How often a sender whose queue is full looks whether the bus is there again.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 /// Between attempts to publish.
-const BACKOFF: Backoff = Backoff::new(SHORTEST_PAUSE, Duration::from_secs(1));
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
 /// Some messages of one partition, in order, and the pages of the log that they are from: one of each part that was
 /// added.

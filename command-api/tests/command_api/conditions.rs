@@ -170,11 +170,11 @@ async fn a_tasks_time_never_goes_back() {
     let app = App::start(&stage).await;
     let created = app.post("/tasks").json(json!({"title": "a"})).send().await;
     let path = created.header("location").to_owned();
-    stage.clock.move_by(-3_600);
+    stage.clock.advance(-3_600);
     let started = app.post(&format!("{path}/start")).send().await;
     started.is_task(200, 2);
     assert_eq!(started.body["updated_at"], created.body["updated_at"]);
-    stage.clock.move_by(7_200);
+    stage.clock.advance(7_200);
     let completed = app.post(&format!("{path}/complete")).send().await;
     let at = |value: &serde_json::Value| value.as_str().unwrap().parse::<Timestamp>().unwrap();
     assert!(at(&completed.body["updated_at"]) > at(&started.body["updated_at"]));

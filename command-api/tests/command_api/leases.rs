@@ -80,7 +80,7 @@ async fn clocks_that_are_wrong_by_days_change_nothing(footing: Footing) {
             two.store.head().await.unwrap() > before
         })
         .await;
-        stage.clock.move_by(seconds);
+        stage.clock.advance(seconds);
         // A key in use is neither deleted nor taken over before its time, and not kept for longer either.
         let deleted = command_api::idempotency::clean_up(&two.operations).await.unwrap();
         assert_eq!(deleted, 0);

@@ -2,6 +2,9 @@
 
 #![expect(
     clippy::disallowed_methods,
+    reason = "tests make ids and start tasks as they like"
+)]
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

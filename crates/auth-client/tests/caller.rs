@@ -1,10 +1,6 @@
 //! The `Caller` extractor: every way to be refused, and the header that goes with it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking, its helpers too"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::{collections::BTreeSet, sync::Arc};
 

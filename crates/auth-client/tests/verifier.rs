@@ -2,10 +2,9 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking, its helpers too"
+    reason = "tests make ids and start tasks as they like"
 )]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 mod signer;
 
@@ -13,7 +12,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -28,28 +27,15 @@ use bus::{Bus, BusError, EventConsumer, EventMessage, InProcessBus, Listener, Re
 use bytes::Bytes;
 use events::{PartitionCount, Role, SessionId, Timestamp, UserId};
 use futures::future::{BoxFuture, join_all};
-use runtime::{Background, Clock};
+use runtime::Background;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use signer::Signer;
+use test_support::{TestClock, eventually};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 const START: i64 = 1_800_000_000_000_000;
-
-struct TestClock(AtomicI64);
-
-impl TestClock {
-    fn advance(&self, seconds: i64) {
-        self.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
-    }
-}
 
 /// Answers checks, counted, as `judge` says.
 struct FakeAuth {
@@ -125,7 +111,7 @@ impl World {
         });
         serve(&bus, VERIFY_QUEUE, Arc::clone(&auth) as _, &auth_background);
         serve(&bus, KEYS_QUEUE, Arc::clone(&keys) as _, &auth_background);
-        let clock = Arc::new(TestClock(AtomicI64::new(START)));
+        let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(START)));
         let options = options(&clock);
         let verifier = Verifier::start(Arc::clone(&bus) as _, options, &background).await;
         let world = Self {
@@ -137,15 +123,14 @@ impl World {
             auth_background,
             background,
         };
-        world.until("auth serves", || world.verifies_something()).await;
-        world
-            .until("the keys are known", || async {
-                !matches!(
-                    world.verifier.verify(&Signer::new(9).token(0, NOW)).await,
-                    Err(VerifyError::Unavailable(_))
-                )
-            })
-            .await;
+        eventually("auth serves", || world.verifies_something()).await;
+        eventually("the keys are known", || async {
+            !matches!(
+                world.verifier.verify(&Signer::new(9).token(0, NOW)).await,
+                Err(VerifyError::Unavailable(_))
+            )
+        })
+        .await;
         world.auth.asked.store(0, Ordering::SeqCst);
         world
     }
@@ -175,14 +160,6 @@ impl World {
             .broadcast(REVOCATIONS, revocation.encode())
             .await
             .unwrap();
-    }
-
-    async fn until<F: Future<Output = bool>>(&self, what: &str, mut condition: impl FnMut() -> F) {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-        while !condition().await {
-            assert!(tokio::time::Instant::now() < deadline, "not in time: {what}");
-            tokio::task::yield_now().await;
-        }
     }
 }
 
@@ -295,9 +272,7 @@ async fn checks_of_one_token_at_once_are_one_request() {
             tokio::spawn(async move { verifier.verify(&token(1)).await })
         })
         .collect();
-    world
-        .until("the check is sent", || async { world.asked() == 1 })
-        .await;
+    eventually("the check is sent", || async { world.asked() == 1 }).await;
     gate.add_permits(1);
     for check in checks {
         assert_eq!(*check.await.unwrap().unwrap(), identity_of(&token(1)));
@@ -314,9 +289,7 @@ async fn who_asked_first_may_hang_up() {
         tokio::spawn(async move { verifier.verify(&token(1)).await })
     };
     let first = spawn();
-    world
-        .until("the check is sent", || async { world.asked() == 1 })
-        .await;
+    eventually("the check is sent", || async { world.asked() == 1 }).await;
     let second = spawn();
     tokio::task::yield_now().await;
     first.abort();
@@ -398,14 +371,13 @@ async fn a_revocation_forgets_its_session_or_account() {
             world.verifier.verify(&token(number)).await.unwrap();
         }
         world.revoke(revocation).await;
-        world
-            .until("the revocation is heard", || async {
-                for number in [1, 2] {
-                    world.verifier.verify(&token(number)).await.unwrap();
-                }
-                world.asked() == asked
-            })
-            .await;
+        eventually("the revocation is heard", || async {
+            for number in [1, 2] {
+                world.verifier.verify(&token(number)).await.unwrap();
+            }
+            world.asked() == asked
+        })
+        .await;
     }
 }
 
@@ -431,9 +403,7 @@ async fn an_answer_from_before_a_revocation_is_not_believed() {
     .await;
     let verifier = Arc::clone(&world.verifier);
     let check = tokio::spawn(async move { verifier.verify(&token(1)).await });
-    world
-        .until("the check is sent", || async { world.asked() == 1 })
-        .await;
+    eventually("the check is sent", || async { world.asked() == 1 }).await;
     // A witness that the revocation has been heard: listeners hear in the order in which they began.
     let mut witness = world.bus.listen(REVOCATIONS).await.unwrap();
     world
@@ -454,9 +424,7 @@ async fn without_auth_remembered_tokens_go_on_working() {
     let world = World::accepting().await;
     world.verifier.verify(&token(1)).await.unwrap();
     world.auth_background.stop().cancel();
-    world
-        .until("auth is gone", || async { !world.verifies_something().await })
-        .await;
+    eventually("auth is gone", || async { !world.verifies_something().await }).await;
     assert!(world.verifier.verify(&token(1)).await.is_ok());
     assert!(matches!(
         world.verifier.verify(&token(2)).await,
@@ -501,14 +469,13 @@ async fn an_answer_that_comes_too_late_is_none() {
     assert_eq!(hasty.remembered(), 0);
     // Whether the first check still waits for a permit is the bus's affair.
     gate.add_permits(2);
-    world
-        .until("the next check is answered", || async {
-            hasty
-                .verify(&token(1))
-                .await
-                .is_ok_and(|identity| *identity == identity_of(&token(1)))
-        })
-        .await;
+    eventually("the next check is answered", || async {
+        hasty
+            .verify(&token(1))
+            .await
+            .is_ok_and(|identity| *identity == identity_of(&token(1)))
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -583,7 +550,7 @@ async fn over_broken_bus(panics: bool) -> (Arc<Verifier>, Arc<BrokenBus>) {
         panics,
         refused_listeners: AtomicUsize::new(0),
     });
-    let clock = Arc::new(TestClock(AtomicI64::new(START)));
+    let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(START)));
     let background = Background::new();
     let hasty = VerifierOptions {
         deadline: Duration::from_millis(100),
@@ -683,7 +650,7 @@ async fn an_accepted_token_of_somebody_else_is_refused() {
 async fn while_no_key_was_ever_known_nobody_is_turned_away_for_good() {
     let bus = InProcessBus::new();
     let background = Background::new();
-    let clock = Arc::new(TestClock(AtomicI64::new(START)));
+    let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(START)));
     let verifier = Verifier::start(Arc::clone(&bus) as _, options(&clock), &background).await;
     let unknown = verifier.verify(&token(1)).await;
     assert!(matches!(unknown, Err(VerifyError::Unavailable(_))), "{unknown:?}");
@@ -720,11 +687,10 @@ async fn a_new_key_is_learned_and_made_up_ones_are_not_asked_for_each_time() {
     }
     assert!(world.keys.asked.load(Ordering::SeqCst) <= before + 2);
     *world.keys.signer.lock().unwrap() = Signer::new(2);
-    world
-        .until("the new key is learned", || async {
-            world.verifier.verify(&Signer::new(2).token(1, NOW)).await.is_ok()
-        })
-        .await;
+    eventually("the new key is learned", || async {
+        world.verifier.verify(&Signer::new(2).token(1, NOW)).await.is_ok()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -810,19 +776,17 @@ async fn a_gap_in_the_broadcasts_makes_tokens_asked_again() {
         gaps: Arc::clone(&gaps),
     });
     let verifier = Verifier::start(bus, options(&world.clock), &world.background).await;
-    world
-        .until("the keys are known", || async {
-            verifier.verify(&token(1)).await.is_ok()
-        })
-        .await;
+    eventually("the keys are known", || async {
+        verifier.verify(&token(1)).await.is_ok()
+    })
+    .await;
     let asked = world.asked();
     verifier.verify(&token(1)).await.unwrap();
     assert_eq!(world.asked(), asked, "remembered");
     gaps.add_permits(1);
-    world
-        .until("the token is asked about again", || async {
-            verifier.verify(&token(1)).await.unwrap();
-            world.asked() > asked
-        })
-        .await;
+    eventually("the token is asked about again", || async {
+        verifier.verify(&token(1)).await.unwrap();
+        world.asked() > asked
+    })
+    .await;
 }

@@ -2,10 +2,9 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "tests fail by panicking"
+    reason = "tests make ids and start tasks as they like"
 )]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod conformance;
 

@@ -2,12 +2,11 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "tests fail by panicking"
+    reason = "tests make ids and start tasks as they like"
 )]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod support;
+mod proxy;
 
 use std::{
     pin::pin,
@@ -15,7 +14,8 @@ use std::{
 };
 
 use database::{Database, DatabaseError, Patience, Schema};
-use support::{Proxy, Server, eventually};
+use proxy::Proxy;
+use test_support::{TestDatabase, eventually};
 
 async fn connect(url: &url::Url) -> Database {
     Database::connect(url.as_str(), Schema::Operations, 1)
@@ -33,7 +33,7 @@ async fn at_once<T>(work: impl Future<Output = T>) -> T {
 
 #[tokio::test]
 async fn whatever_a_silent_connection_does_ends_with_the_deadline_and_the_next_one_works() {
-    let server = Server::new().await;
+    let server = TestDatabase::create().await;
     let proxy = Proxy::to(&server.url()).await;
     let database = connect(&proxy.url(&server.url())).await;
     for (what, patience) in [
@@ -92,7 +92,7 @@ async fn whatever_a_silent_connection_does_ends_with_the_deadline_and_the_next_o
 /// A process that stands still in the middle of something holds what it has locked for a bounded time, too.
 #[tokio::test]
 async fn every_connection_has_deadlines_on_the_server_as_well() {
-    let server = Server::new().await;
+    let server = TestDatabase::create().await;
     let database = connect(&server.url()).await;
     let expected = [
         ("statement_timeout", "15s"),
@@ -128,15 +128,15 @@ async fn every_connection_has_deadlines_on_the_server_as_well() {
     }
 }
 
-async fn is_sleeping(observer: &Database, server: &Server) -> bool {
+async fn is_sleeping(observer: &Database, server: &TestDatabase) -> bool {
     let sql = "SELECT 1 AS one FROM pg_stat_activity WHERE datname = $1 AND query LIKE '%pg_sleep(100)' AND state = 'active'";
-    let row = observer.fetch_optional(sql, &[server.name.as_str().into()]).await;
+    let row = observer.fetch_optional(sql, &[server.name().into()]).await;
     row.unwrap().is_some()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_waits_for_ends_on_the_server_and_frees_its_connection() {
-    let server = Server::new().await;
+    let server = TestDatabase::create().await;
     let (database, observer) = (connect(&server.url()).await, connect(&server.url()).await);
     for in_transaction in [false, true] {
         {
@@ -172,7 +172,7 @@ async fn what_nobody_waits_for_ends_on_the_server_and_frees_its_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_is_waited_for_as_long_as_the_transaction_says() {
-    let server = Server::new().await;
+    let server = TestDatabase::create().await;
     let (one, two) = (connect(&server.url()).await, connect(&server.url()).await);
     let mut holder = one.begin().await.unwrap();
     let lock = "SELECT pg_advisory_xact_lock(1)";

@@ -2,17 +2,15 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "tests fail by panicking"
+    reason = "tests make ids and start tasks as they like"
 )]
-
-mod support;
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::{pin::pin, time::Duration};
 
 use database::{Database, DatabaseError, Schema};
 use sqlx::{Connection as _, Executor as _};
-use support::{Server, eventually};
+use test_support::{TestDatabase, eventually};
 
 /// A pool of one connection.
 async fn connect() -> Database {
@@ -127,12 +125,12 @@ async fn every_connection_plans_once_and_notices_a_lost_machine() {
 /// A role that may do nothing but read and write rows.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_without_the_right_to_create_opens_a_migrated_database() {
-    let server = Server::new().await;
-    let role = server.name.replace("database_test", "role");
-    server.run(&format!("CREATE ROLE {role} LOGIN; REVOKE ALL ON DATABASE {} FROM PUBLIC; GRANT CONNECT ON DATABASE {} TO {role}", server.name, server.name)).await;
+    let server = TestDatabase::create().await;
+    let role = server.name().replace("taskledger_test", "role");
+    server.run(&format!("CREATE ROLE {role} LOGIN; REVOKE ALL ON DATABASE {} FROM PUBLIC; GRANT CONNECT ON DATABASE {} TO {role}", server.name(), server.name())).await;
     for schema in [Schema::EventStore, Schema::Operations, Schema::ReadModels] {
         let name = schema.name();
-        let open = async || Database::open(server.url_of(&role).as_str(), schema, 1).await;
+        let open = async || Database::open(url_of(&server, &role).as_str(), schema, 1).await;
         let refused = open().await.unwrap_err().to_string();
         assert!(refused.contains("permission denied"), "{refused}");
         Database::open(server.url().as_str(), schema, 1).await.unwrap();
@@ -150,7 +148,7 @@ async fn a_role_without_the_right_to_create_opens_a_migrated_database() {
 /// Several schemas are served by the same connections, which find a table by its name alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_two_schemas_have_a_table_of_the_same_name() {
-    let server = Server::new().await;
+    let server = TestDatabase::create().await;
     let store = Database::open(server.url().as_str(), Schema::EventStore, 2)
         .await
         .unwrap();
@@ -168,12 +166,12 @@ async fn no_two_schemas_have_a_table_of_the_same_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_takes_no_more_connections_is_waited_for() {
-    let server = Server::new().await;
-    let role = server.name.replace("database_test", "role");
+    let server = TestDatabase::create().await;
+    let role = server.name().replace("taskledger_test", "role");
     server
         .run(&format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 1"))
         .await;
-    let url = server.url_of(&role);
+    let url = url_of(&server, &role);
     let hog = sqlx::PgConnection::connect(url.as_str()).await.unwrap();
     let starting = tokio::spawn(async move { Database::connect(url.as_str(), Schema::Operations, 2).await });
     // Longer than a connection is waited for otherwise.
@@ -199,7 +197,7 @@ async fn a_server_that_takes_no_more_connections_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_go_out_after_the_commit_and_the_last_word_of_each_key_arrives() {
-    let server = Server::new().await;
+    let server = TestDatabase::create().await;
     let here = Database::connect(server.url().as_str(), Schema::Operations, 1)
         .await
         .unwrap();
@@ -240,7 +238,7 @@ async fn signals_go_out_after_the_commit_and_the_last_word_of_each_key_arrives()
 /// `LISTEN` and `NOTIFY` find their way back, and say that some may have been lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_come_back_after_every_connection_was_cut() {
-    let server = Server::new().await;
+    let server = TestDatabase::create().await;
     let (here, there) = (
         Database::connect(server.url().as_str(), Schema::Operations, 1)
             .await
@@ -255,7 +253,7 @@ async fn signals_come_back_after_every_connection_was_cut() {
     assert_eq!(signals.next().await.as_deref(), Some("before"));
     let cut = format!(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()",
-        server.name
+        server.name()
     );
     server.connect().await.execute(cut.as_str()).await.unwrap();
     let back = async { while signals.next().await.is_some() {} };
@@ -267,7 +265,7 @@ async fn signals_come_back_after_every_connection_was_cut() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_takes_no_writes_is_told_from_one_that_does() {
-    let server = Server::new().await;
+    let server = TestDatabase::create().await;
     let connect = async || {
         Database::connect(server.url().as_str(), Schema::Operations, 1)
             .await
@@ -277,7 +275,7 @@ async fn a_server_that_takes_no_writes_is_told_from_one_that_does() {
     server
         .run(&format!(
             "ALTER DATABASE {} SET default_transaction_read_only = on",
-            server.name
+            server.name()
         ))
         .await;
     let error = connect().await.can_write().await.unwrap_err();
@@ -288,14 +286,14 @@ async fn a_server_that_takes_no_writes_is_told_from_one_that_does() {
     server
         .run_outside(&format!(
             "ALTER DATABASE {} RESET default_transaction_read_only",
-            server.name
+            server.name()
         ))
         .await;
     connect().await.can_write().await.unwrap();
     server
         .run_outside(&format!(
             "ALTER DATABASE {} SET temp_file_limit = '64kB'",
-            server.name
+            server.name()
         ))
         .await;
     // As on a full disk, there is no room for another file.
@@ -304,4 +302,12 @@ async fn a_server_that_takes_no_writes_is_told_from_one_that_does() {
         error.is_unavailable() && error.to_string().contains("temp"),
         "{error}"
     );
+}
+
+/// The database as another role, which has no password.
+fn url_of(server: &TestDatabase, role: &str) -> url::Url {
+    let mut url = server.url();
+    url.set_username(role).unwrap();
+    url.set_password(None).unwrap();
+    url
 }

@@ -2,10 +2,9 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "tests fail by panicking"
+    reason = "tests make ids and start tasks as they like"
 )]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::{
     os::unix::fs::PermissionsExt as _,
@@ -17,6 +16,7 @@ use std::{
 use database::{Database, DatabaseError, Schema, WriteProbe};
 use runtime::Background;
 use tempfile::TempDir;
+use test_support::eventually;
 
 /// Counts for ever.
 const ENDLESS: &str =
@@ -262,17 +262,11 @@ async fn a_probe_tells_that_the_file_is_locked_and_when_it_is_free_again() {
     let probe = WriteProbe::start(database, &background);
     assert_eq!(probe.state(), Ok(()));
     let holder = other.begin().await.unwrap();
-    eventually("the probe notices", || probe.state().is_err()).await;
+    eventually("the probe notices", async || probe.state().is_err()).await;
     drop(holder);
-    eventually("the probe notices that it is free", || probe.state().is_ok()).await;
+    eventually("the probe notices that it is free", async || {
+        probe.state().is_ok()
+    })
+    .await;
     assert!(background.shut_down(Duration::from_secs(30)).await);
-}
-
-/// Waits until `condition` holds, 30 seconds at most.
-async fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !condition() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }

@@ -3,10 +3,12 @@
 
 #![expect(
     clippy::disallowed_methods,
+    reason = "tests make ids and start tasks as they like"
+)]
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stderr,
     reason = "tests fail by panicking"
 )]
 
@@ -19,47 +21,23 @@ use async_trait::async_trait;
 use conformance::{TestLog, assert_exactly, assert_in_order, conformance, event, events, stream, whole_log};
 use event_store::{EventStore, StoreError};
 use events::EventId;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Executor, PgConnection};
+use test_support::TestDatabase;
 use tokio::task::JoinSet;
-use url::Url;
 use uuid::Uuid;
 
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('taskledger.event_store', 0))";
 
-/// A database that goes when the test does.
-struct PostgresLog {
-    server: Url,
-    name: String,
-}
+/// A log of one test.
+struct PostgresLog(TestDatabase);
 
 async fn fresh() -> PostgresLog {
-    let server =
-        std::env::var("DATABASE_URL").unwrap_or("postgres://postgres@127.0.0.1:5432/postgres".to_owned());
-    let server: Url = server.parse().expect("DATABASE_URL is a URL");
-    let name = format!("event_store_test_{}", Uuid::now_v7().simple());
-    run(&server, format!("CREATE DATABASE {name}")).await;
-    PostgresLog { server, name }
-}
-
-async fn run(server: &Url, sql: String) {
-    let connection = PgConnection::connect(server.as_str()).await;
-    let mut connection =
-        connection.expect("these tests need PostgreSQL, at DATABASE_URL or postgres@127.0.0.1:5432");
-    connection
-        .execute(sql.as_str())
-        .await
-        .expect("the statement runs");
+    PostgresLog(TestDatabase::create().await)
 }
 
 impl PostgresLog {
-    fn url(&self) -> String {
-        let mut url = self.server.clone();
-        url.set_path(&self.name);
-        url.to_string()
-    }
-
     async fn connect(&self) -> PgConnection {
-        let mut connection = PgConnection::connect(&self.url()).await.expect("a connection");
+        let mut connection = self.0.connect().await;
         connection
             .execute("SET search_path = event_store")
             .await
@@ -68,26 +46,12 @@ impl PostgresLog {
     }
 }
 
-impl Drop for PostgresLog {
-    fn drop(&mut self) {
-        let (server, sql) = (
-            self.server.clone(),
-            format!("DROP DATABASE {} WITH (FORCE)", self.name),
-        );
-        let cleaning = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(run(&server, sql));
-        });
-        if cleaning.join().is_err() {
-            eprintln!("the database {} was left behind", self.name);
-        }
-    }
-}
-
 #[async_trait]
 impl TestLog for PostgresLog {
     async fn store(&self) -> Arc<dyn EventStore> {
-        event_store::open(&self.url(), 4).await.expect("a store")
+        event_store::open(self.0.url().as_str(), 4)
+            .await
+            .expect("a store")
     }
 
     fn dense(&self) -> bool {
@@ -124,7 +88,9 @@ async fn aborted_transaction_leaves_no_gap() {
         assert_eq!(store.head().await.unwrap(), version);
         assert!(!waiting.is_finished());
         if killed {
-            run(&log.server, format!("SELECT pg_terminate_backend({pid})")).await;
+            log.0
+                .run_outside(&format!("SELECT pg_terminate_backend({pid})"))
+                .await;
         } else {
             other.execute("ROLLBACK").await.unwrap();
         }
@@ -179,19 +145,15 @@ async fn refused_stream_name() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strict_defaults_of_the_server() {
     let log = fresh().await;
-    run(
-        &log.server,
-        format!(
-            "ALTER DATABASE {} SET default_transaction_isolation = 'serializable'",
-            log.name
-        ),
-    )
-    .await;
-    run(
-        &log.server,
-        format!("ALTER DATABASE {} SET synchronous_commit = 'off'", log.name),
-    )
-    .await;
+    let name = log.0.name();
+    for setting in [
+        "default_transaction_isolation = 'serializable'",
+        "synchronous_commit = 'off'",
+    ] {
+        log.0
+            .run_outside(&format!("ALTER DATABASE {name} SET {setting}"))
+            .await;
+    }
     // Notes what holds inside the transactions of appends.
     drop(log.store().await);
     let mut connection = log.connect().await;
@@ -220,7 +182,7 @@ async fn strict_defaults_of_the_server() {
 /// what was acknowledged is there, and it goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn terminated_connections() {
-    let log = fresh().await;
+    let log = Arc::new(fresh().await);
     let store = log.store().await;
     let mut subscription = store.subscribe(0);
     let mut writers = JoinSet::new();
@@ -246,14 +208,15 @@ async fn terminated_connections() {
         });
     }
     let killer = {
-        let (server, name) = (log.server.clone(), log.name.clone());
+        let log = Arc::clone(&log);
         tokio::spawn(async move {
+            let name = log.0.name();
             let sql = format!(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                 WHERE datname = '{name}' AND query LIKE '%append_events%'"
             );
             loop {
-                run(&server, sql.clone()).await;
+                log.0.run_outside(&sql).await;
             }
         })
     };
@@ -296,9 +259,9 @@ async fn listener_and_readers_come_back() {
     conformance::take(&mut subscription, 1).await;
     let sql = format!(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
-        log.name
+        log.0.name()
     );
-    run(&log.server, sql).await;
+    log.0.run_outside(&sql).await;
     for version in 1..6 {
         while let Err(error) = here.append(&stream("task-1"), version, events(1)).await {
             assert!(matches!(error, StoreError::Unavailable(_)), "{error}");

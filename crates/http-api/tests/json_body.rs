@@ -1,11 +1,6 @@
 //! Bodies: what is read, and the problem for everything else.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use axum::{
     Extension, Router,

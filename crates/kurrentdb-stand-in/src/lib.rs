@@ -19,12 +19,7 @@
     clippy::disallowed_methods,
     reason = "a server of its own has tasks, ids and chance of its own"
 )]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests fail by panicking"
-)]
+#![expect(clippy::expect_used, reason = "tests fail by panicking")]
 
 mod batch;
 mod convert;

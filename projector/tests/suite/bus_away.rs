@@ -16,7 +16,7 @@ use projector::Pace;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ground::{Ground, pace, until},
+    ground::{Ground, eventually, pace},
     relay::Relay,
     writer::{Writer, created, user},
 };
@@ -76,7 +76,7 @@ pub(crate) async fn a_projector_works_from_the_store_alone(ground: Ground) {
     }
     let report = ground.settled().await;
     assert_eq!((report.tasks, report.parked), (40, 0));
-    until("it keeps asking for the bus", async || {
+    eventually("it keeps asking for the bus", async || {
         bus.0.load(Ordering::Relaxed) > 8
     })
     .await;
@@ -103,7 +103,7 @@ pub(crate) async fn a_trickle_of_old_messages_does_not_keep_it_from_the_log(grou
     for number in 0..20 {
         log.task(number, user(1), TaskCompleted {}).await;
     }
-    until("everything is projected", async || {
+    eventually("everything is projected", async || {
         ground.count("tasks WHERE status = 'done'").await == 20
     })
     .await;
@@ -130,7 +130,7 @@ pub(crate) async fn an_orderly_end_leaves_every_partition_at_the_end_of_the_log(
         }
         let wanted = u64::try_from(round + 1).unwrap() * 5;
         let messages = relay.messages().await;
-        until("the tasks are there", async || {
+        eventually("the tasks are there", async || {
             // Until it is consumed the bus drops them.
             bus.publish(&messages).await.unwrap();
             ground.count("tasks").await == wanted

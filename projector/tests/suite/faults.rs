@@ -6,7 +6,7 @@ use bus::InProcessBus;
 use events::{TaskCompleted, TaskRenamed};
 
 use super::{
-    ground::{Ground, Running, until},
+    ground::{Ground, Running, eventually},
     relay::Relay,
     writer::{Writer, created, user},
 };
@@ -60,7 +60,7 @@ pub(crate) async fn a_failing_database_delays_and_loses_nothing(ground: Ground) 
 
 /// Waits until the projector has begun, and failed, more than one batch.
 async fn failed_some_times(running: &Running) {
-    until("batches fail", async || failures(running).await > 1).await;
+    eventually("batches fail", async || failures(running).await > 1).await;
 }
 
 async fn failures(running: &Running) -> u64 {
@@ -181,7 +181,7 @@ pub(crate) async fn projectors_of_different_partition_counts_do_not_disturb_each
     }
     for count in [2, 3] {
         let done = format!("SELECT position FROM checkpoints WHERE partitions = {count} AND position < 200");
-        until("both have projected everything", async || {
+        eventually("both have projected everything", async || {
             ground.rows(&done).await.is_empty()
         })
         .await;

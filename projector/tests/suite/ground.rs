@@ -12,10 +12,10 @@ use event_store::EventStore;
 use events::PartitionCount;
 use projector::{Config, Dependencies, Pace, Report};
 use runtime::Background;
-use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
-use url::Url;
-use uuid::Uuid;
+use test_support::TestDatabase;
+
+pub(crate) use test_support::eventually;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -27,7 +27,7 @@ pub(crate) struct Ground {
 
 enum Place {
     Directory { directory: TempDir },
-    Server { server: Url, name: String },
+    Server(TestDatabase),
 }
 
 pub(crate) struct Running {
@@ -65,17 +65,12 @@ impl Ground {
     }
 
     pub(crate) async fn postgres() -> Self {
-        let server =
-            std::env::var("DATABASE_URL").unwrap_or("postgres://postgres@127.0.0.1:5432/postgres".to_owned());
-        let server: Url = server.parse().expect("DATABASE_URL is a URL");
-        let name = format!("projector_test_{}", Uuid::now_v7().simple());
-        run(&server, format!("CREATE DATABASE {name}")).await;
-        let mut url = server.clone();
-        url.set_path(&name);
+        let server = TestDatabase::create().await;
+        let url = server.url();
         Self {
             store: event_store::open(url.as_str(), 2).await.unwrap(),
             read_models: Database::open(url.as_str(), Schema::ReadModels, 8).await.unwrap(),
-            place: Place::Server { server, name },
+            place: Place::Server(server),
         }
     }
 
@@ -83,7 +78,7 @@ impl Ground {
     pub(crate) async fn fresh_log(&self) -> Self {
         match &self.place {
             Place::Directory { .. } => Self::sqlite().await,
-            Place::Server { .. } => Self::postgres().await,
+            Place::Server(_) => Self::postgres().await,
         }
     }
 
@@ -159,11 +154,7 @@ impl Ground {
     pub(crate) fn url(&self) -> String {
         match &self.place {
             Place::Directory { directory } => Database::file_url(&directory.path().join("read-models.db")),
-            Place::Server { server, name } => {
-                let mut url = server.clone();
-                url.set_path(name);
-                url.to_string()
-            }
+            Place::Server(server) => server.url().into(),
         }
     }
 
@@ -177,7 +168,7 @@ impl Ground {
     pub(crate) async fn damage_log(&self, sql: &str) {
         let url = match &self.place {
             Place::Directory { directory } => Database::file_url(&directory.path().join("events.db")),
-            Place::Server { .. } => self.url(),
+            Place::Server(_) => self.url(),
         };
         let log = Database::connect(&url, Schema::EventStore, 1).await.unwrap();
         assert!(log.execute(sql, &[]).await.unwrap() > 0);
@@ -192,40 +183,5 @@ impl Ground {
 impl Running {
     pub(crate) async fn stop(self) {
         assert!(self.background.shut_down(PATIENCE).await, "the projector stops");
-    }
-}
-
-/// Waits until `condition` holds.
-pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition().await {
-        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-async fn run(server: &Url, sql: String) {
-    let connection = PgConnection::connect(server.as_str()).await;
-    let mut connection =
-        connection.expect("these tests need PostgreSQL, at DATABASE_URL or postgres@127.0.0.1:5432");
-    connection
-        .execute(sql.as_str())
-        .await
-        .expect("the statement runs");
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Self::Server { server, name } = self else {
-            return;
-        };
-        let (server, sql) = (server.clone(), format!("DROP DATABASE {name} WITH (FORCE)"));
-        let cleaning = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(run(&server, sql));
-        });
-        if cleaning.join().is_err() {
-            eprintln!("a test database is left behind");
-        }
     }
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     faults::metric,
-    ground::{Ground, Running, pace, partitions, until},
+    ground::{Ground, Running, eventually, pace, partitions},
     relay::Relay,
     writer::{Writer, created, user},
 };
@@ -65,7 +65,7 @@ pub(crate) async fn messages_of_lost_events_are_never_applied(ground: Ground) {
     let mut log = Writer::new(&ground.store);
     tasks(&mut log, 200, 4, "Real").await;
     let running = ground.project(2, bus.clone()).await;
-    until("they are dropped", async || {
+    eventually("they are dropped", async || {
         metric(&running, "taskledger_projector_unknown_messages_total").await == 8
     })
     .await;
@@ -88,7 +88,7 @@ pub(crate) async fn read_models_ahead_of_the_log_are_not_projected_over(ground: 
     // At start, with the log shorter than the checkpoints; then with others in their places, and more.
     let bus = InProcessBus::new();
     let running = ground.project(2, bus.clone()).await;
-    until("it is noticed", async || metric(&running, MISMATCH).await > 0).await;
+    eventually("it is noticed", async || metric(&running, MISMATCH).await > 0).await;
     assert!(!is_ready(&running).await);
     let mut relay = Relay::new(&ground.store, 2);
     let mut log = Writer::new(&ground.store);
@@ -103,7 +103,7 @@ pub(crate) async fn read_models_ahead_of_the_log_are_not_projected_over(ground: 
     empty_read_models(&ground).await;
     let report = ground.settled().await;
     assert_eq!(report.tasks, 28);
-    until("it says that all is well", async || {
+    eventually("it says that all is well", async || {
         metric(&running, MISMATCH).await == 0 && is_ready(&running).await
     })
     .await;
@@ -121,7 +121,7 @@ pub(crate) async fn a_log_that_loses_its_tail_under_a_running_projector_is_notic
     ground.cut_log(20).await;
     // As many as were lost and more, in the same moment: no position is missing at any look.
     tasks(&mut Writer::new(&ground.store), 200, 20, "New").await;
-    until("it is noticed", async || metric(&running, MISMATCH).await > 0).await;
+    eventually("it is noticed", async || metric(&running, MISMATCH).await > 0).await;
     assert!(!is_ready(&running).await);
     assert_eq!(titled(&ground, "New").await, 0, "projected over another history");
 
@@ -162,7 +162,7 @@ pub(crate) async fn a_hole_in_the_log_is_named(ground: Ground) {
         .await;
     // Read models that were made after the damage show nothing of it.
     let running = ground.project(2, InProcessBus::new()).await;
-    until("all is projected", async || {
+    eventually("all is projected", async || {
         ground
             .rows("SELECT position FROM checkpoints WHERE position < 20")
             .await

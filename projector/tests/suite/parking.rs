@@ -193,11 +193,11 @@ pub(crate) async fn a_refused_row_parks_its_stream_until_retried(ground: Ground)
 
 /// The poison alone cannot be projected, which the fold does not know: only the refusing database does.
 async fn assert_refused(ground: &Ground, poison: u64) {
-    super::ground::until("the whole log is projected", async || {
+    super::ground::eventually("the whole log is projected", async || {
         ground.count("audit_log").await == 22
     })
     .await;
-    super::ground::until("the stream is parked", async || {
+    super::ground::eventually("the stream is parked", async || {
         ground.count("parked_events").await == 3
     })
     .await;

@@ -15,7 +15,7 @@ use events::{
 use tower::ServiceExt;
 
 use super::{
-    ground::{Ground, partitions, until},
+    ground::{Ground, eventually, partitions},
     relay::Relay,
     writer::{START, Writer, created, registered, started, user},
 };
@@ -259,7 +259,7 @@ pub(crate) async fn metrics_and_probes_answer(ground: Ground) {
         String::from_utf8(body.to_vec()).unwrap()
     };
     assert!(get("/health/ready").await.contains(r#""status":"ready""#));
-    until("the metrics say so", async || {
+    eventually("the metrics say so", async || {
         let metrics = get("/metrics").await;
         let has = |line: &str| metrics.lines().any(|found| found == line);
         has(r#"taskledger_projector_checkpoint{partition="0",role="projector"} 40"#)
@@ -331,7 +331,7 @@ pub(crate) async fn tasks_from_before_there_were_grams_are_filled(ground: Ground
     ground.catch_up(2).await;
     ground.run("UPDATE tasks SET grams = NULL").await;
     let running = ground.project(2, InProcessBus::new()).await;
-    until("every task has grams", async || {
+    eventually("every task has grams", async || {
         ground
             .rows("SELECT id FROM tasks WHERE grams IS NULL LIMIT 1")
             .await

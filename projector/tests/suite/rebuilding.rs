@@ -12,7 +12,7 @@ use projector::{Rebuild, RebuildError, discard, parked, retry};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ground::{Ground, pace, partitions, until},
+    ground::{Ground, eventually, pace, partitions},
     relay::Relay,
     writer::{Writer, created, registered, started, task, user},
 };
@@ -242,7 +242,7 @@ pub(crate) async fn projectors_work_and_readers_read_through_swaps(ground: Groun
         assert_eq!(comparison.differences, Vec::<String>::new());
         swapped(async || rebuild.swap().await).await;
         let head = ground.store.head().await.unwrap();
-        until("the projection goes on", async || {
+        eventually("the projection goes on", async || {
             ground.count("audit_log").await > head
         })
         .await;
@@ -260,7 +260,7 @@ pub(crate) async fn projectors_work_and_readers_read_through_swaps(ground: Groun
 
 /// A swap under load may find the files busy or come too late; then nothing has changed and it is tried again.
 async fn swapped(mut swap: impl AsyncFnMut() -> Result<u64, RebuildError>) {
-    until("the tables change places", async || match swap().await {
+    eventually("the tables change places", async || match swap().await {
         Ok(_) => true,
         Err(RebuildError::Behind { .. }) => false,
         Err(RebuildError::Database(error)) if error.is_unavailable() => false,

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::suite::{
-    ground::{Ground, Running, pace, partitions, until},
+    ground::{Ground, Running, eventually, pace, partitions},
     relay::Relay,
     writer::{Writer, created, user},
 };
@@ -62,9 +62,9 @@ pub(crate) async fn a_locked_checkpoint_stops_no_other_partition(ground: Ground)
         }
         relay.publish(bus.as_ref()).await;
         let wanted = u64::try_from(round + 1).unwrap() * u64::from(PARTITIONS - 1);
-        until("all others go on", async || ground.count("tasks").await == wanted).await;
+        eventually("all others go on", async || ground.count("tasks").await == wanted).await;
     }
-    until("it says that it stands still", async || {
+    eventually("it says that it stands still", async || {
         readiness(&running)
             .await
             .contains("nothing is projected in partition 0")
@@ -72,7 +72,7 @@ pub(crate) async fn a_locked_checkpoint_stops_no_other_partition(ground: Ground)
     .await;
     holder.execute("ROLLBACK").await.unwrap();
     assert_eq!(ground.settled().await.tasks, 20);
-    until("it is ready again", async || {
+    eventually("it is ready again", async || {
         readiness(&running).await.contains(r#""status":"ready""#)
     })
     .await;
@@ -91,7 +91,7 @@ pub(crate) async fn a_frozen_transaction_holds_a_partition_for_seconds_only(grou
     let since = Instant::now();
     let mut log = Writer::new(&ground.store);
     log.task(1, user(1), created(user(1), "Task")).await;
-    until("the partition goes on", async || ground.count("tasks").await == 1).await;
+    eventually("the partition goes on", async || ground.count("tasks").await == 1).await;
     assert!(since.elapsed() < Duration::from_secs(22), "{:?}", since.elapsed());
     drop(frozen);
     running.stop().await;
@@ -105,11 +105,11 @@ async fn owners(ground: &Ground) -> Vec<u64> {
 
 pub(crate) async fn replicas_share_the_partitions_evenly(ground: Ground) {
     let first = ground.project(PARTITIONS, InProcessBus::new()).await;
-    until("one has all", async || owners(&ground).await == [4]).await;
+    eventually("one has all", async || owners(&ground).await == [4]).await;
     let second = ground.project(PARTITIONS, InProcessBus::new()).await;
-    until("two have half each", async || owners(&ground).await == [2, 2]).await;
+    eventually("two have half each", async || owners(&ground).await == [2, 2]).await;
     let third = ground.project(PARTITIONS, InProcessBus::new()).await;
-    until("each of three has some", async || {
+    eventually("each of three has some", async || {
         owners(&ground).await == [1, 1, 2]
     })
     .await;
@@ -120,9 +120,9 @@ pub(crate) async fn replicas_share_the_partitions_evenly(ground: Ground) {
     }
     ground.settled().await;
     first.stop().await;
-    until("two have half each", async || owners(&ground).await == [2, 2]).await;
+    eventually("two have half each", async || owners(&ground).await == [2, 2]).await;
     second.stop().await;
-    until("one has all", async || owners(&ground).await == [4]).await;
+    eventually("one has all", async || owners(&ground).await == [4]).await;
     for person in one_of_each() {
         log.task(1_000 + person, user(person), created(user(person), "Task"))
             .await;
@@ -155,7 +155,7 @@ pub(crate) async fn a_replica_that_stands_still_loses_its_partitions(ground: Gro
             .await;
     }
     let of_frozen = format!("partition_leases WHERE replica = '{frozen}'");
-    until("the frozen one has lost all", async || {
+    eventually("the frozen one has lost all", async || {
         ground.count(&of_frozen).await == 0
     })
     .await;
@@ -222,7 +222,7 @@ pub(crate) async fn a_batch_does_not_read_what_was_discarded_of_other_streams(gr
     let running = ground.project(1, InProcessBus::new()).await;
     let mut log = Writer::new(&ground.store);
     let mut number = 0;
-    until("the statistics tell of some batches", async || {
+    eventually("the statistics tell of some batches", async || {
         log.task(number, user(1), created(user(1), "Task")).await;
         number += 1;
         read("COALESCE(idx_scan, 0) + seq_scan").await > 5

@@ -6,7 +6,7 @@ use projector::{Rebuild, Retried, discard, parked, retry, verify_sample};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ground::{Ground, pace, partitions, until},
+    ground::{Ground, eventually, pace, partitions},
     writer::{Writer, created, registered, started, task, user},
 };
 
@@ -184,7 +184,7 @@ pub(crate) async fn an_unreadable_row_parks_its_stream_only(ground: Ground) {
             log.session(number, owner, refreshed).await;
             log.task(number, owner, TaskCompleted {}).await;
         }
-        until("everything is projected", async || {
+        eventually("everything is projected", async || {
             ground.count("audit_log").await == 12
         })
         .await;

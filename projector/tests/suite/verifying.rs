@@ -5,7 +5,7 @@ use projector::{verify, verify_sample};
 
 use super::{
     faults::metric,
-    ground::{Ground, until},
+    ground::{Ground, eventually},
     writer::{Writer, created, registered, started, task, user},
 };
 
@@ -111,7 +111,7 @@ pub(crate) async fn a_projector_notices_differences_by_itself(ground: Ground) {
     }
     let running = ground.project(2, bus::InProcessBus::new()).await;
     ground.settled().await;
-    until("a sample is compared", async || {
+    eventually("a sample is compared", async || {
         metric(&running, "taskledger_projector_sampled_rows_total").await >= 3
     })
     .await;
@@ -120,7 +120,7 @@ pub(crate) async fn a_projector_notices_differences_by_itself(ground: Ground) {
         0
     );
     ground.run("UPDATE tasks SET title = 'Tampered'").await;
-    until("the differences are noticed", async || {
+    eventually("the differences are noticed", async || {
         metric(&running, "taskledger_projector_sample_differences").await == 3
     })
     .await;

@@ -1,9 +1,6 @@
 //! The role as it is started, asked without a socket in between.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use auth_client::{Check, Identity, Rejection, Verifier, VerifyError};
@@ -12,8 +9,9 @@ use database::Database;
 use events::{PartitionCount, Role, SessionId, Timestamp, UserId};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use runtime::{Background, Clock};
+use runtime::Background;
 use serde_json::Value;
+use test_support::TestClock;
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -23,7 +21,7 @@ use crate::{Config, Dependencies, start};
 /// A running query API.
 pub(crate) struct TestRole {
     router: Router,
-    clock: Arc<SetClock>,
+    clock: Arc<TestClock>,
     log: Arc<TestLog>,
     background: Background,
 }
@@ -42,9 +40,9 @@ impl TestRole {
     }
 
     pub(crate) async fn with_cursor_key(database: &Database, cursor_key: [u8; 32]) -> Self {
-        let clock = Arc::new(SetClock(Mutex::new(Timestamp::from_micros(
+        let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(
             1_800_000_000_000_000,
-        ))));
+        )));
         let background = Background::new();
         let partitions = PartitionCount::new(4).unwrap();
         let log = Arc::new(TestLog::endless());
@@ -74,7 +72,7 @@ impl TestRole {
     }
 
     pub(crate) fn set_clock(&self, now: Timestamp) {
-        *self.clock.0.lock().unwrap() = now;
+        self.clock.set(now);
     }
 
     /// `GET` as `caller`.
@@ -145,14 +143,6 @@ impl Answer {
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
         assert_eq!(json["type"], format!("/problems/{code}"));
         assert!(json["request_id"].is_string(), "{json}");
-    }
-}
-
-struct SetClock(Mutex<Timestamp>);
-
-impl Clock for SetClock {
-    fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
     }
 }
 

@@ -1,6 +1,6 @@
 //! One process of the command side on a stage. Several on one stage are replicas.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use auth_client::Verifier;
 use axum::Router;
@@ -102,17 +102,5 @@ impl App {
 impl Drop for App {
     fn drop(&mut self) {
         self.background.stop().cancel();
-    }
-}
-
-/// Waits until `condition` holds, at most ten seconds.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    while !condition().await {
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "not within ten seconds: {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

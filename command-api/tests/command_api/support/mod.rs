@@ -2,16 +2,13 @@
 
 mod app;
 mod auth;
-mod clock;
 mod counting_store;
-mod faulty_store;
 mod request;
 mod stage;
 
-pub(crate) use app::{App, eventually};
+pub(crate) use app::App;
 pub(crate) use auth::{bearer, bearer_without_tasks, user};
-pub(crate) use clock::TestClock;
 pub(crate) use counting_store::CountingStore;
-pub(crate) use faulty_store::FaultyStore;
 pub(crate) use request::{Reply, Request};
 pub(crate) use stage::{Footing, Stage};
+pub(crate) use test_support::{FaultyStore, eventually};

@@ -1,6 +1,6 @@
 //! The append task with writers that misbehave or take their time.
 
-#![expect(clippy::disallowed_methods, clippy::panic, reason = "what is tested")]
+#![expect(clippy::disallowed_methods, reason = "what is tested")]
 
 use std::sync::Mutex;
 

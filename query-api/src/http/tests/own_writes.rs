@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use database::Database;
 use events::{ConsistencyToken, EventId, LogPoint, PartitionCount, UserId};
+use test_support::eventually;
 use uuid::Uuid;
 
 use crate::testing::{Answer, TestLog, TestRole, insert, task, user};
@@ -37,15 +38,6 @@ async fn project(database: &Database, subject: UserId, position: u64, signal: bo
         transaction.signal("taskledger_checkpoints", key, payload);
     }
     transaction.commit().await.unwrap();
-}
-
-/// Waits until `condition` holds.
-async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !condition().await {
-        assert!(Instant::now() < deadline, "{what}: not within 30 s");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 fn token(subject: UserId, position: u64) -> String {
@@ -239,13 +231,13 @@ mod test {
         let role = TestRole::start(&database).await;
         assert_eq!(list(&role, me, 9, "wait=0").await.status.as_u16(), 200);
         role.log().ends_at(10);
-        until("it is noticed", async || {
+        eventually("it is noticed", async || {
             list(&role, me, 9, "wait=0").await.status.as_u16() == 503
         })
         .await;
         assert_eq!(role.get(me, "/health/ready").await.status.as_u16(), 503);
         project(&database, me, 10, true).await;
-        until("it heals", async || {
+        eventually("it heals", async || {
             list(&role, me, 9, "wait=0").await.status.as_u16() == 200
         })
         .await;

@@ -1,4 +1,4 @@
-//! A real store behind a switch: down, or forgetful of what it has answered.
+//! A real store that fails as a test wants it to.
 
 use std::sync::{
     Arc, Mutex,
@@ -11,41 +11,70 @@ use events::{EventId, NewEvent, StreamName};
 use futures::stream::BoxStream;
 use tokio::sync::{RwLock, oneshot};
 
-pub(crate) struct FaultyStore {
+/// A store over another, with a switch for each fault.
+pub struct FaultyStore {
     inner: Arc<dyn EventStore>,
     /// Nothing works.
-    pub(crate) down: AtomicBool,
-    /// After so many appends the next ones fail.
-    pub(crate) appends_left: AtomicUsize,
+    pub down: AtomicBool,
+    /// Reads of streams never end.
+    pub hangs: AtomicBool,
+    /// Appends to accounts fail, which is what a crash after a claim looks like.
+    pub accounts: AtomicBool,
+    /// Appends to sessions fail.
+    pub sessions: AtomicBool,
+    /// After this many appends the next ones fail.
+    pub appends_left: AtomicUsize,
     /// While somebody holds this for writing, appends wait.
-    pub(crate) appending: RwLock<()>,
+    pub appending: RwLock<()>,
     /// The next append works, but its answer comes only when told to.
-    pub(crate) hold_next_answer: Mutex<Option<oneshot::Receiver<()>>>,
+    pub hold_next_answer: Mutex<Option<oneshot::Receiver<()>>>,
     /// The next append works, but its answer never comes.
-    pub(crate) hang_next_answer: AtomicBool,
+    pub hang_next_answer: AtomicBool,
     /// The next append works, but its answer is lost.
-    pub(crate) lose_next_answer: AtomicBool,
+    pub lose_next_answer: AtomicBool,
+    /// Appends work, but their answers are lost.
+    pub lose_answers: AtomicBool,
+    /// How many events were read from streams.
+    pub events_read: AtomicUsize,
 }
 
 impl FaultyStore {
-    pub(crate) fn over(inner: Arc<dyn EventStore>) -> Arc<Self> {
+    /// Works as `inner` does, until a switch is thrown.
+    #[must_use]
+    pub fn over(inner: Arc<dyn EventStore>) -> Arc<Self> {
         Arc::new(Self {
             inner,
             down: AtomicBool::new(false),
+            hangs: AtomicBool::new(false),
+            accounts: AtomicBool::new(false),
+            sessions: AtomicBool::new(false),
             appends_left: AtomicUsize::new(usize::MAX),
             appending: RwLock::new(()),
             hold_next_answer: Mutex::new(None),
             hang_next_answer: AtomicBool::new(false),
             lose_next_answer: AtomicBool::new(false),
+            lose_answers: AtomicBool::new(false),
+            events_read: AtomicUsize::new(0),
         })
     }
 
     fn check(&self) -> Result<(), StoreError> {
-        if self.down.load(Ordering::SeqCst) {
-            Err(StoreError::unavailable("switched off"))
-        } else {
-            Ok(())
+        fail_if(&self.down, "switched off")
+    }
+
+    async fn check_read(&self) -> Result<(), StoreError> {
+        self.check()?;
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
         }
+        Ok(())
+    }
+}
+
+fn fail_if(fault: &AtomicBool, reason: &'static str) -> Result<(), StoreError> {
+    match fault.load(Ordering::SeqCst) {
+        true => Err(StoreError::unavailable(reason)),
+        false => Ok(()),
     }
 }
 
@@ -58,6 +87,12 @@ impl EventStore for FaultyStore {
         events: Vec<NewEvent>,
     ) -> Result<Appended, StoreError> {
         self.check()?;
+        if stream.as_str().starts_with("account-") {
+            fail_if(&self.accounts, "no appends to accounts")?;
+        }
+        if stream.as_str().starts_with("session-") {
+            fail_if(&self.sessions, "no appends to sessions")?;
+        }
         let left = |left: usize| left.checked_sub(1);
         if self
             .appends_left
@@ -78,11 +113,12 @@ impl EventStore for FaultyStore {
         if self.lose_next_answer.swap(false, Ordering::SeqCst) {
             return Err(StoreError::unavailable("the answer was lost"));
         }
+        fail_if(&self.lose_answers, "the answer was lost")?;
         Ok(appended)
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {
-        self.check()?;
+        self.check_read().await?;
         self.inner.stream_head(stream).await
     }
 
@@ -92,8 +128,10 @@ impl EventStore for FaultyStore {
         after_version: u64,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        self.check()?;
-        self.inner.stream_page(stream, after_version, limit).await
+        self.check_read().await?;
+        let page = self.inner.stream_page(stream, after_version, limit).await?;
+        self.events_read.fetch_add(page.entries.len(), Ordering::SeqCst);
+        Ok(page)
     }
 
     async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {

@@ -1,0 +1,17 @@
+//! What the tests of several crates need: databases of their own, a clock, a store that fails, waiting for a condition. Only
+//! tests depend on it, so it may panic.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper that fails is a test that fails"
+)]
+
+mod clock;
+mod eventually;
+mod faulty_store;
+mod test_database;
+
+pub use clock::TestClock;
+pub use eventually::eventually;
+pub use faulty_store::FaultyStore;
+pub use test_database::TestDatabase;
