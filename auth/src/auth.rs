@@ -17,8 +17,7 @@ use events::{
     UserId,
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use prometheus::IntCounterVec;
-use runtime::{Clock, Metrics, new_id};
+use runtime::{Clock, new_id};
 
 use crate::{
     domain::{self, Claim, Refusal},
@@ -26,6 +25,7 @@ use crate::{
     key_files::KeyFiles,
     keys::Pepper,
     ledger::{Cause, Done, Ledger, Loaded},
+    metrics::Counters,
     password::Hasher,
     token::{AccessTokens, Issued},
 };
@@ -61,40 +61,6 @@ pub(crate) struct Changed {
     pub(crate) happened: bool,
     /// The sessions that this has closed.
     pub(crate) closed: Vec<SessionId>,
-}
-
-/// What auth counts.
-pub(crate) struct Counters {
-    logins: IntCounterVec,
-    checks: IntCounterVec,
-    ended_sessions: IntCounterVec,
-}
-
-impl Counters {
-    pub(crate) fn new(metrics: &Metrics) -> Self {
-        let counters = |name, help, label| metrics.counter_vec(name, help, &[label]);
-        Self {
-            logins: counters("taskledger_auth_logins_total", "Logins by outcome.", "outcome"),
-            checks: counters(
-                "taskledger_auth_token_checks_total",
-                "Token checks by verdict.",
-                "verdict",
-            ),
-            ended_sessions: counters(
-                "taskledger_auth_ended_sessions_total",
-                "Ended sessions by reason.",
-                "reason",
-            ),
-        }
-    }
-
-    pub(crate) fn login(&self, outcome: &str) {
-        self.logins.with_label_values(&[outcome]).inc();
-    }
-
-    pub(crate) fn check(&self, verdict: &str) {
-        self.checks.with_label_values(&[verdict]).inc();
-    }
 }
 
 impl Auth {

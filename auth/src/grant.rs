@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, bail};
 use events::{Account, EmailAddress, Role, UserId};
 
-use crate::{admins, auth::Auth, config::Config, keys, ledger::Cause, role::Dependencies};
+use crate::{admins, auth::Auth, config::Config, keys, ledger::Cause, start::Dependencies};
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,14 +14,15 @@ use runtime::{Background, Clock, Metrics};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    auth::{Auth, Counters},
+    auth::Auth,
     check::TokenCheck,
     config::Config,
-    handlers::{self, AppState},
     key_files::{KeyFiles, PublicKeys},
     keys,
     ledger::Ledger,
+    metrics::Counters,
     password::Hasher,
+    routes::{AppState, routes},
     token::AccessTokens,
 };
 
@@ -108,12 +109,7 @@ pub async fn start(
         .event_store(store, |store| async move { store.can_append().await })
         .bus(move || bus.is_connected())
         .read_models(read_models, |read_models| async move { read_models.ping().await });
-    Ok(http_api::with_middleware(
-        handlers::routes(state),
-        "auth",
-        &metrics,
-        health,
-    ))
+    Ok(http_api::with_middleware(routes(state), "auth", &metrics, health))
 }
 
 impl Auth {

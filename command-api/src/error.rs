@@ -10,7 +10,7 @@ use crate::{domain::Refusal, handling::CommandError, idempotency::IdempotencyErr
 
 /// How much of something one person may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     /// `RateLimit-Policy`
     policy: &'static str,
     /// `RateLimit`
@@ -19,13 +19,13 @@ pub(super) struct Allowance {
 }
 
 /// Commands that one person sends at the same time.
-pub(super) const COMMANDS: Allowance = Allowance {
+pub(crate) const COMMANDS: Allowance = Allowance {
     policy: "\"commands\";q=64;qu=\"concurrent-requests\"",
     none_left: "\"commands\";r=0;t=1",
     retry_after: 1,
 };
 /// Batches that one person sends at the same time.
-pub(super) const BATCHES: Allowance = Allowance {
+pub(crate) const BATCHES: Allowance = Allowance {
     policy: "\"batches\";q=2;qu=\"concurrent-requests\"",
     none_left: "\"batches\";r=0;t=1",
     retry_after: 1,
@@ -39,7 +39,7 @@ const KEYS: Allowance = Allowance {
 
 /// Why a command was not answered with success.
 #[derive(Debug)]
-pub(super) enum ApiError {
+pub(crate) enum ApiError {
     /// The request is malformed.
     Request(Problem),
     /// The path names nothing that can be.

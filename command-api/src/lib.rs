@@ -6,19 +6,21 @@
 //! 1. `domain/`: pure decisions.
 //! 2. `handling/`: load, decide, append, and again after a conflict.
 //! 3. `idempotency/`: a command with a key takes effect once.
-//! 4. `http/`: one file per endpoint.
+//! 4. `endpoints/`: one file per endpoint.
 //!
 //! `relay/` stands beside them: it reads the log and never sees a request. `restore.rs` is for the
 //! operator who has restored the log.
 
 pub mod domain;
+mod endpoints;
+mod error;
 pub mod handling;
 mod housekeeping;
-mod http;
 pub mod idempotency;
 pub mod relay;
 pub mod restore;
-mod role;
+mod routes;
+mod start;
 mod turns;
 
-pub use role::{Config, Dependencies, start};
+pub use start::{Config, Dependencies, start};

@@ -13,11 +13,12 @@ use http_api::{Health, with_middleware};
 use runtime::{Background, Clock, Metrics};
 
 use crate::{
+    endpoints::{Api, Shares},
     handling::{CommandHandler, CommandMetrics},
     housekeeping::keep_house,
-    http::{self, Api, Shares},
     idempotency::IdempotencyKeys,
     relay::{Election, Relay, RelayMetrics, RelayProgress},
+    routes::router,
 };
 
 /// The role's name in metrics and logs.
@@ -106,7 +107,7 @@ pub async fn start(
         log.run(|| forgetting.forget_all()).await;
     });
     Ok(with_middleware(
-        http::router(Api {
+        router(Api {
             handler,
             keys: Arc::new(keys),
             verifier,

@@ -25,11 +25,12 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::{
-    COMMAND_API,
     error::ForwardError,
     replayable_body::{Continue, ReplayableBody, in_time},
 };
 
+/// The role that does a command once for its `Idempotency-Key`.
+pub(crate) const COMMAND_API: &str = "command-api";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// For a probe, or the metrics of a replica. A role gives its own checks a second.
 const GLANCE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use crate::{
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum ApiError {
+pub(crate) enum ApiError {
     /// The query string or a header is wrong.
     BadParameter(BadParameter),
     /// The cursor is forged, spoiled, or of another query.

@@ -1,104 +1,19 @@
 //! The query API: reads tasks from the read models, each caller's own and nobody else's.
 //!
-//! To add a query, add a file beside `http/list_tasks.rs` and its route in `http/mod.rs`. It must not know
+//! To add a query, add a file beside `endpoints/list_tasks/` and its route in `routes.rs`. It must not know
 //! how the read models come about, nor write to them.
 
 mod admission;
+mod app;
 mod checkpoints;
-mod http;
+mod endpoints;
+mod error;
 mod log_identity;
 mod metrics;
+mod routes;
+mod start;
 mod tasks;
 #[cfg(test)]
 mod testing;
 
-use std::sync::Arc;
-
-use anyhow::Context;
-use auth_client::Verifier;
-use axum::Router;
-use database::Database;
-use event_store::EventStore;
-use events::PartitionCount;
-use http_api::{Health, LOG};
-use runtime::{Background, Clock, Metrics};
-
-use crate::{
-    admission::Admission,
-    checkpoints::Checkpoints,
-    http::App,
-    log_identity::LogIdentity,
-    metrics::{UnreadableRows, Waiting},
-    tasks::CursorKey,
-};
-
-/// What the role is called in metrics and logs.
-const ROLE: &str = "query-api";
-
-/// How the role is to run.
-#[derive(Clone)]
-pub struct Config {
-    /// Into how many partitions the log is projected; as the projector has it.
-    pub partitions: PartitionCount,
-    /// Signs cursors; the same on every replica, so that each takes up where another left off.
-    pub cursor_key: [u8; 32],
-    /// Connections to the read models, at most: what callers share.
-    pub connections: usize,
-}
-
-/// What the role works with.
-#[derive(Clone)]
-pub struct Dependencies {
-    /// What it reads.
-    pub read_models: Database,
-    /// The log, which tells whether it has what somebody waits for.
-    pub store: Arc<dyn EventStore>,
-    /// Tells who is calling.
-    pub verifier: Arc<Verifier>,
-    /// Tells the time, for what is overdue.
-    pub clock: Arc<dyn Clock>,
-}
-
-/// Starts following the checkpoints of the read models in the `background`, and returns the routes.
-///
-/// # Errors
-/// When the read models cannot be read.
-pub async fn start(
-    config: Config,
-    dependencies: Dependencies,
-    background: &Background,
-) -> anyhow::Result<Router> {
-    let Dependencies {
-        read_models,
-        store,
-        verifier,
-        clock,
-    } = dependencies;
-    let log = LogIdentity::new(store, read_models.clone(), config.partitions);
-    let checkpoints = Checkpoints::follow(read_models.clone(), config.partitions, log.clone(), background)
-        .await
-        .with_context(|| format!("cannot read the read models at {}", read_models.url()))?;
-
-    let health = Health::new()
-        .read_models(read_models.clone(), |read_models| async move {
-            read_models.ping().await
-        })
-        .check(LOG, move || {
-            let complaint = log.complaint();
-            async move { complaint.map_or(Ok(()), |complaint| Err(complaint.to_owned())) }
-        });
-    let cursor_key = CursorKey::new(config.cursor_key);
-    let metrics = Metrics::new(ROLE);
-    let waiting = Waiting::new(&metrics);
-    let router = http::router(App {
-        read_models,
-        admission: Admission::new(config.connections),
-        checkpoints,
-        verifier,
-        clock,
-        cursor_key,
-        waiting,
-        unreadable_rows: UnreadableRows::new(&metrics),
-    });
-    Ok(http_api::with_middleware(router, ROLE, &metrics, health))
-}
+pub use start::{Config, Dependencies, start};

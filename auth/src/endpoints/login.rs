@@ -36,7 +36,7 @@ struct Request {
 
 /// The answer of login and refresh.
 #[derive(Serialize)]
-pub(super) struct TokenBody<'a> {
+pub(crate) struct TokenBody<'a> {
     access_token: &'a str,
     token_type: &'static str,
     expires_in: i64,
@@ -190,7 +190,7 @@ async fn authenticate(auth: &Auth, request: &Request) -> Result<(Account, Option
 }
 
 /// The answer of login and refresh.
-pub(super) fn token_answer(
+pub(crate) fn token_answer(
     auth: &Auth,
     account: Account,
     session: &Session,

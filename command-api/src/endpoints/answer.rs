@@ -14,7 +14,7 @@ use crate::{domain::Command, handling::TaskState};
 
 /// How the answer to a command looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// `201`, where it is, and the task.
     Created,
     /// `200` and the task.
@@ -24,7 +24,7 @@ pub(super) enum Form {
 }
 
 /// How the answer to `command` looks.
-pub(super) const fn form(command: &Command) -> Form {
+pub(crate) const fn form(command: &Command) -> Form {
     match command {
         Command::Create(_) => Form::Created,
         Command::Delete(_) => Form::Nothing,
@@ -38,7 +38,7 @@ pub(super) const fn form(command: &Command) -> Form {
 }
 
 /// The answer to `command`, which left the task as `state` says.
-pub(super) fn answer(command: &Command, state: &TaskState) -> Response {
+pub(crate) fn answer(command: &Command, state: &TaskState) -> Response {
     let form = form(command);
     let mut response = match form {
         Form::Created => (StatusCode::CREATED, Json(&*state.task)).into_response(),

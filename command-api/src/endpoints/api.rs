@@ -7,16 +7,10 @@ use axum::{extract::FromRef, response::Response};
 use events::{TaskId, UserId};
 use serde_json::Map;
 
-use super::{
-    answer::answer,
-    batch,
-    call::Call,
-    error::{Allowance, ApiError, COMMANDS},
-    once::once,
-    single::Single,
-};
+use super::{answer::answer, batch, call::Call, once::once, single::Single};
 use crate::{
     domain::Command,
+    error::{Allowance, ApiError, COMMANDS},
     handling::{CommandHandler, CommandRequest, Tries},
     idempotency::{IdempotencyKey, IdempotencyKeys, RequestHash},
     turns::{NoTurn, Turn, Turns},
@@ -41,7 +35,7 @@ pub(crate) struct Api {
 /// What one person may have of this process at the same time, so that there is something left for the others.
 pub(crate) struct Shares {
     commands: Turns<UserId>,
-    pub(super) batches: Turns<UserId>,
+    pub(crate) batches: Turns<UserId>,
 }
 
 impl Shares {
@@ -54,7 +48,7 @@ impl Shares {
 }
 
 /// Waits for a turn of `person` among the same person's requests.
-pub(super) async fn turn(
+pub(crate) async fn turn(
     turns: &Turns<UserId>,
     person: UserId,
     allowance: Allowance,
@@ -73,7 +67,7 @@ impl FromRef<Api> for Arc<Verifier> {
 
 impl Api {
     /// Runs `command`, which has no body, on `task` for `caller`.
-    pub(super) async fn run_bare(
+    pub(crate) async fn run_bare(
         &self,
         caller: &Caller,
         call: &Call,
@@ -85,7 +79,7 @@ impl Api {
     }
 
     /// Runs `command` on `task` for `caller`, once if it is `keyed`.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         &self,
         caller: &Caller,
         call: &Call,

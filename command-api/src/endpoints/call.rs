@@ -17,9 +17,9 @@ use crate::{
 };
 
 /// A request to do something, without its body.
-pub(super) struct Call {
+pub(crate) struct Call {
     context: RequestContext,
-    pub(super) expected: ExpectedVersion,
+    pub(crate) expected: ExpectedVersion,
     key: Option<IdempotencyKey>,
     method: String,
     path: String,
@@ -28,7 +28,7 @@ pub(super) struct Call {
 
 impl Call {
     /// The key, if there is one, with the hash of what it stands for: this call with `body`.
-    pub(super) fn keyed(&self, body: &Map<String, Value>) -> Option<(IdempotencyKey, RequestHash)> {
+    pub(crate) fn keyed(&self, body: &Map<String, Value>) -> Option<(IdempotencyKey, RequestHash)> {
         let key = self.key.clone()?;
         Some((
             key,
@@ -37,7 +37,7 @@ impl Call {
     }
 
     /// Who asks, and in which request.
-    pub(super) fn origin(&self, caller: &Caller) -> Origin {
+    pub(crate) fn origin(&self, caller: &Caller) -> Origin {
         Origin {
             caller: caller.user_id(),
             correlation_id: self.context.request_id.clone(),

@@ -4,11 +4,11 @@ use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
 use http_api::{Form, JsonObject, Presence};
 
-use super::{api::Api, call::Call, error::ApiError, fields, task_path::TaskPath};
-use crate::domain::ChangeTask;
+use super::{api::Api, call::Call, fields, task_path::TaskPath};
+use crate::{domain::ChangeTask, error::ApiError};
 
 /// `200` with the task; nothing to change: `200`, same version.
-pub(super) async fn change_task(
+pub(crate) async fn change_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,
     call: Call,
@@ -25,7 +25,7 @@ pub(super) async fn change_task(
 
 /// `{title?, description?, priority?, due?, tags?, status?}`: absent keeps, `null` clears `description`, `due`
 /// and `tags` and is an error for the others. What is wrong is rejected in the form.
-pub(super) fn read(form: &mut Form) -> ChangeTask {
+pub(crate) fn read(form: &mut Form) -> ChangeTask {
     let title = fields::not_null(form, "title", fields::title);
     let description = form.optional("description", fields::description);
     let priority = fields::not_null(form, "priority", fields::priority);

@@ -6,11 +6,11 @@ use events::TaskId;
 use http_api::{Form, JsonObject, Problem};
 use runtime::new_id;
 
-use super::{api::Api, call::Call, error::ApiError, fields};
-use crate::domain::CreateTask;
+use super::{api::Api, call::Call, fields};
+use crate::{domain::CreateTask, error::ApiError};
 
 /// `201` with the task and its `Location`.
-pub(super) async fn create_task(
+pub(crate) async fn create_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,
     call: Call,
@@ -26,7 +26,7 @@ pub(super) async fn create_task(
 
 /// `{title, description?, priority?, due?, tags?}`; what may be cleared later may be `null` now. `None` and
 /// whatever the form rejects are mistakes.
-pub(super) fn read(form: &mut Form) -> Option<CreateTask> {
+pub(crate) fn read(form: &mut Form) -> Option<CreateTask> {
     let title = form.required("title", fields::title);
     let description = form.optional("description", fields::description);
     let priority = fields::not_null(form, "priority", fields::priority);

@@ -3,11 +3,11 @@
 use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
 
-use super::{api::Api, call::Call, error::ApiError, task_path::TaskPath};
-use crate::domain::DeleteTask;
+use super::{api::Api, call::Call, task_path::TaskPath};
+use crate::{domain::DeleteTask, error::ApiError};
 
 /// `204`; there already: `204`. A body means nothing here (RFC 9110, section 9.3.5) and is not read.
-pub(super) async fn delete_task(
+pub(crate) async fn delete_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,
     call: Call,

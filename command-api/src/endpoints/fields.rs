@@ -7,30 +7,30 @@ use serde_json::Value;
 
 use crate::domain::{Description, InvalidTag, Tags, Title};
 
-pub(super) fn title(value: &Value) -> Result<Title, Invalid> {
+pub(crate) fn title(value: &Value) -> Result<Title, Invalid> {
     Title::parse(text(value)?).map_err(invalid)
 }
 
-pub(super) fn description(value: &Value) -> Result<Description, Invalid> {
+pub(crate) fn description(value: &Value) -> Result<Description, Invalid> {
     Description::parse(text(value)?).map_err(invalid)
 }
 
-pub(super) fn priority(value: &Value) -> Result<Priority, Invalid> {
+pub(crate) fn priority(value: &Value) -> Result<Priority, Invalid> {
     one_of(value, "must be low, normal, high or urgent")
 }
 
-pub(super) fn status(value: &Value) -> Result<Status, Invalid> {
+pub(crate) fn status(value: &Value) -> Result<Status, Invalid> {
     one_of(value, "must be open, in_progress, done or cancelled")
 }
 
-pub(super) fn due(value: &Value) -> Result<Due, Invalid> {
+pub(crate) fn due(value: &Value) -> Result<Due, Invalid> {
     text(value)?
         .parse()
         .map_err(|error: events::ParseDueError| Invalid::new("malformed", error.to_string()))
 }
 
 /// A field that may be left out but not be `null`.
-pub(super) fn not_null<T>(
+pub(crate) fn not_null<T>(
     form: &mut Form,
     name: &'static str,
     parse: impl FnOnce(&Value) -> Result<T, Invalid>,
@@ -46,7 +46,7 @@ pub(super) fn not_null<T>(
 }
 
 /// The tags, with an error for each that is wrong.
-pub(super) fn tags(form: &mut Form) -> Presence<Tags> {
+pub(crate) fn tags(form: &mut Form) -> Presence<Tags> {
     match form.optional("tags", |value| Ok(parse_tags(value))) {
         Presence::Absent => Presence::Absent,
         Presence::Null => Presence::Null,
@@ -88,7 +88,7 @@ fn parse_tags(value: &Value) -> Result<Tags, Vec<Invalid>> {
     })
 }
 
-pub(super) fn one_of<T: DeserializeOwned>(value: &Value, expected: &'static str) -> Result<T, Invalid> {
+pub(crate) fn one_of<T: DeserializeOwned>(value: &Value, expected: &'static str) -> Result<T, Invalid> {
     text(value)?;
     T::deserialize(value).map_err(|_| Invalid::new("unknown-value", expected))
 }

@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use http_api::{Form, JsonObject, Problem};
 
 /// No body, with or without a content type, or an empty JSON object.
-pub(super) struct NoFields;
+pub(crate) struct NoFields;
 
 impl<S: Send + Sync> FromRequest<S> for NoFields {
     type Rejection = Problem;

@@ -10,8 +10,9 @@ use events::TaskId;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
-use super::{api::Api, error::ApiError};
+use super::api::Api;
 use crate::{
+    error::ApiError,
     handling::{CommandError, CommandHandler, KeptAnswer, KeptTask, Origin, Settled, Tries},
     idempotency::{Claim, IdempotencyError, IdempotencyKey, Keyed, Lease, RequestHash, Stored},
 };
@@ -20,7 +21,7 @@ use crate::{
 const AT_ONCE: usize = 8;
 
 /// What a request with a key asks for.
-pub(super) trait Work: Sync {
+pub(crate) trait Work: Sync {
     /// Who asks, and in which request.
     fn origin(&self) -> &Origin;
 
@@ -42,17 +43,17 @@ pub(super) trait Work: Sync {
 }
 
 /// What one try knows of the others.
-pub(super) struct Attempt {
+pub(crate) struct Attempt {
     /// [`Work::task`] of the first try.
-    pub(super) task: TaskId,
+    pub(crate) task: TaskId,
     /// What earlier ones got done.
-    pub(super) progress: Option<KeptAnswer>,
+    pub(crate) progress: Option<KeptAnswer>,
     before: HashMap<TaskId, KeptTask>,
     alone_until: Option<Instant>,
 }
 
 /// What came of a try.
-pub(super) enum Attempted {
+pub(crate) enum Attempted {
     /// Another one would change nothing.
     Settled {
         results: BTreeMap<usize, Settled>,
@@ -68,7 +69,7 @@ pub(super) enum Attempted {
 }
 
 /// Does `work` unless its key has been answered, and keeps the answer.
-pub(super) async fn once(
+pub(crate) async fn once(
     api: &Api,
     work: &impl Work,
     (key, hash): &(IdempotencyKey, RequestHash),
@@ -187,7 +188,7 @@ impl Attempt {
     }
 
     /// What is known of other tries of a command on `task`.
-    pub(super) fn tries(&self, task: TaskId) -> Tries {
+    pub(crate) fn tries(&self, task: TaskId) -> Tries {
         Tries {
             since: self.before.get(&task).cloned(),
             alone_until: self.alone_until,
@@ -195,7 +196,7 @@ impl Attempt {
     }
 
     /// The only try of something without a key.
-    pub(super) fn only(task: TaskId) -> Self {
+    pub(crate) fn only(task: TaskId) -> Self {
         Self {
             task,
             progress: None,

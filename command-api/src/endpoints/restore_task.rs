@@ -3,11 +3,11 @@
 use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
 
-use super::{api::Api, call::Call, error::ApiError, no_fields::NoFields, task_path::TaskPath};
-use crate::domain::RestoreTask;
+use super::{api::Api, call::Call, no_fields::NoFields, task_path::TaskPath};
+use crate::{domain::RestoreTask, error::ApiError};
 
 /// `200` with the task; there already: `200`, same version.
-pub(super) async fn restore_task(
+pub(crate) async fn restore_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,
     call: Call,

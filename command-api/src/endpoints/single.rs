@@ -8,16 +8,16 @@ use http_api::Problem;
 
 use super::{
     answer::answer,
-    error::ApiError,
     once::{Attempt, Attempted, Work},
 };
 use crate::{
     domain::Command,
+    error::ApiError,
     handling::{CommandError, CommandHandler, CommandRequest, Origin, Outcome, Settled},
 };
 
 /// The request, but for what is known of other tries.
-pub(super) struct Single<'a>(pub(super) &'a CommandRequest);
+pub(crate) struct Single<'a>(pub(super) &'a CommandRequest);
 
 impl Work for Single<'_> {
     fn origin(&self) -> &Origin {

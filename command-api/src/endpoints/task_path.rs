@@ -7,7 +7,7 @@ use events::TaskId;
 use http::request::Parts;
 
 /// The `{id}` of the path; `None` when it is no UUID in its usual form, so that there can be no such task.
-pub(super) struct TaskPath(pub(super) Option<TaskId>);
+pub(crate) struct TaskPath(pub(super) Option<TaskId>);
 
 impl<S: Send + Sync> FromRequestParts<S> for TaskPath {
     type Rejection = Infallible;

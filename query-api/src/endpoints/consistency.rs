@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_api::{BadParameter, CONSISTENCY_TOKEN};
 use tokio::time::Instant;
 
-use super::{ApiError, App, CACHE_CONTROL};
-use crate::checkpoints::Reached;
+use super::CACHE_CONTROL;
+use crate::{app::App, checkpoints::Reached, error::ApiError};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -18,7 +18,7 @@ const LONGEST_WAIT_SECONDS: u64 = 10;
 
 /// What a request wants to see at least, and how long it is ready to wait for it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct AtLeast {
+pub(crate) struct AtLeast {
     tokens: Vec<ConsistencyToken>,
     /// `Prefer: wait`, as far as it is honoured.
     preferred_wait: Option<u64>,
@@ -29,7 +29,7 @@ pub(super) struct AtLeast {
 
 /// What a response shows at least.
 #[derive(Debug)]
-pub(super) struct Shown {
+pub(crate) struct Shown {
     token: ConsistencyToken,
     applied: Option<HeaderValue>,
 }
@@ -39,7 +39,7 @@ impl AtLeast {
     ///
     /// # Errors
     /// When a token is malformed. A malformed preference is as good as none (RFC 7240, section 2).
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, BadParameter> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, BadParameter> {
         let tokens = headers
             .get_all(&CONSISTENCY_TOKEN)
             .iter()
@@ -65,7 +65,7 @@ impl AtLeast {
     ///
     /// # Errors
     /// When it is not there in time.
-    pub(super) async fn reached(&self, app: &App, caller: UserId) -> Result<Shown, ApiError> {
+    pub(crate) async fn reached(&self, app: &App, caller: UserId) -> Result<Shown, ApiError> {
         if !self.tokens.is_empty() {
             let timer = app.waiting.seconds.start_timer();
             let reached = self.wait(app).await;
@@ -115,7 +115,7 @@ impl AtLeast {
 
 impl Shown {
     /// The headers of every answer to a query.
-    pub(super) fn headers(self) -> HeaderMap {
+    pub(crate) fn headers(self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(header::CACHE_CONTROL, CACHE_CONTROL);
         // Digits and letters are always a header value.

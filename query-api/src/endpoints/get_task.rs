@@ -11,15 +11,17 @@ use http::{HeaderMap, StatusCode, header};
 
 use http_api::{Parameters, Preconditions, ReadOutcome};
 
-use super::{ApiError, App, consistency::AtLeast};
+use super::consistency::AtLeast;
 use crate::{
     admission::Cost,
+    app::App,
+    error::ApiError,
     tasks::{self, TaskView},
 };
 
 /// Answers with the task and its version as `ETag`, `304` when the caller has that version, `412` when
 /// `If-Match` names another.
-pub(super) async fn get_task(
+pub(crate) async fn get_task(
     State(app): State<App>,
     TaskOwner(caller): TaskOwner,
     id: Result<Path<String>, PathRejection>,

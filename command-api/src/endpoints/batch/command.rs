@@ -10,7 +10,7 @@ use crate::{
     domain::{
         CancelTask, Command, CompleteTask, DeleteTask, ExpectedVersion, ReopenTask, RestoreTask, StartTask,
     },
-    http::{change_task, create_task, fields},
+    endpoints::{change_task, create_task, fields},
 };
 
 /// A command as a batch holds it.

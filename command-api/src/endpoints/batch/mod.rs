@@ -23,16 +23,16 @@ use uuid::Uuid;
 use super::{
     api::{Api, turn},
     call::Call,
-    error::{ApiError, BATCHES},
     once::{Attempt, Attempted, Work, once},
 };
 use crate::{
+    error::{ApiError, BATCHES},
     handling::{CommandError, CommandHandler, CommandRequest, Origin, Outcome, Settled},
     turns::Turns,
 };
 
 /// Of the request's body.
-pub(super) const MOST_BYTES: usize = 1 << 20;
+pub(crate) const MOST_BYTES: usize = 1 << 20;
 /// So many batches of one person run at the same time,
 const AT_ONCE: usize = 2;
 /// and so many are here, with those that wait.
@@ -45,7 +45,7 @@ pub(super) fn turns() -> Turns<UserId> {
 
 /// `200` with `{"results": [{"status", "task"?, "problem"?}]}`, in the order of the commands. A problem of one
 /// command is in its place and does not keep the others back.
-pub(super) async fn run_batch(
+pub(crate) async fn run_batch(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,
     call: Call,

@@ -13,11 +13,9 @@ use serde::Serialize;
 
 use super::command::BatchCommand;
 use crate::{
+    endpoints::answer::{Form, form},
+    error::ApiError,
     handling::{CommandError, Settled},
-    http::{
-        answer::{Form, form},
-        error::ApiError,
-    },
 };
 
 #[derive(Serialize)]

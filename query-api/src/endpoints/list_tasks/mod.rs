@@ -12,9 +12,11 @@ use http::{HeaderMap, HeaderValue, header};
 use http_api::Parameters;
 use serde::Serialize;
 
-use super::{ApiError, App, consistency::AtLeast};
+use super::consistency::AtLeast;
 use crate::{
     admission::Cost,
+    app::App,
+    error::ApiError,
     tasks::{self, Listing, TaskView},
 };
 
@@ -33,7 +35,7 @@ const TASK_BYTES: usize = 512;
 const LONGEST_LINK: usize = 4_096;
 
 /// Answers with a page, and where the next one is.
-pub(super) async fn list_tasks(
+pub(crate) async fn list_tasks(
     State(app): State<App>,
     TaskOwner(caller): TaskOwner,
     RawQuery(query): RawQuery,

@@ -1,0 +1,69 @@
+//! The paths of auth, and the endpoint behind each.
+
+use std::sync::Arc;
+
+use auth_client::Verifier;
+use axum::{
+    Router,
+    extract::FromRef,
+    middleware,
+    response::Response,
+    routing::{delete, get, post, put},
+};
+use http::{HeaderValue, header};
+
+use crate::{
+    auth::Auth,
+    endpoints::{
+        change_password, end_session, jwks, list_sessions, list_users, login, logout, logout_all, me,
+        refresh, register, rename, set_disabled, set_roles,
+    },
+};
+
+/// What every handler can ask for.
+#[derive(Clone)]
+pub(crate) struct AppState {
+    pub(crate) auth: Arc<Auth>,
+    pub(crate) verifier: Arc<Verifier>,
+}
+
+impl FromRef<AppState> for Arc<Auth> {
+    fn from_ref(state: &AppState) -> Self {
+        Self::clone(&state.auth)
+    }
+}
+
+impl FromRef<AppState> for Arc<Verifier> {
+    fn from_ref(state: &AppState) -> Self {
+        Self::clone(&state.verifier)
+    }
+}
+
+/// Every endpoint of auth.
+pub(crate) fn routes(state: AppState) -> Router {
+    Router::new()
+        .route("/auth/register", post(register::register))
+        .route("/auth/login", post(login::login))
+        .route("/auth/refresh", post(refresh::refresh))
+        .route("/auth/logout", post(logout::logout))
+        .route("/auth/logout-all", post(logout_all::logout_all))
+        .route("/auth/me", get(me::me).patch(rename::rename))
+        .route("/auth/me/password", post(change_password::change_password))
+        .route("/auth/sessions", get(list_sessions::list_sessions))
+        .route("/auth/sessions/{id}", delete(end_session::end_session))
+        .route("/auth/users", get(list_users::list_users))
+        .route("/auth/users/{id}/roles", put(set_roles::set_roles))
+        .route("/auth/users/{id}/disable", post(set_disabled::disable))
+        .route("/auth/users/{id}/enable", post(set_disabled::enable))
+        .route("/.well-known/jwks.json", get(jwks::jwks))
+        .layer(middleware::map_response(forbid_storing))
+        .with_state(state)
+}
+
+/// Nothing that auth answers may be kept by a cache, errors included.
+async fn forbid_storing(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

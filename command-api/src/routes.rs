@@ -1,0 +1,32 @@
+//! The paths of the commands, and the endpoint behind each.
+
+use axum::{
+    Extension, Router,
+    routing::{patch, post},
+};
+use http_api::BodyLimit;
+
+use crate::endpoints::{
+    Api, batch, cancel_task, change_task, complete_task, create_task, delete_task, reopen_task, restore_task,
+    start_task,
+};
+
+/// Every command endpoint, bare.
+pub(crate) fn router(api: Api) -> Router {
+    Router::new()
+        .route("/tasks", post(create_task::create_task))
+        .route(
+            "/tasks/batch",
+            post(batch::run_batch).layer(Extension(BodyLimit(batch::MOST_BYTES))),
+        )
+        .route(
+            "/tasks/{id}",
+            patch(change_task::change_task).delete(delete_task::delete_task),
+        )
+        .route("/tasks/{id}/start", post(start_task::start_task))
+        .route("/tasks/{id}/complete", post(complete_task::complete_task))
+        .route("/tasks/{id}/cancel", post(cancel_task::cancel_task))
+        .route("/tasks/{id}/reopen", post(reopen_task::reopen_task))
+        .route("/tasks/{id}/restore", post(restore_task::restore_task))
+        .with_state(api)
+}

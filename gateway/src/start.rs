@@ -1,0 +1,66 @@
+//! Puts the layers together, and watches the replicas of the roles behind.
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+use http_api::Health;
+use runtime::{Background, Metrics};
+use tower::Layer;
+
+use crate::{
+    arrival,
+    backend::Backend,
+    config::{Config, Dependencies},
+    consistency::Memory,
+    exposition,
+    forward::Gateway,
+    replicas::{self, COMMAND_API},
+    routes,
+};
+
+const ROLE: &str = "gateway";
+
+/// The front door's router. Watches the replicas of its upstreams in the `background`.
+///
+/// # Errors
+/// When an upstream has no address, or one that is not a plain `http://` address.
+pub async fn start(
+    config: Config,
+    dependencies: Dependencies,
+    background: &Background,
+) -> anyhow::Result<Router> {
+    let metrics = Metrics::new(ROLE);
+    let client = replicas::client();
+    let backend = |name, upstream| Backend::new(name, upstream, &client).map(Arc::new);
+    let command_api = backend(COMMAND_API, config.command_api)?;
+    let query_api = backend("query-api", config.query_api)?;
+    let auth = backend("auth", config.auth)?;
+    let projector = backend("projector", config.projector)?;
+    let backends = [&command_api, &query_api, &auth, &projector].map(Arc::clone);
+
+    let mut health = Health::new();
+    for backend in &backends {
+        let watched = Arc::clone(backend);
+        background.spawn_until_stopped("watch over replicas", async move { watched.watch().await });
+        let checked = Arc::clone(backend);
+        health = health.check(backend.name(), move || {
+            let backend = Arc::clone(&checked);
+            async move { backend.ready().await }
+        });
+    }
+    let gateway = Gateway::new(
+        command_api,
+        query_api,
+        auth,
+        dependencies.verifier,
+        Memory::new(),
+        &metrics,
+    );
+    let exposition = exposition::Exposition::new(metrics.clone(), backends);
+    let served =
+        http_api::with_middleware_and_metrics(routes::router(&gateway), ROLE, &metrics, health, move || {
+            let exposition = exposition.clone();
+            async move { exposition.text().await }
+        });
+    Ok(Router::new().fallback_service(middleware::map_request(arrival::arrive).layer(served)))
+}

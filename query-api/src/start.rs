@@ -1,0 +1,93 @@
+//! Starts the role: follows the checkpoints, and serves the endpoints.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use auth_client::Verifier;
+use axum::Router;
+use database::Database;
+use event_store::EventStore;
+use events::PartitionCount;
+use http_api::{Health, LOG};
+use runtime::{Background, Clock, Metrics};
+
+use crate::{
+    admission::Admission,
+    app::App,
+    checkpoints::Checkpoints,
+    log_identity::LogIdentity,
+    metrics::{UnreadableRows, Waiting},
+    routes::router,
+    tasks::CursorKey,
+};
+
+/// What the role is called in metrics and logs.
+const ROLE: &str = "query-api";
+
+/// How the role is to run.
+#[derive(Clone)]
+pub struct Config {
+    /// Into how many partitions the log is projected; as the projector has it.
+    pub partitions: PartitionCount,
+    /// Signs cursors; the same on every replica, so that each takes up where another left off.
+    pub cursor_key: [u8; 32],
+    /// Connections to the read models, at most: what callers share.
+    pub connections: usize,
+}
+
+/// What the role works with.
+#[derive(Clone)]
+pub struct Dependencies {
+    /// What it reads.
+    pub read_models: Database,
+    /// The log, which tells whether it has what somebody waits for.
+    pub store: Arc<dyn EventStore>,
+    /// Tells who is calling.
+    pub verifier: Arc<Verifier>,
+    /// Tells the time, for what is overdue.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Starts following the checkpoints of the read models in the `background`, and returns the routes.
+///
+/// # Errors
+/// When the read models cannot be read.
+pub async fn start(
+    config: Config,
+    dependencies: Dependencies,
+    background: &Background,
+) -> anyhow::Result<Router> {
+    let Dependencies {
+        read_models,
+        store,
+        verifier,
+        clock,
+    } = dependencies;
+    let log = LogIdentity::new(store, read_models.clone(), config.partitions);
+    let checkpoints = Checkpoints::follow(read_models.clone(), config.partitions, log.clone(), background)
+        .await
+        .with_context(|| format!("cannot read the read models at {}", read_models.url()))?;
+
+    let health = Health::new()
+        .read_models(read_models.clone(), |read_models| async move {
+            read_models.ping().await
+        })
+        .check(LOG, move || {
+            let complaint = log.complaint();
+            async move { complaint.map_or(Ok(()), |complaint| Err(complaint.to_owned())) }
+        });
+    let cursor_key = CursorKey::new(config.cursor_key);
+    let metrics = Metrics::new(ROLE);
+    let waiting = Waiting::new(&metrics);
+    let router = router(App {
+        read_models,
+        admission: Admission::new(config.connections),
+        checkpoints,
+        verifier,
+        clock,
+        cursor_key,
+        waiting,
+        unreadable_rows: UnreadableRows::new(&metrics),
+    });
+    Ok(http_api::with_middleware(router, ROLE, &metrics, health))
+}
