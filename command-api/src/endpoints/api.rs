@@ -36,6 +36,7 @@ pub(crate) struct Api {
 pub(crate) struct Shares {
     commands: Turns<UserId>,
     pub(crate) batches: Turns<UserId>,
+    pub(crate) pace: batch::Pace,
 }
 
 impl Shares {
@@ -43,6 +44,7 @@ impl Shares {
         Self {
             commands: Turns::new(AT_ONCE, MOST),
             batches: batch::turns(),
+            pace: batch::Pace::new(),
         }
     }
 }

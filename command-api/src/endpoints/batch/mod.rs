@@ -7,6 +7,7 @@
 mod command;
 mod envelope;
 mod if_match;
+mod pace;
 mod results;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +39,8 @@ const AT_ONCE: usize = 2;
 /// and so many are here, with those that wait.
 const MOST: usize = 10;
 
+pub(super) use pace::Pace;
+
 /// The turns of people with their batches.
 pub(super) fn turns() -> Turns<UserId> {
     Turns::new(AT_ONCE, MOST)
@@ -58,6 +61,8 @@ pub(crate) async fn run_batch(
         origin: call.origin(&caller),
         seed: TaskId(new_id()),
     };
+    let commands = batch.commands.len();
+    api.shares.pace.wait(caller.user_id(), commands).await;
     match keyed {
         Some(keyed) => once(&api, &batch, &keyed).await,
         None => {
