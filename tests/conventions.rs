@@ -1,4 +1,4 @@
-//! Every case of the contract's conventions, through the gateway.
+//! Every case of the conventions in `docs/api.md`, through the gateway.
 
 use std::time::Duration;
 

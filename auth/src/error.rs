@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Response};
 use database::DatabaseError;
 use event_store::StoreError;
 use events::CodecError;
-use http::{HeaderValue, StatusCode, header};
-use http_api::Problem;
+use http::{HeaderValue, header};
+use http_api::{Problem, ProblemCode};
 
 use crate::{domain::Refusal, password::HashingFailed};
 
@@ -106,45 +106,40 @@ impl IntoResponse for ApiError {
 
 fn refused(refusal: &Refusal) -> Problem {
     match refusal {
-        Refusal::EmailIsTaken => Problem::new(StatusCode::CONFLICT, "email-taken", "Address taken")
-            .detail("An account with this e-mail address exists."),
+        Refusal::EmailIsTaken => {
+            Problem::new(ProblemCode::EmailTaken).detail("An account with this e-mail address exists.")
+        }
         Refusal::CredentialsAreWrong | Refusal::PasswordHasChanged => unauthorized(
-            "bad-credentials",
-            "Wrong address or password",
+            ProblemCode::BadCredentials,
             "The e-mail address or the password is wrong.",
             "Bearer",
         ),
-        Refusal::AccountIsDisabled => {
-            Problem::new(StatusCode::FORBIDDEN, "account-disabled", "Account disabled")
-                .detail("This account has been disabled. Ask an administrator.")
-        }
+        Refusal::AccountIsDisabled => Problem::new(ProblemCode::AccountDisabled)
+            .detail("This account has been disabled. Ask an administrator."),
         Refusal::AccountIsUnknown | Refusal::SessionIsUnknown => Problem::not_found(),
         Refusal::SessionHasEnded(_) | Refusal::RefreshTokenIsUsed => unauthorized(
-            "session-ended",
-            "Session ended",
+            ProblemCode::SessionEnded,
             "The session of this refresh token has ended. Log in again.",
             r#"Bearer error="invalid_token", error_description="The session ended""#,
         ),
         Refusal::SessionHasExpired => unauthorized(
-            "token-expired",
-            "Refresh token expired",
+            ProblemCode::TokenExpired,
             "The refresh token has expired. Log in again.",
             r#"Bearer error="invalid_token", error_description="The refresh token expired""#,
         ),
         Refusal::RefreshTokenIsUnknown => unauthorized(
-            "token-invalid",
-            "Refresh token invalid",
+            ProblemCode::TokenInvalid,
             "The refresh token is malformed, or was not issued here.",
             r#"Bearer error="invalid_token", error_description="The refresh token is malformed""#,
         ),
-        Refusal::AccountIsLastAdmin(_) => Problem::new(StatusCode::CONFLICT, "last-admin", "Last admin")
+        Refusal::AccountIsLastAdmin(_) => Problem::new(ProblemCode::LastAdmin)
             .detail("This is the last admin. Make someone else an admin first."),
     }
 }
 
 /// RFC 9110, section 15.5.2: a 401 names a challenge.
-fn unauthorized(code: &'static str, title: &'static str, detail: &str, challenge: &'static str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, code, title)
+fn unauthorized(code: ProblemCode, detail: &str, challenge: &'static str) -> Problem {
+    Problem::new(code)
         .detail(detail)
         .header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
 }

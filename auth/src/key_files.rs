@@ -57,6 +57,6 @@ pub(crate) struct PublicKeys(pub(crate) Arc<Auth>);
 impl Responder for PublicKeys {
     async fn respond(&self, _request: Bytes) -> Bytes {
         self.0.renew_keys().await;
-        self.0.tokens.keyring().jwks().encode()
+        self.0.tokens.keyring().jwks().encode().into()
     }
 }

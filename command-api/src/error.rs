@@ -3,8 +3,8 @@
 use axum::response::{IntoResponse, Response};
 use event_store::StoreError;
 use events::ConsistencyToken;
-use http::{HeaderName, HeaderValue, StatusCode};
-use http_api::{CONSISTENCY_TOKEN, Problem};
+use http::{HeaderName, HeaderValue};
+use http_api::{CONSISTENCY_TOKEN, Problem, ProblemCode};
 
 use crate::{domain::Refusal, handling::CommandError, idempotency::IdempotencyError};
 
@@ -132,28 +132,17 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::TaskNotFound { .. } | Refusal::NotOwner { .. } | Refusal::TaskIsDeleted { .. } => {
             Problem::not_found()
         }
-        Refusal::TaskExists { .. } => Problem::new(
-            StatusCode::CONFLICT,
-            "task-exists",
-            "There is a task with this id already",
-        ),
+        Refusal::TaskExists { .. } => Problem::new(ProblemCode::TaskExists),
         Refusal::VersionMismatch { actual } => Problem::version_mismatch(actual),
-        Refusal::IllegalTransition { from, to } => Problem::new(
-            StatusCode::CONFLICT,
-            "illegal-transition",
-            "The status of the task does not allow this",
-        )
-        .detail(format!(
-            "A task that is {} cannot become {}.",
-            from.name(),
-            to.name()
-        )),
+        Refusal::IllegalTransition { from, to } => Problem::new(ProblemCode::IllegalTransition).detail(
+            format!("A task that is {} cannot become {}.", from.name(), to.name()),
+        ),
     }
 }
 
 /// `429 rate-limited`
 fn too_many(allowance: Allowance) -> Problem {
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests")
+    Problem::new(ProblemCode::RateLimited)
         .retry_after(allowance.retry_after)
         .header(
             HeaderName::from_static("ratelimit-policy"),
@@ -167,13 +156,9 @@ fn too_many(allowance: Allowance) -> Problem {
 
 /// `503 overloaded`
 fn overloaded(detail: &'static str) -> Problem {
-    Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "overloaded",
-        "The service has too much to do right now",
-    )
-    .detail(detail)
-    .retry_after(1)
+    Problem::new(ProblemCode::Overloaded)
+        .detail(detail)
+        .retry_after(1)
 }
 
 fn seen_at(problem: Problem, seen: Option<ConsistencyToken>) -> Problem {
@@ -185,12 +170,9 @@ fn seen_at(problem: Problem, seen: Option<ConsistencyToken>) -> Problem {
 
 fn idempotency(error: IdempotencyError) -> Problem {
     match error {
-        IdempotencyError::Reused => Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "idempotency-key-reused",
-            "The idempotency key was used for another request",
-        )
-        .detail("A key stands for one request: the same method, path, conditions and body. Use a new one."),
+        IdempotencyError::Reused => Problem::new(ProblemCode::IdempotencyKeyReused).detail(
+            "A key stands for one request: the same method, path, conditions and body. Use a new one.",
+        ),
         IdempotencyError::Busy => Problem::unavailable(
             "An earlier request with this Idempotency-Key is still being worked on. Try again.",
         ),

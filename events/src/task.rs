@@ -170,12 +170,11 @@ pub struct TaskDeleted {}
 pub struct TaskRestored {}
 
 /// The state of one task after some version of its stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
     /// Which task.
     pub id: TaskId,
     /// Whose; never shown, since only the owner can look.
-    #[serde(skip_serializing, default = "nobody")]
     pub owner: UserId,
     /// What is to be done.
     pub title: String,
@@ -199,10 +198,6 @@ pub struct Task {
     pub deleted_at: Option<Timestamp>,
     /// Version of its stream.
     pub version: u64,
-}
-
-fn nobody() -> UserId {
-    UserId(uuid::Uuid::nil())
 }
 
 impl Task {

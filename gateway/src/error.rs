@@ -1,7 +1,6 @@
 //! Why an upstream did not answer, and what the client is told about it.
 
-use http::StatusCode;
-use http_api::Problem;
+use http_api::{Problem, ProblemCode};
 
 /// Why an upstream did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -50,11 +49,7 @@ impl From<ForwardError> for Problem {
                  if it had one.",
             ),
             ForwardError::ClientStalled => Self::request_timeout(),
-            ForwardError::ClientGone | ForwardError::Unforwardable(_) => Self::new(
-                StatusCode::BAD_REQUEST,
-                "bad-request",
-                "The request is not acceptable",
-            ),
+            ForwardError::ClientGone | ForwardError::Unforwardable(_) => Self::new(ProblemCode::BadRequest),
         }
     }
 }

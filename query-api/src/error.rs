@@ -2,8 +2,8 @@
 
 use axum::response::{IntoResponse, Response};
 use database::DatabaseError;
-use http::{HeaderName, HeaderValue, StatusCode};
-use http_api::{BadParameter, Problem};
+use http::{HeaderName, HeaderValue};
+use http_api::{BadParameter, Problem, ProblemCode};
 
 use crate::{
     admission::Overloaded,
@@ -86,13 +86,9 @@ impl From<Overloaded> for ApiError {
 }
 
 fn overloaded(detail: &str) -> Problem {
-    Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "overloaded",
-        "There is too much to do at the moment",
-    )
-    .detail(detail)
-    .retry_after(1)
+    Problem::new(ProblemCode::Overloaded)
+        .detail(detail)
+        .retry_after(1)
 }
 
 impl From<ApiError> for Problem {
@@ -100,24 +96,18 @@ impl From<ApiError> for Problem {
         match error {
             ApiError::BadParameter(error) => error.into(),
             ApiError::VersionMismatch { actual } => Problem::version_mismatch(actual),
-            ApiError::BadCursor(error) => Problem::new(
-                StatusCode::BAD_REQUEST,
-                "bad-cursor",
-                "The cursor is not one of this query",
-            )
-            .detail(error.to_string()),
+            ApiError::BadCursor(error) => Problem::new(ProblemCode::BadCursor).detail(error.to_string()),
             ApiError::TaskNotFound => Problem::not_found(),
             ApiError::ProjectionBehind {
                 waited,
                 is_lost,
                 applied,
             } => {
-                let title = "The state asked for is not there yet";
                 let advice = match is_lost {
                     true => "The log does not have it, as after a restore: ask without the token.",
                     false => "Nothing is lost: ask again.",
                 };
-                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "projection-behind", title)
+                let problem = Problem::new(ProblemCode::ProjectionBehind)
                     .detail(format!("It was not reached within {waited} s. {advice}"))
                     .retry_after(1);
                 match applied {

@@ -9,7 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use events::{ConsistencyToken, RecordedEvent, StreamName, Task};
+use api_types::Task;
+use events::{ConsistencyToken, RecordedEvent, StreamName};
 use rand::{RngExt as _, rngs::StdRng, seq::IteratorRandom as _};
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use api_types::Task;
 use event_store::{Entry, position};
-use events::{Event, RecordedEvent, StreamKind, StreamName, Task, UserId};
+use events::{Event, RecordedEvent, StreamKind, StreamName};
 use futures::future::join_all;
 use sqlx::Row as _;
-use uuid::Uuid;
 
 use crate::{
     faults::{PARTITIONS, whole_log},
@@ -212,19 +212,16 @@ fn acknowledged_commands_are_there_once(log: &[&RecordedEvent], workers: &[Worke
 
 /// The task after so many versions of its stream, as a client sees it.
 pub(crate) fn fold(stream: &[&RecordedEvent], version: u64) -> Option<Task> {
-    let mut state = None;
+    let mut state: Option<events::Task> = None;
     for event in stream.iter().take_while(|event| event.version <= version) {
         let (Ok(StreamKind::Task(id)), Ok(Event::Task(change))) =
             (event.stream.kind(), Event::try_from(*event))
         else {
             panic!("not of a task: {event:?}");
         };
-        state = Task::evolve(state, id, &change, event.version, event.recorded_at);
+        state = events::Task::evolve(state, id, &change, event.version, event.recorded_at);
     }
-    state.map(|task| Task {
-        owner: UserId(Uuid::nil()),
-        ..task
-    })
+    state.as_ref().map(Task::from)
 }
 
 /// Of records that cannot be read the audit log has none.

@@ -1,6 +1,7 @@
 //! Commands, and the model of what each does to a task: written from the contract, not from the product's code.
 
-use events::{Priority, Status, Task, TaskId, Timestamp, UserId};
+use api_types::Task;
+use events::{Priority, Status, TaskId, Timestamp};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -213,7 +214,6 @@ fn changed(task: &Task, fields: &Map<String, Value>) -> Task {
 fn nothing() -> Task {
     Task {
         id: TaskId(Uuid::nil()),
-        owner: UserId(Uuid::nil()),
         title: String::new(),
         description: None,
         status: Status::Open,

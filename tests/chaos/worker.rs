@@ -9,7 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use events::{ConsistencyToken, Status, Task, TaskId, UserId};
+use api_types::Task;
+use events::{ConsistencyToken, Status, TaskId, UserId};
 use rand::{
     RngExt as _, SeedableRng as _,
     rngs::StdRng,

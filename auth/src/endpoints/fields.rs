@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use events::EmailAddress;
-use http_api::{Form, Invalid, text};
+use http_api::{FieldError, Form, text};
 use serde_json::Value;
 
 use crate::password::{self, Password};
@@ -11,19 +11,19 @@ use crate::password::{self, Password};
 const MAX_DISPLAY_NAME: usize = 100;
 
 /// An address that an account may have.
-pub(crate) fn email(value: &Value) -> Result<EmailAddress, Invalid> {
-    EmailAddress::parse(text(value)?).map_err(|error| Invalid::new("invalid-email", error.to_string()))
+pub(crate) fn email(value: &Value) -> Result<EmailAddress, FieldError> {
+    EmailAddress::parse(text(value)?).map_err(|error| FieldError::new("invalid-email", error.to_string()))
 }
 
 /// Any text, to be compared to a password or hashed.
-pub(crate) fn password(value: &Value) -> Result<Arc<Password>, Invalid> {
+pub(crate) fn password(value: &Value) -> Result<Arc<Password>, FieldError> {
     text(value).map(|text| Arc::new(Password::new(text)))
 }
 
 /// How to call someone: 1 to 100 characters on one line, see [`events::line`].
-pub(crate) fn display_name(value: &Value) -> Result<String, Invalid> {
+pub(crate) fn display_name(value: &Value) -> Result<String, FieldError> {
     events::line(text(value)?, MAX_DISPLAY_NAME)
-        .map_err(|error| Invalid::new(error.code(), error.to_string()))
+        .map_err(|error| FieldError::new(error.code(), error.to_string()))
 }
 
 /// Holds the password in the field `pointer` to the rules for new ones.

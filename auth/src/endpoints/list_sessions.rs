@@ -2,43 +2,25 @@
 
 use std::sync::Arc;
 
+use api_types::{Session, Sessions};
 use auth_client::Caller;
 use axum::{extract::State, response::Response};
-use events::{Session, SessionId, Timestamp};
+use events::SessionId;
 use http::StatusCode;
-use serde::Serialize;
 
 use super::answer;
 use crate::{auth::Auth, domain::Refusal, error::ApiError};
 
-#[derive(Serialize)]
-struct SessionsBody {
-    items: Vec<SessionView>,
-}
-
-#[derive(Serialize)]
-struct SessionView {
-    id: SessionId,
-    started_at: Timestamp,
-    last_refreshed_at: Timestamp,
-    expires_at: Timestamp,
-    ip: Option<String>,
-    user_agent: Option<String>,
-    /// Whether it is the one that asks.
-    current: bool,
-}
-
-impl SessionView {
-    fn new(session: Session, asking: SessionId) -> Self {
-        Self {
-            id: session.id,
-            started_at: session.started_at,
-            last_refreshed_at: session.last_refreshed_at,
-            expires_at: session.expires_at,
-            ip: session.ip,
-            user_agent: session.user_agent,
-            current: session.id == asking,
-        }
+/// `session` as its owner sees it, who asks from the session `asking`.
+fn shown(session: events::Session, asking: SessionId) -> Session {
+    Session {
+        id: session.id,
+        started_at: session.started_at,
+        last_refreshed_at: session.last_refreshed_at,
+        expires_at: session.expires_at,
+        ip: session.ip,
+        user_agent: session.user_agent,
+        current: session.id == asking,
     }
 }
 
@@ -58,11 +40,11 @@ pub(crate) async fn list_sessions(
         .into_iter()
         .rev()
         .filter_map(|session| session.state.filter(|session| session.is_live(now)))
-        .map(|session| SessionView::new(session, caller.0.session_id))
+        .map(|session| shown(session, caller.0.session_id))
         .collect();
     Ok(answer::json(
         StatusCode::OK,
-        &SessionsBody { items },
+        &Sessions { items },
         caller.user_id(),
         position,
     ))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api_types::{ManagedUser, ManagedUsers, User};
 use auth_client::Caller;
 use axum::{
     Json,
@@ -11,12 +12,9 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use database::{DatabaseError, Row, Value};
 use events::{Role, Timestamp, UserId, fold_part_of_address};
-use http::StatusCode;
-use http_api::{Parameters, Problem};
-use serde::Serialize;
+use http_api::{Parameters, Problem, ProblemCode};
 use sha2::{Digest, Sha256};
 
-use super::user::UserView;
 use crate::{
     auth::Auth,
     error::{ApiError, Failure},
@@ -32,19 +30,6 @@ struct Request {
     email: Option<String>,
     limit: u64,
     after: Option<(Timestamp, UserId)>,
-}
-
-#[derive(Serialize)]
-struct UsersBody {
-    items: Vec<ManagedUser>,
-    next_cursor: Option<String>,
-}
-
-#[derive(Serialize)]
-struct ManagedUser {
-    #[serde(flatten)]
-    user: UserView,
-    disabled: bool,
 }
 
 impl Request {
@@ -80,7 +65,7 @@ impl Request {
         Some((Timestamp::from_micros(at.parse().ok()?), id.parse().ok()?))
     }
 
-    fn cursor(&self, last: &UserView) -> String {
+    fn cursor(&self, last: &User) -> String {
         BASE64URL.encode(format!(
             "{}~{}~{}",
             self.fingerprint(),
@@ -146,13 +131,13 @@ pub(crate) async fn list_users(
         .last()
         .filter(|_| more)
         .map(|last| request.cursor(&last.user));
-    Ok(Json(UsersBody { items, next_cursor }).into_response())
+    Ok(Json(ManagedUsers { items, next_cursor }).into_response())
 }
 
 fn read(row: &Row) -> Result<ManagedUser, DatabaseError> {
     let roles = row.text("roles")?;
     Ok(ManagedUser {
-        user: UserView {
+        user: User {
             id: UserId(row.uuid("id")?),
             email: row.text("email")?,
             display_name: row.optional_text("display_name")?,
@@ -165,7 +150,7 @@ fn read(row: &Row) -> Result<ManagedUser, DatabaseError> {
 }
 
 fn bad_cursor() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "bad-cursor", "Bad cursor")
+    Problem::new(ProblemCode::BadCursor)
         .detail("A cursor goes on with the query that it came from. Start again without one.")
 }
 
@@ -207,7 +192,7 @@ mod tests {
     #[test]
     fn a_cursor_goes_on_with_its_own_query_only() {
         let request = read("role=user").unwrap();
-        let last = UserView {
+        let last = User {
             id: UserId(Uuid::from_u128(1)),
             email: String::new(),
             display_name: None,

@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use api_types::{TokenType, Tokens};
 use auth_client::Revocation;
 use axum::{extract::State, response::Response};
 use events::{
@@ -11,10 +12,9 @@ use events::{
 use http::StatusCode;
 use http_api::{Form, JsonObject, Problem, RequestContext, text};
 use runtime::new_id;
-use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{answer, fields, user::UserView};
+use super::{answer, fields};
 use crate::{
     auth::Auth,
     domain::{self, Refusal},
@@ -32,17 +32,6 @@ struct Request {
     /// `None` for a text that is no address: then no account has it.
     email: Option<EmailAddress>,
     password: Arc<Password>,
-}
-
-/// The answer of login and refresh.
-#[derive(Serialize)]
-pub(crate) struct TokenBody<'a> {
-    access_token: &'a str,
-    token_type: &'static str,
-    expires_in: i64,
-    refresh_token: &'a str,
-    refresh_expires_in: i64,
-    user: UserView,
 }
 
 impl Request {
@@ -200,11 +189,11 @@ pub(crate) fn token_answer(
 ) -> Response {
     let left = session.expires_at.as_micros() - auth.clock.now().as_micros();
     let id = account.id;
-    let body = TokenBody {
-        access_token: &issued.token,
-        token_type: "Bearer",
+    let body = Tokens {
+        access_token: issued.token.clone(),
+        token_type: TokenType::Bearer,
         expires_in: issued.expires_in,
-        refresh_token: refresh_token.text(),
+        refresh_token: refresh_token.text().to_owned(),
         // Rounded: the clock went on a little since the session began.
         refresh_expires_in: (left + 500_000).div_euclid(1_000_000),
         user: account.into(),

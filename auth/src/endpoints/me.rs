@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use api_types::UserBody;
 use auth_client::Caller;
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 
-use super::{answer, user::UserBody};
+use super::answer;
 use crate::{auth::Auth, domain::Refusal, error::ApiError};
 
 pub(crate) async fn me(State(auth): State<Arc<Auth>>, caller: Caller) -> Result<Response, ApiError> {

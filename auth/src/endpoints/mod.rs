@@ -18,4 +18,3 @@ pub(crate) mod register;
 pub(crate) mod rename;
 pub(crate) mod set_disabled;
 pub(crate) mod set_roles;
-pub(crate) mod user;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api_types::UserBody;
 use axum::{extract::State, response::Response};
 use events::{Account, AccountRegistered, Actor, EmailAddress, UserId};
 use http::StatusCode;
@@ -9,7 +10,7 @@ use http_api::{Form, JsonObject, Problem, RequestContext};
 use runtime::new_id;
 use serde_json::{Map, Value};
 
-use super::{answer, fields, user::UserBody};
+use super::{answer, fields};
 use crate::{
     auth::Auth,
     domain::{self, Claim},

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api_types::UserBody;
 use auth_client::Caller;
 use axum::{extract::State, response::Response};
 use events::Actor;
@@ -9,7 +10,7 @@ use http::StatusCode;
 use http_api::{Form, JsonObject, Presence, Problem, RequestContext};
 use serde_json::{Map, Value};
 
-use super::{answer, fields, user::UserBody};
+use super::{answer, fields};
 use crate::{auth::Auth, domain, error::ApiError, ledger::Cause};
 
 /// Absent keeps the name, `null` clears it.

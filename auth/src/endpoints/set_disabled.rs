@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api_types::UserBody;
 use auth_client::Caller;
 use axum::{
     extract::{Path, State},
@@ -11,7 +12,7 @@ use events::{Actor, EndReason, Role, UserId};
 use http::StatusCode;
 use http_api::RequestContext;
 
-use super::{answer, user::UserBody};
+use super::answer;
 use crate::{admins, auth::Auth, domain::Refusal, error::ApiError, ledger::Cause};
 
 pub(crate) async fn disable(

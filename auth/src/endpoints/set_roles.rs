@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use api_types::UserBody;
 use auth_client::Caller;
 use axum::{
     extract::{Path, State},
@@ -9,10 +10,10 @@ use axum::{
 };
 use events::{Actor, Role, UserId};
 use http::StatusCode;
-use http_api::{Form, Invalid, JsonObject, Problem, RequestContext, text};
+use http_api::{FieldError, Form, JsonObject, Problem, RequestContext, text};
 use serde_json::{Map, Value};
 
-use super::{answer, user::UserBody};
+use super::answer;
 use crate::{admins, auth::Auth, domain::Refusal, error::ApiError, ledger::Cause};
 
 fn read(body: Map<String, Value>) -> Result<BTreeSet<Role>, Problem> {
@@ -22,14 +23,14 @@ fn read(body: Map<String, Value>) -> Result<BTreeSet<Role>, Problem> {
     roles.ok_or_else(Problem::internal)
 }
 
-fn roles(value: &Value) -> Result<BTreeSet<Role>, Invalid> {
+fn roles(value: &Value) -> Result<BTreeSet<Role>, FieldError> {
     let items = value
         .as_array()
-        .ok_or_else(|| Invalid::wrong_type("an array of roles"))?;
+        .ok_or_else(|| FieldError::wrong_type("an array of roles"))?;
     let role = |(index, item): (usize, &Value)| {
         let role = text(item).and_then(|text| {
             text.parse::<Role>()
-                .map_err(|_| Invalid::new("unknown-role", "expected user, auditor or admin"))
+                .map_err(|_| FieldError::new("unknown-role", "expected user, auditor or admin"))
         });
         role.map_err(|invalid| invalid.at(format!("/{index}")))
     };

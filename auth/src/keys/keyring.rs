@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use auth_client::{Jwk, Jwks};
+use api_types::{Jwk, Jwks};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes, spki::der::pem::LineEnding};
 use jsonwebtoken::{DecodingKey, EncodingKey};

@@ -1,4 +1,4 @@
-//! Every row of "Tasks: commands" in the HTTP contract, as decisions.
+//! Every row of "Tasks: commands" in the HTTP contract (`docs/api.md`), as decisions.
 
 use events::{
     Priority, Status, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskEvent,

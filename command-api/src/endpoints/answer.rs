@@ -1,5 +1,6 @@
 //! The answers to commands that worked.
 
+use api_types::Task;
 use axum::{
     Json,
     response::{IntoResponse, Response},
@@ -41,8 +42,8 @@ pub(crate) const fn form(command: &Command) -> Form {
 pub(crate) fn answer(command: &Command, state: &TaskState) -> Response {
     let form = form(command);
     let mut response = match form {
-        Form::Created => (StatusCode::CREATED, Json(&*state.task)).into_response(),
-        Form::Task => Json(&*state.task).into_response(),
+        Form::Created => (StatusCode::CREATED, Json(Task::from(&*state.task))).into_response(),
+        Form::Task => Json(Task::from(&*state.task)).into_response(),
         Form::Nothing => StatusCode::NO_CONTENT.into_response(),
     };
     let Ok(token) = HeaderValue::try_from(state.token().to_string()) else {

@@ -1,39 +1,39 @@
 //! The fields of a task in a request body: from JSON to the domain's values, every error at its pointer.
 
 use events::{Due, InvalidText, Priority, Status};
-use http_api::{Form, Invalid, Presence, text};
+use http_api::{FieldError, Form, Presence, text};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::domain::{Description, InvalidTag, Tags, Title};
 
-pub(crate) fn title(value: &Value) -> Result<Title, Invalid> {
+pub(crate) fn title(value: &Value) -> Result<Title, FieldError> {
     Title::parse(text(value)?).map_err(invalid)
 }
 
-pub(crate) fn description(value: &Value) -> Result<Description, Invalid> {
+pub(crate) fn description(value: &Value) -> Result<Description, FieldError> {
     Description::parse(text(value)?).map_err(invalid)
 }
 
-pub(crate) fn priority(value: &Value) -> Result<Priority, Invalid> {
+pub(crate) fn priority(value: &Value) -> Result<Priority, FieldError> {
     one_of(value, "must be low, normal, high or urgent")
 }
 
-pub(crate) fn status(value: &Value) -> Result<Status, Invalid> {
+pub(crate) fn status(value: &Value) -> Result<Status, FieldError> {
     one_of(value, "must be open, in_progress, done or cancelled")
 }
 
-pub(crate) fn due(value: &Value) -> Result<Due, Invalid> {
+pub(crate) fn due(value: &Value) -> Result<Due, FieldError> {
     text(value)?
         .parse()
-        .map_err(|error: events::ParseDueError| Invalid::new("malformed", error.to_string()))
+        .map_err(|error: events::ParseDueError| FieldError::new("malformed", error.to_string()))
 }
 
 /// A field that may be left out but not be `null`.
 pub(crate) fn not_null<T>(
     form: &mut Form,
     name: &'static str,
-    parse: impl FnOnce(&Value) -> Result<T, Invalid>,
+    parse: impl FnOnce(&Value) -> Result<T, FieldError>,
 ) -> Option<T> {
     match form.optional(name, parse) {
         Presence::Value(value) => Some(value),
@@ -52,24 +52,19 @@ pub(crate) fn tags(form: &mut Form) -> Presence<Tags> {
         Presence::Null => Presence::Null,
         Presence::Value(Ok(tags)) => Presence::Value(tags),
         Presence::Value(Err(errors)) => {
-            for Invalid {
-                pointer,
-                code,
-                detail,
-            } in errors
-            {
-                form.reject(format!("/tags{pointer}"), code, detail);
+            for error in errors {
+                form.reject(format!("/tags{}", error.pointer), error.code, error.detail);
             }
             Presence::Absent
         }
     }
 }
 
-fn parse_tags(value: &Value) -> Result<Tags, Vec<Invalid>> {
+fn parse_tags(value: &Value) -> Result<Tags, Vec<FieldError>> {
     let Value::Array(items) = value else {
-        return Err(vec![Invalid::new("wrong-type", "must be an array of strings")]);
+        return Err(vec![FieldError::new("wrong-type", "must be an array of strings")]);
     };
-    let at = |index: usize, error: Invalid| error.at(format!("/{index}"));
+    let at = |index: usize, error: FieldError| error.at(format!("/{index}"));
     let no_text = |(index, item)| text(item).err().map(|error| at(index, error));
     let errors: Vec<_> = items.iter().enumerate().filter_map(no_text).collect();
     if !errors.is_empty() {
@@ -79,20 +74,20 @@ fn parse_tags(value: &Value) -> Result<Tags, Vec<Invalid>> {
         let invalid = |error: InvalidTag| {
             let detail = error.to_string();
             match error {
-                InvalidTag::TooMany { .. } => Invalid::new("too-many", detail),
-                InvalidTag::Repeated { index, .. } => at(index, Invalid::new("repeated", detail)),
-                InvalidTag::Text { index, error } => at(index, Invalid::new(error.code(), detail)),
+                InvalidTag::TooMany { .. } => FieldError::new("too-many", detail),
+                InvalidTag::Repeated { index, .. } => at(index, FieldError::new("repeated", detail)),
+                InvalidTag::Text { index, error } => at(index, FieldError::new(error.code(), detail)),
             }
         };
         errors.into_iter().map(invalid).collect()
     })
 }
 
-pub(crate) fn one_of<T: DeserializeOwned>(value: &Value, expected: &'static str) -> Result<T, Invalid> {
+pub(crate) fn one_of<T: DeserializeOwned>(value: &Value, expected: &'static str) -> Result<T, FieldError> {
     text(value)?;
-    T::deserialize(value).map_err(|_| Invalid::new("unknown-value", expected))
+    T::deserialize(value).map_err(|_| FieldError::new("unknown-value", expected))
 }
 
-fn invalid(error: InvalidText) -> Invalid {
-    Invalid::new(error.code(), error.to_string())
+fn invalid(error: InvalidText) -> FieldError {
+    FieldError::new(error.code(), error.to_string())
 }

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use event_store::{EventStore, StreamHead};
-use events::{Event, EventId, RecordedEvent, StreamName, Task, TaskEvent, TaskId, UserId};
+use events::{
+    Due, Event, EventId, Priority, RecordedEvent, Status, StreamName, Task, TaskEvent, TaskId, Timestamp,
+    UserId,
+};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +16,7 @@ use super::{CommandError, TaskState, task_state::TextVersions};
 /// A state of a task without its texts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptTask {
-    /// Without texts and owner.
-    task: Task,
+    task: Fields,
     owner: UserId,
     /// Of the last event.
     position: u64,
@@ -23,21 +25,31 @@ pub struct KeptTask {
     texts: TextVersions,
 }
 
+/// The fields of a task that are no texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Fields {
+    id: TaskId,
+    status: Status,
+    priority: Priority,
+    due: Option<Due>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    completed_at: Option<Timestamp>,
+    deleted_at: Option<Timestamp>,
+    version: u64,
+}
+
 impl KeptTask {
     /// What is kept of `state`.
     #[must_use]
     pub fn of(state: &TaskState) -> Self {
         let task = &*state.task;
         Self {
-            task: Task {
+            task: Fields {
                 id: task.id,
-                owner: task.owner,
-                title: String::new(),
-                description: None,
                 status: task.status,
                 priority: task.priority,
                 due: task.due,
-                tags: Vec::new(),
                 created_at: task.created_at,
                 updated_at: task.updated_at,
                 completed_at: task.completed_at,
@@ -85,9 +97,21 @@ impl KeptTask {
         if at(self.task.version).is_none_or(|event| event.id != self.event) {
             return Ok(None);
         }
+        let kept = self.task;
         let mut task = Task {
+            id: kept.id,
             owner: self.owner,
-            ..self.task.clone()
+            title: String::new(),
+            description: None,
+            status: kept.status,
+            priority: kept.priority,
+            due: kept.due,
+            tags: Vec::new(),
+            created_at: kept.created_at,
+            updated_at: kept.updated_at,
+            completed_at: kept.completed_at,
+            deleted_at: kept.deleted_at,
+            version: kept.version,
         };
         for version in [title, description, tags] {
             let Some(event) = at(version) else { return Ok(None) };

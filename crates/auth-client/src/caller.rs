@@ -5,8 +5,8 @@ use std::{ops::Deref, sync::Arc};
 
 use axum::extract::{FromRef, FromRequestParts};
 use events::{Role, UserId};
-use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
-use http_api::Problem;
+use http::{HeaderMap, HeaderValue, header, request::Parts};
+use http_api::{Problem, ProblemCode};
 
 use crate::{
     messages::{Identity, Rejection},
@@ -38,7 +38,7 @@ impl Caller {
         if self.has_role(role) {
             return Ok(());
         }
-        Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden")
+        Err(Problem::new(ProblemCode::Forbidden)
             .detail("Your account does not have the role that this needs."))
     }
 }
@@ -112,27 +112,27 @@ fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
 }
 
 fn missing() -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "token-missing", "Access token missing")
+    Problem::new(ProblemCode::TokenMissing)
         .detail("Send an access token as `Authorization: Bearer <token>`. POST /auth/login gives one.")
         .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }
 
 fn rejected(rejection: Rejection) -> Problem {
-    let (title, challenge) = match rejection {
+    let (code, challenge) = match rejection {
         Rejection::Malformed => (
-            "Access token invalid",
+            ProblemCode::TokenInvalid,
             r#"Bearer error="invalid_token", error_description="The access token is malformed""#,
         ),
         Rejection::Expired => (
-            "Access token expired",
+            ProblemCode::TokenExpired,
             r#"Bearer error="invalid_token", error_description="The access token expired""#,
         ),
         Rejection::SessionEnded => (
-            "Session ended",
+            ProblemCode::SessionEnded,
             r#"Bearer error="invalid_token", error_description="The session ended""#,
         ),
     };
-    Problem::new(StatusCode::UNAUTHORIZED, rejection.code(), title)
+    Problem::new(code)
         .detail(rejection.to_string())
         .header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
 }

@@ -1,63 +1,21 @@
-//! Public keys as they are published (RFC 7517, RFC 8037), and read again by those who verify.
+//! Public keys (RFC 7517, RFC 8037) as those who verify read them.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
+use api_types::{Jwk, Jwks};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
-use bytes::Bytes;
 use jsonwebtoken::DecodingKey;
-use serde::{Deserialize, Serialize};
 
 /// More keys than this are not read.
 const MAX_KEYS: usize = 64;
 /// A longer set is not read.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// One public key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Jwk {
-    kty: String,
-    crv: String,
-    x: String,
-    kid: String,
-    r#use: String,
-    alg: String,
-}
-
-/// The published set of public keys.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Jwks {
-    /// The newest first.
-    pub keys: Vec<Jwk>,
-}
-
-impl Jwk {
-    /// The Ed25519 key whose base64url text is `x`.
-    #[must_use]
-    pub fn ed25519(kid: String, x: String) -> Self {
-        Self {
-            kty: "OKP".to_owned(),
-            crv: "Ed25519".to_owned(),
-            x,
-            kid,
-            r#use: "sig".to_owned(),
-            alg: "EdDSA".to_owned(),
-        }
-    }
-
-    fn decoding_key(&self) -> Option<DecodingKey> {
-        let is_ed25519 = self.kty == "OKP" && self.crv == "Ed25519" && self.alg == "EdDSA";
-        let public: [u8; 32] = BASE64URL.decode(&self.x).ok()?.try_into().ok()?;
-        is_ed25519.then(|| DecodingKey::from_ed_der(&public))
-    }
-}
-
-impl Jwks {
-    /// Writes the set.
-    #[must_use]
-    pub fn encode(&self) -> Bytes {
-        // Plain structs of strings: writing them as JSON cannot fail.
-        serde_json::to_vec(self).unwrap_or_default().into()
-    }
+/// The key that `jwk` describes, if it is of the one kind that is used here.
+fn decoding_key(jwk: &Jwk) -> Option<DecodingKey> {
+    let is_ed25519 = jwk.kty == "OKP" && jwk.crv == "Ed25519" && jwk.alg == "EdDSA";
+    let public: [u8; 32] = BASE64URL.decode(&jwk.x).ok()?.try_into().ok()?;
+    is_ed25519.then(|| DecodingKey::from_ed_der(&public))
 }
 
 /// Public keys that can verify, by their ids.
@@ -72,7 +30,7 @@ impl PublicKeys {
         }
         let set: Jwks = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         let usable = set.keys.iter().take(MAX_KEYS).filter_map(|jwk| {
-            let key = jwk.decoding_key()?;
+            let key = decoding_key(jwk)?;
             Some((jwk.kid.clone(), Arc::new(key)))
         });
         let keys: HashMap<_, _> = usable.collect();

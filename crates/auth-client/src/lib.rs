@@ -16,6 +16,5 @@ mod verifier;
 
 pub use caller::{Caller, TaskOwner};
 pub use claims::{Claims, DEFAULT_ISSUER, TOKEN_TYPE, TokenRules, key_id};
-pub use jwk::{Jwk, Jwks};
 pub use messages::{Identity, KEYS_QUEUE, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE};
 pub use verifier::{Check, Verifier, VerifierOptions, VerifyError};

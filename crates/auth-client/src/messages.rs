@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 /// The queue that auth answers token checks from.
 pub const VERIFY_QUEUE: &str = "taskledger.auth.verify";
 
-/// The queue from which auth hands out its public keys as a [`crate::Jwks`]. The request is empty.
+/// The queue from which auth hands out its public keys as a [`api_types::Jwks`]. The request is empty.
 pub const KEYS_QUEUE: &str = "taskledger.auth.keys";
 
 /// The topic on which auth broadcasts a [`Revocation`] when a session ends or an account changes.
@@ -51,18 +51,6 @@ pub enum Rejection {
     /// Its session or account is no longer live.
     #[error("The session of this access token has ended. Log in again.")]
     SessionEnded,
-}
-
-impl Rejection {
-    /// The slug that clients see.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Malformed => "token-invalid",
-            Self::Expired => "token-expired",
-            Self::SessionEnded => "session-ended",
-        }
-    }
 }
 
 /// A question: is this token good?

@@ -62,7 +62,7 @@ struct FakeKeys {
 impl Responder for FakeKeys {
     async fn respond(&self, _: Bytes) -> Bytes {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        self.signer.lock().unwrap().jwks().encode()
+        self.signer.lock().unwrap().jwks().encode().into()
     }
 }
 
@@ -512,7 +512,7 @@ impl Bus for BrokenBus {
 
     async fn request(&self, queue: &str, _: Bytes, _: Duration) -> Result<Bytes, BusError> {
         if queue == KEYS_QUEUE {
-            return Ok(Signer::new(1).jwks().encode());
+            return Ok(Signer::new(1).jwks().encode().into());
         }
         assert!(!self.panics, "a bug in the bus");
         std::future::pending().await

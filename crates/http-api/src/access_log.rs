@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use api_types::ProblemCode;
 use axum::{extract::Request, response::Response};
 use http::{Method, StatusCode};
 use prometheus::{HistogramVec, IntCounterVec};
@@ -9,7 +10,6 @@ use runtime::Metrics;
 
 use crate::{
     context::{RequestContext, UserAgent},
-    problem::ProblemCode,
     route::{Route, is_probe},
 };
 
@@ -83,7 +83,10 @@ impl Entry {
     pub(crate) fn end(mut self, response: &Response) {
         self.ended = true;
         let route = response.extensions().get::<Route>();
-        let problem = response.extensions().get::<ProblemCode>().map(|code| code.0);
+        let problem = response
+            .extensions()
+            .get::<ProblemCode>()
+            .map(|code| code.as_str());
         self.record(
             response.status().as_u16(),
             route.map_or("unmatched", |route| route.0.as_str()),

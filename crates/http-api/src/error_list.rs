@@ -1,8 +1,7 @@
 //! How much of what is wrong with a request is listed: what is more than a person would read is only counted.
 
+use api_types::FieldError;
 use events::BoundedText;
-
-use crate::field_error::FieldError;
 
 /// As many errors of one problem are listed, or fewer once they take
 const MOST_ERRORS: usize = 50;
@@ -44,11 +43,10 @@ impl ErrorRoom {
         self.0 = self.0.saturating_sub(bytes);
         let rest = errors.len();
         if rest > 0 {
-            listed.push(FieldError {
-                pointer: String::new(),
-                code: "more-errors",
-                detail: format!("{rest} more errors are not listed"),
-            });
+            listed.push(FieldError::new(
+                "more-errors",
+                format!("{rest} more errors are not listed"),
+            ));
         }
         listed
     }

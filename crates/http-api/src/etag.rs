@@ -1,6 +1,7 @@
 //! Versions as entity tags, and the preconditions that clients build from them (RFC 9110, section 13).
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use api_types::ProblemCode;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::problem::Problem;
 
@@ -159,15 +160,11 @@ impl Problem {
     /// `412 version-mismatch` with the version that there is.
     #[must_use]
     pub fn version_mismatch(actual: u64) -> Self {
-        Self::new(
-            StatusCode::PRECONDITION_FAILED,
-            "version-mismatch",
-            "The task has changed",
-        )
-        .detail(format!(
-            "It is at version {actual}, which the condition of the request rules out."
-        ))
-        .header(header::ETAG, etag(actual))
+        Self::new(ProblemCode::VersionMismatch)
+            .detail(format!(
+                "It is at version {actual}, which the condition of the request rules out."
+            ))
+            .header(header::ETAG, etag(actual))
     }
 }
 

@@ -1,46 +1,11 @@
 //! Reads an object field by field and collects everything that is wrong with it. Knows no HTTP but the problem.
 
+use std::borrow::Cow;
+
+use api_types::FieldError;
 use serde_json::{Map, Value};
 
-use crate::{field_error::FieldError, problem::Problem};
-
-/// Why a value was not accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Invalid {
-    /// JSON pointer below the field: empty for the field itself, `/3` for an element.
-    pub pointer: String,
-    /// A stable name of the mistake.
-    pub code: &'static str,
-    /// A sentence for the person who reads it.
-    pub detail: String,
-}
-
-impl Invalid {
-    /// The field itself is wrong.
-    #[must_use]
-    pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            pointer: String::new(),
-            code,
-            detail: detail.into(),
-        }
-    }
-
-    /// The value has another JSON type than `expected`, for instance "a string".
-    #[must_use]
-    pub fn wrong_type(expected: &str) -> Self {
-        Self::new("wrong-type", format!("expected {expected}"))
-    }
-
-    /// The same mistake, in the element at `pointer` below the field.
-    #[must_use]
-    pub fn at(self, pointer: impl Into<String>) -> Self {
-        Self {
-            pointer: pointer.into(),
-            ..self
-        }
-    }
-}
+use crate::problem::Problem;
 
 /// A field that may be missing, and may be cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +49,7 @@ impl Form {
     pub fn required<T>(
         &mut self,
         name: &'static str,
-        parse: impl FnOnce(&Value) -> Result<T, Invalid>,
+        parse: impl FnOnce(&Value) -> Result<T, FieldError>,
     ) -> Option<T> {
         match self.optional(name, parse) {
             Presence::Value(value) => Some(value),
@@ -100,7 +65,7 @@ impl Form {
     pub fn optional<T>(
         &mut self,
         name: &'static str,
-        parse: impl FnOnce(&Value) -> Result<T, Invalid>,
+        parse: impl FnOnce(&Value) -> Result<T, FieldError>,
     ) -> Presence<T> {
         match self.fields.remove(name) {
             None => Presence::Absent,
@@ -117,10 +82,15 @@ impl Form {
     }
 
     /// Remembers a mistake that the caller found, for instance between two fields.
-    pub fn reject(&mut self, pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) {
+    pub fn reject(
+        &mut self,
+        pointer: impl Into<String>,
+        code: impl Into<Cow<'static, str>>,
+        detail: impl Into<String>,
+    ) {
         self.errors.push(FieldError {
             pointer: pointer.into(),
-            code,
+            code: code.into(),
             detail: detail.into(),
         });
     }
@@ -142,11 +112,12 @@ impl Form {
     #[must_use]
     pub fn into_errors(self) -> Vec<FieldError> {
         let mut errors = self.errors;
-        errors.extend(self.fields.keys().map(|name| FieldError {
-            pointer: pointer_to(name),
-            code: "unknown-field",
-            detail: "there is no such field".to_owned(),
-        }));
+        let unknown = FieldError::new("unknown-field", "there is no such field");
+        errors.extend(
+            self.fields
+                .keys()
+                .map(|name| unknown.clone().at(pointer_to(name))),
+        );
         errors
     }
 
@@ -165,8 +136,8 @@ impl Form {
 ///
 /// # Errors
 /// `wrong-type` for anything else.
-pub fn text(value: &Value) -> Result<&str, Invalid> {
-    value.as_str().ok_or_else(|| Invalid::wrong_type("a string"))
+pub fn text(value: &Value) -> Result<&str, FieldError> {
+    value.as_str().ok_or_else(|| FieldError::wrong_type("a string"))
 }
 
 fn pointer_to(name: &str) -> String {
@@ -186,7 +157,7 @@ mod tests {
         Form::new(fields)
     }
 
-    fn owned(value: &Value) -> Result<String, Invalid> {
+    fn owned(value: &Value) -> Result<String, FieldError> {
         text(value).map(str::to_owned)
     }
 
@@ -205,12 +176,12 @@ mod tests {
         assert_eq!(form.required("a", owned), None);
         assert_eq!(form.required("b", owned), None);
         assert_eq!(form.required("c", owned), None);
-        let element = |_: &Value| Err::<(), _>(Invalid::wrong_type("a string").at("/1"));
+        let element = |_: &Value| Err::<(), _>(FieldError::wrong_type("a string").at("/1"));
         assert_eq!(form.optional("d", element), Presence::Absent);
         let found: Vec<_> = form
             .into_errors()
             .into_iter()
-            .map(|error| (error.pointer, error.code))
+            .map(|error| (error.pointer, error.code.into_owned()))
             .collect();
         let expected = [
             ("/a", "wrong-type"),
@@ -219,6 +190,9 @@ mod tests {
             ("/d/1", "wrong-type"),
             ("/e~1~0", "unknown-field"),
         ];
-        assert_eq!(found, expected.map(|(pointer, code)| (pointer.to_owned(), code)));
+        assert_eq!(
+            found,
+            expected.map(|(pointer, code)| (pointer.to_owned(), code.to_owned()))
+        );
     }
 }

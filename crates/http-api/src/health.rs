@@ -2,12 +2,14 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use api_types::ReadinessStatus;
 use axum::{
     Json,
     response::{IntoResponse, Response},
 };
 use futures::future::join_all;
 use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::{sync::Mutex, time::Instant};
 
@@ -176,14 +178,17 @@ impl Readiness {
 
     /// The answer for strangers: whether, not why.
     pub(crate) fn without_reasons(&self) -> Response {
-        self.answer(json!({"status": self.word()}))
+        self.answer(api_types::Readiness { status: self.word() })
     }
 
-    fn word(&self) -> &'static str {
-        if self.is_ready() { "ready" } else { "unavailable" }
+    fn word(&self) -> ReadinessStatus {
+        match self.is_ready() {
+            true => ReadinessStatus::Ready,
+            false => ReadinessStatus::Unavailable,
+        }
     }
 
-    fn answer(&self, body: Value) -> Response {
+    fn answer(&self, body: impl Serialize) -> Response {
         let status = match self.is_ready() {
             true => StatusCode::OK,
             false => StatusCode::SERVICE_UNAVAILABLE,

@@ -1,17 +1,17 @@
 //! The extractor for bodies: one JSON object of bounded size and depth, or the problem that says why not.
 
+use api_types::{FieldError, ProblemCode};
 use axum::{
     body::{Body, HttpBody},
     extract::{FromRequest, Request},
 };
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use http_body_util::BodyExt;
 use http_server::BodyStalled;
 use serde_json::{Map, Value};
 
 use crate::{
-    field_error::FieldError,
     json_value::{self, MOST_VALUES, ReadError},
     problem::Problem,
 };
@@ -52,23 +52,12 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
         }
         match json_value::read(&bytes) {
             Ok(Value::Object(fields)) => Ok(Self { fields }),
-            Ok(_) => Err(Problem::validation(vec![FieldError {
-                pointer: String::new(),
-                code: "wrong-type",
-                detail: "expected a JSON object".to_owned(),
-            }])),
-            Err(ReadError::TooDeep) => Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "too-deep",
-                "The body of the request is nested too deep",
-            )
-            .detail("arrays and objects may be nested 32 deep")),
-            Err(ReadError::TooMany) => Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "too-many-values",
-                "The body of the request holds too many values",
-            )
-            .detail(format!("at most {MOST_VALUES} values may be in it, at any depth"))),
+            Ok(_) => Err(Problem::validation(vec![FieldError::wrong_type("a JSON object")])),
+            Err(ReadError::TooDeep) => {
+                Err(Problem::new(ProblemCode::TooDeep).detail("arrays and objects may be nested 32 deep"))
+            }
+            Err(ReadError::TooMany) => Err(Problem::new(ProblemCode::TooManyValues)
+                .detail(format!("at most {MOST_VALUES} values may be in it, at any depth"))),
             Err(ReadError::ByteOrderMark) => Err(malformed(
                 "it begins with a byte order mark (U+FEFF); send the JSON without it",
             )),
@@ -78,20 +67,13 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
 }
 
 fn malformed(detail: impl Into<String>) -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "malformed-json",
-        "The body of the request is not JSON",
-    )
-    .detail(detail)
+    Problem::new(ProblemCode::MalformedJson).detail(detail)
 }
 
 /// The body, when it is no longer than `limit`; whatever `Content-Length` says.
 async fn read(mut body: Body, BodyLimit(limit): BodyLimit) -> Result<Bytes, Problem> {
-    let too_large = || {
-        Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE)
-            .detail(format!("at most {limit} bytes are accepted"))
-    };
+    let too_large =
+        || Problem::new(ProblemCode::BodyTooLarge).detail(format!("at most {limit} bytes are accepted"));
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large());
     }
@@ -126,7 +108,7 @@ fn check_type(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
     };
     let unsupported = |detail: String| {
         let name = if patch { &ACCEPT_PATCH } else { &ACCEPT_POST };
-        Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        Problem::new(ProblemCode::UnsupportedMediaType)
             .detail(detail)
             .header(name.clone(), HeaderValue::from_static(accepted))
     };

@@ -1,16 +1,18 @@
-//! Turns a role's bare router into a served one: whatever the contract promises for every answer is done here.
+//! Turns a role's bare router into a served one: whatever the contract (`docs/api.md`)
+//! promises for every answer is done here.
 
 use std::{any::Any, panic::AssertUnwindSafe};
 
+use api_types::{Liveness, LivenessStatus, ProblemCode};
 use axum::{
-    Extension, Router,
+    Extension, Json, Router,
     extract::{Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
 use futures::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_server::Refusal;
 use runtime::Metrics;
 use tower::Layer;
@@ -123,11 +125,8 @@ fn through(door: Door, router: Router) -> Router {
 }
 
 async fn live() -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "application/json"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    (headers, r#"{"status":"live"}"#).into_response()
+    let status = LivenessStatus::Live;
+    ([(header::CACHE_CONTROL, "no-store")], Json(Liveness { status })).into_response()
 }
 
 /// Prometheus text as an answer.
@@ -190,30 +189,14 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
 
 /// The answer to a request that the server refused before it had read it whole.
 fn refused_problem(refusal: Refusal) -> Problem {
-    let (status, code, title) = match refusal {
+    let code = match refusal {
         Refusal::TimedOut => return Problem::request_timeout(),
-        Refusal::Malformed(_) => (
-            StatusCode::BAD_REQUEST,
-            "bad-request",
-            "The request is not acceptable",
-        ),
-        Refusal::TargetTooLong => (
-            StatusCode::URI_TOO_LONG,
-            "uri-too-long",
-            "The address of the request is too long",
-        ),
-        Refusal::TooLarge => (
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "headers-too-large",
-            "The headers of the request are too large",
-        ),
-        Refusal::UnknownCoding => (
-            StatusCode::NOT_IMPLEMENTED,
-            "unknown-transfer-coding",
-            "The transfer coding of the body is not known here",
-        ),
+        Refusal::Malformed(_) => ProblemCode::BadRequest,
+        Refusal::TargetTooLong => ProblemCode::UriTooLong,
+        Refusal::TooLarge => ProblemCode::HeadersTooLarge,
+        Refusal::UnknownCoding => ProblemCode::UnknownTransferCoding,
     };
-    Problem::new(status, code, title).detail(refusal.to_string())
+    Problem::new(code).detail(refusal.to_string())
 }
 
 /// Errors that the router and library extractors answer as plain text or not at all, as problems.

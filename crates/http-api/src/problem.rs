@@ -1,16 +1,15 @@
 //! Errors as clients see them: `application/problem+json` (RFC 9457). Knows no domain.
 
+use api_types::{FieldError, ProblemCode};
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
 use events::BoundedText;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use serde::{Serialize, Serializer};
 
 use crate::{
     error_list::{ErrorRoom, MOST_TEXT},
-    field_error::FieldError,
     request_id,
 };
 
@@ -25,39 +24,20 @@ pub struct Problem(Box<Content>);
 #[derive(Debug, Clone)]
 struct Content {
     status: StatusCode,
-    code: &'static str,
-    title: &'static str,
+    code: ProblemCode,
     detail: Option<String>,
     errors: Vec<FieldError>,
     headers: HeaderMap,
 }
 
-/// The code of the problem in a response, kept beside it for the access log.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ProblemCode(pub(crate) &'static str);
-
-#[derive(Serialize)]
-struct Document<'a> {
-    r#type: String,
-    title: &'a str,
-    status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a str>,
-    code: &'a str,
-    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
-    errors: &'a [FieldError],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<String>,
-}
-
 impl Problem {
-    /// A problem whose `type` is `/problems/<code>`.
+    /// A problem of this code, with its status and title.
     #[must_use]
-    pub fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
+    pub fn new(code: ProblemCode) -> Self {
         Self(Box::new(Content {
-            status,
+            // The status of every code is one.
+            status: StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             code,
-            title,
             detail: None,
             errors: Vec::new(),
             headers: HeaderMap::new(),
@@ -88,50 +68,31 @@ impl Problem {
     /// `404 not-found`: not there, or someone else's.
     #[must_use]
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "There is nothing here")
+        Self::new(ProblemCode::NotFound)
     }
 
     /// `405 method-not-allowed`. The caller, or the router, adds `Allow`.
     #[must_use]
     pub fn method_not_allowed() -> Self {
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method-not-allowed",
-            "This method is not allowed here",
-        )
+        Self::new(ProblemCode::MethodNotAllowed)
     }
 
     /// `408 request-timeout`: the body took too long to arrive. The connection is of no more use.
     #[must_use]
     pub fn request_timeout() -> Self {
-        Self::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "request-timeout",
-            "The request took too long to arrive",
-        )
-        .header(header::CONNECTION, HeaderValue::from_static("close"))
+        Self::new(ProblemCode::RequestTimeout).header(header::CONNECTION, HeaderValue::from_static("close"))
     }
 
     /// `503 unavailable` with `Retry-After: 1`: something that this role depends on is down.
     #[must_use]
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "unavailable",
-            "The service cannot answer right now",
-        )
-        .detail(detail)
-        .retry_after(1)
+        Self::new(ProblemCode::Unavailable).detail(detail).retry_after(1)
     }
 
     /// `500 internal`, without detail: the request id leads to the log.
     #[must_use]
     pub fn internal() -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "Something went wrong on our side",
-        )
+        Self::new(ProblemCode::Internal)
     }
 
     /// `422 validation-failed` with every error at once. What is more than a person would read is only counted.
@@ -143,11 +104,7 @@ impl Problem {
     /// As [`Self::validation`], in an answer that holds several problems and has so much room left for errors.
     #[must_use]
     pub fn validation_within(errors: Vec<FieldError>, room: &mut ErrorRoom) -> Self {
-        let mut problem = Self::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "validation-failed",
-            "Some values are not acceptable",
-        );
+        let mut problem = Self::new(ProblemCode::ValidationFailed);
         problem.0.errors = room.list(errors);
         problem
     }
@@ -155,48 +112,35 @@ impl Problem {
     /// `400 bad-parameter` for the query parameter or header `name`.
     #[must_use]
     pub fn bad_parameter(name: &str, detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "bad-parameter",
-            "A parameter is not acceptable",
-        )
-        .detail(format!("{name}: {}", detail.into()))
+        Self::new(ProblemCode::BadParameter).detail(format!("{name}: {}", detail.into()))
     }
 
     /// The problem for an error status that came without one, as routers and extractors of libraries make them.
     pub(crate) fn of_status(status: StatusCode) -> Self {
-        match status {
+        let mut problem = match status {
             StatusCode::NOT_FOUND => Self::not_found(),
             StatusCode::METHOD_NOT_ALLOWED => Self::method_not_allowed(),
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                Self::new(status, "body-too-large", "The body of the request is too large")
-            }
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::new(
-                status,
-                "unsupported-media-type",
-                "This type of content is not accepted here",
-            ),
+            StatusCode::PAYLOAD_TOO_LARGE => Self::new(ProblemCode::BodyTooLarge),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::new(ProblemCode::UnsupportedMediaType),
             StatusCode::SERVICE_UNAVAILABLE => Self::unavailable("Try again in a moment."),
-            status if status.is_client_error() => {
-                Self::new(status, "bad-request", "The request is not acceptable")
-            }
-            _ => {
-                let mut problem = Self::internal();
-                problem.0.status = status;
-                problem
-            }
-        }
+            status if status.is_client_error() => Self::new(ProblemCode::BadRequest),
+            _ => Self::internal(),
+        };
+        problem.0.status = status;
+        problem
     }
 
-    fn document(&self) -> Document<'_> {
+    /// As clients see it.
+    #[must_use]
+    pub fn document(&self) -> api_types::Problem {
         let content = &*self.0;
-        Document {
+        api_types::Problem {
             r#type: format!("/problems/{}", content.code),
-            title: content.title,
+            title: content.code.title().into(),
             status: content.status.as_u16(),
-            detail: content.detail.as_deref(),
+            detail: content.detail.clone(),
             code: content.code,
-            errors: &content.errors,
+            errors: content.errors.clone(),
             request_id: request_id::current(),
         }
     }
@@ -210,25 +154,18 @@ impl Problem {
     /// The code: the last part of `type`.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        self.0.code
-    }
-}
-
-/// As the document that clients see, for answers that hold several.
-impl Serialize for Problem {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.document().serialize(serializer)
+        self.0.code.as_str()
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         // Strings, numbers and lists only: writing them as JSON cannot fail.
-        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let body = serde_json::to_vec(&self.document()).unwrap_or_default();
         let content = *self.0;
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = content.status;
-        response.extensions_mut().insert(ProblemCode(content.code));
+        response.extensions_mut().insert(content.code);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

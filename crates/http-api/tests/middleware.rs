@@ -75,7 +75,7 @@ fn describe(context: &RequestContext) -> Value {
 fn refused() -> Response {
     let errors = vec![FieldError {
         pointer: "/title".into(),
-        code: "too-long",
+        code: "too-long".into(),
         detail: "at most 200".into(),
     }];
     Problem::validation(errors).into_response()

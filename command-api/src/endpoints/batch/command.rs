@@ -1,8 +1,8 @@
 //! One command of a batch: from JSON to the domain's command, every error at its pointer in the whole body.
 
+use api_types::BatchOperation;
 use events::TaskId;
-use http_api::{ErrorRoom, FieldError, Form, Invalid, Problem, text};
-use serde::Deserialize;
+use http_api::{ErrorRoom, FieldError, Form, Problem, text};
 use serde_json::{Map, Value};
 
 use super::if_match::if_match;
@@ -21,20 +21,6 @@ pub(super) struct BatchCommand {
     pub(super) command: Command,
 }
 
-/// What is to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Op {
-    Create,
-    Update,
-    Start,
-    Complete,
-    Cancel,
-    Reopen,
-    Delete,
-    Restore,
-}
-
 impl BatchCommand {
     /// Reads the command at `index`, `{op, id?, if_match?, …fields}`. What is wrong with it is listed as far as `room`
     /// lasts.
@@ -51,16 +37,7 @@ impl BatchCommand {
 
 fn parse(value: Value) -> Result<BatchCommand, Vec<FieldError>> {
     let Value::Object(mut fields) = value else {
-        let Invalid {
-            pointer,
-            code,
-            detail,
-        } = Invalid::wrong_type("an object");
-        return Err(vec![FieldError {
-            pointer,
-            code,
-            detail,
-        }]);
+        return Err(vec![FieldError::wrong_type("an object")]);
     };
     let head: Map<String, Value> = fields.remove_entry("op").into_iter().collect();
     // Which other fields there may be, only the operation tells.
@@ -70,8 +47,14 @@ fn parse(value: Value) -> Result<BatchCommand, Vec<FieldError>> {
     };
     let mut form = Form::new(fields);
     let (task, expected) = match op {
-        Op::Create => (None, ExpectedVersion::Any),
-        Op::Update | Op::Start | Op::Complete | Op::Cancel | Op::Reopen | Op::Delete | Op::Restore => (
+        BatchOperation::Create => (None, ExpectedVersion::Any),
+        BatchOperation::Update
+        | BatchOperation::Start
+        | BatchOperation::Complete
+        | BatchOperation::Cancel
+        | BatchOperation::Reopen
+        | BatchOperation::Delete
+        | BatchOperation::Restore => (
             form.required("id", id),
             fields::not_null(&mut form, "if_match", if_match).unwrap_or_default(),
         ),
@@ -89,31 +72,31 @@ fn parse(value: Value) -> Result<BatchCommand, Vec<FieldError>> {
 }
 
 /// `None` and whatever the form rejects are mistakes.
-fn command(op: Op, form: &mut Form) -> Option<Command> {
+fn command(op: BatchOperation, form: &mut Form) -> Option<Command> {
     Some(match op {
-        Op::Create => create_task::read(form)?.into(),
-        Op::Update => change_task::read(form).into(),
-        Op::Start => StartTask.into(),
-        Op::Complete => CompleteTask.into(),
-        Op::Cancel => CancelTask.into(),
-        Op::Reopen => ReopenTask.into(),
-        Op::Delete => DeleteTask.into(),
-        Op::Restore => RestoreTask.into(),
+        BatchOperation::Create => create_task::read(form)?.into(),
+        BatchOperation::Update => change_task::read(form).into(),
+        BatchOperation::Start => StartTask.into(),
+        BatchOperation::Complete => CompleteTask.into(),
+        BatchOperation::Cancel => CancelTask.into(),
+        BatchOperation::Reopen => ReopenTask.into(),
+        BatchOperation::Delete => DeleteTask.into(),
+        BatchOperation::Restore => RestoreTask.into(),
     })
 }
 
-fn op(value: &Value) -> Result<Op, Invalid> {
+fn op(value: &Value) -> Result<BatchOperation, FieldError> {
     fields::one_of(
         value,
         "must be create, update, start, complete, cancel, reopen, delete or restore",
     )
 }
 
-fn id(value: &Value) -> Result<TaskId, Invalid> {
+fn id(value: &Value) -> Result<TaskId, FieldError> {
     const HYPHENATED: usize = 36;
     let id = text(value)?;
     id.parse()
         .ok()
         .filter(|_| id.len() == HYPHENATED)
-        .ok_or_else(|| Invalid::new("malformed", "must be the id of a task, a UUID"))
+        .ok_or_else(|| FieldError::new("malformed", "must be the id of a task, a UUID"))
 }

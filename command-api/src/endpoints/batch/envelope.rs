@@ -1,6 +1,6 @@
 //! The body of a batch: what is wrong here is wrong with the whole.
 
-use http_api::{ErrorRoom, Form, Invalid, Problem};
+use http_api::{ErrorRoom, FieldError, Form, Problem};
 use serde_json::{Map, Value};
 
 use super::command::BatchCommand;
@@ -30,14 +30,14 @@ pub(super) fn read(mut body: Map<String, Value>) -> Result<Vec<Result<BatchComma
 }
 
 /// Whether `value` was an array of an acceptable length.
-fn check(value: &Value, count: usize) -> Result<(), Invalid> {
+fn check(value: &Value, count: usize) -> Result<(), FieldError> {
     let Value::Array(_) = value else {
-        return Err(Invalid::wrong_type("an array of commands"));
+        return Err(FieldError::wrong_type("an array of commands"));
     };
     match count {
-        0 => Err(Invalid::new("empty", "must hold at least one command")),
+        0 => Err(FieldError::new("empty", "must hold at least one command")),
         1..=MOST_COMMANDS => Ok(()),
-        count => Err(Invalid::new(
+        count => Err(FieldError::new(
             "too-many",
             format!("must hold at most {MOST_COMMANDS} commands, not {count}"),
         )),

@@ -1,24 +1,24 @@
 //! The precondition of one command: what `If-Match` is to a request of its own.
 
 use http::{HeaderMap, HeaderValue, header::IF_MATCH};
-use http_api::{Invalid, Named};
+use http_api::{FieldError, Named};
 use serde_json::Value;
 
 use crate::domain::ExpectedVersion;
 
 /// A version: `3` or `"3"`; or what the header may hold: `"\"3\""`, a list of such, or `"*"`.
-pub(super) fn if_match(value: &Value) -> Result<ExpectedVersion, Invalid> {
+pub(super) fn if_match(value: &Value) -> Result<ExpectedVersion, FieldError> {
     match value {
         Value::Number(number) => number
             .as_u64()
             .map(|version| ExpectedVersion::OneOf(vec![version])),
         Value::String(text) => version(text).or_else(|| header(text)),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-            return Err(Invalid::wrong_type("a version, as a number or an entity tag"));
+            return Err(FieldError::wrong_type("a version, as a number or an entity tag"));
         }
     }
     .ok_or_else(|| {
-        Invalid::new(
+        FieldError::new(
             "malformed",
             "must be a version such as 3, an entity tag such as \"3\", or *",
         )

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use api_types::{BatchResult, BatchResults, Task};
 use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use events::{ConsistencyToken, Task};
+use events::ConsistencyToken;
 use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
 use http_api::{CONSISTENCY_TOKEN, Problem};
-use serde::Serialize;
 
 use super::command::BatchCommand;
 use crate::{
@@ -17,21 +17,6 @@ use crate::{
     error::ApiError,
     handling::{CommandError, Settled},
 };
-
-#[derive(Serialize)]
-struct Answer<'a> {
-    results: Vec<BatchResult<'a>>,
-}
-
-/// The answer that one command would have had in a request of its own.
-#[derive(Serialize)]
-struct BatchResult<'a> {
-    status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    task: Option<&'a Task>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<Problem>,
-}
 
 /// The answer to `commands`, with the token of the last state that it shows. `open` are the problems of those
 /// that could not be carried out.
@@ -42,9 +27,9 @@ pub(super) fn answer(
 ) -> Response {
     let results_of = commands.iter().enumerate().map(|(place, command)| {
         open.remove(&place)
-            .map_or_else(|| result(command, results.get(&place)), BatchResult::problem)
+            .map_or_else(|| result(command, results.get(&place)), |open| refused(&open))
     });
-    let answer = Answer {
+    let answer = BatchResults {
         results: results_of.collect(),
     };
     let mut response = Json(answer).into_response();
@@ -72,9 +57,9 @@ fn token(settled: &Settled) -> Option<ConsistencyToken> {
     }
 }
 
-fn result<'a>(command: &Result<BatchCommand, Problem>, settled: Option<&'a Settled>) -> BatchResult<'a> {
+fn result(command: &Result<BatchCommand, Problem>, settled: Option<&Settled>) -> BatchResult {
     match (command, settled) {
-        (Err(problem), _) => BatchResult::problem(problem.clone()),
+        (Err(problem), _) => refused(problem),
         (Ok(command), Some(Settled::Accepted(state))) => {
             let (status, shows_task) = match form(&command.command) {
                 Form::Nothing => (StatusCode::NO_CONTENT, false),
@@ -83,23 +68,21 @@ fn result<'a>(command: &Result<BatchCommand, Problem>, settled: Option<&'a Settl
             };
             BatchResult {
                 status: status.as_u16(),
-                task: shows_task.then_some(&*state.task),
+                task: shows_task.then(|| Task::from(&*state.task)),
                 problem: None,
             }
         }
         (Ok(_), Some(&Settled::Refused { refusal, seen })) => {
-            BatchResult::problem(ApiError::from(CommandError::Refused { refusal, seen }).into())
+            refused(&ApiError::from(CommandError::Refused { refusal, seen }).into())
         }
-        (Ok(_), Some(Settled::Invalid) | None) => BatchResult::problem(Problem::internal()),
+        (Ok(_), Some(Settled::Invalid) | None) => refused(&Problem::internal()),
     }
 }
 
-impl BatchResult<'_> {
-    fn problem(problem: Problem) -> Self {
-        Self {
-            status: problem.status().as_u16(),
-            task: None,
-            problem: Some(problem),
-        }
+fn refused(problem: &Problem) -> BatchResult {
+    BatchResult {
+        status: problem.status().as_u16(),
+        task: None,
+        problem: Some(problem.document()),
     }
 }

@@ -1,6 +1,6 @@
 //! Makes tokens as auth does, and such as nobody should make.
 
-use auth_client::{Jwk, Jwks};
+use api_types::{Jwk, Jwks};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Value, json};

@@ -1,0 +1,26 @@
+//! The HTTP contract as types: requests, responses and problems, and the OpenAPI document that is made of them.
+//!
+//! `docs/api.md` says in words what these types say to programs. To add an endpoint, add its request and its response
+//! to the file of its subject, and its operation to the file of the same subject in `openapi/`. Then write
+//! `docs/openapi.json` again: `UPDATE_OPENAPI=1 cargo test --workspace --test openapi`. Nothing here decides anything,
+//! and nothing here knows a web framework.
+
+mod account;
+mod admin;
+mod batch;
+mod keys;
+pub mod openapi;
+mod operations;
+mod problem;
+mod session;
+mod stand_ins;
+mod task;
+
+pub use account::{ChangePassword, Register, Rename, User, UserBody};
+pub use admin::{ManagedUser, ManagedUsers, SetRoles};
+pub use batch::{Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, IfMatch};
+pub use keys::{Jwk, Jwks};
+pub use operations::{Liveness, LivenessStatus, Readiness, ReadinessStatus};
+pub use problem::{FieldError, Problem, ProblemCode};
+pub use session::{Login, Refresh, Session, Sessions, TokenType, Tokens};
+pub use task::{ChangeTask, CreateTask, NoFields, Task, TaskPage};

@@ -1,0 +1,127 @@
+//! Accounts, and the sessions that people log in to.
+
+use utoipa::openapi::HttpMethod;
+
+use super::{
+    endpoint::{Builder, Endpoint, endpoint},
+    examples,
+};
+use crate::ProblemCode::*;
+
+const TAG: &str = "Accounts";
+const TOKEN: [&str; 1] = ["Consistency-Token"];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        register(),
+        login(),
+        refresh(),
+        own(HttpMethod::Post, "/auth/logout", "logout", "End this session")
+            .nothing(204, "The session has ended.", &TOKEN)
+            .build(),
+        own(
+            HttpMethod::Post,
+            "/auth/logout-all",
+            "logoutAll",
+            "End every session",
+        )
+        .nothing(204, "Every session of the caller has ended.", &TOKEN)
+        .build(),
+        own(HttpMethod::Get, "/auth/me", "getMe", "Show the caller's account")
+            .answer(200, "The account.", &TOKEN, &examples::user_body())
+            .build(),
+        own(
+            HttpMethod::Patch,
+            "/auth/me",
+            "changeMe",
+            "Change the name to show",
+        )
+        .about("Absent keeps the name, `null` clears it.")
+        .patch_body(&examples::rename())
+        .answer(
+            200,
+            "The account after the change.",
+            &TOKEN,
+            &examples::user_body(),
+        )
+        .build(),
+        own(
+            HttpMethod::Post,
+            "/auth/me/password",
+            "changePassword",
+            "Change the password",
+        )
+        .about("Ends every other session.")
+        .body(&examples::change_password())
+        .nothing(204, "The new password is in force.", &TOKEN)
+        .problems(&[BadCredentials])
+        .build(),
+        own(
+            HttpMethod::Get,
+            "/auth/sessions",
+            "listSessions",
+            "Show where the caller is logged in",
+        )
+        .answer(200, "The open sessions.", &TOKEN, &examples::sessions())
+        .build(),
+        own(
+            HttpMethod::Delete,
+            "/auth/sessions/{id}",
+            "endSession",
+            "End one session of the caller",
+        )
+        .shared(&["id"])
+        .nothing(204, "The session has ended.", &TOKEN)
+        .build(),
+    ]
+}
+
+fn register() -> Endpoint {
+    endpoint(
+        HttpMethod::Post,
+        "/auth/register",
+        TAG,
+        "register",
+        "Open an account",
+    )
+    .body(&examples::register())
+    .answer(201, "The new account.", &TOKEN, &examples::user_body())
+    .problems(&[EmailTaken, Unavailable])
+    .build()
+}
+
+fn login() -> Endpoint {
+    endpoint(HttpMethod::Post, "/auth/login", TAG, "login", "Log in")
+        .about("Begins a session. An unknown address and a wrong password have the same answer.")
+        .body(&examples::login())
+        .answer(200, "The tokens of the new session.", &TOKEN, &examples::tokens())
+        .problems(&[BadCredentials, AccountDisabled, Unavailable])
+        .build()
+}
+
+fn refresh() -> Endpoint {
+    endpoint(
+        HttpMethod::Post,
+        "/auth/refresh",
+        TAG,
+        "refresh",
+        "Exchange a refresh token",
+    )
+    .about("Each refresh token works once. One that comes a second time ends its session.")
+    .body(&examples::refresh())
+    .answer(
+        200,
+        "The next tokens of the session.",
+        &TOKEN,
+        &examples::tokens(),
+    )
+    .problems(&[TokenInvalid, TokenExpired, SessionEnded, NotFound, Unavailable])
+    .build()
+}
+
+/// About the caller's own account.
+fn own(method: HttpMethod, path: &'static str, id: &'static str, summary: &'static str) -> Builder {
+    endpoint(method, path, TAG, id, summary)
+        .needs_token()
+        .problems(&[NotFound])
+}

@@ -1,0 +1,113 @@
+//! Accounts of others, for admins.
+
+use utoipa::openapi::{
+    HttpMethod, Ref, RefOr, Schema,
+    path::{Parameter, ParameterIn},
+};
+
+use super::{
+    components::{integer, parameter, text},
+    endpoint::{Builder, Endpoint, endpoint},
+    examples,
+};
+use crate::ProblemCode::*;
+
+const TAG: &str = "Administration";
+const TOKEN: [&str; 1] = ["Consistency-Token"];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        list_users(),
+        account(
+            HttpMethod::Put,
+            "/auth/users/{id}/roles",
+            "setRoles",
+            "Replace the roles of an account",
+        )
+        .about(
+            "Without the role `user` an account has no tasks. The last admin cannot lose the role `admin`.",
+        )
+        .body(&examples::set_roles())
+        .answer(
+            200,
+            "The account after the change.",
+            &TOKEN,
+            &examples::user_body(),
+        )
+        .problems(&[LastAdmin])
+        .build(),
+        account(
+            HttpMethod::Post,
+            "/auth/users/{id}/disable",
+            "disableAccount",
+            "Take an account out of use",
+        )
+        .about("Ends every session of the account at once. The last admin cannot be disabled.")
+        .answer(200, "The account.", &TOKEN, &examples::user_body())
+        .problems(&[LastAdmin])
+        .build(),
+        account(
+            HttpMethod::Post,
+            "/auth/users/{id}/enable",
+            "enableAccount",
+            "Take an account into use again",
+        )
+        .answer(200, "The account.", &TOKEN, &examples::user_body())
+        .build(),
+    ]
+}
+
+fn list_users() -> Endpoint {
+    endpoint(HttpMethod::Get, "/auth/users", TAG, "listUsers", "List accounts")
+        .about("The oldest first, a page at a time.")
+        .needs_role()
+        .parameters(filters())
+        .answer(200, "A page of accounts.", &[], &examples::managed_users())
+        .problems(&[BadParameter, BadCursor])
+        .build()
+}
+
+fn filters() -> Vec<Parameter> {
+    let query = |name: &str, description: &str, schema: RefOr<Schema>| {
+        parameter(ParameterIn::Query, name, description, schema)
+    };
+    vec![
+        query(
+            "role",
+            "Accounts with this role.",
+            Ref::from_schema_name("Role").into(),
+        ),
+        query(
+            "email",
+            "Part of the address, in any case.",
+            text()
+                .min_length(Some(1))
+                .examples(["@example.org"])
+                .build()
+                .into(),
+        ),
+        query(
+            "limit",
+            "How many accounts a page has at most.",
+            integer()
+                .minimum(Some(1))
+                .maximum(Some(200))
+                .default(Some(50.into()))
+                .build()
+                .into(),
+        ),
+        query(
+            "cursor",
+            "`next_cursor` of the page before, with the same filters.",
+            text().min_length(Some(1)).build().into(),
+        ),
+    ]
+}
+
+/// About one account.
+fn account(method: HttpMethod, path: &'static str, id: &'static str, summary: &'static str) -> Builder {
+    endpoint(method, path, TAG, id, summary)
+        .needs_role()
+        .shared(&["id"])
+        .problems(&[NotFound])
+}

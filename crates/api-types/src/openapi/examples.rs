@@ -1,0 +1,238 @@
+//! Values that the document shows.
+
+use events::{Due, Priority, Role, SessionId, Status, TaskId, Timestamp, UserId};
+use uuid::Uuid;
+
+use crate::{
+    Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, ChangePassword, ChangeTask, CreateTask,
+    FieldError, IfMatch, Jwk, Jwks, Login, ManagedUser, ManagedUsers, Problem, ProblemCode, Refresh,
+    Register, Rename, Session, Sessions, SetRoles, Task, TaskPage, TokenType, Tokens, User, UserBody,
+};
+
+/// 2026-11-22T20:30:50.417526Z
+const CREATED: Timestamp = Timestamp::from_micros(1_795_379_450_417_526);
+/// 2026-12-01T09:00:00Z
+const DUE: Due = Due::At(Timestamp::from_micros(1_796_115_600_000_000));
+const TASK: TaskId = TaskId(Uuid::from_u128(0x01a204f4_5231_77cc_84db_0e3c4efea8f4));
+const USER: UserId = UserId(Uuid::from_u128(0x01a204f4_51d1_74f1_ba83_57b2e65ebd4d));
+const SESSION: SessionId = SessionId(Uuid::from_u128(0x01a204f4_51f3_7d32_9c1a_4c1de3a5b1f0));
+const REQUEST: &str = "01a204f4-5228-71ff-b156-69d5c038e1d4";
+const PASSWORD: &str = "correct horse battery";
+
+/// A new task.
+pub(super) fn task() -> Task {
+    Task {
+        id: TASK,
+        title: "Write the report".to_owned(),
+        description: Some("Two pages.".to_owned()),
+        status: Status::Open,
+        priority: Priority::High,
+        due: Some(DUE),
+        tags: vec!["work".to_owned(), "q4".to_owned()],
+        created_at: CREATED,
+        updated_at: CREATED,
+        completed_at: None,
+        deleted_at: None,
+        version: 1,
+    }
+}
+
+/// The same task after a change.
+pub(super) fn task_with(status: Status) -> Task {
+    let changed = CREATED.plus_seconds(60);
+    Task {
+        status,
+        updated_at: changed,
+        completed_at: (status == Status::Done).then_some(changed),
+        version: 2,
+        ..task()
+    }
+}
+
+pub(super) fn page() -> TaskPage {
+    TaskPage {
+        items: vec![task()],
+        next_cursor: None,
+        total: Some(1),
+    }
+}
+
+pub(super) fn create_task() -> CreateTask {
+    let task = task();
+    CreateTask {
+        title: task.title,
+        description: task.description,
+        priority: Some(task.priority),
+        due: task.due,
+        tags: Some(task.tags),
+    }
+}
+
+pub(super) fn change_task() -> ChangeTask {
+    ChangeTask {
+        title: Some("Write the whole report".to_owned()),
+        due: Some(None),
+        status: Some(Status::InProgress),
+        ..ChangeTask::default()
+    }
+}
+
+pub(super) fn batch() -> Batch {
+    let command = |op| BatchCommand {
+        op,
+        id: Some(TASK),
+        if_match: None,
+        title: None,
+        description: None,
+        priority: None,
+        due: None,
+        tags: None,
+        status: None,
+    };
+    let create = BatchCommand {
+        id: None,
+        title: Some("Plan the party".to_owned()),
+        ..command(BatchOperation::Create)
+    };
+    let complete = BatchCommand {
+        if_match: Some(IfMatch::Version(1)),
+        ..command(BatchOperation::Complete)
+    };
+    Batch {
+        commands: vec![create, complete],
+    }
+}
+
+pub(super) fn batch_results() -> BatchResults {
+    let created = BatchResult {
+        status: 201,
+        task: Some(task()),
+        problem: None,
+    };
+    let refused = BatchResult {
+        status: ProblemCode::VersionMismatch.status(),
+        task: None,
+        problem: Some(problem(ProblemCode::VersionMismatch)),
+    };
+    BatchResults {
+        results: vec![created, refused],
+    }
+}
+
+fn user() -> User {
+    User {
+        id: USER,
+        email: "ada@example.org".to_owned(),
+        display_name: Some("Ada".to_owned()),
+        roles: [Role::User].into(),
+        created_at: CREATED,
+    }
+}
+
+pub(super) fn user_body() -> UserBody {
+    UserBody { user: user() }
+}
+
+pub(super) fn register() -> Register {
+    Register {
+        email: user().email,
+        password: PASSWORD.to_owned(),
+        display_name: user().display_name,
+    }
+}
+
+pub(super) fn rename() -> Rename {
+    Rename {
+        display_name: Some("Ada L.".to_owned()),
+    }
+}
+
+pub(super) fn change_password() -> ChangePassword {
+    ChangePassword {
+        current_password: PASSWORD.to_owned(),
+        new_password: "plum tractor canyon".to_owned(),
+    }
+}
+
+pub(super) fn login() -> Login {
+    Login {
+        email: user().email,
+        password: PASSWORD.to_owned(),
+    }
+}
+
+pub(super) fn refresh() -> Refresh {
+    Refresh {
+        refresh_token: tokens().refresh_token,
+    }
+}
+
+pub(super) fn tokens() -> Tokens {
+    Tokens {
+        access_token: "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFZERTQSJ9.e30.c2lnbmF0dXJl".to_owned(),
+        token_type: TokenType::Bearer,
+        expires_in: 900,
+        refresh_token: "AaIE9FHzfTKcGkwd46Wx8AAAAAAAAAAA".to_owned(),
+        refresh_expires_in: 604_800,
+        user: user(),
+    }
+}
+
+pub(super) fn sessions() -> Sessions {
+    let session = Session {
+        id: SESSION,
+        started_at: CREATED,
+        last_refreshed_at: CREATED,
+        expires_at: CREATED.plus_seconds(604_800),
+        ip: Some("192.0.2.7".to_owned()),
+        user_agent: Some("curl/8.5.0".to_owned()),
+        current: true,
+    };
+    Sessions { items: vec![session] }
+}
+
+pub(super) fn managed_users() -> ManagedUsers {
+    let managed = ManagedUser {
+        user: user(),
+        disabled: false,
+    };
+    ManagedUsers {
+        items: vec![managed],
+        next_cursor: None,
+    }
+}
+
+pub(super) fn set_roles() -> SetRoles {
+    SetRoles {
+        roles: vec![Role::User, Role::Auditor],
+    }
+}
+
+pub(super) fn jwks() -> Jwks {
+    let key = Jwk::ed25519(
+        "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k".to_owned(),
+        "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo".to_owned(),
+    );
+    Jwks { keys: vec![key] }
+}
+
+/// A problem of this code.
+pub(super) fn problem(code: ProblemCode) -> Problem {
+    let errors = match code {
+        ProblemCode::ValidationFailed => vec![FieldError {
+            pointer: "/title".to_owned(),
+            code: "too-long".into(),
+            detail: "must have at most 200 characters, has 201".to_owned(),
+        }],
+        _ => Vec::new(),
+    };
+    Problem {
+        r#type: format!("/problems/{code}"),
+        title: code.title().into(),
+        status: code.status(),
+        detail: None,
+        code,
+        errors,
+        request_id: Some(REQUEST.to_owned()),
+    }
+}

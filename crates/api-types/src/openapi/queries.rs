@@ -1,0 +1,183 @@
+//! What people ask about their tasks.
+
+use utoipa::openapi::{
+    Array, ArrayBuilder, HttpMethod, Ref, RefOr, Schema,
+    path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle},
+};
+
+use super::{
+    components::{integer, parameter, text},
+    endpoint::{Endpoint, endpoint},
+    examples,
+};
+use crate::{ProblemCode::*, TaskPage, stand_ins::line};
+
+const TAG: &str = "Tasks";
+/// What every query takes and tells, so that people see what they have done.
+const STATE: [&str; 2] = ["Consistency-Token", "Prefer"];
+const SHOWN: [&str; 2] = ["Consistency-Token", "Preference-Applied"];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![list_tasks(), get_task()]
+}
+
+fn list_tasks() -> Endpoint {
+    endpoint(HttpMethod::Get, "/tasks", TAG, "listTasks", "List tasks")
+        .about("The caller's tasks, filtered and sorted, a page at a time. Every filter that is given must hold.")
+        .needs_role()
+        .parameters(filters())
+        .shared(&STATE)
+        .answer::<TaskPage>(
+            200,
+            "A page of tasks.",
+            &["Consistency-Token", "Preference-Applied", "Link"],
+            &examples::page(),
+        )
+        .problems(&[BadParameter, BadCursor, Overloaded, ProjectionBehind])
+        .build()
+}
+
+fn get_task() -> Endpoint {
+    endpoint(HttpMethod::Get, "/tasks/{id}", TAG, "getTask", "Show a task")
+        .about("One task as it is now. A task in the trash is not found here.")
+        .needs_role()
+        .shared(&["id", "If-Match", "If-None-Match"])
+        .shared(&STATE)
+        .answer(
+            200,
+            "The task.",
+            &["ETag", "Consistency-Token", "Preference-Applied"],
+            &examples::task(),
+        )
+        .nothing(
+            304,
+            "The task is at a version that `If-None-Match` names.",
+            &["ETag", SHOWN[0], SHOWN[1]],
+        )
+        .problems(&[
+            BadParameter,
+            NotFound,
+            VersionMismatch,
+            Overloaded,
+            ProjectionBehind,
+        ])
+        .build()
+}
+
+fn filters() -> Vec<Parameter> {
+    let query = |name: &str, description: &str, schema: RefOr<Schema>| {
+        parameter(ParameterIn::Query, name, description, schema)
+    };
+    let flag = |name: &str, description: &str| {
+        query(
+            name,
+            description,
+            text().enum_values(Some(["true", "false"])).build().into(),
+        )
+    };
+    let mut filters = vec![
+        list(
+            "status",
+            "Any of these.",
+            Ref::from_schema_name("Status").into(),
+            4,
+        ),
+        list(
+            "priority",
+            "Any of these.",
+            Ref::from_schema_name("Priority").into(),
+            4,
+        ),
+        list("tag", "All of these.", Ref::from_schema_name("Tag").into(), 20),
+    ];
+    for (name, what) in [
+        ("due", "is due"),
+        ("created", "came to be"),
+        ("updated", "last changed"),
+        ("completed", "was finished"),
+    ] {
+        filters.push(query(
+            &format!("{name}_after"),
+            &format!("The task {what} then or later."),
+            Ref::from_schema_name("Due").into(),
+        ));
+        filters.push(query(
+            &format!("{name}_before"),
+            &format!("The task {what} earlier than that."),
+            Ref::from_schema_name("Due").into(),
+        ));
+    }
+    filters.extend([
+        flag(
+            "overdue",
+            "`true`: due in the past, and neither done nor cancelled.",
+        ),
+        query(
+            "q",
+            "Words that must all occur in title, description or tags, in any case.",
+            text()
+                .min_length(Some(1))
+                .max_length(Some(256))
+                .pattern(Some(line()))
+                .examples(["report"])
+                .build()
+                .into(),
+        ),
+        flag("deleted", "`true`: only the trash. Otherwise never."),
+        query(
+            "sort",
+            "In which order; `-` in front for descending. Tasks without the value come last both ways.",
+            text()
+                .enum_values(Some([
+                    "created_at",
+                    "-created_at",
+                    "updated_at",
+                    "-updated_at",
+                    "due",
+                    "-due",
+                    "priority",
+                    "-priority",
+                    "title",
+                    "-title",
+                ]))
+                .default(Some("-created_at".into()))
+                .build()
+                .into(),
+        ),
+        query(
+            "limit",
+            "How many tasks a page has at most.",
+            integer()
+                .minimum(Some(1))
+                .maximum(Some(100))
+                .default(Some(50.into()))
+                .build()
+                .into(),
+        ),
+        query(
+            "cursor",
+            "`next_cursor` of the page before, with the same filters and the same order.",
+            text().min_length(Some(1)).build().into(),
+        ),
+        flag("count", "`true` adds `total` to the answer."),
+    ]);
+    filters
+}
+
+/// One or more values, between commas or in several parameters of the same name.
+fn list(name: &str, description: &str, item: RefOr<Schema>, most: usize) -> Parameter {
+    let array: Array = ArrayBuilder::new()
+        .items(item)
+        .min_items(Some(1))
+        .max_items(Some(most))
+        .build();
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .description(Some(format!("{description} Comma-separated, or repeated.")))
+        .schema(Some(array))
+        .style(Some(ParameterStyle::Form))
+        .explode(Some(false))
+        .required(utoipa::openapi::Required::False)
+        .build()
+}
