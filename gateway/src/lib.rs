@@ -4,7 +4,8 @@
 //!
 //! 1. `arrival` — whose request it is (client address), and away with headers that end at this hop.
 //! 2. `http_api::with_middleware` — request id, trace context, access log, HTTP metrics, problems, security headers.
-//! 3. `routes` — the public paths. Unknown ones end here with `404`, wrong methods with `405`.
+//! 3. `routes` — the public paths. Unknown ones end here with `404`, wrong methods with `405`. `reference` answers for
+//!    the contract itself.
 //! 4. `consistency` — a caller's own writes are visible to their next read.
 //! 5. `forward`, `backend`, `replicas` — the role itself: in this process, or one of its replicas over HTTP.
 //!
@@ -20,6 +21,7 @@ mod error;
 mod exposition;
 mod forward;
 mod headers;
+mod reference;
 mod replayable_body;
 mod replicas;
 mod routes;

@@ -60,7 +60,38 @@ pub(crate) fn router(gateway: &Gateway) -> Router {
 mod tests {
     use std::collections::BTreeSet;
 
+    use api_types::openapi;
+
     use super::*;
+
+    /// What is answered without another role.
+    const OWN: [&str; 4] = ["/health/live", "/health/ready", "/openapi.json", "/docs"];
+
+    #[test]
+    fn the_public_paths_are_those_of_the_contract() {
+        let documented: BTreeSet<String> = openapi::operations().into_iter().map(|(_, path)| path).collect();
+        let served = ROUTES.iter().map(|(path, _)| *path).chain(OWN);
+        assert_eq!(documented, served.map(str::to_owned).collect());
+    }
+
+    #[test]
+    fn the_allowed_methods_of_a_split_path_are_those_of_the_contract() {
+        for (path, target) in ROUTES {
+            let Target::Split { allow, .. } = target else {
+                continue;
+            };
+            let documented = openapi::operations()
+                .into_iter()
+                .filter(|(_, known)| known == path);
+            let mut methods: BTreeSet<String> = documented.map(|(method, _)| method).collect();
+            methods.insert("HEAD".to_owned());
+            assert_eq!(
+                *allow,
+                methods.into_iter().collect::<Vec<_>>().join(", "),
+                "{path}"
+            );
+        }
+    }
 
     #[test]
     fn the_allowed_methods_of_a_split_path_are_those_of_both_roles() {

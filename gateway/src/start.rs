@@ -14,6 +14,7 @@ use crate::{
     consistency::Memory,
     exposition,
     forward::Gateway,
+    reference,
     replicas::{self, COMMAND_API},
     routes,
 };
@@ -57,10 +58,15 @@ pub async fn start(
         &metrics,
     );
     let exposition = exposition::Exposition::new(metrics.clone(), backends);
-    let served =
-        http_api::with_middleware_and_metrics(routes::router(&gateway), ROLE, &metrics, health, move || {
+    let served = http_api::with_middleware_and_metrics(
+        routes::router(&gateway).merge(reference::router()),
+        ROLE,
+        &metrics,
+        health,
+        move || {
             let exposition = exposition.clone();
             async move { exposition.text().await }
-        });
+        },
+    );
     Ok(Router::new().fallback_service(middleware::map_request(arrival::arrive).layer(served)))
 }

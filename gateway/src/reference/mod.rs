@@ -1,0 +1,64 @@
+//! The contract where clients find it: `/openapi.json` for programs and `/docs` for people. Both are made once, from the
+//! types of the contract. The page loads nothing and runs nothing; its one style sheet is named by its hash.
+
+mod page;
+mod schema;
+mod text;
+
+use std::sync::LazyLock;
+
+use api_types::openapi;
+use axum::{
+    Router,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use bytes::Bytes;
+use http::{HeaderValue, header};
+use sha2::{Digest, Sha256};
+
+const STYLE: &str = include_str!("style.css");
+/// A client may go on with what it has for as long as a release usually takes to be rolled out.
+const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi::text().into());
+static PAGE: LazyLock<Bytes> = LazyLock::new(|| {
+    let document = serde_json::from_slice(&DOCUMENT).unwrap_or_default();
+    page::of(&document, STYLE).into()
+});
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let style = BASE64.encode(Sha256::digest(STYLE));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    // Letters, digits and the signs above are always a header value.
+    HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+});
+
+/// The paths that the gateway answers itself.
+pub(crate) fn router() -> Router {
+    Router::new()
+        .route("/openapi.json", get(document))
+        .route("/docs", get(page))
+}
+
+async fn document() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, CACHE_CONTROL),
+    ];
+    (headers, DOCUMENT.clone()).into_response()
+}
+
+async fn page() -> Response {
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        ),
+        (header::CACHE_CONTROL, CACHE_CONTROL),
+        (header::CONTENT_SECURITY_POLICY, POLICY.clone()),
+    ];
+    (headers, PAGE.clone()).into_response()
+}
