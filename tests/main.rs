@@ -9,6 +9,7 @@
 #[cfg(target_os = "linux")]
 mod bounded_memory;
 mod connections;
+mod contract;
 mod conventions;
 mod faults;
 mod full_disk;

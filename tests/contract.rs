@@ -1,0 +1,117 @@
+//! The running system answers as `docs/openapi.json` says: schemathesis makes up requests from the document, good ones and
+//! bad ones, and judges every answer.
+
+use std::{
+    fs::File,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::{Footing, PASSWORD, Person, System, until};
+
+/// Every operation must have worked at least once, so that the run says something about it. These cannot: they need a token
+/// or a password that nobody can make up.
+const CANNOT_BE_MADE_UP: [&str; 2] = ["refresh", "changePassword"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_system_keeps_the_contract_says_schemathesis() {
+    let Ok(schemathesis) = std::env::var("SCHEMATHESIS") else {
+        panic!("SCHEMATHESIS names no program: run ./test, which installs it");
+    };
+    let system = System::start(Footing::Embedded).await;
+    let root = Person::join(&system.base, "root").await;
+    let other = Person::join(&system.base, "other").await;
+    let granted = system
+        .tool(&["users", "grant", &root.email, "admin"])
+        .status()
+        .unwrap();
+    assert!(granted.success());
+    let other_id = other.get("/auth/me").await.expect(200).body["user"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+
+    let report = system.data_dir().join("schemathesis.txt");
+    let file = File::create(&report).unwrap();
+    let child = Command::new(schemathesis)
+        .args([
+            "--config-file",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/contract/schemathesis.toml"),
+        ])
+        .args([
+            "run",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json"),
+        ])
+        .args(["--url", &system.base, "--no-color"])
+        .env(
+            "CONTRACT_HOOKS",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/contract/hooks.py"),
+        )
+        .env("CONTRACT_EMAIL", &root.email)
+        .env("CONTRACT_PASSWORD", PASSWORD)
+        .env("CONTRACT_OTHER_ID", &other_id)
+        .current_dir(system.data_dir())
+        .stdin(Stdio::null())
+        .stdout(file.try_clone().unwrap())
+        .stderr(file)
+        .spawn();
+    let mut running = Running(child.unwrap());
+    let mut exit = None;
+    until("schemathesis ends", Duration::from_secs(900), async || {
+        exit = running.0.try_wait().unwrap();
+        exit.is_some()
+    })
+    .await;
+    assert!(
+        exit.unwrap().success(),
+        "{}",
+        std::fs::read_to_string(&report).unwrap()
+    );
+    every_operation_worked(&system).await;
+    system.stop().await;
+}
+
+/// Ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// That nothing was refused for a reason that has nothing to do with the operation.
+async fn every_operation_worked(system: &System) {
+    let document: Value = serde_json::from_str(include_str!("../docs/openapi.json")).unwrap();
+    let metrics = reqwest::get(format!("{}/metrics", system.admin()))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let worked = |method: &Method, path: &str| {
+        let route = format!("route=\"{path}\"");
+        let method = format!("method=\"{method}\"");
+        metrics.lines().any(|line| {
+            line.starts_with("taskledger_http_requests_total{")
+                && line.contains(&route)
+                && line.contains(&method)
+                && line.contains("status=\"2")
+        })
+    };
+    let mut idle = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let name = operation["operationId"].as_str().unwrap();
+            let method = method.to_uppercase().parse().unwrap();
+            if !CANNOT_BE_MADE_UP.contains(&name) && !worked(&method, path) {
+                idle.push(name.to_owned());
+            }
+        }
+    }
+    assert!(idle.is_empty(), "these never worked: {idle:?}");
+}

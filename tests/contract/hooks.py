@@ -1,0 +1,22 @@
+"""What made-up requests cannot know of each other. Loaded by schemathesis; see schemathesis.toml."""
+
+import itertools
+import re
+
+import schemathesis
+
+VALID_KEY = re.compile(r"[!-~]{1,200}")
+NUMBERS = itertools.count()
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    # A key stands for one request: the same key with another one is refused, as it should be.
+    headers = case.headers or {}
+    key = headers.get("Idempotency-Key")
+    if isinstance(key, str) and VALID_KEY.fullmatch(key):
+        headers["Idempotency-Key"] = f"{key}-{next(NUMBERS)}"
+    # A cursor is what an earlier answer gave, for the same query. One that is made up is refused, as it should be.
+    query = case.query or {}
+    if isinstance(query.get("cursor"), str) and query["cursor"]:
+        del query["cursor"]
