@@ -43,7 +43,10 @@ use conformance::{
     TestLog, assert_exactly, assert_in_order, conflict, conformance, event, events, stream, whole_log,
 };
 use event_store::{EventStore, StoreError};
+use events::{EventId, RecordedEvent};
+use eventstore::{AppendToStreamOptions, EventData, ReadStreamOptions};
 use kurrentdb_stand_in::{Behaviour, StandIn};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// The server of one test, or a prefix of its own on a real one.
@@ -151,6 +154,69 @@ async fn names_of_the_system_are_refused() {
         assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
     }
     assert_eq!(store.head().await.unwrap(), 0);
+}
+
+/// The vendor's client reads what the store has appended. What it appends itself is the store's if it has all that the store's
+/// events have, and otherwise somebody else's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn vendors_client_understands_the_store_and_the_store_it() {
+    let server = StandIn::start();
+    let url = format!("{}&streamPrefix=ours.", url(&server));
+    let store = event_store::open(&url, 1).await.unwrap();
+    let new = events(2);
+    store.append(&stream("task-1"), 0, new.clone()).await.unwrap();
+    let log = whole_log(&*store).await;
+
+    let client = eventstore::Client::new(url.parse().unwrap()).unwrap();
+    let read = async {
+        let options = ReadStreamOptions::default();
+        let mut reading = client.read_stream("ours.task-1", &options).await.unwrap();
+        let mut read = Vec::new();
+        while let Some(event) = reading.next().await.unwrap() {
+            read.push(event.event.unwrap());
+        }
+        read
+    };
+    let read = timeout(conformance::DEADLINE, read).await.expect("in time");
+    let seen = read.iter().map(|event| {
+        (
+            event.id,
+            &*event.event_type,
+            event.revision + 1,
+            event.position.commit,
+        )
+    });
+    let appended = log
+        .iter()
+        .map(|event| (event.id.0, &*event.kind, event.version, event.position));
+    assert!(seen.eq(appended), "{read:?} {log:?}");
+    assert!(
+        read.iter()
+            .map(|event| &event.data)
+            .eq(new.iter().map(|event| &event.data))
+    );
+
+    let append = async |name: &str, event: EventData| {
+        let options = AppendToStreamOptions::default();
+        let append = client.append_to_stream(name, &options, event);
+        let appended = timeout(conformance::DEADLINE, append).await.expect("in time");
+        appended.unwrap()
+    };
+    let others = || EventData::binary("task.renamed", new[0].data.clone());
+    append("orders-1", others()).await;
+    append("ours.task-2", others()).await;
+    let id = Uuid::now_v7();
+    let like_ours = others().id(id).metadata(read[0].custom_metadata.clone());
+    let appended = append("ours.task-1", like_ours).await;
+
+    let expected = RecordedEvent {
+        id: EventId(id),
+        version: 3,
+        position: appended.position.commit,
+        ..log[0].clone()
+    };
+    assert_eq!(whole_log(&*store).await, [log, vec![expected]].concat());
+    store.append(&stream("task-1"), 3, events(1)).await.unwrap();
 }
 
 /// No call waits until the server acknowledges packets, which takes 40 ms.

@@ -86,18 +86,7 @@ async fn receive(
         }
         let (node, messages) = (Arc::clone(node), messages.clone());
         tokio::spawn(async move {
-            let result = match done {
-                Started::Answer(result) => result,
-                Started::Wait(at, result) => {
-                    sleep(until(at)).await;
-                    node.log.announce();
-                    result
-                }
-                Started::Dropped => {
-                    sleep(node.behaviour.write_timeout).await;
-                    timed_out()
-                }
-            };
+            let result = finish(&node, done).await;
             if is_lost {
                 return;
             }
@@ -114,6 +103,28 @@ enum Started {
     Answer(batch_append_resp::Result),
     Wait(std::time::Instant, batch_append_resp::Result),
     Dropped,
+}
+
+/// An append that is no part of a batch.
+pub(crate) async fn alone(node: &Node, request: BatchAppendReq) -> batch_append_resp::Result {
+    let done = start(node, request);
+    finish(node, done).await
+}
+
+/// Waits until there is an answer.
+async fn finish(node: &Node, started: Started) -> batch_append_resp::Result {
+    match started {
+        Started::Answer(result) => result,
+        Started::Wait(at, result) => {
+            sleep(until(at)).await;
+            node.log.announce();
+            result
+        }
+        Started::Dropped => {
+            sleep(node.behaviour.write_timeout).await;
+            timed_out()
+        }
+    }
 }
 
 fn start(node: &Node, request: BatchAppendReq) -> Started {

@@ -7,8 +7,10 @@ use kurrentdb_protocol::{
         AccessDenied, AllStreamPosition, Empty, MaximumAppendSizeExceeded, StreamDeleted, StreamIdentifier,
         Timeout, Uuid as WireUuid, WrongExpectedVersion,
         streams::{
-            BatchAppendReq, BatchAppendResp, ReadResp,
-            batch_append_req::options::ExpectedStreamPosition,
+            AppendReq, AppendResp, BatchAppendReq, BatchAppendResp, ReadResp,
+            append_req::{Content as AppendContent, options::ExpectedStreamRevision},
+            append_resp,
+            batch_append_req::{self, ProposedMessage, options::ExpectedStreamPosition},
             batch_append_resp::{
                 self, Success,
                 success::{CurrentRevisionOption, PositionOption},
@@ -31,7 +33,7 @@ use kurrentdb_protocol::{
 };
 use prost::{Message, Name};
 use prost_types::Any;
-use tonic::Status;
+use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 use crate::log::{Expected, Proposed, Record};
@@ -146,6 +148,64 @@ pub(crate) fn append(request: BatchAppendReq) -> Result<(String, Expected, Vec<P
         })
         .collect::<Result<_, _>>()?;
     Ok((name(options.stream_identifier)?, expected, events))
+}
+
+/// An append that is no part of a batch, as a batch of one.
+pub(crate) async fn as_batch(mut requests: Streaming<AppendReq>) -> Result<BatchAppendReq, Status> {
+    let first = requests.message().await?.and_then(|request| request.content);
+    let Some(AppendContent::Options(options)) = first else {
+        return Err(Status::invalid_argument("no options"));
+    };
+    let expected = match options.expected_stream_revision {
+        Some(ExpectedStreamRevision::Revision(revision)) => ExpectedStreamPosition::StreamPosition(revision),
+        Some(ExpectedStreamRevision::NoStream(_)) => ExpectedStreamPosition::NoStream(()),
+        Some(ExpectedStreamRevision::Any(_)) => ExpectedStreamPosition::Any(()),
+        _ => return Err(Status::unimplemented("not in the stand-in")),
+    };
+    let mut proposed_messages = Vec::new();
+    while let Some(request) = requests.message().await? {
+        let Some(AppendContent::ProposedMessage(message)) = request.content else {
+            return Err(Status::invalid_argument("options twice"));
+        };
+        proposed_messages.push(ProposedMessage {
+            id: message.id,
+            metadata: message.metadata,
+            custom_metadata: message.custom_metadata,
+            data: message.data,
+        });
+    }
+    Ok(BatchAppendReq {
+        correlation_id: None,
+        options: Some(batch_append_req::Options {
+            stream_identifier: options.stream_identifier,
+            expected_stream_position: Some(expected),
+            deadline_option: None,
+        }),
+        proposed_messages,
+        is_final: true,
+    })
+}
+
+/// What answers an append that is no part of a batch.
+pub(crate) fn append_answer(success: Success) -> Result<AppendResp, Status> {
+    let (Some(CurrentRevisionOption::CurrentRevision(revision)), Some(PositionOption::Position(position))) =
+        (success.current_revision_option, success.position_option)
+    else {
+        return Err(Status::internal("an append without a position"));
+    };
+    Ok(AppendResp {
+        result: Some(append_resp::Result::Success(append_resp::Success {
+            current_revision_option: Some(append_resp::success::CurrentRevisionOption::CurrentRevision(
+                revision,
+            )),
+            position_option: Some(append_resp::success::PositionOption::Position(
+                append_resp::Position {
+                    commit_position: position.commit_position,
+                    prepare_position: position.prepare_position,
+                },
+            )),
+        })),
+    })
 }
 
 pub(crate) fn success(revision: u64, position: u64) -> batch_append_resp::Result {

@@ -328,6 +328,9 @@ async fn serve(listener: TcpListener, node: Arc<Node>) {
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let mut server = Server::builder().max_concurrent_streams(node.behaviour.most_streams);
     if let Some((certificate, key)) = &node.behaviour.tls {
+        // The vendor's client brings a second cryptography provider, and rustls does not choose between two. If one is
+        // installed already, it stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let identity = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
         server = server.tls_config(identity).expect("a certificate");
     }

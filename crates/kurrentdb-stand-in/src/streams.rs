@@ -10,7 +10,7 @@ use futures::{
 };
 use kurrentdb_protocol::event_store::client::streams::{
     AppendReq, AppendResp, BatchAppendReq, BatchAppendResp, DeleteReq, DeleteResp, ReadReq, ReadResp,
-    TombstoneReq, TombstoneResp,
+    TombstoneReq, TombstoneResp, batch_append_resp,
     read_req::options::{CountOption, StreamOption, UuidOption, stream_options::RevisionOption},
     read_resp::{self, CaughtUp, Checkpoint, StreamNotFound, SubscriptionConfirmation},
     streams_server::Streams,
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::{
     PAGE, batch,
-    convert::{Keep, answer, bounded, event, filter, name, start},
+    convert::{Keep, answer, append_answer, as_batch, bounded, event, filter, name, start},
     faults::OpenCall,
     log::{Record, StreamRead},
     node::{Node, Service, denied},
@@ -133,8 +133,17 @@ impl Streams for Service {
         }))
     }
 
-    async fn append(&self, _: Request<Streaming<AppendReq>>) -> Result<Response<AppendResp>, Status> {
-        Err(Status::unimplemented("not in the stand-in"))
+    /// Only the vendor's client appends in this way, and only what is not refused.
+    async fn append(&self, request: Request<Streaming<AppendReq>>) -> Result<Response<AppendResp>, Status> {
+        self.0.authenticate(request.metadata())?;
+        if let Some(not_leader) = self.0.not_leader() {
+            return Err(not_leader);
+        }
+        let request = as_batch(request.into_inner()).await?;
+        match batch::alone(&self.0, request).await {
+            batch_append_resp::Result::Success(success) => Ok(Response::new(append_answer(success)?)),
+            batch_append_resp::Result::Error(error) => Err(Status::unimplemented(error.message)),
+        }
     }
 
     async fn delete(&self, _: Request<DeleteReq>) -> Result<Response<DeleteResp>, Status> {

@@ -1,12 +1,13 @@
-//! What a connection string says. The grammar is the vendor's, with two parameters of Taskledger's own:
-//! `streamPrefix`, with which the names of all streams begin, and `maxAppendSize`, for servers whose bound is not the
-//! usual one.
+//! What a connection string says. The vendor's parser reads it, as far as it reads it right, and there are two parameters of
+//! Taskledger's own: `streamPrefix`, with which the names of all streams begin, and `maxAppendSize`, for servers whose
+//! bound is not the usual one.
 
 use std::{collections::HashMap, fmt, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use database::masked;
-use percent_encoding::percent_decode_str;
+use eventstore::{ClientSettings, ClientSettingsParseError};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use tonic::{
     metadata::{Ascii, MetadataValue},
     transport::{Certificate, ClientTlsConfig, Identity},
@@ -14,7 +15,6 @@ use tonic::{
 
 use crate::OpenError;
 
-const DEFAULT_PORT: u16 = 2113;
 /// What servers take in one append unless they are told otherwise.
 const DEFAULT_MAX_APPEND_BYTES: usize = 1 << 20;
 
@@ -62,16 +62,40 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn parse(url: &str) -> Result<Self, OpenError> {
-        parse(url).map_err(|reason| OpenError::Url {
-            url: masked(url),
-            reason,
+        parse(url).map_err(|reason| {
+            let url = masked(url);
+            OpenError::Url {
+                // If it cannot be told where the password ends, a part of it may be in the reason.
+                reason: if url == "***" {
+                    "special characters in name and password are written as %40 and the like".to_owned()
+                } else {
+                    reason
+                },
+                url,
+            }
         })
     }
 }
 
+/// The parameters that the vendor's parser reads for us. It also knows the times of keepalives, of which it ignores all below
+/// ten seconds, and the deadline and the connection's name, which cannot be had from it.
+const VENDORS: [&str; 9] = [
+    "tls",
+    "tlsverifycert",
+    "tlscafile",
+    "usercertfile",
+    "userkeyfile",
+    "gossiptimeout",
+    "nodepreference",
+    "maxdiscoverattempts",
+    "discoveryinterval",
+];
+
 fn parse(url: &str) -> Result<Settings, String> {
     let (scheme, rest) = url.split_once("://").ok_or("it is no connection string")?;
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // The vendor's parser never sees the credentials: it leaves them encoded, takes what follows a comma in a password for
+    // a host, and repeats them in its errors.
     let (credentials, hosts) = match place.rsplit_once('@') {
         Some((credentials, hosts)) => (Some(credentials), hosts),
         None => (None, place),
@@ -80,10 +104,15 @@ fn parse(url: &str) -> Result<Settings, String> {
         .strip_suffix('/')
         .unwrap_or(hosts)
         .split(',')
-        .map(host)
+        .map(|host| address(scheme, host))
         .collect::<Result<_, _>>()?;
     let mut parameters = Parameters::new(query)?;
-    let is_cluster = scheme.ends_with("+discover") || hosts.len() > 1;
+    // All calls need the leader, and it is looked for until the deadline: `nodePreference`, `maxDiscoverAttempts` and
+    // `discoveryInterval` are read and say nothing here.
+    let vendors = vendors_reading(&format!("{scheme}://{}?{}", hosts[0], parameters.vendors()))?;
+    if vendors.gossip_timeout().is_zero() {
+        return Err("gossipTimeout is more than 0".to_owned());
+    }
     let milliseconds = |value: Option<String>, default: u64| -> Result<Duration, String> {
         match value {
             // The vendor's way to turn something off. What waits without an end is not to be had here.
@@ -102,9 +131,9 @@ fn parse(url: &str) -> Result<Settings, String> {
     }
     let settings = Settings {
         url: masked(url),
+        is_cluster: vendors.is_dns_discovery_enabled() || hosts.len() > 1,
         hosts,
-        is_cluster,
-        tls: tls(&mut parameters)?,
+        tls: tls(&vendors)?,
         authorization: credentials.map(authorization).transpose()?,
         connection_name: parameters
             .take("connectionname")
@@ -113,7 +142,7 @@ fn parse(url: &str) -> Result<Settings, String> {
                     .map_err(|_| "connectionName takes plain text".to_owned())
             })
             .transpose()?,
-        gossip_timeout: milliseconds(parameters.take("gossiptimeout"), 1_000)?,
+        gossip_timeout: vendors.gossip_timeout(),
         keep_alive_interval: milliseconds(parameters.take("keepaliveinterval"), 2_000)?,
         keep_alive_timeout: milliseconds(parameters.take("keepalivetimeout"), 2_000)?,
         deadline: milliseconds(parameters.take("defaultdeadline"), 10_000)?,
@@ -125,41 +154,39 @@ fn parse(url: &str) -> Result<Settings, String> {
         },
         prefix,
     };
-    // All calls need the leader, and it is looked for until the deadline: these say nothing here.
-    for ignored in ["nodepreference", "maxdiscoverattempts", "discoveryinterval"] {
-        parameters.take(ignored);
-    }
     parameters.end()?;
     Ok(settings)
 }
 
-fn host(text: &str) -> Result<Address, String> {
-    let wrong = || format!("{text:?} is no host with a port");
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (host, port) = rest.split_once(']').ok_or_else(wrong)?;
-            let port = match port {
-                "" => None,
-                port => Some(port.strip_prefix(':').ok_or_else(wrong)?),
-            };
-            (host, port)
-        }
-        None => match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        },
-    };
-    let port = match port {
-        Some(port) => port.parse().map_err(|_| wrong())?,
-        None => DEFAULT_PORT,
-    };
-    let plain = |symbol: char| symbol.is_ascii_alphanumeric() || "-_.:".contains(symbol);
-    if host.is_empty() || !host.chars().all(plain) {
-        return Err(wrong());
+/// What the vendor's parser reads in a connection string without credentials.
+fn vendors_reading(url: &str) -> Result<ClientSettings, String> {
+    url.parse()
+        .map_err(|error: ClientSettingsParseError| match error.error() {
+            // The message is the whole string then.
+            Some(error) => error.to_string(),
+            None => error.message().to_owned(),
+        })
+}
+
+/// The vendor's parser gets one host at a time. In a list it gives hosts before the last one the wrong port, takes a slash at the
+/// end for one more host, and does not read IPv6 addresses. What a URL may have besides a host it leaves out without a
+/// word, such as `#fragment`.
+fn address(scheme: &str, host: &str) -> Result<Address, String> {
+    let wrong = |reason: &str| format!("{host:?} is no host with a port: {reason}");
+    let plain = |symbol: char| symbol.is_ascii_alphanumeric() || "-_.:[]".contains(symbol);
+    if !host.chars().all(plain) {
+        return Err(wrong("special character"));
     }
+    let vendors = vendors_reading(&format!("{scheme}://{host}")).map_err(|reason| wrong(&reason))?;
+    let [endpoint] = vendors.hosts().as_slice() else {
+        return Err(wrong("not one host"));
+    };
     Ok(Address {
-        host: host.to_owned(),
-        port,
+        host: endpoint.host.trim_matches(['[', ']']).to_owned(),
+        port: endpoint
+            .port
+            .try_into()
+            .map_err(|_| wrong("invalid port number"))?,
     })
 }
 
@@ -178,32 +205,23 @@ fn authorization(credentials: &str) -> Result<MetadataValue<Ascii>, String> {
     Ok(value)
 }
 
-fn tls(parameters: &mut Parameters) -> Result<Option<ClientTlsConfig>, String> {
-    let file = |path: String| std::fs::read(&path).map_err(|error| format!("cannot read {path}: {error}"));
-    let is_plain = parameters.flag("tls")? == Some(false);
-    if parameters.flag("tlsverifycert")? == Some(false) && !is_plain {
+fn tls(vendors: &ClientSettings) -> Result<Option<ClientTlsConfig>, String> {
+    let file = |path: &String| std::fs::read(path).map_err(|error| format!("cannot read {path}: {error}"));
+    let is_secure = vendors.is_secure_mode_enabled();
+    if is_secure && !vendors.is_tls_certificate_verification_enabled() {
         return Err(
             "tlsVerifyCert=false would let anybody be the server; name its authority with tlsCAFile"
                 .to_owned(),
         );
     }
-    let authority = parameters.take("tlscafile").map(file).transpose()?;
-    let certificate = parameters.take("usercertfile").map(file).transpose()?;
-    let key = parameters.take("userkeyfile").map(file).transpose()?;
-    if is_plain {
-        return Ok(None);
-    }
-    let mut tls = ClientTlsConfig::new();
-    tls = match authority {
-        Some(authority) => tls.ca_certificate(Certificate::from_pem(authority)),
-        None => tls.with_native_roots(),
+    let mut tls = match vendors.tls_ca_file() {
+        Some(authority) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(file(authority)?)),
+        None => ClientTlsConfig::new().with_native_roots(),
     };
-    match (certificate, key) {
-        (Some(certificate), Some(key)) => tls = tls.identity(Identity::from_pem(certificate, key)),
-        (None, None) => {}
-        _ => return Err("userCertFile and userKeyFile belong together".to_owned()),
+    if let Some((certificate, key)) = vendors.user_certificate() {
+        tls = tls.identity(Identity::from_pem(file(certificate)?, file(key)?));
     }
-    Ok(Some(tls))
+    Ok(is_secure.then_some(tls))
 }
 
 /// The query, with the names of parameters in lower case.
@@ -223,15 +241,24 @@ impl Parameters {
         self.0.remove(name)
     }
 
-    fn flag(&mut self, name: &str) -> Result<Option<bool>, String> {
-        match self.take(name).map(|value| value.to_ascii_lowercase()).as_deref() {
-            None => Ok(None),
-            Some("true") => Ok(Some(true)),
-            Some("false") => Ok(Some(false)),
-            Some(_) => Err(format!("{name} is true or false")),
+    /// Takes what the vendor's parser reads, as a query with our own default. It is encoded because that parser takes a plus for a
+    /// space, and flags are in lower case because it knows no others.
+    fn vendors(&mut self) -> String {
+        let mut query = "gossiptimeout=1000".to_owned();
+        for name in VENDORS {
+            let Some(mut value) = self.take(name) else {
+                continue;
+            };
+            if ["tls", "tlsverifycert"].contains(&name) {
+                value.make_ascii_lowercase();
+            }
+            let value = utf8_percent_encode(&value, NON_ALPHANUMERIC);
+            query = format!("{query}&{name}={value}");
         }
+        query
     }
 
+    /// The vendor's parser ignores parameters that it does not know.
     fn end(self) -> Result<(), String> {
         match self.0.into_keys().next() {
             Some(name) => Err(format!("there is no parameter {name}")),
@@ -256,7 +283,8 @@ mod tests {
             ("esdb://host?tls=false", vec!["host:2113"], false),
             ("esdb://user@host:1234/?tls=false", vec!["host:1234"], false),
             ("kurrentdb://u:p@a,b:1?TLS=false", vec!["a:2113", "b:1"], true),
-            ("kdb+discover://a.b-c?tls=false", vec!["a.b-c:2113"], true),
+            ("kdb+discover://a.b-c?tls=False", vec!["a.b-c:2113"], true),
+            ("kurrent://u:p,w@a:1,b:2/?tls=false", vec!["a:1", "b:2"], true),
             (
                 "esdb://[::1]:5,[fe80::2]?tls=false",
                 vec!["[::1]:5", "[fe80::2]:2113"],
@@ -297,10 +325,30 @@ mod tests {
             "esdb://admin:s3cret@host?nodePreferences=leader",
             "esdb://admin:s3cret@host?tls=false&gossipTimeout=0",
             "esdb://admin:s3cret@?tls=false",
+            "esdb://admin:s3cret@:5?tls=false",
+            "esdb://admin:s3cret@one,,two?tls=false",
+            "esdb://admin:s3cret@host:70000?tls=false",
+            "esdb://admin:s3cret@host#fragment",
+            "esdb://admin:s3cret@host?nodePreference=nobody",
+            "esdb://admin:s3cret@host?userCertFile=/nowhere/user.pem",
+            "esdb+cluster://admin:s3cret@host?tls=false",
         ] {
             let error = Settings::parse(url).map(|_| ()).unwrap_err().to_string();
             assert!(!error.contains("s3cret"), "{error}");
             assert!(error.contains("admin:***@"), "{error}");
+        }
+    }
+
+    /// A question mark in a password ends it, and nobody knows that the rest belongs to it.
+    #[test]
+    fn no_part_of_a_password_is_said_when_its_end_is_not_known() {
+        for url in [
+            "esdb://admin:s3?cret@host",
+            "esdb://admin:5?s3=cret@host&tls=false",
+        ] {
+            let error = Settings::parse(url).map(|_| ()).unwrap_err().to_string();
+            assert!(!error.contains("s3") && !error.contains("cret"), "{error}");
+            assert!(error.contains("%40"), "{error}");
         }
     }
 }
