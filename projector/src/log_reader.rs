@@ -61,7 +61,6 @@ pub(crate) struct LogReader {
 struct PageReader {
     surroundings: Surroundings,
     workers: Workers,
-    stop: CancellationToken,
 }
 
 /// A partition on its way to the end of the log.
@@ -86,7 +85,6 @@ impl LogReader {
             pages: PageReader {
                 surroundings,
                 workers,
-                stop: stop.clone(),
             },
             condition,
             stop,
@@ -104,20 +102,18 @@ impl LogReader {
         let catching_up = pages
             .clone()
             .catch_up(self.far.subscribe(), Arc::clone(&self.more));
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => {}
-            () = async { tokio::join!(self.look_again_and_again(), catching_up); } => {}
-        }
+        let reading = async { tokio::join!(self.look_again_and_again(), catching_up) };
+        stop.run_until_cancelled(reading).await;
         let last = timeout(FAREWELL, pages.bring_idle_to_the_end()).await;
         if let Ok(Err(error)) = last {
             tracing::debug!(error = sentence(&error), "cannot move the last checkpoints");
         }
     }
 
+    /// Never returns.
     async fn look_again_and_again(&mut self) {
         let pause = self.pages.surroundings.pace.heartbeat / LOOKS;
-        while !self.stop.is_cancelled() {
+        loop {
             if let Err(error) = self.look().await {
                 self.pages.tell(&error);
                 if !matches!(error, ProjectError::OtherLog) {
@@ -195,7 +191,7 @@ impl LogReader {
 }
 
 impl PageReader {
-    /// Reads for those who are far behind, as often as there are any; never returns.
+    /// Reads for those who are far behind, as often as there are any.
     async fn catch_up(self, mut far: watch::Receiver<Vec<Behind>>, more: Arc<Notify>) {
         while far.changed().await.is_ok() {
             let mut behind = far.borrow_and_update().clone();
@@ -257,7 +253,7 @@ impl PageReader {
             }))
             .await;
             (after, end) = (to.position, Some(to));
-            if !more || self.stop.is_cancelled() {
+            if !more {
                 break;
             }
         }
