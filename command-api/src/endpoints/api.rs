@@ -36,7 +36,7 @@ pub(crate) struct Api {
 pub(crate) struct Shares {
     commands: Turns<UserId>,
     pub(crate) batches: Turns<UserId>,
-    pub(crate) pace: batch::Pace,
+    pub(crate) batch_rate: batch::BatchRate,
 }
 
 impl Shares {
@@ -44,7 +44,7 @@ impl Shares {
         Self {
             commands: Turns::new(AT_ONCE, MOST),
             batches: batch::turns(),
-            pace: batch::Pace::new(),
+            batch_rate: batch::BatchRate::new(),
         }
     }
 }

@@ -15,8 +15,9 @@ use tokio::{
 
 use super::RelayMetrics;
 
-/// Events of one batch, at most, and bytes of their payloads, beyond which nothing is added.
+/// A batch that has so many messages is full.
 const BATCH_EVENTS: usize = 512;
+/// A batch that takes so much in memory is full.
 const BATCH_BYTES: usize = 256 * 1024;
 /// Batches of a partition on their way at once.
 const ON_THEIR_WAY: usize = 2;
@@ -39,8 +40,9 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_
 /// added.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub(super) messages: Vec<EventMessage>,
-    pub(super) pages: Vec<u64>,
+    messages: Vec<EventMessage>,
+    pages: Vec<u64>,
+    /// What the messages take in memory, about.
     bytes: usize,
     /// Given back when this is dropped.
     room: Option<OwnedSemaphorePermit>,

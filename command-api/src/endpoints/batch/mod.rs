@@ -7,7 +7,7 @@
 mod command;
 mod envelope;
 mod if_match;
-mod pace;
+mod rate;
 mod results;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,7 @@ use axum::{extract::State, response::Response};
 use command::BatchCommand;
 use events::{TaskId, UserId};
 use http_api::{JsonObject, Problem};
+pub(super) use rate::BatchRate;
 use results::answer;
 use runtime::new_id;
 use uuid::Uuid;
@@ -39,8 +40,6 @@ const AT_ONCE: usize = 2;
 /// and so many are here, with those that wait.
 const MOST: usize = 10;
 
-pub(super) use pace::Pace;
-
 /// The turns of people with their batches.
 pub(super) fn turns() -> Turns<UserId> {
     Turns::new(AT_ONCE, MOST)
@@ -62,7 +61,7 @@ pub(crate) async fn run_batch(
         seed: TaskId(new_id()),
     };
     let commands = batch.commands.len();
-    api.shares.pace.wait(caller.user_id(), commands).await;
+    api.shares.batch_rate.wait(caller.user_id(), commands).await;
     match keyed {
         Some(keyed) => once(&api, &batch, &keyed).await,
         None => {

@@ -19,9 +19,9 @@ const PEOPLE: u64 = 10_000;
 
 /// When the commands of each person's batches will have been due at the rate.
 #[derive(Debug, Clone)]
-pub(crate) struct Pace(Cache<UserId, Arc<Mutex<Instant>>>);
+pub(crate) struct BatchRate(Cache<UserId, Arc<Mutex<Instant>>>);
 
-impl Pace {
+impl BatchRate {
     pub(crate) fn new() -> Self {
         Self(
             Cache::builder()
@@ -55,22 +55,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_person_is_slowed_down_after_a_burst_and_nobody_else() {
-        let (pace, begun) = (Pace::new(), Instant::now());
+        let (rate, begun) = (BatchRate::new(), Instant::now());
         let (greedy, other) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
         for _ in 0..21 {
-            pace.wait(greedy, 100).await;
+            rate.wait(greedy, 100).await;
         }
         assert_eq!(begun.elapsed(), Duration::ZERO, "a burst");
         for _ in 0..20 {
-            pace.wait(greedy, 100).await;
+            rate.wait(greedy, 100).await;
         }
         let slowed = begun.elapsed();
         assert!((990..1_010).contains(&slowed.as_millis()), "{slowed:?}");
-        pace.wait(other, 100).await;
+        rate.wait(other, 100).await;
         assert_eq!(begun.elapsed(), slowed, "another");
         tokio::time::sleep(Duration::from_secs(60)).await;
-        pace.wait(greedy, 100).await;
-        pace.wait(greedy, 100).await;
+        rate.wait(greedy, 100).await;
+        rate.wait(greedy, 100).await;
         assert_eq!(begun.elapsed(), slowed + Duration::from_secs(60), "later");
     }
 }
