@@ -25,6 +25,7 @@ use database::{Database, Schema};
 use event_store::{EventStore, LogWatch, SqlStore, StoreError};
 use events::LogPoint;
 use tempfile::TempDir;
+use test_support::eventually;
 
 struct SqliteLog(TempDir);
 
@@ -172,7 +173,7 @@ async fn a_watch_notices_that_the_log_is_another() {
         counter.fetch_add(1, Ordering::SeqCst);
     };
     let running = tokio::spawn(async move { running.run(count).await });
-    until(|| watch.vouches()).await;
+    eventually("the log was looked at", async || watch.vouches()).await;
 
     // What this process appends counts as seen, however short it was there.
     let lost = event("{}");
@@ -195,10 +196,13 @@ async fn a_watch_notices_that_the_log_is_another() {
         position: regrown.position,
         id: Some(id),
     });
-    until(|| replaced.load(Ordering::SeqCst) == 1).await;
+    eventually("the loss is noticed", async || {
+        replaced.load(Ordering::SeqCst) == 1
+    })
+    .await;
     // From then on it is this log that is watched.
     store.append(&stream("task-2"), 5, events(5)).await.unwrap();
-    until(|| watch.vouches()).await;
+    eventually("the new log was looked at", async || watch.vouches()).await;
     assert_eq!(replaced.load(Ordering::SeqCst), 1);
 
     // While the log cannot be asked nothing is vouched for.
@@ -206,18 +210,6 @@ async fn a_watch_notices_that_the_log_is_another() {
         .execute("ALTER TABLE events RENAME TO events_away", &[])
         .await
         .unwrap();
-    until(|| !watch.vouches()).await;
+    eventually("nothing is vouched for", async || !watch.vouches()).await;
     running.abort();
-}
-
-/// Waits until `condition` holds.
-async fn until(condition: impl Fn() -> bool) {
-    let waiting = async {
-        while !condition() {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(conformance::DEADLINE, waiting)
-        .await
-        .expect("in time");
 }
