@@ -76,8 +76,7 @@ pub(crate) async fn catch_up_once(
         let Some(to) = page.last().map(Decoded::point) else {
             continue;
         };
-        // Pages are read ahead: that the log has the checkpoints now says that the page follows them.
-        identity.confirm(&checkpoints).await?;
+        identity.confirm(&checkpoints, to).await?;
         let moves: Vec<Move> = partitions
             .iter()
             .map(|partition| Move {

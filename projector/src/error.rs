@@ -14,6 +14,9 @@ pub(crate) enum ProjectError {
     /// A checkpoint names an event that the log does not have.
     #[error("the read models were projected from another history of the log")]
     OtherLog,
+    /// What was read from the log is not there any more: the log has lost its end.
+    #[error("the log has lost what was read from it: it is read again")]
+    LostTail,
     /// The log cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),

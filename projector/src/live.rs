@@ -211,8 +211,16 @@ impl Live {
         if reached < slice.from || reached >= slice.to.position {
             return Ok(());
         }
-        // Asked after the page was read: it follows the checkpoint in the log that has both.
-        self.surroundings.identity.confirm(&[self.checkpoint]).await?;
+        match self
+            .surroundings
+            .identity
+            .confirm(&[self.checkpoint], slice.to)
+            .await
+        {
+            // The log reader reads again.
+            Err(ProjectError::LostTail) => return Ok(()),
+            result => result?,
+        }
         slice.events.retain(|event| event.record.position > reached);
         self.apply(&slice.events, slice.to, Holes::Park).await?;
         self.repaired(!slice.events.is_empty());
@@ -235,11 +243,10 @@ impl Live {
             } = &self.surroundings;
             let page = store.log_page(self.checkpoint.position, pace.page).await?;
             let read = decode(&**store, page).await?;
-            // Asked after the page was read: it follows the checkpoint in the log that has both.
-            identity.confirm(&[self.checkpoint]).await?;
             let Some(to) = read.last().map(Decoded::point) else {
                 break;
             };
+            identity.confirm(&[self.checkpoint], to).await?;
             let partitions = self.surroundings.applier.partitions;
             let events: Vec<Decoded> = read
                 .into_iter()

@@ -41,11 +41,23 @@ impl LogIdentity {
         }
     }
 
-    /// The same for the checkpoints that a batch goes on from. What was read from the store before this succeeds
-    /// follows them in the same log.
-    pub(crate) async fn confirm(&self, checkpoints: &[LogPoint]) -> Result<(), ProjectError> {
-        let agree = agrees(&*self.store, checkpoints).await?;
-        self.refuse(checkpoints, &agree)
+    /// The same for the checkpoints that a batch goes on from, and for the last event of the batch, `read_to`, which was
+    /// read before. A log that has both has what is between them. To be asked right before the batch is applied: the log
+    /// may have lost its end since the batch was read, although it has the checkpoints still.
+    pub(crate) async fn confirm(
+        &self,
+        checkpoints: &[LogPoint],
+        read_to: LogPoint,
+    ) -> Result<(), ProjectError> {
+        let points = [checkpoints, &[read_to]].concat();
+        let agree = agrees(&*self.store, &points).await?;
+        let (has_read_to, agree) = agree.split_last().ok_or(ProjectError::LostTail)?;
+        self.refuse(checkpoints, agree)?;
+        if *has_read_to {
+            Ok(())
+        } else {
+            Err(ProjectError::LostTail)
+        }
     }
 
     /// Compares the messages that are new, and the checkpoint that they are to follow, with the log: one question
@@ -130,5 +142,65 @@ impl LogIdentity {
         } else if mismatches == 0 && before > 0 {
             tracing::info!("the read models agree with the log again: projecting goes on");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use database::{Database, Schema};
+    use event_store::SqlStore;
+    use events::StreamName;
+    use runtime::Metrics;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn events(count: usize) -> Vec<events::NewEvent> {
+        let metadata = events::Metadata {
+            subject: events::UserId(Uuid::nil()),
+            actor: events::Actor::System,
+            correlation_id: String::new().into(),
+            causation_id: Uuid::nil(),
+            traceparent: None,
+            idempotency_key: None,
+        };
+        let event = || events::NewEvent {
+            id: events::EventId(runtime::new_id()),
+            kind: "task.deleted".to_owned(),
+            schema_version: 1,
+            encoding: events::Encoding::Json,
+            data: "{}".into(),
+            metadata: metadata.clone(),
+            recorded_at: events::Timestamp::from_micros(0),
+        };
+        std::iter::repeat_with(event).take(count).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_read_before_the_log_lost_it_is_not_confirmed() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", directory.path().join("events.db").display());
+        let database = Database::connect(&url, Schema::EventStore, 2).await.unwrap();
+        database.migrate().await.unwrap();
+        let store: Arc<dyn EventStore> = Arc::new(SqlStore::new(database.clone()));
+        let (stream, written) = (StreamName::task(events::TaskId(Uuid::nil())), events(10));
+        let point = |position: u64| LogPoint {
+            position,
+            id: Some(written[usize::try_from(position - 1).unwrap()].id),
+        };
+        store.append(&stream, 0, written.clone()).await.unwrap();
+        let metrics = ProjectorMetrics::new(&Metrics::new("projector"));
+        let identity = LogIdentity::new(Arc::clone(&store), metrics);
+        identity.confirm(&[point(5)], point(10)).await.unwrap();
+
+        // It loses its tail and grows again, after the events up to the tenth were read.
+        let cut = "DELETE FROM events WHERE position > 5";
+        assert_eq!(database.execute(cut, &[]).await.unwrap(), 5);
+        store.append(&stream, 5, events(10)).await.unwrap();
+        let lost = identity.confirm(&[point(5)], point(10)).await;
+        assert!(matches!(lost, Err(ProjectError::LostTail)), "{lost:?}");
+        assert_eq!(identity.complaint(), None, "the checkpoint is in the log");
+        let other = identity.confirm(&[point(6)], point(10)).await;
+        assert!(matches!(other, Err(ProjectError::OtherLog)), "{other:?}");
     }
 }

@@ -237,8 +237,6 @@ impl PageReader {
             let page = store.log_page(after, pace.page).await?;
             more = page.more;
             let events = decode(&**store, page).await?;
-            // Asked after the page was read: it follows the checkpoints in the log that has both.
-            identity.confirm(&points).await?;
             let Some(to) = events.last().map(Decoded::point) else {
                 break;
             };
@@ -263,6 +261,7 @@ impl PageReader {
                 .filter(|behind| behind.handed.is_none() && !behind.stuck)
                 .map(|behind| (behind.partition, behind.checkpoint.position))
                 .collect();
+            identity.confirm(&points, to).await?;
             self.bring(&idle, to).await?;
         }
         Ok(more)
@@ -330,9 +329,9 @@ impl PageReader {
                 break;
             }
         }
-        identity.confirm(&points).await?;
         match end {
             Some(to) => {
+                identity.confirm(&points, to).await?;
                 let idle: Vec<(u16, u64)> = idle
                     .iter()
                     .map(|partition| (*partition, at(partition).position))
