@@ -9,7 +9,7 @@ COPY . .
 # The caches outlive the build, so the binary is copied out of them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked -p taskledger \
+    cargo build --release --locked -p taskledger --features kurrentdb \
     && cp target/release/taskledger /usr/local/bin/taskledger
 
 FROM debian:bookworm-slim

@@ -1,5 +1,44 @@
-//! Has this crate compiled again when a migration is added: the files are part of it, and Cargo does not see that.
+//! Embeds the migrations: `OUT_DIR/migrations.rs` has a slice of names and SQL texts for each folder.
+//!
+//! Instead of `sqlx::migrate!`, whose macro crate has all of sqlx and SQLite compiled a second time, for the compiler.
 
-fn main() {
-    println!("cargo::rerun-if-changed=../../migrations");
+use std::{
+    env,
+    error::Error,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../migrations");
+    let mut text = String::new();
+    for schema in ["event-store", "operations", "read-models"] {
+        for dialect in ["postgres", "sqlite"] {
+            let name = format!("{schema}_{dialect}").replace('-', "_").to_uppercase();
+            write_folder(&mut text, &name, &root.join(schema).join(dialect))?;
+        }
+    }
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("migrations.rs"), text)?;
+    Ok(())
+}
+
+fn write_folder(text: &mut String, name: &str, folder: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let entries: Result<Vec<_>, _> = fs::read_dir(folder)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect();
+    let mut files = entries?;
+    files.sort();
+    writeln!(text, "const {name}: &[(&str, &str)] = &[")?;
+    for file in files {
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        writeln!(
+            text,
+            "    ({stem:?}, include_str!({:?})),",
+            fs::canonicalize(&file)?
+        )?;
+    }
+    writeln!(text, "];")?;
+    Ok(())
 }

@@ -4,6 +4,7 @@
 //! by column name. It must not know what is stored in it. Nothing here waits without a deadline.
 
 mod database;
+mod embedded_migrations;
 mod error;
 mod exclusive;
 mod loan;

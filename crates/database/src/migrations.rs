@@ -8,14 +8,9 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use crate::{Database, DatabaseError, Patience, PostgresServer, Schema};
-
-static EVENT_STORE_POSTGRES: Migrator = sqlx::migrate!("../../migrations/event-store/postgres");
-static EVENT_STORE_SQLITE: Migrator = sqlx::migrate!("../../migrations/event-store/sqlite");
-static OPERATIONS_POSTGRES: Migrator = sqlx::migrate!("../../migrations/operations/postgres");
-static OPERATIONS_SQLITE: Migrator = sqlx::migrate!("../../migrations/operations/sqlite");
-static READ_MODELS_POSTGRES: Migrator = sqlx::migrate!("../../migrations/read-models/postgres");
-static READ_MODELS_SQLITE: Migrator = sqlx::migrate!("../../migrations/read-models/sqlite");
+use crate::{
+    Database, DatabaseError, Patience, PostgresServer, Schema, embedded_migrations::embedded_migrations,
+};
 
 /// All migrations of a schema together, and whoever waits for another process's.
 const LIMIT: Duration = Patience::Maintenance.limit();
@@ -38,22 +33,16 @@ impl Database {
     /// # Errors
     /// When one fails, or the schema is newer than this build.
     pub async fn migrate(&self) -> Result<(), DatabaseError> {
-        let (postgres, sqlite) = match self.schema() {
-            Schema::EventStore => (&EVENT_STORE_POSTGRES, &EVENT_STORE_SQLITE),
-            Schema::Operations => (&OPERATIONS_POSTGRES, &OPERATIONS_SQLITE),
-            Schema::ReadModels | Schema::ReadModelsShadow | Schema::ReadModelsPrevious => {
-                (&READ_MODELS_POSTGRES, &READ_MODELS_SQLITE)
-            }
-        };
+        let migrator = embedded_migrations(self.schema(), self.is_postgres()).await?;
         match self.postgres() {
             Some(server) => {
                 // Asked first, so that roles need no right to create anything on a database that is up to date.
-                if is_up_to_date(self, postgres).await? {
+                if is_up_to_date(self, &migrator).await? {
                     return Ok(());
                 }
-                migrate_postgres(server, self, postgres).await
+                migrate_postgres(server, self, &migrator).await
             }
-            None => migrate_sqlite(self, sqlite).await,
+            None => migrate_sqlite(self, &migrator).await,
         }
     }
 

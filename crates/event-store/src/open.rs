@@ -53,6 +53,7 @@ async fn open_kurrentdb(url: &str) -> Result<Arc<dyn EventStore>, OpenError> {
 async fn open_kurrentdb(_url: &str) -> Result<Arc<dyn EventStore>, OpenError> {
     Err(OpenError::Url {
         url: "kurrentdb://…".to_owned(),
-        reason: "this program was built without KurrentDB".to_owned(),
+        reason: "this program was built without KurrentDB; build it with `cargo build --release --features kurrentdb`"
+            .to_owned(),
     })
 }
