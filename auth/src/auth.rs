@@ -26,7 +26,7 @@ use crate::{
     keys::Pepper,
     ledger::{Cause, Done, Ledger, Loaded},
     metrics::Counters,
-    password::Hasher,
+    password::{Hasher, Policy},
     token::{AccessTokens, Issued},
 };
 
@@ -42,6 +42,7 @@ pub(crate) struct Auth {
     pub(crate) ledger: Ledger,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) hasher: Hasher,
+    pub(crate) password_policy: Policy,
     pub(crate) tokens: AccessTokens,
     pub(crate) key_files: KeyFiles,
     pub(crate) pepper: Pepper,

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::password::Argon2Parameters;
+use crate::password::{Argon2Parameters, DEFAULT_MIN_CHARACTERS, MIN_CHARACTERS_RANGE};
 
 /// What an operator can choose about auth.
 #[derive(Debug, Clone)]
@@ -19,6 +19,10 @@ pub struct Config {
     pub session_ttl: Duration,
     /// What hashing a password costs.
     pub argon2: Argon2Parameters,
+    /// Characters of the shortest password, 8 to 64.
+    pub min_password_characters: usize,
+    /// File of passwords that were found in breaches, `SHA-1:COUNT` in order.
+    pub breached_passwords: Option<PathBuf>,
     /// Threads that hash passwords.
     pub hashing_threads: usize,
     /// Passwords that may wait for a thread; more are answered with `503`.
@@ -41,7 +45,10 @@ impl Config {
             access_token_ttl: Duration::from_secs(15 * 60),
             session_ttl: Duration::from_secs(7 * 24 * 60 * 60),
             argon2: Argon2Parameters::default(),
-            hashing_threads: cores.max(2),
+            min_password_characters: DEFAULT_MIN_CHARACTERS,
+            breached_passwords: None,
+            // Whoever is logged in already needs cores, too.
+            hashing_threads: cores.saturating_sub(1).max(1),
             hashing_queue: 256,
             check_queue: 1_000,
             check_concurrency: 64,
@@ -65,6 +72,13 @@ impl Config {
         }
         if self.issuer.is_empty() || self.audience.is_empty() {
             return Err("the issuer and the audience of access tokens must not be empty".to_owned());
+        }
+        if !MIN_CHARACTERS_RANGE.contains(&self.min_password_characters) {
+            return Err(format!(
+                "the shortest password must have {} to {} characters",
+                MIN_CHARACTERS_RANGE.start(),
+                MIN_CHARACTERS_RANGE.end()
+            ));
         }
         if self.hashing_threads == 0 || self.check_concurrency == 0 || self.check_queue == 0 {
             return Err(

@@ -8,7 +8,10 @@ use events::CodecError;
 use http::{HeaderValue, header};
 use http_api::{Problem, ProblemCode};
 
-use crate::{domain::Refusal, password::HashingFailed};
+use crate::{
+    domain::Refusal,
+    password::{HashingFailed, UnusableFile},
+};
 
 /// Something underneath failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +28,9 @@ pub(crate) enum Failure {
     /// Hashing a password.
     #[error(transparent)]
     Hashing(#[from] HashingFailed),
+    /// The file of breached passwords.
+    #[error(transparent)]
+    Breached(#[from] UnusableFile),
     /// Signing a token.
     #[error("an access token cannot be signed: {0}")]
     Signing(#[from] jsonwebtoken::errors::Error),
@@ -162,6 +168,10 @@ fn failed(failure: &Failure) -> Problem {
         Failure::Hashing(HashingFailed::Overloaded) => {
             tracing::warn!(error = %failure, "a request could not be served");
             Problem::unavailable("Too many passwords are being checked at the moment. Try again shortly.")
+        }
+        Failure::Breached(_) => {
+            tracing::error!(error = %failure, "a new password cannot be checked");
+            Problem::unavailable("New passwords cannot be checked at the moment. Try again shortly.")
         }
         Failure::Store(StoreError::Empty | StoreError::TooLarge { .. } | StoreError::Corrupt(_))
         | Failure::Codec(_)

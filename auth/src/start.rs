@@ -21,7 +21,7 @@ use crate::{
     keys,
     ledger::Ledger,
     metrics::Counters,
-    password::Hasher,
+    password::{Hasher, Policy},
     routes::{AppState, routes},
     token::AccessTokens,
 };
@@ -128,11 +128,16 @@ impl Auth {
         } = dependencies.clone();
         let hasher = Hasher::new(config.argon2, config.hashing_threads, config.hashing_queue)
             .context("the parameters of argon2 cannot be used")?;
+        let password_policy = Policy::open(
+            config.min_password_characters,
+            config.breached_passwords.as_deref(),
+        )?;
         let (issuer, audience) = (config.issuer.clone(), config.audience.clone());
         Ok(Self {
             ledger: Ledger::new(store, Arc::clone(&clock)),
             clock,
             hasher,
+            password_policy,
             tokens: AccessTokens::new(keys.keyring, issuer, audience, config.access_token_ttl),
             key_files: KeyFiles::new(config.keys_directory.clone()),
             pepper: keys.pepper,

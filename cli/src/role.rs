@@ -152,8 +152,10 @@ pub(crate) fn auth_config(settings: &Settings) -> auth::Config {
         argon2: auth::Argon2Parameters {
             memory_kib: settings.auth.argon2_memory_kib,
             iterations: settings.auth.argon2_passes,
-            ..auth::Argon2Parameters::default()
+            parallelism: settings.auth.argon2_lanes,
         },
+        min_password_characters: usize::from(settings.auth.password_min_characters),
+        breached_passwords: settings.auth.breached_passwords.clone(),
         ..auth::Config::new(settings.keys_dir())
     }
 }

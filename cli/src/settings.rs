@@ -128,6 +128,22 @@ pub(crate) struct Auth {
     #[arg(long, global = true, env = "TASKLEDGER_ARGON2_PASSES", default_value_t = 2, value_name = "N",
           value_parser = clap::value_parser!(u32).range(2..=64))]
     pub(crate) argon2_passes: u32,
+    /// Lanes of one password hash; they are computed one after the other
+    #[arg(long, global = true, env = "TASKLEDGER_ARGON2_LANES", default_value_t = 1, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) argon2_lanes: u32,
+    /// Characters of the shortest password, 8 to 64; below 15 only with a second factor
+    #[arg(long, global = true, env = "TASKLEDGER_PASSWORD_MIN_CHARACTERS", default_value_t = 15, value_name = "N",
+          value_parser = clap::value_parser!(u8).range(8..=64))]
+    pub(crate) password_min_characters: u8,
+    /// File of passwords that were found in breaches, lines of SHA-1:COUNT in order
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_BREACHED_PASSWORDS",
+        value_name = "FILE"
+    )]
+    pub(crate) breached_passwords: Option<PathBuf>,
     /// Key that signs page cursors, 64 hex digits [default: kept in KEYS_DIR/cursor-key]
     #[arg(
         long,
@@ -281,6 +297,18 @@ impl Settings {
                 self.auth.argon2_memory_kib.to_string(),
             ),
             ("TASKLEDGER_ARGON2_PASSES", self.auth.argon2_passes.to_string()),
+            ("TASKLEDGER_ARGON2_LANES", self.auth.argon2_lanes.to_string()),
+            (
+                "TASKLEDGER_PASSWORD_MIN_CHARACTERS",
+                self.auth.password_min_characters.to_string(),
+            ),
+            (
+                "TASKLEDGER_BREACHED_PASSWORDS",
+                self.auth
+                    .breached_passwords
+                    .as_ref()
+                    .map_or_else(none, |file| file.display().to_string()),
+            ),
             (
                 "TASKLEDGER_CURSOR_KEY",
                 if self.auth.cursor_key.is_some() || self.auth.cursor_key_file.is_some() {

@@ -14,7 +14,7 @@ use crate::{
     domain::{self, Refusal},
     error::{ApiError, Failure},
     ledger::Cause,
-    password::Password,
+    password::{Password, Policy},
 };
 
 #[derive(Debug)]
@@ -24,11 +24,15 @@ struct Request {
 }
 
 impl Request {
-    fn read(body: Map<String, Value>, email: Option<&EmailAddress>) -> Result<Self, Problem> {
+    fn read(
+        body: Map<String, Value>,
+        policy: &Policy,
+        email: Option<&EmailAddress>,
+    ) -> Result<Self, Problem> {
         let mut form = Form::new(body);
         let current = form.required("current_password", fields::password);
         let new = form.required("new_password", fields::password);
-        fields::check_new_password(&mut form, "/new_password", new.as_ref(), email);
+        fields::check_new_password(&mut form, "/new_password", policy, new.as_ref(), email);
         form.finish()?;
         let (Some(current), Some(new)) = (current, new) else {
             return Err(Problem::internal());
@@ -44,7 +48,9 @@ pub(crate) async fn change_password(
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     let id = caller.user_id();
-    let request = Request::read(body.fields, EmailAddress::parse(&caller.0.email).ok().as_ref())?;
+    let email = EmailAddress::parse(&caller.0.email).ok();
+    let request = Request::read(body.fields, &auth.password_policy, email.as_ref())?;
+    fields::check_not_breached("/new_password", &auth.password_policy, &request.new).await?;
     let account = auth.account(id).await?;
     let (account, shown) = (account.state.ok_or(Refusal::AccountIsUnknown)?, account.position);
     if !knows(&auth, &request.current, &account).await? {

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use events::EmailAddress;
-use http_api::{FieldError, Form, text};
+use http_api::{FieldError, Form, Problem, text};
 use serde_json::Value;
 
-use crate::password::{self, Password};
+use crate::{
+    error::{ApiError, Failure},
+    password::{Password, Policy, Weakness},
+};
 
 const MAX_DISPLAY_NAME: usize = 100;
 
@@ -30,10 +33,25 @@ pub(crate) fn display_name(value: &Value) -> Result<String, FieldError> {
 pub(crate) fn check_new_password(
     form: &mut Form,
     pointer: &'static str,
+    policy: &Policy,
     password: Option<&Arc<Password>>,
     email: Option<&EmailAddress>,
 ) {
-    if let Some(Err(weakness)) = password.map(|password| password::check(password, email)) {
+    if let Some(Err(weakness)) = password.map(|password| policy.check(password, email)) {
         form.reject(pointer, weakness.code(), weakness.to_string());
     }
+}
+
+/// The same for the last rule, which needs a look into a file, and so comes when all others are met.
+pub(crate) async fn check_not_breached(
+    pointer: &'static str,
+    policy: &Policy,
+    password: &Arc<Password>,
+) -> Result<(), ApiError> {
+    if policy.is_breached(password).await.map_err(Failure::from)? {
+        let weakness = Weakness::Breached;
+        let error = FieldError::new(weakness.code(), weakness.to_string()).at(pointer);
+        return Err(Problem::validation(vec![error]).into());
+    }
+    Ok(())
 }

@@ -16,7 +16,7 @@ use crate::{
     domain::{self, Claim},
     error::{ApiError, CommandError},
     ledger::Cause,
-    password::Password,
+    password::{Password, Policy},
 };
 
 #[derive(Debug)]
@@ -27,12 +27,12 @@ struct Request {
 }
 
 impl Request {
-    fn read(body: Map<String, Value>) -> Result<Self, Problem> {
+    fn read(body: Map<String, Value>, policy: &Policy) -> Result<Self, Problem> {
         let mut form = Form::new(body);
         let email = form.required("email", fields::email);
         let password = form.required("password", fields::password);
         let display_name = form.optional("display_name", fields::display_name).into_value();
-        fields::check_new_password(&mut form, "/password", password.as_ref(), email.as_ref());
+        fields::check_new_password(&mut form, "/password", policy, password.as_ref(), email.as_ref());
         form.finish()?;
         // Both are there, or the form would not have finished.
         let (Some(email), Some(password)) = (email, password) else {
@@ -51,7 +51,8 @@ pub(crate) async fn register(
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let request = Request::read(body.fields)?;
+    let request = Request::read(body.fields, &auth.password_policy)?;
+    fields::check_not_breached("/password", &auth.password_policy, &request.password).await?;
     let password_hash = auth.hasher.hash(&request.password).await?;
     let registered = AccountRegistered {
         email: request.email.as_str().to_owned(),

@@ -127,6 +127,7 @@ impl Hasher {
         parsed.algorithm.as_str() != Algorithm::Argon2id.as_str()
             || params.m_cost() < today.m_cost()
             || params.t_cost() < today.t_cost()
+            || params.p_cost() < today.p_cost()
     }
 
     async fn run<T: Send + 'static>(

@@ -1,6 +1,9 @@
 //! Passwords: what is a good one, and how one is kept.
 
+mod breached;
+mod common;
 mod hashing;
+mod pattern;
 mod policy;
 
 use std::fmt;
@@ -8,9 +11,10 @@ use std::fmt;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
+pub(crate) use breached::UnusableFile;
 pub use hashing::Argon2Parameters;
 pub(crate) use hashing::{Hasher, HashingFailed};
-pub(crate) use policy::check;
+pub(crate) use policy::{DEFAULT_MIN_CHARACTERS, MIN_CHARACTERS_RANGE, Policy, Weakness};
 
 /// A password as it was typed. Wiped from memory when dropped, never shown.
 pub(crate) struct Password(Zeroizing<String>);

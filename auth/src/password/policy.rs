@@ -1,70 +1,147 @@
-//! What makes a password good enough: length, and not being among the first that anyone would guess
-//! (NIST SP 800-63B, section 5.1.1.2). No rules about kinds of characters.
+//! What makes a password good enough: its length, and not being among those that are guessed first (NIST SP 800-63B-4,
+//! section 3.1.1.2). No rules about kinds of characters.
 
-use std::{collections::HashSet, sync::LazyLock};
+use std::{path::Path, sync::Arc};
 
-use events::EmailAddress;
+use events::{EmailAddress, fold_text};
+use zeroize::Zeroizing;
 
-use super::Password;
+use super::{
+    Password,
+    breached::{BreachedPasswords, UnusableFile},
+    common::is_common,
+    pattern::{is_repeated, is_sequence},
+};
 
-const MIN_CHARACTERS: usize = 12;
+/// What SP 800-63B-4 asks for where the password is the only factor.
+pub(crate) const DEFAULT_MIN_CHARACTERS: usize = 15;
+/// What can be set as the minimum: SP 800-63B-4 asks for 8 where there is a second factor.
+pub(crate) const MIN_CHARACTERS_RANGE: std::ops::RangeInclusive<usize> = 8..=64;
 const MAX_CHARACTERS: usize = 128;
-
-/// Lowercase, one a line; lines that begin with `#` are remarks.
-static COMMON: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
-    let lines = include_str!("../common_passwords.txt").lines().map(str::trim);
-    lines
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .collect()
-});
+/// Letters and digits that a password must have beside the words that everybody would try for this account.
+const OWN_CHARACTERS: usize = 8;
+/// A word that is shorter is in other words by chance.
+const SHORTEST_WORD: usize = 3;
+const PRODUCT: &str = "taskledger";
 
 /// Why a password is not good enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Weakness {
-    /// Fewer than 12 characters.
-    #[error("must have at least 12 characters")]
-    TooShort,
+    /// Fewer characters than the minimum.
+    #[error("must have at least {0} characters")]
+    TooShort(usize),
     /// More than 128 characters.
-    #[error("must have at most 128 characters")]
+    #[error("must have at most {MAX_CHARACTERS} characters")]
     TooLong,
-    /// Among those that are guessed first, or one of them with digits or symbols behind it.
+    /// Among those that are guessed first.
     #[error("is one of the passwords that are guessed first")]
     TooCommon,
-    /// Contains the address.
-    #[error("must not contain the e-mail address")]
+    /// A short pattern again and again.
+    #[error("must not be a character or a short pattern again and again")]
+    Repeated,
+    /// A few runs along the keyboard or the alphabet.
+    #[error("must not be a run along the keyboard, the alphabet or the digits")]
+    Sequence,
+    /// The address, or little more than parts of it.
+    #[error("must not be made of the e-mail address or the name of this service")]
     ContainsAddress,
+    /// In the file of breached passwords.
+    #[error("was found in a breach of another service")]
+    Breached,
 }
 
 impl Weakness {
     /// The slug that clients see.
     pub(crate) const fn code(self) -> &'static str {
         match self {
-            Self::TooShort => "too-short",
+            Self::TooShort(_) => "too-short",
             Self::TooLong => "too-long",
             Self::TooCommon => "too-common",
+            Self::Repeated => "repeated",
+            Self::Sequence => "sequence",
             Self::ContainsAddress => "contains-address",
+            Self::Breached => "breached",
         }
     }
 }
 
-/// Whether `password` is good enough for the account with this address. Characters are Unicode scalar values
-/// of the NFC form.
-pub(crate) fn check(password: &Password, email: Option<&EmailAddress>) -> Result<(), Weakness> {
+/// The rules for new passwords.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    min_characters: usize,
+    breached: Option<Arc<BreachedPasswords>>,
+}
+
+impl Policy {
+    /// At least `min_characters`, and not in the file `breached`.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub(crate) fn open(min_characters: usize, breached: Option<&Path>) -> Result<Self, UnusableFile> {
+        let breached = breached.map(BreachedPasswords::open).transpose()?.map(Arc::new);
+        Ok(Self {
+            min_characters,
+            breached,
+        })
+    }
+
+    /// Whether `password` is good enough for the account with this address, as far as that can be told without a look
+    /// into the file of breached passwords.
+    pub(crate) fn check(&self, password: &Password, email: Option<&EmailAddress>) -> Result<(), Weakness> {
+        check(password, self.min_characters, email)
+    }
+
+    /// Whether `password` is in the file of breached passwords, if there is one.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) async fn is_breached(&self, password: &Arc<Password>) -> Result<bool, UnusableFile> {
+        match &self.breached {
+            Some(breached) => breached.contain(password).await,
+            None => Ok(false),
+        }
+    }
+}
+
+/// Characters are Unicode scalar values of the NFC form.
+fn check(password: &Password, min_characters: usize, email: Option<&EmailAddress>) -> Result<(), Weakness> {
     let normalized = password.normalized();
     match normalized.chars().count() {
-        count if count < MIN_CHARACTERS => return Err(Weakness::TooShort),
+        count if count < min_characters => return Err(Weakness::TooShort(min_characters)),
         count if count > MAX_CHARACTERS => return Err(Weakness::TooLong),
         _ => {}
     }
-    let lowercase = zeroize::Zeroizing::new(normalized.to_lowercase());
-    let stem = lowercase.trim_end_matches(|c: char| !c.is_alphabetic());
-    if COMMON.contains(lowercase.as_str()) || COMMON.contains(stem) {
-        return Err(Weakness::TooCommon);
+    let lowercase = Zeroizing::new(normalized.to_lowercase());
+    let characters: Zeroizing<Vec<char>> = Zeroizing::new(lowercase.chars().collect());
+    if is_common(&lowercase) {
+        Err(Weakness::TooCommon)
+    } else if is_repeated(&characters, min_characters) {
+        Err(Weakness::Repeated)
+    } else if is_sequence(&characters) {
+        Err(Weakness::Sequence)
+    } else if is_about(&normalized, email) {
+        Err(Weakness::ContainsAddress)
+    } else {
+        Ok(())
     }
-    match email {
-        Some(email) if email.is_part_of(&normalized) => Err(Weakness::ContainsAddress),
-        _ => Ok(()),
+}
+
+/// Whether `password` has the whole address in it, or is little more than parts of it and the name of the product.
+fn is_about(password: &str, email: Option<&EmailAddress>) -> bool {
+    if email.is_some_and(|email| email.is_part_of(password)) {
+        return true;
     }
+    let (local, domain) = email
+        .and_then(|email| email.canonical().split_once('@'))
+        .unwrap_or_default();
+    let mut rest = Zeroizing::new(fold_text(password));
+    let whole = rest.len();
+    for word in [local, domain, PRODUCT] {
+        if word.chars().count() >= SHORTEST_WORD {
+            rest = Zeroizing::new(rest.replace(word, ""));
+        }
+    }
+    rest.len() < whole && rest.chars().filter(|c| c.is_alphanumeric()).count() < OWN_CHARACTERS
 }
 
 #[cfg(test)]
@@ -74,72 +151,102 @@ mod tests {
     use super::*;
 
     fn judge(password: &str) -> Result<(), Weakness> {
-        check(
-            &Password::new(password),
-            Some(&EmailAddress::parse("Lovelace@example.com").unwrap()),
-        )
+        judge_with(password, DEFAULT_MIN_CHARACTERS)
+    }
+
+    fn judge_with(password: &str, min_characters: usize) -> Result<(), Weakness> {
+        let email = EmailAddress::parse("Lovelace@example.com").unwrap();
+        check(&Password::new(password), min_characters, Some(&email))
+    }
+
+    fn different(count: usize) -> String {
+        ('\u{4e00}'..).take(count).collect()
     }
 
     #[test]
     fn length_is_counted_in_characters() {
-        assert_eq!(judge("elevenchars"), Err(Weakness::TooShort));
-        assert_eq!(judge("twelve chars"), Ok(()));
-        assert_eq!(judge(&"🦀".repeat(11)), Err(Weakness::TooShort));
-        assert_eq!(judge(&"🦀".repeat(12)), Ok(()));
-        assert_eq!(judge(&"🦀".repeat(128)), Ok(()));
-        assert_eq!(judge(&"🦀".repeat(129)), Err(Weakness::TooLong));
+        assert_eq!(judge("fourteen chars"), Err(Weakness::TooShort(15)));
+        assert_eq!(judge("fifteen chars !"), Ok(()));
+        assert_eq!(judge(&different(14)), Err(Weakness::TooShort(15)));
+        assert_eq!(judge(&different(15)), Ok(()));
+        assert_eq!(judge(&different(128)), Ok(()));
+        assert_eq!(judge(&different(129)), Err(Weakness::TooLong));
+        assert_eq!(judge_with("8 chars!", 8), Ok(()));
+        assert_eq!(judge_with("7 chars", 8), Err(Weakness::TooShort(8)));
     }
 
     #[test]
     fn composed_and_decomposed_letters_count_alike() {
-        assert_eq!(judge(&"e\u{301}".repeat(11)), Err(Weakness::TooShort));
-        assert_eq!(judge(&"e\u{301}".repeat(128)), Ok(()));
+        let letters = "aceg\u{131}knoprsuyz";
+        let accented: String = letters.chars().flat_map(|c| [c, '\u{301}']).collect();
+        let composed = Password::new(&accented).normalized().chars().count();
+        assert!(composed < 30, "most of them compose");
+        assert_eq!(judge(&"e\u{301}x".repeat(7)), Err(Weakness::TooShort(15)));
+        assert_eq!(judge(&accented), Ok(()));
     }
 
     #[test]
-    fn common_passwords_are_refused_in_any_case_and_with_digits_behind() {
+    fn common_passwords_are_refused_in_any_case_and_as_a_whole() {
         for password in [
-            "password1234",
-            "PassWord!!!!",
-            "123456789012",
-            "qwertyuiop123",
-            "administrator",
             "passwordpassword",
+            "PassWordPassWord",
+            "1QAZ2wsx3edc4rfv",
+            "perasperaadastra",
         ] {
             assert_eq!(judge(password), Err(Weakness::TooCommon), "{password}");
         }
+        assert_eq!(judge_with("qwertyuiop123", 8), Err(Weakness::TooCommon));
         for password in [
             "correct horse battery staple",
             "plum-tractor-canyon",
             "passwords are a nuisance",
+            "admin 7402 8831 9964 1157 3390 6612",
+            "dragon-84129734129734908412973412973490",
         ] {
             assert_eq!(judge(password), Ok(()), "{password}");
         }
     }
 
     #[test]
-    fn the_address_is_refused_in_any_case() {
-        assert_eq!(judge("xx lovelace@EXAMPLE.com"), Err(Weakness::ContainsAddress));
-        assert_eq!(judge("lovelace is a fine name"), Ok(()));
+    fn what_one_rule_makes_is_refused() {
+        for (password, weakness) in [
+            ("§§§§§§§§§§§§§§§", Weakness::Repeated),
+            ("               ", Weakness::Repeated),
+            (
+                "\u{200b}\u{200b}\u{200b}\u{200b}\u{200b}\u{200b}\u{200b}\u{200b}\u{200b}\u{200b}\u{200b}\u{200b}\u{200b}\u{200b}\u{200b}",
+                Weakness::Repeated,
+            ),
+            ("Trustno1trustNO1", Weakness::Repeated),
+            ("ZYXWVUTSRQPONMLK", Weakness::Sequence),
+            ("987654321098765", Weakness::Sequence),
+        ] {
+            assert_eq!(judge(password), Err(weakness), "{password}");
+        }
     }
 
     #[test]
-    fn the_list_is_lowercase_and_has_no_duplicates() {
-        let lines: Vec<_> = include_str!("../common_passwords.txt")
-            .lines()
-            .filter(|line| !line.is_empty() && !line.starts_with('#'))
-            .collect();
-        assert_eq!(lines.len(), COMMON.len());
-        assert!(lines.len() > 300);
-        for line in lines {
-            assert_eq!(line, line.to_lowercase().trim());
+    fn the_address_and_its_parts_are_refused_in_any_case() {
+        for password in [
+            "xx lovelace@EXAMPLE.com",
+            "lovelace-lovelace",
+            "Lovelace.1815!!",
+            "lovelace example.com",
+            "my taskledger!!!",
+        ] {
+            assert_eq!(judge(password), Err(Weakness::ContainsAddress), "{password}");
         }
+        for password in ["lovelace is a fine name", "taskledger was my idea"] {
+            assert_eq!(judge(password), Ok(()), "{password}");
+        }
+        let short = EmailAddress::parse("al@example.com").unwrap();
+        let password = Password::new("alalong the canal");
+        assert_eq!(check(&password, 15, Some(&short)), Ok(()));
     }
 
     proptest! {
         #[test]
-        fn any_unicode_of_the_right_length_passes_unless_common(password in "[\\u{4e00}-\\u{9fff}]{12,128}") {
-            prop_assert_eq!(judge(&password), Ok(()));
+        fn no_password_makes_the_rules_fail(password in "\\PC{0,140}") {
+            let _ = judge(&password);
         }
     }
 }

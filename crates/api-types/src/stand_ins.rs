@@ -85,11 +85,11 @@ stand_ins! {
     /// The name to show: one line, of which something can be seen, without control characters and direction controls.
     /// White space around it is dropped.
     DisplayName => |name| name.min_length(Some(1)).max_length(Some(100)).pattern(Some(line())).examples(["Ada"]);
-    /// A new password: any characters, counted in Unicode NFC. Not one that is guessed first, and not with the address in
-    /// it.
+    /// A new password: any characters, counted in Unicode NFC. Not one that is guessed first, not a short pattern or a run
+    /// along the keyboard, and not made of the address.
     NewPassword => |password| password
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password)))
-        .min_length(Some(12))
+        .min_length(Some(15))
         .max_length(Some(128));
     /// Where a task stands.
     Status => |status| status.enum_values(Some(["open", "in_progress", "done", "cancelled"]));

@@ -1,0 +1,121 @@
+//! Passwords that are long and yet take a moment to guess, because one rule makes them: a short pattern again and again,
+//! or a run along the keyboard or the alphabet.
+
+/// What people run along, in either direction: alphabets, digits, rows and columns of keyboards.
+const RUNS: &[&str] = &[
+    "abcdefghijklmnopqrstuvwxyz",
+    "абвгдеёжзийклмнопрстуфхцчшщъыьэюя",
+    "αβγδεζηθικλμνξοπρστυφχψω",
+    "01234567890",
+    "!@#$%^&*()_+",
+    "qwertyuiop[]",
+    "asdfghjkl;'",
+    "zxcvbnm,./",
+    "qwertzuiopü",
+    "yxcvbnm",
+    "azertyuiop",
+    "qsdfghjklm",
+    "йцукенгшщзхъ",
+    "фывапролджэ",
+    "ячсмитьбю",
+    "1qaz",
+    "2wsx",
+    "3edc",
+    "4rfv",
+    "5tgb",
+    "6yhn",
+    "7ujm",
+];
+/// How many characters a run has on average in a password of nothing but runs.
+const CHARACTERS_OF_A_RUN: usize = 4;
+/// Whoever thinks of so many runs has chosen something.
+const MANY_RUNS: usize = 8;
+
+/// Whether `characters` are one pattern of fewer than `shortest` again and again. The last may be cut off.
+pub(super) fn is_repeated(characters: &[char], shortest: usize) -> bool {
+    let repeats_after = |period: usize| {
+        characters
+            .iter()
+            .zip(&characters[period..])
+            .all(|(one, later)| one == later)
+    };
+    (1..=characters.len() / 2)
+        .take_while(|period| *period < shortest)
+        .any(repeats_after)
+}
+
+/// Whether `characters`, in lower case, are little more than a few runs.
+pub(super) fn is_sequence(characters: &[char]) -> bool {
+    let breaks = characters
+        .windows(2)
+        .filter(|pair| !continues(pair[0], pair[1]))
+        .count();
+    let runs = 1 + breaks;
+    runs < MANY_RUNS && runs * CHARACTERS_OF_A_RUN <= characters.len()
+}
+
+/// Whether `next` goes on with what `one` began: the same again, or the neighbour.
+fn continues(one: char, next: char) -> bool {
+    let are_neighbours = |run: &&str| {
+        run.chars()
+            .zip(run.chars().skip(1))
+            .any(|pair| pair == (one, next) || pair == (next, one))
+    };
+    one == next || RUNS.iter().any(are_neighbours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn characters(text: &str) -> Vec<char> {
+        text.chars().collect()
+    }
+
+    #[test]
+    fn a_short_pattern_again_and_again_is_repeated() {
+        for text in [
+            "111111111111111",
+            "abababababababa",
+            "trustno1trustno1",
+            "hunter22hunter22hunt",
+            "🦀🐢🦀🐢🦀🐢🦀🐢",
+        ] {
+            assert!(is_repeated(&characters(text), 15), "{text}");
+        }
+        let long = "quartz-lantern-river";
+        assert!(
+            !is_repeated(&characters(&long.repeat(2)), 15),
+            "as strong as its half"
+        );
+        assert!(!is_repeated(&characters("plum-tractor-canyon"), 15));
+        assert!(!is_repeated(&[], 15) && !is_repeated(&['a'], 15));
+    }
+
+    #[test]
+    fn runs_along_the_keyboard_and_the_alphabet_are_sequences() {
+        for text in [
+            "abcdefghijklmno",
+            "ponmlkjihgfedcba",
+            "1234567890123456",
+            "9876543210987654",
+            "qwertyuiopasdfgh",
+            "aaaaabbbbbccccc",
+            "111222333444555",
+            "1qaz2wsx3edc4rfv",
+            "йцукенгшщзфывапр",
+            "abcdefgh12345678",
+        ] {
+            assert!(is_sequence(&characters(text)), "{text}");
+        }
+        for text in [
+            "plum-tractor-canyon",
+            "correct horse battery",
+            "a rather long passphrase",
+            "1234 tractor canyon",
+            "",
+        ] {
+            assert!(!is_sequence(&characters(text)), "{text}");
+        }
+    }
+}
