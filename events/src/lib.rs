@@ -20,6 +20,7 @@ mod progress;
 mod secret_hash;
 mod secrets;
 mod session;
+mod stored;
 mod task;
 mod text;
 mod timestamp;
@@ -44,6 +45,7 @@ pub use progress::{ConsistencyToken, ParseConsistencyTokenError, PartitionCount}
 pub use secret_hash::SecretHash;
 pub use secrets::{SECRET_MEMBERS, public_payload};
 pub use session::{EndReason, Session, SessionEnded, SessionEvent, SessionRefreshed, SessionStarted};
+pub use stored::{EventDigest, StoredEvent, sha256};
 pub use task::{
     Priority, Status, Task, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskEvent,
     TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted, TaskTagged,

@@ -1,0 +1,97 @@
+//! Checkpoints (C2SP `tlog-checkpoint`): the text that says how large a log is and what its root is.
+
+use std::{fmt, str::FromStr};
+
+use crate::{
+    hash::{Hash, empty_root},
+    note::{Note, NoteError, Signer, VerifierKey},
+    text::number,
+};
+
+/// The head of a log's tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Which log it is.
+    pub origin: String,
+    /// How many leaves its tree has.
+    pub size: u64,
+    /// The root of the tree.
+    pub root: Hash,
+}
+
+/// Why a checkpoint is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckpointError {
+    /// The note around it.
+    #[error(transparent)]
+    Note(#[from] NoteError),
+    /// Its text is not that of a checkpoint.
+    #[error("not a checkpoint: {0}")]
+    Malformed(&'static str),
+}
+
+impl Checkpoint {
+    /// The checkpoint as a note, signed by `signers`.
+    #[must_use]
+    pub fn sign(&self, signers: &[Signer]) -> Note {
+        let text = self.to_string();
+        let signatures = signers.iter().map(|signer| signer.sign(&text)).collect();
+        Note { text, signatures }
+    }
+
+    /// The checkpoint in `note`, if one of `keys` has signed it: keys of the log, whose names are its origin.
+    ///
+    /// # Errors
+    /// When it is not signed, or is no checkpoint of the log of its keys.
+    pub fn open(note: &Note, keys: &[VerifierKey]) -> Result<Self, CheckpointError> {
+        note.verify(keys)?;
+        let checkpoint: Self = note.text.parse()?;
+        if keys.iter().any(|key| key.name() == checkpoint.origin) {
+            Ok(checkpoint)
+        } else {
+            Err(CheckpointError::Malformed(
+                "its origin is not the name of the key",
+            ))
+        }
+    }
+}
+
+impl fmt::Display for Checkpoint {
+    /// The text of the note.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\n{}\n{}", self.origin, self.size, self.root)
+    }
+}
+
+impl FromStr for Checkpoint {
+    type Err = CheckpointError;
+
+    /// Reads the text of a note. Lines after the third are extensions, which mean nothing here.
+    fn from_str(text: &str) -> Result<Self, CheckpointError> {
+        let malformed = |what| Err(CheckpointError::Malformed(what));
+        let Some(text) = text.strip_suffix('\n') else {
+            return malformed("its last line does not end");
+        };
+        let mut lines = text.split('\n');
+        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
+            return malformed("it has fewer than three lines");
+        };
+        if origin.is_empty() || lines.any(str::is_empty) {
+            return malformed("a line is empty");
+        }
+        let Some(size) = number(size) else {
+            return malformed("its second line is not a size");
+        };
+        let Ok(root) = root.parse() else {
+            return malformed("its third line is not a hash");
+        };
+        if size == 0 && root != empty_root() {
+            return malformed("it has no leaves, but a root");
+        }
+        Ok(Self {
+            origin: origin.to_owned(),
+            size,
+            root,
+        })
+    }
+}

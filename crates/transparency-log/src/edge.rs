@@ -1,0 +1,127 @@
+//! The right edge of a tree: all that is needed to let it grow and to know its root.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    hash::{Hash, empty_root, node_hash},
+    tile::{Tile, TileKind, WIDTH},
+    tiles::partial_tiles,
+    tree::root_of,
+};
+
+/// The last, partial tile of each level of a tree of `size` leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Edge {
+    size: u64,
+    /// By level: fewer than [`WIDTH`] hashes each.
+    levels: Vec<Vec<Hash>>,
+}
+
+/// Tiles that are not the edge of a tree of this size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the tile {level}/{number} at the edge of the tree has {actual} hashes, not {expected}")]
+pub struct EdgeError {
+    /// Its level.
+    pub level: u8,
+    /// Its number at this level.
+    pub number: u64,
+    /// How many it should have.
+    pub expected: u64,
+    /// How many it has.
+    pub actual: usize,
+}
+
+impl Edge {
+    /// The tiles that [`Self::resume`] needs.
+    pub fn tiles(size: u64) -> impl Iterator<Item = Tile> {
+        partial_tiles(size).map(|(level, number, width)| Tile {
+            kind: TileKind::Hashes(level),
+            number,
+            width,
+        })
+    }
+
+    /// Goes on with a tree of `size` leaves, from the hashes of its [`Self::tiles`].
+    ///
+    /// # Errors
+    /// When a tile is missing or has another width.
+    pub fn resume(size: u64, mut of: impl FnMut(Tile) -> Vec<Hash>) -> Result<Self, EdgeError> {
+        let mut levels = Vec::new();
+        for tile in Self::tiles(size) {
+            let hashes = of(tile);
+            let TileKind::Hashes(level) = tile.kind else {
+                continue;
+            };
+            if hashes.len() as u64 != tile.width {
+                return Err(EdgeError {
+                    level,
+                    number: tile.number,
+                    expected: tile.width,
+                    actual: hashes.len(),
+                });
+            }
+            levels.resize(usize::from(level), Vec::new());
+            levels.push(hashes);
+        }
+        Ok(Self { size, levels })
+    }
+
+    /// How many leaves the tree has.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Adds leaves, and returns every tile of hashes that has changed, with all of its hashes.
+    pub fn extend(&mut self, leaves: impl IntoIterator<Item = Hash>) -> BTreeMap<(u8, u64), Vec<Hash>> {
+        let before = self.size;
+        let mut changed = BTreeMap::new();
+        for leaf in leaves {
+            self.push(leaf, &mut changed);
+        }
+        for (level, hashes) in (0_u8..).zip(&self.levels) {
+            let kind = TileKind::Hashes(level);
+            if !hashes.is_empty() && kind.hashes(before) < kind.hashes(self.size) {
+                changed.insert((level, kind.hashes(self.size) / WIDTH), hashes.clone());
+            }
+        }
+        changed
+    }
+
+    fn push(&mut self, leaf: Hash, full: &mut BTreeMap<(u8, u64), Vec<Hash>>) {
+        self.size += 1;
+        let mut hash = leaf;
+        for level in 0_u8..=Tile::most_level() {
+            let index = usize::from(level);
+            if self.levels.len() == index {
+                self.levels.push(Vec::new());
+            }
+            let hashes = &mut self.levels[index];
+            hashes.push(hash);
+            if (hashes.len() as u64) < WIDTH {
+                return;
+            }
+            let tile = std::mem::take(hashes);
+            hash = root_of(&tile).unwrap_or_default();
+            let number = TileKind::Hashes(level).hashes(self.size) / WIDTH - 1;
+            full.insert((level, number), tile);
+        }
+    }
+
+    /// The root of the tree.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        let mut root: Option<Hash> = None;
+        for hashes in &self.levels {
+            // The complete subtrees of this level, the smallest first.
+            let mut end = hashes.len();
+            while end > 0 {
+                let count = 1 << end.trailing_zeros();
+                let part = root_of(&hashes[end - count..end]).unwrap_or_default();
+                root = Some(root.map_or(part, |right| node_hash(&part, &right)));
+                end -= count;
+            }
+        }
+        root.unwrap_or_else(empty_root)
+    }
+}

@@ -1,0 +1,91 @@
+//! Proofs that travel (C2SP `tlog-proof`): one entry is in a log, checkable by whoever has the log's public key.
+
+use std::{fmt, str::FromStr};
+
+use crate::{
+    checkpoint::{Checkpoint, CheckpointError},
+    hash::Hash,
+    note::{Note, VerifierKey},
+    text::{hashes, lines, number},
+    tree::{InvalidProof, verify_inclusion},
+    witness::MOST_PROOF_LINES,
+};
+
+const HEAD: &str = "c2sp.org/tlog-proof@v1\n";
+
+/// That a leaf is in the tree of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InclusionProof {
+    /// The index of the leaf.
+    pub index: u64,
+    /// The siblings on the way to the root, from the leaf up.
+    pub hashes: Vec<Hash>,
+    /// The checkpoint, with its signatures.
+    pub checkpoint: Note,
+}
+
+/// Why a proof is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProofError {
+    /// It does not have the form of a proof.
+    #[error("not a tlog-proof: {0}")]
+    Malformed(&'static str),
+    /// Its checkpoint is not accepted.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// It does not prove that this leaf is there.
+    #[error("the log of the checkpoint does not have this entry at this place")]
+    Inclusion(#[from] InvalidProof),
+}
+
+impl InclusionProof {
+    /// Makes sure that the leaf with this hash is where the proof says, in a log that `keys` sign for.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn verify(&self, leaf: Hash, keys: &[VerifierKey]) -> Result<Checkpoint, ProofError> {
+        let checkpoint = Checkpoint::open(&self.checkpoint, keys)?;
+        verify_inclusion(leaf, self.index, checkpoint.size, &self.hashes, &checkpoint.root)?;
+        Ok(checkpoint)
+    }
+}
+
+impl fmt::Display for InclusionProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{HEAD}index {}\n{}\n{}",
+            self.index,
+            lines(&self.hashes),
+            self.checkpoint
+        )
+    }
+}
+
+impl FromStr for InclusionProof {
+    type Err = ProofError;
+
+    fn from_str(text: &str) -> Result<Self, ProofError> {
+        let rest = text
+            .strip_prefix(HEAD)
+            .ok_or(ProofError::Malformed("its first line is another"))?;
+        let (line, rest) = rest.split_once('\n').unwrap_or((rest, ""));
+        // What others add to a proof means nothing here.
+        let (line, rest) = match line.strip_prefix("extra ") {
+            Some(_) => rest.split_once('\n').unwrap_or((rest, "")),
+            None => (line, rest),
+        };
+        let index = line
+            .strip_prefix("index ")
+            .and_then(number)
+            .ok_or(ProofError::Malformed("it does not say at which index"))?;
+        let (hashes, checkpoint) = hashes(rest)
+            .filter(|(hashes, _)| hashes.len() <= MOST_PROOF_LINES)
+            .ok_or(ProofError::Malformed("its hashes cannot be read"))?;
+        Ok(Self {
+            index,
+            hashes,
+            checkpoint: checkpoint.parse().map_err(CheckpointError::from)?,
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! Roots and proofs of the tree (RFC 9162, section 2.1): which parts of it a proof consists of, and whether a proof holds.
+
+use crate::hash::{Hash, node_hash};
+
+/// The leaves from `start` up to, but not including, `end`. Every range here is a subtree of the tree: its root is the
+/// hash of those leaves alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Range {
+    /// The index of the first leaf.
+    pub start: u64,
+    /// The index after that of the last leaf.
+    pub end: u64,
+}
+
+/// A proof does not show what it should: it is of another tree, or was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the proof does not hold")]
+pub struct InvalidProof;
+
+/// The root of the tree whose leaves have these hashes, of which there is at least one; otherwise nothing.
+#[must_use]
+pub fn root_of(leaves: &[Hash]) -> Option<Hash> {
+    match leaves {
+        [] => None,
+        [leaf] => Some(*leaf),
+        leaves => {
+            let (left, right) = leaves.split_at(half(leaves.len() as u64) as usize);
+            Some(node_hash(&root_of(left)?, &root_of(right)?))
+        }
+    }
+}
+
+/// The subtrees whose roots prove that the leaf `index` is in a tree of `size` leaves, from the leaf up: `PATH` of RFC 9162,
+/// section 2.1.3.1. `None` when the tree has no such leaf.
+#[must_use]
+pub fn inclusion_ranges(index: u64, size: u64) -> Option<Vec<Range>> {
+    if index >= size {
+        return None;
+    }
+    let (mut start, mut end) = (0, size);
+    let mut ranges = Vec::new();
+    while end - start > 1 {
+        let middle = start + half(end - start);
+        if index < middle {
+            ranges.push(Range { start: middle, end });
+            end = middle;
+        } else {
+            ranges.push(Range { start, end: middle });
+            start = middle;
+        }
+    }
+    ranges.reverse();
+    Some(ranges)
+}
+
+/// The subtrees whose roots prove that a tree of `to` leaves begins with the tree of `from` leaves: `PROOF` of RFC 9162,
+/// section 2.1.4.1. Nothing is needed for the empty tree, nor for the same one. `None` when `from` is the larger.
+#[must_use]
+pub fn consistency_ranges(from: u64, to: u64) -> Option<Vec<Range>> {
+    if from > to {
+        return None;
+    }
+    if from == 0 || from == to {
+        return Some(Vec::new());
+    }
+    let (mut start, mut end) = (0, to);
+    let mut ranges = Vec::new();
+    // The old tree is `start..from` here, and its root is known as long as it starts at 0.
+    while from < end {
+        let middle = start + half(end - start);
+        if from <= middle {
+            ranges.push(Range { start: middle, end });
+            end = middle;
+        } else {
+            ranges.push(Range { start, end: middle });
+            start = middle;
+        }
+    }
+    if start > 0 {
+        ranges.push(Range { start, end });
+    }
+    ranges.reverse();
+    Some(ranges)
+}
+
+/// Whether the leaf `index` of the tree of `size` leaves with this root has this hash (RFC 9162, section 2.1.3.2).
+///
+/// # Errors
+/// When the proof does not show it.
+pub fn verify_inclusion(
+    leaf: Hash,
+    index: u64,
+    size: u64,
+    proof: &[Hash],
+    root: &Hash,
+) -> Result<(), InvalidProof> {
+    if index >= size {
+        return Err(InvalidProof);
+    }
+    let (mut node, mut last, mut hash) = (index, size - 1, leaf);
+    for sibling in proof {
+        if last == 0 {
+            return Err(InvalidProof);
+        }
+        if node % 2 == 1 || node == last {
+            hash = node_hash(sibling, &hash);
+            while node.is_multiple_of(2) && node != 0 {
+                (node, last) = (node >> 1, last >> 1);
+            }
+        } else {
+            hash = node_hash(&hash, sibling);
+        }
+        (node, last) = (node >> 1, last >> 1);
+    }
+    holds(last == 0 && hash == *root)
+}
+
+/// Whether the tree of `to` leaves begins with that of `from` leaves (RFC 9162, section 2.1.4.2).
+///
+/// # Errors
+/// When the proof does not show it.
+pub fn verify_consistency(
+    from: u64,
+    from_root: &Hash,
+    to: u64,
+    to_root: &Hash,
+    proof: &[Hash],
+) -> Result<(), InvalidProof> {
+    if from > to {
+        return Err(InvalidProof);
+    }
+    if from == to {
+        return holds(proof.is_empty() && from_root == to_root);
+    }
+    if from == 0 {
+        return holds(proof.is_empty() && *from_root == crate::hash::empty_root());
+    }
+    let mut proof = proof.iter();
+    let (mut node, mut last) = (from - 1, to - 1);
+    while node % 2 == 1 {
+        (node, last) = (node >> 1, last >> 1);
+    }
+    let first = if node == 0 {
+        from_root
+    } else {
+        proof.next().ok_or(InvalidProof)?
+    };
+    let (mut old, mut new) = (*first, *first);
+    for sibling in proof {
+        if last == 0 {
+            return Err(InvalidProof);
+        }
+        if node % 2 == 1 || node == last {
+            old = node_hash(sibling, &old);
+            new = node_hash(sibling, &new);
+            while node.is_multiple_of(2) && node != 0 {
+                (node, last) = (node >> 1, last >> 1);
+            }
+        } else {
+            new = node_hash(&new, sibling);
+        }
+        (node, last) = (node >> 1, last >> 1);
+    }
+    holds(last == 0 && old == *from_root && new == *to_root)
+}
+
+fn holds(it_does: bool) -> Result<(), InvalidProof> {
+    if it_does { Ok(()) } else { Err(InvalidProof) }
+}
+
+/// The leaves of the left child of a tree of `size` leaves: the largest power of two below `size`, which is at least 2.
+fn half(size: u64) -> u64 {
+    1 << (u64::BITS - 1 - (size - 1).leading_zeros())
+}

@@ -1,0 +1,175 @@
+//! An event exactly as a store holds it, readable or not, and the bytes that stand for it in the transparency log.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// A record of the log, column by column. Nothing in it is interpreted, so that a record which this build cannot read has
+/// the same canonical bytes as for one that can.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Place in the whole log.
+    pub position: i64,
+    /// The stream it belongs to.
+    pub stream: String,
+    /// Place in its stream.
+    pub version: i64,
+    /// Its id.
+    pub id: String,
+    /// Wire name of its type.
+    pub kind: String,
+    /// Version of the payload's schema.
+    pub schema_version: i64,
+    /// How `data` is written.
+    pub encoding: String,
+    /// Microseconds since 1970.
+    pub recorded_at: i64,
+    /// The metadata, byte for byte.
+    pub metadata: Bytes,
+    /// The payload, byte for byte.
+    pub data: Bytes,
+}
+
+/// What the transparency log says of an event: every column, with hashes in the place of payload and metadata. Whoever may
+/// not see these can check the rest all the same.
+///
+/// Written as JSON without spaces, in the order of the members here, this is the canonical encoding of the event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventDigest {
+    /// Place in the whole log.
+    pub position: i64,
+    /// The stream it belongs to.
+    pub stream: String,
+    /// Place in its stream.
+    pub version: i64,
+    /// Its id.
+    pub id: String,
+    /// Wire name of its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Version of the payload's schema.
+    pub schema_version: i64,
+    /// How the payload is written.
+    pub encoding: String,
+    /// Microseconds since 1970.
+    pub recorded_at: i64,
+    /// The SHA-256 of the metadata, in hexadecimal.
+    pub metadata_sha256: String,
+    /// The SHA-256 of the payload, in hexadecimal.
+    pub data_sha256: String,
+}
+
+impl StoredEvent {
+    /// What the transparency log says of it.
+    #[must_use]
+    pub fn digest(&self) -> EventDigest {
+        EventDigest {
+            position: self.position,
+            stream: self.stream.clone(),
+            version: self.version,
+            id: self.id.clone(),
+            kind: self.kind.clone(),
+            schema_version: self.schema_version,
+            encoding: self.encoding.clone(),
+            recorded_at: self.recorded_at,
+            metadata_sha256: sha256(&self.metadata),
+            data_sha256: sha256(&self.data),
+        }
+    }
+
+    /// Its canonical bytes.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        self.digest().canonical()
+    }
+}
+
+impl EventDigest {
+    /// The canonical bytes of the event.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        // Integers and strings: writing them as JSON cannot fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// The SHA-256 of `bytes`, in hexadecimal.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> StoredEvent {
+        StoredEvent {
+            position: 7,
+            stream: "task-0198c5d2-7c00-7000-8000-000000000001".to_owned(),
+            version: 1,
+            id: "0198c5d2-7c00-7000-8000-000000000002".to_owned(),
+            kind: "task.deleted".to_owned(),
+            schema_version: 1,
+            encoding: "json".to_owned(),
+            recorded_at: 1_755_700_000_000_000,
+            metadata: Bytes::from_static(b"{\"subject\":\"0198c5d2-7c00-7000-8000-000000000003\"}"),
+            data: Bytes::from_static(b"{}"),
+        }
+    }
+
+    #[test]
+    fn the_canonical_bytes_are_those_of_the_documentation() {
+        let canonical = String::from_utf8(example().canonical()).unwrap();
+        let documentation = include_str!("../../docs/audit.md");
+        assert!(documentation.contains(&format!("\n{canonical}\n")), "{canonical}");
+        let hash = sha256(canonical.as_bytes());
+        assert!(documentation.contains(&hash), "{hash}");
+        assert_eq!(
+            serde_json::from_str::<EventDigest>(&canonical).unwrap(),
+            example().digest()
+        );
+    }
+
+    #[test]
+    fn every_column_counts() {
+        let changes: [fn(&mut StoredEvent); 10] = [
+            |event| event.position += 1,
+            |event| event.stream.push('0'),
+            |event| event.version += 1,
+            |event| event.id.make_ascii_uppercase(),
+            |event| event.kind.push('x'),
+            |event| event.schema_version += 1,
+            |event| event.encoding = "sealed".to_owned(),
+            |event| event.recorded_at -= 1,
+            |event| event.metadata = Bytes::from_static(b"{ }"),
+            |event| event.data = Bytes::from_static(b"{ }"),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let mut event = example();
+            change(&mut event);
+            assert_ne!(event.canonical(), example().canonical(), "column {number}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_the_next_member_stays_within_its_own() {
+        let mut event = example();
+        event.stream = "a\",\"version\":2,\"id\":\"b".to_owned();
+        assert_eq!(
+            serde_json::from_slice::<EventDigest>(&event.canonical())
+                .unwrap()
+                .stream,
+            event.stream
+        );
+    }
+}
