@@ -16,6 +16,7 @@ mod full_disk;
 mod hang_up;
 mod isolation;
 mod operator;
+mod program_tokens;
 mod restored_log;
 mod start;
 mod stopping;

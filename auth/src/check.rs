@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use auth_client::{
-    Check, Identity, Rejection, VerifyError,
+    Check, Credential, Identity, PROGRAM_TOKEN_PREFIX, Rejection, VerifyError,
     messages::{CheckReply, CheckRequest, Verdict},
 };
 use bus::Responder;
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use events::{Session, UserId};
 use sha2::{Digest, Sha256};
 
-use crate::{auth::Auth, error::Failure};
+use crate::{auth::Auth, error::Failure, program_token};
 
 /// How long a check may take: whoever asked over the bus waits no longer.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -24,6 +24,9 @@ pub(crate) struct TokenCheck(pub(crate) Arc<Auth>);
 impl TokenCheck {
     async fn judge(&self, token: &str) -> Result<Verdict, Failure> {
         let Self(auth) = self;
+        if token.starts_with(PROGRAM_TOKEN_PREFIX) {
+            return program_token::judge(auth, token).await;
+        }
         if auth.tokens.misses_key_of(token) {
             auth.renew_keys().await;
         }
@@ -43,7 +46,7 @@ impl TokenCheck {
         };
         Ok(Verdict::Accepted(Identity {
             user_id: account.id,
-            session_id: session.id,
+            credential: Credential::Session(session.id),
             email: account.email,
             // What they may do now, not what they might when the token was issued.
             roles: account.roles,

@@ -122,7 +122,13 @@ fn refused(refusal: &Refusal) -> Problem {
         ),
         Refusal::AccountIsDisabled => Problem::new(ProblemCode::AccountDisabled)
             .detail("This account has been disabled. Ask an administrator."),
-        Refusal::AccountIsUnknown | Refusal::SessionIsUnknown => Problem::not_found(),
+        Refusal::AccountIsUnknown | Refusal::SessionIsUnknown | Refusal::ProgramTokenIsUnknown => {
+            Problem::not_found()
+        }
+        Refusal::TooManyProgramTokens => Problem::new(ProblemCode::TooManyTokens).detail(format!(
+            "An account has at most {} tokens. Take back one that is not needed any more.",
+            events::MAX_PROGRAM_TOKENS
+        )),
         Refusal::SessionHasEnded(_) | Refusal::RefreshTokenIsUsed => unauthorized(
             ProblemCode::SessionEnded,
             "The session of this refresh token has ended. Log in again.",

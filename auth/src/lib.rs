@@ -17,6 +17,7 @@ mod keys;
 mod ledger;
 mod metrics;
 mod password;
+mod program_token;
 mod routes;
 mod start;
 mod state_cache;

@@ -15,8 +15,9 @@ use http::{HeaderValue, header};
 use crate::{
     auth::Auth,
     endpoints::{
-        change_password, end_session, jwks, list_sessions, list_users, login, logout, logout_all, me,
-        refresh, register, rename, set_disabled, set_roles,
+        change_password, create_program_token, end_session, jwks, list_program_tokens, list_sessions,
+        list_users, login, logout, logout_all, me, refresh, register, rename, revoke_program_token,
+        set_disabled, set_roles,
     },
 };
 
@@ -51,6 +52,14 @@ pub(crate) fn routes(state: AppState) -> Router {
         .route("/auth/me/password", post(change_password::change_password))
         .route("/auth/sessions", get(list_sessions::list_sessions))
         .route("/auth/sessions/{id}", delete(end_session::end_session))
+        .route(
+            "/auth/tokens",
+            get(list_program_tokens::list_program_tokens).post(create_program_token::create_program_token),
+        )
+        .route(
+            "/auth/tokens/{id}",
+            delete(revoke_program_token::revoke_program_token),
+        )
         .route("/auth/users", get(list_users::list_users))
         .route("/auth/users/{id}/roles", put(set_roles::set_roles))
         .route("/auth/users/{id}/disable", post(set_disabled::disable))

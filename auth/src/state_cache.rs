@@ -70,7 +70,12 @@ pub(crate) fn bytes_of_account(account: &Account) -> u32 {
     let texts = account.email.len()
         + account.password_hash.len()
         + account.display_name.as_deref().map_or(0, str::len)
-        + account.open_sessions.len() * size_of::<UserId>();
+        + account.open_sessions.len() * size_of::<UserId>()
+        + account
+            .program_tokens
+            .iter()
+            .map(|token| size_of_val(token) + token.name.len() + token.token_hash.len())
+            .sum::<usize>();
     bytes(size_of::<Account>() + texts)
 }
 

@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{SecretHash, SessionId, Timestamp, UserId, catalog::catalog};
+use crate::{
+    MAX_PROGRAM_TOKENS, ProgramToken, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, SecretHash,
+    SessionId, Timestamp, UserId, catalog::catalog,
+};
 
 /// How many sessions of one account can be open at once. One more closes the oldest.
 pub const MAX_OPEN_SESSIONS: usize = 100;
@@ -21,6 +24,9 @@ catalog! {
         Enabled(AccountEnabled) = "account.enabled", 1;
         SessionOpened(AccountSessionOpened) = "account.session_opened", 1;
         SessionsEnded(AccountSessionsEnded) = "account.sessions_ended", 1;
+        TokenCreated(ProgramTokenCreated) = "account.token_created", 1;
+        TokenUsed(ProgramTokenUsed) = "account.token_used", 1;
+        TokenRevoked(ProgramTokenRevoked) = "account.token_revoked", 1;
         Erased(AccountErased) = "account.erased", 1;
     }
 }
@@ -150,6 +156,8 @@ pub struct Account {
     /// [`MAX_OPEN_SESSIONS`]. One that is missing here is not live, whatever its own stream says; one that is here may
     /// have ended by itself.
     pub open_sessions: Vec<SessionId>,
+    /// The tokens that its programs have, the oldest first, at most [`MAX_PROGRAM_TOKENS`].
+    pub program_tokens: Vec<ProgramToken>,
     /// Whether the person was erased.
     pub erased: bool,
     /// When it came to be.
@@ -199,9 +207,20 @@ impl Account {
             AccountEvent::Enabled(_) => account.disabled = false,
             AccountEvent::SessionOpened(opened) => account.open(opened),
             AccountEvent::SessionsEnded(_) => account.open_sessions.clear(),
+            AccountEvent::TokenCreated(created) => account.add_program_token(ProgramToken::new(created, at)),
+            AccountEvent::TokenUsed(used) => {
+                let tokens = account.program_tokens.iter_mut();
+                for token in tokens.filter(|token| token.id == used.token) {
+                    token.last_used_at = Some(at);
+                }
+            }
+            AccountEvent::TokenRevoked(revoked) => {
+                account.program_tokens.retain(|token| token.id != revoked.token);
+            }
             AccountEvent::Erased(_) => {
                 account.erased = true;
                 account.open_sessions.clear();
+                account.program_tokens.clear();
                 account.email.clear();
                 account.display_name = None;
                 account.password_hash = SecretHash::default();
@@ -233,6 +252,13 @@ impl Account {
         self.open_sessions.push(opened.session);
     }
 
+    fn add_program_token(&mut self, token: ProgramToken) {
+        self.program_tokens.retain(|known| known.id != token.id);
+        let surplus = (self.program_tokens.len() + 1).saturating_sub(MAX_PROGRAM_TOKENS);
+        self.program_tokens.drain(..surplus);
+        self.program_tokens.push(token);
+    }
+
     fn registered(id: UserId, registered: &AccountRegistered, version: u64, at: Timestamp) -> Self {
         Self {
             id,
@@ -242,6 +268,7 @@ impl Account {
             roles: BTreeSet::from([Role::User]),
             disabled: false,
             open_sessions: Vec::new(),
+            program_tokens: Vec::new(),
             erased: false,
             created_at: at,
             updated_at: at,

@@ -6,23 +6,45 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
-use crate::{BoundedText, EventId, StreamName, Timestamp, UserId};
+use crate::{BoundedText, EventId, StreamName, Timestamp, TokenId, UserId};
 
 /// Who caused an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Actor {
     /// A signed-in person.
     User(UserId),
+    /// A program of a person, with a token that the person made for it.
+    Program {
+        /// The person.
+        user: UserId,
+        /// The token.
+        token: TokenId,
+    },
     /// An operator at the command line.
     Operator,
     /// Taskledger itself, for example when it finds a session expired.
     System,
 }
 
+/// Between the person and the token in the text of a program.
+const PROGRAM: &str = "/token/";
+
+impl Actor {
+    /// The person who acts, directly or by a program.
+    #[must_use]
+    pub const fn person(&self) -> Option<UserId> {
+        match self {
+            Self::User(user) | Self::Program { user, .. } => Some(*user),
+            Self::Operator | Self::System => None,
+        }
+    }
+}
+
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(id) => id.fmt(f),
+            Self::Program { user, token } => write!(f, "{user}{PROGRAM}{token}"),
             Self::Operator => f.write_str("operator"),
             Self::System => f.write_str("system"),
         }
@@ -36,7 +58,13 @@ impl FromStr for Actor {
         match text {
             "operator" => Ok(Self::Operator),
             "system" => Ok(Self::System),
-            id => id.parse().map(Self::User),
+            id => match id.split_once(PROGRAM) {
+                None => id.parse().map(Self::User),
+                Some((user, token)) => Ok(Self::Program {
+                    user: user.parse()?,
+                    token: token.parse()?,
+                }),
+            },
         }
     }
 }

@@ -47,6 +47,10 @@ id!(
     SessionId
 );
 id!(
+    /// A token that a person made for a program of theirs. UUIDv7.
+    TokenId
+);
+id!(
     /// One event in the log. UUIDv7.
     EventId
 );

@@ -16,6 +16,7 @@ mod envelope;
 mod ids;
 mod invisible;
 mod log_point;
+mod program_token;
 mod progress;
 mod secret_hash;
 mod secrets;
@@ -38,9 +39,12 @@ pub use due::{Due, ParseDueError};
 pub use email::{EmailClaimed, EmailEvent, EmailReleased};
 pub use email_address::{EmailAddress, NotAnAddress, fold_part_of_address};
 pub use envelope::{Actor, CorrelationId, Encoding, KeyText, Metadata, NewEvent, RecordedEvent, Traceparent};
-pub use ids::{EventId, ParseStreamError, SessionId, StreamKind, StreamName, TaskId, UserId};
+pub use ids::{EventId, ParseStreamError, SessionId, StreamKind, StreamName, TaskId, TokenId, UserId};
 pub use invisible::{is_ignorable, is_invisible, turns_direction};
 pub use log_point::LogPoint;
+pub use program_token::{
+    MAX_PROGRAM_TOKENS, ProgramToken, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, Scope,
+};
 pub use progress::{ConsistencyToken, ParseConsistencyTokenError, PartitionCount};
 pub use secret_hash::SecretHash;
 pub use secrets::{SECRET_MEMBERS, public_payload};

@@ -1,11 +1,11 @@
-//! What an event keeps from everybody but the log's readers: the hashes of passwords and refresh tokens.
+//! What an event keeps from everybody but the log's readers: the hashes of passwords and tokens.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 /// The members of payloads that leave the log neither for the bus nor for a screen. Each has to have a default when it is
 /// read, since a payload from the bus comes without it.
-pub const SECRET_MEMBERS: [&str; 2] = ["password_hash", "refresh_hash"];
+pub const SECRET_MEMBERS: [&str; 3] = ["password_hash", "refresh_hash", "token_hash"];
 
 /// The payload `data` without its secret members: what may be sent to others. All other payloads come back byte for byte.
 ///

@@ -160,7 +160,18 @@ fn metadata_is_written_as_it_always_was() {
         idempotency_key: None,
         ..full.clone()
     };
+    let program = Metadata {
+        actor: Actor::Program {
+            user: subject,
+            token: "01932f6e-7a40-7c3e-8d2b-4f5a6b7c8d9f".parse().unwrap(),
+        },
+        ..least.clone()
+    };
     let written = [
+        (
+            program,
+            r#"{"subject":"01890a5d-ac96-774b-bcce-b302099a8057","actor":"01890a5d-ac96-774b-bcce-b302099a8057/token/01932f6e-7a40-7c3e-8d2b-4f5a6b7c8d9f","correlation_id":"req-1","causation_id":"01932f6e-7a40-7c3e-8d2b-4f5a6b7c8d9e"}"#,
+        ),
         (
             full,
             r#"{"subject":"01890a5d-ac96-774b-bcce-b302099a8057","actor":"01890a5d-ac96-774b-bcce-b302099a8057","correlation_id":"req-1","causation_id":"01932f6e-7a40-7c3e-8d2b-4f5a6b7c8d9e","traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","idempotency_key":"k"}"#,

@@ -20,6 +20,8 @@ const ROUTES: &[(&str, Target)] = &[
     ("/auth/me/password", Target::Auth),
     ("/auth/sessions", Target::Auth),
     ("/auth/sessions/{id}", Target::Auth),
+    ("/auth/tokens", Target::Auth),
+    ("/auth/tokens/{id}", Target::Auth),
     ("/auth/users", Target::Auth),
     ("/auth/users/{id}/roles", Target::Auth),
     ("/auth/users/{id}/disable", Target::Auth),

@@ -136,7 +136,7 @@ fn existing(account: Option<&Account>) -> Result<&Account, Refusal> {
         .ok_or(Refusal::AccountIsUnknown)
 }
 
-fn usable(account: Option<&Account>) -> Result<&Account, Refusal> {
+pub(super) fn usable(account: Option<&Account>) -> Result<&Account, Refusal> {
     let account = existing(account)?;
     if account.disabled {
         Err(Refusal::AccountIsDisabled)

@@ -4,6 +4,7 @@
 pub(crate) mod account;
 pub(crate) mod admins;
 pub(crate) mod claim;
+pub(crate) mod program_token;
 mod refusal;
 pub(crate) mod session;
 

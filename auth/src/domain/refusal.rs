@@ -35,6 +35,12 @@ pub(crate) enum Refusal {
     /// The refresh token was used before: someone has a copy of it.
     #[error("the refresh token was used before")]
     RefreshTokenIsUsed,
+    /// The account has as many program tokens as it may have.
+    #[error("the account has too many program tokens")]
+    TooManyProgramTokens,
+    /// The account has no such program token.
+    #[error("there is no such program token")]
+    ProgramTokenIsUnknown,
     /// Without this account nobody could manage accounts any more.
     #[error("{0} is the last admin")]
     AccountIsLastAdmin(UserId),

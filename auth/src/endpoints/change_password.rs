@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth_client::{Caller, Revocation};
+use auth_client::{Revocation, SignedIn};
 use axum::{extract::State, response::Response};
 use events::{Account, Actor, EmailAddress, EndReason, SecretHash};
 use http_api::{Form, JsonObject, Problem, RequestContext};
@@ -43,7 +43,7 @@ impl Request {
 
 pub(crate) async fn change_password(
     State(auth): State<Arc<Auth>>,
-    caller: Caller,
+    SignedIn { caller, session }: SignedIn,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
@@ -66,7 +66,7 @@ pub(crate) async fn change_password(
     let cause = Cause::new(Actor::User(id), &context);
     let changed = auth
         .change_account(id, &cause, |now| {
-            domain::account::change_password(now, &account.password_hash, &hash, caller.0.session_id)
+            domain::account::change_password(now, &account.password_hash, &hash, session)
         })
         .await?;
     auth.revoke(Revocation::Account(id)).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api_types::{Session, Sessions};
-use auth_client::Caller;
+use auth_client::SignedIn;
 use axum::{extract::State, response::Response};
 use events::SessionId;
 use http::StatusCode;
@@ -26,7 +26,10 @@ fn shown(session: events::Session, asking: SessionId) -> Session {
 
 pub(crate) async fn list_sessions(
     State(auth): State<Arc<Auth>>,
-    caller: Caller,
+    SignedIn {
+        caller,
+        session: asking,
+    }: SignedIn,
 ) -> Result<Response, ApiError> {
     let account = auth.account(caller.user_id()).await?;
     let open = auth
@@ -40,7 +43,7 @@ pub(crate) async fn list_sessions(
         .into_iter()
         .rev()
         .filter_map(|session| session.state.filter(|session| session.is_live(now)))
-        .map(|session| shown(session, caller.0.session_id))
+        .map(|session| shown(session, asking))
         .collect();
     Ok(answer::json(
         StatusCode::OK,

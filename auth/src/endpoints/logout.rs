@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth_client::Caller;
+use auth_client::SignedIn;
 use axum::{extract::State, response::Response};
 use events::{Actor, EndReason};
 use http_api::RequestContext;
@@ -12,13 +12,11 @@ use crate::{auth::Auth, error::ApiError, ledger::Cause};
 
 pub(crate) async fn logout(
     State(auth): State<Arc<Auth>>,
-    caller: Caller,
+    SignedIn { caller, session }: SignedIn,
     context: RequestContext,
 ) -> Result<Response, ApiError> {
     let id = caller.user_id();
     let cause = Cause::new(Actor::User(id), &context);
-    let position = auth
-        .end_session(caller.0.session_id, id, EndReason::Logout, &cause)
-        .await?;
+    let position = auth.end_session(session, id, EndReason::Logout, &cause).await?;
     Ok(answer::no_content(id, position))
 }

@@ -4,9 +4,11 @@
 
 pub(crate) mod answer;
 pub(crate) mod change_password;
+pub(crate) mod create_program_token;
 pub(crate) mod end_session;
 pub(crate) mod fields;
 pub(crate) mod jwks;
+pub(crate) mod list_program_tokens;
 pub(crate) mod list_sessions;
 pub(crate) mod list_users;
 pub(crate) mod login;
@@ -16,5 +18,6 @@ pub(crate) mod me;
 pub(crate) mod refresh;
 pub(crate) mod register;
 pub(crate) mod rename;
+pub(crate) mod revoke_program_token;
 pub(crate) mod set_disabled;
 pub(crate) mod set_roles;

@@ -6,7 +6,7 @@ mod pepper;
 
 pub(crate) use files::{open, read};
 pub(crate) use keyring::{Keyring, SigningKey};
-pub(crate) use pepper::{EmailKey, Pepper, TAG_BYTES};
+pub(crate) use pepper::{EmailKey, Pepper, Purpose, TAG_BYTES};
 
 /// Everything in the directory of keys.
 #[derive(Debug)]

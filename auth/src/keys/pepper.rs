@@ -1,5 +1,5 @@
 //! The pepper: without it, the name of an address's stream can be neither computed nor guessed, and no refresh token
-//! made up.
+//! or program token made up.
 
 use std::fmt;
 
@@ -10,6 +10,25 @@ use zeroize::Zeroizing;
 
 /// Bytes of a tag: enough that none can be guessed.
 pub(crate) const TAG_BYTES: usize = 16;
+
+/// What a tag is for: a tag for one purpose is none for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Refresh tokens.
+    RefreshToken,
+    /// Tokens that people make for their programs.
+    ProgramToken,
+}
+
+impl Purpose {
+    /// What the tag is made of before the content. No address has a NUL, so no tag is also the key of an address.
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::RefreshToken => b"refresh-token\0",
+            Self::ProgramToken => b"program-token\0",
+        }
+    }
+}
 
 /// 32 random bytes, as the key of an HMAC.
 pub(crate) struct Pepper {
@@ -41,11 +60,10 @@ impl Pepper {
         EmailKey(hex::encode(self.hmac(&[email.canonical().as_bytes()])))
     }
 
-    /// What shows that `content` of a refresh token was made here.
-    pub(crate) fn tag_of_refresh_token(&self, content: &[u8]) -> [u8; TAG_BYTES] {
+    /// What shows that `content` was made here for `purpose`.
+    pub(crate) fn tag(&self, purpose: Purpose, content: &[u8]) -> [u8; TAG_BYTES] {
         let mut tag = [0; TAG_BYTES];
-        // No address has a NUL, so no tag is also the key of an address.
-        let hmac = self.hmac(&[b"refresh-token\0", content]);
+        let hmac = self.hmac(&[purpose.label(), content]);
         tag.copy_from_slice(&hmac[..TAG_BYTES]);
         tag
     }

@@ -142,6 +142,7 @@ mod tests {
             display_name: None,
             password_hash: events::SecretHash::default(),
             open_sessions: Vec::new(),
+            program_tokens: Vec::new(),
             roles: BTreeSet::from([Role::User]),
             disabled: false,
             erased: false,

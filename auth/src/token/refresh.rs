@@ -1,26 +1,20 @@
 //! Refresh tokens: opaque to clients, known to the log only by their hash.
 
-use std::{fmt, ops::Range};
+use std::fmt;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use events::{SecretHash, SessionId};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::keys::{Pepper, TAG_BYTES};
+use super::opaque;
+use crate::keys::{Pepper, Purpose};
 
-const SESSION: Range<usize> = 0..16;
-const GENERATION: Range<usize> = 16..24;
-const SECRET: Range<usize> = 24..56;
-const TAG: Range<usize> = 56..56 + TAG_BYTES;
-/// 72 bytes are 96 characters of base64url exactly, so no two texts stand for the same token.
-const BYTES: usize = TAG.end;
-const CHARACTERS: usize = BYTES / 3 * 4;
+const SESSION_BYTES: usize = 16;
+const CONTENT_BYTES: usize = SESSION_BYTES + 8;
 
-/// A refresh token: base64url of the session's id, to find its stream; of the token's generation there, so that an older
-/// one is known without a list of all; of 256 random bits; and of a tag that only we can make, so that whoever knows the
-/// id of a session cannot make up a token of an older generation and end it.
+/// A refresh token: the session's id, to find its stream, and the token's generation there, so that an older one is known
+/// without a list of all. Nobody else can make one, so that whoever knows the id of a session cannot make up a token of an
+/// older generation and end it.
 pub(crate) struct RefreshToken {
     /// Which session it belongs to.
     pub(crate) session: SessionId,
@@ -32,34 +26,23 @@ pub(crate) struct RefreshToken {
 impl RefreshToken {
     /// A fresh one for `session`.
     pub(crate) fn generate(session: SessionId, generation: u64, pepper: &Pepper) -> Self {
-        let mut bytes = Zeroizing::new([0; BYTES]);
-        bytes[SESSION].copy_from_slice(session.0.as_bytes());
-        bytes[GENERATION].copy_from_slice(&generation.to_be_bytes());
-        runtime::fill_random(&mut bytes[SECRET]);
-        let tag = pepper.tag_of_refresh_token(&bytes[..TAG.start]);
-        bytes[TAG].copy_from_slice(&tag);
+        let mut content = [0; CONTENT_BYTES];
+        content[..SESSION_BYTES].copy_from_slice(session.0.as_bytes());
+        content[SESSION_BYTES..].copy_from_slice(&generation.to_be_bytes());
         Self {
             session,
             generation,
-            text: Zeroizing::new(BASE64URL.encode(bytes.as_slice())),
+            text: opaque::make(Purpose::RefreshToken, &content, pepper),
         }
     }
 
     /// Reads what a client sends back; `None` when it was not made here.
     pub(crate) fn parse(text: &str, pepper: &Pepper) -> Option<Self> {
-        let mut bytes = Zeroizing::new([0; BYTES]);
-        if text.len() != CHARACTERS || BASE64URL.decode_slice(text, bytes.as_mut_slice()).ok()? != BYTES {
-            return None;
-        }
-        let tag = pepper.tag_of_refresh_token(&bytes[..TAG.start]);
-        if !constant_time_eq(&tag, &bytes[TAG]) {
-            return None;
-        }
-        let session = SessionId(Uuid::from_slice(&bytes[SESSION]).ok()?);
-        let generation = u64::from_be_bytes(bytes[GENERATION].try_into().ok()?);
+        let content: [u8; CONTENT_BYTES] = opaque::read(Purpose::RefreshToken, text, pepper)?;
+        let (session, generation) = content.split_at(SESSION_BYTES);
         Some(Self {
-            session,
-            generation,
+            session: SessionId(Uuid::from_slice(session).ok()?),
+            generation: u64::from_be_bytes(generation.try_into().ok()?),
             text: Zeroizing::new(text.to_owned()),
         })
     }
@@ -69,15 +52,10 @@ impl RefreshToken {
         &self.text
     }
 
-    /// Hex SHA-256: what the log gets. With 256 random bits inside, it needs no salt.
+    /// What the log gets.
     pub(crate) fn hash(&self) -> SecretHash {
-        hex::encode(Sha256::digest(self.text.as_bytes())).into()
+        opaque::hash(&self.text)
     }
-}
-
-/// Whether both are the same, found out in a time that does not tell where they differ.
-fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
-    left.len() == right.len() && left.iter().zip(right).fold(0, |all, (l, r)| all | (l ^ r)) == 0
 }
 
 impl fmt::Debug for RefreshToken {
@@ -91,6 +69,7 @@ impl fmt::Debug for RefreshToken {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use uuid::Uuid;
 
     use super::*;
 

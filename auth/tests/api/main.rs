@@ -23,6 +23,7 @@ mod long_streams;
 mod me;
 mod one_append;
 mod outage;
+mod program_tokens;
 mod projection;
 mod refresh;
 mod register;

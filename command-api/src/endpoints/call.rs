@@ -40,6 +40,7 @@ impl Call {
     pub(crate) fn origin(&self, caller: &Caller) -> Origin {
         Origin {
             caller: caller.user_id(),
+            actor: caller.actor(),
             correlation_id: self.context.request_id.clone(),
             traceparent: self.context.traceparent.clone(),
             idempotency_key: self.key.clone(),

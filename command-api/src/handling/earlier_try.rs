@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use events::{Actor, RecordedEvent};
+use events::RecordedEvent;
 
 use super::{
     CommandError, CommandRequest, Outcome, TaskState,
@@ -77,7 +77,7 @@ pub(super) fn not_found(request: &CommandRequest) -> CommandError {
 
 impl Search<'_> {
     fn step(&mut self, event: &RecordedEvent, state: Option<&TaskState>) -> ControlFlow<()> {
-        let is_theirs = event.metadata.actor == Actor::User(self.request.origin.caller);
+        let is_theirs = event.metadata.actor.person() == Some(self.request.origin.caller);
         let theirs = event.metadata.idempotency_key.as_deref().filter(|_| is_theirs);
         match theirs {
             Some(key) if key == self.key.as_str() => self.effect = state.cloned(),

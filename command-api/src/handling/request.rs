@@ -30,6 +30,8 @@ pub struct CommandRequest {
 pub struct Origin {
     /// Who asks.
     pub caller: UserId,
+    /// Who acts for them, for the metadata of events.
+    pub actor: Actor,
     /// The request id.
     pub correlation_id: CorrelationId,
     /// W3C Trace Context of the request, if it carried one.
@@ -75,7 +77,7 @@ impl CommandRequest {
     pub(super) fn metadata(&self, causation_id: Uuid) -> Metadata {
         Metadata {
             subject: self.origin.caller,
-            actor: Actor::User(self.origin.caller),
+            actor: self.origin.actor,
             correlation_id: self.origin.correlation_id.clone(),
             causation_id,
             traceparent: self.origin.traceparent.clone(),

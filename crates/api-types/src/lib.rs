@@ -12,6 +12,7 @@ mod keys;
 pub mod openapi;
 mod operations;
 mod problem;
+mod program_token;
 mod session;
 mod stand_ins;
 mod task;
@@ -22,5 +23,6 @@ pub use batch::{Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, 
 pub use keys::{Jwk, Jwks};
 pub use operations::{Liveness, LivenessStatus, Readiness, ReadinessStatus};
 pub use problem::{FieldError, Problem, ProblemCode};
+pub use program_token::{CreateProgramToken, NewProgramToken, ProgramToken, ProgramTokens};
 pub use session::{Login, Refresh, Session, Sessions, TokenType, Tokens};
 pub use task::{ChangeTask, CreateTask, NoFields, Task, TaskPage};

@@ -144,6 +144,8 @@ problem_codes! {
     EmailTaken = 409, "email-taken", "Address taken";
     /// The last admin cannot be disabled, nor lose the role.
     LastAdmin = 409, "last-admin", "Last admin";
+    /// The account has as many program tokens as it may have.
+    TooManyTokens = 409, "too-many-tokens", "Too many tokens";
     /// The status of the task does not allow the change.
     IllegalTransition = 409, "illegal-transition", "The status of the task does not allow this";
     /// There is a task with this id already.

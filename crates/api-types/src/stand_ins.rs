@@ -91,6 +91,9 @@ stand_ins! {
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password)))
         .min_length(Some(15))
         .max_length(Some(128));
+    /// What a program token is good for. `tasks:read`: read tasks. `tasks:write`: change them. `audit:read`: read the audit
+    /// trail.
+    Scope => |scope| scope.enum_values(Some(["tasks:read", "tasks:write", "audit:read"]));
     /// Where a task stands.
     Status => |status| status.enum_values(Some(["open", "in_progress", "done", "cancelled"]));
     /// How urgent a task is.

@@ -87,9 +87,10 @@ impl Cache {
     /// Whether nothing was heard since `asked` that could contradict `identity`.
     pub(crate) fn is_current(&self, identity: &Identity, asked: Epoch) -> bool {
         asked.0 >= self.cleared.load(Ordering::SeqCst)
-            && self
-                .sessions
-                .get(&identity.session_id)
+            && identity
+                .credential
+                .session()
+                .and_then(|session| self.sessions.get(&session))
                 .is_none_or(|revoked| revoked.epoch <= asked)
             && self
                 .accounts
@@ -186,6 +187,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::messages::Credential;
 
     const START: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 
@@ -196,7 +198,7 @@ mod tests {
     fn identity(user: u128, session: u128) -> Arc<Identity> {
         Arc::new(Identity {
             user_id: UserId(Uuid::from_u128(user)),
-            session_id: SessionId(Uuid::from_u128(session)),
+            credential: Credential::Session(SessionId(Uuid::from_u128(session))),
             email: "ada@example.com".into(),
             roles: BTreeSet::from([Role::User]),
             expires_at: START.plus_seconds(900),

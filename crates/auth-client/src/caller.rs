@@ -4,7 +4,7 @@
 use std::{ops::Deref, sync::Arc};
 
 use axum::extract::{FromRef, FromRequestParts};
-use events::{Role, UserId};
+use events::{Actor, Role, Scope, SessionId, UserId};
 use http::{HeaderMap, HeaderValue, header, request::Parts};
 use http_api::{Problem, ProblemCode};
 
@@ -13,7 +13,8 @@ use crate::{
     verifier::{Verifier, VerifyError},
 };
 
-/// Who is calling: the owner of the bearer token (RFC 6750) of this request.
+/// Who is calling: the owner of the bearer token (RFC 6750) of this request. A handler that takes it refuses program tokens,
+/// so that nothing is open to them unless it says so.
 #[derive(Debug, Clone)]
 pub struct Caller(pub Arc<Identity>);
 
@@ -22,6 +23,12 @@ impl Caller {
     #[must_use]
     pub fn user_id(&self) -> UserId {
         self.0.user_id
+    }
+
+    /// Who acts, for the events that follow from it.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        self.0.actor()
     }
 
     /// Whether they have `role`. An admin may everything an auditor may.
@@ -43,7 +50,21 @@ impl Caller {
     }
 }
 
-/// A caller who may own tasks: one with the role `user`. A handler of tasks takes it in place of a [`Caller`].
+/// A caller who is logged in, and the session of the login.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    /// Who.
+    pub caller: Caller,
+    /// In which session.
+    pub session: SessionId,
+}
+
+/// A caller who may read the audit trail: a person, or a program whose token has the scope `audit:read`.
+#[derive(Debug, Clone)]
+pub struct AuditReader(pub Caller);
+
+/// A caller who may own tasks: one with the role `user`, or a program of theirs whose token has the scope `tasks:read`, and
+/// `tasks:write` for whatever is not a `GET`. A handler of tasks takes it in place of a [`Caller`].
 #[derive(Debug, Clone)]
 pub struct TaskOwner(pub Caller);
 
@@ -63,9 +84,48 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let caller = Caller::from_request_parts(parts, state).await?;
+        let scope = if parts.method.is_safe() {
+            Scope::TasksRead
+        } else {
+            Scope::TasksWrite
+        };
+        let caller = authenticate(parts, state).await?.within(scope)?;
         caller.require(Role::User)?;
         Ok(Self(caller))
+    }
+}
+
+impl Deref for AuditReader {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.0
+    }
+}
+
+impl<S> FromRequestParts<S> for AuditReader
+where
+    S: Send + Sync,
+    Arc<Verifier>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Ok(Self(authenticate(parts, state).await?.within(Scope::AuditRead)?))
+    }
+}
+
+impl<S> FromRequestParts<S> for SignedIn
+where
+    S: Send + Sync,
+    Arc<Verifier>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = authenticate(parts, state).await?;
+        let session = caller.0.credential.session().ok_or_else(no_program)?;
+        Ok(Self { caller, session })
     }
 }
 
@@ -77,18 +137,47 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let token = bearer_token(&parts.headers)?;
-        match Arc::<Verifier>::from_ref(state).verify(token).await {
-            Ok(identity) => Ok(Self(identity)),
-            Err(VerifyError::Rejected(rejection)) => Err(rejected(rejection)),
-            Err(VerifyError::Unavailable(reason)) => {
-                tracing::warn!(%reason, "a token could not be checked");
-                Err(Problem::unavailable(
-                    "Access tokens cannot be checked at the moment. Try again shortly.",
-                ))
-            }
+        Ok(SignedIn::from_request_parts(parts, state).await?.caller)
+    }
+}
+
+impl Caller {
+    /// Insists that the token is good for `scope`.
+    fn within(self, scope: Scope) -> Result<Self, Problem> {
+        if self.0.credential.covers(scope) {
+            return Ok(self);
+        }
+        let challenge = match scope {
+            Scope::TasksRead => r#"Bearer error="insufficient_scope", scope="tasks:read""#,
+            Scope::TasksWrite => r#"Bearer error="insufficient_scope", scope="tasks:write""#,
+            Scope::AuditRead => r#"Bearer error="insufficient_scope", scope="audit:read""#,
+        };
+        Err(Problem::new(ProblemCode::Forbidden)
+            .detail(format!("This token does not have the scope `{scope}`."))
+            .header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge)))
+    }
+}
+
+/// Whoever sends the request, by whatever kind of token.
+async fn authenticate<S>(parts: &Parts, state: &S) -> Result<Caller, Problem>
+where
+    Arc<Verifier>: FromRef<S>,
+{
+    let token = bearer_token(&parts.headers)?;
+    match Arc::<Verifier>::from_ref(state).verify(token).await {
+        Ok(identity) => Ok(Caller(identity)),
+        Err(VerifyError::Rejected(rejection)) => Err(rejected(rejection)),
+        Err(VerifyError::Unavailable(reason)) => {
+            tracing::warn!(%reason, "a token could not be checked");
+            Err(Problem::unavailable(
+                "Access tokens cannot be checked at the moment. Try again shortly.",
+            ))
         }
     }
+}
+
+fn no_program() -> Problem {
+    Problem::new(ProblemCode::Forbidden).detail("A program token is not good for this. Log in.")
 }
 
 /// The token of `Authorization: Bearer <token>`.

@@ -1,8 +1,8 @@
 //! The contract between those who are shown access tokens and the one who can judge them.
 //!
 //! [`messages`] is what travels over the bus, [`TokenRules`] says which tokens can be genuine, [`Verifier`] holds a token
-//! to them, asks and remembers, [`Caller`] and [`TaskOwner`] hand a handler the person who is calling. Nothing here can
-//! make a token.
+//! to them, asks and remembers, [`Caller`], [`SignedIn`], [`TaskOwner`] and [`AuditReader`] hand a handler whoever is calling.
+//! Nothing here can make a token.
 
 mod cache;
 mod caller;
@@ -14,7 +14,8 @@ mod refusals;
 mod token;
 mod verifier;
 
-pub use caller::{Caller, TaskOwner};
+pub use caller::{AuditReader, Caller, SignedIn, TaskOwner};
 pub use claims::{Claims, DEFAULT_ISSUER, TOKEN_TYPE, TokenRules, key_id};
-pub use messages::{Identity, KEYS_QUEUE, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE};
+pub use messages::{Credential, Identity, KEYS_QUEUE, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE};
+pub use token::PROGRAM_TOKEN_PREFIX;
 pub use verifier::{Check, Verifier, VerifierOptions, VerifyError};

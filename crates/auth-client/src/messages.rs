@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use events::{RecordedEvent, Role, SessionId, StreamKind, Timestamp, UserId};
+use events::{Actor, RecordedEvent, Role, Scope, SessionId, StreamKind, Timestamp, TokenId, UserId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The queue that auth answers token checks from.
@@ -20,8 +20,8 @@ pub const REVOCATIONS: &str = "taskledger.auth.revoked";
 pub struct Identity {
     /// Who.
     pub user_id: UserId,
-    /// With which login.
-    pub session_id: SessionId,
+    /// By what they are known.
+    pub credential: Credential,
     /// Their address.
     pub email: String,
     /// What they may do.
@@ -30,7 +30,54 @@ pub struct Identity {
     pub expires_at: Timestamp,
 }
 
+/// By what a caller is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credential {
+    /// A login: the person may everything that the account may.
+    Session(SessionId),
+    /// A token that the person made for a program, which may what its scopes say.
+    ProgramToken {
+        /// Which token.
+        id: TokenId,
+        /// What it is good for.
+        scopes: BTreeSet<Scope>,
+    },
+}
+
+impl Credential {
+    /// The login, if it is one.
+    #[must_use]
+    pub const fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::Session(id) => Some(*id),
+            Self::ProgramToken { .. } => None,
+        }
+    }
+
+    /// Whether it is good for what `scope` names.
+    #[must_use]
+    pub fn covers(&self, scope: Scope) -> bool {
+        match self {
+            Self::Session(_) => true,
+            Self::ProgramToken { scopes, .. } => scopes.contains(&scope),
+        }
+    }
+}
+
 impl Identity {
+    /// Who acts, for the events that follow from it.
+    #[must_use]
+    pub const fn actor(&self) -> Actor {
+        match self.credential {
+            Credential::Session(_) => Actor::User(self.user_id),
+            Credential::ProgramToken { id, .. } => Actor::Program {
+                user: self.user_id,
+                token: id,
+            },
+        }
+    }
+
     /// Whether they have `role`. An admin may everything an auditor may.
     #[must_use]
     pub fn has_role(&self, role: Role) -> bool {
@@ -106,6 +153,7 @@ impl Revocation {
                 | "account.disabled"
                 | "account.enabled"
                 | "account.sessions_ended"
+                | "account.token_revoked"
                 | "account.erased",
             ) => Some(Self::Account(account)),
             (StreamKind::Admins, _) => Some(Self::Account(event.metadata.subject)),
@@ -164,7 +212,7 @@ mod tests {
         let user: UserId = "0190f5a2-0000-7000-8000-000000000002".parse().unwrap();
         let identity = Identity {
             user_id: user,
-            session_id: session,
+            credential: Credential::Session(session),
             email: "ada@example.com".into(),
             roles: BTreeSet::from([Role::User, Role::Admin]),
             expires_at: Timestamp::from_micros(1_000_000),
@@ -173,7 +221,7 @@ mod tests {
             token_sha256: "ab".into(),
             verdict: Verdict::Accepted(identity),
         };
-        let json = r#"{"token_sha256":"ab","verdict":{"accepted":{"user_id":"0190f5a2-0000-7000-8000-000000000002","session_id":"0190f5a2-0000-7000-8000-000000000001","email":"ada@example.com","roles":["user","admin"],"expires_at":"1970-01-01T00:00:01Z"}}}"#;
+        let json = r#"{"token_sha256":"ab","verdict":{"accepted":{"user_id":"0190f5a2-0000-7000-8000-000000000002","credential":{"session":"0190f5a2-0000-7000-8000-000000000001"},"email":"ada@example.com","roles":["user","admin"],"expires_at":"1970-01-01T00:00:01Z"}}}"#;
         assert_eq!(reply.encode(), json);
         assert_eq!(CheckReply::decode(json.as_bytes()).unwrap(), reply);
 
@@ -217,10 +265,23 @@ mod tests {
     }
 
     #[test]
+    fn a_program_token_is_good_for_its_scopes_and_a_login_for_everything() {
+        let credential = Credential::ProgramToken {
+            id: TokenId(uuid::Uuid::nil()),
+            scopes: BTreeSet::from([Scope::TasksRead]),
+        };
+        let json =
+            r#"{"program_token":{"id":"00000000-0000-0000-0000-000000000000","scopes":["tasks:read"]}}"#;
+        assert_eq!(serde_json::to_string(&credential).unwrap(), json);
+        assert!(credential.covers(Scope::TasksRead) && !credential.covers(Scope::TasksWrite));
+        assert!(Credential::Session(SessionId(uuid::Uuid::nil())).covers(Scope::AuditRead));
+    }
+
+    #[test]
     fn an_admin_may_what_an_auditor_may() {
         let identity = |roles: &[Role]| Identity {
             user_id: UserId(uuid::Uuid::nil()),
-            session_id: SessionId(uuid::Uuid::nil()),
+            credential: Credential::Session(SessionId(uuid::Uuid::nil())),
             email: String::new(),
             roles: roles.iter().copied().collect(),
             expires_at: Timestamp::MAX,

@@ -21,18 +21,40 @@ impl TokenHash {
 
 /// Whether `token` has the shape of a JWT in compact form (RFC 7519): three non-empty base64url parts.
 pub(crate) fn looks_like_a_token(token: &str) -> bool {
-    let is_base64url = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    };
     token.len() <= MAX_TOKEN_BYTES && token.split('.').count() == 3 && token.split('.').all(is_base64url)
+}
+
+/// How a program token begins, so that everyone can tell it from other tokens, tools that look for leaked secrets too.
+pub const PROGRAM_TOKEN_PREFIX: &str = "taskledger_pat_";
+
+/// Characters of a program token behind its prefix.
+const PROGRAM_TOKEN_CHARACTERS: usize = 107;
+
+/// Whether `token` has the shape of a program token. Only auth can say more.
+pub(crate) fn looks_like_a_program_token(token: &str) -> bool {
+    let rest = token.strip_prefix(PROGRAM_TOKEN_PREFIX);
+    rest.is_some_and(|rest| rest.len() == PROGRAM_TOKEN_CHARACTERS && is_base64url(rest))
+}
+
+fn is_base64url(part: &str) -> bool {
+    !part.is_empty()
+        && part
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_token_has_its_prefix_and_its_length() {
+        let token = |length| format!("taskledger_pat_{}", "a".repeat(length));
+        assert!(looks_like_a_program_token(&token(107)));
+        for not in [token(106), token(108), "a".repeat(122), token(106) + "."] {
+            assert!(!looks_like_a_program_token(&not), "{not}");
+        }
+    }
 
     #[test]
     fn only_three_base64url_parts_look_like_a_token() {

@@ -12,16 +12,18 @@ use futures::{
     future::{BoxFuture, Shared},
 };
 use runtime::{Background, Clock, SystemClock};
+use tokio::sync::Semaphore;
 
 use crate::{
     cache::{Cache, Epoch},
     claims::{Claims, DEFAULT_ISSUER, TokenRules, key_id},
     known_keys::{KnownKeys, NoKey},
     messages::{
-        CheckReply, CheckRequest, Identity, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE, Verdict,
+        CheckReply, CheckRequest, Credential, Identity, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE,
+        Verdict,
     },
     refusals::Refusals,
-    token::{TokenHash, looks_like_a_token},
+    token::{TokenHash, looks_like_a_program_token, looks_like_a_token},
 };
 
 /// How often expired answers are swept out.
@@ -30,6 +32,10 @@ const TIDY_EVERY: Duration = Duration::from_secs(15);
 const LISTEN_AGAIN: Duration = Duration::from_millis(500);
 /// How often a check is repeated because a revocation came in while it was under way.
 const ATTEMPTS: usize = 3;
+
+/// How many checks of program tokens are under way at once. Nobody but auth can tell a made-up one from a good one, so they
+/// must not crowd out the checks of logins.
+const PROGRAM_TOKENS_AT_ONCE: usize = 32;
 
 /// How a [`Verifier`] asks and remembers.
 #[derive(Clone)]
@@ -106,6 +112,16 @@ struct Remote {
     keys: KnownKeys,
     /// Checks under way.
     flights: DashMap<TokenHash, Flight>,
+    program_tokens: Semaphore,
+}
+
+/// What a token says of itself, as far as that can be told here.
+#[derive(Clone)]
+enum Shown {
+    /// A genuine access token.
+    Access(Claims),
+    /// A text that may be a program token.
+    MaybeProgram,
 }
 
 /// What a check found, and when it was sent.
@@ -123,6 +139,7 @@ impl Verifier {
             bus,
             options,
             flights: DashMap::new(),
+            program_tokens: Semaphore::new(PROGRAM_TOKENS_AT_ONCE),
         });
         let first = remote.bus.listen(REVOCATIONS).await;
         let listening = Arc::clone(&remote);
@@ -148,7 +165,7 @@ impl Verifier {
     /// [`VerifyError::Rejected`] when it is no good; [`VerifyError::Unavailable`] when auth did not answer in
     /// time and nothing is remembered about it.
     pub async fn verify(&self, token: &str) -> Result<Arc<Identity>, VerifyError> {
-        if !looks_like_a_token(token) {
+        if !looks_like_a_token(token) && !looks_like_a_program_token(token) {
             return Err(Rejection::Malformed.into());
         }
         match &self.0 {
@@ -195,13 +212,17 @@ impl Remote {
         if let Some(rejection) = self.refusals.get(hash, now) {
             return Err(rejection.into());
         }
-        let claims = self.claims(token, now).await?;
+        let shown = if looks_like_a_program_token(token) {
+            Shown::MaybeProgram
+        } else {
+            Shown::Access(self.claims(token, now).await?)
+        };
         let mut last = None;
         for _ in 0..ATTEMPTS {
             if let Some(identity) = self.cache.get(hash, self.options.clock.now()) {
                 return Ok(identity);
             }
-            let (identity, asked) = self.board(hash, token, &claims).await?;
+            let (identity, asked) = self.board(hash, token, &shown).await?;
             if self.cache.is_current(&identity, asked) {
                 return Ok(identity);
             }
@@ -230,7 +251,7 @@ impl Remote {
     }
 
     /// Joins the check of this token that is under way, or sends one.
-    fn board(self: &Arc<Self>, hash: TokenHash, token: &str, claims: &Claims) -> Flight {
+    fn board(self: &Arc<Self>, hash: TokenHash, token: &str, shown: &Shown) -> Flight {
         match self.flights.entry(hash) {
             Entry::Occupied(flight) => flight.get().clone(),
             Entry::Vacant(vacant) => {
@@ -240,14 +261,14 @@ impl Remote {
                     return futures::future::ready(Ok((identity, asked))).boxed().shared();
                 }
                 let remote = Arc::clone(self);
-                let (token, claims) = (token.to_owned(), claims.clone());
+                let (token, shown) = (token.to_owned(), shown.clone());
                 // A task of its own: whoever asked first may hang up, and the others still get their answer.
                 let task = runtime::spawn("token check", async move {
                     let _landing = Landing {
                         remote: &remote,
                         hash,
                     };
-                    remote.ask(hash, token, &claims).await
+                    remote.ask(hash, token, &shown).await
                 });
                 let flight = task.map(|joined| {
                     joined.unwrap_or_else(|_| Err(VerifyError::Unavailable("the check broke off".to_owned())))
@@ -258,10 +279,18 @@ impl Remote {
     }
 
     /// Asks auth, and remembers a good answer.
-    async fn ask(&self, hash: TokenHash, token: String, claims: &Claims) -> Answer {
+    async fn ask(&self, hash: TokenHash, token: String, shown: &Shown) -> Answer {
+        let deadline = self.options.deadline;
+        let _permit = match shown {
+            Shown::Access(_) => None,
+            Shown::MaybeProgram => Some(
+                tokio::time::timeout(deadline, self.program_tokens.acquire())
+                    .await
+                    .map_err(unavailable)?,
+            ),
+        };
         let asked = self.cache.epoch();
         let request = CheckRequest { token }.encode();
-        let deadline = self.options.deadline;
         // The bus keeps the deadline; the second one only guards against a bus that does not.
         let reply = tokio::time::timeout(
             deadline.saturating_add(Duration::from_millis(500)),
@@ -281,9 +310,7 @@ impl Remote {
         }
         let now = self.options.clock.now();
         match reply.verdict {
-            Verdict::Accepted(identity)
-                if identity.user_id != claims.sub || identity.session_id != claims.sid =>
-            {
+            Verdict::Accepted(identity) if !shown.may_be(&identity) => {
                 tracing::error!("a token check was answered with an identity that the token does not name");
                 Err(VerifyError::Unavailable(
                     "the reply names somebody else".to_owned(),
@@ -291,7 +318,9 @@ impl Remote {
             }
             Verdict::Accepted(identity) if identity.expires_at <= now => Err(Rejection::Expired.into()),
             Verdict::Accepted(mut identity) => {
-                identity.expires_at = identity.expires_at.min(claims.expires_at());
+                if let Shown::Access(claims) = shown {
+                    identity.expires_at = identity.expires_at.min(claims.expires_at());
+                }
                 let identity = Arc::new(identity);
                 self.cache.put(hash, Arc::clone(&identity), asked, now);
                 Ok((identity, asked))
@@ -338,6 +367,20 @@ impl Remote {
             tokio::time::sleep(TIDY_EVERY).await;
             self.cache.tidy(self.options.clock.now());
             self.refusals.tidy(self.options.clock.now());
+        }
+    }
+}
+
+impl Shown {
+    /// Whether what the token says leaves room for this being its owner.
+    fn may_be(&self, identity: &Identity) -> bool {
+        match (self, &identity.credential) {
+            (Self::Access(claims), Credential::Session(session)) => {
+                identity.user_id == claims.sub && *session == claims.sid
+            }
+            (Self::MaybeProgram, Credential::ProgramToken { .. }) => true,
+            (Self::Access(_), Credential::ProgramToken { .. })
+            | (Self::MaybeProgram, Credential::Session(_)) => false,
         }
     }
 }

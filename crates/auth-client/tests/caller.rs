@@ -5,9 +5,11 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
-use auth_client::{Caller, Check, Identity, Rejection, Verifier, VerifyError};
+use auth_client::{
+    AuditReader, Caller, Check, Credential, Identity, Rejection, TaskOwner, Verifier, VerifyError,
+};
 use axum::{Router, body::Body, routing::get};
-use events::{Role, SessionId, Timestamp, UserId};
+use events::{Role, Scope, SessionId, Timestamp, TokenId, UserId};
 use http::{HeaderValue, Request, StatusCode};
 use http_api::Problem;
 use http_body_util::BodyExt;
@@ -22,9 +24,19 @@ impl Check for FakeAuth {
         match token {
             "a.b.good" => Ok(Identity {
                 user_id: UserId(Uuid::from_u128(1)),
-                session_id: SessionId(Uuid::from_u128(2)),
+                credential: Credential::Session(SessionId(Uuid::from_u128(2))),
                 email: "ada@example.com".into(),
                 roles: BTreeSet::from([Role::User]),
+                expires_at: Timestamp::MAX,
+            }),
+            token if token == program_token() => Ok(Identity {
+                user_id: UserId(Uuid::from_u128(1)),
+                credential: Credential::ProgramToken {
+                    id: TokenId(Uuid::from_u128(3)),
+                    scopes: [Scope::TasksRead].into(),
+                },
+                email: "ada@example.com".into(),
+                roles: [Role::User, Role::Admin].into(),
                 expires_at: Timestamp::MAX,
             }),
             "a.b.expired" => Err(Rejection::Expired.into()),
@@ -33,6 +45,10 @@ impl Check for FakeAuth {
             _ => Err(Rejection::Malformed.into()),
         }
     }
+}
+
+fn program_token() -> String {
+    format!("taskledger_pat_{}", "a".repeat(107))
 }
 
 async fn send(path: &str, authorization: &[&[u8]]) -> (StatusCode, String, String, String) {
@@ -45,8 +61,14 @@ async fn send(path: &str, authorization: &[&[u8]]) -> (StatusCode, String, Strin
             "/admin",
             get(|caller: Caller| async move { caller.require(Role::Admin).map(|()| "") }),
         )
+        .route(
+            "/tasks",
+            get(|_: TaskOwner| async { "" }).post(|_: TaskOwner| async { "" }),
+        )
+        .route("/audit", get(|_: AuditReader| async { "" }))
         .with_state(Verifier::direct(Arc::new(FakeAuth)));
-    let mut request = Request::get(path);
+    let (method, path) = path.split_once(' ').unwrap_or(("GET", path));
+    let mut request = Request::builder().method(method).uri(path);
     for value in authorization {
         request = request.header("authorization", HeaderValue::from_bytes(value).unwrap());
     }
@@ -136,4 +158,30 @@ async fn a_missing_role_is_forbidden() {
     let (status, code, ..) = send("/admin", &[b"Bearer a.b.good"]).await;
     assert_eq!((status.as_u16(), &*code), (403, "forbidden"));
     let _: fn(&Caller, Role) -> Result<(), Problem> = Caller::require;
+}
+
+#[tokio::test]
+async fn a_program_does_what_its_scopes_say_and_nothing_else() {
+    let header = format!("Bearer {}", program_token());
+    let allowed = send("/tasks", &[header.as_bytes()]).await;
+    assert_eq!(allowed.0, StatusCode::OK, "{allowed:?}");
+    for (path, challenge) in [
+        (
+            "POST /tasks",
+            r#"Bearer error="insufficient_scope", scope="tasks:write""#,
+        ),
+        (
+            "/audit",
+            r#"Bearer error="insufficient_scope", scope="audit:read""#,
+        ),
+        ("/whoami", ""),
+        ("/admin", ""),
+    ] {
+        let (status, code, sent, _) = send(path, &[header.as_bytes()]).await;
+        assert_eq!(
+            (status, code.as_str(), sent.as_str()),
+            (StatusCode::FORBIDDEN, "forbidden", challenge),
+            "{path}"
+        );
+    }
 }

@@ -19,8 +19,8 @@ use std::{
 
 use async_trait::async_trait;
 use auth_client::{
-    Identity, KEYS_QUEUE, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE, Verifier, VerifierOptions,
-    VerifyError,
+    Credential, Identity, KEYS_QUEUE, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE, Verifier,
+    VerifierOptions, VerifyError,
     messages::{CheckReply, CheckRequest, Verdict},
 };
 use bus::{Bus, BusError, EventConsumer, EventMessage, InProcessBus, Listener, Responder, ResponderOptions};
@@ -185,7 +185,7 @@ fn identity_of(token: &str) -> Identity {
     let text = |name: &str| claims[name].as_str().unwrap();
     Identity {
         user_id: text("sub").parse::<UserId>().unwrap(),
-        session_id: text("sid").parse::<SessionId>().unwrap(),
+        credential: Credential::Session(text("sid").parse::<SessionId>().unwrap()),
         email: text("email").to_owned(),
         roles: BTreeSet::from([Role::User]),
         expires_at: Timestamp::from_micros(START + 900_000_000),
@@ -364,7 +364,7 @@ async fn a_revocation_forgets_its_session_or_account() {
     let world = World::accepting().await;
     let (one, two) = (identity_of(&token(1)), identity_of(&token(2)));
     for (revocation, asked) in [
-        (Revocation::Session(one.session_id), 3),
+        (Revocation::Session(one.credential.session().unwrap()), 3),
         (Revocation::Account(two.user_id), 4),
     ] {
         for number in [1, 2] {
@@ -407,7 +407,9 @@ async fn an_answer_from_before_a_revocation_is_not_believed() {
     // A witness that the revocation has been heard: listeners hear in the order in which they began.
     let mut witness = world.bus.listen(REVOCATIONS).await.unwrap();
     world
-        .revoke(Revocation::Session(identity_of(&token(1)).session_id))
+        .revoke(Revocation::Session(
+            identity_of(&token(1)).credential.session().unwrap(),
+        ))
         .await;
     witness.next().await;
     for _ in 0..100 {

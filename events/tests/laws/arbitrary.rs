@@ -3,10 +3,11 @@
 use events::{
     AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed,
     AccountSessionOpened, AccountSessionsEnded, AdminAdded, AdminRemoved, AdminsEvent, Due, EmailClaimed,
-    EmailEvent, EmailReleased, EndReason, Event, PasswordChanged, PasswordRehashed, Priority, Role,
-    RolesChanged, SecretHash, SessionEnded, SessionEvent, SessionId, SessionRefreshed, SessionStarted,
-    TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskEvent, TaskPrioritized,
-    TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted, TaskTagged, Timestamp, UserId,
+    EmailEvent, EmailReleased, EndReason, Event, PasswordChanged, PasswordRehashed, Priority,
+    ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, Role, RolesChanged, Scope, SecretHash,
+    SessionEnded, SessionEvent, SessionId, SessionRefreshed, SessionStarted, TaskCancelled, TaskCompleted,
+    TaskCreated, TaskDeleted, TaskDescribed, TaskEvent, TaskPrioritized, TaskRenamed, TaskReopened,
+    TaskRestored, TaskScheduled, TaskStarted, TaskTagged, Timestamp, TokenId, UserId,
 };
 use proptest::{collection, option, prelude::*, sample::select};
 
@@ -101,8 +102,27 @@ pub(crate) fn account_event() -> impl Strategy<Value = AccountEvent> {
         2 => (session_id(), collection::vec(session_id(), 0..3))
             .prop_map(|(session, closed)| AccountSessionOpened { session, closed }.into()),
         1 => roles.prop_map(|roles| RolesChanged { roles }.into()),
+        2 => program_token_created().prop_map(AccountEvent::from),
+        1 => token_id().prop_map(|token| ProgramTokenUsed { token }.into()),
+        1 => token_id().prop_map(|token| ProgramTokenRevoked { token }.into()),
         3 => select(vec![AccountEvent::from(AccountDisabled {}), AccountEnabled {}.into(), AccountErased {}.into(), AccountSessionsEnded {}.into()]),
     ]
+}
+
+fn program_token_created() -> impl Strategy<Value = ProgramTokenCreated> {
+    let scopes = collection::btree_set(
+        select(vec![Scope::TasksRead, Scope::TasksWrite, Scope::AuditRead]),
+        0..=3,
+    );
+    (token_id(), text(), scopes, hash(), option::of(timestamp())).prop_map(
+        |(token, name, scopes, token_hash, expires_at)| ProgramTokenCreated {
+            token,
+            name,
+            scopes,
+            token_hash,
+            expires_at,
+        },
+    )
 }
 
 pub(crate) fn session_event() -> impl Strategy<Value = SessionEvent> {
@@ -156,6 +176,10 @@ fn admins_event() -> impl Strategy<Value = AdminsEvent> {
 /// Of few, so that some come again.
 fn session_id() -> impl Strategy<Value = SessionId> {
     (0_u128..200).prop_map(|bits| SessionId(uuid::Uuid::from_u128(bits)))
+}
+
+fn token_id() -> impl Strategy<Value = TokenId> {
+    (0_u128..100).prop_map(|bits| TokenId(uuid::Uuid::from_u128(bits)))
 }
 
 fn hash() -> impl Strategy<Value = SecretHash> {

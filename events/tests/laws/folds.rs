@@ -86,6 +86,7 @@ proptest! {
         let erased = since_creation.iter().any(|(event, ..)| matches!(event, AccountEvent::Erased(_)));
         prop_assert_eq!(account.as_ref().is_some_and(|account| account.erased), erased);
         prop_assert!(account.as_ref().is_none_or(|account| account.open_sessions.len() <= events::MAX_OPEN_SESSIONS));
+        prop_assert!(account.as_ref().is_none_or(|account| account.program_tokens.len() <= events::MAX_PROGRAM_TOKENS));
         prop_assert!(!(erased && account.is_some_and(|account| account.is_live())));
     }
 

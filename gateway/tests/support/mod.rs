@@ -41,7 +41,7 @@ impl Check for TwoPeople {
         };
         Ok(Identity {
             user_id,
-            session_id: SessionId(Uuid::from_u128(9)),
+            credential: auth_client::Credential::Session(SessionId(Uuid::from_u128(9))),
             email: "someone@example.com".to_owned(),
             roles: BTreeSet::from([Role::User]),
             expires_at: Timestamp::MAX,

@@ -100,6 +100,7 @@ impl Model for Account {
             roles: serde_json::from_str(&roles).map_err(|_| unexpected("roles", &roles))?,
             disabled: row.boolean("disabled")?,
             open_sessions: Vec::new(),
+            program_tokens: Vec::new(),
             erased: false,
             created_at: timestamp(row.integer("created_at")?),
             updated_at: timestamp(row.integer("updated_at")?),

@@ -162,7 +162,7 @@ impl Check for TokensAreUserIds {
         };
         Ok(Identity {
             user_id,
-            session_id: SessionId(Uuid::nil()),
+            credential: auth_client::Credential::Session(SessionId(Uuid::nil())),
             email: "ada@example.com".to_owned(),
             roles: BTreeSet::from([role]),
             expires_at: Timestamp::MAX,

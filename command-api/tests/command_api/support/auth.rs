@@ -31,7 +31,7 @@ impl Check for StubAuth {
         match parts[..] {
             [role @ ("user" | "auditor"), id, "good"] => Ok(Identity {
                 user_id: UserId(Uuid::try_parse(id).unwrap()),
-                session_id: SessionId(Uuid::nil()),
+                credential: auth_client::Credential::Session(SessionId(Uuid::nil())),
                 email: "someone@example.com".into(),
                 roles: BTreeSet::from([role.parse::<Role>().unwrap()]),
                 expires_at: Timestamp::MAX,

@@ -119,9 +119,14 @@ fn refresh() -> Endpoint {
     .build()
 }
 
-/// About the caller's own account.
-fn own(method: HttpMethod, path: &'static str, id: &'static str, summary: &'static str) -> Builder {
+/// About the caller's own account. Program tokens are refused.
+pub(super) fn own(
+    method: HttpMethod,
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+) -> Builder {
     endpoint(method, path, TAG, id, summary)
         .needs_token()
-        .problems(&[NotFound])
+        .problems(&[NotFound, Forbidden])
 }

@@ -39,6 +39,7 @@ pub(super) fn schemas() -> Vec<NamedSchema> {
     add::<stand_ins::Status>(&mut schemas);
     add::<stand_ins::Priority>(&mut schemas);
     add::<stand_ins::Role>(&mut schemas);
+    add::<stand_ins::Scope>(&mut schemas);
     schemas
 }
 

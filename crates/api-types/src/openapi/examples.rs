@@ -1,12 +1,13 @@
 //! Values that the document shows.
 
-use events::{Due, Priority, Role, SessionId, Status, TaskId, Timestamp, UserId};
+use events::{Due, Priority, Role, Scope, SessionId, Status, TaskId, Timestamp, TokenId, UserId};
 use uuid::Uuid;
 
 use crate::{
-    Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, ChangePassword, ChangeTask, CreateTask,
-    FieldError, IfMatch, Jwk, Jwks, Login, ManagedUser, ManagedUsers, Problem, ProblemCode, Refresh,
-    Register, Rename, Session, Sessions, SetRoles, Task, TaskPage, TokenType, Tokens, User, UserBody,
+    Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, ChangePassword, ChangeTask,
+    CreateProgramToken, CreateTask, FieldError, IfMatch, Jwk, Jwks, Login, ManagedUser, ManagedUsers,
+    NewProgramToken, Problem, ProblemCode, ProgramToken, ProgramTokens, Refresh, Register, Rename, Session,
+    Sessions, SetRoles, Task, TaskPage, TokenType, Tokens, User, UserBody,
 };
 
 /// 2026-11-22T20:30:50.417526Z
@@ -16,6 +17,7 @@ const DUE: Due = Due::At(Timestamp::from_micros(1_796_115_600_000_000));
 const TASK: TaskId = TaskId(Uuid::from_u128(0x01a204f4_5231_77cc_84db_0e3c4efea8f4));
 const USER: UserId = UserId(Uuid::from_u128(0x01a204f4_51d1_74f1_ba83_57b2e65ebd4d));
 const SESSION: SessionId = SessionId(Uuid::from_u128(0x01a204f4_51f3_7d32_9c1a_4c1de3a5b1f0));
+const PROGRAM_TOKEN: TokenId = TokenId(Uuid::from_u128(0x01a204f4_51f3_7d32_9c1a_4c1de3a5b1f1));
 const REQUEST: &str = "01a204f4-5228-71ff-b156-69d5c038e1d4";
 const PASSWORD: &str = "correct horse battery";
 
@@ -189,6 +191,41 @@ pub(super) fn sessions() -> Sessions {
         current: true,
     };
     Sessions { items: vec![session] }
+}
+
+pub(super) fn create_program_token() -> CreateProgramToken {
+    let token = program_token();
+    CreateProgramToken {
+        name: token.name,
+        scopes: token.scopes.into_iter().collect(),
+        expires_at: token.expires_at,
+    }
+}
+
+pub(super) fn new_program_token() -> NewProgramToken {
+    NewProgramToken {
+        token: "taskledger_pat_AaIE9FHRdPG6g1eyteS9TQGiBPRR".to_owned(),
+        about: program_token(),
+    }
+}
+
+pub(super) fn program_tokens() -> ProgramTokens {
+    let used = ProgramToken {
+        last_used_at: Some(CREATED.plus_seconds(3_600)),
+        ..program_token()
+    };
+    ProgramTokens { items: vec![used] }
+}
+
+fn program_token() -> ProgramToken {
+    ProgramToken {
+        id: PROGRAM_TOKEN,
+        name: "Backup".to_owned(),
+        scopes: [Scope::TasksRead].into(),
+        created_at: CREATED,
+        expires_at: Some(CREATED.plus_seconds(90 * 86_400)),
+        last_used_at: None,
+    }
 }
 
 pub(super) fn managed_users() -> ManagedUsers {

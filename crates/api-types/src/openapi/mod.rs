@@ -7,6 +7,7 @@ mod components;
 mod endpoint;
 mod examples;
 mod operations;
+mod program_tokens;
 mod queries;
 
 use utoipa::openapi::{
@@ -91,6 +92,7 @@ fn endpoints() -> Vec<Endpoint> {
         queries::endpoints(),
         commands::endpoints(),
         accounts::endpoints(),
+        program_tokens::endpoints(),
         admin::endpoints(),
         operations::endpoints(),
     ]

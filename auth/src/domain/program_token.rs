@@ -1,0 +1,139 @@
+//! Decisions about the tokens that people make for their programs.
+
+use events::{
+    Account, MAX_PROGRAM_TOKENS, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, Timestamp,
+    TokenId,
+};
+
+use super::{
+    Refusal,
+    account::{Decided, usable},
+};
+
+/// For so long after a use is noted, further ones are not.
+const NOTE_USE_AFTER_SECONDS: i64 = 24 * 60 * 60;
+
+/// Makes a token. Those that have run out make room for it.
+pub(crate) fn create(account: Option<&Account>, created: &ProgramTokenCreated, now: Timestamp) -> Decided {
+    let tokens = &usable(account)?.program_tokens;
+    let (live, ended): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| token.is_live(now));
+    if live.len() >= MAX_PROGRAM_TOKENS {
+        return Err(Refusal::TooManyProgramTokens);
+    }
+    let removed = ended
+        .into_iter()
+        .map(|token| ProgramTokenRevoked { token: token.id }.into());
+    Ok(removed.chain([created.clone().into()]).collect())
+}
+
+/// Takes a token back.
+pub(crate) fn revoke(account: Option<&Account>, token: TokenId) -> Decided {
+    let tokens = &usable(account)?.program_tokens;
+    if !tokens.iter().any(|known| known.id == token) {
+        return Err(Refusal::ProgramTokenIsUnknown);
+    }
+    Ok(vec![ProgramTokenRevoked { token }.into()])
+}
+
+/// Notes that a token is in use, once a day at most.
+pub(crate) fn note_use(account: Option<&Account>, token: TokenId, now: Timestamp) -> Decided {
+    let tokens = &usable(account)?.program_tokens;
+    let due = tokens
+        .iter()
+        .any(|known| known.id == token && is_use_to_be_noted(known, now));
+    Ok(if due {
+        vec![ProgramTokenUsed { token }.into()]
+    } else {
+        Vec::new()
+    })
+}
+
+/// Whether a use of `token` at `now` is worth an event.
+pub(crate) fn is_use_to_be_noted(token: &events::ProgramToken, now: Timestamp) -> bool {
+    token
+        .last_used_at
+        .is_none_or(|last| last.plus_seconds(NOTE_USE_AFTER_SECONDS) <= now)
+}
+
+#[cfg(test)]
+mod tests {
+    use events::{AccountEvent, AccountRegistered, Scope, UserId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+    fn given(events: &[AccountEvent]) -> Option<Account> {
+        let registered = AccountRegistered {
+            email: "ada@example.com".into(),
+            display_name: None,
+            password_hash: "hash".into(),
+        };
+        let all = [&[registered.into()], events].concat();
+        (1..).zip(&all).fold(None, |state, (version, event)| {
+            Account::evolve(state, UserId(Uuid::nil()), event, version, NOW)
+        })
+    }
+
+    fn token(number: usize) -> TokenId {
+        TokenId(Uuid::from_u128(number as u128))
+    }
+
+    fn created(number: usize, expires_at: Option<Timestamp>) -> ProgramTokenCreated {
+        ProgramTokenCreated {
+            token: token(number),
+            name: "Backup".into(),
+            scopes: [Scope::TasksRead].into(),
+            token_hash: "hash".into(),
+            expires_at,
+        }
+    }
+
+    #[test]
+    fn an_account_has_so_many_tokens_at_most_and_those_that_ran_out_make_room() {
+        let full: Vec<AccountEvent> = (0..MAX_PROGRAM_TOKENS)
+            .map(|number| created(number, (number == 7).then(|| NOW.plus_seconds(60))).into())
+            .collect();
+        let account = given(&full);
+        let more = created(999, None);
+        assert_eq!(
+            create(account.as_ref(), &more, NOW),
+            Err(Refusal::TooManyProgramTokens)
+        );
+        assert_eq!(
+            create(account.as_ref(), &more, NOW.plus_seconds(60)),
+            Ok(vec![ProgramTokenRevoked { token: token(7) }.into(), more.into()])
+        );
+    }
+
+    #[test]
+    fn a_token_is_taken_back_once() {
+        let account = given(&[created(1, None).into()]);
+        let revoked: Vec<AccountEvent> = vec![ProgramTokenRevoked { token: token(1) }.into()];
+        assert_eq!(revoke(account.as_ref(), token(1)), Ok(revoked.clone()));
+        let after = given(&[vec![created(1, None).into()], revoked].concat());
+        assert_eq!(
+            revoke(after.as_ref(), token(1)),
+            Err(Refusal::ProgramTokenIsUnknown)
+        );
+    }
+
+    #[test]
+    fn a_use_is_noted_once_a_day() {
+        let account = given(&[created(1, None).into()]);
+        let used: AccountEvent = ProgramTokenUsed { token: token(1) }.into();
+        assert_eq!(note_use(account.as_ref(), token(1), NOW), Ok(vec![used.clone()]));
+        assert_eq!(note_use(account.as_ref(), token(2), NOW), Ok(vec![]));
+        let account = given(&[created(1, None).into(), used.clone()]);
+        let day = NOTE_USE_AFTER_SECONDS;
+        assert_eq!(
+            note_use(account.as_ref(), token(1), NOW.plus_seconds(day - 1)),
+            Ok(vec![])
+        );
+        assert_eq!(
+            note_use(account.as_ref(), token(1), NOW.plus_seconds(day)),
+            Ok(vec![used])
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! `POST /auth/tokens`: makes a token for a program of the caller; its text is shown this once.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use api_types::NewProgramToken;
+use auth_client::Caller;
+use axum::{extract::State, response::Response};
+use events::{ProgramTokenCreated, Scope, Timestamp, TokenId};
+use http::StatusCode;
+use http_api::{FieldError, Form, JsonObject, Problem, RequestContext, text};
+use runtime::new_id;
+use serde_json::{Map, Value};
+
+use super::answer;
+use crate::{auth::Auth, domain, error::ApiError, ledger::Cause, token::ProgramToken};
+
+const MAX_NAME: usize = 100;
+
+#[derive(Debug)]
+struct Request {
+    name: String,
+    scopes: BTreeSet<Scope>,
+    expires_at: Option<Timestamp>,
+}
+
+impl Request {
+    fn read(body: Map<String, Value>, now: Timestamp) -> Result<Self, Problem> {
+        let mut form = Form::new(body);
+        let name = form.required("name", |value| {
+            events::line(text(value)?, MAX_NAME)
+                .map_err(|error| FieldError::new(error.code(), error.to_string()))
+        });
+        let scopes = form.required("scopes", scopes);
+        let expires_at = form
+            .optional("expires_at", |value| instant_after(value, now))
+            .into_value();
+        form.finish()?;
+        let (Some(name), Some(scopes)) = (name, scopes) else {
+            return Err(Problem::internal());
+        };
+        Ok(Self {
+            name,
+            scopes,
+            expires_at,
+        })
+    }
+}
+
+fn scopes(value: &Value) -> Result<BTreeSet<Scope>, FieldError> {
+    let items = value
+        .as_array()
+        .ok_or_else(|| FieldError::wrong_type("an array of scopes"))?;
+    if items.is_empty() {
+        return Err(FieldError::new("too-few", "name at least one scope"));
+    }
+    let scope = |(index, item): (usize, &Value)| {
+        let scope = text(item).and_then(|text| {
+            text.parse::<Scope>().map_err(|_| {
+                FieldError::new("unknown-scope", "expected tasks:read, tasks:write or audit:read")
+            })
+        });
+        scope.map_err(|invalid| invalid.at(format!("/{index}")))
+    };
+    items.iter().enumerate().map(scope).collect()
+}
+
+fn instant_after(value: &Value, now: Timestamp) -> Result<Timestamp, FieldError> {
+    let instant: Timestamp = text(value)?
+        .parse()
+        .map_err(|_| FieldError::new("invalid-instant", "expected an instant as RFC 3339 writes it"))?;
+    if instant <= now {
+        return Err(FieldError::new("in-the-past", "must be in the future"));
+    }
+    Ok(instant)
+}
+
+pub(crate) async fn create_program_token(
+    State(auth): State<Arc<Auth>>,
+    caller: Caller,
+    context: RequestContext,
+    body: JsonObject,
+) -> Result<Response, ApiError> {
+    let now = auth.clock.now();
+    let request = Request::read(body.fields, now)?;
+    let id = caller.user_id();
+    let token = ProgramToken::generate(id, TokenId(new_id()), &auth.pepper);
+    let created = ProgramTokenCreated {
+        token: token.id,
+        name: request.name,
+        scopes: request.scopes,
+        token_hash: token.hash(),
+        expires_at: request.expires_at,
+    };
+    let cause = Cause::new(caller.actor(), &context);
+    let changed = auth
+        .change_account(id, &cause, |account| {
+            domain::program_token::create(account, &created, now)
+        })
+        .await?;
+    tracing::info!(account.id = %id, token.id = %token.id, "a program token was made");
+    let mut known = changed.account.program_tokens.into_iter();
+    let made = known
+        .rfind(|known| known.id == token.id)
+        .ok_or_else(Problem::internal)?;
+    let body = NewProgramToken {
+        token: token.text().to_owned(),
+        about: made.into(),
+    };
+    Ok(answer::json(StatusCode::CREATED, &body, id, changed.position))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(body: Value) -> Result<Request, Vec<String>> {
+        let Value::Object(body) = body else {
+            panic!("not an object")
+        };
+        Request::read(body, Timestamp::from_micros(1_800_000_000_000_000)).map_err(|problem| {
+            let errors = problem.document().errors;
+            errors
+                .into_iter()
+                .map(|error| format!("{} {}", error.pointer, error.code))
+                .collect()
+        })
+    }
+
+    #[test]
+    fn a_token_has_a_name_and_scopes_and_perhaps_an_end() {
+        let request = read(json!({"name": " Backup ", "scopes": ["tasks:read", "tasks:read"]})).unwrap();
+        assert_eq!((request.name.as_str(), request.scopes.len()), ("Backup", 1));
+        let ends =
+            read(json!({"name": "b", "scopes": ["audit:read"], "expires_at": "2027-01-15T09:00:01+01:00"}));
+        assert!(ends.unwrap().expires_at.is_some());
+    }
+
+    #[test]
+    fn every_mistake_is_named() {
+        let wrong = json!({"name": "", "scopes": ["tasks:read", "tasks:all", 1], "expires_at": "2027-01-15T08:00:00Z"});
+        assert_eq!(
+            read(wrong).unwrap_err(),
+            [
+                "/name empty",
+                "/scopes/1 unknown-scope",
+                "/expires_at in-the-past"
+            ]
+        );
+        assert_eq!(
+            read(json!({"scopes": [], "expires_at": 7})).unwrap_err(),
+            ["/name required", "/scopes too-few", "/expires_at wrong-type"]
+        );
+    }
+}

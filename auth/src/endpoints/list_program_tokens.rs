@@ -1,0 +1,32 @@
+//! `GET /auth/tokens`: the tokens that the caller's programs have.
+
+use std::sync::Arc;
+
+use api_types::ProgramTokens;
+use auth_client::Caller;
+use axum::{extract::State, response::Response};
+use http::StatusCode;
+
+use super::answer;
+use crate::{auth::Auth, domain::Refusal, error::ApiError};
+
+pub(crate) async fn list_program_tokens(
+    State(auth): State<Arc<Auth>>,
+    caller: Caller,
+) -> Result<Response, ApiError> {
+    let account = auth.account(caller.user_id()).await?;
+    let now = auth.clock.now();
+    let tokens = account.state.ok_or(Refusal::AccountIsUnknown)?.program_tokens;
+    let items = tokens
+        .into_iter()
+        .rev()
+        .filter(|token| token.is_live(now))
+        .map(Into::into)
+        .collect();
+    Ok(answer::json(
+        StatusCode::OK,
+        &ProgramTokens { items },
+        caller.user_id(),
+        account.position,
+    ))
+}

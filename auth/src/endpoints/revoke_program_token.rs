@@ -1,0 +1,37 @@
+//! `DELETE /auth/tokens/{id}`: takes a token back from a program, at once and everywhere.
+
+use std::sync::Arc;
+
+use auth_client::{Caller, Revocation};
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use events::TokenId;
+use http_api::RequestContext;
+
+use super::answer;
+use crate::{
+    auth::Auth,
+    domain::{self, Refusal},
+    error::ApiError,
+    ledger::Cause,
+};
+
+pub(crate) async fn revoke_program_token(
+    State(auth): State<Arc<Auth>>,
+    caller: Caller,
+    context: RequestContext,
+    Path(token): Path<String>,
+) -> Result<Response, ApiError> {
+    let token: TokenId = token.parse().map_err(|_| Refusal::ProgramTokenIsUnknown)?;
+    let id = caller.user_id();
+    let cause = Cause::new(caller.actor(), &context);
+    let changed = auth
+        .change_account(id, &cause, |account| {
+            domain::program_token::revoke(account, token)
+        })
+        .await?;
+    auth.revoke(Revocation::Account(id)).await;
+    Ok(answer::no_content(id, changed.position))
+}

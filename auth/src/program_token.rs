@@ -1,0 +1,62 @@
+//! Whether a program token is good: by its tag, and by what its account says about it.
+
+use std::time::Duration;
+
+use auth_client::{Credential, Identity, Rejection, messages::Verdict};
+use events::{Account, Actor, ProgramToken, Timestamp};
+
+use crate::{auth::Auth, domain, error::Failure, ledger::Cause, token};
+
+/// How long a check waits until a use is noted.
+const NOTE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Judges `token`, which has the prefix of a program token.
+pub(crate) async fn judge(auth: &Auth, token: &str) -> Result<Verdict, Failure> {
+    let Some(shown) = token::ProgramToken::parse(token, &auth.pepper) else {
+        return Ok(Verdict::Rejected(Rejection::Malformed));
+    };
+    let now = auth.clock.now();
+    let account = auth.account(shown.account).await?.state;
+    let Some(account) = account.filter(Account::is_live) else {
+        return Ok(Verdict::Rejected(Rejection::SessionEnded));
+    };
+    let hash = shown.hash();
+    let mut tokens = account.program_tokens.iter();
+    let Some(known) = tokens.find(|known| known.id == shown.id && known.token_hash == hash) else {
+        return Ok(Verdict::Rejected(Rejection::SessionEnded));
+    };
+    if !known.is_live(now) {
+        return Ok(Verdict::Rejected(Rejection::Expired));
+    }
+    if domain::program_token::is_use_to_be_noted(known, now) {
+        note_use(auth, &account, known, now).await;
+    }
+    Ok(Verdict::Accepted(Identity {
+        user_id: account.id,
+        credential: Credential::ProgramToken {
+            id: known.id,
+            scopes: known.scopes.clone(),
+        },
+        email: account.email.clone(),
+        roles: account.roles.clone(),
+        expires_at: known.expires_at.unwrap_or(Timestamp::MAX),
+    }))
+}
+
+/// The program works on, also when this cannot be noted.
+async fn note_use(auth: &Auth, account: &Account, token: &ProgramToken, now: Timestamp) {
+    let cause = Cause::operator().by(Actor::Program {
+        user: account.id,
+        token: token.id,
+    });
+    let noted = auth.change_account(account.id, &cause, |account| {
+        domain::program_token::note_use(account, token.id, now)
+    });
+    match tokio::time::timeout(NOTE_PATIENCE, noted).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(%error, token.id = %token.id, "the use of a program token was not noted")
+        }
+        Err(_) => tracing::warn!(token.id = %token.id, "the use of a program token was not noted in time"),
+    }
+}

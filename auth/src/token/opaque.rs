@@ -1,0 +1,54 @@
+//! Texts that say nothing to clients: some content to find the stream by, 256 random bits, and a tag that only we can make,
+//! so that nobody who knows the content can make up such a text.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+use events::SecretHash;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::keys::{Pepper, Purpose, TAG_BYTES};
+
+const SECRET_BYTES: usize = 32;
+/// The content of the longest, with what is added.
+const MAX_BYTES: usize = 128;
+
+/// A fresh text with `content`, as base64url.
+pub(super) fn make(purpose: Purpose, content: &[u8], pepper: &Pepper) -> Zeroizing<String> {
+    let mut secret = Zeroizing::new([0; SECRET_BYTES]);
+    runtime::fill_random(secret.as_mut_slice());
+    let mut bytes = Zeroizing::new([content, secret.as_slice()].concat());
+    let tag = pepper.tag(purpose, &bytes);
+    bytes.extend_from_slice(&tag);
+    Zeroizing::new(BASE64URL.encode(bytes.as_slice()))
+}
+
+/// The content of a text that was made here for `purpose`.
+pub(super) fn read<const CONTENT: usize>(
+    purpose: Purpose,
+    text: &str,
+    pepper: &Pepper,
+) -> Option<[u8; CONTENT]> {
+    let expected = CONTENT + SECRET_BYTES + TAG_BYTES;
+    let mut bytes = Zeroizing::new([0; MAX_BYTES]);
+    // No two texts stand for the same bytes: the decoder insists that the spare bits at the end are zero.
+    if text.len() != (expected * 4).div_ceil(3)
+        || BASE64URL.decode_slice(text, bytes.as_mut_slice()).ok()? != expected
+    {
+        return None;
+    }
+    let (content, tag) = bytes[..expected].split_at(expected - TAG_BYTES);
+    if !constant_time_eq(&pepper.tag(purpose, content), tag) {
+        return None;
+    }
+    bytes[..CONTENT].try_into().ok()
+}
+
+/// Hex SHA-256: what the log gets. With 256 random bits inside, it needs no salt.
+pub(super) fn hash(text: &str) -> SecretHash {
+    hex::encode(Sha256::digest(text.as_bytes())).into()
+}
+
+/// Whether both are the same, found out in a time that does not tell where they differ.
+pub(crate) fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).fold(0, |all, (l, r)| all | (l ^ r)) == 0
+}

@@ -1,0 +1,229 @@
+//! `POST /auth/tokens`, `GET /auth/tokens`, `DELETE /auth/tokens/{id}`, and what such a token is good for.
+
+use auth_client::{Credential, Rejection, Verifier, VerifierOptions, VerifyError};
+use events::{Actor, Scope};
+use http::Method;
+use serde_json::{Value, json};
+use test_support::eventually;
+
+use crate::support::{Answer, App};
+
+async fn create(app: &App, access: &str, body: Value) -> Answer {
+    app.post("/auth/tokens").token(access).json(&body).send().await
+}
+
+async fn token(app: &App, access: &str) -> (String, String) {
+    let made = create(app, access, json!({"name": "Backup", "scopes": ["tasks:read"]})).await;
+    let made = made.expect(201, "");
+    (made.text("/token"), made.text("/id"))
+}
+
+async fn list(app: &App, access: &str) -> Vec<Value> {
+    let answer = app.get("/auth/tokens").token(access).send().await.expect(200, "");
+    answer.body["items"].as_array().unwrap().clone()
+}
+
+async fn revoke(app: &App, access: &str, id: &str) -> Answer {
+    let path = format!("/auth/tokens/{id}");
+    app.call(Method::DELETE, &path).token(access).send().await
+}
+
+async fn verifier(app: &App) -> std::sync::Arc<Verifier> {
+    let options = VerifierOptions {
+        clock: app.dependencies.clock.clone(),
+        ..VerifierOptions::default()
+    };
+    Verifier::start(app.dependencies.bus.clone(), options, &app.background).await
+}
+
+#[tokio::test]
+async fn a_token_is_shown_once_and_only_its_hash_is_kept() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let expires_at = "2027-02-15T08:00:00Z";
+    let body = json!({"name": " Backup ", "scopes": ["tasks:write", "tasks:read"], "expires_at": expires_at});
+    let made = create(&app, &access, body).await.expect(201, "");
+    let text = made.text("/token");
+    assert!(text.starts_with("taskledger_pat_"));
+    let mut about = made.body.clone();
+    about.as_object_mut().unwrap().remove("token");
+    assert_eq!(
+        about,
+        json!({
+            "id": about["id"], "name": "Backup", "scopes": ["tasks:read", "tasks:write"],
+            "created_at": "2027-01-15T08:00:00.123456Z", "expires_at": expires_at, "last_used_at": null,
+        })
+    );
+    assert_eq!(list(&app, &access).await, [about]);
+    for recorded in app.log().await {
+        let data = String::from_utf8_lossy(&recorded.data).into_owned();
+        assert!(!data.contains(&text[15..]), "{data}");
+    }
+}
+
+#[tokio::test]
+async fn a_good_token_names_its_owner_and_its_scopes_everywhere() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let (token, id) = token(&app, &access).await;
+    let identity = verifier(&app).await.verify(&token).await.unwrap();
+    assert_eq!(
+        identity.credential,
+        Credential::ProgramToken {
+            id: id.parse().unwrap(),
+            scopes: [Scope::TasksRead].into()
+        }
+    );
+    assert_eq!(identity.email, "ada@example.com");
+    assert_eq!(
+        identity.actor(),
+        Actor::Program {
+            user: identity.user_id,
+            token: id.parse().unwrap()
+        }
+    );
+}
+
+#[tokio::test]
+async fn auth_itself_serves_no_program() {
+    let app = App::start().await;
+    let access = app.sign_in_admin("ada@example.com").await;
+    let all = json!({"name": "All", "scopes": ["tasks:read", "tasks:write", "audit:read"]});
+    let token = create(&app, &access, all).await.expect(201, "").text("/token");
+    for (method, path) in [
+        (Method::GET, "/auth/me"),
+        (Method::GET, "/auth/tokens"),
+        (Method::GET, "/auth/sessions"),
+        (Method::GET, "/auth/users"),
+        (Method::POST, "/auth/logout"),
+        (Method::POST, "/auth/logout-all"),
+        (
+            Method::DELETE,
+            "/auth/tokens/01932f6e-7a40-7c3e-8d2b-4f5a6b7c8d9f",
+        ),
+    ] {
+        let answer = app.call(method, path).token(&token).send().await;
+        answer.expect(403, "forbidden");
+    }
+    let more = json!({"name": "More", "scopes": ["tasks:read"]});
+    create(&app, &token, more).await.expect(403, "forbidden");
+    let change =
+        json!({"current_password": crate::support::PASSWORD, "new_password": "violet harbour lantern"});
+    let answer = app
+        .post("/auth/me/password")
+        .token(&token)
+        .json(&change)
+        .send()
+        .await;
+    answer.expect(403, "forbidden");
+}
+
+#[tokio::test]
+async fn a_token_that_was_taken_back_is_refused_by_those_who_remember_it() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let (token, id) = token(&app, &access).await;
+    let verifier = verifier(&app).await;
+    verifier.verify(&token).await.unwrap();
+    revoke(&app, &access, &id).await.expect(204, "");
+    eventually("the token is refused", async || {
+        verifier.verify(&token).await == Err(VerifyError::Rejected(Rejection::SessionEnded))
+    })
+    .await;
+    revoke(&app, &access, &id).await.expect(404, "not-found");
+    assert!(list(&app, &access).await.is_empty());
+}
+
+#[tokio::test]
+async fn nobody_takes_back_the_token_of_another() {
+    let app = App::start().await;
+    let (ada, _) = app.sign_in("ada@example.com").await;
+    let (bob, _) = app.sign_in("bob@example.com").await;
+    let (token, id) = token(&app, &ada).await;
+    revoke(&app, &bob, &id).await.expect(404, "not-found");
+    revoke(&app, &bob, "nonsense").await.expect(404, "not-found");
+    assert!(list(&app, &bob).await.is_empty());
+    assert!(verifier(&app).await.verify(&token).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_ends_at_its_end_and_with_its_account() {
+    let app = App::start().await;
+    let admin = app.sign_in_admin("ada@example.com").await;
+    let (bob, _) = app.sign_in("bob@example.com").await;
+    let ends = json!({"name": "b", "scopes": ["tasks:read"], "expires_at": "2027-01-15T08:01:00Z"});
+    let ending = create(&app, &bob, ends).await.expect(201, "").text("/token");
+    let (endless, _) = token(&app, &bob).await;
+    let verifier = verifier(&app).await;
+    verifier.verify(&ending).await.unwrap();
+    app.clock.advance(60);
+    assert_eq!(
+        verifier.verify(&ending).await,
+        Err(VerifyError::Rejected(Rejection::Expired))
+    );
+    let me = app.me(&bob).await.text("/user/id");
+    let path = format!("/auth/users/{me}/disable");
+    app.post(&path).token(&admin).send().await.expect(200, "");
+    eventually("the token is refused", async || {
+        verifier.verify(&endless).await == Err(VerifyError::Rejected(Rejection::SessionEnded))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn its_last_use_is_noted_to_the_day() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let (token, id) = token(&app, &access).await;
+    let (first, second) = (verifier(&app).await, verifier(&app).await);
+    first.verify(&token).await.unwrap();
+    app.clock.advance(600);
+    second.verify(&token).await.unwrap();
+    assert_eq!(
+        list(&app, &access).await[0]["last_used_at"],
+        "2027-01-15T08:00:00.123456Z"
+    );
+    let log = app.log().await;
+    let used: Vec<_> = log
+        .iter()
+        .filter(|recorded| recorded.kind == "account.token_used")
+        .collect();
+    assert_eq!(used.len(), 1);
+    let Actor::Program { token, .. } = used[0].metadata.actor else {
+        panic!("{:?}", used[0].metadata.actor)
+    };
+    assert_eq!(token.to_string(), id);
+}
+
+#[tokio::test]
+async fn made_up_and_changed_tokens_are_malformed() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let (token, _) = token(&app, &access).await;
+    let verifier = verifier(&app).await;
+    let last = token.len() - 1;
+    let changed = format!("{}{}", &token[..50], "A".repeat(last - 49));
+    for made_up in [format!("taskledger_pat_{}", "A".repeat(107)), changed] {
+        assert_eq!(
+            verifier.verify(&made_up).await,
+            Err(VerifyError::Rejected(Rejection::Malformed))
+        );
+        app.me(&made_up).await.expect(401, "token-invalid");
+    }
+}
+
+#[tokio::test]
+async fn an_account_has_fifty_tokens_at_most() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let mut last = String::new();
+    for _ in 0..events::MAX_PROGRAM_TOKENS {
+        last = token(&app, &access).await.1;
+    }
+    let body = json!({"name": "One more", "scopes": ["tasks:read"]});
+    create(&app, &access, body.clone())
+        .await
+        .expect(409, "too-many-tokens");
+    revoke(&app, &access, &last).await.expect(204, "");
+    create(&app, &access, body).await.expect(201, "");
+}

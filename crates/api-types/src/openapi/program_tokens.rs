@@ -1,0 +1,41 @@
+//! Tokens that people make for their programs.
+
+use utoipa::openapi::HttpMethod;
+
+use super::{accounts::own, endpoint::Endpoint, examples};
+use crate::ProblemCode::*;
+
+const TOKEN: [&str; 1] = ["Consistency-Token"];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        own(
+            HttpMethod::Get,
+            "/auth/tokens",
+            "listProgramTokens",
+            "Show the tokens of the caller's programs",
+        )
+        .answer(200, "The tokens.", &TOKEN, &examples::program_tokens())
+        .build(),
+        own(
+            HttpMethod::Post,
+            "/auth/tokens",
+            "createProgramToken",
+            "Make a token for a program",
+        )
+        .about("The token is shown this once. It is good for what its scopes name, and for nothing under `/auth`.")
+        .body(&examples::create_program_token())
+        .answer(201, "The token.", &TOKEN, &examples::new_program_token())
+        .problems(&[TooManyTokens])
+        .build(),
+        own(
+            HttpMethod::Delete,
+            "/auth/tokens/{id}",
+            "revokeProgramToken",
+            "Take a token back",
+        )
+        .shared(&["id"])
+        .nothing(204, "The token is refused from now on.", &TOKEN)
+        .build(),
+    ]
+}

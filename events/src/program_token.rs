@@ -1,0 +1,124 @@
+//! Tokens that people make for their programs: what happens to them, and what the account knows of each.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{SecretHash, Timestamp, TokenId};
+
+/// How many program tokens an account can have at once.
+pub const MAX_PROGRAM_TOKENS: usize = 50;
+
+/// What a program may do with its token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Scope {
+    /// Read the tasks of the account.
+    #[serde(rename = "tasks:read")]
+    TasksRead,
+    /// Change the tasks of the account.
+    #[serde(rename = "tasks:write")]
+    TasksWrite,
+    /// Read as much of the audit trail as the account may.
+    #[serde(rename = "audit:read")]
+    AuditRead,
+}
+
+impl Scope {
+    /// The name, as people and tokens write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TasksRead => "tasks:read",
+            Self::TasksWrite => "tasks:write",
+            Self::AuditRead => "audit:read",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Scope {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::TasksRead, Self::TasksWrite, Self::AuditRead]
+            .into_iter()
+            .find(|scope| scope.as_str() == text)
+            .ok_or_else(|| format!("`{text}` is not a scope: expected tasks:read, tasks:write or audit:read"))
+    }
+}
+
+/// A program token was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramTokenCreated {
+    /// Which.
+    pub token: TokenId,
+    /// What the person calls it.
+    pub name: String,
+    /// What it is good for.
+    pub scopes: BTreeSet<Scope>,
+    /// Hex SHA-256 of the token. Empty in what comes from the bus.
+    #[serde(default)]
+    pub token_hash: SecretHash,
+    /// When it runs out by itself.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A program token was used for the first time in a day or longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramTokenUsed {
+    /// Which.
+    pub token: TokenId,
+}
+
+/// A program token was taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramTokenRevoked {
+    /// Which.
+    pub token: TokenId,
+}
+
+/// A program token as its account knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramToken {
+    /// Which.
+    pub id: TokenId,
+    /// What the person calls it.
+    pub name: String,
+    /// What it is good for.
+    pub scopes: BTreeSet<Scope>,
+    /// Hex SHA-256 of the token.
+    pub token_hash: SecretHash,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it runs out by itself.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, to the day.
+    pub last_used_at: Option<Timestamp>,
+}
+
+impl ProgramToken {
+    /// The token that `created` has made at `at`.
+    #[must_use]
+    pub fn new(created: &ProgramTokenCreated, at: Timestamp) -> Self {
+        Self {
+            id: created.token,
+            name: created.name.clone(),
+            scopes: created.scopes.clone(),
+            token_hash: created.token_hash.clone(),
+            created_at: at,
+            expires_at: created.expires_at,
+            last_used_at: None,
+        }
+    }
+
+    /// Whether it has not run out at `now`.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+}

@@ -1,0 +1,87 @@
+//! Tokens for programs: what they open and what they do not, from outside.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Footing, Person, System, until};
+
+#[tokio::test]
+async fn embedded_programs_do_what_their_tokens_say() {
+    programs(Footing::Embedded).await;
+}
+
+// More than one thread, since waiting for a tool holds up the one that it is called on, and the proxies must not be.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_do_what_their_tokens_say_on_postgres_and_rabbitmq() {
+    programs(Footing::Servers).await;
+}
+
+async fn program(person: &Person, scopes: Value) -> (Person, String) {
+    let body = json!({"name": "Robot", "scopes": scopes});
+    let made = person.post("/auth/tokens", body).await.expect(201);
+    let text = |name: &str| made.body[name].as_str().unwrap().to_owned();
+    let program = Person {
+        token: text("token"),
+        ..person.clone()
+    };
+    (program, text("id"))
+}
+
+fn is_forbidden(answer: Answer) {
+    assert_eq!(answer.expect(403).code(), "forbidden");
+}
+
+async fn programs(footing: Footing) {
+    let system = System::start(footing).await;
+    let ada = Person::join(&system.base, "ada").await;
+    let (reader, reading) = program(&ada, json!(["tasks:read"])).await;
+    let (writer, writing) = program(&ada, json!(["tasks:write", "tasks:read"])).await;
+    let (auditor, _) = program(&ada, json!(["audit:read"])).await;
+
+    let title = json!({"title": "Water the plants"});
+    let task = writer.post("/tasks", title.clone()).await.expect(201);
+    let path = format!("/tasks/{}", task.body["id"].as_str().unwrap());
+    assert_eq!(writer.get(&path).await.expect(200).body["title"], title["title"]);
+    let token = task.header("consistency-token");
+    let headers = [("consistency-token", token)];
+    let shown = reader.try_send(Method::GET, &path, None, &headers).await.unwrap();
+    shown.expect(200);
+
+    is_forbidden(reader.post("/tasks", title.clone()).await);
+    is_forbidden(reader.delete(&path).await);
+    let batch = json!({"commands": [{"op": "complete", "id": task.body["id"]}]});
+    is_forbidden(reader.post("/tasks/batch", batch).await);
+    is_forbidden(auditor.get(&path).await);
+    is_forbidden(auditor.post("/tasks", title).await);
+    for answer in [
+        writer.get("/auth/me").await,
+        writer.get("/auth/tokens").await,
+        writer.delete(&format!("/auth/tokens/{reading}")).await,
+        writer.post("/auth/logout-all", json!({})).await,
+    ] {
+        is_forbidden(answer);
+    }
+
+    // The events say which program it was.
+    let user = ada.get("/auth/me").await.expect(200).body["user"]["id"].clone();
+    let stream = format!("task-{}", task.body["id"].as_str().unwrap());
+    let shown = system
+        .tool(&["events", "show", &stream, "--json"])
+        .output()
+        .unwrap();
+    let created: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(
+        created["metadata"]["actor"],
+        format!("{}/token/{writing}", user.as_str().unwrap())
+    );
+
+    ada.delete(&format!("/auth/tokens/{reading}")).await.expect(204);
+    until("the token is refused", Duration::from_secs(1), async || {
+        reader.get(&path).await.status == 401
+    })
+    .await;
+    writer.get(&path).await.expect(200);
+    system.stop().await;
+}
