@@ -25,6 +25,16 @@ pub(crate) enum Footing {
     Servers,
 }
 
+/// What is to be started.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan<'p> {
+    pub(crate) footing: Footing,
+    /// How many processes take commands; with servers only.
+    pub(crate) command_apis: usize,
+    /// Where the log is, if not in the database.
+    pub(crate) event_store: Option<&'p str>,
+}
+
 /// A running system.
 pub(crate) struct System {
     /// From the start of the first process to ready.
@@ -48,6 +58,16 @@ struct Role {
 impl System {
     /// Starts the roles of `footing` and waits until they are ready.
     pub(crate) async fn start(footing: Footing, binary: &Path) -> anyhow::Result<Self> {
+        let plan = Plan {
+            footing,
+            command_apis: 1,
+            event_store: None,
+        };
+        Self::start_as(plan, binary).await
+    }
+
+    /// Starts what `plan` says and waits until it is ready.
+    pub(crate) async fn start_as(plan: Plan<'_>, binary: &Path) -> anyhow::Result<Self> {
         if !binary.exists() {
             bail!(
                 "{} is not there: run `cargo build --release` first",
@@ -55,12 +75,14 @@ impl System {
             );
         }
         let directory = TempDir::new()?;
-        let (database, names): (_, &[&'static str]) = match footing {
-            Footing::Embedded => (None, &["up"]),
-            Footing::Servers => (
-                Some(Database::create().await?),
-                &["auth", "command-api", "query-api", "projector", "gateway"],
-            ),
+        let (database, names) = match plan.footing {
+            Footing::Embedded => (None, vec!["up"]),
+            Footing::Servers => {
+                let mut names = vec!["auth"];
+                names.extend(std::iter::repeat_n("command-api", plan.command_apis));
+                names.extend(["query-api", "projector", "gateway"]);
+                (Some(Database::create().await?), names)
+            }
         };
         let namespace = format!("bench-{}", uuid::Uuid::now_v7().simple());
         let ports = names
@@ -91,12 +113,17 @@ impl System {
                 command
                     .env("DATABASE_URL", &database.url)
                     .env("AMQP_URL", amqp_url());
-                for (name, api, admin) in &ports {
+                if let Some(event_store) = plan.event_store {
+                    command.env("EVENT_STORE_URL", event_store);
+                }
+                for name in ["auth", "command-api", "query-api", "projector"] {
                     let variable = format!("TASKLEDGER_{}_URL", name.replace('-', "_").to_uppercase());
-                    let port = if *name == "projector" { admin } else { api };
-                    if *name != "gateway" {
-                        command.env(variable, format!("http://127.0.0.1:{port}"));
-                    }
+                    let replicas = ports.iter().filter(|(replica, ..)| *replica == name);
+                    let urls: Vec<String> = replicas
+                        .map(|(_, api, admin)| if name == "projector" { admin } else { api })
+                        .map(|port| format!("http://127.0.0.1:{port}"))
+                        .collect();
+                    command.env(variable, urls.join(","));
                 }
             } else {
                 command
@@ -148,6 +175,15 @@ impl System {
             .unwrap_or_default()
     }
 
+    /// The address of every replica of a role.
+    pub(crate) fn addresses(&self, name: &str) -> Vec<String> {
+        self.roles
+            .iter()
+            .filter(|role| role.name == name)
+            .map(|role| role.address.clone())
+            .collect()
+    }
+
     pub(crate) fn database_url(&self) -> Option<&str> {
         self.database.as_ref().map(|database| database.url.as_str())
     }
@@ -160,15 +196,16 @@ impl System {
             .collect()
     }
 
-    /// The sum of all samples of a metric of a role.
+    /// The sum of all samples of a metric of a role, of all its replicas.
     pub(crate) async fn metric(&self, role: &str, metric: &str) -> anyhow::Result<f64> {
-        let address = self.role(role).context("no such role")?.admin.clone();
-        let text = get(&address, "/metrics").await?;
-        let samples: Vec<f64> = text
-            .lines()
-            .filter(|line| line.split(['{', ' ']).next() == Some(metric))
-            .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
-            .collect();
+        let mut samples: Vec<f64> = Vec::new();
+        for replica in self.roles.iter().filter(|replica| replica.name == role) {
+            let text = get(&replica.admin, "/metrics").await?;
+            let lines = text
+                .lines()
+                .filter(|line| line.split(['{', ' ']).next() == Some(metric));
+            samples.extend(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()));
+        }
         if samples.is_empty() {
             bail!("{role} has no metric {metric}");
         }

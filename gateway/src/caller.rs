@@ -8,14 +8,20 @@ use http::{HeaderMap, header};
 /// a token with a good signature is enough: the role behind judges it before it does or shows anything, and otherwise
 /// people would not find their own writes whenever auth is away for a moment.
 pub(crate) async fn caller(verifier: &Verifier, headers: &HeaderMap) -> Option<UserId> {
-    let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = authorization.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return None;
-    }
-    match verifier.verify(token.trim()).await {
+    let token = bearer(headers)?;
+    match verifier.verify(token).await {
         Ok(identity) => Some(identity.user_id),
         Err(VerifyError::Rejected(_)) => None,
-        Err(VerifyError::Unavailable(_)) => verifier.subject(token.trim()),
+        Err(VerifyError::Unavailable(_)) => verifier.subject(token),
     }
+}
+
+/// The token of `Authorization: Bearer <token>`, if there is exactly one such header.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut sent = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (sent.next(), sent.next()) else {
+        return None;
+    };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -8,6 +8,9 @@ pub(crate) enum ForwardError {
     /// Nobody took the connection; nothing was sent.
     #[error("cannot connect")]
     Unreachable(#[source] hyper_util::client::legacy::Error),
+    /// Every replica has left the last requests without an answer, and is left alone for a moment; nothing was sent.
+    #[error("every replica has left the last requests without an answer")]
+    LeftAlone,
     /// The connection broke before an answer. The request may have been carried out.
     #[error("the connection broke before an answer")]
     Lost(#[source] hyper_util::client::legacy::Error),
@@ -30,6 +33,7 @@ impl ForwardError {
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
+            Self::LeftAlone => "left_alone",
             Self::Lost(_) => "lost",
             Self::TimedOut => "timed_out",
             Self::ClientStalled | Self::ClientGone => "client",
@@ -41,7 +45,7 @@ impl ForwardError {
 impl From<ForwardError> for Problem {
     fn from(error: ForwardError) -> Self {
         match error {
-            ForwardError::Unreachable(_) => {
+            ForwardError::Unreachable(_) | ForwardError::LeftAlone => {
                 Self::unavailable("The request was not carried out. Send it again.")
             }
             ForwardError::Lost(_) | ForwardError::TimedOut => Self::unavailable(

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use prometheus::IntGaugeVec;
 use runtime::Metrics;
 
-use crate::backend::Backend;
+use crate::upstreams::Backend;
 
 /// Gathers the metrics of every role.
 #[derive(Clone)]

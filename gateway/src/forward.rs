@@ -14,12 +14,12 @@ use prometheus::IntCounterVec;
 use runtime::Metrics;
 
 use crate::{
-    backend::Backend,
     caller::caller,
     consistency::{self, Memory},
     error::ForwardError,
     headers,
     target::Target,
+    upstreams::Backend,
 };
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");

@@ -7,13 +7,12 @@
 //! 3. `routes` — the public paths. Unknown ones end here with `404`, wrong methods with `405`. `reference` answers for
 //!    the contract itself.
 //! 4. `consistency` — a caller's own writes are visible to their next read.
-//! 5. `forward`, `backend`, `replicas` — the role itself: in this process, or one of its replicas over HTTP.
+//! 5. `forward`, `upstreams` — the role itself: in this process, or one of its replicas over HTTP.
 //!
 //! Bodies are streamed in both directions. Only that of a request with an `Idempotency-Key` is kept, up to a bound,
 //! so that it can be sent again.
 
 mod arrival;
-mod backend;
 mod caller;
 mod config;
 mod consistency;
@@ -22,11 +21,10 @@ mod exposition;
 mod forward;
 mod headers;
 mod reference;
-mod replayable_body;
-mod replicas;
 mod routes;
 mod start;
 mod target;
+mod upstreams;
 
 pub use config::{Config, Dependencies, Upstream};
 

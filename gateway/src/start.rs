@@ -9,14 +9,12 @@ use tower::Layer;
 
 use crate::{
     arrival,
-    backend::Backend,
     config::{Config, Dependencies},
     consistency::Memory,
     exposition,
     forward::Gateway,
-    reference,
-    replicas::{self, COMMAND_API},
-    routes,
+    reference, routes,
+    upstreams::{Backend, COMMAND_API, UpstreamMetrics, client},
 };
 
 const ROLE: &str = "gateway";
@@ -31,8 +29,8 @@ pub async fn start(
     background: &Background,
 ) -> anyhow::Result<Router> {
     let metrics = Metrics::new(ROLE);
-    let client = replicas::client();
-    let backend = |name, upstream| Backend::new(name, upstream, &client).map(Arc::new);
+    let (client, upstream_metrics) = (client(), UpstreamMetrics::new(&metrics));
+    let backend = |name, upstream| Backend::new(name, upstream, &client, &upstream_metrics).map(Arc::new);
     let command_api = backend(COMMAND_API, config.command_api)?;
     let query_api = backend("query-api", config.query_api)?;
     let auth = backend("auth", config.auth)?;

@@ -209,6 +209,24 @@ async fn a_replica_that_hangs_up_is_passed_over_when_that_does_no_harm() {
 }
 
 #[tokio::test]
+async fn what_may_have_been_carried_out_is_not_called_undone_because_the_next_replica_is_away() {
+    let background = Background::default();
+    let upstream = [hangs_up(&background).await, nobody().await];
+    for _ in 0..2 {
+        let gateway = background
+            .gateway(Config {
+                query_api: http(upstream),
+                ..embedded()
+            })
+            .await;
+        let response = ask(&gateway, request("GET", "/tasks", &[], Body::empty())).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let detail = json_of(response).await["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with("It is not known"), "{detail}");
+    }
+}
+
+#[tokio::test]
 async fn a_replica_that_is_not_ready_gets_no_requests() {
     let background = Background::default();
     let health = Health::new().check("database", || async { Err("gone".to_owned()) });
@@ -364,13 +382,6 @@ fn is_whole(request: &str) -> bool {
 #[tokio::test]
 async fn nothing_is_sent_again_that_could_take_effect_twice() {
     let background = Background::default();
-    let (upstream, seen) = two_that_hang_up(&background).await;
-    let gateway = background
-        .gateway(Config {
-            command_api: upstream,
-            ..embedded()
-        })
-        .await;
     let key = ("idempotency-key", "k");
     type Headers<'a> = &'a [(&'a str, &'a str)];
     let cases: [(&str, &str, Headers<'_>, &str, usize); 10] = [
@@ -392,7 +403,13 @@ async fn nothing_is_sent_again_that_could_take_effect_twice() {
         ("POST", "/tasks", &[key], "{\"title\":\"a\"}", 2),
     ];
     for (method, path, headers, body, times) in cases {
-        seen.lock().unwrap().clear();
+        let (upstream, seen) = two_that_hang_up(&background).await;
+        let gateway = background
+            .gateway(Config {
+                command_api: upstream,
+                ..embedded()
+            })
+            .await;
         let response = ask(&gateway, request(method, path, headers, body.to_owned())).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         let sent = seen.lock().unwrap();

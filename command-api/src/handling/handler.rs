@@ -98,8 +98,8 @@ impl CommandHandler {
             let conflict = match self.attempt(request, &basis).await? {
                 Attempt::Accepted(outcome) => return Ok(outcome),
                 Attempt::Refused(error) => return Err(error),
-                Attempt::StaleMemory => false,
-                Attempt::Conflict => {
+                Attempt::StaleMemory => None,
+                Attempt::Conflict { actual } => {
                     self.metrics.conflicts.inc();
                     if turn.is_none() {
                         let taken = self.contenders.take(request.task, PATIENCE).await;
@@ -107,10 +107,16 @@ impl CommandHandler {
                     } else {
                         pause(attempt).await;
                     }
-                    true
+                    Some(actual)
                 }
             };
-            basis = match self.read(request, conflict).await? {
+            if let Some(actual) = conflict
+                && let Some(caught_up) = self.caught_up(request, &basis, actual).await?
+            {
+                basis = caught_up;
+                continue;
+            }
+            basis = match self.read(request, conflict.is_some()).await? {
                 Read::Basis(basis) => basis,
                 Read::Decided(result) => return result,
             };
@@ -138,6 +144,29 @@ impl CommandHandler {
         };
         // What another try of this command did may be in memory already. Only the stream tells.
         request.is_alone().then_some(basis)
+    }
+
+    /// After a conflict, the task now in one read of what came after `basis`. Nothing if there was no task, and for a
+    /// command with a key: there a longer pass looks for an earlier try.
+    async fn caught_up(
+        &self,
+        request: &CommandRequest,
+        basis: &Basis,
+        actual: u64,
+    ) -> Result<Option<Basis>, CommandError> {
+        let current = match (&request.origin.idempotency_key, &basis.state) {
+            (None, Some(known)) => self.states.caught_up(known.clone(), actual).await?,
+            _ => None,
+        };
+        let Some(Current { state, version }) = current else {
+            self.states.forget(request.task).await;
+            return Ok(None);
+        };
+        Ok(Some(Basis {
+            state,
+            version,
+            fresh: true,
+        }))
     }
 
     /// The task now, unless an earlier try has decided. Those are looked for if `search` says so, or if there may be
@@ -213,17 +242,16 @@ impl CommandHandler {
                 });
                 let Some(state) = state else {
                     // Only a creation is accepted without a state, and that makes one.
-                    return Ok(Attempt::Conflict);
+                    return Ok(Attempt::Conflict { actual: 0 });
                 };
                 self.states.appended(state.clone(), basis.version).await;
                 Ok(Attempt::Accepted(Outcome { state, effect: true }))
             }
+            // What is in memory is only behind, as far as can be told.
+            Err(StoreError::Conflict { actual, .. }) => Ok(Attempt::Conflict { actual }),
             Err(error) => {
                 self.states.forget(request.task).await;
-                match error {
-                    StoreError::Conflict { .. } => Ok(Attempt::Conflict),
-                    error => Err(error.into()),
-                }
+                Err(error.into())
             }
         }
     }
@@ -239,7 +267,10 @@ enum Attempt {
     Accepted(Outcome),
     Refused(CommandError),
     StaleMemory,
-    Conflict,
+    /// The stream is at version `actual`.
+    Conflict {
+        actual: u64,
+    },
 }
 
 fn record(event: &TaskEvent, request: &CommandRequest, causation_id: uuid::Uuid, now: Timestamp) -> NewEvent {

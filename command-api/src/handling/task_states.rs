@@ -95,6 +95,26 @@ impl TaskStates {
         self.hot.forget(task).await;
     }
 
+    /// The state now of a task of which `known` was the state until an append met version `actual`: one read, of what came
+    /// after it. Nothing if that is long, or if `known` is not from this log.
+    pub(super) async fn caught_up(
+        &self,
+        known: TaskState,
+        actual: u64,
+    ) -> Result<Option<Current>, CommandError> {
+        let task = known.task.id;
+        // Others may have caught up while this one waited for its turn.
+        let known = match self.hot.get(task).await {
+            Some(hot) if hot.end.version > known.end.version => hot,
+            _ => known,
+        };
+        let behind = actual.saturating_sub(known.end.version);
+        if behind >= LONG_FOLD {
+            return Ok(None);
+        }
+        self.catch_up(task, known, behind).await
+    }
+
     /// The state with everything that was in the log when this was called.
     pub(super) async fn now(&self, task: TaskId) -> Result<Current, CommandError> {
         if let Memory::Current(current) = self.current_in_memory(task).await? {

@@ -8,7 +8,7 @@ mod stage;
 
 pub(crate) use app::App;
 pub(crate) use auth::{bearer, bearer_without_tasks, user};
-pub(crate) use counting_store::CountingStore;
+pub(crate) use counting_store::{Cost, CountingStore};
 pub(crate) use request::{Reply, Request};
 pub(crate) use stage::{Footing, Stage};
 pub(crate) use test_support::{FaultyStore, eventually};

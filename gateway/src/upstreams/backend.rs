@@ -5,12 +5,14 @@ use http::{Request, request::Parts};
 use http_api::Forwarded;
 use tower::ServiceExt;
 
-use crate::{
-    config::Upstream,
-    error::ForwardError,
+use super::{
+    client::Client,
+    metrics::UpstreamMetrics,
     replayable_body::{ReplayableBody, in_time},
-    replicas::{Client, Replicas, read_glance},
+    replica::read_glance,
+    replicas::Replicas,
 };
+use crate::{config::Upstream, error::ForwardError};
 
 /// One role.
 pub(crate) struct Backend {
@@ -24,10 +26,15 @@ enum Place {
 }
 
 impl Backend {
-    pub(crate) fn new(name: &'static str, upstream: Upstream, client: &Client) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        name: &'static str,
+        upstream: Upstream,
+        client: &Client,
+        metrics: &UpstreamMetrics,
+    ) -> anyhow::Result<Self> {
         let place = match upstream {
             Upstream::InProcess(router) => Place::Here(router),
-            Upstream::Http(urls) => Place::There(Box::new(Replicas::new(name, &urls, client)?)),
+            Upstream::Http(urls) => Place::There(Box::new(Replicas::new(name, &urls, client, metrics)?)),
         };
         Ok(Self { name, place })
     }

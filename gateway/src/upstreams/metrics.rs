@@ -1,0 +1,52 @@
+//! What is counted about the replicas behind.
+
+use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
+use runtime::Metrics;
+
+/// Seconds.
+const BUCKETS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// The metrics of all upstreams. What is called an instance elsewhere is a `replica` here: `instance` is whoever tells.
+#[derive(Clone)]
+pub(crate) struct UpstreamMetrics {
+    pub(super) in_flight: IntGaugeVec,
+    pub(super) ready: IntGaugeVec,
+    pub(super) circuit_open: IntGaugeVec,
+    pub(super) retries: IntCounterVec,
+    pub(super) duration: HistogramVec,
+}
+
+impl UpstreamMetrics {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        Self {
+            in_flight: metrics.gauge_vec(
+                "taskledger_gateway_upstream_requests_in_flight",
+                "Requests sent to a replica whose answer has not been passed on whole.",
+                &["upstream", "replica"],
+            ),
+            ready: metrics.gauge_vec(
+                "taskledger_gateway_upstream_ready",
+                "Whether a replica takes requests: it was ready when it was last asked, or has answered since.",
+                &["upstream", "replica"],
+            ),
+            circuit_open: metrics.gauge_vec(
+                "taskledger_gateway_upstream_circuit_open",
+                "Whether a replica is left alone because it has answered none of the last requests.",
+                &["upstream", "replica"],
+            ),
+            retries: metrics.counter_vec(
+                "taskledger_gateway_upstream_retries_total",
+                "Requests whose answer got lost and that could be sent again: sent, or not for want of budget.",
+                &["upstream", "outcome"],
+            ),
+            duration: metrics.histogram_vec(
+                "taskledger_gateway_upstream_request_duration_seconds",
+                "Time from sending a request to a role to the head of its answer, for requests that were answered.",
+                &["upstream"],
+                BUCKETS,
+            ),
+        }
+    }
+}

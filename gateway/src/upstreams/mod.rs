@@ -1,0 +1,21 @@
+//! The roles behind the front door: which replica a request goes to, when it is sent again, and when a replica is left alone.
+//!
+//! A request about whose caller something is remembered ([`placing`]) goes to that caller's replica; any other to the one of
+//! two that has less to do. A replica that is not ready, or whose circuit ([`breaker`]) is open, is passed over.
+
+mod backend;
+mod breaker;
+mod client;
+mod in_flight;
+mod metrics;
+mod placing;
+mod repeatable;
+mod replayable_body;
+mod replica;
+mod replicas;
+mod retry_budget;
+
+pub(crate) use backend::Backend;
+pub(crate) use client::client;
+pub(crate) use metrics::UpstreamMetrics;
+pub(crate) use repeatable::COMMAND_API;

@@ -1,0 +1,108 @@
+//! Which replica a caller's commands go to: the same one as long as it is ready, since it remembers the caller's tasks as they
+//! are now. At another one each change would first meet a conflict.
+//!
+//! Rendezvous hashing (Thaler and Ravishankar, 1998): every front door that knows the same addresses comes to the same order,
+//! and a replica that goes or comes moves only its own callers. Who the caller is has not been verified: it decides nothing
+//! but the place, and whoever lies about it makes only their own commands slower.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+use http::HeaderMap;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::caller::bearer;
+
+/// No payload of an access token is longer, in bytes.
+const LONGEST_PAYLOAD: usize = 4 * 1024;
+
+/// Stands for a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CallerKey([u8; 32]);
+
+#[derive(Deserialize)]
+struct Claims<'p> {
+    sub: &'p str,
+}
+
+impl CallerKey {
+    /// The caller that a request names: the subject of its access token, otherwise the token itself.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        let token = bearer(headers)?;
+        let payload = token
+            .split('.')
+            .nth(1)
+            .filter(|payload| payload.len() <= LONGEST_PAYLOAD)
+            .and_then(|payload| BASE64URL.decode(payload).ok())
+            .unwrap_or_default();
+        let name = match serde_json::from_slice::<Claims<'_>>(&payload) {
+            Ok(claims) => claims.sub,
+            Err(_) => token,
+        };
+        Some(Self(Sha256::digest(name.as_bytes()).into()))
+    }
+
+    /// How much the caller belongs to the replica at `address`: to that of the highest weight first.
+    pub(super) fn weight(self, address: &str) -> u64 {
+        let digest = Sha256::new()
+            .chain_update(self.0)
+            .chain_update(address.as_bytes())
+            .finalize();
+        digest
+            .iter()
+            .take(8)
+            .fold(0, |weight, byte| weight << 8 | u64::from(*byte))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, header};
+
+    use super::*;
+
+    fn key(authorization: &str) -> Option<CallerKey> {
+        let value = HeaderValue::from_str(authorization).unwrap();
+        CallerKey::of(&HeaderMap::from_iter([(header::AUTHORIZATION, value)]))
+    }
+
+    fn token(payload: &str, signature: &str) -> String {
+        format!("Bearer e30.{}.{signature}", BASE64URL.encode(payload))
+    }
+
+    #[test]
+    fn a_caller_is_told_by_the_subject_whatever_else_the_token_says() {
+        let first = key(&token(r#"{"sub":"ann","jti":1}"#, "a"));
+        assert!(first.is_some());
+        assert_eq!(first, key(&token(r#"{"jti":2,"sub":"ann"}"#, "b")));
+        assert_ne!(first, key(&token(r#"{"sub":"bob"}"#, "a")));
+        // What is no JWT is its own name.
+        assert_eq!(key("Bearer program-1"), key("bearer program-1"));
+        assert_ne!(key("Bearer program-1"), key("Bearer program-2"));
+        assert_eq!(key("Basic YTpi"), None);
+        assert_eq!(CallerKey::of(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn callers_are_spread_evenly_and_one_replica_less_moves_only_its_own() {
+        let replicas = ["10.0.0.1:8081", "10.0.0.2:8081", "10.0.0.3:8081"];
+        let place = |caller: &CallerKey, of: &[&'static str]| {
+            *of.iter().max_by_key(|address| caller.weight(address)).unwrap()
+        };
+        let callers: Vec<CallerKey> = (0..3_000)
+            .map(|number| key(&format!("Bearer {number}")).unwrap())
+            .collect();
+        for replica in replicas {
+            let count = callers
+                .iter()
+                .filter(|caller| place(caller, &replicas) == replica)
+                .count();
+            assert!((850..1_150).contains(&count), "{replica}: {count}");
+        }
+        for caller in &callers {
+            let before = place(caller, &replicas);
+            if before != replicas[2] {
+                assert_eq!(place(caller, &replicas[..2]), before);
+            }
+        }
+    }
+}

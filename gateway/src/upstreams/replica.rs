@@ -1,0 +1,231 @@
+//! One replica of a role: where it is, whether it takes requests, and one attempt to have a request answered by it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::bail;
+use axum::{body::Body, response::Response};
+use http::{
+    Request, StatusCode, Uri, header,
+    request::Parts,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+use prometheus::IntGauge;
+use tokio::time::{Instant, timeout};
+use url::Url;
+
+use super::{
+    breaker::Breaker,
+    client::Client,
+    in_flight::{CountedBody, InFlight},
+    metrics::UpstreamMetrics,
+    replayable_body::{Continue, ReplayableBody, in_time},
+};
+use crate::error::ForwardError;
+
+/// For a probe, or the metrics of a replica. A role gives its own checks a second.
+const GLANCE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Metrics longer than this are not taken, in bytes.
+const GLANCE_LIMIT: usize = 8 * 1024 * 1024;
+
+/// One replica.
+pub(super) struct Replica {
+    client: Client,
+    authority: Authority,
+    /// In front of every path; without a slash at the end.
+    prefix: String,
+    ready: AtomicBool,
+    ready_gauge: IntGauge,
+    breaker: Breaker,
+    circuit_gauge: IntGauge,
+    in_flight: InFlight,
+}
+
+impl Replica {
+    pub(super) fn new(
+        role: &str,
+        url: &Url,
+        client: &Client,
+        metrics: &UpstreamMetrics,
+    ) -> anyhow::Result<Self> {
+        if url.scheme() != "http"
+            || url.query().is_some()
+            || url.fragment().is_some()
+            || !url.username().is_empty()
+        {
+            bail!("{role} cannot be reached at `{url}`: expected an address such as http://127.0.0.1:8081");
+        }
+        let Ok(authority) = url.authority().parse::<Authority>() else {
+            bail!("{role} cannot be reached at `{url}`: that names no host")
+        };
+        let labels = [role, authority.as_str()];
+        let replica = Self {
+            client: client.clone(),
+            prefix: url.path().trim_end_matches('/').to_owned(),
+            // Until the first look says otherwise.
+            ready: AtomicBool::new(true),
+            ready_gauge: metrics.ready.with_label_values(&labels),
+            breaker: Breaker::new(),
+            circuit_gauge: metrics.circuit_open.with_label_values(&labels),
+            in_flight: InFlight::new(metrics.in_flight.with_label_values(&labels)),
+            authority,
+        };
+        replica.ready_gauge.set(1);
+        Ok(replica)
+    }
+
+    pub(super) fn address(&self) -> &str {
+        self.authority.as_str()
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// Whether its circuit lets a request through at `now`.
+    pub(super) fn admits(&self, now: Instant) -> bool {
+        self.breaker.admits(now)
+    }
+
+    /// Requests that it has in hand.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.count()
+    }
+
+    /// Has it answer one request; nothing when its circuit has opened meanwhile.
+    pub(super) async fn attempt(
+        &self,
+        parts: &Parts,
+        body: &ReplayableBody,
+    ) -> Option<Result<Response, ForwardError>> {
+        let attempt = self.breaker.begin(Instant::now())?;
+        let outcome = self.exchange(parts, body.clone()).await;
+        match &outcome {
+            Ok(_) => {
+                attempt.answered();
+                self.set_ready(true);
+            }
+            Err(ForwardError::Unreachable(_)) => {
+                attempt.failed(Instant::now());
+                self.set_ready(false);
+            }
+            Err(ForwardError::Lost(_) | ForwardError::TimedOut) => attempt.failed(Instant::now()),
+            // It has done nothing wrong.
+            Err(_) => drop(attempt),
+        }
+        self.circuit_gauge.set(i64::from(!self.breaker.is_closed()));
+        Some(outcome)
+    }
+
+    async fn exchange(&self, parts: &Parts, body: ReplayableBody) -> Result<Response, ForwardError> {
+        let awaited = Arc::new(Continue::default());
+        let sent = match parts.headers.contains_key(header::EXPECT) {
+            true => body.clone().once_asked_for(Arc::clone(&awaited)),
+            false => body.clone(),
+        };
+        let mut request = Request::new(sent);
+        hyper::ext::on_informational(&mut request, move |response| {
+            if response.status() == StatusCode::CONTINUE {
+                awaited.open();
+            }
+        });
+        *request.method_mut() = parts.method.clone();
+        *request.uri_mut() = self.uri(parts.uri.path_and_query())?;
+        *request.headers_mut() = parts.headers.clone();
+        request.headers_mut().remove(header::HOST);
+        let counted = self.in_flight.begin();
+        match in_time(&body, self.client.request(request)).await? {
+            Ok(response) => Ok(response.map(|body| Body::new(CountedBody::new(body, counted)))),
+            Err(error) => Err(match body.failure() {
+                Some(failure) => failure,
+                None if error.is_connect() => ForwardError::Unreachable(error),
+                None => ForwardError::Lost(error),
+            }),
+        }
+    }
+
+    /// Asks whether it is ready.
+    pub(super) async fn look(&self) {
+        let ready = self.glance("/health/ready").await.is_ok();
+        if self.set_ready(ready) {
+            tracing::info!(upstream.address = %self.authority, upstream.ready = ready, "a replica changed");
+            if ready {
+                // It was away: what it did before says nothing.
+                self.breaker.reset();
+                self.circuit_gauge.set(0);
+            }
+        }
+    }
+
+    /// Whether that has changed.
+    fn set_ready(&self, ready: bool) -> bool {
+        self.ready_gauge.set(i64::from(ready));
+        self.ready.swap(ready, Ordering::Relaxed) != ready
+    }
+
+    /// Its answer to a GET of `path`, or why there is none.
+    pub(super) async fn glance(&self, path: &'static str) -> Result<String, String> {
+        let glance = async {
+            let mut request = Request::new(ReplayableBody::new(Body::empty()));
+            *request.uri_mut() = self
+                .uri(Some(&PathAndQuery::from_static(path)))
+                .map_err(|error| error.to_string())?;
+            let response = self
+                .client
+                .request(request)
+                .await
+                .map_err(|error| match error.is_connect() {
+                    true => "cannot connect".to_owned(),
+                    false => "the connection broke".to_owned(),
+                })?;
+            read_glance(response.map(Body::new)).await
+        };
+        timeout(GLANCE_TIMEOUT, glance)
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer within {} s", GLANCE_TIMEOUT.as_secs())))
+    }
+
+    fn uri(&self, path: Option<&PathAndQuery>) -> Result<Uri, http::Error> {
+        let path = path.map_or("/", PathAndQuery::as_str);
+        let builder = Uri::builder()
+            .scheme(Scheme::HTTP)
+            .authority(self.authority.clone());
+        builder.path_and_query(format!("{}{path}", self.prefix)).build()
+    }
+}
+
+/// The text of a good answer; otherwise what it says is wrong.
+pub(super) async fn read_glance(response: Response) -> Result<String, String> {
+    let status = response.status();
+    let bytes = axum::body::to_bytes(response.into_body(), GLANCE_LIMIT)
+        .await
+        .map_err(|_| "the answer broke off".to_owned())?;
+    let text = String::from_utf8(bytes.into()).map_err(|_| "the answer is not text".to_owned())?;
+    if status.is_success() {
+        Ok(text)
+    } else {
+        Err(reason(status.as_u16(), &text))
+    }
+}
+
+/// The names of the checks that failed, in an answer of `/health/ready`.
+fn reason(status: u16, text: &str) -> String {
+    let answer: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let failed: Vec<_> = answer["checks"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, outcome)| *outcome != "ok")
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if failed.is_empty() {
+        format!("it answered {status}")
+    } else {
+        format!("not ready: {}", failed.join(", "))
+    }
+}
