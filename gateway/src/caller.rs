@@ -1,18 +1,38 @@
 //! Who sends a request, as far as the front door needs to know.
 
-use auth_client::{Verifier, VerifyError};
+use std::sync::Arc;
+
+use auth_client::{Identity, Verifier, VerifyError};
 use events::UserId;
 use http::{HeaderMap, header};
 
-/// Whose state a request with these headers leads to or is to show. While nobody can be asked whether a session is live,
-/// a token with a good signature is enough: the role behind judges it before it does or shows anything, and otherwise
-/// people would not find their own writes whenever auth is away for a moment.
-pub(crate) async fn caller(verifier: &Verifier, headers: &HeaderMap) -> Option<UserId> {
-    let token = bearer(headers)?;
-    match verifier.verify(token).await {
-        Ok(identity) => Some(identity.user_id),
-        Err(VerifyError::Rejected(_)) => None,
-        Err(VerifyError::Unavailable(_)) => verifier.subject(token),
+/// Who is calling.
+#[derive(Debug, Clone)]
+pub(crate) enum Caller {
+    /// Their token is good now.
+    Verified(Arc<Identity>),
+    /// Nobody can be asked whether their session is live, but the signature of the token is good. That is enough to know
+    /// whose state a request leads to or is to show: the role behind judges the token before it does or shows anything, and
+    /// otherwise people would not find their own writes whenever auth is away for a moment.
+    Signed(UserId),
+}
+
+impl Caller {
+    /// Whose token a request with these headers carries.
+    pub(crate) async fn of(verifier: &Verifier, headers: &HeaderMap) -> Option<Self> {
+        let token = bearer(headers)?;
+        match verifier.verify(token).await {
+            Ok(identity) => Some(Self::Verified(identity)),
+            Err(VerifyError::Rejected(_)) => None,
+            Err(VerifyError::Unavailable(_)) => verifier.subject(token).map(Self::Signed),
+        }
+    }
+
+    pub(crate) fn user_id(&self) -> UserId {
+        match self {
+            Self::Verified(identity) => identity.user_id,
+            Self::Signed(user_id) => *user_id,
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use events::{ConsistencyToken, UserId};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use http_api::CONSISTENCY_TOKEN;
 use moka::{future::Cache, ops::compute::Op, policy::EvictionPolicy};
 
@@ -52,11 +52,8 @@ impl Memory {
 
     /// Forgets `asked`, with which a read of `caller` asked for a state, when the answer shows an earlier one: only a
     /// state that the log has lost is passed over so, after a restore for instance, and it never comes.
-    pub(crate) async fn settle(&self, caller: UserId, asked: &HeaderValue, answer: &HeaderMap) {
-        let asked = asked.to_str().ok().and_then(|asked| asked.parse().ok());
-        let (Some(asked), Some(shown)): (Option<ConsistencyToken>, _) = (asked, token_in(answer)) else {
-            return;
-        };
+    pub(crate) async fn settle(&self, caller: UserId, asked: ConsistencyToken, answer: &HeaderMap) {
+        let Some(shown) = token_in(answer) else { return };
         if shown.same_subject(asked) && shown.position < asked.position {
             let drop_it = |known: Option<moka::Entry<UserId, ConsistencyToken>>| {
                 // A command may have led further meanwhile.
@@ -67,10 +64,9 @@ impl Memory {
         }
     }
 
-    /// The header for a read of `caller`.
-    pub(crate) async fn recall(&self, caller: UserId) -> Option<HeaderValue> {
-        let token = self.0.get(&caller).await?;
-        HeaderValue::from_str(&token.to_string()).ok()
+    /// The state that the commands of `caller` have led to.
+    pub(crate) async fn recall(&self, caller: UserId) -> Option<ConsistencyToken> {
+        self.0.get(&caller).await
     }
 }
 
@@ -81,6 +77,7 @@ pub(crate) fn token_in(headers: &HeaderMap) -> Option<ConsistencyToken> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use uuid::Uuid;
 
     use super::*;
@@ -101,10 +98,7 @@ mod tests {
                 .remember(ann, &answer(ConsistencyToken::new(ann, position)))
                 .await;
         }
-        assert_eq!(
-            memory.recall(ann).await.unwrap(),
-            ConsistencyToken::new(ann, 9).to_string()
-        );
+        assert_eq!(memory.recall(ann).await.unwrap(), ConsistencyToken::new(ann, 9));
         assert_eq!(memory.recall(bob).await, None);
     }
 
@@ -130,18 +124,18 @@ mod tests {
             .await;
         let asked = memory.recall(ann).await.unwrap();
         for shown in [ConsistencyToken::new(ann, 11), ConsistencyToken::new(bob, 8)] {
-            memory.settle(ann, &asked, &answer(shown)).await;
+            memory.settle(ann, asked, &answer(shown)).await;
             assert!(memory.recall(ann).await.is_some(), "{shown}");
         }
-        memory.settle(ann, &asked, &HeaderMap::new()).await;
+        memory.settle(ann, asked, &HeaderMap::new()).await;
         assert!(memory.recall(ann).await.is_some());
         memory
-            .settle(ann, &asked, &answer(ConsistencyToken::new(ann, 8)))
+            .settle(ann, asked, &answer(ConsistencyToken::new(ann, 8)))
             .await;
         assert_eq!(memory.recall(ann).await, None);
         memory.remember(ann, &answer(ConsistencyToken::new(ann, 9))).await;
         memory
-            .settle(ann, &asked, &answer(ConsistencyToken::new(ann, 8)))
+            .settle(ann, asked, &answer(ConsistencyToken::new(ann, 8)))
             .await;
         assert!(
             memory.recall(ann).await.is_some(),
@@ -162,9 +156,6 @@ mod tests {
             }
         });
         futures::future::join_all(commands).await;
-        assert_eq!(
-            memory.recall(ann).await.unwrap(),
-            ConsistencyToken::new(ann, 200).to_string()
-        );
+        assert_eq!(memory.recall(ann).await.unwrap(), ConsistencyToken::new(ann, 200));
     }
 }

@@ -17,6 +17,9 @@ pub(crate) enum ForwardError {
     /// No answer in time. The request may have been carried out.
     #[error("no answer in time")]
     TimedOut,
+    /// The answer began and did not end.
+    #[error("the answer broke off")]
+    BrokenOff,
     /// The client stopped sending the body.
     #[error("the client stopped sending the body")]
     ClientStalled,
@@ -36,6 +39,7 @@ impl ForwardError {
             Self::LeftAlone => "left_alone",
             Self::Lost(_) => "lost",
             Self::TimedOut => "timed_out",
+            Self::BrokenOff => "broken_off",
             Self::ClientStalled | Self::ClientGone => "client",
             Self::Unforwardable(_) => "unforwardable",
         }
@@ -48,7 +52,7 @@ impl From<ForwardError> for Problem {
             ForwardError::Unreachable(_) | ForwardError::LeftAlone => {
                 Self::unavailable("The request was not carried out. Send it again.")
             }
-            ForwardError::Lost(_) | ForwardError::TimedOut => Self::unavailable(
+            ForwardError::Lost(_) | ForwardError::TimedOut | ForwardError::BrokenOff => Self::unavailable(
                 "It is not known whether the request was carried out. Send it again, with the same Idempotency-Key \
                  if it had one.",
             ),

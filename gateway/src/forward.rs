@@ -7,6 +7,7 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
+use events::{ConsistencyToken, UserId};
 use futures::future::{Either, select};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
 use http_api::{CONSISTENCY_TOKEN, Problem};
@@ -14,7 +15,8 @@ use prometheus::IntCounterVec;
 use runtime::Metrics;
 
 use crate::{
-    caller::caller,
+    cache::{Answers, CacheMetrics, Lookup, Reader, TokenKey},
+    caller::Caller,
     consistency::{self, Memory},
     error::ForwardError,
     headers,
@@ -32,6 +34,8 @@ pub(crate) struct Gateway {
     auth: Arc<Backend>,
     verifier: Arc<Verifier>,
     memory: Memory,
+    answers: Answers,
+    reader: Reader,
     failures: IntCounterVec,
 }
 
@@ -44,6 +48,7 @@ impl Gateway {
         memory: Memory,
         metrics: &Metrics,
     ) -> Self {
+        let answers = Answers::new();
         let failures = metrics.counter_vec(
             "taskledger_gateway_upstream_failures_total",
             "Requests that an upstream did not answer.",
@@ -55,6 +60,8 @@ impl Gateway {
             auth,
             verifier,
             memory,
+            reader: Reader::new(answers.clone(), CacheMetrics::new(metrics)),
+            answers,
             failures,
         }
     }
@@ -71,35 +78,82 @@ impl Gateway {
     }
 
     /// A read shows at least what the caller's own commands have done.
-    async fn read(&self, backend: &Backend, mut request: Request) -> Result<Response, ForwardError> {
-        let mut asked = None;
-        if !request.headers().contains_key(&CONSISTENCY_TOKEN)
-            && let Some(caller) = caller(&self.verifier, request.headers()).await
-            && let Some(token) = self.memory.recall(caller).await
+    async fn read(&self, backend: &Backend, request: Request) -> Result<Response, ForwardError> {
+        let is_about_tasks = std::ptr::eq(backend, &*self.query_api);
+        let names_a_state = request.headers().contains_key(&CONSISTENCY_TOKEN);
+        let caller = match is_about_tasks || !names_a_state {
+            true => Caller::of(&self.verifier, request.headers()).await,
+            false => None,
+        };
+        let known = match &caller {
+            Some(caller) => self.memory.recall(caller.user_id()).await,
+            None => None,
+        };
+        let lookup = match &caller {
+            Some(Caller::Verified(identity)) if is_about_tasks => Lookup::of(&request, identity, known),
+            _ => None,
+        };
+        let state = match (&caller, known) {
+            (Some(caller), Some(known)) if !names_a_state => Some((caller.user_id(), known)),
+            _ => None,
+        };
+        match lookup {
+            Some(lookup) => {
+                let ask = |request| self.ask(backend, request, state);
+                self.reader.read(&lookup, request, ask).await
+            }
+            None if is_about_tasks => {
+                let response = self.ask(backend, request, state).await?;
+                Ok(self.reader.bypassed(response))
+            }
+            None => self.ask(backend, request, state).await,
+        }
+    }
+
+    /// Asks the role, for the remembered state of a caller if there is one.
+    async fn ask(
+        &self,
+        backend: &Backend,
+        mut request: Request,
+        state: Option<(UserId, ConsistencyToken)>,
+    ) -> Result<Response, ForwardError> {
+        if let Some((_, state)) = state
+            && let Ok(token) = HeaderValue::from_str(&state.to_string())
         {
             let headers = request.headers_mut();
-            headers.insert(&CONSISTENCY_TOKEN, token.clone());
+            headers.insert(&CONSISTENCY_TOKEN, token);
             // Beside what the client prefers. It did not ask for that state, so one that the log has lost is no matter.
             headers.append(PREFER, HeaderValue::from_static("handling=lenient"));
-            asked = Some((caller, token));
         }
         let (parts, body) = request.into_parts();
         let response = backend.send(parts, body).await?;
         // Others answer from the log, and their tokens say nothing of the projection.
-        if let Some((caller, asked)) = asked
+        if let Some((caller, state)) = state
             && std::ptr::eq(backend, &*self.query_api)
             && response.status().is_success()
         {
-            self.memory.settle(caller, &asked, response.headers()).await;
+            self.memory.settle(caller, state, response.headers()).await;
         }
         Ok(response)
     }
 
     /// The state that a command leads to is remembered before the caller can know of it.
     async fn write(&self, backend: &Backend, request: Request) -> Result<Response, ForwardError> {
+        let token = TokenKey::of(request.headers()).filter(|_| std::ptr::eq(backend, &*self.command_api));
+        let Some(token) = token else {
+            return self.command(backend, request).await;
+        };
+        self.answers.written(token).await;
+        let outcome = self.command(backend, request).await;
+        // Also one that failed may have taken effect.
+        self.answers.written(token).await;
+        outcome
+    }
+
+    async fn command(&self, backend: &Backend, request: Request) -> Result<Response, ForwardError> {
         let (parts, body) = request.into_parts();
         let credentials = credentials(&parts);
-        let caller = pin!(caller(&self.verifier, &credentials));
+        let caller = pin!(Caller::of(&self.verifier, &credentials));
         let sending = pin!(backend.send(parts, body));
         let (response, caller) = match select(sending, caller).await {
             Either::Left((response, caller)) => {
@@ -112,7 +166,7 @@ impl Gateway {
             Either::Right((caller, sending)) => (sending.await?, caller),
         };
         if let Some(caller) = caller {
-            self.memory.remember(caller, response.headers()).await;
+            self.memory.remember(caller.user_id(), response.headers()).await;
         }
         Ok(response)
     }

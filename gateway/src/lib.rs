@@ -6,13 +6,15 @@
 //! 2. `http_api::with_middleware` — request id, trace context, access log, HTTP metrics, problems, security headers.
 //! 3. `routes` — the public paths. Unknown ones end here with `404`, wrong methods with `405`. `reference` answers for
 //!    the contract itself.
-//! 4. `consistency` — a caller's own writes are visible to their next read.
+//! 4. `consistency` — a caller's own writes are visible to their next read; `cache` — a read that was answered a moment
+//!    ago is answered again, if it still shows all that.
 //! 5. `forward`, `upstreams` — the role itself: in this process, or one of its replicas over HTTP.
 //!
 //! Bodies are streamed in both directions. Only that of a request with an `Idempotency-Key` is kept, up to a bound,
 //! so that it can be sent again.
 
 mod arrival;
+mod cache;
 mod caller;
 mod config;
 mod consistency;

@@ -69,6 +69,29 @@ impl Preconditions {
     }
 }
 
+/// How a GET or HEAD of something is answered whose present form has the strong entity tag `etag`, when that is no version:
+/// a list, for instance.
+///
+/// # Errors
+/// `400 bad-parameter` when a condition is not a list of entity tags.
+pub fn outcome_of_read(headers: &HeaderMap, etag: &HeaderValue) -> Result<ReadOutcome, Problem> {
+    let names = |name, spelled, is_strong: bool| {
+        let tags = present_tags(headers, name, spelled)?;
+        let is_named = |tag: &Tag| !(is_strong && tag.weak) && tag.quoted.as_bytes() == etag.as_bytes();
+        Ok::<_, Problem>(tags.map(|tags| match tags {
+            Tags::Any => true,
+            Tags::List(tags) => tags.iter().any(is_named),
+        }))
+    };
+    let if_match = names(&header::IF_MATCH, "If-Match", true)?;
+    let if_none_match = names(&header::IF_NONE_MATCH, "If-None-Match", false)?;
+    Ok(match (if_match, if_none_match) {
+        (Some(false), _) => ReadOutcome::Mismatch,
+        (_, Some(true)) => ReadOutcome::NotModified,
+        _ => ReadOutcome::Show,
+    })
+}
+
 /// The strong entity tag of a version: `"3"`.
 #[must_use]
 pub fn etag(version: u64) -> HeaderValue {
@@ -90,23 +113,25 @@ fn named(
     spelled: &str,
     counts: impl Fn(&Tag) -> bool,
 ) -> Result<Option<Named>, Problem> {
-    if !headers.contains_key(name) {
-        return Ok(None);
-    }
-    match tags(headers, name) {
-        Some(Tags::Any) => Ok(Some(Named::Any)),
-        Some(Tags::List(tags)) => {
+    Ok(present_tags(headers, name, spelled)?.map(|tags| match tags {
+        Tags::Any => Named::Any,
+        Tags::List(tags) => {
             let versions = tags
                 .iter()
                 .filter(|tag| counts(tag))
                 .filter_map(|tag| tag.version);
-            Ok(Some(Named::Versions(versions.collect())))
+            Named::Versions(versions.collect())
         }
-        None => Err(Problem::bad_parameter(
-            spelled,
-            "expected `*` or entity tags such as \"3\"",
-        )),
+    }))
+}
+
+/// The tags in the header `name`, if it is there.
+fn present_tags(headers: &HeaderMap, name: &HeaderName, spelled: &str) -> Result<Option<Tags>, Problem> {
+    if !headers.contains_key(name) {
+        return Ok(None);
     }
+    let bad = || Problem::bad_parameter(spelled, "expected `*` or entity tags such as \"3\"");
+    tags(headers, name).map(Some).ok_or_else(bad)
 }
 
 enum Tags {
@@ -116,6 +141,8 @@ enum Tags {
 
 struct Tag {
     weak: bool,
+    /// With its quotes.
+    quoted: String,
     /// `None` for a tag that no version has.
     version: Option<u64>,
 }
@@ -146,7 +173,12 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Option<Tags> {
                 .parse::<u64>()
                 .ok()
                 .filter(|version| version.to_string() == tag);
-            list.push(Tag { weak, version });
+            let quoted = format!("\"{tag}\"");
+            list.push(Tag {
+                weak,
+                quoted,
+                version,
+            });
         }
     }
     if list.is_empty() {
@@ -165,6 +197,14 @@ impl Problem {
                 "It is at version {actual}, which the condition of the request rules out."
             ))
             .header(header::ETAG, etag(actual))
+    }
+
+    /// `412 version-mismatch` with the tag of what there is, where that is no version.
+    #[must_use]
+    pub fn etag_mismatch(actual: HeaderValue) -> Self {
+        Self::new(ProblemCode::VersionMismatch)
+            .detail("It is not what the condition of the request names.")
+            .header(header::ETAG, actual)
     }
 }
 
@@ -215,6 +255,27 @@ mod tests {
             assert_eq!(read(other), ReadOutcome::Show, "{other:?}");
         }
         assert_eq!(etag(3), "\"3\"");
+    }
+
+    #[test]
+    fn a_tag_that_is_no_version_is_compared_as_it_is() {
+        let etag = HeaderValue::from_static("\"a-b_c\"");
+        let read = |name: &HeaderName, value: &'static str| {
+            outcome_of_read(&headers(name.clone(), &[value]), &etag).unwrap()
+        };
+        let (if_match, if_none_match) = (&header::IF_MATCH, &header::IF_NONE_MATCH);
+        for named in ["\"a-b_c\"", "*", "\"3\", \"a-b_c\""] {
+            assert_eq!(read(if_match, named), ReadOutcome::Show, "{named}");
+            assert_eq!(read(if_none_match, named), ReadOutcome::NotModified, "{named}");
+        }
+        assert_eq!(read(if_match, "W/\"a-b_c\""), ReadOutcome::Mismatch);
+        assert_eq!(read(if_none_match, "W/\"a-b_c\""), ReadOutcome::NotModified);
+        assert_eq!(read(if_match, "\"a\""), ReadOutcome::Mismatch);
+        assert_eq!(read(if_none_match, "\"a\""), ReadOutcome::Show);
+        let none = HeaderMap::new();
+        assert_eq!(outcome_of_read(&none, &etag).unwrap(), ReadOutcome::Show);
+        let bad = headers(if_match.clone(), &["a-b_c"]);
+        assert_eq!(outcome_of_read(&bad, &etag).unwrap_err().code(), "bad-parameter");
     }
 
     #[test]

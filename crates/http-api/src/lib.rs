@@ -27,7 +27,7 @@ pub use access_log::Forwarded;
 pub use api_types::{FieldError, ProblemCode};
 pub use context::{RequestContext, UserAgent};
 pub use error_list::ErrorRoom;
-pub use etag::{Named, Preconditions, ReadOutcome, etag, if_match};
+pub use etag::{Named, Preconditions, ReadOutcome, etag, if_match, outcome_of_read};
 pub use form::{Form, Presence, text};
 pub use headers::{CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, TRACEPARENT, X_FORWARDED_FOR, X_REQUEST_ID};
 pub use health::{BUS, EVENT_STORE, Health, LOG, OPERATIONS, READ_MODELS, Readiness};

@@ -2,7 +2,15 @@
 
 #![expect(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use auth_client::{Check, Identity, Rejection, Verifier, VerifyError};
@@ -28,12 +36,31 @@ use uuid::Uuid;
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Knows the tokens `ann.x.y` and `bob.x.y`, with anything for x and y.
-struct TwoPeople;
+#[derive(Default)]
+pub struct TwoPeople {
+    is_changed: AtomicBool,
+    is_revoked: AtomicBool,
+}
+
+impl TwoPeople {
+    /// From now on Ann has another address.
+    pub fn change_ann(&self) {
+        self.is_changed.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on Ann's tokens are refused.
+    pub fn revoke_ann(&self) {
+        self.is_revoked.store(true, Ordering::SeqCst);
+    }
+}
 
 #[async_trait]
 impl Check for TwoPeople {
     async fn check(&self, token: &str) -> Result<Identity, VerifyError> {
         let user_id = match token.split('.').next() {
+            Some("ann") if self.is_revoked.load(Ordering::SeqCst) => {
+                return Err(Rejection::SessionEnded.into());
+            }
             Some("ann") => ann(),
             Some("bob") => bob(),
             Some("down") => return Err(VerifyError::Unavailable("auth is down".to_owned())),
@@ -42,7 +69,10 @@ impl Check for TwoPeople {
         Ok(Identity {
             user_id,
             credential: auth_client::Credential::Session(SessionId(Uuid::from_u128(9))),
-            email: "someone@example.com".to_owned(),
+            email: match self.is_changed.load(Ordering::SeqCst) {
+                true => "another@example.com".to_owned(),
+                false => "someone@example.com".to_owned(),
+            },
             roles: BTreeSet::from([Role::User]),
             expires_at: Timestamp::MAX,
         })
@@ -136,7 +166,7 @@ impl Background {
 
     pub async fn gateway(&self, config: Config) -> Router {
         let dependencies = Dependencies {
-            verifier: Verifier::direct(Arc::new(TwoPeople)),
+            verifier: Verifier::direct(Arc::new(TwoPeople::default())),
         };
         gateway::start(config, dependencies, &self.0).await.unwrap()
     }

@@ -85,7 +85,7 @@ pub(super) fn integer() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Integer)
 }
 
-const ENTITY_TAG: &str = "^\"[0-9]+\"$";
+const ENTITY_TAG: &str = "^\"([0-9]+|[0-9A-Za-z_-]{22})\"$";
 /// Entity tags between commas.
 const ENTITY_TAGS: &str = "^(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*$";
 const CONSISTENCY_TOKENS: &str =
@@ -112,7 +112,7 @@ fn headers() -> Vec<(&'static str, Header)> {
         ),
         always(
             "ETag",
-            "The version of the task, as a strong entity tag.",
+            "The version of the task, or a hash of the page, as a strong entity tag.",
             text().pattern(Some(ENTITY_TAG)),
         ),
         always(

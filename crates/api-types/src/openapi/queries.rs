@@ -26,14 +26,26 @@ fn list_tasks() -> Endpoint {
         .about("The caller's tasks, filtered and sorted, a page at a time. Every filter that is given must hold.")
         .needs_role()
         .parameters(filters())
+        .shared(&["If-Match", "If-None-Match"])
         .shared(&STATE)
         .answer::<TaskPage>(
             200,
             "A page of tasks.",
-            &["Consistency-Token", "Preference-Applied", "Link"],
+            &["ETag", "Consistency-Token", "Preference-Applied", "Link"],
             &examples::page(),
         )
-        .problems(&[BadParameter, BadCursor, Overloaded, ProjectionBehind])
+        .nothing(
+            304,
+            "The page is the one that `If-None-Match` names.",
+            &["ETag", SHOWN[0], SHOWN[1]],
+        )
+        .problems(&[
+            BadParameter,
+            BadCursor,
+            VersionMismatch,
+            Overloaded,
+            ProjectionBehind,
+        ])
         .build()
 }
 

@@ -7,10 +7,12 @@ use axum::{
     extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use database::Row;
-use http::{HeaderMap, HeaderValue, header};
-use http_api::Parameters;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_api::{Parameters, Problem, ReadOutcome, outcome_of_read};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::consistency::AtLeast;
 use crate::{
@@ -65,8 +67,25 @@ pub(crate) async fn list_tasks(
     };
     let mut json = Vec::with_capacity(TASK_BYTES * (body.items.len() + 1));
     serde_json::to_writer(&mut json, &body)?;
-    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok((answer, json).into_response())
+    let etag = etag_of(&json);
+    answer.insert(header::ETAG, etag.clone());
+    match outcome_of_read(&headers, &etag)? {
+        ReadOutcome::Show => {
+            answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            Ok((answer, json).into_response())
+        }
+        ReadOutcome::NotModified => Ok((StatusCode::NOT_MODIFIED, answer).into_response()),
+        ReadOutcome::Mismatch => Err(Problem::etag_mismatch(etag).into()),
+    }
+}
+
+/// The entity tag of a page: a hash of its bytes, 132 bits of it. It is strong, since two pages with the same tag are the same
+/// byte for byte. A version of the list would be cheaper, but a list has none: what is shown depends on the question.
+fn etag_of(json: &[u8]) -> HeaderValue {
+    let hash = BASE64URL.encode(Sha256::digest(json));
+    // Letters, digits, `-` and `_` between quotes are always a header value.
+    HeaderValue::try_from(format!("\"{}\"", hash.get(..22).unwrap_or_default()))
+        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 /// What reads all that the caller has, and not just a page.

@@ -2,6 +2,7 @@
 
 mod bad_requests;
 mod filters;
+mod list_etag;
 mod one_task;
 mod own_writes;
 mod pages;

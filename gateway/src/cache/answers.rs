@@ -1,0 +1,74 @@
+//! The answers that are kept, within a bound of bytes and for a short while.
+
+use std::{sync::Arc, time::Duration};
+
+use moka::future::Cache;
+use tokio::time::Instant;
+
+use super::{
+    lookup::{Key, Lookup, TokenKey},
+    stored::Stored,
+};
+
+/// For all callers together, in bytes.
+const CAPACITY: u64 = 32 << 20;
+/// Counted from when the role was asked. Only what happens elsewhere can make an answer wrong meanwhile: a command through
+/// another front door, or an operator.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(5);
+/// Access tokens of which it is known that something was asked to be changed.
+const WRITERS: u64 = 100_000;
+
+/// All answers.
+#[derive(Clone)]
+pub(crate) struct Answers {
+    answers: Cache<Key, Arc<Stored>>,
+    /// When a command was last sent or answered. One that failed may have taken effect, and there is no state to ask for.
+    writes: Cache<TokenKey, Instant>,
+}
+
+impl Answers {
+    pub(crate) fn new() -> Self {
+        Self {
+            answers: Cache::builder()
+                .max_capacity(CAPACITY)
+                .weigher(|key, stored: &Arc<Stored>| stored.weight(key))
+                .time_to_live(LIFETIME)
+                .build(),
+            writes: Cache::builder()
+                .max_capacity(WRITERS)
+                .time_to_live(2 * LIFETIME)
+                // The default policy may decline newcomers when full.
+                .eviction_policy(moka::policy::EvictionPolicy::lru())
+                .build(),
+        }
+    }
+
+    /// What was kept for `lookup`, if it is good enough.
+    pub(super) async fn get(&self, lookup: &Lookup) -> Option<Arc<Stored>> {
+        let stored = self.answers.get(&lookup.key).await?;
+        self.suits(&stored, lookup).await.then_some(stored)
+    }
+
+    /// Whether `stored` may answer `lookup` now.
+    pub(super) async fn suits(&self, stored: &Stored, lookup: &Lookup) -> bool {
+        if !stored.suits(lookup) || stored.asked.elapsed() >= LIFETIME {
+            return false;
+        }
+        let written = self.writes.get(&lookup.key.token).await;
+        written.is_none_or(|written| stored.asked > written)
+    }
+
+    pub(super) async fn put(&self, key: Key, stored: Arc<Stored>) {
+        self.answers.insert(key, stored).await;
+    }
+
+    /// A command with this token is about to be sent, or was answered.
+    pub(crate) async fn written(&self, token: TokenKey) {
+        self.writes.insert(token, Instant::now()).await;
+    }
+
+    /// How many there are, and how many bytes they take, roughly. For metrics.
+    pub(super) fn size(&self) -> (u64, u64) {
+        (self.answers.entry_count(), self.answers.weighted_size())
+    }
+}

@@ -1,0 +1,188 @@
+//! Which reads can be answered from what is kept, and under which key.
+
+use std::sync::Arc;
+
+use auth_client::Identity;
+use axum::extract::Request;
+use events::{ConsistencyToken, TaskId};
+use http::{HeaderMap, HeaderName, Method, header};
+use http_api::CONSISTENCY_TOKEN;
+use hyper::body::Body as _;
+use sha2::{Digest, Sha256};
+
+use crate::caller::bearer;
+
+/// Parameters of `GET /tasks` whose answer does not depend on the time of the question. `overdue` is none of them.
+const TIMELESS: [&str; 17] = [
+    "status",
+    "priority",
+    "tag",
+    "due_before",
+    "due_after",
+    "created_before",
+    "created_after",
+    "updated_before",
+    "updated_after",
+    "completed_before",
+    "completed_after",
+    "q",
+    "deleted",
+    "sort",
+    "limit",
+    "cursor",
+    "count",
+];
+/// Whoever sends one of these wants more than a plain answer.
+const SPECIAL: [HeaderName; 6] = [
+    HeaderName::from_static("prefer"),
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+    header::RANGE,
+    header::EXPECT,
+];
+/// Longer targets are not kept, in bytes.
+const LONGEST_TARGET: usize = 2_048;
+
+/// An access token, as SHA-256: it is not kept itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct TokenKey([u8; 32]);
+
+impl TokenKey {
+    /// The token of a request.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        let token = bearer(headers)?;
+        Some(Self(Sha256::digest(token.as_bytes()).into()))
+    }
+}
+
+/// What an answer is kept under.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) token: TokenKey,
+    /// Path and query, as they were sent.
+    pub(super) target: String,
+}
+
+/// A read that can be answered from what is kept.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    pub(super) key: Key,
+    /// As the token was verified for this read.
+    pub(super) identity: Arc<Identity>,
+    /// Of the caller's partition; what is shown must not be older.
+    pub(super) at_least: u64,
+    /// `Cache-Control: no-cache`: the client wants to know it from the role itself.
+    pub(super) is_refresh: bool,
+}
+
+impl Lookup {
+    /// The read of `identity`, whose commands have led to `known`, as far as that is remembered. Nothing if only the role can
+    /// answer it.
+    pub(crate) fn of(
+        request: &Request,
+        identity: &Arc<Identity>,
+        known: Option<ConsistencyToken>,
+    ) -> Option<Self> {
+        let headers = request.headers();
+        if request.method() != Method::GET
+            || request.body().size_hint().exact() != Some(0)
+            || SPECIAL.iter().any(|name| headers.contains_key(name))
+            || !is_timeless(request.uri().path(), request.uri().query())
+        {
+            return None;
+        }
+        let own = ConsistencyToken::new(identity.user_id, 0);
+        let mut at_least = 0;
+        for token in sent_tokens(headers).chain(known.map(Some)) {
+            let token = token.filter(|token| token.same_subject(own))?;
+            at_least = token.position.max(at_least);
+        }
+        let target = request.uri().path_and_query()?.as_str();
+        if target.len() > LONGEST_TARGET {
+            return None;
+        }
+        let cache_control = || {
+            headers
+                .get_all(header::CACHE_CONTROL)
+                .iter()
+                .filter_map(|value| value.to_str().ok())
+                .flat_map(|value| value.split(','))
+                .map(str::trim)
+        };
+        if cache_control().any(|directive| directive.eq_ignore_ascii_case("no-store")) {
+            return None;
+        }
+        Some(Self {
+            key: Key {
+                token: TokenKey::of(headers)?,
+                target: target.to_owned(),
+            },
+            identity: Arc::clone(identity),
+            at_least,
+            is_refresh: cache_control().any(|directive| {
+                directive.eq_ignore_ascii_case("no-cache") || directive.eq_ignore_ascii_case("max-age=0")
+            }),
+        })
+    }
+}
+
+/// The tokens that the client sends; `None` for what is none.
+fn sent_tokens(headers: &HeaderMap) -> impl Iterator<Item = Option<ConsistencyToken>> {
+    headers
+        .get_all(&CONSISTENCY_TOKEN)
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or("?").split(','))
+        .map(|token| token.trim().parse().ok())
+}
+
+/// Whether the same question about the same state has the same answer at any time.
+fn is_timeless(path: &str, query: Option<&str>) -> bool {
+    let query = query.unwrap_or_default();
+    match path.strip_prefix("/tasks") {
+        Some("") => url::form_urlencoded::parse(query.as_bytes()).all(|(name, _)| TIMELESS.contains(&&*name)),
+        // `version` and `as_of` are not worth it, and an instant to come is not timeless.
+        Some(rest) => query.is_empty() && rest.strip_prefix('/').is_some_and(is_task_id),
+        None => false,
+    }
+}
+
+/// Ids have one spelling in URLs, the hyphenated one.
+fn is_task_id(text: &str) -> bool {
+    const HYPHENATED: usize = 36;
+    text.len() == HYPHENATED && text.parse::<TaskId>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_does_not_depend_on_the_time_is_kept() {
+        let id = "0190a000-0000-7000-8000-000000000001";
+        let one = format!("/tasks/{id}");
+        for (path, query, expected) in [
+            ("/tasks", None, true),
+            ("/tasks", Some(""), true),
+            (
+                "/tasks",
+                Some("status=open,done&sort=-due&limit=3&count=true"),
+                true,
+            ),
+            ("/tasks", Some("due_before=2026-12-01&q=a+b&tag=x&tag=y"), true),
+            ("/tasks", Some("overdue=true"), false),
+            ("/tasks", Some("limit=3&over%64ue=true"), false),
+            ("/tasks", Some("something=else"), false),
+            (&one, None, true),
+            (&one, Some("as_of=2030-01-01"), false),
+            (&one, Some("version=3"), false),
+            ("/tasks/summary", None, false),
+            ("/tasks/changes", None, false),
+            ("/tasks/events", None, false),
+            (&format!("{one}/history"), None, false),
+            ("/audit/events", None, false),
+        ] {
+            assert_eq!(is_timeless(path, query), expected, "{path} {query:?}");
+        }
+    }
+}

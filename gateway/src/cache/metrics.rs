@@ -1,0 +1,41 @@
+//! What is counted about answers that are kept.
+
+use prometheus::{IntCounterVec, IntGauge};
+use runtime::Metrics;
+
+use super::{answers::Answers, status::Status};
+
+/// The metrics of the cache.
+#[derive(Clone)]
+pub(crate) struct CacheMetrics {
+    requests: IntCounterVec,
+    entries: IntGauge,
+    bytes: IntGauge,
+}
+
+impl CacheMetrics {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        Self {
+            requests: metrics.counter_vec(
+                "taskledger_gateway_cache_requests_total",
+                "Reads of tasks by how they were answered: from what was kept, by the role, or with another's answer.",
+                &["outcome"],
+            ),
+            entries: metrics.gauge(
+                "taskledger_gateway_cache_entries",
+                "Answers that are kept, roughly.",
+            ),
+            bytes: metrics.gauge(
+                "taskledger_gateway_cache_bytes",
+                "Memory that they take, roughly.",
+            ),
+        }
+    }
+
+    pub(super) fn count(&self, status: Status, answers: &Answers) {
+        self.requests.with_label_values(&[status.name()]).inc();
+        let (entries, bytes) = answers.size();
+        self.entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
+        self.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}

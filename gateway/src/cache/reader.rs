@@ -1,0 +1,172 @@
+//! Answers a read: from what is kept, with another's answer, or by asking the role.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode, header};
+use http_api::{ReadOutcome, outcome_of_read};
+use tokio::time::Instant;
+
+use super::{
+    answers::Answers,
+    flights::{Boarded, Flights},
+    lookup::Lookup,
+    metrics::CacheMetrics,
+    status::{CACHE_STATUS, Status},
+    stored::{Stored, Taken},
+};
+use crate::error::ForwardError;
+
+/// What answering reads needs.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    answers: Answers,
+    flights: Flights,
+    metrics: CacheMetrics,
+}
+
+impl Reader {
+    pub(crate) fn new(answers: Answers, metrics: CacheMetrics) -> Self {
+        Self {
+            answers,
+            flights: Flights::default(),
+            metrics,
+        }
+    }
+
+    /// Answers `request`, which is `lookup`. At most once, `ask` is given what is to be sent to the role.
+    pub(crate) async fn read<Asking>(
+        &self,
+        lookup: &Lookup,
+        mut request: Request,
+        ask: impl FnOnce(Request) -> Asking,
+    ) -> Result<Response, ForwardError>
+    where
+        Asking: Future<Output = Result<Response, ForwardError>>,
+    {
+        let conditions = match conditions(request.headers_mut()) {
+            Ok(conditions) => conditions,
+            Err(problem) => return Ok(problem.into_response()),
+        };
+        let (response, status) = self.answer(lookup, request, ask).await?;
+        Ok(self.marked(conditional(response, &conditions), status))
+    }
+
+    /// Marks the answer to a read that only the role can answer.
+    pub(crate) fn bypassed(&self, response: Response) -> Response {
+        self.marked(response, Status::Bypassed)
+    }
+
+    async fn answer<Asking>(
+        &self,
+        lookup: &Lookup,
+        request: Request,
+        ask: impl FnOnce(Request) -> Asking,
+    ) -> Result<(Response, Status), ForwardError>
+    where
+        Asking: Future<Output = Result<Response, ForwardError>>,
+    {
+        if lookup.is_refresh {
+            return match self.ask(lookup, request, ask).await? {
+                Asked::Stored(stored) => Ok((stored.answer(), Status::Refreshed)),
+                Asked::Passed(response) => Ok((response, Status::NotStored)),
+            };
+        }
+        if let Some(stored) = self.answers.get(lookup).await {
+            return Ok((stored.answer(), Status::Hit));
+        }
+        let lead = match self.flights.board(lookup).await {
+            Boarded::Shares(stored) if self.answers.suits(&stored, lookup).await => {
+                return Ok((stored.answer(), Status::Collapsed));
+            }
+            Boarded::Shares(_) | Boarded::Alone => None,
+            Boarded::Leads(lead) => Some(lead),
+        };
+        // Between the look and the boarding, an earlier question may have been answered.
+        if let Some(stored) = self.answers.get(lookup).await {
+            if let Some(lead) = lead {
+                lead.lands(Some(Arc::clone(&stored)));
+            }
+            return Ok((stored.answer(), Status::Hit));
+        }
+        let asked = self.ask(lookup, request, ask).await;
+        if let Some(lead) = lead {
+            lead.lands(match &asked {
+                Ok(Asked::Stored(stored)) => Some(Arc::clone(stored)),
+                Ok(Asked::Passed(_)) | Err(_) => None,
+            });
+        }
+        Ok(match asked? {
+            Asked::Stored(stored) => (stored.answer(), Status::Stored),
+            Asked::Passed(response) => (response, Status::NotStored),
+        })
+    }
+
+    async fn ask<Asking>(
+        &self,
+        lookup: &Lookup,
+        request: Request,
+        ask: impl FnOnce(Request) -> Asking,
+    ) -> Result<Asked, ForwardError>
+    where
+        Asking: Future<Output = Result<Response, ForwardError>>,
+    {
+        let asked = Instant::now();
+        let response = ask(request).await?;
+        Ok(match Stored::take(lookup, asked, response).await? {
+            Taken::Stored(stored) => {
+                let stored = Arc::new(stored);
+                self.answers.put(lookup.key.clone(), Arc::clone(&stored)).await;
+                Asked::Stored(stored)
+            }
+            Taken::Passed(response) => Asked::Passed(response),
+        })
+    }
+
+    fn marked(&self, mut response: Response, status: Status) -> Response {
+        self.metrics.count(status, &self.answers);
+        response.headers_mut().insert(CACHE_STATUS, status.header());
+        response
+    }
+}
+
+/// What the role said.
+enum Asked {
+    Stored(Arc<Stored>),
+    Passed(Response),
+}
+
+/// Takes the condition out of `headers`, so that the role shows the whole, which others can be given as well.
+///
+/// # Errors
+/// `400` when it is malformed.
+fn conditions(headers: &mut HeaderMap) -> Result<HeaderMap, http_api::Problem> {
+    let mut conditions = HeaderMap::new();
+    for value in headers.get_all(header::IF_NONE_MATCH) {
+        conditions.append(header::IF_NONE_MATCH, value.clone());
+    }
+    outcome_of_read(&conditions, &header::HeaderValue::from_static("\"\""))?;
+    headers.remove(header::IF_NONE_MATCH);
+    Ok(conditions)
+}
+
+/// The response, or `304` if the client has it.
+fn conditional(response: Response, conditions: &HeaderMap) -> Response {
+    let etag = response.headers().get(header::ETAG);
+    let outcome = match etag {
+        Some(etag) if response.status() == StatusCode::OK => outcome_of_read(conditions, etag),
+        _ => return response,
+    };
+    if !matches!(outcome, Ok(ReadOutcome::NotModified)) {
+        return response;
+    }
+    let (mut parts, _) = response.into_parts();
+    parts.status = StatusCode::NOT_MODIFIED;
+    parts.headers.remove(header::CONTENT_TYPE);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::empty())
+}
