@@ -56,6 +56,15 @@ install_packages() {
     } >&2
 }
 
+# Whether a test can make users of its own on both servers; says so if not.
+can_make_users() {
+    [[ $AMQP_URL == *@127.0.0.1:* || $AMQP_URL == *@localhost:* ]] &&
+        [[ $(psql -XAtqw -d "$DATABASE_URL" -c "SELECT rolsuper FROM pg_roles WHERE rolname = current_user" 2>/dev/null) == t ]] &&
+        timeout 30 rabbitmqctl --quiet list_users >/dev/null 2>&1 && return
+    echo "the rights of each role on PostgreSQL and RabbitMQ are not tried: that needs a superuser, psql and rabbitmqctl"
+    return 1
+}
+
 # The URL without its password.
 masked() {
     sed -E 's#(://[^:/@]+):[^@/]*@#\1:***@#' <<<"$1"

@@ -15,6 +15,7 @@ mod faults;
 mod full_disk;
 mod hang_up;
 mod isolation;
+mod least_privilege;
 mod operator;
 mod program_tokens;
 mod restored_log;

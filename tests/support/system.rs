@@ -85,6 +85,7 @@ pub(crate) struct System {
     directory: TempDir,
     processes: BTreeMap<Replica, Process>,
     settings: BTreeMap<&'static str, String>,
+    of_one_role: BTreeMap<Role, Vec<(&'static str, String)>>,
     listen: BTreeMap<Replica, (u16, u16)>,
     database: Option<TestDatabase>,
 }
@@ -137,6 +138,16 @@ impl System {
 
     /// Starts so many processes of each role, and does not wait.
     pub(crate) async fn launched(footing: Footing, replicas: usize) -> Self {
+        Self::launched_as(footing, replicas, async |_, _| BTreeMap::new()).await
+    }
+
+    /// The same with settings that only one role has, which are made from the empty database and the namespace on the broker.
+    pub(crate) async fn launched_as(
+        footing: Footing,
+        replicas: usize,
+        prepare: impl AsyncFnOnce(&TestDatabase, &str) -> BTreeMap<Role, Vec<(&'static str, String)>>,
+    ) -> Self {
+        let mut of_one_role = BTreeMap::new();
         let directory = TempDir::new().unwrap();
         let mut settings = BTreeMap::from([
             (
@@ -151,6 +162,7 @@ impl System {
             Footing::Servers | Footing::KurrentDb => {
                 let fresh = TestDatabase::create().await;
                 let namespace = format!("test-{}", uuid::Uuid::new_v4().simple());
+                of_one_role = prepare(&fresh, &namespace).await;
                 let (before_postgres, database_url) = in_front_of(fresh.url().as_str(), 5432).await;
                 let (before_rabbitmq, amqp_url) = in_front_of(&amqp_url(), 5672).await;
                 settings.insert("DATABASE_URL", database_url);
@@ -209,6 +221,7 @@ impl System {
             directory,
             processes: BTreeMap::new(),
             settings,
+            of_one_role,
             listen,
             database,
         };
@@ -235,6 +248,7 @@ impl System {
             .unwrap();
         let mut command = binary();
         command.arg(replica.role.command()).envs(&self.settings);
+        command.envs(self.of_one_role.get(&replica.role).into_iter().flatten().cloned());
         if replica.role != Role::Projector {
             command.env("TASKLEDGER_LISTEN", format!("127.0.0.1:{api}"));
         }

@@ -23,7 +23,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Whoever may use the live tables may use these.
+/// Whoever may use the live tables may use these, and those that later migrations add.
 const GRANTS: &str = "DO $$
 DECLARE
     given record;
@@ -45,6 +45,17 @@ BEGIN
         ELSE
             EXECUTE format('GRANT %s ON read_models_shadow.%s TO %s', given.privilege, given.name, given.role);
         END IF;
+    END LOOP;
+    FOR given IN
+        SELECT a.privilege_type AS privilege, quote_ident(pg_get_userbyid(d.defaclrole)) AS owner,
+            CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS role
+        FROM pg_default_acl d JOIN pg_namespace n ON n.oid = d.defaclnamespace, aclexplode(d.defaclacl) a
+        WHERE n.nspname = 'read_models' AND d.defaclobjtype = 'r'
+    LOOP
+        EXECUTE format(
+            'ALTER DEFAULT PRIVILEGES FOR ROLE %s IN SCHEMA read_models_shadow GRANT %s ON TABLES TO %s',
+            given.owner, given.privilege, given.role
+        );
     END LOOP;
 END
 $$";

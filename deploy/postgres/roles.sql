@@ -1,0 +1,48 @@
+-- A PostgreSQL role for each role of Taskledger, with the rights that it needs and no others. Run it once by a superuser, in
+-- the empty database of Taskledger, before the first `taskledger migrate`, which then runs as taskledger_owner:
+--
+--     createdb taskledger && psql --dbname taskledger --file deploy/postgres/roles.sql
+--
+-- and give each role a password (`ALTER ROLE taskledger_auth PASSWORD '…'`). The gateway needs no database.
+
+-- Owns the schemas: migrates, rebuilds and restores. No running role is this one.
+CREATE ROLE taskledger_owner LOGIN;
+CREATE ROLE taskledger_auth LOGIN;
+CREATE ROLE taskledger_command_api LOGIN;
+CREATE ROLE taskledger_query_api LOGIN;
+CREATE ROLE taskledger_projector LOGIN;
+
+DO $$
+BEGIN
+    EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+    -- To rebuild read models, which makes a schema beside those that are in use.
+    EXECUTE format('GRANT CONNECT, CREATE ON DATABASE %I TO taskledger_owner', current_database());
+    EXECUTE format(
+        'GRANT CONNECT ON DATABASE %I TO taskledger_auth, taskledger_command_api, taskledger_query_api, taskledger_projector',
+        current_database()
+    );
+END
+$$;
+
+-- The log: nobody changes or deletes what has happened, not even its owner by mistake of a role.
+CREATE SCHEMA event_store AUTHORIZATION taskledger_owner;
+GRANT USAGE ON SCHEMA event_store
+    TO taskledger_auth, taskledger_command_api, taskledger_query_api, taskledger_projector;
+ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA event_store
+    GRANT SELECT, INSERT ON TABLES TO taskledger_auth, taskledger_command_api;
+ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA event_store
+    GRANT SELECT ON TABLES TO taskledger_query_api, taskledger_projector;
+
+-- What roles remember for themselves.
+CREATE SCHEMA operations AUTHORIZATION taskledger_owner;
+GRANT USAGE ON SCHEMA operations TO taskledger_auth, taskledger_command_api;
+ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA operations
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO taskledger_auth, taskledger_command_api;
+
+-- The read models.
+CREATE SCHEMA read_models AUTHORIZATION taskledger_owner;
+GRANT USAGE ON SCHEMA read_models TO taskledger_auth, taskledger_query_api, taskledger_projector;
+ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA read_models
+    GRANT SELECT ON TABLES TO taskledger_auth, taskledger_query_api;
+ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA read_models
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO taskledger_projector;

@@ -1,0 +1,245 @@
+//! Every role works with the rights that `deploy/` gives it on PostgreSQL and RabbitMQ, and has no others.
+
+use std::{cell::OnceCell, collections::BTreeMap, process::Command};
+
+use lapin::{Connection, ConnectionProperties, options::BasicConsumeOptions, types::FieldTable};
+use serde_json::{Value, json};
+use sqlx::Executor as _;
+use test_support::TestDatabase;
+use url::Url;
+
+use crate::support::{Footing, Person, Role, System, amqp_url, binary};
+
+const ROLES: [(Role, &str); 5] = [
+    (Role::Auth, "auth"),
+    (Role::CommandApi, "command_api"),
+    (Role::QueryApi, "query_api"),
+    (Role::Projector, "projector"),
+    (Role::Gateway, "gateway"),
+];
+
+/// Users on both servers, named after the database of one test. They go when this is dropped.
+struct Users {
+    prefix: String,
+    server: Url,
+}
+
+impl Users {
+    /// Runs `roles.sql` in the database of the test, and gives the same names to users of RabbitMQ.
+    async fn create(database: &TestDatabase, namespace: &str) -> Self {
+        let users = Self {
+            prefix: database.name().replace("taskledger_test_", "rights_"),
+            server: database.url(),
+        };
+        let sql = users.named(include_str!("../deploy/postgres/roles.sql"));
+        let mut connection = database.connect().await;
+        connection.execute(sqlx::raw_sql(&sql)).await.unwrap();
+        for role in ["owner", "auth", "command_api", "query_api", "projector"] {
+            let name = users.name(role);
+            let sql = format!("ALTER ROLE {name} PASSWORD '{name}'");
+            connection.execute(sqlx::raw_sql(&sql)).await.unwrap();
+        }
+        let definitions = include_str!("../deploy/rabbitmq/definitions.json");
+        let definitions: Value = serde_json::from_str(definitions).unwrap();
+        for given in definitions["permissions"].as_array().unwrap() {
+            let name = users.named(given["user"].as_str().unwrap());
+            let regex = |what: &str| given[what].as_str().unwrap().replace("taskledger", namespace);
+            rabbitmqctl(&["add_user", &name, &name]);
+            let (configure, write, read) = (regex("configure"), regex("write"), regex("read"));
+            rabbitmqctl(&[
+                "set_permissions",
+                "--vhost",
+                "/",
+                &name,
+                &configure,
+                &write,
+                &read,
+            ]);
+        }
+        users
+    }
+
+    fn named(&self, text: &str) -> String {
+        text.replace("taskledger_", &format!("{}_", self.prefix))
+    }
+
+    fn name(&self, role: &str) -> String {
+        format!("{}_{role}", self.prefix)
+    }
+
+    fn database_url(&self, role: &str) -> String {
+        as_user(self.server.clone(), &self.name(role))
+    }
+
+    fn amqp_url(&self, role: &str) -> String {
+        as_user(amqp_url().parse().unwrap(), &self.name(role))
+    }
+}
+
+fn as_user(mut url: Url, name: &str) -> String {
+    url.set_username(name).unwrap();
+    url.set_password(Some(name)).unwrap();
+    url.into()
+}
+
+impl Drop for Users {
+    fn drop(&mut self) {
+        for (_, role) in ROLES {
+            rabbitmqctl(&["delete_user", &self.name(role)]);
+        }
+        // What they own and may do has gone with the database.
+        let mut server = self.server.clone();
+        server.set_path("postgres");
+        let roles = ["auth", "command_api", "query_api", "projector", "owner"].map(|role| self.name(role));
+        let sql = format!("DROP ROLE IF EXISTS {}", roles.join(", "));
+        let status = Command::new("psql")
+            .args(["-qd", server.as_str(), "-c", &sql])
+            .status();
+        if !status.is_ok_and(|status| status.success()) {
+            eprintln!("the roles {} are left on the server", roles.join(", "));
+        }
+    }
+}
+
+/// What `psql` complains of.
+fn psql(url: &str, sql: &str) -> String {
+    let asked = Command::new("psql")
+        .args(["-qd", url, "-c", sql])
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&asked.stderr).into_owned()
+}
+
+fn rabbitmqctl(arguments: &[&str]) {
+    let output = Command::new("rabbitmqctl")
+        .arg("--quiet")
+        .args(arguments)
+        .output();
+    let output = output.expect("rabbitmqctl makes the users of this test");
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[tokio::test]
+async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
+    // Declared first, so that they outlive the system.
+    let users = OnceCell::new();
+    let mut system = System::launched_as(Footing::Servers, 1, async |database, namespace| {
+        let made = Users::create(database, namespace).await;
+        let mut migrating = binary();
+        migrating
+            .arg("migrate")
+            .env("DATABASE_URL", made.database_url("owner"));
+        assert!(migrating.status().unwrap().success());
+        let settings = ROLES.map(|(role, name)| {
+            let mut own = vec![("AMQP_URL", made.amqp_url(name))];
+            own.push(match role {
+                // A URL that leads nowhere.
+                Role::Gateway => ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none".to_owned()),
+                _ => ("DATABASE_URL", made.database_url(name)),
+            });
+            (role, own)
+        });
+        users.set(made).ok();
+        BTreeMap::from(settings)
+    })
+    .await;
+    let users = users.get().unwrap();
+    system.ready().await;
+
+    let ada = Person::join(&system.base, "ada").await;
+    let created = ada
+        .post("/tasks", json!({"title": "Sweep the yard"}))
+        .await
+        .expect(201);
+    let path = format!("/tasks/{}", created.body["id"].as_str().unwrap());
+    ada.get(&path).await.expect(200);
+    ada.post(&format!("{path}/complete"), json!({})).await.expect(200);
+    let page = ada.get("/tasks?status=done&q=yard").await.expect(200);
+    assert_eq!(page.body["items"].as_array().unwrap().len(), 1);
+    ada.post("/auth/logout", json!({})).await.expect(204);
+    ada.get(&path).await.expect(401);
+
+    // The tables may be replaced, and the rights go with them.
+    let mut rebuild = system.tool(&["projection", "rebuild", "--yes"]);
+    let rebuilt = rebuild
+        .env("DATABASE_URL", users.database_url("owner"))
+        .output()
+        .unwrap();
+    assert!(
+        rebuilt.status.success(),
+        "{}",
+        String::from_utf8_lossy(&rebuilt.stderr)
+    );
+    let bea = Person::join(&system.base, "bea").await;
+    bea.post("/tasks", json!({"title": "Water the plants"}))
+        .await
+        .expect(201);
+    assert_eq!(
+        bea.get("/tasks").await.expect(200).body["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+
+    let asked = psql(
+        &users.database_url("owner"),
+        "CREATE TABLE read_models.later (id BIGINT)",
+    );
+    assert_eq!(asked, "", "a later migration");
+    assert_eq!(
+        psql(&users.database_url("projector"), "DELETE FROM read_models.later"),
+        ""
+    );
+    assert_eq!(
+        psql(&users.database_url("query_api"), "SELECT FROM read_models.later"),
+        ""
+    );
+
+    for (role, forbidden) in [
+        ("auth", "UPDATE event_store.events SET data = data"),
+        ("command_api", "DELETE FROM event_store.events"),
+        ("command_api", "SELECT FROM read_models.accounts"),
+        ("query_api", "INSERT INTO event_store.events DEFAULT VALUES"),
+        ("query_api", "DELETE FROM read_models.tasks"),
+        ("query_api", "SELECT FROM operations.relay_progress"),
+        ("projector", "INSERT INTO event_store.events DEFAULT VALUES"),
+        ("projector", "SELECT FROM operations.idempotency_keys"),
+        ("projector", "CREATE TABLE read_models.more (id BIGINT)"),
+        ("owner", "CREATE ROLE another"),
+    ] {
+        let said = psql(&users.database_url(role), forbidden);
+        assert!(
+            said.contains("permission denied"),
+            "{role} may {forbidden}: {said}"
+        );
+    }
+
+    // Whoever answered token checks would be everybody.
+    let namespace = &system.broker.as_ref().unwrap().namespace;
+    for (role, queue) in [
+        ("query_api", "auth.verify"),
+        ("command_api", "auth.verify"),
+        ("gateway", "auth.keys"),
+        ("auth", "projector.0-of-4"),
+    ] {
+        let url = users.amqp_url(role);
+        let connection = Connection::connect(&url, ConnectionProperties::default())
+            .await
+            .unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        let queue = format!("{namespace}.{queue}");
+        let consuming = channel.basic_consume(
+            queue.as_str().into(),
+            "".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        );
+        let said = consuming.await.map(drop).unwrap_err().to_string();
+        assert!(said.contains("ACCESS_REFUSED"), "{role} may read {queue}: {said}");
+    }
+}
