@@ -16,6 +16,7 @@ mod full_disk;
 mod hang_up;
 mod isolation;
 mod least_privilege;
+mod limits;
 mod operator;
 mod program_tokens;
 mod restored_log;

@@ -96,6 +96,12 @@ impl System {
             database,
             directory,
         };
+        // It is to be measured how much can be done, not how much is allowed.
+        let policy = system.directory.path().join("gateway.toml");
+        std::fs::write(
+            &policy,
+            "[unauthenticated]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n",
+        )?;
         for (name, api, admin) in &ports {
             let mut command = Command::new(binary);
             command
@@ -105,6 +111,7 @@ impl System {
                 .env("TASKLEDGER_LOG", "warn")
                 .env("TASKLEDGER_DATA_DIR", system.directory.path())
                 .env("TASKLEDGER_BUS_NAMESPACE", &namespace)
+                .env("TASKLEDGER_GATEWAY_CONFIG", &policy)
                 .env("TASKLEDGER_ADMIN_LISTEN", format!("127.0.0.1:{admin}"));
             if *name != "projector" {
                 command.env("TASKLEDGER_LISTEN", format!("127.0.0.1:{api}"));

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use axum::Router;
 use database::Schema;
 use gateway::Upstream;
+use http_api::Peers;
 
 use crate::{
     databases, platform,
@@ -138,6 +139,7 @@ pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
         query_api: Upstream::Http(urls.query_api_url.clone()),
         auth: Upstream::Http(urls.auth_url.clone()),
         projector: Upstream::Http(urls.projector_url.clone()),
+        policy: settings.http.gateway_config.clone(),
     };
     let dependencies = gateway::Dependencies {
         verifier: platform::verifier(bus, &process.background).await?,
@@ -187,6 +189,8 @@ pub(crate) fn projector_config(settings: &Settings) -> projector::Config {
 struct Doors {
     role: &'static str,
     kind: Kind,
+    /// Whose word about clients is taken.
+    gateways: Peers,
     api: Option<Door>,
     admin: Door,
 }
@@ -209,6 +213,7 @@ impl Doors {
         Ok(Self {
             role: defaults.role,
             kind: defaults.kind,
+            gateways: settings.http.gateway_peers(),
             api,
             admin,
         })
@@ -220,7 +225,7 @@ impl Doors {
         let admin = (self.admin, http_api::admin_of(router.clone()));
         let router = match self.kind {
             Kind::Public => http_api::public_of(router),
-            Kind::Internal => router,
+            Kind::Internal => http_api::believing_only(self.gateways, router),
         };
         let doors = self
             .api

@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use database::masked;
 use events::PartitionCount;
+use http_api::Peers;
 use url::Url;
 
 /// How log lines are written.
@@ -108,6 +109,24 @@ pub(crate) struct Http {
     /// Address of probes and metrics [default: 127.0.0.1:9090, command-api 9091, query-api 9092, auth 9093, projector 9094]
     #[arg(long, global = true, env = "TASKLEDGER_ADMIN_LISTEN", value_name = "ADDRESS")]
     pub(crate) admin_listen: Option<SocketAddr>,
+    /// File with the gateway's limits and the proxies that it trusts, read again on SIGHUP [default: built in, see deploy/gateway.toml]
+    #[arg(long, global = true, env = "TASKLEDGER_GATEWAY_CONFIG", value_name = "FILE")]
+    pub(crate) gateway_config: Option<PathBuf>,
+    /// Addresses and networks of the gateways, which the roles behind them believe about clients (separated by commas) [default: loopback and private networks]
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_GATEWAY_PEERS",
+        value_name = "NETWORKS"
+    )]
+    gateway_peers: Option<Peers>,
+}
+
+impl Http {
+    /// Whose `X-Forwarded-For` the roles behind the gateway believe.
+    pub(crate) fn gateway_peers(&self) -> Peers {
+        self.gateway_peers.clone().unwrap_or_else(Peers::private)
+    }
 }
 
 #[derive(Debug, Clone, Args)]
@@ -287,6 +306,14 @@ impl Settings {
             ("TASKLEDGER_PARTITIONS", storage.partitions.get().to_string()),
             ("TASKLEDGER_LISTEN", address(self.http.listen)),
             ("TASKLEDGER_ADMIN_LISTEN", address(self.http.admin_listen)),
+            (
+                "TASKLEDGER_GATEWAY_CONFIG",
+                self.http
+                    .gateway_config
+                    .as_ref()
+                    .map_or_else(|| "(built in)".to_owned(), |file| file.display().to_string()),
+            ),
+            ("TASKLEDGER_GATEWAY_PEERS", self.http.gateway_peers().to_string()),
             ("TASKLEDGER_KEYS_DIR", self.keys_dir().display().to_string()),
             (
                 "TASKLEDGER_ACCESS_TOKEN_MINUTES",

@@ -96,6 +96,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
             query_api: Upstream::InProcess(query_api),
             auth: Upstream::InProcess(auth),
             projector: Upstream::InProcess(projector),
+            policy: settings.http.gateway_config.clone(),
         },
         gateway::Dependencies { verifier },
         background,

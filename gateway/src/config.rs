@@ -1,12 +1,12 @@
 //! What the front door is told at the start.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use auth_client::Verifier;
 use axum::Router;
 use url::Url;
 
-/// Where the other roles are.
+/// Where the other roles are, and where it stands how strangers are treated.
 pub struct Config {
     /// Takes commands about tasks.
     pub command_api: Upstream,
@@ -16,6 +16,8 @@ pub struct Config {
     pub auth: Upstream,
     /// Serves nothing to clients; for probes and metrics only.
     pub projector: Upstream,
+    /// Whom to believe and how much to let through; see `deploy/gateway.toml`, which is in force without one.
+    pub policy: Option<PathBuf>,
 }
 
 /// One role, as the front door reaches it.

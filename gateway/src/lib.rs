@@ -4,11 +4,12 @@
 //!
 //! 1. `arrival` — whose request it is (client address), and away with headers that end at this hop.
 //! 2. `http_api::with_middleware` — request id, trace context, access log, HTTP metrics, problems, security headers.
-//! 3. `routes` — the public paths. Unknown ones end here with `404`, wrong methods with `405`. `reference` answers for
+//! 3. `limits` — how often whom may ask for what, as `policy` says.
+//! 4. `routes` — the public paths. Unknown ones end here with `404`, wrong methods with `405`. `reference` answers for
 //!    the contract itself.
-//! 4. `consistency` — a caller's own writes are visible to their next read; `cache` — a read that was answered a moment
+//! 5. `consistency` — a caller's own writes are visible to their next read; `cache` — a read that was answered a moment
 //!    ago is answered again, if it still shows all that.
-//! 5. `forward`, `upstreams` — the role itself: in this process, or one of its replicas over HTTP.
+//! 6. `forward`, `upstreams` — the role itself: in this process, or one of its replicas over HTTP.
 //!
 //! Bodies are streamed in both directions. Only that of a request with an `Idempotency-Key` is kept, up to a bound,
 //! so that it can be sent again.
@@ -22,6 +23,8 @@ mod error;
 mod exposition;
 mod forward;
 mod headers;
+mod limits;
+mod policy;
 mod reference;
 mod routes;
 mod start;

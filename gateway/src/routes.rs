@@ -48,6 +48,11 @@ const ROUTES: &[(&str, Target)] = &[
     ("/tasks/{id}/restore", Target::Commands),
 ];
 
+/// Every public path.
+pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
+    ROUTES.iter().map(|(path, _)| *path)
+}
+
 /// Forwards every public path.
 pub(crate) fn router(gateway: &Gateway) -> Router {
     ROUTES.iter().fold(Router::new(), |router, (path, target)| {

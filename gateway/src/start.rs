@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::{Router, middleware};
-use http_api::Health;
+use anyhow::Context;
+use axum::{Router, extract::Request, middleware};
+use http_api::{Health, Problem};
 use runtime::{Background, Metrics};
 use tower::Layer;
 
@@ -13,6 +14,8 @@ use crate::{
     consistency::Memory,
     exposition,
     forward::Gateway,
+    limits::{self, Limiter},
+    policy::{self, Policies},
     reference, routes,
     upstreams::{Backend, COMMAND_API, UpstreamMetrics, client},
 };
@@ -22,13 +25,20 @@ const ROLE: &str = "gateway";
 /// The front door's router. Watches the replicas of its upstreams in the `background`.
 ///
 /// # Errors
-/// When an upstream has no address, or one that is not a plain `http://` address.
+/// When an upstream has no address, or one that is not a plain `http://` address, or when the policy cannot be read.
 pub async fn start(
     config: Config,
     dependencies: Dependencies,
     background: &Background,
 ) -> anyhow::Result<Router> {
     let metrics = Metrics::new(ROLE);
+    let policies = Policies::read(config.policy.as_deref())?;
+    if let Some(file) = config.policy {
+        let reloading =
+            policy::reload_on_hangup(policies.clone(), file).context("cannot listen for SIGHUP")?;
+        background.spawn_until_stopped("policy", reloading);
+    }
+    let limiter = Limiter::new(policies.clone(), Arc::clone(&dependencies.verifier), &metrics);
     let (client, upstream_metrics) = (client(), UpstreamMetrics::new(&metrics));
     let backend = |name, upstream| Backend::new(name, upstream, &client, &upstream_metrics).map(Arc::new);
     let command_api = backend(COMMAND_API, config.command_api)?;
@@ -56,15 +66,18 @@ pub async fn start(
         &metrics,
     );
     let exposition = exposition::Exposition::new(metrics.clone(), backends);
-    let served = http_api::with_middleware_and_metrics(
-        routes::router(&gateway).merge(reference::router()),
-        ROLE,
-        &metrics,
-        health,
-        move || {
-            let exposition = exposition.clone();
-            async move { exposition.text().await }
-        },
-    );
-    Ok(Router::new().fallback_service(middleware::map_request(arrival::arrive).layer(served)))
+    // Also around paths that do not exist.
+    let routes = routes::router(&gateway)
+        .merge(reference::router())
+        .fallback(|| async { Problem::not_found() })
+        .layer(middleware::from_fn_with_state(limiter, limits::limit));
+    let served = http_api::with_middleware_and_metrics(routes, ROLE, &metrics, health, move || {
+        let exposition = exposition.clone();
+        async move { exposition.text().await }
+    });
+    let arrive = move |request: Request| {
+        let request = arrival::arrive(&policies.current(), request);
+        std::future::ready(request)
+    };
+    Ok(Router::new().fallback_service(middleware::map_request(arrive).layer(served)))
 }

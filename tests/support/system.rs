@@ -236,6 +236,16 @@ impl System {
         self.listen.keys().copied().collect()
     }
 
+    /// Changes a setting of the processes that are launched from now on.
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.settings.insert(name, value.into());
+    }
+
+    /// Where the system keeps its files.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Starts the process of `replica`.
     pub(crate) fn launch(&mut self, replica: impl Into<Replica>) {
         let replica = replica.into();

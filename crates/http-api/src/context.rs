@@ -1,15 +1,12 @@
 //! What a handler knows about the request that it serves.
 
-use std::{
-    convert::Infallible,
-    net::{IpAddr, SocketAddr},
-};
+use std::{convert::Infallible, net::IpAddr};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use events::{BoundedText, CorrelationId, Traceparent};
 use http::{Extensions, HeaderMap, HeaderName, header, request::Parts};
 
-use crate::{headers::X_FORWARDED_FOR, request_id, trace_context};
+use crate::{client_address::peer, headers::X_FORWARDED_FOR, request_id, trace_context};
 
 /// What a client calls itself.
 pub type UserAgent = BoundedText<512>;
@@ -47,13 +44,8 @@ impl RequestContext {
     /// What the gateway says, otherwise the peer of the connection.
     pub(crate) fn client_ip(headers: &HeaderMap, extensions: &Extensions) -> Option<String> {
         let forwarded = text(headers, &X_FORWARDED_FOR).and_then(|text| text.parse().ok());
-        let peer = || {
-            extensions
-                .get::<ConnectInfo<SocketAddr>>()
-                .map(|peer| peer.0.ip())
-        };
         forwarded
-            .or_else(peer)
+            .or_else(|| peer(extensions))
             .map(|address: IpAddr| address.to_canonical().to_string())
     }
 

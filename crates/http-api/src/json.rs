@@ -46,7 +46,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
         }
         check_type(&parts.method, &parts.headers)?;
         let limit = parts.extensions.get::<BodyLimit>().copied().unwrap_or_default();
-        let bytes = read(body, limit).await?;
+        let bytes = read_body(body, limit).await?;
         if bytes.is_empty() {
             return Err(malformed("the body is empty; send a JSON object"));
         }
@@ -71,7 +71,10 @@ fn malformed(detail: impl Into<String>) -> Problem {
 }
 
 /// The body, when it is no longer than `limit`; whatever `Content-Length` says.
-async fn read(mut body: Body, BodyLimit(limit): BodyLimit) -> Result<Bytes, Problem> {
+///
+/// # Errors
+/// `413` for one that is longer, `408` for one that stalls, `400` for one that ends early.
+pub async fn read_body(mut body: Body, BodyLimit(limit): BodyLimit) -> Result<Bytes, Problem> {
     let too_large =
         || Problem::new(ProblemCode::BodyTooLarge).detail(format!("at most {limit} bytes are accepted"));
     if body.size_hint().lower() > limit as u64 {

@@ -7,6 +7,7 @@
 //! `form.rs`. Nothing here knows what a task or an account is.
 
 mod access_log;
+mod client_address;
 mod context;
 mod error_list;
 mod etag;
@@ -25,13 +26,14 @@ mod trace_context;
 
 pub use access_log::Forwarded;
 pub use api_types::{FieldError, ProblemCode};
+pub use client_address::{ClientAddress, Peers, believing_only};
 pub use context::{RequestContext, UserAgent};
 pub use error_list::ErrorRoom;
 pub use etag::{Named, Preconditions, ReadOutcome, etag, if_match, outcome_of_read};
 pub use form::{Form, Presence, text};
 pub use headers::{CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, TRACEPARENT, X_FORWARDED_FOR, X_REQUEST_ID};
 pub use health::{BUS, EVENT_STORE, Health, LOG, OPERATIONS, READ_MODELS, Readiness};
-pub use json::{BodyLimit, JsonObject};
+pub use json::{BodyLimit, JsonObject, read_body};
 pub use middleware::{admin_of, public_of, with_middleware, with_middleware_and_metrics};
 pub use parameters::{BadParameter, Parameters};
 pub use problem::Problem;

@@ -1,54 +1,44 @@
-//! How fast one person's batches may follow one another: the generic cell rate algorithm (ITU-T I.371). A hundred commands of
-//! a batch are appended much faster than they are projected, and others wait behind what one person piles up.
+//! How fast one person's batches may follow one another. A hundred commands of a batch are appended much faster than they
+//! are projected, and others wait behind what one person piles up.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use events::UserId;
-use moka::{future::Cache, policy::EvictionPolicy};
-use tokio::time::{Instant, sleep_until};
+use rate_limit::{Quota, Spending};
+use tokio::time::sleep_until;
 
-/// Commands a second of one person, in the long run.
+/// Commands a second of one person, in the long run, and those that whoever was quiet may do at once.
 const RATE: u32 = 2_000;
-/// So much at that rate may be done at once by whoever was quiet for so long.
-const BURST: Duration = Duration::from_secs(1);
 /// People who are remembered, those with the last batches.
-const PEOPLE: u64 = 10_000;
+const PEOPLE: usize = 10_000;
 
 /// When the commands of each person's batches will have been due at the rate.
 #[derive(Debug, Clone)]
-pub(crate) struct BatchRate(Cache<UserId, Arc<Mutex<Instant>>>);
+pub(crate) struct BatchRate {
+    quota: Quota,
+    spending: Arc<Spending>,
+}
 
 impl BatchRate {
     pub(crate) fn new() -> Self {
-        Self(
-            Cache::builder()
-                .max_capacity(PEOPLE)
-                .time_to_idle(BURST * 2)
-                .eviction_policy(EvictionPolicy::lru())
-                .build(),
-        )
+        Self {
+            quota: Quota::new(RATE, Duration::from_secs(1), RATE),
+            spending: Arc::new(Spending::new(PEOPLE)),
+        }
     }
 
     /// Waits until so many more commands of `person` are due. A batch waits for those before it, not for its own.
     pub(super) async fn wait(&self, person: UserId, commands: usize) {
-        let quiet = async { Arc::new(Mutex::new(Instant::now())) };
-        let due = self.0.get_with(person, quiet).await;
-        let before = {
-            // It is written whole, so a poisoned lock is as good as any.
-            let mut due = due.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = (*due).max(Instant::now());
-            *due = before + Duration::from_secs(1) / RATE * u32::try_from(commands).unwrap_or(u32::MAX);
-            before
-        };
-        sleep_until(before - BURST).await;
+        let commands = u32::try_from(commands).unwrap_or(u32::MAX);
+        let before = self.spending.spend_ahead(self.quota, person, commands);
+        let due = before.saturating_sub(self.quota.window());
+        sleep_until(self.spending.instant(due)).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
     use uuid::Uuid;
 
     use super::*;

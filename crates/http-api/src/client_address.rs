@@ -1,0 +1,244 @@
+//! Whose request it is: the peer of the connection, or whoever a peer that is believed says sent it.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+    sync::Arc,
+};
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request},
+    middleware,
+};
+use http::{Extensions, HeaderMap};
+use ipnet::IpNet;
+use tower::Layer;
+
+use crate::headers::X_FORWARDED_FOR;
+
+/// Where a request comes from, once that has been worked out; among the request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+/// The peers whose `X-Forwarded-For` is believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Peers(Arc<[IpNet]>);
+
+/// The text names no network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an address such as 192.0.2.7, nor a network such as 10.0.0.0/8")]
+pub struct NotANetwork(String);
+
+impl Peers {
+    /// These networks, each written as a network or as one address.
+    ///
+    /// # Errors
+    /// The first that is neither.
+    pub fn parse<'a>(networks: impl IntoIterator<Item = &'a str>) -> Result<Self, NotANetwork> {
+        networks
+            .into_iter()
+            .map(str::trim)
+            .map(network)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Machines that strangers on the internet are not: loopback, private, link-local and unique local addresses, and
+    /// those shared behind a carrier's translation.
+    #[must_use]
+    pub fn private() -> Self {
+        let networks = [
+            "127.0.0.0/8",
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "169.254.0.0/16",
+            "100.64.0.0/10",
+            "::1/128",
+            "fc00::/7",
+            "fe80::/10",
+        ];
+        // They are all networks.
+        Self::parse(networks).unwrap_or_default()
+    }
+
+    /// Whether `address` is one of them.
+    #[must_use]
+    pub fn include(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// The client of a request with these headers that came from `peer`. Each proxy adds whom it got the request from at
+    /// the right, so the list is read from there, and only as long as the one who wrote an entry is believed. What does
+    /// not name an address ends the list.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.to_canonical();
+        let values = headers.get_all(&X_FORWARDED_FOR).iter().rev();
+        let mut entries = values.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
+        while self.include(client)
+            && let Some(before) = entries.next().and_then(address)
+        {
+            client = before;
+        }
+        client
+    }
+}
+
+impl FromStr for Peers {
+    type Err = NotANetwork;
+
+    /// A list, separated by commas; it may be empty.
+    fn from_str(text: &str) -> Result<Self, NotANetwork> {
+        match text.trim() {
+            "" => Ok(Self::default()),
+            text => Self::parse(text.split(',')),
+        }
+    }
+}
+
+impl fmt::Display for Peers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let networks: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&networks.join(","))
+    }
+}
+
+/// Without the `X-Forwarded-For` of peers that are not among `peers`: for a role behind the gateway, which takes the
+/// gateway's word for whose request it is.
+pub fn believing_only(peers: Peers, router: Router) -> Router {
+    let forget = move |mut request: Request| {
+        let peer = peer(request.extensions());
+        if peer.is_some_and(|peer| !peers.include(peer)) {
+            request.headers_mut().remove(&X_FORWARDED_FOR);
+        }
+        std::future::ready(request)
+    };
+    Router::new().fallback_service(middleware::map_request(forget).layer(router))
+}
+
+/// The other end of the connection.
+pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map(|peer| peer.0.ip().to_canonical())
+}
+
+fn network(text: &str) -> Result<IpNet, NotANetwork> {
+    text.parse::<IpNet>()
+        .map(|network| network.trunc())
+        .or_else(|_| {
+            text.parse::<IpAddr>()
+                .map(|address| IpNet::from(address.to_canonical()))
+        })
+        .map_err(|_| NotANetwork(text.to_owned()))
+}
+
+/// One entry of `X-Forwarded-For`: an address, with a port or without one, as proxies write it.
+fn address(entry: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(entry).ok()?.trim();
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let address = text
+        .parse()
+        .ok()
+        .or_else(|| bare?.parse().ok())
+        .or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))?;
+    Some(IpAddr::to_canonical(&address))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn client(peers: &str, peer: &str, forwarded: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers.append(&X_FORWARDED_FOR, HeaderValue::from_str(value).unwrap());
+        }
+        let peers: Peers = peers.parse().unwrap();
+        peers.client(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn strangers_are_not_believed() {
+        assert_eq!(client("", "192.0.2.1", &["1.2.3.4"]), "192.0.2.1");
+        assert_eq!(client("10.0.0.0/8", "192.0.2.1", &["1.2.3.4"]), "192.0.2.1");
+        assert_eq!(
+            client("10.0.0.0/8", "::ffff:192.0.2.1", &["1.2.3.4"]),
+            "192.0.2.1"
+        );
+    }
+
+    #[test]
+    fn the_list_is_read_from_the_right_as_far_as_it_was_written_by_those_who_are_believed() {
+        let peers = "10.0.0.0/8, 2001:db8::1";
+        assert_eq!(client(peers, "10.0.0.1", &["1.2.3.4"]), "1.2.3.4");
+        assert_eq!(client(peers, "10.0.0.1", &["6.6.6.6, 1.2.3.4"]), "1.2.3.4");
+        assert_eq!(
+            client(peers, "10.0.0.1", &["6.6.6.6", "1.2.3.4", "10.0.0.2"]),
+            "1.2.3.4"
+        );
+        assert_eq!(
+            client(peers, "2001:db8::1", &["6.6.6.6, 1.2.3.4,10.9.9.9"]),
+            "1.2.3.4"
+        );
+        assert_eq!(client(peers, "::ffff:10.0.0.1", &["::ffff:1.2.3.4"]), "1.2.3.4");
+    }
+
+    #[test]
+    fn a_list_of_proxies_alone_names_the_first_of_them() {
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &[]), "10.0.0.1");
+        assert_eq!(
+            client("10.0.0.0/8", "10.0.0.1", &["10.0.0.3, 10.0.0.2"]),
+            "10.0.0.3"
+        );
+    }
+
+    #[test]
+    fn what_names_no_address_ends_the_list() {
+        for forged in [
+            "unknown",
+            "",
+            "1.2.3",
+            "1.2.3.4, unknown",
+            "1.2.3.4,",
+            "\u{7f}",
+            "1.2.3.4:99999",
+            "_hidden",
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = HeaderValue::from_str(forged) {
+                headers.insert(&X_FORWARDED_FOR, value);
+            }
+            let peers: Peers = "10.0.0.1".parse().unwrap();
+            let client = peers.client("10.0.0.1".parse().unwrap(), &headers);
+            assert_eq!(client.to_string(), "10.0.0.1", "{forged:?}");
+        }
+    }
+
+    #[test]
+    fn ports_and_brackets_are_left_out() {
+        for (written, read) in [
+            ("1.2.3.4:5678", "1.2.3.4"),
+            ("[2001:db8::7]:443", "2001:db8::7"),
+            ("[2001:db8::7]", "2001:db8::7"),
+            (" 2001:db8::7 ", "2001:db8::7"),
+        ] {
+            assert_eq!(client("10.0.0.1", "10.0.0.1", &[written]), read);
+        }
+    }
+
+    #[test]
+    fn networks_are_written_as_such() {
+        assert!("10.0.0.0/33".parse::<Peers>().is_err());
+        assert!("example.com".parse::<Peers>().is_err());
+        assert!("10.0.0.1,,10.0.0.2".parse::<Peers>().is_err());
+        assert!(Peers::private().include("192.168.7.7".parse().unwrap()));
+        assert!(!Peers::private().include("192.0.2.1".parse().unwrap()));
+        assert!(!Peers::private().0.is_empty());
+    }
+}

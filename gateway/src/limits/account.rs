@@ -1,0 +1,72 @@
+//! Which account a login or a registration is about: that stands in the body, which is read here, up to the bound that auth
+//! has for it, and handed on.
+
+use axum::{body::Body, extract::Request};
+use events::EmailAddress;
+use http_api::{BodyLimit, Problem, read_body};
+use serde::Deserialize;
+
+use super::subject::Subject;
+
+#[derive(Deserialize)]
+struct Credentials {
+    email: String,
+}
+
+/// The account that `request` names, if it names one. Whatever else is wrong with the body, auth says.
+pub(super) async fn account(request: Request) -> Result<(Request, Option<Subject>), Problem> {
+    let (parts, body) = request.into_parts();
+    let body = read_body(body, BodyLimit::default()).await?;
+    let credentials = serde_json::from_slice::<Credentials>(&body).ok();
+    // In the form in which auth compares addresses, so that no spelling has a budget of its own.
+    let address = credentials.and_then(|credentials| EmailAddress::parse(&credentials.email).ok());
+    let account = address.map(|address| Subject::Account(address.canonical().to_owned()));
+    Ok((Request::from_parts(parts, Body::from(body)), account))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn named(body: &str) -> Option<Subject> {
+        let request = Request::new(Body::from(body.to_owned()));
+        let (request, account) = account(request).await.unwrap();
+        let handed_on = read_body(request.into_body(), BodyLimit::default())
+            .await
+            .unwrap();
+        assert_eq!(handed_on, body);
+        account
+    }
+
+    #[tokio::test]
+    async fn every_spelling_of_an_address_is_one_account() {
+        let ada = named(r#"{"email": "ada@example.org", "password": "x"}"#).await;
+        assert_eq!(ada, Some(Subject::Account("ada@example.org".to_owned())));
+        for same in [
+            r#"{"password": {"deep": [1]}, "email": " ADA@Example.ORG "}"#,
+            r#"{"email": "\u0061da@example.org"}"#,
+        ] {
+            assert_eq!(named(same).await, ada, "{same}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_names_no_account_is_handed_on() {
+        for body in [
+            "",
+            "{",
+            "[]",
+            r#"{"email": 1}"#,
+            r#"{"email": "nobody"}"#,
+            "\u{feff}{}",
+        ] {
+            assert_eq!(named(body).await, None, "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_is_read_than_auth_would() {
+        let request = Request::new(Body::from(" ".repeat(64 * 1024 + 1)));
+        assert_eq!(account(request).await.unwrap_err().code(), "body-too-large");
+    }
+}

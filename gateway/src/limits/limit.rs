@@ -1,0 +1,135 @@
+//! One limit: of whom, on which routes, how much.
+
+use std::{fmt, sync::Arc};
+
+use http::Method;
+use rate_limit::Quota;
+
+/// Who has a budget of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Each address, of IPv6 each network of 64 bits, for all that comes from there.
+    Address,
+    /// The same, for what comes without a token that was issued here.
+    Anonymous,
+    /// Each account whose token a request carries.
+    User,
+    /// Each e-mail address that somebody logs in with or registers.
+    Account,
+}
+
+/// What a limit is called in headers, logs and metrics: up to 32 of `a-z`, `0-9` and `-`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name(Arc<str>);
+
+impl Name {
+    pub(crate) fn new(text: &str) -> Option<Self> {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let is_name = (1..=32).contains(&text.len()) && text.bytes().all(is_plain);
+        is_name.then(|| Self(text.into()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which requests a limit counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RoutePattern {
+    /// Any, if none. `GET` stands for `HEAD`, too.
+    pub(crate) method: Option<Method>,
+    /// A path of `ROUTES`, `/…/*` for all below one, or `*` for all requests, also those to paths that do not exist.
+    pub(crate) path: String,
+}
+
+impl RoutePattern {
+    /// Whether it counts requests with this method to this path of `ROUTES`, if to any of them.
+    pub(crate) fn counts(&self, method: &Method, path: Option<&str>) -> bool {
+        let asked = if method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
+        self.method.as_ref().is_none_or(|counted| counted == asked) && self.covers(path)
+    }
+
+    /// Whether it counts requests to this path.
+    pub(crate) fn covers(&self, path: Option<&str>) -> bool {
+        match (self.path.strip_suffix('*'), path) {
+            (Some(""), _) => true,
+            (_, None) => false,
+            (Some(prefix), Some(path)) => path.starts_with(prefix),
+            (None, Some(path)) => path == self.path,
+        }
+    }
+}
+
+/// One limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Limit {
+    pub(crate) name: Name,
+    pub(crate) by: By,
+    pub(crate) routes: Vec<RoutePattern>,
+    pub(crate) quota: Quota,
+}
+
+impl Limit {
+    fn counts(&self, method: &Method, path: Option<&str>) -> bool {
+        self.routes.iter().any(|route| route.counts(method, path))
+    }
+}
+
+/// All limits. A request needs room in each that counts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Limits(pub(crate) Vec<Limit>);
+
+impl Limits {
+    /// Those that count requests with this method to this path.
+    pub(crate) fn of<'a>(
+        &'a self,
+        method: &'a Method,
+        path: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Limit> {
+        self.0.iter().filter(move |limit| limit.counts(method, path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(method: Option<Method>, path: &str) -> RoutePattern {
+        RoutePattern {
+            method,
+            path: path.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_pattern_names_a_path_those_below_one_or_all() {
+        let one = pattern(Some(Method::GET), "/tasks/{id}");
+        assert!(
+            one.counts(&Method::GET, Some("/tasks/{id}")) && one.counts(&Method::HEAD, Some("/tasks/{id}"))
+        );
+        assert!(!one.counts(&Method::POST, Some("/tasks/{id}")) && !one.counts(&Method::GET, Some("/tasks")));
+        let below = pattern(None, "/auth/*");
+        assert!(below.counts(&Method::POST, Some("/auth/login")) && !below.counts(&Method::POST, None));
+        let all = pattern(None, "*");
+        assert!(all.counts(&Method::POST, Some("/auth/login")) && all.counts(&Method::PUT, None));
+    }
+
+    #[test]
+    fn a_name_is_plain() {
+        assert!(Name::new("log-in-2").is_some());
+        for bad in ["", "Log", "a b", "a\"b", &"a".repeat(33)] {
+            assert!(Name::new(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Lets a request through to its route, or refuses it.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
+use auth_client::Verifier;
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::Method;
+use http_api::{ClientAddress, Problem, ProblemCode};
+use prometheus::IntCounterVec;
+use rate_limit::{Quota, Refused, Spending, Standing};
+use runtime::Metrics;
+
+use crate::{caller::signed_subject, policy::Policies};
+
+use super::{
+    account::account,
+    fields::{self, seconds},
+    limit::{By, Limit, Name},
+    subject::Subject,
+};
+
+/// So many budgets are remembered, those with most spent; 3 MiB.
+const BUDGETS: usize = 128 * 1024;
+
+/// What limiting needs.
+#[derive(Clone)]
+pub(crate) struct Limiter {
+    policies: Policies,
+    verifier: Arc<Verifier>,
+    spending: Arc<Spending>,
+    decisions: IntCounterVec,
+}
+
+impl Limiter {
+    pub(crate) fn new(policies: Policies, verifier: Arc<Verifier>, metrics: &Metrics) -> Self {
+        let decisions = metrics.counter_vec(
+            "taskledger_gateway_limit_decisions_total",
+            "Requests that a limit counted, by what it said.",
+            &["limit", "decision"],
+        );
+        Self {
+            policies,
+            verifier,
+            spending: Arc::new(Spending::new(BUDGETS)),
+            decisions,
+        }
+    }
+
+    /// Spends one from the budget of each, or says which has none left.
+    fn spend<'a>(&self, counted: Vec<(&'a Limit, Subject)>) -> Result<Vec<(&'a Limit, Standing)>, Problem> {
+        // With the quota in the key, everyone begins afresh under a limit that an operator has changed.
+        let budgets: Vec<(Quota, (&str, Quota, &Subject))> = counted
+            .iter()
+            .map(|(limit, subject)| (limit.quota, (limit.name.as_str(), limit.quota, subject)))
+            .collect();
+        let spent = self.spending.spend(&budgets);
+        drop(budgets);
+        let limits = counted.into_iter().map(|(limit, _)| limit);
+        match spent {
+            Ok(standings) => {
+                let standings: Vec<_> = limits.zip(standings).collect();
+                for (limit, _) in &standings {
+                    self.count(&limit.name, "passed");
+                }
+                Ok(standings)
+            }
+            Err(Refused { index, wait }) => {
+                let Some(limit) = limits.into_iter().nth(index) else {
+                    return Err(Problem::internal());
+                };
+                self.count(&limit.name, "refused");
+                let standing = Standing {
+                    remaining: 0,
+                    full_after: wait,
+                };
+                Err(refusal(limit, standing))
+            }
+        }
+    }
+
+    fn count(&self, limit: &Name, decision: &str) {
+        self.decisions
+            .with_label_values(&[limit.as_str(), decision])
+            .inc();
+    }
+}
+
+/// Counts a request in every limit that it falls under, and refuses it when one has no room.
+pub(crate) async fn limit(
+    State(limiter): State<Limiter>,
+    path: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let policy = limiter.policies.current();
+    let method = request.method().clone();
+    let path = path.as_ref().map(MatchedPath::as_str);
+    let limits: Vec<&Limit> = policy.limits.of(&method, path).collect();
+    let (request, standings) = match admit(&limiter, &limits, request).await {
+        Ok(admitted) => admitted,
+        Err(problem) => return problem.into_response(),
+    };
+    let mut response = next.run(request).await;
+    // A role's own refusal says whatever that role counts.
+    if !response.headers().contains_key(&fields::RATE_LIMIT) {
+        fields::tell(response.headers_mut(), &standings);
+    }
+    response
+}
+
+async fn admit<'a>(
+    limiter: &Limiter,
+    limits: &[&'a Limit],
+    request: Request,
+) -> Result<(Request, Vec<(&'a Limit, Standing)>), Problem> {
+    let address = request
+        .extensions()
+        .get::<ClientAddress>()
+        .map(|address| address.0);
+    let network = Subject::network(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+    // Only whom a signature of ours names: what anyone could write would let them spend the budget of others.
+    let user = signed_subject(&limiter.verifier, request.headers());
+    let counted = limits.iter().filter_map(|limit| {
+        let subject = match (limit.by, user) {
+            (By::Address, _) | (By::Anonymous, None) => network.clone(),
+            (By::User, Some(user)) => Subject::User(user),
+            (By::Anonymous, Some(_)) | (By::User, None) | (By::Account, _) => return None,
+        };
+        Some((*limit, subject))
+    });
+    let mut standings = limiter.spend(counted.collect())?;
+    let by_account: Vec<_> = limits.iter().filter(|limit| limit.by == By::Account).collect();
+    if by_account.is_empty() || *request.method() == Method::OPTIONS {
+        return Ok((request, standings));
+    }
+    let (request, account) = account(request).await?;
+    if let Some(account) = account {
+        let counted = by_account.into_iter().map(|limit| (*limit, account.clone()));
+        standings.extend(limiter.spend(counted.collect())?);
+    }
+    Ok((request, standings))
+}
+
+fn refusal(limit: &Limit, standing: Standing) -> Problem {
+    let wait = seconds(standing.full_after).max(1);
+    let detail = format!(
+        "The limit `{}` is {} requests in {} s. Try again in {wait} s.",
+        limit.name,
+        limit.quota.burst(),
+        seconds(limit.quota.window()).max(1)
+    );
+    let mut headers = http::HeaderMap::new();
+    fields::tell(&mut headers, &[(limit, standing)]);
+    let problem = Problem::new(ProblemCode::RateLimited)
+        .detail(detail)
+        .retry_after(wait);
+    headers
+        .into_iter()
+        .filter_map(|(name, value)| Some((name?, value)))
+        .fold(problem, |problem, (name, value)| problem.header(name, value))
+}

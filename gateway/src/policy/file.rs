@@ -1,0 +1,251 @@
+//! The form of the file, and what in it cannot be.
+
+use std::time::Duration;
+
+use http::Method;
+use http_api::Peers;
+use rate_limit::Quota;
+use serde::Deserialize;
+
+use super::Policy;
+use crate::{
+    limits::{By, Limit, Limits, Name, RoutePattern},
+    routes,
+};
+
+/// The limit on requests without a token can be widened up to this many a second, and as many seconds' worth at once:
+/// further is most likely a slip, and would be no limit any more.
+const MOST_ANONYMOUS: (u32, u32) = (20_000, 10);
+/// Each is looked at for each request.
+const MOST_LIMITS: usize = 32;
+
+/// The file cannot be what was meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct InvalidPolicy(pub(super) String);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    trusted_proxies: Vec<String>,
+    #[serde(default)]
+    unauthenticated: Rate,
+    #[serde(default)]
+    limit: Vec<LimitOf>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rate {
+    requests: u32,
+    per_seconds: u32,
+    burst: Option<u32>,
+}
+
+impl Default for Rate {
+    /// For requests without a token, whatever the file leaves out.
+    fn default() -> Self {
+        Self {
+            requests: 500,
+            per_seconds: 1,
+            burst: Some(3_000),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitOf {
+    name: String,
+    by: Who,
+    routes: Vec<String>,
+    requests: u32,
+    per_seconds: u32,
+    burst: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Who {
+    Address,
+    User,
+    Account,
+}
+
+/// Reads the file's text.
+pub(super) fn parse(text: &str) -> Result<Policy, InvalidPolicy> {
+    let file: File =
+        toml::from_str(text).map_err(|error| InvalidPolicy(error.to_string().trim().to_owned()))?;
+    let trusted_proxies = Peers::parse(file.trusted_proxies.iter().map(String::as_str))
+        .map_err(|error| InvalidPolicy(format!("trusted_proxies: {error}")))?;
+    if file.limit.len() > MOST_LIMITS {
+        return Err(InvalidPolicy(format!("at most {MOST_LIMITS} limits can be set")));
+    }
+    let mut limits = vec![anonymous(file.unauthenticated)?];
+    for limit in file.limit {
+        let limit = limit.read()?;
+        if limits.iter().any(|known| known.name == limit.name) {
+            return Err(InvalidPolicy(format!("two limits are called `{}`", limit.name)));
+        }
+        limits.push(limit);
+    }
+    Ok(Policy {
+        trusted_proxies,
+        limits: Limits(limits),
+    })
+}
+
+/// The limit that is always there.
+fn anonymous(rate: Rate) -> Result<Limit, InvalidPolicy> {
+    const NAME: &str = "unauthenticated";
+    let quota = rate.quota(NAME)?;
+    let (a_second, seconds) = MOST_ANONYMOUS;
+    let fastest = Duration::from_secs(1) / a_second;
+    if quota.burst() > a_second * seconds || quota.window() / quota.burst() < fastest {
+        return Err(InvalidPolicy(format!(
+            "{NAME}: at most {a_second} requests a second, and {} at once",
+            a_second * seconds
+        )));
+    }
+    Ok(Limit {
+        name: name(NAME)?,
+        by: By::Anonymous,
+        routes: vec![route("*")?],
+        quota,
+    })
+}
+
+impl Rate {
+    fn quota(self, of: &str) -> Result<Quota, InvalidPolicy> {
+        let burst = self.burst.unwrap_or(self.requests);
+        if self.requests == 0 || self.per_seconds == 0 || burst == 0 {
+            return Err(InvalidPolicy(format!(
+                "{of}: requests, per_seconds and burst are at least 1"
+            )));
+        }
+        let per = Duration::from_secs(self.per_seconds.into());
+        Ok(Quota::new(self.requests, per, burst))
+    }
+}
+
+impl LimitOf {
+    fn read(self) -> Result<Limit, InvalidPolicy> {
+        let rate = Rate {
+            requests: self.requests,
+            per_seconds: self.per_seconds,
+            burst: self.burst,
+        };
+        if self.routes.is_empty() {
+            return Err(InvalidPolicy(format!("{}: routes names no route", self.name)));
+        }
+        Ok(Limit {
+            name: name(&self.name)?,
+            by: match self.by {
+                Who::Address => By::Address,
+                Who::User => By::User,
+                Who::Account => By::Account,
+            },
+            routes: self
+                .routes
+                .iter()
+                .map(|text| route(text))
+                .collect::<Result<_, _>>()?,
+            quota: rate.quota(&self.name)?,
+        })
+    }
+}
+
+fn name(text: &str) -> Result<Name, InvalidPolicy> {
+    Name::new(text).ok_or_else(|| {
+        InvalidPolicy(format!(
+            "`{text}` is not a name: expected up to 32 of a-z, 0-9 and -"
+        ))
+    })
+}
+
+/// A method and a path, or a path alone.
+fn route(text: &str) -> Result<RoutePattern, InvalidPolicy> {
+    let (method, path) = match text.split_once(' ') {
+        Some((method, path)) => (Some(method), path),
+        None => (None, text),
+    };
+    let method = method
+        .map(|method| Method::from_bytes(method.as_bytes()))
+        .transpose()
+        .map_err(|_| InvalidPolicy(format!("`{text}` does not begin with a method")))?;
+    let pattern = RoutePattern {
+        method,
+        path: path.to_owned(),
+    };
+    if path != "*" && !routes::paths().any(|path| pattern.covers(Some(path))) {
+        return Err(InvalidPolicy(format!("no route is called `{path}`")));
+    }
+    Ok(pattern)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::DEFAULT, *};
+
+    fn refused(text: &str) -> String {
+        parse(text).unwrap_err().0
+    }
+
+    #[test]
+    fn the_default_can_be_read_and_says_what_is_built_in() {
+        let policy = parse(DEFAULT).unwrap();
+        assert_eq!(policy.limits.0[0], parse("").unwrap().limits.0[0]);
+        assert_eq!(policy.trusted_proxies, Peers::default());
+        assert!(policy.limits.0.len() > 3);
+    }
+
+    #[test]
+    fn the_limit_without_a_token_cannot_be_left_out_or_opened() {
+        assert_eq!(parse("").unwrap().limits.0[0].by, By::Anonymous);
+        for open in [
+            "requests = 4000000000\nper_seconds = 1",
+            "requests = 1\nper_seconds = 1\nburst = 4000000000",
+            "requests = 0\nper_seconds = 1",
+            "requests = 10\nper_seconds = 0",
+        ] {
+            refused(&format!("[unauthenticated]\n{open}"));
+        }
+        let again = "[[limit]]\nname = \"unauthenticated\"\nby = \"user\"\nroutes = [\"*\"]\nrequests = 1\nper_seconds = 1";
+        assert!(refused(again).contains("two limits"));
+    }
+
+    #[test]
+    fn slips_are_refused_in_a_sentence() {
+        let limit = |field: &str, value: &str| {
+            let mut fields = vec![
+                ("name", "\"mine\""),
+                ("by", "\"user\""),
+                ("routes", "[\"GET /tasks\"]"),
+                ("requests", "1"),
+                ("per_seconds", "60"),
+            ];
+            fields.retain(|(name, _)| *name != field);
+            fields.push((field, value));
+            let lines: Vec<String> = fields
+                .iter()
+                .map(|(name, value)| format!("{name} = {value}"))
+                .collect();
+            format!("[[limit]]\n{}", lines.join("\n"))
+        };
+        assert!(parse(&limit("burst", "5")).is_ok());
+        for (field, value, reason) in [
+            ("routes", "[\"GET /taks\"]", "no route is called `/taks`"),
+            ("routes", "[]", "names no route"),
+            ("name", "\"My limit\"", "is not a name"),
+            ("by", "\"planet\"", "planet"),
+            ("requests", "0", "at least 1"),
+            ("requests", "-1", "-1"),
+            ("burts", "1", "burts"),
+        ] {
+            let text = refused(&limit(field, value));
+            assert!(text.contains(reason), "{text}");
+        }
+        assert!(refused("trusted_proxies = [\"10.0.0.0/99\"]").contains("10.0.0.0/99"));
+    }
+}

@@ -1,0 +1,218 @@
+//! Limits, as clients meet them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper that fails is a test that fails"
+)]
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use axum::{Router, body::Body, extract::ConnectInfo, response::IntoResponse, routing::post};
+use gateway::{Config, Upstream};
+use http::{HeaderMap, StatusCode, header};
+use support::{Background, ask, embedded, request, told};
+use tempfile::TempDir;
+
+mod support;
+
+/// A gateway with a policy of its own.
+struct Front {
+    _background: Background,
+    _directory: TempDir,
+    router: Router,
+}
+
+impl Front {
+    async fn with(policy: &str) -> Self {
+        Self::before(policy, |_| {}).await
+    }
+
+    async fn before(policy: &str, change: impl FnOnce(&mut Config)) -> Self {
+        let directory = TempDir::new().unwrap();
+        let file: PathBuf = directory.path().join("gateway.toml");
+        std::fs::write(&file, policy).unwrap();
+        let background = Background::default();
+        let mut config = embedded();
+        config.policy = Some(file);
+        change(&mut config);
+        let router = background.gateway(config).await;
+        Self {
+            _background: background,
+            _directory: directory,
+            router,
+        }
+    }
+
+    /// Asks from an address, and says the status and the headers.
+    async fn from(&self, peer: &str, mut asked: axum::extract::Request) -> (StatusCode, HeaderMap) {
+        let peer = SocketAddr::new(peer.parse().unwrap(), 1234);
+        asked.extensions_mut().insert(ConnectInfo(peer));
+        let response = ask(&self.router, asked).await;
+        (response.status(), response.headers().clone())
+    }
+
+    async fn get(&self, peer: &str, token: &str) -> StatusCode {
+        let bearer = format!("Bearer {token}");
+        let headers: &[(&str, &str)] = match token {
+            "" => &[],
+            _ => &[("authorization", &bearer)],
+        };
+        self.from(peer, request("GET", "/tasks", headers, Body::empty()))
+            .await
+            .0
+    }
+
+    async fn login(&self, peer: &str, email: &str) -> StatusCode {
+        let body = format!(r#"{{"email": "{email}", "password": "wrong"}}"#);
+        self.from(peer, request("POST", "/auth/login", &[], body)).await.0
+    }
+}
+
+const LIMITED: StatusCode = StatusCode::TOO_MANY_REQUESTS;
+const WIDE: &str = "[unauthenticated]\nrequests = 1000\nper_seconds = 1\n";
+
+fn limit(name: &str, by: &str, routes: &str, requests: u32) -> String {
+    format!(
+        "{WIDE}[[limit]]\nname = \"{name}\"\nby = \"{by}\"\nroutes = [\"{routes}\"]\nrequests = {requests}\nper_seconds = 3600\n"
+    )
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_the_limit_is_and_when_to_come_again() {
+    let front = Front::with(&limit("reads", "address", "GET /tasks", 2)).await;
+    let asked = || request("GET", "/tasks", &[], Body::empty());
+    let (status, headers) = front.from("192.0.2.1", asked()).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(
+        headers["ratelimit-policy"],
+        r#""unauthenticated";q=1000;w=1, "reads";q=2;w=3600"#
+    );
+    assert_eq!(
+        headers["ratelimit"],
+        r#""unauthenticated";r=999;t=1, "reads";r=1;t=1800"#
+    );
+    front.get("192.0.2.1", "").await;
+
+    let (status, headers) = front.from("192.0.2.1", asked()).await;
+    assert_eq!(status, LIMITED);
+    assert_eq!(headers[header::RETRY_AFTER], "1800");
+    assert_eq!(headers["ratelimit-policy"], r#""reads";q=2;w=3600"#);
+    assert_eq!(headers["ratelimit"], r#""reads";r=0;t=1800"#);
+    assert!(headers.contains_key("x-request-id") && headers.contains_key("x-content-type-options"));
+
+    assert_eq!(
+        front.get("192.0.2.2", "").await,
+        StatusCode::OK,
+        "another address"
+    );
+    let other = request("GET", "/auth/me", &[], Body::empty());
+    assert_eq!(
+        front.from("192.0.2.1", other).await.0,
+        StatusCode::OK,
+        "another route"
+    );
+}
+
+#[tokio::test]
+async fn an_address_of_ipv6_is_a_network() {
+    let front = Front::with(&limit("reads", "address", "GET /tasks", 1)).await;
+    assert_eq!(front.get("2001:db8::1", "").await, StatusCode::OK);
+    assert_eq!(front.get("2001:db8::2", "").await, LIMITED);
+    assert_eq!(front.get("2001:db8:0:1::2", "").await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_user_has_a_budget_wherever_they_are_and_nobody_else_can_spend_it() {
+    let front = Front::with(&limit("user", "user", "*", 2)).await;
+    for forged in ["eyJ.ann.x", "down.bob.x", "junk", "x.ann.x"] {
+        for _ in 0..5 {
+            assert_ne!(front.get("192.0.2.1", forged).await, LIMITED, "{forged}");
+        }
+    }
+    assert_eq!(front.get("192.0.2.2", "ann.x.y").await, StatusCode::OK);
+    assert_eq!(front.get("192.0.2.3", "ann.other.y").await, StatusCode::OK);
+    assert_eq!(front.get("192.0.2.4", "ann.x.y").await, LIMITED);
+    assert_eq!(
+        front.get("192.0.2.4", "down.ann.y").await,
+        LIMITED,
+        "also while auth is away"
+    );
+    assert_eq!(front.get("192.0.2.4", "bob.x.y").await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn without_a_token_of_ours_there_is_always_a_limit() {
+    let front = Front::with("[unauthenticated]\nrequests = 3\nper_seconds = 3600\n").await;
+    for token in ["", "junk", "eyJ.ann.x"] {
+        assert_eq!(front.get("192.0.2.1", token).await, StatusCode::OK);
+    }
+    assert_eq!(front.get("192.0.2.1", "").await, LIMITED);
+    let nowhere = request("GET", "/no/such/path", &[], Body::empty());
+    assert_eq!(front.from("192.0.2.1", nowhere).await.0, LIMITED);
+    assert_eq!(front.get("192.0.2.1", "ann.x.y").await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_account_is_tried_so_often_wherever_it_is_tried_from() {
+    let front = Front::with(&limit("account", "account", "POST /auth/*", 2)).await;
+    assert_eq!(front.login("192.0.2.1", "ada@example.org").await, StatusCode::OK);
+    assert_eq!(front.login("192.0.2.2", " ADA@EXAMPLE.ORG").await, StatusCode::OK);
+    assert_eq!(front.login("192.0.2.3", "ada@Example.org").await, LIMITED);
+    assert_eq!(front.login("192.0.2.3", "bob@example.org").await, StatusCode::OK);
+    let told = told(&front.router, "POST", "/auth/login", &[]).await;
+    assert_eq!(told["body"], "");
+}
+
+#[tokio::test]
+async fn what_auth_counts_itself_passes() {
+    let refuses = || async {
+        let headers = [
+            ("ratelimit", "\"guesses\";r=0;t=9"),
+            ("retry-after", "9"),
+            ("content-type", "application/problem+json"),
+        ];
+        (LIMITED, headers, "{}").into_response()
+    };
+    let front = Front::before(WIDE, |config| {
+        config.auth = Upstream::InProcess(Router::new().route("/auth/login", post(refuses)));
+    })
+    .await;
+    let (status, headers) = front
+        .from("192.0.2.1", request("POST", "/auth/login", &[], "{}"))
+        .await;
+    assert_eq!(
+        (status, &headers["retry-after"]),
+        (LIMITED, &"9".parse().unwrap())
+    );
+    assert_eq!(headers["ratelimit"], "\"guesses\";r=0;t=9");
+}
+
+#[tokio::test]
+async fn the_client_is_whoever_a_trusted_proxy_says_and_nobody_else_is_believed() {
+    let policy = format!(
+        "trusted_proxies = [\"10.0.0.0/8\"]\n{}",
+        limit("reads", "address", "GET /tasks", 1)
+    );
+    let front = Front::with(&policy).await;
+    let through = async |peer: &str, forwarded: &str| {
+        let headers = [("x-forwarded-for", forwarded)];
+        front
+            .from(peer, request("GET", "/tasks", &headers, Body::empty()))
+            .await
+            .0
+    };
+    assert_eq!(through("10.0.0.1", "192.0.2.1").await, StatusCode::OK);
+    assert_eq!(through("10.0.0.1", "192.0.2.2").await, StatusCode::OK);
+    assert_eq!(
+        through("10.0.0.2", "6.6.6.6, 192.0.2.2").await,
+        LIMITED,
+        "the last one counts"
+    );
+    assert_eq!(through("203.0.113.1", "1.1.1.1").await, StatusCode::OK);
+    assert_eq!(
+        through("203.0.113.1", "2.2.2.2").await,
+        LIMITED,
+        "nobody believes a stranger"
+    );
+}
