@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use aggregate::{Executed, Loaded, Repository, RepositoryError};
 use auth_client::{REVOCATIONS, Revocation};
 use bus::Bus;
 use database::Database;
@@ -20,11 +21,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use runtime::{Clock, new_id};
 
 use crate::{
+    command_metadata::CommandMetadata,
     domain::{self, Claim, Refusal},
     error::{CommandError, Failure},
     key_files::KeyFiles,
     keys::Pepper,
-    ledger::{Cause, Done, Ledger, Loaded},
     metrics::Counters,
     password::{Hasher, Policy},
     token::{AccessTokens, Issued},
@@ -39,7 +40,10 @@ const SESSIONS_AT_ONCE: usize = 16;
 
 /// Everything that the endpoints need.
 pub(crate) struct Auth {
-    pub(crate) ledger: Ledger,
+    pub(crate) accounts: Repository<Account>,
+    pub(crate) sessions: Repository<Session>,
+    pub(crate) claims: Repository<Claim>,
+    pub(crate) admins: Repository<Admins>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) hasher: Hasher,
     pub(crate) password_policy: Policy,
@@ -67,7 +71,7 @@ pub(crate) struct Changed {
 impl Auth {
     /// The account that registered `email`, unless it has been erased.
     pub(crate) async fn account_of(&self, email: &EmailAddress) -> Result<Option<Account>, Failure> {
-        let claim: Loaded<Claim> = self.ledger.load(&self.pepper.key_of(email)).await?;
+        let claim = self.claims.load(&self.pepper.key_of(email)).await?;
         let Some(holder) = claim.state.and_then(|claim| claim.holder) else {
             return Ok(None);
         };
@@ -75,10 +79,14 @@ impl Auth {
         Ok(account.state.filter(|account| !account.erased))
     }
 
+    /// The session `id` as its own stream says.
+    pub(crate) async fn session(&self, id: SessionId) -> Result<Loaded<Session>, Failure> {
+        Ok(self.sessions.load(&id).await?)
+    }
+
     /// The account `id` as it counts now.
     pub(crate) async fn account(&self, id: UserId) -> Result<Loaded<Account>, Failure> {
-        let (mut account, admins): (Loaded<Account>, Loaded<Admins>) =
-            futures::try_join!(self.ledger.load(&id), self.ledger.load(&()))?;
+        let (mut account, admins) = futures::try_join!(self.accounts.load(&id), self.admins.load(&()))?;
         account.state = account
             .state
             .map(|account| domain::admins::effective(account, admins.state.as_ref()));
@@ -89,29 +97,25 @@ impl Auth {
     pub(crate) async fn change_account(
         &self,
         id: UserId,
-        cause: &Cause,
+        metadata: &CommandMetadata,
         mut decide: impl FnMut(Option<&Account>) -> Result<Vec<AccountEvent>, Refusal>,
     ) -> Result<Changed, CommandError> {
-        let admins: Loaded<Admins> = self.ledger.load(&()).await?;
+        let admins = self.admins.load(&()).await?;
         let effective = |account: Account| domain::admins::effective(account, admins.state.as_ref());
+        let mut open = Vec::new();
         let done = self
-            .ledger
-            .execute::<Account, Vec<SessionId>>(&id, id, cause, |account, _| {
+            .accounts
+            .execute(&id, &metadata.about(id), |account, _| {
                 let account = account.cloned().map(effective);
                 let events = decide(account.as_ref())?;
-                Ok((
-                    events,
-                    account.map(|before| before.open_sessions).unwrap_or_default(),
-                ))
+                open = account.map(|before| before.open_sessions).unwrap_or_default();
+                Ok::<_, Refusal>(events)
             })
             .await?;
         let account = effective(done.state.ok_or(Refusal::AccountIsUnknown)?);
-        let closed = done
-            .told
-            .into_iter()
-            .filter(|id| !account.open_sessions.contains(id));
+        open.retain(|session| !account.open_sessions.contains(session));
         Ok(Changed {
-            closed: closed.collect(),
+            closed: open,
             account,
             position: done.position,
             happened: done.changed,
@@ -124,9 +128,9 @@ impl Auth {
         session: SessionId,
         account: UserId,
         reason: EndReason,
-        cause: &Cause,
+        metadata: &CommandMetadata,
     ) -> Result<u64, CommandError> {
-        let done = self.append_end(session, account, reason, cause).await?;
+        let done = self.append_end(session, account, reason, metadata).await?;
         // Also when it had ended before: whoever ended it may have died before telling anyone.
         self.revoke(Revocation::Session(session)).await;
         Ok(done.position)
@@ -139,11 +143,11 @@ impl Auth {
         &self,
         changed: &Changed,
         reason: EndReason,
-        cause: &Cause,
+        metadata: &CommandMetadata,
     ) -> u64 {
         let (account, position) = (changed.account.id, AtomicU64::new(changed.position));
         let endings = stream::iter(&changed.closed).for_each_concurrent(SESSIONS_AT_ONCE, async |id| {
-            match self.append_end(*id, account, reason, cause).await {
+            match self.append_end(*id, account, reason, metadata).await {
                 Ok(done) => drop(position.fetch_max(done.position, Ordering::Relaxed)),
                 // A login that was cut short opened it and never began it.
                 Err(CommandError::Refused(_)) => {}
@@ -163,14 +167,12 @@ impl Auth {
         session: SessionId,
         account: UserId,
         reason: EndReason,
-        cause: &Cause,
-    ) -> Result<Done<Session, ()>, CommandError> {
-        let decide = |session: Option<&Session>, _: Timestamp| {
-            Ok((domain::session::end(session, account, reason)?, ()))
-        };
+        metadata: &CommandMetadata,
+    ) -> Result<Executed<Session>, CommandError> {
+        let decide = |session: Option<&Session>, _| domain::session::end(session, account, reason);
         let done = self
-            .ledger
-            .execute::<Session, ()>(&session, account, cause, decide)
+            .sessions
+            .execute(&session, &metadata.about(account), decide)
             .await?;
         if done.changed {
             self.counters
@@ -184,15 +186,17 @@ impl Auth {
     /// The sessions that are open as far as `account` is concerned, as their own streams say.
     pub(crate) async fn open_sessions(&self, account: &Account) -> Result<Vec<Loaded<Session>>, Failure> {
         stream::iter(account.open_sessions.iter().copied())
-            .map(|id| async move { self.ledger.load::<Session>(&id).await })
+            .map(|id| async move { self.sessions.load(&id).await })
             .buffered(SESSIONS_AT_ONCE)
             .filter_map(async |loaded| match loaded {
                 // One that this build cannot read is not a reason to hide the others.
-                Err(error @ (Failure::Codec(_) | Failure::Store(StoreError::Corrupt(_)))) => {
+                Err(
+                    error @ (RepositoryError::Unreadable(_) | RepositoryError::Store(StoreError::Corrupt(_))),
+                ) => {
                     tracing::error!(%error, account.id = %account.id, "a session cannot be read");
                     None
                 }
-                other => Some(other),
+                other => Some(other.map_err(Failure::from)),
             })
             .try_collect()
             .await

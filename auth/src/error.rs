@@ -1,10 +1,10 @@
 //! What can go wrong, in three layers: the rules say no, something underneath fails, the request is bad. Only
 //! here they meet HTTP.
 
+use aggregate::{ExecuteError, RepositoryError};
 use axum::response::{IntoResponse, Response};
 use database::DatabaseError;
 use event_store::StoreError;
-use events::CodecError;
 use http::{HeaderValue, header};
 use http_api::{Problem, ProblemCode};
 
@@ -16,12 +16,9 @@ use crate::{
 /// Something underneath failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The event store.
+    /// What is in the event store.
     #[error(transparent)]
-    Store(#[from] StoreError),
-    /// An event in the log.
-    #[error(transparent)]
-    Codec(#[from] CodecError),
+    Repository(#[from] RepositoryError),
     /// The read models.
     #[error(transparent)]
     ReadModels(#[from] DatabaseError),
@@ -34,14 +31,6 @@ pub(crate) enum Failure {
     /// Signing a token.
     #[error("an access token cannot be signed: {0}")]
     Signing(#[from] jsonwebtoken::errors::Error),
-    /// Others were faster, every time.
-    #[error("{attempts} attempts to append to {stream} met a conflict")]
-    Contention {
-        /// To which stream.
-        stream: String,
-        /// How often it was tried.
-        attempts: usize,
-    },
 }
 
 /// Why a command did nothing.
@@ -64,6 +53,27 @@ pub(crate) enum ApiError {
     Failed(Failure),
     /// The request itself is bad.
     Bad(Problem),
+}
+
+impl From<ExecuteError<Refusal>> for CommandError {
+    fn from(error: ExecuteError<Refusal>) -> Self {
+        match error {
+            ExecuteError::Refused(refusal) => Self::Refused(refusal),
+            ExecuteError::Failed(error) => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<RepositoryError> for CommandError {
+    fn from(error: RepositoryError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<ExecuteError<Refusal>> for ApiError {
+    fn from(error: ExecuteError<Refusal>) -> Self {
+        CommandError::from(error).into()
+    }
 }
 
 impl From<CommandError> for ApiError {
@@ -158,8 +168,11 @@ fn unauthorized(code: ProblemCode, detail: &str, challenge: &'static str) -> Pro
 
 fn failed(failure: &Failure) -> Problem {
     match failure {
-        Failure::Store(StoreError::Unavailable(_) | StoreError::Conflict { .. })
-        | Failure::Contention { .. } => {
+        Failure::Repository(
+            RepositoryError::Store(StoreError::Unavailable(_) | StoreError::Conflict { .. })
+            | RepositoryError::Contended { .. }
+            | RepositoryError::Overloaded,
+        ) => {
             tracing::warn!(error = %failure, "a request could not be served");
             Problem::unavailable("The event store cannot be used at the moment. Try again shortly.")
         }
@@ -179,8 +192,10 @@ fn failed(failure: &Failure) -> Problem {
             tracing::error!(error = %failure, "a new password cannot be checked");
             Problem::unavailable("New passwords cannot be checked at the moment. Try again shortly.")
         }
-        Failure::Store(StoreError::Empty | StoreError::TooLarge { .. } | StoreError::Corrupt(_))
-        | Failure::Codec(_)
+        Failure::Repository(
+            RepositoryError::Store(StoreError::Empty | StoreError::TooLarge { .. } | StoreError::Corrupt(_))
+            | RepositoryError::Unreadable(_),
+        )
         | Failure::Hashing(HashingFailed::Argon2(_) | HashingFailed::Broken)
         | Failure::Signing(_) => {
             tracing::error!(error = %failure, "a request failed");

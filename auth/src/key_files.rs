@@ -1,14 +1,11 @@
 //! The keys as their directory holds them now: read again when somebody shows a token of a key that is not here, so that a
 //! new key can be put beside the old ones while auth runs.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use async_trait::async_trait;
-use bus::Responder;
-use bytes::Bytes;
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::{auth::Auth, keys};
+use crate::{keys, token::AccessTokens};
 
 /// Between two looks into the directory, since anyone can make up names of keys.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -28,35 +25,23 @@ impl KeyFiles {
             looked: Mutex::new(Instant::now()),
         }
     }
-}
 
-impl Auth {
-    /// Reads the keys again, unless that was done a moment ago. Without success the keys stay as they are.
-    pub(crate) async fn renew_keys(&self) {
-        let mut looked = self.key_files.looked.lock().await;
+    /// Reads the keys again and gives them to `tokens`, unless that was done a moment ago. Without success the keys stay as
+    /// they are.
+    pub(crate) async fn renew(&self, tokens: &AccessTokens) {
+        let mut looked = self.looked.lock().await;
         if looked.elapsed() < LOOK_AGAIN {
             return;
         }
-        let directory = self.key_files.directory.clone();
+        let directory = self.directory.clone();
         let read = tokio::task::spawn_blocking(move || keys::read(&directory)).await;
         *looked = Instant::now();
         match read {
-            Ok(Ok(keys)) => self.tokens.replace_keyring(keys.keyring),
+            Ok(Ok(keys)) => tokens.replace_keyring(keys.keyring),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the keys cannot be read again; going on with those of before")
             }
             Err(error) => tracing::error!(%error, "the keys were not read again"),
         }
-    }
-}
-
-/// Hands out the public keys.
-pub(crate) struct PublicKeys(pub(crate) Arc<Auth>);
-
-#[async_trait]
-impl Responder for PublicKeys {
-    async fn respond(&self, _request: Bytes) -> Bytes {
-        self.0.renew_keys().await;
-        self.0.tokens.keyring().jwks().encode().into()
     }
 }

@@ -1,29 +1,29 @@
 //! Auth: accounts, sessions and tokens; the only role that sees passwords or signing keys.
 //!
-//! `domain/` decides, `ledger.rs` loads and appends, `endpoints/` has a file for each endpoint, `check.rs`
+//! `domain/` decides, `crates/aggregate` loads and appends, `endpoints/` has a file for each endpoint, `token_check.rs`
 //! answers whether a token is good. All state is in events; what is remembered of it is compared with the log at each use.
 
-mod admins;
+mod aggregates;
 mod auth;
-mod check;
+mod command_metadata;
 mod config;
 mod domain;
 mod endpoints;
-mod entity;
 mod error;
-mod grant;
+mod grant_role;
 mod key_files;
 mod keys;
-mod ledger;
+mod last_admin;
 mod metrics;
 mod password;
 mod program_token;
+mod public_keys;
 mod routes;
 mod start;
-mod state_cache;
 mod token;
+mod token_check;
 
 pub use config::Config;
-pub use grant::{Granted, grant};
+pub use grant_role::{Granted, grant};
 pub use password::Argon2Parameters;
 pub use start::{Dependencies, start};

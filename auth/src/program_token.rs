@@ -5,7 +5,7 @@ use std::time::Duration;
 use auth_client::{Credential, Identity, Rejection, messages::Verdict};
 use events::{Account, Actor, ProgramToken, Timestamp};
 
-use crate::{auth::Auth, domain, error::Failure, ledger::Cause, token};
+use crate::{auth::Auth, command_metadata::CommandMetadata, domain, error::Failure, token};
 
 /// How long a check waits until a use is noted.
 const NOTE_PATIENCE: Duration = Duration::from_millis(500);
@@ -45,11 +45,11 @@ pub(crate) async fn judge(auth: &Auth, token: &str) -> Result<Verdict, Failure> 
 
 /// The program works on, also when this cannot be noted.
 async fn note_use(auth: &Auth, account: &Account, token: &ProgramToken, now: Timestamp) {
-    let cause = Cause::operator().by(Actor::Program {
+    let metadata = CommandMetadata::operator().by(Actor::Program {
         user: account.id,
         token: token.id,
     });
-    let noted = auth.change_account(account.id, &cause, |account| {
+    let noted = auth.change_account(account.id, &metadata, |account| {
         domain::program_token::note_use(account, token.id, now)
     });
     match tokio::time::timeout(NOTE_PATIENCE, noted).await {

@@ -14,16 +14,17 @@ use runtime::{Background, Clock, Metrics};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    aggregates::repository,
     auth::Auth,
-    check::TokenCheck,
     config::Config,
-    key_files::{KeyFiles, PublicKeys},
+    key_files::KeyFiles,
     keys,
-    ledger::Ledger,
     metrics::Counters,
     password::{Hasher, Policy},
+    public_keys::PublicKeys,
     routes::{AppState, routes},
     token::AccessTokens,
+    token_check::TokenCheck,
 };
 
 /// Everyone asks for the keys at the start, and seldom later.
@@ -134,7 +135,10 @@ impl Auth {
         )?;
         let (issuer, audience) = (config.issuer.clone(), config.audience.clone());
         Ok(Self {
-            ledger: Ledger::new(store, Arc::clone(&clock)),
+            accounts: repository(&store, &clock),
+            sessions: repository(&store, &clock),
+            claims: repository(&store, &clock),
+            admins: repository(&store, &clock),
             clock,
             hasher,
             password_policy,

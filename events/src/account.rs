@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    MAX_PROGRAM_TOKENS, ProgramToken, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, SecretHash,
-    SessionId, Timestamp, UserId, catalog::catalog,
+    Aggregate, MAX_PROGRAM_TOKENS, ProgramToken, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed,
+    SecretHash, SessionId, StreamName, Timestamp, UserId, catalog::catalog,
 };
 
 /// How many sessions of one account can be open at once. One more closes the oldest.
@@ -274,5 +274,24 @@ impl Account {
             updated_at: at,
             version,
         }
+    }
+}
+
+impl Aggregate for Account {
+    type Id = UserId;
+    type Event = AccountEvent;
+
+    fn stream(id: &UserId) -> StreamName {
+        StreamName::account(*id)
+    }
+
+    fn evolve(
+        state: Option<Self>,
+        id: &UserId,
+        event: &AccountEvent,
+        version: u64,
+        at: Timestamp,
+    ) -> Option<Self> {
+        Self::evolve(state, *id, event, version, at)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{UserId, catalog::catalog};
+use crate::{Aggregate, StreamName, Timestamp, UserId, catalog::catalog};
 
 catalog! {
     /// What can happen to the circle of admins.
@@ -44,5 +44,18 @@ impl Admins {
             AdminsEvent::Removed(removed) => self.accounts.remove(&removed.account),
         };
         self
+    }
+}
+
+impl Aggregate for Admins {
+    type Id = ();
+    type Event = AdminsEvent;
+
+    fn stream((): &()) -> StreamName {
+        StreamName::admins()
+    }
+
+    fn evolve(state: Option<Self>, (): &(), event: &AdminsEvent, _: u64, _: Timestamp) -> Option<Self> {
+        Some(state.unwrap_or_default().evolve(event))
     }
 }

@@ -119,6 +119,20 @@ macro_rules! catalog {
                 }
             }
         }
+
+        impl $crate::StreamEvent for $name {
+            fn encode(&self) -> $crate::Encoded {
+                self.encode()
+            }
+
+            fn decode(
+                kind: &str,
+                schema_version: u16,
+                data: &[u8],
+            ) -> Option<Result<Self, $crate::CodecError>> {
+                Self::decode(kind, schema_version, data)
+            }
+        }
     };
 }
 pub(crate) use catalog;

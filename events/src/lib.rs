@@ -7,6 +7,7 @@
 
 mod account;
 mod admins;
+mod aggregate;
 mod bounded_text;
 mod catalog;
 mod due;
@@ -33,6 +34,7 @@ pub use account::{
     RolesChanged,
 };
 pub use admins::{AdminAdded, AdminRemoved, Admins, AdminsEvent};
+pub use aggregate::{Aggregate, StreamEvent};
 pub use bounded_text::BoundedText;
 pub use catalog::{CodecError, Encoded, Event};
 pub use due::{Due, ParseDueError};

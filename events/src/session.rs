@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{SecretHash, SessionId, Timestamp, UserId, catalog::catalog};
+use crate::{Aggregate, SecretHash, SessionId, StreamName, Timestamp, UserId, catalog::catalog};
 
 catalog! {
     /// What can happen to a session.
@@ -141,5 +141,24 @@ impl Session {
             ended: None,
             version,
         }
+    }
+}
+
+impl Aggregate for Session {
+    type Id = SessionId;
+    type Event = SessionEvent;
+
+    fn stream(id: &SessionId) -> StreamName {
+        StreamName::session(*id)
+    }
+
+    fn evolve(
+        state: Option<Self>,
+        id: &SessionId,
+        event: &SessionEvent,
+        version: u64,
+        at: Timestamp,
+    ) -> Option<Self> {
+        Self::evolve(state, *id, event, version, at)
     }
 }

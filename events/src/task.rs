@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Due, TaskId, Timestamp, UserId, catalog::catalog};
+use crate::{Aggregate, Due, StreamName, TaskId, Timestamp, UserId, catalog::catalog};
 
 catalog! {
     /// What can happen to a task.
@@ -258,6 +258,25 @@ impl Task {
     fn move_to(&mut self, status: Status, completed_at: Option<Timestamp>) {
         self.status = status;
         self.completed_at = completed_at;
+    }
+}
+
+impl Aggregate for Task {
+    type Id = TaskId;
+    type Event = TaskEvent;
+
+    fn stream(id: &TaskId) -> StreamName {
+        StreamName::task(*id)
+    }
+
+    fn evolve(
+        state: Option<Self>,
+        id: &TaskId,
+        event: &TaskEvent,
+        version: u64,
+        at: Timestamp,
+    ) -> Option<Self> {
+        Self::evolve(state, *id, event, version, at)
     }
 }
 

@@ -147,16 +147,19 @@ pub(super) fn usable(account: Option<&Account>) -> Result<&Account, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use events::{AccountErased, Timestamp, UserId};
+    use aggregate::testing::{Given, given};
+    use events::{AccountErased, UserId};
     use uuid::Uuid;
 
     use super::*;
 
-    fn given(events: &[AccountEvent]) -> Option<Account> {
-        let id = UserId(Uuid::from_u128(1));
-        (1..).zip(events).fold(None, |state, (version, event)| {
-            Account::evolve(state, id, event, version, Timestamp::from_micros(0))
-        })
+    /// Ada's account, to which `later` happened after she registered.
+    fn account(later: impl IntoIterator<Item = AccountEvent>) -> Given<Account> {
+        history(std::iter::once(ada()).chain(later))
+    }
+
+    fn history(events: impl IntoIterator<Item = AccountEvent>) -> Given<Account> {
+        given(UserId(Uuid::from_u128(1)), events)
     }
 
     fn registered() -> AccountRegistered {
@@ -179,10 +182,6 @@ mod tests {
         .into()
     }
 
-    fn change(account: Option<&Account>, old: &str, new: &str) -> Decided {
-        change_password(account, &old.into(), &new.into(), session(1))
-    }
-
     fn ada() -> AccountEvent {
         registered().into()
     }
@@ -194,181 +193,209 @@ mod tests {
         .into()
     }
 
+    fn renamed(name: Option<&str>) -> AccountEvent {
+        AccountRenamed {
+            display_name: name.map(str::to_owned),
+        }
+        .into()
+    }
+
+    fn rehashed(hash: &str) -> AccountEvent {
+        PasswordRehashed {
+            password_hash: hash.into(),
+        }
+        .into()
+    }
+
+    fn password_changed(hash: &str, surviving: u128) -> AccountEvent {
+        PasswordChanged {
+            password_hash: hash.into(),
+            surviving_session: Some(session(surviving)),
+        }
+        .into()
+    }
+
+    fn change(old: &str, new: &str, surviving: u128) -> impl FnOnce(Option<&Account>) -> Decided {
+        move |account| change_password(account, &old.into(), &new.into(), session(surviving))
+    }
+
+    fn open(
+        verified: &str,
+        rehashed: Option<&str>,
+        number: u128,
+        ended: &[u128],
+    ) -> impl FnOnce(Option<&Account>) -> Decided {
+        let rehashed = rehashed.map(SecretHash::from);
+        let ended: Vec<_> = ended.iter().copied().map(session).collect();
+        move |account| {
+            open_session(
+                account,
+                &verified.into(),
+                rehashed.as_ref(),
+                session(number),
+                &ended,
+            )
+        }
+    }
+
     #[test]
     fn an_empty_stream_is_registered() {
-        assert_eq!(register(given(&[]).as_ref(), &registered()), Ok(vec![ada()]));
+        history([])
+            .when(|account| register(account, &registered()))
+            .then([ada()]);
     }
 
     #[test]
     fn an_account_is_registered_once() {
-        assert_eq!(
-            register(given(&[ada()]).as_ref(), &registered()),
-            Err(Refusal::EmailIsTaken)
-        );
+        account([])
+            .when(|account| register(account, &registered()))
+            .then_refused(Refusal::EmailIsTaken);
     }
 
     #[test]
     fn renaming_changes_the_name_or_nothing() {
-        let account = given(&[ada()]);
-        let renamed = |name: Option<&str>| {
-            vec![
-                AccountRenamed {
-                    display_name: name.map(str::to_owned),
-                }
-                .into(),
-            ]
-        };
-        assert_eq!(
-            rename(account.as_ref(), Some("Countess")),
-            Ok(renamed(Some("Countess")))
-        );
-        assert_eq!(rename(account.as_ref(), None), Ok(renamed(None)));
-        assert_eq!(rename(account.as_ref(), Some("Ada")), Ok(vec![]));
+        let account = account([]);
+        account
+            .when(|account| rename(account, Some("Countess")))
+            .then([renamed(Some("Countess"))]);
+        account
+            .when(|account| rename(account, None))
+            .then([renamed(None)]);
+        account
+            .when(|account| rename(account, Some("Ada")))
+            .then_nothing();
     }
 
     #[test]
     fn a_password_is_replaced_only_while_it_is_the_one_that_was_shown() {
-        let account = given(&[ada()]);
-        let changed = vec![
-            PasswordChanged {
-                password_hash: "hash-2".into(),
-                surviving_session: Some(session(1)),
-            }
-            .into(),
-        ];
-        assert_eq!(change(account.as_ref(), "hash-1", "hash-2"), Ok(changed.clone()));
-        let account = given(&[vec![ada()], changed].concat());
-        assert_eq!(
-            change(account.as_ref(), "hash-1", "hash-3"),
-            Err(Refusal::PasswordHasChanged)
-        );
+        account([])
+            .when(change("hash-1", "hash-2", 1))
+            .then([password_changed("hash-2", 1)]);
+        account([password_changed("hash-2", 1)])
+            .when(change("hash-1", "hash-3", 1))
+            .then_refused(Refusal::PasswordHasChanged);
     }
 
     #[test]
     fn a_changed_password_closes_every_session_but_the_one_that_changed_it() {
-        let before = given(&[ada(), opened(1, &[]), opened(2, &[]), opened(3, &[])]).unwrap();
-        let events = change_password(Some(&before), &"hash-1".into(), &"hash-2".into(), session(2)).unwrap();
-        let after =
-            Account::evolve(Some(before.clone()), before.id, &events[0], 5, before.created_at).unwrap();
-        assert_eq!(after.open_sessions, [session(2)]);
-        let events = end_sessions(Some(&after)).unwrap();
-        let after = Account::evolve(Some(after), before.id, &events[0], 6, before.created_at).unwrap();
-        assert!(after.open_sessions.is_empty());
-        assert_eq!(end_sessions(Some(&after)), Ok(vec![]));
+        let before = [opened(1, &[]), opened(2, &[]), opened(3, &[])];
+        account(before.clone())
+            .when(change("hash-1", "hash-2", 2))
+            .then([password_changed("hash-2", 2)]);
+        let after = account(before.into_iter().chain([password_changed("hash-2", 2)]));
+        assert_eq!(after.state().unwrap().open_sessions, [session(2)]);
+    }
+
+    #[test]
+    fn all_sessions_end_at_once_and_only_if_there_are_any() {
+        account([opened(1, &[]), opened(2, &[])])
+            .when(end_sessions)
+            .then([AccountSessionsEnded {}.into()]);
+        let after = account([opened(1, &[]), AccountSessionsEnded {}.into()]);
+        assert!(after.state().unwrap().open_sessions.is_empty());
+        after.when(end_sessions).then_nothing();
     }
 
     #[test]
     fn a_session_is_opened_for_the_password_that_counts() {
-        let account = given(&[ada()]);
-        let open = |verified: &str, rehashed: Option<&str>| {
-            let rehashed = rehashed.map(SecretHash::from);
-            open_session(
-                account.as_ref(),
-                &verified.into(),
-                rehashed.as_ref(),
-                session(1),
-                &[],
-            )
-        };
-        assert_eq!(open("hash-1", None), Ok(vec![opened(1, &[])]));
-        assert_eq!(open("hash-0", None), Err(Refusal::PasswordHasChanged));
-        let rehashed = PasswordRehashed {
-            password_hash: "hash-2".into(),
-        };
-        assert_eq!(
-            open("hash-1", Some("hash-2")),
-            Ok(vec![rehashed.into(), opened(1, &[])])
-        );
+        let account = account([]);
+        account.when(open("hash-1", None, 1, &[])).then([opened(1, &[])]);
+        account
+            .when(open("hash-0", None, 1, &[]))
+            .then_refused(Refusal::PasswordHasChanged);
+        account
+            .when(open("hash-1", Some("hash-2"), 1, &[]))
+            .then([rehashed("hash-2"), opened(1, &[])]);
     }
 
     #[test]
     fn a_rehashed_password_closes_no_session() {
-        let rehashed = PasswordRehashed {
-            password_hash: "hash-2".into(),
-        };
-        let account = given(&[ada(), opened(1, &[]), rehashed.into()]).unwrap();
+        let account = account([opened(1, &[]), rehashed("hash-2")]);
+        let account = account.state().unwrap();
         assert!(account.has_open(session(1)));
         assert_eq!(&*account.password_hash, "hash-2");
     }
 
     #[test]
     fn sessions_that_ended_make_room_and_then_the_oldest_closes() {
-        let full: Vec<_> = std::iter::once(ada())
-            .chain((1..=MAX_OPEN_SESSIONS as u128).map(|number| opened(number, &[])))
-            .collect();
-        let account = given(&full);
-        let open =
-            |ended: &[SessionId]| open_session(account.as_ref(), &"hash-1".into(), None, session(999), ended);
-        assert_eq!(open(&[]), Ok(vec![opened(999, &[1])]));
-        assert_eq!(
-            open(&[session(50), session(60)]),
-            Ok(vec![opened(999, &[50, 60])])
-        );
+        let full = account((1..=MAX_OPEN_SESSIONS as u128).map(|number| opened(number, &[])));
+        full.when(open("hash-1", None, 999, &[]))
+            .then([opened(999, &[1])]);
+        full.when(open("hash-1", None, 999, &[50, 60]))
+            .then([opened(999, &[50, 60])]);
     }
 
     #[test]
     fn a_session_from_before_disabling_does_not_come_back() {
-        let account = given(&[
-            ada(),
+        let account = account([
             opened(1, &[]),
             AccountDisabled {}.into(),
             AccountEnabled {}.into(),
-        ])
-        .unwrap();
+        ]);
+        let account = account.state().unwrap();
         assert!(account.is_live() && !account.has_open(session(1)));
     }
 
     #[test]
     fn a_role_is_granted_once() {
-        let account = given(&[ada()]);
-        assert_eq!(
-            grant(account.as_ref(), Role::Admin),
-            Ok(vec![roles(&[Role::User, Role::Admin])])
-        );
-        let account = given(&[ada(), roles(&[Role::User, Role::Admin])]);
-        assert_eq!(grant(account.as_ref(), Role::Admin), Ok(vec![]));
+        account([])
+            .when(|account| grant(account, Role::Admin))
+            .then([roles(&[Role::User, Role::Admin])]);
+        account([roles(&[Role::User, Role::Admin])])
+            .when(|account| grant(account, Role::Admin))
+            .then_nothing();
     }
 
     #[test]
     fn roles_are_replaced_as_a_whole() {
-        let account = given(&[ada(), roles(&[Role::User, Role::Admin])]);
-        let set = |names: &[Role]| set_roles(account.as_ref(), &names.iter().copied().collect());
-        assert_eq!(set(&[Role::Auditor]), Ok(vec![roles(&[Role::Auditor])]));
-        assert_eq!(set(&[Role::Admin, Role::User]), Ok(vec![]));
+        let admin = account([roles(&[Role::User, Role::Admin])]);
+        admin
+            .when(|account| set_roles(account, &BTreeSet::from([Role::Auditor])))
+            .then([roles(&[Role::Auditor])]);
+        admin
+            .when(|account| set_roles(account, &BTreeSet::from([Role::Admin, Role::User])))
+            .then_nothing();
     }
 
     #[test]
     fn disabling_and_enabling_happen_once_each() {
-        let account = given(&[ada()]);
-        assert_eq!(disable(account.as_ref()), Ok(vec![AccountDisabled {}.into()]));
-        assert_eq!(enable(account.as_ref()), Ok(vec![]));
-        let account = given(&[ada(), AccountDisabled {}.into()]);
-        assert_eq!(disable(account.as_ref()), Ok(vec![]));
-        assert_eq!(enable(account.as_ref()), Ok(vec![AccountEnabled {}.into()]));
+        let enabled = account([]);
+        enabled.when(disable).then([AccountDisabled {}.into()]);
+        enabled.when(enable).then_nothing();
+        let disabled = account([AccountDisabled {}.into()]);
+        disabled.when(disable).then_nothing();
+        disabled.when(enable).then([AccountEnabled {}.into()]);
     }
 
     #[test]
     fn a_disabled_account_changes_nothing_of_its_own() {
-        let account = given(&[ada(), AccountDisabled {}.into()]);
-        assert_eq!(rename(account.as_ref(), None), Err(Refusal::AccountIsDisabled));
-        assert_eq!(
-            change(account.as_ref(), "hash-1", "hash-2"),
-            Err(Refusal::AccountIsDisabled)
-        );
+        let disabled = account([AccountDisabled {}.into()]);
+        disabled
+            .when(|account| rename(account, None))
+            .then_refused(Refusal::AccountIsDisabled);
+        disabled
+            .when(change("hash-1", "hash-2", 1))
+            .then_refused(Refusal::AccountIsDisabled);
+        disabled
+            .when(open("hash-1", None, 1, &[]))
+            .then_refused(Refusal::AccountIsDisabled);
     }
 
     #[test]
     fn nothing_happens_to_an_account_that_is_not_there() {
-        for account in [given(&[]), given(&[ada(), AccountErased {}.into()])] {
-            let account = account.as_ref();
-            let unknown = Err(Refusal::AccountIsUnknown);
-            assert_eq!(rename(account, None), unknown);
-            assert_eq!(change(account, "hash-1", "hash-2"), unknown);
-            assert_eq!(end_sessions(account), unknown);
-            assert_eq!(grant(account, Role::Admin), unknown);
-            assert_eq!(set_roles(account, &BTreeSet::new()), unknown);
-            assert_eq!(disable(account), unknown);
-            assert_eq!(enable(account), unknown);
+        let decisions: [fn(Option<&Account>) -> Decided; 7] = [
+            |account| rename(account, None),
+            |account| change("hash-1", "hash-2", 1)(account),
+            end_sessions,
+            |account| grant(account, Role::Admin),
+            |account| set_roles(account, &BTreeSet::new()),
+            disable,
+            enable,
+        ];
+        for account in [history([]), account([AccountErased {}.into()])] {
+            for decide in decisions {
+                account.when(decide).then_refused(Refusal::AccountIsUnknown);
+            }
         }
     }
 }

@@ -50,7 +50,8 @@ fn contains(admins: Option<&Admins>, account: UserId) -> bool {
 mod tests {
     use std::collections::BTreeSet;
 
-    use events::{AccountDisabled, AccountEvent, AccountRegistered, RolesChanged, Timestamp};
+    use aggregate::testing::{Given, given};
+    use events::{AccountDisabled, AccountEvent, AccountRegistered, RolesChanged};
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -60,10 +61,16 @@ mod tests {
         UserId(Uuid::from_u128(number))
     }
 
-    fn given(events: &[AdminsEvent]) -> Option<Admins> {
-        events.iter().fold(None, |admins: Option<Admins>, event| {
-            Some(admins.unwrap_or_default().evolve(event))
-        })
+    fn admins(events: impl IntoIterator<Item = AdminsEvent>) -> Given<Admins> {
+        given((), events)
+    }
+
+    fn add_user(number: u128) -> impl FnOnce(Option<&Admins>) -> Result<Vec<AdminsEvent>, Refusal> {
+        move |admins| Ok(add(admins, user(number)))
+    }
+
+    fn remove_user(number: u128) -> impl FnOnce(Option<&Admins>) -> Result<Vec<AdminsEvent>, Refusal> {
+        move |admins| remove(admins, user(number))
     }
 
     fn added(number: u128) -> AdminsEvent {
@@ -82,31 +89,27 @@ mod tests {
 
     #[test]
     fn an_admin_is_added_once() {
-        assert_eq!(add(given(&[]).as_ref(), user(1)), vec![added(1)]);
-        assert_eq!(add(given(&[added(1)]).as_ref(), user(1)), vec![]);
-        assert_eq!(
-            add(given(&[added(1), added(2), removed(1)]).as_ref(), user(1)),
-            vec![added(1)]
-        );
+        admins([]).when(add_user(1)).then([added(1)]);
+        admins([added(1)]).when(add_user(1)).then_nothing();
+        admins([added(1), added(2), removed(1)])
+            .when(add_user(1))
+            .then([added(1)]);
     }
 
     #[test]
     fn the_last_admin_stays() {
-        assert_eq!(
-            remove(given(&[added(1), added(2)]).as_ref(), user(1)),
-            Ok(vec![removed(1)])
-        );
-        let last = Err(Refusal::AccountIsLastAdmin(user(2)));
-        assert_eq!(
-            remove(given(&[added(1), added(2), removed(1)]).as_ref(), user(2)),
-            last
-        );
+        admins([added(1), added(2)])
+            .when(remove_user(1))
+            .then([removed(1)]);
+        admins([added(1), added(2), removed(1)])
+            .when(remove_user(2))
+            .then_refused(Refusal::AccountIsLastAdmin(user(2)));
     }
 
     #[test]
     fn whoever_is_no_admin_can_be_removed_for_nothing() {
-        assert_eq!(remove(None, user(1)), Ok(vec![]));
-        assert_eq!(remove(given(&[added(2)]).as_ref(), user(1)), Ok(vec![]));
+        admins([]).when(remove_user(1)).then_nothing();
+        admins([added(2)]).when(remove_user(1)).then_nothing();
     }
 
     fn account(events: &[AccountEvent]) -> Account {
@@ -115,13 +118,8 @@ mod tests {
             display_name: None,
             password_hash: "hash".into(),
         };
-        let stream = std::iter::once(AccountEvent::from(registered)).chain(events.iter().cloned());
-        (1..)
-            .zip(stream)
-            .fold(None, |state, (version, event)| {
-                Account::evolve(state, user(1), &event, version, Timestamp::from_micros(0))
-            })
-            .unwrap()
+        let history = std::iter::once(registered.into()).chain(events.iter().cloned());
+        given::<Account>(user(1), history).state().unwrap().clone()
     }
 
     #[test]
@@ -129,18 +127,18 @@ mod tests {
         let roles = BTreeSet::from([Role::User, Role::Admin]);
         let claimed = account(&[RolesChanged { roles }.into()]);
         assert!(
-            !effective(claimed.clone(), given(&[added(2)]).as_ref())
+            !effective(claimed.clone(), admins([added(2)]).state())
                 .roles
                 .contains(&Role::Admin)
         );
         assert!(
-            effective(claimed, given(&[added(1)]).as_ref())
+            effective(claimed, admins([added(1)]).state())
                 .roles
                 .contains(&Role::Admin)
         );
         let disabled = account(&[AccountDisabled {}.into()]);
-        assert!(effective(disabled.clone(), given(&[added(1)]).as_ref()).is_live());
-        assert!(!effective(disabled, given(&[added(2)]).as_ref()).is_live());
+        assert!(effective(disabled.clone(), admins([added(1)]).state()).is_live());
+        assert!(!effective(disabled, admins([added(2)]).state()).is_live());
     }
 
     proptest! {
@@ -149,10 +147,10 @@ mod tests {
         fn somebody_is_always_left(steps in prop::collection::vec((any::<bool>(), 0_u128..4), 0..60)) {
             let mut log = vec![added(0)];
             for (adds, number) in steps {
-                let admins = given(&log);
-                let events = if adds { Ok(add(admins.as_ref(), user(number))) } else { remove(admins.as_ref(), user(number)) };
+                let before = admins(log.clone());
+                let events = if adds { add_user(number)(before.state()) } else { remove_user(number)(before.state()) };
                 log.extend(events.unwrap_or_default());
-                prop_assert!(!given(&log).unwrap().accounts.is_empty());
+                prop_assert!(!admins(log.clone()).state().unwrap().accounts.is_empty());
             }
         }
     }

@@ -17,26 +17,30 @@ impl Claim {
     }
 }
 
-/// Claims the address for the account `id`, unless someone holds it. Returns the events and the holder.
-///
-/// A holder that is not `id` need not have an account: whoever claimed it may have crashed before
+/// Claims the address for the account `id`, unless someone holds it. A holder that is not `id` need not have an account: whoever claimed it may have crashed before
 /// registering. Registering decides that, on the account's own stream.
-pub(crate) fn claim(claim: Option<&Claim>, id: UserId) -> (Vec<EmailEvent>, UserId) {
+pub(crate) fn claim(claim: Option<&Claim>, id: UserId) -> Vec<EmailEvent> {
     match claim.and_then(|claim| claim.holder) {
-        Some(holder) => (Vec::new(), holder),
-        None => (vec![EmailClaimed { account: id }.into()], id),
+        Some(_) => Vec::new(),
+        None => vec![EmailClaimed { account: id }.into()],
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use aggregate::testing::{Given, given};
     use events::EmailReleased;
     use uuid::Uuid;
 
     use super::*;
+    use crate::{domain::Refusal, keys::EmailKey};
 
-    fn given(events: &[EmailEvent]) -> Option<Claim> {
-        events.last().map(Claim::evolve)
+    fn history(events: impl IntoIterator<Item = EmailEvent>) -> Given<Claim> {
+        given(EmailKey("key".to_owned()), events)
+    }
+
+    fn claim_by(number: u128) -> impl FnOnce(Option<&Claim>) -> Result<Vec<EmailEvent>, Refusal> {
+        move |state| Ok(claim(state, user(number)))
     }
 
     fn user(number: u128) -> UserId {
@@ -49,17 +53,20 @@ mod tests {
 
     #[test]
     fn a_free_address_is_claimed() {
-        assert_eq!(claim(given(&[]).as_ref(), user(1)), (vec![claimed(1)], user(1)));
+        history([]).when(claim_by(1)).then([claimed(1)]);
     }
 
     #[test]
     fn a_released_address_is_free() {
-        let state = given(&[claimed(1), EmailReleased {}.into()]);
-        assert_eq!(claim(state.as_ref(), user(2)), (vec![claimed(2)], user(2)));
+        history([claimed(1), EmailReleased {}.into()])
+            .when(claim_by(2))
+            .then([claimed(2)]);
     }
 
     #[test]
     fn a_held_address_stays_with_its_holder() {
-        assert_eq!(claim(given(&[claimed(1)]).as_ref(), user(2)), (vec![], user(1)));
+        let held = history([claimed(1)]);
+        held.when(claim_by(2)).then_nothing();
+        assert_eq!(held.state().unwrap().holder, Some(user(1)));
     }
 }

@@ -66,6 +66,7 @@ pub(crate) fn end(
 
 #[cfg(test)]
 mod tests {
+    use aggregate::testing::{Given, given};
     use events::SessionId;
     use proptest::prelude::*;
     use uuid::Uuid;
@@ -75,11 +76,13 @@ mod tests {
     const START: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
     const WEEK: i64 = 7 * 24 * 3600;
 
-    fn given(events: &[SessionEvent]) -> Option<Session> {
-        let id = SessionId(Uuid::from_u128(7));
-        (1..).zip(events).fold(None, |state, (version, event)| {
-            Session::evolve(state, id, event, version, START)
-        })
+    /// A session of user 1, which has begun and then met `later`.
+    fn session(later: impl IntoIterator<Item = SessionEvent>) -> Given<Session> {
+        history(std::iter::once(started()).chain(later))
+    }
+
+    fn history(events: impl IntoIterator<Item = SessionEvent>) -> Given<Session> {
+        given(SessionId(Uuid::from_u128(7)), events)
     }
 
     fn account(number: u128) -> UserId {
@@ -108,111 +111,118 @@ mod tests {
         SessionEnded { reason }.into()
     }
 
+    /// Presents the token of `generation`, and hands out `next` for it.
     fn exchange(
-        session: Option<&Session>,
         generation: u64,
         presented: &str,
         next: &str,
         now: Timestamp,
-    ) -> Result<Vec<SessionEvent>, Refusal> {
-        refresh(session, generation, presented, &next.into(), now)
+    ) -> impl FnOnce(Option<&Session>) -> Result<Vec<SessionEvent>, Refusal> {
+        move |session| refresh(session, generation, presented, &next.into(), now)
+    }
+
+    fn end_by(
+        number: u128,
+        reason: EndReason,
+    ) -> impl FnOnce(Option<&Session>) -> Result<Vec<SessionEvent>, Refusal> {
+        move |session| end(session, account(number), reason)
     }
 
     #[test]
     fn the_current_token_is_exchanged() {
-        assert_eq!(
-            exchange(given(&[started()]).as_ref(), 0, "a", "b", START),
-            Ok(vec![refreshed("b")])
-        );
-        let session = given(&[started(), refreshed("b")]);
-        assert_eq!(
-            exchange(session.as_ref(), 1, "b", "c", START),
-            Ok(vec![refreshed("c")])
-        );
+        session([])
+            .when(exchange(0, "a", "b", START))
+            .then([refreshed("b")]);
+        session([refreshed("b")])
+            .when(exchange(1, "b", "c", START))
+            .then([refreshed("c")]);
     }
 
     #[test]
     fn a_used_token_is_told_apart_from_an_unknown_one() {
-        let session = given(&[started(), refreshed("b"), refreshed("c")]);
-        let with = |generation, hash| exchange(session.as_ref(), generation, hash, "d", START);
-        assert_eq!(with(0, "a"), Err(Refusal::RefreshTokenIsUsed));
-        assert_eq!(with(1, "b"), Err(Refusal::RefreshTokenIsUsed));
-        assert_eq!(with(2, "x"), Err(Refusal::RefreshTokenIsUnknown));
-        assert_eq!(with(3, "c"), Err(Refusal::RefreshTokenIsUnknown));
-        assert_eq!(
-            exchange(None, 0, "a", "d", START),
-            Err(Refusal::RefreshTokenIsUnknown)
-        );
+        let session = session([refreshed("b"), refreshed("c")]);
+        for (generation, hash, refusal) in [
+            (0, "a", Refusal::RefreshTokenIsUsed),
+            (1, "b", Refusal::RefreshTokenIsUsed),
+            (2, "x", Refusal::RefreshTokenIsUnknown),
+            (3, "c", Refusal::RefreshTokenIsUnknown),
+        ] {
+            session
+                .when(exchange(generation, hash, "d", START))
+                .then_refused(refusal);
+        }
+        history([])
+            .when(exchange(0, "a", "d", START))
+            .then_refused(Refusal::RefreshTokenIsUnknown);
     }
 
     #[test]
     fn a_session_that_is_refreshed_for_years_stays_small() {
-        let log: Vec<_> = std::iter::once(started())
-            .chain((0..10_000).map(|number| refreshed(&number.to_string())))
-            .collect();
-        let session = given(&log);
-        assert_eq!(session.as_ref().unwrap().generation, 10_000);
-        assert_eq!(
-            exchange(session.as_ref(), 0, "a", "b", START),
-            Err(Refusal::RefreshTokenIsUsed)
-        );
+        let session = session((0..10_000).map(|number| refreshed(&number.to_string())));
+        assert_eq!(session.state().unwrap().generation, 10_000);
+        session
+            .when(exchange(0, "a", "b", START))
+            .then_refused(Refusal::RefreshTokenIsUsed);
     }
 
     #[test]
     fn the_last_microsecond_of_a_session_still_counts() {
-        let session = given(&[started()]);
         let end = START.plus_seconds(WEEK);
         let before = Timestamp::from_micros(end.as_micros() - 1);
-        assert_eq!(
-            exchange(session.as_ref(), 0, "a", "b", before),
-            Ok(vec![refreshed("b")])
-        );
-        assert_eq!(
-            exchange(session.as_ref(), 0, "a", "b", end),
-            Err(Refusal::SessionHasExpired)
-        );
+        session([])
+            .when(exchange(0, "a", "b", before))
+            .then([refreshed("b")]);
+        session([])
+            .when(exchange(0, "a", "b", end))
+            .then_refused(Refusal::SessionHasExpired);
     }
 
     #[test]
     fn refreshing_does_not_prolong_a_session() {
-        let session = given(&[started(), refreshed("b")]).unwrap();
-        assert_eq!(session.expires_at, START.plus_seconds(WEEK));
+        let session = session([refreshed("b")]);
+        assert_eq!(session.state().unwrap().expires_at, START.plus_seconds(WEEK));
     }
 
     #[test]
     fn an_ended_session_refreshes_nothing() {
-        let session = given(&[started(), refreshed("b"), ended(EndReason::Logout)]);
-        let refused = Err(Refusal::SessionHasEnded(EndReason::Logout));
-        assert_eq!(exchange(session.as_ref(), 1, "b", "c", START), refused);
-        assert_eq!(exchange(session.as_ref(), 0, "a", "c", START), refused);
-        let session = given(&[started(), ended(EndReason::Expired)]);
-        assert_eq!(
-            exchange(session.as_ref(), 0, "a", "b", START),
-            Err(Refusal::SessionHasExpired)
-        );
+        let ended_by_logout = session([refreshed("b"), ended(EndReason::Logout)]);
+        for (generation, hash) in [(1, "b"), (0, "a")] {
+            ended_by_logout
+                .when(exchange(generation, hash, "c", START))
+                .then_refused(Refusal::SessionHasEnded(EndReason::Logout));
+        }
+        session([ended(EndReason::Expired)])
+            .when(exchange(0, "a", "b", START))
+            .then_refused(Refusal::SessionHasExpired);
+    }
+
+    #[test]
+    fn a_session_begins_once() {
+        let SessionEvent::Started(first) = started() else {
+            panic!("not a start")
+        };
+        let begin = |session: Option<&Session>| Ok::<_, Refusal>(start(session, &first));
+        history([]).when(begin).then([started()]);
+        session([]).when(begin).then_nothing();
     }
 
     #[test]
     fn a_session_ends_once() {
-        assert_eq!(
-            end(given(&[started()]).as_ref(), account(1), EndReason::LogoutAll),
-            Ok(vec![ended(EndReason::LogoutAll)])
-        );
-        let session = given(&[started(), ended(EndReason::Logout)]);
-        assert_eq!(
-            end(session.as_ref(), account(1), EndReason::LogoutAll),
-            Ok(vec![])
-        );
+        session([])
+            .when(end_by(1, EndReason::LogoutAll))
+            .then([ended(EndReason::LogoutAll)]);
+        session([ended(EndReason::Logout)])
+            .when(end_by(1, EndReason::LogoutAll))
+            .then_nothing();
     }
 
     #[test]
     fn nobody_ends_the_session_of_another() {
-        let unknown = Err(Refusal::SessionIsUnknown);
-        assert_eq!(
-            end(given(&[started()]).as_ref(), account(2), EndReason::Logout),
-            unknown
-        );
-        assert_eq!(end(None, account(1), EndReason::Logout), unknown);
+        for others in [session([]), history([])] {
+            others
+                .when(end_by(2, EndReason::Logout))
+                .then_refused(Refusal::SessionIsUnknown);
+        }
     }
 
     proptest! {
@@ -225,7 +235,7 @@ mod tests {
             for number in presented {
                 let hash = name(number);
                 let next = name(exchanged.len() + 1);
-                if let Ok(events) = exchange(given(&log).as_ref(), number as u64, &hash, &next, START) {
+                if let Ok(events) = exchange(number as u64, &hash, &next, START)(history(log.clone()).state()) {
                     prop_assert!(!exchanged.contains(&hash));
                     exchanged.push(hash);
                     log.extend(events);

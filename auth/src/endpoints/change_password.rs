@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 use super::{answer, fields};
 use crate::{
     auth::Auth,
+    command_metadata::CommandMetadata,
     domain::{self, Refusal},
     error::{ApiError, Failure},
-    ledger::Cause,
     password::{Password, Policy},
 };
 
@@ -52,7 +52,8 @@ pub(crate) async fn change_password(
     let request = Request::read(body.fields, &auth.password_policy, email.as_ref())?;
     fields::check_not_breached("/new_password", &auth.password_policy, &request.new).await?;
     let account = auth.account(id).await?;
-    let (account, shown) = (account.state.ok_or(Refusal::AccountIsUnknown)?, account.position);
+    let shown = account.position();
+    let account = account.state.ok_or(Refusal::AccountIsUnknown)?;
     if !knows(&auth, &request.current, &account).await? {
         // Whoever repeats a change whose answer was lost has the new password already.
         return if knows(&auth, &request.new, &account).await? {
@@ -63,15 +64,15 @@ pub(crate) async fn change_password(
         };
     }
     let hash: SecretHash = auth.hasher.hash(&request.new).await?.into();
-    let cause = Cause::new(Actor::User(id), &context);
+    let metadata = CommandMetadata::new(Actor::User(id), &context);
     let changed = auth
-        .change_account(id, &cause, |now| {
+        .change_account(id, &metadata, |now| {
             domain::account::change_password(now, &account.password_hash, &hash, session)
         })
         .await?;
     auth.revoke(Revocation::Account(id)).await;
     let position = auth
-        .end_closed_sessions(&changed, EndReason::PasswordChanged, &cause)
+        .end_closed_sessions(&changed, EndReason::PasswordChanged, &metadata)
         .await;
     Ok(answer::no_content(id, position))
 }

@@ -12,7 +12,7 @@ use runtime::new_id;
 use serde_json::{Map, Value};
 
 use super::answer;
-use crate::{auth::Auth, domain, error::ApiError, ledger::Cause, token::ProgramToken};
+use crate::{auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError, token::ProgramToken};
 
 const MAX_NAME: usize = 100;
 
@@ -91,9 +91,9 @@ pub(crate) async fn create_program_token(
         token_hash: token.hash(),
         expires_at: request.expires_at,
     };
-    let cause = Cause::new(caller.actor(), &context);
+    let metadata = CommandMetadata::new(caller.actor(), &context);
     let changed = auth
-        .change_account(id, &cause, |account| {
+        .change_account(id, &metadata, |account| {
             domain::program_token::create(account, &created, now)
         })
         .await?;

@@ -11,7 +11,7 @@ use events::{Actor, EndReason, SessionId};
 use http_api::RequestContext;
 
 use super::answer;
-use crate::{auth::Auth, domain::Refusal, error::ApiError, ledger::Cause};
+use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError};
 
 pub(crate) async fn end_session(
     State(auth): State<Arc<Auth>>,
@@ -20,9 +20,9 @@ pub(crate) async fn end_session(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let session: SessionId = id.parse().map_err(|_| Refusal::SessionIsUnknown)?;
-    let cause = Cause::new(Actor::User(caller.user_id()), &context);
+    let metadata = CommandMetadata::new(Actor::User(caller.user_id()), &context);
     let position = auth
-        .end_session(session, caller.user_id(), EndReason::Logout, &cause)
+        .end_session(session, caller.user_id(), EndReason::Logout, &metadata)
         .await?;
     Ok(answer::no_content(caller.user_id(), position))
 }

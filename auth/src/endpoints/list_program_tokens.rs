@@ -15,6 +15,7 @@ pub(crate) async fn list_program_tokens(
     caller: Caller,
 ) -> Result<Response, ApiError> {
     let account = auth.account(caller.user_id()).await?;
+    let position = account.position();
     let now = auth.clock.now();
     let tokens = account.state.ok_or(Refusal::AccountIsUnknown)?.program_tokens;
     let items = tokens
@@ -27,6 +28,6 @@ pub(crate) async fn list_program_tokens(
         StatusCode::OK,
         &ProgramTokens { items },
         caller.user_id(),
-        account.position,
+        position,
     ))
 }

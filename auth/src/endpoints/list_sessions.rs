@@ -32,12 +32,13 @@ pub(crate) async fn list_sessions(
     }: SignedIn,
 ) -> Result<Response, ApiError> {
     let account = auth.account(caller.user_id()).await?;
+    let position = account.position();
     let open = auth
         .open_sessions(&account.state.ok_or(Refusal::AccountIsUnknown)?)
         .await?;
     let position = open
         .iter()
-        .fold(account.position, |last, session| last.max(session.position));
+        .fold(position, |last, session| last.max(session.position()));
     let now = auth.clock.now();
     let items = open
         .into_iter()

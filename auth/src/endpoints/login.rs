@@ -17,9 +17,9 @@ use serde_json::{Map, Value};
 use super::{answer, fields};
 use crate::{
     auth::Auth,
+    command_metadata::CommandMetadata,
     domain::{self, Refusal},
     error::{ApiError, CommandError},
-    ledger::Cause,
     password::Password,
     token::{Issued, RefreshToken},
 };
@@ -71,11 +71,11 @@ async fn begin_session(
     request: &Request,
 ) -> Result<Response, ApiError> {
     let id = SessionId(new_id());
-    let (account, cause) = open_session(auth, context, request, id).await?;
+    let (account, metadata) = open_session(auth, context, request, id).await?;
     let refresh_token = RefreshToken::generate(id, 0, &auth.pepper);
     let started = auth
-        .ledger
-        .execute::<Session, ()>(&id, account.id, &cause, |session, now| {
+        .sessions
+        .execute(&id, &metadata.about(account.id), |session, now| {
             let started = SessionStarted {
                 account: account.id,
                 refresh_hash: refresh_token.hash(),
@@ -83,7 +83,7 @@ async fn begin_session(
                 ip: context.client_ip.clone(),
                 user_agent: context.user_agent.clone().map(String::from),
             };
-            Ok((domain::session::start(session, &started), ()))
+            Ok::<_, Refusal>(domain::session::start(session, &started))
         })
         .await?;
     let session = started.state.ok_or(Refusal::SessionIsUnknown)?;
@@ -107,14 +107,14 @@ async fn open_session(
     context: &RequestContext,
     request: &Request,
     id: SessionId,
-) -> Result<(Account, Cause), ApiError> {
+) -> Result<(Account, CommandMetadata), ApiError> {
     let mut attempts = 1..=ATTEMPTS;
     loop {
         let (account, rehashed) = authenticate(auth, request).await?;
-        let cause = Cause::new(Actor::User(account.id), context);
+        let metadata = CommandMetadata::new(Actor::User(account.id), context);
         let ended = ended_sessions(auth, &account).await?;
         let opened = auth
-            .change_account(account.id, &cause, |now| {
+            .change_account(account.id, &metadata, |now| {
                 domain::account::open_session(now, &account.password_hash, rehashed.as_ref(), id, &ended)
             })
             .await;
@@ -122,12 +122,12 @@ async fn open_session(
             // Another login may have hashed the same password again.
             Err(CommandError::Refused(Refusal::PasswordHasChanged)) if attempts.next().is_some() => {}
             Ok(opened) => {
-                auth.end_closed_sessions(&opened, EndReason::Logout, &cause.by_system())
+                auth.end_closed_sessions(&opened, EndReason::Logout, &metadata.by_system())
                     .await;
                 for closed in opened.closed {
                     auth.revoke(Revocation::Session(closed)).await;
                 }
-                return Ok((opened.account, cause));
+                return Ok((opened.account, metadata));
             }
             Err(error) => return Err(error.into()),
         }

@@ -8,7 +8,7 @@ use events::{Actor, EndReason};
 use http_api::RequestContext;
 
 use super::answer;
-use crate::{auth::Auth, error::ApiError, ledger::Cause};
+use crate::{auth::Auth, command_metadata::CommandMetadata, error::ApiError};
 
 pub(crate) async fn logout(
     State(auth): State<Arc<Auth>>,
@@ -16,7 +16,9 @@ pub(crate) async fn logout(
     context: RequestContext,
 ) -> Result<Response, ApiError> {
     let id = caller.user_id();
-    let cause = Cause::new(Actor::User(id), &context);
-    let position = auth.end_session(session, id, EndReason::Logout, &cause).await?;
+    let metadata = CommandMetadata::new(Actor::User(id), &context);
+    let position = auth
+        .end_session(session, id, EndReason::Logout, &metadata)
+        .await?;
     Ok(answer::no_content(id, position))
 }

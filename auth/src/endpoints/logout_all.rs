@@ -8,7 +8,7 @@ use events::{Actor, EndReason};
 use http_api::RequestContext;
 
 use super::answer;
-use crate::{auth::Auth, domain, error::ApiError, ledger::Cause};
+use crate::{auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError};
 
 pub(crate) async fn logout_all(
     State(auth): State<Arc<Auth>>,
@@ -16,13 +16,13 @@ pub(crate) async fn logout_all(
     context: RequestContext,
 ) -> Result<Response, ApiError> {
     let id = caller.user_id();
-    let cause = Cause::new(Actor::User(id), &context);
+    let metadata = CommandMetadata::new(Actor::User(id), &context);
     let changed = auth
-        .change_account(id, &cause, domain::account::end_sessions)
+        .change_account(id, &metadata, domain::account::end_sessions)
         .await?;
     auth.revoke(Revocation::Account(id)).await;
     let position = auth
-        .end_closed_sessions(&changed, EndReason::LogoutAll, &cause)
+        .end_closed_sessions(&changed, EndReason::LogoutAll, &metadata)
         .await;
     Ok(answer::no_content(id, position))
 }

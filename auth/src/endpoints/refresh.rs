@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 use super::login::token_answer;
 use crate::{
     auth::Auth,
+    command_metadata::CommandMetadata,
     domain::{self, Refusal},
     error::{ApiError, CommandError},
     keys::Pepper,
-    ledger::{Cause, Loaded},
     token::RefreshToken,
 };
 
@@ -33,27 +33,25 @@ pub(crate) async fn refresh(
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     let presented = read(body.fields, &auth.pepper)?.ok_or(Refusal::RefreshTokenIsUnknown)?;
-    let session: Loaded<Session> = auth.ledger.load(&presented.session).await?;
+    let session = auth.session(presented.session).await?;
     let session = session.state.ok_or(Refusal::RefreshTokenIsUnknown)?;
     let account = auth.account(session.account).await?;
-    let cause = Cause::new(Actor::User(session.account), &context);
+    let metadata = CommandMetadata::new(Actor::User(session.account), &context);
     let Some(account) = account.state.filter(|account| account.has_open(session.id)) else {
-        return Err(finish_end(&auth, &cause, &session).await.into());
+        return Err(finish_end(&auth, &metadata, &session).await.into());
     };
 
     let next = RefreshToken::generate(session.id, presented.generation.saturating_add(1), &auth.pepper);
     let (presented_hash, next_hash) = (presented.hash(), next.hash());
     let refreshed = auth
-        .ledger
-        .execute::<Session, ()>(&session.id, session.account, &cause, |session, now| {
-            let events =
-                domain::session::refresh(session, presented.generation, &presented_hash, &next_hash, now)?;
-            Ok((events, ()))
+        .sessions
+        .execute(&session.id, &metadata.about(session.account), |session, now| {
+            domain::session::refresh(session, presented.generation, &presented_hash, &next_hash, now)
         })
         .await;
-    let refreshed = match refreshed {
+    let refreshed = match refreshed.map_err(CommandError::from) {
         Err(CommandError::Refused(refusal)) => {
-            conclude(&auth, &cause, &session, &refusal).await?;
+            conclude(&auth, &metadata, &session, &refusal).await?;
             return Err(refusal.into());
         }
         other => other?,
@@ -71,11 +69,11 @@ pub(crate) async fn refresh(
 }
 
 /// The account has closed the session, or may not be used. The session's own stream may not say so yet.
-async fn finish_end(auth: &Auth, cause: &Cause, session: &Session) -> Refusal {
+async fn finish_end(auth: &Auth, metadata: &CommandMetadata, session: &Session) -> Refusal {
     let reason = session.ended.map_or(EndReason::LogoutAll, |(_, reason)| reason);
     if session.ended.is_none()
         && let Err(error) = auth
-            .end_session(session.id, session.account, reason, &cause.by_system())
+            .end_session(session.id, session.account, reason, &metadata.by_system())
             .await
     {
         tracing::warn!(%error, session.id = %session.id, "the stream of a closed session does not say so");
@@ -86,7 +84,7 @@ async fn finish_end(auth: &Auth, cause: &Cause, session: &Session) -> Refusal {
 /// Ends the session when the refused token says that it must.
 async fn conclude(
     auth: &Auth,
-    cause: &Cause,
+    metadata: &CommandMetadata,
     session: &Session,
     refusal: &Refusal,
 ) -> Result<(), CommandError> {
@@ -99,7 +97,7 @@ async fn conclude(
     if reason == EndReason::ReuseDetected {
         tracing::warn!(account.id = %session.account, session.id = %session.id, "a used refresh token came back");
     }
-    auth.end_session(session.id, session.account, reason, &cause.by_system())
+    auth.end_session(session.id, session.account, reason, &metadata.by_system())
         .await
         .map(drop)
 }

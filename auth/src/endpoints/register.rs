@@ -13,9 +13,9 @@ use serde_json::{Map, Value};
 use super::{answer, fields};
 use crate::{
     auth::Auth,
-    domain::{self, Claim},
+    command_metadata::CommandMetadata,
+    domain::{self, Refusal},
     error::{ApiError, CommandError},
-    ledger::Cause,
     password::{Password, Policy},
 };
 
@@ -79,17 +79,18 @@ async fn open_account(
     registered: &AccountRegistered,
 ) -> Result<(Account, u64), CommandError> {
     let id = UserId(new_id());
-    let cause = Cause::new(Actor::User(id), context);
+    let metadata = CommandMetadata::new(Actor::User(id), context);
     let claimed = auth
-        .ledger
-        .execute::<Claim, UserId>(&auth.pepper.key_of(email), id, &cause, |claim, _| {
-            Ok(domain::claim::claim(claim, id))
+        .claims
+        .execute(&auth.pepper.key_of(email), &metadata.about(id), |claim, _| {
+            Ok::<_, Refusal>(domain::claim::claim(claim, id))
         })
         .await?;
-    let id = claimed.told;
-    let cause = cause.by(Actor::User(id));
+    // Somebody else's, if there was one before.
+    let id = claimed.state.and_then(|claim| claim.holder).unwrap_or(id);
+    let metadata = metadata.by(Actor::User(id));
     let changed = auth
-        .change_account(id, &cause, |account| {
+        .change_account(id, &metadata, |account| {
             domain::account::register(account, registered)
         })
         .await?;

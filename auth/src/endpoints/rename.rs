@@ -11,7 +11,7 @@ use http_api::{Form, JsonObject, Presence, Problem, RequestContext};
 use serde_json::{Map, Value};
 
 use super::{answer, fields};
-use crate::{auth::Auth, domain, error::ApiError, ledger::Cause};
+use crate::{auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError};
 
 /// Absent keeps the name, `null` clears it.
 fn read(body: Map<String, Value>) -> Result<Presence<String>, Problem> {
@@ -29,9 +29,9 @@ pub(crate) async fn rename(
 ) -> Result<Response, ApiError> {
     let display_name = read(body.fields)?;
     let id = caller.user_id();
-    let cause = Cause::new(Actor::User(id), &context);
+    let metadata = CommandMetadata::new(Actor::User(id), &context);
     let changed = auth
-        .change_account(id, &cause, |account| match &display_name {
+        .change_account(id, &metadata, |account| match &display_name {
             Presence::Absent => Ok(Vec::new()),
             Presence::Null => domain::account::rename(account, None),
             Presence::Value(name) => domain::account::rename(account, Some(name)),

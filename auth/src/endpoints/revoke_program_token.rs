@@ -13,9 +13,9 @@ use http_api::RequestContext;
 use super::answer;
 use crate::{
     auth::Auth,
+    command_metadata::CommandMetadata,
     domain::{self, Refusal},
     error::ApiError,
-    ledger::Cause,
 };
 
 pub(crate) async fn revoke_program_token(
@@ -26,9 +26,9 @@ pub(crate) async fn revoke_program_token(
 ) -> Result<Response, ApiError> {
     let token: TokenId = token.parse().map_err(|_| Refusal::ProgramTokenIsUnknown)?;
     let id = caller.user_id();
-    let cause = Cause::new(caller.actor(), &context);
+    let metadata = CommandMetadata::new(caller.actor(), &context);
     let changed = auth
-        .change_account(id, &cause, |account| {
+        .change_account(id, &metadata, |account| {
             domain::program_token::revoke(account, token)
         })
         .await?;

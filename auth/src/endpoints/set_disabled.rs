@@ -13,7 +13,7 @@ use http::StatusCode;
 use http_api::RequestContext;
 
 use super::answer;
-use crate::{admins, auth::Auth, domain::Refusal, error::ApiError, ledger::Cause};
+use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError, last_admin};
 
 pub(crate) async fn disable(
     State(auth): State<Arc<Auth>>,
@@ -21,10 +21,10 @@ pub(crate) async fn disable(
     context: RequestContext,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let (id, cause) = read(&caller, &context, &id)?;
-    let changed = admins::disable(&auth, id, &cause).await?;
+    let (id, metadata) = read(&caller, &context, &id)?;
+    let changed = last_admin::disable(&auth, id, &metadata).await?;
     let position = auth
-        .end_closed_sessions(&changed, EndReason::Disabled, &cause)
+        .end_closed_sessions(&changed, EndReason::Disabled, &metadata)
         .await;
     Ok(answer::json(
         StatusCode::OK,
@@ -40,8 +40,8 @@ pub(crate) async fn enable(
     context: RequestContext,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let (id, cause) = read(&caller, &context, &id)?;
-    let changed = admins::enable(&auth, id, &cause).await?;
+    let (id, metadata) = read(&caller, &context, &id)?;
+    let changed = last_admin::enable(&auth, id, &metadata).await?;
     Ok(answer::json(
         StatusCode::OK,
         &UserBody::from(changed.account),
@@ -50,8 +50,8 @@ pub(crate) async fn enable(
     ))
 }
 
-fn read(caller: &Caller, context: &RequestContext, id: &str) -> Result<(UserId, Cause), ApiError> {
+fn read(caller: &Caller, context: &RequestContext, id: &str) -> Result<(UserId, CommandMetadata), ApiError> {
     caller.require(Role::Admin)?;
     let id = id.parse().map_err(|_| Refusal::AccountIsUnknown)?;
-    Ok((id, Cause::new(Actor::User(caller.user_id()), context)))
+    Ok((id, CommandMetadata::new(Actor::User(caller.user_id()), context)))
 }

@@ -14,7 +14,7 @@ use http_api::{FieldError, Form, JsonObject, Problem, RequestContext, text};
 use serde_json::{Map, Value};
 
 use super::answer;
-use crate::{admins, auth::Auth, domain::Refusal, error::ApiError, ledger::Cause};
+use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError, last_admin};
 
 fn read(body: Map<String, Value>) -> Result<BTreeSet<Role>, Problem> {
     let mut form = Form::new(body);
@@ -47,8 +47,8 @@ pub(crate) async fn set_roles(
     caller.require(Role::Admin)?;
     let roles = read(body.fields)?;
     let id: UserId = id.parse().map_err(|_| Refusal::AccountIsUnknown)?;
-    let cause = Cause::new(Actor::User(caller.user_id()), &context);
-    let changed = admins::set_roles(&auth, id, &cause, &roles).await?;
+    let metadata = CommandMetadata::new(Actor::User(caller.user_id()), &context);
+    let changed = last_admin::set_roles(&auth, id, &metadata, &roles).await?;
     Ok(answer::json(
         StatusCode::OK,
         &UserBody::from(changed.account),

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use anyhow::{Context, bail};
 use events::{Account, EmailAddress, Role, UserId};
 
-use crate::{admins, auth::Auth, config::Config, keys, ledger::Cause, start::Dependencies};
+use crate::{
+    auth::Auth, command_metadata::CommandMetadata, config::Config, keys, last_admin, start::Dependencies,
+};
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +40,8 @@ pub async fn grant(
     let Some(Account { id, .. }) = account else {
         bail!("nobody has registered {address}")
     };
-    let cause = Cause::operator();
-    let changed = admins::grant(&auth, id, &cause, role).await?;
+    let metadata = CommandMetadata::operator();
+    let changed = last_admin::grant(&auth, id, &metadata, role).await?;
     Ok(Granted {
         user_id: id,
         roles: changed.account.roles,

@@ -10,7 +10,7 @@ use auth_client::{
 };
 use bus::Responder;
 use bytes::Bytes;
-use events::{Session, UserId};
+use events::UserId;
 use sha2::{Digest, Sha256};
 
 use crate::{auth::Auth, error::Failure, program_token};
@@ -28,15 +28,14 @@ impl TokenCheck {
             return program_token::judge(auth, token).await;
         }
         if auth.tokens.misses_key_of(token) {
-            auth.renew_keys().await;
+            auth.key_files.renew(&auth.tokens).await;
         }
         let now = auth.clock.now();
         let claims = match auth.tokens.verify(token, now) {
             Ok(claims) => claims,
             Err(rejection) => return Ok(Verdict::Rejected(rejection)),
         };
-        let (session, account) =
-            futures::try_join!(auth.ledger.load::<Session>(&claims.sid), auth.account(claims.sub))?;
+        let (session, account) = futures::try_join!(auth.session(claims.sid), auth.account(claims.sub))?;
         let session = session
             .state
             .filter(|session| session.account == claims.sub && session.is_live(now));

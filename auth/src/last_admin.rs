@@ -4,65 +4,77 @@
 
 use std::collections::BTreeSet;
 
+use aggregate::Loaded;
 use auth_client::Revocation;
 use events::{Account, AccountEvent, Admins, Role, UserId};
 
 use crate::{
     auth::{Auth, Changed},
+    command_metadata::CommandMetadata,
     domain::{self, Refusal},
     error::CommandError,
-    ledger::{Cause, Loaded},
 };
 
 /// Replaces the roles of an account, unless it is the last admin and would not be one any more.
 pub(crate) async fn set_roles(
     auth: &Auth,
     id: UserId,
-    cause: &Cause,
+    metadata: &CommandMetadata,
     roles: &BTreeSet<Role>,
 ) -> Result<Changed, CommandError> {
     let removed = if roles.contains(&Role::Admin) {
         None
     } else {
-        remove(auth, id, cause).await?
+        remove(auth, id, metadata).await?
     };
-    let changed = change(auth, id, cause, |account| {
+    let changed = change(auth, id, metadata, |account| {
         domain::account::set_roles(account, roles)
     })
     .await?;
-    conclude(auth, cause, changed, removed).await
+    conclude(auth, metadata, changed, removed).await
 }
 
 /// Gives an account one more role.
 pub(crate) async fn grant(
     auth: &Auth,
     id: UserId,
-    cause: &Cause,
+    metadata: &CommandMetadata,
     role: Role,
 ) -> Result<Changed, CommandError> {
-    let changed = change(auth, id, cause, |account| domain::account::grant(account, role)).await?;
-    conclude(auth, cause, changed, None).await
+    let changed = change(auth, id, metadata, |account| {
+        domain::account::grant(account, role)
+    })
+    .await?;
+    conclude(auth, metadata, changed, None).await
 }
 
 /// Disables an account, unless it is the last admin.
-pub(crate) async fn disable(auth: &Auth, id: UserId, cause: &Cause) -> Result<Changed, CommandError> {
-    let removed = remove(auth, id, cause).await?;
-    let changed = change(auth, id, cause, domain::account::disable).await?;
-    conclude(auth, cause, changed, removed).await
+pub(crate) async fn disable(
+    auth: &Auth,
+    id: UserId,
+    metadata: &CommandMetadata,
+) -> Result<Changed, CommandError> {
+    let removed = remove(auth, id, metadata).await?;
+    let changed = change(auth, id, metadata, domain::account::disable).await?;
+    conclude(auth, metadata, changed, removed).await
 }
 
 /// Lets an account be used again, as an admin if it was one.
-pub(crate) async fn enable(auth: &Auth, id: UserId, cause: &Cause) -> Result<Changed, CommandError> {
-    let changed = change(auth, id, cause, domain::account::enable).await?;
-    conclude(auth, cause, changed, None).await
+pub(crate) async fn enable(
+    auth: &Auth,
+    id: UserId,
+    metadata: &CommandMetadata,
+) -> Result<Changed, CommandError> {
+    let changed = change(auth, id, metadata, domain::account::enable).await?;
+    conclude(auth, metadata, changed, None).await
 }
 
 /// Takes the account out of the admins, and tells everyone. Returns the position in the log if that was needed.
-async fn remove(auth: &Auth, id: UserId, cause: &Cause) -> Result<Option<u64>, CommandError> {
-    let account: Loaded<Account> = auth.ledger.load(&id).await?;
+async fn remove(auth: &Auth, id: UserId, metadata: &CommandMetadata) -> Result<Option<u64>, CommandError> {
+    let account: Loaded<Account> = auth.accounts.load(&id).await?;
     domain::account::exists(account.state.as_ref())?;
-    let decide = |admins: Option<&Admins>, _| Ok((domain::admins::remove(admins, id)?, ()));
-    let done = auth.ledger.execute::<Admins, ()>(&(), id, cause, decide).await?;
+    let decide = |admins: Option<&Admins>, _| domain::admins::remove(admins, id);
+    let done = auth.admins.execute(&(), &metadata.about(id), decide).await?;
     if done.changed {
         auth.revoke(Revocation::Account(id)).await;
     }
@@ -73,17 +85,17 @@ async fn remove(auth: &Auth, id: UserId, cause: &Cause) -> Result<Option<u64>, C
 async fn change(
     auth: &Auth,
     id: UserId,
-    cause: &Cause,
+    metadata: &CommandMetadata,
     decide: impl Fn(Option<&Account>) -> Result<Vec<AccountEvent>, Refusal>,
 ) -> Result<Changed, CommandError> {
     let mut open = Vec::new();
     let done = auth
-        .ledger
-        .execute::<Account, ()>(&id, id, cause, |account, _| {
+        .accounts
+        .execute(&id, &metadata.about(id), |account, _| {
             open = account
                 .map(|account| account.open_sessions.clone())
                 .unwrap_or_default();
-            Ok((decide(account)?, ()))
+            decide(account)
         })
         .await?;
     let account = done.state.ok_or(Refusal::AccountIsUnknown)?;
@@ -100,21 +112,21 @@ async fn change(
 /// it counts now.
 async fn conclude(
     auth: &Auth,
-    cause: &Cause,
+    metadata: &CommandMetadata,
     mut changed: Changed,
     removed: Option<u64>,
 ) -> Result<Changed, CommandError> {
     let id = changed.account.id;
     let admins = if changed.account.is_live() && changed.account.roles.contains(&Role::Admin) {
-        let decide = |admins: Option<&Admins>, _| Ok((domain::admins::add(admins, id), ()));
-        let done = auth.ledger.execute::<Admins, ()>(&(), id, cause, decide).await?;
+        let decide = |admins: Option<&Admins>, _| Ok::<_, Refusal>(domain::admins::add(admins, id));
+        let done = auth.admins.execute(&(), &metadata.about(id), decide).await?;
         if done.changed {
             changed.happened = true;
             changed.position = changed.position.max(done.position);
         }
         done.state
     } else {
-        auth.ledger.load::<Admins>(&()).await?.state
+        auth.admins.load(&()).await?.state
     };
     changed.happened |= removed.is_some();
     changed.position = changed.position.max(removed.unwrap_or_default());

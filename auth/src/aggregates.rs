@@ -1,0 +1,71 @@
+//! What auth keeps in streams: accounts, sessions, claims on addresses, and who the admins are.
+
+use std::sync::Arc;
+
+use aggregate::{Aggregate, Repository};
+use event_store::EventStore;
+use events::{Account, Admins, EmailEvent, Session, SessionId, StreamName, Timestamp, UserId};
+use runtime::Clock;
+
+use crate::{domain::Claim, keys::EmailKey};
+
+/// How much of an aggregate there is in memory, about.
+pub(crate) trait InMemory {
+    /// In bytes.
+    fn bytes(&self) -> usize;
+}
+
+/// The aggregates of one kind.
+pub(crate) fn repository<A: Aggregate + InMemory>(
+    store: &Arc<dyn EventStore>,
+    clock: &Arc<dyn Clock>,
+) -> Repository<A> {
+    Repository::new(Arc::clone(store), Arc::clone(clock), A::bytes)
+}
+
+impl Aggregate for Claim {
+    type Id = EmailKey;
+    type Event = EmailEvent;
+
+    fn stream(id: &EmailKey) -> StreamName {
+        StreamName::email(&id.0)
+    }
+
+    fn evolve(_: Option<Self>, _: &EmailKey, event: &EmailEvent, _: u64, _: Timestamp) -> Option<Self> {
+        Some(Self::evolve(event))
+    }
+}
+
+impl InMemory for Claim {
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+impl InMemory for Admins {
+    fn bytes(&self) -> usize {
+        self.accounts.len() * size_of::<UserId>()
+    }
+}
+
+impl InMemory for Account {
+    fn bytes(&self) -> usize {
+        let texts =
+            self.email.len() + self.password_hash.len() + self.display_name.as_deref().map_or(0, str::len);
+        let tokens: usize = self
+            .program_tokens
+            .iter()
+            .map(|token| size_of_val(token) + token.name.len() + token.token_hash.len())
+            .sum();
+        size_of::<Self>() + texts + tokens + self.open_sessions.len() * size_of::<SessionId>()
+    }
+}
+
+impl InMemory for Session {
+    fn bytes(&self) -> usize {
+        let texts = self.refresh_hash.len()
+            + self.ip.as_deref().map_or(0, str::len)
+            + self.user_agent.as_deref().map_or(0, str::len);
+        size_of::<Self>() + texts
+    }
+}

@@ -1,0 +1,63 @@
+//! What caused a command, for the metadata of its events.
+
+use events::{Actor, CorrelationId, Metadata, Traceparent, UserId};
+use http_api::RequestContext;
+use runtime::new_id;
+use uuid::Uuid;
+
+/// What caused a command.
+#[derive(Debug, Clone)]
+pub(crate) struct CommandMetadata {
+    actor: Actor,
+    correlation_id: CorrelationId,
+    causation_id: Uuid,
+    traceparent: Option<Traceparent>,
+}
+
+impl CommandMetadata {
+    /// A command that `actor` gave with a request.
+    pub(crate) fn new(actor: Actor, context: &RequestContext) -> Self {
+        Self {
+            actor,
+            correlation_id: context.request_id.clone(),
+            causation_id: new_id(),
+            traceparent: context.traceparent.clone(),
+        }
+    }
+
+    /// A command that no request caused.
+    pub(crate) fn operator() -> Self {
+        let id = new_id();
+        Self {
+            actor: Actor::Operator,
+            correlation_id: id.to_string().into(),
+            causation_id: id,
+            traceparent: None,
+        }
+    }
+
+    /// The same cause, for what `actor` does.
+    pub(crate) fn by(&self, actor: Actor) -> Self {
+        Self {
+            actor,
+            ..self.clone()
+        }
+    }
+
+    /// The same cause, for what Taskledger does by itself.
+    pub(crate) fn by_system(&self) -> Self {
+        self.by(Actor::System)
+    }
+
+    /// The metadata of events about the person `subject`.
+    pub(crate) fn about(&self, subject: UserId) -> Metadata {
+        Metadata {
+            subject,
+            actor: self.actor,
+            correlation_id: self.correlation_id.clone(),
+            causation_id: self.causation_id,
+            traceparent: self.traceparent.clone(),
+            idempotency_key: None,
+        }
+    }
+}

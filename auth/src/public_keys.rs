@@ -1,0 +1,21 @@
+//! Hands out the public keys over the bus.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bus::Responder;
+use bytes::Bytes;
+
+use crate::auth::Auth;
+
+/// Hands out the public keys.
+pub(crate) struct PublicKeys(pub(crate) Arc<Auth>);
+
+#[async_trait]
+impl Responder for PublicKeys {
+    async fn respond(&self, _request: Bytes) -> Bytes {
+        let Self(auth) = self;
+        auth.key_files.renew(&auth.tokens).await;
+        auth.tokens.keyring().jwks().encode().into()
+    }
+}

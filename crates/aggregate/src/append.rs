@@ -1,0 +1,111 @@
+//! One append of what was decided. A conflict is an answer, and an append whose answer got lost is looked for.
+
+use std::time::Duration;
+
+use event_store::{EventStore, StoreError, StreamHead};
+use events::{EventId, Metadata, NewEvent, StreamEvent, StreamName, Timestamp};
+use runtime::{Clock, new_id};
+use tokio::time::timeout;
+
+/// How long an append whose answer got lost is looked for.
+const SEARCH: Duration = Duration::from_secs(2);
+
+/// What is to be appended.
+#[derive(Debug)]
+pub struct Append<'a, E> {
+    /// Where.
+    pub stream: &'a StreamName,
+    /// The version of the stream that the decision was made on.
+    pub expected_version: u64,
+    /// When the last event before these was accepted. Clocks can go backwards, the times of an entity must not.
+    pub not_before: Timestamp,
+    /// What happens.
+    pub events: &'a [E],
+    /// Shared by all of the events.
+    pub metadata: &'a Metadata,
+}
+
+/// What came of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// The events are in the log.
+    Written(Written),
+    /// Somebody else appended first.
+    Conflict,
+}
+
+/// Events that are in the log now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Where the stream ends now.
+    pub end: StreamHead,
+    /// When they were accepted.
+    pub at: Timestamp,
+}
+
+/// Appends the events, once.
+///
+/// # Errors
+/// Those of the store, but for the conflict. After [`StoreError::Unavailable`] the events may turn out to be in the log.
+pub async fn append<E: StreamEvent>(
+    store: &dyn EventStore,
+    clock: &dyn Clock,
+    append: Append<'_, E>,
+) -> Result<Appended, StoreError> {
+    let Append {
+        stream,
+        expected_version,
+        not_before,
+        events,
+        metadata,
+    } = append;
+    let at = clock.now().max(not_before);
+    let records: Vec<NewEvent> = events.iter().map(|event| record(event, metadata, at)).collect();
+    let ids: Vec<EventId> = records.iter().map(|record| record.id).collect();
+    let Some(&id) = ids.last() else {
+        return Err(StoreError::Empty);
+    };
+    let written = |position| {
+        let version = expected_version + ids.len() as u64;
+        let end = StreamHead {
+            version,
+            position,
+            id,
+        };
+        Appended::Written(Written { end, at })
+    };
+    match store.append(stream, expected_version, records).await {
+        Ok(appended) => Ok(written(appended.position)),
+        Err(StoreError::Conflict { .. }) => Ok(Appended::Conflict),
+        Err(StoreError::Unavailable(source)) => match find(store, stream, expected_version, &ids).await {
+            Some(position) => Ok(written(position)),
+            None => Err(StoreError::Unavailable(source)),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// The position of an append whose answer got lost, if it went through. Else a refresh token would be used up without its
+/// owner ever seeing the next one.
+async fn find(store: &dyn EventStore, stream: &StreamName, after: u64, ids: &[EventId]) -> Option<u64> {
+    let read = timeout(SEARCH, store.read_stream(stream, after, ids.len()));
+    let recorded = read.await.ok()?.ok()?;
+    let is_ours = recorded
+        .iter()
+        .map(|recorded| recorded.id)
+        .eq(ids.iter().copied());
+    recorded.last().filter(|_| is_ours).map(|last| last.position)
+}
+
+fn record(event: &impl StreamEvent, metadata: &Metadata, recorded_at: Timestamp) -> NewEvent {
+    let encoded = event.encode();
+    NewEvent {
+        id: EventId(new_id()),
+        kind: encoded.kind.to_owned(),
+        schema_version: encoded.schema_version,
+        encoding: encoded.encoding,
+        data: encoded.data,
+        metadata: metadata.clone(),
+        recorded_at,
+    }
+}

@@ -1,0 +1,222 @@
+//! The aggregates of one kind in the event store: load, decide, append. The only place where a decision is made again after a
+//! conflict, but for tasks, whose commands also take turns and look for earlier tries.
+//!
+//! What a load costs does not depend on the length of the stream: it reads on from the state that was folded last time, and
+//! nothing if the stream still ends with the event which that state ends with.
+
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
+
+use event_store::{EventStore, for_each_event};
+use events::{Aggregate, Metadata, StreamName, Timestamp};
+use runtime::Clock;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
+
+use crate::{
+    ATTEMPTS, Append, Appended, ExecuteError, Loaded, RepositoryError, StateCache, append,
+    pause_after_conflict,
+};
+
+/// A stream of more events than this is long.
+const LONG_STREAM: u64 = 500;
+/// How many long streams are folded at once.
+const LONG_STREAMS_AT_ONCE: usize = 2;
+/// How long a load waits until it may fold a long stream.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes that the remembered states may take, about.
+const BYTES_OF_STATES: u64 = 4 << 20;
+
+/// The aggregates of one kind.
+pub struct Repository<A: Aggregate> {
+    store: Arc<dyn EventStore>,
+    clock: Arc<dyn Clock>,
+    states: StateCache<A::Id, Loaded<A>>,
+    long_streams: Semaphore,
+}
+
+/// A command that went through.
+#[derive(Debug)]
+pub struct Executed<A> {
+    /// The state now.
+    pub state: Option<A>,
+    /// The log's position of the stream's last event.
+    pub position: u64,
+    /// Whether anything was appended.
+    pub changed: bool,
+}
+
+impl<A: Aggregate> Repository<A> {
+    /// Those in `store`. `bytes` tells what an aggregate takes in memory, about.
+    #[must_use]
+    pub fn new(store: Arc<dyn EventStore>, clock: Arc<dyn Clock>, bytes: fn(&A) -> usize) -> Self {
+        let bytes = move |loaded: &Loaded<A>| loaded.state.as_ref().map_or(0, bytes);
+        Self {
+            store,
+            clock,
+            states: StateCache::new(BYTES_OF_STATES, bytes, Loaded::version),
+            long_streams: Semaphore::new(LONG_STREAMS_AT_ONCE),
+        }
+    }
+
+    /// The aggregate as it is now.
+    ///
+    /// # Errors
+    /// When its stream cannot be read.
+    pub async fn load(&self, id: &A::Id) -> Result<Loaded<A>, RepositoryError> {
+        let stream = A::stream(id);
+        if let Some(loaded) = self.load_from_known(id, &stream).await? {
+            return Ok(loaded);
+        }
+        let mut loaded = Loaded::default();
+        if self.read_on(&mut loaded, id, &stream, LONG_STREAM).await? {
+            self.remember(id, &loaded).await;
+            return Ok(loaded);
+        }
+        let _permit = self.permit().await?;
+        // Whoever waited here finds what the one before has folded.
+        if let Some(loaded) = self.load_from_known(id, &stream).await? {
+            return Ok(loaded);
+        }
+        self.read_on(&mut loaded, id, &stream, u64::MAX).await?;
+        self.remember(id, &loaded).await;
+        Ok(loaded)
+    }
+
+    /// Loads the aggregate, decides at the present time, and appends what was decided, with `metadata`. All of it again
+    /// when somebody else appended in between.
+    ///
+    /// # Errors
+    /// [`ExecuteError::Refused`] when the decision is to refuse.
+    pub async fn execute<R>(
+        &self,
+        id: &A::Id,
+        metadata: &Metadata,
+        mut decide: impl FnMut(Option<&A>, Timestamp) -> Result<Vec<A::Event>, R>,
+    ) -> Result<Executed<A>, ExecuteError<R>> {
+        for attempt in 1..=ATTEMPTS {
+            let loaded = self.load(id).await?;
+            let events = decide(loaded.state.as_ref(), self.clock.now()).map_err(ExecuteError::Refused)?;
+            if events.is_empty() {
+                return Ok(Executed::new(loaded, false));
+            }
+            if let Some(after) = self.append(id, loaded, &events, metadata).await? {
+                return Ok(Executed::new(after, true));
+            }
+            pause_after_conflict(attempt).await;
+        }
+        Err(ExecuteError::Failed(RepositoryError::Contended {
+            stream: A::stream(id),
+            attempts: ATTEMPTS,
+        }))
+    }
+
+    /// The aggregate after `events`; `None` when somebody else appended first.
+    async fn append(
+        &self,
+        id: &A::Id,
+        loaded: Loaded<A>,
+        events: &[A::Event],
+        metadata: &Metadata,
+    ) -> Result<Option<Loaded<A>>, RepositoryError> {
+        let append_events = Append {
+            stream: &A::stream(id),
+            expected_version: loaded.version(),
+            not_before: loaded.recorded_at,
+            events,
+            metadata,
+        };
+        match append(&*self.store, &*self.clock, append_events).await? {
+            Appended::Conflict => Ok(None),
+            Appended::Written(written) => {
+                let after = loaded.after(id, events, written);
+                self.remember(id, &after).await;
+                Ok(Some(after))
+            }
+        }
+    }
+
+    /// The aggregate as it is now, read on from the state that is remembered, if that one is of this log.
+    async fn load_from_known(
+        &self,
+        id: &A::Id,
+        stream: &StreamName,
+    ) -> Result<Option<Loaded<A>>, RepositoryError> {
+        let Some(mut known) = self.states.get(id).await else {
+            return Ok(None);
+        };
+        let end = known.end;
+        let head = self.store.stream_head(stream).await?;
+        if head.map(|head| (head.version, head.id)) == end.map(|end| (end.version, end.id)) {
+            return Ok(Some(known));
+        }
+        let mut is_of_this_log = false;
+        let before = known.version().saturating_sub(1);
+        for_each_event(&*self.store, stream, before, |event| {
+            if is_of_this_log {
+                known.fold(id, &event)?;
+            } else if Some(event.id) == end.map(|end| end.id) {
+                is_of_this_log = true;
+            } else {
+                return Ok(ControlFlow::Break(()));
+            }
+            Ok::<_, RepositoryError>(ControlFlow::Continue(()))
+        })
+        .await?;
+        if is_of_this_log {
+            self.remember(id, &known).await;
+            Ok(Some(known))
+        } else {
+            // The log was restored or replaced since.
+            self.states.forget(id).await;
+            Ok(None)
+        }
+    }
+
+    /// Folds up to `most` more events in. Returns whether those were all.
+    async fn read_on(
+        &self,
+        loaded: &mut Loaded<A>,
+        id: &A::Id,
+        stream: &StreamName,
+        most: u64,
+    ) -> Result<bool, RepositoryError> {
+        let mut left = most;
+        for_each_event(&*self.store, stream, loaded.version(), |event| {
+            if left == 0 {
+                return Ok(ControlFlow::Break(()));
+            }
+            left -= 1;
+            loaded.fold(id, &event)?;
+            Ok::<_, RepositoryError>(ControlFlow::Continue(()))
+        })
+        .await?;
+        Ok(left > 0)
+    }
+
+    /// Keeps a state for the next time.
+    async fn remember(&self, id: &A::Id, loaded: &Loaded<A>) {
+        if loaded.end.is_some() {
+            self.states.put(id.clone(), loaded.clone()).await;
+        }
+    }
+
+    async fn permit(&self) -> Result<SemaphorePermit<'_>, RepositoryError> {
+        match timeout(PATIENCE, self.long_streams.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            // It is never closed.
+            Ok(Err(_)) | Err(_) => Err(RepositoryError::Overloaded),
+        }
+    }
+}
+
+impl<A> Executed<A> {
+    fn new(loaded: Loaded<A>, changed: bool) -> Self {
+        Self {
+            position: loaded.position(),
+            state: loaded.state,
+            changed,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Decisions told as stories: `given(id, events).when(decision).then(events)`.
+
+use std::fmt::Debug;
+
+use events::{Aggregate, Timestamp};
+
+/// What has happened to `id` so far, an event a second, from the first second of 1970.
+pub fn given<A: Aggregate>(id: A::Id, history: impl IntoIterator<Item = A::Event>) -> Given<A> {
+    let state = history
+        .into_iter()
+        .zip(1_u32..)
+        .fold(None, |state, (event, version)| {
+            let at = Timestamp::from_micros(i64::from(version) * 1_000_000);
+            A::evolve(state, &id, &event, version.into(), at)
+        });
+    Given { state }
+}
+
+/// A history.
+#[derive(Debug, Clone)]
+pub struct Given<A> {
+    state: Option<A>,
+}
+
+/// A decision that was made.
+#[derive(Debug)]
+#[must_use = "say what is expected of it"]
+pub struct When<E, R> {
+    decided: Result<Vec<E>, R>,
+}
+
+impl<A: Aggregate> Given<A> {
+    /// The state that the history leads to.
+    #[must_use]
+    pub fn state(&self) -> Option<&A> {
+        self.state.as_ref()
+    }
+
+    /// Decides.
+    pub fn when<R>(&self, decide: impl FnOnce(Option<&A>) -> Result<Vec<A::Event>, R>) -> When<A::Event, R> {
+        When {
+            decided: decide(self.state()),
+        }
+    }
+}
+
+impl<E: Debug + PartialEq, R: Debug + PartialEq> When<E, R> {
+    /// This happens.
+    ///
+    /// # Panics
+    /// When something else does.
+    #[track_caller]
+    pub fn then(self, events: impl IntoIterator<Item = E>) {
+        assert_eq!(self.decided, Ok(events.into_iter().collect()));
+    }
+
+    /// All is as asked already.
+    ///
+    /// # Panics
+    /// When something happens.
+    #[track_caller]
+    pub fn then_nothing(self) {
+        self.then([]);
+    }
+
+    /// The rules say no.
+    ///
+    /// # Panics
+    /// When they do not, or for another reason.
+    #[track_caller]
+    pub fn then_refused(self, refusal: R) {
+        assert_eq!(self.decided, Err(refusal));
+    }
+}
