@@ -1,15 +1,17 @@
 //! The message bus behind one object-safe trait: RabbitMQ, or its twin inside one process.
 
-mod contract;
+mod bus;
+mod collector;
 mod counts;
 mod in_process;
 mod rabbitmq;
 
-pub use contract::{
+pub use bus::{
     Bus, BusError, EventConsumer, EventMessage, Heard, Listener, MAX_UNACKNOWLEDGED, MAX_WAITING, Refusal,
     Responder, ResponderOptions,
 };
-pub use counts::{BusCollector, BusCounts};
+pub use collector::BusCollector;
+pub use counts::BusCounts;
 pub use in_process::InProcessBus;
 pub use rabbitmq::{RabbitBus, RabbitOptions};
 

@@ -13,7 +13,7 @@ use lapin::{
 
 use super::{
     cloud_event,
-    link::Link,
+    connection::BrokerConnection,
     names::Names,
     subscription::{Source, Subscription},
     topology::{Binding, Queue},
@@ -44,14 +44,14 @@ pub(super) struct PartitionConsumer {
 
 impl PartitionConsumer {
     pub(super) async fn open(
-        link: Arc<Link>,
+        connection: Arc<BrokerConnection>,
         names: &Names,
         partitions: PartitionCount,
         partition: u16,
     ) -> Result<Self, BusError> {
         let queue = partition_queue(names, partitions, partition)?;
         let source = Source {
-            link,
+            connection,
             queue: Box::new(move || queue.clone()),
             prefetch: Some(MAX_UNACKNOWLEDGED),
             options: BasicConsumeOptions::default(),

@@ -10,7 +10,7 @@ use lapin::{
 };
 
 use super::{
-    link::Link,
+    connection::BrokerConnection,
     subscription::{Source, Subscription},
     topology::{Binding, Queue},
 };
@@ -26,9 +26,12 @@ const LEFT_MISSING: Duration = Duration::from_millis(2_500);
 pub(super) struct TopicListener(Subscription);
 
 impl TopicListener {
-    pub(super) async fn open(link: Arc<Link>, exchange: ShortString) -> Result<Self, BusError> {
+    pub(super) async fn open(
+        connection: Arc<BrokerConnection>,
+        exchange: ShortString,
+    ) -> Result<Self, BusError> {
         let subscription = Subscription::open(Source {
-            link,
+            connection,
             queue: Box::new(move || own_queue(&exchange)),
             prefetch: None,
             pause: LEFT_MISSING,

@@ -19,10 +19,10 @@
 //! When the number of partitions changes, the queues of the old number keep receiving what is published until
 //! they expire or are deleted. That costs space and nothing else: consumers skip messages of another count.
 
+mod channel;
 mod cloud_event;
+mod connection;
 mod consumer;
-mod line;
-mod link;
 mod listener;
 mod names;
 mod publisher;
@@ -45,8 +45,8 @@ use crate::{
     Bus, BusCounts, BusError, EventConsumer, EventMessage, Listener, Responder, ResponderOptions,
     counts::Counters,
 };
+use connection::{BrokerConnection, Purpose};
 use consumer::PartitionConsumer;
-use link::{Link, Purpose};
 use listener::TopicListener;
 use names::Names;
 use publisher::Publisher;
@@ -76,9 +76,9 @@ impl RabbitOptions {
 #[derive(Debug)]
 pub struct RabbitBus {
     names: Names,
-    publishing: Arc<Link>,
-    consuming: Arc<Link>,
-    requesting: Arc<Link>,
+    publishing: Arc<BrokerConnection>,
+    consuming: Arc<BrokerConnection>,
+    requesting: Arc<BrokerConnection>,
     publisher: Publisher,
     requester: Requester,
     counters: Arc<Counters>,
@@ -101,16 +101,16 @@ impl RabbitBus {
         }
         let names = Names::new(&options.namespace)?;
         let counters = Arc::new(Counters::default());
-        let link = |what: &str, purpose: Purpose| {
+        let connection = |what: &str, purpose: Purpose| {
             let name = format!("{} ({what})", options.name);
-            Link::open(uri.clone(), name, purpose, Arc::clone(&counters))
+            BrokerConnection::open(uri.clone(), name, purpose, Arc::clone(&counters))
         };
         // Not `try_join!`: the library's threads panic when their runtime ends while they connect, as it does when
         // a process reports the first failure and exits.
         let (publishing, consuming, requesting) = tokio::join!(
-            link("publishing", Purpose::Publishing),
-            link("consuming", Purpose::Other),
-            link("requests", Purpose::Other)
+            connection("publishing", Purpose::Publishing),
+            connection("consuming", Purpose::Other),
+            connection("requests", Purpose::Other)
         );
         let (publishing, consuming, requesting) = (publishing?, consuming?, requesting?);
         let publisher = Publisher::new(Arc::clone(&publishing), names.clone());

@@ -20,10 +20,11 @@ use lapin::{
 use tokio::sync::Mutex;
 
 use super::{
-    PATIENCE, cloud_event,
+    PATIENCE,
+    channel::BrokerChannel,
+    cloud_event,
+    connection::BrokerConnection,
     consumer::partition_queue,
-    line::Line,
-    link::Link,
     names::Names,
     topology::{NOT_FOUND, declare_exchange},
 };
@@ -42,7 +43,7 @@ type Key = (PartitionCount, u16);
 /// The publishing side of the bus.
 #[derive(Debug)]
 pub(super) struct Publisher {
-    link: Arc<Link>,
+    connection: Arc<BrokerConnection>,
     names: Names,
     partitions: DashMap<(u16, u16), Arc<Mutex<Open>>>,
     broadcasts: Mutex<Open>,
@@ -51,7 +52,7 @@ pub(super) struct Publisher {
 /// A channel in confirm mode, once one is open.
 #[derive(Debug, Default)]
 struct Open {
-    line: Option<Line>,
+    channel: Option<BrokerChannel>,
     /// When messages of this partition reached no queue because there is none.
     unclaimed: Option<Instant>,
 }
@@ -72,9 +73,9 @@ struct Ready<'a> {
 }
 
 impl Publisher {
-    pub(super) fn new(link: Arc<Link>, names: Names) -> Self {
+    pub(super) fn new(connection: Arc<BrokerConnection>, names: Names) -> Self {
         Self {
-            link,
+            connection,
             names,
             partitions: DashMap::new(),
             broadcasts: Mutex::default(),
@@ -82,7 +83,7 @@ impl Publisher {
     }
 
     pub(super) async fn publish(&self, messages: &[EventMessage]) -> Result<(), BusError> {
-        self.link.expect_usable()?;
+        self.connection.expect_usable()?;
         let mut partitions: BTreeMap<(u16, u16), Vec<&EventMessage>> = BTreeMap::new();
         for message in messages {
             partitions
@@ -101,7 +102,7 @@ impl Publisher {
                 Err(error) => failed = Some(error),
             }
         }
-        self.link
+        self.connection
             .counters
             .refused
             .fetch_add(refused.len() as u64, Ordering::Relaxed);
@@ -123,7 +124,7 @@ impl Publisher {
             let mut outcome = self.send(&open, batch).await;
             if matches!(&outcome, Err(error) if error.reply_code() == Some(NOT_FOUND)) {
                 // Somebody has deleted the exchange. The next channel declares it.
-                self.link.counters.restored.fetch_add(1, Ordering::Relaxed);
+                self.connection.counters.restored.fetch_add(1, Ordering::Relaxed);
                 outcome = self.send(&open, batch).await;
             }
             let outcome = match outcome? {
@@ -141,16 +142,16 @@ impl Publisher {
     async fn send(&self, open: &Mutex<Open>, batch: &[&EventMessage]) -> Result<Outcome, BusError> {
         let exchange = self.names.events()?;
         let mut guard = open.lock().await;
-        let line = match guard.line.take().filter(Line::is_open) {
-            Some(line) => line,
+        let channel = match guard.channel.take().filter(BrokerChannel::is_open) {
+            Some(channel) => channel,
             None => self.open(Some(&exchange)).await?,
         };
-        guard.line = Some(line.clone());
+        guard.channel = Some(channel.clone());
         let mut outcome = Outcome::default();
         let mut bytes = 0;
         let mut ready = Vec::with_capacity(batch.len());
         for &message in batch {
-            match prepare(message, line.frame_max()) {
+            match prepare(message, channel.frame_max()) {
                 Ok(prepared) => {
                     bytes += message.event.data.len() as u64;
                     ready.push(prepared);
@@ -177,11 +178,11 @@ impl Publisher {
             positions.push(message.event.position);
             // One message tells as well as all of them whether there is a queue.
             let mandatory = claimed && n == last;
-            writes.push(line.publish(exchange.clone(), key, mandatory, &message.event.data, properties));
+            writes.push(channel.publish(exchange.clone(), key, mandatory, &message.event.data, properties));
         }
         drop(guard);
         let deadline = PATIENCE + Duration::from_millis(bytes * 1_000 / BYTES_PER_SECOND);
-        let confirming = line.wait_within(deadline, async {
+        let confirming = channel.wait_within(deadline, async {
             let mut confirms = Vec::with_capacity(writes.len());
             for write in writes {
                 confirms.push(write.await.map_err(BusError::unavailable)?);
@@ -200,7 +201,7 @@ impl Publisher {
         });
         let confirmed = confirming.await;
         if confirmed.is_err() {
-            discard(open, &line).await;
+            discard(open, &channel).await;
         }
         confirmed
     }
@@ -208,17 +209,17 @@ impl Publisher {
     /// After messages of a partition reached no queue: binds its queue again. `false` when there is none, because
     /// nobody has ever consumed the partition or the one who does has not declared it again yet.
     async fn claim(&self, open: &Mutex<Open>, (partitions, partition): Key) -> bool {
-        self.link.counters.returned.fetch_add(1, Ordering::Relaxed);
+        self.connection.counters.returned.fetch_add(1, Ordering::Relaxed);
         let bound = async {
             let queue = partition_queue(&self.names, partitions, partition)?;
-            queue.look(&self.link.line_now().await?).await
+            queue.look(&self.connection.channel_now().await?).await
         };
         let outcome = bound.await;
         let mut guard = open.lock().await;
         match outcome {
             Ok(()) => {
                 guard.unclaimed = None;
-                self.link.counters.restored.fetch_add(1, Ordering::Relaxed);
+                self.connection.counters.restored.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(
                     partition,
                     "the queue of a partition was not bound to its exchange: bound it again"
@@ -236,24 +237,24 @@ impl Publisher {
     /// The exchange is declared by those who listen. Where there is none, nobody does.
     pub(super) async fn broadcast(&self, topic: &str, message: Bytes) -> Result<(), BusError> {
         let exchange = self.names.broadcast(topic)?;
-        self.link.expect_usable()?;
+        self.connection.expect_usable()?;
         let mut guard = self.broadcasts.lock().await;
-        let line = match guard.line.take().filter(Line::is_open) {
-            Some(line) => line,
+        let channel = match guard.channel.take().filter(BrokerChannel::is_open) {
+            Some(channel) => channel,
             None => self.open(None).await?,
         };
-        guard.line = Some(line.clone());
+        guard.channel = Some(channel.clone());
         drop(guard);
-        let sent = line.wait_for(async {
+        let sent = channel.wait_for(async {
             let key = ShortString::default();
-            let written = line.publish(exchange, key, false, &message, BasicProperties::default());
+            let written = channel.publish(exchange, key, false, &message, BasicProperties::default());
             confirmation(written.await.map_err(BusError::unavailable)?).await
         });
         match sent.await {
             Ok(Confirmed::Taken | Confirmed::Returned) => Ok(()),
             Ok(Confirmed::Refused) => Err(BusError::unavailable("the broker refused a message")),
             Err(error) => {
-                discard(&self.broadcasts, &line).await;
+                discard(&self.broadcasts, &channel).await;
                 if error.reply_code() == Some(NOT_FOUND) {
                     return Ok(());
                 }
@@ -264,23 +265,24 @@ impl Publisher {
 
     /// A channel to publish over, with the topic exchange declared if one is given. Does not wait for a connection: the
     /// caller knows better whether to try again.
-    async fn open(&self, exchange: Option<&ShortString>) -> Result<Line, BusError> {
-        let mut line = self.link.line_now().await?;
+    async fn open(&self, exchange: Option<&ShortString>) -> Result<BrokerChannel, BusError> {
+        let mut channel = self.connection.channel_now().await?;
         if let Some(exchange) = exchange {
-            line = declare_exchange(&self.link, line, exchange, &ExchangeKind::Topic).await?;
+            channel = declare_exchange(&self.connection, channel, exchange, &ExchangeKind::Topic).await?;
         }
-        line.wait(line.channel().confirm_select(ConfirmSelectOptions::default()))
+        channel
+            .wait(channel.raw().confirm_select(ConfirmSelectOptions::default()))
             .await?;
-        Ok(line)
+        Ok(channel)
     }
 }
 
 /// After an error the next publication starts over with a fresh channel: confirms still outstanding on this one are
 /// nobody's any more.
-async fn discard(open: &Mutex<Open>, line: &Line) {
+async fn discard(open: &Mutex<Open>, channel: &BrokerChannel) {
     let mut guard = open.lock().await;
-    if guard.line.as_ref().is_some_and(|open| open.is(line)) {
-        guard.line = None;
+    if guard.channel.as_ref().is_some_and(|open| open.is(channel)) {
+        guard.channel = None;
     }
 }
 

@@ -23,8 +23,8 @@ use uuid::Uuid;
 
 use super::{
     BACKOFF,
-    line::{Deliveries, Line, lost},
-    link::Link,
+    channel::{BrokerChannel, Deliveries, lost},
+    connection::BrokerConnection,
     supervision::restarted_after_panic,
 };
 use crate::{BusError, MAX_OUTSTANDING};
@@ -38,8 +38,8 @@ pub(super) const DEADLINE: &str = "taskledger:deadline";
 /// The asking side of request and reply.
 #[derive(Debug)]
 pub(super) struct Requester {
-    link: Arc<Link>,
-    line: watch::Receiver<Option<Line>>,
+    connection: Arc<BrokerConnection>,
+    channel: watch::Receiver<Option<BrokerChannel>>,
     pending: Arc<Pending>,
     outstanding: Semaphore,
     supervisor: AbortHandle,
@@ -75,24 +75,24 @@ impl Drop for Forget<'_> {
 }
 
 impl Requester {
-    pub(super) async fn start(link: Arc<Link>) -> Result<Self, BusError> {
-        let replies = open(&link).await?;
-        let (sender, line) = watch::channel(Some(replies.line().clone()));
+    pub(super) async fn start(connection: Arc<BrokerConnection>) -> Result<Self, BusError> {
+        let replies = open(&connection).await?;
+        let (sender, channel) = watch::channel(Some(replies.channel().clone()));
         let pending = Arc::new(Pending::default());
         let supervisor = runtime::spawn("replies to requests", {
-            let (link, pending) = (Arc::clone(&link), Arc::clone(&pending));
+            let (connection, pending) = (Arc::clone(&connection), Arc::clone(&pending));
             let first = std::sync::Mutex::new(Some(replies));
             async move {
                 restarted_after_panic("replies to requests", || {
                     let replies = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    supervise(&link, replies, &sender, &pending)
+                    supervise(&connection, replies, &sender, &pending)
                 })
                 .await;
             }
         });
         Ok(Self {
-            link,
-            line,
+            connection,
+            channel,
             pending,
             outstanding: Semaphore::new(MAX_OUTSTANDING),
             supervisor: supervisor.abort_handle(),
@@ -100,7 +100,7 @@ impl Requester {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.line.borrow().as_ref().is_some_and(Line::is_open)
+        self.channel.borrow().as_ref().is_some_and(BrokerChannel::is_open)
     }
 
     pub(super) async fn request(
@@ -110,12 +110,12 @@ impl Requester {
         deadline: Duration,
     ) -> Result<Bytes, BusError> {
         let _permit = self.outstanding.try_acquire().map_err(|_| BusError::Overloaded)?;
-        self.link.expect_usable()?;
-        let line = self
-            .line
+        self.connection.expect_usable()?;
+        let channel = self
+            .channel
             .borrow()
             .clone()
-            .filter(Line::is_open)
+            .filter(BrokerChannel::is_open)
             .ok_or_else(lost)?;
 
         let id = new_id();
@@ -125,7 +125,7 @@ impl Requester {
         // Apart from this future, since a confirm must be seen to its end even when nobody waits for the reply.
         runtime::spawn(
             "sending of a request",
-            send(line, queue, request, deadline, id, Arc::clone(&self.pending)),
+            send(channel, queue, request, deadline, id, Arc::clone(&self.pending)),
         );
         match timeout(deadline, answer).await {
             Ok(Ok(outcome)) => outcome,
@@ -144,7 +144,7 @@ impl Drop for Requester {
 
 /// Publishes one request. Whatever keeps it from reaching a queue ends the wait at once.
 async fn send(
-    line: Line,
+    channel: BrokerChannel,
     queue: ShortString,
     request: Bytes,
     deadline: Duration,
@@ -163,8 +163,9 @@ async fn send(
         .with_expiration(milliseconds.to_string().into())
         .with_headers(headers);
 
-    let confirmation = line.wait(async {
-        line.publish(ShortString::default(), queue, true, &request, properties)
+    let confirmation = channel.wait(async {
+        channel
+            .publish(ShortString::default(), queue, true, &request, properties)
             .await?
             .await
     });
@@ -188,25 +189,27 @@ async fn send(
     }
 }
 
-async fn open(link: &Link) -> Result<Deliveries, BusError> {
-    let line = link.line().await?;
-    line.wait(line.channel().confirm_select(ConfirmSelectOptions::default()))
+async fn open(connection: &BrokerConnection) -> Result<Deliveries, BusError> {
+    let channel = connection.channel().await?;
+    channel
+        .wait(channel.raw().confirm_select(ConfirmSelectOptions::default()))
         .await?;
-    line.consume(
-        REPLY_TO.into(),
-        BasicConsumeOptions {
-            no_ack: true,
-            ..BasicConsumeOptions::default()
-        },
-    )
-    .await
+    channel
+        .consume(
+            REPLY_TO.into(),
+            BasicConsumeOptions {
+                no_ack: true,
+                ..BasicConsumeOptions::default()
+            },
+        )
+        .await
 }
 
 /// Delivers replies; when the channel is lost, fails everyone who waits and opens the next.
 async fn supervise(
-    link: &Link,
+    connection: &BrokerConnection,
     mut replies: Option<Deliveries>,
-    sender: &watch::Sender<Option<Line>>,
+    sender: &watch::Sender<Option<BrokerChannel>>,
     pending: &Pending,
 ) {
     loop {
@@ -227,12 +230,12 @@ async fn supervise(
         let mut backoff = BACKOFF;
         let fresh = loop {
             backoff.wait().await;
-            match open(link).await {
+            match open(connection).await {
                 Ok(fresh) => break fresh,
                 Err(error) => tracing::warn!(%error, "cannot send requests yet"),
             }
         };
-        sender.send_replace(Some(fresh.line().clone()));
+        sender.send_replace(Some(fresh.channel().clone()));
         replies = Some(fresh);
     }
 }

@@ -21,8 +21,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    line::Line,
-    link::Link,
+    channel::BrokerChannel,
+    connection::BrokerConnection,
     requester::{DEADLINE, now_milliseconds},
     subscription::{Source, Subscription},
     topology::Queue,
@@ -41,14 +41,14 @@ const EXPIRES_MS: i64 = 5_000;
 
 /// Serves `queue` until `stop`, then finishes what has begun.
 pub(super) async fn serve(
-    link: Arc<Link>,
+    connection: Arc<BrokerConnection>,
     queue: ShortString,
     options: ResponderOptions,
     responder: Arc<dyn Responder>,
     stop: CancellationToken,
 ) -> Result<(), BusError> {
     let mut subscription = Subscription::open(Source {
-        link: Arc::clone(&link),
+        connection: Arc::clone(&connection),
         queue: Box::new(move || request_queue(&queue, options)),
         prefetch: Some(options.concurrency.max(1)),
         options: BasicConsumeOptions::default(),
@@ -56,7 +56,7 @@ pub(super) async fn serve(
     })
     .await?;
     let mut served = Served {
-        link,
+        connection,
         responder,
         // Prefetch bounds what one channel delivers; the semaphore holds across channels, after a reconnect.
         slots: Arc::new(Semaphore::new(usize::from(options.concurrency.max(1)))),
@@ -68,16 +68,16 @@ pub(super) async fn serve(
             () = stop.cancelled() => {}
             Some(_) = served.running.join_next() => {}
             delivery = subscription.next() => {
-                if let (Some(delivery), Some(line)) = (delivery, subscription.line()) {
-                    served.begin(line.clone(), delivery);
+                if let (Some(delivery), Some(channel)) = (delivery, subscription.channel()) {
+                    served.begin(channel.clone(), delivery);
                 }
             }
         }
     }
-    if let Some(line) = subscription.line().cloned() {
+    if let Some(channel) = subscription.channel().cloned() {
         // What was on its way when the broker heard of it has been taken off the queue: it counts as begun.
         for delivery in subscription.end().await {
-            served.begin(line.clone(), delivery);
+            served.begin(channel.clone(), delivery);
         }
     }
     while served.running.join_next().await.is_some() {}
@@ -108,21 +108,21 @@ fn request_queue(name: &ShortString, options: ResponderOptions) -> Queue {
 
 /// The requests that one server works on.
 struct Served {
-    link: Arc<Link>,
+    connection: Arc<BrokerConnection>,
     responder: Arc<dyn Responder>,
     slots: Arc<Semaphore>,
     running: JoinSet<()>,
 }
 
 impl Served {
-    fn begin(&mut self, line: Line, delivery: Delivery) {
+    fn begin(&mut self, channel: BrokerChannel, delivery: Delivery) {
         let until = deadline(&delivery.properties);
         let (responder, slots) = (Arc::clone(&self.responder), Arc::clone(&self.slots));
-        let link = Arc::clone(&self.link);
+        let connection = Arc::clone(&self.connection);
         self.running.spawn(async move {
             let Ok(_slot) = slots.acquire().await else { return };
-            if respond(&line, &delivery, responder, until).await == Some(Answer::Late) {
-                link.counters.expired.fetch_add(1, Ordering::Relaxed);
+            if respond(&channel, &delivery, responder, until).await == Some(Answer::Late) {
+                connection.counters.expired.fetch_add(1, Ordering::Relaxed);
             }
         });
     }
@@ -138,7 +138,7 @@ enum Answer {
 /// Answers a request if there is time, and takes it off the queue. `None` when the reply could not be sent: another server
 /// answers the request then, if there is still time.
 async fn respond(
-    line: &Line,
+    channel: &BrokerChannel,
     delivery: &Delivery,
     responder: Arc<dyn Responder>,
     until: Instant,
@@ -158,14 +158,14 @@ async fn respond(
         match timeout_at(until, responding).await {
             Ok(Ok(reply)) => {
                 let properties = BasicProperties::default().with_correlation_id(id.clone());
-                let replying = line.publish(
+                let replying = channel.publish(
                     ShortString::default(),
                     reply_to.clone(),
                     false,
                     &reply,
                     properties,
                 );
-                if let Err(error) = line.wait(replying).await {
+                if let Err(error) = channel.wait(replying).await {
                     tracing::debug!(%error, "could not send a reply");
                     return None;
                 }
@@ -178,7 +178,7 @@ async fn respond(
             Err(_) => tracing::warn!("a request was not answered by its deadline"),
         }
     }
-    line.acknowledge(acker, false).await;
+    channel.acknowledge(acker, false).await;
     Some(answer)
 }
 

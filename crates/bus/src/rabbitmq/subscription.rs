@@ -17,15 +17,15 @@ use tokio::task::JoinHandle;
 
 use super::{
     BACKOFF,
-    line::{Deliveries, Line},
-    link::Link,
+    channel::{BrokerChannel, Deliveries},
+    connection::BrokerConnection,
     topology::{LOOK_EVERY, Queue},
 };
 use crate::BusError;
 
 /// What is consumed, and how.
 pub(super) struct Source {
-    pub(super) link: Arc<Link>,
+    pub(super) connection: Arc<BrokerConnection>,
     /// The queue, for each time that it is set up.
     pub(super) queue: Box<dyn Fn() -> Queue + Send + Sync>,
     /// How many messages may be on their way or not acknowledged; `None` for any number.
@@ -56,14 +56,14 @@ struct Open {
 impl Source {
     async fn open(&self) -> Result<Open, BusError> {
         let queue = (self.queue)();
-        let line = queue.declare(&self.link).await?;
+        let channel = queue.declare(&self.connection).await?;
         if let Some(prefetch) = self.prefetch {
-            let qos = line.channel().basic_qos(prefetch, BasicQosOptions::default());
-            line.wait(qos).await?;
+            let qos = channel.raw().basic_qos(prefetch, BasicQosOptions::default());
+            channel.wait(qos).await?;
         }
         Ok(Open {
-            deliveries: line.consume(queue.name.clone(), self.options).await?,
-            missing: Box::pin(missing(queue, line)),
+            deliveries: channel.consume(queue.name.clone(), self.options).await?,
+            missing: Box::pin(missing(queue, channel)),
         })
     }
 }
@@ -95,10 +95,14 @@ impl Subscription {
                     };
                     let queue = deliveries.consumer().queue();
                     tracing::warn!(%queue, %reason, "a consumer was ended: setting it up again");
-                    if deliveries.line().is_lost() {
+                    if deliveries.channel().is_lost() {
                         self.reopen(Duration::ZERO);
                     } else {
-                        self.source.link.counters.restored.fetch_add(1, Ordering::Relaxed);
+                        self.source
+                            .connection
+                            .counters
+                            .restored
+                            .fetch_add(1, Ordering::Relaxed);
                         self.reopen(self.source.pause);
                     }
                 }
@@ -124,14 +128,14 @@ impl Subscription {
     /// Acknowledges a delivery of the current subscription, or all up to it.
     pub(super) async fn acknowledge(&mut self, acker: &Acker, multiple: bool) {
         if let State::Open(open) = &mut self.state {
-            open.deliveries.line().acknowledge(acker, multiple).await;
+            open.deliveries.channel().acknowledge(acker, multiple).await;
         }
     }
 
     /// The channel of the current subscription.
-    pub(super) fn line(&self) -> Option<&Line> {
+    pub(super) fn channel(&self) -> Option<&BrokerChannel> {
         match &self.state {
-            State::Open(open) => Some(open.deliveries.line()),
+            State::Open(open) => Some(open.deliveries.channel()),
             State::Opening(_) => None,
         }
     }
@@ -161,10 +165,10 @@ impl Subscription {
 }
 
 /// Looks now and then whether `queue` is there and bound, and returns when it is not.
-async fn missing(queue: Queue, line: Line) -> BusError {
+async fn missing(queue: Queue, channel: BrokerChannel) -> BusError {
     loop {
         tokio::time::sleep(runtime::jittered(LOOK_EVERY)).await;
-        if let Err(error) = queue.look(&line).await {
+        if let Err(error) = queue.look(&channel).await {
             return error;
         }
     }

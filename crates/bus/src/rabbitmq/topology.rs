@@ -9,7 +9,7 @@ use lapin::{
     types::{FieldTable, ShortString},
 };
 
-use super::{line::Line, link::Link};
+use super::{channel::BrokerChannel, connection::BrokerConnection};
 use crate::BusError;
 
 /// How often whoever consumes looks whether what it consumes from is still there, at the least.
@@ -40,92 +40,96 @@ pub(super) struct Binding {
 
 impl Queue {
     /// A channel over which the queue, its exchange and its binding have been declared.
-    pub(super) async fn declare(&self, link: &Link) -> Result<Line, BusError> {
-        let mut line = link.line().await?;
+    pub(super) async fn declare(&self, connection: &BrokerConnection) -> Result<BrokerChannel, BusError> {
+        let mut channel = connection.channel().await?;
         if let Some(binding) = &self.binding {
-            line = declare_exchange(link, line, &binding.exchange, &binding.kind).await?;
+            channel = declare_exchange(connection, channel, &binding.exchange, &binding.kind).await?;
         }
-        let declaring = line
-            .channel()
+        let declaring = channel
+            .raw()
             .queue_declare(self.name.clone(), self.options, self.arguments.clone());
-        match line.wait(declaring).await {
+        match channel.wait(declaring).await {
             Ok(_) => {}
             Err(error) if error.reply_code() == Some(PRECONDITION_FAILED) => {
-                link.say_once(&self.name, &error);
-                line = link.line().await?;
-                self.expect(&line).await?;
+                connection.say_once(&self.name, &error);
+                channel = connection.channel().await?;
+                self.expect(&channel).await?;
             }
             Err(error) => return Err(error),
         }
-        self.bind(&line).await?;
-        Ok(line)
+        self.bind(&channel).await?;
+        Ok(channel)
     }
 
     /// Looks whether exchange and queue are there, and makes sure of the binding. The channel is closed when one is not.
-    pub(super) async fn look(&self, line: &Line) -> Result<(), BusError> {
+    pub(super) async fn look(&self, channel: &BrokerChannel) -> Result<(), BusError> {
         if let Some(binding) = &self.binding {
             let passive = ExchangeDeclareOptions {
                 passive: true,
                 ..ExchangeDeclareOptions::default()
             };
-            let looking = line.channel().exchange_declare(
+            let looking = channel.raw().exchange_declare(
                 binding.exchange.clone(),
                 binding.kind.clone(),
                 passive,
                 FieldTable::default(),
             );
-            line.wait(looking).await?;
+            channel.wait(looking).await?;
         }
-        self.expect(line).await?;
-        self.bind(line).await
+        self.expect(channel).await?;
+        self.bind(channel).await
     }
 
     /// Fails unless the queue exists, whatever its arguments.
-    async fn expect(&self, line: &Line) -> Result<(), BusError> {
+    async fn expect(&self, channel: &BrokerChannel) -> Result<(), BusError> {
         let passive = QueueDeclareOptions::durable().passive();
-        line.wait(
-            line.channel()
-                .queue_declare(self.name.clone(), passive, FieldTable::default()),
-        )
-        .await
-        .map(drop)
+        channel
+            .wait(
+                channel
+                    .raw()
+                    .queue_declare(self.name.clone(), passive, FieldTable::default()),
+            )
+            .await
+            .map(drop)
     }
 
-    async fn bind(&self, line: &Line) -> Result<(), BusError> {
+    async fn bind(&self, channel: &BrokerChannel) -> Result<(), BusError> {
         let Some(Binding { exchange, key, .. }) = &self.binding else {
             return Ok(());
         };
-        line.wait(line.channel().queue_bind(
-            self.name.clone(),
-            exchange.clone(),
-            key.clone(),
-            QueueBindOptions::default(),
-            FieldTable::default(),
-        ))
-        .await
+        channel
+            .wait(channel.raw().queue_bind(
+                self.name.clone(),
+                exchange.clone(),
+                key.clone(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            ))
+            .await
     }
 }
 
 /// Declares a durable exchange, or takes it as it is. Returns the channel to go on with: the broker closes the one over
 /// which it refuses something.
 pub(super) async fn declare_exchange(
-    link: &Link,
-    line: Line,
+    connection: &BrokerConnection,
+    channel: BrokerChannel,
     name: &ShortString,
     kind: &ExchangeKind,
-) -> Result<Line, BusError> {
+) -> Result<BrokerChannel, BusError> {
     let options = ExchangeDeclareOptions {
         durable: true,
         ..ExchangeDeclareOptions::default()
     };
     let declaring =
-        line.channel()
+        channel
+            .raw()
             .exchange_declare(name.clone(), kind.clone(), options, FieldTable::default());
-    match line.wait(declaring).await {
-        Ok(()) => Ok(line),
+    match channel.wait(declaring).await {
+        Ok(()) => Ok(channel),
         Err(error) if error.reply_code() == Some(PRECONDITION_FAILED) => {
-            link.say_once(name, &error);
-            link.line().await
+            connection.say_once(name, &error);
+            connection.channel().await
         }
         Err(error) => Err(error),
     }

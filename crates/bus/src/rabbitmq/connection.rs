@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     BACKOFF, PATIENCE,
-    line::{Line, lost, silent},
+    channel::{BrokerChannel, lost, silent},
     supervision::restarted_after_panic,
 };
 use crate::{BusError, counts::Counters};
@@ -42,7 +42,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// A connection that comes back.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct BrokerConnection {
     session: watch::Receiver<Option<Arc<Session>>>,
     supervisor: AbortHandle,
     pub(super) counters: Arc<Counters>,
@@ -70,13 +70,13 @@ struct Session {
 }
 
 impl Session {
-    async fn line(&self) -> Result<Line, BusError> {
+    async fn channel(&self) -> Result<BrokerChannel, BusError> {
         let opening = self.lost.run_until_cancelled(self.connection.create_channel());
         let channel = timeout(PATIENCE, opening)
             .await
             .map_err(|_| silent(PATIENCE))?
             .ok_or_else(lost)?;
-        Ok(Line::new(
+        Ok(BrokerChannel::new(
             channel.map_err(BusError::unavailable)?,
             self.lost.clone(),
             self.connection.configuration().frame_max(),
@@ -108,7 +108,7 @@ impl Session {
     }
 }
 
-impl Link {
+impl BrokerConnection {
     /// Connects for the first time. `name` is what the broker shows.
     pub(super) async fn open(
         mut uri: AMQPUri,
@@ -157,16 +157,16 @@ impl Link {
     }
 
     /// Opens a channel over the connection that there is now.
-    pub(super) async fn line_now(&self) -> Result<Line, BusError> {
-        self.current().ok_or_else(lost)?.line().await
+    pub(super) async fn channel_now(&self) -> Result<BrokerChannel, BusError> {
+        self.current().ok_or_else(lost)?.channel().await
     }
 
     /// Opens a channel, and waits for a connection if there is none.
-    pub(super) async fn line(&self) -> Result<Line, BusError> {
+    pub(super) async fn channel(&self) -> Result<BrokerChannel, BusError> {
         let session = timeout(PATIENCE, self.connected())
             .await
             .map_err(|_| silent(PATIENCE))?;
-        session.line().await
+        session.channel().await
     }
 
     /// Fails at once when the connection cannot be used now.
@@ -213,7 +213,7 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for BrokerConnection {
     fn drop(&mut self) {
         self.supervisor.abort();
     }

@@ -2,7 +2,7 @@
 //!
 //! Both are left open by the client library: an operation hangs for ever when the connection breaks at just the
 //! wrong moment, and publishing from two threads at once may give each the other's confirm. So nothing is awaited
-//! and nothing published except through a [`Line`].
+//! and nothing published except through a [`BrokerChannel`].
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -27,18 +27,18 @@ use crate::BusError;
 
 /// A channel and its connection's end.
 #[derive(Debug, Clone)]
-pub(super) struct Line {
-    channel: Channel,
+pub(super) struct BrokerChannel {
+    raw: Channel,
     lost: CancellationToken,
     publishing: Arc<Mutex<()>>,
     frame_max: usize,
 }
 
-impl Line {
+impl BrokerChannel {
     /// `frame_max` is the largest frame that broker and client have agreed on, in bytes, or 0.
-    pub(super) fn new(channel: Channel, lost: CancellationToken, frame_max: u32) -> Self {
+    pub(super) fn new(raw: Channel, lost: CancellationToken, frame_max: u32) -> Self {
         Self {
-            channel,
+            raw,
             lost,
             publishing: Arc::default(),
             frame_max: match usize::try_from(frame_max) {
@@ -49,8 +49,8 @@ impl Line {
     }
 
     /// To start operations on. Wait for them with [`Self::wait`].
-    pub(super) fn channel(&self) -> &Channel {
-        &self.channel
+    pub(super) fn raw(&self) -> &Channel {
+        &self.raw
     }
 
     /// Bytes of the largest frame that the connection takes.
@@ -69,7 +69,7 @@ impl Line {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        !self.lost.is_cancelled() && self.channel.status().connected()
+        !self.lost.is_cancelled() && self.raw.status().connected()
     }
 
     /// Waits for `work`, as long as the connection lasts and the broker has patience left.
@@ -114,7 +114,7 @@ impl Line {
             ..BasicPublishOptions::default()
         };
         let mut write = self
-            .channel
+            .raw
             .basic_publish(exchange, key, options, body, properties)
             .boxed();
         // The first poll takes the next number, then queues the frames. Between the two nobody else may.
@@ -131,12 +131,12 @@ impl Line {
         queue: ShortString,
         options: BasicConsumeOptions,
     ) -> Result<Deliveries, BusError> {
-        let consuming =
-            self.channel
-                .basic_consume(queue, ShortString::default(), options, FieldTable::default());
+        let consuming = self
+            .raw
+            .basic_consume(queue, ShortString::default(), options, FieldTable::default());
         Ok(Deliveries {
             consumer: self.wait(consuming).await?,
-            line: self.clone(),
+            channel: self.clone(),
         })
     }
 
@@ -148,11 +148,11 @@ impl Line {
     }
 }
 
-/// What a queue delivers over one [`Line`].
+/// What a queue delivers over one [`BrokerChannel`].
 #[derive(Debug)]
 pub(super) struct Deliveries {
     consumer: Consumer,
-    line: Line,
+    channel: BrokerChannel,
 }
 
 impl Deliveries {
@@ -164,7 +164,7 @@ impl Deliveries {
                 Some(delivery) => delivery.map_err(BusError::unavailable),
                 None => Err(BusError::unavailable("the broker cancelled the consumer")),
             },
-            () = self.line.lost.cancelled() => Err(lost()),
+            () = self.channel.lost.cancelled() => Err(lost()),
         }
     }
 
@@ -172,10 +172,10 @@ impl Deliveries {
     pub(super) async fn end(&mut self) -> Vec<Delivery> {
         let mut rest = Vec::new();
         let cancelling = self
-            .line
             .channel
+            .raw
             .basic_cancel(self.consumer.tag(), BasicCancelOptions::default());
-        if self.line.wait(cancelling).await.is_ok() {
+        if self.channel.wait(cancelling).await.is_ok() {
             while let Ok(delivery) = self.next().await {
                 rest.push(delivery);
             }
@@ -188,8 +188,8 @@ impl Deliveries {
         self.consumer.next().now_or_never()??.ok()
     }
 
-    pub(super) fn line(&self) -> &Line {
-        &self.line
+    pub(super) fn channel(&self) -> &BrokerChannel {
+        &self.channel
     }
 
     pub(super) fn consumer(&self) -> &Consumer {

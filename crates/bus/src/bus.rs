@@ -1,4 +1,4 @@
-//! The contract of the bus: events out and in, requests with replies, broadcasts.
+//! What every bus does: events out and in, requests with replies, broadcasts.
 //!
 //! The bus carries hints. Whatever it loses, repeats or reorders, the store still knows.
 
