@@ -14,6 +14,7 @@ mod conventions;
 mod faults;
 mod full_disk;
 mod hang_up;
+mod history;
 mod isolation;
 mod least_privilege;
 mod limits;

@@ -60,6 +60,7 @@ async fn nothing_reads_a_whole_table_on_postgres_and_rabbitmq() {
         "event_store.events",
         "read_models.tasks",
         "read_models.audit_log",
+        "read_models.task_history",
         "operations.idempotency_keys",
     ];
     for name in names {

@@ -8,6 +8,12 @@ use crate::{
     target::Target,
 };
 
+/// A path of the query API alone.
+const READ_ONLY: Target = Target::Split {
+    commands: &[],
+    allow: "GET, HEAD",
+};
+
 /// To add a public path, add its line.
 const ROUTES: &[(&str, Target)] = &[
     ("/.well-known/jwks.json", Target::Auth),
@@ -34,6 +40,8 @@ const ROUTES: &[(&str, Target)] = &[
         },
     ),
     ("/tasks/batch", Target::Commands),
+    ("/tasks/summary", READ_ONLY),
+    ("/tasks/changes", READ_ONLY),
     (
         "/tasks/{id}",
         Target::Split {
@@ -41,6 +49,7 @@ const ROUTES: &[(&str, Target)] = &[
             allow: "DELETE, GET, HEAD, PATCH",
         },
     ),
+    ("/tasks/{id}/history", READ_ONLY),
     ("/tasks/{id}/start", Target::Commands),
     ("/tasks/{id}/complete", Target::Commands),
     ("/tasks/{id}/cancel", Target::Commands),

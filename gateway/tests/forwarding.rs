@@ -100,8 +100,8 @@ async fn unknown_paths_are_not_forwarded() {
             "/auth/",
             "/auth/nothing",
             "/audit",
-            "/audit/events",
-            "/tasks/1/history",
+            "/audits",
+            "/tasks/1/past",
             "//tasks",
             "/tasks/../auth/me",
         ] {

@@ -9,7 +9,10 @@ use events::{
 };
 use uuid::Uuid;
 
-use crate::{decode::Decoded, models::Model};
+use crate::{
+    decode::Decoded,
+    models::{Model, TaskVersion},
+};
 
 /// Rows as far as they are known, and what became of events that could not be applied to them.
 #[derive(Debug, Default)]
@@ -29,6 +32,8 @@ pub(crate) struct Fold {
     pub(crate) newly_parked: Vec<Parked>,
     /// Whom this fold has erased.
     pub(crate) newly_erased: Vec<UserId>,
+    /// What events have made of tasks, if anybody wants to know.
+    pub(crate) history: Option<Vec<TaskVersion>>,
 }
 
 /// An event that is to be parked.
@@ -181,7 +186,7 @@ impl Fold {
             return Ok(());
         }
         if is_discarded {
-            self.pass_over(&stream, record.version);
+            self.pass_over(&stream, record);
             return Ok(());
         }
         match (
@@ -195,10 +200,14 @@ impl Fold {
                 } else {
                     None
                 };
-                self.tasks.apply(id.0, owner, event, record)
+                let before = self.tasks.apply(id.0, owner, event, record)?;
+                if let (Some(history), Some(after)) = (&mut self.history, self.tasks.0.get(&id.0)) {
+                    history.push(TaskVersion::of(record, before.as_ref(), &after.state));
+                }
+                Ok(())
             }
             (StreamKind::Account(id), Event::Account(event)) => {
-                self.accounts.apply(id.0, Some(id), event, record)
+                self.accounts.apply(id.0, Some(id), event, record).map(drop)
             }
             (StreamKind::Session(id), Event::Session(event)) => {
                 let account = if let SessionEvent::Started(started) = event {
@@ -206,7 +215,7 @@ impl Fold {
                 } else {
                     None
                 };
-                self.sessions.apply(id.0, account, event, record)
+                self.sessions.apply(id.0, account, event, record).map(drop)
             }
             _ => Err(senseless("its type does not belong into its stream")),
         }
@@ -222,11 +231,11 @@ impl Fold {
         }
     }
 
-    fn pass_over(&mut self, stream: &StreamKind, version: u64) {
+    fn pass_over(&mut self, stream: &StreamKind, record: &RecordedEvent) {
         match stream {
-            StreamKind::Task(id) => self.tasks.pass_over(id.0, version),
-            StreamKind::Account(id) => self.accounts.pass_over(id.0, version),
-            StreamKind::Session(id) => self.sessions.pass_over(id.0, version),
+            StreamKind::Task(id) => self.tasks.pass_over(id.0, record),
+            StreamKind::Account(id) => self.accounts.pass_over(id.0, record),
+            StreamKind::Session(id) => self.sessions.pass_over(id.0, record),
             StreamKind::Email(_) | StreamKind::Admins => {}
         }
     }
@@ -253,15 +262,15 @@ impl<M: Model> Slots<M> {
         self.0.get(&id).map_or(0, |slot| slot.state.version())
     }
 
-    /// Applies an event that is not a repetition. `names` is the person whom the event says that the stream is
-    /// about, where it says so.
+    /// Applies an event that is not a repetition, and returns the state before. `names` is the person whom the event says
+    /// that the stream is about, where it says so.
     fn apply(
         &mut self,
         id: Uuid,
         names: Option<UserId>,
         event: &M::Event,
         record: &RecordedEvent,
-    ) -> Result<(), Misfit> {
+    ) -> Result<Option<M>, Misfit> {
         let projected = self.version(id);
         if record.version != projected + 1 {
             return Err(Misfit::Hole {
@@ -288,7 +297,7 @@ impl<M: Model> Slots<M> {
                 "its {field} contains U+0000, which PostgreSQL cannot store"
             )));
         }
-        self.0.insert(
+        let replaced = self.0.insert(
             id,
             Slot {
                 state,
@@ -296,14 +305,16 @@ impl<M: Model> Slots<M> {
                 changed: true,
             },
         );
-        Ok(())
+        Ok(replaced.map(|slot| slot.state))
     }
 
-    fn pass_over(&mut self, id: Uuid, version: u64) {
+    fn pass_over(&mut self, id: Uuid, record: &RecordedEvent) {
         if let Some(slot) = self.0.get_mut(&id)
-            && version == slot.state.version() + 1
+            && record.version == slot.state.version() + 1
         {
-            slot.state.set_version(version);
+            slot.state.set_version(record.version);
+            // Whoever asks what has changed since an earlier position learns of the new version.
+            slot.position = record.position;
             slot.changed = true;
         }
     }

@@ -41,7 +41,10 @@ pub(crate) async fn load(
     tx: &mut Transaction,
     events: &[Decoded],
 ) -> Result<Fold, DatabaseError> {
-    let mut fold = Fold::default();
+    let mut fold = Fold {
+        history: Some(Vec::new()),
+        ..Fold::default()
+    };
     load_exceptions(database, tx, events, &mut fold).await?;
     let (mut tasks, mut accounts, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
     for (stream, version) in first_versions(events) {

@@ -167,13 +167,14 @@ pub async fn discard(read_models: &Database, position: u64) -> Result<(), Parkin
     };
     tx.execute(
         &format!(
-            "UPDATE {} SET version = $1 WHERE id = $2 AND version = $3",
+            "UPDATE {} SET version = $1, position = $4 WHERE id = $2 AND version = $3",
             table.name
         ),
         &[
             event.version.into(),
             id.into(),
             event.version.saturating_sub(1).into(),
+            position.into(),
         ],
     )
     .await?;

@@ -199,7 +199,7 @@ impl Rebuild {
         if shadow.is_postgres() {
             // New tables without statistics would be read by bad plans.
             shadow
-                .execute("ANALYZE tasks, accounts, sessions, audit_log", &[])
+                .execute("ANALYZE tasks, task_history, accounts, sessions, audit_log", &[])
                 .await?;
         }
         shadow.close().await;

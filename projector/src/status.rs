@@ -37,8 +37,12 @@ pub struct PartitionStatus {
     pub parked: u64,
 }
 
-const TABLES: [(&str, &str); 7] = [
+const TABLES: [(&str, &str); 8] = [
     ("tasks", "every task, with what lists and searches need"),
+    (
+        "task_history",
+        "one row for each event of a task, with what it changed",
+    ),
     ("accounts", "every account, without secrets"),
     ("sessions", "every login, also ended ones"),
     ("audit_log", "one row for each event of the log"),

@@ -3,6 +3,7 @@
 mod audit;
 mod differences;
 mod exceptions;
+mod history;
 mod rows;
 mod sample;
 mod tables;
@@ -20,6 +21,7 @@ use crate::{
 };
 use differences::Differences;
 use exceptions::Exceptions;
+use history::HistoryVerifier;
 use rows::RowVerifier;
 
 pub use sample::verify_sample;
@@ -41,6 +43,8 @@ pub struct Report {
     pub events: u64,
     /// Rows of `tasks`.
     pub tasks: u64,
+    /// Rows of `task_history` up to the position.
+    pub history: u64,
     /// Rows of `accounts`.
     pub accounts: u64,
     /// Rows of `sessions`.
@@ -93,6 +97,7 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
         ..Report::default()
     };
     let mut fold = exceptions.fold();
+    let mut history = HistoryVerifier::default();
     let mut after = 0;
     let mut gaps = Gaps::after(store, after);
     while after < head {
@@ -107,9 +112,14 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
             differences.add(describe_gap(&gap));
         }
         report.audit += audit::compare(read_models, after, to, &page, &mut differences).await?;
+        fold.history = Some(Vec::new());
         for event in page {
             fold_in(&mut fold, event);
         }
+        let made = fold.history.take().unwrap_or_default();
+        report.history += history
+            .compare(read_models, after, to, &made, &mut differences)
+            .await?;
         after = to;
     }
     report.parked = exceptions.compare(&fold, head, &mut differences);
@@ -128,6 +138,7 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
         head,
         differences,
     };
+    history.finish(&mut rows).await?;
     report.tasks = rows.compare::<Task>(tasks).await?;
     report.accounts = rows.compare::<Account>(accounts).await?;
     report.sessions = rows.compare::<Session>(sessions).await?;

@@ -6,7 +6,7 @@ use events::UserId;
 use crate::{
     decode::Decoded,
     fold::{Fold, Parked, Slots},
-    models::{AUDIT_LOG, Model, audit_values, storable},
+    models::{AUDIT_LOG, Model, TASK_HISTORY, TaskVersion, audit_values, storable},
     table::{Column, Conflict, Rows, Table},
 };
 
@@ -24,9 +24,10 @@ const PARKED_EVENTS: Table = Table {
 };
 
 /// What a person leaves in the read models. The two halves of `tasks` each have an index.
-const ERASURE: [&str; 5] = [
+const ERASURE: [&str; 6] = [
     "DELETE FROM tasks WHERE owner = $1 AND deleted_at IS NULL",
     "DELETE FROM tasks WHERE owner = $1 AND deleted_at IS NOT NULL",
+    "DELETE FROM task_history WHERE owner = $1",
     "DELETE FROM sessions WHERE account = $1",
     "DELETE FROM accounts WHERE id = $1",
     "DELETE FROM parked_events WHERE subject = $1",
@@ -41,9 +42,11 @@ pub(crate) async fn write(tx: &mut Transaction, fold: Fold) -> Result<(), Databa
         erased,
         newly_erased,
         newly_parked,
+        history,
         ..
     } = fold;
     let is_erased = |subject: UserId| erased.contains_key(&subject);
+    write_history(tx, history.unwrap_or_default(), is_erased).await?;
     write_rows(tx, tasks, is_erased).await?;
     write_rows(tx, accounts, is_erased).await?;
     write_rows(tx, sessions, is_erased).await?;
@@ -88,6 +91,20 @@ async fn write_rows<M: Model>(
         slot.state.values(slot.position, rows.push());
     }
     rows.insert(tx, Conflict::Replace).await
+}
+
+async fn write_history(
+    tx: &mut Transaction,
+    history: Vec<TaskVersion>,
+    is_erased: impl Fn(UserId) -> bool,
+) -> Result<(), DatabaseError> {
+    let mut rows = Rows::of(TASK_HISTORY);
+    for version in history {
+        if !is_erased(version.record.metadata.subject) {
+            version.values(rows.push());
+        }
+    }
+    rows.insert(tx, Conflict::Keep).await
 }
 
 async fn park(tx: &mut Transaction, parked: &[Parked]) -> Result<(), DatabaseError> {

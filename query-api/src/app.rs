@@ -10,8 +10,9 @@ use runtime::Clock;
 use crate::{
     admission::Admission,
     checkpoints::Checkpoints,
+    cursor_key::CursorKey,
+    log_identity::LogIdentity,
     metrics::{UnreadableRows, Waiting},
-    tasks::CursorKey,
 };
 
 /// What the endpoints share.
@@ -20,6 +21,7 @@ pub(crate) struct App {
     pub(crate) read_models: Database,
     pub(crate) admission: Admission,
     pub(crate) checkpoints: Arc<Checkpoints>,
+    pub(crate) log: LogIdentity,
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cursor_key: CursorKey,

@@ -2,12 +2,14 @@
 
 use axum::response::{IntoResponse, Response};
 use database::DatabaseError;
+use event_store::StoreError;
 use http::{HeaderName, HeaderValue};
 use http_api::{BadParameter, Problem, ProblemCode};
 
 use crate::{
     admission::Overloaded,
-    tasks::{BadCursor, ListError},
+    cursor_key::BadCursor,
+    tasks::{ChangesError, HistoryError, ListError},
 };
 
 /// Why there is no answer.
@@ -17,6 +19,8 @@ pub(crate) enum ApiError {
     BadParameter(BadParameter),
     /// The cursor is forged, spoiled, or of another query.
     BadCursor(BadCursor),
+    /// The token says what was seen of another log.
+    OtherLog,
     /// A precondition cannot be read.
     Precondition(Problem),
     /// The task is at another version than `If-Match` names.
@@ -41,6 +45,10 @@ pub(crate) enum ApiError {
     TooSlow,
     /// The read models did not answer, or not as they should.
     Database(DatabaseError),
+    /// The log did not answer, or not as it should.
+    Store(StoreError),
+    /// The history was not projected from its beginning.
+    HistoryIncomplete,
     /// The answer cannot be written as JSON.
     Json(serde_json::Error),
 }
@@ -79,6 +87,32 @@ impl From<ListError> for ApiError {
     }
 }
 
+impl From<BadCursor> for ApiError {
+    fn from(error: BadCursor) -> Self {
+        Self::BadCursor(error)
+    }
+}
+
+impl From<ChangesError> for ApiError {
+    fn from(error: ChangesError) -> Self {
+        match error {
+            ChangesError::OtherLog => Self::OtherLog,
+            ChangesError::Database(error) => Self::Database(error),
+            ChangesError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<HistoryError> for ApiError {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::NotFound => Self::TaskNotFound,
+            HistoryError::Incomplete => Self::HistoryIncomplete,
+            HistoryError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
 impl From<Overloaded> for ApiError {
     fn from(Overloaded: Overloaded) -> Self {
         Self::Overloaded
@@ -97,6 +131,8 @@ impl From<ApiError> for Problem {
             ApiError::BadParameter(error) => error.into(),
             ApiError::VersionMismatch { actual } => Problem::version_mismatch(actual),
             ApiError::BadCursor(error) => Problem::new(ProblemCode::BadCursor).detail(error.to_string()),
+            ApiError::OtherLog => Problem::new(ProblemCode::BadCursor)
+                .detail("The log was restored since. Forget what you know, and begin without the token."),
             ApiError::TaskNotFound => Problem::not_found(),
             ApiError::ProjectionBehind {
                 waited,
@@ -129,6 +165,16 @@ impl From<ApiError> for Problem {
             ApiError::Database(error) => {
                 tracing::error!(%error, "a query failed");
                 Problem::internal()
+            }
+            ApiError::Store(error) => {
+                tracing::warn!(%error, "the log does not answer");
+                Problem::unavailable("The log does not answer at the moment.")
+            }
+            ApiError::HistoryIncomplete => {
+                tracing::error!(
+                    "a history has no beginning: the read models were projected by an earlier release; rebuild them"
+                );
+                Problem::unavailable("The history of this task is not available yet.")
             }
             ApiError::Precondition(problem) => problem,
             ApiError::Json(error) => {

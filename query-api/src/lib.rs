@@ -6,6 +6,7 @@
 mod admission;
 mod app;
 mod checkpoints;
+mod cursor_key;
 mod endpoints;
 mod error;
 mod log_identity;

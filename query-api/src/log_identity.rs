@@ -48,6 +48,12 @@ impl LogIdentity {
             .all(|found| found.is_some_and(|id| token.may_name(id))))
     }
 
+    /// Whether the log has the event that stands at `point`.
+    pub(crate) async fn agrees_with(&self, point: LogPoint) -> Result<bool, StoreError> {
+        let agree = agrees(&*self.store, &[point]).await?;
+        Ok(agree.into_iter().all(|agrees| agrees))
+    }
+
     /// Compares the checkpoints with the log again and again; never returns.
     pub(crate) async fn watch(self) {
         loop {

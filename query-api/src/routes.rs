@@ -4,13 +4,16 @@ use axum::{Router, routing::get};
 
 use crate::{
     app::App,
-    endpoints::{get_task, list_tasks},
+    endpoints::{get_task, list_tasks, task_changes, task_history, task_summary},
 };
 
 /// Every query.
 pub(crate) fn router(app: App) -> Router {
     Router::new()
         .route("/tasks", get(list_tasks::list_tasks))
+        .route("/tasks/summary", get(task_summary::task_summary))
+        .route("/tasks/changes", get(task_changes::task_changes))
         .route("/tasks/{id}", get(get_task::get_task))
+        .route("/tasks/{id}/history", get(task_history::task_history))
         .with_state(app)
 }

@@ -15,10 +15,10 @@ use crate::{
     admission::Admission,
     app::App,
     checkpoints::Checkpoints,
+    cursor_key::CursorKey,
     log_identity::LogIdentity,
     metrics::{UnreadableRows, Waiting},
     routes::router,
-    tasks::CursorKey,
 };
 
 /// What the role is called in metrics and logs.
@@ -72,9 +72,12 @@ pub async fn start(
         .read_models(read_models.clone(), |read_models| async move {
             read_models.ping().await
         })
-        .check(LOG, move || {
-            let complaint = log.complaint();
-            async move { complaint.map_or(Ok(()), |complaint| Err(complaint.to_owned())) }
+        .check(LOG, {
+            let log = log.clone();
+            move || {
+                let complaint = log.complaint();
+                async move { complaint.map_or(Ok(()), |complaint| Err(complaint.to_owned())) }
+            }
         });
     let cursor_key = CursorKey::new(config.cursor_key);
     let metrics = Metrics::new(ROLE);
@@ -83,6 +86,7 @@ pub async fn start(
         read_models,
         admission: Admission::new(config.connections),
         checkpoints,
+        log,
         verifier,
         clock,
         cursor_key,

@@ -29,5 +29,9 @@ def before_call(context, case, kwargs):
                 case.body[field] = f"tractor-{next(NUMBERS)}-canyon-plum"
     # A cursor is what an earlier answer gave, for the same query. One that is made up is refused, as it should be.
     query = case.query or {}
-    if isinstance(query.get("cursor"), str) and query["cursor"]:
-        del query["cursor"]
+    for name in ("cursor", "since"):
+        if isinstance(query.get(name), str) and query[name]:
+            del query[name]
+    # A task is shown as it was at one moment: two are refused, as they should be.
+    if "version" in query and "as_of" in query:
+        del query["as_of"]

@@ -17,7 +17,7 @@ use crate::{catch_up, log, system};
 
 const TASKS: u64 = 100_000;
 const EVENTS: f64 = TASKS as f64 * 3.0;
-const TABLES: [&str; 4] = ["tasks", "accounts", "sessions", "audit_log"];
+const TABLES: [&str; 5] = ["tasks", "task_history", "accounts", "sessions", "audit_log"];
 
 pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
     let database = system::Database::create().await?;

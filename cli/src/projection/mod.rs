@@ -137,6 +137,7 @@ fn answer(report: &projector::Report, json: bool) -> anyhow::Result<ExitCode> {
             "tasks": report.tasks,
             "accounts": report.accounts,
             "sessions": report.sessions,
+            "history": report.history,
             "audit": report.audit,
             "parked": report.parked,
             "differences": report.differences,

@@ -8,6 +8,7 @@
 mod account;
 mod admin;
 mod batch;
+mod history;
 mod keys;
 pub mod openapi;
 mod operations;
@@ -20,6 +21,9 @@ mod task;
 pub use account::{ChangePassword, Register, Rename, User, UserBody};
 pub use admin::{ManagedUser, ManagedUsers, SetRoles};
 pub use batch::{Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, IfMatch};
+pub use history::{
+    FieldChange, HistoryItem, TaskChanges, TaskHistory, TaskSummary, TasksByPriority, TasksByStatus,
+};
 pub use keys::{Jwk, Jwks};
 pub use operations::{Liveness, LivenessStatus, Readiness, ReadinessStatus};
 pub use problem::{FieldError, Problem, ProblemCode};

@@ -59,6 +59,15 @@ impl Dialect {
         }
     }
 
+    /// What follows the name of the table `tasks` where a statement counts tasks of an owner, as [`Self::index_of_grams`].
+    #[must_use]
+    pub const fn index_of_counts(self) -> &'static str {
+        match self {
+            Self::Postgres => "",
+            Self::Sqlite => " INDEXED BY tasks_by_position",
+        }
+    }
+
     /// The condition that `column`, which holds ids, is one of [`Self::id_list`], bound as parameter `$parameter`.
     #[must_use]
     pub fn one_of(self, column: &str, parameter: usize) -> String {

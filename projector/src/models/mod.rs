@@ -5,6 +5,7 @@
 
 mod account;
 mod audit;
+mod history;
 mod session;
 mod task;
 
@@ -18,6 +19,7 @@ use crate::{
 };
 
 pub(crate) use audit::{AUDIT_LOG, audit_values, storable};
+pub(crate) use history::{TASK_HISTORY, TaskVersion};
 
 /// The state of one stream as one row.
 pub(crate) trait Model: Clone + Send {

@@ -116,7 +116,15 @@ impl RowVerifier<'_> {
     }
 
     async fn check_missing(&mut self, table: &str, id: Uuid, subject: UserId) -> Result<(), VerifyError> {
-        let erased_meanwhile = match self.exceptions.erased_at(subject) {
+        if !self.is_erased_meanwhile(subject).await? {
+            self.differences.add(format!("{table} lacks row {id}"));
+        }
+        Ok(())
+    }
+
+    /// Whether `subject` was erased after the log was folded.
+    pub(super) async fn is_erased_meanwhile(&self, subject: UserId) -> Result<bool, VerifyError> {
+        Ok(match self.exceptions.erased_at(subject) {
             Some(position) => position > self.head,
             None => {
                 let sql = "SELECT subject FROM erased_subjects WHERE subject = $1 AND position > $2";
@@ -125,11 +133,7 @@ impl RowVerifier<'_> {
                     .await?
                     .is_some()
             }
-        };
-        if !erased_meanwhile {
-            self.differences.add(format!("{table} lacks row {id}"));
-        }
-        Ok(())
+        })
     }
 }
 

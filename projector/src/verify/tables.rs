@@ -9,13 +9,14 @@ use uuid::Uuid;
 
 use super::{PAGE, differences::Differences, rows::row_values};
 use crate::{
-    models::{AUDIT_LOG, Model},
+    models::{AUDIT_LOG, Model, TASK_HISTORY},
     table::{Column, Table},
 };
 
 /// The tables compared, each with the column that says whom a row is about.
-const TABLES: [(Table, &str); 5] = [
+const TABLES: [(Table, &str); 6] = [
     (Task::TABLE, "owner"),
+    (TASK_HISTORY, "owner"),
     (Account::TABLE, "id"),
     (Session::TABLE, "account"),
     (AUDIT_LOG, "subject"),

@@ -41,6 +41,7 @@ async fn empty_read_models(ground: &Ground) {
         "accounts",
         "sessions",
         "audit_log",
+        "task_history",
         "checkpoints",
         "parked_events",
     ] {

@@ -17,11 +17,12 @@ use super::{
     writer::{Writer, created, registered, started, task, user},
 };
 
-const TABLES: [(&str, &str); 8] = [
+const TABLES: [(&str, &str); 9] = [
     ("tasks", "id"),
     ("accounts", "id"),
     ("sessions", "id"),
     ("audit_log", "position"),
+    ("task_history", "position"),
     ("parked_events", "position"),
     ("discarded_events", "position"),
     ("erased_subjects", "subject"),

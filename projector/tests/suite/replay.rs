@@ -256,6 +256,11 @@ async fn rows(ground: &Ground) -> Vec<String> {
             "position stream version event_id type subject actor correlation_id causation_id recorded_at",
         ),
         (
+            "task_history",
+            "position",
+            "position task owner version event_id type actor correlation_id recorded_at changes state",
+        ),
+        (
             "parked_events",
             "position",
             "position stream version type subject",

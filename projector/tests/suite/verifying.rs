@@ -33,6 +33,10 @@ pub(crate) async fn differences_are_found(ground: Ground) {
         "DELETE FROM audit_log WHERE position = 2".to_owned(),
         "UPDATE audit_log SET actor = 'system' WHERE position = 3".to_owned(),
         "DELETE FROM erased_subjects".to_owned(),
+        "UPDATE task_history SET changes = '[]' WHERE position = 4".to_owned(),
+        "DELETE FROM task_history WHERE position IN (5, 6)".to_owned(),
+        "UPDATE task_history SET position = 1000 WHERE position = 7".to_owned(),
+        "UPDATE task_history SET position = 13 WHERE position = 8".to_owned(),
     ] {
         ground.run(&sql).await;
     }
@@ -46,6 +50,9 @@ pub(crate) async fn differences_are_found(ground: Ground) {
         "audit_log differs at position 3".to_owned(),
         "audit_log lacks position 2".to_owned(),
         format!("erased_subjects lacks subject {}, erased at position 16", user(2)),
+        "task_history differs at position 4".to_owned(),
+        "task_history has position 13, which should not be there".to_owned(),
+        format!("task_history lacks rows of subject {owner}, first position 5"),
         format!("sessions lacks row {}", super::writer::session(1)),
         format!("tasks differs in row {}: title, status", task(1)),
         format!("tasks has row {}, which should not be there", task(99)),

@@ -3,11 +3,39 @@
 mod consistency;
 pub(crate) mod get_task;
 pub(crate) mod list_tasks;
+pub(crate) mod task_changes;
+pub(crate) mod task_history;
+pub(crate) mod task_summary;
 
 use http::HeaderValue;
+use serde::Serialize;
 
 /// How task responses may be kept: by the caller's own client, asking again each time.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, no-cache");
+
+/// What a task takes as a rule. A page that grows from nothing is moved ten times on its way.
+const TASK_BYTES: usize = 512;
+/// Items on a page.
+const LONGEST_LIMIT: u16 = 100;
+
+/// What a page is.
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The body of a page.
+fn json(page: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut json = Vec::with_capacity(32 * TASK_BYTES);
+    serde_json::to_writer(&mut json, page)?;
+    Ok(json)
+}
+
+/// How many items a page is to have at most.
+fn limit(text: &str) -> Result<u16, String> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(limit @ 1..=LONGEST_LIMIT) if digits => Ok(limit),
+        _ => Err(format!("expected a whole number from 1 to {LONGEST_LIMIT}")),
+    }
+}
 
 #[cfg(test)]
 mod tests;

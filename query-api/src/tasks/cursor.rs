@@ -1,20 +1,15 @@
 //! Cursors: the place after which a page begins, signed together with the query that it belongs to.
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use events::{TaskId, UserId};
-use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
-use sha2::Sha256;
 use uuid::Uuid;
 
 use super::{Filter, Sort, SortBy};
+use crate::cursor_key::{BadCursor, CursorKey};
 
 /// What the cursor's bytes mean. Raise it when they change; older cursors are then refused.
 const FORMAT: u8 = 1;
 const ID_BYTES: usize = 16;
-/// A tag of HMAC-SHA-256 cut to 128 bits (RFC 2104, section 5).
-const TAG_BYTES: usize = 16;
-const SHA_256_BLOCK_BYTES: usize = 64;
 
 /// The place of one task in an order: its value and its id at the time it was shown. It stays where it is
 /// when the task changes or disappears.
@@ -31,13 +26,6 @@ pub(crate) enum SortKey {
     Text(String),
 }
 
-/// The text is no cursor of this query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "not a cursor of this query: send back `next_cursor` as it came, with the filters and sort that it came with"
-)]
-pub(crate) struct BadCursor;
-
 /// What a cursor is bound to: who asks for what, in which order. Not how many, and not the time.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Binding<'a> {
@@ -46,35 +34,19 @@ struct Binding<'a> {
     sort: Sort,
 }
 
-/// Signs cursors. Every replica has the same key.
-#[derive(Clone)]
-pub(crate) struct CursorKey([u8; 32]);
+/// What task cursors are for, beside the other texts that the key signs.
+const PURPOSE: &str = "task cursor";
 
-impl std::fmt::Debug for CursorKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("CursorKey(…)")
-    }
-}
-
-impl CursorKey {
-    pub(crate) const fn new(key: [u8; 32]) -> Self {
-        Self(key)
-    }
-
-    /// The cursor that continues after `place`.
-    pub(crate) fn write(&self, place: &Place, owner: UserId, filter: &Filter, sort: Sort) -> String {
+impl Place {
+    /// The cursor that continues after this place.
+    pub(crate) fn write(&self, key: &CursorKey, owner: UserId, filter: &Filter, sort: Sort) -> String {
         let mut bytes = vec![FORMAT];
-        bytes.extend_from_slice(place.id.0.as_bytes());
-        match &place.key {
+        bytes.extend_from_slice(self.id.0.as_bytes());
+        match &self.key {
             SortKey::Number(number) => bytes.extend_from_slice(&number.to_be_bytes()),
             SortKey::Text(text) => bytes.extend_from_slice(text.as_bytes()),
         }
-        let tag = self
-            .mac(&bytes, Binding { owner, filter, sort })
-            .finalize()
-            .into_bytes();
-        bytes.extend_from_slice(&tag[..TAG_BYTES]);
-        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+        key.seal(PURPOSE, &Binding { owner, filter, sort }, bytes)
     }
 
     /// The place after which `cursor` continues.
@@ -82,17 +54,13 @@ impl CursorKey {
     /// # Errors
     /// When it was not written by [`Self::write`] for the same owner, filter and sort.
     pub(crate) fn read(
-        &self,
+        key: &CursorKey,
         cursor: &str,
         owner: UserId,
         filter: &Filter,
         sort: Sort,
-    ) -> Result<Place, BadCursor> {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).map_err(|_| BadCursor)?;
-        let (signed, tag) = bytes.split_last_chunk::<TAG_BYTES>().ok_or(BadCursor)?;
-        self.mac(signed, Binding { owner, filter, sort })
-            .verify_truncated_left(tag)
-            .map_err(|_| BadCursor)?;
+    ) -> Result<Self, BadCursor> {
+        let signed = key.open(PURPOSE, &Binding { owner, filter, sort }, cursor)?;
         let (format, rest) = signed.split_first().ok_or(BadCursor)?;
         let (id, key) = rest.split_first_chunk::<ID_BYTES>().ok_or(BadCursor)?;
         if *format != FORMAT {
@@ -104,32 +72,20 @@ impl CursorKey {
             }
             SortBy::Title => SortKey::Text(String::from_utf8(key.to_vec()).map_err(|_| BadCursor)?),
         };
-        Ok(Place {
+        Ok(Self {
             key,
             id: TaskId(Uuid::from_bytes(*id)),
         })
-    }
-
-    fn mac(&self, signed: &[u8], binding: Binding<'_>) -> Hmac<Sha256> {
-        // Plain structs, sets and texts: writing them as JSON cannot fail.
-        let binding = serde_json::to_vec(&binding).unwrap_or_default();
-        // HMAC fills a short key up with zeros to the block of its hash (RFC 2104, section 2).
-        let mut key = [0; SHA_256_BLOCK_BYTES];
-        key[..self.0.len()].copy_from_slice(&self.0);
-        let mut mac = Hmac::<Sha256>::new(&key.into());
-        mac.update(b"taskledger task cursor");
-        mac.update(&(binding.len() as u64).to_be_bytes());
-        mac.update(&binding);
-        mac.update(signed);
-        mac
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+
     use super::*;
 
-    const KEY: CursorKey = CursorKey([7; 32]);
+    const KEY: CursorKey = CursorKey::new([7; 32]);
 
     fn sort(by: SortBy) -> Sort {
         Sort {
@@ -160,16 +116,19 @@ mod tests {
             SortBy::Due,
             SortBy::Priority,
         ] {
-            let cursor = KEY.write(&number(), owner, &filter, sort(by));
-            assert_eq!(KEY.read(&cursor, owner, &filter, sort(by)), Ok(number()));
+            let cursor = number().write(&KEY, owner, &filter, sort(by));
+            assert_eq!(Place::read(&KEY, &cursor, owner, &filter, sort(by)), Ok(number()));
         }
         for title in ["", "straße", "日本語"] {
             let place = Place {
                 key: SortKey::Text(title.to_owned()),
                 id: TaskId(Uuid::from_u128(9)),
             };
-            let cursor = KEY.write(&place, owner, &filter, sort(SortBy::Title));
-            assert_eq!(KEY.read(&cursor, owner, &filter, sort(SortBy::Title)), Ok(place));
+            let cursor = place.write(&KEY, owner, &filter, sort(SortBy::Title));
+            assert_eq!(
+                Place::read(&KEY, &cursor, owner, &filter, sort(SortBy::Title)),
+                Ok(place)
+            );
         }
     }
 
@@ -180,22 +139,23 @@ mod tests {
             Filter::default(),
             sort(SortBy::CreatedAt),
         );
-        let cursor = KEY.write(&number(), owner, &filter, by);
+        let cursor = number().write(&KEY, owner, &filter, by);
         let other = Filter {
             words: ["a".to_owned()].into(),
             ..Filter::default()
         };
         assert_eq!(
-            KEY.read(&cursor, UserId(Uuid::from_u128(2)), &filter, by),
+            Place::read(&KEY, &cursor, UserId(Uuid::from_u128(2)), &filter, by),
             Err(BadCursor)
         );
-        assert_eq!(KEY.read(&cursor, owner, &other, by), Err(BadCursor));
+        assert_eq!(Place::read(&KEY, &cursor, owner, &other, by), Err(BadCursor));
         assert_eq!(
-            KEY.read(&cursor, owner, &filter, sort(SortBy::UpdatedAt)),
+            Place::read(&KEY, &cursor, owner, &filter, sort(SortBy::UpdatedAt)),
             Err(BadCursor)
         );
         assert_eq!(
-            KEY.read(
+            Place::read(
+                &KEY,
                 &cursor,
                 owner,
                 &filter,
@@ -207,7 +167,7 @@ mod tests {
             Err(BadCursor)
         );
         assert_eq!(
-            CursorKey([8; 32]).read(&cursor, owner, &filter, by),
+            Place::read(&CursorKey::new([8; 32]), &cursor, owner, &filter, by),
             Err(BadCursor)
         );
     }
@@ -219,21 +179,21 @@ mod tests {
             Filter::default(),
             sort(SortBy::CreatedAt),
         );
-        let cursor = KEY.write(&number(), owner, &filter, by);
+        let cursor = number().write(&KEY, owner, &filter, by);
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(&cursor).unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut spoiled = bytes.clone();
             spoiled[bit / 8] ^= 1 << (bit % 8);
             let spoiled = BASE64_URL_SAFE_NO_PAD.encode(spoiled);
             assert_eq!(
-                KEY.read(&spoiled, owner, &filter, by),
+                Place::read(&KEY, &spoiled, owner, &filter, by),
                 Err(BadCursor),
                 "bit {bit}"
             );
         }
         for length in 0..cursor.len() {
             assert_eq!(
-                KEY.read(&cursor[..length], owner, &filter, by),
+                Place::read(&KEY, &cursor[..length], owner, &filter, by),
                 Err(BadCursor),
                 "{length} characters"
             );
@@ -246,7 +206,11 @@ mod tests {
             &format!("{cursor}A"),
             &format!("{cursor}="),
         ] {
-            assert_eq!(KEY.read(text, owner, &filter, by), Err(BadCursor), "{text}");
+            assert_eq!(
+                Place::read(&KEY, text, owner, &filter, by),
+                Err(BadCursor),
+                "{text}"
+            );
         }
     }
 }

@@ -9,14 +9,15 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    BadCursor, CursorKey, Filter, Sort,
+    Filter, Sort,
     cursor::Place,
     row::{self, COLUMNS},
     statement::{MOST_CANDIDATES, Page, Statement},
 };
+use crate::cursor_key::{BadCursor, CursorKey};
 
 /// How long a page may take. A query that is given up ends in the database as well.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 /// How long the counting of all that pass a filter may take, beside the page.
 const PATIENCE_OF_COUNTING: Duration = Duration::from_secs(1);
 
@@ -86,7 +87,7 @@ pub(crate) async fn list(
     } = listing;
     let after: Option<Place> = cursor
         .as_deref()
-        .map(|cursor| key.read(cursor, owner, filter, *sort))
+        .map(|cursor| Place::read(key, cursor, owner, filter, *sort))
         .transpose()?;
     let page = Page {
         owner,
@@ -116,7 +117,7 @@ pub(crate) async fn list(
     };
     Ok(Listed {
         rows,
-        next_cursor: end.map(|end| key.write(&end, owner, filter, *sort)),
+        next_cursor: end.map(|end| end.write(key, owner, filter, *sort)),
         total,
     })
 }

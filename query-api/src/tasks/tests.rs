@@ -110,19 +110,22 @@ async fn fill_postgres(database: &Database, users: i64) {
 }
 
 /// What PostgreSQL did: the nodes of the plan, each with its index, and how many pages it touched.
-struct Done {
-    nodes: Vec<(String, Option<String>)>,
-    rows: u64,
-    removed: u64,
-    pages: u64,
+pub(super) struct Done {
+    pub(super) nodes: Vec<(String, Option<String>)>,
+    pub(super) rows: u64,
+    pub(super) removed: u64,
+    pub(super) pages: u64,
     /// All of it, as JSON.
-    plan: String,
+    pub(super) plan: String,
 }
 
 async fn explain(database: &Database, statement: &Statement) -> Done {
-    let sql = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {}", statement.text);
-    let row = statement
-        .values
+    explain_sql(database, &statement.text, &statement.values).await
+}
+
+pub(super) async fn explain_sql(database: &Database, text: &str, values: &[Value]) -> Done {
+    let sql = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}");
+    let row = values
         .iter()
         .fold(sqlx::query(&sql), |query, value| match value.clone() {
             Value::Integer(value) => query.bind(value),

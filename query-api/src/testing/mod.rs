@@ -2,11 +2,13 @@
 #![expect(clippy::disallowed_methods, reason = "tests make ids and tasks as they like")]
 
 mod databases;
+mod history;
 mod log;
 mod role;
 mod tasks;
 
 pub(crate) use databases::{on_postgres, on_sqlite};
+pub(crate) use history::{audit, insert_history};
 pub(crate) use log::TestLog;
 pub(crate) use role::{Answer, TestRole};
-pub(crate) use tasks::{insert, task, user};
+pub(crate) use tasks::{insert, insert_at, task, user};

@@ -54,13 +54,19 @@ pub(crate) fn task(owner: UserId, title: &str) -> Task {
 
 /// Writes the rows of `tasks`, replacing those that are there.
 pub(crate) async fn insert(database: &Database, tasks: &[Task]) {
+    let at_one: Vec<_> = tasks.iter().map(|task| (task.clone(), 1)).collect();
+    insert_at(database, &at_one).await;
+}
+
+/// As [`insert`], each with the position of its last event.
+pub(crate) async fn insert_at(database: &Database, tasks: &[(Task, u64)]) {
     for tasks in tasks.chunks(100) {
         let mut values = Vec::new();
         let rows: Vec<String> = tasks
             .iter()
-            .map(|task| {
+            .map(|(task, position)| {
                 let first = values.len();
-                values.extend(row(task));
+                values.extend(row(task, *position));
                 let placeholders: Vec<_> = (first + 1..=values.len()).map(|n| format!("${n}")).collect();
                 format!("({})", placeholders.join(", "))
             })
@@ -79,7 +85,7 @@ pub(crate) async fn insert(database: &Database, tasks: &[Task]) {
     }
 }
 
-fn row(task: &Task) -> [Value; 20] {
+fn row(task: &Task, position: u64) -> [Value; 20] {
     let search_text =
         read_models::search_text(&fold_text(&task.title), task.description.as_deref(), &task.tags);
     let grams = read_models::signature(&search_text);
@@ -110,6 +116,6 @@ fn row(task: &Task) -> [Value; 20] {
         micros(task.completed_at),
         micros(task.deleted_at),
         task.version.into(),
-        1_i64.into(),
+        position.into(),
     ]
 }

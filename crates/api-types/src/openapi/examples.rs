@@ -5,9 +5,10 @@ use uuid::Uuid;
 
 use crate::{
     Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, ChangePassword, ChangeTask,
-    CreateProgramToken, CreateTask, FieldError, IfMatch, Jwk, Jwks, Login, ManagedUser, ManagedUsers,
-    NewProgramToken, Problem, ProblemCode, ProgramToken, ProgramTokens, Refresh, Register, Rename, Session,
-    Sessions, SetRoles, Task, TaskPage, TokenType, Tokens, User, UserBody,
+    CreateProgramToken, CreateTask, FieldChange, FieldError, HistoryItem, IfMatch, Jwk, Jwks, Login,
+    ManagedUser, ManagedUsers, NewProgramToken, Problem, ProblemCode, ProgramToken, ProgramTokens, Refresh,
+    Register, Rename, Session, Sessions, SetRoles, Task, TaskChanges, TaskHistory, TaskPage, TaskSummary,
+    TasksByPriority, TasksByStatus, TokenType, Tokens, User, UserBody,
 };
 
 /// 2026-11-22T20:30:50.417526Z
@@ -56,6 +57,54 @@ pub(super) fn page() -> TaskPage {
         items: vec![task()],
         next_cursor: None,
         total: Some(1),
+    }
+}
+
+pub(super) fn summary() -> TaskSummary {
+    TaskSummary {
+        total: 3,
+        by_status: TasksByStatus {
+            open: 2,
+            done: 1,
+            ..TasksByStatus::default()
+        },
+        by_priority: TasksByPriority {
+            normal: 2,
+            high: 1,
+            ..TasksByPriority::default()
+        },
+        overdue: 0,
+        due_today: 1,
+        completed_last_7_days: 1,
+    }
+}
+
+pub(super) fn changes() -> TaskChanges {
+    TaskChanges {
+        changed: vec![task()],
+        deleted: Vec::new(),
+        next: "AAAAAAAAACr__________wAAAAAAAAAq".to_owned(),
+        more: false,
+    }
+}
+
+pub(super) fn history() -> TaskHistory {
+    let renamed = HistoryItem {
+        version: 2,
+        position: 42,
+        r#type: "task.renamed".to_owned(),
+        actor: USER.to_string(),
+        recorded_at: CREATED.plus_seconds(60),
+        correlation_id: REQUEST.to_owned(),
+        changes: vec![FieldChange {
+            field: "title".to_owned(),
+            from: "Write the report".into(),
+            to: "Write the whole report".into(),
+        }],
+    };
+    TaskHistory {
+        items: vec![renamed],
+        next_cursor: None,
     }
 }
 

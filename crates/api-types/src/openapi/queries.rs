@@ -10,7 +10,7 @@ use super::{
     endpoint::{Endpoint, endpoint},
     examples,
 };
-use crate::{ProblemCode::*, TaskPage, stand_ins::line};
+use crate::{ProblemCode::*, TaskChanges, TaskHistory, TaskPage, TaskSummary, stand_ins::line};
 
 const TAG: &str = "Tasks";
 /// What every query takes and tells, so that people see what they have done.
@@ -18,7 +18,13 @@ const STATE: [&str; 2] = ["Consistency-Token", "Prefer"];
 const SHOWN: [&str; 2] = ["Consistency-Token", "Preference-Applied"];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![list_tasks(), get_task()]
+    vec![
+        list_tasks(),
+        task_summary(),
+        task_changes(),
+        get_task(),
+        task_history(),
+    ]
 }
 
 fn list_tasks() -> Endpoint {
@@ -51,8 +57,12 @@ fn list_tasks() -> Endpoint {
 
 fn get_task() -> Endpoint {
     endpoint(HttpMethod::Get, "/tasks/{id}", TAG, "getTask", "Show a task")
-        .about("One task as it is now. A task in the trash is not found here.")
+        .about(
+            "One task as it is now, or as it was after so many changes or at an instant. A task in the trash is not found \
+             as it is now; its past is.",
+        )
         .needs_role()
+        .parameters(moments())
         .shared(&["id", "If-Match", "If-None-Match"])
         .shared(&STATE)
         .answer(
@@ -76,10 +86,97 @@ fn get_task() -> Endpoint {
         .build()
 }
 
+fn task_summary() -> Endpoint {
+    endpoint(
+        HttpMethod::Get,
+        "/tasks/summary",
+        TAG,
+        "summarizeTasks",
+        "Count tasks",
+    )
+    .about("How many tasks the caller has, of each kind, without those in the trash.")
+    .needs_role()
+    .shared(&STATE)
+    .answer::<TaskSummary>(200, "The counts.", &SHOWN, &examples::summary())
+    .problems(&[BadParameter, Overloaded, ProjectionBehind])
+    .build()
+}
+
+fn task_changes() -> Endpoint {
+    endpoint(HttpMethod::Get, "/tasks/changes", TAG, "listTaskChanges", "List what has changed")
+        .about(
+            "The tasks that have changed since an earlier answer, in the order in which they have, each as it is now. \
+             Nothing is left out; a task may be told twice. `bad-cursor` for a token that came from here says that the log \
+             was restored since: begin without it.",
+        )
+        .needs_role()
+        .parameters(vec![
+            query(
+                "since",
+                "`next` of an earlier answer; everything when it is left out.",
+                text().min_length(Some(1)).build().into(),
+            ),
+            limit("How many tasks are told at most.", 100),
+        ])
+        .shared(&STATE)
+        .answer::<TaskChanges>(200, "What has changed.", &SHOWN, &examples::changes())
+        .problems(&[BadParameter, BadCursor, Overloaded, ProjectionBehind])
+        .build()
+}
+
+fn task_history() -> Endpoint {
+    endpoint(
+        HttpMethod::Get,
+        "/tasks/{id}/history",
+        TAG,
+        "getTaskHistory",
+        "Show the history of a task",
+    )
+    .about("What happened to one task, the oldest first, field by field. The task may be in the trash.")
+    .needs_role()
+    .shared(&["id"])
+    .parameters(vec![
+        limit("How many items a page has at most.", 50),
+        query(
+            "cursor",
+            "`next_cursor` of the page before.",
+            text().min_length(Some(1)).build().into(),
+        ),
+    ])
+    .shared(&STATE)
+    .answer::<TaskHistory>(200, "A page of the history.", &SHOWN, &examples::history())
+    .problems(&[BadParameter, BadCursor, NotFound, Overloaded, ProjectionBehind])
+    .build()
+}
+
+fn query(name: &str, description: &str, schema: RefOr<Schema>) -> Parameter {
+    parameter(ParameterIn::Query, name, description, schema)
+}
+
+fn limit(description: &str, default: u64) -> Parameter {
+    let limit = integer()
+        .minimum(Some(1))
+        .maximum(Some(100))
+        .default(Some(default.into()));
+    query("limit", description, limit.build().into())
+}
+
+fn moments() -> Vec<Parameter> {
+    vec![
+        query(
+            "version",
+            "The task as it was at this version.",
+            integer().minimum(Some(1)).examples([3]).build().into(),
+        ),
+        query(
+            "as_of",
+            "The task as it was at this instant. Not together with `version`.",
+            Ref::from_schema_name("Instant").into(),
+        ),
+    ]
+}
+
 fn filters() -> Vec<Parameter> {
-    let query = |name: &str, description: &str, schema: RefOr<Schema>| {
-        parameter(ParameterIn::Query, name, description, schema)
-    };
     let flag = |name: &str, description: &str| {
         query(
             name,
@@ -156,16 +253,7 @@ fn filters() -> Vec<Parameter> {
                 .build()
                 .into(),
         ),
-        query(
-            "limit",
-            "How many tasks a page has at most.",
-            integer()
-                .minimum(Some(1))
-                .maximum(Some(100))
-                .default(Some(50.into()))
-                .build()
-                .into(),
-        ),
+        limit("How many tasks a page has at most.", 50),
         query(
             "cursor",
             "`next_cursor` of the page before, with the same filters and the same order.",

@@ -30,9 +30,6 @@ struct Body<'r> {
     total: Option<u64>,
 }
 
-/// What a task takes as a rule. A page that grows from nothing is moved ten times on its way.
-const TASK_BYTES: usize = 512;
-
 /// Bytes of a `Link`. Many clients and proxies take 8 KiB of headers in all.
 const LONGEST_LINK: usize = 4_096;
 
@@ -65,13 +62,12 @@ pub(crate) async fn list_tasks(
         next_cursor: page.next_cursor,
         total: page.total,
     };
-    let mut json = Vec::with_capacity(TASK_BYTES * (body.items.len() + 1));
-    serde_json::to_writer(&mut json, &body)?;
+    let json = super::json(&body)?;
     let etag = etag_of(&json);
     answer.insert(header::ETAG, etag.clone());
     match outcome_of_read(&headers, &etag)? {
         ReadOutcome::Show => {
-            answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            answer.insert(header::CONTENT_TYPE, super::JSON);
             Ok((answer, json).into_response())
         }
         ReadOutcome::NotModified => Ok((StatusCode::NOT_MODIFIED, answer).into_response()),
@@ -99,7 +95,7 @@ fn cost(listing: &Listing) -> Cost {
 
 /// The task of a row; nothing when a newer release, or damage, has made of it what this one cannot read. The others are
 /// shown.
-fn view<'r>(app: &App, row: &'r Row) -> Option<TaskView<'r>> {
+pub(super) fn view<'r>(app: &App, row: &'r Row) -> Option<TaskView<'r>> {
     TaskView::of(row)
         .inspect_err(|error| {
             app.unreadable_rows.0.inc();

@@ -6,10 +6,12 @@ use events::{Due, Priority, Status, fold_text, line};
 use http_api::{BadParameter, Parameters};
 use serde::{Deserialize, de::value::StrDeserializer};
 
-use crate::tasks::{Filter, Listing, Range};
+use crate::{
+    endpoints::limit,
+    tasks::{Filter, Listing, Range},
+};
 
 const DEFAULT_LIMIT: u16 = 50;
-const LONGEST_LIMIT: u16 = 100;
 /// No task has more tags, nor longer ones.
 const MOST_TAGS: usize = 20;
 const LONGEST_TAG: usize = 50;
@@ -120,14 +122,6 @@ fn words(text: &str) -> Result<BTreeSet<String>, String> {
         ));
     }
     Ok(words)
-}
-
-fn limit(text: &str) -> Result<u16, String> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    match text.parse() {
-        Ok(limit @ 1..=LONGEST_LIMIT) if digits => Ok(limit),
-        _ => Err(format!("expected a whole number from 1 to {LONGEST_LIMIT}")),
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! The role from outside, on both databases.
 
 mod bad_requests;
+mod changes;
 mod filters;
+mod history;
 mod list_etag;
 mod one_task;
 mod own_writes;
@@ -9,6 +11,7 @@ mod pages;
 mod random_queries;
 mod search;
 mod sharing;
+mod summary;
 
 /// Runs an `async fn(Database)` as two tests: `<name>::sqlite` and `<name>::postgres`.
 macro_rules! on_both {

@@ -1,0 +1,73 @@
+//! `GET /tasks/changes`: what has changed since an earlier look.
+
+use auth_client::TaskOwner;
+use axum::{
+    extract::{RawQuery, State},
+    response::{IntoResponse, Response},
+};
+use database::Row;
+use http::{HeaderMap, header};
+use http_api::Parameters;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{JSON, consistency::AtLeast, json, limit};
+use crate::{
+    admission::Cost,
+    app::App,
+    error::ApiError,
+    tasks::{self, Since, TaskView},
+};
+
+const DEFAULT_LIMIT: u16 = 100;
+
+#[derive(Debug, Serialize)]
+struct Body<'r> {
+    changed: Vec<TaskView<'r>>,
+    deleted: Vec<Uuid>,
+    next: String,
+    more: bool,
+}
+
+/// Answers with the tasks that have changed since the token, and with the next token.
+pub(crate) async fn task_changes(
+    State(app): State<App>,
+    TaskOwner(caller): TaskOwner,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
+    let token = parameters.single("since", |text| Ok(text.to_owned()))?;
+    let limit = parameters.single("limit", limit)?.unwrap_or(DEFAULT_LIMIT);
+    parameters.finish()?;
+    let owner = caller.user_id();
+    let since = match token {
+        Some(token) => Since::read(&app.cursor_key, &token, owner)?,
+        None => Since::BEGINNING,
+    };
+    let shown = AtLeast::of(&headers)?.reached(&app, owner).await?;
+    let admitted = app.admission.admit(owner, Cost::Ordinary).await?;
+    let changes = tasks::changes(&app.read_models, &app.log, owner, since, limit).await?;
+    drop(admitted);
+
+    let mut body = Body {
+        changed: Vec::with_capacity(changes.rows.len()),
+        deleted: Vec::new(),
+        next: changes.next.write(&app.cursor_key, owner),
+        more: changes.more,
+    };
+    for row in &changes.rows {
+        if is_deleted(row)? {
+            body.deleted.push(row.uuid("id")?);
+        } else if let Some(task) = super::list_tasks::view(&app, row) {
+            body.changed.push(task);
+        }
+    }
+    let mut answer = shown.headers();
+    answer.insert(header::CONTENT_TYPE, JSON);
+    Ok((answer, json(&body)?).into_response())
+}
+
+fn is_deleted(row: &Row) -> Result<bool, ApiError> {
+    Ok(row.optional_integer("deleted_at")?.is_some())
+}

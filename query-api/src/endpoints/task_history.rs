@@ -1,0 +1,92 @@
+//! `GET /tasks/{id}/history`: what happened to one task, the oldest first.
+
+use auth_client::TaskOwner;
+use axum::{
+    extract::{Path, RawQuery, State, rejection::PathRejection},
+    response::{IntoResponse, Response},
+};
+use database::{DatabaseError, Row};
+use events::Timestamp;
+use http::{HeaderMap, header};
+use http_api::Parameters;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{JSON, consistency::AtLeast, get_task::task_id, json, limit};
+use crate::{
+    admission::Cost,
+    app::App,
+    error::ApiError,
+    tasks::{self, HistoryPlace},
+};
+
+const DEFAULT_LIMIT: u16 = 50;
+
+#[derive(Debug, Serialize)]
+struct Body<'r> {
+    items: Vec<Item<'r>>,
+    next_cursor: Option<String>,
+}
+
+/// One event. The projector has written the changes just so.
+#[derive(Debug, Serialize)]
+pub(super) struct Item<'r> {
+    version: u64,
+    position: u64,
+    r#type: &'r str,
+    actor: &'r str,
+    recorded_at: Timestamp,
+    correlation_id: &'r str,
+    changes: &'r RawValue,
+}
+
+impl<'r> Item<'r> {
+    /// The event of a row of `task_history`.
+    ///
+    /// # Errors
+    /// When it is not as the projector writes it.
+    pub(super) fn of(row: &'r Row) -> Result<Self, DatabaseError> {
+        Ok(Self {
+            version: row.unsigned("version")?,
+            position: row.unsigned("position")?,
+            r#type: row.str("type")?,
+            actor: row.str("actor")?,
+            recorded_at: Timestamp::from_micros(row.integer("recorded_at")?),
+            correlation_id: row.str("correlation_id")?,
+            changes: serde_json::from_str(row.str("changes")?)
+                .map_err(|error| DatabaseError::Unexpected(format!("changes of a task: {error}")))?,
+        })
+    }
+}
+
+/// Answers with a page of the history; the task may be in the trash.
+pub(crate) async fn task_history(
+    State(app): State<App>,
+    TaskOwner(caller): TaskOwner,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
+    let limit = parameters.single("limit", limit)?.unwrap_or(DEFAULT_LIMIT);
+    let cursor = parameters.single("cursor", |text| Ok(text.to_owned()))?;
+    parameters.finish()?;
+    let at_least = AtLeast::of(&headers)?;
+    let (owner, task) = (caller.user_id(), task_id(id)?);
+    let after = cursor
+        .map(|cursor| HistoryPlace::read(&app.cursor_key, &cursor, owner, task))
+        .transpose()?;
+
+    let shown = at_least.reached(&app, owner).await?;
+    let admitted = app.admission.admit(owner, Cost::Ordinary).await?;
+    let page = tasks::history(&app.read_models, &app.cursor_key, owner, task, after, limit).await?;
+    drop(admitted);
+
+    let body = Body {
+        items: page.rows.iter().map(Item::of).collect::<Result<_, _>>()?,
+        next_cursor: page.next_cursor,
+    };
+    let mut answer = shown.headers();
+    answer.insert(header::CONTENT_TYPE, JSON);
+    Ok((answer, json(&body)?).into_response())
+}

@@ -1,0 +1,30 @@
+//! `GET /tasks/summary`: how many tasks the caller has, of each kind.
+
+use auth_client::TaskOwner;
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+    response::{IntoResponse, Response},
+};
+use http::HeaderMap;
+use http_api::Parameters;
+
+use super::consistency::AtLeast;
+use crate::{admission::Cost, app::App, error::ApiError, tasks};
+
+/// Answers with the counts.
+pub(crate) async fn task_summary(
+    State(app): State<App>,
+    TaskOwner(caller): TaskOwner,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    Parameters::parse(query.as_deref().unwrap_or_default())?.finish()?;
+    let shown = AtLeast::of(&headers)?.reached(&app, caller.user_id()).await?;
+    let _admitted = app.admission.admit(caller.user_id(), Cost::High).await?;
+    let counting = tasks::summary(&app.read_models, caller.user_id(), app.clock.now());
+    let summary = tokio::time::timeout(tasks::PATIENCE, counting)
+        .await
+        .map_err(|_| ApiError::TooSlow)??;
+    Ok((shown.headers(), Json(summary)).into_response())
+}

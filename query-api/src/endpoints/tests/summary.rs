@@ -1,0 +1,87 @@
+//! `GET /tasks/summary`.
+
+super::on_both! {
+    tasks_are_counted_by_kind;
+}
+
+mod test {
+    use database::Database;
+    use events::{Due, Priority, Status, Task, Timestamp};
+    use serde_json::json;
+
+    use crate::testing::{TestRole, insert, task, user};
+
+    pub(super) async fn tasks_are_counted_by_kind(database: Database) {
+        let (me, other) = (user(), user());
+        let role = TestRole::start(&database).await;
+        let none = role.get(me, "/tasks/summary").await;
+        assert_eq!(none.status, 200);
+        assert_eq!(none.json()["total"], 0);
+
+        let now: Timestamp = "2026-12-01T12:00:00Z".parse().unwrap();
+        role.set_clock(now);
+        let due = |text: &str| Some(text.parse::<Due>().unwrap());
+        let done = |at: &str| Task {
+            status: Status::Done,
+            completed_at: Some(at.parse().unwrap()),
+            due: due("2026-12-01"),
+            ..task(me, "done")
+        };
+        let tasks = [
+            task(me, "plain"),
+            Task {
+                due: due("2026-12-01"),
+                priority: Priority::Urgent,
+                ..task(me, "today")
+            },
+            Task {
+                due: due("2026-12-01T12:00:00Z"),
+                ..task(me, "overdue since now, and today")
+            },
+            Task {
+                due: due("2026-12-01T12:00:01Z"),
+                ..task(me, "later today")
+            },
+            Task {
+                due: due("2026-11-30"),
+                status: Status::InProgress,
+                ..task(me, "yesterday")
+            },
+            Task {
+                due: due("2026-12-02"),
+                priority: Priority::Low,
+                ..task(me, "tomorrow")
+            },
+            Task {
+                due: due("2026-11-30"),
+                status: Status::Cancelled,
+                ..task(me, "given up")
+            },
+            done("2026-11-24T12:00:00Z"),
+            done("2026-11-24T11:59:59.999999Z"),
+            Task {
+                deleted_at: Some(now),
+                due: due("2026-11-30"),
+                ..task(me, "in the trash")
+            },
+            task(other, "not mine"),
+        ];
+        insert(&database, &tasks).await;
+        let answer = role.get(me, "/tasks/summary").await;
+        assert_eq!(
+            answer.json(),
+            json!({
+                "total": 9,
+                "by_status": {"open": 5, "in_progress": 1, "done": 2, "cancelled": 1},
+                "by_priority": {"low": 1, "normal": 7, "high": 0, "urgent": 1},
+                "overdue": 2,
+                "due_today": 3,
+                "completed_last_7_days": 1,
+            })
+        );
+        assert!(answer.header("consistency-token").is_some());
+        role.get(me, "/tasks/summary?status=open")
+            .await
+            .assert_problem(400, "bad-parameter");
+    }
+}

@@ -1,0 +1,191 @@
+//! The history of one task, and the task as it was. Read from `task_history`, where a page and a state of the past cost
+//! the same however long the history is.
+
+use database::{Database, DatabaseError, Row};
+use events::{TaskId, Timestamp, UserId};
+use read_models::PastTask;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::cursor_key::{BadCursor, CursorKey};
+
+const PURPOSE: &str = "task history";
+
+/// Where a page of a history ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HistoryPlace {
+    version: u64,
+}
+
+#[derive(Serialize)]
+struct Binding {
+    owner: UserId,
+    task: TaskId,
+}
+
+impl HistoryPlace {
+    fn write(self, key: &CursorKey, owner: UserId, task: TaskId) -> String {
+        let binding = Binding { owner, task };
+        key.seal(PURPOSE, &binding, self.version.to_be_bytes().to_vec())
+    }
+
+    /// Reads a cursor of the history of this task for this person.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn read(
+        key: &CursorKey,
+        cursor: &str,
+        owner: UserId,
+        task: TaskId,
+    ) -> Result<Self, BadCursor> {
+        let bytes = key.open(PURPOSE, &Binding { owner, task }, cursor)?;
+        let version = bytes.try_into().map_err(|_| BadCursor)?;
+        Ok(Self {
+            version: u64::from_be_bytes(version),
+        })
+    }
+}
+
+/// Which state of a task is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// After so many events.
+    Version(u64),
+    /// At an instant.
+    AsOf(Timestamp),
+}
+
+/// A part of a history.
+#[derive(Debug)]
+pub(crate) struct History {
+    /// Oldest first, with the columns that [`COLUMNS`] names.
+    pub(crate) rows: Vec<Row>,
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// Why there is no history.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HistoryError {
+    /// There is no such task for this person, or it was not there yet.
+    #[error("there is no such task")]
+    NotFound,
+    /// The task was projected by a release that kept no history.
+    #[error("the history of the task is not complete")]
+    Incomplete,
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+const COLUMNS: &str = "version, position, type, actor, recorded_at, correlation_id, changes";
+
+/// A page of the history of the task, which may be in the trash.
+///
+/// # Errors
+/// When the task is not there for `owner`, or the database fails.
+pub(crate) async fn history(
+    database: &Database,
+    key: &CursorKey,
+    owner: UserId,
+    task: TaskId,
+    after: Option<HistoryPlace>,
+    limit: u16,
+) -> Result<History, HistoryError> {
+    current_version(database, owner, task).await?;
+    let values = [task.0.into(), after.map_or(0, |place| place.version).into()];
+    let mut rows = database.fetch_all(&statement(limit), &values).await?;
+    if after.is_none() && rows.first().map(|row| row.unsigned("version")).transpose()? != Some(1) {
+        return Err(HistoryError::Incomplete);
+    }
+    let more = rows.len() > usize::from(limit);
+    rows.truncate(limit.into());
+    let next_cursor = match rows.last() {
+        Some(last) if more => {
+            let place = HistoryPlace {
+                version: last.unsigned("version")?,
+            };
+            Some(place.write(key, owner, task))
+        }
+        _ => None,
+    };
+    Ok(History { rows, next_cursor })
+}
+
+/// One range of the index of versions.
+pub(super) fn statement(limit: u16) -> String {
+    format!(
+        "SELECT {COLUMNS} FROM task_history WHERE task = $1 AND version > $2 ORDER BY version LIMIT {}",
+        u32::from(limit) + 1
+    )
+}
+
+/// The task as it was. It may be in the trash, now or then.
+///
+/// # Errors
+/// When it was not there for `owner` at that time, or the database fails.
+pub(crate) async fn past_task(
+    database: &Database,
+    owner: UserId,
+    task: TaskId,
+    moment: Moment,
+) -> Result<PastTask, HistoryError> {
+    let current = current_version(database, owner, task).await?;
+    let version = match moment {
+        Moment::Version(version) if version > current => return Err(HistoryError::NotFound),
+        Moment::Version(version) => version,
+        Moment::AsOf(instant) => version_at(database, task, instant).await?,
+    };
+    let rows = database
+        .fetch_all(LEADING_TO, &[task.0.into(), version.into()])
+        .await?;
+    let mut rows = rows.into_iter();
+    let first = rows.next().ok_or(HistoryError::Incomplete)?;
+    let start = match first.optional_str("state")? {
+        Some(state) => json(state)?,
+        None if first.unsigned("version")? == 1 => step(
+            PastTask::unborn(task, Timestamp::from_micros(first.integer("recorded_at")?)),
+            &first,
+        )?,
+        None => return Err(HistoryError::Incomplete),
+    };
+    let mut past = start;
+    for row in rows {
+        past = step(past, &row)?;
+    }
+    // A version that an operator gave up on changed nothing but this.
+    past.version = version;
+    Ok(past)
+}
+
+/// From the last whole state on.
+pub(super) const LEADING_TO: &str = "SELECT version, recorded_at, changes, state FROM task_history
+    WHERE task = $1 AND version <= $2 AND version >= COALESCE(
+        (SELECT MAX(version) FROM task_history WHERE task = $1 AND version <= $2 AND state IS NOT NULL), 0
+    ) ORDER BY version";
+
+pub(super) const VERSION_AT: &str = "SELECT version FROM task_history WHERE task = $1 AND recorded_at <= $2
+    ORDER BY recorded_at DESC, version DESC LIMIT 1";
+
+async fn version_at(database: &Database, task: TaskId, instant: Timestamp) -> Result<u64, HistoryError> {
+    let values = [task.0.into(), instant.as_micros().into()];
+    let row = database.fetch_optional(VERSION_AT, &values).await?;
+    Ok(row.ok_or(HistoryError::NotFound)?.unsigned("version")?)
+}
+
+/// The version of the task now, if `owner` has it, in the trash or not.
+async fn current_version(database: &Database, owner: UserId, task: TaskId) -> Result<u64, HistoryError> {
+    let sql = "SELECT version FROM tasks WHERE id = $1 AND owner = $2";
+    let row = database
+        .fetch_optional(sql, &[task.0.into(), owner.0.into()])
+        .await?;
+    Ok(row.ok_or(HistoryError::NotFound)?.unsigned("version")?)
+}
+
+fn step(past: PastTask, row: &Row) -> Result<PastTask, DatabaseError> {
+    let at = Timestamp::from_micros(row.integer("recorded_at")?);
+    Ok(past.after(json(row.str("changes")?)?, row.unsigned("version")?, at))
+}
+
+fn json<T: DeserializeOwned>(text: &str) -> Result<T, DatabaseError> {
+    serde_json::from_str(text)
+        .map_err(|error| DatabaseError::Unexpected(format!("a row of task_history: {error}")))
+}
