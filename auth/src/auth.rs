@@ -28,6 +28,7 @@ use crate::{
     keys::Pepper,
     metrics::Counters,
     password::{Hasher, Policy},
+    throttle::Throttle,
     token::{AccessTokens, Issued},
 };
 
@@ -47,6 +48,7 @@ pub(crate) struct Auth {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) hasher: Hasher,
     pub(crate) password_policy: Policy,
+    pub(crate) throttle: Arc<Throttle>,
     pub(crate) tokens: AccessTokens,
     pub(crate) key_files: KeyFiles,
     pub(crate) pepper: Pepper,

@@ -25,8 +25,10 @@ pub struct Config {
     pub breached_passwords: Option<PathBuf>,
     /// Threads that hash passwords.
     pub hashing_threads: usize,
-    /// Passwords that may wait for a thread; more are answered with `503`.
+    /// Passwords that may wait for a thread, half of them from one address; more are sent away.
     pub hashing_queue: usize,
+    /// How long a failed login takes at least, whatever made it fail.
+    pub failed_login_time: Duration,
     /// Token checks that may wait in the queue.
     pub check_queue: u32,
     /// Token checks worked on at once by this process.
@@ -49,7 +51,8 @@ impl Config {
             breached_passwords: None,
             // Whoever is logged in already needs cores, too.
             hashing_threads: cores.saturating_sub(1).max(1),
-            hashing_queue: 256,
+            hashing_queue: 512,
+            failed_login_time: Duration::from_millis(250),
             check_queue: 1_000,
             check_concurrency: 64,
         }

@@ -5,7 +5,7 @@ use aggregate::{ExecuteError, RepositoryError};
 use axum::response::{IntoResponse, Response};
 use database::DatabaseError;
 use event_store::StoreError;
-use http::{HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 use http_api::{Problem, ProblemCode};
 
 use crate::{
@@ -22,6 +22,9 @@ pub(crate) enum Failure {
     /// The read models.
     #[error(transparent)]
     ReadModels(#[from] DatabaseError),
+    /// The counters of failed attempts.
+    #[error(transparent)]
+    Operations(DatabaseError),
     /// Hashing a password.
     #[error(transparent)]
     Hashing(#[from] HashingFailed),
@@ -130,6 +133,7 @@ fn refused(refusal: &Refusal) -> Problem {
             "The e-mail address or the password is wrong.",
             "Bearer",
         ),
+        Refusal::AttemptsAreTooMany { seconds } => too_many_attempts(*seconds),
         Refusal::AccountIsDisabled => Problem::new(ProblemCode::AccountDisabled)
             .detail("This account has been disabled. Ask an administrator."),
         Refusal::AccountIsUnknown | Refusal::SessionIsUnknown | Refusal::ProgramTokenIsUnknown => {
@@ -159,6 +163,25 @@ fn refused(refusal: &Refusal) -> Problem {
     }
 }
 
+/// Says nothing about the account, and nothing about whether this attempt would have succeeded.
+fn too_many_attempts(seconds: u64) -> Problem {
+    let none_left = format!("\"attempts\";r=0;t={seconds}");
+    Problem::new(ProblemCode::RateLimited)
+        .detail(
+            "Too many attempts. Wait as long as Retry-After says, or try from where you were logged in before; \
+             after very many only that or a reset of the password helps.",
+        )
+        .retry_after(seconds)
+        .header(
+            HeaderName::from_static("ratelimit-policy"),
+            HeaderValue::from_static("\"attempts\";q=5"),
+        )
+        .header(
+            HeaderName::from_static("ratelimit"),
+            HeaderValue::try_from(none_left).unwrap_or_else(|_| HeaderValue::from_static("\"attempts\";r=0")),
+        )
+}
+
 /// RFC 9110, section 15.5.2: a 401 names a challenge.
 fn unauthorized(code: ProblemCode, detail: &str, challenge: &'static str) -> Problem {
     Problem::new(code)
@@ -184,10 +207,18 @@ fn failed(failure: &Failure) -> Problem {
             tracing::warn!(error = %failure, "a request could not be served");
             Problem::unavailable("The read models cannot be used at the moment. Try again shortly.")
         }
+        Failure::Operations(_) => {
+            tracing::warn!(error = %failure, "a request could not be served");
+            Problem::unavailable("Passwords cannot be checked at the moment. Try again shortly.")
+        }
         Failure::Hashing(HashingFailed::Overloaded) => {
             tracing::warn!(error = %failure, "a request could not be served");
-            Problem::unavailable("Too many passwords are being checked at the moment. Try again shortly.")
+            Problem::new(ProblemCode::Overloaded)
+                .detail("Too many passwords are being checked at the moment. Try again shortly.")
+                .retry_after(1)
         }
+        // Logged by the one who sends them, in the access log.
+        Failure::Hashing(HashingFailed::Crowded) => too_many_attempts(1),
         Failure::Breached(_) => {
             tracing::error!(error = %failure, "a new password cannot be checked");
             Problem::unavailable("New passwords cannot be checked at the moment. Try again shortly.")

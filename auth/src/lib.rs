@@ -17,9 +17,11 @@ mod last_admin;
 mod metrics;
 mod password;
 mod program_token;
+mod proof;
 mod public_keys;
 mod routes;
 mod start;
+mod throttle;
 mod token;
 mod token_check;
 

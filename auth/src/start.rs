@@ -23,6 +23,7 @@ use crate::{
     password::{Hasher, Policy},
     public_keys::PublicKeys,
     routes::{AppState, routes},
+    throttle::{Throttle, keep_bounded},
     token::AccessTokens,
     token_check::TokenCheck,
 };
@@ -44,6 +45,8 @@ pub struct Dependencies {
     pub bus: Arc<dyn Bus>,
     /// To find the sessions of an account.
     pub read_models: Database,
+    /// The counters of failed attempts.
+    pub operations: Database,
     /// Into how many partitions the log is projected.
     pub partitions: PartitionCount,
     /// What time it is.
@@ -86,6 +89,8 @@ pub async fn start(
         background.stop(),
     );
     background.spawn("token checks", checks);
+    let tidying = keep_bounded(Arc::clone(&auth.throttle), background.stop());
+    background.spawn("old counters of failed logins", tidying);
     let keys = answer(
         Arc::clone(&dependencies.bus),
         KEYS_QUEUE,
@@ -103,12 +108,17 @@ pub async fn start(
         store,
         bus,
         read_models,
+        operations,
         metrics,
         ..
     } = dependencies;
     let health = Health::new()
         .event_store(store, |store| async move { store.can_append().await })
         .bus(move || bus.is_connected())
+        .operations(
+            operations,
+            |operations| async move { operations.can_write().await },
+        )
         .read_models(read_models, |read_models| async move { read_models.ping().await });
     Ok(http_api::with_middleware(routes(state), "auth", &metrics, health))
 }
@@ -123,12 +133,18 @@ impl Auth {
             store,
             bus,
             read_models,
+            operations,
             clock,
             metrics,
             ..
         } = dependencies.clone();
-        let hasher = Hasher::new(config.argon2, config.hashing_threads, config.hashing_queue)
-            .context("the parameters of argon2 cannot be used")?;
+        let hasher = Hasher::new(
+            config.argon2,
+            config.hashing_threads,
+            config.hashing_queue,
+            config.failed_login_time,
+        )
+        .context("the parameters of argon2 cannot be used")?;
         let password_policy = Policy::open(
             config.min_password_characters,
             config.breached_passwords.as_deref(),
@@ -139,6 +155,7 @@ impl Auth {
             sessions: repository(&store, &clock),
             claims: repository(&store, &clock),
             admins: repository(&store, &clock),
+            throttle: Arc::new(Throttle::new(operations, Arc::clone(&clock))),
             clock,
             hasher,
             password_policy,

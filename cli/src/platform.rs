@@ -125,6 +125,7 @@ pub(crate) async fn auth(storage: &Storage, role: &str) -> anyhow::Result<auth::
         store: event_store(storage).await?,
         bus: bus(storage, role).await?,
         read_models: database(storage, Schema::ReadModels).await?,
+        operations: database(storage, Schema::Operations).await?,
         partitions: storage.partitions,
         clock: clock(),
         metrics: Metrics::new("auth"),

@@ -50,6 +50,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
             store: store.clone(),
             bus: bus.clone(),
             read_models: read_models.clone(),
+            operations: operations.clone(),
             partitions: storage.partitions,
             clock: clock.clone(),
             metrics: runtime::Metrics::new("auth"),

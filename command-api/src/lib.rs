@@ -21,6 +21,5 @@ pub mod relay;
 pub mod restore;
 mod routes;
 mod start;
-mod turns;
 
 pub use start::{Config, Dependencies, start};

@@ -11,6 +11,12 @@ pub(crate) enum Refusal {
     /// No account has this address, or the password is wrong: which of the two is not told.
     #[error("the address or the password is wrong")]
     CredentialsAreWrong,
+    /// Too many attempts failed before. It is not told whether this one would have.
+    #[error("too many attempts failed; the next may be made in {seconds} seconds")]
+    AttemptsAreTooMany {
+        /// How long to wait.
+        seconds: u64,
+    },
     /// The password that was verified is no longer the one of the account.
     #[error("the password was changed meanwhile")]
     PasswordHasChanged,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use auth_client::{Revocation, SignedIn};
 use axum::{extract::State, response::Response};
-use events::{Account, Actor, EmailAddress, EndReason, SecretHash};
+use events::{Actor, EmailAddress, EndReason, SecretHash};
 use http_api::{Form, JsonObject, Problem, RequestContext};
 use serde_json::{Map, Value};
 
@@ -12,9 +12,10 @@ use super::{answer, fields};
 use crate::{
     auth::Auth,
     command_metadata::CommandMetadata,
-    domain::{self, Refusal},
-    error::{ApiError, Failure},
+    domain,
+    error::ApiError,
     password::{Password, Policy},
+    throttle::Attempt,
 };
 
 #[derive(Debug)]
@@ -51,33 +52,35 @@ pub(crate) async fn change_password(
     let email = EmailAddress::parse(&caller.0.email).ok();
     let request = Request::read(body.fields, &auth.password_policy, email.as_ref())?;
     fields::check_not_breached("/new_password", &auth.password_policy, &request.new).await?;
-    let account = auth.account(id).await?;
-    let shown = account.position();
-    let account = account.state.ok_or(Refusal::AccountIsUnknown)?;
-    if !knows(&auth, &request.current, &account).await? {
+    let shown = auth.account(id).await?.position();
+    let find = async || Ok(auth.account(id).await?.state);
+    let attempt = Attempt::in_session(&auth.pepper, session, &context);
+    let proven = auth
+        .prove_password(&attempt, &[&request.current, &request.new], find)
+        .await?;
+    auth.throttle.succeeded(&attempt, &proven.standing).await;
+    if proven.which == 1 {
         // Whoever repeats a change whose answer was lost has the new password already.
-        return if knows(&auth, &request.new, &account).await? {
-            auth.revoke(Revocation::Account(id)).await;
-            Ok(answer::no_content(id, shown))
-        } else {
-            Err(Refusal::CredentialsAreWrong.into())
-        };
+        auth.revoke(Revocation::Account(id)).await;
+        return Ok(answer::no_content(id, shown));
     }
-    let hash: SecretHash = auth.hasher.hash(&request.new).await?.into();
+    let account = proven.account;
+    let hash: SecretHash = auth.hasher.hash(&proven.slot, &request.new).await?.into();
+    drop(proven.slot);
     let metadata = CommandMetadata::new(Actor::User(id), &context);
     let changed = auth
         .change_account(id, &metadata, |now| {
             domain::account::change_password(now, &account.password_hash, &hash, session)
         })
         .await?;
+    if let Some(email) = &email {
+        auth.throttle
+            .forget(&Attempt::at_email(&auth.pepper, email, &context))
+            .await;
+    }
     auth.revoke(Revocation::Account(id)).await;
     let position = auth
         .end_closed_sessions(&changed, EndReason::PasswordChanged, &metadata)
         .await;
     Ok(answer::no_content(id, position))
-}
-
-async fn knows(auth: &Auth, password: &Arc<Password>, account: &Account) -> Result<bool, Failure> {
-    let verified = auth.hasher.verify(password, Some(&account.password_hash)).await?;
-    Ok(verified.matches)
 }

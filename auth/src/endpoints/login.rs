@@ -21,6 +21,7 @@ use crate::{
     domain::{self, Refusal},
     error::{ApiError, CommandError},
     password::Password,
+    throttle::{Attempt, Standing},
     token::{Issued, RefreshToken},
 };
 
@@ -29,6 +30,8 @@ const ATTEMPTS: usize = 3;
 
 #[derive(Debug)]
 struct Request {
+    /// As it was sent.
+    text: String,
     /// `None` for a text that is no address: then no account has it.
     email: Option<EmailAddress>,
     password: Arc<Password>,
@@ -38,14 +41,18 @@ impl Request {
     fn read(body: Map<String, Value>) -> Result<Self, Problem> {
         let mut form = Form::new(body);
         let email = form.required("email", |value| {
-            text(value).map(|text| EmailAddress::parse(text).ok())
+            text(value).map(|text| (text.to_owned(), EmailAddress::parse(text).ok()))
         });
         let password = form.required("password", fields::password);
         form.finish()?;
-        let (Some(email), Some(password)) = (email, password) else {
+        let (Some((text, email)), Some(password)) = (email, password) else {
             return Err(Problem::internal());
         };
-        Ok(Self { email, password })
+        Ok(Self {
+            text,
+            email,
+            password,
+        })
     }
 }
 
@@ -59,6 +66,7 @@ pub(crate) async fn login(
     auth.counters.login(match &outcome {
         Ok(_) => "success",
         Err(ApiError::Refused(Refusal::AccountIsDisabled)) => "account_disabled",
+        Err(ApiError::Refused(Refusal::AttemptsAreTooMany { .. })) => "too_many_attempts",
         Err(ApiError::Refused(_)) => "bad_credentials",
         Err(ApiError::Failed(_) | ApiError::Bad(_)) => "failed",
     });
@@ -71,7 +79,12 @@ async fn begin_session(
     request: &Request,
 ) -> Result<Response, ApiError> {
     let id = SessionId(new_id());
-    let (account, metadata) = open_session(auth, context, request, id).await?;
+    let attempt = match &request.email {
+        Some(email) => Attempt::at_email(&auth.pepper, email, context),
+        // No account can have it, and whoever sends it must not learn that from what is counted.
+        None => Attempt::new(&auth.pepper, "email", &request.text, context),
+    };
+    let (account, metadata) = open_session(auth, context, request, &attempt, id).await?;
     let refresh_token = RefreshToken::generate(id, 0, &auth.pepper);
     let started = auth
         .sessions
@@ -106,11 +119,12 @@ async fn open_session(
     auth: &Auth,
     context: &RequestContext,
     request: &Request,
+    attempt: &Attempt,
     id: SessionId,
 ) -> Result<(Account, CommandMetadata), ApiError> {
     let mut attempts = 1..=ATTEMPTS;
     loop {
-        let (account, rehashed) = authenticate(auth, request).await?;
+        let (account, rehashed, standing) = authenticate(auth, attempt, request).await?;
         let metadata = CommandMetadata::new(Actor::User(account.id), context);
         let ended = ended_sessions(auth, &account).await?;
         let opened = auth
@@ -122,6 +136,7 @@ async fn open_session(
             // Another login may have hashed the same password again.
             Err(CommandError::Refused(Refusal::PasswordHasChanged)) if attempts.next().is_some() => {}
             Ok(opened) => {
+                auth.throttle.succeeded(attempt, &standing).await;
                 auth.end_closed_sessions(&opened, EndReason::Logout, &metadata.by_system())
                     .await;
                 for closed in opened.closed {
@@ -152,30 +167,32 @@ async fn ended_sessions(auth: &Auth, account: &Account) -> Result<Vec<SessionId>
 
 /// The account whose address and password these are, and the password hashed again if its hash is weaker than those
 /// made today.
-async fn authenticate(auth: &Auth, request: &Request) -> Result<(Account, Option<SecretHash>), ApiError> {
-    let account = match &request.email {
-        Some(email) => auth.account_of(email).await?,
-        None => None,
+async fn authenticate(
+    auth: &Auth,
+    attempt: &Attempt,
+    request: &Request,
+) -> Result<(Account, Option<SecretHash>, Standing), ApiError> {
+    let find = async || match &request.email {
+        Some(email) => auth.account_of(email).await,
+        None => Ok(None),
     };
-    let hash = account.as_ref().map(|account| &*account.password_hash);
-    let verified = auth.hasher.verify(&request.password, hash).await?;
-    let account = account
-        .filter(|_| verified.matches)
-        .ok_or(Refusal::CredentialsAreWrong)?;
+    let proven = auth.prove_password(attempt, &[&request.password], find).await?;
+    let account = proven.account;
     if account.disabled {
         return Err(Refusal::AccountIsDisabled.into());
     }
-    if !verified.is_outdated {
-        return Ok((account, None));
+    if !proven.is_outdated {
+        return Ok((account, None, proven.standing));
     }
-    match auth.hasher.hash(&request.password).await {
-        Ok(hash) => Ok((account, Some(hash.into()))),
+    let rehashed = match auth.hasher.hash(&proven.slot, &request.password).await {
+        Ok(hash) => Some(hash.into()),
         // The next login tries again.
         Err(error) => {
             tracing::warn!(%error, account.id = %account.id, "a password was not hashed again");
-            Ok((account, None))
+            None
         }
-    }
+    };
+    Ok((account, rehashed, proven.standing))
 }
 
 /// The answer of login and refresh.

@@ -16,7 +16,8 @@ use crate::{
     command_metadata::CommandMetadata,
     domain::{self, Refusal},
     error::{ApiError, CommandError},
-    password::{Password, Policy},
+    password::{Asker, Password, Policy},
+    throttle::{Attempt, Standing},
 };
 
 #[derive(Debug)]
@@ -53,13 +54,19 @@ pub(crate) async fn register(
 ) -> Result<Response, ApiError> {
     let request = Request::read(body.fields, &auth.password_policy)?;
     fields::check_not_breached("/password", &auth.password_policy, &request.password).await?;
-    let password_hash = auth.hasher.hash(&request.password).await?;
+    let attempt = Attempt::at_email(&auth.pepper, &request.email, &context);
+    auth.throttle.register(&attempt).await?;
+    let slot = auth.hasher.admit(Asker::Stranger(attempt.source())).await?;
+    let password_hash = auth.hasher.hash(&slot, &request.password).await?;
+    drop(slot);
     let registered = AccountRegistered {
         email: request.email.as_str().to_owned(),
         display_name: request.display_name,
         password_hash: password_hash.into(),
     };
     let (account, position) = open_account(&auth, &context, &request.email, &registered).await?;
+    // Whoever chose the password from here knows it.
+    auth.throttle.succeeded(&attempt, &Standing::default()).await;
     let id = account.id;
     Ok(answer::json(
         StatusCode::CREATED,

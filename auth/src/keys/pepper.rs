@@ -68,6 +68,11 @@ impl Pepper {
         tag
     }
 
+    /// Under what attempts are counted that are about `content` of the kind `of`: whoever sees it learns nothing of either.
+    pub(crate) fn key_of_attempts(&self, of: &str, content: &[u8]) -> String {
+        hex::encode(&self.hmac(&[b"attempts\0", of.as_bytes(), b"\0", content])[..TAG_BYTES])
+    }
+
     fn hmac(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut mac = self.keyed.clone();
         for part in parts {

@@ -1,7 +1,7 @@
 //! Hashes passwords with argon2id (RFC 9106) on a bounded pool of blocking threads, and still verifies the
 //! bcrypt hashes that the former system left behind.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
@@ -9,9 +9,13 @@ use argon2::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use runtime::random_bytes;
-use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
-use super::Password;
+use super::{
+    Password,
+    admission::{Admission, Asker, Slot},
+    failure_time::FailureTime,
+};
 
 /// What argon2id costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +45,9 @@ pub(crate) enum HashingFailed {
     /// Too many wait already.
     #[error("too many passwords wait to be hashed")]
     Overloaded,
+    /// Too many of one address wait already.
+    #[error("too many passwords from one address wait to be hashed")]
+    Crowded,
     /// A parameter that argon2 does not take, or no randomness.
     #[error("argon2: {0}")]
     Argon2(String),
@@ -63,18 +70,17 @@ pub(crate) struct Hasher {
     argon2: Argon2<'static>,
     /// Compared to when there is no account, so that this takes as long as when there is one.
     dummy: String,
-    /// One permit for each thread that hashes.
-    threads: Arc<Semaphore>,
-    /// One permit for each password that is being hashed or waits for it.
-    places: Arc<Semaphore>,
+    admission: Admission,
+    failure_time: FailureTime,
 }
 
 impl Hasher {
-    /// A hasher on `threads` threads with `waiting` places in its queue.
+    /// A hasher on `threads` threads with `waiting` places in its queue. A failure takes at least `shortest_failure`.
     pub(crate) fn new(
         parameters: Argon2Parameters,
         threads: usize,
         waiting: usize,
+        shortest_failure: Duration,
     ) -> Result<Self, HashingFailed> {
         let Argon2Parameters {
             memory_kib,
@@ -86,34 +92,52 @@ impl Hasher {
         Ok(Self {
             argon2,
             dummy: dummy(parameters),
-            threads: Arc::new(Semaphore::new(threads)),
-            places: Arc::new(Semaphore::new(threads + waiting)),
+            admission: Admission::new(threads, waiting),
+            failure_time: FailureTime::new(shortest_failure),
         })
     }
 
+    /// Waits for the right to hash.
+    ///
+    /// # Errors
+    /// When too many wait already, or it took too long.
+    pub(crate) async fn admit(&self, asker: Asker<'_>) -> Result<Slot, HashingFailed> {
+        self.admission.admit(asker).await
+    }
+
     /// A fresh PHC string for `password`.
-    pub(crate) async fn hash(&self, password: &Arc<Password>) -> Result<String, HashingFailed> {
+    pub(crate) async fn hash(&self, slot: &Slot, password: &Arc<Password>) -> Result<String, HashingFailed> {
         let argon2 = self.argon2.clone();
         let password = Arc::clone(password);
-        self.run(move || make(&argon2, password.normalized().as_bytes()))
-            .await?
+        run(slot, move || make(&argon2, password.normalized().as_bytes())).await?
     }
 
     /// Compares `password` to `hash`; without one it takes the same time and does not match.
     pub(crate) async fn verify(
         &self,
+        slot: &Slot,
         password: &Arc<Password>,
         hash: Option<&str>,
     ) -> Result<Verified, HashingFailed> {
         let exists = hash.is_some();
-        let hash = hash.unwrap_or(&self.dummy).to_owned();
-        let password = Arc::clone(password);
-        let is_outdated = self.is_outdated(&hash);
-        let matches = self.run(move || compare(&password, &hash)).await?;
+        let hash = hash.unwrap_or(&self.dummy);
+        let is_outdated = self.is_outdated(hash);
+        let (password, owned) = (Arc::clone(password), hash.to_owned());
+        let (matches, took) = run(slot, move || {
+            let begun = Instant::now();
+            (compare(&password, &owned), begun.elapsed())
+        })
+        .await?;
+        self.failure_time.record(hash, took);
         Ok(Verified {
             matches: matches && exists,
             is_outdated,
         })
+    }
+
+    /// Waits until a comparison that began at `since`, and failed, has taken as long as every other that fails.
+    pub(crate) async fn wait_as_every_failure(&self, since: Instant) {
+        self.failure_time.wait(since).await;
     }
 
     fn is_outdated(&self, hash: &str) -> bool {
@@ -129,25 +153,20 @@ impl Hasher {
             || params.t_cost() < today.t_cost()
             || params.p_cost() < today.p_cost()
     }
+}
 
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, HashingFailed> {
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| HashingFailed::Overloaded)?;
-        let thread = Arc::clone(&self.threads)
-            .acquire_owned()
-            .await
-            .map_err(|_| HashingFailed::Broken)?;
-        let work = tokio::task::spawn_blocking(move || {
-            // Held here, not by the caller: who hangs up does not make the thread free.
-            let _held = (place, thread);
-            work()
-        });
-        work.await.map_err(|_| HashingFailed::Broken)
-    }
+async fn run<T: Send + 'static>(
+    slot: &Slot,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, HashingFailed> {
+    // Held by the thread, not by the caller: who hangs up does not make the thread free.
+    let held = slot.clone();
+    tokio::task::spawn_blocking(move || {
+        let _held = held;
+        work()
+    })
+    .await
+    .map_err(|_| HashingFailed::Broken)
 }
 
 fn make(argon2: &Argon2<'_>, password: &[u8]) -> Result<String, HashingFailed> {
@@ -201,14 +220,30 @@ mod tests {
         Arc::new(Password::new(text))
     }
 
+    impl Hasher {
+        async fn hash_now(&self, password: &Arc<Password>) -> Result<String, HashingFailed> {
+            let slot = self.admit(Asker::Stranger("")).await?;
+            self.hash(&slot, password).await
+        }
+
+        async fn verify_now(
+            &self,
+            password: &Arc<Password>,
+            hash: Option<&str>,
+        ) -> Result<Verified, HashingFailed> {
+            let slot = self.admit(Asker::Stranger("")).await?;
+            self.verify(&slot, password, hash).await
+        }
+    }
+
     fn hasher() -> Hasher {
-        Hasher::new(CHEAP, 2, 8).unwrap()
+        Hasher::new(CHEAP, 2, 8, Duration::ZERO).unwrap()
     }
 
     #[tokio::test]
     async fn a_password_matches_its_own_hash_only() {
         let hasher = hasher();
-        let hash = hasher.hash(&password("plum tractor canyon")).await.unwrap();
+        let hash = hasher.hash_now(&password("plum tractor canyon")).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=64,t=2,p=1$"), "{hash}");
         let fresh = |matches| Verified {
             matches,
@@ -216,20 +251,20 @@ mod tests {
         };
         assert_eq!(
             hasher
-                .verify(&password("plum tractor canyon"), Some(&hash))
+                .verify_now(&password("plum tractor canyon"), Some(&hash))
                 .await
                 .unwrap(),
             fresh(true)
         );
         assert_eq!(
             hasher
-                .verify(&password("plum tractor canyoN"), Some(&hash))
+                .verify_now(&password("plum tractor canyoN"), Some(&hash))
                 .await
                 .unwrap(),
             fresh(false)
         );
         assert_ne!(
-            hasher.hash(&password("plum tractor canyon")).await.unwrap(),
+            hasher.hash_now(&password("plum tractor canyon")).await.unwrap(),
             hash,
             "salted"
         );
@@ -260,18 +295,18 @@ mod tests {
     #[tokio::test]
     async fn the_last_of_128_characters_counts() {
         let hasher = hasher();
-        let hash = hasher.hash(&password(&"🦀".repeat(128))).await.unwrap();
+        let hash = hasher.hash_now(&password(&"🦀".repeat(128))).await.unwrap();
         let other = format!("{}🐢", "🦀".repeat(127));
         assert!(
             hasher
-                .verify(&password(&"🦀".repeat(128)), Some(&hash))
+                .verify_now(&password(&"🦀".repeat(128)), Some(&hash))
                 .await
                 .unwrap()
                 .matches
         );
         assert!(
             !hasher
-                .verify(&password(&other), Some(&hash))
+                .verify_now(&password(&other), Some(&hash))
                 .await
                 .unwrap()
                 .matches
@@ -281,10 +316,13 @@ mod tests {
     #[tokio::test]
     async fn composition_makes_no_difference() {
         let hasher = hasher();
-        let hash = hasher.hash(&password("caf\u{e9} tractor canyon")).await.unwrap();
+        let hash = hasher
+            .hash_now(&password("caf\u{e9} tractor canyon"))
+            .await
+            .unwrap();
         assert!(
             hasher
-                .verify(&password("cafe\u{301} tractor canyon"), Some(&hash))
+                .verify_now(&password("cafe\u{301} tractor canyon"), Some(&hash))
                 .await
                 .unwrap()
                 .matches
@@ -301,11 +339,12 @@ mod tests {
             },
             1,
             1,
+            Duration::ZERO,
         )
         .unwrap();
         let secret = password("plum tractor canyon");
-        let hash = weak.hash(&secret).await.unwrap();
-        let verified = strong.verify(&secret, Some(&hash)).await.unwrap();
+        let hash = weak.hash_now(&secret).await.unwrap();
+        let verified = strong.verify_now(&secret, Some(&hash)).await.unwrap();
         assert_eq!(
             verified,
             Verified {
@@ -313,8 +352,8 @@ mod tests {
                 is_outdated: true
             }
         );
-        let hash = strong.hash(&secret).await.unwrap();
-        let verified = weak.verify(&secret, Some(&hash)).await.unwrap();
+        let hash = strong.hash_now(&secret).await.unwrap();
+        let verified = weak.verify_now(&secret, Some(&hash)).await.unwrap();
         assert_eq!(
             verified,
             Verified {
@@ -330,7 +369,7 @@ mod tests {
         for prefix in ["$2a$", "$2b$", "$2y$"] {
             let hash = bcrypt::hash("short", 4).unwrap();
             let hash = format!("{prefix}{}", &hash[4..]);
-            let verified = hasher().verify(&secret, Some(&hash)).await.unwrap();
+            let verified = hasher().verify_now(&secret, Some(&hash)).await.unwrap();
             assert_eq!(
                 verified,
                 Verified {
@@ -341,7 +380,7 @@ mod tests {
             );
             assert!(
                 !hasher()
-                    .verify(&password("other"), Some(&hash))
+                    .verify_now(&password("other"), Some(&hash))
                     .await
                     .unwrap()
                     .matches
@@ -352,27 +391,17 @@ mod tests {
     #[tokio::test]
     async fn nothing_matches_where_there_is_no_account() {
         let verified = hasher()
-            .verify(&password("nobody has this password"), None)
+            .verify_now(&password("nobody has this password"), None)
             .await
             .unwrap();
         assert!(!verified.matches);
         assert!(
             !hasher()
-                .verify(&password("x"), Some("not a hash"))
+                .verify_now(&password("x"), Some("not a hash"))
                 .await
                 .unwrap()
                 .matches
         );
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_sheds_load() {
-        let hasher = Hasher::new(CHEAP, 1, 1).unwrap();
-        let _places = Arc::clone(&hasher.places).acquire_many_owned(2).await.unwrap();
-        assert!(matches!(
-            hasher.hash(&password("x")).await,
-            Err(HashingFailed::Overloaded)
-        ));
     }
 
     #[test]
@@ -385,7 +414,8 @@ mod tests {
                     parallelism: 1
                 },
                 1,
-                1
+                1,
+                Duration::ZERO,
             )
             .is_err()
         );

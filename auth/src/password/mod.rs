@@ -1,7 +1,9 @@
 //! Passwords: what is a good one, and how one is kept.
 
+mod admission;
 mod breached;
 mod common;
+mod failure_time;
 mod hashing;
 mod pattern;
 mod policy;
@@ -11,6 +13,7 @@ use std::fmt;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
+pub(crate) use admission::{Asker, Slot};
 pub(crate) use breached::UnusableFile;
 pub use hashing::Argon2Parameters;
 pub(crate) use hashing::{Hasher, HashingFailed};

@@ -186,6 +186,9 @@ impl App {
             store,
             bus,
             read_models: Database::open(&url, Schema::ReadModels, 4).await.unwrap(),
+            operations: Database::open(&Database::file_url(&path("operations.db")), Schema::Operations, 4)
+                .await
+                .unwrap(),
             partitions: PartitionCount::new(4).unwrap(),
             clock: Arc::clone(&clock) as _,
             metrics: Metrics::new("auth"),

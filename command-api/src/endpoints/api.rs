@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use auth_client::{Caller, Verifier};
 use axum::{extract::FromRef, response::Response};
 use events::{TaskId, UserId};
+use runtime::{NoTurn, Turn, Turns};
 use serde_json::Map;
 
 use super::{answer::answer, batch, call::Call, once::once, single::Single};
@@ -13,7 +14,6 @@ use crate::{
     error::{Allowance, ApiError, COMMANDS},
     handling::{CommandHandler, CommandRequest, Tries},
     idempotency::{IdempotencyKey, IdempotencyKeys, RequestHash},
-    turns::{NoTurn, Turn, Turns},
 };
 
 /// So many commands of one person run at the same time,

@@ -5,17 +5,14 @@ use std::{sync::Arc, time::Duration};
 use database::Database;
 use event_store::{Appended, EventStore, LogWatch, StoreError, StreamHead};
 use events::{EventId, NewEvent, StreamName, TaskEvent, TaskId, Timestamp};
-use runtime::{Clock, new_id, random_between};
+use runtime::{Clock, Turn, Turns, new_id, random_between};
 
 use super::{
     CommandError, CommandMetrics, CommandRequest, KeptTask, Outcome, TaskState,
     earlier_try::{self, Found, not_found},
     task_states::{Current, TaskStates},
 };
-use crate::{
-    domain::{Command, decide},
-    turns::{Turn, Turns},
-};
+use crate::domain::{Command, decide};
 
 /// How often a command is decided anew when others append in between.
 const ATTEMPTS: u32 = 16;

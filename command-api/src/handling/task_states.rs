@@ -6,13 +6,13 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 use database::Database;
 use event_store::{EventStore, LogWatch, StreamHead, for_each_event};
 use events::{LogPoint, RecordedEvent, StreamName, TaskId};
+use runtime::Turns;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
 
 use super::{CommandError, KeptTask, TaskState, hot_tasks::HotTasks, snapshots::Snapshots};
-use crate::turns::Turns;
 
 /// So many streams are read at once; each holds a page of events.
 const READS: usize = 4;

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use database::Database;
 use events::{TaskId, UserId};
-use runtime::{Backoff, new_id};
+use runtime::{Backoff, NoTurn, Turn, Turns, new_id};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{IdempotencyError, IdempotencyKey, RequestHash, quota::Quota, statements::Statements};
-use crate::turns::{NoTurn, Turn, Turns};
 
 /// How long one process may work on a command before another takes over. Far more than a command takes.
 const LEASE: Duration = Duration::from_secs(5);

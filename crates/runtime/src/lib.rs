@@ -8,6 +8,7 @@ mod metrics;
 mod random;
 mod start_error;
 pub mod telemetry;
+mod turns;
 
 pub use background::{Background, spawn};
 pub use backoff::{Backoff, jittered};
@@ -16,3 +17,4 @@ pub use metrics::Metrics;
 pub use random::{fill_random, random_between, random_bytes};
 pub use start_error::StartError;
 pub use telemetry::LogFormat;
+pub use turns::{NoTurn, Turn, Turns};

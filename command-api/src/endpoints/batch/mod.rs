@@ -19,7 +19,7 @@ use events::{TaskId, UserId};
 use http_api::{JsonObject, Problem};
 pub(super) use rate::BatchRate;
 use results::answer;
-use runtime::new_id;
+use runtime::{Turns, new_id};
 use uuid::Uuid;
 
 use super::{
@@ -30,7 +30,6 @@ use super::{
 use crate::{
     error::{ApiError, BATCHES},
     handling::{CommandError, CommandHandler, CommandRequest, Origin, Outcome, Settled},
-    turns::Turns,
 };
 
 /// Of the request's body.

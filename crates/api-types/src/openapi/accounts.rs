@@ -54,7 +54,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .about("Ends every other session.")
         .body(&examples::change_password())
         .nothing(204, "The new password is in force.", &TOKEN)
-        .problems(&[BadCredentials])
+        .problems(&[BadCredentials, RateLimited, Overloaded])
         .build(),
         own(
             HttpMethod::Get,
@@ -86,16 +86,19 @@ fn register() -> Endpoint {
     )
     .body(&examples::register())
     .answer(201, "The new account.", &TOKEN, &examples::user_body())
-    .problems(&[EmailTaken, Unavailable])
+    .problems(&[EmailTaken, RateLimited, Overloaded, Unavailable])
     .build()
 }
 
 fn login() -> Endpoint {
     endpoint(HttpMethod::Post, "/auth/login", TAG, "login", "Log in")
-        .about("Begins a session. An unknown address and a wrong password have the same answer.")
+        .about(
+            "Begins a session. An unknown address and a wrong password have the same answer. After five failures in a row the \
+             next attempt must wait, longer and longer.",
+        )
         .body(&examples::login())
         .answer(200, "The tokens of the new session.", &TOKEN, &examples::tokens())
-        .problems(&[BadCredentials, AccountDisabled, Unavailable])
+        .problems(&[BadCredentials, AccountDisabled, RateLimited, Overloaded, Unavailable])
         .build()
 }
 

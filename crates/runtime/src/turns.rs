@@ -11,7 +11,7 @@ use tokio::{
 
 /// The queues, one for each key that is in use.
 #[derive(Debug)]
-pub(crate) struct Turns<K: Eq + Hash> {
+pub struct Turns<K: Eq + Hash> {
     queues: Arc<DashMap<K, Queue>>,
     at_once: usize,
     most: usize,
@@ -26,7 +26,7 @@ struct Queue {
 
 /// There is no turn to be had now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoTurn {
+pub enum NoTurn {
     /// Too many wait already.
     Full,
     /// Those before took too long.
@@ -35,7 +35,7 @@ pub(crate) enum NoTurn {
 
 /// A turn, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn<K: Eq + Hash> {
+pub struct Turn<K: Eq + Hash> {
     _permit: OwnedSemaphorePermit,
     _place: Place<K>,
 }
@@ -49,7 +49,8 @@ struct Place<K: Eq + Hash> {
 
 impl<K: Eq + Hash + Clone> Turns<K> {
     /// For each key `at_once` have their turn, and so many wait that they are `most` together.
-    pub(crate) fn new(at_once: usize, most: usize) -> Self {
+    #[must_use]
+    pub fn new(at_once: usize, most: usize) -> Self {
         Self {
             queues: Arc::default(),
             at_once,
@@ -58,7 +59,10 @@ impl<K: Eq + Hash + Clone> Turns<K> {
     }
 
     /// Waits for a turn for `key`, in the order of arrival, for at most `patience`.
-    pub(crate) async fn take(&self, key: K, patience: Duration) -> Result<Turn<K>, NoTurn> {
+    ///
+    /// # Errors
+    /// When too many wait already, or it took too long.
+    pub async fn take(&self, key: K, patience: Duration) -> Result<Turn<K>, NoTurn> {
         let (place, turns) = self.enter(key).ok_or(NoTurn::Full)?;
         match timeout(patience, turns.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(Turn {

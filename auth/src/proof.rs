@@ -1,0 +1,73 @@
+//! Whether somebody knows the password of an account: the only way to it, for login and for everything that asks for the
+//! password again. It counts failures, waits for its turn, and takes the same time whenever it fails.
+
+use std::sync::Arc;
+
+use events::Account;
+
+use crate::{
+    auth::Auth,
+    domain::Refusal,
+    error::{ApiError, Failure},
+    password::{Asker, Password, Slot},
+    throttle::{Attempt, Standing},
+};
+
+/// Somebody knows the password.
+pub(crate) struct Proven {
+    /// Whose it is.
+    pub(crate) account: Account,
+    /// Which of the passwords that were tried it is.
+    pub(crate) which: usize,
+    /// Whether its hash is weaker than those made today.
+    pub(crate) is_outdated: bool,
+    /// Still the right to hash.
+    pub(crate) slot: Slot,
+    /// What was known before; for [`Throttle::succeeded`](crate::throttle::Throttle::succeeded).
+    pub(crate) standing: Standing,
+}
+
+impl Auth {
+    /// Compares `passwords` with that of the account that `find` finds. All of them together are one attempt.
+    ///
+    /// # Errors
+    /// [`Refusal::AttemptsAreTooMany`] when it is too early, [`Refusal::CredentialsAreWrong`] when there is no such account
+    /// or none of the passwords is the right one.
+    pub(crate) async fn prove_password(
+        &self,
+        attempt: &Attempt,
+        passwords: &[&Arc<Password>],
+        find: impl AsyncFnOnce() -> Result<Option<Account>, Failure>,
+    ) -> Result<Proven, ApiError> {
+        let standing = self.throttle.check(attempt).await?;
+        let asker = if standing.is_familiar() {
+            Asker::Familiar(attempt.source())
+        } else {
+            Asker::Stranger(attempt.source())
+        };
+        let slot = self.hasher.admit(asker).await?;
+        // Others may have failed while this one waited.
+        let standing = self.throttle.check(attempt).await?;
+        let account = find().await?;
+        let hash = account.as_ref().map(|account| &*account.password_hash);
+        for (which, password) in passwords.iter().enumerate() {
+            let verified = self.hasher.verify(&slot, password, hash).await?;
+            if let Some(account) = account.as_ref().filter(|_| verified.matches) {
+                return Ok(Proven {
+                    account: account.clone(),
+                    which,
+                    is_outdated: verified.is_outdated,
+                    slot,
+                    standing,
+                });
+            }
+        }
+        // Before the slot is free: nobody else may try the same account in between.
+        self.throttle.failed(attempt, &standing).await?;
+        tracing::info!(failures = standing.failures() + 1, "a password was wrong");
+        let since = slot.since;
+        drop(slot);
+        self.hasher.wait_as_every_failure(since).await;
+        Err(Refusal::CredentialsAreWrong.into())
+    }
+}

@@ -1,0 +1,103 @@
+//! Under which keys an attempt is counted.
+
+use std::net::IpAddr;
+
+use events::{EmailAddress, SessionId};
+use http_api::RequestContext;
+
+use crate::keys::Pepper;
+
+/// What somebody tries, and from where. The keys name nobody.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    /// What is guessed at.
+    pub(super) account: String,
+    /// Where from; empty when that is not known.
+    pub(super) address: String,
+    /// The account as this address tries it.
+    pub(super) account_from_address: String,
+}
+
+impl Attempt {
+    /// A guess at the password or code of `subject`: an address in its canonical form, whether anybody has it or not, or
+    /// the id of something. `of` is the kind of subject, so that no two kinds share a counter.
+    pub(crate) fn new(pepper: &Pepper, of: &str, subject: &str, context: &RequestContext) -> Self {
+        let address = context
+            .client_ip
+            .as_deref()
+            .and_then(|text| text.parse().ok())
+            .map(|address| pepper.key_of_attempts("address", &network(address)))
+            .unwrap_or_default();
+        let account = pepper.key_of_attempts(of, subject.as_bytes());
+        Self {
+            account_from_address: format!("{account}-{address}"),
+            account,
+            address,
+        }
+    }
+
+    /// A guess at the password of whoever has the address `email`.
+    pub(crate) fn at_email(pepper: &Pepper, email: &EmailAddress, context: &RequestContext) -> Self {
+        Self::new(pepper, "email", email.canonical(), context)
+    }
+
+    /// A guess from within a session, which proves something already: nobody else can use it up.
+    pub(crate) fn in_session(pepper: &Pepper, session: SessionId, context: &RequestContext) -> Self {
+        Self::new(pepper, "session", &session.to_string(), context)
+    }
+
+    /// Where it comes from, to share what there is fairly between addresses.
+    pub(crate) fn source(&self) -> &str {
+        &self.address
+    }
+
+    pub(super) fn has_address(&self) -> bool {
+        !self.address.is_empty()
+    }
+}
+
+/// What one client can choose its address from: of IPv6 a whole /64.
+fn network(address: IpAddr) -> Vec<u8> {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets()[..8].to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(of: &str, subject: &str, address: Option<&str>) -> Attempt {
+        let pepper = Pepper::parse(&"ab".repeat(32)).unwrap();
+        let context = RequestContext {
+            request_id: "request".into(),
+            traceparent: None,
+            client_ip: address.map(str::to_owned),
+            user_agent: None,
+        };
+        Attempt::new(&pepper, of, subject, &context)
+    }
+
+    #[test]
+    fn one_client_has_one_key_however_it_chooses_its_address() {
+        let address = |text| attempt("email", "ada", Some(text)).address;
+        assert_eq!(address("2001:db8:1:2::1"), address("2001:db8:1:2:ffff::2"));
+        assert_ne!(address("2001:db8:1:2::1"), address("2001:db8:1:3::1"));
+        assert_eq!(address("192.0.2.1"), address("::ffff:192.0.2.1"));
+        assert_ne!(address("192.0.2.1"), address("192.0.2.2"));
+        assert!(!attempt("email", "ada", None).has_address());
+    }
+
+    #[test]
+    fn keys_name_nobody_and_kinds_are_kept_apart() {
+        let of_email = attempt("email", "ada@example.com", Some("192.0.2.1"));
+        let text = format!("{of_email:?}");
+        assert!(!text.contains("ada") && !text.contains("192"), "{text}");
+        assert_ne!(
+            of_email.account,
+            attempt("session", "ada@example.com", None).account
+        );
+        assert_ne!(of_email.account, of_email.account_from_address);
+    }
+}

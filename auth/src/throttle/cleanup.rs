@@ -1,0 +1,246 @@
+//! Keeps the tables of the throttle small: what is over is deleted, and beyond a bound what says least.
+
+use std::{sync::Arc, time::Duration};
+
+use database::{DatabaseError, Value};
+use tokio_util::sync::CancellationToken;
+
+use super::{Throttle, accounts::MOST_FAILURES};
+
+const EVERY: Duration = Duration::from_secs(60);
+/// Rows of one table: some 30 MB. Each took a password hash to make.
+const MOST_ROWS: u64 = 200_000;
+/// Rows deleted at once, so that nobody waits long for a lock.
+const ROWS: u64 = 2_000;
+const DAY: i64 = 24 * 3_600 * 1_000_000;
+/// Whoever has not failed for so long starts from the beginning, unless a reset is needed.
+const FAILURES_COUNT_FOR: i64 = 30 * DAY;
+/// An address that was not used for so long is not familiar any more.
+const FAMILIAR_FOR: i64 = 90 * DAY;
+
+/// A table, the columns that name a row, and in which order rows are dispensable.
+const TABLES: [(&str, &str, &str); 3] = [
+    ("authentication_failures", "key", "failures, updated_at"),
+    ("familiar_addresses", "account, address", "used_at"),
+    ("address_allowances", "key", "full_at"),
+];
+
+/// Tidies the tables once a minute, until `stop` is cancelled.
+pub(crate) async fn keep_bounded(throttle: Arc<Throttle>, stop: CancellationToken) {
+    loop {
+        match throttle.tidy(MOST_ROWS).await {
+            Ok(0) => {}
+            Ok(deleted) => tracing::debug!(deleted, "deleted old counters of failed logins"),
+            Err(error) => tracing::warn!(%error, "old counters of failed logins cannot be deleted"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+impl Throttle {
+    /// Deletes what is over, and what is too much, and returns how many rows that were.
+    async fn tidy(&self, most_rows: u64) -> Result<u64, DatabaseError> {
+        let now = self.now();
+        let mut deleted = self
+            .delete(
+                "authentication_failures",
+                "key",
+                &format!(
+                    "WHERE failures < {MOST_FAILURES} AND updated_at < $1 ORDER BY failures, updated_at"
+                ),
+                Some(now - FAILURES_COUNT_FOR),
+                u64::MAX,
+            )
+            .await?;
+        deleted += self
+            .delete(
+                "familiar_addresses",
+                "account, address",
+                "WHERE used_at < $1 ORDER BY used_at",
+                Some(now - FAMILIAR_FOR),
+                u64::MAX,
+            )
+            .await?;
+        deleted += self
+            .delete(
+                "address_allowances",
+                "key",
+                "WHERE full_at < $1 ORDER BY full_at",
+                Some(now),
+                u64::MAX,
+            )
+            .await?;
+        for (table, key, order) in TABLES {
+            let sql = format!("SELECT count(*) AS rows FROM {table}");
+            let rows = self.operations.fetch_optional(&sql, &[]).await?;
+            let rows = rows.map_or(Ok(0), |row| row.unsigned("rows"))?;
+            let surplus = rows.saturating_sub(most_rows);
+            if surplus > 0 {
+                tracing::warn!(
+                    table,
+                    rows,
+                    "there are more counters of failed logins than are kept"
+                );
+                deleted += self
+                    .delete(table, key, &format!("ORDER BY {order}"), None, surplus)
+                    .await?;
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// Deletes at most `most` of the rows that `which` selects, some at a time.
+    async fn delete(
+        &self,
+        table: &str,
+        key: &str,
+        which: &str,
+        before: Option<i64>,
+        most: u64,
+    ) -> Result<u64, DatabaseError> {
+        let mut total = 0;
+        while total < most {
+            let limit = ROWS.min(most - total);
+            let sql = format!(
+                "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} {which} LIMIT {limit})"
+            );
+            let values: Vec<Value> = before.map(Value::from).into_iter().collect();
+            let deleted = self.operations.execute(&sql, &values).await?;
+            total += deleted;
+            if deleted < limit {
+                break;
+            }
+        }
+        Ok(total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use database::{Database, Schema};
+    use events::Timestamp;
+    use runtime::Clock;
+    use test_support::TestDatabase;
+
+    use super::*;
+    use crate::throttle::addresses::Allowance;
+
+    #[derive(Debug, Default)]
+    struct At(AtomicI64);
+
+    impl Clock for At {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+        }
+    }
+
+    async fn count(throttle: &Throttle, table: &str) -> u64 {
+        let sql = format!("SELECT count(*) AS rows FROM {table}");
+        let row = throttle.operations.fetch_optional(&sql, &[]).await.unwrap();
+        row.unwrap().unsigned("rows").unwrap()
+    }
+
+    async fn is_bounded(operations: Database) {
+        let clock = Arc::new(At(AtomicI64::new(1_000 * DAY)));
+        let throttle = Throttle::new(operations, Arc::clone(&clock) as _);
+        let now = throttle.now();
+        for number in 0..10_i64 {
+            let key = format!("key {number}");
+            for (sql, values) in [
+                (
+                    "INSERT INTO authentication_failures VALUES ($1, $2, 0, $3)",
+                    vec![key.as_str().into(), Value::from(number * 20), now.into()],
+                ),
+                (
+                    "INSERT INTO familiar_addresses VALUES ('account', $1, $2)",
+                    vec![key.as_str().into(), (now - number * DAY).into()],
+                ),
+                (
+                    "INSERT INTO address_allowances VALUES ($1, $2)",
+                    vec![key.as_str().into(), (now + number).into()],
+                ),
+            ] {
+                throttle.operations.execute(sql, &values).await.unwrap();
+            }
+        }
+        assert_eq!(throttle.tidy(10).await.unwrap(), 0);
+        assert_eq!(throttle.tidy(8).await.unwrap(), 6);
+        for (table, _, _) in TABLES {
+            assert_eq!(count(&throttle, table).await, 8, "{table}");
+        }
+        let least = "SELECT min(failures) AS least FROM authentication_failures";
+        let row = throttle.operations.fetch_optional(least, &[]).await.unwrap();
+        assert_eq!(
+            row.unwrap().integer("least").unwrap(),
+            40,
+            "what says least goes first"
+        );
+
+        clock.0.store(now + 91 * DAY, Ordering::SeqCst);
+        throttle.tidy(10).await.unwrap();
+        assert_eq!(count(&throttle, "familiar_addresses").await, 0);
+        assert_eq!(count(&throttle, "address_allowances").await, 0);
+        let left = count(&throttle, "authentication_failures").await;
+        assert_eq!(left, 5, "an account that needs a reset needs it for ever");
+    }
+
+    async fn allowances_have_an_end(operations: &Database) {
+        const ALLOWANCE: Allowance = Allowance {
+            prefix: "tests-",
+            micros_for_one: 1_000_000,
+            burst: 20,
+        };
+        let now = 1_000 * DAY;
+        let mut used = 0;
+        while ALLOWANCE.use_if_left(operations, "somewhere", now).await.unwrap() {
+            used += 1;
+        }
+        assert_eq!(used, 20);
+        assert!(ALLOWANCE.use_if_left(operations, "elsewhere", now).await.unwrap());
+        let later = now + 1_000_000;
+        assert!(
+            ALLOWANCE
+                .use_if_left(operations, "somewhere", later)
+                .await
+                .unwrap()
+        );
+        assert!(
+            !ALLOWANCE
+                .use_if_left(operations, "somewhere", later)
+                .await
+                .unwrap()
+        );
+    }
+
+    #[tokio::test]
+    async fn the_tables_are_bounded_and_allowances_have_an_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = Database::file_url(&directory.path().join("operations.db"));
+        let operations = Database::open(&url, Schema::Operations, 2).await.unwrap();
+        allowances_have_an_end(&operations).await;
+        operations
+            .execute("DELETE FROM address_allowances", &[])
+            .await
+            .unwrap();
+        is_bounded(operations).await;
+    }
+
+    #[tokio::test]
+    async fn the_tables_are_bounded_in_postgres() {
+        let server = TestDatabase::create().await;
+        let operations = Database::open(server.url().as_str(), Schema::Operations, 2)
+            .await
+            .unwrap();
+        allowances_have_an_end(&operations).await;
+        operations
+            .execute("DELETE FROM address_allowances", &[])
+            .await
+            .unwrap();
+        is_bounded(operations).await;
+    }
+}

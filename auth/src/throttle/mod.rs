@@ -1,0 +1,126 @@
+//! Who must wait before the next guess at a password or a code: over all replicas, and across restarts.
+//!
+//! Failures are counted for each account, and delay the next attempt more and more. An address from which somebody has
+//! logged in to the account before is familiar and has a counter of its own, so that strangers cannot keep the owner out.
+//! Beside that, each address has an allowance of failures over all accounts.
+
+mod accounts;
+mod addresses;
+mod attempt;
+mod cleanup;
+
+use std::sync::Arc;
+
+use database::{Database, DatabaseError};
+use runtime::Clock;
+
+pub(crate) use accounts::Standing;
+pub(crate) use attempt::Attempt;
+pub(crate) use cleanup::keep_bounded;
+
+use crate::{
+    domain::Refusal,
+    error::{CommandError, Failure},
+};
+
+/// The counters, in the database of operations.
+pub(crate) struct Throttle {
+    operations: Database,
+    clock: Arc<dyn Clock>,
+    count_failure: String,
+}
+
+impl Throttle {
+    pub(crate) fn new(operations: Database, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            operations,
+            clock,
+            count_failure: accounts::count_failure(),
+        }
+    }
+
+    /// Whether `attempt` may be made now.
+    ///
+    /// # Errors
+    /// [`Refusal::AttemptsAreTooMany`] when it must wait; otherwise when the database fails.
+    pub(crate) async fn check(&self, attempt: &Attempt) -> Result<Standing, CommandError> {
+        let now = self.now();
+        let standing = Standing::look_up(&self.operations, attempt)
+            .await
+            .map_err(unusable)?;
+        match standing.wait(now) {
+            0 => Ok(standing),
+            micros => Err(Refusal::AttemptsAreTooMany {
+                seconds: seconds(micros),
+            }
+            .into()),
+        }
+    }
+
+    /// Counts that `attempt` failed.
+    ///
+    /// # Errors
+    /// When the database fails: then nothing may be said about the attempt, or it would have been free.
+    pub(crate) async fn failed(&self, attempt: &Attempt, standing: &Standing) -> Result<(), CommandError> {
+        let now = self.now();
+        accounts::add_failure(&self.operations, &self.count_failure, attempt, standing, now)
+            .await
+            .map_err(unusable)?;
+        if !standing.is_familiar() && attempt.has_address() {
+            addresses::FAILURES
+                .use_up(&self.operations, &attempt.address, now)
+                .await
+                .map_err(unusable)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the failures before `attempt`, which succeeded, and makes its address familiar. If that cannot be done, the
+    /// owner waits a little when they mistype the next time.
+    pub(crate) async fn succeeded(&self, attempt: &Attempt, standing: &Standing) {
+        let kept = accounts::keep_success(&self.operations, attempt, standing, self.now()).await;
+        if let Err(error) = kept {
+            tracing::warn!(%error, "a login succeeded, and the failures before it still count");
+        }
+    }
+
+    /// Forgets the failures of strangers at the account of `attempt`, whose password is another one now.
+    pub(crate) async fn forget(&self, attempt: &Attempt) {
+        if let Err(error) = accounts::forget(&self.operations, attempt).await {
+            tracing::warn!(%error, "a password was changed, and the failures before still count");
+        }
+    }
+
+    /// Counts that somebody registers from the address of `attempt`.
+    ///
+    /// # Errors
+    /// [`Refusal::AttemptsAreTooMany`] when there were too many; otherwise when the database fails.
+    pub(crate) async fn register(&self, attempt: &Attempt) -> Result<(), CommandError> {
+        if !attempt.has_address() {
+            return Ok(());
+        }
+        let used = addresses::REGISTRATIONS
+            .use_if_left(&self.operations, &attempt.address, self.now())
+            .await
+            .map_err(unusable)?;
+        if used {
+            Ok(())
+        } else {
+            let seconds = addresses::REGISTRATIONS.seconds_for_one();
+            Err(Refusal::AttemptsAreTooMany { seconds }.into())
+        }
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().as_micros()
+    }
+}
+
+fn unusable(error: DatabaseError) -> CommandError {
+    Failure::Operations(error).into()
+}
+
+/// At least one, and no part of a second too early.
+fn seconds(micros: i64) -> u64 {
+    u64::try_from(micros).unwrap_or(0).div_ceil(1_000_000).max(1)
+}

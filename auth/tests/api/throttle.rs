@@ -1,0 +1,255 @@
+//! Guessing passwords: who must wait, for how long, and who must not.
+
+use database::{Database, Schema};
+use serde_json::json;
+use test_support::TestDatabase;
+
+use crate::support::{Answer, App, PASSWORD};
+
+const HOME: &str = "203.0.113.7";
+const ELSEWHERE: &str = "198.51.100.9";
+const WRONG: &str = "not-the-right-one";
+
+async fn login_from(app: &App, address: &str, email: &str, password: &str) -> Answer {
+    app.post("/auth/login")
+        .json(&json!({"email": email, "password": password}))
+        .header("x-forwarded-for", address)
+        .send()
+        .await
+}
+
+async fn register_from(app: &App, address: &str, email: &str) {
+    app.post("/auth/register")
+        .json(&json!({"email": email, "password": PASSWORD}))
+        .header("x-forwarded-for", address)
+        .send()
+        .await
+        .expect(201, "");
+}
+
+/// The wait that a `429` asks for, after checking the rest of it.
+fn wait(answer: Answer) -> i64 {
+    let answer = answer.expect(429, "rate-limited");
+    let seconds = answer.header("retry-after");
+    assert_eq!(
+        answer.header("ratelimit"),
+        format!("\"attempts\";r=0;t={seconds}")
+    );
+    assert!(!answer.header("ratelimit-policy").is_empty());
+    seconds.parse().unwrap()
+}
+
+/// An application like another, but for its failures, which take no time.
+async fn quick(app: &App, change: impl FnOnce(&mut auth::Dependencies)) -> App {
+    app.replica(|config, dependencies| {
+        config.failed_login_time = std::time::Duration::ZERO;
+        change(dependencies);
+    })
+    .await
+}
+
+async fn the_waits_double_and_end_with_a_success(app: &App, other_replica: &App) {
+    register_from(app, HOME, "ada@example.com").await;
+    let guess = async |app: &App| login_from(app, ELSEWHERE, "ada@example.com", WRONG).await;
+    for _ in 0..5 {
+        guess(app).await.expect(401, "bad-credentials");
+    }
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        let seconds = wait(guess(other_replica).await);
+        waits.push(seconds);
+        let right = login_from(app, ELSEWHERE, "ada@example.com", PASSWORD).await;
+        assert_eq!(wait(right), seconds, "also with the right password");
+        app.clock.advance(seconds);
+        guess(app).await.expect(401, "bad-credentials");
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
+    app.clock.advance(900);
+    login_from(app, ELSEWHERE, "ada@example.com", PASSWORD)
+        .await
+        .expect(200, "");
+    for _ in 0..5 {
+        guess(app).await.expect(401, "bad-credentials");
+    }
+    wait(guess(app).await);
+}
+
+#[tokio::test]
+async fn the_waits_double_for_all_replicas_and_end_with_a_success() {
+    let app = App::start().await;
+    let (one, other) = (quick(&app, |_| {}).await, quick(&app, |_| {}).await);
+    the_waits_double_and_end_with_a_success(&one, &other).await;
+}
+
+#[tokio::test]
+async fn postgres_keeps_the_counters_as_well() {
+    let server = TestDatabase::create().await;
+    let url = server.url().to_string();
+    let open = || Database::open(&url, Schema::Operations, 4);
+    let (one, other) = (open().await.unwrap(), open().await.unwrap());
+    let app = App::start().await;
+    let one = quick(&app, |dependencies| dependencies.operations = one).await;
+    let other = quick(&app, |dependencies| dependencies.operations = other).await;
+    the_waits_double_and_end_with_a_success(&one, &other).await;
+}
+
+#[tokio::test]
+async fn strangers_cannot_keep_the_owner_out() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, HOME, "ada@example.com").await;
+    for number in 0..6 {
+        let address = format!("198.51.100.{number}");
+        login_from(&app, &address, "ada@example.com", WRONG).await;
+    }
+    wait(login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD).await);
+    for _ in 0..4 {
+        login_from(&app, HOME, "ada@example.com", WRONG)
+            .await
+            .expect(401, "bad-credentials");
+    }
+    login_from(&app, HOME, "ada@example.com", PASSWORD)
+        .await
+        .expect(200, "");
+    login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD)
+        .await
+        .expect(200, "");
+}
+
+#[tokio::test]
+async fn a_familiar_address_has_to_wait_as_well() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, HOME, "ada@example.com").await;
+    for _ in 0..5 {
+        login_from(&app, HOME, "ada@example.com", WRONG)
+            .await
+            .expect(401, "bad-credentials");
+    }
+    assert_eq!(wait(login_from(&app, HOME, "ada@example.com", PASSWORD).await), 1);
+}
+
+#[tokio::test]
+async fn after_a_hundred_failures_in_a_row_only_a_familiar_address_gets_in() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, HOME, "ada@example.com").await;
+    let guess = async |password| login_from(&app, ELSEWHERE, "ada@example.com", password).await;
+    for number in 0..100 {
+        let answer = guess(WRONG).await;
+        assert_eq!(answer.status, 401, "{number}");
+        app.clock.advance(900);
+    }
+    app.clock.advance(20 * 24 * 3_600);
+    assert_eq!(wait(guess(PASSWORD).await), 24 * 3_600);
+    login_from(&app, HOME, "ada@example.com", PASSWORD)
+        .await
+        .expect(200, "");
+    guess(PASSWORD).await.expect(200, "");
+}
+
+#[tokio::test]
+async fn one_address_cannot_try_one_password_on_everybody() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, HOME, "ada@example.com").await;
+    for number in 0..101 {
+        login_from(&app, HOME, &format!("nobody{number}@example.com"), WRONG)
+            .await
+            .expect(401, "bad-credentials");
+    }
+    let next = async || login_from(&app, HOME, "somebody@example.com", WRONG).await;
+    assert_eq!(wait(next().await), 6);
+    login_from(&app, ELSEWHERE, "somebody@example.com", WRONG)
+        .await
+        .expect(401, "bad-credentials");
+    login_from(&app, HOME, "ada@example.com", PASSWORD)
+        .await
+        .expect(200, "");
+    app.clock.advance(6);
+    next().await.expect(401, "bad-credentials");
+    wait(next().await);
+}
+
+#[tokio::test]
+async fn what_is_counted_does_not_tell_who_has_an_account() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, HOME, "ada@example.com").await;
+    let mut courses = Vec::new();
+    for email in ["ada@example.com", "nobody@example.com", "no address"] {
+        let mut course = Vec::new();
+        for _ in 0..8 {
+            let mut answer = login_from(&app, ELSEWHERE, email, WRONG).await;
+            answer.body["request_id"] = json!(null);
+            course.push((
+                answer.status,
+                answer.header("retry-after").to_owned(),
+                answer.body,
+            ));
+        }
+        courses.push(course);
+    }
+    assert_eq!(courses[0], courses[1]);
+    assert_eq!(courses[0], courses[2]);
+}
+
+#[tokio::test]
+async fn guesses_at_the_same_time_are_counted_like_others() {
+    let app = App::start().await;
+    let app = app
+        .replica(|config, _| {
+            config.failed_login_time = std::time::Duration::ZERO;
+            config.hashing_threads = 2;
+        })
+        .await;
+    register_from(&app, HOME, "ada@example.com").await;
+    let guesses = (0..60).map(|_| login_from(&app, ELSEWHERE, "ada@example.com", WRONG));
+    let answers = futures::future::join_all(guesses).await;
+    let judged = answers.iter().filter(|answer| answer.status == 401).count();
+    // One more for each thread that was at work when the last free one failed.
+    assert!((5..=7).contains(&judged), "{judged}");
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.status == 401 || answer.status == 429)
+    );
+}
+
+#[tokio::test]
+async fn logins_with_the_right_password_at_the_same_time_all_succeed() {
+    let app = App::start().await;
+    register_from(&app, HOME, "ada@example.com").await;
+    let logins = (0..12).map(|_| login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD));
+    for answer in futures::future::join_all(logins).await {
+        answer.expect(200, "");
+    }
+}
+
+#[tokio::test]
+async fn a_stolen_token_gives_no_more_guesses_at_the_password() {
+    let app = quick(&App::start().await, |_| {}).await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let (other, _) = app.sign_in("ada@example.com").await;
+    let change = async |token: &str, current: &str| {
+        app.post("/auth/me/password")
+            .token(token)
+            .json(&json!({"current_password": current, "new_password": "quartz-lantern-river"}))
+            .send()
+            .await
+    };
+    for _ in 0..5 {
+        change(&access, WRONG).await.expect(401, "bad-credentials");
+    }
+    wait(change(&access, PASSWORD).await);
+    change(&other, PASSWORD).await.expect(204, "");
+}
+
+#[tokio::test]
+async fn counters_that_cannot_be_kept_are_503() {
+    let app = App::start().await;
+    app.register("ada@example.com").await.expect(201, "");
+    app.dependencies
+        .operations
+        .execute("DROP TABLE authentication_failures", &[])
+        .await
+        .unwrap();
+    app.login("ada@example.com", PASSWORD)
+        .await
+        .expect(503, "unavailable");
+}
