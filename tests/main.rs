@@ -18,6 +18,7 @@ mod history;
 mod isolation;
 mod least_privilege;
 mod limits;
+mod monitoring;
 mod operator;
 mod program_tokens;
 mod restored_log;

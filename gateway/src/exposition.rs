@@ -1,12 +1,17 @@
-//! One page of metrics for the whole system (Prometheus text format 0.0.4).
+//! One page of metrics for the whole system, gathered at most once a second however often it is asked for.
 
-use std::{collections::HashMap, fmt::Write, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
+use http_api::Asker;
 use prometheus::IntGaugeVec;
-use runtime::Metrics;
+use runtime::{Metrics, encode_process_metrics};
+use tokio::{sync::Mutex, time::Instant};
 
-use crate::upstreams::Backend;
+use crate::{metrics_page::Page, upstreams::Backend};
+
+/// What was gathered is told again for so long.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Gathers the metrics of every role.
 #[derive(Clone)]
@@ -14,6 +19,8 @@ pub(crate) struct Exposition {
     own: Metrics,
     up: IntGaugeVec,
     backends: Arc<[Arc<Backend>]>,
+    /// Locked while it is gathered, so that all who ask meanwhile wait for one page.
+    gathered: Arc<Mutex<Option<(Instant, String)>>>,
 }
 
 impl Exposition {
@@ -27,11 +34,24 @@ impl Exposition {
             own,
             up,
             backends: backends.into(),
+            gathered: Arc::default(),
         }
     }
 
     /// The page.
-    pub(crate) async fn text(&self) -> String {
+    pub(crate) async fn text(&self, asker: Asker) -> String {
+        let mut gathered = self.gathered.lock().await;
+        if let Some((at, text)) = &*gathered
+            && at.elapsed() < FRESH
+        {
+            return text.clone();
+        }
+        let text = self.gather(asker).await;
+        *gathered = Some((Instant::now(), text.clone()));
+        text
+    }
+
+    async fn gather(&self, asker: Asker) -> String {
         let gathered = join_all(self.backends.iter().map(|backend| async {
             let metrics = backend.metrics().await;
             (backend.name(), metrics)
@@ -40,141 +60,20 @@ impl Exposition {
         let mut page = Page::default();
         for (name, replicas) in &gathered {
             for (instance, text) in replicas {
+                let place = instance.unwrap_or("in-process");
                 self.up
-                    .with_label_values(&[name, instance.unwrap_or("in-process")])
+                    .with_label_values(&[name, place])
                     .set(i64::from(text.is_ok()));
-                if let Ok(text) = text {
-                    page.add(text, *instance);
+                match text {
+                    Ok(text) => page.add(text, *instance),
+                    Err(reason) => page.remark(&format!("{name} at {place} is not on this page: {reason}")),
                 }
             }
         }
         page.add(&self.own.encode(), None);
+        if asker == Asker::Outside {
+            page.add(&encode_process_metrics(self.own.role()), None);
+        }
         page.text()
-    }
-}
-
-/// Families of samples, each with one `HELP` and one `TYPE`, in the order in which they first came.
-#[derive(Default)]
-struct Page {
-    families: Vec<Family>,
-    by_name: HashMap<String, usize>,
-}
-
-#[derive(Default)]
-struct Family {
-    help: Option<String>,
-    kind: Option<String>,
-    samples: Vec<String>,
-}
-
-impl Page {
-    /// Adds one role's page; its samples get the label `instance` when there is one to tell.
-    fn add(&mut self, text: &str, instance: Option<&str>) {
-        let mut current: Option<String> = None;
-        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            if let Some(help) = line.strip_prefix("# HELP ") {
-                let name = first_word(help);
-                self.family(name).help.get_or_insert_with(|| line.to_owned());
-                current = Some(name.to_owned());
-            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
-                let name = first_word(kind);
-                self.family(name).kind.get_or_insert_with(|| line.to_owned());
-                current = Some(name.to_owned());
-            } else if !line.starts_with('#') {
-                let end = line.find(['{', ' ', '\t']).unwrap_or(line.len());
-                let name = &line[..end];
-                // `x_bucket`, `x_sum` and `x_count` follow the head of `x`.
-                let family = match &current {
-                    Some(family) if name.starts_with(family.as_str()) => family.clone(),
-                    _ => name.to_owned(),
-                };
-                self.family(&family)
-                    .samples
-                    .push(with_instance(line, end, instance));
-            }
-        }
-    }
-
-    fn family(&mut self, name: &str) -> &mut Family {
-        let index = match self.by_name.get(name) {
-            Some(index) => *index,
-            None => {
-                self.families.push(Family::default());
-                self.by_name.insert(name.to_owned(), self.families.len() - 1);
-                self.families.len() - 1
-            }
-        };
-        &mut self.families[index]
-    }
-
-    fn text(&self) -> String {
-        let mut text = String::new();
-        for family in &self.families {
-            let lines = family.help.iter().chain(&family.kind).chain(&family.samples);
-            for line in lines {
-                // Writing to a string cannot fail.
-                let _ = writeln!(text, "{line}");
-            }
-        }
-        text
-    }
-}
-
-fn first_word(text: &str) -> &str {
-    text.split_whitespace().next().unwrap_or_default()
-}
-
-/// `sample`, whose name ends at `end`, with the label `instance` as its first. Addresses hold nothing that a
-/// label would have to escape.
-fn with_instance(sample: &str, end: usize, instance: Option<&str>) -> String {
-    let Some(instance) = instance else {
-        return sample.to_owned();
-    };
-    let (name, rest) = sample.split_at(end);
-    match rest.strip_prefix('{') {
-        Some(labels) if labels.starts_with('}') => format!("{name}{{instance=\"{instance}\"{labels}"),
-        Some(labels) => format!("{name}{{instance=\"{instance}\",{labels}"),
-        None => format!("{name}{{instance=\"{instance}\"}}{rest}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn merges_families_under_one_head() {
-        let mut page = Page::default();
-        page.add(
-            "# HELP requests_total Requests.\n# TYPE requests_total counter\nrequests_total{role=\"auth\"} 1\n\
-             # HELP wait_seconds Wait.\n# TYPE wait_seconds histogram\n\
-             wait_seconds_bucket{role=\"auth\",le=\"+Inf\"} 2\nwait_seconds_sum{role=\"auth\"} 0.5\n\
-             wait_seconds_count{role=\"auth\"} 2\n",
-            Some("10.0.0.1:8083"),
-        );
-        page.add(
-            "# HELP requests_total Requests.\n# TYPE requests_total counter\nrequests_total{role=\"query-api\"} 3\n\
-             plain 7\nempty{} 8 1700000000000\nodd{a=\"x } y\\\"{\"} 9\n",
-            Some("10.0.0.2:8082"),
-        );
-        page.add(
-            "# TYPE requests_total counter\nrequests_total{role=\"gateway\"} 4\n",
-            None,
-        );
-        let expected = r#"# HELP requests_total Requests.
-# TYPE requests_total counter
-requests_total{instance="10.0.0.1:8083",role="auth"} 1
-requests_total{instance="10.0.0.2:8082",role="query-api"} 3
-requests_total{role="gateway"} 4
-# HELP wait_seconds Wait.
-# TYPE wait_seconds histogram
-wait_seconds_bucket{instance="10.0.0.1:8083",role="auth",le="+Inf"} 2
-wait_seconds_sum{instance="10.0.0.1:8083",role="auth"} 0.5
-wait_seconds_count{instance="10.0.0.1:8083",role="auth"} 2
-plain{instance="10.0.0.2:8082"} 7
-empty{instance="10.0.0.2:8082"} 8 1700000000000
-odd{instance="10.0.0.2:8082",a="x } y\"{"} 9
-"#;
-        assert_eq!(page.text(), expected);
     }
 }

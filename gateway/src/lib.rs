@@ -24,6 +24,7 @@ mod exposition;
 mod forward;
 mod headers;
 mod limits;
+mod metrics_page;
 mod policy;
 mod reference;
 mod routes;

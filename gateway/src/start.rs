@@ -71,9 +71,9 @@ pub async fn start(
         .merge(reference::router())
         .fallback(|| async { Problem::not_found() })
         .layer(middleware::from_fn_with_state(limiter, limits::limit));
-    let served = http_api::with_middleware_and_metrics(routes, ROLE, &metrics, health, move || {
+    let served = http_api::with_middleware_and_metrics(routes, ROLE, &metrics, health, move |asker| {
         let exposition = exposition.clone();
-        async move { exposition.text().await }
+        async move { exposition.text(asker).await }
     });
     let arrive = move |request: Request| {
         let request = arrival::arrive(&policies.current(), request);

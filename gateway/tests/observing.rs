@@ -73,6 +73,32 @@ async fn one_page_shows_the_metrics_of_every_role_under_one_head_each() {
 }
 
 #[tokio::test]
+async fn who_is_not_on_the_page_is_named_and_asking_often_costs_one_look() {
+    let background = Background::default();
+    let (replica, down) = (background.serve(role("query-api")).await, nobody().await);
+    let config = Config {
+        query_api: http([replica]),
+        projector: http([down]),
+        ..embedded()
+    };
+    let gateway = background.gateway(config).await;
+    let asking = (0..20).map(|_| async { text(get(&gateway, "/metrics").await).await });
+    let pages = futures::future::join_all(asking).await;
+    let remark = format!("# projector at {down} is not on this page: cannot connect");
+    for page in &pages {
+        assert!(page.lines().any(|line| line == remark), "{page}");
+        assert_eq!(page, &pages[0]);
+    }
+    // A role shows how often it was asked before, and there was one look within the second.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let page = text(get(&gateway, "/metrics").await).await;
+    let looks = format!(
+        r#"taskledger_http_requests_total{{instance="{replica}",method="GET",route="/metrics",status="200",role="query-api"}} 1"#
+    );
+    assert!(page.lines().any(|line| line == looks), "{looks} in\n{page}");
+}
+
+#[tokio::test]
 async fn ready_means_that_every_upstream_is() {
     let background = Background::default();
     let ready = get(&background.embedded().await, "/health/ready").await;

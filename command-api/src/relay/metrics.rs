@@ -9,6 +9,7 @@ pub struct RelayMetrics {
     pub(super) active: IntGauge,
     pub(super) position: IntGauge,
     pub(super) lag: IntGauge,
+    pub(super) lag_seconds: IntGauge,
     pub(super) published: IntCounter,
     pub(super) failures: IntCounter,
     pub(super) passed_over: IntCounter,
@@ -32,6 +33,10 @@ impl RelayMetrics {
             lag: metrics.gauge(
                 "taskledger_relay_lag_events",
                 "Events in the log that are not published yet.",
+            ),
+            lag_seconds: metrics.gauge(
+                "taskledger_relay_lag_seconds",
+                "Since when the relay has not reached an end of the log that it has seen.",
             ),
             published: metrics.counter(
                 "taskledger_relay_published_total",

@@ -7,6 +7,7 @@
 
 mod chain;
 mod election;
+mod lag;
 mod metrics;
 mod pages;
 mod progress;

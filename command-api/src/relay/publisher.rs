@@ -17,6 +17,7 @@ use super::{
     Election, RelayMetrics, RelayProgress,
     chain::Chain,
     election::Office,
+    lag::Lag,
     metrics::gauge,
     pages::Pages,
     revocations,
@@ -256,12 +257,15 @@ impl Relay {
 
     /// Compares with the log now and then; returns only when it is another.
     async fn look(&self, head: &watch::Sender<u64>, reached: &watch::Sender<LogPoint>) -> anyhow::Result<()> {
+        let mut lag = Lag::default();
         loop {
             let point = *reached.borrow();
             if let Ok(Ok(now)) = timeout(PATIENCE, self.store.head()).await {
                 head.send_replace(now);
                 let published = u64::try_from(self.metrics.position.get()).unwrap_or(0);
                 self.metrics.lag.set(gauge(now.saturating_sub(published)));
+                let behind = lag.look(Instant::now(), now, published);
+                self.metrics.lag_seconds.set(gauge(behind.as_secs()));
             }
             if let Ok(false) = self.agrees(point).await {
                 return Err(self.other_log());

@@ -6,6 +6,7 @@
 
 mod cache;
 mod caller;
+mod check_metrics;
 mod claims;
 mod jwk;
 mod known_keys;

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     cache::{Cache, Epoch},
+    check_metrics::{self, Source, counted},
     claims::{Claims, DEFAULT_ISSUER, TokenRules, key_id},
     known_keys::{KnownKeys, NoKey},
     messages::{
@@ -131,6 +132,7 @@ type Flight = Shared<BoxFuture<'static, Answer>>;
 impl Verifier {
     /// A verifier that asks auth over `bus`. It listens to revocations in the `background`.
     pub async fn start(bus: Arc<dyn Bus>, options: VerifierOptions, background: &Background) -> Arc<Self> {
+        check_metrics::show();
         let remote = Arc::new(Remote {
             cache: Cache::new(options.capacity, options.ttl, options.deadline),
             refusals: Refusals::default(),
@@ -166,10 +168,10 @@ impl Verifier {
     /// time and nothing is remembered about it.
     pub async fn verify(&self, token: &str) -> Result<Arc<Identity>, VerifyError> {
         if !looks_like_a_token(token) && !looks_like_a_program_token(token) {
-            return Err(Rejection::Malformed.into());
+            return counted(Source::Keys, Err(Rejection::Malformed.into()));
         }
         match &self.0 {
-            Kind::Direct(check) => check.check(token).await.map(Arc::new),
+            Kind::Direct(check) => counted(Source::Auth, check.check(token).await.map(Arc::new)),
             Kind::Remote(remote) => remote.verify(token).await,
         }
     }
@@ -207,22 +209,35 @@ impl Remote {
         let hash = TokenHash::of(token);
         let now = self.options.clock.now();
         if let Some(identity) = self.cache.get(hash, now) {
-            return Ok(identity);
+            return counted(Source::Memory, Ok(identity));
         }
         if let Some(rejection) = self.refusals.get(hash, now) {
-            return Err(rejection.into());
+            return counted(Source::Memory, Err(rejection.into()));
         }
         let shown = if looks_like_a_program_token(token) {
             Shown::MaybeProgram
         } else {
-            Shown::Access(self.claims(token, now).await?)
+            match self.claims(token, now).await {
+                Ok(claims) => Shown::Access(claims),
+                Err(error) => return counted(Source::Keys, Err(error)),
+            }
         };
+        counted(Source::Auth, self.asked(hash, token, &shown).await)
+    }
+
+    /// What auth says of the token, as of now.
+    async fn asked(
+        self: &Arc<Self>,
+        hash: TokenHash,
+        token: &str,
+        shown: &Shown,
+    ) -> Result<Arc<Identity>, VerifyError> {
         let mut last = None;
         for _ in 0..ATTEMPTS {
             if let Some(identity) = self.cache.get(hash, self.options.clock.now()) {
                 return Ok(identity);
             }
-            let (identity, asked) = self.board(hash, token, &shown).await?;
+            let (identity, asked) = self.board(hash, token, shown).await?;
             if self.cache.is_current(&identity, asked) {
                 return Ok(identity);
             }

@@ -61,7 +61,7 @@ impl Database {
                 }
                 let options = PgConnectOptions::from_str(url).map_err(|error| refused(error.to_string()))?;
                 let options = Options::Postgres(Box::new(for_all(options, schema)));
-                let pool = Connections::new(options, connections)?;
+                let pool = Connections::new("postgres".to_owned(), options, connections)?;
                 (pool.clone(), pool)
             }
             Some("sqlite") => {
@@ -72,10 +72,17 @@ impl Database {
                     url: masked(url),
                     source: sqlx::Error::Io(error),
                 })?;
+                let name = options
+                    .get_filename()
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy();
+                let name = |purpose: &str| format!("{name}, {purpose}");
+                let (readers, writer) = (name("readers"), name("writer"));
                 let options = Options::Sqlite(Box::new(for_file(options, schema)));
                 (
-                    Connections::new(options.clone(), connections)?,
-                    Connections::new(options, 1)?,
+                    Connections::new(readers, options.clone(), connections)?,
+                    Connections::new(writer, options, 1)?,
                 )
             }
             _ => {

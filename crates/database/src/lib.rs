@@ -13,6 +13,7 @@ mod masked;
 mod migrations;
 mod patience;
 mod pool;
+mod pool_metrics;
 pub mod private;
 mod probe;
 mod row;

@@ -14,6 +14,7 @@ use crate::{
     error::is_lost,
     loan::Loan,
     manager::{LOAN, Manager, Options, close, is_full},
+    pool_metrics,
     session::connect_postgres,
 };
 
@@ -27,8 +28,8 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(crate) struct Connections(managed::Pool<Manager>);
 
 impl Connections {
-    /// At most `connections`, each made when it is first needed.
-    pub(crate) fn new(options: Options, connections: u32) -> Result<Self, sqlx::Error> {
+    /// At most `connections`, each made when it is first needed. Metrics show them under the name `database`.
+    pub(crate) fn new(database: String, options: Options, connections: u32) -> Result<Self, sqlx::Error> {
         let pool = managed::Pool::builder(Manager::new(options))
             .max_size(usize::try_from(connections).unwrap_or(usize::MAX))
             // The connection used last is the one that needs no test, and knows the statements.
@@ -36,6 +37,7 @@ impl Connections {
             .build()
             .map_err(|error| sqlx::Error::Configuration(error.into()))?;
         runtime::spawn("closing of idle connections", close_idle(pool.weak()));
+        pool_metrics::show(database, pool.weak());
         Ok(Self(pool))
     }
 

@@ -7,10 +7,10 @@ use events::{NewEvent, StreamName, UserId};
 use futures::FutureExt as _;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
-use crate::{Appended, StoreError, fair_queue::FairQueue, store::check_size};
+use crate::{Appended, StoreError, append_metrics, fair_queue::FairQueue, store::check_size};
 
 /// So many appends may wait before the next one has to wait for a place in the queue,
 const QUEUE: usize = 4_096;
@@ -82,6 +82,7 @@ pub(crate) struct Appender {
 impl Appender {
     /// Starts the task. It raises `head` to the last position after each batch.
     pub(crate) fn start(writer: impl Writer, head: Arc<watch::Sender<u64>>) -> Self {
+        append_metrics::show();
         let (queue, appends) = mpsc::channel(QUEUE);
         runtime::spawn("appends to the event store", run(writer, appends, head));
         Self {
@@ -220,8 +221,12 @@ fn next_batch(waiting: &mut FairQueue) -> Vec<Append> {
 /// Commits a batch and answers everyone in it. Should the writer panic, the next batch is none the worse: writers hold
 /// on to a connection only after it has done its work.
 async fn commit(writer: &mut impl Writer, batch: Vec<Append>, head: &watch::Sender<u64>) {
+    let begun = Instant::now();
     let committing = AssertUnwindSafe(writer.commit(&batch)).catch_unwind().await;
-    match committing.unwrap_or_else(|_| Err(BatchError::Unavailable(panicked()))) {
+    let committed = committing.unwrap_or_else(|_| Err(BatchError::Unavailable(panicked())));
+    let events = batch.iter().map(|append| append.events.len()).sum();
+    append_metrics::batch(batch.len(), events, begun.elapsed(), committed.is_ok());
+    match committed {
         Ok(outcomes) => {
             raise(head, outcomes.iter().filter_map(Outcome::position).max());
             for (append, outcome) in batch.into_iter().zip(outcomes) {

@@ -34,7 +34,7 @@ pub use form::{Form, Presence, text};
 pub use headers::{CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, TRACEPARENT, X_FORWARDED_FOR, X_REQUEST_ID};
 pub use health::{BUS, EVENT_STORE, Health, LOG, OPERATIONS, READ_MODELS, Readiness};
 pub use json::{BodyLimit, JsonObject, read_body};
-pub use middleware::{admin_of, public_of, with_middleware, with_middleware_and_metrics};
+pub use middleware::{Asker, admin_of, public_of, with_middleware, with_middleware_and_metrics};
 pub use parameters::{BadParameter, Parameters};
 pub use problem::Problem;
 pub use request_id::answering_request;

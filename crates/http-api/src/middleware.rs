@@ -14,12 +14,12 @@ use axum::{
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_server::Refusal;
-use runtime::Metrics;
+use runtime::{Metrics, encode_process_metrics};
 use tower::Layer;
 use tracing::Instrument;
 
 use crate::{
-    access_log::AccessLog,
+    access_log::{AccessLog, Forwarded},
     headers::{TRACEPARENT, X_REQUEST_ID},
     health::Health,
     path,
@@ -50,8 +50,12 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
 /// wrong methods, `500` for panics, probes and `/metrics`.
 pub fn with_middleware(router: Router, role: &'static str, metrics: &Metrics, health: Health) -> Router {
     let own = metrics.clone();
-    with_middleware_and_metrics(router, role, metrics, health, move || {
-        std::future::ready(own.encode())
+    with_middleware_and_metrics(router, role, metrics, health, move |asker| {
+        let mut page = own.encode();
+        if asker == Asker::Outside {
+            page.push_str(&encode_process_metrics(role));
+        }
+        std::future::ready(page)
     })
 }
 
@@ -64,7 +68,7 @@ pub fn with_middleware_and_metrics<F, Fut>(
     exposition: F,
 ) -> Router
 where
-    F: Fn() -> Fut + Clone + Send + Sync + 'static,
+    F: Fn(Asker) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = String> + Send,
 {
     let log = AccessLog::new(role, metrics);
@@ -82,11 +86,26 @@ where
         )
         .route(
             METRICS,
-            get(|| async move { prometheus_text(exposition().await) }),
+            get(|forwarded: Option<Extension<Forwarded>>| async move {
+                let asker = match forwarded {
+                    Some(_) => Asker::SameProcess,
+                    None => Asker::Outside,
+                };
+                prometheus_text(exposition(asker).await)
+            }),
         );
     let routes = router.merge(probes).layer(middleware::from_fn(note_route));
     // Around the whole router, not each route: `Allow` and the answer to HEAD are complete only out there.
     Router::new().fallback_service(middleware::from_fn_with_state(log, at_the_edge).layer(routes))
+}
+
+/// Who asks for the metrics of a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// Another process. It is told of this process, too.
+    Outside,
+    /// Another role of this process, which tells of the process itself.
+    SameProcess,
 }
 
 /// Only the probes and `/metrics` of a router that [`with_middleware`] made, for an address that is not public.

@@ -34,6 +34,15 @@ impl Metrics {
         }
     }
 
+    /// Of a process: the label `role` is added when they are shown.
+    pub(crate) fn without_role() -> Self {
+        Self {
+            role: "",
+            registry: Registry::new(),
+            known: Arc::default(),
+        }
+    }
+
     /// Whose metrics these are.
     #[must_use]
     pub fn role(&self) -> &'static str {

@@ -1,0 +1,106 @@
+//! What the pools of this process hold, for metrics: asked of them when somebody wants to know.
+
+use std::{
+    collections::BTreeMap,
+    sync::{LazyLock, Mutex, PoisonError},
+};
+
+use deadpool::managed::WeakPool;
+use prometheus::{
+    IntGaugeVec, Opts,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+use runtime::process_metrics;
+
+use crate::manager::Manager;
+
+static POOLS: LazyLock<Option<Pools>> = LazyLock::new(|| {
+    let pools = Pools::new();
+    if let Err(error) = &pools {
+        tracing::error!(%error, "pools of connections do not show what they hold");
+    }
+    pools.ok()
+});
+
+#[derive(Clone)]
+struct Pools {
+    connections: IntGaugeVec,
+    waiting: IntGaugeVec,
+}
+
+static KNOWN: Mutex<Vec<(String, WeakPool<Manager>)>> = Mutex::new(Vec::new());
+
+/// Shows what `pool` holds, under the name of its database, as long as it lives.
+pub(crate) fn show(database: String, pool: WeakPool<Manager>) {
+    LazyLock::force(&POOLS);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.retain(|(_, pool)| pool.upgrade().is_some());
+    known.push((database, pool));
+}
+
+impl Pools {
+    fn new() -> prometheus::Result<Self> {
+        let pools = Self {
+            connections: IntGaugeVec::new(
+                Opts::new(
+                    "taskledger_database_connections",
+                    "Connections of the pools of this process: lent, idle, and how many there may be.",
+                ),
+                &["database", "state"],
+            )?,
+            waiting: IntGaugeVec::new(
+                Opts::new(
+                    "taskledger_database_waiting",
+                    "Who waits for a connection of a pool of this process.",
+                ),
+                &["database"],
+            )?,
+        };
+        process_metrics().registry().register(Box::new(pools.clone()))?;
+        Ok(pools)
+    }
+}
+
+/// Of all pools to one database.
+#[derive(Default)]
+struct Held {
+    lent: usize,
+    idle: usize,
+    most: usize,
+    waiting: usize,
+}
+
+impl Collector for Pools {
+    fn desc(&self) -> Vec<&Desc> {
+        [self.connections.desc(), self.waiting.desc()].concat()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut held: BTreeMap<String, Held> = BTreeMap::new();
+        for (database, pool) in &*KNOWN.lock().unwrap_or_else(PoisonError::into_inner) {
+            let Some(pool) = pool.upgrade() else { continue };
+            let status = pool.status();
+            let held = held.entry(database.clone()).or_default();
+            held.lent += status.size.saturating_sub(status.available);
+            held.idle += status.available;
+            held.most += status.max_size;
+            held.waiting += status.waiting;
+        }
+        // Those whose pools are gone are not shown any more.
+        self.connections.reset();
+        self.waiting.reset();
+        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        for (database, held) in &held {
+            for (state, number) in [("lent", held.lent), ("idle", held.idle), ("most", held.most)] {
+                self.connections
+                    .with_label_values(&[database.as_str(), state])
+                    .set(gauge(number));
+            }
+            self.waiting
+                .with_label_values(&[database])
+                .set(gauge(held.waiting));
+        }
+        [self.connections.collect(), self.waiting.collect()].concat()
+    }
+}

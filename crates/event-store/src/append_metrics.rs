@@ -1,0 +1,60 @@
+//! What the append task of this process shows of itself.
+
+use std::{sync::LazyLock, time::Duration};
+
+use prometheus::{Histogram, IntCounter};
+use runtime::process_metrics;
+
+/// Appends and events.
+const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_000.0];
+/// Seconds.
+const DURATIONS: &[f64] = &[
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+static METRICS: LazyLock<AppendMetrics> = LazyLock::new(|| {
+    let metrics = process_metrics();
+    AppendMetrics {
+        appends: metrics.histogram(
+            "taskledger_event_store_append_batch_appends",
+            "Appends that were committed at once.",
+            SIZES,
+        ),
+        events: metrics.histogram(
+            "taskledger_event_store_append_batch_events",
+            "Events that were committed at once.",
+            SIZES,
+        ),
+        duration: metrics.histogram(
+            "taskledger_event_store_append_batch_duration_seconds",
+            "Time that committing a batch of appends took.",
+            DURATIONS,
+        ),
+        failures: metrics.counter(
+            "taskledger_event_store_append_failures_total",
+            "Batches of appends that were not committed, or of which that is not known.",
+        ),
+    }
+});
+
+struct AppendMetrics {
+    appends: Histogram,
+    events: Histogram,
+    duration: Histogram,
+    failures: IntCounter,
+}
+
+/// A batch was tried.
+pub(crate) fn batch(appends: usize, events: usize, took: Duration, is_committed: bool) {
+    METRICS.appends.observe(appends as f64);
+    METRICS.events.observe(events as f64);
+    METRICS.duration.observe(took.as_secs_f64());
+    if !is_committed {
+        METRICS.failures.inc();
+    }
+}
+
+/// So that they are there, at zero, before the first append.
+pub(crate) fn show() {
+    LazyLock::force(&METRICS);
+}

@@ -1,0 +1,96 @@
+//! The metrics that belong to a process and not to one of its roles: what it uses of the machine, its runtime, and what all
+//! its roles share, such as the append task, the pools of connections and the checks of tokens.
+//!
+//! Whoever shows them adds the label `role`. Where all roles are one process the gateway shows them, as the one that is asked.
+
+use std::sync::LazyLock;
+
+use prometheus::{IntGauge, TextEncoder, proto::LabelPair};
+use tokio::runtime::Handle;
+
+use crate::metrics::Metrics;
+
+static PROCESS: LazyLock<Metrics> = LazyLock::new(|| {
+    let metrics = Metrics::without_role();
+    #[cfg(target_os = "linux")]
+    {
+        let machine = prometheus::process_collector::ProcessCollector::for_self();
+        if let Err(error) = metrics.registry().register(Box::new(machine)) {
+            tracing::error!(%error, "the process does not show what it uses of the machine");
+        }
+    }
+    metrics
+});
+static RUNTIME: LazyLock<RuntimeMetrics> = LazyLock::new(|| RuntimeMetrics {
+    workers: PROCESS.gauge("taskledger_runtime_workers", "Threads that run tasks."),
+    tasks: PROCESS.gauge("taskledger_runtime_tasks", "Tasks that have begun and not ended."),
+    queued: PROCESS.gauge(
+        "taskledger_runtime_queued_tasks",
+        "Tasks that could go on and wait for a thread, apart from those that a thread has taken.",
+    ),
+});
+
+struct RuntimeMetrics {
+    workers: IntGauge,
+    tasks: IntGauge,
+    queued: IntGauge,
+}
+
+/// The metrics of this process. What is made here is seen with the label `role` of whichever role shows it.
+#[must_use]
+pub fn process_metrics() -> &'static Metrics {
+    &PROCESS
+}
+
+/// The metrics of this process as a page of `role` (Prometheus text format 0.0.4).
+#[must_use]
+pub fn encode_process_metrics(role: &str) -> String {
+    if let Ok(handle) = Handle::try_current() {
+        let runtime = handle.metrics();
+        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        RUNTIME.workers.set(gauge(runtime.num_workers()));
+        RUNTIME.tasks.set(gauge(runtime.num_alive_tasks()));
+        RUNTIME.queued.set(gauge(runtime.global_queue_depth()));
+    }
+    let mut families = PROCESS.registry().gather();
+    for metric in families.iter_mut().flat_map(|family| family.mut_metric()) {
+        let mut label = LabelPair::default();
+        label.set_name("role".to_owned());
+        label.set_value(role.to_owned());
+        let mut labels = metric.take_label();
+        labels.push(label);
+        metric.set_label(labels);
+    }
+    TextEncoder::new()
+        .encode_to_string(&families)
+        .unwrap_or_else(|error| {
+            tracing::error!(%error, "the metrics of the process cannot be written");
+            String::new()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_shows_the_process_gives_it_a_role() {
+        process_metrics()
+            .counter_vec("taskledger_shared_total", "Shared.", &["kind"])
+            .with_label_values(&["a"])
+            .inc();
+        let page = encode_process_metrics("auth");
+        for line in [
+            r#"taskledger_shared_total{kind="a",role="auth"} 1"#,
+            r#"taskledger_runtime_workers{role="auth"} 1"#,
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
+        }
+        #[cfg(target_os = "linux")]
+        assert!(
+            page.contains("process_resident_memory_bytes{role=\"auth\"} "),
+            "{page}"
+        );
+        assert!(encode_process_metrics("gateway").contains(r#"{kind="a",role="gateway"} 1"#));
+    }
+}

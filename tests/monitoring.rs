@@ -1,0 +1,228 @@
+//! What operators watch: one page of metrics for the whole system, and rules and dashboards that ask for nothing which is not
+//! on it. Prometheus itself, from the system's package, scrapes the running system and answers each of their questions.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use url::Url;
+
+use crate::support::{Footing, Person, System, free_port, until};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Panels that show nothing as long as nothing is wrong.
+const EMPTY_WHEN_WELL: [&str; 1] = ["Errors"];
+
+fn deploy(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file)
+}
+
+/// Title and query of each panel. What Grafana fills in is filled in.
+fn panels() -> Vec<(String, String)> {
+    let dashboard = fs::read_to_string(deploy("grafana/dashboards/taskledger.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let queries = panels.flat_map(|panel| {
+        let title = panel["title"].as_str().unwrap();
+        let targets = panel["targets"].as_array().into_iter().flatten();
+        targets.map(move |target| {
+            let query = target["expr"].as_str().unwrap();
+            (title.to_owned(), query.replace("$__rate_interval", "1m"))
+        })
+    });
+    queries.collect()
+}
+
+/// The names of our metrics in a query, or on a page.
+fn names(text: &str) -> BTreeSet<String> {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .filter(|word| word.starts_with("taskledger_") || word.starts_with("process_"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Somebody does a little of everything.
+async fn work(person: &Person) {
+    let task = person
+        .post("/tasks", json!({"title": "Watch it"}))
+        .await
+        .expect(201);
+    let path = format!("/tasks/{}", task.body["id"].as_str().unwrap());
+    person.patch(&path, json!({"priority": "high"})).await.expect(200);
+    for _ in 0..2 {
+        person.get("/tasks").await.expect(200);
+        person.get(&path).await.expect(200);
+    }
+    person.get("/auth/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn rules_and_panels_ask_for_metrics_that_there_are() {
+    let system = System::start(Footing::Embedded).await;
+    let ada = Person::join(&system.base, "ada").await;
+    work(&ada).await;
+    let page = reqwest::get(format!("{}/metrics", system.admin())).await.unwrap();
+    let there = names(&page.text().await.unwrap());
+    let rules = fs::read_to_string(deploy("alerts.yml")).unwrap();
+    let mut asked: BTreeSet<String> = names(&rules);
+    asked.extend(panels().iter().flat_map(|(_, query)| names(query)));
+    // Those about replicas are not there without replicas.
+    let is_of_replicas = |name: &&String| name.starts_with("taskledger_gateway_upstream_");
+    let missing: Vec<_> = asked
+        .difference(&there)
+        .filter(|name| !is_of_replicas(name))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(asked.len() > 30, "{asked:?}");
+    system.stop().await;
+}
+
+/// A Prometheus of this test's own, which ends with it.
+struct Prometheus {
+    process: Child,
+    base: String,
+    directory: TempDir,
+}
+
+impl Prometheus {
+    /// Starts it with `deploy/prometheus.yml`, in which only the address, the pace and the place of the rules are others.
+    fn start(program: &str, target: &str) -> Self {
+        let directory = TempDir::new().unwrap();
+        let configuration = fs::read_to_string(deploy("prometheus.yml")).unwrap();
+        let rules = deploy("alerts.yml");
+        let mut mine = configuration.clone();
+        for (theirs, ours) in [
+            ("gateway:9090", target),
+            ("scrape_interval: 5s", "scrape_interval: 1s"),
+            ("scrape_timeout: 4s", "scrape_timeout: 1s"),
+            ("evaluation_interval: 15s", "evaluation_interval: 1s"),
+            ("- alerts.yml", &format!("- {}", rules.display())),
+        ] {
+            assert!(mine.contains(theirs), "{theirs} is not in\n{configuration}");
+            mine = mine.replace(theirs, ours);
+        }
+        let file = directory.path().join("prometheus.yml");
+        fs::write(&file, mine).unwrap();
+        let port = free_port();
+        let process = Command::new(program)
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                directory.path().join("data").display()
+            ))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(directory.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        Self {
+            process,
+            base: format!("http://127.0.0.1:{port}"),
+            directory,
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// What its API says; nothing while it does not answer.
+    async fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Option<Value> {
+        let url = Url::parse_with_params(&format!("{}/api/v1/{path}", self.base), parameters).unwrap();
+        let response = reqwest::get(url).await.ok()?;
+        let answer: Value = serde_json::from_str(&response.text().await.ok()?).ok()?;
+        assert!(
+            answer["status"] == "success" || answer["errorType"] == "unavailable",
+            "{path} {parameters:?}: {answer}"
+        );
+        Some(answer["data"].clone())
+    }
+
+    async fn query(&self, query: &str) -> Vec<Value> {
+        let data = self.ask("query", &[("query", query)]).await.unwrap();
+        data["result"].as_array().unwrap().clone()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("--- Prometheus\n{}", self.log());
+        }
+    }
+}
+
+#[tokio::test]
+async fn prometheus_scrapes_the_system_on_postgres_and_answers_every_panel_and_rule() {
+    let Ok(program) = std::env::var("PROMETHEUS") else {
+        eprintln!("PROMETHEUS does not name the program: rules and panels were not asked of a Prometheus");
+        return;
+    };
+    let mut system = System::launched(Footing::Servers, 2).await;
+    system.ready().await;
+    let people = [
+        Person::join(&system.base, "ada").await,
+        Person::join(&system.base, "bob").await,
+    ];
+    let target = system.admin().replace("http://", "");
+    let prometheus = Prometheus::start(&program, &target);
+    // Rates need two looks, with work between them.
+    until(
+        "everything has been looked at a few times",
+        PATIENCE,
+        async || {
+            for person in &people {
+                work(person).await;
+            }
+            let looks = "count_over_time(taskledger_upstream_up{upstream=\"query-api\"}[5m])";
+            match prometheus.ask("query", &[("query", looks)]).await {
+                Some(data) => {
+                    let seen = data["result"].as_array().into_iter().flatten();
+                    let looks = seen.filter(|series| {
+                        let count = series["value"][1].as_str().unwrap_or_default();
+                        count.parse::<f64>().unwrap_or_default() >= 4.0
+                    });
+                    looks.count() == 2
+                }
+                None => false,
+            }
+        },
+    )
+    .await;
+    // The page names both: which role it is of, and which replica.
+    for role in ["auth", "command-api", "query-api", "projector"] {
+        let by_replica = format!("count by (instance) (process_open_fds{{role=\"{role}\"}})");
+        assert_eq!(prometheus.query(&by_replica).await.len(), 2, "{role}");
+    }
+    for (title, query) in panels() {
+        let result = prometheus.query(&query).await;
+        assert!(
+            !result.is_empty() || EMPTY_WHEN_WELL.contains(&title.as_str()),
+            "{title} shows nothing: {query}"
+        );
+    }
+    until("every rule has been tried", PATIENCE, async || {
+        let data = prometheus.ask("rules", &[]).await.unwrap();
+        let groups = data["groups"].as_array().unwrap().iter();
+        let rules: Vec<&Value> = groups
+            .flat_map(|group| group["rules"].as_array().unwrap())
+            .collect();
+        assert!(rules.len() >= 15, "{data}");
+        for rule in &rules {
+            assert_ne!(rule["health"], "err", "{rule}");
+            assert_ne!(rule["state"], "firing", "nothing is wrong: {rule}");
+        }
+        rules.iter().all(|rule| rule["health"] == "ok")
+    })
+    .await;
+    system.stop().await;
+}
