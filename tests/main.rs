@@ -27,4 +27,5 @@ mod stopping;
 mod strange_text;
 mod support;
 mod tour;
+mod trace;
 mod whole_tables;

@@ -6,12 +6,13 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use auth_client::{
     Check, Credential, Identity, PROGRAM_TOKEN_PREFIX, Rejection, VerifyError,
-    messages::{CheckReply, CheckRequest, Verdict},
+    messages::{CheckReply, CheckRequest, Traced, Verdict},
 };
 use bus::Responder;
 use bytes::Bytes;
 use events::UserId;
 use sha2::{Digest, Sha256};
+use tracing::Instrument as _;
 
 use crate::{auth::Auth, error::Failure, program_token};
 
@@ -97,11 +98,25 @@ impl Check for TokenCheck {
 #[async_trait]
 impl Responder for TokenCheck {
     async fn respond(&self, request: Bytes) -> Bytes {
-        let (token_sha256, verdict) = match CheckRequest::decode(&request) {
-            Ok(CheckRequest { token }) => (
-                hex::encode(Sha256::digest(token.as_bytes())),
-                self.verdict(&token).await,
-            ),
+        let (token_sha256, verdict) = match Traced::<CheckRequest>::decode(&request) {
+            Ok(Traced { message, traceparent }) => {
+                let trace = traceparent.as_deref();
+                let span = tracing::info_span!(
+                    "token check",
+                    trace.id = trace.and_then(http_api::trace_id_of),
+                    trace.parent = trace.and_then(http_api::parent_id_of)
+                );
+                let checking = async {
+                    let verdict = self.verdict(&message.token).await;
+                    tracing::debug!(
+                        accepted = matches!(verdict, Verdict::Accepted(_)),
+                        "a token was checked"
+                    );
+                    verdict
+                };
+                let verdict = checking.instrument(span).await;
+                (hex::encode(Sha256::digest(message.token.as_bytes())), verdict)
+            }
             Err(_) => (String::new(), Verdict::Rejected(Rejection::Malformed)),
         };
         CheckReply {

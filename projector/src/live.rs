@@ -278,6 +278,9 @@ impl Live {
         };
         self.surroundings.applier.apply(events, &[step], holes).await?;
         self.checkpoint = to;
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            events.iter().for_each(note);
+        }
         Ok(())
     }
 
@@ -310,4 +313,20 @@ impl Live {
             }
         }
     }
+}
+
+/// Says that an event is in the read models, so that the trace of its request ends there.
+fn note(event: &Decoded) {
+    let metadata = &event.record.metadata;
+    let trace = metadata.traceparent.as_deref();
+    let span = tracing::debug_span!(
+        "project",
+        trace.id = trace.and_then(http_api::trace_id_of),
+        trace.parent = trace.and_then(http_api::parent_id_of),
+        request.id = %metadata.correlation_id,
+        event.id = %event.record.id,
+        event.kind = event.record.kind,
+        event.position = event.record.position
+    );
+    span.in_scope(|| tracing::debug!("projected"));
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use events::{Actor, RecordedEvent, Role, Scope, SessionId, StreamKind, Timestamp, TokenId, UserId};
+use events::{
+    Actor, RecordedEvent, Role, Scope, SessionId, StreamKind, Timestamp, TokenId, Traceparent, UserId,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The queue that auth answers token checks from.
@@ -107,6 +109,17 @@ pub struct CheckRequest {
     pub token: String,
 }
 
+/// A message on behalf of a request, whose trace it belongs to.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traced<M> {
+    /// What is said.
+    #[serde(flatten)]
+    pub message: M,
+    /// W3C `traceparent` of the request. Those who do not know of it pass over it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<Traceparent>,
+}
+
 /// The answer to one [`CheckRequest`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckReply {
@@ -185,7 +198,7 @@ macro_rules! json_message {
     };
 }
 
-json_message!(CheckRequest, CheckReply, Revocation);
+json_message!(CheckRequest, Traced<CheckRequest>, CheckReply, Revocation);
 
 fn encode<T: Serialize>(message: &T) -> Bytes {
     // Plain structs of strings and numbers: writing them as JSON cannot fail.

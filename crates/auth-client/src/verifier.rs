@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bus::{Bus, Heard};
 use dashmap::{DashMap, Entry};
-use events::{Timestamp, UserId};
+use events::{Timestamp, Traceparent, UserId};
 use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
@@ -20,8 +20,8 @@ use crate::{
     claims::{Claims, DEFAULT_ISSUER, TokenRules, key_id},
     known_keys::{KnownKeys, NoKey},
     messages::{
-        CheckReply, CheckRequest, Credential, Identity, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE,
-        Verdict,
+        CheckReply, CheckRequest, Credential, Identity, REVOCATIONS, Rejection, Revocation, Traced,
+        VERIFY_QUEUE, Verdict,
     },
     refusals::Refusals,
     token::{TokenHash, looks_like_a_program_token, looks_like_a_token},
@@ -282,13 +282,14 @@ impl Remote {
                 }
                 let remote = Arc::clone(self);
                 let (token, shown) = (token.to_owned(), shown.clone());
+                let traceparent = http_api::current_traceparent();
                 // A task of its own: whoever asked first may hang up, and the others still get their answer.
                 let task = runtime::spawn("token check", async move {
                     let _landing = Landing {
                         remote: &remote,
                         hash,
                     };
-                    remote.ask(hash, token, &shown).await
+                    remote.ask(hash, token, &shown, traceparent).await
                 });
                 let flight = task.map(|joined| {
                     joined.unwrap_or_else(|_| Err(VerifyError::Unavailable("the check broke off".to_owned())))
@@ -299,7 +300,13 @@ impl Remote {
     }
 
     /// Asks auth, and remembers a good answer.
-    async fn ask(&self, hash: TokenHash, token: String, shown: &Shown) -> Answer {
+    async fn ask(
+        &self,
+        hash: TokenHash,
+        token: String,
+        shown: &Shown,
+        traceparent: Option<Traceparent>,
+    ) -> Answer {
         let deadline = self.options.deadline;
         let _permit = match shown {
             Shown::Access(_) => None,
@@ -310,7 +317,11 @@ impl Remote {
             ),
         };
         let asked = self.cache.epoch();
-        let request = CheckRequest { token }.encode();
+        let request = Traced {
+            message: CheckRequest { token },
+            traceparent,
+        }
+        .encode();
         // The bus keeps the deadline; the second one only guards against a bus that does not.
         let reply = tokio::time::timeout(
             deadline.saturating_add(Duration::from_millis(500)),

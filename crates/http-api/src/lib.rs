@@ -38,3 +38,4 @@ pub use middleware::{Asker, admin_of, public_of, with_middleware, with_middlewar
 pub use parameters::{BadParameter, Parameters};
 pub use problem::Problem;
 pub use request_id::answering_request;
+pub use trace_context::{current_traceparent, parent_id_of, trace_id_of};

@@ -26,7 +26,7 @@ use crate::{
     problem::Problem,
     request_id,
     route::{METRICS, is_probe, note_route},
-    trace_context,
+    trace_context::{self, parent_id_of},
 };
 
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
@@ -163,13 +163,15 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
     let span = tracing::info_span!(
         "request",
         request.id = id,
-        trace.id = trace_context::trace_id(&traceparent)
+        trace.id = trace_context::trace_id(&traceparent),
+        trace.parent = traceparent.to_str().ok().and_then(parent_id_of)
     );
     if let Some(uri) = path::normalized(request.uri()) {
         *request.uri_mut() = uri;
     }
     request.headers_mut().insert(&X_REQUEST_ID, id_header.clone());
     request.headers_mut().insert(&TRACEPARENT, traceparent);
+    let current = trace_context::valid(request.headers());
 
     let entry = log.begin(&request);
     let refused = request.extensions_mut().remove::<Refusal>();
@@ -196,7 +198,11 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
         entry.end(&response);
         response
     };
-    let mut response = request_id::CURRENT.scope(id, answering.instrument(span)).await;
+    let answering = request_id::CURRENT.scope(id, answering.instrument(span));
+    let mut response = match current {
+        Some(traceparent) => trace_context::CURRENT.scope(traceparent, answering).await,
+        None => answering.await,
+    };
 
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID.clone(), id_header);

@@ -6,6 +6,17 @@ use runtime::new_id;
 
 use crate::headers::TRACEPARENT;
 
+tokio::task_local! {
+    /// The `traceparent` of the request being served by this task.
+    pub(crate) static CURRENT: Traceparent;
+}
+
+/// The `traceparent` of the request being served, if any is: for what is asked of others on its behalf.
+#[must_use]
+pub fn current_traceparent() -> Option<Traceparent> {
+    CURRENT.try_with(Clone::clone).ok()
+}
+
 /// `00-` trace id `-` parent id `-` flags, in characters.
 const LENGTH: usize = 55;
 
@@ -33,11 +44,23 @@ pub(crate) fn of_request(headers: &HeaderMap) -> HeaderValue {
 
 /// The trace id in a valid `traceparent`.
 pub(crate) fn trace_id(value: &HeaderValue) -> &str {
-    value
-        .to_str()
-        .ok()
-        .and_then(|text| text.get(3..35))
-        .unwrap_or_default()
+    value.to_str().ok().and_then(trace_id_of).unwrap_or_default()
+}
+
+/// The trace id in a `traceparent` that came over the bus or out of the log, if it is valid.
+#[must_use]
+pub fn trace_id_of(traceparent: &str) -> Option<&str> {
+    traceparent
+        .get(3..35)
+        .filter(|_| is_valid(traceparent.as_bytes()))
+}
+
+/// The parent id in a `traceparent`, if it is valid: the span of whoever asked.
+#[must_use]
+pub fn parent_id_of(traceparent: &str) -> Option<&str> {
+    traceparent
+        .get(36..52)
+        .filter(|_| is_valid(traceparent.as_bytes()))
 }
 
 /// `version "-" trace-id "-" parent-id "-" trace-flags`, lower-case hex; all-zero ids and version `ff` are
