@@ -22,6 +22,7 @@ mod monitoring;
 mod operator;
 mod program_tokens;
 mod restored_log;
+mod security_log;
 mod start;
 mod stopping;
 mod strange_text;

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use events::Account;
+use http_api::SecurityEvent;
 
 use crate::{
     auth::Auth,
     domain::Refusal,
-    error::{ApiError, Failure},
+    error::{ApiError, CommandError, Failure},
     password::{Asker, Password, Slot},
     throttle::{Attempt, Standing},
 };
@@ -39,7 +40,7 @@ impl Auth {
         passwords: &[&Arc<Password>],
         find: impl AsyncFnOnce() -> Result<Option<Account>, Failure>,
     ) -> Result<Proven, ApiError> {
-        let standing = self.throttle.check(attempt).await?;
+        let standing = self.may_try(attempt).await?;
         let asker = if standing.is_familiar() {
             Asker::Familiar(attempt.source())
         } else {
@@ -47,7 +48,7 @@ impl Auth {
         };
         let slot = self.hasher.admit(asker).await?;
         // Others may have failed while this one waited.
-        let standing = self.throttle.check(attempt).await?;
+        let standing = self.may_try(attempt).await?;
         let account = find().await?;
         let hash = account.as_ref().map(|account| &*account.password_hash);
         for (which, password) in passwords.iter().enumerate() {
@@ -64,10 +65,29 @@ impl Auth {
         }
         // Before the slot is free: nobody else may try the same account in between.
         self.throttle.failed(attempt, &standing).await?;
-        tracing::info!(failures = standing.failures() + 1, "a password was wrong");
+        let event = SecurityEvent::failure(attempt.event, "bad_credentials")
+            .counted_as(attempt.key())
+            .failures(standing.failures() + 1);
+        match account {
+            Some(account) => event.subject(account.id).record(),
+            None => event.record(),
+        }
         let since = slot.since;
         drop(slot);
         self.hasher.wait_as_every_failure(since).await;
         Err(Refusal::CredentialsAreWrong.into())
+    }
+
+    async fn may_try(&self, attempt: &Attempt) -> Result<Standing, CommandError> {
+        let checked = self.throttle.check(attempt).await;
+        if matches!(
+            checked,
+            Err(CommandError::Refused(Refusal::AttemptsAreTooMany { .. }))
+        ) {
+            SecurityEvent::failure(attempt.event, "too_many_attempts")
+                .counted_as(attempt.key())
+                .record();
+        }
+        checked
     }
 }

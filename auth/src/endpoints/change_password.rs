@@ -5,7 +5,7 @@ use std::sync::Arc;
 use auth_client::{Revocation, SignedIn};
 use axum::{extract::State, response::Response};
 use events::{Actor, EmailAddress, EndReason, SecretHash};
-use http_api::{Form, JsonObject, Problem, RequestContext};
+use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent};
 use serde_json::{Map, Value};
 
 use super::{answer, fields};
@@ -73,6 +73,10 @@ pub(crate) async fn change_password(
             domain::account::change_password(now, &account.password_hash, &hash, session)
         })
         .await?;
+    SecurityEvent::success("password_change")
+        .actor(id)
+        .subject(id)
+        .record();
     if let Some(email) = &email {
         auth.throttle
             .forget(&Attempt::at_email(&auth.pepper, email, &context))

@@ -10,7 +10,7 @@ use events::{
     SessionStarted,
 };
 use http::StatusCode;
-use http_api::{Form, JsonObject, Problem, RequestContext, text};
+use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent, text};
 use runtime::new_id;
 use serde_json::{Map, Value};
 
@@ -82,7 +82,7 @@ async fn begin_session(
     let attempt = match &request.email {
         Some(email) => Attempt::at_email(&auth.pepper, email, context),
         // No account can have it, and whoever sends it must not learn that from what is counted.
-        None => Attempt::new(&auth.pepper, "email", &request.text, context),
+        None => Attempt::new(&auth.pepper, "login", &request.text, context),
     };
     let (account, metadata) = open_session(auth, context, request, &attempt, id).await?;
     let refresh_token = RefreshToken::generate(id, 0, &auth.pepper);
@@ -100,6 +100,10 @@ async fn begin_session(
         })
         .await?;
     let session = started.state.ok_or(Refusal::SessionIsUnknown)?;
+    SecurityEvent::success("login")
+        .actor(account.id)
+        .subject(account.id)
+        .record();
     tracing::info!(account.id = %account.id, session.id = %id, "logged in");
     let issued = auth.issue(&account, id, session.expires_at)?;
     Ok(token_answer(
@@ -179,6 +183,10 @@ async fn authenticate(
     let proven = auth.prove_password(attempt, &[&request.password], find).await?;
     let account = proven.account;
     if account.disabled {
+        SecurityEvent::failure(attempt.event, "account_disabled")
+            .subject(account.id)
+            .counted_as(attempt.key())
+            .record();
         return Err(Refusal::AccountIsDisabled.into());
     }
     if !proven.is_outdated {

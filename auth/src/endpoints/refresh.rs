@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
 use events::{Actor, EndReason, Session};
-use http_api::{Form, JsonObject, Problem, RequestContext, text};
+use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent, text};
 use serde_json::{Map, Value};
 
 use super::login::token_answer;
@@ -29,6 +29,29 @@ fn read(body: Map<String, Value>, pepper: &Pepper) -> Result<Option<RefreshToken
 
 pub(crate) async fn refresh(
     State(auth): State<Arc<Auth>>,
+    context: RequestContext,
+    body: JsonObject,
+) -> Result<Response, ApiError> {
+    let refreshed = next_tokens(auth, context, body).await;
+    match &refreshed {
+        Ok(_) => SecurityEvent::success("refresh").record(),
+        Err(ApiError::Refused(refusal)) => SecurityEvent::failure("refresh", reason(refusal)).record(),
+        Err(ApiError::Failed(_) | ApiError::Bad(_)) => {}
+    }
+    refreshed
+}
+
+const fn reason(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::RefreshTokenIsUsed => "token_used_before",
+        Refusal::SessionHasEnded(_) => "session_ended",
+        Refusal::SessionHasExpired => "expired",
+        _ => "malformed",
+    }
+}
+
+async fn next_tokens(
+    auth: Arc<Auth>,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {

@@ -6,7 +6,7 @@ use api_types::UserBody;
 use axum::{extract::State, response::Response};
 use events::{Account, AccountRegistered, Actor, EmailAddress, UserId};
 use http::StatusCode;
-use http_api::{Form, JsonObject, Problem, RequestContext};
+use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent};
 use runtime::new_id;
 use serde_json::{Map, Value};
 
@@ -101,6 +101,7 @@ async fn open_account(
             domain::account::register(account, registered)
         })
         .await?;
+    SecurityEvent::success("register").actor(id).subject(id).record();
     tracing::info!(account.id = %id, "account registered");
     Ok((changed.account, changed.position))
 }

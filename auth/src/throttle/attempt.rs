@@ -10,6 +10,8 @@ use crate::keys::Pepper;
 /// What somebody tries, and from where. The keys name nobody.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
+    /// What it is called in the security log.
+    pub(crate) event: &'static str,
     /// What is guessed at.
     pub(super) account: String,
     /// Where from; empty when that is not known.
@@ -20,8 +22,8 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     /// A guess at the password or code of `subject`: an address in its canonical form, whether anybody has it or not, or
-    /// the id of something. `of` is the kind of subject, so that no two kinds share a counter.
-    pub(crate) fn new(pepper: &Pepper, of: &str, subject: &str, context: &RequestContext) -> Self {
+    /// the id of something. `of` says what the guess is for, so that no two purposes share a counter.
+    pub(crate) fn new(pepper: &Pepper, of: &'static str, subject: &str, context: &RequestContext) -> Self {
         let address = context
             .client_ip
             .as_deref()
@@ -30,6 +32,7 @@ impl Attempt {
             .unwrap_or_default();
         let account = pepper.key_of_attempts(of, subject.as_bytes());
         Self {
+            event: of,
             account_from_address: format!("{account}-{address}"),
             account,
             address,
@@ -38,17 +41,22 @@ impl Attempt {
 
     /// A guess at the password of whoever has the address `email`.
     pub(crate) fn at_email(pepper: &Pepper, email: &EmailAddress, context: &RequestContext) -> Self {
-        Self::new(pepper, "email", email.canonical(), context)
+        Self::new(pepper, "login", email.canonical(), context)
     }
 
     /// A guess from within a session, which proves something already: nobody else can use it up.
     pub(crate) fn in_session(pepper: &Pepper, session: SessionId, context: &RequestContext) -> Self {
-        Self::new(pepper, "session", &session.to_string(), context)
+        Self::new(pepper, "password_check", &session.to_string(), context)
     }
 
     /// Where it comes from, to share what there is fairly between addresses.
     pub(crate) fn source(&self) -> &str {
         &self.address
+    }
+
+    /// Under which keyed hash it is counted.
+    pub(crate) fn key(&self) -> &str {
+        &self.account
     }
 
     pub(super) fn has_address(&self) -> bool {
@@ -68,7 +76,7 @@ fn network(address: IpAddr) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn attempt(of: &str, subject: &str, address: Option<&str>) -> Attempt {
+    fn attempt(of: &'static str, subject: &str, address: Option<&str>) -> Attempt {
         let pepper = Pepper::parse(&"ab".repeat(32)).unwrap();
         let context = RequestContext {
             request_id: "request".into(),

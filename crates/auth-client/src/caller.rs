@@ -6,7 +6,7 @@ use std::{ops::Deref, sync::Arc};
 use axum::extract::{FromRef, FromRequestParts};
 use events::{Actor, Role, Scope, SessionId, UserId};
 use http::{HeaderMap, HeaderValue, header, request::Parts};
-use http_api::{Problem, ProblemCode};
+use http_api::{Problem, ProblemCode, SecurityEvent};
 
 use crate::{
     messages::{Identity, Rejection},
@@ -45,6 +45,9 @@ impl Caller {
         if self.has_role(role) {
             return Ok(());
         }
+        SecurityEvent::denied("role", role.name())
+            .actor(self.user_id())
+            .record();
         Err(Problem::new(ProblemCode::Forbidden)
             .detail("Your account does not have the role that this needs."))
     }
@@ -124,7 +127,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let caller = authenticate(parts, state).await?;
-        let session = caller.0.credential.session().ok_or_else(no_program)?;
+        let session = caller.0.credential.session().ok_or_else(|| no_program(&caller))?;
         Ok(Self { caller, session })
     }
 }
@@ -147,6 +150,9 @@ impl Caller {
         if self.0.credential.covers(scope) {
             return Ok(self);
         }
+        SecurityEvent::denied("scope", scope.as_str())
+            .actor(self.user_id())
+            .record();
         let challenge = match scope {
             Scope::TasksRead => r#"Bearer error="insufficient_scope", scope="tasks:read""#,
             Scope::TasksWrite => r#"Bearer error="insufficient_scope", scope="tasks:write""#,
@@ -176,7 +182,10 @@ where
     }
 }
 
-fn no_program() -> Problem {
+fn no_program(caller: &Caller) -> Problem {
+    SecurityEvent::denied("scope", "program_token")
+        .actor(caller.user_id())
+        .record();
     Problem::new(ProblemCode::Forbidden).detail("A program token is not good for this. Log in.")
 }
 
@@ -207,6 +216,12 @@ fn missing() -> Problem {
 }
 
 fn rejected(rejection: Rejection) -> Problem {
+    let reason = match rejection {
+        Rejection::Malformed => "malformed",
+        Rejection::Expired => "expired",
+        Rejection::SessionEnded => "session_ended",
+    };
+    SecurityEvent::failure("token", reason).record();
     let (code, challenge) = match rejection {
         Rejection::Malformed => (
             ProblemCode::TokenInvalid,

@@ -22,6 +22,7 @@ mod path;
 mod problem;
 mod request_id;
 mod route;
+mod security_log;
 mod trace_context;
 
 pub use access_log::Forwarded;
@@ -38,4 +39,5 @@ pub use middleware::{Asker, admin_of, public_of, with_middleware, with_middlewar
 pub use parameters::{BadParameter, Parameters};
 pub use problem::Problem;
 pub use request_id::answering_request;
+pub use security_log::SecurityEvent;
 pub use trace_context::{current_traceparent, parent_id_of, trace_id_of};

@@ -20,12 +20,14 @@ use tracing::Instrument;
 
 use crate::{
     access_log::{AccessLog, Forwarded},
+    context::RequestContext,
     headers::{TRACEPARENT, X_REQUEST_ID},
     health::Health,
     path,
     problem::Problem,
     request_id,
     route::{METRICS, is_probe, note_route},
+    security_log,
     trace_context::{self, parent_id_of},
 };
 
@@ -173,6 +175,7 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
     request.headers_mut().insert(&TRACEPARENT, traceparent);
     let current = trace_context::valid(request.headers());
 
+    let client = RequestContext::client_ip(request.headers(), request.extensions());
     let entry = log.begin(&request);
     let refused = request.extensions_mut().remove::<Refusal>();
     let door = request.extensions().get::<Door>();
@@ -198,7 +201,8 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
         entry.end(&response);
         response
     };
-    let answering = request_id::CURRENT.scope(id, answering.instrument(span));
+    let answering = security_log::CLIENT.scope(client, answering.instrument(span));
+    let answering = request_id::CURRENT.scope(id, answering);
     let mut response = match current {
         Some(traceparent) => trace_context::CURRENT.scope(traceparent, answering).await,
         None => answering.await,

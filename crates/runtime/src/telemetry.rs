@@ -2,7 +2,12 @@
 
 use std::{io::IsTerminal, str::FromStr};
 
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::start_error::StartError;
 
@@ -30,16 +35,20 @@ impl FromStr for LogFormat {
 /// The AMQP client prints whole messages that the broker returns to it, and token checks carry tokens.
 const NEVER_LOGGED: &str = "lapin::returned_messages=off";
 
+/// The target of the security log, whose lines are JSON and written whatever `filter` says.
+pub const SECURITY: &str = "security";
+
 /// Sends this process's logs to standard error. `filter` is in the syntax of `tracing`: `info,gateway=debug`.
 ///
 /// # Errors
 /// When the filter cannot be read, or when called twice.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), StartError> {
-    let filter =
-        EnvFilter::try_new(format!("{filter},{NEVER_LOGGED}")).map_err(|error| StartError::BadLogFilter {
+    let filter = EnvFilter::try_new(format!("{filter},{NEVER_LOGGED},{SECURITY}=off")).map_err(|error| {
+        StartError::BadLogFilter {
             filter: filter.to_owned(),
             reason: error.to_string(),
-        })?;
+        }
+    })?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match format {
         LogFormat::Text => lines
@@ -53,9 +62,16 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), StartError> {
             .with_span_list(false)
             .boxed(),
     };
+    let security = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_filter(Targets::new().with_target(SECURITY, LevelFilter::INFO));
     tracing_subscriber::registry()
-        .with(filter)
-        .with(lines)
+        .with(lines.with_filter(filter))
+        .with(security)
         .try_init()
         .map_err(|_| StartError::LoggingTwice)
 }

@@ -1,0 +1,175 @@
+//! The security log: one JSON line for each success and failure of authentication and for each denied authorization, on a
+//! tracing target of its own, whatever else is logged. Never a secret, and never an e-mail address: people type passwords
+//! into that field.
+
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use events::UserId;
+use runtime::telemetry::SECURITY;
+
+use crate::request_id;
+
+/// Lines of one kind in one window; what is beyond is counted, so that a flood fills no disk.
+const LINES: u64 = 100;
+const WINDOW: Duration = Duration::from_secs(1);
+
+tokio::task_local! {
+    /// The address of the client whose request this task serves.
+    pub(crate) static CLIENT: Option<String>;
+}
+
+/// Something that happened to authentication or authorization. Nothing is written before [`record`](Self::record).
+#[derive(Debug, Clone)]
+#[must_use = "it is written by `record`"]
+pub struct SecurityEvent {
+    event: &'static str,
+    outcome: &'static str,
+    reason: Option<&'static str>,
+    actor: Option<UserId>,
+    subject: Option<UserId>,
+    counted_as: Option<String>,
+    failures: Option<u64>,
+}
+
+impl SecurityEvent {
+    /// It succeeded.
+    pub const fn success(event: &'static str) -> Self {
+        Self::new(event, "success", None)
+    }
+
+    /// It failed: who they are was not shown.
+    pub const fn failure(event: &'static str, reason: &'static str) -> Self {
+        Self::new(event, "failure", Some(reason))
+    }
+
+    /// They may not: who they are is known.
+    pub const fn denied(event: &'static str, reason: &'static str) -> Self {
+        Self::new(event, "denied", Some(reason))
+    }
+
+    const fn new(event: &'static str, outcome: &'static str, reason: Option<&'static str>) -> Self {
+        Self {
+            event,
+            outcome,
+            reason,
+            actor: None,
+            subject: None,
+            counted_as: None,
+            failures: None,
+        }
+    }
+
+    /// Who did it, if that is proved.
+    pub const fn actor(mut self, actor: UserId) -> Self {
+        self.actor = Some(actor);
+        self
+    }
+
+    /// To whose account.
+    pub const fn subject(mut self, subject: UserId) -> Self {
+        self.subject = Some(subject);
+        self
+    }
+
+    /// Under which keyed hash attempts at the same account are counted, whether there is one or not.
+    pub fn counted_as(mut self, key: &str) -> Self {
+        self.counted_as = Some(key.to_owned());
+        self
+    }
+
+    /// How many in a row failed, with this one.
+    pub const fn failures(mut self, failures: u64) -> Self {
+        self.failures = Some(failures);
+        self
+    }
+
+    /// Writes the line, with the client's address and the id of the request that this task serves.
+    pub fn record(self) {
+        let suppressed = match self.room() {
+            Some(suppressed) => suppressed,
+            None => return,
+        };
+        tracing::info!(
+            target: SECURITY,
+            event = self.event,
+            outcome = self.outcome,
+            reason = self.reason,
+            actor.id = self.actor.map(|id| id.to_string()),
+            subject.id = self.subject.map(|id| id.to_string()),
+            attempt.key = self.counted_as,
+            attempt.failures = self.failures,
+            client.ip = CLIENT.try_with(Clone::clone).ok().flatten(),
+            request.id = request_id::current(),
+            suppressed = (suppressed > 0).then_some(suppressed),
+            "security"
+        );
+    }
+
+    /// How many lines of this kind were left out before it; `None` when it is left out, too.
+    fn room(&self) -> Option<u64> {
+        // Each entry is written whole, so a poisoned lock is as good as any.
+        let mut kinds = KINDS.lock().unwrap_or_else(PoisonError::into_inner);
+        let kind = kinds
+            .entry((self.event, self.reason))
+            .or_insert_with(|| Kind::starting(Instant::now()));
+        kind.room(Instant::now())
+    }
+}
+
+/// Events and reasons are words of the program, so there are few.
+static KINDS: LazyLock<Mutex<Kinds>> = LazyLock::new(Mutex::default);
+
+type Kinds = HashMap<(&'static str, Option<&'static str>), Kind>;
+
+#[derive(Debug)]
+struct Kind {
+    began: Instant,
+    lines: u64,
+    suppressed: u64,
+}
+
+impl Kind {
+    const fn starting(began: Instant) -> Self {
+        Self {
+            began,
+            lines: 0,
+            suppressed: 0,
+        }
+    }
+
+    fn room(&mut self, now: Instant) -> Option<u64> {
+        if now.duration_since(self.began) >= WINDOW {
+            self.began = now;
+            self.lines = 0;
+        }
+        if self.lines == LINES {
+            self.suppressed += 1;
+            return None;
+        }
+        self.lines += 1;
+        Some(std::mem::take(&mut self.suppressed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_counted_and_not_written() {
+        let begun = Instant::now();
+        let mut kind = Kind::starting(begun);
+        for _ in 0..LINES {
+            assert_eq!(kind.room(begun), Some(0));
+        }
+        for _ in 0..7 {
+            assert_eq!(kind.room(begun), None);
+        }
+        assert_eq!(kind.room(begun + WINDOW), Some(7));
+        assert_eq!(kind.room(begun + WINDOW), Some(0));
+    }
+}

@@ -1,0 +1,98 @@
+//! The security log: a line for each success and failure of authentication and each denied authorization, whatever else is
+//! logged, and no secret in any of them.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Footing, PASSWORD, Person, System};
+
+#[tokio::test]
+async fn embedded_security_log_tells_who_tried_what() {
+    the_security_log_tells_who_tried_what(Footing::Embedded).await;
+}
+
+#[tokio::test]
+async fn security_log_tells_who_tried_what_on_postgres_and_rabbitmq() {
+    the_security_log_tells_who_tried_what(Footing::Servers).await;
+}
+
+async fn the_security_log_tells_who_tried_what(footing: Footing) {
+    let system = System::start(footing).await;
+    let ada = Person::join(&system.base, "ada").await;
+    let id = ada.get("/auth/me").await.expect(200).body["user"]["id"].clone();
+    let mut stranger = ada.clone();
+    stranger.token.clear();
+    let wrong = json!({"email": ada.email, "password": "a secret that is wrong"});
+    for _ in 0..5 {
+        stranger.post("/auth/login", wrong.clone()).await.expect(401);
+    }
+    stranger.post("/auth/login", wrong).await.expect(429);
+    ada.get("/auth/users").await.expect(403);
+    stranger.token = "not.a.token".to_owned();
+    stranger.get("/tasks").await.expect(401);
+    let headers = [("x-request-id", "the-one-that-is-looked-for")];
+    stranger
+        .try_send(Method::GET, "/auth/me", None, &headers)
+        .await
+        .unwrap()
+        .expect(401);
+
+    let text: String = system
+        .replicas()
+        .into_iter()
+        .map(|replica| system.log_text(replica))
+        .collect();
+    let lines: Vec<Value> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|line: &Value| line["target"] == "security")
+        .collect();
+    let find = |event: &str, outcome: &str, reason: Value| -> Vec<&Value> {
+        lines
+            .iter()
+            .filter(|line| line["event"] == event && line["outcome"] == outcome && line["reason"] == reason)
+            .collect()
+    };
+    for (event, outcome, reason, count) in [
+        ("register", "success", Value::Null, 1),
+        ("login", "success", Value::Null, 1),
+        ("login", "failure", json!("bad_credentials"), 5),
+        ("login", "failure", json!("too_many_attempts"), 1),
+        ("role", "denied", json!("admin"), 1),
+        ("token", "failure", json!("malformed"), 2),
+    ] {
+        let found = find(event, outcome, reason.clone());
+        assert_eq!(found.len(), count, "{event} {outcome} {reason}: {lines:#?}");
+        for line in found {
+            assert_eq!(line["client.ip"], "127.0.0.1", "{line}");
+            assert!(line["request.id"].is_string(), "{line}");
+        }
+    }
+    assert_eq!(find("login", "success", Value::Null)[0]["actor.id"], id);
+    assert_eq!(find("role", "denied", json!("admin"))[0]["actor.id"], id);
+    let failures = find("login", "failure", json!("bad_credentials"));
+    for (line, number) in failures.iter().zip(1..) {
+        assert_eq!(
+            (&line["subject.id"], &line["attempt.failures"]),
+            (&id, &json!(number))
+        );
+    }
+    assert!(
+        find("token", "failure", json!("malformed"))
+            .iter()
+            .any(|line| line["request.id"] == "the-one-that-is-looked-for")
+    );
+    for secret in [
+        PASSWORD,
+        "a secret that is wrong",
+        &ada.email,
+        &ada.token,
+        "not.a.token",
+    ] {
+        assert!(
+            lines.iter().all(|line| !line.to_string().contains(secret)),
+            "{secret}: {lines:#?}"
+        );
+    }
+    system.stop().await;
+}
