@@ -36,6 +36,11 @@ impl CommandMetadata {
         }
     }
 
+    /// Who gave it.
+    pub(crate) const fn actor(&self) -> Actor {
+        self.actor
+    }
+
     /// The same cause, for what `actor` does.
     pub(crate) fn by(&self, actor: Actor) -> Self {
         Self {

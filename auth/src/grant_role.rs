@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, bail};
-use events::{Account, EmailAddress, Role, UserId};
+use events::{Account, EmailAddress, Role, Timestamp, UserId};
 
 use crate::{
     auth::Auth, command_metadata::CommandMetadata, config::Config, keys, last_admin, start::Dependencies,
@@ -20,6 +20,19 @@ pub struct Granted {
     pub changed: bool,
 }
 
+/// Who is about to be given a role. Anybody can register any address, so whoever grants should look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grantee {
+    /// Whose account.
+    pub user_id: UserId,
+    /// The address, as its owner wrote it.
+    pub email: String,
+    /// When it was registered.
+    pub registered_at: Timestamp,
+    /// When the last session began of those that were not all ended since.
+    pub last_login_at: Option<Timestamp>,
+}
+
 /// Gives the account with the address `email` the role `role`.
 ///
 /// # Errors
@@ -30,6 +43,20 @@ pub async fn grant(
     email: &str,
     role: Role,
 ) -> anyhow::Result<Granted> {
+    grant_if(config, dependencies, email, role, |_| Ok(())).await
+}
+
+/// The same, once `confirm` has seen who it is and not refused.
+///
+/// # Errors
+/// The same, and what `confirm` says.
+pub async fn grant_if(
+    config: &Config,
+    dependencies: &Dependencies,
+    email: &str,
+    role: Role,
+    confirm: impl FnOnce(&Grantee) -> anyhow::Result<()>,
+) -> anyhow::Result<Granted> {
     let address = EmailAddress::parse(email).map_err(|error| anyhow::anyhow!("`{email}` {error}"))?;
     let keys = keys::read(&config.keys_directory)?;
     let auth = Auth::new(config, dependencies, keys)?;
@@ -37,14 +64,29 @@ pub async fn grant(
         .account_of(&address)
         .await
         .context("the account cannot be read")?;
-    let Some(Account { id, .. }) = account else {
+    let Some(account) = account else {
         bail!("nobody has registered {address}")
     };
+    let id = account.id;
+    confirm(&grantee(&auth, account).await?)?;
     let metadata = CommandMetadata::operator();
     let changed = last_admin::grant(&auth, id, &metadata, role).await?;
     Ok(Granted {
         user_id: id,
         roles: changed.account.roles,
         changed: changed.happened,
+    })
+}
+
+async fn grantee(auth: &Auth, account: Account) -> anyhow::Result<Grantee> {
+    let last_login_at = match account.open_sessions.last() {
+        Some(last) => auth.session(*last).await?.state.map(|session| session.started_at),
+        None => None,
+    };
+    Ok(Grantee {
+        user_id: account.id,
+        email: account.email,
+        registered_at: account.created_at,
+        last_login_at,
     })
 }

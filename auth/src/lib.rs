@@ -11,6 +11,7 @@ mod domain;
 mod endpoints;
 mod error;
 mod grant_role;
+mod import;
 mod key_files;
 mod keys;
 mod last_admin;
@@ -26,6 +27,7 @@ mod token;
 mod token_check;
 
 pub use config::Config;
-pub use grant_role::{Granted, grant};
+pub use grant_role::{Granted, Grantee, grant, grant_if};
+pub use import::{BadLine, Imported, import};
 pub use password::Argon2Parameters;
 pub use start::{Dependencies, start};

@@ -173,7 +173,7 @@ async fn carry_out(command: Command, settings: &Settings) -> anyhow::Result<Exit
         Command::Auth => role::auth(settings).await,
         Command::Projector => role::projector(settings).await,
         Command::Migrate => migrate::run(settings).await,
-        Command::Users(command) => users::run(settings, command).await,
+        Command::Users(command) => return users::run(settings, command).await,
         Command::Events(command) => return events::run(settings, command).await,
         Command::Parked(command) => return parked::run(settings, command).await,
         Command::Restore(command) => return restore::run(settings, command).await,

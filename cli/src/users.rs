@@ -1,5 +1,15 @@
-//! Managing accounts from the command line, for what nobody can be signed in to do: naming the first admin.
+//! Managing accounts from the command line, for what nobody can be signed in to do: naming the first admin, and taking over
+//! the accounts of the former system.
 
+use std::{
+    fs::File,
+    io::{BufReader, IsTerminal as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, bail};
+use auth::{Dependencies, Grantee};
 use clap::Subcommand;
 use events::Role;
 
@@ -8,20 +18,49 @@ use crate::{platform, role, settings::Settings};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Give an account a role
+    ///
+    /// Shows whose account it is, and asks if there is somebody to ask.
     Grant {
         /// The account's address
         email: String,
         /// user, auditor or admin
         role: Role,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Open accounts for the people of the former system
+    ///
+    /// Can be broken off and run again: addresses that have an account are left as they are.
+    Import {
+        /// CSV with the columns email, password_hash (bcrypt) and, if wanted, display_name
+        file: PathBuf,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
-pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<()> {
-    let Command::Grant { email, role } = command;
+pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
     let dependencies = platform::auth(&settings.storage, "users").await?;
-    let granted = auth::grant(&role::auth_config(settings), &dependencies, &email, role).await;
+    let done = match command {
+        Command::Grant { email, role, yes } => grant(settings, &dependencies, &email, role, yes).await,
+        Command::Import { file, dry_run } => import(settings, &dependencies, &file, dry_run).await,
+    };
     dependencies.bus.close().await;
-    let granted = granted?;
+    done
+}
+
+async fn grant(
+    settings: &Settings,
+    dependencies: &Dependencies,
+    email: &str,
+    role: Role,
+    yes: bool,
+) -> anyhow::Result<ExitCode> {
+    let confirm = |grantee: &Grantee| confirm(grantee, role, yes);
+    let config = role::auth_config(settings);
+    let granted = auth::grant_if(&config, dependencies, email, role, confirm).await?;
     let roles: Vec<_> = granted.roles.iter().map(ToString::to_string).collect();
     let news = if granted.changed {
         "has from now on"
@@ -29,5 +68,60 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         "had already"
     };
     crate::print(&format!("{email} {news} the roles {}\n", roles.join(", ")));
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows who it is, and asks whoever sits there. A script has nobody to ask.
+fn confirm(grantee: &Grantee, role: Role, yes: bool) -> anyhow::Result<()> {
+    let last_login = grantee.last_login_at.map_or_else(
+        || "never, or logged out everywhere since".to_owned(),
+        |at| at.to_string(),
+    );
+    crate::print(&format!(
+        "{email}: account {id}, registered {registered}, last login {last_login}\n",
+        email = grantee.email,
+        id = grantee.user_id,
+        registered = grantee.registered_at,
+    ));
+    if yes || !std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    crate::print(&format!("Give this account the role {role}? [y/N] "));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        bail!("nothing was changed")
+    }
+}
+
+async fn import(
+    settings: &Settings,
+    dependencies: &Dependencies,
+    path: &Path,
+    dry_run: bool,
+) -> anyhow::Result<ExitCode> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let config = role::auth_config(settings);
+    let imported = auth::import(&config, dependencies, BufReader::new(file), dry_run).await?;
+    for bad in &imported.bad {
+        crate::complain(&format!("line {} {}", bad.line, bad.reason));
+    }
+    let opened = if dry_run {
+        "accounts would be opened"
+    } else {
+        "accounts opened"
+    };
+    crate::print(&format!(
+        "{} {opened}, {} there already, {} lines left out\n",
+        imported.opened,
+        imported.present,
+        imported.bad.len()
+    ));
+    Ok(if imported.bad.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -64,7 +64,13 @@ pub(crate) async fn register(
         display_name: request.display_name,
         password_hash: password_hash.into(),
     };
-    let (account, position) = open_account(&auth, &context, &request.email, &registered).await?;
+    let id = UserId(new_id());
+    let metadata = CommandMetadata::new(Actor::User(id), &context);
+    let (account, position) = open_account(&auth, &metadata, id, &request.email, &registered).await?;
+    SecurityEvent::success("register")
+        .actor(account.id)
+        .subject(account.id)
+        .record();
     // Whoever chose the password from here knows it.
     auth.throttle.succeeded(&attempt, &Standing::default()).await;
     let id = account.id;
@@ -76,17 +82,18 @@ pub(crate) async fn register(
     ))
 }
 
+/// Opens an account under `id`, unless the address was claimed under another one.
+///
 /// Two appends, with a crash possible in between. Whoever comes next for this address finds a claim without
 /// an account, and opens the account under the id of the claim. If the first one was only slow, both try to
 /// write version 1 of the same stream: one of them opens the account, the other finds the address taken.
-async fn open_account(
+pub(crate) async fn open_account(
     auth: &Auth,
-    context: &RequestContext,
+    metadata: &CommandMetadata,
+    id: UserId,
     email: &EmailAddress,
     registered: &AccountRegistered,
 ) -> Result<(Account, u64), CommandError> {
-    let id = UserId(new_id());
-    let metadata = CommandMetadata::new(Actor::User(id), context);
     let claimed = auth
         .claims
         .execute(&auth.pepper.key_of(email), &metadata.about(id), |claim, _| {
@@ -95,13 +102,16 @@ async fn open_account(
         .await?;
     // Somebody else's, if there was one before.
     let id = claimed.state.and_then(|claim| claim.holder).unwrap_or(id);
-    let metadata = metadata.by(Actor::User(id));
+    let metadata = match metadata.actor() {
+        // Whoever registers is who the account is.
+        Actor::User(_) => metadata.by(Actor::User(id)),
+        _ => metadata.clone(),
+    };
     let changed = auth
         .change_account(id, &metadata, |account| {
             domain::account::register(account, registered)
         })
         .await?;
-    SecurityEvent::success("register").actor(id).subject(id).record();
     tracing::info!(account.id = %id, "account registered");
     Ok((changed.account, changed.position))
 }

@@ -39,6 +39,9 @@ impl Default for Argon2Parameters {
     }
 }
 
+/// Characters of the salt and the output of bcrypt.
+const BCRYPT_SALT_AND_OUTPUT: usize = 53;
+
 /// Why a password was neither hashed nor verified.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HashingFailed {
@@ -186,11 +189,27 @@ fn dummy(parameters: Argon2Parameters) -> String {
     format!("$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism}${salt}${output}")
 }
 
-fn compare(password: &Password, hash: &str) -> bool {
-    if ["$2a$", "$2b$", "$2y$"]
+/// Whether `hash` is one of bcrypt that a login can be let wait for: of a cost of 15 at most, some seconds.
+pub(crate) fn is_bcrypt(hash: &str) -> bool {
+    let Some((cost, rest)) = bcrypt_version(hash).and_then(|rest| rest.split_once('$')) else {
+        return false;
+    };
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/');
+    cost.len() == 2
+        && cost.parse().is_ok_and(|cost: u8| (4..=15).contains(&cost))
+        && rest.len() == BCRYPT_SALT_AND_OUTPUT
+        && rest.bytes().all(is_base64)
+}
+
+/// What follows the version.
+fn bcrypt_version(hash: &str) -> Option<&str> {
+    ["$2a$", "$2b$", "$2y$"]
         .iter()
-        .any(|prefix| hash.starts_with(prefix))
-    {
+        .find_map(|version| hash.strip_prefix(version))
+}
+
+fn compare(password: &Password, hash: &str) -> bool {
+    if bcrypt_version(hash).is_some() {
         // Cuts off after 72 bytes, as the former system did when it made these.
         return bcrypt::verify(password.as_typed(), hash).unwrap_or(false);
     }

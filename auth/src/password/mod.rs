@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 pub(crate) use admission::{Asker, Slot};
 pub(crate) use breached::UnusableFile;
 pub use hashing::Argon2Parameters;
-pub(crate) use hashing::{Hasher, HashingFailed};
+pub(crate) use hashing::{Hasher, HashingFailed, is_bcrypt};
 pub(crate) use policy::{DEFAULT_MIN_CHARACTERS, MIN_CHARACTERS_RANGE, Policy, Weakness};
 
 /// A password as it was typed. Wiped from memory when dropped, never shown.

@@ -27,6 +27,36 @@ async fn gives_a_role_once() {
 }
 
 #[tokio::test]
+async fn shows_who_it_is_and_can_be_refused() {
+    let app = App::start().await;
+    let id = app.register("ada@example.com").await.text("/user/id");
+    let registered_at = app.dependencies.clock.now();
+    let look = async || {
+        let mut seen = None;
+        let granted = auth::grant_if(
+            &app.config,
+            &app.dependencies,
+            "ADA@example.com",
+            Role::Admin,
+            |grantee| {
+                seen = Some(grantee.clone());
+                anyhow::bail!("not granted")
+            },
+        )
+        .await;
+        assert_eq!(granted.unwrap_err().to_string(), "not granted");
+        seen.unwrap()
+    };
+    let seen = look().await;
+    assert_eq!((seen.user_id.to_string(), &*seen.email), (id, "ada@example.com"));
+    assert_eq!((seen.registered_at, seen.last_login_at), (registered_at, None));
+    app.clock.advance(60);
+    app.sign_in("ada@example.com").await;
+    assert_eq!(look().await.last_login_at, Some(app.dependencies.clock.now()));
+    assert!(app.payloads("account.roles_changed").await.is_empty());
+}
+
+#[tokio::test]
 async fn says_what_is_wrong() {
     let app = App::start().await;
     let grant = async |email: &str| {

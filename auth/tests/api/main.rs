@@ -16,6 +16,7 @@ mod change_password;
 mod checks;
 mod crash;
 mod grant;
+mod import;
 mod jwks;
 mod login;
 mod logout;

@@ -1,0 +1,154 @@
+//! Takes over the accounts of the former system: addresses, names and bcrypt hashes, which login replaces one by one.
+//!
+//! Can be broken off and started again: whoever is there already is left as they are.
+
+use std::{collections::HashMap, io::Read};
+
+use events::{AccountRegistered, EmailAddress, UserId};
+use runtime::new_id;
+
+use crate::{
+    auth::Auth,
+    command_metadata::CommandMetadata,
+    config::Config,
+    domain::Refusal,
+    endpoints::{fields::display_name, register::open_account},
+    error::CommandError,
+    keys,
+    password::is_bcrypt,
+    start::Dependencies,
+};
+
+/// What became of a file.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// Accounts that were opened, or would be.
+    pub opened: u64,
+    /// Addresses that had an account already.
+    pub present: u64,
+    /// Lines that were left out, and why.
+    pub bad: Vec<BadLine>,
+}
+
+/// A line that was left out. Never shows what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadLine {
+    /// Which, counted from 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// An account to be opened.
+struct Candidate {
+    line: u64,
+    email: EmailAddress,
+    registered: AccountRegistered,
+}
+
+/// Opens an account for each line of `file`: CSV (RFC 4180) with a line of names, `email`, `password_hash` and, if there,
+/// `display_name`. With `dry_run` it only says what it would do.
+///
+/// # Errors
+/// A sentence: the keys are not there, the file cannot be read, the event store cannot be used. What was opened before that stays.
+pub async fn import(
+    config: &Config,
+    dependencies: &Dependencies,
+    file: impl Read,
+    dry_run: bool,
+) -> anyhow::Result<Imported> {
+    let keys = keys::read(&config.keys_directory)?;
+    let auth = Auth::new(config, dependencies, keys)?;
+    let mut imported = Imported::default();
+    let candidates = read(file, &mut imported.bad)?;
+    for candidate in candidates {
+        if auth.account_of(&candidate.email).await?.is_some() {
+            imported.present += 1;
+        } else if dry_run {
+            imported.opened += 1;
+        } else {
+            let metadata = CommandMetadata::operator();
+            let opened = open_account(
+                &auth,
+                &metadata,
+                UserId(new_id()),
+                &candidate.email,
+                &candidate.registered,
+            );
+            match opened.await {
+                Ok(_) => imported.opened += 1,
+                Err(CommandError::Refused(Refusal::EmailIsTaken)) => imported.present += 1,
+                Err(CommandError::Refused(refusal)) => imported.bad.push(BadLine {
+                    line: candidate.line,
+                    reason: refusal.to_string(),
+                }),
+                Err(CommandError::Failed(failure)) => return Err(failure.into()),
+            }
+        }
+    }
+    Ok(imported)
+}
+
+fn read(file: impl Read, bad: &mut Vec<BadLine>) -> anyhow::Result<Vec<Candidate>> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
+    let names = reader.headers()?.clone();
+    let column = |name: &str| names.iter().position(|column| column.trim() == name);
+    let (Some(email), Some(hash)) = (column("email"), column("password_hash")) else {
+        anyhow::bail!("the first line must name the columns email and password_hash");
+    };
+    let name = column("display_name");
+    let mut seen = HashMap::new();
+    let mut candidates = Vec::new();
+    for (number, record) in reader.records().enumerate() {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) if error.is_io_error() => return Err(error.into()),
+            Err(error) => {
+                let line = error.position().map_or(number as u64 + 2, csv::Position::line);
+                bad.push(BadLine {
+                    line,
+                    reason: "is not CSV in UTF-8".to_owned(),
+                });
+                continue;
+            }
+        };
+        let line = record.position().map_or(number as u64 + 2, csv::Position::line);
+        let field = |column: usize| record.get(column).unwrap_or_default().trim();
+        let candidate = candidate(field(email), field(hash), name.map(field).unwrap_or_default());
+        let reason = match candidate {
+            Ok((email, registered)) => match seen.insert(email.canonical().to_owned(), line) {
+                None => {
+                    candidates.push(Candidate {
+                        line,
+                        email,
+                        registered,
+                    });
+                    continue;
+                }
+                Some(earlier) => format!("has the same address as line {earlier}"),
+            },
+            Err(reason) => reason,
+        };
+        bad.push(BadLine { line, reason });
+    }
+    Ok(candidates)
+}
+
+fn candidate(email: &str, hash: &str, name: &str) -> Result<(EmailAddress, AccountRegistered), String> {
+    let address = EmailAddress::parse(email).map_err(|error| format!("email {error}"))?;
+    if !is_bcrypt(hash) {
+        return Err(
+            "password_hash must be one of bcrypt ($2a$, $2b$ or $2y$) with a cost of 4 to 15".to_owned(),
+        );
+    }
+    let display_name = match name {
+        "" => None,
+        name => Some(display_name(&name.into()).map_err(|error| format!("display_name {}", error.detail))?),
+    };
+    let registered = AccountRegistered {
+        email: address.as_str().to_owned(),
+        display_name,
+        password_hash: hash.into(),
+    };
+    Ok((address, registered))
+}

@@ -1,0 +1,92 @@
+//! `taskledger users import`
+
+use events::{Actor, Event};
+
+use crate::support::App;
+
+/// bcrypt with cost 4, of `correctbatteryhorsestapler`.
+const HASH: &str = "$2b$04$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie";
+
+async fn import(app: &App, text: &str, dry_run: bool) -> anyhow::Result<auth::Imported> {
+    auth::import(&app.config, &app.dependencies, text.as_bytes(), dry_run).await
+}
+
+#[tokio::test]
+async fn opens_accounts_that_log_in_with_their_old_password() {
+    let app = App::start().await;
+    let old = HASH.replace("$2b$", "$2y$");
+    let file =
+        format!("password_hash,email,display_name\n{HASH},ada@example.com,Ada\n{old},\"bob@example.com\",\n");
+    let dry = import(&app, &file, true).await.unwrap();
+    assert_eq!((dry.opened, dry.present, dry.bad.len()), (2, 0, 0));
+    assert!(app.log().await.is_empty(), "a dry run writes nothing");
+    assert_eq!(import(&app, &file, false).await.unwrap(), dry);
+    for recorded in app.log().await {
+        assert_eq!(recorded.metadata.actor, Actor::Operator);
+    }
+    for email in ["ada@example.com", "BOB@example.com"] {
+        app.login(email, "correctbatteryhorsestapleR")
+            .await
+            .expect(401, "bad-credentials");
+        app.login(email, "correctbatteryhorsestapler")
+            .await
+            .expect(200, "");
+    }
+    let ada = app.login("ada@example.com", "correctbatteryhorsestapler").await;
+    assert_eq!(ada.text("/user/display_name"), "Ada");
+    let rehashed = app.payloads("account.password_rehashed").await;
+    assert_eq!(rehashed.len(), 2, "each old hash is replaced once");
+    assert!(rehashed.iter().all(|event| matches!(event, Event::Account(_))));
+}
+
+#[tokio::test]
+async fn goes_on_where_it_was_broken_off() {
+    let app = App::start().await;
+    let line = |number: u32| format!("user{number}@example.com,{HASH}\n");
+    let first: String = (0..3).map(line).collect();
+    let whole: String = (0..5).map(line).collect();
+    let names = "email,password_hash\n";
+    import(&app, &format!("{names}{first}"), false).await.unwrap();
+    let rest = import(&app, &format!("{names}{whole}"), false).await.unwrap();
+    assert_eq!((rest.opened, rest.present), (2, 3));
+    let again = import(&app, &format!("{names}{whole}"), false).await.unwrap();
+    assert_eq!((again.opened, again.present), (0, 5));
+    assert_eq!(app.payloads("account.registered").await.len(), 5);
+}
+
+#[tokio::test]
+async fn every_bad_line_is_named_and_shows_no_hash() {
+    let app = App::start().await;
+    let dear = HASH.replace("$04$", "$31$");
+    let file = format!(
+        "email,password_hash,display_name\n\
+         ada@example.com,{HASH},Ada\n\
+         nobody,{HASH},\n\
+         bob@example.com,$1$old$hash,\n\
+         carol@example.com,{dear},\n\
+         ADA@EXAMPLE.COM,{HASH},\n\
+         dave@example.com\n\
+         erin@example.com,{HASH},\u{200b}\n\
+         frank@example.com,{HASH},Frank\n"
+    );
+    let imported = import(&app, &file, false).await.unwrap();
+    let bad: Vec<_> = imported.bad.iter().map(|bad| bad.line).collect();
+    assert_eq!((imported.opened, bad), (2, vec![3, 4, 5, 6, 7, 8]));
+    let text = format!("{:?}", imported.bad);
+    assert!(!text.contains("$2b$04") && !text.contains("EGdrh"), "{text}");
+    assert!(text.contains("same address as line 2"), "{text}");
+}
+
+#[tokio::test]
+async fn another_kind_of_file_is_refused() {
+    let app = App::start().await;
+    for text in [
+        "",
+        "ada@example.com,secret\n",
+        "email,name\nada@example.com,Ada\n",
+    ] {
+        let error = import(&app, text, false).await.unwrap_err();
+        assert!(error.to_string().contains("email and password_hash"), "{error}");
+    }
+    assert!(app.log().await.is_empty());
+}
