@@ -6,6 +6,7 @@
 )]
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests fail by panicking")]
 
+mod attacks;
 #[cfg(target_os = "linux")]
 mod bounded_memory;
 mod connections;

@@ -1,0 +1,3 @@
+//! What somebody tries who means harm, from outside, on every footing.
+
+mod guessing;
