@@ -23,7 +23,7 @@ pub(super) async fn postgres(rounds: Rounds) -> Result<()> {
     let mut by_hand = PgConnection::connect(&database.url).await?;
     by_hand.execute("SET search_path = event_store").await?;
     // Of the store the writers, by hand the rows of a transaction.
-    for (writers, rows, wanted) in [(1, 1, 0.7), (64, 64, 0.6), (1_024, 200, 0.7)] {
+    for (writers, rows, wanted) in [(1, 1, 0.85), (64, 64, 0.6), (1_024, 200, 0.7)] {
         let mut ratio = Ratio::default();
         for _ in 0..rounds.count {
             let limit = postgres_by_hand(&mut by_hand, rows, rounds.span).await?;

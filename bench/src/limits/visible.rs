@@ -56,7 +56,7 @@ pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
     ratio.report(
         "acknowledged to visible, p99 | a message and a commit",
         "ms",
-        Wanted::AtMost(3.0),
+        Wanted::AtMost(1.5),
     );
     Ok(())
 }
