@@ -82,7 +82,7 @@ async fn past(footing: Footing) {
     let trashed = items.last().unwrap();
     assert_eq!(
         (&trashed["type"], &trashed["version"]),
-        (&json!("task.deleted"), &json!(9))
+        (&json!("task.deleted"), &json!(8))
     );
     for state in &states {
         let version = &state["version"];
