@@ -57,7 +57,11 @@ impl InMemory for Account {
             .iter()
             .map(|token| size_of_val(token) + token.name.len() + token.token_hash.len())
             .sum();
-        size_of::<Self>() + texts + tokens + self.open_sessions.len() * size_of::<SessionId>()
+        let factor = self.second_factor.as_ref().map_or(0, |factor| {
+            let hashes = factor.recovery_hashes.iter().flatten();
+            factor.totp_secret.len() + hashes.map(|hash| size_of_val(hash) + hash.len()).sum::<usize>()
+        });
+        size_of::<Self>() + texts + tokens + factor + self.open_sessions.len() * size_of::<SessionId>()
     }
 }
 

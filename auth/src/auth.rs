@@ -1,6 +1,7 @@
 //! What the endpoints share: finding accounts, ending sessions, issuing tokens.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,8 +15,8 @@ use bus::Bus;
 use database::Database;
 use event_store::StoreError;
 use events::{
-    Account, AccountEvent, Admins, ConsistencyToken, EmailAddress, EndReason, Session, SessionId, Timestamp,
-    UserId,
+    Account, AccountEvent, Admins, AuthenticationMethod, ConsistencyToken, EmailAddress, EndReason, Role,
+    Session, SessionId, Timestamp, UserId,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use runtime::{Clock, new_id};
@@ -28,8 +29,9 @@ use crate::{
     keys::Pepper,
     metrics::Counters,
     password::{Hasher, Policy},
+    second_factor::Sealing,
     throttle::Throttle,
-    token::{AccessTokens, Issued},
+    token::{AccessTokens, Issued, Owner},
 };
 
 /// How long an answer waits for a revocation to go out.
@@ -52,6 +54,8 @@ pub(crate) struct Auth {
     pub(crate) tokens: AccessTokens,
     pub(crate) key_files: KeyFiles,
     pub(crate) pepper: Pepper,
+    pub(crate) sealing: Sealing,
+    pub(crate) second_factor_roles: BTreeSet<Role>,
     pub(crate) refresh_ttl_seconds: i64,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) read_models: Database,
@@ -214,16 +218,23 @@ impl Auth {
         }
     }
 
-    /// An access token for `account` in the session `id` that ends at `session_ends`.
-    pub(crate) fn issue(
-        &self,
-        account: &Account,
-        id: SessionId,
-        session_ends: Timestamp,
-    ) -> Result<Issued, Failure> {
-        Ok(self
-            .tokens
-            .issue(account, id, session_ends, self.clock.now(), new_id())?)
+    /// An access token for `account` in `session`.
+    pub(crate) fn issue(&self, account: &Account, session: &Session) -> Result<Issued, Failure> {
+        let owner = Owner {
+            id: account.id,
+            email: account.email.clone(),
+            roles: self.roles_in(account, session),
+        };
+        Ok(self.tokens.issue(&owner, session, self.clock.now(), new_id())?)
+    }
+
+    /// What the account may do in `session`: a role that asks for a second factor counts only where one was shown.
+    pub(crate) fn roles_in(&self, account: &Account, session: &Session) -> BTreeSet<Role> {
+        let is_strong = session.methods.contains(&AuthenticationMethod::Mfa);
+        let roles = account.roles.iter().copied();
+        roles
+            .filter(|role| is_strong || !self.second_factor_roles.contains(role))
+            .collect()
     }
 }
 

@@ -1,6 +1,8 @@
 //! What an operator can choose about auth.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+
+use events::Role;
 
 use crate::password::{Argon2Parameters, DEFAULT_MIN_CHARACTERS, MIN_CHARACTERS_RANGE};
 
@@ -17,6 +19,8 @@ pub struct Config {
     pub access_token_ttl: Duration,
     /// How long a session lasts from its login.
     pub session_ttl: Duration,
+    /// Roles that count only in sessions that began with a second factor.
+    pub second_factor_roles: BTreeSet<Role>,
     /// What hashing a password costs.
     pub argon2: Argon2Parameters,
     /// Characters of the shortest password, 8 to 64.
@@ -46,6 +50,7 @@ impl Config {
             audience: auth_client::DEFAULT_ISSUER.to_owned(),
             access_token_ttl: Duration::from_secs(15 * 60),
             session_ttl: Duration::from_secs(7 * 24 * 60 * 60),
+            second_factor_roles: BTreeSet::new(),
             argon2: Argon2Parameters::default(),
             min_password_characters: DEFAULT_MIN_CHARACTERS,
             breached_passwords: None,

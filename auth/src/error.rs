@@ -7,6 +7,7 @@ use database::DatabaseError;
 use event_store::StoreError;
 use http::{HeaderName, HeaderValue, header};
 use http_api::{Problem, ProblemCode};
+use zeroize::Zeroizing;
 
 use crate::{
     domain::Refusal,
@@ -48,12 +49,13 @@ pub(crate) enum CommandError {
 }
 
 /// Why a request was not answered as wished.
-#[derive(Debug)]
 pub(crate) enum ApiError {
     /// The rules say no.
     Refused(Refusal),
     /// Something underneath failed.
     Failed(Failure),
+    /// The password was right, and a code is missing: what the login goes on with.
+    SecondFactorRequired(Zeroizing<String>),
     /// The request itself is bad.
     Bad(Problem),
 }
@@ -117,6 +119,7 @@ impl IntoResponse for ApiError {
         match self {
             Self::Refused(refusal) => refused(&refusal),
             Self::Failed(failure) => failed(&failure),
+            Self::SecondFactorRequired(token) => refused(&Refusal::SecondFactorIsRequired).mfa_token(&token),
             Self::Bad(problem) => problem,
         }
         .into_response()
@@ -139,6 +142,29 @@ fn refused(refusal: &Refusal) -> Problem {
         Refusal::AccountIsUnknown | Refusal::SessionIsUnknown | Refusal::ProgramTokenIsUnknown => {
             Problem::not_found()
         }
+        Refusal::SecondFactorIsRequired => unauthorized(
+            ProblemCode::SecondFactorRequired,
+            "The password is right. Send a code of the second factor to /auth/login/second-factor.",
+            "Bearer",
+        ),
+        Refusal::SecondFactorExists => Problem::new(ProblemCode::SecondFactorExists)
+            .detail("This account has a second factor. Give it up first, with a code of it."),
+        Refusal::SecondFactorIsUnknown => {
+            Problem::not_found().detail("There is no second factor that this could be about.")
+        }
+        Refusal::CodeIsWrong => unauthorized(
+            ProblemCode::BadCredentials,
+            "The code is wrong, or was used before.",
+            "Bearer",
+        ),
+        Refusal::TooManyWrongCodes { wait_seconds } => Problem::new(ProblemCode::RateLimited)
+            .detail("Too many codes were wrong. Wait, or use a recovery code.")
+            .retry_after(u64::try_from(*wait_seconds).unwrap_or(1)),
+        Refusal::LoginIsOver => unauthorized(
+            ProblemCode::TokenInvalid,
+            "This login cannot go on: it took too long, or too many codes were wrong. Log in again.",
+            r#"Bearer error="invalid_token", error_description="The login is over""#,
+        ),
         Refusal::TooManyProgramTokens => Problem::new(ProblemCode::TooManyTokens).detail(format!(
             "An account has at most {} tokens. Take back one that is not needed any more.",
             events::MAX_PROGRAM_TOKENS

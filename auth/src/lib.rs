@@ -21,6 +21,8 @@ mod program_token;
 mod proof;
 mod public_keys;
 mod routes;
+mod second_factor;
+mod session_start;
 mod start;
 mod throttle;
 mod token;

@@ -15,9 +15,9 @@ use http::{HeaderValue, header};
 use crate::{
     auth::Auth,
     endpoints::{
-        change_password, create_program_token, end_session, jwks, list_program_tokens, list_sessions,
-        list_users, login, logout, logout_all, me, refresh, register, rename, revoke_program_token,
-        set_disabled, set_roles,
+        change_password, confirm_totp, create_program_token, end_session, enroll_totp, jwks,
+        list_program_tokens, list_sessions, list_users, login, login_second_factor, logout, logout_all, me,
+        refresh, register, remove_totp, rename, revoke_program_token, set_disabled, set_roles,
     },
 };
 
@@ -45,11 +45,20 @@ pub(crate) fn routes(state: AppState) -> Router {
     Router::new()
         .route("/auth/register", post(register::register))
         .route("/auth/login", post(login::login))
+        .route(
+            "/auth/login/second-factor",
+            post(login_second_factor::login_second_factor),
+        )
         .route("/auth/refresh", post(refresh::refresh))
         .route("/auth/logout", post(logout::logout))
         .route("/auth/logout-all", post(logout_all::logout_all))
         .route("/auth/me", get(me::me).patch(rename::rename))
         .route("/auth/me/password", post(change_password::change_password))
+        .route(
+            "/auth/me/totp",
+            post(enroll_totp::enroll_totp).delete(remove_totp::remove_totp),
+        )
+        .route("/auth/me/totp/confirm", post(confirm_totp::confirm_totp))
         .route("/auth/sessions", get(list_sessions::list_sessions))
         .route("/auth/sessions/{id}", delete(end_session::end_session))
         .route(

@@ -23,6 +23,7 @@ use crate::{
     password::{Hasher, Policy},
     public_keys::PublicKeys,
     routes::{AppState, routes},
+    second_factor::Sealing,
     throttle::{Throttle, keep_bounded},
     token::AccessTokens,
     token_check::TokenCheck,
@@ -149,6 +150,7 @@ impl Auth {
             config.min_password_characters,
             config.breached_passwords.as_deref(),
         )?;
+        let sealing = Sealing::new(&keys.pepper).context("the pepper cannot seal")?;
         let (issuer, audience) = (config.issuer.clone(), config.audience.clone());
         Ok(Self {
             accounts: repository(&store, &clock),
@@ -162,6 +164,8 @@ impl Auth {
             tokens: AccessTokens::new(keys.keyring, issuer, audience, config.access_token_ttl),
             key_files: KeyFiles::new(config.keys_directory.clone()),
             pepper: keys.pepper,
+            sealing,
+            second_factor_roles: config.second_factor_roles.clone(),
             refresh_ttl_seconds: i64::try_from(config.session_ttl.as_secs()).unwrap_or(i64::MAX),
             bus,
             read_models,

@@ -46,10 +46,10 @@ impl TokenCheck {
         };
         Ok(Verdict::Accepted(Identity {
             user_id: account.id,
+            email: account.email.clone(),
             credential: Credential::Session(session.id),
-            email: account.email,
             // What they may do now, not what they might when the token was issued.
-            roles: account.roles,
+            roles: auth.roles_in(&account, &session),
             expires_at: claims.expires_at().min(session.expires_at),
         }))
     }

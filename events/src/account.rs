@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Aggregate, MAX_PROGRAM_TOKENS, ProgramToken, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed,
-    SecretHash, SessionId, StreamName, Timestamp, UserId, catalog::catalog,
+    SecondFactor, SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused,
+    SecondFactorRemoved, SecretHash, SessionId, StreamName, Timestamp, UsedCode, UserId, catalog::catalog,
 };
 
 /// How many sessions of one account can be open at once. One more closes the oldest.
@@ -27,6 +28,11 @@ catalog! {
         TokenCreated(ProgramTokenCreated) = "account.token_created", 1;
         TokenUsed(ProgramTokenUsed) = "account.token_used", 1;
         TokenRevoked(ProgramTokenRevoked) = "account.token_revoked", 1;
+        SecondFactorEnrolled(SecondFactorEnrolled) = "account.second_factor_enrolled", 1;
+        SecondFactorConfirmed(SecondFactorConfirmed) = "account.second_factor_confirmed", 1;
+        SecondFactorRemoved(SecondFactorRemoved) = "account.second_factor_removed", 1;
+        SecondFactorPassed(SecondFactorPassed) = "account.second_factor_passed", 1;
+        SecondFactorRefused(SecondFactorRefused) = "account.second_factor_refused", 1;
         Erased(AccountErased) = "account.erased", 1;
     }
 }
@@ -166,6 +172,8 @@ pub struct Account {
     pub open_sessions: Vec<SessionId>,
     /// The tokens that its programs have, the oldest first, at most [`MAX_PROGRAM_TOKENS`].
     pub program_tokens: Vec<ProgramToken>,
+    /// What a login needs beside the password, once it is confirmed.
+    pub second_factor: Option<SecondFactor>,
     /// Whether the person was erased.
     pub erased: bool,
     /// When it came to be.
@@ -225,10 +233,32 @@ impl Account {
             AccountEvent::TokenRevoked(revoked) => {
                 account.program_tokens.retain(|token| token.id != revoked.token);
             }
+            AccountEvent::SecondFactorEnrolled(enrolled) => {
+                if account.confirmed_second_factor().is_none() {
+                    account.second_factor = Some(SecondFactor::enrolled(enrolled));
+                }
+            }
+            AccountEvent::SecondFactorConfirmed(confirmed) => {
+                if let Some(factor) = &mut account.second_factor {
+                    factor.pass(UsedCode::Totp(confirmed.step));
+                }
+            }
+            AccountEvent::SecondFactorRemoved(_) => account.second_factor = None,
+            AccountEvent::SecondFactorPassed(passed) => {
+                if let Some(factor) = &mut account.second_factor {
+                    factor.pass(passed.code);
+                }
+            }
+            AccountEvent::SecondFactorRefused(_) => {
+                if let Some(factor) = &mut account.second_factor {
+                    factor.refuse(at);
+                }
+            }
             AccountEvent::Erased(_) => {
                 account.erased = true;
                 account.open_sessions.clear();
                 account.program_tokens.clear();
+                account.second_factor = None;
                 account.email.clear();
                 account.display_name = None;
                 account.password_hash = SecretHash::default();
@@ -244,6 +274,12 @@ impl Account {
     #[must_use]
     pub const fn is_live(&self) -> bool {
         !self.disabled && !self.erased
+    }
+
+    /// The second factor that a login needs.
+    #[must_use]
+    pub fn confirmed_second_factor(&self) -> Option<&SecondFactor> {
+        self.second_factor.as_ref().filter(|factor| factor.is_confirmed())
     }
 
     /// Whether `session` is open as far as the account is concerned.
@@ -277,6 +313,7 @@ impl Account {
             disabled: false,
             open_sessions: Vec::new(),
             program_tokens: Vec::new(),
+            second_factor: None,
             erased: false,
             created_at: at,
             updated_at: at,

@@ -19,6 +19,7 @@ mod invisible;
 mod log_point;
 mod program_token;
 mod progress;
+mod second_factor;
 mod secret_hash;
 mod secrets;
 mod session;
@@ -48,9 +49,15 @@ pub use program_token::{
     MAX_PROGRAM_TOKENS, ProgramToken, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, Scope,
 };
 pub use progress::{ConsistencyToken, ParseConsistencyTokenError, PartitionCount};
+pub use second_factor::{
+    FREE_WRONG_CODES, SecondFactor, SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed,
+    SecondFactorRefused, SecondFactorRemoved, UsedCode,
+};
 pub use secret_hash::SecretHash;
 pub use secrets::{SECRET_MEMBERS, public_payload};
-pub use session::{EndReason, Session, SessionEnded, SessionEvent, SessionRefreshed, SessionStarted};
+pub use session::{
+    AuthenticationMethod, EndReason, Session, SessionEnded, SessionEvent, SessionRefreshed, SessionStarted,
+};
 pub use stored::{EventDigest, StoredEvent, sha256};
 pub use task::{
     Priority, Status, Task, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskEvent,

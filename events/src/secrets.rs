@@ -1,11 +1,17 @@
-//! What an event keeps from everybody but the log's readers: the hashes of passwords and tokens.
+//! What an event keeps from everybody but the log's readers: the hashes of passwords, tokens and codes, and sealed secrets.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 /// The members of payloads that leave the log neither for the bus nor for a screen. Each has to have a default when it is
 /// read, since a payload from the bus comes without it.
-pub const SECRET_MEMBERS: [&str; 3] = ["password_hash", "refresh_hash", "token_hash"];
+pub const SECRET_MEMBERS: [&str; 5] = [
+    "password_hash",
+    "refresh_hash",
+    "token_hash",
+    "totp_secret",
+    "recovery_hashes",
+];
 
 /// The payload `data` without its secret members: what may be sent to others. All other payloads come back byte for byte.
 ///
@@ -23,6 +29,7 @@ pub fn public_payload(data: &Bytes) -> Bytes {
         match members.remove(name) {
             None => {}
             Some(Value::String(_)) => removed = true,
+            Some(Value::Array(items)) if items.iter().all(Value::is_string) => removed = true,
             // No event of ours: what it means without the member is not what it means with it.
             Some(_) => return Bytes::new(),
         }
@@ -52,6 +59,10 @@ mod tests {
             r#"{"display_name":null,"email":"a@b"}"#
         );
         assert_eq!(public(r#"{"refresh_hash":"ab"}"#), "{}");
+        assert_eq!(
+            public(r#"{"totp_secret":"ab","recovery_hashes":["cd","ef"]}"#),
+            "{}"
+        );
         let untouched = r#"{ "title" : "a",  "tags":[] }"#;
         assert_eq!(public(untouched), untouched);
         let mentioned = r#"{ "title":"my password_hash" }"#;
@@ -64,6 +75,7 @@ mod tests {
             r#"{"password_hash":"$argon2id$x""#,
             r#"["refresh_hash"]"#,
             r#"{"refresh_hash":{"of":"ab"}}"#,
+            r#"{"recovery_hashes":["ab",{"of":"cd"}]}"#,
         ] {
             assert_eq!(public(data), "", "{data}");
         }

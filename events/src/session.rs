@@ -1,5 +1,7 @@
 //! A session: its events, its state, and the fold from one to the other.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Aggregate, SecretHash, SessionId, StreamName, Timestamp, UserId, catalog::catalog};
@@ -7,7 +9,7 @@ use crate::{Aggregate, SecretHash, SessionId, StreamName, Timestamp, UserId, cat
 catalog! {
     /// What can happen to a session.
     SessionEvent {
-        Started(SessionStarted) = "session.started", 1;
+        Started(SessionStarted) = "session.started", 2;
         Refreshed(SessionRefreshed) = "session.refreshed", 1;
         Ended(SessionEnded) = "session.ended", 1;
     }
@@ -33,6 +35,18 @@ pub enum EndReason {
     Erased,
 }
 
+/// How the person of a login was known (RFC 8176).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthenticationMethod {
+    /// By a password.
+    Pwd,
+    /// By a code that counts once.
+    Otp,
+    /// By more than one factor.
+    Mfa,
+}
+
 /// A login succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionStarted {
@@ -47,6 +61,13 @@ pub struct SessionStarted {
     pub ip: Option<String>,
     /// With what.
     pub user_agent: Option<String>,
+    /// How the person was known. Version 1 did not say: by a password.
+    #[serde(default = "by_password")]
+    pub methods: BTreeSet<AuthenticationMethod>,
+}
+
+fn by_password() -> BTreeSet<AuthenticationMethod> {
+    [AuthenticationMethod::Pwd].into()
 }
 
 /// The refresh token was exchanged for the next one.
@@ -85,6 +106,8 @@ pub struct Session {
     pub ip: Option<String>,
     /// With what.
     pub user_agent: Option<String>,
+    /// How the person was known.
+    pub methods: BTreeSet<AuthenticationMethod>,
     /// When and why it ended, once it has.
     pub ended: Option<(Timestamp, EndReason)>,
     /// Version of its stream.
@@ -138,6 +161,7 @@ impl Session {
             expires_at: started.expires_at,
             ip: started.ip.clone(),
             user_agent: started.user_agent.clone(),
+            methods: started.methods.clone(),
             ended: None,
             version,
         }

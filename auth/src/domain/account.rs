@@ -56,7 +56,7 @@ pub(crate) fn change_password(
 }
 
 /// Opens `session` for whoever proved to know the password behind `verified`, which is hashed again as `rehashed` if that
-/// is due. Sessions that are known to have ended make room; if that is not enough, the oldest is closed.
+/// is due, unless the account has a second factor.
 pub(crate) fn open_session(
     account: Option<&Account>,
     verified: &SecretHash,
@@ -68,19 +68,41 @@ pub(crate) fn open_session(
     if account.password_hash != *verified {
         return Err(Refusal::PasswordHasChanged);
     }
+    if account.confirmed_second_factor().is_some() {
+        return Err(Refusal::SecondFactorIsRequired);
+    }
+    let rehashed = rehashed.map(|hash| {
+        AccountEvent::from(PasswordRehashed {
+            password_hash: hash.clone(),
+        })
+    });
+    let opened = opening(account, session, ended);
+    Ok(rehashed.into_iter().chain([opened]).collect())
+}
+
+/// The event that opens `session`. Sessions that are known to have ended make room; if that is not enough, the oldest is
+/// closed.
+pub(super) fn opening(account: &Account, session: SessionId, ended: &[SessionId]) -> AccountEvent {
     let (mut closed, open): (Vec<_>, Vec<_>) = account
         .open_sessions
         .iter()
         .partition(|open| ended.contains(open));
     let surplus = (open.len() + 1).saturating_sub(MAX_OPEN_SESSIONS);
     closed.extend(open.into_iter().take(surplus));
-    let rehashed = rehashed.map(|hash| {
-        AccountEvent::from(PasswordRehashed {
-            password_hash: hash.clone(),
-        })
-    });
-    let opened = AccountSessionOpened { session, closed };
-    Ok(rehashed.into_iter().chain([opened.into()]).collect())
+    AccountSessionOpened { session, closed }.into()
+}
+
+/// Notes that the password behind `verified` was hashed again.
+pub(crate) fn rehash(account: Option<&Account>, verified: &SecretHash, rehashed: &SecretHash) -> Decided {
+    if usable(account)?.password_hash != *verified {
+        return Err(Refusal::PasswordHasChanged);
+    }
+    Ok(vec![
+        PasswordRehashed {
+            password_hash: rehashed.clone(),
+        }
+        .into(),
+    ])
 }
 
 /// Closes every session.

@@ -47,6 +47,27 @@ pub(crate) enum Refusal {
     /// The account has no such program token.
     #[error("there is no such program token")]
     ProgramTokenIsUnknown,
+    /// The password was right, and a code is still missing.
+    #[error("a second factor is required")]
+    SecondFactorIsRequired,
+    /// The account has a second factor already.
+    #[error("the account has a second factor")]
+    SecondFactorExists,
+    /// The account has none, or none that waits to be confirmed.
+    #[error("there is no such second factor")]
+    SecondFactorIsUnknown,
+    /// The code is wrong, or was used before.
+    #[error("the code is wrong")]
+    CodeIsWrong,
+    /// Too many codes were wrong lately.
+    #[error("too many codes were wrong")]
+    TooManyWrongCodes {
+        /// For how long no further code is looked at.
+        wait_seconds: i64,
+    },
+    /// The login that waits for a code is not known, took too long, or had too many wrong codes.
+    #[error("the login cannot go on")]
+    LoginIsOver,
     /// Without this account nobody could manage accounts any more.
     #[error("{0} is the last admin")]
     AccountIsLastAdmin(UserId),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use events::EmailAddress;
 use http_api::{FieldError, Form, Problem, text};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::{
     error::{ApiError, Failure},
@@ -21,6 +22,11 @@ pub(crate) fn email(value: &Value) -> Result<EmailAddress, FieldError> {
 /// Any text, to be compared to a password or hashed.
 pub(crate) fn password(value: &Value) -> Result<Arc<Password>, FieldError> {
     text(value).map(|text| Arc::new(Password::new(text)))
+}
+
+/// A code of a second factor, to be compared.
+pub(crate) fn code(value: &Value) -> Result<Zeroizing<String>, FieldError> {
+    text(value).map(|text| Zeroizing::new(text.to_owned()))
 }
 
 /// How to call someone: 1 to 100 characters on one line, see [`events::line`].

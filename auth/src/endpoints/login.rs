@@ -1,28 +1,23 @@
 //! `POST /auth/login`: begins a session.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use api_types::{TokenType, Tokens};
-use auth_client::Revocation;
 use axum::{extract::State, response::Response};
-use events::{
-    Account, Actor, EmailAddress, EndReason, MAX_OPEN_SESSIONS, SecretHash, Session, SessionId,
-    SessionStarted,
-};
-use http::StatusCode;
+use events::{Account, Actor, AuthenticationMethod, EmailAddress, SecretHash, SessionId};
 use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent, text};
 use runtime::new_id;
 use serde_json::{Map, Value};
 
-use super::{answer, fields};
+use super::fields;
 use crate::{
     auth::Auth,
     command_metadata::CommandMetadata,
     domain::{self, Refusal},
     error::{ApiError, CommandError},
     password::Password,
+    session_start,
     throttle::{Attempt, Standing},
-    token::{Issued, RefreshToken},
+    token::MfaToken,
 };
 
 /// How often a password is verified again because its hash changed meanwhile.
@@ -65,6 +60,7 @@ pub(crate) async fn login(
     let outcome = begin_session(&auth, &context, &request).await;
     auth.counters.login(match &outcome {
         Ok(_) => "success",
+        Err(ApiError::SecondFactorRequired(_)) => "second_factor_required",
         Err(ApiError::Refused(Refusal::AccountIsDisabled)) => "account_disabled",
         Err(ApiError::Refused(Refusal::AttemptsAreTooMany { .. })) => "too_many_attempts",
         Err(ApiError::Refused(_)) => "bad_credentials",
@@ -85,35 +81,15 @@ async fn begin_session(
         None => Attempt::new(&auth.pepper, "login", &request.text, context),
     };
     let (account, metadata) = open_session(auth, context, request, &attempt, id).await?;
-    let refresh_token = RefreshToken::generate(id, 0, &auth.pepper);
-    let started = auth
-        .sessions
-        .execute(&id, &metadata.about(account.id), |session, now| {
-            let started = SessionStarted {
-                account: account.id,
-                refresh_hash: refresh_token.hash(),
-                expires_at: now.plus_seconds(auth.refresh_ttl_seconds),
-                ip: context.client_ip.clone(),
-                user_agent: context.user_agent.clone().map(String::from),
-            };
-            Ok::<_, Refusal>(domain::session::start(session, &started))
-        })
-        .await?;
-    let session = started.state.ok_or(Refusal::SessionIsUnknown)?;
-    SecurityEvent::success("login")
-        .actor(account.id)
-        .subject(account.id)
-        .record();
-    tracing::info!(account.id = %account.id, session.id = %id, "logged in");
-    let issued = auth.issue(&account, id, session.expires_at)?;
-    Ok(token_answer(
+    session_start::start(
         auth,
+        context,
         account,
-        &session,
-        &issued,
-        &refresh_token,
-        started.position,
-    ))
+        id,
+        [AuthenticationMethod::Pwd].into(),
+        &metadata,
+    )
+    .await
 }
 
 /// Opens the session `id` for the account whose address and password these are. The account is compared with the one
@@ -130,7 +106,7 @@ async fn open_session(
     loop {
         let (account, rehashed, standing) = authenticate(auth, attempt, request).await?;
         let metadata = CommandMetadata::new(Actor::User(account.id), context);
-        let ended = ended_sessions(auth, &account).await?;
+        let ended = session_start::ended_sessions(auth, &account).await?;
         let opened = auth
             .change_account(account.id, &metadata, |now| {
                 domain::account::open_session(now, &account.password_hash, rehashed.as_ref(), id, &ended)
@@ -139,13 +115,14 @@ async fn open_session(
         match opened {
             // Another login may have hashed the same password again.
             Err(CommandError::Refused(Refusal::PasswordHasChanged)) if attempts.next().is_some() => {}
+            Err(CommandError::Refused(Refusal::SecondFactorIsRequired)) => {
+                // Codes are counted by themselves.
+                auth.throttle.succeeded(attempt, &standing).await;
+                return Err(demand_code(auth, &account, rehashed.as_ref(), id, &metadata).await);
+            }
             Ok(opened) => {
                 auth.throttle.succeeded(attempt, &standing).await;
-                auth.end_closed_sessions(&opened, EndReason::Logout, &metadata.by_system())
-                    .await;
-                for closed in opened.closed {
-                    auth.revoke(Revocation::Session(closed)).await;
-                }
+                session_start::end_crowded_out(auth, &opened, &metadata).await;
                 return Ok((opened.account, metadata));
             }
             Err(error) => return Err(error.into()),
@@ -153,20 +130,34 @@ async fn open_session(
     }
 }
 
-/// Which of the open sessions have ended by themselves. Looked up only when the account has as many as it may.
-async fn ended_sessions(auth: &Auth, account: &Account) -> Result<Vec<SessionId>, ApiError> {
-    if account.open_sessions.len() < MAX_OPEN_SESSIONS {
-        return Ok(Vec::new());
-    }
-    let now = auth.clock.now();
-    let open = auth.open_sessions(account).await?;
-    let live: HashSet<_> = open
-        .into_iter()
-        .filter_map(|session| session.state.filter(|session| session.is_live(now)))
-        .map(|session| session.id)
-        .collect();
-    let ended = account.open_sessions.iter().filter(|id| !live.contains(id));
-    Ok(ended.copied().collect())
+/// Asks for a code of the second factor. What is remembered of this login is in the token that goes with the answer.
+async fn demand_code(
+    auth: &Auth,
+    account: &Account,
+    rehashed: Option<&SecretHash>,
+    session: SessionId,
+    metadata: &CommandMetadata,
+) -> ApiError {
+    let account = match rehashed {
+        None => account.clone(),
+        Some(hash) => {
+            let noted = auth
+                .change_account(account.id, metadata, |now| {
+                    domain::account::rehash(now, &account.password_hash, hash)
+                })
+                .await;
+            match noted {
+                Ok(noted) => noted.account,
+                Err(error) => return error.into(),
+            }
+        }
+    };
+    let Some(factor) = account.confirmed_second_factor() else {
+        // It was given up a moment ago.
+        return Refusal::PasswordHasChanged.into();
+    };
+    let token = MfaToken::new(&account, factor, session, auth.clock.now()).text(&auth.pepper);
+    ApiError::SecondFactorRequired(token)
 }
 
 /// The account whose address and password these are, and the password hashed again if its hash is weaker than those
@@ -201,29 +192,6 @@ async fn authenticate(
         }
     };
     Ok((account, rehashed, proven.standing))
-}
-
-/// The answer of login and refresh.
-pub(crate) fn token_answer(
-    auth: &Auth,
-    account: Account,
-    session: &Session,
-    issued: &Issued,
-    refresh_token: &RefreshToken,
-    position: u64,
-) -> Response {
-    let left = session.expires_at.as_micros() - auth.clock.now().as_micros();
-    let id = account.id;
-    let body = Tokens {
-        access_token: issued.token.clone(),
-        token_type: TokenType::Bearer,
-        expires_in: issued.expires_in,
-        refresh_token: refresh_token.text().to_owned(),
-        // Rounded: the clock went on a little since the session began.
-        refresh_expires_in: (left + 500_000).div_euclid(1_000_000),
-        user: account.into(),
-    };
-    answer::json(StatusCode::OK, &body, id, position)
 }
 
 #[cfg(test)]

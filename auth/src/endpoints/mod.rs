@@ -4,19 +4,23 @@
 
 pub(crate) mod answer;
 pub(crate) mod change_password;
+pub(crate) mod confirm_totp;
 pub(crate) mod create_program_token;
 pub(crate) mod end_session;
+pub(crate) mod enroll_totp;
 pub(crate) mod fields;
 pub(crate) mod jwks;
 pub(crate) mod list_program_tokens;
 pub(crate) mod list_sessions;
 pub(crate) mod list_users;
 pub(crate) mod login;
+pub(crate) mod login_second_factor;
 pub(crate) mod logout;
 pub(crate) mod logout_all;
 pub(crate) mod me;
 pub(crate) mod refresh;
 pub(crate) mod register;
+pub(crate) mod remove_totp;
 pub(crate) mod rename;
 pub(crate) mod revoke_program_token;
 pub(crate) mod set_disabled;

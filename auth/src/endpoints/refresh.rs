@@ -7,13 +7,13 @@ use events::{Actor, EndReason, Session};
 use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent, text};
 use serde_json::{Map, Value};
 
-use super::login::token_answer;
 use crate::{
     auth::Auth,
     command_metadata::CommandMetadata,
     domain::{self, Refusal},
     error::{ApiError, CommandError},
     keys::Pepper,
+    session_start::token_answer,
     token::RefreshToken,
 };
 
@@ -36,7 +36,7 @@ pub(crate) async fn refresh(
     match &refreshed {
         Ok(_) => SecurityEvent::success("refresh").record(),
         Err(ApiError::Refused(refusal)) => SecurityEvent::failure("refresh", reason(refusal)).record(),
-        Err(ApiError::Failed(_) | ApiError::Bad(_)) => {}
+        Err(ApiError::Failed(_) | ApiError::Bad(_) | ApiError::SecondFactorRequired(_)) => {}
     }
     refreshed
 }
@@ -80,7 +80,7 @@ async fn next_tokens(
         other => other?,
     };
     let session = refreshed.state.ok_or(Refusal::RefreshTokenIsUnknown)?;
-    let issued = auth.issue(&account, session.id, session.expires_at)?;
+    let issued = auth.issue(&account, &session)?;
     Ok(token_answer(
         &auth,
         account,

@@ -18,6 +18,8 @@ pub(crate) enum Purpose {
     RefreshToken,
     /// Tokens that people make for their programs.
     ProgramToken,
+    /// Logins that wait for a second factor.
+    MfaToken,
 }
 
 impl Purpose {
@@ -26,6 +28,7 @@ impl Purpose {
         match self {
             Self::RefreshToken => b"refresh-token\0",
             Self::ProgramToken => b"program-token\0",
+            Self::MfaToken => b"mfa-token\0",
         }
     }
 }
@@ -71,6 +74,11 @@ impl Pepper {
     /// Under what attempts are counted that are about `content` of the kind `of`: whoever sees it learns nothing of either.
     pub(crate) fn key_of_attempts(&self, of: &str, content: &[u8]) -> String {
         hex::encode(&self.hmac(&[b"attempts\0", of.as_bytes(), b"\0", content])[..TAG_BYTES])
+    }
+
+    /// The key that seals the secrets of second factors. Whoever has the log alone cannot open them.
+    pub(crate) fn sealing_key(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.hmac(&[b"seal-second-factor\0"]))
     }
 
     fn hmac(&self, parts: &[&[u8]]) -> [u8; 32] {

@@ -1,12 +1,13 @@
 //! Access tokens: JWTs (RFC 9068) signed with Ed25519.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
 use auth_client::{Claims, Rejection, TOKEN_TYPE, TokenRules, key_id};
-use events::{Account, SessionId, Timestamp};
+use events::{Role, Session, Timestamp, UserId};
 use jsonwebtoken::{Algorithm, Header, encode};
 use uuid::Uuid;
 
@@ -17,6 +18,13 @@ pub(crate) struct Issued {
     pub(crate) token: String,
     /// For how many seconds it is good.
     pub(crate) expires_in: i64,
+}
+
+/// Whose token it is, and what they may do with it.
+pub(crate) struct Owner {
+    pub(crate) id: UserId,
+    pub(crate) email: String,
+    pub(crate) roles: BTreeSet<Role>,
 }
 
 /// Issues and verifies access tokens.
@@ -51,15 +59,14 @@ impl AccessTokens {
         *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyring);
     }
 
-    /// A token for `account` in `session`, which it never outlives.
+    /// A token for `owner` in `session`, which it never outlives.
     ///
     /// # Errors
     /// When the key cannot sign.
     pub(crate) fn issue(
         &self,
-        account: &Account,
-        session: SessionId,
-        session_ends: Timestamp,
+        owner: &Owner,
+        session: &Session,
         now: Timestamp,
         id: Uuid,
     ) -> Result<Issued, jsonwebtoken::errors::Error> {
@@ -68,14 +75,17 @@ impl AccessTokens {
             .newest()
             .ok_or(jsonwebtoken::errors::ErrorKind::InvalidEddsaKey)?;
         let iat = now.as_seconds();
-        let exp = (iat + self.ttl_seconds).min(session_ends.as_seconds());
+        let exp = (iat + self.ttl_seconds).min(session.expires_at.as_seconds());
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
-            sub: account.id,
-            email: account.email.clone(),
-            roles: account.roles.clone(),
-            sid: session,
+            sub: owner.id,
+            email: owner.email.clone(),
+            roles: owner.roles.clone(),
+            sid: session.id,
+            client_id: self.issuer.clone(),
+            amr: session.methods.clone(),
+            auth_time: session.started_at.as_seconds(),
             iat,
             nbf: None,
             exp,
@@ -109,10 +119,8 @@ impl AccessTokens {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
-    use events::{Role, UserId};
+    use events::{AuthenticationMethod, SessionId, SessionStarted};
     use jsonwebtoken::{EncodingKey, decode_header};
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -135,35 +143,29 @@ mod tests {
         AccessTokens::new(Keyring::new(keys).unwrap(), issuer.into(), audience.into(), ttl)
     }
 
-    fn account() -> Account {
-        Account {
+    fn owner() -> Owner {
+        Owner {
             id: UserId(Uuid::from_u128(1)),
             email: "ada@example.com".into(),
-            display_name: None,
-            password_hash: events::SecretHash::default(),
-            open_sessions: Vec::new(),
-            program_tokens: Vec::new(),
             roles: BTreeSet::from([Role::User]),
-            disabled: false,
-            erased: false,
-            created_at: NOW,
-            updated_at: NOW,
-            version: 1,
         }
     }
 
+    fn session(seconds: i64) -> Session {
+        let started = SessionStarted {
+            account: owner().id,
+            refresh_hash: events::SecretHash::default(),
+            expires_at: NOW.plus_seconds(seconds),
+            ip: None,
+            user_agent: None,
+            methods: [AuthenticationMethod::Pwd, AuthenticationMethod::Otp].into(),
+        };
+        Session::evolve(None, SessionId(Uuid::from_u128(2)), &started.into(), 1, NOW).unwrap()
+    }
+
     fn issue(tokens: &AccessTokens) -> String {
-        let session = SessionId(Uuid::from_u128(2));
-        tokens
-            .issue(
-                &account(),
-                session,
-                NOW.plus_seconds(604_800),
-                NOW,
-                Uuid::from_u128(3),
-            )
-            .unwrap()
-            .token
+        let id = Uuid::from_u128(3);
+        tokens.issue(&owner(), &session(604_800), NOW, id).unwrap().token
     }
 
     /// Signs whatever header and claims a test wants.
@@ -180,7 +182,8 @@ mod tests {
         json!({
             "iss": "taskledger", "aud": "api", "sub": user, "email": "ada@example.com", "roles": ["user"],
             "sid": Uuid::from_u128(2).to_string(), "jti": Uuid::from_u128(3).to_string(),
-            "iat": NOW.as_seconds(), "exp": NOW.as_seconds() + 900,
+            "iat": NOW.as_seconds(), "exp": NOW.as_seconds() + 900, "client_id": "taskledger",
+            "amr": ["pwd", "otp"], "auth_time": NOW.as_seconds(),
         })
     }
 
@@ -207,9 +210,8 @@ mod tests {
     #[test]
     fn a_token_never_outlives_its_session() {
         let tokens = tokens(&[&pem()], "taskledger", "api");
-        let session = SessionId(Uuid::from_u128(2));
         let issued = tokens
-            .issue(&account(), session, NOW.plus_seconds(60), NOW, Uuid::from_u128(3))
+            .issue(&owner(), &session(60), NOW, Uuid::from_u128(3))
             .unwrap();
         assert_eq!(issued.expires_in, 60);
         assert_eq!(

@@ -1,10 +1,13 @@
 //! The kinds of tokens: short-lived access tokens that say who, and opaque ones that say nothing.
 
 mod access;
+mod mfa;
 mod opaque;
 mod program;
 mod refresh;
 
-pub(crate) use access::{AccessTokens, Issued};
+pub(crate) use access::{AccessTokens, Issued, Owner};
+pub(crate) use mfa::MfaToken;
+pub(crate) use opaque::constant_time_eq;
 pub(crate) use program::ProgramToken;
 pub(crate) use refresh::RefreshToken;

@@ -32,7 +32,20 @@ async fn anyone_can_verify_a_token_with_the_published_key() {
     names.sort();
     assert_eq!(
         names,
-        ["aud", "email", "exp", "iat", "iss", "jti", "roles", "sid", "sub"]
+        [
+            "amr",
+            "aud",
+            "auth_time",
+            "client_id",
+            "email",
+            "exp",
+            "iat",
+            "iss",
+            "jti",
+            "roles",
+            "sid",
+            "sub"
+        ]
     );
 }
 

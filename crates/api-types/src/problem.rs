@@ -29,6 +29,10 @@ pub struct Problem {
     /// With `validation-failed`: everything that is wrong with the body.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// With `second-factor-required`: what to send to `/auth/login/second-factor` together with a code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
+    pub mfa_token: Option<String>,
     /// The id of the request, which leads to it in the logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = true, min_length = 1, max_length = 128)]
@@ -130,6 +134,8 @@ problem_codes! {
     SessionEnded = 401, "session-ended", "Session ended";
     /// No account has this address and this password.
     BadCredentials = 401, "bad-credentials", "Wrong address or password";
+    /// The password is right, and a code of the second factor is missing. `mfa_token` goes with it.
+    SecondFactorRequired = 401, "second-factor-required", "Second factor required";
     /// The account does not have the role that is needed.
     Forbidden = 403, "forbidden", "Forbidden";
     /// The account was disabled by an admin. Told only after the right password.
@@ -144,6 +150,8 @@ problem_codes! {
     EmailTaken = 409, "email-taken", "Address taken";
     /// The last admin cannot be disabled, nor lose the role.
     LastAdmin = 409, "last-admin", "Last admin";
+    /// The account has a second factor already.
+    SecondFactorExists = 409, "second-factor-exists", "There is a second factor already";
     /// The account has as many program tokens as it may have.
     TooManyTokens = 409, "too-many-tokens", "Too many tokens";
     /// The status of the task does not allow the change.

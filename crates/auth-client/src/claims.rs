@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
-use events::{Role, SessionId, Timestamp, UserId};
+use events::{AuthenticationMethod, Role, SessionId, Timestamp, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -35,6 +35,15 @@ pub struct Claims {
     pub roles: BTreeSet<Role>,
     /// The session.
     pub sid: SessionId,
+    /// The client that the token was issued to (RFC 9068): this system itself, since people log in with it directly.
+    #[serde(default)]
+    pub client_id: String,
+    /// How the person was known (RFC 8176).
+    #[serde(default)]
+    pub amr: BTreeSet<AuthenticationMethod>,
+    /// When the person logged in.
+    #[serde(default)]
+    pub auth_time: i64,
     /// When it was issued.
     pub iat: i64,
     /// Before when it is not good.

@@ -120,7 +120,7 @@ struct Remote {
 #[derive(Clone)]
 enum Shown {
     /// A genuine access token.
-    Access(Claims),
+    Access(Box<Claims>),
     /// A text that may be a program token.
     MaybeProgram,
 }
@@ -218,7 +218,7 @@ impl Remote {
             Shown::MaybeProgram
         } else {
             match self.claims(token, now).await {
-                Ok(claims) => Shown::Access(claims),
+                Ok(claims) => Shown::Access(Box::new(claims)),
                 Err(error) => return counted(Source::Keys, Err(error)),
             }
         };

@@ -27,6 +27,7 @@ struct Content {
     code: ProblemCode,
     detail: Option<String>,
     errors: Vec<FieldError>,
+    mfa_token: Option<String>,
     headers: HeaderMap,
 }
 
@@ -40,6 +41,7 @@ impl Problem {
             code,
             detail: None,
             errors: Vec::new(),
+            mfa_token: None,
             headers: HeaderMap::new(),
         }))
     }
@@ -49,6 +51,13 @@ impl Problem {
     pub fn detail(mut self, text: impl Into<String>) -> Self {
         // It may repeat what the client sent.
         self.0.detail = Some(BoundedText::<MOST_TEXT>::from(text.into()).into());
+        self
+    }
+
+    /// Says with what a login goes on.
+    #[must_use]
+    pub fn mfa_token(mut self, token: &str) -> Self {
+        self.0.mfa_token = Some(token.to_owned());
         self
     }
 
@@ -141,6 +150,7 @@ impl Problem {
             detail: content.detail.clone(),
             code: content.code,
             errors: content.errors.clone(),
+            mfa_token: content.mfa_token.clone(),
             request_id: request_id::current(),
         }
     }

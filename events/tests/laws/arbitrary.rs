@@ -2,12 +2,14 @@
 
 use events::{
     AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed,
-    AccountSessionOpened, AccountSessionsEnded, AdminAdded, AdminRemoved, AdminsEvent, Due, EmailClaimed,
-    EmailEvent, EmailReleased, EndReason, Event, PasswordChanged, PasswordRehashed, Priority,
-    ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, Role, RolesChanged, Scope, SecretHash,
-    SessionEnded, SessionEvent, SessionId, SessionRefreshed, SessionStarted, TaskCancelled, TaskCompleted,
-    TaskCreated, TaskDeleted, TaskDescribed, TaskEvent, TaskPrioritized, TaskRenamed, TaskReopened,
-    TaskRestored, TaskScheduled, TaskStarted, TaskTagged, Timestamp, TokenId, UserId,
+    AccountSessionOpened, AccountSessionsEnded, AdminAdded, AdminRemoved, AdminsEvent, AuthenticationMethod,
+    Due, EmailClaimed, EmailEvent, EmailReleased, EndReason, Event, PasswordChanged, PasswordRehashed,
+    Priority, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, Role, RolesChanged, Scope,
+    SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused,
+    SecondFactorRemoved, SecretHash, SessionEnded, SessionEvent, SessionId, SessionRefreshed, SessionStarted,
+    TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskEvent, TaskPrioritized,
+    TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted, TaskTagged, Timestamp, TokenId,
+    UsedCode, UserId,
 };
 use proptest::{collection, option, prelude::*, sample::select};
 
@@ -101,11 +103,34 @@ pub(crate) fn account_event() -> impl Strategy<Value = AccountEvent> {
         1 => hash().prop_map(|password_hash| PasswordRehashed { password_hash }.into()),
         2 => (session_id(), collection::vec(session_id(), 0..3))
             .prop_map(|(session, closed)| AccountSessionOpened { session, closed }.into()),
+        3 => second_factor_event(),
         1 => roles.prop_map(|roles| RolesChanged { roles }.into()),
         2 => program_token_created().prop_map(AccountEvent::from),
         1 => token_id().prop_map(|token| ProgramTokenUsed { token }.into()),
         1 => token_id().prop_map(|token| ProgramTokenRevoked { token }.into()),
         3 => select(vec![AccountEvent::from(AccountDisabled {}), AccountEnabled {}.into(), AccountErased {}.into(), AccountSessionsEnded {}.into()]),
+    ]
+}
+
+fn second_factor_event() -> impl Strategy<Value = AccountEvent> {
+    let code = prop_oneof![
+        any::<u64>().prop_map(UsedCode::Totp),
+        (0_usize..12).prop_map(UsedCode::Recovery),
+    ];
+    prop_oneof![
+        (hash(), collection::vec(hash(), 0..3)).prop_map(|(totp_secret, recovery_hashes)| {
+            SecondFactorEnrolled {
+                totp_secret,
+                recovery_hashes,
+            }
+            .into()
+        }),
+        any::<u64>().prop_map(|step| SecondFactorConfirmed { step }.into()),
+        code.prop_map(|code| SecondFactorPassed { code }.into()),
+        select(vec![
+            AccountEvent::from(SecondFactorRemoved {}),
+            SecondFactorRefused {}.into()
+        ]),
     ]
 }
 
@@ -126,20 +151,30 @@ fn program_token_created() -> impl Strategy<Value = ProgramTokenCreated> {
 }
 
 pub(crate) fn session_event() -> impl Strategy<Value = SessionEvent> {
+    let methods = collection::btree_set(
+        select(vec![
+            AuthenticationMethod::Pwd,
+            AuthenticationMethod::Otp,
+            AuthenticationMethod::Mfa,
+        ]),
+        0..=3,
+    );
     let started = (
         user_id(),
         hash(),
         timestamp(),
         option::of(text()),
         option::of(text()),
+        methods,
     )
-        .prop_map(|(account, refresh_hash, expires_at, ip, user_agent)| {
+        .prop_map(|(account, refresh_hash, expires_at, ip, user_agent, methods)| {
             SessionStarted {
                 account,
                 refresh_hash,
                 expires_at,
                 ip,
                 user_agent,
+                methods,
             }
             .into()
         });

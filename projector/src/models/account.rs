@@ -101,6 +101,7 @@ impl Model for Account {
             disabled: row.boolean("disabled")?,
             open_sessions: Vec::new(),
             program_tokens: Vec::new(),
+            second_factor: None,
             erased: false,
             created_at: timestamp(row.integer("created_at")?),
             updated_at: timestamp(row.integer("updated_at")?),

@@ -1,5 +1,7 @@
 //! `sessions`: one row for each login, also of those that have ended. No secret of it is projected.
 
+use std::collections::BTreeSet;
+
 use database::{DatabaseError, Row, Value};
 use events::{EndReason, Session, SessionEvent, SessionId, StreamName, Timestamp, UserId};
 use uuid::Uuid;
@@ -108,6 +110,7 @@ impl Model for Session {
             expires_at: timestamp(row.integer("expires_at")?),
             ip: row.optional_text("ip")?,
             user_agent: row.optional_text("user_agent")?,
+            methods: BTreeSet::new(),
             ended,
             version: row.unsigned("version")?,
         })

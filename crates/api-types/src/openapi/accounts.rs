@@ -8,7 +8,7 @@ use super::{
 };
 use crate::ProblemCode::*;
 
-const TAG: &str = "Accounts";
+pub(super) const TAG: &str = "Accounts";
 const TOKEN: [&str; 1] = ["Consistency-Token"];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -98,7 +98,7 @@ fn login() -> Endpoint {
         )
         .body(&examples::login())
         .answer(200, "The tokens of the new session.", &TOKEN, &examples::tokens())
-        .problems(&[BadCredentials, AccountDisabled, RateLimited, Overloaded, Unavailable])
+        .problems(&[BadCredentials, SecondFactorRequired, AccountDisabled, RateLimited, Overloaded, Unavailable])
         .build()
 }
 

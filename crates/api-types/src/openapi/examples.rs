@@ -4,11 +4,12 @@ use events::{Due, Priority, Role, Scope, SessionId, Status, TaskId, Timestamp, T
 use uuid::Uuid;
 
 use crate::{
-    Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, ChangePassword, ChangeTask,
-    CreateProgramToken, CreateTask, FieldChange, FieldError, HistoryItem, IfMatch, Jwk, Jwks, Login,
-    ManagedUser, ManagedUsers, NewProgramToken, Problem, ProblemCode, ProgramToken, ProgramTokens, Refresh,
-    Register, Rename, Session, Sessions, SetRoles, Task, TaskChanges, TaskHistory, TaskPage, TaskSummary,
-    TasksByPriority, TasksByStatus, TokenType, Tokens, User, UserBody,
+    Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, ChangePassword, ChangeTask, ConfirmTotp,
+    CreateProgramToken, CreateTask, EnrollTotp, FieldChange, FieldError, HistoryItem, IfMatch, Jwk, Jwks,
+    Login, ManagedUser, ManagedUsers, NewProgramToken, Problem, ProblemCode, ProgramToken, ProgramTokens,
+    Refresh, Register, RemoveTotp, Rename, SecondFactorLogin, Session, Sessions, SetRoles, Task, TaskChanges,
+    TaskHistory, TaskPage, TaskSummary, TasksByPriority, TasksByStatus, TokenType, Tokens, TotpEnrolment,
+    User, UserBody,
 };
 
 /// 2026-11-22T20:30:50.417526Z
@@ -19,6 +20,7 @@ const TASK: TaskId = TaskId(Uuid::from_u128(0x01a204f4_5231_77cc_84db_0e3c4efea8
 const USER: UserId = UserId(Uuid::from_u128(0x01a204f4_51d1_74f1_ba83_57b2e65ebd4d));
 const SESSION: SessionId = SessionId(Uuid::from_u128(0x01a204f4_51f3_7d32_9c1a_4c1de3a5b1f0));
 const PROGRAM_TOKEN: TokenId = TokenId(Uuid::from_u128(0x01a204f4_51f3_7d32_9c1a_4c1de3a5b1f1));
+const MFA_TOKEN: &str = "AaIE9FHRdPG6g1eyteS9TQGiBPRR";
 const REQUEST: &str = "01a204f4-5228-71ff-b156-69d5c038e1d4";
 const PASSWORD: &str = "correct horse battery";
 
@@ -212,6 +214,42 @@ pub(super) fn login() -> Login {
     }
 }
 
+pub(super) fn second_factor_login() -> SecondFactorLogin {
+    SecondFactorLogin {
+        mfa_token: MFA_TOKEN.to_owned(),
+        code: "287082".to_owned(),
+    }
+}
+
+pub(super) fn enroll_totp() -> EnrollTotp {
+    EnrollTotp {
+        password: PASSWORD.to_owned(),
+    }
+}
+
+pub(super) fn totp_enrolment() -> TotpEnrolment {
+    TotpEnrolment {
+        secret: "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned(),
+        otpauth_uri: "otpauth://totp/Taskledger:ada%40example.org?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\
+            &issuer=Taskledger&algorithm=SHA1&digits=6&period=30"
+            .to_owned(),
+        recovery_codes: vec!["MFRG-GZDF-MZTW-Q2LK".to_owned()],
+    }
+}
+
+pub(super) fn confirm_totp() -> ConfirmTotp {
+    ConfirmTotp {
+        code: "287082".to_owned(),
+    }
+}
+
+pub(super) fn remove_totp() -> RemoveTotp {
+    RemoveTotp {
+        password: PASSWORD.to_owned(),
+        code: "287082".to_owned(),
+    }
+}
+
 pub(super) fn refresh() -> Refresh {
     Refresh {
         refresh_token: tokens().refresh_token,
@@ -319,6 +357,7 @@ pub(super) fn problem(code: ProblemCode) -> Problem {
         detail: None,
         code,
         errors,
+        mfa_token: (code == ProblemCode::SecondFactorRequired).then(|| MFA_TOKEN.to_owned()),
         request_id: Some(REQUEST.to_owned()),
     }
 }

@@ -9,6 +9,7 @@ mod examples;
 mod operations;
 mod program_tokens;
 mod queries;
+mod second_factor;
 
 use utoipa::openapi::{
     Info, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem, PathsBuilder,
@@ -92,6 +93,7 @@ fn endpoints() -> Vec<Endpoint> {
         queries::endpoints(),
         commands::endpoints(),
         accounts::endpoints(),
+        second_factor::endpoints(),
         program_tokens::endpoints(),
         admin::endpoints(),
         operations::endpoints(),

@@ -1,0 +1,221 @@
+//! Decisions about second factors. Which code somebody shows is found out elsewhere, and handed in.
+
+use events::{
+    Account, AccountEvent, SecondFactor, SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed,
+    SecondFactorRefused, SecondFactorRemoved, SecretHash, SessionId, Timestamp, UsedCode,
+};
+
+use super::{
+    Refusal,
+    account::{Decided, opening, usable},
+};
+
+/// A code that was looked at: what happens for it, and whether it was right.
+pub(crate) struct Judged {
+    pub(crate) events: Vec<AccountEvent>,
+    pub(crate) is_right: bool,
+}
+
+/// Sets a second factor up, in place of one that was never confirmed. Refused when the password is no longer the one
+/// that was verified.
+pub(crate) fn enroll(
+    account: Option<&Account>,
+    verified: &SecretHash,
+    enrolled: &SecondFactorEnrolled,
+) -> Decided {
+    let account = usable(account)?;
+    if account.password_hash != *verified {
+        return Err(Refusal::PasswordHasChanged);
+    }
+    if account.confirmed_second_factor().is_some() {
+        return Err(Refusal::SecondFactorExists);
+    }
+    Ok(vec![enrolled.clone().into()])
+}
+
+/// Puts a second factor into force. `code` is the one that the person shows.
+pub(crate) fn confirm(
+    account: Option<&Account>,
+    code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
+) -> Decided {
+    let account = usable(account)?;
+    let factor = account
+        .second_factor
+        .as_ref()
+        .ok_or(Refusal::SecondFactorIsUnknown)?;
+    match code(account, factor) {
+        _ if factor.is_confirmed() => Err(Refusal::SecondFactorExists),
+        Some(UsedCode::Totp(step)) => Ok(vec![SecondFactorConfirmed { step }.into()]),
+        // A recovery code does not show that the app works.
+        Some(UsedCode::Recovery(_)) | None => Err(Refusal::CodeIsWrong),
+    }
+}
+
+/// Judges a code of a second factor that is in force. After many wrong ones the next has to wait, but for recovery codes,
+/// which nobody can guess: whoever has the password cannot keep out the person who has the codes.
+pub(crate) fn judge(
+    account: &Account,
+    now: Timestamp,
+    code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
+) -> Result<Judged, Refusal> {
+    let factor = account
+        .confirmed_second_factor()
+        .ok_or(Refusal::SecondFactorIsUnknown)?;
+    let code = code(account, factor);
+    let wait = factor.wait_seconds(now);
+    match code {
+        Some(code @ UsedCode::Recovery(_)) => Ok(right(code)),
+        _ if wait > 0 => Err(Refusal::TooManyWrongCodes { wait_seconds: wait }),
+        Some(code) => Ok(right(code)),
+        None => Ok(Judged {
+            events: vec![SecondFactorRefused {}.into()],
+            is_right: false,
+        }),
+    }
+}
+
+/// Judges the code of a login whose password was right, and opens `session` for a right one. `is_good` says whether the login
+/// may still go on.
+pub(crate) fn go_on_with_login(
+    account: Option<&Account>,
+    session: SessionId,
+    ended: &[SessionId],
+    now: Timestamp,
+    is_good: impl FnOnce(&Account, &SecondFactor) -> bool,
+    code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
+) -> Result<Judged, Refusal> {
+    let account = usable(account)?;
+    let factor = account.confirmed_second_factor().ok_or(Refusal::LoginIsOver)?;
+    if !is_good(account, factor) || account.open_sessions.contains(&session) {
+        return Err(Refusal::LoginIsOver);
+    }
+    let mut judged = judge(account, now, code)?;
+    if judged.is_right {
+        judged.events.push(opening(account, session, ended));
+    }
+    Ok(judged)
+}
+
+fn right(code: UsedCode) -> Judged {
+    Judged {
+        events: vec![SecondFactorPassed { code }.into()],
+        is_right: true,
+    }
+}
+
+/// Gives a second factor up, for a right code.
+pub(crate) fn remove(
+    account: Option<&Account>,
+    verified: &SecretHash,
+    now: Timestamp,
+    code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
+) -> Result<Judged, Refusal> {
+    let account = usable(account)?;
+    if account.password_hash != *verified {
+        return Err(Refusal::PasswordHasChanged);
+    }
+    let mut judged = judge(account, now, code)?;
+    if judged.is_right {
+        judged.events.push(SecondFactorRemoved {}.into());
+    }
+    Ok(judged)
+}
+
+#[cfg(test)]
+mod tests {
+    use events::{AccountRegistered, UserId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+    fn given(events: &[AccountEvent]) -> Option<Account> {
+        let registered = AccountRegistered {
+            email: "ada@example.com".into(),
+            display_name: None,
+            password_hash: "hash".into(),
+        };
+        let all = [&[registered.into()], events].concat();
+        (1..).zip(&all).fold(None, |state, (version, event)| {
+            Account::evolve(state, UserId(Uuid::nil()), event, version, NOW)
+        })
+    }
+
+    fn enrolled() -> SecondFactorEnrolled {
+        SecondFactorEnrolled {
+            totp_secret: "sealed".into(),
+            recovery_hashes: vec!["a".into(), "b".into()],
+        }
+    }
+
+    fn confirmed() -> Vec<AccountEvent> {
+        vec![enrolled().into(), SecondFactorConfirmed { step: 7 }.into()]
+    }
+
+    #[test]
+    fn a_factor_counts_once_a_code_has_confirmed_it() {
+        let pending = given(&[enrolled().into()]);
+        assert!(pending.as_ref().unwrap().confirmed_second_factor().is_none());
+        let confirm_with = |code| confirm(pending.as_ref(), |_, _| code);
+        assert_eq!(
+            confirm_with(Some(UsedCode::Totp(7))),
+            Ok(vec![SecondFactorConfirmed { step: 7 }.into()])
+        );
+        assert_eq!(confirm_with(None), Err(Refusal::CodeIsWrong));
+        assert_eq!(
+            confirm_with(Some(UsedCode::Recovery(0))),
+            Err(Refusal::CodeIsWrong)
+        );
+        assert_eq!(
+            confirm(given(&[]).as_ref(), |_, _| None),
+            Err(Refusal::SecondFactorIsUnknown)
+        );
+        assert_eq!(
+            confirm(given(&confirmed()).as_ref(), |_, _| None),
+            Err(Refusal::SecondFactorExists)
+        );
+    }
+
+    #[test]
+    fn only_a_factor_that_was_never_confirmed_is_replaced() {
+        let again = |account: Option<Account>| enroll(account.as_ref(), &"hash".into(), &enrolled());
+        assert_eq!(again(given(&[])), Ok(vec![enrolled().into()]));
+        assert_eq!(again(given(&[enrolled().into()])), Ok(vec![enrolled().into()]));
+        assert_eq!(again(given(&confirmed())), Err(Refusal::SecondFactorExists));
+        assert_eq!(
+            enroll(given(&[]).as_ref(), &"other".into(), &enrolled()),
+            Err(Refusal::PasswordHasChanged)
+        );
+    }
+
+    #[test]
+    fn wrong_codes_are_counted_and_have_to_wait_but_recovery_codes_pass() {
+        let mut history = confirmed();
+        for _ in 0..5 {
+            let account = given(&history).unwrap();
+            let judged = judge(&account, NOW, |_, _| None).unwrap();
+            assert!(!judged.is_right);
+            history.extend(judged.events);
+        }
+        let account = given(&history).unwrap();
+        let with = |code, now| judge(&account, now, |_, _| code).map(|judged| judged.is_right);
+        let wait = Err(Refusal::TooManyWrongCodes { wait_seconds: 30 });
+        assert_eq!(with(None, NOW), wait);
+        assert_eq!(with(Some(UsedCode::Totp(8)), NOW), wait);
+        assert_eq!(with(Some(UsedCode::Recovery(0)), NOW), Ok(true));
+        assert_eq!(with(Some(UsedCode::Totp(8)), NOW.plus_seconds(30)), Ok(true));
+    }
+
+    #[test]
+    fn a_factor_is_given_up_for_a_right_code_only() {
+        let account = given(&confirmed());
+        let with = |code| remove(account.as_ref(), &"hash".into(), NOW, |_, _| code).unwrap();
+        assert_eq!(with(None).events, [SecondFactorRefused {}.into()]);
+        let code = UsedCode::Recovery(1);
+        assert_eq!(
+            with(Some(code)).events,
+            [SecondFactorPassed { code }.into(), SecondFactorRemoved {}.into()]
+        );
+    }
+}

@@ -1,0 +1,42 @@
+//! `POST /auth/me/totp/confirm`: puts the second factor into force, for a code that shows that the app works.
+
+use std::sync::Arc;
+
+use auth_client::Caller;
+use axum::{extract::State, response::Response};
+use http_api::{Form, JsonObject, Problem, RequestContext};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::{answer, fields};
+use crate::{
+    auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError, second_factor::matching,
+};
+
+fn read(body: Map<String, Value>) -> Result<Zeroizing<String>, Problem> {
+    let mut form = Form::new(body);
+    let code = form.required("code", fields::code);
+    form.finish()?;
+    code.ok_or_else(Problem::internal)
+}
+
+pub(crate) async fn confirm_totp(
+    State(auth): State<Arc<Auth>>,
+    caller: Caller,
+    context: RequestContext,
+    body: JsonObject,
+) -> Result<Response, ApiError> {
+    let code = read(body.fields)?;
+    let id = caller.user_id();
+    let metadata = CommandMetadata::new(caller.actor(), &context);
+    let now = auth.clock.now();
+    let changed = auth
+        .change_account(id, &metadata, |account| {
+            domain::second_factor::confirm(account, |account, factor| {
+                matching(&auth.sealing, account, factor, &code, now)
+            })
+        })
+        .await?;
+    tracing::info!(account.id = %id, "a second factor is in force");
+    Ok(answer::no_content(id, changed.position))
+}

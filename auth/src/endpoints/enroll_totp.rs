@@ -1,0 +1,99 @@
+//! `POST /auth/me/totp`: sets a second factor up, which counts once it is confirmed.
+
+use std::sync::Arc;
+
+use api_types::TotpEnrolment;
+use auth_client::Caller;
+use axum::{extract::State, response::Response};
+use http::StatusCode;
+use http_api::{Form, JsonObject, Problem, RequestContext};
+use serde_json::{Map, Value};
+
+use super::{answer, fields};
+use crate::{
+    auth::Auth,
+    command_metadata::CommandMetadata,
+    domain::{self, Refusal},
+    error::ApiError,
+    password::Password,
+    second_factor::Enrolment,
+};
+
+/// What authenticator apps show beside the address.
+const ISSUER: &str = "Taskledger";
+
+fn read(body: Map<String, Value>) -> Result<Arc<Password>, Problem> {
+    let mut form = Form::new(body);
+    let password = form.required("password", fields::password);
+    form.finish()?;
+    password.ok_or_else(Problem::internal)
+}
+
+pub(crate) async fn enroll_totp(
+    State(auth): State<Arc<Auth>>,
+    caller: Caller,
+    context: RequestContext,
+    body: JsonObject,
+) -> Result<Response, ApiError> {
+    let password = read(body.fields)?;
+    let id = caller.user_id();
+    let account = auth.account(id).await?.state.ok_or(Refusal::AccountIsUnknown)?;
+    let verified = auth
+        .hasher
+        .verify(&password, Some(&account.password_hash))
+        .await?;
+    if !verified.matches {
+        return Err(Refusal::CredentialsAreWrong.into());
+    }
+    let enrolment = Enrolment::generate(id, &auth.sealing).ok_or_else(Problem::internal)?;
+    let metadata = CommandMetadata::new(caller.actor(), &context);
+    let changed = auth
+        .change_account(id, &metadata, |now| {
+            domain::second_factor::enroll(now, &account.password_hash, &enrolment.event)
+        })
+        .await?;
+    let body = TotpEnrolment {
+        secret: enrolment.secret.to_string(),
+        otpauth_uri: otpauth_uri(&enrolment.secret, &account.email),
+        recovery_codes: enrolment
+            .recovery_codes
+            .iter()
+            .map(|code| code.to_string())
+            .collect(),
+    };
+    Ok(answer::json(StatusCode::OK, &body, id, changed.position))
+}
+
+/// What authenticator apps read from a QR code.
+fn otpauth_uri(secret: &str, email: &str) -> String {
+    let email = percent_encoded(email);
+    format!(
+        "otpauth://totp/{ISSUER}:{email}?secret={secret}&issuer={ISSUER}&algorithm=SHA1&digits=6&period=30"
+    )
+}
+
+/// Everything but unreserved characters as `%XX` (RFC 3986).
+fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            encoded.push_str(&hex::encode_upper([byte]));
+        }
+        encoded
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_uri_is_what_authenticator_apps_read() {
+        assert_eq!(
+            otpauth_uri("GEZDGNBV", "ada+1@exämple.org"),
+            "otpauth://totp/Taskledger:ada%2B1%40ex%C3%A4mple.org?secret=GEZDGNBV&issuer=Taskledger&algorithm=SHA1&digits=6&period=30"
+        );
+    }
+}

@@ -1,0 +1,63 @@
+//! Recovery codes: for people whose phone is gone. 80 random bits each, so that nobody guesses one, however often they try.
+
+use data_encoding::BASE32_NOPAD;
+use events::SecretHash;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+/// How many an account gets.
+const CODES: usize = 10;
+const BYTES: usize = 10;
+const CHARACTERS: usize = 16;
+
+/// Fresh codes, as people write them down: `ABCD-EFGH-IJKL-MNOP`.
+pub(super) fn generate() -> Vec<Zeroizing<String>> {
+    let code = || {
+        let mut bytes = Zeroizing::new([0; BYTES]);
+        runtime::fill_random(bytes.as_mut_slice());
+        let text = Zeroizing::new(BASE32_NOPAD.encode(bytes.as_slice()));
+        let groups: Vec<&str> = [0, 4, 8, 12].map(|start| &text[start..start + 4]).into();
+        Zeroizing::new(groups.join("-"))
+    };
+    std::iter::repeat_with(code).take(CODES).collect()
+}
+
+/// Hex SHA-256 of a code in any way to write it; `None` for what cannot be one. With 80 random bits inside, it needs no salt.
+pub(super) fn hash(code: &str) -> Option<SecretHash> {
+    let is_separator = |c: char| c == '-' || c.is_whitespace();
+    let plain: Zeroizing<String> = Zeroizing::new(
+        code.chars()
+            .filter(|c| !is_separator(*c))
+            .map(|c| c.to_ascii_uppercase())
+            .take(CHARACTERS + 1)
+            .collect(),
+    );
+    let is_code = plain.len() == CHARACTERS && BASE32_NOPAD.decode(plain.as_bytes()).is_ok();
+    is_code.then(|| hex::encode(Sha256::digest(plain.as_bytes())).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_counts_however_it_is_written() {
+        let codes = generate();
+        assert_eq!(codes.len(), CODES);
+        assert_ne!(codes[0], codes[1]);
+        let hash_of = |text: &str| hash(text).unwrap();
+        let code = codes[0].as_str();
+        assert_eq!(code.len(), 19);
+        assert_eq!(hash_of(code), hash_of(&code.to_lowercase().replace('-', " ")));
+        assert_eq!(hash_of(code), hash_of(&code.replace('-', "")));
+        for not in [
+            "",
+            "123456",
+            "ABCD-EFGH-IJKL-MNO",
+            "ABCD-EFGH-IJKL-MNOPQ",
+            "ABCD-EFGH-IJKL-MNO1",
+        ] {
+            assert_eq!(hash(not), None, "{not}");
+        }
+    }
+}

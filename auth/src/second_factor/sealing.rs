@@ -1,0 +1,84 @@
+//! Seals the secrets of second factors (ChaCha20-Poly1305, RFC 8439), so that whoever reads the log or a backup of it cannot
+//! make codes. The key comes from the directory of keys.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+use events::{SecretHash, UserId};
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use zeroize::Zeroizing;
+
+use crate::keys::Pepper;
+
+/// Seals and opens.
+pub(crate) struct Sealing(LessSafeKey);
+
+impl Sealing {
+    /// With the key that belongs to `pepper`. `None` if the library refuses it, which it has no reason to.
+    pub(crate) fn new(pepper: &Pepper) -> Option<Self> {
+        let key = UnboundKey::new(&CHACHA20_POLY1305, pepper.sealing_key().as_slice()).ok()?;
+        Some(Self(LessSafeKey::new(key)))
+    }
+
+    /// `secret` of `account`, sealed. A secret is sealed once, so that a random nonce never comes twice.
+    pub(super) fn seal(&self, account: UserId, secret: &[u8]) -> Option<SecretHash> {
+        let mut nonce = [0; NONCE_LEN];
+        runtime::fill_random(&mut nonce);
+        let mut sealed = Zeroizing::new(secret.to_vec());
+        self.0
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(account.0.as_bytes()),
+                &mut *sealed,
+            )
+            .ok()?;
+        Some(
+            BASE64URL
+                .encode([nonce.as_slice(), sealed.as_slice()].concat())
+                .into(),
+        )
+    }
+
+    /// What was sealed for `account`; `None` when it was not, or not under this key.
+    pub(super) fn open(&self, account: UserId, sealed: &SecretHash) -> Option<Zeroizing<Vec<u8>>> {
+        let mut bytes = Zeroizing::new(BASE64URL.decode(sealed.as_bytes()).ok()?);
+        let nonce = Nonce::try_assume_unique_for_key(bytes.get(..NONCE_LEN)?).ok()?;
+        let opened = self
+            .0
+            .open_within(nonce, Aad::from(account.0.as_bytes()), &mut bytes, NONCE_LEN..)
+            .ok()?;
+        Some(Zeroizing::new(opened.to_vec()))
+    }
+}
+
+impl fmt::Debug for Sealing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealing(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn sealing(pepper: &str) -> Sealing {
+        Sealing::new(&Pepper::parse(&pepper.repeat(32)).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn only_the_same_key_opens_it_and_only_for_the_same_account() {
+        let (ada, bob) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
+        let ours = sealing("ab");
+        let sealed = ours.seal(ada, b"secret").unwrap();
+        assert_eq!(ours.open(ada, &sealed).unwrap().as_slice(), b"secret");
+        assert!(ours.open(bob, &sealed).is_none());
+        assert!(sealing("cd").open(ada, &sealed).is_none());
+        assert_ne!(ours.seal(ada, b"secret").unwrap(), sealed);
+        let spoiled: SecretHash = sealed.chars().rev().collect::<String>().into();
+        for not in [spoiled, "".into(), "AAAA".into()] {
+            assert!(ours.open(ada, &not).is_none());
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! How a session begins, once the account has opened it, and the answer that login, second factor and refresh share.
+
+use std::collections::{BTreeSet, HashSet};
+
+use api_types::{TokenType, Tokens};
+use auth_client::Revocation;
+use axum::response::Response;
+use events::{
+    Account, AuthenticationMethod, EndReason, MAX_OPEN_SESSIONS, Session, SessionId, SessionStarted,
+};
+use http::StatusCode;
+use http_api::{RequestContext, SecurityEvent};
+
+use crate::{
+    auth::{Auth, Changed},
+    command_metadata::CommandMetadata,
+    domain::{self, Refusal},
+    endpoints::answer,
+    error::ApiError,
+    token::{Issued, RefreshToken},
+};
+
+/// Begins the session `id`, which `account` has opened, for someone who was known by `methods`.
+pub(crate) async fn start(
+    auth: &Auth,
+    context: &RequestContext,
+    account: Account,
+    id: SessionId,
+    methods: BTreeSet<AuthenticationMethod>,
+    metadata: &CommandMetadata,
+) -> Result<Response, ApiError> {
+    let refresh_token = RefreshToken::generate(id, 0, &auth.pepper);
+    let started = auth
+        .sessions
+        .execute(&id, &metadata.about(account.id), |session, now| {
+            let started = SessionStarted {
+                account: account.id,
+                refresh_hash: refresh_token.hash(),
+                expires_at: now.plus_seconds(auth.refresh_ttl_seconds),
+                ip: context.client_ip.clone(),
+                user_agent: context.user_agent.clone().map(String::from),
+                methods: methods.clone(),
+            };
+            Ok::<_, Refusal>(domain::session::start(session, &started))
+        })
+        .await?;
+    let session = started.state.ok_or(Refusal::SessionIsUnknown)?;
+    SecurityEvent::success("login")
+        .actor(account.id)
+        .subject(account.id)
+        .record();
+    tracing::info!(account.id = %account.id, session.id = %id, "logged in");
+    let issued = auth.issue(&account, &session)?;
+    Ok(token_answer(
+        auth,
+        account,
+        &session,
+        &issued,
+        &refresh_token,
+        started.position,
+    ))
+}
+
+/// Ends the sessions that a new one has crowded out.
+pub(crate) async fn end_crowded_out(auth: &Auth, opened: &Changed, metadata: &CommandMetadata) {
+    auth.end_closed_sessions(opened, EndReason::Logout, &metadata.by_system())
+        .await;
+    for closed in &opened.closed {
+        auth.revoke(Revocation::Session(*closed)).await;
+    }
+}
+
+/// Which of the open sessions have ended by themselves. Looked up only when the account has as many as it may.
+pub(crate) async fn ended_sessions(auth: &Auth, account: &Account) -> Result<Vec<SessionId>, ApiError> {
+    if account.open_sessions.len() < MAX_OPEN_SESSIONS {
+        return Ok(Vec::new());
+    }
+    let now = auth.clock.now();
+    let open = auth.open_sessions(account).await?;
+    let live: HashSet<_> = open
+        .into_iter()
+        .filter_map(|session| session.state.filter(|session| session.is_live(now)))
+        .map(|session| session.id)
+        .collect();
+    let ended = account.open_sessions.iter().filter(|id| !live.contains(id));
+    Ok(ended.copied().collect())
+}
+
+/// The tokens of a session, and whose it is.
+pub(crate) fn token_answer(
+    auth: &Auth,
+    account: Account,
+    session: &Session,
+    issued: &Issued,
+    refresh_token: &RefreshToken,
+    position: u64,
+) -> Response {
+    let left = session.expires_at.as_micros() - auth.clock.now().as_micros();
+    let id = account.id;
+    let body = Tokens {
+        access_token: issued.token.clone(),
+        token_type: TokenType::Bearer,
+        expires_in: issued.expires_in,
+        refresh_token: refresh_token.text().to_owned(),
+        // Rounded: the clock went on a little since the session began.
+        refresh_expires_in: (left + 500_000).div_euclid(1_000_000),
+        user: account.into(),
+    };
+    answer::json(StatusCode::OK, &body, id, position)
+}

@@ -1,0 +1,97 @@
+//! What a login gets when the password was right and a code is still missing. It says how far the login has come, and is good
+//! for a few minutes, for this password, and for a few wrong codes. Nothing of it is kept.
+
+use std::fmt;
+
+use events::{Account, FREE_WRONG_CODES, SecondFactor, SessionId, Timestamp, UserId};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::opaque;
+use crate::keys::{Pepper, Purpose};
+
+/// How long a code may take.
+const GOOD_FOR_SECONDS: i64 = 5 * 60;
+
+const CONTENT_BYTES: usize = 56;
+const PASSWORD_BYTES: usize = 8;
+
+/// A login that waits for a second factor.
+pub(crate) struct MfaToken {
+    /// Whose login.
+    pub(crate) account: UserId,
+    /// The session that it is to begin; it can begin once.
+    pub(crate) session: SessionId,
+    issued_at: Timestamp,
+    /// How many codes had ever been wrong when it was issued.
+    refused_before: u64,
+    /// Tells the password that was verified from others.
+    password: [u8; PASSWORD_BYTES],
+}
+
+impl MfaToken {
+    /// For whoever has proved to know the password of `account`.
+    pub(crate) fn new(account: &Account, factor: &SecondFactor, session: SessionId, now: Timestamp) -> Self {
+        Self {
+            account: account.id,
+            session,
+            issued_at: now,
+            refused_before: factor.refused_in_all,
+            password: fingerprint(account),
+        }
+    }
+
+    /// What the client gets.
+    pub(crate) fn text(&self, pepper: &Pepper) -> Zeroizing<String> {
+        let content = [
+            self.account.0.as_bytes().as_slice(),
+            self.session.0.as_bytes(),
+            &self.issued_at.as_micros().to_be_bytes(),
+            &self.refused_before.to_be_bytes(),
+            &self.password,
+        ]
+        .concat();
+        opaque::make(Purpose::MfaToken, &content, pepper)
+    }
+
+    /// Reads what a client sends back; `None` when it was not made here.
+    pub(crate) fn parse(text: &str, pepper: &Pepper) -> Option<Self> {
+        let content: [u8; CONTENT_BYTES] = opaque::read(Purpose::MfaToken, text, pepper)?;
+        let (account, rest) = content.split_at(16);
+        let (session, rest) = rest.split_at(16);
+        let (issued_at, rest) = rest.split_at(8);
+        let (refused_before, password) = rest.split_at(8);
+        Some(Self {
+            account: UserId(Uuid::from_slice(account).ok()?),
+            session: SessionId(Uuid::from_slice(session).ok()?),
+            issued_at: Timestamp::from_micros(i64::from_be_bytes(issued_at.try_into().ok()?)),
+            refused_before: u64::from_be_bytes(refused_before.try_into().ok()?),
+            password: password.try_into().ok()?,
+        })
+    }
+
+    /// Whether it still counts at `now` for `account`, whose second factor is `factor`.
+    pub(crate) fn is_good(&self, account: &Account, factor: &SecondFactor, now: Timestamp) -> bool {
+        let wrong_codes = factor.refused_in_all.checked_sub(self.refused_before);
+        self.password == fingerprint(account)
+            && self.issued_at <= now
+            && now < self.issued_at.plus_seconds(GOOD_FOR_SECONDS)
+            && wrong_codes.is_some_and(|wrong| wrong < u64::from(FREE_WRONG_CODES))
+    }
+}
+
+fn fingerprint(account: &Account) -> [u8; PASSWORD_BYTES] {
+    let mut fingerprint = [0; PASSWORD_BYTES];
+    fingerprint.copy_from_slice(&Sha256::digest(account.password_hash.as_bytes())[..PASSWORD_BYTES]);
+    fingerprint
+}
+
+impl fmt::Debug for MfaToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MfaToken")
+            .field("account", &self.account)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}

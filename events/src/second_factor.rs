@@ -1,0 +1,155 @@
+//! The second factor of an account: a secret for time-based codes (TOTP, RFC 6238) and recovery codes, and what happens to
+//! them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{SecretHash, Timestamp};
+
+/// How many codes can be wrong in a row before the next one has to wait.
+pub const FREE_WRONG_CODES: u32 = 5;
+/// How long the first wait is; each further wrong code doubles it.
+const FIRST_WAIT_SECONDS: i64 = 30;
+/// The longest wait.
+const LONGEST_WAIT_SECONDS: i64 = 60 * 60;
+
+/// A second factor was set up. It counts once a code has confirmed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondFactorEnrolled {
+    /// The secret, sealed under a key that the log does not hold. Empty in what comes from the bus.
+    #[serde(default)]
+    pub totp_secret: SecretHash,
+    /// Hex SHA-256 of each recovery code. Empty in what comes from the bus.
+    #[serde(default)]
+    pub recovery_hashes: Vec<SecretHash>,
+}
+
+/// A code has shown that the person has the secret. From now on a login needs a code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondFactorConfirmed {
+    /// The time step of the code, which does not count again.
+    pub step: u64,
+}
+
+/// The second factor was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondFactorRemoved {}
+
+/// A right code was shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondFactorPassed {
+    /// Which.
+    pub code: UsedCode,
+}
+
+/// A wrong code was shown after the right password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondFactorRefused {}
+
+/// A code that does not count again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsedCode {
+    /// That of this time step; those of earlier ones do not count any more either.
+    Totp(u64),
+    /// The recovery code in this place, from 0.
+    Recovery(usize),
+}
+
+/// The second factor as the account knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecondFactor {
+    /// The sealed secret.
+    pub totp_secret: SecretHash,
+    /// Of each recovery code that is still good, its hash.
+    pub recovery_hashes: Vec<Option<SecretHash>>,
+    /// The time step of the last code that counted; `None` before the factor was confirmed.
+    pub last_step: Option<u64>,
+    /// How many codes were wrong since the last right one.
+    pub refused_in_row: u32,
+    /// How many codes were ever wrong.
+    pub refused_in_all: u64,
+    /// When the last one was.
+    pub last_refused_at: Option<Timestamp>,
+}
+
+impl SecondFactor {
+    /// The state after the enrolment.
+    #[must_use]
+    pub fn enrolled(enrolled: &SecondFactorEnrolled) -> Self {
+        Self {
+            totp_secret: enrolled.totp_secret.clone(),
+            recovery_hashes: enrolled.recovery_hashes.iter().cloned().map(Some).collect(),
+            last_step: None,
+            refused_in_row: 0,
+            refused_in_all: 0,
+            last_refused_at: None,
+        }
+    }
+
+    /// Whether a login needs it.
+    #[must_use]
+    pub const fn is_confirmed(&self) -> bool {
+        self.last_step.is_some()
+    }
+
+    /// For how many seconds from `now` no further code is looked at; 0 when one is.
+    #[must_use]
+    pub fn wait_seconds(&self, now: Timestamp) -> i64 {
+        let (Some(last), Some(doublings)) = (
+            self.last_refused_at,
+            self.refused_in_row.checked_sub(FREE_WRONG_CODES),
+        ) else {
+            return 0;
+        };
+        let wait = (FIRST_WAIT_SECONDS << doublings.min(16)).min(LONGEST_WAIT_SECONDS);
+        let left = last.plus_seconds(wait).as_micros() - now.as_micros();
+        // Rounded up: whoever waits so long is let through.
+        left.max(0).saturating_add(999_999).div_euclid(1_000_000)
+    }
+
+    pub(crate) fn pass(&mut self, code: UsedCode) {
+        self.refused_in_row = 0;
+        match code {
+            UsedCode::Totp(step) => self.last_step = self.last_step.max(Some(step)),
+            UsedCode::Recovery(place) => {
+                if let Some(hash) = self.recovery_hashes.get_mut(place) {
+                    *hash = None;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn refuse(&mut self, at: Timestamp) {
+        self.refused_in_row = self.refused_in_row.saturating_add(1);
+        self.refused_in_all = self.refused_in_all.saturating_add(1);
+        self.last_refused_at = Some(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_wrong_codes_are_free_and_then_each_doubles_the_wait_up_to_an_hour() {
+        let start = Timestamp::from_micros(1_800_000_000_000_000);
+        let mut factor = SecondFactor::enrolled(&SecondFactorEnrolled {
+            totp_secret: "sealed".into(),
+            recovery_hashes: Vec::new(),
+        });
+        let waits: Vec<_> = (0..14)
+            .map(|_| {
+                factor.refuse(start);
+                factor.wait_seconds(start)
+            })
+            .collect();
+        assert_eq!(
+            waits,
+            [0, 0, 0, 0, 30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600]
+        );
+        assert_eq!(factor.wait_seconds(start.plus_seconds(3_599)), 1);
+        assert_eq!(factor.wait_seconds(start.plus_seconds(3_600)), 0);
+        factor.pass(UsedCode::Totp(1));
+        assert_eq!((factor.wait_seconds(start), factor.refused_in_all), (0, 14));
+    }
+}
