@@ -165,6 +165,16 @@ fn refused(refusal: &Refusal) -> Problem {
             "This login cannot go on: it took too long, or too many codes were wrong. Log in again.",
             r#"Bearer error="invalid_token", error_description="The login is over""#,
         ),
+        Refusal::ResetIsUnknown => unauthorized(
+            ProblemCode::TokenInvalid,
+            "The reset token is malformed, was used, or a newer one took its place.",
+            r#"Bearer error="invalid_token", error_description="The reset token is not good""#,
+        ),
+        Refusal::ResetHasExpired => unauthorized(
+            ProblemCode::TokenExpired,
+            "The reset token has expired. Ask for another.",
+            r#"Bearer error="invalid_token", error_description="The reset token expired""#,
+        ),
         Refusal::TooManyProgramTokens => Problem::new(ProblemCode::TooManyTokens).detail(format!(
             "An account has at most {} tokens. Take back one that is not needed any more.",
             events::MAX_PROGRAM_TOKENS

@@ -17,7 +17,8 @@ use crate::{
     endpoints::{
         change_password, confirm_totp, create_program_token, end_session, enroll_totp, jwks,
         list_program_tokens, list_sessions, list_users, login, login_second_factor, logout, logout_all, me,
-        refresh, register, remove_totp, rename, revoke_program_token, set_disabled, set_roles,
+        offer_reset, refresh, register, remove_totp, rename, reset_password, revoke_program_token,
+        set_disabled, set_roles,
     },
 };
 
@@ -59,6 +60,8 @@ pub(crate) fn routes(state: AppState) -> Router {
             post(enroll_totp::enroll_totp).delete(remove_totp::remove_totp),
         )
         .route("/auth/me/totp/confirm", post(confirm_totp::confirm_totp))
+        .route("/auth/reset", post(reset_password::reset_password))
+        .route("/auth/users/{id}/reset", post(offer_reset::offer_reset))
         .route("/auth/sessions", get(list_sessions::list_sessions))
         .route("/auth/sessions/{id}", delete(end_session::end_session))
         .route(

@@ -29,6 +29,14 @@ pub(crate) enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Make a token with which somebody who forgot their password sets a new one, within an hour
+    Reset {
+        /// The account's address
+        email: String,
+        /// Give up the second factor, too, for somebody who has lost it
+        #[arg(long)]
+        remove_second_factor: bool,
+    },
     /// Open accounts for the people of the former system
     ///
     /// Can be broken off and run again: addresses that have an account are left as they are.
@@ -45,6 +53,10 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     let dependencies = platform::auth(&settings.storage, "users").await?;
     let done = match command {
         Command::Grant { email, role, yes } => grant(settings, &dependencies, &email, role, yes).await,
+        Command::Reset {
+            email,
+            remove_second_factor,
+        } => reset(settings, &dependencies, &email, remove_second_factor).await,
         Command::Import { file, dry_run } => import(settings, &dependencies, &file, dry_run).await,
     };
     dependencies.bus.close().await;
@@ -94,6 +106,28 @@ fn confirm(grantee: &Grantee, role: Role, yes: bool) -> anyhow::Result<()> {
     } else {
         bail!("nothing was changed")
     }
+}
+
+async fn reset(
+    settings: &Settings,
+    dependencies: &Dependencies,
+    email: &str,
+    remove_second_factor: bool,
+) -> anyhow::Result<ExitCode> {
+    let config = role::auth_config(settings);
+    let reset = auth::reset(&config, dependencies, email, remove_second_factor).await?;
+    let factor = if remove_second_factor {
+        "It gives the second factor up, too."
+    } else {
+        "The second factor, if there is one, stays."
+    };
+    crate::print(&format!(
+        "{}\nWhoever sends this as `reset_token` with a `new_password` to /auth/reset until {} sets the password of {email}, \
+         once.\n{factor}\n",
+        reset.token.as_str(),
+        reset.expires_at
+    ));
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn import(

@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Aggregate, MAX_PROGRAM_TOKENS, ProgramToken, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed,
-    SecondFactor, SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused,
-    SecondFactorRemoved, SecretHash, SessionId, StreamName, Timestamp, UsedCode, UserId, catalog::catalog,
+    Aggregate, MAX_PROGRAM_TOKENS, PasswordReset, PendingReset, ProgramToken, ProgramTokenCreated,
+    ProgramTokenRevoked, ProgramTokenUsed, ResetOffered, SecondFactor, SecondFactorConfirmed,
+    SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused, SecondFactorRemoved, SecretHash,
+    SessionId, StreamName, Timestamp, UsedCode, UserId, catalog::catalog,
 };
 
 /// How many sessions of one account can be open at once. One more closes the oldest.
@@ -33,6 +34,8 @@ catalog! {
         SecondFactorRemoved(SecondFactorRemoved) = "account.second_factor_removed", 1;
         SecondFactorPassed(SecondFactorPassed) = "account.second_factor_passed", 1;
         SecondFactorRefused(SecondFactorRefused) = "account.second_factor_refused", 1;
+        ResetOffered(ResetOffered) = "account.reset_offered", 1;
+        PasswordReset(PasswordReset) = "account.password_reset", 1;
         Erased(AccountErased) = "account.erased", 1;
     }
 }
@@ -174,6 +177,8 @@ pub struct Account {
     pub program_tokens: Vec<ProgramToken>,
     /// What a login needs beside the password, once it is confirmed.
     pub second_factor: Option<SecondFactor>,
+    /// A reset of the password that waits to be used.
+    pub reset: Option<PendingReset>,
     /// Whether the person was erased.
     pub erased: bool,
     /// When it came to be.
@@ -254,11 +259,21 @@ impl Account {
                     factor.refuse(at);
                 }
             }
+            AccountEvent::ResetOffered(offered) => account.reset = Some(offered.into()),
+            AccountEvent::PasswordReset(reset) => {
+                account.password_hash.clone_from(&reset.password_hash);
+                account.open_sessions.clear();
+                account.reset = None;
+                if reset.removes_second_factor {
+                    account.second_factor = None;
+                }
+            }
             AccountEvent::Erased(_) => {
                 account.erased = true;
                 account.open_sessions.clear();
                 account.program_tokens.clear();
                 account.second_factor = None;
+                account.reset = None;
                 account.email.clear();
                 account.display_name = None;
                 account.password_hash = SecretHash::default();
@@ -314,6 +329,7 @@ impl Account {
             open_sessions: Vec::new(),
             program_tokens: Vec::new(),
             second_factor: None,
+            reset: None,
             erased: false,
             created_at: at,
             updated_at: at,

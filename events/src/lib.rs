@@ -17,6 +17,7 @@ mod envelope;
 mod ids;
 mod invisible;
 mod log_point;
+mod password_reset;
 mod program_token;
 mod progress;
 mod second_factor;
@@ -45,6 +46,7 @@ pub use envelope::{Actor, CorrelationId, Encoding, KeyText, Metadata, NewEvent, 
 pub use ids::{EventId, ParseStreamError, SessionId, StreamKind, StreamName, TaskId, TokenId, UserId};
 pub use invisible::{is_ignorable, is_invisible, turns_direction};
 pub use log_point::LogPoint;
+pub use password_reset::{PasswordReset, PendingReset, ResetOffered};
 pub use program_token::{
     MAX_PROGRAM_TOKENS, ProgramToken, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, Scope,
 };

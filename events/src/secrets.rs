@@ -5,12 +5,13 @@ use serde_json::{Map, Value};
 
 /// The members of payloads that leave the log neither for the bus nor for a screen. Each has to have a default when it is
 /// read, since a payload from the bus comes without it.
-pub const SECRET_MEMBERS: [&str; 5] = [
+pub const SECRET_MEMBERS: [&str; 6] = [
     "password_hash",
     "refresh_hash",
     "token_hash",
     "totp_secret",
     "recovery_hashes",
+    "reset_hash",
 ];
 
 /// The payload `data` without its secret members: what may be sent to others. All other payloads come back byte for byte.

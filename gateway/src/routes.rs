@@ -27,6 +27,7 @@ const ROUTES: &[(&str, Target)] = &[
     ("/auth/me/password", Target::Auth),
     ("/auth/me/totp", Target::Auth),
     ("/auth/me/totp/confirm", Target::Auth),
+    ("/auth/reset", Target::Auth),
     ("/auth/sessions", Target::Auth),
     ("/auth/sessions/{id}", Target::Auth),
     ("/auth/tokens", Target::Auth),
@@ -35,6 +36,7 @@ const ROUTES: &[(&str, Target)] = &[
     ("/auth/users/{id}/roles", Target::Auth),
     ("/auth/users/{id}/disable", Target::Auth),
     ("/auth/users/{id}/enable", Target::Auth),
+    ("/auth/users/{id}/reset", Target::Auth),
     (
         "/tasks",
         Target::Split {

@@ -152,7 +152,7 @@ pub(crate) fn enable(account: Option<&Account>) -> Decided {
     })
 }
 
-fn existing(account: Option<&Account>) -> Result<&Account, Refusal> {
+pub(super) fn existing(account: Option<&Account>) -> Result<&Account, Refusal> {
     account
         .filter(|account| !account.erased)
         .ok_or(Refusal::AccountIsUnknown)

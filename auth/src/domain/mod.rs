@@ -6,6 +6,7 @@ pub(crate) mod admins;
 pub(crate) mod claim;
 pub(crate) mod program_token;
 mod refusal;
+pub(crate) mod reset;
 pub(crate) mod second_factor;
 pub(crate) mod session;
 

@@ -68,6 +68,12 @@ pub(crate) enum Refusal {
     /// The login that waits for a code is not known, took too long, or had too many wrong codes.
     #[error("the login cannot go on")]
     LoginIsOver,
+    /// No such reset was offered, or it was used, or a newer one took its place.
+    #[error("the reset is unknown")]
+    ResetIsUnknown,
+    /// The reset was not used in time.
+    #[error("the reset has expired")]
+    ResetHasExpired,
     /// Without this account nobody could manage accounts any more.
     #[error("{0} is the last admin")]
     AccountIsLastAdmin(UserId),

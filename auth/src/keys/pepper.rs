@@ -18,6 +18,8 @@ pub(crate) enum Purpose {
     RefreshToken,
     /// Tokens that people make for their programs.
     ProgramToken,
+    /// Resets of passwords.
+    ResetToken,
     /// Logins that wait for a second factor.
     MfaToken,
 }
@@ -28,6 +30,7 @@ impl Purpose {
         match self {
             Self::RefreshToken => b"refresh-token\0",
             Self::ProgramToken => b"program-token\0",
+            Self::ResetToken => b"reset-token\0",
             Self::MfaToken => b"mfa-token\0",
         }
     }

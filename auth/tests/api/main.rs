@@ -29,6 +29,7 @@ mod program_tokens;
 mod projection;
 mod refresh;
 mod register;
+mod reset;
 mod second_factor;
 mod sessions;
 mod support;

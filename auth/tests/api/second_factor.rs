@@ -307,3 +307,22 @@ async fn a_weak_hash_is_replaced_also_where_a_code_is_missing() {
     assert!(!token.is_empty());
     assert_eq!(stronger.payloads("account.password_rehashed").await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_reset_keeps_it_unless_told_otherwise() {
+    let app = App::start().await;
+    let (_, secret, _) = enrolled(&app).await;
+    for removes in [false, true] {
+        let offered = auth::reset(&app.config, &app.dependencies, EMAIL, removes)
+            .await
+            .unwrap();
+        let body = json!({"reset_token": offered.token.as_str(), "new_password": PASSWORD});
+        app.post("/auth/reset").json(&body).send().await.expect(204, "");
+        if removes {
+            app.login(EMAIL, PASSWORD).await.expect(200, "");
+        } else {
+            let token = mfa_token(&app).await;
+            go_on(&app, &token, &code(&app, &secret, 0)).await.expect(200, "");
+        }
+    }
+}

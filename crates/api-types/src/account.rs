@@ -88,3 +88,14 @@ pub struct ChangePassword {
     #[schema(value_type = stand_ins::NewPassword)]
     pub new_password: String,
 }
+
+/// A new password, for whoever has the token of a reset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResetPassword {
+    /// From an operator or an admin. Good for an hour, once.
+    pub reset_token: String,
+    /// The new password.
+    #[schema(value_type = stand_ins::NewPassword)]
+    pub new_password: String,
+}

@@ -1,6 +1,6 @@
 //! Accounts as admins see and change them.
 
-use events::Role;
+use events::{Role, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -34,4 +34,23 @@ pub struct SetRoles {
     /// All of them; those that are missing are taken away.
     #[schema(value_type = Vec<stand_ins::Role>)]
     pub roles: Vec<Role>,
+}
+
+/// How a password is to be reset.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfferReset {
+    /// Whether the second factor is given up with the password; absent: it stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remove_second_factor: Option<bool>,
+}
+
+/// A reset that was offered. It takes the place of any that was offered before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OfferedReset {
+    /// To be handed to whoever forgot the password. Shown this once.
+    pub reset_token: String,
+    /// Until when it is good.
+    #[schema(value_type = stand_ins::Instant)]
+    pub expires_at: Timestamp,
 }

@@ -19,8 +19,8 @@ mod session;
 mod stand_ins;
 mod task;
 
-pub use account::{ChangePassword, Register, Rename, User, UserBody};
-pub use admin::{ManagedUser, ManagedUsers, SetRoles};
+pub use account::{ChangePassword, Register, Rename, ResetPassword, User, UserBody};
+pub use admin::{ManagedUser, ManagedUsers, OfferReset, OfferedReset, SetRoles};
 pub use batch::{Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, IfMatch};
 pub use history::{
     FieldChange, HistoryItem, TaskChanges, TaskHistory, TaskSummary, TasksByPriority, TasksByStatus,

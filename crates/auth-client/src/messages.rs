@@ -162,6 +162,7 @@ impl Revocation {
             (
                 StreamKind::Account(account),
                 "account.password_changed"
+                | "account.password_reset"
                 | "account.roles_changed"
                 | "account.disabled"
                 | "account.enabled"

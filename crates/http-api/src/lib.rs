@@ -17,6 +17,7 @@ mod health;
 mod json;
 mod json_value;
 mod middleware;
+mod optional_json;
 mod parameters;
 mod path;
 mod problem;
@@ -36,6 +37,7 @@ pub use headers::{CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, TRACEPARENT, X_FORWARDED_F
 pub use health::{BUS, EVENT_STORE, Health, LOG, OPERATIONS, READ_MODELS, Readiness};
 pub use json::{BodyLimit, JsonObject, read_body};
 pub use middleware::{Asker, admin_of, public_of, with_middleware, with_middleware_and_metrics};
+pub use optional_json::OptionalJsonObject;
 pub use parameters::{BadParameter, Parameters};
 pub use problem::Problem;
 pub use request_id::answering_request;

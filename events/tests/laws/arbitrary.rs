@@ -4,12 +4,12 @@ use events::{
     AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed,
     AccountSessionOpened, AccountSessionsEnded, AdminAdded, AdminRemoved, AdminsEvent, AuthenticationMethod,
     Due, EmailClaimed, EmailEvent, EmailReleased, EndReason, Event, PasswordChanged, PasswordRehashed,
-    Priority, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, Role, RolesChanged, Scope,
-    SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused,
-    SecondFactorRemoved, SecretHash, SessionEnded, SessionEvent, SessionId, SessionRefreshed, SessionStarted,
-    TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskEvent, TaskPrioritized,
-    TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted, TaskTagged, Timestamp, TokenId,
-    UsedCode, UserId,
+    PasswordReset, Priority, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, ResetOffered, Role,
+    RolesChanged, Scope, SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed,
+    SecondFactorRefused, SecondFactorRemoved, SecretHash, SessionEnded, SessionEvent, SessionId,
+    SessionRefreshed, SessionStarted, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed,
+    TaskEvent, TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted,
+    TaskTagged, Timestamp, TokenId, UsedCode, UserId,
 };
 use proptest::{collection, option, prelude::*, sample::select};
 
@@ -104,6 +104,12 @@ pub(crate) fn account_event() -> impl Strategy<Value = AccountEvent> {
         2 => (session_id(), collection::vec(session_id(), 0..3))
             .prop_map(|(session, closed)| AccountSessionOpened { session, closed }.into()),
         3 => second_factor_event(),
+        1 => (hash(), timestamp(), any::<bool>()).prop_map(|(reset_hash, expires_at, removes_second_factor)| {
+            ResetOffered { reset_hash, expires_at, removes_second_factor }.into()
+        }),
+        1 => (hash(), any::<bool>()).prop_map(|(password_hash, removes_second_factor)| {
+            PasswordReset { password_hash, removes_second_factor }.into()
+        }),
         1 => roles.prop_map(|roles| RolesChanged { roles }.into()),
         2 => program_token_created().prop_map(AccountEvent::from),
         1 => token_id().prop_map(|token| ProgramTokenUsed { token }.into()),

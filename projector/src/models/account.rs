@@ -102,6 +102,7 @@ impl Model for Account {
             open_sessions: Vec::new(),
             program_tokens: Vec::new(),
             second_factor: None,
+            reset: None,
             erased: false,
             created_at: timestamp(row.integer("created_at")?),
             updated_at: timestamp(row.integer("updated_at")?),

@@ -16,6 +16,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         register(),
         login(),
         refresh(),
+        reset_password(),
         own(HttpMethod::Post, "/auth/logout", "logout", "End this session")
             .nothing(204, "The session has ended.", &TOKEN)
             .build(),
@@ -100,6 +101,21 @@ fn login() -> Endpoint {
         .answer(200, "The tokens of the new session.", &TOKEN, &examples::tokens())
         .problems(&[BadCredentials, SecondFactorRequired, AccountDisabled, RateLimited, Overloaded, Unavailable])
         .build()
+}
+
+fn reset_password() -> Endpoint {
+    endpoint(
+        HttpMethod::Post,
+        "/auth/reset",
+        TAG,
+        "resetPassword",
+        "Set a new password with the token of a reset",
+    )
+    .about("An operator or an admin hands the token out. Ends every session; the second factor stays unless they said otherwise.")
+    .body(&examples::reset_password())
+    .nothing(204, "The new password is in force.", &TOKEN)
+    .problems(&[TokenInvalid, TokenExpired, AccountDisabled, NotFound, Unavailable])
+    .build()
 }
 
 fn refresh() -> Endpoint {

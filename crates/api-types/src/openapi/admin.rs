@@ -54,6 +54,16 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .answer(200, "The account.", &TOKEN, &examples::user_body())
         .build(),
+        account(
+            HttpMethod::Post,
+            "/auth/users/{id}/reset",
+            "offerReset",
+            "Offer somebody a new password",
+        )
+        .about("The token is for `/auth/reset`. It is good for an hour and ends any that was made before.")
+        .empty_body(&examples::offer_reset())
+        .answer(200, "The reset.", &TOKEN, &examples::offered_reset())
+        .build(),
     ]
 }
 

@@ -6,10 +6,10 @@ use uuid::Uuid;
 use crate::{
     Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, ChangePassword, ChangeTask, ConfirmTotp,
     CreateProgramToken, CreateTask, EnrollTotp, FieldChange, FieldError, HistoryItem, IfMatch, Jwk, Jwks,
-    Login, ManagedUser, ManagedUsers, NewProgramToken, Problem, ProblemCode, ProgramToken, ProgramTokens,
-    Refresh, Register, RemoveTotp, Rename, SecondFactorLogin, Session, Sessions, SetRoles, Task, TaskChanges,
-    TaskHistory, TaskPage, TaskSummary, TasksByPriority, TasksByStatus, TokenType, Tokens, TotpEnrolment,
-    User, UserBody,
+    Login, ManagedUser, ManagedUsers, NewProgramToken, OfferReset, OfferedReset, Problem, ProblemCode,
+    ProgramToken, ProgramTokens, Refresh, Register, RemoveTotp, Rename, ResetPassword, SecondFactorLogin,
+    Session, Sessions, SetRoles, Task, TaskChanges, TaskHistory, TaskPage, TaskSummary, TasksByPriority,
+    TasksByStatus, TokenType, Tokens, TotpEnrolment, User, UserBody,
 };
 
 /// 2026-11-22T20:30:50.417526Z
@@ -21,6 +21,7 @@ const USER: UserId = UserId(Uuid::from_u128(0x01a204f4_51d1_74f1_ba83_57b2e65ebd
 const SESSION: SessionId = SessionId(Uuid::from_u128(0x01a204f4_51f3_7d32_9c1a_4c1de3a5b1f0));
 const PROGRAM_TOKEN: TokenId = TokenId(Uuid::from_u128(0x01a204f4_51f3_7d32_9c1a_4c1de3a5b1f1));
 const MFA_TOKEN: &str = "AaIE9FHRdPG6g1eyteS9TQGiBPRR";
+const RESET_TOKEN: &str = "AaIE9FHRdPG6g1eyteS9TRs0Nj6w";
 const REQUEST: &str = "01a204f4-5228-71ff-b156-69d5c038e1d4";
 const PASSWORD: &str = "correct horse battery";
 
@@ -247,6 +248,26 @@ pub(super) fn remove_totp() -> RemoveTotp {
     RemoveTotp {
         password: PASSWORD.to_owned(),
         code: "287082".to_owned(),
+    }
+}
+
+pub(super) fn offer_reset() -> OfferReset {
+    OfferReset {
+        remove_second_factor: Some(false),
+    }
+}
+
+pub(super) fn offered_reset() -> OfferedReset {
+    OfferedReset {
+        reset_token: RESET_TOKEN.to_owned(),
+        expires_at: CREATED.plus_seconds(3_600),
+    }
+}
+
+pub(super) fn reset_password() -> ResetPassword {
+    ResetPassword {
+        reset_token: RESET_TOKEN.to_owned(),
+        new_password: change_password().new_password,
     }
 }
 

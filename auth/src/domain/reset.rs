@@ -1,0 +1,114 @@
+//! Decisions about resets of passwords.
+
+use events::{Account, PasswordReset, PendingReset, ResetOffered, SecretHash, Timestamp};
+
+use super::{
+    Refusal,
+    account::{Decided, existing, usable},
+};
+
+/// Offers a reset, in place of any that was offered before.
+pub(crate) fn offer(account: Option<&Account>, offered: &ResetOffered) -> Decided {
+    existing(account)?;
+    Ok(vec![offered.clone().into()])
+}
+
+/// The reset that waits for the token with the hash `presented`, if it can still be used at `now`.
+pub(crate) fn pending<'a>(
+    account: Option<&'a Account>,
+    presented: &SecretHash,
+    now: Timestamp,
+) -> Result<(&'a Account, &'a PendingReset), Refusal> {
+    let account = account.ok_or(Refusal::ResetIsUnknown)?;
+    let reset = account
+        .reset
+        .as_ref()
+        .filter(|reset| reset.reset_hash == *presented)
+        .ok_or(Refusal::ResetIsUnknown)?;
+    if reset.expires_at <= now {
+        return Err(Refusal::ResetHasExpired);
+    }
+    Ok((usable(Some(account))?, reset))
+}
+
+/// Uses the reset: there is a new password, and every session is closed.
+pub(crate) fn complete(
+    account: Option<&Account>,
+    presented: &SecretHash,
+    password_hash: &SecretHash,
+    now: Timestamp,
+) -> Decided {
+    let (_, reset) = pending(account, presented, now)?;
+    Ok(vec![
+        PasswordReset {
+            password_hash: password_hash.clone(),
+            removes_second_factor: reset.removes_second_factor,
+        }
+        .into(),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use events::{AccountDisabled, AccountErased, AccountEvent, AccountRegistered, UserId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+    fn given(events: &[AccountEvent]) -> Option<Account> {
+        let registered = AccountRegistered {
+            email: "ada@example.com".into(),
+            display_name: None,
+            password_hash: "hash-1".into(),
+        };
+        let all = [&[registered.into()], events].concat();
+        (1..).zip(&all).fold(None, |state, (version, event)| {
+            Account::evolve(state, UserId(Uuid::nil()), event, version, NOW)
+        })
+    }
+
+    fn offered(hash: &str) -> ResetOffered {
+        ResetOffered {
+            reset_hash: hash.into(),
+            expires_at: NOW.plus_seconds(3_600),
+            removes_second_factor: false,
+        }
+    }
+
+    fn used(account: Option<&Account>, hash: &str, now: Timestamp) -> Decided {
+        complete(account, &hash.into(), &"hash-2".into(), now)
+    }
+
+    #[test]
+    fn a_reset_is_used_once_within_its_hour_and_only_the_newest() {
+        let account = given(&[offered("a").into(), offered("b").into()]);
+        let reset: Vec<AccountEvent> = vec![
+            PasswordReset {
+                password_hash: "hash-2".into(),
+                removes_second_factor: false,
+            }
+            .into(),
+        ];
+        let hour = NOW.plus_seconds(3_600);
+        assert_eq!(used(account.as_ref(), "b", NOW), Ok(reset.clone()));
+        assert_eq!(used(account.as_ref(), "a", NOW), Err(Refusal::ResetIsUnknown));
+        assert_eq!(used(account.as_ref(), "b", hour), Err(Refusal::ResetHasExpired));
+        let after = given(&[vec![offered("b").into()], reset].concat());
+        assert_eq!(used(after.as_ref(), "b", NOW), Err(Refusal::ResetIsUnknown));
+        assert_eq!(after.unwrap().password_hash, "hash-2".into());
+    }
+
+    #[test]
+    fn a_disabled_account_stays_so_and_an_erased_one_is_not_there() {
+        let disabled = given(&[offered("a").into(), AccountDisabled {}.into()]);
+        assert_eq!(used(disabled.as_ref(), "a", NOW), Err(Refusal::AccountIsDisabled));
+        let erased = given(&[offered("a").into(), AccountErased {}.into()]);
+        assert_eq!(used(erased.as_ref(), "a", NOW), Err(Refusal::ResetIsUnknown));
+        assert_eq!(
+            offer(erased.as_ref(), &offered("a")),
+            Err(Refusal::AccountIsUnknown)
+        );
+    }
+}

@@ -1,0 +1,46 @@
+//! `POST /auth/users/{id}/reset`: an admin offers somebody a new password.
+
+use std::sync::Arc;
+
+use api_types::OfferedReset;
+use auth_client::Caller;
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use events::{Role, UserId};
+use http::StatusCode;
+use http_api::{FieldError, Form, OptionalJsonObject, Problem, RequestContext};
+use serde_json::{Map, Value};
+
+use super::answer;
+use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError, reset};
+
+/// Whether the second factor is given up with the password.
+fn read(body: Map<String, Value>) -> Result<bool, Problem> {
+    let mut form = Form::new(body);
+    let removes = form.optional("remove_second_factor", |value| {
+        value.as_bool().ok_or_else(|| FieldError::wrong_type("a boolean"))
+    });
+    form.finish()?;
+    Ok(removes.into_value().unwrap_or_default())
+}
+
+pub(crate) async fn offer_reset(
+    State(auth): State<Arc<Auth>>,
+    caller: Caller,
+    context: RequestContext,
+    Path(id): Path<String>,
+    body: OptionalJsonObject,
+) -> Result<Response, ApiError> {
+    caller.require(Role::Admin)?;
+    let removes_second_factor = read(body.fields)?;
+    let id: UserId = id.parse().map_err(|_| Refusal::AccountIsUnknown)?;
+    let metadata = CommandMetadata::new(caller.actor(), &context);
+    let (offered, changed) = reset::offer(&auth, id, &metadata, removes_second_factor).await?;
+    let body = OfferedReset {
+        reset_token: offered.token.to_string(),
+        expires_at: offered.expires_at,
+    };
+    Ok(answer::json(StatusCode::OK, &body, id, changed.position))
+}

@@ -1,0 +1,89 @@
+//! `POST /auth/reset`: a new password for whoever has the token of a reset; ends every session.
+
+use std::sync::Arc;
+
+use auth_client::Revocation;
+use axum::{extract::State, response::Response};
+use events::{Actor, EmailAddress, EndReason, SecretHash};
+use http_api::{Form, JsonObject, Problem, RequestContext, text};
+use serde_json::{Map, Value};
+
+use super::{answer, fields};
+use crate::{
+    auth::Auth,
+    command_metadata::CommandMetadata,
+    domain::{self, Refusal},
+    error::ApiError,
+    password::Password,
+    token::ResetToken,
+};
+
+struct Request {
+    /// `None` for a text that was not made here.
+    token: Option<ResetToken>,
+    password: Arc<Password>,
+}
+
+impl Request {
+    fn read(body: Map<String, Value>, auth: &Auth) -> Result<Self, Problem> {
+        let mut form = Form::new(body);
+        let token = form.required("reset_token", |value| {
+            text(value).map(|text| ResetToken::parse(text, &auth.pepper))
+        });
+        let password = form.required("new_password", fields::password);
+        fields::check_new_password(
+            &mut form,
+            "/new_password",
+            &auth.password_policy,
+            password.as_ref(),
+            None,
+        );
+        form.finish()?;
+        let (Some(token), Some(password)) = (token, password) else {
+            return Err(Problem::internal());
+        };
+        Ok(Self { token, password })
+    }
+}
+
+/// Holds the password to the rules that need to know whose it is.
+fn check_password(auth: &Auth, password: &Arc<Password>, email: &str) -> Result<(), Problem> {
+    let mut form = Form::new(Map::new());
+    let email = EmailAddress::parse(email).ok();
+    fields::check_new_password(
+        &mut form,
+        "/new_password",
+        &auth.password_policy,
+        Some(password),
+        email.as_ref(),
+    );
+    form.finish()
+}
+
+pub(crate) async fn reset_password(
+    State(auth): State<Arc<Auth>>,
+    context: RequestContext,
+    body: JsonObject,
+) -> Result<Response, ApiError> {
+    let request = Request::read(body.fields, &auth)?;
+    let token = request.token.ok_or(Refusal::ResetIsUnknown)?;
+    let (id, presented, now) = (token.account, token.hash(), auth.clock.now());
+    let account = auth.account(id).await?.state;
+    let (account, _) = domain::reset::pending(account.as_ref(), &presented, now)?;
+    check_password(&auth, &request.password, &account.email)?;
+    fields::check_not_breached("/new_password", &auth.password_policy, &request.password).await?;
+    // Nobody without a good token gets as far as this work.
+    let hash: SecretHash = auth.hasher.hash(&request.password).await?.into();
+    let metadata = CommandMetadata::new(Actor::User(id), &context);
+    let changed = auth
+        .change_account(id, &metadata, |account| {
+            domain::reset::complete(account, &presented, &hash, now)
+        })
+        .await?;
+    tracing::info!(account.id = %id, "a password was reset");
+    auth.revoke(Revocation::Account(id)).await;
+    let position = auth
+        .end_closed_sessions(&changed, EndReason::PasswordChanged, &metadata)
+        .await;
+    Ok(answer::no_content(id, position))
+}

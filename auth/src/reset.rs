@@ -1,0 +1,82 @@
+//! Offers a reset of a password, for an admin or from the command line.
+
+use anyhow::{Context, bail};
+use events::{ResetOffered, Timestamp, UserId};
+use zeroize::Zeroizing;
+
+use crate::{
+    auth::{Auth, Changed},
+    command_metadata::CommandMetadata,
+    config::Config,
+    domain,
+    error::CommandError,
+    keys,
+    start::Dependencies,
+    token::ResetToken,
+};
+
+/// How long a reset can be used.
+const GOOD_FOR_SECONDS: i64 = 60 * 60;
+
+/// A reset that was offered.
+#[derive(Debug)]
+pub struct Reset {
+    /// What whoever forgot the password sends to `/auth/reset`. Shown this once.
+    pub token: Zeroizing<String>,
+    /// Until when.
+    pub expires_at: Timestamp,
+}
+
+/// Offers a reset of the password of the account with the address `email`.
+///
+/// # Errors
+/// A sentence: the keys are not there, nobody has this address, the event store cannot be used.
+pub async fn reset(
+    config: &Config,
+    dependencies: &Dependencies,
+    email: &str,
+    removes_second_factor: bool,
+) -> anyhow::Result<Reset> {
+    let address = events::EmailAddress::parse(email).map_err(|error| anyhow::anyhow!("`{email}` {error}"))?;
+    let keys = keys::read(&config.keys_directory)?;
+    let auth = Auth::new(config, dependencies, keys)?;
+    let account = auth
+        .account_of(&address)
+        .await
+        .context("the account cannot be read")?;
+    let Some(account) = account else {
+        bail!("nobody has registered {address}")
+    };
+    let (reset, _) = offer(
+        &auth,
+        account.id,
+        &CommandMetadata::operator(),
+        removes_second_factor,
+    )
+    .await?;
+    Ok(reset)
+}
+
+/// Offers a reset of the password of the account `id`.
+pub(crate) async fn offer(
+    auth: &Auth,
+    id: UserId,
+    metadata: &CommandMetadata,
+    removes_second_factor: bool,
+) -> Result<(Reset, Changed), CommandError> {
+    let token = ResetToken::generate(id, &auth.pepper);
+    let offered = ResetOffered {
+        reset_hash: token.hash(),
+        expires_at: auth.clock.now().plus_seconds(GOOD_FOR_SECONDS),
+        removes_second_factor,
+    };
+    let changed = auth
+        .change_account(id, metadata, |account| domain::reset::offer(account, &offered))
+        .await?;
+    tracing::info!(account.id = %id, "a reset of the password was offered");
+    let reset = Reset {
+        token: Zeroizing::new(token.text().to_owned()),
+        expires_at: offered.expires_at,
+    };
+    Ok((reset, changed))
+}

@@ -1,0 +1,134 @@
+//! `POST /auth/reset`, `POST /auth/users/{id}/reset`, and what the command line makes of it.
+
+use events::{Actor, UserId};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, App, PASSWORD};
+
+const EMAIL: &str = "ada@example.com";
+const NEW_PASSWORD: &str = "violet harbour lantern";
+
+async fn offered(app: &App) -> String {
+    let reset = auth::reset(&app.config, &app.dependencies, EMAIL, false).await;
+    reset.unwrap().token.to_string()
+}
+
+async fn reset(app: &App, token: &str, password: &str) -> Answer {
+    let body = json!({"reset_token": token, "new_password": password});
+    app.post("/auth/reset").json(&body).send().await
+}
+
+async fn offer(app: &App, access: &str, id: &str, body: &Value) -> Answer {
+    let path = format!("/auth/users/{id}/reset");
+    app.post(&path).token(access).json(body).send().await
+}
+
+#[tokio::test]
+async fn an_operator_offers_a_new_password_which_ends_every_session() {
+    let app = App::start().await;
+    let (access, refresh) = app.sign_in(EMAIL).await;
+    let token = offered(&app).await;
+    app.me(&access).await.expect(200, "");
+    reset(&app, &token, NEW_PASSWORD).await.expect(204, "");
+    app.me(&access).await.expect(401, "session-ended");
+    app.refresh(&refresh).await.expect(401, "session-ended");
+    app.login(EMAIL, PASSWORD).await.expect(401, "bad-credentials");
+    app.login(EMAIL, NEW_PASSWORD).await.expect(200, "");
+    let log = app.log().await;
+    let actor = |kind: &str| {
+        log.iter()
+            .find(|event| event.kind == kind)
+            .unwrap()
+            .metadata
+            .actor
+    };
+    assert_eq!(actor("account.reset_offered"), Actor::Operator);
+    assert!(matches!(actor("account.password_reset"), Actor::User(_)));
+    for recorded in log {
+        assert!(!String::from_utf8_lossy(&recorded.data).contains(&token));
+    }
+}
+
+#[tokio::test]
+async fn a_reset_is_good_once_and_only_the_newest() {
+    let app = App::start().await;
+    app.sign_in(EMAIL).await;
+    let (old, new) = (offered(&app).await, offered(&app).await);
+    reset(&app, &old, NEW_PASSWORD).await.expect(401, "token-invalid");
+    let other = app.replica(|_, _| {}).await;
+    let (one, two) = tokio::join!(
+        reset(&app, &new, NEW_PASSWORD),
+        reset(&other, &new, "marble bicycle teapot")
+    );
+    let mut statuses = [one.status.as_u16(), two.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 401]);
+    reset(&app, &new, NEW_PASSWORD).await.expect(401, "token-invalid");
+    for made_up in ["", "nonsense", &"A".repeat(86)] {
+        reset(&app, made_up, NEW_PASSWORD)
+            .await
+            .expect(401, "token-invalid");
+    }
+}
+
+#[tokio::test]
+async fn a_reset_is_good_for_an_hour() {
+    let app = App::start().await;
+    app.sign_in(EMAIL).await;
+    let token = offered(&app).await;
+    app.clock.advance(3_599);
+    // A password that is refused does not use the reset up.
+    let weak = reset(&app, &token, "ada@example.com").await.mistakes();
+    assert_eq!(weak[0].0, "/new_password");
+    app.clock.advance(1);
+    reset(&app, &token, NEW_PASSWORD)
+        .await
+        .expect(401, "token-expired");
+    app.login(EMAIL, PASSWORD).await.expect(200, "");
+}
+
+#[tokio::test]
+async fn only_an_admin_offers_one_over_http() {
+    let app = App::start().await;
+    let admin = app.sign_in_admin("root@example.com").await;
+    let (access, _) = app.sign_in(EMAIL).await;
+    let id = app.me(&access).await.text("/user/id");
+    offer(&app, &access, &id, &json!({}))
+        .await
+        .expect(403, "forbidden");
+    let offered = offer(&app, &admin, &id, &json!({})).await.expect(200, "");
+    assert_eq!(offered.body["expires_at"], "2027-01-15T09:00:00.123456Z");
+    reset(&app, &offered.text("/reset_token"), NEW_PASSWORD)
+        .await
+        .expect(204, "");
+    let path = format!("/auth/users/{id}/reset");
+    app.post(&path).token(&admin).send().await.expect(200, "");
+    let wrong = json!({"remove_second_factor": 1});
+    assert_eq!(offer(&app, &admin, &id, &wrong).await.mistakes().len(), 1);
+    let nobody = UserId(runtime::new_id()).to_string();
+    offer(&app, &admin, &nobody, &json!({}))
+        .await
+        .expect(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_disabled_account_is_not_opened_by_a_reset() {
+    let app = App::start().await;
+    let admin = app.sign_in_admin("root@example.com").await;
+    let (access, _) = app.sign_in(EMAIL).await;
+    let id = app.me(&access).await.text("/user/id");
+    let token = offered(&app).await;
+    let path = format!("/auth/users/{id}/disable");
+    app.post(&path).token(&admin).send().await.expect(200, "");
+    reset(&app, &token, NEW_PASSWORD)
+        .await
+        .expect(403, "account-disabled");
+}
+
+#[tokio::test]
+async fn nobody_has_an_address_that_was_never_registered() {
+    let app = App::start().await;
+    app.sign_in(EMAIL).await;
+    let error = auth::reset(&app.config, &app.dependencies, "bob@example.com", false).await;
+    assert!(error.unwrap_err().to_string().contains("nobody has registered"));
+}
