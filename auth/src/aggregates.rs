@@ -67,7 +67,8 @@ impl InMemory for Account {
 
 impl InMemory for Session {
     fn bytes(&self) -> usize {
-        let texts = self.refresh_hash.len()
+        let hashes = self.refresh_hashes.iter();
+        let texts = hashes.map(|hash| size_of_val(hash) + hash.len()).sum::<usize>()
             + self.ip.as_deref().map_or(0, str::len)
             + self.user_agent.as_deref().map_or(0, str::len);
         size_of::<Self>() + texts

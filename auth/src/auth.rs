@@ -16,7 +16,7 @@ use database::Database;
 use event_store::StoreError;
 use events::{
     Account, AccountEvent, Admins, AuthenticationMethod, ConsistencyToken, EmailAddress, EndReason, Role,
-    Session, SessionId, Timestamp, UserId,
+    Session, SessionId, UserId,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use runtime::{Clock, new_id};
@@ -57,6 +57,7 @@ pub(crate) struct Auth {
     pub(crate) sealing: Sealing,
     pub(crate) second_factor_roles: BTreeSet<Role>,
     pub(crate) refresh_ttl_seconds: i64,
+    pub(crate) idle_seconds: u32,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) read_models: Database,
     pub(crate) counters: Counters,

@@ -19,6 +19,8 @@ pub struct Config {
     pub access_token_ttl: Duration,
     /// How long a session lasts from its login.
     pub session_ttl: Duration,
+    /// After how long without a refresh a session ends.
+    pub session_idle: Duration,
     /// Roles that count only in sessions that began with a second factor.
     pub second_factor_roles: BTreeSet<Role>,
     /// What hashing a password costs.
@@ -50,6 +52,7 @@ impl Config {
             audience: auth_client::DEFAULT_ISSUER.to_owned(),
             access_token_ttl: Duration::from_secs(15 * 60),
             session_ttl: Duration::from_secs(7 * 24 * 60 * 60),
+            session_idle: Duration::from_secs(3 * 24 * 60 * 60),
             second_factor_roles: BTreeSet::new(),
             argon2: Argon2Parameters::default(),
             min_password_characters: DEFAULT_MIN_CHARACTERS,
@@ -77,6 +80,9 @@ impl Config {
         }
         if self.session_ttl < self.access_token_ttl {
             return Err("sessions must live at least as long as access tokens".to_owned());
+        }
+        if self.session_idle < self.access_token_ttl {
+            return Err("sessions must be allowed to idle at least as long as access tokens live".to_owned());
         }
         if self.issuer.is_empty() || self.audience.is_empty() {
             return Err("the issuer and the audience of access tokens must not be empty".to_owned());

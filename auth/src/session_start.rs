@@ -40,6 +40,7 @@ pub(crate) async fn start(
                 ip: context.client_ip.clone(),
                 user_agent: context.user_agent.clone().map(String::from),
                 methods: methods.clone(),
+                idle_seconds: Some(auth.idle_seconds),
             };
             Ok::<_, Refusal>(domain::session::start(session, &started))
         })

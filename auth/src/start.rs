@@ -167,6 +167,7 @@ impl Auth {
             sealing,
             second_factor_roles: config.second_factor_roles.clone(),
             refresh_ttl_seconds: i64::try_from(config.session_ttl.as_secs()).unwrap_or(i64::MAX),
+            idle_seconds: u32::try_from(config.session_idle.as_secs()).unwrap_or(u32::MAX),
             bus,
             read_models,
             counters: Counters::new(&metrics),

@@ -50,7 +50,7 @@ impl TokenCheck {
             credential: Credential::Session(session.id),
             // What they may do now, not what they might when the token was issued.
             roles: auth.roles_in(&account, &session),
-            expires_at: claims.expires_at().min(session.expires_at),
+            expires_at: claims.expires_at().min(session.ends_at()),
         }))
     }
 

@@ -329,6 +329,7 @@ impl Side {
         .await?;
         let refreshed: SessionEvent = SessionRefreshed {
             refresh_hash: "0".repeat(64).into(),
+            client: None,
         }
         .into();
         grow(

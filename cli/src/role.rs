@@ -1,6 +1,9 @@
 //! One role as a process of its own, over servers.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use axum::Router;
 use database::Schema;
@@ -151,6 +154,8 @@ pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
 pub(crate) fn auth_config(settings: &Settings) -> auth::Config {
     auth::Config {
         access_token_ttl: settings.access_token_lifetime(),
+        session_idle: Duration::from_secs(u64::from(settings.auth.session_idle_hours) * 60 * 60),
+        second_factor_roles: settings.auth.second_factor_roles.iter().copied().collect(),
         argon2: auth::Argon2Parameters {
             memory_kib: settings.auth.argon2_memory_kib,
             iterations: settings.auth.argon2_passes,

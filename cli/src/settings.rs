@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use database::masked;
-use events::PartitionCount;
+use events::{PartitionCount, Role};
 use http_api::Peers;
 use url::Url;
 
@@ -139,6 +139,19 @@ pub(crate) struct Auth {
     #[arg(long, global = true, env = "TASKLEDGER_ACCESS_TOKEN_MINUTES", default_value_t = 15, value_name = "N",
           value_parser = clap::value_parser!(u8).range(7..=15))]
     pub(crate) access_token_minutes: u8,
+    /// After how many hours without a refresh a session ends, 1 to 168
+    #[arg(long, global = true, env = "TASKLEDGER_SESSION_IDLE_HOURS", default_value_t = 72, value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=168))]
+    pub(crate) session_idle_hours: u16,
+    /// Roles that count only in sessions that began with a second factor: admin, auditor, user, separated by commas
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_SECOND_FACTOR_ROLES",
+        value_delimiter = ',',
+        value_name = "ROLES"
+    )]
+    pub(crate) second_factor_roles: Vec<Role>,
     /// Memory of one password hash, in KiB, at least 19456
     #[arg(long, global = true, env = "TASKLEDGER_ARGON2_MEMORY_KIB", default_value_t = 19_456, value_name = "KIB",
           value_parser = clap::value_parser!(u32).range(19_456..=4_194_304))]
@@ -320,6 +333,14 @@ impl Settings {
                 self.auth.access_token_minutes.to_string(),
             ),
             (
+                "TASKLEDGER_SESSION_IDLE_HOURS",
+                self.auth.session_idle_hours.to_string(),
+            ),
+            (
+                "TASKLEDGER_SECOND_FACTOR_ROLES",
+                self.second_factor_roles().unwrap_or_else(none),
+            ),
+            (
                 "TASKLEDGER_ARGON2_MEMORY_KIB",
                 self.auth.argon2_memory_kib.to_string(),
             ),
@@ -370,6 +391,17 @@ impl Settings {
             .keys_dir
             .clone()
             .unwrap_or_else(|| self.storage.data_dir.join("keys"))
+    }
+
+    /// The roles as text, if there are any.
+    fn second_factor_roles(&self) -> Option<String> {
+        let roles: Vec<_> = self
+            .auth
+            .second_factor_roles
+            .iter()
+            .map(Role::to_string)
+            .collect();
+        (!roles.is_empty()).then(|| roles.join(","))
     }
 
     /// How long an access token lives.

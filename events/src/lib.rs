@@ -58,7 +58,8 @@ pub use second_factor::{
 pub use secret_hash::SecretHash;
 pub use secrets::{SECRET_MEMBERS, public_payload};
 pub use session::{
-    AuthenticationMethod, EndReason, Session, SessionEnded, SessionEvent, SessionRefreshed, SessionStarted,
+    AuthenticationMethod, EndReason, MAX_REFRESH_TOKENS, Session, SessionEnded, SessionEvent,
+    SessionRefreshRepeated, SessionRefreshed, SessionStarted,
 };
 pub use stored::{EventDigest, StoredEvent, sha256};
 pub use task::{

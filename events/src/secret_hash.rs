@@ -53,7 +53,11 @@ mod tests {
             password_hash: hash(),
         }
         .into();
-        let refreshed: SessionEvent = SessionRefreshed { refresh_hash: hash() }.into();
+        let refreshed: SessionEvent = SessionRefreshed {
+            refresh_hash: hash(),
+            client: None,
+        }
+        .into();
         let shown = format!("{:?} {registered:?} {rehashed:?} {refreshed:?}", hash());
         assert!(!shown.contains("argon2"), "{shown}");
     }

@@ -6,11 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Aggregate, SecretHash, SessionId, StreamName, Timestamp, UserId, catalog::catalog};
 
+/// How many refresh tokens of one session are good at once.
+pub const MAX_REFRESH_TOKENS: usize = 8;
+
 catalog! {
     /// What can happen to a session.
     SessionEvent {
         Started(SessionStarted) = "session.started", 2;
-        Refreshed(SessionRefreshed) = "session.refreshed", 1;
+        Refreshed(SessionRefreshed) = "session.refreshed", 2;
+        RefreshRepeated(SessionRefreshRepeated) = "session.refresh_repeated", 1;
         Ended(SessionEnded) = "session.ended", 1;
     }
 }
@@ -64,6 +68,9 @@ pub struct SessionStarted {
     /// How the person was known. Version 1 did not say: by a password.
     #[serde(default = "by_password")]
     pub methods: BTreeSet<AuthenticationMethod>,
+    /// After how many seconds without a refresh it ends by itself. Version 1 did not say: never before its end.
+    #[serde(default)]
+    pub idle_seconds: Option<u32>,
 }
 
 fn by_password() -> BTreeSet<AuthenticationMethod> {
@@ -74,6 +81,18 @@ fn by_password() -> BTreeSet<AuthenticationMethod> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRefreshed {
     /// Hex SHA-256 of the new refresh token. Empty in what comes from the bus.
+    #[serde(default)]
+    pub refresh_hash: SecretHash,
+    /// A fingerprint of the client that asked, so that the same one is known when its answer was lost. Version 1 did not say.
+    #[serde(default)]
+    pub client: Option<String>,
+}
+
+/// The token that was exchanged last came again from the same client within moments: its answer was lost, or two tabs
+/// refreshed at once. There is one more refresh token that is good, beside those that the client may have got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRefreshRepeated {
+    /// Hex SHA-256 of the further refresh token. Empty in what comes from the bus.
     #[serde(default)]
     pub refresh_hash: SecretHash,
 }
@@ -92,9 +111,14 @@ pub struct Session {
     pub id: SessionId,
     /// Whose.
     pub account: UserId,
-    /// Hex SHA-256 of the one refresh token that is still good.
-    pub refresh_hash: SecretHash,
-    /// How often the token was refreshed: the generation of the one that is still good.
+    /// Hex SHA-256 of the refresh tokens that are still good, at most [`MAX_REFRESH_TOKENS`]: one, unless its predecessor was
+    /// presented again within moments. With the first that is used the others are used up, too.
+    pub refresh_hashes: Vec<SecretHash>,
+    /// Of the client that refreshed last.
+    pub refreshed_by: Option<String>,
+    /// After how many seconds without a refresh it ends by itself.
+    pub idle_seconds: Option<u32>,
+    /// How often the token was refreshed: the generation of those that are still good.
     pub generation: u64,
     /// When it began.
     pub started_at: Timestamp,
@@ -134,9 +158,15 @@ impl Session {
         match event {
             SessionEvent::Started(_) => {}
             SessionEvent::Refreshed(refreshed) => {
-                session.refresh_hash.clone_from(&refreshed.refresh_hash);
+                session.refresh_hashes = vec![refreshed.refresh_hash.clone()];
+                session.refreshed_by.clone_from(&refreshed.client);
                 session.generation = session.generation.saturating_add(1);
                 session.last_refreshed_at = at;
+            }
+            SessionEvent::RefreshRepeated(repeated) => {
+                let surplus = (session.refresh_hashes.len() + 1).saturating_sub(MAX_REFRESH_TOKENS);
+                session.refresh_hashes.drain(..surplus);
+                session.refresh_hashes.push(repeated.refresh_hash.clone());
             }
             SessionEvent::Ended(ended) => session.ended = session.ended.or(Some((at, ended.reason))),
         }
@@ -147,14 +177,24 @@ impl Session {
     /// Whether its tokens are good at `now`.
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
-        self.ended.is_none() && now < self.expires_at
+        self.ended.is_none() && now < self.ends_at()
+    }
+
+    /// When it ends by itself, if it is not refreshed any more.
+    #[must_use]
+    pub fn ends_at(&self) -> Timestamp {
+        let idle = |seconds| self.last_refreshed_at.plus_seconds(i64::from(seconds));
+        self.idle_seconds
+            .map_or(self.expires_at, |seconds| self.expires_at.min(idle(seconds)))
     }
 
     fn started(id: SessionId, started: &SessionStarted, version: u64, at: Timestamp) -> Self {
         Self {
             id,
             account: started.account,
-            refresh_hash: started.refresh_hash.clone(),
+            refresh_hashes: vec![started.refresh_hash.clone()],
+            refreshed_by: None,
+            idle_seconds: started.idle_seconds,
             generation: 0,
             started_at: at,
             last_refreshed_at: at,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api_types::TotpEnrolment;
-use auth_client::Caller;
+use auth_client::SignedIn;
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 use http_api::{Form, JsonObject, Problem, RequestContext};
@@ -11,12 +11,8 @@ use serde_json::{Map, Value};
 
 use super::{answer, fields};
 use crate::{
-    auth::Auth,
-    command_metadata::CommandMetadata,
-    domain::{self, Refusal},
-    error::ApiError,
-    password::Password,
-    second_factor::Enrolment,
+    auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError, password::Password,
+    second_factor::Enrolment, throttle::Attempt,
 };
 
 /// What authenticator apps show beside the address.
@@ -31,20 +27,17 @@ fn read(body: Map<String, Value>) -> Result<Arc<Password>, Problem> {
 
 pub(crate) async fn enroll_totp(
     State(auth): State<Arc<Auth>>,
-    caller: Caller,
+    SignedIn { caller, session }: SignedIn,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     let password = read(body.fields)?;
     let id = caller.user_id();
-    let account = auth.account(id).await?.state.ok_or(Refusal::AccountIsUnknown)?;
-    let verified = auth
-        .hasher
-        .verify(&password, Some(&account.password_hash))
-        .await?;
-    if !verified.matches {
-        return Err(Refusal::CredentialsAreWrong.into());
-    }
+    let find = async || Ok(auth.account(id).await?.state);
+    let attempt = Attempt::in_session(&auth.pepper, session, &context);
+    let proven = auth.prove_password(&attempt, &[&password], find).await?;
+    auth.throttle.succeeded(&attempt, &proven.standing).await;
+    let account = proven.account;
     let enrolment = Enrolment::generate(id, &auth.sealing).ok_or_else(Problem::internal)?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let changed = auth

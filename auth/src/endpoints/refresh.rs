@@ -12,7 +12,7 @@ use crate::{
     command_metadata::CommandMetadata,
     domain::{self, Refusal},
     error::{ApiError, CommandError},
-    keys::Pepper,
+    keys::{Pepper, Purpose},
     session_start::token_answer,
     token::RefreshToken,
 };
@@ -66,10 +66,16 @@ async fn next_tokens(
 
     let next = RefreshToken::generate(session.id, presented.generation.saturating_add(1), &auth.pepper);
     let (presented_hash, next_hash) = (presented.hash(), next.hash());
+    let client = fingerprint(&context, &auth.pepper);
+    let shown = domain::session::Presented {
+        generation: presented.generation,
+        hash: &presented_hash,
+        client: &client,
+    };
     let refreshed = auth
         .sessions
         .execute(&session.id, &metadata.about(session.account), |session, now| {
-            domain::session::refresh(session, presented.generation, &presented_hash, &next_hash, now)
+            domain::session::refresh(session, shown, &next_hash, now)
         })
         .await;
     let refreshed = match refreshed.map_err(CommandError::from) {
@@ -89,6 +95,14 @@ async fn next_tokens(
         &next,
         refreshed.position,
     ))
+}
+
+/// Tells the client from others, without saying where it is or what it is.
+fn fingerprint(context: &RequestContext, pepper: &Pepper) -> String {
+    let ip = context.client_ip.as_deref().unwrap_or_default();
+    let user_agent = context.user_agent.as_deref().unwrap_or_default();
+    let content = format!("{ip}\0{user_agent}");
+    hex::encode(&pepper.tag(Purpose::Client, content.as_bytes())[..8])
 }
 
 /// The account has closed the session, or may not be used. The session's own stream may not say so yet.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth_client::Caller;
+use auth_client::SignedIn;
 use axum::{extract::State, response::Response};
 use http_api::{Form, JsonObject, Problem, RequestContext};
 use serde_json::{Map, Value};
@@ -16,6 +16,7 @@ use crate::{
     error::ApiError,
     password::Password,
     second_factor::matching,
+    throttle::Attempt,
 };
 
 struct Request {
@@ -38,17 +39,17 @@ impl Request {
 
 pub(crate) async fn remove_totp(
     State(auth): State<Arc<Auth>>,
-    caller: Caller,
+    SignedIn { caller, session }: SignedIn,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     let request = Request::read(body.fields)?;
     let id = caller.user_id();
-    let account = auth.account(id).await?.state.ok_or(Refusal::AccountIsUnknown)?;
-    let hash = Some(&*account.password_hash);
-    if !auth.hasher.verify(&request.password, hash).await?.matches {
-        return Err(Refusal::CredentialsAreWrong.into());
-    }
+    let find = async || Ok(auth.account(id).await?.state);
+    let attempt = Attempt::in_session(&auth.pepper, session, &context);
+    let proven = auth.prove_password(&attempt, &[&request.password], find).await?;
+    auth.throttle.succeeded(&attempt, &proven.standing).await;
+    let account = proven.account;
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let now = auth.clock.now();
     let mut is_right = false;

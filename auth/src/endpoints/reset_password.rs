@@ -5,7 +5,7 @@ use std::sync::Arc;
 use auth_client::Revocation;
 use axum::{extract::State, response::Response};
 use events::{Actor, EmailAddress, EndReason, SecretHash};
-use http_api::{Form, JsonObject, Problem, RequestContext, text};
+use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent, text};
 use serde_json::{Map, Value};
 
 use super::{answer, fields};
@@ -14,7 +14,8 @@ use crate::{
     command_metadata::CommandMetadata,
     domain::{self, Refusal},
     error::ApiError,
-    password::Password,
+    password::{Asker, Password},
+    throttle::Attempt,
     token::ResetToken,
 };
 
@@ -73,14 +74,22 @@ pub(crate) async fn reset_password(
     check_password(&auth, &request.password, &account.email)?;
     fields::check_not_breached("/new_password", &auth.password_policy, &request.password).await?;
     // Nobody without a good token gets as far as this work.
-    let hash: SecretHash = auth.hasher.hash(&request.password).await?.into();
+    let attempt = Attempt::new(&auth.pepper, "reset", &id.to_string(), &context);
+    let slot = auth.hasher.admit(Asker::Stranger(attempt.source())).await?;
+    let hash: SecretHash = auth.hasher.hash(&slot, &request.password).await?.into();
+    drop(slot);
     let metadata = CommandMetadata::new(Actor::User(id), &context);
     let changed = auth
         .change_account(id, &metadata, |account| {
             domain::reset::complete(account, &presented, &hash, now)
         })
         .await?;
+    SecurityEvent::success("reset").actor(id).subject(id).record();
     tracing::info!(account.id = %id, "a password was reset");
+    if let Ok(email) = EmailAddress::parse(&account.email) {
+        let guesses = Attempt::at_email(&auth.pepper, &email, &context);
+        auth.throttle.forget(&guesses).await;
+    }
     auth.revoke(Revocation::Account(id)).await;
     let position = auth
         .end_closed_sessions(&changed, EndReason::PasswordChanged, &metadata)

@@ -18,6 +18,8 @@ pub(crate) enum Purpose {
     RefreshToken,
     /// Tokens that people make for their programs.
     ProgramToken,
+    /// What tells one client from another.
+    Client,
     /// Resets of passwords.
     ResetToken,
     /// Logins that wait for a second factor.
@@ -31,6 +33,7 @@ impl Purpose {
             Self::RefreshToken => b"refresh-token\0",
             Self::ProgramToken => b"program-token\0",
             Self::ResetToken => b"reset-token\0",
+            Self::Client => b"client\0",
             Self::MfaToken => b"mfa-token\0",
         }
     }

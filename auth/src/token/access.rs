@@ -75,7 +75,7 @@ impl AccessTokens {
             .newest()
             .ok_or(jsonwebtoken::errors::ErrorKind::InvalidEddsaKey)?;
         let iat = now.as_seconds();
-        let exp = (iat + self.ttl_seconds).min(session.expires_at.as_seconds());
+        let exp = (iat + self.ttl_seconds).min(session.ends_at().as_seconds());
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
@@ -159,6 +159,7 @@ mod tests {
             ip: None,
             user_agent: None,
             methods: [AuthenticationMethod::Pwd, AuthenticationMethod::Otp].into(),
+            idle_seconds: None,
         };
         Session::evolve(None, SessionId(Uuid::from_u128(2)), &started.into(), 1, NOW).unwrap()
     }

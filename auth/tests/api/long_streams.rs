@@ -39,7 +39,11 @@ async fn a_long_stream_costs_no_more_than_a_short_one() {
         .await;
     let refreshed = |number: usize| {
         let refresh_hash = number.to_string().into();
-        SessionEvent::from(SessionRefreshed { refresh_hash }).encode()
+        SessionEvent::from(SessionRefreshed {
+            refresh_hash,
+            client: None,
+        })
+        .encode()
     };
     app.append(&StreamName::session(session), id, (0..LONG).map(refreshed))
         .await;

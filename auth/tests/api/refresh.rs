@@ -41,6 +41,7 @@ async fn a_used_token_ends_the_session() {
     let app = App::start().await;
     let (_, first) = app.sign_in("ada@example.com").await;
     let answer = app.refresh(&first).await.expect(200, "");
+    app.clock.advance(5);
     let refused = app.refresh(&first).await.expect(401, "session-ended");
     assert!(
         refused
@@ -57,12 +58,75 @@ async fn a_used_token_ends_the_session() {
 }
 
 #[tokio::test]
-async fn of_two_refreshes_at_once_exactly_one_wins() {
+async fn the_predecessor_of_a_token_that_was_used_ends_the_session_at_once() {
+    let app = App::start().await;
+    let (_, first) = app.sign_in("ada@example.com").await;
+    let second = app.refresh(&first).await.expect(200, "").text("/refresh_token");
+    app.refresh(&second).await.expect(200, "");
+    app.refresh(&first).await.expect(401, "session-ended");
+    assert_eq!(end_reasons(&app).await, [EndReason::ReuseDetected]);
+}
+
+#[tokio::test]
+async fn a_used_token_from_another_client_ends_the_session_at_once() {
+    let app = App::start().await;
+    let (_, first) = app.sign_in("ada@example.com").await;
+    app.refresh(&first).await.expect(200, "");
+    let body = json!({"refresh_token": first});
+    let call = app
+        .post("/auth/refresh")
+        .json(&body)
+        .header("user-agent", "thief");
+    call.send().await.expect(401, "session-ended");
+    assert_eq!(end_reasons(&app).await, [EndReason::ReuseDetected]);
+}
+
+#[tokio::test]
+async fn a_refresh_whose_answer_was_lost_can_be_repeated_also_elsewhere_and_after_a_restart() {
+    let app = App::start().await;
+    let (_, first) = app.sign_in("ada@example.com").await;
+    app.refresh(&first).await.expect(200, "");
+    app.clock.advance(4);
+    let restarted = app.replica(|_, _| {}).await;
+    let repeated = restarted.refresh(&first).await.expect(200, "");
+    restarted
+        .me(&repeated.text("/access_token"))
+        .await
+        .expect(200, "");
+    app.clock.advance(600);
+    app.refresh(&repeated.text("/refresh_token"))
+        .await
+        .expect(200, "");
+    assert!(end_reasons(&app).await.is_empty());
+}
+
+#[tokio::test]
+async fn two_tabs_that_refresh_at_once_log_nobody_out_whichever_answer_is_kept() {
     let app = App::start().await;
     let replica = app.replica(|_, _| {}).await;
     for round in 0..10 {
         let (_, token) = app.sign_in(&format!("ada{round}@example.com")).await;
         let (one, other) = tokio::join!(app.refresh(&token), replica.refresh(&token));
+        let kept = if round % 2 == 0 { one } else { other };
+        let kept = kept.expect(200, "").text("/refresh_token");
+        app.clock.advance(600);
+        app.refresh(&kept).await.expect(200, "");
+    }
+    assert!(end_reasons(&app).await.is_empty());
+}
+
+#[tokio::test]
+async fn of_two_clients_that_refresh_at_once_one_wins_and_the_session_ends() {
+    let app = App::start().await;
+    let replica = app.replica(|_, _| {}).await;
+    for round in 0..10 {
+        let (_, token) = app.sign_in(&format!("ada{round}@example.com")).await;
+        let body = json!({ "refresh_token": token });
+        let thief = replica
+            .post("/auth/refresh")
+            .json(&body)
+            .header("user-agent", "thief");
+        let (one, other) = tokio::join!(app.refresh(&token), thief.send());
         let mut answers = [one, other];
         answers.sort_by_key(|answer| answer.status);
         let [winner, loser] = answers;
@@ -72,6 +136,27 @@ async fn of_two_refreshes_at_once_exactly_one_wins() {
             .await
             .expect(401, "session-ended");
     }
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_refreshed_for_three_days_ends() {
+    let app = App::start().await;
+    let (access, token) = app.sign_in("ada@example.com").await;
+    let (_, kept_alive) = app.sign_in("ada@example.com").await;
+    let day = 24 * 60 * 60;
+    app.clock.advance(2 * day);
+    let kept_alive = app.refresh(&kept_alive).await.expect(200, "");
+    app.me(&access).await.expect(401, "token-expired");
+    app.clock.advance(day);
+    app.refresh(&token).await.expect(401, "token-expired");
+    let answer = app
+        .refresh(&kept_alive.text("/refresh_token"))
+        .await
+        .expect(200, "");
+    let shown = app.get("/auth/sessions").token(&answer.text("/access_token"));
+    let shown = shown.send().await.expect(200, "");
+    assert_eq!(shown.body["items"].as_array().unwrap().len(), 1);
+    assert_eq!(end_reasons(&app).await, [EndReason::Expired]);
 }
 
 #[tokio::test]
@@ -103,7 +188,12 @@ async fn unknown_and_garbled_tokens_are_invalid() {
 async fn a_session_expires_seven_days_after_its_login() {
     let app = App::start().await;
     let (_, token) = app.sign_in("ada@example.com").await;
-    app.clock.advance(604_799);
+    let mut token = token;
+    for _ in 0..3 {
+        app.clock.advance(2 * 86_400);
+        token = app.refresh(&token).await.expect(200, "").text("/refresh_token");
+    }
+    app.clock.advance(86_399);
     let answer = app.refresh(&token).await.expect(200, "");
     assert_eq!(
         (&answer.body["expires_in"], &answer.body["refresh_expires_in"]),

@@ -187,12 +187,15 @@ async fn no_secret_leaves_the_log(footing: Footing) {
                 expires_at: Timestamp::from_micros(1),
                 ip: None,
                 user_agent: None,
+                methods: [events::AuthenticationMethod::Pwd].into(),
+                idle_seconds: None,
             }
             .into(),
         ),
         Event::Session(
             SessionRefreshed {
                 refresh_hash: "5ec7e7".into(),
+                client: None,
             }
             .into(),
         ),

@@ -7,9 +7,9 @@ use events::{
     PasswordReset, Priority, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, ResetOffered, Role,
     RolesChanged, Scope, SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed,
     SecondFactorRefused, SecondFactorRemoved, SecretHash, SessionEnded, SessionEvent, SessionId,
-    SessionRefreshed, SessionStarted, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed,
-    TaskEvent, TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted,
-    TaskTagged, Timestamp, TokenId, UsedCode, UserId,
+    SessionRefreshRepeated, SessionRefreshed, SessionStarted, TaskCancelled, TaskCompleted, TaskCreated,
+    TaskDeleted, TaskDescribed, TaskEvent, TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored,
+    TaskScheduled, TaskStarted, TaskTagged, Timestamp, TokenId, UsedCode, UserId,
 };
 use proptest::{collection, option, prelude::*, sample::select};
 
@@ -172,18 +172,22 @@ pub(crate) fn session_event() -> impl Strategy<Value = SessionEvent> {
         option::of(text()),
         option::of(text()),
         methods,
+        option::of(any::<u32>()),
     )
-        .prop_map(|(account, refresh_hash, expires_at, ip, user_agent, methods)| {
-            SessionStarted {
-                account,
-                refresh_hash,
-                expires_at,
-                ip,
-                user_agent,
-                methods,
-            }
-            .into()
-        });
+        .prop_map(
+            |(account, refresh_hash, expires_at, ip, user_agent, methods, idle_seconds)| {
+                SessionStarted {
+                    account,
+                    refresh_hash,
+                    expires_at,
+                    ip,
+                    user_agent,
+                    methods,
+                    idle_seconds,
+                }
+                .into()
+            },
+        );
     let reason = select(vec![
         EndReason::Logout,
         EndReason::LogoutAll,
@@ -195,7 +199,12 @@ pub(crate) fn session_event() -> impl Strategy<Value = SessionEvent> {
     ]);
     prop_oneof![
         started,
-        hash().prop_map(|refresh_hash| SessionRefreshed { refresh_hash }.into()),
+        (hash(), option::of(text())).prop_map(|(refresh_hash, client)| SessionRefreshed {
+            refresh_hash,
+            client
+        }
+        .into()),
+        hash().prop_map(|refresh_hash| SessionRefreshRepeated { refresh_hash }.into()),
         reason.prop_map(|reason| SessionEnded { reason }.into()),
     ]
 }

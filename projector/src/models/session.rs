@@ -103,7 +103,9 @@ impl Model for Session {
         Ok(Self {
             id: SessionId(row.uuid("id")?),
             account: UserId(row.uuid("account")?),
-            refresh_hash: events::SecretHash::default(),
+            refresh_hashes: Vec::new(),
+            refreshed_by: None,
+            idle_seconds: None,
             generation: 0,
             started_at: timestamp(row.integer("started_at")?),
             last_refreshed_at: timestamp(row.integer("last_refreshed_at")?),

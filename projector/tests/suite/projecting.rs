@@ -57,6 +57,7 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
         ada,
         SessionRefreshed {
             refresh_hash: "another secret".into(),
+            client: None,
         },
     )
     .await;

@@ -162,6 +162,7 @@ async fn happen(
                 owner,
                 SessionRefreshed {
                     refresh_hash: title().into(),
+                    client: None,
                 },
             )
             .await

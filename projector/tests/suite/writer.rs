@@ -58,6 +58,8 @@ pub(crate) fn started(account: UserId) -> SessionEvent {
         expires_at: Timestamp::from_micros(START).plus_seconds(604_800),
         ip: Some("192.0.2.1".to_owned()),
         user_agent: None,
+        methods: [events::AuthenticationMethod::Pwd].into(),
+        idle_seconds: None,
     }
     .into()
 }

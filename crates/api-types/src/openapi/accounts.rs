@@ -114,7 +114,7 @@ fn reset_password() -> Endpoint {
     .about("An operator or an admin hands the token out. Ends every session; the second factor stays unless they said otherwise.")
     .body(&examples::reset_password())
     .nothing(204, "The new password is in force.", &TOKEN)
-    .problems(&[TokenInvalid, TokenExpired, AccountDisabled, NotFound, Unavailable])
+    .problems(&[TokenInvalid, TokenExpired, AccountDisabled, NotFound, Overloaded, Unavailable])
     .build()
 }
 

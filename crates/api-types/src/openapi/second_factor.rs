@@ -40,7 +40,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .about("It counts once it is confirmed. Everything in the answer is shown this once.")
         .body(&examples::enroll_totp())
         .answer(200, "The new second factor.", &TOKEN, &examples::totp_enrolment())
-        .problems(&[BadCredentials, SecondFactorExists])
+        .problems(&[BadCredentials, SecondFactorExists, RateLimited, Overloaded])
         .build(),
         own(
             HttpMethod::Post,
@@ -60,7 +60,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .body(&examples::remove_totp())
         .nothing(204, "Logins need no code any more.", &TOKEN)
-        .problems(&[BadCredentials, RateLimited])
+        .problems(&[BadCredentials, RateLimited, Overloaded])
         .build(),
     ]
 }
