@@ -95,7 +95,7 @@ async fn past(footing: Footing) {
             state
         );
     }
-    ada.get(&format!("{path}?version=10")).await.expect(404);
+    ada.get(&format!("{path}?version=9")).await.expect(404);
     for rest in ["/history", "?version=1"] {
         assert_eq!(
             bob.get(&format!("{path}{rest}")).await.expect(404).code(),
