@@ -7,6 +7,8 @@ mod data_dir;
 mod databases;
 mod events;
 mod migrate;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod output;
 mod parked;
 mod platform;
@@ -17,14 +19,15 @@ mod secrets;
 mod serving;
 mod settings;
 mod sole_process;
+mod telemetry;
 mod up;
 mod users;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use settings::Settings;
+use telemetry::Telemetry;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -75,6 +78,22 @@ enum Command {
     /// Look after the read models
     #[command(subcommand)]
     Projection(projection::Command),
+}
+
+#[cfg(feature = "otlp")]
+impl Command {
+    /// What its process is called in traces.
+    fn role(&self) -> &'static str {
+        match self {
+            Self::Up => "taskledger",
+            Self::Gateway => "gateway",
+            Self::CommandApi => "command-api",
+            Self::QueryApi => "query-api",
+            Self::Auth => "auth",
+            Self::Projector => "projector",
+            _ => "operator",
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -153,15 +172,17 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         settings::LogFormat::Text => runtime::LogFormat::Text,
         settings::LogFormat::Json => runtime::LogFormat::Json,
     };
-    runtime::telemetry::init(&settings.log.filter, format).context("TASKLEDGER_LOG")?;
     platform::install_crypto_provider()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let telemetry = Telemetry::start(&settings, format, &command, runtime.handle())?;
+    let code = runtime.block_on(async {
         let code = carry_out(command, &settings).await;
         // Also after a command that failed: a SQLite file is to be whole by itself.
         databases::close_all().await;
         code
-    })
+    });
+    telemetry.end();
+    code
 }
 
 async fn carry_out(command: Command, settings: &Settings) -> anyhow::Result<ExitCode> {

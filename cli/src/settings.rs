@@ -257,6 +257,9 @@ pub(crate) struct Log {
         default_value = "text"
     )]
     pub(crate) format: LogFormat,
+    /// Where spans go: the base URL of an OpenTelemetry collector (OTLP over HTTP)
+    #[arg(long, global = true, env = "TASKLEDGER_OTLP_ENDPOINT", value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<Url>,
 }
 
 fn parse_partitions(text: &str) -> Result<PartitionCount, String> {
@@ -376,6 +379,13 @@ impl Settings {
             (
                 "TASKLEDGER_LOG_FORMAT",
                 format!("{:?}", self.log.format).to_lowercase(),
+            ),
+            (
+                "TASKLEDGER_OTLP_ENDPOINT",
+                self.log
+                    .otlp_endpoint
+                    .as_ref()
+                    .map_or_else(none, |url| masked(url.as_str())),
             ),
         ];
         let mut text = String::new();

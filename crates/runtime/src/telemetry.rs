@@ -3,7 +3,7 @@
 use std::{io::IsTerminal, str::FromStr};
 
 use tracing_subscriber::{
-    EnvFilter, Layer,
+    EnvFilter, Layer, Registry,
     filter::{LevelFilter, Targets},
     layer::SubscriberExt,
     util::SubscriberInitExt,
@@ -43,12 +43,30 @@ pub const SECURITY: &str = "security";
 /// # Errors
 /// When the filter cannot be read, or when called twice.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), StartError> {
-    let filter = EnvFilter::try_new(format!("{filter},{NEVER_LOGGED},{SECURITY}=off")).map_err(|error| {
-        StartError::BadLogFilter {
-            filter: filter.to_owned(),
-            reason: error.to_string(),
-        }
-    })?;
+    init_with(filter, format, None)
+}
+
+/// A layer that sees the same spans and events as the logs.
+pub type ExtraLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// As [`init`], with a layer beside the logs.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_with(filter: &str, format: LogFormat, extra: Option<ExtraLayer>) -> Result<(), StartError> {
+    let read_filter = || {
+        EnvFilter::try_new(format!("{filter},{NEVER_LOGGED},{SECURITY}=off")).map_err(|error| {
+            StartError::BadLogFilter {
+                filter: filter.to_owned(),
+                reason: error.to_string(),
+            }
+        })
+    };
+    let extra = match extra {
+        Some(extra) => Some(extra.with_filter(read_filter()?)),
+        None => None,
+    };
+    let filter = read_filter()?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match format {
         LogFormat::Text => lines
@@ -70,6 +88,7 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), StartError> {
         .with_span_list(false)
         .with_filter(Targets::new().with_target(SECURITY, LevelFilter::INFO));
     tracing_subscriber::registry()
+        .with(extra)
         .with(lines.with_filter(filter))
         .with(security)
         .try_init()

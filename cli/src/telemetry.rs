@@ -1,0 +1,60 @@
+//! Logs, and spans to a collector where the program was built for that.
+
+use anyhow::Context;
+use runtime::{LogFormat, telemetry};
+use tokio::runtime::Handle;
+
+use crate::{Command, settings::Settings};
+
+/// What has to be ended in order.
+pub(crate) struct Telemetry {
+    #[cfg(feature = "otlp")]
+    exporting: Option<crate::otlp::Exporting>,
+}
+
+impl Telemetry {
+    /// Starts to log, and to send spans if a collector is set.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn start(
+        settings: &Settings,
+        format: LogFormat,
+        command: &Command,
+        runtime: &Handle,
+    ) -> anyhow::Result<Self> {
+        let (layer, exporting) = match &settings.log.otlp_endpoint {
+            Some(endpoint) => {
+                let role = command.role();
+                let clock = crate::platform::clock();
+                let (spans, exporting) = crate::otlp::start(endpoint, role, clock, runtime.clone())?;
+                (Some(Box::new(spans) as telemetry::ExtraLayer), Some(exporting))
+            }
+            None => (None, None),
+        };
+        telemetry::init_with(&settings.log.filter, format, layer).context("TASKLEDGER_LOG")?;
+        Ok(Self { exporting })
+    }
+
+    /// Starts to log.
+    #[cfg(not(feature = "otlp"))]
+    pub(crate) fn start(
+        settings: &Settings,
+        format: LogFormat,
+        _: &Command,
+        _: &Handle,
+    ) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            settings.log.otlp_endpoint.is_none(),
+            "TASKLEDGER_OTLP_ENDPOINT is set, but this program was built without the feature otlp"
+        );
+        telemetry::init(&settings.log.filter, format).context("TASKLEDGER_LOG")?;
+        Ok(Self {})
+    }
+
+    /// Sends what is left. Not to be called on a thread of the runtime.
+    pub(crate) fn end(self) {
+        #[cfg(feature = "otlp")]
+        if let Some(exporting) = self.exporting {
+            exporting.shut_down();
+        }
+    }
+}
