@@ -10,7 +10,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::HashingFailed;
+use super::{
+    HashingFailed,
+    hash_metrics::{self, Counted},
+};
 
 /// Nobody waits longer: the gateway gives up some seconds later.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,11 +54,13 @@ struct Held {
     _stranger: Option<OwnedSemaphorePermit>,
     _turn: Turn<String>,
     _place: OwnedSemaphorePermit,
+    _counted: Counted,
 }
 
 impl Admission {
     /// `threads` hash at once, and `waiting` wait of either kind.
     pub(super) fn new(threads: usize, waiting: usize) -> Self {
+        hash_metrics::show();
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
         Self {
             threads: semaphore(threads),
@@ -72,9 +77,19 @@ impl Admission {
     /// [`HashingFailed::Crowded`] when too many of this address wait, [`HashingFailed::Overloaded`] when too many wait at
     /// all, or it took too long.
     pub(super) async fn admit(&self, asker: Asker<'_>) -> Result<Slot, HashingFailed> {
-        timeout(PATIENCE, self.wait(asker))
+        let waiting = Counted::waiting();
+        let admitted = timeout(PATIENCE, self.wait(asker))
             .await
-            .unwrap_or(Err(HashingFailed::Overloaded))
+            .unwrap_or(Err(HashingFailed::Overloaded));
+        drop(waiting);
+        if let Err(error) = &admitted {
+            hash_metrics::refused(match error {
+                HashingFailed::Overloaded => "overloaded",
+                HashingFailed::Crowded => "crowded",
+                _ => "broken",
+            });
+        }
+        admitted
     }
 
     async fn wait(&self, asker: Asker<'_>) -> Result<Slot, HashingFailed> {
@@ -101,6 +116,7 @@ impl Admission {
                 _stranger: stranger,
                 _turn: turn,
                 _place: place,
+                _counted: Counted::running(),
             }),
             since: Instant::now(),
         })

@@ -4,6 +4,7 @@ mod admission;
 mod breached;
 mod common;
 mod failure_time;
+mod hash_metrics;
 mod hashing;
 mod pattern;
 mod policy;

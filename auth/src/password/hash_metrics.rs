@@ -1,0 +1,68 @@
+//! How many passwords are being hashed, wait for it, or were turned away: of the process, which has one hasher.
+
+use std::sync::LazyLock;
+
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
+use runtime::process_metrics;
+
+static METRICS: LazyLock<HashMetrics> = LazyLock::new(|| {
+    let metrics = process_metrics();
+    HashMetrics {
+        passwords: metrics.gauge_vec(
+            "taskledger_auth_password_hashes",
+            "Passwords that are being hashed, or wait for a thread.",
+            &["state"],
+        ),
+        refused: metrics.counter_vec(
+            "taskledger_auth_password_hashes_refused_total",
+            "Passwords that were not hashed, because too many waited at all or from one address.",
+            &["reason"],
+        ),
+    }
+});
+
+struct HashMetrics {
+    passwords: IntGaugeVec,
+    refused: IntCounterVec,
+}
+
+/// One password in this state, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Counted(IntGauge);
+
+impl Counted {
+    pub(super) fn waiting() -> Self {
+        Self::of("waiting")
+    }
+
+    pub(super) fn running() -> Self {
+        Self::of("running")
+    }
+
+    fn of(state: &str) -> Self {
+        let gauge = METRICS.passwords.with_label_values(&[state]);
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// One was turned away.
+pub(super) fn refused(reason: &str) {
+    METRICS.refused.with_label_values(&[reason]).inc();
+}
+
+/// So that all are there, at zero, before the first password.
+pub(super) fn show() {
+    for state in ["running", "waiting"] {
+        METRICS.passwords.with_label_values(&[state]);
+    }
+    for reason in ["overloaded", "crowded", "broken"] {
+        METRICS.refused.with_label_values(&[reason]);
+    }
+}
