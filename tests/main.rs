@@ -23,6 +23,7 @@ mod monitoring;
 mod operator;
 mod program_tokens;
 mod restored_log;
+mod rolling;
 mod security_log;
 mod start;
 mod stopping;

@@ -6,6 +6,7 @@
 mod data_dir;
 mod databases;
 mod events;
+mod leaving;
 mod migrate;
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -9,9 +9,10 @@ use axum::Router;
 use database::Schema;
 use gateway::Upstream;
 use http_api::Peers;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    databases, platform,
+    databases, leaving, platform,
     serving::{Door, Process, until_stopped},
     settings::Settings,
 };
@@ -232,12 +233,18 @@ impl Doors {
             Kind::Public => http_api::public_of(router),
             Kind::Internal => http_api::believing_only(self.gateways, router),
         };
+        let announces = self.kind == Kind::Internal && self.api.is_some();
+        let leaving = announces.then(CancellationToken::new);
+        let router = match &leaving {
+            Some(leaving) => leaving::announced(router, leaving.clone()),
+            None => router,
+        };
         let doors = self
             .api
             .map(|door| (door, router))
             .into_iter()
             .chain([admin])
             .collect();
-        until_stopped(doors, process).await
+        until_stopped(doors, process, leaving).await
     }
 }

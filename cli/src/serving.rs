@@ -14,7 +14,7 @@ use runtime::Background;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::databases;
+use crate::{databases, leaving::NOTICE};
 
 /// How long background work may take to finish before it is cut off. Nothing is lost then, only done again.
 const GRACE: Duration = Duration::from_secs(15);
@@ -58,8 +58,13 @@ impl Door {
     }
 }
 
-/// Serves every door until SIGINT or SIGTERM, or until background work has failed, then stops in order.
-pub(crate) async fn until_stopped(doors: Vec<(Door, Router)>, process: Process) -> anyhow::Result<()> {
+/// Serves every door until SIGINT or SIGTERM, or until background work has failed, then stops in order. A process that
+/// announces its end does so by `leaving`, and takes requests for a moment longer.
+pub(crate) async fn until_stopped(
+    doors: Vec<(Door, Router)>,
+    process: Process,
+    leaving: Option<CancellationToken>,
+) -> anyhow::Result<()> {
     let Process { background, bus } = process;
     let closing = CancellationToken::new();
     let servers = TaskTracker::new();
@@ -77,6 +82,10 @@ pub(crate) async fn until_stopped(doors: Vec<(Door, Router)>, process: Process) 
         () = background.stop().cancelled_owned() => true,
     };
     tracing::info!("stopping: finishing what was accepted");
+    if let Some(leaving) = leaving.filter(|_| !failed) {
+        leaving.cancel();
+        tokio::time::sleep(NOTICE).await;
+    }
     closing.cancel();
     servers.wait().await;
     if !background.shut_down(GRACE).await {

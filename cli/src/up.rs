@@ -109,6 +109,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     until_stopped(
         vec![(door, http_api::public_of(router)), (admin, probes)],
         process,
+        None,
     )
     .await
 }

@@ -28,7 +28,7 @@ impl UpstreamMetrics {
             ),
             ready: metrics.gauge_vec(
                 "taskledger_gateway_upstream_ready",
-                "Whether a replica takes requests: it was ready when it was last asked, or has answered since.",
+                "Whether a replica was ready when it was last asked, and has taken connections since.",
                 &["upstream", "replica"],
             ),
             circuit_open: metrics.gauge_vec(

@@ -106,10 +106,8 @@ impl Replica {
         let attempt = self.breaker.begin(Instant::now())?;
         let outcome = self.exchange(parts, body.clone()).await;
         match &outcome {
-            Ok(_) => {
-                attempt.answered();
-                self.set_ready(true);
-            }
+            // That says nothing of whether it is to get more: it may be about to stop.
+            Ok(_) => attempt.answered(),
             Err(ForwardError::Unreachable(_)) => {
                 attempt.failed(Instant::now());
                 self.set_ready(false);

@@ -1,0 +1,59 @@
+//! Replicas are replaced one after the other while people work: not one request fails, and nobody has to try anything again.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::json;
+
+use crate::support::{Footing, Person, Replica, Role, System, until};
+
+/// Works until told to stop. Every request has to succeed at the first try.
+async fn work(person: Person, stop: Arc<AtomicBool>, done: Arc<AtomicUsize>) {
+    while !stop.load(Ordering::Relaxed) {
+        let task = person.post("/tasks", json!({"title": "Go on"})).await.expect(201);
+        let path = format!("/tasks/{}", task.body["id"].as_str().unwrap());
+        person.patch(&path, json!({"priority": "high"})).await.expect(200);
+        person.get(&path).await.expect(200);
+        person.get("/tasks?overdue=true").await.expect(200);
+        person.get("/auth/me").await.expect(200);
+        done.fetch_add(5, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_are_replaced_without_a_failed_request_on_postgres_and_rabbitmq() {
+    let mut system = System::launched(Footing::Servers, 2).await;
+    system.ready().await;
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let mut workers = Vec::new();
+    for number in 0..4 {
+        let person = Person::join(&system.base, &format!("person{number}")).await;
+        workers.push(tokio::spawn(work(person, Arc::clone(&stop), Arc::clone(&done))));
+    }
+    for role in [Role::CommandApi, Role::QueryApi, Role::Auth] {
+        for number in 0..2 {
+            let replica = Replica { role, number };
+            let before = done.load(Ordering::Relaxed);
+            assert_eq!(system.terminate(replica), Some(0), "{replica:?}");
+            system.launch(replica);
+            system.ready().await;
+            // The gateway asks once a second who is ready; the other replica is the next to stop.
+            tokio::time::sleep(Duration::from_millis(1_200)).await;
+            until("people went on working", Duration::from_secs(30), async || {
+                done.load(Ordering::Relaxed) >= before + 20
+            })
+            .await;
+            assert!(workers.iter().all(|worker| !worker.is_finished()), "{replica:?}");
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    system.stop().await;
+}
