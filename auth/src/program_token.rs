@@ -1,18 +1,18 @@
-//! Whether a program token is good: by its tag, and by what its account says about it.
+//! Whether a program token is good: by its name, and by what its account says about it.
 
 use std::time::Duration;
 
 use auth_client::{Credential, Identity, Rejection, messages::Verdict};
 use events::{Account, Actor, ProgramToken, Timestamp};
 
-use crate::{auth::Auth, command_metadata::CommandMetadata, domain, error::Failure, token};
+use crate::{auth::Auth, command_metadata::CommandMetadata, domain, error::Failure, token::ProgramTokenName};
 
 /// How long a check waits until a use is noted.
 const NOTE_PATIENCE: Duration = Duration::from_millis(500);
 
-/// Judges `token`, which has the prefix of a program token.
-pub(crate) async fn judge(auth: &Auth, token: &str) -> Result<Verdict, Failure> {
-    let Some(shown) = token::ProgramToken::parse(token, &auth.pepper) else {
+/// Judges the token with this name and the hex SHA-256 `hash`.
+pub(crate) async fn judge(auth: &Auth, name: &str, hash: &str) -> Result<Verdict, Failure> {
+    let Some(shown) = ProgramTokenName::parse(name, &auth.pepper) else {
         return Ok(Verdict::Rejected(Rejection::Malformed));
     };
     let now = auth.clock.now();
@@ -20,9 +20,8 @@ pub(crate) async fn judge(auth: &Auth, token: &str) -> Result<Verdict, Failure> 
     let Some(account) = account.filter(Account::is_live) else {
         return Ok(Verdict::Rejected(Rejection::SessionEnded));
     };
-    let hash = shown.hash();
     let mut tokens = account.program_tokens.iter();
-    let Some(known) = tokens.find(|known| known.id == shown.id && known.token_hash == hash) else {
+    let Some(known) = tokens.find(|known| known.id == shown.id && *known.token_hash == *hash) else {
         return Ok(Verdict::Rejected(Rejection::SessionEnded));
     };
     if !known.is_live(now) {

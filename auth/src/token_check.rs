@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use auth_client::{
-    Check, Credential, Identity, PROGRAM_TOKEN_PREFIX, Rejection, VerifyError,
+    Check, Credential, Identity, Rejection, VerifyError,
     messages::{CheckReply, CheckRequest, Traced, Verdict},
+    program_token_name,
 };
 use bus::Responder;
 use bytes::Bytes;
@@ -25,8 +26,8 @@ pub(crate) struct TokenCheck(pub(crate) Arc<Auth>);
 impl TokenCheck {
     async fn judge(&self, token: &str) -> Result<Verdict, Failure> {
         let Self(auth) = self;
-        if token.starts_with(PROGRAM_TOKEN_PREFIX) {
-            return program_token::judge(auth, token).await;
+        if let Some(name) = program_token_name(token) {
+            return program_token::judge(auth, name, &hex::encode(Sha256::digest(token))).await;
         }
         if auth.tokens.misses_key_of(token) {
             auth.key_files.renew(&auth.tokens).await;
@@ -54,8 +55,8 @@ impl TokenCheck {
         }))
     }
 
-    async fn verdict(&self, token: &str) -> Verdict {
-        let verdict = match tokio::time::timeout(DEADLINE, self.judge(token)).await {
+    async fn verdict(&self, judged: impl Future<Output = Result<Verdict, Failure>>) -> Verdict {
+        let verdict = match tokio::time::timeout(DEADLINE, judged).await {
             Ok(Ok(verdict)) => verdict,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "a token could not be checked");
@@ -80,7 +81,7 @@ impl TokenCheck {
 #[async_trait]
 impl Check for TokenCheck {
     async fn check(&self, token: &str) -> Result<Identity, VerifyError> {
-        match self.verdict(token).await {
+        match self.verdict(self.judge(token)).await {
             Verdict::Accepted(identity) => Ok(identity),
             Verdict::Rejected(rejection) => Err(rejection.into()),
             Verdict::Unavailable => Err(VerifyError::Unavailable(
@@ -107,7 +108,13 @@ impl Responder for TokenCheck {
                     trace.parent = trace.and_then(http_api::parent_id_of)
                 );
                 let checking = async {
-                    let verdict = self.verdict(&message.token).await;
+                    let verdict = match &message {
+                        CheckRequest::Token(token) => self.verdict(self.judge(token)).await,
+                        CheckRequest::ProgramToken { name, token_sha256 } => {
+                            self.verdict(program_token::judge(&self.0, name, token_sha256))
+                                .await
+                        }
+                    };
                     tracing::debug!(
                         accepted = matches!(verdict, Verdict::Accepted(_)),
                         "a token was checked"
@@ -115,7 +122,11 @@ impl Responder for TokenCheck {
                     verdict
                 };
                 let verdict = checking.instrument(span).await;
-                (hex::encode(Sha256::digest(message.token.as_bytes())), verdict)
+                let token_sha256 = match message {
+                    CheckRequest::Token(token) => hex::encode(Sha256::digest(token)),
+                    CheckRequest::ProgramToken { token_sha256, .. } => token_sha256,
+                };
+                (token_sha256, verdict)
             }
             Err(_) => (String::new(), Verdict::Rejected(Rejection::Malformed)),
         };

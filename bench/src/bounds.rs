@@ -351,7 +351,7 @@ impl Side {
             match request {
                 Request::TokenCheck => {
                     let token = self.person.tokens().await.access;
-                    let question = CheckRequest { token }.encode();
+                    let question = CheckRequest::Token(token).encode();
                     let reply = bus
                         .request(VERIFY_QUEUE, question, Duration::from_secs(5))
                         .await?;

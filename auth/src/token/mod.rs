@@ -10,6 +10,6 @@ mod reset;
 pub(crate) use access::{AccessTokens, Issued, Owner};
 pub(crate) use mfa::MfaToken;
 pub(crate) use opaque::constant_time_eq;
-pub(crate) use program::ProgramToken;
+pub(crate) use program::{ProgramToken, ProgramTokenName};
 pub(crate) use refresh::RefreshToken;
 pub(crate) use reset::ResetToken;

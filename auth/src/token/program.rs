@@ -1,22 +1,55 @@
-//! Tokens that people make for their programs: opaque, recognised by a prefix, known to the log only by their hash.
+//! Tokens that people make for their programs: opaque, recognised by a prefix, known to the log only by their hash. A part of
+//! each says which it is, so that it can be asked about without being shown.
 
 use std::fmt;
 
 use auth_client::PROGRAM_TOKEN_PREFIX;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use events::{SecretHash, TokenId, UserId};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::opaque;
-use crate::keys::{Pepper, Purpose};
+use super::opaque::{self, constant_time_eq};
+use crate::keys::{Pepper, Purpose, TAG_BYTES};
 
 const ID_BYTES: usize = 16;
+/// The ids of the account and of the token, and a tag that only we can make, so that made-up names cost no read. 64
+/// characters of base64url exactly, so no two texts stand for the same name.
+const NAME_BYTES: usize = 2 * ID_BYTES + TAG_BYTES;
 
-/// A program token: the ids of its account, to find the stream, and of itself.
-pub(crate) struct ProgramToken {
+/// Which token somebody shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProgramTokenName {
     /// Whose it is.
     pub(crate) account: UserId,
     /// Which of theirs.
+    pub(crate) id: TokenId,
+}
+
+impl ProgramTokenName {
+    /// Reads the name; `None` when it was not made here.
+    pub(crate) fn parse(name: &str, pepper: &Pepper) -> Option<Self> {
+        let bytes: [u8; NAME_BYTES] = BASE64URL.decode(name).ok()?.try_into().ok()?;
+        let (ids, tag) = bytes.split_at(2 * ID_BYTES);
+        if !constant_time_eq(&pepper.tag(Purpose::ProgramToken, ids), tag) {
+            return None;
+        }
+        let (account, id) = ids.split_at(ID_BYTES);
+        Some(Self {
+            account: UserId(Uuid::from_slice(account).ok()?),
+            id: TokenId(Uuid::from_slice(id).ok()?),
+        })
+    }
+
+    fn text(self, pepper: &Pepper) -> String {
+        let ids = [self.account.0.as_bytes().as_slice(), self.id.0.as_bytes()].concat();
+        let tag = pepper.tag(Purpose::ProgramToken, &ids);
+        BASE64URL.encode([ids.as_slice(), &tag].concat())
+    }
+}
+
+/// A program token, as it is when it is made.
+pub(crate) struct ProgramToken {
     pub(crate) id: TokenId,
     text: Zeroizing<String>,
 }
@@ -24,25 +57,14 @@ pub(crate) struct ProgramToken {
 impl ProgramToken {
     /// A fresh one of `account`.
     pub(crate) fn generate(account: UserId, id: TokenId, pepper: &Pepper) -> Self {
-        let content = [account.0.as_bytes().as_slice(), id.0.as_bytes()].concat();
-        let rest = opaque::make(Purpose::ProgramToken, &content, pepper);
+        let mut secret = Zeroizing::new([0; 32]);
+        runtime::fill_random(secret.as_mut_slice());
+        let secret = Zeroizing::new(BASE64URL.encode(secret.as_slice()));
+        let name = ProgramTokenName { account, id }.text(pepper);
         Self {
-            account,
             id,
-            text: Zeroizing::new(format!("{PROGRAM_TOKEN_PREFIX}{}", rest.as_str())),
+            text: Zeroizing::new(format!("{PROGRAM_TOKEN_PREFIX}{name}{}", secret.as_str())),
         }
-    }
-
-    /// Reads what a program sends; `None` when it was not made here.
-    pub(crate) fn parse(text: &str, pepper: &Pepper) -> Option<Self> {
-        let rest = text.strip_prefix(PROGRAM_TOKEN_PREFIX)?;
-        let content: [u8; 2 * ID_BYTES] = opaque::read(Purpose::ProgramToken, rest, pepper)?;
-        let (account, id) = content.split_at(ID_BYTES);
-        Some(Self {
-            account: UserId(Uuid::from_slice(account).ok()?),
-            id: TokenId(Uuid::from_slice(id).ok()?),
-            text: Zeroizing::new(text.to_owned()),
-        })
     }
 
     /// What the person gets, once.
@@ -59,7 +81,6 @@ impl ProgramToken {
 impl fmt::Debug for ProgramToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProgramToken")
-            .field("account", &self.account)
             .field("id", &self.id)
             .finish_non_exhaustive()
     }
@@ -67,46 +88,52 @@ impl fmt::Debug for ProgramToken {
 
 #[cfg(test)]
 mod tests {
+    use auth_client::program_token_name;
     use proptest::prelude::*;
 
     use super::*;
+
+    const ACCOUNT: UserId = UserId(Uuid::from_u128(7));
+    const ID: TokenId = TokenId(Uuid::from_u128(8));
 
     fn pepper() -> Pepper {
         Pepper::parse(&"ab".repeat(32)).unwrap()
     }
 
-    fn generate() -> ProgramToken {
-        let (account, id) = (UserId(Uuid::from_u128(7)), TokenId(Uuid::from_u128(8)));
-        ProgramToken::generate(account, id, &pepper())
-    }
-
     #[test]
-    fn what_is_generated_can_be_read_and_is_never_the_same() {
-        let token = generate();
-        let read = ProgramToken::parse(token.text(), &pepper()).unwrap();
+    fn a_token_can_be_told_by_its_name_and_is_never_the_same() {
+        let token = ProgramToken::generate(ACCOUNT, ID, &pepper());
+        let name = program_token_name(token.text()).unwrap();
         assert_eq!(
-            (read.account, read.id, read.hash()),
-            (token.account, token.id, token.hash())
+            ProgramTokenName::parse(name, &pepper()),
+            Some(ProgramTokenName {
+                account: ACCOUNT,
+                id: ID
+            })
         );
-        assert_ne!(generate().hash(), token.hash());
-        assert!(!format!("{token:?}").contains(token.text()));
-        // Roles tell program tokens from others by prefix and length.
-        assert_eq!(token.text().len(), PROGRAM_TOKEN_PREFIX.len() + 107);
+        assert_ne!(
+            ProgramToken::generate(ACCOUNT, ID, &pepper()).hash(),
+            token.hash()
+        );
+        assert!(!format!("{token:?}").contains(&token.text()[20..]));
     }
 
     #[test]
-    fn nobody_else_can_make_one() {
+    fn nobody_else_can_make_up_a_name() {
         let other = Pepper::parse(&"cd".repeat(32)).unwrap();
-        assert!(ProgramToken::parse(generate().text(), &other).is_none());
+        let token = ProgramToken::generate(ACCOUNT, ID, &pepper());
+        let name = program_token_name(token.text()).unwrap();
+        assert_eq!(ProgramTokenName::parse(name, &other), None);
     }
 
     proptest! {
         #[test]
-        fn every_character_counts(position in 0_usize..122, replacement in "[A-Za-z0-9_-]") {
-            let token = generate();
-            let mut text = token.text().to_owned();
-            text.replace_range(position..=position, &replacement);
-            prop_assert_eq!(ProgramToken::parse(&text, &pepper()).is_some(), text == token.text());
+        fn every_character_of_the_name_counts(position in 0_usize..64, replacement in "[A-Za-z0-9_-]") {
+            let token = ProgramToken::generate(ACCOUNT, ID, &pepper());
+            let name = program_token_name(token.text()).unwrap();
+            let mut changed = name.to_owned();
+            changed.replace_range(position..=position, &replacement);
+            prop_assert_eq!(ProgramTokenName::parse(&changed, &pepper()).is_some(), changed == name);
         }
     }
 }

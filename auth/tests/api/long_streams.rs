@@ -105,10 +105,7 @@ async fn a_store_that_hangs_frees_the_check_at_its_deadline() {
     assert!(app.background.shut_down(Duration::from_secs(60)).await);
     let small = app.replica(|config, _| config.check_concurrency = 1).await;
     let ask = async || {
-        let request = CheckRequest {
-            token: access.clone(),
-        }
-        .encode();
+        let request = CheckRequest::Token(access.clone()).encode();
         let bus = &small.dependencies.bus;
         let reply = bus.request(VERIFY_QUEUE, request, Duration::from_secs(10)).await;
         reply.map(|reply| CheckReply::decode(&reply).unwrap().verdict)

@@ -210,6 +210,11 @@ async fn made_up_and_changed_tokens_are_malformed() {
         );
         app.me(&made_up).await.expect(401, "token-invalid");
     }
+    let other_secret = format!("{}{}", &token[..79], "A".repeat(43));
+    assert_eq!(
+        verifier.verify(&other_secret).await,
+        Err(VerifyError::Rejected(Rejection::SessionEnded))
+    );
 }
 
 #[tokio::test]

@@ -266,7 +266,7 @@ async fn what_has_ended_is_told_though_auth_could_not() {
     let mut listener = stage.bus.listen(REVOCATIONS).await.unwrap();
     let app = App::start(&stage).await;
     let (account, session) = (user(7), SessionId(Uuid::from_u128(8)));
-    let ended: [(StreamName, &str, Revocation); 8] = [
+    let ended: [(StreamName, &str, Revocation); 10] = [
         (
             StreamName::session(session),
             "session.ended",
@@ -295,6 +295,16 @@ async fn what_has_ended_is_told_though_auth_could_not() {
         (
             StreamName::account(account),
             "account.sessions_ended",
+            Revocation::Account(account),
+        ),
+        (
+            StreamName::account(account),
+            "account.token_revoked",
+            Revocation::Account(account),
+        ),
+        (
+            StreamName::account(account),
+            "account.password_reset",
             Revocation::Account(account),
         ),
         (StreamName::admins(), "admins.added", Revocation::Account(account)),

@@ -18,5 +18,5 @@ mod verifier;
 pub use caller::{AuditReader, Caller, SignedIn, TaskOwner};
 pub use claims::{Claims, DEFAULT_ISSUER, TOKEN_TYPE, TokenRules, key_id};
 pub use messages::{Credential, Identity, KEYS_QUEUE, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE};
-pub use token::PROGRAM_TOKEN_PREFIX;
+pub use token::{PROGRAM_TOKEN_PREFIX, program_token_name};
 pub use verifier::{Check, Verifier, VerifierOptions, VerifyError};

@@ -104,9 +104,17 @@ pub enum Rejection {
 
 /// A question: is this token good?
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckRequest {
+#[serde(rename_all = "snake_case")]
+pub enum CheckRequest {
     /// The access token as the client sent it.
-    pub token: String,
+    Token(String),
+    /// A program token, which lives for long and so does not travel itself.
+    ProgramToken {
+        /// The part of it that says which it is.
+        name: String,
+        /// Hex SHA-256 of the whole.
+        token_sha256: String,
+    },
 }
 
 /// A message on behalf of a request, whose trace it belongs to.
@@ -212,7 +220,7 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
 
 impl std::fmt::Debug for CheckRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("CheckRequest { token: … }")
+        f.write_str("CheckRequest(…)")
     }
 }
 
@@ -266,16 +274,19 @@ mod tests {
     }
 
     #[test]
+    fn a_program_token_does_not_travel_itself() {
+        let request = CheckRequest::ProgramToken {
+            name: "ab".into(),
+            token_sha256: "cd".into(),
+        };
+        let json = r#"{"program_token":{"name":"ab","token_sha256":"cd"}}"#;
+        assert_eq!(request.encode(), json);
+        assert_eq!(CheckRequest::Token("t".into()).encode(), r#"{"token":"t"}"#);
+    }
+
+    #[test]
     fn a_request_never_shows_its_token_in_a_log() {
-        assert!(
-            !format!(
-                "{:?}",
-                CheckRequest {
-                    token: "secret".into()
-                }
-            )
-            .contains("secret")
-        );
+        assert!(!format!("{:?}", CheckRequest::Token("secret".into())).contains("secret"));
     }
 
     #[test]

@@ -27,13 +27,18 @@ pub(crate) fn looks_like_a_token(token: &str) -> bool {
 /// How a program token begins, so that everyone can tell it from other tokens, tools that look for leaked secrets too.
 pub const PROGRAM_TOKEN_PREFIX: &str = "taskledger_pat_";
 
-/// Characters of a program token behind its prefix.
-const PROGRAM_TOKEN_CHARACTERS: usize = 107;
+/// Characters behind the prefix that say which token it is.
+const NAME_CHARACTERS: usize = 64;
+/// Characters of the secret behind them.
+const SECRET_CHARACTERS: usize = 43;
 
-/// Whether `token` has the shape of a program token. Only auth can say more.
-pub(crate) fn looks_like_a_program_token(token: &str) -> bool {
-    let rest = token.strip_prefix(PROGRAM_TOKEN_PREFIX);
-    rest.is_some_and(|rest| rest.len() == PROGRAM_TOKEN_CHARACTERS && is_base64url(rest))
+/// The part of a program token that says which it is, and nothing secret; `None` for a text of another shape. Only auth can
+/// say more.
+#[must_use]
+pub fn program_token_name(token: &str) -> Option<&str> {
+    let rest = token.strip_prefix(PROGRAM_TOKEN_PREFIX)?;
+    let has_shape = rest.len() == NAME_CHARACTERS + SECRET_CHARACTERS && is_base64url(rest);
+    has_shape.then(|| &rest[..NAME_CHARACTERS])
 }
 
 fn is_base64url(part: &str) -> bool {
@@ -50,9 +55,9 @@ mod tests {
     #[test]
     fn a_program_token_has_its_prefix_and_its_length() {
         let token = |length| format!("taskledger_pat_{}", "a".repeat(length));
-        assert!(looks_like_a_program_token(&token(107)));
+        assert_eq!(program_token_name(&token(107)), Some(&*"a".repeat(64)));
         for not in [token(106), token(108), "a".repeat(122), token(106) + "."] {
-            assert!(!looks_like_a_program_token(&not), "{not}");
+            assert_eq!(program_token_name(&not), None, "{not}");
         }
     }
 

@@ -24,7 +24,7 @@ use crate::{
         VERIFY_QUEUE, Verdict,
     },
     refusals::Refusals,
-    token::{TokenHash, looks_like_a_program_token, looks_like_a_token},
+    token::{TokenHash, looks_like_a_token, program_token_name},
 };
 
 /// How often expired answers are swept out.
@@ -121,8 +121,8 @@ struct Remote {
 enum Shown {
     /// A genuine access token.
     Access(Box<Claims>),
-    /// A text that may be a program token.
-    MaybeProgram,
+    /// A text that may be the program token with this name.
+    MaybeProgram(String),
 }
 
 /// What a check found, and when it was sent.
@@ -167,7 +167,7 @@ impl Verifier {
     /// [`VerifyError::Rejected`] when it is no good; [`VerifyError::Unavailable`] when auth did not answer in
     /// time and nothing is remembered about it.
     pub async fn verify(&self, token: &str) -> Result<Arc<Identity>, VerifyError> {
-        if !looks_like_a_token(token) && !looks_like_a_program_token(token) {
+        if !looks_like_a_token(token) && program_token_name(token).is_none() {
             return counted(Source::Keys, Err(Rejection::Malformed.into()));
         }
         match &self.0 {
@@ -214,13 +214,12 @@ impl Remote {
         if let Some(rejection) = self.refusals.get(hash, now) {
             return counted(Source::Memory, Err(rejection.into()));
         }
-        let shown = if looks_like_a_program_token(token) {
-            Shown::MaybeProgram
-        } else {
-            match self.claims(token, now).await {
+        let shown = match program_token_name(token) {
+            Some(name) => Shown::MaybeProgram(name.to_owned()),
+            None => match self.claims(token, now).await {
                 Ok(claims) => Shown::Access(Box::new(claims)),
                 Err(error) => return counted(Source::Keys, Err(error)),
-            }
+            },
         };
         counted(Source::Auth, self.asked(hash, token, &shown).await)
     }
@@ -308,20 +307,19 @@ impl Remote {
         traceparent: Option<Traceparent>,
     ) -> Answer {
         let deadline = self.options.deadline;
-        let _permit = match shown {
-            Shown::Access(_) => None,
-            Shown::MaybeProgram => Some(
-                tokio::time::timeout(deadline, self.program_tokens.acquire())
-                    .await
-                    .map_err(unavailable)?,
-            ),
+        let (message, _permit) = match shown {
+            Shown::Access(_) => (CheckRequest::Token(token), None),
+            Shown::MaybeProgram(name) => {
+                let permit = tokio::time::timeout(deadline, self.program_tokens.acquire());
+                let message = CheckRequest::ProgramToken {
+                    name: name.clone(),
+                    token_sha256: hash.to_hex(),
+                };
+                (message, Some(permit.await.map_err(unavailable)?))
+            }
         };
         let asked = self.cache.epoch();
-        let request = Traced {
-            message: CheckRequest { token },
-            traceparent,
-        }
-        .encode();
+        let request = Traced { message, traceparent }.encode();
         // The bus keeps the deadline; the second one only guards against a bus that does not.
         let reply = tokio::time::timeout(
             deadline.saturating_add(Duration::from_millis(500)),
@@ -409,9 +407,9 @@ impl Shown {
             (Self::Access(claims), Credential::Session(session)) => {
                 identity.user_id == claims.sub && *session == claims.sid
             }
-            (Self::MaybeProgram, Credential::ProgramToken { .. }) => true,
+            (Self::MaybeProgram(_), Credential::ProgramToken { .. }) => true,
             (Self::Access(_), Credential::ProgramToken { .. })
-            | (Self::MaybeProgram, Credential::Session(_)) => false,
+            | (Self::MaybeProgram(_), Credential::Session(_)) => false,
         }
     }
 }
