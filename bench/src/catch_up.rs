@@ -49,6 +49,7 @@ pub(crate) async fn project(store: Arc<dyn EventStore>, read_models: &str) -> an
         store,
         bus: InProcessBus::new(),
         read_models: read_models.clone(),
+        audit: None,
     };
     let _probes = projector::start(projector::Config { partitions }, dependencies, &background).await?;
     let reached = "SELECT coalesce(min(position), 0) AS position FROM checkpoints WHERE partitions = 4";

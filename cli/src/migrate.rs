@@ -13,7 +13,12 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
         None => Some(data_dir::lock(&storage.data_dir)?),
     };
     let mut done = BTreeSet::new();
-    for schema in [Schema::EventStore, Schema::Operations, Schema::ReadModels] {
+    for schema in [
+        Schema::EventStore,
+        Schema::Operations,
+        Schema::AuditTree,
+        Schema::ReadModels,
+    ] {
         // KurrentDB has no schema of ours.
         if event_store::is_kurrentdb(&platform::database_url(storage, schema)?) {
             continue;

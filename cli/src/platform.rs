@@ -3,10 +3,12 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, anyhow, bail};
+use audit_tree::AuditTree;
 use auth_client::{Verifier, VerifierOptions};
 use bus::{Bus, InProcessBus, RabbitBus, RabbitOptions};
 use database::{Database, Schema, masked};
 use event_store::{EventStore, SqlStore};
+use projector::AuditKeeping;
 use runtime::{Background, Clock, Metrics, SystemClock};
 
 use crate::{
@@ -59,6 +61,26 @@ pub(crate) async fn existing_read_models(storage: &Storage) -> anyhow::Result<Da
     existing(storage, Schema::ReadModels).await
 }
 
+/// The audit tree, brought up to date.
+pub(crate) async fn audit_tree(storage: &Storage) -> anyhow::Result<AuditTree> {
+    Ok(AuditTree::new(database(storage, Schema::AuditTree).await?))
+}
+
+/// The audit tree as it is, likewise.
+pub(crate) async fn existing_audit_tree(storage: &Storage) -> anyhow::Result<AuditTree> {
+    Ok(AuditTree::new(existing(storage, Schema::AuditTree).await?))
+}
+
+/// What it takes to keep the audit tree.
+pub(crate) async fn audit_keeping(settings: &Settings) -> anyhow::Result<AuditKeeping> {
+    Ok(AuditKeeping {
+        tree: audit_tree(&settings.storage).await?,
+        keys: settings.audit_keys_dir(),
+        origin: settings.auth.audit_origin.clone(),
+        clock: clock(),
+    })
+}
+
 /// Whether the log at `url` is in a database of ours.
 fn is_database(url: &str) -> bool {
     ["postgres:", "postgresql:", "sqlite:"]
@@ -95,6 +117,7 @@ pub(crate) fn database_url(storage: &Storage, schema: Schema) -> anyhow::Result<
     let (url, file) = match schema {
         Schema::EventStore => (storage.event_store_url()?, "events.db"),
         Schema::Operations => (storage.database_url()?, "operations.db"),
+        Schema::AuditTree => (storage.database_url()?, "audit-tree.db"),
         Schema::ReadModels => (storage.database_url()?, "read-models.db"),
         Schema::ReadModelsShadow => (storage.database_url()?, "read-models.shadow.db"),
         Schema::ReadModelsPrevious => (storage.database_url()?, "read-models.previous.db"),

@@ -14,7 +14,7 @@ use crate::{output, platform, settings::Settings};
 pub(crate) enum Command {
     /// Compare with the log whatever was derived from it; exit code 1 if something disagrees
     ///
-    /// Compares the checkpoints of the read models, decisions about parked events and the relay's progress. May run
+    /// Compares the checkpoints of the read models, decisions about parked events, the relay's progress and the audit tree. May run
     /// while the system is stopped or at work. Messages in queues, answers kept for idempotency keys and tokens that
     /// clients hold need no look: whoever uses them asks the log first.
     Check {
@@ -38,14 +38,20 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     let checkpoints = projector::foreign_checkpoints(&*store, &read_models).await?;
     let discards = projector::foreign_discards(&*store, &read_models).await?;
     let relay = restore::foreign_relay_progress(&*store, &operations).await?;
+    let tree = platform::audit_tree(storage).await?;
+    let audit = audit_tree::disagreement(&*store, &tree, Some(&settings.audit_keys_dir())).await?;
 
-    let agrees = checkpoints.is_empty() && discards.is_empty() && relay.is_empty();
+    let agrees = checkpoints.is_empty() && discards.is_empty() && relay.is_empty() && audit.is_none();
+    let mut new_origin = None;
     if repair && !agrees {
         if !checkpoints.is_empty() || !discards.is_empty() {
             projector::empty(&read_models, &discards).await?;
         }
         for (partitions, _) in &relay {
             restore::forget_relay_progress(&operations, *partitions).await?;
+        }
+        if audit.is_some() {
+            new_origin = audit_tree::renew_origin(&tree).await?;
         }
     }
     if json {
@@ -58,6 +64,11 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
                 "partition": it.partition,
                 "position": it.point.position,
             })).collect::<Vec<_>>(),
+            "audit_tree": audit.as_ref().map(|it| json!({
+                "origin": it.origin,
+                "reason": it.reason,
+                "new_origin": new_origin,
+            })),
             "discarded_events": discards,
             "relay_progress": relay.iter().map(|(partitions, point)| json!({
                 "partitions": partitions,
@@ -93,6 +104,17 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
                 "the relay has published {partitions} partitions up to position {}, whose event the log does not have{}",
                 point.position,
                 repaired("forgotten, it goes on at the end of the log")
+            ))?;
+        }
+        if let Some(audit) = &audit {
+            output::line(&format!(
+                "the audit tree {} cannot go on: {}{}",
+                audit.origin,
+                audit.reason,
+                repaired(&format!(
+                    "a tree of the new origin {} is made of the log, for witnesses and auditors to be told of",
+                    new_origin.as_deref().unwrap_or_default()
+                ))
             ))?;
         }
         output::line(&match (agrees, repair) {

@@ -95,6 +95,7 @@ pub(crate) async fn query_api(settings: &Settings) -> anyhow::Result<()> {
         read_models: platform::database(&settings.storage, Schema::ReadModels).await?,
         store: platform::event_store(&settings.storage).await?,
         verifier: platform::verifier(bus, &process.background).await?,
+        audit_tree: platform::audit_tree(&settings.storage).await?,
         clock: platform::clock(),
     };
     let router = query_api::start(query_config(settings)?, dependencies, &process.background).await?;
@@ -117,6 +118,7 @@ pub(crate) async fn projector(settings: &Settings) -> anyhow::Result<()> {
         store: platform::event_store(&settings.storage).await?,
         bus: platform::bus(&settings.storage, "projector").await?,
         read_models: platform::database(&settings.storage, Schema::ReadModels).await?,
+        audit: Some(platform::audit_keeping(settings).await?),
     };
     process.close_at_the_end(&dependencies.bus);
     let router = projector::start(projector_config(settings), dependencies, &process.background).await?;

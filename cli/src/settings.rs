@@ -135,6 +135,10 @@ pub(crate) struct Auth {
     /// Directory of the signing keys and the email pepper [default: DATA_DIR/keys]
     #[arg(long, global = true, env = "TASKLEDGER_KEYS_DIR", value_name = "DIR")]
     keys_dir: Option<PathBuf>,
+    /// What the origin of the audit tree begins with: a name under which nobody else signs, best a domain and a path
+    #[arg(long, global = true, env = "TASKLEDGER_AUDIT_ORIGIN", default_value = "taskledger.local", value_name = "NAME",
+          value_parser = parse_origin)]
+    pub(crate) audit_origin: String,
     /// How long an access token lives, in minutes, 7 to 15
     #[arg(long, global = true, env = "TASKLEDGER_ACCESS_TOKEN_MINUTES", default_value_t = 15, value_name = "N",
           value_parser = clap::value_parser!(u8).range(7..=15))]
@@ -262,6 +266,15 @@ pub(crate) struct Log {
     pub(crate) otlp_endpoint: Option<Url>,
 }
 
+fn parse_origin(text: &str) -> Result<String, String> {
+    let is_name = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'+');
+    if is_name && text.len() <= 200 {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err("expected up to 200 visible ASCII characters without `+`".to_owned())
+    }
+}
+
 fn parse_partitions(text: &str) -> Result<PartitionCount, String> {
     text.parse()
         .ok()
@@ -331,6 +344,7 @@ impl Settings {
             ),
             ("TASKLEDGER_GATEWAY_PEERS", self.http.gateway_peers().to_string()),
             ("TASKLEDGER_KEYS_DIR", self.keys_dir().display().to_string()),
+            ("TASKLEDGER_AUDIT_ORIGIN", self.auth.audit_origin.clone()),
             (
                 "TASKLEDGER_ACCESS_TOKEN_MINUTES",
                 self.auth.access_token_minutes.to_string(),
@@ -412,6 +426,11 @@ impl Settings {
             .map(Role::to_string)
             .collect();
         (!roles.is_empty()).then(|| roles.join(","))
+    }
+
+    /// Where the keys are that sign the audit tree.
+    pub(crate) fn audit_keys_dir(&self) -> PathBuf {
+        self.keys_dir().join("audit")
     }
 
     /// How long an access token lives.

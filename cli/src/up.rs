@@ -64,6 +64,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
             store: store.clone(),
             bus: bus.clone(),
             read_models: read_models.clone(),
+            audit: Some(platform::audit_keeping(settings).await?),
         },
         background,
     )
@@ -74,6 +75,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
             read_models,
             store: store.clone(),
             verifier: verifier.clone(),
+            audit_tree: platform::audit_tree(storage).await?,
             clock: clock.clone(),
         },
         background,

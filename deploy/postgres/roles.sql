@@ -46,3 +46,11 @@ ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA read_models
     GRANT SELECT ON TABLES TO taskledger_auth, taskledger_query_api;
 ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA read_models
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO taskledger_projector;
+
+-- The audit tree: the projector keeps it, the query API shows it.
+CREATE SCHEMA audit_tree AUTHORIZATION taskledger_owner;
+GRANT USAGE ON SCHEMA audit_tree TO taskledger_query_api, taskledger_projector;
+ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA audit_tree
+    GRANT SELECT ON TABLES TO taskledger_query_api;
+ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA audit_tree
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO taskledger_projector;

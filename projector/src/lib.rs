@@ -41,6 +41,6 @@ pub use pace::Pace;
 pub use parking::{ParkedEvent, ParkingError, Retried, discard, parked, retry, retry_position};
 pub use rebuild::{Progress, Rebuild, RebuildError};
 pub use restore::{ForeignCheckpoint, empty, foreign_checkpoints, foreign_discards};
-pub use start::{Config, Dependencies, start, start_at_pace};
+pub use start::{AuditKeeping, Config, Dependencies, start, start_at_pace};
 pub use status::{PartitionStatus, Status, TableStatus, status, tables};
 pub use verify::{ComparedTable, Comparison, Report, VerifyError, verify, verify_sample};

@@ -1,15 +1,16 @@
 //! Starts the role: catch up with the log, then follow the bus, partition by partition.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
+use audit_tree::{AuditTree, Keeper, KeeperMetrics};
 use axum::Router;
 use bus::{Bus, BusCollector};
 use database::{Database, WriteProbe};
 use event_store::EventStore;
 use events::PartitionCount;
 use http_api::{Health, LOG, READ_MODELS};
-use runtime::{Background, Metrics};
+use runtime::{Background, Clock, Metrics};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -37,6 +38,22 @@ pub struct Dependencies {
     pub bus: Arc<dyn Bus>,
     /// Where the rows go.
     pub read_models: Database,
+    /// The audit tree, if this process keeps it.
+    pub audit: Option<AuditKeeping>,
+}
+
+/// What is needed to keep the audit tree in step with the log. It has one writer in the order of the log, whatever the
+/// number of partitions, so that it grows beside them and not with each.
+#[derive(Clone)]
+pub struct AuditKeeping {
+    /// The tree.
+    pub tree: AuditTree,
+    /// The directory of the keys that sign it.
+    pub keys: PathBuf,
+    /// What the name of a new tree begins with.
+    pub origin: String,
+    /// Tells the time, for checkpoints.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Starts projecting in the `background`. The router answers probes and metrics.
@@ -65,6 +82,7 @@ pub async fn start_at_pace(
         store,
         bus,
         read_models,
+        audit,
     } = dependencies;
     let metrics = Metrics::new("projector");
     BusCollector::register(Arc::clone(&bus), metrics.registry())?;
@@ -76,6 +94,17 @@ pub async fn start_at_pace(
     checkpoint::load_all(&read_models, config.partitions)
         .await
         .context("cannot read the projector's checkpoints")?;
+    if let Some(AuditKeeping {
+        tree,
+        keys,
+        origin,
+        clock,
+    }) = audit
+    {
+        let metrics = KeeperMetrics::new(&metrics);
+        let keeper = Keeper::new(tree, store.clone(), keys, origin, clock, metrics);
+        background.spawn("audit tree", keeper.run(background.stop()));
+    }
     let identity = LogIdentity::new(store.clone(), applier.metrics.clone());
     let condition = Arc::new(Condition::new(applier.metrics.clone(), pace.heartbeat));
     let surroundings = Surroundings {

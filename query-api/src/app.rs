@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use audit_tree::AuditTree;
 use auth_client::Verifier;
 use axum::extract::FromRef;
 use database::Database;
+use event_store::EventStore;
 use runtime::Clock;
 
 use crate::{
@@ -15,10 +17,18 @@ use crate::{
     metrics::{UnreadableRows, Waiting},
 };
 
+/// What the endpoints of the audit tree share.
+#[derive(Clone)]
+pub(crate) struct Audit {
+    pub(crate) tree: AuditTree,
+    pub(crate) store: Arc<dyn EventStore>,
+}
+
 /// What the endpoints share.
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) read_models: Database,
+    pub(crate) audit: Audit,
     pub(crate) admission: Admission,
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) log: LogIdentity,

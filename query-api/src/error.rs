@@ -1,5 +1,6 @@
 //! Every reason why a query is not answered, and the problem that the caller sees.
 
+use audit_tree::ReadError;
 use axum::response::{IntoResponse, Response};
 use database::DatabaseError;
 use event_store::StoreError;
@@ -49,6 +50,10 @@ pub(crate) enum ApiError {
     Store(StoreError),
     /// The history was not projected from its beginning.
     HistoryIncomplete,
+    /// The audit tree does not have it.
+    NotInTheTree,
+    /// The audit tree is damaged.
+    AuditTree(String),
     /// The answer cannot be written as JSON.
     Json(serde_json::Error),
 }
@@ -56,6 +61,22 @@ pub(crate) enum ApiError {
 impl From<serde_json::Error> for ApiError {
     fn from(error: serde_json::Error) -> Self {
         Self::Json(error)
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Database(error) => Self::Database(error),
+            ReadError::Store(error) => Self::Store(error),
+            ReadError::Damaged(what) => Self::AuditTree(what),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 
@@ -175,6 +196,11 @@ impl From<ApiError> for Problem {
                     "a history has no beginning: the read models were projected by an earlier release; rebuild them"
                 );
                 Problem::unavailable("The history of this task is not available yet.")
+            }
+            ApiError::NotInTheTree => Problem::not_found(),
+            ApiError::AuditTree(error) => {
+                tracing::error!(error, "the audit tree is damaged: run `taskledger audit verify`");
+                Problem::internal()
             }
             ApiError::Precondition(problem) => problem,
             ApiError::Json(error) => {

@@ -4,7 +4,7 @@ use axum::{Router, routing::get};
 
 use crate::{
     app::App,
-    endpoints::{get_task, list_tasks, task_changes, task_history, task_summary},
+    endpoints::{audit, get_task, list_tasks, task_changes, task_history, task_summary},
 };
 
 /// Every query.
@@ -15,5 +15,10 @@ pub(crate) fn router(app: App) -> Router {
         .route("/tasks/changes", get(task_changes::task_changes))
         .route("/tasks/{id}", get(get_task::get_task))
         .route("/tasks/{id}/history", get(task_history::task_history))
+        .route("/audit/checkpoint", get(audit::checkpoint::checkpoint))
+        .route("/audit/tile/{*path}", get(audit::tile::tile))
+        .route("/audit/proof", get(audit::proof::proof))
+        .route("/audit/consistency", get(audit::consistency::consistency))
+        .route("/audit/export", get(audit::export::export))
         .with_state(app)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use audit_tree::AuditTree;
 use auth_client::Verifier;
 use axum::Router;
 use database::Database;
@@ -13,7 +14,7 @@ use runtime::{Background, Clock, Metrics};
 
 use crate::{
     admission::Admission,
-    app::App,
+    app::{App, Audit},
     checkpoints::Checkpoints,
     cursor_key::CursorKey,
     log_identity::LogIdentity,
@@ -40,6 +41,8 @@ pub struct Config {
 pub struct Dependencies {
     /// What it reads.
     pub read_models: Database,
+    /// What is proved of the log.
+    pub audit_tree: AuditTree,
     /// The log, which tells whether it has what somebody waits for.
     pub store: Arc<dyn EventStore>,
     /// Tells who is calling.
@@ -59,10 +62,15 @@ pub async fn start(
 ) -> anyhow::Result<Router> {
     let Dependencies {
         read_models,
+        audit_tree,
         store,
         verifier,
         clock,
     } = dependencies;
+    let audit = Audit {
+        tree: audit_tree,
+        store: store.clone(),
+    };
     let log = LogIdentity::new(store, read_models.clone(), config.partitions);
     let checkpoints = Checkpoints::follow(read_models.clone(), config.partitions, log.clone(), background)
         .await
@@ -84,6 +92,7 @@ pub async fn start(
     let waiting = Waiting::new(&metrics);
     let router = router(App {
         read_models,
+        audit,
         admission: Admission::new(config.connections),
         checkpoints,
         log,

@@ -7,6 +7,7 @@
 
 mod account;
 mod admin;
+mod audit;
 mod batch;
 mod history;
 mod keys;
@@ -21,6 +22,7 @@ mod task;
 
 pub use account::{ChangePassword, Register, Rename, ResetPassword, User, UserBody};
 pub use admin::{ManagedUser, ManagedUsers, OfferReset, OfferedReset, SetRoles};
+pub use audit::ConsistencyProof;
 pub use batch::{Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, IfMatch};
 pub use history::{
     FieldChange, HistoryItem, TaskChanges, TaskHistory, TaskSummary, TasksByPriority, TasksByStatus,

@@ -19,6 +19,8 @@ pub(crate) async fn embedded_migrations(schema: Schema, postgres: bool) -> Resul
         (Schema::EventStore, false) => EVENT_STORE_SQLITE,
         (Schema::Operations, true) => OPERATIONS_POSTGRES,
         (Schema::Operations, false) => OPERATIONS_SQLITE,
+        (Schema::AuditTree, true) => AUDIT_TREE_POSTGRES,
+        (Schema::AuditTree, false) => AUDIT_TREE_SQLITE,
         (Schema::ReadModels | Schema::ReadModelsShadow | Schema::ReadModelsPrevious, true) => {
             READ_MODELS_POSTGRES
         }
@@ -63,6 +65,7 @@ mod tests {
         for (schema, folder) in [
             (Schema::EventStore, "event-store"),
             (Schema::Operations, "operations"),
+            (Schema::AuditTree, "audit-tree"),
             (Schema::ReadModels, "read-models"),
         ] {
             for (postgres, dialect) in [(true, "postgres"), (false, "sqlite")] {

@@ -7,6 +7,8 @@ pub enum Schema {
     EventStore,
     /// What the roles themselves must remember: idempotency keys, the relay's progress. Precious.
     Operations,
+    /// The transparency log: the Merkle tree over the event log, and what was signed of it. Precious.
+    AuditTree,
     /// Everything that is projected from the log. Can be deleted at any time.
     ReadModels,
     /// Read models that are being rebuilt beside those in use.
@@ -22,6 +24,7 @@ impl Schema {
         match self {
             Self::EventStore => "event_store",
             Self::Operations => "operations",
+            Self::AuditTree => "audit_tree",
             Self::ReadModels => "read_models",
             Self::ReadModelsShadow => "read_models_shadow",
             Self::ReadModelsPrevious => "read_models_previous",
@@ -31,7 +34,7 @@ impl Schema {
     /// Whether its connections serve others, too: no two of these have a table of the same name.
     pub(crate) const fn is_shared(self) -> bool {
         match self {
-            Self::EventStore | Self::Operations | Self::ReadModels => true,
+            Self::EventStore | Self::Operations | Self::AuditTree | Self::ReadModels => true,
             Self::ReadModelsShadow | Self::ReadModelsPrevious => false,
         }
     }
@@ -39,7 +42,7 @@ impl Schema {
     /// Where PostgreSQL looks for tables.
     pub(crate) const fn search_path(self) -> &'static str {
         if self.is_shared() {
-            "read_models,operations,event_store"
+            "read_models,operations,event_store,audit_tree"
         } else {
             self.name()
         }

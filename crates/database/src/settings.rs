@@ -61,7 +61,7 @@ pub(crate) fn for_file(options: SqliteConnectOptions, schema: Schema) -> SqliteC
             Schema::ReadModels | Schema::ReadModelsShadow | Schema::ReadModelsPrevious => {
                 SqliteSynchronous::Normal
             }
-            Schema::EventStore | Schema::Operations => SqliteSynchronous::Full,
+            Schema::EventStore | Schema::Operations | Schema::AuditTree => SqliteSynchronous::Full,
         })
         .busy_timeout(Duration::from_secs(10))
         .foreign_keys(true)

@@ -35,7 +35,7 @@ use self::{
     writer::{Expected, NotWritten, Writer},
 };
 use crate::{
-    Appended, Entry, EventStore, OpenError, PAGE_BYTES, Page, StoreError, StreamHead, Unreadable,
+    Appended, Entry, EventStore, OpenError, PAGE_BYTES, Page, StoreError, StoredPage, StreamHead, Unreadable,
     store::check_size,
 };
 
@@ -121,17 +121,47 @@ impl KurrentDbStore {
         self.connection.run(deadline, read).await.map_err(unavailable)
     }
 
+    /// The records of the log after `after`, as `read` makes them of what is ours, and whether there may be more.
+    async fn log_records<T: Send>(
+        &self,
+        after: u64,
+        limit: usize,
+        read: impl Fn(WireEvent, &str) -> Option<T> + Send + Sync + Copy,
+    ) -> Result<(Vec<T>, bool), StoreError> {
+        if after > LAST || limit == 0 {
+            return Ok((Vec::new(), limit == 0));
+        }
+        let page = |node: Node| async move {
+            match self
+                .page_from(&node, self.end.skip(after), after, limit, read)
+                .await
+            {
+                // The log was cut, and goes on in another way.
+                Err(Failure::NoSuchPosition) => self.page_from(&node, 0, after, limit, read).await,
+                page => page,
+            }
+        };
+        self.connection.run(LOG_DEADLINE, page).await.map_err(unavailable)
+    }
+
     /// Up to `limit` records of the log after `after`, read from the record at `from` on.
-    async fn page_from(&self, node: &Node, mut from: u64, after: u64, limit: usize) -> Result<Page, Failure> {
-        let mut page = Page::default();
+    async fn page_from<T: Send>(
+        &self,
+        node: &Node,
+        mut from: u64,
+        after: u64,
+        limit: usize,
+        made: impl Fn(WireEvent, &str) -> Option<T> + Send + Sync,
+    ) -> Result<(Vec<T>, bool), Failure> {
+        let mut entries = Vec::new();
         let mut bytes = 0;
         // Where the log ends is looked for meanwhile, so that a read does not go through all that others have written
         // since.
         let find = self.end.find();
         tokio::pin!(find);
         let mut end = None;
-        while page.entries.len() < limit && bytes < PAGE_BYTES {
-            let count = (limit - page.entries.len())
+        while entries.len() < limit && bytes < PAGE_BYTES {
+            let count = (limit - entries.len())
                 .min(CHUNK)
                 .saturating_add(usize::from(from > 0));
             let mut seen = 0;
@@ -141,7 +171,7 @@ impl KurrentDbStore {
             let mut open = None;
             loop {
                 if end.is_some_and(|end: End| end.is_certain && from.max(after) >= end.position) {
-                    return Ok(page);
+                    return Ok((entries, false));
                 }
                 let next = async {
                     let open = match &mut open {
@@ -166,16 +196,14 @@ impl KurrentDbStore {
                 from = at;
                 if at > after {
                     bytes += size(&event);
-                    page.entries
-                        .extend(record::recorded(event, self.connection.prefix()));
+                    entries.extend(made(event, self.connection.prefix()));
                 }
             }
             if seen < count && bytes < PAGE_BYTES {
-                return Ok(page);
+                return Ok((entries, false));
             }
         }
-        page.more = true;
-        Ok(page)
+        Ok((entries, true))
     }
 
     /// `event` of `stream`, where nobody else appends.
@@ -317,20 +345,14 @@ impl EventStore for KurrentDbStore {
     }
 
     async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {
-        if after > LAST || limit == 0 {
-            return Ok(Page {
-                more: limit == 0,
-                ..Page::default()
-            });
-        }
-        let read = |node: Node| async move {
-            match self.page_from(&node, self.end.skip(after), after, limit).await {
-                // The log was cut, and goes on in another way.
-                Err(Failure::NoSuchPosition) => self.page_from(&node, 0, after, limit).await,
-                page => page,
-            }
-        };
-        self.connection.run(LOG_DEADLINE, read).await.map_err(unavailable)
+        let (entries, more) = self.log_records(after, limit, record::recorded).await?;
+        Ok(Page { entries, more })
+    }
+
+    async fn stored_page(&self, after: i64, limit: usize) -> Result<StoredPage, StoreError> {
+        let after = u64::try_from(after).unwrap_or(0);
+        let (events, more) = self.log_records(after, limit, record::stored).await?;
+        Ok(StoredPage { events, more })
     }
 
     async fn head(&self) -> Result<u64, StoreError> {

@@ -25,5 +25,7 @@ pub use kurrentdb::KurrentDbStore;
 pub use open::{OpenError, is_kurrentdb, open};
 pub use page::{Entry, PAGE_BYTES, Page, Unreadable, position};
 pub use sql::SqlStore;
-pub use store::{Appended, EventStore, StoreError, StreamHead, for_each_event, read_whole_stream};
+pub use store::{
+    Appended, EventStore, StoreError, StoredPage, StreamHead, for_each_event, read_whole_stream,
+};
 pub use watch::LogWatch;

@@ -17,9 +17,9 @@ use events::{EventId, NewEvent, StreamName};
 use futures::stream::BoxStream;
 use tokio::{sync::watch, task::AbortHandle};
 
-use self::record::{bytes_of, columns, corrupt, limit, recorded, signed, size};
+use self::record::{bytes_of, columns, corrupt, limit, recorded, signed, size, stored};
 use crate::{
-    Appended, EventStore, PAGE_BYTES, Page, StoreError, StreamHead,
+    Appended, EventStore, PAGE_BYTES, Page, StoreError, StoredPage, StreamHead,
     appender::{Appender, raise},
     subscription::{self, Source},
 };
@@ -130,6 +130,23 @@ impl EventStore for SqlStore {
 
     async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {
         self.log.log_page(after, limit).await
+    }
+
+    async fn stored_page(&self, after: i64, limit: usize) -> Result<StoredPage, StoreError> {
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        for row in self
+            .log
+            .rows(after, limit)
+            .await
+            .map_err(StoreError::unavailable)?
+        {
+            bytes += bytes_of(&row);
+            events.push(stored(&row)?);
+        }
+        Ok(StoredPage {
+            more: events.len() >= limit || bytes >= PAGE_BYTES,
+            events,
+        })
     }
 
     async fn head(&self) -> Result<u64, StoreError> {
@@ -248,8 +265,14 @@ impl Source for Log {
         }
     }
 
-    /// One snapshot, and commits in the order of positions: nothing below what is seen here is still to come.
     async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {
+        page(self.rows(signed(after), limit).await, limit)
+    }
+}
+
+impl Log {
+    /// One snapshot, and commits in the order of positions: nothing below what is seen here is still to come.
+    async fn rows(&self, after: i64, limit: usize) -> Result<Vec<Row>, DatabaseError> {
         const SQL: &str = concat!(
             "SELECT ",
             columns!(),
@@ -264,7 +287,7 @@ impl Source for Log {
             ) ORDER BY position"
         );
         let values = [
-            signed(after).into(),
+            after.into(),
             self::limit(limit).into(),
             self::limit(PAGE_BYTES).into(),
         ];
@@ -272,9 +295,9 @@ impl Source for Log {
             // Most pages are short, and to let PostgreSQL know beforehand that one may be long costs a round trip.
             Err(error) if error.is_late() => {
                 let patient = self.database.with_patience(Patience::Page);
-                page(patient.fetch_all(SQL, &values).await, limit)
+                patient.fetch_all(SQL, &values).await
             }
-            rows => page(rows, limit),
+            rows => rows,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use async_trait::async_trait;
-use events::{EventId, NewEvent, RecordedEvent, StreamName};
+use events::{EventId, NewEvent, RecordedEvent, StoredEvent, StreamName};
 use futures::stream::BoxStream;
 
 use crate::Page;
@@ -49,6 +49,10 @@ pub trait EventStore: Send + Sync + 'static {
     /// The records of the log with a position above `after`, in order: up to `limit`, or fewer when they have
     /// [`crate::PAGE_BYTES`]. A record that is missing from the answer never turns up later below one that was in it.
     async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError>;
+
+    /// As [`Self::log_page`], of the records exactly as they are stored. Nothing is left out, also not what no append has
+    /// written: `after` may be below every position that there can be.
+    async fn stored_page(&self, after: i64, limit: usize) -> Result<StoredPage, StoreError>;
 
     /// Up to `limit` events of `stream` with a version above `after_version`, oldest first. For whoever needs every
     /// one of them.
@@ -111,6 +115,15 @@ pub trait EventStore: Send + Sync + 'static {
     /// Every record above `after` in order, page by page: first what is there, then what comes. Survives lost
     /// connections by reading on from where it was; ends only when dropped.
     fn subscribe(&self, after: u64) -> BoxStream<'static, Page>;
+}
+
+/// Consecutive records of the log as they are stored.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoredPage {
+    /// In order.
+    pub events: Vec<StoredEvent>,
+    /// Whether there may be more after these: the page is full by number or by bytes.
+    pub more: bool,
 }
 
 /// Where an append ended up.

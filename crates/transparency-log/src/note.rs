@@ -3,7 +3,10 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{
+    Signer as _, SigningKey, VerifyingKey,
+    pkcs8::{EncodePublicKey as _, spki::der::pem::LineEnding},
+};
 use sha2::{Digest as _, Sha256};
 
 /// Signatures of a note that are read. The specification asks for at least 16.
@@ -113,6 +116,16 @@ impl VerifierKey {
     #[must_use]
     pub fn public_key(&self) -> &VerifyingKey {
         &self.key
+    }
+
+    /// The public key as PEM (RFC 8410), for other tools.
+    ///
+    /// # Errors
+    /// Never: every key can be written.
+    pub fn to_pem(&self) -> Result<String, NoteError> {
+        self.key
+            .to_public_key_pem(LineEnding::LF)
+            .map_err(|_| NoteError::Key)
     }
 
     /// The first four bytes of the hash of all that makes it up.

@@ -1,4 +1,5 @@
 //! Notes, checkpoints, cosignatures and proofs: the examples of the specifications, and what must not be accepted.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use std::fmt::{Debug, Display};
 

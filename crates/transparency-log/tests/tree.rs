@@ -1,4 +1,5 @@
 //! The tree against vectors that everybody uses, against an implementation that others wrote, and against its own laws.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use proptest::prelude::*;

@@ -100,6 +100,7 @@ impl Ground {
             store: self.store.clone(),
             bus,
             read_models: self.read_models.clone(),
+            audit: None,
         };
         let config = Config {
             partitions: partitions(count),

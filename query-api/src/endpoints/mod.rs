@@ -1,5 +1,6 @@
 //! The endpoints of the query API: one file for each query, with its request, its handler and its tests.
 
+pub(crate) mod audit;
 mod consistency;
 pub(crate) mod get_task;
 pub(crate) mod list_tasks;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use event_store::{Appended, EventStore, Page, StoreError, StreamHead};
+use event_store::{Appended, EventStore, Page, StoreError, StoredPage, StreamHead};
 use events::{EventId, NewEvent, StreamName};
 use futures::stream::{self, BoxStream, StreamExt};
 use uuid::Uuid;
@@ -46,6 +46,10 @@ impl EventStore for TestLog {
 
     async fn log_page(&self, _: u64, _: usize) -> Result<Page, StoreError> {
         Ok(Page::default())
+    }
+
+    async fn stored_page(&self, _: i64, _: usize) -> Result<StoredPage, StoreError> {
+        Ok(StoredPage::default())
     }
 
     async fn head(&self) -> Result<u64, StoreError> {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
+use audit_tree::AuditTree;
 use auth_client::{Check, Identity, Rejection, Verifier, VerifyError};
 use axum::{Router, body::Body};
 use database::Database;
@@ -48,6 +49,7 @@ impl TestRole {
         let log = Arc::new(TestLog::endless());
         let dependencies = Dependencies {
             read_models: database.clone(),
+            audit_tree: AuditTree::new(database.clone()),
             store: log.clone(),
             verifier: Verifier::direct(Arc::new(TokensAreUserIds)),
             clock: clock.clone(),

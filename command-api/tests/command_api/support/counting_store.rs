@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use event_store::{Appended, EventStore, Page, StoreError, StreamHead};
+use event_store::{Appended, EventStore, Page, StoreError, StoredPage, StreamHead};
 use events::{EventId, NewEvent, StreamName};
 use futures::stream::BoxStream;
 
@@ -72,6 +72,10 @@ impl EventStore for CountingStore {
     /// For the relay, as everything below.
     async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {
         self.inner.log_page(after, limit).await
+    }
+
+    async fn stored_page(&self, after: i64, limit: usize) -> Result<StoredPage, StoreError> {
+        self.inner.stored_page(after, limit).await
     }
 
     async fn head(&self) -> Result<u64, StoreError> {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod audit;
 mod commands;
 mod components;
 mod endpoint;
@@ -19,12 +20,16 @@ use utoipa::openapi::{
 use self::endpoint::Endpoint;
 
 /// What the document is divided into.
-const TAGS: [(&str, &str); 4] = [
+const TAGS: [(&str, &str); 5] = [
     ("Tasks", "Tasks of the caller. Nobody sees those of others."),
     ("Accounts", "Accounts, and the sessions that people log in to."),
     (
         "Administration",
         "Accounts of others, for those with the role `admin`.",
+    ),
+    (
+        "Audit",
+        "Proofs that nothing in the log was changed, in the formats of C2SP: see `docs/audit.md`.",
     ),
     (
         "Operations",
@@ -96,6 +101,7 @@ fn endpoints() -> Vec<Endpoint> {
         second_factor::endpoints(),
         program_tokens::endpoints(),
         admin::endpoints(),
+        audit::endpoints(),
         operations::endpoints(),
     ]
     .into_iter()

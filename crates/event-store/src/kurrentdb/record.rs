@@ -4,11 +4,14 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use events::{Encoding, EventId, Metadata, NewEvent, RecordedEvent, StreamName, Timestamp, UserId};
+use events::{
+    Encoding, EventId, Metadata, NewEvent, RecordedEvent, StoredEvent, StreamName, Timestamp, UserId,
+};
 use kurrentdb_protocol::event_store::client::streams::{
     batch_append_req::ProposedMessage, read_resp::read_event::RecordedEvent as WireEvent,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::calls::{id, wire_id};
@@ -134,6 +137,37 @@ pub(super) fn recorded(event: WireEvent, prefix: &str) -> Option<Entry> {
     }))
 }
 
+/// As [`recorded`], exactly as it is stored: the same as in every other store, or all of the custom metadata when its layout
+/// is another.
+pub(super) fn stored(event: WireEvent, prefix: &str) -> Option<StoredEvent> {
+    drop(recorded(event.clone(), prefix)?);
+    let custom = serde_json::from_slice::<Custom<&RawValue, String>>(&event.custom_metadata)
+        .ok()
+        .filter(|custom| custom.taskledger == LAYOUT);
+    let (schema_version, encoding, recorded_at, metadata) = match custom {
+        Some(custom) => (
+            i64::from(custom.schema_version),
+            custom.encoding,
+            custom.recorded_at,
+            Bytes::copy_from_slice(custom.metadata.get().as_bytes()),
+        ),
+        None => (0, String::new(), 0, event.custom_metadata.clone()),
+    };
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    Some(StoredEvent {
+        position: signed(event.commit_position),
+        stream: stream(&event)?.strip_prefix(prefix)?.to_owned(),
+        version: signed(event.stream_revision).saturating_add(1),
+        id: event_id(&event).0.hyphenated().to_string(),
+        kind: kind(&event),
+        schema_version,
+        encoding,
+        recorded_at,
+        metadata,
+        data: event.data,
+    })
+}
+
 fn custom(metadata: &[u8]) -> Result<Custom<Metadata, Encoding>, String> {
     let custom: Custom<Metadata, String> =
         serde_json::from_slice(metadata).map_err(|error| error.to_string())?;
@@ -155,7 +189,7 @@ fn subject(metadata: &[u8]) -> Option<UserId> {
     #[derive(Deserialize)]
     struct Inner<'a> {
         #[serde(borrow)]
-        metadata: &'a serde_json::value::RawValue,
+        metadata: &'a RawValue,
     }
     let inner: Inner<'_> = serde_json::from_slice(metadata).ok()?;
     subject_of(inner.metadata.get().as_bytes())

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use database::{DatabaseError, Row};
-use events::{EventId, RecordedEvent, StreamName, Timestamp};
+use events::{EventId, RecordedEvent, StoredEvent, StreamName, Timestamp};
 
 use crate::{Entry, PAGE_BYTES, StoreError, Unreadable, page::subject_of};
 
@@ -75,6 +75,31 @@ fn read(row: &Row, position: u64) -> Result<RecordedEvent, String> {
         encoding: encoding.parse()?,
         metadata: serde_json::from_str(metadata).map_err(|error| format!("metadata: {error}"))?,
         data: Bytes::from(data),
+    })
+}
+
+/// Reads a row as it is. What should be text and is not differs from all that was ever appended, however it is read.
+///
+/// # Errors
+/// When a number cannot be read, whose columns hold nothing else.
+pub(super) fn stored(row: &Row) -> Result<StoredEvent, StoreError> {
+    let text = |column| String::from_utf8_lossy(row.lossy(column).unwrap_or_default()).into_owned();
+    let bytes = |column| Bytes::copy_from_slice(row.lossy(column).unwrap_or_default());
+    let integer = |column: usize| row.integer(column).map_err(corrupt);
+    Ok(StoredEvent {
+        position: integer(0)?,
+        stream: text(5),
+        version: integer(1)?,
+        id: match row {
+            Row::Postgres(_) => row.uuid(4).map_err(corrupt)?.hyphenated().to_string(),
+            Row::Sqlite(_) => text(4),
+        },
+        kind: text(6),
+        schema_version: integer(3)?,
+        encoding: text(7),
+        recorded_at: integer(2)?,
+        metadata: bytes(8),
+        data: bytes(9),
     })
 }
 

@@ -1,0 +1,144 @@
+//! What can be wrong with the tree, and with asking for it.
+
+use database::DatabaseError;
+use event_store::StoreError;
+use transparency_log::{CheckpointError, EdgeError, MissingTile, NoteError};
+
+use crate::key_files::KeysUnusable;
+
+/// Why the tree does not grow, or nothing is signed.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// Another process has let the tree grow meanwhile.
+    #[error("another process keeps the tree")]
+    Overtaken,
+    /// The log does not have what the tree has.
+    #[error(
+        "the log does not have the events that the tree has: it was restored, or a standby without them was promoted. \
+         Nothing is signed until `taskledger restore check --repair` has begun a tree of a new origin"
+    )]
+    LostEnd,
+    /// Signing would contradict what was signed before.
+    #[error(
+        "the tree is not the one that was signed at size {size}: the log, the tree or the last checkpoint in the directory of \
+         keys was changed or restored. Nothing is signed; `taskledger audit verify` says what differs"
+    )]
+    Forked {
+        /// The size of the checkpoint that does not fit.
+        size: u64,
+    },
+    /// Tiles are missing or damaged.
+    #[error("the tiles of the tree are damaged: {0}. `taskledger audit verify` says what differs")]
+    Damaged(String),
+    /// The keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysUnusable),
+    /// The tree cannot be read or written.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl KeepError {
+    /// Whether trying again changes nothing until somebody has looked.
+    pub(crate) fn needs_an_operator(&self) -> bool {
+        match self {
+            Self::LostEnd | Self::Forked { .. } | Self::Damaged(_) | Self::Keys(_) => true,
+            Self::Overtaken | Self::Database(_) | Self::Store(_) => false,
+        }
+    }
+}
+
+impl From<EdgeError> for KeepError {
+    fn from(error: EdgeError) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+impl From<MissingTile> for KeepError {
+    fn from(error: MissingTile) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+impl From<CheckpointError> for KeepError {
+    fn from(error: CheckpointError) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+impl From<NoteError> for KeepError {
+    fn from(error: NoteError) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+impl From<ReadError> for KeepError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Damaged(what) => Self::Damaged(what),
+            ReadError::Database(error) => Self::Database(error),
+            ReadError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+/// Why nothing can be told of the tree.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Tiles or checkpoints are missing or damaged.
+    #[error("the audit tree is damaged: {0}")]
+    Damaged(String),
+    /// The tree cannot be read.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<MissingTile> for ReadError {
+    fn from(error: MissingTile) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+impl From<CheckpointError> for ReadError {
+    fn from(error: CheckpointError) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+impl From<NoteError> for ReadError {
+    fn from(error: NoteError) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+/// Why a verification came to no result.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// There is no tree yet.
+    #[error("there is no audit tree yet: start the system once")]
+    NoTree,
+    /// The tree cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Hashing was broken off.
+    #[error("hashing was broken off: {0}")]
+    BrokenOff(String),
+}
+
+impl From<DatabaseError> for VerifyError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Read(error.into())
+    }
+}
+
+impl From<StoreError> for VerifyError {
+    fn from(error: StoreError) -> Self {
+        Self::Read(error.into())
+    }
+}

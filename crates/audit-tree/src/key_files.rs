@@ -1,0 +1,151 @@
+//! The keys that sign checkpoints: every `*.pem` of their directory. The first one is made when there is none.
+//!
+//! To rotate, put a new key beside the old one and restart: checkpoints then have the signatures of both. Once everybody who
+//! checks them knows the new key, delete the old one and restart.
+
+use std::{
+    fmt, fs, io,
+    io::Write as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use database::private;
+use ed25519_dalek::{
+    SigningKey,
+    pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes, spki::der::pem::LineEnding},
+};
+use transparency_log::{Algorithm, NoteError, Signer};
+use zeroize::Zeroizing;
+
+/// The name of the first key. It sorts before every id.
+const FIRST_KEY: &str = "0-first.pem";
+
+/// Why the keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the key that signs the audit tree cannot be used: {}: {reason}", path.display())]
+pub struct KeysUnusable {
+    path: PathBuf,
+    reason: String,
+}
+
+/// The private keys of a log, or of a witness.
+pub struct SigningKeys {
+    directory: PathBuf,
+    keys: Vec<SigningKey>,
+}
+
+impl SigningKeys {
+    /// Reads the keys in `directory`, after making the first one if there is none.
+    ///
+    /// # Errors
+    /// When that is not possible, or others than the owner have rights to them.
+    pub fn open(directory: &Path) -> Result<Self, KeysUnusable> {
+        let keys = Self::read(directory)?;
+        if !keys.keys.is_empty() {
+            return Ok(keys);
+        }
+        create(directory).map_err(failed(directory))?;
+        Self::read(directory)
+    }
+
+    /// Reads the keys in `directory`, of which there may be none.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn read(directory: &Path) -> Result<Self, KeysUnusable> {
+        let mut files = Vec::new();
+        match fs::read_dir(directory) {
+            Ok(entries) => {
+                for entry in entries {
+                    let path = entry.map_err(failed(directory))?.path();
+                    if path.extension().is_some_and(|extension| extension == "pem") {
+                        files.push(path);
+                    }
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(directory)(error)),
+        }
+        files.sort();
+        let keys = files.iter().map(|path| {
+            let pem = private::require(path).and_then(|()| fs::read_to_string(path));
+            let pem = Zeroizing::new(pem.map_err(failed(path))?);
+            SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeysUnusable {
+                path: path.clone(),
+                reason: "expected an Ed25519 private key in PKCS#8 PEM".to_owned(),
+            })
+        });
+        Ok(Self {
+            directory: directory.to_owned(),
+            keys: keys.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Where they are.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// All of them under this name, the oldest first.
+    ///
+    /// # Errors
+    /// When no key can have this name.
+    pub fn signers(&self, name: &str, algorithm: Algorithm) -> Result<Vec<Signer>, NoteError> {
+        self.keys
+            .iter()
+            .map(|key| Signer::new(name, algorithm, key.clone()))
+            .collect()
+    }
+}
+
+impl fmt::Debug for SigningKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKeys")
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes the first key, whole or not at all. Of several processes that try at once one wins, and the others find its key.
+fn create(directory: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
+    let pair = KeypairBytes {
+        secret_key: runtime::random_bytes(),
+        public_key: None,
+    };
+    let pem = pair
+        .to_pkcs8_pem(LineEnding::LF)
+        .map_err(|error| io::Error::other(error.to_string()))?;
+    let draft = directory.join(format!("{}.draft", runtime::new_id()));
+    let written = write_private(&draft, pem.as_bytes());
+    let linked = written.and_then(|()| match fs::hard_link(&draft, directory.join(FIRST_KEY)) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    });
+    fs::remove_file(&draft)?;
+    linked?;
+    fs::File::open(directory)?.sync_all()
+}
+
+/// Writes a new file that only its owner can read, durably.
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> KeysUnusable {
+    move |error| KeysUnusable {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
+}

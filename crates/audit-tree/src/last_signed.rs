@@ -1,0 +1,66 @@
+//! What was signed last, remembered beside the keys and so outside the databases: when all of these go back to an earlier
+//! state together, this does not, and nothing is signed that contradicts what was signed since.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use events::sha256;
+use transparency_log::{Checkpoint, Note};
+
+use crate::{KeepError, key_files::write_private};
+
+/// The last checkpoint of each origin, in a directory.
+#[derive(Debug, Clone)]
+pub struct LastSigned(PathBuf);
+
+impl LastSigned {
+    /// In this directory.
+    #[must_use]
+    pub fn new(directory: &Path) -> Self {
+        Self(directory.to_owned())
+    }
+
+    /// The last checkpoint of this origin; `None` when none is remembered.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds no checkpoint of this origin.
+    pub fn read(&self, origin: &str) -> Result<Option<Note>, KeepError> {
+        let path = self.path(origin);
+        let damaged = |what: String| KeepError::Damaged(format!("{}: {what}", path.display()));
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(damaged(error.to_string())),
+        };
+        let note: Note = text.parse().map_err(|error| damaged(format!("{error}")))?;
+        let checkpoint: Checkpoint = note.text.parse().map_err(|error| damaged(format!("{error}")))?;
+        if checkpoint.origin == origin {
+            Ok(Some(note))
+        } else {
+            Err(damaged(format!("it is of the origin {}", checkpoint.origin)))
+        }
+    }
+
+    /// Remembers a checkpoint of this origin, durably.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, origin: &str, note: &Note) -> io::Result<()> {
+        let draft = self.0.join(format!("{}.draft", runtime::new_id()));
+        let written = write_private(&draft, note.to_string().as_bytes())
+            .and_then(|()| fs::rename(&draft, self.path(origin)))
+            .and_then(|()| fs::File::open(&self.0)?.sync_all());
+        if written.is_err() {
+            let _ = fs::remove_file(&draft);
+        }
+        written
+    }
+
+    /// Origins may have slashes, and two of them differ in a few characters only.
+    fn path(&self, origin: &str) -> PathBuf {
+        self.0
+            .join(format!("{}.checkpoint", &sha256(origin.as_bytes())[..16]))
+    }
+}

@@ -1,0 +1,354 @@
+//! Computes the whole tree again from the log, and compares it with the tiles, with every checkpoint, and with what auditors
+//! have kept. The log is read in several places at once where its positions have no gaps; hashing is spread over the
+//! processors.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use event_store::EventStore;
+use events::StoredEvent;
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use transparency_log::{
+    Checkpoint, Edge, Hash, NoteError, TileKind, VerifierKey, WIDTH, cosigned_at, entry_hash, leaf_hash,
+};
+
+use crate::{AuditTree, SignedCheckpoint, Tree, VerifyError, reading::signed};
+
+/// Positions of which each part of the log consists that is read and hashed at once: whole tiles.
+const PART: u64 = 8_192;
+/// Parts in hand at the same time.
+const PARALLEL: usize = 4;
+/// Records read at once.
+const PAGE: usize = 2_000;
+/// Checkpoints compared.
+const MOST_CHECKPOINTS: u32 = 10_000;
+
+/// What a verification found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verification {
+    /// Which log it is.
+    pub origin: String,
+    /// Events in the log.
+    pub events: u64,
+    /// Events in the tree; those after them are not covered yet.
+    pub size: u64,
+    /// Checkpoints whose root and signature are right.
+    pub checkpoints: u64,
+    /// Cosignatures of the witnesses that were asked about.
+    pub cosignatures: u64,
+    /// The first position at which log and tree differ.
+    pub first_difference: Option<i64>,
+    /// What is not as it should be, in sentences.
+    pub differences: Vec<String>,
+}
+
+/// An event as far as it is needed here.
+#[derive(Debug, Clone, Copy)]
+struct Leaf {
+    position: i64,
+    entry: Hash,
+}
+
+/// Compares the log with the tree. `keys` are those that sign for it, `witnesses` those that should have cosigned, and `kept`
+/// checkpoints that somebody has kept outside, whose signatures have been checked.
+///
+/// # Errors
+/// When the log or the tree cannot be read.
+pub async fn verify(
+    store: &Arc<dyn EventStore>,
+    tree: &AuditTree,
+    keys: &[VerifierKey],
+    witnesses: &[VerifierKey],
+    kept: &[Checkpoint],
+    mut progress: impl FnMut(u64, u64) + Send,
+) -> Result<Verification, VerifyError> {
+    let newest = tree.newest().await?.ok_or(VerifyError::NoTree)?;
+    let checkpoints = tree.checkpoints(&newest, MOST_CHECKPOINTS).await?;
+    let head = store.head().await?;
+    let mut report = Verification {
+        origin: newest.origin.clone(),
+        size: newest.size,
+        ..Verification::default()
+    };
+    let mut roots: BTreeMap<u64, Option<Hash>> = checkpoints
+        .iter()
+        .map(|signed| &signed.checkpoint)
+        .chain(kept)
+        .map(|it| (it.size, None))
+        .collect();
+    let mut comparison = Comparison {
+        tree,
+        newest: &newest,
+        edge: Edge::default(),
+        differing_tile: None,
+    };
+    comparison.pass(&[], &mut roots);
+    let mut parts = parts(store, head);
+    while let Some(leaves) = parts.try_next().await? {
+        report.events += leaves.len() as u64;
+        let leaves = aligned(
+            store.positions_are_dense(),
+            comparison.edge.size(),
+            leaves,
+            &mut report,
+        );
+        comparison.compare(&leaves).await?;
+        comparison.pass(&leaves, &mut roots);
+        progress(comparison.edge.size(), head);
+    }
+    let tiles_differ_at = comparison.differing_tile;
+    check_checkpoints(&checkpoints, &roots, keys, witnesses, &mut report);
+    for checkpoint in kept {
+        if checkpoint.origin != newest.origin {
+            report.differences.push(format!(
+                "the checkpoint that was kept is of the log {}, and this one is {}",
+                checkpoint.origin, newest.origin
+            ));
+        } else if roots.get(&checkpoint.size).copied().flatten() != Some(checkpoint.root) {
+            report.differences.push(format!(
+                "the log is not the one of the checkpoint that was kept, of {} events",
+                checkpoint.size
+            ));
+        }
+    }
+    if report.events < newest.size {
+        report.differences.push(format!(
+            "the log has {} events, the tree {}",
+            report.events, newest.size
+        ));
+    }
+    if let Some(position) = tiles_differ_at {
+        let blame = if report.differences.is_empty() {
+            "the checkpoints agree with the log, so that the tiles were changed"
+        } else {
+            "the event there was changed, removed, inserted or moved"
+        };
+        report.differences.insert(
+            0,
+            format!("the log and the tree differ from position {position} on: {blame}"),
+        );
+        let first = report
+            .first_difference
+            .map_or(position, |first| first.min(position));
+        report.first_difference = Some(first);
+    }
+    Ok(report)
+}
+
+/// The leaves of the log in order, a part at a time.
+fn parts<'a>(
+    store: &'a Arc<dyn EventStore>,
+    head: u64,
+) -> std::pin::Pin<Box<dyn Stream<Item = Result<Vec<Leaf>, VerifyError>> + Send + 'a>> {
+    if store.positions_are_dense() {
+        let count = head.div_ceil(PART).max(1);
+        let ranges = (0..count).map(move |part| {
+            // What stands before the first position or after the last one is read, too.
+            let after = if part == 0 { i64::MIN } else { signed(part * PART) };
+            let to = if part + 1 == count {
+                i64::MAX
+            } else {
+                signed((part + 1) * PART)
+            };
+            part_of(Arc::clone(store), after, to)
+        });
+        return Box::pin(stream::iter(ranges).buffered(PARALLEL));
+    }
+    let pages = stream::try_unfold(Some(i64::MIN), move |after| async move {
+        let Some(after) = after else { return Ok(None) };
+        let page = store.stored_page(after, PAGE).await?;
+        let next = page
+            .events
+            .last()
+            .filter(|_| page.more)
+            .map(|event| event.position);
+        Ok::<_, VerifyError>(Some((page.events, next)))
+    });
+    Box::pin(pages.map_ok(hashed).try_buffered(PARALLEL))
+}
+
+/// The leaves after `after` up to `to`.
+async fn part_of(store: Arc<dyn EventStore>, mut after: i64, to: i64) -> Result<Vec<Leaf>, VerifyError> {
+    let mut leaves = Vec::new();
+    loop {
+        let mut page = store.stored_page(after, PAGE).await?;
+        let read = page.events.len();
+        page.events.retain(|event| event.position <= to);
+        let is_last = !page.more || page.events.len() < read;
+        let Some(last) = page.events.last() else {
+            return Ok(leaves);
+        };
+        after = last.position;
+        leaves.extend(hashed(page.events).await?);
+        if is_last || after == to {
+            return Ok(leaves);
+        }
+    }
+}
+
+async fn hashed(events: Vec<StoredEvent>) -> Result<Vec<Leaf>, VerifyError> {
+    let hash = move || {
+        let leaf = |event: &StoredEvent| Leaf {
+            position: event.position,
+            entry: entry_hash(&event.canonical()),
+        };
+        events.iter().map(leaf).collect()
+    };
+    tokio::task::spawn_blocking(hash)
+        .await
+        .map_err(|error| VerifyError::BrokenOff(error.to_string()))
+}
+
+/// The leaves where they should be: in a log without gaps, an empty leaf stands for each event that is missing, so that those
+/// after it are compared with what they were.
+fn aligned(is_dense: bool, size: u64, leaves: Vec<Leaf>, report: &mut Verification) -> Vec<Leaf> {
+    if !is_dense {
+        return leaves;
+    }
+    let mut aligned: Vec<Leaf> = Vec::with_capacity(leaves.len());
+    let mut note = |position: i64, what: String| {
+        let first = report
+            .first_difference
+            .map_or(position, |first| first.min(position));
+        report.first_difference = Some(first);
+        if report.differences.len() < 10 {
+            report.differences.push(what);
+        }
+    };
+    for leaf in leaves {
+        let expected = signed(size) + 1 + signed(aligned.len() as u64);
+        if leaf.position < expected {
+            note(
+                leaf.position,
+                format!(
+                    "an event stands at position {}, where there can be none",
+                    leaf.position
+                ),
+            );
+            continue;
+        }
+        if leaf.position > expected {
+            note(
+                expected,
+                match leaf.position - expected {
+                    1 => format!("the event at position {expected} is missing"),
+                    _ => format!(
+                        "the events from position {expected} to {} are missing",
+                        leaf.position - 1
+                    ),
+                },
+            );
+            // No more than a part of them: what is beyond that differs anyway.
+            let missing = (leaf.position - expected).min(signed(PART));
+            aligned.extend((0..missing).map(|offset| Leaf {
+                position: expected + offset,
+                entry: Hash::default(),
+            }));
+        }
+        aligned.push(leaf);
+    }
+    aligned
+}
+
+/// The tree that is computed again, beside the one that there is.
+struct Comparison<'a> {
+    tree: &'a AuditTree,
+    newest: &'a Tree,
+    edge: Edge,
+    differing_tile: Option<i64>,
+}
+
+impl Comparison<'_> {
+    /// Compares the leaves that come next with the tiles, until the first difference.
+    async fn compare(&mut self, leaves: &[Leaf]) -> Result<(), VerifyError> {
+        let start = self.edge.size();
+        if self.differing_tile.is_some() || leaves.is_empty() || start >= self.newest.size {
+            return Ok(());
+        }
+        let covered = (self.newest.size - start).min(leaves.len() as u64);
+        let first = start / WIDTH;
+        let count = (start + covered).div_ceil(WIDTH) - first;
+        for kind in [TileKind::Entries, TileKind::Hashes(0)] {
+            let tiles = self.tree.run_of_tiles(self.newest.id, kind, first, count).await?;
+            let stored: BTreeMap<u64, Vec<Hash>> = tiles.into_iter().collect();
+            for (index, leaf) in (start..start + covered).zip(leaves) {
+                let offset = usize::try_from(index % WIDTH).unwrap_or_default();
+                let hash = stored.get(&(index / WIDTH)).and_then(|hashes| hashes.get(offset));
+                let expected = match kind {
+                    TileKind::Entries => leaf.entry,
+                    TileKind::Hashes(_) => leaf_hash(&leaf.entry.0),
+                };
+                if hash != Some(&expected) {
+                    let position = self
+                        .differing_tile
+                        .map_or(leaf.position, |first| first.min(leaf.position));
+                    self.differing_tile = Some(position);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the tree grow, and notes its root at every size that is asked for.
+    fn pass(&mut self, leaves: &[Leaf], roots: &mut BTreeMap<u64, Option<Hash>>) {
+        let (start, end) = (self.edge.size(), self.edge.size() + leaves.len() as u64);
+        let mut done = 0;
+        for (size, root) in roots.range_mut(start..=end) {
+            let upto = usize::try_from(size - start).unwrap_or_default();
+            self.edge
+                .extend(leaves[done..upto].iter().map(|leaf| leaf_hash(&leaf.entry.0)));
+            done = upto;
+            *root = Some(self.edge.root());
+        }
+        self.edge
+            .extend(leaves[done..].iter().map(|leaf| leaf_hash(&leaf.entry.0)));
+    }
+}
+
+/// Compares what was signed with what was computed.
+fn check_checkpoints(
+    checkpoints: &[SignedCheckpoint],
+    roots: &BTreeMap<u64, Option<Hash>>,
+    keys: &[VerifierKey],
+    witnesses: &[VerifierKey],
+    report: &mut Verification,
+) {
+    let mut last_right = 0;
+    // The smallest first.
+    for signed in checkpoints.iter().rev() {
+        let Checkpoint { size, root, origin } = &signed.checkpoint;
+        if origin != &report.origin {
+            report.differences.push(format!(
+                "the checkpoint of {size} events is of another log, {origin}"
+            ));
+            continue;
+        }
+        if roots.get(size).copied().flatten() != Some(*root) {
+            report.differences.push(format!(
+                "the checkpoint of {size} events that was signed does not fit the log; the last one that does has \
+                 {last_right} events"
+            ));
+            return;
+        }
+        last_right = *size;
+        if let Err(error) = Checkpoint::open(&signed.note, keys) {
+            report
+                .differences
+                .push(format!("the checkpoint of {size} events: {error}"));
+            continue;
+        }
+        report.checkpoints += 1;
+        for witness in witnesses {
+            match cosigned_at(&signed.note, witness) {
+                Ok(Some(_)) => report.cosignatures += 1,
+                Ok(None) => {}
+                Err(NoteError::WrongSignature(name)) => report.differences.push(format!(
+                    "the cosignature of {name} to the checkpoint of {size} events is wrong"
+                )),
+                Err(error) => report
+                    .differences
+                    .push(format!("the checkpoint of {size} events: {error}")),
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! `GET /audit/checkpoint`: the head of the tree, signed (C2SP `tlog-checkpoint`), with the cosignatures of witnesses.
+
+use axum::{
+    extract::{RawQuery, State},
+    response::{IntoResponse, Response},
+};
+use http::header;
+use http_api::Parameters;
+
+use super::{FOR_A_MOMENT, TEXT, admit_anyone, newest};
+use crate::{app::App, error::ApiError};
+
+/// Answers with the note.
+pub(crate) async fn checkpoint(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    Parameters::parse(query.as_deref().unwrap_or_default())?.finish()?;
+    let _admitted = admit_anyone(&app).await?;
+    let tree = newest(&app).await?;
+    let signed = app
+        .audit
+        .tree
+        .last_checkpoint(&tree)
+        .await?
+        .ok_or(ApiError::NotInTheTree)?;
+    let headers = [
+        (header::CONTENT_TYPE, TEXT),
+        (header::CACHE_CONTROL, FOR_A_MOMENT),
+    ];
+    Ok((headers, signed.note.to_string()).into_response())
+}

@@ -1,0 +1,42 @@
+//! `GET /audit/consistency?from=&to=`: that the log only grew between two sizes (RFC 9162, section 2.1.4).
+
+use api_types::ConsistencyProof;
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+    response::{IntoResponse, Response},
+};
+use http::header;
+use http_api::{BadParameter, Parameters};
+
+use super::{FOR_A_MOMENT, admit_anyone, newest, number};
+use crate::{app::App, error::ApiError};
+
+/// Answers with the hashes of the proof. Without `to` it goes up to the last checkpoint.
+pub(crate) async fn consistency(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
+    let from = parameters.single("from", number)?;
+    let to = parameters.single("to", number)?;
+    parameters.finish()?;
+    let from = from.ok_or_else(|| BadParameter::new("from", "which size? It is needed"))?;
+    let _admitted = admit_anyone(&app).await?;
+    let tree = newest(&app).await?;
+    let signed = app.audit.tree.last_checkpoint(&tree).await?;
+    let size = signed.map_or(0, |signed| signed.checkpoint.size);
+    let to = to.unwrap_or(size);
+    if to > size {
+        let detail = format!("the last checkpoint has {size} events");
+        return Err(BadParameter::new("to", detail).into());
+    }
+    let hashes = app.audit.tree.consistency(&tree, from, to).await?;
+    let hashes = hashes.ok_or_else(|| BadParameter::new("from", format!("it is larger than {to}")))?;
+    let proof = ConsistencyProof {
+        from,
+        to,
+        consistency: hashes.iter().map(ToString::to_string).collect(),
+    };
+    Ok(([(header::CACHE_CONTROL, FOR_A_MOMENT)], Json(proof)).into_response())
+}

@@ -1,0 +1,93 @@
+//! `GET /audit/export?from=&to=`: the events themselves, one a line, for auditors who check them against a checkpoint.
+
+use audit_tree::ExportedEvent;
+use auth_client::AuditReader;
+use axum::{
+    body::{Body, Bytes},
+    extract::{RawQuery, State},
+    response::{IntoResponse, Response},
+};
+use events::{Role, UserId};
+use futures::stream;
+use http::{HeaderValue, header};
+use http_api::Parameters;
+
+use super::number;
+use crate::{admission::Cost, app::App, error::ApiError};
+
+const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+const NOT_AT_ALL: HeaderValue = HeaderValue::from_static("no-store");
+/// Events read at once.
+const PAGE: usize = 500;
+
+/// Where an export is.
+struct Export {
+    app: App,
+    caller: UserId,
+    after: i64,
+    to: i64,
+}
+
+/// Answers with the events from position `from` up to `to`, both included; without `to` up to the present end of the log.
+pub(crate) async fn export(
+    State(app): State<App>,
+    AuditReader(caller): AuditReader,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    caller.require(Role::Auditor)?;
+    let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
+    let from = parameters.single("from", number)?.unwrap_or(0).max(1);
+    let to = parameters.single("to", number)?;
+    parameters.finish()?;
+    let head = app.audit.store.head().await?;
+    let signed = |position: u64| i64::try_from(position).unwrap_or(i64::MAX);
+    let export = Export {
+        caller: caller.user_id(),
+        app,
+        after: signed(from - 1),
+        to: signed(to.map_or(head, |to| to.min(head))),
+    };
+    // What goes wrong at the beginning is still an answer of its own.
+    let first = page(export).await?;
+    let pages = stream::try_unfold(first, |(bytes, rest)| async move {
+        match (bytes, rest) {
+            (bytes, Some(rest)) => Ok(Some((bytes, page(rest).await.map_err(broken_off)?))),
+            (bytes, None) if !bytes.is_empty() => Ok(Some((bytes, (Bytes::new(), None)))),
+            (_, None) => Ok::<_, std::io::Error>(None),
+        }
+    });
+    let headers = [(header::CONTENT_TYPE, LINES), (header::CACHE_CONTROL, NOT_AT_ALL)];
+    Ok((headers, Body::from_stream(pages)).into_response())
+}
+
+/// The next lines, and what is left after them. Between two pages, which may be far apart, nothing is held.
+async fn page(mut export: Export) -> Result<(Bytes, Option<Export>), ApiError> {
+    if export.after >= export.to {
+        return Ok((Bytes::new(), None));
+    }
+    let page = {
+        let _admitted = export.app.admission.admit(export.caller, Cost::High).await?;
+        export.app.audit.store.stored_page(export.after, PAGE).await?
+    };
+    let mut lines = Vec::new();
+    for event in page.events.iter().filter(|event| event.position <= export.to) {
+        serde_json::to_writer(&mut lines, &ExportedEvent::of(event))?;
+        lines.push(b'\n');
+    }
+    let next = page
+        .events
+        .last()
+        .filter(|_| page.more)
+        .map(|event| event.position);
+    let rest = next.map(|after| {
+        export.after = after;
+        export
+    });
+    Ok((lines.into(), rest))
+}
+
+/// The answer ends without its end, so that nobody takes it for whole.
+fn broken_off(error: ApiError) -> std::io::Error {
+    tracing::warn!(?error, "an export was broken off");
+    std::io::Error::other("the log cannot be read")
+}

@@ -1,0 +1,41 @@
+//! The endpoints of the audit tree. Hashes prove nothing about anybody to those who do not have the events, so that all but
+//! the export are open to everyone.
+
+pub(crate) mod checkpoint;
+pub(crate) mod consistency;
+pub(crate) mod export;
+pub(crate) mod proof;
+pub(crate) mod tile;
+
+use audit_tree::Tree;
+use events::UserId;
+use http::HeaderValue;
+use uuid::Uuid;
+
+use crate::{
+    admission::{Admitted, Cost},
+    app::App,
+    error::ApiError,
+};
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+/// For what the next checkpoint replaces.
+const FOR_A_MOMENT: HeaderValue = HeaderValue::from_static("public, max-age=1");
+
+/// Everybody who does not say who they are shares one person's part of the connections.
+async fn admit_anyone(app: &App) -> Result<Admitted, ApiError> {
+    Ok(app.admission.admit(UserId(Uuid::nil()), Cost::Ordinary).await?)
+}
+
+/// The tree that grows.
+async fn newest(app: &App) -> Result<Tree, ApiError> {
+    app.audit.tree.newest().await?.ok_or(ApiError::NotInTheTree)
+}
+
+/// A number of a query string.
+fn number(text: &str) -> Result<u64, String> {
+    text.parse()
+        .ok()
+        .filter(|number| i64::try_from(*number).is_ok())
+        .ok_or_else(|| "expected a number from 0 to 9223372036854775807".to_owned())
+}
