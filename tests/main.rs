@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests fail by panicking")]
 
 mod attacks;
+mod audit;
 #[cfg(target_os = "linux")]
 mod bounded_memory;
 mod connections;

@@ -3,6 +3,7 @@
 //! This is the only place that knows all roles. `settings.rs` reads the configuration, `platform.rs` opens
 //! what the roles need, `up.rs` and `role.rs` run them.
 
+mod audit;
 mod data_dir;
 mod databases;
 mod events;
@@ -13,6 +14,7 @@ mod otlp;
 mod output;
 mod parked;
 mod platform;
+mod progress;
 mod projection;
 mod restore;
 mod role;
@@ -67,6 +69,9 @@ enum Command {
     /// Manage accounts
     #[command(subcommand)]
     Users(users::Command),
+    /// Prove that nothing in the log was changed
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Look into the log
     #[command(subcommand)]
     Events(events::Command),
@@ -196,6 +201,7 @@ async fn carry_out(command: Command, settings: &Settings) -> anyhow::Result<Exit
         Command::Projector => role::projector(settings).await,
         Command::Migrate => migrate::run(settings).await,
         Command::Users(command) => return users::run(settings, command).await,
+        Command::Audit(command) => return audit::run(settings, command).await,
         Command::Events(command) => return events::run(settings, command).await,
         Command::Parked(command) => return parked::run(settings, command).await,
         Command::Restore(command) => return restore::run(settings, command).await,

@@ -3,20 +3,15 @@
 use std::{
     io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
-    time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use clap::Args;
 use database::Schema;
-use indicatif::{ProgressBar, ProgressStyle};
 use projector::{Pace, Progress};
 use tokio_util::sync::CancellationToken;
 
-use crate::{output, platform, serving, settings::Settings};
-
-/// How often progress is told where nobody watches a bar.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+use crate::{output, platform, progress::ProgressDisplay, serving, settings::Settings};
 
 #[derive(Debug, Args)]
 pub(crate) struct Rebuild {
@@ -63,7 +58,7 @@ impl Rebuild {
                 }
             }
         });
-        let mut display = Display::new();
+        let mut display = ProgressDisplay::new();
         let mut last = Progress {
             start: 0,
             position: 0,
@@ -71,7 +66,7 @@ impl Rebuild {
         };
         let complete = rebuild
             .build(&stop, |progress| {
-                display.show(progress);
+                display.show(progress.start, progress.position, progress.head);
                 last = progress;
             })
             .await;
@@ -167,82 +162,4 @@ fn agreed(question: &str) -> anyhow::Result<bool> {
         .read_line(&mut answer)
         .context("cannot read the answer")?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
-}
-
-/// Progress on the standard error: a bar for people, a line now and then for logs.
-enum Display {
-    Bar(ProgressBar),
-    Lines {
-        began: Instant,
-        told: Option<Instant>,
-        last: Option<Progress>,
-    },
-}
-
-impl Display {
-    fn new() -> Self {
-        if !io::stderr().is_terminal() {
-            return Self::Lines {
-                began: Instant::now(),
-                told: None,
-                last: None,
-            };
-        }
-        let bar = ProgressBar::new(0);
-        if let Ok(style) =
-            ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} events  {per_sec}  {eta} left")
-        {
-            bar.set_style(style);
-        }
-        Self::Bar(bar)
-    }
-
-    fn show(&mut self, progress: Progress) {
-        match self {
-            Self::Bar(bar) => {
-                if bar.position() == 0 && progress.start > 0 {
-                    // What an earlier run has done does not count for the rate.
-                    bar.set_position(progress.start);
-                    bar.reset_eta();
-                }
-                bar.set_length(progress.head);
-                bar.set_position(progress.position);
-            }
-            Self::Lines { began, told, last } => {
-                if told.is_none_or(|told| told.elapsed() >= LINE_EVERY) {
-                    *told = Some(Instant::now());
-                    tell(progress, began.elapsed());
-                    *last = None;
-                } else {
-                    *last = Some(progress);
-                }
-            }
-        }
-    }
-
-    fn end(&mut self) {
-        match self {
-            Self::Bar(bar) => bar.finish(),
-            Self::Lines { began, last, .. } => {
-                if let Some(progress) = last.take() {
-                    tell(progress, began.elapsed());
-                }
-            }
-        }
-    }
-}
-
-fn tell(progress: Progress, elapsed: Duration) {
-    let done = progress.position.saturating_sub(progress.start);
-    let rate = done * 1_000 / u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
-    let left = progress.head.saturating_sub(progress.position);
-    let time = match (left, rate) {
-        (0, _) => String::new(),
-        (_, 0) => ", time left unknown".to_owned(),
-        (left, rate) => format!(", {} s left", left.div_ceil(rate)),
-    };
-    crate::complain(&format!(
-        "position {} of {}, {rate} events/s{time}",
-        progress.position, progress.head
-    ));
 }

@@ -1,0 +1,54 @@
+//! Proving that nothing in the log was changed: to the operator, and to auditors who have nothing but a public key.
+
+mod check_proof;
+mod key;
+mod prove;
+mod verify;
+
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::Path,
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::Subcommand;
+
+use crate::settings::Settings;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the public keys that sign the audit tree
+    Key(key::Key),
+    /// Compute the audit tree again and compare; exit code 1 if anything differs, with the first position that does
+    ///
+    /// Compares the log with every hash that was kept of it and with every checkpoint that was signed. May run beside a system
+    /// at work. With --export it needs no system, but the public key and a checkpoint.
+    Verify(verify::Verify),
+    /// Prove that an event is in the log, for whoever has the public key (C2SP tlog-proof)
+    Prove(prove::Prove),
+    /// Check such a proof, without a system; exit code 1 if it does not hold
+    CheckProof(check_proof::CheckProof),
+}
+
+pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Key(command) => command.run(settings).await,
+        Command::Verify(command) => command.run(settings).await,
+        Command::Prove(command) => command.run(settings).await,
+        Command::CheckProof(command) => command.run(),
+    }
+}
+
+/// The text of a file, or of the standard input for `-`.
+fn read(path: &Path) -> anyhow::Result<String> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        io::stdin()
+            .read_to_string(&mut text)
+            .context("cannot read the standard input")?;
+        return Ok(text);
+    }
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}

@@ -1,0 +1,43 @@
+//! Proving one event.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::{platform, settings::Settings};
+
+#[derive(Debug, Args)]
+pub(crate) struct Prove {
+    /// The event's position in the log
+    position: u64,
+}
+
+impl Prove {
+    pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
+        let storage = &settings.storage;
+        let store = platform::existing_event_store(storage).await?;
+        let audit = platform::existing_audit_tree(storage).await?;
+        let tree = audit
+            .newest()
+            .await?
+            .context("there is no audit tree yet: start the system once")?;
+        let signed = audit
+            .last_checkpoint(&tree)
+            .await?
+            .context("no checkpoint was signed yet")?;
+        let proof = match audit.index_of(&tree, &*store, self.position).await? {
+            Some(index) => audit.inclusion(&tree, index, &signed).await?,
+            None => None,
+        };
+        let Some(proof) = proof else {
+            crate::complain(&format!(
+                "the last checkpoint has no event at position {}",
+                self.position
+            ));
+            return Ok(ExitCode::FAILURE);
+        };
+        crate::print(&proof.to_string());
+        Ok(ExitCode::SUCCESS)
+    }
+}

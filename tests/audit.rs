@@ -1,0 +1,424 @@
+//! The audit tree of the running system, as auditors see it: from outside, with the public key and a checkpoint.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Output,
+    time::Duration,
+};
+
+use database::{Database, Schema};
+use ed25519_dalek::SigningKey;
+use reqwest::Response;
+use serde_json::{Value, json};
+use transparency_log::{
+    Algorithm, Checkpoint, Hash, InclusionProof, Note, VerifierKey, entry_hash, leaf_hash, verify_consistency,
+};
+
+use crate::support::{Footing, Person, Role, System, until};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A system with some events, and what an auditor has of it.
+struct Audited {
+    system: System,
+    ada: Person,
+    auditor: Person,
+    keys: Vec<VerifierKey>,
+    files: tempfile::TempDir,
+}
+
+impl Audited {
+    async fn start(footing: Footing, tasks: usize) -> Self {
+        let system = System::start(footing).await;
+        let ada = Person::join(&system.base, "ada").await;
+        let mut auditor = Person::join(&system.base, "auditor").await;
+        assert!(
+            system
+                .tool(&["users", "grant", &auditor.email, "auditor"])
+                .status()
+                .unwrap()
+                .success()
+        );
+        auditor.log_in().await;
+        for number in 0..tasks {
+            ada.post("/tasks", json!({"title": format!("Task {number}")}))
+                .await
+                .expect(201);
+        }
+        let output = system.tool(&["audit", "key"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let keys = text.lines().map(|line| line.parse().unwrap()).collect();
+        Self {
+            system,
+            ada,
+            auditor,
+            keys,
+            files: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// Without a token.
+    async fn get(&self, path: &str) -> Response {
+        reqwest::get(format!("{}{path}", self.system.base)).await.unwrap()
+    }
+
+    async fn text(&self, path: &str) -> String {
+        let response = self.get(path).await;
+        assert_eq!(response.status(), 200, "{path}");
+        response.text().await.unwrap()
+    }
+
+    /// The checkpoint, once it covers every event there is now.
+    async fn checkpoint(&self) -> (String, Checkpoint) {
+        let head = self.head().await;
+        let mut found = None;
+        until("the checkpoint covers the log", PATIENCE, async || {
+            let response = self.get("/audit/checkpoint").await;
+            if response.status() != 200 {
+                return false;
+            }
+            let text = response.text().await.unwrap();
+            let note: Note = text.parse().unwrap();
+            let checkpoint = Checkpoint::open(&note, &self.keys).unwrap();
+            let is_there = checkpoint.size >= head;
+            found = Some((text, checkpoint));
+            is_there
+        })
+        .await;
+        found.unwrap()
+    }
+
+    async fn head(&self) -> u64 {
+        let store = event_store::open(&self.system.store_url(), 1).await.unwrap();
+        store.head().await.unwrap()
+    }
+
+    async fn export(&self, query: &str) -> String {
+        let answer = self
+            .auditor
+            .get(&format!("/audit/export{query}"))
+            .await
+            .expect(200);
+        assert_eq!(answer.header("content-type"), "application/x-ndjson");
+        match answer.body {
+            Value::String(text) => text,
+            one => one.to_string(),
+        }
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.files.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn tool(&self, arguments: &[&str]) -> (i32, String) {
+        let output: Output = self.system.tool(arguments).output().unwrap();
+        let said =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code().unwrap(), said)
+    }
+}
+
+fn leaf(line: &str) -> Hash {
+    let event = audit_tree::ExportedEvent::parse(line).unwrap().event;
+    leaf_hash(&entry_hash(&event.canonical()).0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_audit() {
+    audit(Footing::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn audit_on_postgres_and_rabbitmq() {
+    audit(Footing::Servers).await;
+}
+
+async fn audit(footing: Footing) {
+    let audited = Audited::start(footing, 5).await;
+    let (_, before) = audited.checkpoint().await;
+    for number in 0..5 {
+        audited
+            .ada
+            .post("/tasks", json!({"title": format!("Later {number}")}))
+            .await
+            .expect(201);
+    }
+
+    // What has just been appended is waited for.
+    let head = audited.head().await;
+    audited.text(&format!("/audit/proof?position={head}")).await;
+
+    let (note, now) = audited.checkpoint().await;
+    assert_eq!(before.origin, now.origin);
+    assert!(before.size < now.size);
+    let path = format!("/audit/consistency?from={}&to={}", before.size, now.size);
+    let proof: Value = audited.get(&path).await.json().await.unwrap();
+    let hashes: Vec<Hash> = proof["consistency"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hash| hash.as_str().unwrap().parse().unwrap())
+        .collect();
+    verify_consistency(before.size, &before.root, now.size, &now.root, &hashes).unwrap();
+
+    let export = audited.export("").await;
+    let lines: Vec<&str> = export.lines().collect();
+    assert_eq!(lines.len() as u64, now.size);
+    assert!(!export.contains("argon2"), "hashes of passwords are withheld");
+    for (index, line) in (0..).zip(&lines) {
+        let position = serde_json::from_str::<Value>(line).unwrap()["event"]["position"].clone();
+        let proof: InclusionProof = audited
+            .text(&format!("/audit/proof?position={position}"))
+            .await
+            .parse()
+            .unwrap();
+        assert_eq!(proof.index, index);
+        proof.verify(leaf(line), &audited.keys).unwrap();
+    }
+    assert_eq!(
+        audited.export("?from=2&to=3").await.lines().collect::<Vec<_>>(),
+        lines[1..3]
+    );
+
+    let width = now.size;
+    let tile = audited.get(&format!("/audit/tile/0/000.p/{width}")).await;
+    assert_eq!(tile.status(), 200);
+    assert!(
+        tile.headers()["cache-control"]
+            .to_str()
+            .unwrap()
+            .contains("immutable")
+    );
+    let bytes = tile.bytes().await.unwrap();
+    let leaves: Vec<u8> = lines.iter().flat_map(|line| leaf(line).0).collect();
+    assert_eq!(bytes, leaves);
+    let entries = audited.get(&format!("/audit/tile/entries/000.p/{width}")).await;
+    assert_eq!(entries.bytes().await.unwrap().len() as u64, width * 34);
+
+    refusals(&audited).await;
+    tools(&audited, &note, &export, &lines).await;
+    audited.system.stop().await;
+}
+
+async fn refusals(audited: &Audited) {
+    for path in [
+        "/audit/proof?position=0",
+        "/audit/proof?position=1000000",
+        "/audit/tile/0/000",
+        "/audit/tile/0/0",
+        "/audit/tile/9/000.p/1",
+        "/audit/tile/entries/x001/000",
+    ] {
+        assert_eq!(audited.get(path).await.status(), 404, "{path}");
+    }
+    for path in [
+        "/audit/proof",
+        "/audit/proof?position=-1",
+        "/audit/proof?position=x",
+        "/audit/consistency",
+        "/audit/consistency?from=2&to=1",
+        "/audit/consistency?from=1&to=1000000",
+        "/audit/checkpoint?x=1",
+    ] {
+        assert_eq!(audited.get(path).await.status(), 400, "{path}");
+    }
+    assert_eq!(audited.get("/audit/export").await.status(), 401);
+    audited.ada.get("/audit/export").await.expect(403);
+    audited.auditor.get("/audit/export?from=x").await.expect(400);
+}
+
+async fn tools(audited: &Audited, note: &str, export: &str, lines: &[&str]) {
+    let key = audited.keys[0].to_string();
+    let checkpoint = audited.file("checkpoint", note);
+    let whole = audited.file("export.ndjson", export);
+    let event = audited.file("event.json", lines[2]);
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+
+    let (code, said) = audited.tool(&["audit", "verify"]);
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = audited.tool(&["audit", "verify", "--checkpoint", &path(&checkpoint)]);
+    assert_eq!(code, 0, "{said}");
+    let position = serde_json::from_str::<Value>(lines[2]).unwrap()["event"]["position"].to_string();
+    let (code, proof) = audited.tool(&["audit", "prove", &position]);
+    assert_eq!(code, 0, "{proof}");
+    let proof = audited.file("event.tlog-proof", &proof);
+    let check = |event: &Path| {
+        audited.tool(&[
+            "audit",
+            "check-proof",
+            &path(&proof),
+            "--event",
+            &path(event),
+            "--key",
+            &key,
+        ])
+    };
+    let (code, said) = check(&event);
+    assert_eq!(code, 0, "{said}");
+    let other = audited.file("other.json", lines[3]);
+    let (code, said) = check(&other);
+    assert_eq!(code, 1, "{said}");
+
+    let offline = |export: &Path| {
+        audited.tool(&[
+            "audit",
+            "verify",
+            "--export",
+            &path(export),
+            "--key",
+            &key,
+            "--checkpoint",
+            &path(&checkpoint),
+            "--json",
+        ])
+    };
+    let (code, said) = offline(&whole);
+    assert_eq!(code, 0, "{said}");
+    let mut fewer = lines.to_vec();
+    fewer.remove(3);
+    let mut swapped = lines.to_vec();
+    swapped.swap(3, 4);
+    let mut changed: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+    changed[3] = changed[3].replacen("\"schema_version\":", "\"schema_version\":1", 1);
+    for (name, text) in [
+        ("fewer", fewer.join("\n")),
+        ("swapped", swapped.join("\n")),
+        ("changed", changed.join("\n")),
+        ("short", lines[..lines.len() - 1].join("\n")),
+    ] {
+        let (code, said) = offline(&audited.file(name, &text));
+        assert_eq!(code, 1, "{name}: {said}");
+    }
+
+    // Somebody changes an event behind everybody's back.
+    let database = Database::connect(&audited.system.database_url("events.db"), Schema::EventStore, 1)
+        .await
+        .unwrap();
+    let sql = "UPDATE events SET recorded_at = recorded_at + 1 WHERE position = 4";
+    assert_eq!(database.execute(sql, &[]).await.unwrap(), 1);
+    let (code, said) = audited.tool(&["audit", "verify", "--json"]);
+    assert_eq!(code, 1, "{said}");
+    let report: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
+    assert_eq!(report["first_difference"], 4, "{said}");
+    let back = "UPDATE events SET recorded_at = recorded_at - 1 WHERE position = 4";
+    database.execute(back, &[]).await.unwrap();
+    assert_eq!(audited.tool(&["audit", "verify"]).0, 0);
+}
+
+/// Code that we did not write comes to the same result.
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_tree_is_accepted_by_the_libraries_of_go() {
+    let Ok(checker) = std::env::var("AUDIT_CHECKER") else {
+        panic!("AUDIT_CHECKER names no program: run ./test, which builds it");
+    };
+    let audited = Audited::start(Footing::Embedded, 3).await;
+    let (earlier, _) = audited.checkpoint().await;
+    let earlier = audited.file("earlier", &earlier);
+    // More than one tile.
+    for batch in 0..3 {
+        let commands: Vec<_> = (0..100)
+            .map(|number| json!({"op": "create", "title": format!("{batch} {number}")}))
+            .collect();
+        audited
+            .ada
+            .post("/tasks/batch", json!({ "commands": commands }))
+            .await
+            .expect(200);
+    }
+    audited.checkpoint().await;
+    let check = |key: &str| {
+        let output = std::process::Command::new(&checker)
+            .args([key, &format!("{}/audit", audited.system.base)])
+            .arg(&earlier)
+            .output()
+            .unwrap();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+        )
+    };
+    let (accepted, said) = check(&audited.keys[0].to_string());
+    assert!(accepted, "{said}");
+    assert!(said.contains("events, "), "{said}");
+    eprintln!("the libraries of Go: {said}");
+    // It refuses what it should: a checkpoint of another key.
+    let name = audited.keys[0].name();
+    let other = SigningKey::from_bytes(&[7; 32]).verifying_key();
+    let other = VerifierKey::new(name, Algorithm::Ed25519, other).unwrap();
+    let (accepted, said) = check(&other.to_string());
+    assert!(!accepted, "{said}");
+    audited.system.stop().await;
+}
+
+/// The commands of the documentation, as an auditor runs them.
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_recipe_of_the_documentation() {
+    let documentation = include_str!("../docs/audit.md");
+    let (_, rest) = documentation
+        .split_once("<!-- A test runs these commands. -->\n```bash\n")
+        .unwrap();
+    let (recipe, _) = rest.split_once("```").unwrap();
+    let is_command = |line: &&str| !line.starts_with(' ') && !line.starts_with('}');
+    assert!(recipe.lines().filter(is_command).count() <= 10);
+    let audited = Audited::start(Footing::Embedded, 6).await;
+    let (_, checkpoint) = audited.checkpoint().await;
+    let (code, pem) = audited.tool(&["audit", "key", "--pem"]);
+    assert_eq!(code, 0, "{pem}");
+    audited.file("key.pem", &pem);
+    let run = |position: u64, recipe: &str| {
+        let output = std::process::Command::new("bash")
+            .args(["-euo", "pipefail", "-c", recipe])
+            .current_dir(audited.files.path())
+            .env("URL", &audited.system.base)
+            .env("TOKEN", &audited.auditor.token)
+            .env("POSITION", position.to_string())
+            .output()
+            .unwrap();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+        )
+    };
+    for position in 1..=checkpoint.size {
+        let (holds, said) = run(position, recipe);
+        assert!(holds, "{position}: {said}");
+    }
+    // An event that was changed on its way is not accepted.
+    let forged = recipe.replace(" >event\n", " | sed 's/\"version\":1/\"version\":2/' >event\n");
+    assert_ne!(forged, recipe);
+    let (holds, said) = run(1, &forged);
+    assert!(!holds, "{said}");
+    audited.system.stop().await;
+}
+
+/// The log is restored to an earlier end: nothing is signed under the old name, and one command begins a new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_log_that_was_restored_is_signed_under_a_new_name() {
+    let mut audited = Audited::start(Footing::Embedded, 5).await;
+    let (_, before) = audited.checkpoint().await;
+    audited.system.terminate(Role::Up);
+    let database = Database::connect(&audited.system.database_url("events.db"), Schema::EventStore, 1)
+        .await
+        .unwrap();
+    database
+        .execute("DELETE FROM events WHERE position > 5", &[])
+        .await
+        .unwrap();
+    database.close().await;
+    let (code, said) = audited.tool(&["restore", "check"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("the audit tree"), "{said}");
+    let (code, said) = audited.tool(&["restore", "check", "--repair"]);
+    assert_eq!(code, 0, "{said}");
+    audited.system.launch(Role::Up);
+    audited.system.ready().await;
+    let output = audited.tool(&["audit", "key"]).1;
+    audited.keys = output.lines().map(|line| line.parse().unwrap()).collect();
+    let (_, after) = audited.checkpoint().await;
+    assert_ne!(after.origin, before.origin);
+    assert_eq!(after.size, 5);
+    audited.system.stop().await;
+}
