@@ -18,6 +18,7 @@ mod full_disk;
 mod hang_up;
 mod history;
 mod isolation;
+mod keys;
 mod least_privilege;
 mod limits;
 mod monitoring;

@@ -9,12 +9,22 @@ use crate::{keys, token::AccessTokens};
 
 /// Between two looks into the directory, since anyone can make up names of keys.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often the directory is looked into without a reason.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// The directory of keys.
 #[derive(Debug)]
 pub(crate) struct KeyFiles {
     directory: PathBuf,
-    looked: Mutex<Instant>,
+    looked: Mutex<Look>,
+}
+
+/// The last look into the directory.
+#[derive(Debug)]
+struct Look {
+    at: Instant,
+    /// What was wrong with it, so that it is said once.
+    problem: Option<String>,
 }
 
 impl KeyFiles {
@@ -22,7 +32,10 @@ impl KeyFiles {
     pub(crate) fn new(directory: PathBuf) -> Self {
         Self {
             directory,
-            looked: Mutex::new(Instant::now()),
+            looked: Mutex::new(Look {
+                at: Instant::now(),
+                problem: None,
+            }),
         }
     }
 
@@ -30,18 +43,36 @@ impl KeyFiles {
     /// they are.
     pub(crate) async fn renew(&self, tokens: &AccessTokens) {
         let mut looked = self.looked.lock().await;
-        if looked.elapsed() < LOOK_AGAIN {
+        if looked.at.elapsed() < LOOK_AGAIN {
             return;
         }
         let directory = self.directory.clone();
         let read = tokio::task::spawn_blocking(move || keys::read(&directory)).await;
-        *looked = Instant::now();
-        match read {
-            Ok(Ok(keys)) => tokens.replace_keyring(keys.keyring),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the keys cannot be read again; going on with those of before")
+        looked.at = Instant::now();
+        let problem = match read {
+            Ok(Ok(keys)) => {
+                if keys.keyring.kids() != tokens.keyring().kids() {
+                    tracing::info!(keys = ?keys.keyring.kids(), "the signing keys have changed");
+                }
+                tokens.replace_keyring(keys.keyring);
+                None
             }
-            Err(error) => tracing::error!(%error, "the keys were not read again"),
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        if problem != looked.problem
+            && let Some(error) = &problem
+        {
+            tracing::warn!(%error, "the keys cannot be read again; going on with those of before");
+        }
+        looked.problem = problem;
+    }
+
+    /// Reads the keys again and again, so that what an operator does to them counts without a restart.
+    pub(crate) async fn keep_up(&self, tokens: &AccessTokens) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            self.renew(tokens).await;
         }
     }
 }

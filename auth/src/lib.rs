@@ -13,7 +13,7 @@ mod error;
 mod grant_role;
 mod import;
 mod key_files;
-mod keys;
+pub mod keys;
 mod last_admin;
 mod metrics;
 mod password;

@@ -100,6 +100,10 @@ pub async fn start(
         background.stop(),
     );
     background.spawn("public keys", keys);
+    let keeper = Arc::clone(&auth);
+    background.spawn_until_stopped("signing keys", async move {
+        keeper.key_files.keep_up(&keeper.tokens).await;
+    });
 
     let state = AppState {
         auth,

@@ -7,6 +7,7 @@ mod audit;
 mod data_dir;
 mod databases;
 mod events;
+mod keys;
 mod leaving;
 mod migrate;
 #[cfg(feature = "otlp")]
@@ -72,6 +73,9 @@ enum Command {
     /// Prove that nothing in the log was changed
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Look after the keys that sign access tokens
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Look into the log
     #[command(subcommand)]
     Events(events::Command),
@@ -202,6 +206,7 @@ async fn carry_out(command: Command, settings: &Settings) -> anyhow::Result<Exit
         Command::Migrate => migrate::run(settings).await,
         Command::Users(command) => return users::run(settings, command).await,
         Command::Audit(command) => return audit::run(settings, command).await,
+        Command::Keys(command) => return keys::run(settings, command),
         Command::Events(command) => return events::run(settings, command).await,
         Command::Parked(command) => return parked::run(settings, command).await,
         Command::Restore(command) => return restore::run(settings, command).await,

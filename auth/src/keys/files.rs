@@ -1,7 +1,8 @@
 //! The directory of keys: `<uuidv7 or timestamp>.pem` for every signing key, `email-pepper` beside them.
 //!
-//! To rotate, put a new key beside the old one and restart; once the last token of the old key has run out,
-//! delete it. The pepper is never changed: every claim on an address hangs on it.
+//! Of several keys the one whose name sorts last signs, once it has been there for [`PUBLISHED_FIRST_SECONDS`], so that
+//! everyone who verifies knows it before its first token. A name that ends with [`NEXT`] is published and does not sign. The
+//! pepper is never changed: every claim on an address hangs on it.
 
 use std::{
     fs, io,
@@ -10,16 +11,21 @@ use std::{
 };
 
 use database::private;
+use events::Timestamp;
 
-use super::{Keyring, Keys, Pepper, SigningKey};
+use super::{Keyring, Keys, Pepper, SigningAlgorithm, SigningKey};
 
 /// The first key's file. Sorts before every UUIDv7 and every timestamp.
 const FIRST_KEY: &str = "0-first.pem";
 const PEPPER: &str = "email-pepper";
+/// How the names of keys end that wait for their time.
+pub(super) const NEXT: &str = ".next.pem";
+/// For so long a key is published before it signs: longer than auth and the roles take to look again.
+pub(super) const PUBLISHED_FIRST_SECONDS: i64 = 30;
 
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum KeysUnusable {
+pub enum KeysUnusable {
     /// A file or the directory cannot be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
@@ -61,10 +67,11 @@ pub(crate) fn open(directory: &Path, may_create: bool) -> Result<Keys, KeysUnusa
         }
         if key_files(directory)?.is_empty() {
             let path = directory.join(FIRST_KEY);
-            let pem = SigningKey::generate().map_err(|reason| KeysUnusable::Content {
-                path: path.clone(),
-                reason,
-            })?;
+            let pem =
+                SigningKey::generate(SigningAlgorithm::EdDsa).map_err(|reason| KeysUnusable::Content {
+                    path: path.clone(),
+                    reason,
+                })?;
             create(&path, &pem)?;
         }
     }
@@ -86,16 +93,47 @@ pub(crate) fn read(directory: &Path) -> Result<Keys, KeysUnusable> {
     })?;
     let mut keys = Vec::new();
     for path in key_files(directory)? {
-        let key = SigningKey::from_pem(&read_file(&path)?)
-            .map_err(|reason| KeysUnusable::Content { path, reason })?;
-        keys.push(key);
+        keys.push(read_key(&path)?);
     }
     let keyring = Keyring::new(keys).ok_or_else(|| KeysUnusable::Missing(directory.join("*.pem")))?;
     Ok(Keys { keyring, pepper })
 }
 
-/// The files of signing keys, the oldest first.
-fn key_files(directory: &Path) -> Result<Vec<PathBuf>, KeysUnusable> {
+/// Reads one key, and from when on it signs.
+pub(super) fn read_key(path: &Path) -> Result<SigningKey, KeysUnusable> {
+    let mut key = SigningKey::from_pem(&read_file(path)?).map_err(|reason| KeysUnusable::Content {
+        path: path.to_owned(),
+        reason,
+    })?;
+    key.signs_from = if is_next(path) {
+        None
+    } else {
+        Some(changed_at(path)?.plus_seconds(PUBLISHED_FIRST_SECONDS))
+    };
+    Ok(key)
+}
+
+/// Whether the key waits for its time.
+pub(super) fn is_next(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(NEXT)
+}
+
+/// When the file got its content or its name.
+fn changed_at(path: &Path) -> Result<Timestamp, KeysUnusable> {
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let modified = modified.map_err(|source| KeysUnusable::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Ok(Timestamp::from_micros(
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+    ))
+}
+
+/// The files of signing keys, the oldest first, and those that wait for their time last.
+pub(super) fn key_files(directory: &Path) -> Result<Vec<PathBuf>, KeysUnusable> {
     let failed = |source| KeysUnusable::File {
         action: "read",
         path: directory.to_owned(),
@@ -108,7 +146,7 @@ fn key_files(directory: &Path) -> Result<Vec<PathBuf>, KeysUnusable> {
             files.push(path);
         }
     }
-    files.sort();
+    files.sort_by_key(|path| (is_next(path), path.clone()));
     Ok(files)
 }
 
@@ -145,7 +183,7 @@ fn create_directory(directory: &Path) -> Result<(), KeysUnusable> {
 /// Creates a file whole or not at all, readable by its owner only. Of several processes that try at once, one
 /// wins, and the others find its file: the content goes to a file of its own first, and a hard link gives
 /// it the name only if nothing has that name.
-fn create(path: &Path, content: &str) -> Result<(), KeysUnusable> {
+pub(super) fn create(path: &Path, content: &str) -> Result<(), KeysUnusable> {
     let failed = |source| KeysUnusable::File {
         action: "create",
         path: path.to_owned(),
@@ -184,7 +222,7 @@ mod tests {
     fn fingerprint(keys: &Keys) -> (String, String) {
         let email = EmailAddress::parse("ada@example.com").unwrap();
         (
-            keys.keyring.newest().unwrap().kid.clone(),
+            keys.keyring.signing(Timestamp::MAX).unwrap().kid.clone(),
             keys.pepper.key_of(&email).0,
         )
     }
@@ -256,14 +294,18 @@ mod tests {
     fn the_key_whose_name_sorts_last_signs() {
         let directory = tempfile::tempdir().unwrap();
         let first = open(directory.path(), true).unwrap();
-        let pem = SigningKey::generate().unwrap();
+        let pem = SigningKey::generate(SigningAlgorithm::EdDsa).unwrap();
         create(&directory.path().join(format!("{}.pem", runtime::new_id())), &pem).unwrap();
         let both = read(directory.path()).unwrap();
         assert_eq!(
-            both.keyring.newest().unwrap().kid,
+            both.keyring.signing(Timestamp::MAX).unwrap().kid,
             SigningKey::from_pem(&pem).unwrap().kid
         );
-        assert!(both.keyring.get(&first.keyring.newest().unwrap().kid).is_some());
+        assert!(
+            both.keyring
+                .get(&first.keyring.signing(Timestamp::MAX).unwrap().kid)
+                .is_some()
+        );
     }
 
     #[test]
@@ -296,6 +338,9 @@ mod tests {
         open(directory.path(), true).unwrap();
         fs::write(directory.path().join(FIRST_KEY), "nonsense").unwrap();
         let error = read(directory.path()).unwrap_err().to_string();
-        assert!(error.contains(FIRST_KEY) && error.contains("Ed25519"), "{error}");
+        assert!(
+            error.contains(FIRST_KEY) && error.contains("Ed25519 or P-256"),
+            "{error}"
+        );
     }
 }

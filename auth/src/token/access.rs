@@ -1,4 +1,4 @@
-//! Access tokens: JWTs (RFC 9068) signed with Ed25519.
+//! Access tokens: JWTs (RFC 9068) signed with Ed25519 or ECDSA.
 
 use std::{
     collections::BTreeSet,
@@ -8,7 +8,7 @@ use std::{
 
 use auth_client::{Claims, Rejection, TOKEN_TYPE, TokenRules, key_id};
 use events::{Role, Session, Timestamp, UserId};
-use jsonwebtoken::{Algorithm, Header, encode};
+use jsonwebtoken::{Header, encode};
 use uuid::Uuid;
 
 use crate::keys::Keyring;
@@ -72,7 +72,7 @@ impl AccessTokens {
     ) -> Result<Issued, jsonwebtoken::errors::Error> {
         let keyring = self.keyring();
         let key = keyring
-            .newest()
+            .signing(now)
             .ok_or(jsonwebtoken::errors::ErrorKind::InvalidEddsaKey)?;
         let iat = now.as_seconds();
         let exp = (iat + self.ttl_seconds).min(session.ends_at().as_seconds());
@@ -91,7 +91,7 @@ impl AccessTokens {
             exp,
             jti: id,
         };
-        let mut header = Header::new(Algorithm::EdDSA);
+        let mut header = Header::new(key.algorithm.of_header());
         header.typ = Some(TOKEN_TYPE.to_owned());
         header.kid = Some(key.kid.clone());
         Ok(Issued {
@@ -108,7 +108,7 @@ impl AccessTokens {
     pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, Rejection> {
         let keyring = self.keyring();
         let key = keyring.get(&key_id(token)?).ok_or(Rejection::Malformed)?;
-        self.rules.verify(token, &key.decoding, now)
+        self.rules.verify(token, &key.verifying, now)
     }
 
     /// Whether `token` names a key that is not here, as one does that a replica with a newer key has issued.
@@ -121,17 +121,17 @@ impl AccessTokens {
 mod tests {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
     use events::{AuthenticationMethod, SessionId, SessionStarted};
-    use jsonwebtoken::{EncodingKey, decode_header};
+    use jsonwebtoken::{Algorithm, EncodingKey, decode_header};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::keys::SigningKey;
+    use crate::keys::{SigningAlgorithm, SigningKey};
 
     const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_500_000);
 
     fn pem() -> String {
-        SigningKey::generate().unwrap().to_string()
+        SigningKey::generate(SigningAlgorithm::EdDsa).unwrap().to_string()
     }
 
     fn tokens(pems: &[&str], issuer: &str, audience: &str) -> AccessTokens {
@@ -171,10 +171,14 @@ mod tests {
 
     /// Signs whatever header and claims a test wants.
     fn forge(header: &Value, claims: &Value, pem: &str) -> String {
+        forge_with(header, claims, pem, "EdDSA")
+    }
+
+    fn forge_with(header: &Value, claims: &Value, pem: &str, alg: &str) -> String {
         let encode = |value: &Value| BASE64URL.encode(value.to_string());
         let message = format!("{}.{}", encode(header), encode(claims));
         let key = SigningKey::from_pem(pem).unwrap().encoding;
-        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::EdDSA).unwrap();
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, alg.parse().unwrap()).unwrap();
         format!("{message}.{signature}")
     }
 
@@ -296,6 +300,28 @@ mod tests {
         ] {
             let token = forge(&header, &with(good_claims(), name, value), &pem);
             assert_eq!(tokens.verify(&token, NOW), Err(Rejection::Malformed), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_key_verifies_its_own_algorithm_only() {
+        let pems = [SigningAlgorithm::EdDsa, SigningAlgorithm::Es256]
+            .map(|algorithm| SigningKey::generate(algorithm).unwrap().to_string());
+        let [eddsa, es256] = &pems;
+        let both = tokens(&[eddsa, es256], "taskledger", "api");
+        let token = issue(&both);
+        assert_eq!(decode_header(&token).unwrap().alg, Algorithm::ES256);
+        assert!(both.verify(&token, NOW).is_ok());
+        assert!(
+            both.verify(&issue(&tokens(&[eddsa], "taskledger", "api")), NOW)
+                .is_ok()
+        );
+        let kid = |pem: &str| SigningKey::from_pem(pem).unwrap().kid;
+        for (kid, alg) in [(kid(eddsa), "ES256"), (kid(es256), "EdDSA")] {
+            let header = json!({"alg": alg, "typ": "at+jwt", "kid": kid});
+            let signer = if alg == "EdDSA" { eddsa } else { es256 };
+            let token = forge_with(&header, &good_claims(), signer, alg);
+            assert_eq!(both.verify(&token, NOW), Err(Rejection::Malformed), "{alg}");
         }
     }
 

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use events::{AuthenticationMethod, Role, SessionId, Timestamp, UserId};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use jsonwebtoken::{Algorithm, Validation, decode};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::messages::Rejection;
+use crate::{jwk::VerifyingKey, messages::Rejection};
 
 /// `iss` and `aud` of access tokens, unless something else is configured.
 pub const DEFAULT_ISSUER: &str = "taskledger";
@@ -99,8 +99,11 @@ impl TokenRules {
     ///
     /// # Errors
     /// When it is not.
-    pub fn verify(&self, token: &str, key: &DecodingKey, now: Timestamp) -> Result<Claims, Rejection> {
-        let claims = decode::<Claims>(token, key, &self.validation)
+    pub fn verify(&self, token: &str, key: &VerifyingKey, now: Timestamp) -> Result<Claims, Rejection> {
+        let mut validation = self.validation.clone();
+        // The key decides, not the header of the token.
+        validation.algorithms = vec![key.algorithm];
+        let claims = decode::<Claims>(token, &key.key, &validation)
             .map_err(|_| Rejection::Malformed)?
             .claims;
         let seconds = now.as_seconds();
@@ -122,7 +125,8 @@ pub fn key_id(token: &str) -> Result<String, Rejection> {
     let header = token.split('.').next().unwrap_or_default();
     let header = BASE64URL.decode(header).map_err(|_| Rejection::Malformed)?;
     let header: Header = serde_json::from_slice(&header).map_err(|_| Rejection::Malformed)?;
-    if header.alg == "EdDSA" && header.typ == TOKEN_TYPE {
+    let is_known = matches!(header.alg.as_str(), "EdDSA" | "ES256");
+    if is_known && header.typ == TOKEN_TYPE {
         Ok(header.kid)
     } else {
         Err(Rejection::Malformed)

@@ -1,26 +1,59 @@
-//! Public keys (RFC 7517, RFC 8037) as those who verify read them.
+//! Public keys (RFC 7517, RFC 7518, RFC 8037) as those who verify read them.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use api_types::{Jwk, Jwks};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
-use jsonwebtoken::DecodingKey;
+use jsonwebtoken::{Algorithm, DecodingKey};
 
 /// More keys than this are not read.
 const MAX_KEYS: usize = 64;
 /// A longer set is not read.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// The key that `jwk` describes, if it is of the one kind that is used here.
-fn decoding_key(jwk: &Jwk) -> Option<DecodingKey> {
-    let is_ed25519 = jwk.kty == "OKP" && jwk.crv == "Ed25519" && jwk.alg == "EdDSA";
-    let public: [u8; 32] = BASE64URL.decode(&jwk.x).ok()?.try_into().ok()?;
-    is_ed25519.then(|| DecodingKey::from_ed_der(&public))
+/// A public key, and the one algorithm whose signatures it verifies, whatever the header of a token says.
+#[derive(Clone)]
+pub struct VerifyingKey {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) key: DecodingKey,
+}
+
+impl VerifyingKey {
+    /// The key that `jwk` describes, if it is of a kind that is used here.
+    #[must_use]
+    pub fn from_jwk(jwk: &Jwk) -> Option<Self> {
+        let is = |kty, crv, alg| jwk.kty == kty && jwk.crv == crv && jwk.alg == alg;
+        let coordinate = |text: &str| -> Option<[u8; 32]> { BASE64URL.decode(text).ok()?.try_into().ok() };
+        let x = coordinate(&jwk.x)?;
+        if is("OKP", "Ed25519", "EdDSA") && jwk.y.is_none() {
+            Some(Self {
+                algorithm: Algorithm::EdDSA,
+                key: DecodingKey::from_ed_der(&x),
+            })
+        } else if is("EC", "P-256", "ES256") {
+            let y = jwk.y.as_deref()?;
+            coordinate(y)?;
+            Some(Self {
+                algorithm: Algorithm::ES256,
+                key: DecodingKey::from_ec_components(&jwk.x, y).ok()?,
+            })
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyingKey")
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Public keys that can verify, by their ids.
 #[derive(Clone, Default)]
-pub(crate) struct PublicKeys(HashMap<String, Arc<DecodingKey>>);
+pub(crate) struct PublicKeys(HashMap<String, Arc<VerifyingKey>>);
 
 impl PublicKeys {
     /// Reads a published set. Keys of other kinds are passed over.
@@ -30,7 +63,7 @@ impl PublicKeys {
         }
         let set: Jwks = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         let usable = set.keys.iter().take(MAX_KEYS).filter_map(|jwk| {
-            let key = decoding_key(jwk)?;
+            let key = VerifyingKey::from_jwk(jwk)?;
             Some((jwk.kid.clone(), Arc::new(key)))
         });
         let keys: HashMap<_, _> = usable.collect();
@@ -40,7 +73,7 @@ impl PublicKeys {
         Ok(Self(keys))
     }
 
-    pub(crate) fn get(&self, kid: &str) -> Option<Arc<DecodingKey>> {
+    pub(crate) fn get(&self, kid: &str) -> Option<Arc<VerifyingKey>> {
         self.0.get(kid).cloned()
     }
 }

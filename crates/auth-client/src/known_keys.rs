@@ -8,10 +8,12 @@ use std::{
 
 use bus::Bus;
 use bytes::Bytes;
-use jsonwebtoken::DecodingKey;
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::{jwk::PublicKeys, messages::KEYS_QUEUE};
+use crate::{
+    jwk::{PublicKeys, VerifyingKey},
+    messages::KEYS_QUEUE,
+};
 
 /// For so long a set counts as complete: an unknown key is not asked for again.
 const COMPLETE_FOR: Duration = Duration::from_secs(3);
@@ -19,8 +21,9 @@ const COMPLETE_FOR: Duration = Duration::from_secs(3);
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
 /// The longest pause between attempts for which nobody waits.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How often the set is asked for without a reason, so that keys which were taken away are forgotten.
-const RENEW_EVERY: Duration = Duration::from_secs(300);
+/// How often the set is asked for without a reason, so that new keys are known before they sign, and keys which were taken
+/// away are forgotten.
+const RENEW_EVERY: Duration = Duration::from_secs(10);
 
 pub(crate) struct KnownKeys {
     bus: Arc<dyn Bus>,
@@ -55,12 +58,12 @@ impl KnownKeys {
     }
 
     /// The key with this id, if it is known here already.
-    pub(crate) fn known(&self, kid: &str) -> Option<Arc<DecodingKey>> {
+    pub(crate) fn known(&self, kid: &str) -> Option<Arc<VerifyingKey>> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).get(kid)
     }
 
     /// The key with this id; auth is asked if it is unknown.
-    pub(crate) async fn get(&self, kid: &str) -> Result<Arc<DecodingKey>, NoKey> {
+    pub(crate) async fn get(&self, kid: &str) -> Result<Arc<VerifyingKey>, NoKey> {
         if let Some(key) = self.known(kid) {
             return Ok(key);
         }

@@ -17,6 +17,7 @@ mod verifier;
 
 pub use caller::{AuditReader, Caller, SignedIn, TaskOwner};
 pub use claims::{Claims, DEFAULT_ISSUER, TOKEN_TYPE, TokenRules, key_id};
+pub use jwk::VerifyingKey;
 pub use messages::{Credential, Identity, KEYS_QUEUE, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE};
 pub use token::{PROGRAM_TOKEN_PREFIX, program_token_name};
 pub use verifier::{Check, Verifier, VerifierOptions, VerifyError};
