@@ -4,8 +4,8 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use command_api::restore;
 use database::Schema;
+use relay::restore;
 use serde_json::json;
 
 use crate::{output, platform, settings::Settings};

@@ -1,5 +1,5 @@
-//! The command side: takes commands over HTTP, decides them, appends their events. Also the relay, which
-//! publishes the log to the bus.
+//! The command side: takes commands over HTTP, decides them, appends their events. Also starts the relay, which publishes
+//! the log to the bus and never sees a request.
 //!
 //! A request passes through four layers, each of which knows only the ones before it:
 //!
@@ -7,9 +7,6 @@
 //! 2. `handling/`: load, decide, append, and again after a conflict.
 //! 3. `idempotency/`: a command with a key takes effect once.
 //! 4. `endpoints/`: one file per endpoint.
-//!
-//! `relay/` stands beside them: it reads the log and never sees a request. `restore.rs` is for the
-//! operator who has restored the log.
 
 pub mod domain;
 mod endpoints;
@@ -17,8 +14,6 @@ mod error;
 pub mod handling;
 mod housekeeping;
 pub mod idempotency;
-pub mod relay;
-pub mod restore;
 mod routes;
 mod start;
 

@@ -10,6 +10,7 @@ use database::Database;
 use event_store::{EventStore, LogWatch};
 use events::PartitionCount;
 use http_api::{Health, with_middleware};
+use relay::{Election, Relay, RelayMetrics, RelayProgress};
 use runtime::{Background, Clock, Metrics};
 
 use crate::{
@@ -17,7 +18,6 @@ use crate::{
     handling::{CommandHandler, CommandMetrics},
     housekeeping::keep_house,
     idempotency::IdempotencyKeys,
-    relay::{Election, Relay, RelayMetrics, RelayProgress},
     routes::router,
 };
 

@@ -3,7 +3,7 @@
 use database::{Database, DatabaseError};
 use events::{EventId, LogPoint, PartitionCount};
 
-use super::chain::Chain;
+use crate::chain::Chain;
 
 /// The progress of the relay for one number of partitions.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ impl RelayProgress {
 
     /// Where the relay went on last, if something was saved for this number of partitions. It may be a place of
     /// another history of the log.
-    pub(super) async fn load(&self, partitions: PartitionCount) -> Result<Option<Chain>, DatabaseError> {
+    pub(crate) async fn load(&self, partitions: PartitionCount) -> Result<Option<Chain>, DatabaseError> {
         let rows = self
             .operations
             .fetch_all(
@@ -47,7 +47,7 @@ impl RelayProgress {
     }
 
     /// Saves where to go on, which may be before where another went on: a log that was restored is shorter.
-    pub(super) async fn save(&self, chain: &Chain) -> Result<(), DatabaseError> {
+    pub(crate) async fn save(&self, chain: &Chain) -> Result<(), DatabaseError> {
         let mut transaction = self.operations.begin().await?;
         for (partition, position) in chain.positions() {
             transaction

@@ -10,11 +10,11 @@ const MOST: usize = 3_600;
 
 /// The ends of the log that were seen and not reached.
 #[derive(Debug, Default)]
-pub(super) struct Lag(VecDeque<(Instant, u64)>);
+pub(crate) struct Lag(VecDeque<(Instant, u64)>);
 
 impl Lag {
     /// The log ends at `head` now, and is published up to `published`. For how long that has been behind.
-    pub(super) fn look(&mut self, now: Instant, head: u64, published: u64) -> Duration {
+    pub(crate) fn look(&mut self, now: Instant, head: u64, published: u64) -> Duration {
         let is_news = self.0.back().is_none_or(|(_, known)| *known != head);
         if is_news && self.0.len() < MOST {
             self.0.push_back((now, head));

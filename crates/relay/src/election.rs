@@ -35,9 +35,9 @@ pub enum Election {
     InProcess(Arc<Mutex<()>>),
 }
 
-/// The office. Given up when dropped.
+/// The leadership. Given up when dropped.
 #[derive(Debug)]
-pub(super) enum Office {
+pub(crate) enum Leadership {
     Postgres(PgConnection),
     InProcess { _guard: OwnedMutexGuard<()> },
 }
@@ -58,17 +58,17 @@ impl Election {
     }
 
     /// Waits until elected.
-    pub(super) async fn win(&self) -> Office {
+    pub(crate) async fn acquire(&self) -> Leadership {
         match self {
-            Self::InProcess(lock) => Office::InProcess {
+            Self::InProcess(lock) => Leadership::InProcess {
                 _guard: Arc::clone(lock).lock_owned().await,
             },
             Self::Postgres(server) => {
                 let mut connection = None;
                 loop {
-                    let stood = tokio::time::timeout(PATIENCE, stand(server, connection.take())).await;
+                    let stood = tokio::time::timeout(PATIENCE, campaign(server, connection.take())).await;
                     match stood.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
-                        Ok((connection, true)) => return Office::Postgres(connection),
+                        Ok((connection, true)) => return Leadership::Postgres(connection),
                         Ok((kept, false)) => connection = Some(kept),
                         Err(error) => tracing::debug!(%error, "cannot stand for the relay's election"),
                     }
@@ -80,7 +80,7 @@ impl Election {
 }
 
 /// One try, on a connection of its own that is kept for the next.
-async fn stand(
+async fn campaign(
     server: &PostgresServer,
     connection: Option<PgConnection>,
 ) -> Result<(PgConnection, bool), sqlx::Error> {
@@ -101,9 +101,9 @@ async fn stand(
     Ok((connection, elected))
 }
 
-impl Office {
-    /// Returns when the office is lost: the connection that holds the lock is broken or does not answer.
-    pub(super) async fn lost(&mut self) {
+impl Leadership {
+    /// Returns when the leadership is lost: the connection that holds the lock is broken or does not answer.
+    pub(crate) async fn lost(&mut self) {
         match self {
             Self::InProcess { .. } => std::future::pending().await,
             Self::Postgres(connection) => loop {
@@ -116,8 +116,8 @@ impl Office {
         }
     }
 
-    /// Gives the office up now, so that another can take it at once.
-    pub(super) async fn resign(self) {
+    /// Gives the leadership up now, so that another can take it at once.
+    pub(crate) async fn release(self) {
         if let Self::Postgres(connection) = self
             && let Ok(Err(error)) = tokio::time::timeout(ANSWER_WITHIN, connection.close()).await
         {
@@ -140,22 +140,22 @@ mod tests {
             .await
             .unwrap();
         let election = Election::new(&operations);
-        let mut office = election.win().await;
+        let mut leadership = election.acquire().await;
         let longer_than_the_limit = Duration::from_millis(u64::from(IDLE_SESSION_MS) + 2_000);
         assert!(
-            tokio::time::timeout(longer_than_the_limit, office.lost())
+            tokio::time::timeout(longer_than_the_limit, leadership.lost())
                 .await
                 .is_err(),
-            "a holder that answers was put out of office"
+            "a holder that answers was put out of it"
         );
         // From here on the holder does nothing, like a process that is stopped.
-        let next = tokio::time::timeout(Duration::from_secs(15), election.win())
+        let next = tokio::time::timeout(Duration::from_secs(15), election.acquire())
             .await
-            .expect("nobody else gets the office");
-        tokio::time::timeout(Duration::from_secs(15), office.lost())
+            .expect("nobody else gets the leadership");
+        tokio::time::timeout(Duration::from_secs(15), leadership.lost())
             .await
             .expect("the old holder does not notice");
-        next.resign().await;
+        next.release().await;
         operations.close().await;
     }
 }

@@ -5,7 +5,7 @@ use event_store::{agrees, head_point};
 use events::LogPoint;
 use tokio::time::timeout;
 
-use super::{Relay, chain::Chain, publisher::PATIENCE};
+use crate::{Relay, chain::Chain, publisher::PATIENCE};
 
 /// A log that ends up to here is published from its beginning when it is not known how far it was.
 const SHORT_LOG: u64 = 512;
@@ -13,7 +13,7 @@ const SHORT_LOG: u64 = 512;
 impl Relay {
     /// Where it stopped, if the log has that place. If not, or if nobody knows where, it goes on at the end: messages
     /// are hints, and consumers who have not come that far find out and read the store.
-    pub(super) async fn resume(&self) -> anyhow::Result<Chain> {
+    pub(crate) async fn resume(&self) -> anyhow::Result<Chain> {
         let saved = self
             .progress
             .load(self.partitions)
@@ -42,7 +42,7 @@ impl Relay {
         Ok(Chain::after(self.partitions, start))
     }
 
-    pub(super) async fn agrees(&self, point: LogPoint) -> anyhow::Result<bool> {
+    pub(crate) async fn agrees(&self, point: LogPoint) -> anyhow::Result<bool> {
         let agree = timeout(PATIENCE, agrees(&*self.store, &[point]))
             .await
             .context("the event store does not answer")?
@@ -51,7 +51,7 @@ impl Relay {
     }
 
     /// Counts that the log was found to be another.
-    pub(super) fn other_log(&self) -> anyhow::Error {
+    pub(crate) fn other_log(&self) -> anyhow::Error {
         self.metrics.restarts.inc();
         anyhow!("the log is not the one that was published so far")
     }

@@ -11,7 +11,7 @@ use events::RecordedEvent;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Broadcasts what `events` make worthless.
-pub(super) async fn broadcast(bus: &dyn Bus, events: impl Iterator<Item = &RecordedEvent>) {
+pub(crate) async fn broadcast(bus: &dyn Bus, events: impl Iterator<Item = &RecordedEvent>) {
     let mut revocations: Vec<_> = events.filter_map(Revocation::caused_by).collect();
     revocations.dedup();
     if revocations.is_empty() {

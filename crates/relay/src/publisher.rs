@@ -1,4 +1,4 @@
-//! Reads the log as it grows and publishes it, while in office.
+//! Reads the log as it grows and publishes it, while it leads.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,10 +13,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
+use crate::{
     Election, RelayMetrics, RelayProgress,
     chain::Chain,
-    election::Office,
+    election::Leadership,
     lag::Lag,
     metrics::gauge,
     pages::Pages,
@@ -27,7 +27,7 @@ use super::{
 /// Progress is saved so long after the first that is not saved. What is published twice after a crash is harmless.
 const SAVE_AFTER: Duration = Duration::from_millis(500);
 /// How long a database may take to say or save something.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a stop waits for what is on its way.
 const FAREWELL: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ pub struct Relay {
     pub metrics: RelayMetrics,
 }
 
-/// What a relay in office has in hand.
+/// What the leading relay has in hand.
 struct Publishing {
     /// Up to where the log is stamped.
     chain: Chain,
@@ -63,18 +63,18 @@ struct Publishing {
 }
 
 impl Relay {
-    /// Stands for election, publishes while in office, and again, until `stop` is cancelled.
+    /// Stands for election, publishes while it leads, and again, until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
         loop {
-            let mut office = tokio::select! {
+            let mut leadership = tokio::select! {
                 () = stop.cancelled() => return,
-                office = self.election.win() => office,
+                leadership = self.election.acquire() => leadership,
             };
             tracing::info!("this process publishes the log");
             self.metrics.active.set(1);
-            let result = self.serve(&mut office, &stop).await;
+            let result = self.serve(&mut leadership, &stop).await;
             self.metrics.active.set(0);
-            office.resign().await;
+            leadership.release().await;
             match result {
                 Ok(()) if stop.is_cancelled() => return,
                 Ok(()) => tracing::warn!("lost the lock of the relay: standing for election again"),
@@ -87,8 +87,8 @@ impl Relay {
         }
     }
 
-    /// Publishes until `stop` is cancelled or the office lost.
-    async fn serve(&self, office: &mut Office, stop: &CancellationToken) -> anyhow::Result<()> {
+    /// Publishes until `stop` is cancelled or the leadership lost.
+    async fn serve(&self, leadership: &mut Leadership, stop: &CancellationToken) -> anyhow::Result<()> {
         let chain = timeout(PATIENCE, self.resume())
             .await
             .context("the databases do not answer")??;
@@ -114,7 +114,7 @@ impl Relay {
         tokio::select! {
             result = reading => result,
             _ = sending => anyhow::bail!("the senders have ended"),
-            () = office.lost() => Ok(()),
+            () = leadership.lost() => Ok(()),
             result = self.look(&head, &reached) => result,
         }
     }

@@ -6,7 +6,7 @@ use super::chain::Chain;
 
 /// Pages of the log in their order, from the first that is not published whole.
 #[derive(Debug)]
-pub(super) struct Pages {
+pub(crate) struct Pages {
     published: Chain,
     open: VecDeque<Page>,
     /// The number of the first open page.
@@ -23,7 +23,7 @@ struct Page {
 
 impl Pages {
     /// Everything up to `start` is published.
-    pub(super) fn new(start: Chain) -> Self {
+    pub(crate) fn new(start: Chain) -> Self {
         Self {
             published: start,
             open: VecDeque::new(),
@@ -32,18 +32,18 @@ impl Pages {
     }
 
     /// The number that the next page will have.
-    pub(super) fn next(&self) -> u64 {
+    pub(crate) fn next(&self) -> u64 {
         self.first + self.open.len() as u64
     }
 
     /// Adds the next page, of so many batches.
-    pub(super) fn push(&mut self, end: Chain, batches: usize) {
+    pub(crate) fn push(&mut self, end: Chain, batches: usize) {
         self.open.push_back(Page { end, batches });
         self.advance();
     }
 
     /// One more batch of a page is done.
-    pub(super) fn done(&mut self, page: u64) {
+    pub(crate) fn done(&mut self, page: u64) {
         let index = page
             .checked_sub(self.first)
             .and_then(|index| usize::try_from(index).ok());
@@ -54,12 +54,12 @@ impl Pages {
     }
 
     /// Up to where everything is published.
-    pub(super) fn published(&self) -> &Chain {
+    pub(crate) fn published(&self) -> &Chain {
         &self.published
     }
 
     /// Whether nothing is on its way.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.open.is_empty()
     }
 

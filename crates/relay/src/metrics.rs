@@ -6,15 +6,15 @@ use runtime::Metrics;
 /// The relay's metrics.
 #[derive(Debug, Clone)]
 pub struct RelayMetrics {
-    pub(super) active: IntGauge,
-    pub(super) position: IntGauge,
-    pub(super) lag: IntGauge,
-    pub(super) lag_seconds: IntGauge,
-    pub(super) published: IntCounter,
-    pub(super) failures: IntCounter,
-    pub(super) passed_over: IntCounter,
-    pub(super) skipped: IntCounter,
-    pub(super) restarts: IntCounter,
+    pub(crate) active: IntGauge,
+    pub(crate) position: IntGauge,
+    pub(crate) lag: IntGauge,
+    pub(crate) lag_seconds: IntGauge,
+    pub(crate) published: IntCounter,
+    pub(crate) failures: IntCounter,
+    pub(crate) passed_over: IntCounter,
+    pub(crate) skipped: IntCounter,
+    pub(crate) restarts: IntCounter,
 }
 
 impl RelayMetrics {
@@ -63,6 +63,6 @@ impl RelayMetrics {
 }
 
 /// Gauges are signed; no log reaches 2^63.
-pub(super) fn gauge(value: u64) -> i64 {
+pub(crate) fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! The relay: publishes the log, in order, from the store to the bus.
+//! The relay: publishes the log, in order, from the store to the bus. It never sees a request.
 //!
 //! One is active at a time (`election.rs`); it resumes from its own progress (`progress.rs`). Publishing
 //! twice is harmless, so progress is saved now and then and after the bus has taken the events over. Each partition has
@@ -12,6 +12,7 @@ mod metrics;
 mod pages;
 mod progress;
 mod publisher;
+pub mod restore;
 mod resume;
 mod revocations;
 mod sender;

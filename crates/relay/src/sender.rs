@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::RelayMetrics;
+use crate::RelayMetrics;
 
 /// A batch that has so many messages is full.
 const BATCH_EVENTS: usize = 512;
@@ -39,7 +39,7 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_
 /// Some messages of one partition, in order, and the pages of the log that they are from: one of each part that was
 /// added.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     messages: Vec<EventMessage>,
     pages: Vec<u64>,
     /// What the messages take in memory, about.
@@ -70,7 +70,7 @@ impl Batch {
 }
 
 /// Divides `messages` into batches of `page`.
-pub(super) fn batches(messages: Vec<EventMessage>, page: u64) -> Vec<Batch> {
+pub(crate) fn batches(messages: Vec<EventMessage>, page: u64) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
     for message in messages {
         if batches.last().is_none_or(Batch::is_full) {
@@ -87,7 +87,7 @@ pub(super) fn batches(messages: Vec<EventMessage>, page: u64) -> Vec<Batch> {
 }
 
 /// Where one partition's batches are handed in.
-pub(super) struct Inlet {
+pub(crate) struct Inlet {
     batches: mpsc::UnboundedSender<Batch>,
     room: Arc<Semaphore>,
     done: mpsc::UnboundedSender<u64>,
@@ -97,7 +97,7 @@ pub(super) struct Inlet {
 }
 
 /// Sends one partition's batches.
-pub(super) struct Sender {
+pub(crate) struct Sender {
     bus: Arc<dyn Bus>,
     metrics: RelayMetrics,
     batches: mpsc::UnboundedReceiver<Batch>,
@@ -106,7 +106,7 @@ pub(super) struct Sender {
 }
 
 /// A sender, and the inlet to it.
-pub(super) fn sender(
+pub(crate) fn sender(
     bus: &Arc<dyn Bus>,
     metrics: &RelayMetrics,
     done: &mpsc::UnboundedSender<u64>,
@@ -134,7 +134,7 @@ impl Inlet {
     /// Hands a batch in. While the bus is away it waits for room. A working bus that does not take this partition's
     /// messages as fast as they come, or not at all, does not hold up the others: the batch is skipped, and the next
     /// message says what was before it.
-    pub(super) async fn hand_in(&mut self, mut batch: Batch) {
+    pub(crate) async fn hand_in(&mut self, mut batch: Batch) {
         batch.room = self.find_room(batch.bytes.min(ROOM_BYTES)).await;
         if batch.room.is_some() {
             // The senders end only together with whoever hands in.
@@ -172,7 +172,7 @@ impl Inlet {
 
 impl Sender {
     /// Sends until the inlet is dropped and everything is done.
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let mut on_their_way = FuturesOrdered::new();
         let mut gathered = Batch::default();
         let mut ended = false;
