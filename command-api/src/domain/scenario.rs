@@ -1,6 +1,7 @@
 //! `given([events]).when(command).then([events])`: decisions told as stories.
 
-use events::{Priority, Status, Task, TaskCreated, TaskEvent, TaskId, Timestamp, UserId};
+use aggregate::testing::{self, When};
+use events::{Priority, Status, Task, TaskCreated, TaskEvent, TaskId, UserId};
 use uuid::Uuid;
 
 use super::{Command, Context, ExpectedVersion, Refusal, Title, decide};
@@ -39,15 +40,9 @@ pub(super) fn history_to(status: Status) -> Vec<TaskEvent> {
 
 /// The state after `history`, an event a second.
 pub(super) fn fold(history: &[TaskEvent]) -> Option<Task> {
-    history.iter().zip(1_u64..).fold(None, |state, (event, version)| {
-        Task::evolve(
-            state,
-            TASK,
-            event,
-            version,
-            Timestamp::from_micros(version as i64 * 1_000_000),
-        )
-    })
+    testing::given::<Task>(TASK, history.iter().cloned())
+        .state()
+        .cloned()
 }
 
 pub(super) fn given(history: impl Into<Vec<TaskEvent>>) -> Given {
@@ -76,31 +71,14 @@ impl Given {
         }
     }
 
-    pub(super) fn when(self, command: impl Into<Command>) -> When {
+    pub(super) fn when(self, command: impl Into<Command>) -> When<TaskEvent, Refusal> {
         let context = Context {
             task: TASK,
             caller: self.caller,
             expected: self.expected,
         };
-        When(decide(fold(&self.history).as_ref(), &command.into(), &context))
-    }
-}
-
-pub(super) struct When(Result<Vec<TaskEvent>, Refusal>);
-
-impl When {
-    #[track_caller]
-    pub(super) fn then(self, events: impl Into<Vec<TaskEvent>>) {
-        assert_eq!(self.0, Ok(events.into()));
-    }
-
-    #[track_caller]
-    pub(super) fn then_nothing(self) {
-        self.then([]);
-    }
-
-    #[track_caller]
-    pub(super) fn then_refused(self, refusal: Refusal) {
-        assert_eq!(self.0, Err(refusal));
+        let command = command.into();
+        testing::given::<Task>(TASK, self.history)
+            .when(|task: Option<&Task>| decide(task, &command, &context))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aggregate::Written;
 use event_store::StreamHead;
 use events::{
     CodecError, ConsistencyToken, Event, LogPoint, RecordedEvent, Task, TaskEvent, TaskId, Timestamp,
@@ -53,6 +54,26 @@ impl TaskState {
         texts.follow(event, end.version);
         let task = Arc::new(Task::evolve(task, id, event, end.version, at)?);
         Some(Self { task, end, texts })
+    }
+
+    /// The state after `events`, which were appended to the stream of task `id`.
+    pub(super) fn appended(
+        state: Option<Self>,
+        id: TaskId,
+        events: &[TaskEvent],
+        written: Written,
+    ) -> Option<Self> {
+        let before = written.end.version - events.len() as u64;
+        events
+            .iter()
+            .zip(before + 1..)
+            .fold(state, |state, (event, version)| {
+                let end = StreamHead {
+                    version,
+                    ..written.end
+                };
+                Self::evolve(state, id, event, end, written.at)
+            })
     }
 
     /// The state after a recorded event of the stream of task `id`.

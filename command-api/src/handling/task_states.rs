@@ -12,24 +12,28 @@ use tokio::{
     time::timeout,
 };
 
-use super::{CommandError, KeptTask, TaskState, hot_tasks::HotTasks, snapshots::Snapshots};
+use super::{
+    CommandError, KeptTask, TaskState,
+    snapshots::Snapshots,
+    task_cache::{TaskCache, task_cache},
+};
 
-/// So many streams are read at once; each holds a page of events.
+/// How many streams are read at once; each holds a page of events.
 const READS: usize = 4;
-/// So many commands may wait for one of them, on one task.
+/// How many commands may wait for a read of one task.
 const WAITING: usize = 256;
-/// A read that cannot begin for so long is given up.
+/// A read that cannot begin within this time is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Whoever has folded so many events leaves a snapshot behind,
+/// Whoever has folded this many events leaves a snapshot behind.
 const LONG_FOLD: u64 = 256;
-/// and so does every so manieth event of a task.
+/// After this many events of a task a snapshot is kept, too.
 const SNAPSHOT_EVERY: u64 = 512;
 
 /// The states of all tasks.
 pub(super) struct TaskStates {
     store: Arc<dyn EventStore>,
     log: Arc<LogWatch>,
-    hot: HotTasks,
+    cache: TaskCache,
     snapshots: Snapshots,
     loads: Turns<TaskId>,
     reads: Semaphore,
@@ -50,7 +54,7 @@ impl TaskStates {
         Self {
             store,
             log,
-            hot: HotTasks::new(),
+            cache: task_cache(),
             snapshots: Snapshots::new(operations),
             loads: Turns::new(1, WAITING),
             reads: Semaphore::new(READS),
@@ -63,7 +67,7 @@ impl TaskStates {
         if !self.log.vouches() {
             return None;
         }
-        self.hot.get(task).await
+        self.cache.get(&task).await
     }
 
     /// Remembers what an append made of a task that was at version `before`.
@@ -75,24 +79,24 @@ impl TaskStates {
             position: state.end.position,
             id: Some(state.end.id),
         });
-        self.hot.put(state).await;
+        self.cache.put(state.task.id, state).await;
     }
 
     /// Remembers what was read.
     pub(super) async fn remember(&self, state: Option<&TaskState>) {
         if let Some(state) = state {
-            self.hot.put(state.clone()).await;
+            self.cache.put(state.task.id, state.clone()).await;
         }
     }
 
     /// What is in memory is from another history of the log.
     pub(super) fn forget_all(&self) {
-        self.hot.clear();
+        self.cache.clear();
     }
 
     /// What is in memory is not what is in the log.
     pub(super) async fn forget(&self, task: TaskId) {
-        self.hot.forget(task).await;
+        self.cache.forget(&task).await;
     }
 
     /// The state now of a task of which `known` was the state until an append met version `actual`: one read, of what came
@@ -104,8 +108,8 @@ impl TaskStates {
     ) -> Result<Option<Current>, CommandError> {
         let task = known.task.id;
         // Others may have caught up while this one waited for its turn.
-        let known = match self.hot.get(task).await {
-            Some(hot) if hot.end.version > known.end.version => hot,
+        let known = match self.cache.get(&task).await {
+            Some(cached) if cached.end.version > known.end.version => cached,
             _ => known,
         };
         let behind = actual.saturating_sub(known.end.version);
@@ -160,9 +164,9 @@ impl TaskStates {
     /// The state in memory if it is that of now, or is not far behind.
     async fn current_in_memory(&self, task: TaskId) -> Result<Memory, CommandError> {
         // Taken before the look, so that it is not ahead of it.
-        let known = self.hot.get(task).await;
+        let known = self.cache.get(&task).await;
         let Some(head) = self.store.stream_head(&StreamName::task(task)).await? else {
-            self.hot.forget(task).await;
+            self.cache.forget(&task).await;
             return Ok(Memory::Current(Current {
                 state: None,
                 version: 0,
@@ -184,7 +188,7 @@ impl TaskStates {
         match current {
             Some(current) => Ok(Memory::Current(current)),
             None => {
-                self.hot.forget(task).await;
+                self.cache.forget(&task).await;
                 Ok(Memory::Of(head))
             }
         }
@@ -217,7 +221,7 @@ impl TaskStates {
         let Some(state) = state.filter(|_| is_of_this_log && folded >= behind) else {
             return Ok(None);
         };
-        self.hot.put(state.clone()).await;
+        self.cache.put(state.task.id, state.clone()).await;
         Ok(Some(Current {
             version: state.end.version,
             state: Some(state),
@@ -246,7 +250,7 @@ impl TaskStates {
             if folded > LONG_FOLD {
                 self.snapshots.put(state).await;
             }
-            self.hot.put(state.clone()).await;
+            self.cache.put(state.task.id, state.clone()).await;
         }
         Ok(current)
     }

@@ -42,6 +42,22 @@ async fn a_store_that_is_down_is_unavailable_never_internal() {
 }
 
 #[tokio::test]
+async fn an_append_whose_answer_got_lost_still_counts() {
+    let stage = Stage::sqlite().await;
+    let store = FaultyStore::over(stage.store().await);
+    let app = App::start_on(&stage, store.clone()).await;
+    store.lose_answers.store(true, Ordering::SeqCst);
+    let path = app.task().await;
+    app.patch(&path)
+        .json(json!({"title": "b", "priority": "low"}))
+        .send()
+        .await
+        .is_task(200, 3);
+    app.post(&format!("{path}/start")).send().await.is_task(200, 4);
+    assert_eq!(app.events(&path).await.len(), 4);
+}
+
+#[tokio::test]
 async fn after_a_lost_answer_the_same_key_finds_the_effect() {
     let stage = Stage::sqlite().await;
     let store = FaultyStore::over(stage.store().await);

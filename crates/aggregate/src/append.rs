@@ -31,7 +31,10 @@ pub enum Appended {
     /// The events are in the log.
     Written(Written),
     /// Somebody else appended first.
-    Conflict,
+    Conflict {
+        /// The version of the stream.
+        actual: u64,
+    },
 }
 
 /// Events that are in the log now.
@@ -76,7 +79,7 @@ pub async fn append<E: StreamEvent>(
     };
     match store.append(stream, expected_version, records).await {
         Ok(appended) => Ok(written(appended.position)),
-        Err(StoreError::Conflict { .. }) => Ok(Appended::Conflict),
+        Err(StoreError::Conflict { actual, .. }) => Ok(Appended::Conflict { actual }),
         Err(StoreError::Unavailable(source)) => match find(store, stream, expected_version, &ids).await {
             Some(position) => Ok(written(position)),
             None => Err(StoreError::Unavailable(source)),

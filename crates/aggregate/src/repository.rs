@@ -1,5 +1,5 @@
-//! The aggregates of one kind in the event store: load, decide, append. The only place where a decision is made again after a
-//! conflict, but for tasks, whose commands also take turns and look for earlier tries.
+//! The aggregates of one kind in the event store: load, decide, append. A decision is made again after a conflict; tasks have a
+//! loop of their own, with turns and a search for earlier tries.
 //!
 //! What a load costs does not depend on the length of the stream: it reads on from the state that was folded last time, and
 //! nothing if the stream still ends with the event which that state ends with.
@@ -128,7 +128,7 @@ impl<A: Aggregate> Repository<A> {
             metadata,
         };
         match append(&*self.store, &*self.clock, append_events).await? {
-            Appended::Conflict => Ok(None),
+            Appended::Conflict { .. } => Ok(None),
             Appended::Written(written) => {
                 let after = loaded.after(id, events, written);
                 self.remember(id, &after).await;

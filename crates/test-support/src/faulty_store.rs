@@ -30,8 +30,9 @@ pub struct FaultyStore {
     pub hold_next_answer: Mutex<Option<oneshot::Receiver<()>>>,
     /// The next append works, but its answer never comes.
     pub hang_next_answer: AtomicBool,
-    /// The next append works, but its answer is lost.
+    /// The next append works, but its answer is lost, and so is that of the next read of a stream.
     pub lose_next_answer: AtomicBool,
+    lose_next_read: AtomicBool,
     /// Appends work, but their answers are lost.
     pub lose_answers: AtomicBool,
     /// How many events were read from streams.
@@ -53,6 +54,7 @@ impl FaultyStore {
             hold_next_answer: Mutex::new(None),
             hang_next_answer: AtomicBool::new(false),
             lose_next_answer: AtomicBool::new(false),
+            lose_next_read: AtomicBool::new(false),
             lose_answers: AtomicBool::new(false),
             events_read: AtomicUsize::new(0),
         })
@@ -111,6 +113,7 @@ impl EventStore for FaultyStore {
             std::future::pending::<()>().await;
         }
         if self.lose_next_answer.swap(false, Ordering::SeqCst) {
+            self.lose_next_read.store(true, Ordering::SeqCst);
             return Err(StoreError::unavailable("the answer was lost"));
         }
         fail_if(&self.lose_answers, "the answer was lost")?;
@@ -129,6 +132,9 @@ impl EventStore for FaultyStore {
         limit: usize,
     ) -> Result<Page, StoreError> {
         self.check_read().await?;
+        if self.lose_next_read.swap(false, Ordering::SeqCst) {
+            return Err(StoreError::unavailable("the answer was lost"));
+        }
         let page = self.inner.stream_page(stream, after_version, limit).await?;
         self.events_read.fetch_add(page.entries.len(), Ordering::SeqCst);
         Ok(page)

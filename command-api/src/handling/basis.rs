@@ -1,0 +1,103 @@
+//! What the next decision about a task rests on: what is in memory, what came after a conflict, or what the stream says, in
+//! which an earlier try may have decided already.
+
+use super::{
+    CommandError, CommandRequest, Outcome, TaskState,
+    earlier_try::{self, Found},
+    task_states::{Current, TaskStates},
+};
+use crate::domain::Command;
+
+/// What the next decision rests on.
+pub(super) struct Basis {
+    pub(super) state: Option<TaskState>,
+    /// Of the stream.
+    pub(super) version: u64,
+    /// Whether it is the state of now, not just one in memory.
+    pub(super) fresh: bool,
+}
+
+/// What a look at the stream has found.
+pub(super) enum Read {
+    Basis(Basis),
+    /// An earlier try has decided.
+    Decided(Outcome),
+}
+
+impl From<Current> for Basis {
+    fn from(Current { state, version }: Current) -> Self {
+        Self {
+            state,
+            version,
+            fresh: true,
+        }
+    }
+}
+
+/// A basis that needs no look at the store.
+pub(super) async fn remembered(states: &TaskStates, request: &CommandRequest) -> Option<Basis> {
+    let basis = match &request.command {
+        // A new id: nothing can be there.
+        Command::Create(_) => Basis {
+            state: None,
+            version: 0,
+            fresh: true,
+        },
+        _ => {
+            let state = states.remembered(request.task).await?;
+            Basis {
+                version: state.end.version,
+                state: Some(state),
+                fresh: false,
+            }
+        }
+    };
+    // What another try of this command did may be in memory already. Only the stream tells.
+    request.is_alone().then_some(basis)
+}
+
+/// The task now, unless an earlier try has decided. Those are looked for if `search` says so, or if there may be any by the
+/// time the state is known.
+pub(super) async fn read(
+    states: &TaskStates,
+    request: &CommandRequest,
+    search: bool,
+) -> Result<Read, CommandError> {
+    let key = request.origin.idempotency_key.as_ref();
+    let current = if search {
+        None
+    } else {
+        Some(states.now(request.task).await?)
+    };
+    let current = match (key, current) {
+        (Some(_), Some(current)) if request.is_alone() => current,
+        (Some(key), _) => match earlier_try::find(states, request, key).await? {
+            Found::Decided(result) => return result.map(Read::Decided),
+            Found::Nothing(current) => current,
+        },
+        (None, Some(current)) => current,
+        (None, None) => states.now(request.task).await?,
+    };
+    Ok(Read::Basis(current.into()))
+}
+
+/// The task after an append on `basis` met version `actual`, in one read of what came since. A longer pass looks for an
+/// earlier try of a command with a key, and for a task that was not there.
+pub(super) async fn after_conflict(
+    states: &TaskStates,
+    request: &CommandRequest,
+    basis: Basis,
+    actual: u64,
+) -> Result<Read, CommandError> {
+    let current = match (&request.origin.idempotency_key, basis.state) {
+        (None, Some(known)) => states.caught_up(known, actual).await?,
+        _ => None,
+    };
+    match current {
+        Some(current) => Ok(Read::Basis(current.into())),
+        None => {
+            states.forget(request.task).await;
+            read(states, request, true).await
+        }
+    }
+}
