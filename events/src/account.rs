@@ -8,7 +8,7 @@ use crate::{
     Aggregate, MAX_PROGRAM_TOKENS, PasswordReset, PendingReset, ProgramToken, ProgramTokenCreated,
     ProgramTokenRevoked, ProgramTokenUsed, ResetOffered, SecondFactor, SecondFactorConfirmed,
     SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused, SecondFactorRemoved, SecretHash,
-    SessionId, StreamName, Timestamp, UsedCode, UserId, catalog::catalog,
+    SessionId, StreamName, Timestamp, UsedCode, UserId, codec::catalog,
 };
 
 /// How many sessions of one account can be open at once. One more closes the oldest.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Aggregate, StreamName, Timestamp, UserId, catalog::catalog};
+use crate::{Aggregate, StreamName, Timestamp, UserId, codec::catalog};
 
 catalog! {
     /// What can happen to the circle of admins.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{UserId, catalog::catalog};
+use crate::{UserId, codec::catalog};
 
 catalog! {
     /// What can happen to an address.

@@ -10,6 +10,7 @@ mod admins;
 mod aggregate;
 mod bounded_text;
 mod catalog;
+mod codec;
 mod due;
 mod email;
 mod email_address;
@@ -38,7 +39,8 @@ pub use account::{
 pub use admins::{AdminAdded, AdminRemoved, Admins, AdminsEvent};
 pub use aggregate::{Aggregate, StreamEvent};
 pub use bounded_text::BoundedText;
-pub use catalog::{CodecError, Encoded, Event};
+pub use catalog::Event;
+pub use codec::{CodecError, Encoded};
 pub use due::{Due, ParseDueError};
 pub use email::{EmailClaimed, EmailEvent, EmailReleased};
 pub use email_address::{EmailAddress, NotAnAddress, fold_part_of_address};

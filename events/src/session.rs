@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Aggregate, SecretHash, SessionId, StreamName, Timestamp, UserId, catalog::catalog};
+use crate::{Aggregate, SecretHash, SessionId, StreamName, Timestamp, UserId, codec::catalog};
 
 /// How many refresh tokens of one session are good at once.
 pub const MAX_REFRESH_TOKENS: usize = 8;
@@ -37,6 +37,39 @@ pub enum EndReason {
     Expired,
     /// The person was erased.
     Erased,
+}
+
+impl EndReason {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Logout,
+        Self::LogoutAll,
+        Self::ReuseDetected,
+        Self::PasswordChanged,
+        Self::Disabled,
+        Self::Expired,
+        Self::Erased,
+    ];
+
+    /// Its name in events, tables and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::LogoutAll => "logout_all",
+            Self::ReuseDetected => "reuse_detected",
+            Self::PasswordChanged => "password_changed",
+            Self::Disabled => "disabled",
+            Self::Expired => "expired",
+            Self::Erased => "erased",
+        }
+    }
+
+    /// The one with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
 }
 
 /// How the person of a login was known (RFC 8176).
@@ -224,5 +257,18 @@ impl Aggregate for Session {
         at: Timestamp,
     ) -> Option<Self> {
         Self::evolve(state, *id, event, version, at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_and_agree_with_json() {
+        for reason in EndReason::ALL {
+            assert_eq!(EndReason::named(reason.name()), Some(reason));
+            assert_eq!(serde_json::json!(reason), reason.name());
+        }
     }
 }

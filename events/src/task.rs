@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Aggregate, Due, StreamName, TaskId, Timestamp, UserId, catalog::catalog};
+use crate::{Aggregate, Due, StreamName, TaskId, Timestamp, UserId, codec::catalog};
 
 catalog! {
     /// What can happen to a task.

@@ -1,6 +1,4 @@
-//! The commands, and what a decision knows besides the task's state.
-
-use events::{TaskId, UserId};
+//! The commands.
 
 use super::{
     CancelTask, ChangeTask, CompleteTask, CreateTask, DeleteTask, ReopenTask, RestoreTask, StartTask,
@@ -65,39 +63,4 @@ from! {
     ReopenTask => Reopen;
     DeleteTask => Delete;
     RestoreTask => Restore;
-}
-
-/// Which versions of the task the caller is willing to change.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum ExpectedVersion {
-    /// Whatever is there.
-    #[default]
-    Any,
-    /// One of these.
-    OneOf(Vec<u64>),
-    /// None of these.
-    NoneOf(Vec<u64>),
-}
-
-impl ExpectedVersion {
-    /// Whether a task at `version` may be changed.
-    #[must_use]
-    pub fn allows(&self, version: u64) -> bool {
-        match self {
-            Self::Any => true,
-            Self::OneOf(versions) => versions.contains(&version),
-            Self::NoneOf(versions) => !versions.contains(&version),
-        }
-    }
-}
-
-/// What a decision knows besides the task's state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Context {
-    /// Which task the command is about.
-    pub task: TaskId,
-    /// Who asks.
-    pub caller: UserId,
-    /// Which versions the caller is willing to change; creations ignore it.
-    pub expected: ExpectedVersion,
 }

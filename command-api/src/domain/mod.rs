@@ -8,6 +8,7 @@ mod cancel_task;
 mod change_task;
 mod command;
 mod complete_task;
+mod context;
 mod create_task;
 mod delete_task;
 mod description;
@@ -28,8 +29,9 @@ mod scenario;
 
 pub use cancel_task::CancelTask;
 pub use change_task::ChangeTask;
-pub use command::{Command, Context, ExpectedVersion};
+pub use command::Command;
 pub use complete_task::CompleteTask;
+pub use context::{Context, ExpectedVersion};
 pub use create_task::CreateTask;
 pub use delete_task::DeleteTask;
 pub use description::Description;

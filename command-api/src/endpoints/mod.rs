@@ -16,8 +16,11 @@ mod no_fields;
 mod once;
 pub(crate) mod reopen_task;
 pub(crate) mod restore_task;
+mod run_command;
+mod shares;
 mod single;
 pub(crate) mod start_task;
 mod task_path;
 
-pub(crate) use api::{Api, Shares};
+pub(crate) use api::Api;
+pub(crate) use shares::Shares;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use database::{Database, DatabaseError};
 
-use super::{keys::micros, statements::now};
+use super::statements::{micros, now};
 
 /// The contract says at least 24 hours.
 const KEEP: Duration = Duration::from_secs(36 * 3_600);

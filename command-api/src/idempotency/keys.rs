@@ -9,7 +9,11 @@ use runtime::{Backoff, NoTurn, Turn, Turns, new_id};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{IdempotencyError, IdempotencyKey, RequestHash, quota::Quota, statements::Statements};
+use super::{
+    IdempotencyError, IdempotencyKey, RequestHash,
+    quota::Quota,
+    statements::{Statements, micros},
+};
 
 /// How long one process may work on a command before another takes over. Far more than a command takes.
 const LEASE: Duration = Duration::from_secs(5);
@@ -290,8 +294,4 @@ struct Leased {
     task: TaskId,
     before: Option<String>,
     progress: Option<String>,
-}
-
-pub(super) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -13,7 +13,10 @@ use database::Database;
 use events::UserId;
 use moka::{future::Cache, policy::EvictionPolicy};
 
-use super::{IdempotencyError, IdempotencyKey, keys::micros, statements::now};
+use super::{
+    IdempotencyError, IdempotencyKey,
+    statements::{micros, now},
+};
 
 /// What a key takes besides its text and its answer.
 const KEY_BYTES: u64 = 256;

@@ -1,5 +1,7 @@
 //! The statements on the table of keys. They differ between the databases in nothing but how the time is asked.
 
+use std::time::Duration;
+
 use database::Database;
 
 /// Microseconds since 1970 by PostgreSQL's clock, also within a transaction,
@@ -56,4 +58,9 @@ pub(super) fn now(operations: &Database) -> &'static str {
     } else {
         SQLITE_NOW
     }
+}
+
+/// As the tables have it.
+pub(super) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -7,7 +7,7 @@
 mod command;
 mod envelope;
 mod if_match;
-mod rate;
+pub(super) mod rate;
 mod results;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,17 +15,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
 use command::BatchCommand;
-use events::{TaskId, UserId};
+use events::TaskId;
 use http_api::{JsonObject, Problem};
-pub(super) use rate::BatchRate;
 use results::answer;
-use runtime::{Turns, new_id};
+use runtime::new_id;
 use uuid::Uuid;
 
 use super::{
-    api::{Api, turn},
+    api::Api,
     call::Call,
     once::{Attempt, Attempted, Work, once},
+    shares::turn,
 };
 use crate::{
     error::{ApiError, BATCHES},
@@ -34,15 +34,6 @@ use crate::{
 
 /// Of the request's body.
 pub(crate) const MOST_BYTES: usize = 1 << 20;
-/// So many batches of one person run at the same time,
-const AT_ONCE: usize = 2;
-/// and so many are here, with those that wait.
-const MOST: usize = 10;
-
-/// The turns of people with their batches.
-pub(super) fn turns() -> Turns<UserId> {
-    Turns::new(AT_ONCE, MOST)
-}
 
 /// `200` with `{"results": [{"status", "task"?, "problem"?}]}`, in the order of the commands. A problem of one
 /// command is in its place and does not keep the others back.

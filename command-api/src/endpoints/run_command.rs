@@ -1,0 +1,54 @@
+//! The way that every command with a request of its own goes: with its key if it has one, once.
+
+use auth_client::Caller;
+use axum::response::Response;
+use events::TaskId;
+use serde_json::Map;
+
+use super::{answer::answer, api::Api, call::Call, once::once, shares::turn, single::Single};
+use crate::{
+    domain::Command,
+    error::{ApiError, COMMANDS},
+    handling::{CommandRequest, Tries},
+    idempotency::{IdempotencyKey, RequestHash},
+};
+
+impl Api {
+    /// Runs `command`, which has no body, on `task` for `caller`.
+    pub(crate) async fn run_bare(
+        &self,
+        caller: &Caller,
+        call: &Call,
+        task: TaskId,
+        command: impl Into<Command>,
+    ) -> Result<Response, ApiError> {
+        self.run(caller, call, call.keyed(&Map::new()), task, command)
+            .await
+    }
+
+    /// Runs `command` on `task` for `caller`, once if it is `keyed`.
+    pub(crate) async fn run(
+        &self,
+        caller: &Caller,
+        call: &Call,
+        keyed: Option<(IdempotencyKey, RequestHash)>,
+        task: TaskId,
+        command: impl Into<Command>,
+    ) -> Result<Response, ApiError> {
+        let _turn = turn(&self.shares.commands, caller.user_id(), COMMANDS).await?;
+        let request = CommandRequest {
+            task,
+            command: command.into(),
+            expected: call.expected.clone(),
+            origin: call.origin(caller),
+            tries: Tries::default(),
+        };
+        match keyed {
+            Some(keyed) => once(self, &Single(&request), &keyed).await,
+            None => Ok(answer(
+                &request.command,
+                &self.handler.handle(&request).await?.state,
+            )),
+        }
+    }
+}

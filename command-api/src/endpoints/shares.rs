@@ -1,0 +1,49 @@
+//! What one person may have of this process at the same time, so that there is something left for the others.
+
+use std::time::Duration;
+
+use events::UserId;
+use runtime::{NoTurn, Turn, Turns};
+
+use super::batch::rate::BatchRate;
+use crate::error::{Allowance, ApiError};
+
+/// How many commands of one person run at the same time.
+const COMMANDS_AT_ONCE: usize = 64;
+/// How many commands of one person are here, with those that wait.
+const MOST_COMMANDS: usize = 512;
+/// How many batches of one person run at the same time.
+const BATCHES_AT_ONCE: usize = 2;
+/// How many batches of one person are here, with those that wait.
+const MOST_BATCHES: usize = 10;
+/// The longest wait of a command for the same person's others.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What one person may have of this process at the same time.
+pub(crate) struct Shares {
+    pub(super) commands: Turns<UserId>,
+    pub(super) batches: Turns<UserId>,
+    pub(super) batch_rate: BatchRate,
+}
+
+impl Shares {
+    pub(crate) fn new() -> Self {
+        Self {
+            commands: Turns::new(COMMANDS_AT_ONCE, MOST_COMMANDS),
+            batches: Turns::new(BATCHES_AT_ONCE, MOST_BATCHES),
+            batch_rate: BatchRate::new(),
+        }
+    }
+}
+
+/// Waits for a turn of `person` among the same person's requests.
+pub(super) async fn turn(
+    turns: &Turns<UserId>,
+    person: UserId,
+    allowance: Allowance,
+) -> Result<Turn<UserId>, ApiError> {
+    turns.take(person, PATIENCE).await.map_err(|none| match none {
+        NoTurn::Full => ApiError::TooMany(allowance),
+        NoTurn::Late => ApiError::Late,
+    })
+}
