@@ -184,7 +184,7 @@ impl Auth {
         if done.changed {
             self.counters
                 .ended_sessions
-                .with_label_values(&[name_of(reason)])
+                .with_label_values(&[reason.name()])
                 .inc();
         }
         Ok(done)
@@ -242,16 +242,4 @@ impl Auth {
 /// What a client sends to read at least what is in the log about `subject` at `position`.
 pub(crate) fn consistency(subject: UserId, position: u64) -> ConsistencyToken {
     ConsistencyToken::new(subject, position)
-}
-
-const fn name_of(reason: EndReason) -> &'static str {
-    match reason {
-        EndReason::Logout => "logout",
-        EndReason::LogoutAll => "logout_all",
-        EndReason::ReuseDetected => "reuse_detected",
-        EndReason::PasswordChanged => "password_changed",
-        EndReason::Disabled => "disabled",
-        EndReason::Expired => "expired",
-        EndReason::Erased => "erased",
-    }
 }

@@ -7,13 +7,12 @@ use std::{sync::Arc, time::Duration};
 
 use database::{Database, DatabaseError};
 use events::{ConsistencyToken, PartitionCount, UserId};
+use read_models::{CHECKPOINT_CHANNEL, Step};
 use runtime::Background;
 use tokio::sync::watch;
 
 use crate::log_identity::LogIdentity;
 
-/// The channel that the projector signals on: `<partitions> <partition> <position>`.
-const CHANNEL: &str = "taskledger_checkpoints";
 /// How often the table is read while somebody waits, in case a signal was lost.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -57,7 +56,7 @@ impl Checkpoints {
             waiting: watch::Sender::new(0),
         });
         // Listen first, so that nothing falls between reading and listening.
-        let mut signals = checkpoints.database.signals(CHANNEL);
+        let mut signals = checkpoints.database.signals(CHECKPOINT_CHANNEL);
         checkpoints.look().await?;
 
         let here = Arc::clone(&checkpoints);
@@ -131,36 +130,23 @@ impl Checkpoints {
 
     /// Takes a signal. One of another number of partitions is about another set of checkpoints.
     fn hear(&self, payload: &str) {
-        let mut numbers = payload.split(' ').map(str::parse::<u64>);
-        let (Some(Ok(partitions)), Some(Ok(partition)), Some(Ok(position)), None) =
-            (numbers.next(), numbers.next(), numbers.next(), numbers.next())
-        else {
+        let Ok(step) = payload.parse::<Step>() else {
             return tracing::warn!(payload, "a signal about checkpoints is malformed");
         };
-        if partitions == u64::from(self.partitions.get())
-            && let Some(known) = usize::try_from(partition)
-                .ok()
-                .and_then(|partition| self.known.get(partition))
+        if step.partitions == self.partitions.get()
+            && let Some(known) = self.known.get(usize::from(step.partition))
         {
-            advance(known, position);
+            advance(known, step.position);
         }
     }
 
     /// Reads the table. A partition without a row is at 0.
     async fn look(&self) -> Result<(), DatabaseError> {
         let before: Vec<u64> = self.known.iter().map(|known| *known.borrow()).collect();
-        let sql = "SELECT partition, position FROM checkpoints WHERE partitions = $1";
         let mut found = vec![0; self.known.len()];
-        for row in self
-            .database
-            .fetch_all(sql, &[self.partitions.get().into()])
-            .await?
-        {
-            if let Some(position) = usize::try_from(row.unsigned("partition")?)
-                .ok()
-                .and_then(|partition| found.get_mut(partition))
-            {
-                *position = row.unsigned("position")?;
+        for (partition, point) in read_models::checkpoints(&self.database, self.partitions).await? {
+            if let Some(position) = found.get_mut(usize::from(partition)) {
+                *position = point.position;
             }
         }
         for ((known, before), found) in self.known.iter().zip(before).zip(found) {

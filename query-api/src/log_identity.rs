@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use database::Database;
 use event_store::{EventStore, StoreError, agrees};
-use events::{ConsistencyToken, EventId, LogPoint, PartitionCount};
+use events::{ConsistencyToken, LogPoint, PartitionCount};
 use tokio::sync::watch;
 
 /// How often the checkpoints are compared with the log.
@@ -76,21 +76,10 @@ impl LogIdentity {
     }
 
     async fn compare(&self) -> anyhow::Result<bool> {
-        let rows = self
-            .read_models
-            .fetch_all(
-                "SELECT position, event_id FROM checkpoints WHERE partitions = $1",
-                &[self.partitions.get().into()],
-            )
+        let checkpoints = read_models::checkpoints(&self.read_models, self.partitions)
             .await
             .context("cannot read the checkpoints")?;
-        let mut points = Vec::with_capacity(rows.len());
-        for row in rows {
-            points.push(LogPoint {
-                position: row.unsigned("position")?,
-                id: row.optional_uuid("event_id")?.map(EventId),
-            });
-        }
+        let points: Vec<LogPoint> = checkpoints.into_iter().map(|(_, point)| point).collect();
         let agree = agrees(&*self.store, &points)
             .await
             .context("cannot ask the log")?;

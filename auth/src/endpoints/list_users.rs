@@ -13,6 +13,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use database::{DatabaseError, Row, Value};
 use events::{Role, Timestamp, UserId, fold_part_of_address};
 use http_api::{Parameters, Problem, ProblemCode};
+use read_models::{Dialect, in_role_list, roles_of_list};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -79,19 +80,18 @@ impl Request {
         hex::encode(&Sha256::digest(format!("{:?}~{:?}", self.role, self.email))[..6])
     }
 
-    fn sql(&self) -> (String, Vec<Value>) {
+    fn sql(&self, dialect: Dialect) -> (String, Vec<Value>) {
+        let contains = |column: &str, value: usize| dialect.contains(column, &format!("${value}"));
         let mut sql = "SELECT id, email, display_name, roles, disabled, created_at FROM accounts WHERE 1 = 1"
             .to_owned();
         let mut values: Vec<Value> = Vec::new();
         if let Some(role) = self.role {
-            let name = serde_json::to_string(&role).unwrap_or_default();
-            values.push(format!("%{name}%").into());
-            sql.push_str(&format!(" AND roles LIKE ${}", values.len()));
+            values.push(in_role_list(role).into());
+            sql.push_str(&format!(" AND {}", contains("roles", values.len())));
         }
         if let Some(email) = &self.email {
-            let escaped = email.replace('!', "!!").replace('%', "!%").replace('_', "!_");
-            values.push(format!("%{escaped}%").into());
-            sql.push_str(&format!(" AND email_search LIKE ${} ESCAPE '!'", values.len()));
+            values.push(email.as_str().into());
+            sql.push_str(&format!(" AND {}", contains("email_search", values.len())));
         }
         if let Some((at, id)) = self.after {
             values.extend([at.as_micros().into(), id.0.into()]);
@@ -113,7 +113,7 @@ pub(crate) async fn list_users(
 ) -> Result<Response, ApiError> {
     caller.require(Role::Admin)?;
     let request = Request::read(query.as_deref().unwrap_or_default())?;
-    let (sql, values) = request.sql();
+    let (sql, values) = request.sql(Dialect::of(&auth.read_models));
     let rows = auth
         .read_models
         .fetch_all(&sql, &values)
@@ -135,14 +135,12 @@ pub(crate) async fn list_users(
 }
 
 fn read(row: &Row) -> Result<ManagedUser, DatabaseError> {
-    let roles = row.text("roles")?;
     Ok(ManagedUser {
         user: User {
             id: UserId(row.uuid("id")?),
             email: row.text("email")?,
             display_name: row.optional_text("display_name")?,
-            roles: serde_json::from_str(&roles)
-                .map_err(|_| DatabaseError::Unexpected(format!("column roles holds {roles}")))?,
+            roles: roles_of_list(&row.text("roles")?)?,
             created_at: Timestamp::from_micros(row.integer("created_at")?),
         },
         disabled: row.boolean("disabled")?,

@@ -1,14 +1,20 @@
-//! What the projector writes into the read models and other roles read back: how text is encoded for searching, how the
-//! changes of a task are, and how each database is asked about it.
+//! What the projector writes into the read models and other roles read back: how text, tags, roles and changes are encoded,
+//! how far each partition has come, and how each database is asked about it.
 //!
 //! It must not know how events become rows, nor what queries look like.
 
+mod checkpoints;
 mod dialect;
 mod grams;
+mod roles;
 mod task_history;
 mod task_text;
 
+pub use checkpoints::{
+    CHECKPOINT_CHANNEL, CHECKPOINTS, NotAStep, Step, checkpoint_of, checkpoints, log_point,
+};
 pub use dialect::Dialect;
 pub use grams::{Bit, bits_of_word, signature};
+pub use roles::{in_role_list, role_list, roles_of_list};
 pub use task_history::{PastTask, TaskChange};
 pub use task_text::{in_tag_list, search_text, tag_list};

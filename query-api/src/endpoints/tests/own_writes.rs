@@ -35,7 +35,7 @@ async fn project(database: &Database, subject: UserId, position: u64, signal: bo
     if signal {
         let key = format!("{} {partition}", PARTITIONS.get());
         let payload = format!("{key} {position}");
-        transaction.signal("taskledger_checkpoints", key, payload);
+        transaction.signal(read_models::CHECKPOINT_CHANNEL, key, payload);
     }
     transaction.commit().await.unwrap();
 }
