@@ -3,7 +3,7 @@
 use database::DatabaseError;
 use event_store::StoreError;
 
-use crate::apply::ApplyError;
+use crate::projecting::apply::ApplyError;
 
 /// Why a step of a projection failed.
 #[derive(Debug, thiserror::Error)]

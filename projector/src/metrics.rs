@@ -8,7 +8,7 @@ use std::sync::{
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use runtime::Metrics;
 
-use crate::fold::Cause;
+use crate::projecting::fold::Cause;
 
 /// Seconds.
 const BATCH_BUCKETS: [f64; 12] = [

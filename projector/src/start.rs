@@ -14,9 +14,14 @@ use runtime::{Background, Clock, Metrics};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    apply::Applier, checkpoint, condition::Condition, decode::sentence, fill_grams::fill_grams,
-    live::Surroundings, log_identity::LogIdentity, log_reader::LogReader, metrics::ProjectorMetrics,
-    ownership::Ownership, pace::Pace, verify::verify_sample, workers::Workers,
+    metrics::ProjectorMetrics,
+    operator::verify::verify_sample,
+    pace::Pace,
+    projecting::{
+        apply::Applier, checkpoint, condition::Condition, decode::sentence, fill_grams::fill_grams,
+        log_identity::LogIdentity, log_reader::LogReader, ownership::Ownership, surroundings::Surroundings,
+        workers::Workers,
+    },
 };
 
 /// Tasks, accounts and sessions compared with the log at a time.
@@ -170,9 +175,8 @@ async fn sample(applier: Applier, store: Arc<dyn EventStore>, pace: Pace, stop: 
         match verify_sample(store.as_ref(), &applier.read_models, SAMPLE).await {
             Ok(report) => {
                 let metrics = &applier.metrics;
-                metrics
-                    .sampled
-                    .inc_by(report.tasks + report.accounts + report.sessions);
+                let rows = report.rows();
+                metrics.sampled.inc_by(rows.iter().map(|(_, rows)| rows).sum());
                 let differences = i64::try_from(report.differences.len()).unwrap_or(i64::MAX);
                 metrics.sample_differences.set(differences);
                 for difference in report.differences {

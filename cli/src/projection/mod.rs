@@ -129,19 +129,20 @@ async fn status(settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
 fn answer(report: &projector::Report, json: bool) -> anyhow::Result<ExitCode> {
     let equal = report.differences.is_empty();
     if json {
-        output::json(&json!({
+        let mut answer = json!({
             "equal": equal,
             "behind": report.behind,
             "position": report.position,
             "events": report.events,
-            "tasks": report.tasks,
-            "accounts": report.accounts,
-            "sessions": report.sessions,
             "history": report.history,
             "audit": report.audit,
             "parked": report.parked,
             "differences": report.differences,
-        }))?;
+        });
+        for (table, rows) in report.rows() {
+            answer[table] = rows.into();
+        }
+        output::json(&answer)?;
     } else {
         for difference in &report.differences {
             output::line(difference)?;
@@ -150,14 +151,17 @@ fn answer(report: &projector::Report, json: bool) -> anyhow::Result<ExitCode> {
             output::line("nothing was compared: try again when the projector has caught up")?;
             return Ok(ExitCode::from(BEHIND));
         }
+        let mut compared: Vec<_> = report
+            .rows()
+            .into_iter()
+            .map(|(table, rows)| output::counted(rows, table.trim_end_matches('s')))
+            .collect();
+        compared.push(output::counted(report.audit, "audit row"));
         output::line(&format!(
-            "{} with the log up to position {}: compared {}, {}, {}, {}",
+            "{} with the log up to position {}: compared {}",
             if equal { "equal" } else { "NOT equal" },
             report.position,
-            output::counted(report.tasks, "task"),
-            output::counted(report.accounts, "account"),
-            output::counted(report.sessions, "session"),
-            output::counted(report.audit, "audit row"),
+            compared.join(", "),
         ))?;
     }
     Ok(if equal {

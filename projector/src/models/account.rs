@@ -4,11 +4,8 @@ use database::{DatabaseError, Row, Value};
 use events::{Account, AccountEvent, EmailAddress, StreamName, Timestamp, UserId, fold_text};
 use uuid::Uuid;
 
-use super::{Model, has_nul, timestamp, unexpected};
-use crate::{
-    fold::{Fold, Slots},
-    table::{Column, Table},
-};
+use super::model::{Model, has_nul, timestamp};
+use super::table::{Column, Table};
 
 impl Model for Account {
     type Event = AccountEvent;
@@ -29,6 +26,10 @@ impl Model for Account {
         ],
     };
 
+    const SUBJECT: &'static str = "id";
+
+    const ERASURE: &'static [&'static str] = &["DELETE FROM accounts WHERE id = $1"];
+
     fn evolve(
         state: Option<Self>,
         id: Uuid,
@@ -43,8 +44,8 @@ impl Model for Account {
         StreamName::account(UserId(id))
     }
 
-    fn slots(fold: &mut Fold) -> &mut Slots<Self> {
-        &mut fold.accounts
+    fn named(id: Uuid, _: &AccountEvent) -> Option<UserId> {
+        Some(UserId(id))
     }
 
     fn id(&self) -> Uuid {
@@ -74,14 +75,12 @@ impl Model for Account {
     }
 
     fn values(&self, position: u64, row: &mut Vec<Value>) {
-        // A list of plain names can always be written.
-        let roles = serde_json::to_string(&self.roles).unwrap_or_default();
         row.extend([
             self.id.0.into(),
             self.email.clone().into(),
             email_search(&self.email).into(),
             self.display_name.clone().into(),
-            roles.into(),
+            read_models::role_list(&self.roles).into(),
             self.disabled.into(),
             self.created_at.as_micros().into(),
             self.updated_at.as_micros().into(),
@@ -91,13 +90,12 @@ impl Model for Account {
     }
 
     fn from_row(row: &Row) -> Result<Self, DatabaseError> {
-        let roles = row.text("roles")?;
         Ok(Self {
             id: UserId(row.uuid("id")?),
             email: row.text("email")?,
             display_name: row.optional_text("display_name")?,
             password_hash: events::SecretHash::default(),
-            roles: serde_json::from_str(&roles).map_err(|_| unexpected("roles", &roles))?,
+            roles: read_models::roles_of_list(&row.text("roles")?)?,
             disabled: row.boolean("disabled")?,
             open_sessions: Vec::new(),
             program_tokens: Vec::new(),

@@ -3,7 +3,7 @@
 use database::Value;
 use events::RecordedEvent;
 
-use crate::table::{Column, Table};
+use super::table::{Column, Table};
 
 /// Where the rows are.
 pub(crate) const AUDIT_LOG: Table = Table {

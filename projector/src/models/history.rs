@@ -4,8 +4,10 @@ use database::Value;
 use events::{RecordedEvent, Task, TaskId};
 use read_models::{PastTask, TaskChange};
 
-use super::storable;
-use crate::table::{Column, Table};
+use super::{
+    audit::storable,
+    table::{Column, Table},
+};
 
 /// Where the rows are.
 pub(crate) const TASK_HISTORY: Table = Table {

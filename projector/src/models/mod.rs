@@ -1,84 +1,20 @@
 //! The read models: how each is folded from events and how it looks as a row.
 //!
-//! To add one, add its table to the migrations, implement [`Model`] in a file of its own, and give it a place
-//! in `fold.rs`, `writing.rs` and `verify.rs`.
+//! To add one, add its table to the migrations, implement [`Model`] in a file of its own, and add it to the list in `list.rs`.
+//! Loading, writing, verifying, rebuilding and the status follow from the list.
 
 mod account;
 mod audit;
 mod history;
+mod list;
+mod model;
 mod session;
+mod slots;
+pub(crate) mod table;
 mod task;
-
-use database::{DatabaseError, Row, Value};
-use events::{StreamName, Timestamp, UserId};
-use uuid::Uuid;
-
-use crate::{
-    fold::{Fold, Slots},
-    table::Table,
-};
 
 pub(crate) use audit::{AUDIT_LOG, audit_values, storable};
 pub(crate) use history::{TASK_HISTORY, TaskVersion};
-
-/// The state of one stream as one row.
-pub(crate) trait Model: Clone + Send {
-    /// The events of its streams.
-    type Event;
-
-    /// Where its rows are.
-    const TABLE: Table;
-
-    /// The state after `event`, as the fold of [`events`] has it.
-    fn evolve(
-        state: Option<Self>,
-        id: Uuid,
-        event: &Self::Event,
-        version: u64,
-        at: Timestamp,
-    ) -> Option<Self>;
-
-    /// The stream of the row with this key.
-    fn stream(id: Uuid) -> StreamName;
-
-    /// Its place in a fold.
-    fn slots(fold: &mut Fold) -> &mut Slots<Self>;
-
-    /// The row's key.
-    fn id(&self) -> Uuid;
-
-    /// Whom it is about.
-    fn subject(&self) -> UserId;
-
-    /// The version of its stream that it stands for.
-    fn version(&self) -> u64;
-
-    /// Passes over an event that an operator gave up on.
-    fn set_version(&mut self, version: u64);
-
-    /// The first text in it, if any, that PostgreSQL could not store.
-    fn unstorable(&self) -> Option<&'static str>;
-
-    /// Appends the row's columns in the order of the table; `position` is of the last event applied.
-    fn values(&self, position: u64, row: &mut Vec<Value>);
-
-    /// Reads a row as far as the columns go; what no column holds stays empty.
-    fn from_row(row: &Row) -> Result<Self, DatabaseError>;
-}
-
-/// Whether `text` holds the one character that PostgreSQL does not store.
-pub(crate) fn has_nul(text: &str) -> bool {
-    text.contains('\0')
-}
-
-pub(crate) fn timestamp(micros: i64) -> Timestamp {
-    Timestamp::from_micros(micros)
-}
-
-pub(crate) fn micros(instant: Option<Timestamp>) -> Value {
-    Value::Integer(instant.map(Timestamp::as_micros))
-}
-
-pub(crate) fn unexpected(column: &str, found: &str) -> DatabaseError {
-    DatabaseError::Unexpected(format!("column {column} holds `{found}`"))
-}
+pub(crate) use list::{ListedModel, ModelRows, each_listed_model, for_each_model, list_of_models, table_of};
+pub(crate) use model::Model;
+pub(crate) use slots::{ApplyFailure, Slot};

@@ -6,11 +6,8 @@ use database::{DatabaseError, Row, Value};
 use events::{EndReason, Session, SessionEvent, SessionId, StreamName, Timestamp, UserId};
 use uuid::Uuid;
 
-use super::{Model, has_nul, micros, timestamp, unexpected};
-use crate::{
-    fold::{Fold, Slots},
-    table::{Column, Table},
-};
+use super::model::{Model, has_nul, micros, timestamp, unexpected};
+use super::table::{Column, Table};
 
 impl Model for Session {
     type Event = SessionEvent;
@@ -32,6 +29,10 @@ impl Model for Session {
         ],
     };
 
+    const SUBJECT: &'static str = "account";
+
+    const ERASURE: &'static [&'static str] = &["DELETE FROM sessions WHERE account = $1"];
+
     fn evolve(
         state: Option<Self>,
         id: Uuid,
@@ -46,8 +47,12 @@ impl Model for Session {
         StreamName::session(SessionId(id))
     }
 
-    fn slots(fold: &mut Fold) -> &mut Slots<Self> {
-        &mut fold.sessions
+    fn named(_: Uuid, event: &SessionEvent) -> Option<UserId> {
+        if let SessionEvent::Started(started) = event {
+            Some(started.account)
+        } else {
+            None
+        }
     }
 
     fn id(&self) -> Uuid {
@@ -86,7 +91,7 @@ impl Model for Session {
             self.ip.clone().into(),
             self.user_agent.clone().into(),
             micros(self.ended.map(|(at, _)| at)),
-            self.ended.map(|(_, reason)| reason_name(reason)).into(),
+            self.ended.map(|(_, reason)| reason.name()).into(),
             self.version.into(),
             position.into(),
         ]);
@@ -119,27 +124,6 @@ impl Model for Session {
     }
 }
 
-const fn reason_name(reason: EndReason) -> &'static str {
-    match reason {
-        EndReason::Logout => "logout",
-        EndReason::LogoutAll => "logout_all",
-        EndReason::ReuseDetected => "reuse_detected",
-        EndReason::PasswordChanged => "password_changed",
-        EndReason::Disabled => "disabled",
-        EndReason::Expired => "expired",
-        EndReason::Erased => "erased",
-    }
-}
-
 fn reason(name: &str) -> Result<EndReason, DatabaseError> {
-    Ok(match name {
-        "logout" => EndReason::Logout,
-        "logout_all" => EndReason::LogoutAll,
-        "reuse_detected" => EndReason::ReuseDetected,
-        "password_changed" => EndReason::PasswordChanged,
-        "disabled" => EndReason::Disabled,
-        "expired" => EndReason::Expired,
-        "erased" => EndReason::Erased,
-        other => return Err(unexpected("end_reason", other)),
-    })
+    EndReason::named(name).ok_or_else(|| unexpected("end_reason", name))
 }

@@ -1,14 +1,14 @@
 //! `tasks`: one row for each task, also of those in the trash.
 
 use database::{DatabaseError, Row, Value};
-use events::{Due, Priority, Status, StreamName, Task, TaskEvent, TaskId, Timestamp, UserId, fold_text};
+use events::{
+    Due, Priority, RecordedEvent, Status, StreamName, Task, TaskEvent, TaskId, Timestamp, UserId, fold_text,
+};
 use uuid::Uuid;
 
-use super::{Model, has_nul, micros, timestamp, unexpected};
-use crate::{
-    fold::{Fold, Slots},
-    table::{Column, Table},
-};
+use super::history::TaskVersion;
+use super::model::{Model, has_nul, micros, timestamp, unexpected};
+use super::table::{Column, Table};
 
 impl Model for Task {
     type Event = TaskEvent;
@@ -39,6 +39,14 @@ impl Model for Task {
         ],
     };
 
+    const SUBJECT: &'static str = "owner";
+
+    // The two halves of the table each have an index.
+    const ERASURE: &'static [&'static str] = &[
+        "DELETE FROM tasks WHERE owner = $1 AND deleted_at IS NULL",
+        "DELETE FROM tasks WHERE owner = $1 AND deleted_at IS NOT NULL",
+    ];
+
     fn evolve(state: Option<Self>, id: Uuid, event: &TaskEvent, version: u64, at: Timestamp) -> Option<Self> {
         Self::evolve(state, TaskId(id), event, version, at)
     }
@@ -47,8 +55,16 @@ impl Model for Task {
         StreamName::task(TaskId(id))
     }
 
-    fn slots(fold: &mut Fold) -> &mut Slots<Self> {
-        &mut fold.tasks
+    fn named(_: Uuid, event: &TaskEvent) -> Option<UserId> {
+        if let TaskEvent::Created(created) = event {
+            Some(created.owner)
+        } else {
+            None
+        }
+    }
+
+    fn history(&self, before: Option<&Self>, record: &RecordedEvent) -> Option<TaskVersion> {
+        Some(TaskVersion::of(record, before, self))
     }
 
     fn id(&self) -> Uuid {

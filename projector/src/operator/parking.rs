@@ -2,15 +2,16 @@
 
 use database::{Database, DatabaseError, Row, Transaction};
 use event_store::{EventStore, StoreError};
-use events::{Account, Session, StreamKind, StreamName, Task};
+use events::StreamName;
 
 use crate::{
-    checkpoint,
-    decode::{Decoded, decode, sentence},
-    fold::{HoleFound, Holes},
-    loading,
-    models::{Model, storable},
-    writing,
+    models::{storable, table_of},
+    projecting::{
+        checkpoint,
+        decode::{Decoded, decode, sentence},
+        fold::{GapPolicy, HoleFound},
+        loading, writing,
+    },
 };
 
 /// An event that could not be projected, or that follows one in its stream.
@@ -159,11 +160,8 @@ pub async fn discard(read_models: &Database, position: u64) -> Result<(), Parkin
         &[position.into()],
     )
     .await?;
-    let (table, id) = match event.stream.kind() {
-        Ok(StreamKind::Task(id)) => (Task::TABLE, id.0),
-        Ok(StreamKind::Account(id)) => (Account::TABLE, id.0),
-        Ok(StreamKind::Session(id)) => (Session::TABLE, id.0),
-        Ok(StreamKind::Email(_) | StreamKind::Admins) | Err(_) => return Ok(tx.commit().await?),
+    let Some((table, id)) = table_of(&event.stream) else {
+        return Ok(tx.commit().await?);
     };
     tx.execute(
         &format!(
@@ -242,7 +240,7 @@ async fn project(
     let mut fold = loading::load(read_models, tx, std::slice::from_ref(&event)).await?;
     fold.parked.remove(&event.record.stream);
     // Holes that are to be parked are never reported.
-    let (Ok(()) | Err(HoleFound)) = fold.take(&event, None, Holes::Park);
+    let (Ok(()) | Err(HoleFound)) = fold.take(&event, None, GapPolicy::Park);
     if let Some(parked) = fold.newly_parked.pop() {
         return Ok(Some(parked.reason));
     }

@@ -4,7 +4,10 @@ use database::{Database, DatabaseError};
 use event_store::EventStore;
 use events::{PartitionCount, UserId};
 
-use crate::verify::VerifyError;
+use crate::{
+    models::{ListedModel as _, Model as _, for_each_model},
+    operator::verify::VerifyError,
+};
 
 /// A table of the read models.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,14 +40,12 @@ pub struct PartitionStatus {
     pub parked: u64,
 }
 
-const TABLES: [(&str, &str); 8] = [
-    ("tasks", "every task, with what lists and searches need"),
+/// Those that are not folded from one stream each.
+const OTHER_TABLES: [(&str, &str); 5] = [
     (
         "task_history",
         "one row for each event of a task, with what it changed",
     ),
-    ("accounts", "every account, without secrets"),
-    ("sessions", "every login, also ended ones"),
     ("audit_log", "one row for each event of the log"),
     ("parked_events", "events that could not be projected"),
     ("discarded_events", "events that an operator gave up on"),
@@ -64,8 +65,11 @@ impl Status {
 /// # Errors
 /// When the read models cannot be read.
 pub async fn tables(read_models: &Database) -> Result<Vec<TableStatus>, DatabaseError> {
-    let mut tables = Vec::with_capacity(TABLES.len());
-    for (name, about) in TABLES {
+    let mut listed = Vec::new();
+    for_each_model!(M => listed.push((M::TABLE.name, M::ABOUT)));
+    listed.extend(OTHER_TABLES);
+    let mut tables = Vec::with_capacity(listed.len());
+    for (name, about) in listed {
         let row = read_models
             .fetch_optional(&format!("SELECT COUNT(*) AS rows FROM {name}"), &[])
             .await?;
@@ -84,12 +88,7 @@ pub async fn status(
     read_models: &Database,
     partitions: PartitionCount,
 ) -> Result<Status, VerifyError> {
-    let rows = read_models
-        .fetch_all(
-            "SELECT partition, position FROM checkpoints WHERE partitions = $1 ORDER BY partition",
-            &[partitions.get().into()],
-        )
-        .await?;
+    let checkpoints = read_models::checkpoints(read_models, partitions).await?;
     let mut parked = vec![0; usize::from(partitions.get())];
     for row in read_models
         .fetch_all(
@@ -102,16 +101,12 @@ pub async fn status(
     }
     let mut status = Status {
         head: 0,
-        partitions: Vec::with_capacity(rows.len()),
+        partitions: Vec::with_capacity(checkpoints.len()),
     };
-    for row in rows {
-        let partition = u16::try_from(row.unsigned("partition")?)
-            .ok()
-            .filter(|partition| *partition < partitions.get())
-            .ok_or_else(|| DatabaseError::Unexpected("a checkpoint is of no partition".to_owned()))?;
+    for (partition, point) in checkpoints {
         status.partitions.push(PartitionStatus {
             partition,
-            checkpoint: row.unsigned("position")?,
+            checkpoint: point.position,
             parked: parked[usize::from(partition)],
         });
     }

@@ -17,14 +17,14 @@ use runtime::Metrics;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    apply::Applier,
-    catch_up::catch_up,
-    checkpoint,
-    log_identity::LogIdentity,
     metrics::ProjectorMetrics,
+    models::{AUDIT_LOG, Model as _, TASK_HISTORY, for_each_model},
+    operator::{
+        parking::ParkingError,
+        verify::{Comparison, compare_tables},
+    },
     pace::Pace,
-    parking::ParkingError,
-    verify::{Comparison, compare_tables},
+    projecting::{apply::Applier, catch_up::catch_up, checkpoint, log_identity::LogIdentity},
 };
 use places::{Generation, Lock, Places};
 
@@ -198,8 +198,10 @@ impl Rebuild {
         }
         if shadow.is_postgres() {
             // New tables without statistics would be read by bad plans.
+            let mut tables = vec![AUDIT_LOG.name, TASK_HISTORY.name];
+            for_each_model!(M => tables.push(M::TABLE.name));
             shadow
-                .execute("ANALYZE tasks, task_history, accounts, sessions, audit_log", &[])
+                .execute(&format!("ANALYZE {}", tables.join(", ")), &[])
                 .await?;
         }
         shadow.close().await;

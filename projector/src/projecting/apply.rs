@@ -7,12 +7,13 @@ use events::PartitionCount;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    checkpoint::{self, Move},
-    decode::{Decoded, sentence},
-    fold::{HoleFound, Holes, Parked},
-    loading,
     metrics::ProjectorMetrics,
-    writing,
+    projecting::{
+        checkpoint::{self, Move},
+        decode::{Decoded, sentence},
+        fold::{GapPolicy, HoleFound, Parked},
+        loading, writing,
+    },
 };
 
 /// A turn lasts no longer: whoever waits for a lock, or for a database that does not answer, holds up nobody.
@@ -109,17 +110,17 @@ impl Applier {
         &self,
         events: &[Decoded],
         moves: &[Move],
-        holes: Holes,
+        gaps: GapPolicy,
     ) -> Result<(), ApplyError> {
         let timer = self.metrics.batch_duration.start_timer();
-        match self.transact(events, moves, holes, None).await {
+        match self.transact(events, moves, gaps, None).await {
             Err(ApplyError::Database(error)) if error.refuses_data() => {
                 tracing::warn!(
                     error = sentence(&error),
                     batch.events = events.len(),
                     "the database refuses a batch: applying its events one by one"
                 );
-                self.apply_each(events, moves, holes).await?;
+                self.apply_each(events, moves, gaps).await?;
             }
             result => result?,
         }
@@ -132,7 +133,12 @@ impl Applier {
     }
 
     /// Each event in a transaction of its own, so that only the one which the database refuses is parked.
-    async fn apply_each(&self, events: &[Decoded], moves: &[Move], holes: Holes) -> Result<(), ApplyError> {
+    async fn apply_each(
+        &self,
+        events: &[Decoded],
+        moves: &[Move],
+        gaps: GapPolicy,
+    ) -> Result<(), ApplyError> {
         let mut moves = moves.to_vec();
         for event in events {
             let partition = self.partitions.of(event.record.metadata.subject);
@@ -145,13 +151,13 @@ impl Applier {
                 ..*whole
             }];
             let one = std::slice::from_ref(event);
-            match self.transact(one, &step, holes, None).await {
+            match self.transact(one, &step, gaps, None).await {
                 Err(ApplyError::Database(error)) if error.refuses_data() => {
                     let doomed = Doomed {
                         position,
                         reason: format!("the database refuses it: {}", sentence(&error)),
                     };
-                    self.transact(one, &step, holes, Some(doomed)).await?;
+                    self.transact(one, &step, gaps, Some(doomed)).await?;
                 }
                 result => result?,
             }
@@ -161,7 +167,7 @@ impl Applier {
         if moves.is_empty() {
             Ok(())
         } else {
-            self.transact(&[], &moves, holes, None).await
+            self.transact(&[], &moves, gaps, None).await
         }
     }
 
@@ -169,10 +175,10 @@ impl Applier {
         &self,
         events: &[Decoded],
         moves: &[Move],
-        holes: Holes,
+        gaps: GapPolicy,
         doomed: Option<Doomed>,
     ) -> Result<(), ApplyError> {
-        let transaction = self.transaction(events, moves, holes, doomed);
+        let transaction = self.transaction(events, moves, gaps, doomed);
         let result = tokio::time::timeout(LONGEST_TRANSACTION, transaction).await;
         result.unwrap_or(Err(ApplyError::Late))
     }
@@ -181,7 +187,7 @@ impl Applier {
         &self,
         events: &[Decoded],
         moves: &[Move],
-        holes: Holes,
+        gaps: GapPolicy,
         doomed: Option<Doomed>,
     ) -> Result<(), ApplyError> {
         let mut tx = self.read_models.begin_with_lock_timeout(LOCK_TIMEOUT).await?;
@@ -197,7 +203,7 @@ impl Applier {
                     .as_ref()
                     .filter(|doomed| doomed.position == event.record.position);
                 let reason = doomed.map(|doomed| doomed.reason.as_str());
-                fold.take(event, reason, holes)
+                fold.take(event, reason, gaps)
                     .map_err(|HoleFound| ApplyError::Hole)?;
             }
             self.report(&fold.newly_parked);

@@ -8,7 +8,7 @@ use event_store::EventStore;
 use events::{LogPoint, StreamName};
 
 use super::RebuildError;
-use crate::{checkpoint, parking};
+use crate::{operator::parking, projecting::checkpoint};
 
 /// Repeats in `next` what an operator has given up on.
 pub(super) async fn discarded(

@@ -8,13 +8,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    apply::{Applier, ApplyError},
-    checkpoint::{self, Move},
-    decode::{Decoded, decode, sentence},
     error::ProjectError,
-    fold::Holes,
-    log_identity::LogIdentity,
     pace::Pace,
+    projecting::{
+        apply::{Applier, ApplyError},
+        checkpoint::{self, Move},
+        decode::{Decoded, decode, sentence},
+        fold::GapPolicy,
+        log_identity::LogIdentity,
+    },
 };
 
 /// Reads and applies all partitions until the end of the log; on any failure from the checkpoints again, after a
@@ -92,7 +94,7 @@ pub(crate) async fn catch_up_once(
                 && event.record.position > checkpoints[usize::from(partition)].position
         };
         let events: Vec<Decoded> = page.into_iter().filter(is_new).collect();
-        applier.apply(&events, &moves, Holes::Park).await?;
+        applier.apply(&events, &moves, GapPolicy::Park).await?;
         for step in moves {
             checkpoints[usize::from(step.partition)] = step.to;
         }

@@ -8,9 +8,8 @@ use events::UserId;
 use uuid::Uuid;
 
 use super::{PAGE, VerifyError, differences::Differences, each_of_stream, exceptions::Exceptions, fold_in};
-use crate::{
-    fold::{Slot, Slots},
-    models::Model,
+use crate::models::{
+    ListedModel, Model, ModelRows, Slot,
     table::{Column, Table},
 };
 
@@ -26,10 +25,10 @@ pub(super) struct RowVerifier<'a> {
 }
 
 impl RowVerifier<'_> {
-    /// Compares every row with `expected`. Returns how many rows there are.
-    pub(super) async fn compare<M: Model>(&mut self, expected: Slots<M>) -> Result<u64, VerifyError> {
+    /// Compares every row of a model with those in `rows`, which a fold expects. Returns how many rows there are.
+    pub(super) async fn compare<M: ListedModel>(&mut self, rows: &mut ModelRows) -> Result<u64, VerifyError> {
         let table = M::TABLE.name;
-        let mut expected = expected.0;
+        let mut expected = std::mem::take(&mut M::slots(rows).0);
         expected.retain(|_, slot| !self.erased.contains_key(&slot.state.subject()));
         let sql = format!("SELECT * FROM {table} WHERE id > $1 ORDER BY id LIMIT $2");
         let (mut after, mut count) = (Uuid::nil(), 0);
@@ -54,7 +53,7 @@ impl RowVerifier<'_> {
         Ok(count)
     }
 
-    async fn compare_row<M: Model>(
+    async fn compare_row<M: ListedModel>(
         &mut self,
         id: Uuid,
         row: &Row,
@@ -104,7 +103,11 @@ impl RowVerifier<'_> {
         Ok(())
     }
 
-    async fn fold_stream<M: Model>(&self, id: Uuid, version: u64) -> Result<Option<Slot<M>>, VerifyError> {
+    async fn fold_stream<M: ListedModel>(
+        &self,
+        id: Uuid,
+        version: u64,
+    ) -> Result<Option<Slot<M>>, VerifyError> {
         let mut fold = self.exceptions.fold();
         each_of_stream(self.store, &M::stream(id), |event| {
             if event.record.version <= version {
@@ -112,7 +115,7 @@ impl RowVerifier<'_> {
             }
         })
         .await?;
-        Ok(M::slots(&mut fold).0.remove(&id))
+        Ok(M::slots(&mut fold.rows).0.remove(&id))
     }
 
     async fn check_missing(&mut self, table: &str, id: Uuid, subject: UserId) -> Result<(), VerifyError> {

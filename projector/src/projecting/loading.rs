@@ -3,14 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use database::{Database, DatabaseError, Transaction};
-use events::{Account, Session, StreamKind, StreamName, Task, UserId};
+use events::{StreamKind, StreamName, UserId};
 use read_models::Dialect;
 use uuid::Uuid;
 
 use crate::{
-    decode::{Decoded, sentence},
-    fold::{Fold, Slot, UnreadableRow},
-    models::{Model, storable},
+    models::{ListedModel, Slot, for_each_model, storable},
+    projecting::{
+        decode::{Decoded, sentence},
+        fold::{Fold, UnreadableRow},
+    },
 };
 
 /// What is parked, discarded and erased of the streams and the people of a batch, in one round trip, which costs the
@@ -41,28 +43,17 @@ pub(crate) async fn load(
     tx: &mut Transaction,
     events: &[Decoded],
 ) -> Result<Fold, DatabaseError> {
-    let mut fold = Fold {
-        history: Some(Vec::new()),
-        ..Fold::default()
-    };
+    let mut fold = Fold::default();
+    fold.rows.history = Some(Vec::new());
     load_exceptions(database, tx, events, &mut fold).await?;
-    let (mut tasks, mut accounts, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
-    for (stream, version) in first_versions(events) {
-        // A stream that begins here has no row yet. Should it have one, from an earlier time that these events
-        // were projected, then that is newer and the write leaves it alone.
-        if version == 1 {
-            continue;
-        }
-        match stream.kind() {
-            Ok(StreamKind::Task(id)) => tasks.push(id.0),
-            Ok(StreamKind::Account(id)) => accounts.push(id.0),
-            Ok(StreamKind::Session(id)) => sessions.push(id.0),
-            Ok(StreamKind::Email(_) | StreamKind::Admins) | Err(_) => {}
-        }
-    }
-    load_rows::<Task>(database, tx, tasks, &mut fold).await?;
-    load_rows::<Account>(database, tx, accounts, &mut fold).await?;
-    load_rows::<Session>(database, tx, sessions, &mut fold).await?;
+    // A stream that begins here has no row yet. Should it have one, from an earlier time that these events were projected,
+    // then that is newer and the write leaves it alone.
+    let streams: Vec<StreamKind> = first_versions(events)
+        .into_iter()
+        .filter(|(_, version)| *version != 1)
+        .filter_map(|(stream, _)| stream.kind().ok())
+        .collect();
+    for_each_model!(M => load_rows::<M>(database, tx, &streams, &mut fold).await?);
     Ok(fold)
 }
 
@@ -114,13 +105,14 @@ fn first_versions(events: &[Decoded]) -> HashMap<&StreamName, u64> {
     first
 }
 
-/// Puts the rows with these ids into the fold.
-async fn load_rows<M: Model>(
+/// Puts the rows of those of `streams` that are of this model into the fold.
+async fn load_rows<M: ListedModel>(
     database: &Database,
     tx: &mut Transaction,
-    ids: Vec<Uuid>,
+    streams: &[StreamKind],
     fold: &mut Fold,
 ) -> Result<(), DatabaseError> {
+    let ids: Vec<Uuid> = streams.iter().filter_map(M::row_of).collect();
     if ids.is_empty() {
         return Ok(());
     }
@@ -140,7 +132,7 @@ async fn load_rows<M: Model>(
                     position,
                     changed: false,
                 };
-                M::slots(fold).0.insert(slot.state.id(), slot);
+                M::slots(&mut fold.rows).0.insert(slot.state.id(), slot);
             }
             // Nothing was asked of the database here: it is the row itself.
             Err(error) => {

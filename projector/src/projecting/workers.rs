@@ -2,10 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -14,45 +11,14 @@ use runtime::Background;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    decode::Decoded,
-    live::{Live, Surroundings},
+use crate::projecting::{
+    live::Live,
+    slice::{Pending, Slice},
+    surroundings::Surroundings,
 };
 
 /// Slices that wait for one partition, beside the one in its hands.
 const WAITING: usize = 1;
-
-/// What the log has for one partition above one position and up to another.
-pub(crate) struct Slice {
-    pub(crate) from: u64,
-    pub(crate) to: LogPoint,
-    pub(crate) events: Vec<Decoded>,
-}
-
-/// What a worker and the log reader know of each other.
-#[derive(Default)]
-pub(crate) struct Pending {
-    /// Slices on their way to the worker or in its hands.
-    slices: AtomicUsize,
-    /// Where the log reader has moved the checkpoint to.
-    moved: Mutex<Option<LogPoint>>,
-}
-
-impl Pending {
-    /// The worker is done with a slice.
-    pub(crate) fn done(&self) {
-        self.slices.fetch_sub(1, Ordering::AcqRel);
-    }
-
-    fn is_empty(&self) -> bool {
-        self.slices.load(Ordering::Acquire) == 0
-    }
-
-    /// Where the log reader has moved the checkpoint to since the last time this was asked.
-    pub(crate) fn moved(&self) -> Option<LogPoint> {
-        self.moved.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
 
 /// Starts and stops workers.
 #[derive(Clone)]
@@ -134,7 +100,7 @@ impl Workers {
         else {
             return false;
         };
-        pending.slices.fetch_add(1, Ordering::AcqRel);
+        pending.add();
         let taken = matches!(timeout(patience, slices.send(slice)).await, Ok(Ok(())));
         if !taken {
             pending.done();
@@ -145,12 +111,7 @@ impl Workers {
     /// The partition's checkpoint has been moved for its worker.
     pub(crate) fn moved(&self, partition: u16, to: LogPoint) {
         if let Some(worker) = self.lock().get(&partition) {
-            let mut moved = worker
-                .pending
-                .moved
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            *moved = Some(to);
+            worker.pending.move_to(to);
         }
     }
 

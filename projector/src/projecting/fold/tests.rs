@@ -7,8 +7,8 @@ use events::{
 };
 use uuid::Uuid;
 
-use super::{Fold, HoleFound, Holes};
-use crate::decode::Decoded;
+use super::{Fold, GapPolicy, HoleFound};
+use crate::projecting::decode::Decoded;
 
 const TASK: TaskId = TaskId(Uuid::from_u128(1));
 const OWNER: UserId = UserId(Uuid::from_u128(2));
@@ -61,7 +61,7 @@ fn unreadable(version: u64) -> Decoded {
 }
 
 fn title_and_version(fold: &Fold) -> (&str, u64) {
-    let slot = &fold.tasks.0[&TASK.0];
+    let slot = &fold.rows.tasks.0[&TASK.0];
     (&slot.state.title, slot.state.version)
 }
 
@@ -82,7 +82,7 @@ fn repetitions_change_nothing_even_when_unreadable() {
         unreadable(2),
         renamed(2, "Again"),
     ] {
-        assert_eq!(fold.take(&event, None, Holes::Report), Ok(()));
+        assert_eq!(fold.take(&event, None, GapPolicy::Report), Ok(()));
     }
     assert_eq!(title_and_version(&fold), ("Two", 2));
     assert_eq!(parked(&fold), [] as [u64; 0]);
@@ -91,14 +91,14 @@ fn repetitions_change_nothing_even_when_unreadable() {
 #[test]
 fn a_hole_is_reported_or_parks_the_stream_and_leaves_the_row() {
     let mut fold = Fold::default();
-    fold.take(&created(), None, Holes::Report).unwrap();
+    fold.take(&created(), None, GapPolicy::Report).unwrap();
     assert_eq!(
-        fold.take(&renamed(3, "Three"), None, Holes::Report),
+        fold.take(&renamed(3, "Three"), None, GapPolicy::Report),
         Err(HoleFound)
     );
     assert_eq!(parked(&fold), [] as [u64; 0]);
-    assert_eq!(fold.take(&renamed(3, "Three"), None, Holes::Park), Ok(()));
-    assert_eq!(fold.take(&renamed(4, "Four"), None, Holes::Report), Ok(()));
+    assert_eq!(fold.take(&renamed(3, "Three"), None, GapPolicy::Park), Ok(()));
+    assert_eq!(fold.take(&renamed(4, "Four"), None, GapPolicy::Report), Ok(()));
     assert_eq!(title_and_version(&fold), ("One", 1));
     assert_eq!(parked(&fold), [3, 4]);
 }
@@ -108,7 +108,7 @@ fn versions_before_the_first_parked_one_still_apply() {
     let mut fold = Fold::default();
     fold.parked.insert(StreamName::task(TASK), 3);
     for event in [created(), renamed(2, "Two"), renamed(3, "Three")] {
-        fold.take(&event, None, Holes::Report).unwrap();
+        fold.take(&event, None, GapPolicy::Report).unwrap();
     }
     assert_eq!(title_and_version(&fold), ("Two", 2));
     assert_eq!(parked(&fold), [3]);
@@ -122,7 +122,7 @@ fn a_discarded_event_is_passed_over() {
         .or_default()
         .insert(2);
     for event in [created(), unreadable(2), renamed(3, "Three")] {
-        fold.take(&event, None, Holes::Report).unwrap();
+        fold.take(&event, None, GapPolicy::Report).unwrap();
     }
     assert_eq!(title_and_version(&fold), ("Three", 3));
     assert_eq!(parked(&fold), [] as [u64; 0]);

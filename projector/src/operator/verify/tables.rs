@@ -3,25 +3,28 @@
 use std::{cmp::Ordering, collections::VecDeque};
 
 use database::{Database, DatabaseError, Row, Transaction, Value};
-use events::{Account, PartitionCount, Session, Task, UserId};
+use events::{PartitionCount, UserId};
+use read_models::{CHECKPOINTS, checkpoint_of};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{PAGE, differences::Differences, rows::row_values};
-use crate::{
-    models::{AUDIT_LOG, Model, TASK_HISTORY},
+use crate::models::{
+    AUDIT_LOG, Model as _, TASK_HISTORY, for_each_model,
     table::{Column, Table},
 };
 
 /// The tables compared, each with the column that says whom a row is about.
-const TABLES: [(Table, &str); 6] = [
-    (Task::TABLE, "owner"),
-    (TASK_HISTORY, "owner"),
-    (Account::TABLE, "id"),
-    (Session::TABLE, "account"),
-    (AUDIT_LOG, "subject"),
-    (PARKED_EVENTS, "subject"),
-];
+fn compared_tables() -> Vec<(Table, &'static str)> {
+    let mut tables = Vec::new();
+    for_each_model!(M => tables.push((M::TABLE, M::SUBJECT)));
+    tables.extend([
+        (TASK_HISTORY, "owner"),
+        (AUDIT_LOG, "subject"),
+        (PARKED_EVENTS, "subject"),
+    ]);
+    tables
+}
 
 /// Why and how often depend on when an event was parked, so they may differ.
 const PARKED_EVENTS: Table = Table {
@@ -86,8 +89,8 @@ pub(crate) async fn compare_tables(
         .collect();
     let known = |subject: UserId| known[usize::from(partitions.of(subject))];
     let mut differences = Differences::default();
-    let mut tables = Vec::with_capacity(TABLES.len());
-    for (table, subject) in TABLES {
+    let mut tables = Vec::new();
+    for (table, subject) in compared_tables() {
         tables.push(compare_table(&mut sides, table, subject, &known, &mut differences).await?);
     }
     Ok(Comparison {
@@ -201,19 +204,9 @@ impl Side {
     ) -> Result<Self, DatabaseError> {
         let mut tx = database.snapshot().await?;
         let mut checkpoints = vec![0; usize::from(partitions.get())];
-        for row in tx
-            .fetch_all(
-                "SELECT partition, position FROM checkpoints WHERE partitions = $1",
-                &[partitions.get().into()],
-            )
-            .await?
-        {
-            let position = row.unsigned("position")?;
-            if let Ok(partition) = usize::try_from(row.unsigned("partition")?)
-                && let Some(checkpoint) = checkpoints.get_mut(partition)
-            {
-                *checkpoint = position;
-            }
+        for row in tx.fetch_all(CHECKPOINTS, &[partitions.get().into()]).await? {
+            let (partition, point) = checkpoint_of(&row, partitions)?;
+            checkpoints[usize::from(partition)] = point.position;
         }
         Ok(Self {
             name,

@@ -5,7 +5,7 @@ use database::{Database, DatabaseError, Transaction};
 use event_store::{EventStore, agrees};
 use events::{EventId, LogPoint};
 
-use crate::{checkpoint, verify::VerifyError};
+use crate::{operator::verify::VerifyError, projecting::checkpoint};
 
 /// What is not projected but decided by operators, and so kept.
 const KEPT: &str = "discarded_events";

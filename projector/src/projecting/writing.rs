@@ -4,10 +4,15 @@ use database::{DatabaseError, Transaction};
 use events::UserId;
 
 use crate::{
-    decode::Decoded,
-    fold::{Fold, Parked, Slots},
-    models::{AUDIT_LOG, Model, TASK_HISTORY, TaskVersion, audit_values, storable},
-    table::{Column, Conflict, Rows, Table},
+    models::{
+        AUDIT_LOG, ListedModel, Model as _, ModelRows, TASK_HISTORY, TaskVersion, audit_values,
+        for_each_model, storable,
+        table::{Column, Conflict, Rows, Table},
+    },
+    projecting::{
+        decode::Decoded,
+        fold::{Fold, Parked},
+    },
 };
 
 const PARKED_EVENTS: Table = Table {
@@ -23,38 +28,28 @@ const PARKED_EVENTS: Table = Table {
     ],
 };
 
-/// What a person leaves in the read models. The two halves of `tasks` each have an index.
-const ERASURE: [&str; 6] = [
-    "DELETE FROM tasks WHERE owner = $1 AND deleted_at IS NULL",
-    "DELETE FROM tasks WHERE owner = $1 AND deleted_at IS NOT NULL",
+/// What a person leaves in tables that are not folded from one stream each.
+const OTHER_ERASURE: [&str; 2] = [
     "DELETE FROM task_history WHERE owner = $1",
-    "DELETE FROM sessions WHERE account = $1",
-    "DELETE FROM accounts WHERE id = $1",
     "DELETE FROM parked_events WHERE subject = $1",
 ];
 
 /// Writes everything that `fold` has changed.
 pub(crate) async fn write(tx: &mut Transaction, fold: Fold) -> Result<(), DatabaseError> {
     let Fold {
-        tasks,
-        accounts,
-        sessions,
+        mut rows,
         erased,
         newly_erased,
         newly_parked,
-        history,
         ..
     } = fold;
     let is_erased = |subject: UserId| erased.contains_key(&subject);
-    write_history(tx, history.unwrap_or_default(), is_erased).await?;
-    write_rows(tx, tasks, is_erased).await?;
-    write_rows(tx, accounts, is_erased).await?;
-    write_rows(tx, sessions, is_erased).await?;
+    write_history(tx, rows.history.take().unwrap_or_default(), is_erased).await?;
+    for_each_model!(M => write_rows::<M>(tx, &mut rows, is_erased).await?);
     park(tx, &newly_parked).await?;
     for subject in newly_erased {
-        for sql in ERASURE {
-            tx.execute(sql, &[subject.0.into()]).await?;
-        }
+        for_each_model!(M => erase(tx, M::ERASURE, subject).await?);
+        erase(tx, &OTHER_ERASURE, subject).await?;
         let position = erased.get(&subject).copied().unwrap_or_default();
         tx.execute(
             "INSERT INTO erased_subjects (subject, position) VALUES ($1, $2) ON CONFLICT (subject) DO NOTHING",
@@ -74,13 +69,20 @@ pub(crate) async fn audit(tx: &mut Transaction, events: &[Decoded]) -> Result<()
     rows.insert(tx, Conflict::Keep).await
 }
 
-async fn write_rows<M: Model>(
+/// Deletes what a person leaves in the read models.
+async fn erase(tx: &mut Transaction, statements: &[&str], subject: UserId) -> Result<(), DatabaseError> {
+    for sql in statements {
+        tx.execute(sql, &[subject.0.into()]).await?;
+    }
+    Ok(())
+}
+
+async fn write_rows<M: ListedModel>(
     tx: &mut Transaction,
-    slots: Slots<M>,
+    rows: &mut ModelRows,
     is_erased: impl Fn(UserId) -> bool,
 ) -> Result<(), DatabaseError> {
-    let mut changed: Vec<_> = slots
-        .0
+    let mut changed: Vec<_> = std::mem::take(&mut M::slots(rows).0)
         .into_values()
         .filter(|slot| slot.changed && !is_erased(slot.state.subject()))
         .collect();

@@ -1,11 +1,8 @@
 //! How far each partition has been projected, and the fence that keeps two projectors from doing the same twice.
 
-use database::{Database, DatabaseError, Row, Transaction};
-use events::{EventId, LogPoint, PartitionCount};
-
-/// Where everyone who waits for the projection hears of it; the payload is
-/// `<partitions> <partition> <position>`.
-const CHANNEL: &str = "taskledger_checkpoints";
+use database::{Database, DatabaseError, Transaction};
+use events::{LogPoint, PartitionCount};
+use read_models::{CHECKPOINT_CHANNEL, Step, log_point};
 
 /// A checkpoint on its way forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +58,7 @@ pub(crate) async fn load(
         )
         .await?;
     match row {
-        Some(row) => point(&row),
+        Some(row) => log_point(&row),
         // Someone emptied the read models underneath: from the beginning, then.
         None => Ok(load_all(read_models, partitions)
             .await?
@@ -89,7 +86,7 @@ pub(crate) async fn completed_point(read_models: &Database) -> Result<LogPoint, 
             &[],
         )
         .await?;
-    row.as_ref().map_or(Ok(LogPoint::START), point)
+    row.as_ref().map_or(Ok(LogPoint::START), log_point)
 }
 
 /// Moves the checkpoint, as the first statement of the transaction, so that a second projector of the partition
@@ -166,9 +163,12 @@ pub(crate) async fn bring(
 
 /// Tells everyone who waits, if and when the transaction has committed. The last word of a partition is enough.
 pub(crate) fn signal(tx: &mut Transaction, partitions: PartitionCount, step: Move) {
-    let key = format!("{} {}", partitions.get(), step.partition);
-    let payload = format!("{key} {}", step.to.position);
-    tx.signal(CHANNEL, key, payload);
+    let step = Step {
+        partitions: partitions.get(),
+        partition: step.partition,
+        position: step.to.position,
+    };
+    tx.signal(CHECKPOINT_CHANNEL, step.key(), step.to_string());
 }
 
 /// Holds up every projector until the transaction ends. In the order in which they lock, so that nobody waits
@@ -193,20 +193,7 @@ pub(crate) async fn lock_all(tx: &mut Transaction) -> Result<(), DatabaseError> 
     Ok(())
 }
 
-async fn points(read_models: &Database, partitions: PartitionCount) -> Result<Vec<LogPoint>, DatabaseError> {
-    let rows = read_models
-        .fetch_all(
-            "SELECT position, event_id FROM checkpoints WHERE partitions = $1 ORDER BY partition",
-            &[partitions.get().into()],
-        )
-        .await?;
-    rows.iter().map(point).collect()
-}
-
-/// The place that a row with `position` and `event_id` names.
-fn point(row: &Row) -> Result<LogPoint, DatabaseError> {
-    Ok(LogPoint {
-        position: row.unsigned("position")?,
-        id: row.optional_uuid("event_id")?.map(EventId),
-    })
+async fn points(database: &Database, partitions: PartitionCount) -> Result<Vec<LogPoint>, DatabaseError> {
+    let points = read_models::checkpoints(database, partitions).await?;
+    Ok(points.into_iter().map(|(_, point)| point).collect())
 }

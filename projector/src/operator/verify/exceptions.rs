@@ -6,7 +6,7 @@ use database::{Database, DatabaseError};
 use events::{StreamName, UserId};
 
 use super::differences::Differences;
-use crate::{fold::Fold, models::storable};
+use crate::{models::storable, projecting::fold::Fold};
 
 #[derive(Debug)]
 pub(super) struct Exceptions {

@@ -1,41 +1,25 @@
 //! One partition, live: messages from the bus, what the log reader brings, and the store for what is missing between.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
-use bus::{Bus, EventMessage};
-use event_store::EventStore;
+use bus::EventMessage;
 use events::LogPoint;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    apply::{Applier, ApplyError, Turn, in_turn},
-    checkpoint::{self, Move},
-    decode::{Decoded, decode, sentence},
     error::ProjectError,
-    fold::Holes,
-    log_identity::LogIdentity,
-    log_reader::FAR,
-    messages::Messages,
-    pace::Pace,
-    plan::{Plan, plan},
-    workers::{Pending, Slice},
+    projecting::{
+        apply::{Applier, ApplyError, Turn, in_turn},
+        checkpoint::{self, Move},
+        decode::{Decoded, decode, sentence},
+        fold::GapPolicy,
+        messages::Messages,
+        plan::{Plan, plan},
+        slice::{Pending, Slice},
+        surroundings::{FAR, Surroundings},
+    },
 };
-
-/// What every partition of a process works with.
-#[derive(Clone)]
-pub(crate) struct Surroundings {
-    pub(crate) applier: Applier,
-    pub(crate) store: Arc<dyn EventStore>,
-    pub(crate) bus: Arc<dyn Bus>,
-    pub(crate) identity: LogIdentity,
-    pub(crate) pace: Pace,
-    /// Messages that the bus has delivered to this process.
-    pub(crate) delivered: Arc<AtomicU64>,
-}
 
 /// The loop of one partition.
 pub(crate) struct Live {
@@ -188,7 +172,7 @@ impl Live {
                     .map(|message| message.event.clone().into())
                     .collect();
                 let to = events.last().map_or(self.checkpoint, Decoded::point);
-                match self.apply(&events, to, Holes::Report).await {
+                match self.apply(&events, to, GapPolicy::Report).await {
                     Err(ApplyError::Hole) => self.repair(to.position).await,
                     result => Ok(result?),
                 }
@@ -222,7 +206,7 @@ impl Live {
             result => result?,
         }
         slice.events.retain(|event| event.record.position > reached);
-        self.apply(&slice.events, slice.to, Holes::Park).await?;
+        self.apply(&slice.events, slice.to, GapPolicy::Park).await?;
         self.repaired(!slice.events.is_empty());
         Ok(())
     }
@@ -253,7 +237,7 @@ impl Live {
                 .filter(|event| partitions.of(event.record.metadata.subject) == self.partition)
                 .collect();
             found |= !events.is_empty();
-            self.apply(&events, to, Holes::Park).await?;
+            self.apply(&events, to, GapPolicy::Park).await?;
         }
         self.repaired(found);
         Ok(())
@@ -270,13 +254,13 @@ impl Live {
         }
     }
 
-    async fn apply(&mut self, events: &[Decoded], to: LogPoint, holes: Holes) -> Result<(), ApplyError> {
+    async fn apply(&mut self, events: &[Decoded], to: LogPoint, gaps: GapPolicy) -> Result<(), ApplyError> {
         let step = Move {
             partition: self.partition,
             from: self.checkpoint.position,
             to,
         };
-        self.surroundings.applier.apply(events, &[step], holes).await?;
+        self.surroundings.applier.apply(events, &[step], gaps).await?;
         self.checkpoint = to;
         if tracing::enabled!(tracing::Level::DEBUG) {
             events.iter().for_each(note);

@@ -2,8 +2,8 @@
 
 use super::{differences::Differences, rows::row_values};
 use crate::{
-    decode::Decoded,
     models::{AUDIT_LOG, audit_values},
+    projecting::decode::Decoded,
 };
 use database::{Database, DatabaseError, Row};
 

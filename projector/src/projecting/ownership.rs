@@ -7,8 +7,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    apply::ApplyError, catch_up::catch_up_once, condition::Condition, decode::sentence, error::ProjectError,
-    leases, live::Surroundings, workers::Workers,
+    error::ProjectError,
+    projecting::{
+        apply::ApplyError, catch_up::catch_up_once, condition::Condition, decode::sentence, leases,
+        surroundings::Surroundings, workers::Workers,
+    },
 };
 
 pub(crate) struct Ownership {

@@ -10,7 +10,7 @@ use super::{
     RebuildError,
     places::{Generation, Places, failed, remove_files},
 };
-use crate::{
+use crate::projecting::{
     apply::is_lock_timeout,
     checkpoint::{self, Move},
     decode::sentence,

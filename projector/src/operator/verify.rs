@@ -4,6 +4,7 @@ mod audit;
 mod differences;
 mod exceptions;
 mod history;
+mod report;
 mod rows;
 mod sample;
 mod tables;
@@ -12,18 +13,23 @@ use std::time::{Duration, Instant};
 
 use database::{Database, DatabaseError};
 use event_store::{EventStore, Gaps, StoreError, describe_gap};
-use events::{Account, Session, StreamName, Task};
+use events::StreamName;
 
 use crate::{
-    checkpoint,
-    decode::{Decoded, decode},
-    fold::{Fold, HoleFound, Holes},
+    models::for_each_model,
+    projecting::{
+        checkpoint,
+        decode::{Decoded, decode},
+        fold::{Fold, GapPolicy, HoleFound},
+    },
 };
 use differences::Differences;
 use exceptions::Exceptions;
 use history::HistoryVerifier;
+use report::Counted;
 use rows::RowVerifier;
 
+pub use report::Report;
 pub use sample::verify_sample;
 pub(crate) use tables::compare_tables;
 pub use tables::{ComparedTable, Comparison};
@@ -33,32 +39,6 @@ const PAGE: usize = 2_000;
 
 /// How long the projection may take to reach the head of the log.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What a comparison found.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Report {
-    /// The log was folded up to here.
-    pub position: u64,
-    /// Events folded.
-    pub events: u64,
-    /// Rows of `tasks`.
-    pub tasks: u64,
-    /// Rows of `task_history` up to the position.
-    pub history: u64,
-    /// Rows of `accounts`.
-    pub accounts: u64,
-    /// Rows of `sessions`.
-    pub sessions: u64,
-    /// Rows of `audit_log` up to the position.
-    pub audit: u64,
-    /// Rows of `parked_events`.
-    pub parked: u64,
-    /// So many positions of the log were not projected yet after some seconds of waiting: then nothing was compared, and
-    /// that is the only difference.
-    pub behind: u64,
-    /// What is not as it should be, in sentences; the last says how many there are beyond the first hundred.
-    pub differences: Vec<String>,
-}
 
 /// Why a comparison came to no result.
 #[derive(Debug, thiserror::Error)]
@@ -112,25 +92,19 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
             differences.add(describe_gap(&gap));
         }
         report.audit += audit::compare(read_models, after, to, &page, &mut differences).await?;
-        fold.history = Some(Vec::new());
+        fold.rows.history = Some(Vec::new());
         for event in page {
             fold_in(&mut fold, event);
         }
-        let made = fold.history.take().unwrap_or_default();
+        let made = fold.rows.history.take().unwrap_or_default();
         report.history += history
             .compare(read_models, after, to, &made, &mut differences)
             .await?;
         after = to;
     }
     report.parked = exceptions.compare(&fold, head, &mut differences);
-    let Fold {
-        tasks,
-        accounts,
-        sessions,
-        erased,
-        ..
-    } = fold;
-    let mut rows = RowVerifier {
+    let Fold { mut rows, erased, .. } = fold;
+    let mut verifier = RowVerifier {
         store,
         read_models,
         exceptions,
@@ -138,17 +112,15 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
         head,
         differences,
     };
-    history.finish(&mut rows).await?;
-    report.tasks = rows.compare::<Task>(tasks).await?;
-    report.accounts = rows.compare::<Account>(accounts).await?;
-    report.sessions = rows.compare::<Session>(sessions).await?;
-    report.differences = rows.differences.list();
+    history.finish(&mut verifier).await?;
+    for_each_model!(M => *M::rows(&mut report) = verifier.compare::<M>(&mut rows).await?);
+    report.differences = verifier.differences.list();
     Ok(report)
 }
 
 /// Folds one event; what does not fit is parked, so holes are never reported.
 fn fold_in(fold: &mut Fold, event: Decoded) {
-    let (Ok(()) | Err(HoleFound)) = fold.take(&event, None, Holes::Park);
+    let (Ok(()) | Err(HoleFound)) = fold.take(&event, None, GapPolicy::Park);
 }
 
 /// Gives every event of `stream` to `each`, with no more than a page of them in memory.

@@ -4,19 +4,22 @@
     reason = "which rows are compared is a matter of chance, and nothing depends on it"
 )]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use database::{Database, Value};
 use event_store::EventStore;
-use events::{Account, Session, StreamKind, StreamName, Task};
+use events::StreamName;
 use rand::{RngExt as _, seq::IteratorRandom as _};
 use uuid::Uuid;
 
 use super::{
-    Report, VerifyError, differences::Differences, each_of_stream, exceptions::Exceptions, fold_in,
+    Counted, Report, VerifyError, differences::Differences, each_of_stream, exceptions::Exceptions, fold_in,
     rows::row_values, rows::slot_values,
 };
-use crate::{checkpoint, models::Model};
+use crate::{
+    models::{ListedModel, Model, for_each_model, table_of},
+    projecting::checkpoint,
+};
 
 /// Logs up to this position are read as a whole to find streams, since chance would miss some.
 const SHORT: u64 = 2_000;
@@ -50,21 +53,7 @@ pub async fn verify_sample(
         if head.is_some_and(|head| head.version > LONG) {
             continue;
         }
-        match stream.kind() {
-            Ok(StreamKind::Task(id)) => {
-                sample.report.tasks += 1;
-                sample.compare::<Task>(id.0, &stream).await?;
-            }
-            Ok(StreamKind::Account(id)) => {
-                sample.report.accounts += 1;
-                sample.compare::<Account>(id.0, &stream).await?;
-            }
-            Ok(StreamKind::Session(id)) => {
-                sample.report.sessions += 1;
-                sample.compare::<Session>(id.0, &stream).await?;
-            }
-            Ok(StreamKind::Email(_) | StreamKind::Admins) | Err(_) => {}
-        }
+        for_each_model!(M => sample.compare_if_of::<M>(&stream).await?);
     }
     let Sample {
         mut report,
@@ -85,7 +74,21 @@ struct Sample<'a> {
 }
 
 impl Sample<'_> {
-    async fn compare<M: Model>(&mut self, id: Uuid, stream: &StreamName) -> Result<(), VerifyError> {
+    /// Compares the row of `stream`, if that is one of this model.
+    async fn compare_if_of<M: ListedModel + Counted>(
+        &mut self,
+        stream: &StreamName,
+    ) -> Result<(), VerifyError> {
+        match stream.kind().ok().as_ref().and_then(M::row_of) {
+            Some(id) => {
+                *M::rows(&mut self.report) += 1;
+                self.compare::<M>(id, stream).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn compare<M: ListedModel>(&mut self, id: Uuid, stream: &StreamName) -> Result<(), VerifyError> {
         // What is parked, discarded or erased may change between the reads: then the second look is right.
         let mut found = self.look::<M>(id, stream).await?;
         if found.is_some() {
@@ -98,7 +101,11 @@ impl Sample<'_> {
     }
 
     /// What is wrong with the row, if anything.
-    async fn look<M: Model>(&mut self, id: Uuid, stream: &StreamName) -> Result<Option<String>, VerifyError> {
+    async fn look<M: ListedModel>(
+        &mut self,
+        id: Uuid,
+        stream: &StreamName,
+    ) -> Result<Option<String>, VerifyError> {
         let table = M::TABLE;
         let sql = format!("SELECT * FROM {} WHERE id = $1", table.name);
         let row = self.read_models.fetch_optional(&sql, &[id.into()]).await?;
@@ -131,7 +138,7 @@ impl Sample<'_> {
             }
             None => false,
         };
-        let due = M::slots(&mut due).0.remove(&id).filter(|_| !is_erased);
+        let due = M::slots(&mut due.rows).0.remove(&id).filter(|_| !is_erased);
         let Some(row) = row else {
             return Ok(due.map(|_| format!("{} lacks row {id}", table.name)));
         };
@@ -150,7 +157,7 @@ impl Sample<'_> {
                 due.state.version()
             )));
         }
-        let Some(expected) = M::slots(&mut expected).0.remove(&id) else {
+        let Some(expected) = M::slots(&mut expected.rows).0.remove(&id) else {
             return Ok(Some(format!(
                 "{} has row {id}, which should not be there",
                 table.name
@@ -180,9 +187,7 @@ async fn choose(
     let of_rows = size / 2;
     let mut chosen = from_log(store, reached, size - of_rows).await?;
     for _ in 0..of_rows {
-        chosen.extend(from_rows::<Task>(read_models).await?);
-        chosen.extend(from_rows::<Account>(read_models).await?);
-        chosen.extend(from_rows::<Session>(read_models).await?);
+        for_each_model!(M => chosen.extend(from_rows::<M>(read_models).await?));
     }
     Ok(chosen)
 }
@@ -210,16 +215,14 @@ async fn from_log(
     reached: u64,
     size: usize,
 ) -> Result<HashSet<StreamName>, VerifyError> {
-    let mut kinds: [HashSet<StreamName>; 3] = Default::default();
-    let add = |kinds: &mut [HashSet<StreamName>; 3], stream: StreamName, most: usize| {
-        let kind = match stream.kind() {
-            Ok(StreamKind::Task(_)) => 0,
-            Ok(StreamKind::Account(_)) => 1,
-            Ok(StreamKind::Session(_)) => 2,
-            Ok(StreamKind::Email(_) | StreamKind::Admins) | Err(_) => return,
-        };
-        if kinds[kind].len() < most {
-            kinds[kind].insert(stream);
+    // By the table of the model.
+    let mut kinds: HashMap<&str, HashSet<StreamName>> = HashMap::new();
+    for_each_model!(M => kinds.insert(M::TABLE.name, HashSet::new()));
+    let add = |kinds: &mut HashMap<&str, HashSet<StreamName>>, stream: StreamName, most: usize| {
+        let table = table_of(&stream).map(|(table, _)| table.name);
+        let streams = table.and_then(|table| kinds.get_mut(table));
+        if let Some(streams) = streams.filter(|streams| streams.len() < most) {
+            streams.insert(stream);
         }
     };
     if reached <= SHORT {
@@ -233,13 +236,13 @@ async fn from_log(
             }
         }
         return Ok(kinds
-            .into_iter()
+            .into_values()
             .flat_map(|streams| streams.into_iter().sample(&mut rand::rng(), size))
             .collect());
     }
     // Some kinds may be rare or missing, so the tries are bounded.
     for _ in 0..size.saturating_mul(8) {
-        if kinds.iter().all(|streams| streams.len() >= size) {
+        if kinds.values().all(|streams| streams.len() >= size) {
             break;
         }
         let after = rand::rng().random_range(0..reached);
@@ -247,5 +250,5 @@ async fn from_log(
             add(&mut kinds, event.stream, size);
         }
     }
-    Ok(kinds.into_iter().flatten().collect())
+    Ok(kinds.into_values().flatten().collect())
 }

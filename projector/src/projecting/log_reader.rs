@@ -17,16 +17,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    checkpoint,
-    condition::Condition,
-    decode::{Decoded, decode, sentence},
     error::ProjectError,
-    live::Surroundings,
-    workers::{Slice, Workers},
+    projecting::{
+        checkpoint,
+        condition::Condition,
+        decode::{Decoded, decode, sentence},
+        slice::Slice,
+        surroundings::{FAR, Surroundings},
+        workers::Workers,
+    },
 };
-
-/// A partition that is further behind is brought up from the store at once, whatever is on its way on the bus.
-pub(crate) const FAR: u64 = 2_000;
 
 /// A partition that is further behind waits for its turn after those that are nearly there.
 const VERY_FAR: u64 = 10_000;

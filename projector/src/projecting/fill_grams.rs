@@ -5,7 +5,7 @@ use std::time::Duration;
 use database::{Database, DatabaseError};
 use tokio_util::sync::CancellationToken;
 
-use crate::{decode::sentence, pace::Pace};
+use crate::{pace::Pace, projecting::decode::sentence};
 
 /// Tasks in one transaction: long ones take a few hundred microseconds each.
 const BATCH: u64 = 100;

@@ -1,0 +1,102 @@
+//! The rows of one read model in memory, and how an event changes one of them.
+
+use std::collections::HashMap;
+
+use events::{RecordedEvent, UserId};
+use uuid::Uuid;
+
+use super::model::Model;
+
+/// The rows of one read model by id.
+#[derive(Debug)]
+pub(crate) struct Slots<M>(pub(crate) HashMap<Uuid, Slot<M>>);
+
+/// One row: as it was, or as it has become.
+#[derive(Debug)]
+pub(crate) struct Slot<M> {
+    pub(crate) state: M,
+    /// Of the last event applied.
+    pub(crate) position: u64,
+    pub(crate) changed: bool,
+}
+
+/// Why an event cannot be applied to its row.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ApplyFailure {
+    /// There are events between that have not been seen.
+    #[error("version {version} follows version {projected}: what is between is missing")]
+    Hole { version: u64, projected: u64 },
+    /// The event makes no sense where it is.
+    #[error("{0}")]
+    Senseless(String),
+}
+
+impl<M> Default for Slots<M> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<M: Model> Slots<M> {
+    /// The version that the row stands for; 0 without one.
+    pub(crate) fn version(&self, id: Uuid) -> u64 {
+        self.0.get(&id).map_or(0, |slot| slot.state.version())
+    }
+
+    /// Applies an event that is not a repetition, and returns the state before.
+    pub(crate) fn apply(
+        &mut self,
+        id: Uuid,
+        event: &M::Event,
+        record: &RecordedEvent,
+    ) -> Result<Option<M>, ApplyFailure> {
+        let projected = self.version(id);
+        if record.version != projected + 1 {
+            return Err(ApplyFailure::Hole {
+                version: record.version,
+                projected,
+            });
+        }
+        let subject = record.metadata.subject;
+        let is_someone_else = |named: UserId| named != subject;
+        let before = self.0.get(&id).map(|slot| &slot.state);
+        if M::named(id, event).is_some_and(is_someone_else)
+            || before.is_some_and(|state| is_someone_else(state.subject()))
+        {
+            return Err(ApplyFailure::Senseless(
+                "its subject is not the one whom its stream is about".to_owned(),
+            ));
+        }
+        let Some(state) = M::evolve(before.cloned(), id, event, record.version, record.recorded_at) else {
+            return Err(ApplyFailure::Senseless(
+                "its stream does not begin with this type".to_owned(),
+            ));
+        };
+        if let Some(field) = state.unstorable() {
+            return Err(ApplyFailure::Senseless(format!(
+                "its {field} contains U+0000, which PostgreSQL cannot store"
+            )));
+        }
+        let replaced = self.0.insert(
+            id,
+            Slot {
+                state,
+                position: record.position,
+                changed: true,
+            },
+        );
+        Ok(replaced.map(|slot| slot.state))
+    }
+
+    /// Lets the row stand for an event that an operator gave up on.
+    pub(crate) fn pass_over(&mut self, id: Uuid, record: &RecordedEvent) {
+        if let Some(slot) = self.0.get_mut(&id)
+            && record.version == slot.state.version() + 1
+        {
+            slot.state.set_version(record.version);
+            // Whoever asks what has changed since an earlier position learns of the new version.
+            slot.position = record.position;
+            slot.changed = true;
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What a comparison of the read models with the log found.
+
+use events::{Account, Session, Task};
+
+use crate::models::list_of_models;
+
+/// The number of a model's rows in a report.
+pub(super) trait Counted {
+    fn rows(report: &mut Report) -> &mut u64;
+}
+
+macro_rules! report {
+    ({} $($model:ident => $table:ident, $about:literal;)+) => {
+        /// What a comparison found.
+        #[derive(Debug, Clone, PartialEq, Eq, Default)]
+        pub struct Report {
+            /// The log was folded up to here.
+            pub position: u64,
+            /// Events folded.
+            pub events: u64,
+            $(
+                #[doc = concat!("Rows of `", stringify!($table), "`.")]
+                pub $table: u64,
+            )+
+            /// Rows of `task_history` up to the position.
+            pub history: u64,
+            /// Rows of `audit_log` up to the position.
+            pub audit: u64,
+            /// Rows of `parked_events`.
+            pub parked: u64,
+            /// How many positions of the log were not projected yet after some seconds of waiting: then nothing was
+            /// compared, and that is the only difference.
+            pub behind: u64,
+            /// What is not as it should be, in sentences; the last says how many there are beyond the first hundred.
+            pub differences: Vec<String>,
+        }
+
+        impl Report {
+            /// The tables that are folded from streams, and how many rows of each were compared.
+            #[must_use]
+            pub fn rows(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($table), self.$table)),+]
+            }
+        }
+
+        $(
+            impl Counted for $model {
+                fn rows(report: &mut Report) -> &mut u64 {
+                    &mut report.$table
+                }
+            }
+        )+
+    };
+}
+
+list_of_models! { report => {} }

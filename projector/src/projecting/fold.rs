@@ -1,0 +1,176 @@
+//! Many events folded in memory into the rows that they change. Knows nothing of SQL or of where events come
+//! from, so projecting and verifying share it.
+
+use std::collections::{HashMap, HashSet};
+
+use events::{AccountEvent, Event, RecordedEvent, StreamName, UserId};
+
+use crate::{
+    models::{ApplyFailure, ModelRows},
+    projecting::decode::Decoded,
+};
+
+/// Rows as far as they are known, and what became of events that could not be applied to them.
+#[derive(Debug, Default)]
+pub(crate) struct Fold {
+    pub(crate) rows: ModelRows,
+    /// The people who were erased, with the position of the event that did it.
+    pub(crate) erased: HashMap<UserId, u64>,
+    /// Of each stream with parked events the version of the first.
+    pub(crate) parked: HashMap<StreamName, u64>,
+    /// Events that an operator gave up on.
+    pub(crate) discarded: HashMap<StreamName, HashSet<u64>>,
+    /// Streams whose row is there, but is not one that this build can read.
+    pub(crate) unreadable_rows: HashMap<StreamName, UnreadableRow>,
+    /// What this fold has parked.
+    pub(crate) newly_parked: Vec<Parked>,
+    /// Whom this fold has erased.
+    pub(crate) newly_erased: Vec<UserId>,
+}
+
+/// An event that is to be parked.
+#[derive(Debug, Clone)]
+pub(crate) struct Parked {
+    pub(crate) record: RecordedEvent,
+    pub(crate) cause: Cause,
+    pub(crate) reason: String,
+}
+
+/// What kind of reason an event is parked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Its record cannot be read.
+    Record,
+    /// The row that it changes cannot be read.
+    Row,
+    /// It cannot be applied.
+    Event,
+    /// The database refuses what it leads to.
+    Refused,
+    /// An earlier event of its stream is parked.
+    Follows,
+}
+
+/// A row that this build cannot read.
+#[derive(Debug)]
+pub(crate) struct UnreadableRow {
+    /// The version of its stream that it stands for, when that can be read.
+    pub(crate) version: Option<u64>,
+    pub(crate) reason: String,
+}
+
+/// What to do with an event that leaves a hole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GapPolicy {
+    /// Say so: what is missing may be in the store.
+    Report,
+    /// Park it: it comes from the store, where nothing can be missing.
+    Park,
+}
+
+/// There are events between that only the store has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HoleFound;
+
+impl Fold {
+    /// Applies one event, or parks it. `doomed` is why it must be parked whatever it says.
+    pub(crate) fn take(
+        &mut self,
+        event: &Decoded,
+        doomed: Option<&str>,
+        gaps: GapPolicy,
+    ) -> Result<(), HoleFound> {
+        let record = &event.record;
+        if self.erased.contains_key(&record.metadata.subject) {
+            return Ok(());
+        }
+        if let Ok(Event::Account(AccountEvent::Erased(_))) = &event.payload
+            && record.stream == StreamName::account(record.metadata.subject)
+        {
+            // Nothing follows it, so it need not wait for what came before, should that be parked.
+            self.erase(record.metadata.subject, record.position);
+            return Ok(());
+        }
+        if self
+            .parked
+            .get(&record.stream)
+            .is_some_and(|first| *first <= record.version)
+        {
+            self.park(record, Cause::Follows, "an earlier event of its stream is parked");
+            return Ok(());
+        }
+        let applied = match doomed {
+            Some(reason) => {
+                self.park(record, Cause::Refused, reason);
+                return Ok(());
+            }
+            None => self.apply(event),
+        };
+        match applied {
+            Ok(()) => Ok(()),
+            Err(ApplyFailure::Hole { .. }) if gaps == GapPolicy::Report => Err(HoleFound),
+            Err(failure) => {
+                let cause = if !event.readable {
+                    Cause::Record
+                } else if self.unreadable_rows.contains_key(&record.stream) {
+                    Cause::Row
+                } else {
+                    Cause::Event
+                };
+                self.park(record, cause, &failure.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    /// Applies one event to its row.
+    pub(crate) fn apply(&mut self, event: &Decoded) -> Result<(), ApplyFailure> {
+        let record = &event.record;
+        let senseless = |reason: &str| ApplyFailure::Senseless(reason.to_owned());
+        let is_discarded = self
+            .discarded
+            .get(&record.stream)
+            .is_some_and(|versions| versions.contains(&record.version));
+        let Ok(stream) = record.stream.kind() else {
+            return if is_discarded {
+                Ok(())
+            } else {
+                Err(senseless("its stream is of no known kind"))
+            };
+        };
+        if let Some(row) = self.unreadable_rows.get(&record.stream) {
+            return match row.version {
+                Some(version) if record.version <= version => Ok(()),
+                _ => Err(senseless(&row.reason)),
+            };
+        }
+        if record.version <= self.rows.version(&stream) && record.version > 0 {
+            return Ok(());
+        }
+        if is_discarded {
+            self.rows.pass_over(&stream, record);
+            return Ok(());
+        }
+        let payload = event.payload.as_ref().map_err(|reason| senseless(reason))?;
+        self.rows.apply(&stream, payload, record)
+    }
+
+    fn erase(&mut self, subject: UserId, position: u64) {
+        self.erased.insert(subject, position);
+        self.newly_erased.push(subject);
+        self.newly_parked
+            .retain(|parked| parked.record.metadata.subject != subject);
+    }
+
+    fn park(&mut self, record: &RecordedEvent, cause: Cause, reason: &str) {
+        self.parked.entry(record.stream.clone()).or_insert(record.version);
+        self.newly_parked.push(Parked {
+            record: record.clone(),
+            cause,
+            reason: reason.to_owned(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

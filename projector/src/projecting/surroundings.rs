@@ -1,0 +1,26 @@
+//! What the partitions of one process work with, and what they agree on.
+
+use std::sync::{Arc, atomic::AtomicU64};
+
+use bus::Bus;
+use event_store::EventStore;
+
+use crate::{
+    pace::Pace,
+    projecting::{apply::Applier, log_identity::LogIdentity},
+};
+
+/// A partition that is further behind is brought up from the store at once, whatever is on its way on the bus.
+pub(crate) const FAR: u64 = 2_000;
+
+/// What every partition of a process works with.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) applier: Applier,
+    pub(crate) store: Arc<dyn EventStore>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) identity: LogIdentity,
+    pub(crate) pace: Pace,
+    /// Messages that the bus has delivered to this process.
+    pub(crate) delivered: Arc<AtomicU64>,
+}
