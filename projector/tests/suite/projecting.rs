@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use axum::{body::Body, http::Request};
 use bus::InProcessBus;
 use events::{
-    AccountDisabled, AccountEnabled, AccountErased, AccountRenamed, AccountSessionOpened,
+    AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRenamed, AccountSessionOpened,
     AccountSessionsEnded, AdminAdded, AdminRemoved, AdminsEvent, Due, EmailClaimed, EmailEvent,
-    EmailReleased, EndReason, Event, PasswordChanged, PasswordRehashed, Role, RolesChanged, SessionEnded,
-    SessionId, SessionRefreshed, StreamName, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted,
-    TaskDescribed, TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted,
-    TaskTagged,
+    EmailReleased, EndReason, Event, PasswordChanged, PasswordRehashed, PasswordReset, ProgramTokenCreated,
+    ProgramTokenRevoked, ProgramTokenUsed, ResetOffered, Role, RolesChanged, Scope, SecondFactorConfirmed,
+    SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused, SecondFactorRemoved, SessionEnded,
+    SessionId, SessionRefreshRepeated, SessionRefreshed, StreamName, TaskCancelled, TaskCompleted,
+    TaskCreated, TaskDeleted, TaskDescribed, TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored,
+    TaskScheduled, TaskStarted, TaskTagged, Timestamp, TokenId, UsedCode,
 };
 use tower::ServiceExt;
 
@@ -143,6 +145,49 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
     )
     .await;
     log.account(ada, AccountSessionsEnded {}).await;
+    let token = TokenId(uuid::Uuid::from_u128(3));
+    let later: [AccountEvent; 10] = [
+        ProgramTokenCreated {
+            token,
+            name: "Backup".to_owned(),
+            scopes: [Scope::TasksRead].into(),
+            token_hash: "a secret".into(),
+            expires_at: None,
+        }
+        .into(),
+        ProgramTokenUsed { token }.into(),
+        ProgramTokenRevoked { token }.into(),
+        SecondFactorEnrolled {
+            totp_secret: "a secret".into(),
+            recovery_hashes: Vec::new(),
+        }
+        .into(),
+        SecondFactorConfirmed { step: 1 }.into(),
+        SecondFactorRefused {}.into(),
+        SecondFactorPassed {
+            code: UsedCode::Totp(2),
+        }
+        .into(),
+        SecondFactorRemoved {}.into(),
+        ResetOffered {
+            reset_hash: "a secret".into(),
+            expires_at: Timestamp::from_micros(START),
+            removes_second_factor: false,
+        }
+        .into(),
+        PasswordReset {
+            password_hash: "$argon2id$new".into(),
+            removes_second_factor: false,
+        }
+        .into(),
+    ];
+    for change in later {
+        log.account(ada, change).await;
+    }
+    let repeated = SessionRefreshRepeated {
+        refresh_hash: "a further secret".into(),
+    };
+    log.session(1, ada, repeated).await;
     for change in [
         AdminsEvent::from(AdminAdded { account: ada }),
         AdminRemoved { account: ada }.into(),
