@@ -32,6 +32,7 @@ impl Answer {
 /// Someone signed in, on a connection of their own.
 pub(crate) struct Person {
     pub(crate) id: Uuid,
+    email: String,
     host: String,
     tokens: Mutex<Tokens>,
     connection: Mutex<SendRequest<Full<Bytes>>>,
@@ -49,21 +50,29 @@ impl Person {
     pub(crate) async fn join(address: &str) -> anyhow::Result<Self> {
         let mut person = Self {
             id: Uuid::nil(),
+            email: format!("{}@example.org", Uuid::now_v7()),
             host: address.to_owned(),
             tokens: Mutex::default(),
             connection: Mutex::new(connect(address).await?),
         };
-        let body = json!({
-            "email": format!("{}@example.org", Uuid::now_v7()),
-            "password": "a rather long passphrase",
-        });
+        let body = person.credentials();
         let answer = person
             .send(Method::POST, "/auth/register", Some(&body), &[])
             .await?;
         person.id = answer.member("/user/id")?.parse()?;
-        let answer = person.send(Method::POST, "/auth/login", Some(&body), &[]).await?;
+        let answer = person.log_in().await?;
         person.take_tokens(&answer).await?;
         Ok(person)
+    }
+
+    /// Begins another session, and goes on with the one that there is.
+    pub(crate) async fn log_in(&self) -> anyhow::Result<Answer> {
+        self.send(Method::POST, "/auth/login", Some(&self.credentials()), &[])
+            .await
+    }
+
+    fn credentials(&self) -> Value {
+        json!({"email": self.email, "password": "a rather long passphrase"})
     }
 
     /// Trades the refresh token for new tokens.
@@ -107,6 +116,7 @@ impl Person {
     pub(crate) async fn at(&self, address: &str) -> anyhow::Result<Self> {
         Ok(Self {
             id: self.id,
+            email: self.email.clone(),
             host: address.to_owned(),
             tokens: Mutex::new(self.tokens().await),
             connection: Mutex::new(connect(address).await?),

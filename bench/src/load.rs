@@ -73,6 +73,8 @@ pub(crate) enum Kind {
     Commands,
     /// The first page of a person's tasks in progress, by due date.
     Lists,
+    /// Another login of each person.
+    Logins,
     /// A creation now and then, timed from its answer to the answer of a read that shows it.
     Visible {
         /// From one creation of a person to the next.
@@ -105,6 +107,11 @@ impl Kind {
                         &[],
                     )
                     .await?;
+                latencies.record(micros(started))?;
+            }
+            Self::Logins => {
+                let started = Instant::now();
+                person.log_in().await?;
                 latencies.record(micros(started))?;
             }
             Self::Visible { pause } => {

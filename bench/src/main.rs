@@ -1,5 +1,5 @@
 //! Measures Taskledger: `cargo run --release -p bench -- embedded | servers | limits | growth | search | bounds | kurrentdb |
-//! replicas | soak`.
+//! logins | replicas | soak`.
 //!
 //! `embedded` and `servers` look at the running system from outside, over HTTP. `limits` holds each figure against what the
 //! same database and broker do, in the same run, for a program that does nothing but the unavoidable. `growth`
@@ -18,6 +18,7 @@ mod kurrentdb;
 mod limits;
 mod load;
 mod log;
+mod logins;
 mod replicas;
 mod search;
 mod soak;
@@ -56,6 +57,8 @@ enum What {
     Bounds(bounds::Bounds),
     /// The store on KurrentDB next to a bare stream of appends, both on a stand-in for the server
     Kurrentdb(kurrentdb::KurrentDb),
+    /// Logins next to bare argon2, and what a storm of them costs everybody else
+    Logins(logins::Logins),
     /// What it is worth that a caller's commands go to one of two command APIs, and whether any is refused
     Replicas(replicas::Replicas),
     /// Whether anything gets slower or larger while eight people work for a quarter of an hour
@@ -82,6 +85,7 @@ fn main() -> anyhow::Result<()> {
         What::Growth(growth) => inside()?.block_on(growth.run(&binary)),
         What::Bounds(bounds) => inside()?.block_on(bounds.run(&binary)),
         What::Kurrentdb(kurrentdb) => inside()?.block_on(kurrentdb.run()),
+        What::Logins(logins) => outside_only()?.block_on(logins.run(&binary)),
         What::Replicas(replicas) => inside()?.block_on(replicas.run(&binary)),
         What::Soak(soak) => outside_only()?.block_on(soak.run(&binary)),
     }

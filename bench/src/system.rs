@@ -109,6 +109,10 @@ impl System {
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .env("TASKLEDGER_LOG", "warn")
+                .env(
+                    "TASKLEDGER_SECURITY_LOG",
+                    system.directory.path().join("security.log"),
+                )
                 .env("TASKLEDGER_DATA_DIR", system.directory.path())
                 .env("TASKLEDGER_BUS_NAMESPACE", &namespace)
                 .env("TASKLEDGER_GATEWAY_CONFIG", &policy)
