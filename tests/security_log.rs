@@ -16,6 +16,29 @@ async fn security_log_tells_who_tried_what_on_postgres_and_rabbitmq() {
     the_security_log_tells_who_tried_what(Footing::Servers).await;
 }
 
+#[tokio::test]
+async fn embedded_security_log_goes_to_the_file_that_is_set() {
+    let mut system = System::launched(Footing::Embedded, 1).await;
+    system.ready().await;
+    let file = system.directory().join("security.log");
+    system.terminate_all();
+    system.set("TASKLEDGER_SECURITY_LOG", file.to_str().unwrap());
+    for replica in system.replicas() {
+        system.launch(replica);
+    }
+    system.ready().await;
+    Person::join(&system.base, "ada").await;
+    let text = std::fs::read_to_string(&file).unwrap();
+    let events: Vec<String> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].to_string())
+        .collect();
+    assert_eq!(events, ["\"register\"", "\"login\""]);
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).unwrap());
+    assert_eq!(mode & 0o777, 0o600);
+    system.stop().await;
+}
+
 async fn the_security_log_tells_who_tried_what(footing: Footing) {
     let system = System::start(footing).await;
     let ada = Person::join(&system.base, "ada").await;

@@ -264,6 +264,14 @@ pub(crate) struct Log {
     /// Where spans go: the base URL of an OpenTelemetry collector (OTLP over HTTP)
     #[arg(long, global = true, env = "TASKLEDGER_OTLP_ENDPOINT", value_name = "URL")]
     pub(crate) otlp_endpoint: Option<Url>,
+    /// File that the security log is appended to [default: standard error]
+    #[arg(
+        long = "security-log",
+        global = true,
+        env = "TASKLEDGER_SECURITY_LOG",
+        value_name = "FILE"
+    )]
+    pub(crate) security_log: Option<PathBuf>,
 }
 
 fn parse_origin(text: &str) -> Result<String, String> {
@@ -400,6 +408,13 @@ impl Settings {
                     .otlp_endpoint
                     .as_ref()
                     .map_or_else(none, |url| masked(url.as_str())),
+            ),
+            (
+                "TASKLEDGER_SECURITY_LOG",
+                self.log.security_log.as_ref().map_or_else(
+                    || "(standard error)".to_owned(),
+                    |file| file.display().to_string(),
+                ),
             ),
         ];
         let mut text = String::new();

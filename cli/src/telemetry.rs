@@ -1,10 +1,19 @@
 //! Logs, and spans to a collector where the program was built for that.
 
+use std::path::Path;
+
 use anyhow::Context;
 use runtime::{LogFormat, telemetry};
 use tokio::runtime::Handle;
 
 use crate::{Command, settings::Settings};
+
+/// The settings that can be wrong.
+const LOGS: &str = "TASKLEDGER_LOG, TASKLEDGER_SECURITY_LOG";
+
+fn security_log(settings: &Settings) -> Option<&Path> {
+    settings.log.security_log.as_deref()
+}
 
 /// What has to be ended in order.
 pub(crate) struct Telemetry {
@@ -30,7 +39,7 @@ impl Telemetry {
             }
             None => (None, None),
         };
-        telemetry::init_with(&settings.log.filter, format, layer).context("TASKLEDGER_LOG")?;
+        telemetry::init_with(&settings.log.filter, format, security_log(settings), layer).context(LOGS)?;
         Ok(Self { exporting })
     }
 
@@ -46,7 +55,7 @@ impl Telemetry {
             settings.log.otlp_endpoint.is_none(),
             "TASKLEDGER_OTLP_ENDPOINT is set, but this program was built without the feature otlp"
         );
-        telemetry::init(&settings.log.filter, format).context("TASKLEDGER_LOG")?;
+        telemetry::init(&settings.log.filter, format, security_log(settings)).context(LOGS)?;
         Ok(Self {})
     }
 

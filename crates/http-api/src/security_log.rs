@@ -13,7 +13,7 @@ use runtime::telemetry::SECURITY;
 
 use crate::request_id;
 
-/// Lines of one kind in one window; what is beyond is counted, so that a flood fills no disk.
+/// Lines of one kind of failure in one window; what is beyond is counted, so that a flood fills no disk.
 const LINES: u64 = 100;
 const WINDOW: Duration = Duration::from_secs(1);
 
@@ -111,10 +111,14 @@ impl SecurityEvent {
 
     /// How many lines of this kind were left out before it; `None` when it is left out, too.
     fn room(&self) -> Option<u64> {
+        // Whoever succeeds is known, and bounded by what the system can do.
+        let Some(reason) = self.reason else {
+            return Some(0);
+        };
         // Each entry is written whole, so a poisoned lock is as good as any.
         let mut kinds = KINDS.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = kinds
-            .entry((self.event, self.reason))
+            .entry((self.event, reason))
             .or_insert_with(|| Kind::starting(Instant::now()));
         kind.room(Instant::now())
     }
@@ -123,7 +127,7 @@ impl SecurityEvent {
 /// Events and reasons are words of the program, so there are few.
 static KINDS: LazyLock<Mutex<Kinds>> = LazyLock::new(Mutex::default);
 
-type Kinds = HashMap<(&'static str, Option<&'static str>), Kind>;
+type Kinds = HashMap<(&'static str, &'static str), Kind>;
 
 #[derive(Debug)]
 struct Kind {

@@ -1,6 +1,6 @@
 //! Why a process could not start, as sentences that a person can act on.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, path::PathBuf};
 
 /// Why a process could not start.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,14 @@ pub enum StartError {
         filter: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// The file of the security log cannot be written.
+    #[error("the security log {path} cannot be written: {source}", path = .path.display())]
+    CannotLog {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// Something else in this process already receives the logs.
     #[error("logging was already set up in this process")]

@@ -1,10 +1,13 @@
 //! Structured logs, to standard error: JSON for machines, text for people.
 
-use std::{io::IsTerminal, str::FromStr};
+use std::{
+    fs::OpenOptions, io::IsTerminal, os::unix::fs::OpenOptionsExt as _, path::Path, str::FromStr, sync::Arc,
+};
 
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{LevelFilter, Targets},
+    fmt::writer::BoxMakeWriter,
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
@@ -38,12 +41,13 @@ const NEVER_LOGGED: &str = "lapin::returned_messages=off";
 /// The target of the security log, whose lines are JSON and written whatever `filter` says.
 pub const SECURITY: &str = "security";
 
-/// Sends this process's logs to standard error. `filter` is in the syntax of `tracing`: `info,gateway=debug`.
+/// Sends this process's logs to standard error. `filter` is in the syntax of `tracing`: `info,gateway=debug`. The security log
+/// is appended to the file `security`, if there is one.
 ///
 /// # Errors
-/// When the filter cannot be read, or when called twice.
-pub fn init(filter: &str, format: LogFormat) -> Result<(), StartError> {
-    init_with(filter, format, None)
+/// When the filter cannot be read, the file cannot be written, or when called twice.
+pub fn init(filter: &str, format: LogFormat, security: Option<&Path>) -> Result<(), StartError> {
+    init_with(filter, format, security, None)
 }
 
 /// A layer that sees the same spans and events as the logs.
@@ -53,7 +57,12 @@ pub type ExtraLayer = Box<dyn Layer<Registry> + Send + Sync>;
 ///
 /// # Errors
 /// As [`init`].
-pub fn init_with(filter: &str, format: LogFormat, extra: Option<ExtraLayer>) -> Result<(), StartError> {
+pub fn init_with(
+    filter: &str,
+    format: LogFormat,
+    security: Option<&Path>,
+    extra: Option<ExtraLayer>,
+) -> Result<(), StartError> {
     let read_filter = || {
         EnvFilter::try_new(format!("{filter},{NEVER_LOGGED},{SECURITY}=off")).map_err(|error| {
             StartError::BadLogFilter {
@@ -81,7 +90,7 @@ pub fn init_with(filter: &str, format: LogFormat, extra: Option<ExtraLayer>) -> 
             .boxed(),
     };
     let security = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(security_writer(security)?)
         .json()
         .flatten_event(true)
         .with_current_span(false)
@@ -93,4 +102,19 @@ pub fn init_with(filter: &str, format: LogFormat, extra: Option<ExtraLayer>) -> 
         .with(security)
         .try_init()
         .map_err(|_| StartError::LoggingTwice)
+}
+
+/// The file, which only its owner can read, or standard error. Each line is one write, so that several processes can share
+/// a file.
+fn security_writer(path: Option<&Path>) -> Result<BoxMakeWriter, StartError> {
+    let Some(path) = path else {
+        return Ok(BoxMakeWriter::new(std::io::stderr));
+    };
+    let mut options = OpenOptions::new();
+    let file = options.append(true).create(true).mode(0o600).open(path);
+    let file = file.map_err(|source| StartError::CannotLog {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(BoxMakeWriter::new(Arc::new(file)))
 }
