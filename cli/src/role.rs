@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     databases, leaving, platform,
-    serving::{Door, Process, until_stopped},
+    serving::{Door, Process, Visitors, until_stopped},
     settings::Settings,
 };
 
@@ -45,7 +45,7 @@ pub(crate) async fn auth(settings: &Settings) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let process = Process::default();
+    let process = Process::new(settings);
     let dependencies = platform::auth(&settings.storage, "auth").await?;
     process.close_at_the_end(&dependencies.bus);
     let router = auth::start(auth_config(settings), dependencies, &process.background).await?;
@@ -63,7 +63,7 @@ pub(crate) async fn command_api(settings: &Settings) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let process = Process::default();
+    let process = Process::new(settings);
     let bus = platform::bus(&settings.storage, "command-api").await?;
     process.close_at_the_end(&bus);
     let dependencies = command_api::Dependencies {
@@ -88,7 +88,7 @@ pub(crate) async fn query_api(settings: &Settings) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let process = Process::default();
+    let process = Process::new(settings);
     let bus = platform::bus(&settings.storage, "query-api").await?;
     process.close_at_the_end(&bus);
     let dependencies = query_api::Dependencies {
@@ -113,7 +113,7 @@ pub(crate) async fn projector(settings: &Settings) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let process = Process::default();
+    let process = Process::new(settings);
     let dependencies = projector::Dependencies {
         store: platform::event_store(&settings.storage).await?,
         bus: platform::bus(&settings.storage, "projector").await?,
@@ -136,7 +136,7 @@ pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let process = Process::default();
+    let process = Process::new(settings);
     let bus = platform::bus(&settings.storage, "gateway").await?;
     process.close_at_the_end(&bus);
     let urls = &settings.upstreams;
@@ -208,7 +208,14 @@ impl Doors {
         platform::require_servers(settings, defaults.role, defaults.kind == Kind::Internal)?;
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let api = match defaults.port {
-            Some(port) => Some(Door::open(settings.http.listen.unwrap_or(loopback(port))).await?),
+            Some(port) => {
+                let address = settings.http.listen.unwrap_or(loopback(port));
+                let visitors = match defaults.kind {
+                    Kind::Public => Visitors::Strangers,
+                    Kind::Internal => Visitors::Gateways,
+                };
+                Some(Door::open(address, visitors).await?)
+            }
             None => None,
         };
         let admin = Door::open(
@@ -216,6 +223,7 @@ impl Doors {
                 .http
                 .admin_listen
                 .unwrap_or(loopback(defaults.admin_port)),
+            Visitors::Operators,
         )
         .await?;
         Ok(Self {

@@ -9,19 +9,27 @@ use std::{
 use anyhow::{Context, ensure};
 use axum::Router;
 use bus::Bus;
-use http_server::{ServerOptions, bind, serve};
+use http_server::{Pressure, ServerOptions, bind, serve};
 use runtime::Background;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{databases, leaving::NOTICE};
+use crate::{
+    databases,
+    leaving::NOTICE,
+    settings::{Connections, Settings},
+};
 
 /// How long background work may take to finish before it is cut off. Nothing is lost then, only done again.
 const GRACE: Duration = Duration::from_secs(15);
 
+/// Connections at once to an address of probes and metrics.
+const OPERATORS: usize = 128;
+
 /// What runs in this process beside its servers.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Process {
+    limits: Connections,
     /// The background work of its roles.
     pub(crate) background: Background,
     /// What is closed when all is done.
@@ -29,6 +37,14 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            limits: settings.connections.clone(),
+            background: Background::default(),
+            bus: Arc::default(),
+        }
+    }
+
     /// Closes `bus` when everything else has ended.
     pub(crate) fn close_at_the_end(&self, bus: &Arc<dyn Bus>) {
         // A process has one bus.
@@ -40,16 +56,60 @@ impl Process {
 pub(crate) struct Door {
     listener: tokio::net::TcpListener,
     address: SocketAddr,
+    visitors: Visitors,
+}
+
+/// Who comes through a door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Visitors {
+    /// Anyone.
+    Strangers,
+    /// The gateways, which have limited strangers already.
+    Gateways,
+    /// Probes and scrapers, who are answered also when nobody else is.
+    Operators,
 }
 
 impl Door {
     /// Listens on `address`.
-    pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Self> {
+    pub(crate) async fn open(address: SocketAddr, visitors: Visitors) -> anyhow::Result<Self> {
         let listener = bind(address).await?;
         let address = listener
             .local_addr()
             .context("cannot tell the address listened on")?;
-        Ok(Self { listener, address })
+        Ok(Self {
+            listener,
+            address,
+            visitors,
+        })
+    }
+
+    /// What may be connected and at work through it, when so many descriptors are there for clients.
+    fn options(&self, limits: &Connections, descriptors: usize, pressure: &Pressure) -> ServerOptions {
+        let usual = ServerOptions::default();
+        // The gateway needs another descriptor for each request at work: its connection to a role.
+        let max_connections = limits.max_connections.min(descriptors / 4 * 3);
+        let max_requests = usual.max_requests.min(descriptors / 4);
+        match self.visitors {
+            Visitors::Strangers => ServerOptions {
+                max_connections,
+                max_connections_per_address: limits.max_connections_per_address,
+                max_requests,
+                pressure: Some(pressure.clone()),
+                ..usual
+            },
+            Visitors::Gateways => ServerOptions {
+                max_connections,
+                max_requests,
+                pressure: Some(pressure.clone()),
+                ..usual
+            },
+            Visitors::Operators => ServerOptions {
+                max_connections: OPERATORS,
+                max_requests: OPERATORS,
+                ..usual
+            },
+        }
     }
 
     /// The address listened on; its port is never 0.
@@ -65,16 +125,21 @@ pub(crate) async fn until_stopped(
     process: Process,
     leaving: Option<CancellationToken>,
 ) -> anyhow::Result<()> {
-    let Process { background, bus } = process;
+    let Process {
+        limits,
+        background,
+        bus,
+    } = process;
+    let descriptors = runtime::descriptors::raise();
+    let pressure = Pressure::default();
+    let told = pressure.clone();
+    let watching = runtime::memory::watch(limits.memory_limit(), move |short| told.set(short));
+    background.spawn_until_stopped("memory", watching);
     let closing = CancellationToken::new();
     let servers = TaskTracker::new();
     for (door, router) in doors {
-        servers.spawn(serve(
-            door.listener,
-            router,
-            ServerOptions::default(),
-            closing.clone(),
-        ));
+        let options = door.options(&limits, descriptors, &pressure);
+        servers.spawn(serve(door.listener, router, options, closing.clone()));
     }
     servers.close();
     let failed = tokio::select! {

@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     #[command(flatten)]
     pub(crate) http: Http,
     #[command(flatten)]
+    pub(crate) connections: Connections,
+    #[command(flatten)]
     pub(crate) auth: Auth,
     #[command(flatten)]
     pub(crate) upstreams: Upstreams,
@@ -126,6 +128,30 @@ impl Http {
     /// Whose `X-Forwarded-For` the roles behind the gateway believe.
     pub(crate) fn gateway_peers(&self) -> Peers {
         self.gateway_peers.clone().unwrap_or_else(Peers::private)
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "How much at once")]
+pub(crate) struct Connections {
+    /// Connections to the API at once, if the descriptors that the system allows suffice
+    #[arg(long, global = true, env = "TASKLEDGER_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "N",
+          value_parser = at_least_one)]
+    pub(crate) max_connections: usize,
+    /// Those from one address, of IPv6 from one network of 64 bits (gateway)
+    #[arg(long, global = true, env = "TASKLEDGER_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 1_000, value_name = "N",
+          value_parser = at_least_one)]
+    pub(crate) max_connections_per_address: usize,
+    /// Memory that this process may take; requests are refused from nine tenths of it [default: that of the control group or the machine]
+    #[arg(long, global = true, env = "TASKLEDGER_MEMORY_LIMIT_MIB", value_name = "MIB",
+          value_parser = clap::value_parser!(u64).range(64..=1_048_576))]
+    memory_limit_mib: Option<u64>,
+}
+
+impl Connections {
+    /// In bytes.
+    pub(crate) fn memory_limit(&self) -> Option<u64> {
+        self.memory_limit_mib.map(|mib| mib * 1024 * 1024)
     }
 }
 
@@ -283,6 +309,13 @@ fn parse_origin(text: &str) -> Result<String, String> {
     }
 }
 
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| "expected a number, at least 1".to_owned())
+}
+
 fn parse_partitions(text: &str) -> Result<PartitionCount, String> {
     text.parse()
         .ok()
@@ -351,6 +384,20 @@ impl Settings {
                     .map_or_else(|| "(built in)".to_owned(), |file| file.display().to_string()),
             ),
             ("TASKLEDGER_GATEWAY_PEERS", self.http.gateway_peers().to_string()),
+            (
+                "TASKLEDGER_MAX_CONNECTIONS",
+                self.connections.max_connections.to_string(),
+            ),
+            (
+                "TASKLEDGER_MAX_CONNECTIONS_PER_ADDRESS",
+                self.connections.max_connections_per_address.to_string(),
+            ),
+            (
+                "TASKLEDGER_MEMORY_LIMIT_MIB",
+                self.connections
+                    .memory_limit_mib
+                    .map_or_else(|| "(all there is)".to_owned(), |mib| mib.to_string()),
+            ),
             ("TASKLEDGER_KEYS_DIR", self.keys_dir().display().to_string()),
             ("TASKLEDGER_AUDIT_ORIGIN", self.auth.audit_origin.clone()),
             (

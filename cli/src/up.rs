@@ -7,7 +7,7 @@ use gateway::Upstream;
 
 use crate::{
     data_dir, databases, platform, role,
-    serving::{Door, Process, until_stopped},
+    serving::{Door, Process, Visitors, until_stopped},
     settings::Settings,
     sole_process,
 };
@@ -22,10 +22,18 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
         None
     };
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let door = Door::open(settings.http.listen.unwrap_or(loopback(8080))).await?;
-    let admin = Door::open(settings.http.admin_listen.unwrap_or(loopback(9090))).await?;
+    let door = Door::open(
+        settings.http.listen.unwrap_or(loopback(8080)),
+        Visitors::Strangers,
+    )
+    .await?;
+    let admin = Door::open(
+        settings.http.admin_listen.unwrap_or(loopback(9090)),
+        Visitors::Operators,
+    )
+    .await?;
 
-    let process = Process::default();
+    let process = Process::new(settings);
     let background = &process.background.clone();
     let store = platform::event_store(storage).await?;
     let bus = platform::bus(storage, "taskledger").await?;

@@ -23,6 +23,9 @@ pub(crate) enum ForwardError {
     /// The client stopped sending the body.
     #[error("the client stopped sending the body")]
     ClientStalled,
+    /// There is no room for more of the client's body.
+    #[error("there is too much to do to receive the body")]
+    Overloaded,
     /// The client's connection broke while it sent the body.
     #[error("the client broke off while sending the body")]
     ClientGone,
@@ -41,6 +44,7 @@ impl ForwardError {
             Self::TimedOut => "timed_out",
             Self::BrokenOff => "broken_off",
             Self::ClientStalled | Self::ClientGone => "client",
+            Self::Overloaded => "overloaded",
             Self::Unforwardable(_) => "unforwardable",
         }
     }
@@ -57,6 +61,7 @@ impl From<ForwardError> for Problem {
                  if it had one.",
             ),
             ForwardError::ClientStalled => Self::request_timeout(),
+            ForwardError::Overloaded => Self::overloaded("The request was not carried out."),
             ForwardError::ClientGone | ForwardError::Unforwardable(_) => Self::new(ProblemCode::BadRequest),
         }
     }

@@ -8,7 +8,7 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use http_body_util::BodyExt;
-use http_server::BodyStalled;
+use http_server::{BodyOverloaded, BodyStalled};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -70,6 +70,9 @@ fn malformed(detail: impl Into<String>) -> Problem {
     Problem::new(ProblemCode::MalformedJson).detail(detail)
 }
 
+/// What is kept free for a body before any of it has come.
+const FIRST_PART: usize = 8 * 1024;
+
 /// The body, when it is no longer than `limit`; whatever `Content-Length` says.
 ///
 /// # Errors
@@ -80,9 +83,9 @@ pub async fn read_body(mut body: Body, BodyLimit(limit): BodyLimit) -> Result<By
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large());
     }
-    // At once as large as it will be, where that is known: growing would copy it again and again.
+    // No more than has come: whoever announces much and sends little is to cost little.
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
-    let mut read = BytesMut::with_capacity(expected);
+    let mut read = BytesMut::with_capacity(expected.min(FIRST_PART));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| unreadable(&error))?;
         let Ok(data) = frame.into_data() else { continue };
@@ -98,6 +101,8 @@ pub async fn read_body(mut body: Body, BodyLimit(limit): BodyLimit) -> Result<By
 fn unreadable(error: &axum::Error) -> Problem {
     if BodyStalled::caused(error) {
         Problem::request_timeout()
+    } else if BodyOverloaded::caused(error) {
+        Problem::overloaded("there is too much to do to receive the body; nothing was done")
     } else {
         malformed("the body ended before it was complete")
     }

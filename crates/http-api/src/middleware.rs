@@ -220,6 +220,7 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
 fn refused_problem(refusal: Refusal) -> Problem {
     let code = match refusal {
         Refusal::TimedOut => return Problem::request_timeout(),
+        Refusal::Overloaded => return Problem::overloaded(refusal.to_string()),
         Refusal::Malformed(_) => ProblemCode::BadRequest,
         Refusal::TargetTooLong => ProblemCode::UriTooLong,
         Refusal::TooLarge => ProblemCode::HeadersTooLarge,

@@ -98,6 +98,12 @@ impl Problem {
         Self::new(ProblemCode::Unavailable).detail(detail).retry_after(1)
     }
 
+    /// `503 overloaded` with `Retry-After: 1`: there is too much to do, and nothing was done.
+    #[must_use]
+    pub fn overloaded(detail: impl Into<String>) -> Self {
+        Self::new(ProblemCode::Overloaded).detail(detail).retry_after(1)
+    }
+
     /// `500 internal`, without detail: the request id leads to the log.
     #[must_use]
     pub fn internal() -> Self {

@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::Instant;
 
-use crate::head::Refusal;
+use crate::{head::Refusal, load::AtWork};
 
 /// So much of a body that nobody wants is read, so that the connection can go on,
 const REST: u64 = 16 * 1024;
@@ -54,6 +54,10 @@ struct State {
     body: RequestBody,
     /// Of the request that comes next.
     refusal: Option<Refusal>,
+    /// There was no place for this connection: it ends with its first request.
+    is_turned_away: bool,
+    /// The client does not take what is sent to it.
+    is_write_waiting: bool,
 }
 
 /// What has become of the body of the last request.
@@ -76,14 +80,16 @@ impl Activity {
             waiting: None,
             body: RequestBody::Read,
             refusal: None,
+            is_turned_away: false,
+            is_write_waiting: false,
         })))
     }
 
     /// A request's head has been read; it is being served until the guard is dropped.
-    pub(crate) fn busy(&self, body: &Incoming) -> Busy {
+    pub(crate) fn busy(&self, has_no_body: bool) -> Busy {
         let mut state = self.state();
         state.phase = Phase::Busy;
-        state.body = if body.is_end_stream() {
+        state.body = if has_no_body {
             RequestBody::Read
         } else {
             RequestBody::Held
@@ -116,6 +122,13 @@ impl Activity {
         self.state().refusal = Some(refusal);
     }
 
+    /// There is no place for this connection: its first request is refused, and it ends.
+    pub(crate) fn turn_away(&self) {
+        let mut state = self.state();
+        state.is_turned_away = true;
+        state.refusal = Some(Refusal::Overloaded);
+    }
+
     /// Why the request that the service got was refused, if it was. The connection ends with it.
     pub(crate) fn take_refusal(&self) -> Option<Refusal> {
         let mut state = self.state();
@@ -140,7 +153,7 @@ impl Activity {
         if read {
             self.body_read();
         }
-        read
+        read && !self.state().is_turned_away
     }
 
     /// Bytes have come.
@@ -148,6 +161,20 @@ impl Activity {
         let mut state = self.state();
         if let Phase::Idle(_) = state.phase {
             state.phase = Phase::Head(Instant::now());
+        }
+    }
+
+    /// Says whether the client is waited for to take what is sent.
+    pub(crate) fn set_write_waiting(&self, is_waiting: bool) {
+        self.state().is_write_waiting = is_waiting;
+    }
+
+    /// Since when the client has been waited for to ask for something, if that is what the connection waits for.
+    pub(crate) fn waiting_since(&self) -> Option<Instant> {
+        let state = self.state();
+        match state.phase {
+            Phase::Idle(since) | Phase::Head(since) if !state.is_write_waiting => Some(since),
+            Phase::Idle(_) | Phase::Head(_) | Phase::Busy => None,
         }
     }
 
@@ -185,15 +212,31 @@ impl Drop for Busy {
     }
 }
 
+/// What is handed on at once of an answer, so that as much is let go of when the client has taken it.
+const PIECE: usize = 64 * 1024;
+
 /// The body of an answer; the request is being served until it has been taken.
 pub(crate) struct BusyBody {
     body: Body,
+    /// Of the last part of it, what has not been handed on.
+    rest: Bytes,
     _busy: Busy,
+    _at_work: Arc<AtWork>,
 }
 
 impl BusyBody {
-    pub(crate) fn new(body: Body, busy: Busy) -> Self {
-        Self { body, _busy: busy }
+    pub(crate) fn new(body: Body, busy: Busy, at_work: Arc<AtWork>) -> Self {
+        Self {
+            body,
+            rest: Bytes::new(),
+            _busy: busy,
+            _at_work: at_work,
+        }
+    }
+
+    fn next_piece(&mut self) -> Bytes {
+        let length = self.rest.len().min(PIECE);
+        self.rest.split_to(length)
     }
 }
 
@@ -205,14 +248,31 @@ impl HttpBody for BusyBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        if self.rest.is_empty() {
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => frame,
+                ended => return Poll::Ready(ended),
+            };
+            match frame.into_data() {
+                Ok(data) if data.is_empty() => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(data) => self.rest = data,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        }
+        Poll::Ready(Some(Ok(Frame::data(self.next_piece()))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (of_body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        if let Some(upper) = of_body.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(of_body.lower() + rest);
+        hint
     }
 }

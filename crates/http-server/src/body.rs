@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -11,26 +12,43 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::activity::Activity;
+use crate::{activity::Activity, load::AtWork};
 
 /// The client stopped sending the body, or sends it too slowly.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the body of the request took too long to arrive")]
 pub struct BodyStalled;
 
+/// There is no room for more of the body.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("there is too much to do to receive the body of the request")]
+pub struct BodyOverloaded;
+
+impl BodyOverloaded {
+    /// Whether `error`, however wrapped, says this.
+    #[must_use]
+    pub fn caused(error: &(dyn Error + 'static)) -> bool {
+        is_caused_by::<Self>(error)
+    }
+}
+
 impl BodyStalled {
     /// Whether `error`, however wrapped, says this.
     #[must_use]
     pub fn caused(error: &(dyn Error + 'static)) -> bool {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if error.is::<Self>() {
-                return true;
-            }
-            next = error.source();
-        }
-        false
+        is_caused_by::<Self>(error)
     }
+}
+
+fn is_caused_by<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<E>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// A body that must make progress every `stall`, and end within `total`.
@@ -42,6 +60,7 @@ pub(crate) struct TimedBody {
     awaited: bool,
     stall: Duration,
     ends_by: Instant,
+    at_work: Arc<AtWork>,
     /// Armed only while waiting.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -54,6 +73,7 @@ impl TimedBody {
         awaited: bool,
         stall: Duration,
         total: Duration,
+        at_work: Arc<AtWork>,
     ) -> Self {
         Self {
             body: Some(body),
@@ -61,6 +81,7 @@ impl TimedBody {
             awaited,
             stall,
             ends_by: Instant::now() + total,
+            at_work,
             timer: None,
         }
     }
@@ -94,9 +115,17 @@ impl Body for TimedBody {
         };
         if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
             self.timer = None;
-            if frame.is_none() {
-                self.body = None;
-                self.activity.body_read();
+            let received = match &frame {
+                Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
+                Some(Err(_)) => 0,
+                None => {
+                    self.body = None;
+                    self.activity.body_read();
+                    0
+                }
+            };
+            if !self.at_work.receive(received) {
+                return Poll::Ready(Some(Err(BodyOverloaded.into())));
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }

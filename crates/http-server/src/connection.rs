@@ -1,8 +1,13 @@
 //! One connection: its requests one after another, each with a bound on its body, and the end that each of them comes to.
 
-use std::{net::SocketAddr, pin::pin};
+use std::{net::SocketAddr, pin::pin, sync::Arc};
 
-use axum::{Router, body::Body, extract::ConnectInfo, response::IntoResponse};
+use axum::{
+    Router,
+    body::{Body, HttpBody},
+    extract::ConnectInfo,
+    response::IntoResponse,
+};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -13,10 +18,14 @@ use tower::ServiceExt;
 use crate::{
     activity::{Activity, BusyBody, Patience},
     body::TimedBody,
-    head::MAX_HEAD,
+    head::{MAX_HEAD, Refusal},
+    load::{AtWork, Load},
     options::ServerOptions,
     socket::{Peer, Socket},
 };
+
+/// Names a request in its answer and in the log.
+const REQUEST_ID: &str = "x-request-id";
 
 /// What all connections of a server share.
 #[derive(Clone)]
@@ -26,10 +35,11 @@ pub(crate) struct Shared {
     /// Requests that change something. Each runs in a task of its own, to its end, whether its client stays or not.
     pub(crate) commands: TaskTracker,
     pub(crate) stop: CancellationToken,
+    pub(crate) load: Load,
 }
 
 /// Serves the requests of one connection, to its end.
-pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, shared: Shared) {
+pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Activity, shared: Shared) {
     // Answers are written whole: waiting for more to send only delays them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = %error, "cannot set TCP_NODELAY");
@@ -41,11 +51,11 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, shared: Shar
         write: options.stall_timeout,
         answer: options.answer_timeout,
     };
-    let activity = Activity::new();
     let socket = Socket::new(stream, patience, activity.clone());
     let client = socket.peer();
     let service = service_fn(move |request: Request<Incoming>| {
-        let busy = activity.busy(request.body());
+        let busy = activity.busy(request.body().is_end_stream());
+        let (at_work, has_room) = shared.load.begin();
         let activity = activity.clone();
         let (shared, client) = (shared.clone(), client.clone());
         let awaited = request.headers().contains_key(header::EXPECT);
@@ -56,20 +66,23 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, shared: Shar
                 awaited,
                 options.stall_timeout,
                 options.body_timeout,
+                Arc::clone(&at_work),
             ))
         });
         request.extensions_mut().insert(ConnectInfo(peer));
         if let Some(refusal) = activity.take_refusal() {
             request.extensions_mut().insert(refusal);
+        } else if !has_room {
+            request.extensions_mut().insert(Refusal::Overloaded);
         }
         async move {
-            let mut response = shared.answer(request, &client).await?;
+            let mut response = shared.answer(request, &client, &at_work).await?;
             if !activity.can_go_on().await {
                 // Said in time, or the client would lose its next request.
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }
-            Ok::<Response<BusyBody>, HungUp>(response.map(|body| BusyBody::new(body, busy)))
+            Ok::<Response<BusyBody>, HungUp>(response.map(|body| BusyBody::new(body, busy, at_work)))
         }
     });
     let mut connection = pin!(
@@ -98,8 +111,37 @@ struct HungUp;
 
 impl Shared {
     /// Reads end when their client hangs up; what may change something runs to its end.
-    async fn answer(&self, request: Request<Body>, client: &Peer) -> Result<Response<Body>, HungUp> {
+    async fn answer(
+        &self,
+        request: Request<Body>,
+        client: &Peer,
+        at_work: &AtWork,
+    ) -> Result<Response<Body>, HungUp> {
         let is_read = request.method().is_safe();
+        let response = self.respond(request, client, is_read).await?;
+        at_work.forget_received();
+        let size = response.body().size_hint().lower();
+        let has_room = at_work.answer(usize::try_from(size).unwrap_or(usize::MAX));
+        // What a command has done is told in any case.
+        if has_room || !is_read {
+            return Ok(response);
+        }
+        let mut stand_in = Request::new(Body::empty());
+        stand_in.extensions_mut().insert(Refusal::Overloaded);
+        if let Some(id) = response.headers().get(REQUEST_ID) {
+            stand_in.headers_mut().insert(REQUEST_ID, id.clone());
+        }
+        drop(response);
+        at_work.forget_received();
+        self.respond(stand_in, client, is_read).await
+    }
+
+    async fn respond(
+        &self,
+        request: Request<Body>,
+        client: &Peer,
+        is_read: bool,
+    ) -> Result<Response<Body>, HungUp> {
         let answering = self.router.clone().oneshot(request);
         if is_read {
             tokio::select! {

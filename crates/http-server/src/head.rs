@@ -31,6 +31,8 @@ pub enum Refusal {
     UnknownCoding,
     /// The rest of it did not come in time.
     TimedOut,
+    /// There is too much to do, or there are too many connections.
+    Overloaded,
 }
 
 /// How the end of the body is found.
@@ -72,6 +74,7 @@ impl Display for Refusal {
             ),
             Self::UnknownCoding => formatter.write_str("send the body as it is, or in chunks"),
             Self::TimedOut => formatter.write_str("the head of the request took too long to arrive"),
+            Self::Overloaded => formatter.write_str("there is too much to do; nothing was done"),
         }
     }
 }

@@ -2,18 +2,23 @@
 //! flight finish. Knows nothing of what is served, nor how its answers look.
 //!
 //! `server.rs` accepts, `connection.rs` serves one connection, `socket.rs` bounds its waits, `head_gate.rs` and `head.rs`
-//! judge each head before hyper reads it, `body.rs` bounds the bodies of requests.
+//! judge each head before hyper reads it, `body.rs` bounds the bodies of requests, `places.rs` the connections and `load.rs` what
+//! is at work.
 
 mod activity;
 mod body;
 mod connection;
 mod head;
 mod head_gate;
+mod load;
 mod options;
+mod places;
 mod server;
 mod socket;
 
-pub use body::BodyStalled;
+pub use body::{BodyOverloaded, BodyStalled};
 pub use head::Refusal;
+pub use load::Pressure;
 pub use options::ServerOptions;
+pub use places::network_of;
 pub use server::{bind, serve};

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crate::load::Pressure;
+
 /// How a server treats its connections.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ServerOptions {
     /// For the head of a request to arrive.
     pub header_timeout: Duration,
@@ -15,8 +17,18 @@ pub struct ServerOptions {
     pub body_timeout: Duration,
     /// For the client to take a whole answer; time in which this side had nothing to send does not count.
     pub answer_timeout: Duration,
-    /// Connections at once; more wait to be accepted.
+    /// Connections at once. One more closes those that have waited longest for their clients; while none waits, it is
+    /// refused.
     pub max_connections: usize,
+    /// The same for those from one address (of IPv6: from one network of 64 bits).
+    pub max_connections_per_address: usize,
+    /// Requests at work at once; more are refused.
+    pub max_requests: usize,
+    /// Bytes at once of bodies that are being received, and of answers that their clients have not taken. What goes beyond is
+    /// refused, except small bodies, small answers, and answers to commands.
+    pub max_bytes: usize,
+    /// While it is set, requests are refused.
+    pub pressure: Option<Pressure>,
     /// For requests in flight to finish once the server is told to stop.
     pub grace: Duration,
 }
@@ -30,6 +42,10 @@ impl Default for ServerOptions {
             body_timeout: Duration::from_secs(300),
             answer_timeout: Duration::from_secs(300),
             max_connections: 10_000,
+            max_connections_per_address: usize::MAX,
+            max_requests: 4_096,
+            max_bytes: 48 * 1024 * 1024,
+            pressure: None,
             grace: Duration::from_secs(10),
         }
     }

@@ -4,13 +4,23 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use runtime::StartError;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{net::TcpListener, sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    activity::Activity,
     connection::{Shared, connection},
+    load::Load,
     options::ServerOptions,
+    places::Places,
 };
+
+/// So many of those for whom there is no place are told so at the same time; others are closed without a word,
+const REFUSED_AT_ONCE: usize = 128;
+/// and so long they have to ask for anything.
+const REFUSED_WITHIN: Duration = Duration::from_secs(1);
+/// Between two lines in the log about connections that cannot be accepted.
+const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);
 
 /// Takes the address.
 ///
@@ -25,50 +35,64 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 /// Serves `router` until `stop` is cancelled and the requests in flight have been answered, at most
 /// `options.grace` later; commands whose clients have gone get as long again. Requests carry their peer as `ConnectInfo<SocketAddr>`.
 pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(options.max_connections));
+    let (places, grace) = (Places::new(&options), options.grace);
+    let refused_at_once = Arc::new(Semaphore::new(REFUSED_AT_ONCE));
     let connections = TaskTracker::new();
     let shared = Shared {
         router,
+        load: Load::new(&options),
         options,
         commands: TaskTracker::new(),
         stop: stop.clone(),
     };
     let cut = CancellationToken::new();
+    let mut complained: Option<Instant> = None;
     loop {
-        let accepted = async {
-            // The semaphore is never closed.
-            let place = Arc::clone(&places).acquire_owned().await.ok();
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
-            accepted = accepted => accepted,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = stop.cancelled() => break,
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                let connection = connection(stream, peer, shared.clone());
-                let cut = cut.clone();
-                connections.spawn(async move {
-                    tokio::select! {
-                        () = connection => {}
-                        () = cut.cancelled() => {}
-                    }
-                    drop(place);
-                });
-            }
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, or a client that left before it was accepted.
-                tracing::warn!(error = %error, "cannot accept a connection");
+                if complained.is_none_or(|at| at.elapsed() > COMPLAIN_AGAIN) {
+                    complained = Some(Instant::now());
+                    tracing::warn!(error = %error, "cannot accept a connection");
+                }
                 tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
             }
+        };
+        let activity = Activity::new();
+        let cut = cut.clone();
+        if let Some(place) = places.take(peer.ip(), &activity) {
+            let connection = connection(stream, peer, activity, shared.clone());
+            connections.spawn(async move {
+                tokio::select! {
+                    () = connection => {}
+                    () = cut.cancelled() => {}
+                    () = place.close.cancelled() => {}
+                }
+            });
+        } else if let Ok(turn) = Arc::clone(&refused_at_once).try_acquire_owned() {
+            activity.turn_away();
+            let mut shared = shared.clone();
+            shared.options.header_timeout = REFUSED_WITHIN;
+            shared.options.stall_timeout = REFUSED_WITHIN;
+            let connection = connection(stream, peer, activity, shared);
+            connections.spawn(async move {
+                tokio::select! {
+                    () = connection => {}
+                    () = cut.cancelled() => {}
+                }
+                drop(turn);
+            });
         }
     }
     drop(listener);
     connections.close();
-    if tokio::time::timeout(options.grace, connections.wait())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(grace, connections.wait()).await.is_err() {
         tracing::warn!(
             connections = connections.len(),
             "cut off requests that did not finish in time"
@@ -78,10 +102,7 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
     }
     // Also those whose client has gone, or was cut off.
     shared.commands.close();
-    if tokio::time::timeout(options.grace, shared.commands.wait())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(grace, shared.commands.wait()).await.is_err() {
         tracing::warn!(
             commands = shared.commands.len(),
             "left behind commands that did not finish in time"

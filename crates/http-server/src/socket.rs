@@ -27,6 +27,8 @@ use crate::{
 
 /// How long a client that still sends may take to notice that nobody listens.
 const LINGER: Duration = Duration::from_secs(2);
+/// Bytes of a body in one read: hyper's buffer grows with what a read brings, and stays for as long as the body.
+const BODY_READ: usize = 16 * 1024;
 /// Reads in a row while lingering.
 const LINGER_READS: usize = 16;
 /// A client that has closed its side may only have said that it asks no more: so long it gets answers.
@@ -186,6 +188,7 @@ impl Socket {
     ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             if self.write_timer.take().is_some() {
+                self.activity.set_write_waiting(false);
                 self.waited += self.write_since.elapsed();
             }
             return written;
@@ -194,6 +197,7 @@ impl Socket {
         let patience = self.patience.write.min(left);
         let timer = self.write_timer.get_or_insert_with(|| {
             self.write_since = Instant::now();
+            self.activity.set_write_waiting(true);
             Box::pin(tokio::time::sleep(patience))
         });
         timer
@@ -237,7 +241,7 @@ impl AsyncRead for Socket {
         let read = poll_read(
             &this.reader,
             context,
-            &mut (&mut *buffer).limit(this.gate.limit()),
+            &mut (&mut *buffer).limit(this.gate.limit().min(BODY_READ)),
         );
         let Poll::Ready(read) = read else {
             return this

@@ -266,28 +266,6 @@ async fn a_length_beside_chunks_does_not_count() {
 }
 
 #[tokio::test]
-async fn more_connections_than_allowed_wait_their_turn() {
-    let server = Server::start(ServerOptions {
-        max_connections: 2,
-        ..ServerOptions::default()
-    })
-    .await;
-    let (mut first, mut second) = (server.connect().await, server.connect().await);
-    for client in [&mut first, &mut second] {
-        client.send(get_of("/")).await;
-        assert_eq!(client.answer().await.0, 200);
-    }
-    let mut third = server.connect().await;
-    third.send(get_of("/")).await;
-    assert!(
-        timeout(SHORT, third.0.readable()).await.is_err(),
-        "served although the others are still there"
-    );
-    drop(first);
-    assert_eq!(third.answer().await.0, 200);
-}
-
-#[tokio::test]
 async fn stopping_finishes_what_has_begun_and_nothing_else() {
     let server = Server::start(ServerOptions::default()).await;
     let mut idle = server.connect().await;

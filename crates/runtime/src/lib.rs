@@ -4,6 +4,8 @@
 mod background;
 mod backoff;
 mod clock;
+pub mod descriptors;
+pub mod memory;
 mod metrics;
 mod process_metrics;
 mod random;

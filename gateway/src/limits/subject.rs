@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use events::UserId;
+use http_server::network_of;
 
 /// Someone with a budget of their own in a limit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,13 +17,7 @@ impl Subject {
     /// Whoever sends from `address`. A household or a machine has a network of 64 bits of IPv6 addresses to itself, so all
     /// of them are one.
     pub(crate) fn network(address: IpAddr) -> Self {
-        Self::Network(match address.to_canonical() {
-            IpAddr::V4(address) => address.into(),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                [a, b, c, d, 0, 0, 0, 0].into()
-            }
-        })
+        Self::Network(network_of(address))
     }
 }
 

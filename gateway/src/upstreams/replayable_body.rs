@@ -14,7 +14,7 @@ use std::{
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use futures::task::AtomicWaker;
-use http_server::BodyStalled;
+use http_server::{BodyOverloaded, BodyStalled};
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, sleep_until};
 
@@ -99,6 +99,7 @@ struct State {
 #[derive(Clone, Copy)]
 enum Failure {
     Stalled,
+    Overloaded,
     Broken,
 }
 
@@ -163,6 +164,7 @@ impl ReplayableBody {
     pub(crate) fn failure(&self) -> Option<ForwardError> {
         self.state().failure.map(|failure| match failure {
             Failure::Stalled => ForwardError::ClientStalled,
+            Failure::Overloaded => ForwardError::Overloaded,
             Failure::Broken => ForwardError::ClientGone,
         })
     }
@@ -216,6 +218,8 @@ impl HttpBody for ReplayableBody {
                 Some(Err(error)) => {
                     state.failure = Some(if BodyStalled::caused(error) {
                         Failure::Stalled
+                    } else if BodyOverloaded::caused(error) {
+                        Failure::Overloaded
                     } else {
                         Failure::Broken
                     });

@@ -152,5 +152,5 @@ fn command(method: HttpMethod, path: &'static str, id: &'static str, summary: &'
     endpoint(method, path, TAG, id, summary)
         .needs_role()
         .shared(&["Idempotency-Key"])
-        .problems(&[BadParameter, IdempotencyKeyReused, RateLimited, Overloaded])
+        .problems(&[BadParameter, IdempotencyKeyReused])
 }

@@ -195,6 +195,11 @@ impl Builder {
     }
 
     pub(super) fn build(mut self) -> Endpoint {
+        let is_probe = self.path.starts_with("/health/");
+        if !is_probe {
+            // The gateway counts everything else, and refuses what is too much.
+            self.problems.extend([RateLimited, Overloaded]);
+        }
         let mut by_status: BTreeMap<u16, Vec<ProblemCode>> = BTreeMap::new();
         for code in std::mem::take(&mut self.problems) {
             by_status.entry(code.status()).or_default().push(code);

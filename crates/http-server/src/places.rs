@@ -1,0 +1,209 @@
+//! Who may be connected. When all places are taken, those are given up whose connections have waited longest for their
+//! clients: a flood of connections that ask nothing makes room for one that does.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{activity::Activity, options::ServerOptions};
+
+/// When room is made, it is made for as many newcomers as this part of all.
+const PART: usize = 32;
+
+/// Addresses that are counted as one: one of IPv4, or a network of 64 bits of IPv6, which a household or a machine has to
+/// itself.
+#[must_use]
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            [a, b, c, d, 0, 0, 0, 0].into()
+        }
+    }
+}
+
+/// The places of one server.
+#[derive(Clone)]
+pub(crate) struct Places(Arc<Shared>);
+
+struct Shared {
+    most: usize,
+    most_of_one: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    last: u64,
+    connections: HashMap<u64, Connection>,
+    of: HashMap<IpAddr, usize>,
+}
+
+struct Connection {
+    network: IpAddr,
+    activity: Activity,
+    close: CancellationToken,
+}
+
+/// One connection's place, until it is dropped.
+pub(crate) struct Place {
+    shared: Arc<Shared>,
+    number: u64,
+    /// Cancelled when somebody else gets the place.
+    pub(crate) close: CancellationToken,
+}
+
+impl Places {
+    pub(crate) fn new(options: &ServerOptions) -> Self {
+        Self(Arc::new(Shared {
+            most: options.max_connections.max(1),
+            most_of_one: options.max_connections_per_address.max(1),
+            taken: Mutex::default(),
+        }))
+    }
+
+    /// A place for a connection from `address`, if there is one or one can be made.
+    pub(crate) fn take(&self, address: IpAddr, activity: &Activity) -> Option<Place> {
+        let network = network_of(address);
+        let mut taken = self.0.taken();
+        if taken
+            .of
+            .get(&network)
+            .is_some_and(|count| *count >= self.0.most_of_one)
+        {
+            taken.make_room(self.0.most_of_one, |connection| connection.network == network);
+        }
+        if taken.connections.len() >= self.0.most {
+            taken.make_room(self.0.most, |_| true);
+        }
+        let of_one = taken.of.get(&network).copied().unwrap_or_default();
+        if taken.connections.len() >= self.0.most || of_one >= self.0.most_of_one {
+            return None;
+        }
+        taken.last += 1;
+        let number = taken.last;
+        let close = CancellationToken::new();
+        let connection = Connection {
+            network,
+            activity: activity.clone(),
+            close: close.clone(),
+        };
+        taken.connections.insert(number, connection);
+        taken.of.insert(network, of_one + 1);
+        drop(taken);
+        Some(Place {
+            shared: Arc::clone(&self.0),
+            number,
+            close,
+        })
+    }
+}
+
+impl Shared {
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    /// Closes those of the connections in question that have waited longest for their clients: a part of `most`, so that
+    /// the search for them is not made for each newcomer.
+    fn make_room(&mut self, most: usize, in_question: impl Fn(&Connection) -> bool) {
+        let mut waiting: Vec<_> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| in_question(connection))
+            .filter_map(|(number, connection)| Some((connection.activity.waiting_since()?, *number)))
+            .collect();
+        let count = (most / PART).max(1).min(waiting.len());
+        if count == 0 {
+            return;
+        }
+        waiting.select_nth_unstable(count - 1);
+        for (_, number) in &waiting[..count] {
+            if let Some(connection) = self.leave(*number) {
+                connection.close.cancel();
+            }
+        }
+    }
+
+    fn leave(&mut self, number: u64) -> Option<Connection> {
+        let connection = self.connections.remove(&number)?;
+        if let Some(count) = self.of.get_mut(&connection.network) {
+            *count -= 1;
+            if *count == 0 {
+                self.of.remove(&connection.network);
+            }
+        }
+        Some(connection)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.taken().leave(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(most: usize, of_one: usize) -> Places {
+        Places::new(&ServerOptions {
+            max_connections: most,
+            max_connections_per_address: of_one,
+            ..ServerOptions::default()
+        })
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_waited_longest_gives_up_the_place() {
+        let places = places(2, 2);
+        let first = places.take(address("192.0.2.1"), &Activity::new()).unwrap();
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        let second = places.take(address("192.0.2.2"), &Activity::new()).unwrap();
+        let third = places.take(address("192.0.2.3"), &Activity::new()).unwrap();
+        assert!(first.close.is_cancelled() && !second.close.is_cancelled());
+        // It leaves after its place has gone to somebody else.
+        drop(first);
+        assert_eq!(places.0.taken().connections.len(), 2);
+        drop((second, third));
+        let taken = places.0.taken();
+        assert!(taken.connections.is_empty() && taken.of.is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_network_displaces_only_itself() {
+        let places = places(100, 2);
+        let other = places.take(address("192.0.2.1"), &Activity::new()).unwrap();
+        let mut own = Vec::new();
+        for number in 1..=20 {
+            let address = address(&format!("2001:db8::{number:x}"));
+            own.push(places.take(address, &Activity::new()).unwrap());
+        }
+        assert!(!other.close.is_cancelled());
+        assert_eq!(own.iter().filter(|place| !place.close.is_cancelled()).count(), 2);
+    }
+
+    #[tokio::test]
+    async fn nobody_who_is_being_served_is_displaced() {
+        let places = places(1, 1);
+        let activity = Activity::new();
+        let first = places.take(address("192.0.2.1"), &activity).unwrap();
+        let busy = activity.busy(true);
+        assert!(places.take(address("192.0.2.2"), &Activity::new()).is_none());
+        drop(busy);
+        assert!(places.take(address("192.0.2.2"), &Activity::new()).is_some());
+        assert!(first.close.is_cancelled());
+    }
+}
