@@ -17,6 +17,8 @@ mod faults;
 mod full_disk;
 mod hang_up;
 mod history;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod isolation;
 mod keys;
 mod least_privilege;
@@ -24,6 +26,7 @@ mod limits;
 mod monitoring;
 mod operator;
 mod program_tokens;
+mod proxies;
 mod restored_log;
 mod rolling;
 mod security_log;

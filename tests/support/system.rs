@@ -85,6 +85,8 @@ pub(crate) struct System {
     directory: TempDir,
     processes: BTreeMap<Replica, Process>,
     settings: BTreeMap<&'static str, String>,
+    /// Of each process that is launched from now on, if it is not to have what there is.
+    descriptors: Option<u32>,
     of_one_role: BTreeMap<Role, Vec<(&'static str, String)>>,
     listen: BTreeMap<Replica, (u16, u16)>,
     database: Option<TestDatabase>,
@@ -100,6 +102,14 @@ struct Process {
 pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_taskledger"));
     command.env_clear().stdin(Stdio::null());
+    command
+}
+
+fn binary_with_descriptors(count: u32) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.env_clear().stdin(Stdio::null());
+    let script = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_taskledger")]);
     command
 }
 
@@ -221,6 +231,7 @@ impl System {
             directory,
             processes: BTreeMap::new(),
             settings,
+            descriptors: None,
             of_one_role,
             listen,
             database,
@@ -241,6 +252,11 @@ impl System {
         self.settings.insert(name, value.into());
     }
 
+    /// Launches processes with so many descriptors from now on.
+    pub(crate) fn limit_descriptors(&mut self, count: u32) {
+        self.descriptors = Some(count);
+    }
+
     /// Where the system keeps its files.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
@@ -256,7 +272,10 @@ impl System {
             .append(true)
             .open(self.log(replica))
             .unwrap();
-        let mut command = binary();
+        let mut command = match self.descriptors {
+            Some(count) => binary_with_descriptors(count),
+            None => binary(),
+        };
         command.arg(replica.role.command()).envs(&self.settings);
         command.envs(self.of_one_role.get(&replica.role).into_iter().flatten().cloned());
         if replica.role != Role::Projector {

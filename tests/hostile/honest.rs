@@ -1,0 +1,80 @@
+//! Someone who only wants to work, and how long they wait for it.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::{Person, System};
+
+/// Requests of each measurement.
+const REQUESTS: usize = 100;
+/// What the machine itself may add to the slowest answers: tests run side by side on it.
+const NOISE: Duration = Duration::from_millis(300);
+/// What one process may take.
+const MOST_MEMORY: u64 = 200 * 1024 * 1024;
+
+/// An honest client, and the slowest of its answers before an attack.
+pub(super) struct Honest {
+    person: Person,
+    before: Duration,
+}
+
+impl Honest {
+    pub(super) async fn before_the_attack(system: &System) -> Self {
+        let mut honest = Self {
+            person: Person::join(&system.base, "honest").await,
+            before: Duration::ZERO,
+        };
+        honest.slowest().await;
+        honest.before = honest.slowest().await;
+        honest
+    }
+
+    /// Every request is answered as ever, the slowest (but for one in a hundred) within twice the time, and the process keeps to
+    /// its memory.
+    pub(super) async fn is_not_disturbed(&self, attack: &str, system: &System) {
+        let now = self.slowest().await;
+        let memory = system.memory("VmHWM");
+        eprintln!(
+            "{attack}: p99 {:.1} ms, before {:.1} ms; {} MiB at most",
+            now.as_secs_f64() * 1e3,
+            self.before.as_secs_f64() * 1e3,
+            memory >> 20
+        );
+        assert!(
+            now <= self.before * 2 + NOISE,
+            "{attack}: {now:?}, before {:?}",
+            self.before
+        );
+        assert!(memory < MOST_MEMORY, "{attack}: {memory} bytes");
+        let ready = reqwest::get(format!("{}/health/live", system.admin()))
+            .await
+            .unwrap();
+        assert_eq!(ready.status(), 200, "{attack}: the probe");
+    }
+
+    /// The 99th of a hundred, also of those who come newly: every tenth request has a connection of its own.
+    async fn slowest(&self) -> Duration {
+        let mut took = Vec::with_capacity(REQUESTS);
+        for number in 0..REQUESTS {
+            let person = match number % 10 {
+                0 => Person {
+                    http: reqwest::Client::new(),
+                    ..self.person.clone()
+                },
+                _ => self.person.clone(),
+            };
+            let begun = Instant::now();
+            match number % 2 {
+                0 => person.get("/tasks?limit=1").await.expect(200),
+                _ => person
+                    .post("/tasks", json!({"title": "honest"}))
+                    .await
+                    .expect(201),
+            };
+            took.push(begun.elapsed());
+        }
+        took.sort_unstable();
+        took[REQUESTS - 2]
+    }
+}

@@ -1,0 +1,147 @@
+//! Reverse proxies in front of the gateway, as `deploy/` shows them: clients are told apart by their addresses, whatever they
+//! write into `X-Forwarded-For`.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::json;
+
+use crate::support::{Footing, Person, Replica, Role, System, free_port, until};
+
+const LIMITS: &str = "trusted_proxies = [\"127.0.0.1\"]\n[[limit]]\nname = \"keys\"\nby = \"address\"\n\
+                      routes = [\"/.well-known/jwks.json\"]\nrequests = 2\nper_seconds = 3600\n";
+
+/// Ends with the test.
+struct Proxy(Child);
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn is_installed(program: &str) -> bool {
+    let found = Command::new(program)
+        .arg(if program == "caddy" { "version" } else { "-v" })
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok();
+    if !found {
+        eprintln!("{program} is not installed: its recipe in deploy/ was not tried");
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_nginx() {
+    if is_installed("nginx") {
+        behind(|directory, port, gateway| {
+            let recipe: String = fs::read_to_string("../deploy/nginx.conf")
+                .unwrap()
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("ssl_"))
+                .map(|line| format!("{line}\n"))
+                .collect();
+            let file = directory.join("nginx.conf");
+            let recipe = replaced(&recipe, "listen 443 ssl;", &format!("listen 127.0.0.1:{port};"));
+            fs::write(&file, replaced(&recipe, "127.0.0.1:8080", gateway)).unwrap();
+            let mut command = Command::new("nginx");
+            command.arg("-p").arg(directory).arg("-c").arg(file);
+            let globals = format!(
+                "daemon off; master_process off; pid {}/pid; error_log stderr;",
+                directory.display()
+            );
+            command.args(["-g", &globals]);
+            command
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_caddy() {
+    if is_installed("caddy") {
+        behind(|directory, port, gateway| {
+            let recipe = fs::read_to_string("../deploy/Caddyfile").unwrap();
+            let recipe = replaced(&recipe, "tasks.example.org", &format!("http://127.0.0.1:{port}"));
+            let recipe = replaced(&recipe, "127.0.0.1:8080", gateway);
+            let file = directory.join("Caddyfile");
+            fs::write(&file, format!("{{\n\tadmin off\n}}\n{recipe}")).unwrap();
+            let mut command = Command::new("caddy");
+            command
+                .args(["run", "--adapter", "caddyfile", "--config"])
+                .arg(file);
+            command.env("HOME", directory);
+            command
+        })
+        .await;
+    }
+}
+
+fn replaced(text: &str, from: &str, to: &str) -> String {
+    assert!(text.contains(from), "{from}");
+    text.replace(from, to)
+}
+
+async fn behind(proxy: impl Fn(&Path, u16, &str) -> Command) {
+    let mut system = System::start(Footing::Embedded).await;
+    let up = Replica::from(Role::Up);
+    let file = system.directory().join("gateway.toml");
+    fs::write(&file, LIMITS).unwrap();
+    system.terminate(up);
+    system.set("TASKLEDGER_GATEWAY_CONFIG", file.display().to_string());
+    system.launch(up);
+    system.ready().await;
+
+    let port = free_port();
+    let gateway = system.base.strip_prefix("http://").unwrap();
+    let mut command = proxy(system.directory(), port, gateway);
+    let log = fs::File::create(system.directory().join("proxy.log")).unwrap();
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log);
+    let _proxy = Proxy(command.spawn().unwrap());
+    let base = format!("http://127.0.0.1:{port}");
+    until("the proxy serves", Duration::from_secs(20), async || {
+        reqwest::get(format!("{base}/health/ready"))
+            .await
+            .is_ok_and(|answer| answer.status() == 200)
+    })
+    .await;
+
+    // Each claims to be somebody else each time.
+    let ask = async |from: [u8; 4], claimed: &str| {
+        let client = reqwest::Client::builder()
+            .local_address(std::net::IpAddr::from(from))
+            .build()
+            .unwrap();
+        let request = client.get(format!("{base}/.well-known/jwks.json"));
+        let answer = request.header("X-Forwarded-For", claimed).send().await.unwrap();
+        answer.status().as_u16()
+    };
+    let mut statuses = Vec::new();
+    for claimed in ["192.0.2.1", "192.0.2.2, 127.0.0.1", "192.0.2.3"] {
+        statuses.push(ask([127, 0, 9, 1], claimed).await);
+    }
+    assert_eq!(statuses, [200, 200, 429]);
+    assert_eq!(ask([127, 0, 9, 2], "192.0.2.1").await, 200, "someone else");
+
+    // And everything else works as without a proxy.
+    let ada = Person::join(&base, "ada").await;
+    let created = ada
+        .post("/tasks", json!({"title": "through a proxy"}))
+        .await
+        .expect(201);
+    assert!(created.header("strict-transport-security").contains("max-age"));
+    let tasks = ada.get("/tasks").await.expect(200);
+    assert_eq!(tasks.body["items"][0]["title"], "through a proxy");
+    drop(_proxy);
+    system.stop().await;
+}
