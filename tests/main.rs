@@ -29,6 +29,7 @@ mod program_tokens;
 mod proxies;
 mod restored_log;
 mod rolling;
+mod secrets;
 mod security_log;
 mod start;
 mod stopping;

@@ -1,7 +1,12 @@
 //! A TCP proxy that can do to connections what a restart, a bad network or a dead machine does: cut them, slow them
 //! down, hold them still, or take away the server without a word.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
@@ -14,7 +19,11 @@ use tokio::{
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     switches: Switches,
+    tape: Tape,
 }
+
+/// What has gone through, a piece for each direction of each connection, once it is recorded.
+type Tape = Arc<Mutex<Option<Vec<Vec<u8>>>>>;
 
 /// What is to happen to connections.
 struct Switches {
@@ -46,6 +55,8 @@ impl Proxy {
             delay: Duration::ZERO,
             still: None,
         });
+        let tape = Tape::default();
+        let recording = Arc::clone(&tape);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (mut cut, mut vanish) = (cuts.clone(), vanishings.clone());
@@ -54,6 +65,7 @@ impl Proxy {
                 let line = Line {
                     born: Instant::now(),
                     weather: changes.clone(),
+                    tape: Arc::clone(&recording),
                 };
                 let target = target.clone();
                 tokio::spawn(async move {
@@ -83,7 +95,18 @@ impl Proxy {
         Self {
             address,
             switches: Switches { cut, vanish, weather },
+            tape,
         }
+    }
+
+    /// Keeps what goes through connections that are made from now on.
+    pub(crate) fn record(&self) {
+        *self.tape.lock().unwrap() = Some(Vec::new());
+    }
+
+    /// What has gone through since it is recorded.
+    pub(crate) fn recorded(&self) -> Vec<Vec<u8>> {
+        self.tape.lock().unwrap().clone().unwrap_or_default()
     }
 
     /// Closes every connection there is; new ones are taken at once.
@@ -124,6 +147,7 @@ async fn connect(target: &str) -> io::Result<Box<dyn Wire>> {
 struct Line {
     born: Instant,
     weather: watch::Receiver<Weather>,
+    tape: Tape,
 }
 
 impl Line {
@@ -134,8 +158,15 @@ impl Line {
         to: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<()> {
         let mut buffer = vec![0; 16 * 1024];
+        let piece = self.tape.lock().unwrap().as_mut().map(|pieces| {
+            pieces.push(Vec::new());
+            pieces.len() - 1
+        });
         loop {
             let count = from.read(&mut buffer).await?;
+            if let (Some(piece), Some(pieces)) = (piece, self.tape.lock().unwrap().as_mut()) {
+                pieces[piece].extend_from_slice(&buffer[..count]);
+            }
             let Weather { delay, still } = *self.weather.borrow();
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;
