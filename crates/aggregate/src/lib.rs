@@ -1,7 +1,7 @@
 //! Load, decide, append: how a command takes effect on one stream. Loads an [`Aggregate`], asks for a decision, appends what
 //! was decided, and does all of it again when somebody else appended in between. Knows no HTTP and no role.
 //!
-//! [`Repository`] does the whole of it. Who needs more than that, such as turns or snapshots, uses [`append`], [`StateCache`]
+//! [`Repository`] does the whole of it. Who needs more than that, such as turns or snapshots, uses [`append()`], [`StateCache`]
 //! and [`pause_after_conflict`]. [`testing`] tells decisions as stories: `given(events).when(decision).then(events)`.
 
 mod append;
