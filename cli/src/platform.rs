@@ -77,6 +77,7 @@ pub(crate) async fn audit_keeping(settings: &Settings) -> anyhow::Result<AuditKe
         tree: audit_tree(&settings.storage).await?,
         keys: settings.audit_keys_dir(),
         origin: settings.auth.audit_origin.clone(),
+        witnesses: settings.auth.audit_witnesses.clone(),
         clock: clock(),
     })
 }

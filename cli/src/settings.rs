@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use audit_tree::WitnessAddress;
 use clap::{Args, ValueEnum};
 use database::masked;
 use events::{PartitionCount, Role};
@@ -165,6 +166,15 @@ pub(crate) struct Auth {
     #[arg(long, global = true, env = "TASKLEDGER_AUDIT_ORIGIN", default_value = "taskledger.local", value_name = "NAME",
           value_parser = parse_origin)]
     pub(crate) audit_origin: String,
+    /// Witnesses that are shown the checkpoints of the audit tree, each `<verifier key>@<URL>`, separated by commas
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_AUDIT_WITNESSES",
+        value_delimiter = ',',
+        value_name = "WITNESSES"
+    )]
+    pub(crate) audit_witnesses: Vec<WitnessAddress>,
     /// How long an access token lives, in minutes, 7 to 15
     #[arg(long, global = true, env = "TASKLEDGER_ACCESS_TOKEN_MINUTES", default_value_t = 15, value_name = "N",
           value_parser = clap::value_parser!(u8).range(7..=15))]
@@ -400,6 +410,15 @@ impl Settings {
             ),
             ("TASKLEDGER_KEYS_DIR", self.keys_dir().display().to_string()),
             ("TASKLEDGER_AUDIT_ORIGIN", self.auth.audit_origin.clone()),
+            (
+                "TASKLEDGER_AUDIT_WITNESSES",
+                self.auth
+                    .audit_witnesses
+                    .iter()
+                    .map(|witness| masked(witness.url.as_str()))
+                    .collect::<Vec<_>>()
+                    .join(","),
+            ),
             (
                 "TASKLEDGER_ACCESS_TOKEN_MINUTES",
                 self.auth.access_token_minutes.to_string(),

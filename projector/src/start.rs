@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
-use audit_tree::{AuditTree, Keeper, KeeperMetrics};
+use audit_tree::{AuditTree, Keeper, KeeperMetrics, WitnessAddress};
 use axum::Router;
 use bus::{Bus, BusCollector};
 use database::{Database, WriteProbe};
@@ -57,6 +57,8 @@ pub struct AuditKeeping {
     pub keys: PathBuf,
     /// What the name of a new tree begins with.
     pub origin: String,
+    /// Who is shown its checkpoints.
+    pub witnesses: Vec<WitnessAddress>,
     /// Tells the time, for checkpoints.
     pub clock: Arc<dyn Clock>,
 }
@@ -103,10 +105,14 @@ pub async fn start_at_pace(
         tree,
         keys,
         origin,
+        witnesses,
         clock,
     }) = audit
     {
         let metrics = KeeperMetrics::new(&metrics);
+        for witness in witnesses {
+            background.spawn_until_stopped("witness", audit_tree::push(tree.clone(), witness));
+        }
         let keeper = Keeper::new(tree, store.clone(), keys, origin, clock, metrics);
         background.spawn("audit tree", keeper.run(background.stop()));
     }

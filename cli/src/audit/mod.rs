@@ -4,6 +4,7 @@ mod check_proof;
 mod key;
 mod prove;
 mod verify;
+mod witness;
 
 use std::{
     fs,
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Prove(prove::Prove),
     /// Check such a proof, without a system; exit code 1 if it does not hold
     CheckProof(check_proof::CheckProof),
+    /// Run a witness, which cosigns the checkpoints of logs as long as they only grow (C2SP tlog-witness)
+    Witness(witness::Witness),
 }
 
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
@@ -38,6 +41,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         Command::Verify(command) => command.run(settings).await,
         Command::Prove(command) => command.run(settings).await,
         Command::CheckProof(command) => command.run(),
+        Command::Witness(command) => command.run(settings).await,
     }
 }
 

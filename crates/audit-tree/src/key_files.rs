@@ -88,6 +88,24 @@ impl SigningKeys {
         &self.directory
     }
 
+    /// The newest one under this name.
+    ///
+    /// # Errors
+    /// When there is none, or no key can have this name.
+    pub fn newest(&self, name: &str, algorithm: Algorithm) -> Result<Signer, KeysUnusable> {
+        let unusable = |reason: String| KeysUnusable {
+            path: self.directory.clone(),
+            reason,
+        };
+        let signers = self
+            .signers(name, algorithm)
+            .map_err(|error| unusable(error.to_string()))?;
+        signers
+            .into_iter()
+            .next_back()
+            .ok_or_else(|| unusable("there is no key".to_owned()))
+    }
+
     /// All of them under this name, the oldest first.
     ///
     /// # Errors

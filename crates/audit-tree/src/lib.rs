@@ -2,7 +2,7 @@
 //!
 //! `keeper.rs` adds the events of the log in order and signs checkpoints, with the keys of `key_files.rs` and the memory of
 //! `last_signed.rs`. `tables.rs` is the SQL. `reading.rs` makes proofs of what is there. `verifying.rs` computes the whole
-//! tree again from the log and compares. What is hashed and signed is said in `transparency-log` and `events`; it must not be
+//! tree again from the log and compares. `pushing.rs` shows checkpoints to witnesses, `witness.rs` is one. What is hashed and signed is said in `transparency-log` and `events`; it must not be
 //! known here who asks, nor over which protocol.
 
 mod error;
@@ -11,9 +11,11 @@ mod keeper;
 mod key_files;
 mod last_signed;
 mod origin;
+mod pushing;
 mod reading;
 mod tables;
 mod verifying;
+mod witness;
 
 pub use error::{KeepError, ReadError, VerifyError};
 pub use export::{ExportError, ExportedEvent};
@@ -21,6 +23,8 @@ pub use keeper::{Keeper, KeeperMetrics};
 pub use key_files::{KeysUnusable, SigningKeys};
 pub use last_signed::LastSigned;
 pub use origin::{Disagreement, disagreement, renew_origin};
+pub use pushing::{WitnessAddress, push};
 pub use reading::SignedCheckpoint;
 pub use tables::{AuditTree, Tree};
 pub use verifying::{Verification, verify};
+pub use witness::{Refused, Witness};

@@ -2,7 +2,7 @@
 
 use database::{Database, DatabaseError, Row, Transaction, Value};
 use events::{EventId, LogPoint, Timestamp};
-use transparency_log::{Checkpoint, HASH_BYTES, Hash, Note, TileKind};
+use transparency_log::{Checkpoint, HASH_BYTES, Hash, Note, Signature, TileKind};
 
 /// Rows of tiles in one statement.
 const ROWS: usize = 16;
@@ -163,6 +163,24 @@ impl AuditTree {
             checkpoint.root.0.to_vec().into(),
             note.to_string().into(),
             now.as_micros().into(),
+        ];
+        self.0.execute(sql, &values).await.map(drop)
+    }
+
+    /// Keeps what a witness has said to a checkpoint.
+    pub(crate) async fn add_cosignature(
+        &self,
+        tree: &Tree,
+        size: u64,
+        cosignature: &Signature,
+    ) -> Result<(), DatabaseError> {
+        let sql = "INSERT INTO tree_cosignatures (tree, size, witness, line) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (tree, size, witness) DO UPDATE SET line = excluded.line";
+        let values = [
+            tree.id.into(),
+            size.into(),
+            cosignature.name.as_str().into(),
+            cosignature.to_string().into(),
         ];
         self.0.execute(sql, &values).await.map(drop)
     }

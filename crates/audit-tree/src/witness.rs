@@ -1,0 +1,298 @@
+//! A witness (C2SP `tlog-witness`): it cosigns what logs show it, as long as each of them only grows. Two people who both see
+//! its cosignature have been shown the same log.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use events::sha256;
+use runtime::Clock;
+use transparency_log::{
+    AddCheckpoint, Algorithm, Checkpoint, Note, Signer, VerifierKey, cosign, empty_root, verify_consistency,
+};
+
+use crate::{KeepError, KeysUnusable, LastSigned, SigningKeys};
+
+/// What it cosigns with, and for whom.
+pub struct Witness {
+    signer: Signer,
+    logs: Vec<VerifierKey>,
+    last: LastSigned,
+    clock: Arc<dyn Clock>,
+    /// Looking at the last checkpoint and replacing it is one step.
+    turn: Mutex<()>,
+}
+
+/// Why it does not cosign.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The request cannot be read.
+    #[error("{0}")]
+    Malformed(String),
+    /// It is of no log that this witness knows.
+    #[error("no log of this origin is known here")]
+    UnknownOrigin,
+    /// No key of the log has signed it.
+    #[error("the checkpoint is not signed by its log")]
+    Untrusted,
+    /// The log does not know what was cosigned last.
+    #[error("the last checkpoint cosigned has {size} leaves")]
+    Conflict {
+        /// The size of what was cosigned last.
+        size: u64,
+    },
+    /// The log did not only grow, or does not prove it.
+    #[error("the checkpoint does not go on from the last one that was cosigned")]
+    Inconsistent,
+    /// What was cosigned last cannot be read or written.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<KeepError> for Refused {
+    fn from(error: KeepError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl Witness {
+    /// A witness of this name for these logs. Its key and what it has cosigned last are in `directory`; the key is made there
+    /// when there is none.
+    ///
+    /// # Errors
+    /// When the key cannot be used.
+    pub fn open(
+        directory: &Path,
+        name: &str,
+        logs: Vec<VerifierKey>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, KeysUnusable> {
+        Ok(Self {
+            signer: SigningKeys::open(directory)?.newest(name, Algorithm::Cosignature)?,
+            logs,
+            last: LastSigned::new(directory),
+            clock,
+            turn: Mutex::new(()),
+        })
+    }
+
+    /// Its public key.
+    #[must_use]
+    pub fn key(&self) -> &VerifierKey {
+        self.signer.verifier()
+    }
+
+    /// Cosigns the checkpoint of an `add-checkpoint` request, and returns the line of signature. Waits for the disk.
+    ///
+    /// # Errors
+    /// When it must not.
+    pub fn add_checkpoint(&self, request: &str) -> Result<String, Refused> {
+        let AddCheckpoint {
+            old_size,
+            proof,
+            checkpoint: note,
+        } = request
+            .parse()
+            .map_err(|error| Refused::Malformed(format!("{error}")))?;
+        let origin = note.text.split('\n').next().unwrap_or_default();
+        let keys: Vec<_> = self
+            .logs
+            .iter()
+            .filter(|key| key.name() == origin)
+            .cloned()
+            .collect();
+        if keys.is_empty() {
+            return Err(Refused::UnknownOrigin);
+        }
+        note.verify(&keys).map_err(|_| Refused::Untrusted)?;
+        let checkpoint: Checkpoint = note.text.parse().map_err(|_| Refused::Inconsistent)?;
+        if old_size > checkpoint.size {
+            return Err(Refused::Malformed(
+                "the old size is larger than the new one".to_owned(),
+            ));
+        }
+        // What it guards is on the disk, and written whole.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let (size, root) = match self.last.read(origin)? {
+            Some(last) => {
+                let last: Checkpoint = last.text.parse().map_err(KeepError::from)?;
+                (last.size, last.root)
+            }
+            None => (0, empty_root()),
+        };
+        if old_size != size {
+            return Err(Refused::Conflict { size });
+        }
+        verify_consistency(size, &root, checkpoint.size, &checkpoint.root, &proof)
+            .map_err(|_| Refused::Inconsistent)?;
+        let seconds = u64::try_from(self.clock.now().as_seconds()).unwrap_or_default();
+        let cosignature = cosign(&self.signer, &note.text, seconds);
+        // Signatures of others say nothing that was checked here.
+        let mut kept = Note {
+            signatures: note
+                .signatures
+                .into_iter()
+                .filter(|it| keys.iter().any(|key| key.is_of(it)))
+                .collect(),
+            text: note.text.clone(),
+        };
+        kept.signatures.push(cosignature.clone());
+        self.last.write(&checkpoint.origin, &kept)?;
+        Ok(format!("{cosignature}\n"))
+    }
+
+    /// The last checkpoint that was cosigned of the log with this hash of its origin, in hexadecimal.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn checkpoint(&self, origin_hash: &str) -> Result<Option<Note>, KeepError> {
+        let known = self
+            .logs
+            .iter()
+            .find(|key| sha256(key.name().as_bytes()) == origin_hash);
+        known.map_or(Ok(None), |key| self.last.read(key.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use events::Timestamp;
+    use test_support::TestClock;
+    use transparency_log::{Edge, Hash, cosigned_at, leaf_hash};
+
+    use super::*;
+
+    const ORIGIN: &str = "example.org/log";
+
+    struct Ground {
+        directory: tempfile::TempDir,
+        log: Signer,
+    }
+
+    impl Ground {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let keys = SigningKeys::open(&directory.path().join("log")).unwrap();
+            Self {
+                log: keys.newest(ORIGIN, Algorithm::Ed25519).unwrap(),
+                directory,
+            }
+        }
+
+        fn witness(&self, name: &str) -> Witness {
+            let clock = TestClock::standing_at(Timestamp::from_micros(1_800_000_000_000_000));
+            let logs = vec![self.log.verifier().clone()];
+            Witness::open(&self.directory.path().join(name), name, logs, Arc::new(clock)).unwrap()
+        }
+
+        fn checkpoint(&self, origin: &str, leaves: &[Hash]) -> Note {
+            let mut edge = Edge::default();
+            edge.extend(leaves.iter().copied());
+            let (size, root) = (edge.size(), edge.root());
+            let origin = origin.to_owned();
+            Checkpoint { origin, size, root }.sign(std::slice::from_ref(&self.log))
+        }
+    }
+
+    fn leaves(numbers: std::ops::Range<u8>) -> Vec<Hash> {
+        numbers.map(|number| leaf_hash(&[number])).collect()
+    }
+
+    fn request(old_size: u64, proof: Vec<Hash>, checkpoint: Note) -> String {
+        AddCheckpoint {
+            old_size,
+            proof,
+            checkpoint,
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn a_log_that_grows_is_cosigned_also_after_a_restart() {
+        let ground = Ground::new();
+        let witness = ground.witness("w1");
+        let one = ground.checkpoint(ORIGIN, &leaves(0..1));
+        let line = witness.add_checkpoint(&request(0, vec![], one.clone())).unwrap();
+        let cosigned = one.with(line.trim_end().parse().unwrap());
+        assert_eq!(cosigned_at(&cosigned, witness.key()), Ok(Some(1_800_000_000)));
+        assert_eq!(
+            witness.checkpoint(&sha256(ORIGIN.as_bytes())).unwrap(),
+            Some(cosigned)
+        );
+        assert_eq!(witness.checkpoint(&sha256(b"another")).unwrap(), None);
+
+        let witness = ground.witness("w1");
+        let two = ground.checkpoint(ORIGIN, &leaves(0..2));
+        let early = witness.add_checkpoint(&request(0, vec![], two.clone()));
+        assert!(matches!(early, Err(Refused::Conflict { size: 1 })), "{early:?}");
+        let proof = vec![leaf_hash(&[1])];
+        witness
+            .add_checkpoint(&request(1, proof.clone(), two.clone()))
+            .unwrap();
+        let again = witness.add_checkpoint(&request(2, vec![], two.clone()));
+        assert!(again.is_ok(), "the same once more");
+        let back = witness.add_checkpoint(&request(1, proof, two));
+        assert!(matches!(back, Err(Refused::Conflict { size: 2 })));
+    }
+
+    #[test]
+    fn two_witnesses_notice_a_forked_log() {
+        let ground = Ground::new();
+        let witnesses = [ground.witness("w1"), ground.witness("w2")];
+        let shown = ground.checkpoint(ORIGIN, &leaves(0..2));
+        for witness in &witnesses {
+            witness
+                .add_checkpoint(&request(0, vec![], shown.clone()))
+                .unwrap();
+        }
+        // The log has rewritten its second entry, and has proofs of the tree that it has now.
+        let forked = ground.checkpoint(ORIGIN, &[leaf_hash(&[0]), leaf_hash(&[9]), leaf_hash(&[2])]);
+        let same_size = ground.checkpoint(ORIGIN, &[leaf_hash(&[0]), leaf_hash(&[9])]);
+        for witness in &witnesses {
+            for request in [
+                request(2, vec![leaf_hash(&[2])], forked.clone()),
+                request(2, vec![], same_size.clone()),
+                request(2, vec![], forked.clone()),
+            ] {
+                let refused = witness.add_checkpoint(&request);
+                assert!(matches!(refused, Err(Refused::Inconsistent)), "{refused:?}");
+            }
+            let anew = witness.add_checkpoint(&request(0, vec![], forked.clone()));
+            assert!(matches!(anew, Err(Refused::Conflict { size: 2 })), "{anew:?}");
+            let kept = witness.checkpoint(&sha256(ORIGIN.as_bytes())).unwrap().unwrap();
+            assert_eq!(kept.text, shown.text);
+        }
+    }
+
+    #[test]
+    fn what_is_not_of_a_known_log_is_refused() {
+        let ground = Ground::new();
+        let witness = ground.witness("w1");
+        let note = ground.checkpoint(ORIGIN, &leaves(0..1));
+        let unknown = ground.checkpoint("example.org/other", &leaves(0..1));
+        let refused = |request: &str| witness.add_checkpoint(request).unwrap_err();
+        assert!(matches!(
+            refused(&request(0, vec![], unknown)),
+            Refused::UnknownOrigin
+        ));
+        let changed = request(0, vec![], note.clone()).replace("\n1\n", "\n2\n");
+        assert!(matches!(refused(&changed), Refused::Untrusted));
+        assert!(matches!(
+            refused(&request(2, vec![], note.clone())),
+            Refused::Malformed(_)
+        ));
+        assert!(matches!(
+            refused(&request(0, vec![leaf_hash(&[0])], note)),
+            Refused::Inconsistent
+        ));
+        assert!(matches!(refused("nonsense"), Refused::Malformed(_)));
+    }
+}
