@@ -28,6 +28,8 @@ const LOOK_UP: &str = "SELECT 'familiar' AS counter, used_at AS instant, CAST(0 
      UNION ALL SELECT 'account from address', blocked_until, failures FROM authentication_failures WHERE key = $3 \
      UNION ALL SELECT 'address', full_at, 0 FROM address_allowances WHERE key = $2";
 const FORGET: &str = "DELETE FROM authentication_failures WHERE key IN ($1, $2)";
+/// Everybody's failures at an account. Keys are hexadecimal, so that nothing in them is a pattern.
+const FORGET_ALL: &str = "DELETE FROM authentication_failures WHERE key = $1 OR key LIKE $1 || '-%'";
 const REMEMBER: &str = "INSERT INTO familiar_addresses (account, address, used_at) VALUES ($1, $2, $3) \
      ON CONFLICT (account, address) DO UPDATE SET used_at = excluded.used_at";
 const FORGET_OLD_ADDRESSES: &str = "DELETE FROM familiar_addresses WHERE account = $1 AND address NOT IN \
@@ -150,12 +152,10 @@ pub(super) async fn add_failure(
         .map(drop)
 }
 
+/// Forgets all failures at the account of `attempt`, wherever they came from.
 pub(super) async fn forget(operations: &Database, attempt: &Attempt) -> Result<(), DatabaseError> {
-    let keys = [
-        attempt.account.as_str().into(),
-        attempt.account_from_address.as_str().into(),
-    ];
-    operations.execute(FORGET, &keys).await.map(drop)
+    let key = [attempt.account.as_str().into()];
+    operations.execute(FORGET_ALL, &key).await.map(drop)
 }
 
 pub(super) async fn keep_success(
@@ -165,7 +165,11 @@ pub(super) async fn keep_success(
     now: i64,
 ) -> Result<(), DatabaseError> {
     if standing.strangers.failures + standing.familiar.failures > 0 {
-        forget(operations, attempt).await?;
+        let keys = [
+            attempt.account.as_str().into(),
+            attempt.account_from_address.as_str().into(),
+        ];
+        operations.execute(FORGET, &keys).await?;
     }
     let is_written_down = standing
         .familiar_since

@@ -84,7 +84,7 @@ impl Throttle {
         }
     }
 
-    /// Forgets the failures of strangers at the account of `attempt`, whose password is another one now.
+    /// Forgets everybody's failures at the account of `attempt`, whose password is another one now.
     pub(crate) async fn forget(&self, attempt: &Attempt) {
         if let Err(error) = accounts::forget(&self.operations, attempt).await {
             tracing::warn!(%error, "a password was changed, and the failures before still count");

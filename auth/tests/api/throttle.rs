@@ -128,6 +128,32 @@ async fn a_familiar_address_has_to_wait_as_well() {
 }
 
 #[tokio::test]
+async fn a_new_password_ends_the_waits_of_every_address() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, HOME, "ada@example.com").await;
+    for _ in 0..5 {
+        login_from(&app, HOME, "ada@example.com", WRONG)
+            .await
+            .expect(401, "bad-credentials");
+    }
+    wait(login_from(&app, HOME, "ada@example.com", PASSWORD).await);
+    let elsewhere = login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD)
+        .await
+        .expect(200, "");
+    let new = "a word that nobody knew";
+    app.post("/auth/me/password")
+        .token(elsewhere.body["access_token"].as_str().unwrap())
+        .json(&json!({"current_password": PASSWORD, "new_password": new}))
+        .header("x-forwarded-for", ELSEWHERE)
+        .send()
+        .await
+        .expect(204, "");
+    login_from(&app, HOME, "ada@example.com", new)
+        .await
+        .expect(200, "");
+}
+
+#[tokio::test]
 async fn after_a_hundred_failures_in_a_row_only_a_familiar_address_gets_in() {
     let app = quick(&App::start().await, |_| {}).await;
     register_from(&app, HOME, "ada@example.com").await;

@@ -6,29 +6,27 @@ use events::EmailAddress;
 use http_api::{BodyLimit, Problem, read_body};
 use serde::Deserialize;
 
-use super::subject::Subject;
-
 #[derive(Deserialize)]
 struct Credentials {
     email: String,
 }
 
-/// The account that `request` names, if it names one. Whatever else is wrong with the body, auth says.
-pub(super) async fn account(request: Request) -> Result<(Request, Option<Subject>), Problem> {
+/// The e-mail address of the account that `request` names, if it names one. Whatever else is wrong with the body, auth says.
+pub(super) async fn account(request: Request) -> Result<(Request, Option<String>), Problem> {
     let (parts, body) = request.into_parts();
     let body = read_body(body, BodyLimit::default()).await?;
     let credentials = serde_json::from_slice::<Credentials>(&body).ok();
     // In the form in which auth compares addresses, so that no spelling has a budget of its own.
     let address = credentials.and_then(|credentials| EmailAddress::parse(&credentials.email).ok());
-    let account = address.map(|address| Subject::Account(address.canonical().to_owned()));
-    Ok((Request::from_parts(parts, Body::from(body)), account))
+    let email = address.map(|address| address.canonical().to_owned());
+    Ok((Request::from_parts(parts, Body::from(body)), email))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn named(body: &str) -> Option<Subject> {
+    async fn named(body: &str) -> Option<String> {
         let request = Request::new(Body::from(body.to_owned()));
         let (request, account) = account(request).await.unwrap();
         let handed_on = read_body(request.into_body(), BodyLimit::default())
@@ -41,7 +39,7 @@ mod tests {
     #[tokio::test]
     async fn every_spelling_of_an_address_is_one_account() {
         let ada = named(r#"{"email": "ada@example.org", "password": "x"}"#).await;
-        assert_eq!(ada, Some(Subject::Account("ada@example.org".to_owned())));
+        assert_eq!(ada, Some("ada@example.org".to_owned()));
         for same in [
             r#"{"password": {"deep": [1]}, "email": " ADA@Example.ORG "}"#,
             r#"{"email": "\u0061da@example.org"}"#,

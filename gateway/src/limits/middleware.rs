@@ -124,7 +124,8 @@ async fn admit<'a>(
         .extensions()
         .get::<ClientAddress>()
         .map(|address| address.0);
-    let network = Subject::network(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+    let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let network = Subject::network(address);
     // Only whom a signature of ours names: what anyone could write would let them spend the budget of others.
     let user = signed_subject(&limiter.verifier, request.headers());
     let counted = limits.iter().filter_map(|limit| {
@@ -140,8 +141,9 @@ async fn admit<'a>(
     if by_account.is_empty() || *request.method() == Method::OPTIONS {
         return Ok((request, standings));
     }
-    let (request, account) = account(request).await?;
-    if let Some(account) = account {
+    let (request, email) = account(request).await?;
+    if let Some(email) = email {
+        let account = Subject::account(email, address);
         let counted = by_account.into_iter().map(|limit| (*limit, account.clone()));
         standings.extend(limiter.spend(counted.collect())?);
     }

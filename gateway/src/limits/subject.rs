@@ -10,7 +10,11 @@ use http_server::network_of;
 pub(crate) enum Subject {
     Network(IpAddr),
     User(UserId),
-    Account(String),
+    /// An e-mail address, as one network tries it: what strangers spend is not what the owner needs.
+    Account {
+        email: String,
+        from: IpAddr,
+    },
 }
 
 impl Subject {
@@ -19,11 +23,27 @@ impl Subject {
     pub(crate) fn network(address: IpAddr) -> Self {
         Self::Network(network_of(address))
     }
+
+    /// Whoever tries the account of `email` from `address`.
+    pub(crate) fn account(email: String, address: IpAddr) -> Self {
+        Self::Account {
+            email,
+            from: network_of(address),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strangers_do_not_spend_what_the_owner_needs() {
+        let tried_from =
+            |address: &str| Subject::account("ada@example.org".to_owned(), address.parse().unwrap());
+        assert_ne!(tried_from("192.0.2.1"), tried_from("198.51.100.7"));
+        assert_eq!(tried_from("2001:db8:1:2::1"), tried_from("2001:db8:1:2::2"));
+    }
 
     #[test]
     fn ipv6_is_counted_by_network_and_ipv4_by_address() {
