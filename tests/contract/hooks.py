@@ -23,10 +23,9 @@ def before_call(context, case, kwargs):
         headers["Idempotency-Key"] = f"{key}-{next(NUMBERS)}"
     # Of passwords that are long enough, one that is made up is often a pattern, which is refused, as it should be.
     if isinstance(case.body, dict):
-        for field in ("password", "new_password"):
-            password = case.body.get(field)
-            if case.operation.path in ("/auth/register", "/auth/me/password") and fits(password):
-                case.body[field] = f"tractor-{next(NUMBERS)}-canyon-plum"
+        field = "password" if case.operation.path == "/auth/register" else "new_password"
+        if fits(case.body.get(field)):
+            case.body[field] = f"tractor-{next(NUMBERS)}-canyon-plum"
     # A cursor is what an earlier answer gave, for the same query. One that is made up is refused, as it should be.
     query = case.query or {}
     for name in ("cursor", "since"):

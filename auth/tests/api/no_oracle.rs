@@ -9,6 +9,7 @@ use crate::support::{App, PASSWORD};
 /// Of each kind. Every account takes four guesses for nothing.
 const SAMPLES: usize = 16;
 const GUESSES: usize = 4;
+const ROUNDS: usize = 3;
 /// Medians that differ by less cannot be told apart through a network with some thousand guesses.
 const NOISE: Duration = Duration::from_millis(3);
 /// How many standard deviations apart two samples of one distribution never are.
@@ -83,6 +84,7 @@ fn deviation(one: &[Duration], other: &[Duration]) -> f64 {
     u.abs() / (n * m * (n + m + 1.0) / 12.0).sqrt()
 }
 
+/// One of the rounds shows no difference. A real one shows in each; what else the machine does seldom shows in all.
 #[tokio::test]
 async fn failed_logins_take_the_same_time_whatever_made_them_fail() {
     let weak = App::start().await;
@@ -92,18 +94,34 @@ async fn failed_logins_take_the_same_time_whatever_made_them_fail() {
             config.failed_login_time = Duration::from_millis(120);
         })
         .await;
+    let mut differences = Vec::new();
+    for round in 0..ROUNDS {
+        match difference(&weak, &strong, round * SAMPLES.div_ceil(GUESSES)).await {
+            Some(difference) => differences.push(difference),
+            None => break,
+        }
+    }
+    assert!(differences.len() < ROUNDS, "{differences:#?}");
+    strong
+        .login(&address(Kind::Today, 0), PASSWORD)
+        .await
+        .expect(200, "");
+}
+
+/// What tells the kinds apart, tried on accounts that are numbered from `first` on.
+async fn difference(weak: &App, strong: &App, first: usize) -> Option<String> {
     for kind in KINDS {
         for number in 0..SAMPLES.div_ceil(GUESSES) {
-            prepare(&weak, &strong, kind, number).await;
+            prepare(weak, strong, kind, first + number).await;
         }
     }
     let mut times = KINDS.map(|_| Vec::new());
-    // Taken in turn, so that whatever else the machine does meets all kinds alike. The first round warms up.
+    // Taken in turn, so that whatever else the machine does meets all kinds alike. The first samples warm up.
     for sample in 0..SAMPLES {
         for (kind, times) in KINDS.into_iter().zip(&mut times) {
             let begun = Instant::now();
             let answer = strong
-                .login(&address(kind, sample / GUESSES), "not-the-right-one")
+                .login(&address(kind, first + sample / GUESSES), "not-the-right-one")
                 .await;
             let took = begun.elapsed();
             answer.expect(401, "bad-credentials");
@@ -117,17 +135,10 @@ async fn failed_logins_take_the_same_time_whatever_made_them_fail() {
         .zip(&times)
         .map(|(kind, times)| (kind, median(times)))
         .collect();
-    for (kind, one) in KINDS.into_iter().zip(&times) {
-        for other in &times {
-            let apart = median(one).abs_diff(median(other));
-            assert!(
-                apart < NOISE || deviation(one, other) < NEVER,
-                "{kind:?} can be told by its time: {medians:?}"
-            );
-        }
-    }
-    strong
-        .login(&address(Kind::Today, 0), PASSWORD)
-        .await
-        .expect(200, "");
+    let told = KINDS.into_iter().zip(&times).find(|(_, one)| {
+        times
+            .iter()
+            .any(|other| median(one).abs_diff(median(other)) >= NOISE && deviation(one, other) >= NEVER)
+    });
+    told.map(|(kind, _)| format!("{kind:?} can be told by its time: {medians:?}"))
 }
