@@ -1,8 +1,7 @@
 //! The commands.
 
 use super::{
-    CancelTask, ChangeTask, CompleteTask, CreateTask, DeleteTask, ReopenTask, RestoreTask, RevertTask,
-    StartTask,
+    CancelTask, ChangeTask, CompleteTask, CreateTask, DeleteTask, ReopenTask, RestoreTask, StartTask,
 };
 
 /// Anything that can be asked of a task.
@@ -24,8 +23,6 @@ pub enum Command {
     Delete(DeleteTask),
     /// Take it out of the trash.
     Restore(RestoreTask),
-    /// Bring it back to what it was.
-    Revert(RevertTask),
 }
 
 impl Command {
@@ -41,7 +38,6 @@ impl Command {
             Self::Reopen(_) => "reopen",
             Self::Delete(_) => "delete",
             Self::Restore(_) => "restore",
-            Self::Revert(_) => "revert",
         }
     }
 }
@@ -67,5 +63,4 @@ from! {
     ReopenTask => Reopen;
     DeleteTask => Delete;
     RestoreTask => Restore;
-    RevertTask => Revert;
 }

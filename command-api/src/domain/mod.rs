@@ -15,7 +15,6 @@ mod description;
 mod refusal;
 mod reopen_task;
 mod restore_task;
-mod revert_task;
 mod start_task;
 mod tags;
 mod title;
@@ -40,7 +39,6 @@ use events::{Task, TaskEvent};
 pub use refusal::Refusal;
 pub use reopen_task::ReopenTask;
 pub use restore_task::RestoreTask;
-pub use revert_task::RevertTask;
 pub use start_task::StartTask;
 pub use tags::{InvalidTag, Tags};
 pub use title::Title;
@@ -62,7 +60,6 @@ pub fn decide(state: Option<&Task>, command: &Command, context: &Context) -> Res
         Command::Cancel(cancel) => cancel.decide(live_task(state, context)?),
         Command::Reopen(reopen) => reopen.decide(live_task(state, context)?),
         Command::Delete(delete) => Ok(delete.decide(any_task(state, context)?)),
-        Command::Revert(revert) => revert.decide(live_task(state, context)?),
         Command::Restore(restore) => Ok(restore.decide(any_task(state, context)?)),
     }
 }
