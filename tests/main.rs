@@ -8,7 +8,6 @@
 
 mod attacks;
 mod audit;
-mod audit_trail;
 #[cfg(target_os = "linux")]
 mod bounded_memory;
 mod connections;
@@ -38,5 +37,4 @@ mod strange_text;
 mod support;
 mod tour;
 mod trace;
-mod task_events;
 mod whole_tables;

@@ -47,7 +47,6 @@ const ROUTES: &[(&str, Target)] = &[
     ("/tasks/batch", Target::Commands),
     ("/tasks/summary", READ_ONLY),
     ("/tasks/changes", READ_ONLY),
-    ("/tasks/events", READ_ONLY),
     (
         "/tasks/{id}",
         Target::Split {
@@ -56,7 +55,6 @@ const ROUTES: &[(&str, Target)] = &[
         },
     ),
     ("/tasks/{id}/history", READ_ONLY),
-    ("/audit/events", READ_ONLY),
     ("/tasks/{id}/start", Target::Commands),
     ("/tasks/{id}/complete", Target::Commands),
     ("/tasks/{id}/cancel", Target::Commands),

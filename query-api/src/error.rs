@@ -10,7 +10,6 @@ use http_api::{BadParameter, Problem, ProblemCode};
 use crate::{
     admission::Overloaded,
     cursor_key::BadCursor,
-    endpoints::task_events::TooManyStreams,
     tasks::{ChangesError, HistoryError, ListError},
 };
 
@@ -43,8 +42,6 @@ pub(crate) enum ApiError {
     },
     /// The caller asks for too much at the same time, or everybody does.
     Overloaded,
-    /// There are as many streams as there may be.
-    TooManyStreams(TooManyStreams),
     /// The query took too long and was given up.
     TooSlow,
     /// The read models did not answer, or not as they should.
@@ -117,12 +114,6 @@ impl From<BadCursor> for ApiError {
     }
 }
 
-impl From<TooManyStreams> for ApiError {
-    fn from(error: TooManyStreams) -> Self {
-        Self::TooManyStreams(error)
-    }
-}
-
 impl From<ChangesError> for ApiError {
     fn from(error: ChangesError) -> Self {
         match error {
@@ -184,20 +175,6 @@ impl From<ApiError> for Problem {
             ApiError::Overloaded => {
                 overloaded("Too many of your queries are in flight. Wait for their answers, then ask again.")
             }
-            ApiError::TooManyStreams(TooManyStreams::OfAll) => {
-                overloaded("There are too many streams of events. Try again later.")
-            }
-            ApiError::TooManyStreams(TooManyStreams::OfCaller) => Problem::new(ProblemCode::RateLimited)
-                .detail("You have too many streams of events. Close one of them.")
-                .retry_after(1)
-                .header(
-                    HeaderName::from_static("ratelimit-policy"),
-                    HeaderValue::from_static("\"streams\";q=8;qu=\"concurrent-requests\""),
-                )
-                .header(
-                    HeaderName::from_static("ratelimit"),
-                    HeaderValue::from_static("\"streams\";r=0;t=1"),
-                ),
             ApiError::TooSlow => {
                 tracing::warn!("a query took too long and was given up");
                 overloaded("The query took too long. Ask again, or for less at a time.")

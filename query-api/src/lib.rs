@@ -5,7 +5,6 @@
 
 mod admission;
 mod app;
-pub mod audit;
 mod checkpoints;
 mod cursor_key;
 mod endpoints;
