@@ -8,6 +8,7 @@
 
 mod attacks;
 mod audit;
+mod audit_trail;
 #[cfg(target_os = "linux")]
 mod bounded_memory;
 mod connections;
@@ -37,4 +38,5 @@ mod strange_text;
 mod support;
 mod tour;
 mod trace;
+mod task_events;
 mod whole_tables;

@@ -55,6 +55,20 @@ pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// Writes one line of comma-separated values (RFC 4180).
+pub(crate) fn csv<'a>(cells: impl IntoIterator<Item = &'a str>) -> anyhow::Result<()> {
+    let cells: Vec<String> = cells.into_iter().map(csv_cell).collect();
+    line(&cells.join(","))
+}
+
+fn csv_cell(text: &str) -> String {
+    if text.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
 /// Whether whoever read the output has gone, as `head` does when it has seen enough.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error

@@ -47,6 +47,7 @@ const ROUTES: &[(&str, Target)] = &[
     ("/tasks/batch", Target::Commands),
     ("/tasks/summary", READ_ONLY),
     ("/tasks/changes", READ_ONLY),
+    ("/tasks/events", READ_ONLY),
     (
         "/tasks/{id}",
         Target::Split {
@@ -55,6 +56,7 @@ const ROUTES: &[(&str, Target)] = &[
         },
     ),
     ("/tasks/{id}/history", READ_ONLY),
+    ("/audit/events", READ_ONLY),
     ("/tasks/{id}/start", Target::Commands),
     ("/tasks/{id}/complete", Target::Commands),
     ("/tasks/{id}/cancel", Target::Commands),

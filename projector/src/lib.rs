@@ -19,4 +19,5 @@ pub use operator::{
     verify::{ComparedTable, Comparison, Report, VerifyError, verify, verify_sample},
 };
 pub use pace::Pace;
+pub use projecting::checkpoint::completed;
 pub use start::{AuditKeeping, Config, Dependencies, start, start_at_pace};

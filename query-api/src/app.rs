@@ -8,11 +8,13 @@ use axum::extract::FromRef;
 use database::Database;
 use event_store::EventStore;
 use runtime::Clock;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     admission::Admission,
     checkpoints::Checkpoints,
     cursor_key::CursorKey,
+    endpoints::task_events::Places,
     log_identity::LogIdentity,
     metrics::{UnreadableRows, Waiting},
 };
@@ -37,6 +39,9 @@ pub(crate) struct App {
     pub(crate) cursor_key: CursorKey,
     pub(crate) waiting: Waiting,
     pub(crate) unreadable_rows: UnreadableRows,
+    pub(crate) event_streams: Places,
+    /// Cancelled when the process is to stop.
+    pub(crate) stop: CancellationToken,
 }
 
 impl FromRef<App> for Arc<Verifier> {

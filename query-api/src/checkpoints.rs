@@ -87,6 +87,11 @@ impl Checkpoints {
         ConsistencyToken::new(subject, position)
     }
 
+    /// Follows how far everything about `subject` has been projected.
+    pub(crate) fn watch(&self, subject: UserId) -> watch::Receiver<u64> {
+        self.known[usize::from(self.partitions.of(subject))].subscribe()
+    }
+
     /// Waits, at most so long, until everything that `token` names has been projected. Costs no SQL when that is
     /// already known.
     ///

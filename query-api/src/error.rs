@@ -10,6 +10,7 @@ use http_api::{BadParameter, Problem, ProblemCode};
 use crate::{
     admission::Overloaded,
     cursor_key::BadCursor,
+    endpoints::task_events::TooManyStreams,
     tasks::{ChangesError, HistoryError, ListError},
 };
 
@@ -42,6 +43,8 @@ pub(crate) enum ApiError {
     },
     /// The caller asks for too much at the same time, or everybody does.
     Overloaded,
+    /// There are as many streams as there may be.
+    TooManyStreams(TooManyStreams),
     /// The query took too long and was given up.
     TooSlow,
     /// The read models did not answer, or not as they should.
@@ -114,6 +117,12 @@ impl From<BadCursor> for ApiError {
     }
 }
 
+impl From<TooManyStreams> for ApiError {
+    fn from(error: TooManyStreams) -> Self {
+        Self::TooManyStreams(error)
+    }
+}
+
 impl From<ChangesError> for ApiError {
     fn from(error: ChangesError) -> Self {
         match error {
@@ -175,6 +184,20 @@ impl From<ApiError> for Problem {
             ApiError::Overloaded => {
                 overloaded("Too many of your queries are in flight. Wait for their answers, then ask again.")
             }
+            ApiError::TooManyStreams(TooManyStreams::OfAll) => {
+                overloaded("There are too many streams of events. Try again later.")
+            }
+            ApiError::TooManyStreams(TooManyStreams::OfCaller) => Problem::new(ProblemCode::RateLimited)
+                .detail("You have too many streams of events. Close one of them.")
+                .retry_after(1)
+                .header(
+                    HeaderName::from_static("ratelimit-policy"),
+                    HeaderValue::from_static("\"streams\";q=8;qu=\"concurrent-requests\""),
+                )
+                .header(
+                    HeaderName::from_static("ratelimit"),
+                    HeaderValue::from_static("\"streams\";r=0;t=1"),
+                ),
             ApiError::TooSlow => {
                 tracing::warn!("a query took too long and was given up");
                 overloaded("The query took too long. Ask again, or for less at a time.")

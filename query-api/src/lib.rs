@@ -5,6 +5,7 @@
 
 mod admission;
 mod app;
+pub mod audit;
 mod checkpoints;
 mod cursor_key;
 mod endpoints;

@@ -1,6 +1,6 @@
 //! What the role measures, beside what every HTTP role does.
 
-use prometheus::{Histogram, IntCounter};
+use prometheus::{Histogram, IntCounter, IntGauge};
 use runtime::Metrics;
 
 /// Seconds. A projection is usually a few milliseconds behind; the longest wait is ten seconds.
@@ -50,4 +50,12 @@ impl Waiting {
             ),
         }
     }
+}
+
+/// How many streams of events are open.
+pub(crate) fn event_streams(metrics: &Metrics) -> IntGauge {
+    metrics.gauge(
+        "taskledger_query_api_event_streams",
+        "Streams of task events that are open.",
+    )
 }

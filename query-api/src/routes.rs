@@ -4,7 +4,9 @@ use axum::{Router, routing::get};
 
 use crate::{
     app::App,
-    endpoints::{audit, get_task, list_tasks, task_changes, task_history, task_summary},
+    endpoints::{
+        audit, audit_events, get_task, list_tasks, task_changes, task_events, task_history, task_summary,
+    },
 };
 
 /// Every query.
@@ -13,6 +15,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/tasks", get(list_tasks::list_tasks))
         .route("/tasks/summary", get(task_summary::task_summary))
         .route("/tasks/changes", get(task_changes::task_changes))
+        .route("/tasks/events", get(task_events::task_events))
         .route("/tasks/{id}", get(get_task::get_task))
         .route("/tasks/{id}/history", get(task_history::task_history))
         .route("/audit/checkpoint", get(audit::checkpoint::checkpoint))
@@ -20,5 +23,6 @@ pub(crate) fn router(app: App) -> Router {
         .route("/audit/proof", get(audit::proof::proof))
         .route("/audit/consistency", get(audit::consistency::consistency))
         .route("/audit/export", get(audit::export::export))
+        .route("/audit/events", get(audit_events::audit_events))
         .with_state(app)
 }

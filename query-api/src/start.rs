@@ -17,8 +17,9 @@ use crate::{
     app::{App, Audit},
     checkpoints::Checkpoints,
     cursor_key::CursorKey,
+    endpoints::task_events::Places,
     log_identity::LogIdentity,
-    metrics::{UnreadableRows, Waiting},
+    metrics::{UnreadableRows, Waiting, event_streams},
     routes::router,
 };
 
@@ -101,6 +102,8 @@ pub async fn start(
         cursor_key,
         waiting,
         unreadable_rows: UnreadableRows::new(&metrics),
+        event_streams: Places::new(event_streams(&metrics)),
+        stop: background.stop(),
     });
     Ok(http_api::with_middleware(router, ROLE, &metrics, health))
 }

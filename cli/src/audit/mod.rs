@@ -2,6 +2,7 @@
 
 mod check_proof;
 mod key;
+mod log;
 mod prove;
 mod verify;
 mod witness;
@@ -20,6 +21,8 @@ use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Show what happened, the oldest first, and with --follow what happens
+    Log(log::Log),
     /// Show the public keys that sign the audit tree
     Key(key::Key),
     /// Compute the audit tree again and compare; exit code 1 if anything differs, with the first position that does
@@ -37,6 +40,7 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Log(command) => command.run(settings).await,
         Command::Key(command) => command.run(settings).await,
         Command::Verify(command) => command.run(settings).await,
         Command::Prove(command) => command.run(settings).await,

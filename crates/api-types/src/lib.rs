@@ -8,6 +8,7 @@
 mod account;
 mod admin;
 mod audit;
+mod audit_trail;
 mod batch;
 mod history;
 mod keys;
@@ -23,6 +24,7 @@ mod task;
 pub use account::{ChangePassword, Register, Rename, ResetPassword, User, UserBody};
 pub use admin::{ManagedUser, ManagedUsers, OfferReset, OfferedReset, SetRoles};
 pub use audit::ConsistencyProof;
+pub use audit_trail::{AuditEvent, AuditPage};
 pub use batch::{Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, IfMatch};
 pub use history::{
     FieldChange, HistoryItem, TaskChanges, TaskHistory, TaskSummary, TasksByPriority, TasksByStatus,

@@ -189,8 +189,11 @@ fn no_program(caller: &Caller) -> Problem {
     Problem::new(ProblemCode::Forbidden).detail("A program token is not good for this. Log in.")
 }
 
-/// The token of `Authorization: Bearer <token>`.
-fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
+/// The token of `Authorization: Bearer <token>`, for whoever needs to ask again later whether it is still good.
+///
+/// # Errors
+/// `401` when there is none, or more than one.
+pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else {
         return Err(missing());

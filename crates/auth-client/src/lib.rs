@@ -15,7 +15,7 @@ mod refusals;
 mod token;
 mod verifier;
 
-pub use caller::{AuditReader, Caller, SignedIn, TaskOwner};
+pub use caller::{AuditReader, Caller, SignedIn, TaskOwner, bearer_token};
 pub use claims::{Claims, DEFAULT_ISSUER, TOKEN_TYPE, TokenRules, key_id};
 pub use jwk::VerifyingKey;
 pub use messages::{Credential, Identity, KEYS_QUEUE, REVOCATIONS, Rejection, Revocation, VERIFY_QUEUE};

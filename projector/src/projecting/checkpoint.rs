@@ -69,7 +69,10 @@ pub(crate) async fn load(
 }
 
 /// Up to where the whole log has been projected, into whatever number of partitions.
-pub(crate) async fn completed(read_models: &Database) -> Result<u64, DatabaseError> {
+///
+/// # Errors
+/// When the read models cannot be read.
+pub async fn completed(read_models: &Database) -> Result<u64, DatabaseError> {
     Ok(completed_point(read_models).await?.position)
 }
 

@@ -114,6 +114,11 @@ impl AtLeast {
 }
 
 impl Shown {
+    /// Everything about the caller up to here is shown.
+    pub(crate) const fn position(&self) -> u64 {
+        self.token.position
+    }
+
     /// The headers of every answer to a query.
     pub(crate) fn headers(self) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -1,10 +1,12 @@
 //! The endpoints of the query API: one file for each query, with its request, its handler and its tests.
 
 pub(crate) mod audit;
+pub(crate) mod audit_events;
 mod consistency;
 pub(crate) mod get_task;
 pub(crate) mod list_tasks;
 pub(crate) mod task_changes;
+pub(crate) mod task_events;
 pub(crate) mod task_history;
 pub(crate) mod task_summary;
 

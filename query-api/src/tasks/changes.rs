@@ -4,79 +4,15 @@
 //! reads on from a position misses nothing. There is one exception: events that are parked are projected later, at
 //! the positions that they have. So nobody is told to read on from beyond the first parked event.
 
-use database::{Database, DatabaseError, Row, Transaction};
+use database::{Database, DatabaseError, Row};
 use event_store::StoreError;
-use events::{EventId, LogPoint, UserId};
-use serde::Serialize;
-use uuid::Uuid;
+use events::{LogPoint, UserId};
 
-use super::row;
-use crate::{
-    cursor_key::{BadCursor, CursorKey},
-    log_identity::LogIdentity,
+use super::{
+    row,
+    since::{Since, event_at, first_parked},
 };
-
-const PURPOSE: &str = "task changes";
-const NUMBER: usize = size_of::<u64>();
-const TOKEN_BYTES: usize = 3 * NUMBER + size_of::<Uuid>();
-
-/// Where a look ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Since {
-    /// Everything up to here has been told.
-    after: u64,
-    /// A series of pages is complete only up to here: beyond this there were parked events meanwhile.
-    complete_to: u64,
-    /// An event that was there. A log that does not have it is not the one that was looked at.
-    seen: LogPoint,
-}
-
-impl Since {
-    /// Nothing has been told.
-    pub(crate) const BEGINNING: Self = Self {
-        after: 0,
-        complete_to: u64::MAX,
-        seen: LogPoint::START,
-    };
-
-    /// As an opaque text for `owner`.
-    pub(crate) fn write(&self, key: &CursorKey, owner: UserId) -> String {
-        let mut bytes = Vec::with_capacity(TOKEN_BYTES);
-        for number in [self.after, self.complete_to, self.seen.position] {
-            bytes.extend_from_slice(&number.to_be_bytes());
-        }
-        let id = self.seen.id.map_or(Uuid::nil(), |id| id.0);
-        bytes.extend_from_slice(id.as_bytes());
-        key.seal(PURPOSE, &Binding { owner }, bytes)
-    }
-
-    /// Reads what [`Self::write`] wrote for the same owner.
-    ///
-    /// # Errors
-    /// When it did not.
-    pub(crate) fn read(key: &CursorKey, text: &str, owner: UserId) -> Result<Self, BadCursor> {
-        let bytes = key.open(PURPOSE, &Binding { owner }, text)?;
-        let bytes: [u8; TOKEN_BYTES] = bytes.try_into().map_err(|_| BadCursor)?;
-        let number = |index: usize| {
-            let bytes = bytes[index * NUMBER..].first_chunk::<NUMBER>();
-            bytes.copied().map(u64::from_be_bytes).ok_or(BadCursor)
-        };
-        let id = Uuid::from_slice(&bytes[3 * NUMBER..]).map_err(|_| BadCursor)?;
-        Ok(Self {
-            after: number(0)?,
-            complete_to: number(1)?,
-            seen: LogPoint {
-                position: number(2)?,
-                id: (!id.is_nil()).then_some(EventId(id)),
-            },
-        })
-    }
-}
-
-#[derive(Serialize)]
-struct Binding {
-    owner: UserId,
-}
+use crate::log_identity::LogIdentity;
 
 /// A part of what has changed.
 #[derive(Debug)]
@@ -159,18 +95,4 @@ pub(super) fn statement(limit: u16) -> String {
         row::COLUMNS,
         u32::from(limit) + 1
     )
-}
-
-/// The position of the first event about `owner` that waits to be projected.
-async fn first_parked(tx: &mut Transaction, owner: UserId) -> Result<Option<u64>, DatabaseError> {
-    let sql = "SELECT position FROM parked_events WHERE subject = $1 ORDER BY position LIMIT 1";
-    let row = tx.fetch_optional(sql, &[owner.0.into()]).await?;
-    row.map(|row| row.unsigned("position")).transpose()
-}
-
-/// The event at a position, as far as the audit trail knows.
-async fn event_at(tx: &mut Transaction, position: u64) -> Result<Option<EventId>, DatabaseError> {
-    let sql = "SELECT event_id FROM audit_log WHERE position = $1";
-    let row = tx.fetch_optional(sql, &[position.into()]).await?;
-    row.map(|row| Ok(EventId(row.uuid("event_id")?))).transpose()
 }

@@ -5,7 +5,7 @@ use events::{TaskId, Timestamp, UserId};
 use read_models::Dialect;
 use uuid::Uuid;
 
-use super::{changes, history, summary, tests::explain_sql};
+use super::{changes, follow, history, summary, tests::explain_sql};
 use crate::testing::{on_postgres, on_sqlite};
 
 const ME: UserId = UserId(Uuid::from_u128(7));
@@ -42,6 +42,12 @@ fn statements(versions: i64) -> Vec<(String, Vec<Value>, &'static str, u64)> {
             "tasks_by_position",
             101,
         ),
+        (
+            follow::statement(),
+            vec![ME.0.into(), 400_i64.into()],
+            "task_history_by_owner",
+            16,
+        ),
         {
             let (sql, values) = summary::statement(Dialect::Postgres, ME, now);
             (sql, values, "tasks_by_position", 1)
@@ -56,7 +62,7 @@ async fn a_page_of_a_long_history_costs_what_the_page_costs_on_postgres() {
         let history = "
             INSERT INTO task_history (position, task, owner, version, event_id, type, actor, correlation_id, recorded_at,
                                       changes, state)
-            SELECT n, $1, $2, n, $1, 'task.renamed', 'system', 'r', n, '[]', CASE WHEN n % 64 = 0 THEN '{}' END
+            SELECT n, $1, CASE WHEN n % 500 = 0 THEN $2 ELSE gen_random_uuid() END, n, $1, 'task.renamed', 'system', 'r', n, '[]', CASE WHEN n % 64 = 0 THEN '{}' END
             FROM generate_series(1::bigint, $3) AS n";
         patient
             .execute(history, &[LONG.0.into(), ME.0.into(), VERSIONS.into()])

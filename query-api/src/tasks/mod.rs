@@ -3,18 +3,22 @@
 mod changes;
 mod cursor;
 mod filter;
+mod follow;
 mod history;
 mod read;
 mod row;
+mod since;
 mod sort;
 mod statement;
 mod summary;
 
-pub(crate) use changes::{ChangesError, Since, changes};
+pub(crate) use changes::{ChangesError, changes};
 pub(crate) use filter::{Filter, Range};
+pub(crate) use follow::Follower;
 pub(crate) use history::{HistoryError, HistoryPlace, Moment, history, past_task};
 pub(crate) use read::{ListError, Listing, PATIENCE, find, list};
 pub(crate) use row::TaskView;
+pub(crate) use since::Since;
 pub(crate) use sort::{Sort, SortBy};
 pub(crate) use summary::summary;
 
@@ -22,5 +26,7 @@ pub(crate) use summary::summary;
 pub(crate) use statement::{MOST_CANDIDATES, Statement};
 #[cfg(test)]
 mod history_tests;
+#[cfg(test)]
+pub(crate) use tests::explain_sql;
 #[cfg(test)]
 mod tests;

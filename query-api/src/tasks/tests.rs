@@ -110,20 +110,20 @@ async fn fill_postgres(database: &Database, users: i64) {
 }
 
 /// What PostgreSQL did: the nodes of the plan, each with its index, and how many pages it touched.
-pub(super) struct Done {
-    pub(super) nodes: Vec<(String, Option<String>)>,
-    pub(super) rows: u64,
-    pub(super) removed: u64,
-    pub(super) pages: u64,
+pub(crate) struct Done {
+    pub(crate) nodes: Vec<(String, Option<String>)>,
+    pub(crate) rows: u64,
+    pub(crate) removed: u64,
+    pub(crate) pages: u64,
     /// All of it, as JSON.
-    pub(super) plan: String,
+    pub(crate) plan: String,
 }
 
 async fn explain(database: &Database, statement: &Statement) -> Done {
     explain_sql(database, &statement.text, &statement.values).await
 }
 
-pub(super) async fn explain_sql(database: &Database, text: &str, values: &[Value]) -> Done {
+pub(crate) async fn explain_sql(database: &Database, text: &str, values: &[Value]) -> Done {
     let sql = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}");
     let row = values
         .iter()

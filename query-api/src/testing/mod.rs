@@ -10,5 +10,5 @@ mod tasks;
 pub(crate) use databases::{on_postgres, on_sqlite};
 pub(crate) use history::{audit, insert_history};
 pub(crate) use log::TestLog;
-pub(crate) use role::{Answer, TestRole};
+pub(crate) use role::{Answer, EXPIRES_AT, TestRole};
 pub(crate) use tasks::{insert, insert_at, task, user};

@@ -1,6 +1,12 @@
 //! The role as it is started, asked without a socket in between.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use audit_tree::AuditTree;
@@ -19,11 +25,15 @@ use uuid::Uuid;
 use super::TestLog;
 use crate::{Config, Dependencies, start};
 
+/// When every token runs out.
+pub(crate) const EXPIRES_AT: Timestamp = Timestamp::from_micros(2_000_000_000_000_000);
+
 /// A running query API.
 pub(crate) struct TestRole {
     router: Router,
     clock: Arc<TestClock>,
     log: Arc<TestLog>,
+    revoked: Arc<AtomicBool>,
     background: Background,
 }
 
@@ -47,11 +57,12 @@ impl TestRole {
         let background = Background::new();
         let partitions = PartitionCount::new(4).unwrap();
         let log = Arc::new(TestLog::endless());
+        let revoked = Arc::new(AtomicBool::new(false));
         let dependencies = Dependencies {
             read_models: database.clone(),
             audit_tree: AuditTree::new(database.clone()),
             store: log.clone(),
-            verifier: Verifier::direct(Arc::new(TokensAreUserIds)),
+            verifier: Verifier::direct(Arc::new(TokensAreUserIds(revoked.clone()))),
             clock: clock.clone(),
         };
         let config = Config {
@@ -64,6 +75,7 @@ impl TestRole {
             router,
             clock,
             log,
+            revoked,
             background,
         }
     }
@@ -71,6 +83,27 @@ impl TestRole {
     /// The log that it asks.
     pub(crate) fn log(&self) -> &TestLog {
         &self.log
+    }
+
+    /// From now on every session has ended.
+    pub(crate) fn revoke(&self) {
+        self.revoked.store(true, Ordering::SeqCst);
+    }
+
+    /// Tells the role to stop.
+    pub(crate) fn stop(&self) {
+        self.background.stop().cancel();
+    }
+
+    /// The answer to a `GET`, whose body is still to be read.
+    pub(crate) async fn open(
+        &self,
+        caller: UserId,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> axum::response::Response {
+        let request = self.request(caller, path, headers);
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     pub(crate) fn set_clock(&self, now: Timestamp) {
@@ -84,12 +117,17 @@ impl TestRole {
 
     /// `GET` as `caller`, with more headers.
     pub(crate) async fn get_with(&self, caller: UserId, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send(self.request(caller, path, headers)).await
+    }
+
+    #[expect(clippy::unused_self, reason = "a request to this role")]
+    fn request(&self, caller: UserId, path: &str, headers: &[(&str, &str)]) -> Request<Body> {
         let token = format!("{}.a.b", caller.0.simple());
         let request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
         let request = headers
             .iter()
             .fold(request, |request, (name, value)| request.header(*name, *value));
-        self.send(request.body(Body::empty()).unwrap()).await
+        request.body(Body::empty()).unwrap()
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
@@ -150,11 +188,14 @@ impl Answer {
 
 /// Stands in for auth, which is another role: the first part of a token names the caller, who has the role `user` unless the
 /// second is `auditor`.
-struct TokensAreUserIds;
+struct TokensAreUserIds(Arc<AtomicBool>);
 
 #[async_trait]
 impl Check for TokensAreUserIds {
     async fn check(&self, token: &str) -> Result<Identity, VerifyError> {
+        if self.0.load(Ordering::SeqCst) {
+            return Err(Rejection::SessionEnded.into());
+        }
         let id = token.split('.').next().and_then(|id| Uuid::try_parse(id).ok());
         let user_id = UserId(id.ok_or(Rejection::Malformed)?);
         let role = if token.split('.').nth(1) == Some("auditor") {
@@ -167,7 +208,7 @@ impl Check for TokensAreUserIds {
             credential: auth_client::Credential::Session(SessionId(Uuid::nil())),
             email: "ada@example.com".to_owned(),
             roles: BTreeSet::from([role]),
-            expires_at: Timestamp::MAX,
+            expires_at: EXPIRES_AT,
         })
     }
 }

@@ -1,15 +1,16 @@
 //! Values that the document shows.
 
-use events::{Due, Priority, Role, Scope, SessionId, Status, TaskId, Timestamp, TokenId, UserId};
+use events::{Due, EventId, Priority, Role, Scope, SessionId, Status, TaskId, Timestamp, TokenId, UserId};
 use uuid::Uuid;
 
 use crate::{
-    Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, ChangePassword, ChangeTask, ConfirmTotp,
-    CreateProgramToken, CreateTask, EnrollTotp, FieldChange, FieldError, HistoryItem, IfMatch, Jwk, Jwks,
-    Login, ManagedUser, ManagedUsers, NewProgramToken, OfferReset, OfferedReset, Problem, ProblemCode,
-    ProgramToken, ProgramTokens, Refresh, Register, RemoveTotp, Rename, ResetPassword, SecondFactorLogin,
-    Session, Sessions, SetRoles, Task, TaskChanges, TaskHistory, TaskPage, TaskSummary, TasksByPriority,
-    TasksByStatus, TokenType, Tokens, TotpEnrolment, User, UserBody,
+    AuditEvent, AuditPage, Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, ChangePassword,
+    ChangeTask, ConfirmTotp, CreateProgramToken, CreateTask, EnrollTotp, FieldChange, FieldError,
+    HistoryItem, IfMatch, Jwk, Jwks, Login, ManagedUser, ManagedUsers, NewProgramToken, OfferReset,
+    OfferedReset, Problem, ProblemCode, ProgramToken, ProgramTokens, Refresh, Register, RemoveTotp, Rename,
+    ResetPassword, SecondFactorLogin, Session, Sessions, SetRoles, Task, TaskChanges,
+    TaskHistory, TaskPage, TaskSummary, TasksByPriority, TasksByStatus, TokenType, Tokens, TotpEnrolment,
+    User, UserBody,
 };
 
 /// 2026-11-22T20:30:50.417526Z
@@ -92,6 +93,15 @@ pub(super) fn changes() -> TaskChanges {
 }
 
 pub(super) fn history() -> TaskHistory {
+/// One event of a stream.
+pub(super) fn event() -> String {
+    let item = history().items.remove(0);
+    let kind = item.r#type.clone();
+    let mut data = serde_json::json!(item);
+    data["task"] = TASK.to_string().into();
+    format!("id: {}\nevent: {kind}\ndata: {data}\n\n", changes().next)
+}
+
     let renamed = HistoryItem {
         version: 2,
         position: 42,
@@ -107,6 +117,25 @@ pub(super) fn history() -> TaskHistory {
     };
     TaskHistory {
         items: vec![renamed],
+        next_cursor: None,
+    }
+}
+
+pub(super) fn audit_page() -> AuditPage {
+    let created = AuditEvent {
+        position: 42,
+        stream: format!("task-{TASK}"),
+        version: 1,
+        id: EventId(Uuid::from_u128(0x01a204f4_5231_77cc_84db_0e3c4efea8f5)),
+        r#type: "task.created".to_owned(),
+        subject: USER,
+        actor: USER.to_string(),
+        correlation_id: REQUEST.to_owned(),
+        causation_id: Uuid::from_u128(0x01a204f4_5231_77cc_84db_0e3c4efea8f6),
+        recorded_at: CREATED,
+    };
+    AuditPage {
+        items: vec![created],
         next_cursor: None,
     }
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod admin;
 mod audit;
+mod audit_trail;
 mod commands;
 mod components;
 mod endpoint;
@@ -29,7 +30,7 @@ const TAGS: [(&str, &str); 5] = [
     ),
     (
         "Audit",
-        "Proofs that nothing in the log was changed, in the formats of C2SP: see `docs/audit.md`.",
+        "What happened, and proofs that nothing in the log was changed, in the formats of C2SP: see `docs/audit.md`.",
     ),
     (
         "Operations",
@@ -102,6 +103,7 @@ fn endpoints() -> Vec<Endpoint> {
         program_tokens::endpoints(),
         admin::endpoints(),
         audit::endpoints(),
+        audit_trail::endpoints(),
         operations::endpoints(),
     ]
     .into_iter()

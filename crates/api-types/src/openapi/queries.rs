@@ -1,7 +1,7 @@
 //! What people ask about their tasks.
 
 use utoipa::openapi::{
-    Array, ArrayBuilder, HttpMethod, Ref, RefOr, Schema,
+    Array, ArrayBuilder, ContentBuilder, HttpMethod, Ref, RefOr, Schema,
     path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle},
 };
 
@@ -22,6 +22,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         list_tasks(),
         task_summary(),
         task_changes(),
+        task_events(),
         get_task(),
         task_history(),
     ]
@@ -121,6 +122,31 @@ fn task_changes() -> Endpoint {
         .shared(&STATE)
         .answer::<TaskChanges>(200, "What has changed.", &SHOWN, &examples::changes())
         .problems(&[BadParameter, BadCursor, Overloaded, ProjectionBehind])
+        .build()
+}
+
+fn task_events() -> Endpoint {
+    let content = ContentBuilder::new()
+        .schema(Some(text().build()))
+        .example(Some(examples::event().into()))
+        .build();
+    endpoint(HttpMethod::Get, "/tasks/events", TAG, "followTasks", "Follow what happens to tasks")
+        .about(
+            "The events of the caller's tasks, as they are projected, as server-sent events: `event` is the type, `data` an \
+             item of the history with the id of its task in `task`. The stream begins now, or where the stream of \
+             `Last-Event-ID` ended; nothing is left out, an event may come twice. It lasts until the token runs out, the \
+             session ends, or the client reads too slowly.",
+        )
+        .needs_role()
+        .parameters(vec![parameter(
+            ParameterIn::Header,
+            "Last-Event-ID",
+            "The `id` of the last event of an earlier stream, or `next` of a list of changes.",
+            text().build().into(),
+        )])
+        .shared(&STATE)
+        .answer_of(200, "What happens.", &SHOWN, Some(("text/event-stream", content)))
+        .problems(&[BadParameter, BadCursor, RateLimited, Overloaded, ProjectionBehind])
         .build()
 }
 

@@ -1,7 +1,9 @@
 //! The role from outside, on both databases.
 
+mod audit;
 mod bad_requests;
 mod changes;
+mod events;
 mod filters;
 mod history;
 mod list_etag;

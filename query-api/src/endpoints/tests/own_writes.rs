@@ -23,7 +23,7 @@ super::on_both! {
 const PARTITIONS: PartitionCount = PartitionCount::new(4).unwrap();
 
 /// Moves the checkpoint of `subject` as the projector does.
-async fn project(database: &Database, subject: UserId, position: u64, signal: bool) {
+pub(super) async fn project(database: &Database, subject: UserId, position: u64, signal: bool) {
     let mut transaction = database.begin().await.unwrap();
     let partition = PARTITIONS.of(subject);
     let sql = "INSERT INTO checkpoints (partitions, partition, position) VALUES ($1, $2, $3) \

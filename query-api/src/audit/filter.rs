@@ -1,0 +1,165 @@
+//! Which part of the audit trail to read, and the SQL for it. Pure.
+//!
+//! The newest comes first, by the time at which it was recorded and then by position. Each column that can be filtered by has an
+//! index in that order, so that a page is one range of one index.
+
+use database::Value;
+use events::{Actor, Timestamp, UserId};
+use serde::Serialize;
+
+use crate::cursor_key::{BadCursor, CursorKey};
+
+const PURPOSE: &str = "audit trail";
+
+const COLUMNS: &str =
+    "position, stream, version, event_id, type, subject, actor, correlation_id, causation_id, recorded_at";
+
+/// What an entry must be; nothing means anything.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct AuditFilter {
+    /// Whom it is about.
+    pub subject: Option<UserId>,
+    /// Who caused it.
+    pub actor: Option<Actor>,
+    /// What happened, such as `task.created`.
+    pub kind: Option<String>,
+    /// In which stream.
+    pub stream: Option<String>,
+    /// The request that caused it.
+    pub correlation_id: Option<String>,
+    /// Recorded then or later.
+    pub from: Option<Timestamp>,
+    /// Recorded earlier than that.
+    pub to: Option<Timestamp>,
+}
+
+/// The place of an entry in the order of the audit trail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AuditPlace {
+    pub(crate) recorded_at: i64,
+    pub(crate) position: u64,
+}
+
+#[derive(Serialize)]
+struct Binding<'a> {
+    viewer: UserId,
+    filter: &'a AuditFilter,
+}
+
+impl AuditPlace {
+    /// The cursor that continues after this place.
+    pub(crate) fn write(self, key: &CursorKey, viewer: UserId, filter: &AuditFilter) -> String {
+        let mut bytes = self.recorded_at.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&self.position.to_be_bytes());
+        key.seal(PURPOSE, &Binding { viewer, filter }, bytes)
+    }
+
+    /// Reads what [`Self::write`] wrote for the same person and the same filter.
+    ///
+    /// # Errors
+    /// When it did not.
+    pub(crate) fn read(
+        key: &CursorKey,
+        cursor: &str,
+        viewer: UserId,
+        filter: &AuditFilter,
+    ) -> Result<Self, BadCursor> {
+        let bytes = key.open(PURPOSE, &Binding { viewer, filter }, cursor)?;
+        let (recorded_at, position) = bytes.split_first_chunk::<8>().ok_or(BadCursor)?;
+        Ok(Self {
+            recorded_at: i64::from_be_bytes(*recorded_at),
+            position: u64::from_be_bytes(position.try_into().map_err(|_| BadCursor)?),
+        })
+    }
+}
+
+impl AuditFilter {
+    /// Whether more than one column is compared for equality, of which an index knows one only.
+    pub(crate) fn is_compound(&self) -> bool {
+        self.equalities().len() > 1
+    }
+
+    /// A page, the newest first.
+    pub(super) fn page(&self, after: Option<AuditPlace>, rows: u32) -> (String, Vec<Value>) {
+        let mut statement = self.statement();
+        if let Some(place) = after {
+            statement.and(
+                "(recorded_at, position) <",
+                &[place.recorded_at.into(), place.position.into()],
+            );
+        }
+        statement.end(&format!("ORDER BY recorded_at DESC, position DESC LIMIT {rows}"))
+    }
+
+    /// What stands above one position and not above another, in the order of the log.
+    pub(super) fn between(&self, after: u64, to: u64) -> (String, Vec<Value>) {
+        let mut statement = self.statement();
+        statement.and("position >", &[after.into()]);
+        statement.and("position <=", &[to.into()]);
+        statement.end("ORDER BY position")
+    }
+
+    fn statement(&self) -> Statement {
+        let mut statement = Statement::default();
+        for (column, value) in self.equalities() {
+            statement.and(&format!("{column} ="), &[value]);
+        }
+        for (bound, comparison) in [(self.from, ">="), (self.to, "<")] {
+            if let Some(bound) = bound {
+                statement.and(&format!("recorded_at {comparison}"), &[bound.as_micros().into()]);
+            }
+        }
+        statement
+    }
+
+    fn equalities(&self) -> Vec<(&'static str, Value)> {
+        let mut equalities = Vec::new();
+        if let Some(subject) = self.subject {
+            equalities.push(("subject", subject.0.into()));
+        }
+        if let Some(actor) = self.actor {
+            equalities.push(("actor", actor.to_string().into()));
+        }
+        let texts = [
+            ("type", &self.kind),
+            ("stream", &self.stream),
+            ("correlation_id", &self.correlation_id),
+        ];
+        for (column, text) in texts {
+            if let Some(text) = text {
+                equalities.push((column, text.as_str().into()));
+            }
+        }
+        equalities
+    }
+}
+
+#[derive(Default)]
+struct Statement {
+    conditions: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Statement {
+    fn and(&mut self, comparison: &str, values: &[Value]) {
+        let first = self.values.len() + 1;
+        self.values.extend_from_slice(values);
+        let placeholders: Vec<_> = (first..=self.values.len()).map(|n| format!("${n}")).collect();
+        let placeholders = placeholders.join(", ");
+        self.conditions.push(match values.len() {
+            1 => format!("{comparison} {placeholders}"),
+            _ => format!("{comparison} ({placeholders})"),
+        });
+    }
+
+    fn end(self, order: &str) -> (String, Vec<Value>) {
+        let mut sql = format!("SELECT {COLUMNS} FROM audit_log");
+        if !self.conditions.is_empty() {
+            sql += " WHERE ";
+            sql += &self.conditions.join(" AND ");
+        }
+        sql += " ";
+        sql += order;
+        (sql, self.values)
+    }
+}

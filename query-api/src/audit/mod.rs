@@ -1,0 +1,12 @@
+//! Reading the audit trail: for the API and for the operator's tool. Must not know HTTP.
+
+mod filter;
+mod read;
+
+pub use filter::AuditFilter;
+pub(crate) use filter::AuditPlace;
+pub(crate) use read::page;
+pub use read::{newest, read_on};
+
+#[cfg(test)]
+mod tests;

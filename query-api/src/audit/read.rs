@@ -1,0 +1,79 @@
+//! Runs the queries for the audit trail.
+
+use api_types::AuditEvent;
+use database::{Database, DatabaseError, Row};
+use events::{EventId, Timestamp, UserId};
+
+use super::{AuditFilter, AuditPlace};
+
+/// So many positions are looked at in one statement by whoever follows the trail.
+const STRETCH: u64 = 10_000;
+
+/// Up to `limit` entries after a place, and the place of the last one when there are more.
+pub(crate) async fn page(
+    database: &Database,
+    filter: &AuditFilter,
+    after: Option<AuditPlace>,
+    limit: u16,
+) -> Result<(Vec<AuditEvent>, Option<AuditPlace>), DatabaseError> {
+    let (sql, values) = filter.page(after, u32::from(limit) + 1);
+    let mut rows = database.fetch_all(&sql, &values).await?;
+    let more = rows.len() > usize::from(limit);
+    rows.truncate(limit.into());
+    let end = match rows.last() {
+        Some(last) if more => Some(AuditPlace {
+            recorded_at: last.integer("recorded_at")?,
+            position: last.unsigned("position")?,
+        }),
+        _ => None,
+    };
+    let entries: Result<_, _> = rows.iter().map(entry).collect();
+    Ok((entries?, end))
+}
+
+/// The newest entries, at most `limit`, the newest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn newest(
+    database: &Database,
+    filter: &AuditFilter,
+    limit: u32,
+) -> Result<Vec<AuditEvent>, DatabaseError> {
+    let (sql, values) = filter.page(None, limit);
+    let rows = database.fetch_all(&sql, &values).await?;
+    rows.iter().map(entry).collect()
+}
+
+/// The entries above the position `after`, in the order of the log, and the position that this has come to: `to` at the end, an
+/// earlier one when there is more to read.
+///
+/// # Errors
+/// When the database fails.
+pub async fn read_on(
+    database: &Database,
+    filter: &AuditFilter,
+    after: u64,
+    to: u64,
+) -> Result<(Vec<AuditEvent>, u64), DatabaseError> {
+    let to = to.min(after.saturating_add(STRETCH));
+    let (sql, values) = filter.between(after, to);
+    let rows = database.fetch_all(&sql, &values).await?;
+    let entries: Result<_, _> = rows.iter().map(entry).collect();
+    Ok((entries?, to))
+}
+
+fn entry(row: &Row) -> Result<AuditEvent, DatabaseError> {
+    Ok(AuditEvent {
+        position: row.unsigned("position")?,
+        stream: row.text("stream")?,
+        version: row.unsigned("version")?,
+        id: EventId(row.uuid("event_id")?),
+        r#type: row.text("type")?,
+        subject: UserId(row.uuid("subject")?),
+        actor: row.text("actor")?,
+        correlation_id: row.text("correlation_id")?,
+        causation_id: row.uuid("causation_id")?,
+        recorded_at: Timestamp::from_micros(row.integer("recorded_at")?),
+    })
+}

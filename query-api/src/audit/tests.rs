@@ -1,0 +1,130 @@
+//! What a page of the audit trail costs: the plans of both databases.
+
+use database::Patience;
+use events::{Actor, Timestamp, UserId};
+use uuid::Uuid;
+
+use super::{AuditFilter, AuditPlace};
+use crate::{
+    tasks::explain_sql,
+    testing::{on_postgres, on_sqlite},
+};
+
+const ME: UserId = UserId(Uuid::from_u128(7));
+
+/// Each filter, and the index that it reads.
+fn filters() -> Vec<(AuditFilter, &'static str)> {
+    let all = AuditFilter::default();
+    vec![
+        (all.clone(), "audit_log_by_time"),
+        (
+            AuditFilter {
+                subject: Some(ME),
+                ..all.clone()
+            },
+            "audit_log_by_subject",
+        ),
+        (
+            AuditFilter {
+                actor: Some(Actor::Operator),
+                ..all.clone()
+            },
+            "audit_log_by_actor",
+        ),
+        (
+            AuditFilter {
+                kind: Some("account.disabled".to_owned()),
+                ..all.clone()
+            },
+            "audit_log_by_type",
+        ),
+        (
+            AuditFilter {
+                stream: Some("task-7".to_owned()),
+                ..all.clone()
+            },
+            "audit_log_by_stream",
+        ),
+        (
+            AuditFilter {
+                correlation_id: Some("request-7".to_owned()),
+                ..all
+            },
+            "audit_log_by_correlation_id",
+        ),
+    ]
+}
+
+/// Every filter alone, between two times, and after a place.
+fn pages() -> Vec<(String, Vec<database::Value>, &'static str)> {
+    let mut pages = Vec::new();
+    for (filter, index) in filters() {
+        let between = AuditFilter {
+            from: Some(Timestamp::from_micros(1_000)),
+            to: Some(Timestamp::from_micros(40_000)),
+            ..filter.clone()
+        };
+        let place = AuditPlace {
+            recorded_at: 30_000,
+            position: 30_000,
+        };
+        for (sql, values) in [
+            filter.page(None, 51),
+            filter.page(Some(place), 51),
+            between.page(None, 51),
+            between.page(Some(place), 51),
+        ] {
+            pages.push((sql, values, index));
+        }
+    }
+    pages
+}
+
+#[tokio::test]
+async fn a_page_of_the_audit_trail_is_one_index_range_on_postgres() {
+    on_postgres(async |database| {
+        let patient = database.with_patience(Patience::Maintenance);
+        let sql = "
+            INSERT INTO audit_log (position, stream, version, event_id, type, subject, actor, correlation_id,
+                                   causation_id, recorded_at)
+            SELECT n, 'task-' || n % 97, n, gen_random_uuid(),
+                   CASE WHEN n % 83 = 7 THEN 'account.disabled' ELSE 'task.created' END,
+                   CASE WHEN n % 101 = 7 THEN $1 ELSE gen_random_uuid() END,
+                   CASE WHEN n % 89 = 7 THEN 'operator' ELSE md5(n::text) END, 'request-' || n % 103, gen_random_uuid(), n
+            FROM generate_series(1::bigint, 50000) AS n";
+        patient.execute(sql, &[ME.0.into()]).await.unwrap();
+        patient.execute("VACUUM ANALYZE audit_log", &[]).await.unwrap();
+        for (sql, values, index) in pages() {
+            let done = explain_sql(&database, &sql, &values).await;
+            let indexes: Vec<_> = done.nodes.iter().filter_map(|(_, name)| name.clone()).collect();
+            assert_eq!(indexes, [index], "{sql}: {}", done.plan);
+            assert_eq!(done.rows, 51, "{sql}");
+            assert_eq!(done.removed, 0, "{sql}: rows were read in vain");
+            assert!(done.nodes.iter().all(|(node, _)| !node.contains("Sort")), "{sql}");
+            assert!(done.pages <= done.rows + 12, "{sql}: {} pages", done.pages);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_of_the_audit_trail_is_one_index_range_on_sqlite() {
+    on_sqlite(async |database| {
+        for analyzed in [false, true] {
+            if analyzed {
+                database.execute("ANALYZE", &[]).await.unwrap();
+            }
+            for (sql, values, index) in pages() {
+                let explain = format!("EXPLAIN QUERY PLAN {sql}");
+                let rows = database.fetch_all(&explain, &values).await.unwrap();
+                let plan: Vec<_> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
+                assert_eq!(plan.len(), 1, "{sql}: {plan:?}");
+                assert!(
+                    plan[0].contains(&format!("USING INDEX {index}")),
+                    "{sql}: {plan:?}"
+                );
+            }
+        }
+    })
+    .await;
+}

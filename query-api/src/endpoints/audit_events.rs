@@ -1,0 +1,101 @@
+//! `GET /audit/events`: the audit trail, the newest first. People see what is about them, auditors everything.
+
+use auth_client::AuditReader;
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+    response::{IntoResponse, Response},
+};
+use events::{Actor, Due, Role, Timestamp, UserId};
+use http::HeaderMap;
+use http_api::{BadParameter, Parameters};
+
+use super::{consistency::AtLeast, limit};
+use crate::{
+    admission::Cost,
+    app::App,
+    audit::{self, AuditFilter, AuditPlace},
+    error::ApiError,
+    tasks::PATIENCE,
+};
+
+const DEFAULT_LIMIT: u16 = 50;
+/// Bytes of a name that is compared. None in the audit trail is longer.
+const LONGEST_NAME: usize = 256;
+
+/// Answers with a page.
+pub(crate) async fn audit_events(
+    State(app): State<App>,
+    AuditReader(caller): AuditReader,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
+    let mut filter = filter(&mut parameters)?;
+    let limit = parameters.single("limit", limit)?.unwrap_or(DEFAULT_LIMIT);
+    let cursor = parameters.single("cursor", |text| Ok(text.to_owned()))?;
+    parameters.finish()?;
+    let viewer = caller.user_id();
+    let mut is_hidden = false;
+    if !caller.has_role(Role::Auditor) {
+        is_hidden = filter.subject.is_some_and(|subject| subject != viewer);
+        filter.subject = Some(viewer);
+    }
+    let after = cursor
+        .map(|cursor| AuditPlace::read(&app.cursor_key, &cursor, viewer, &filter))
+        .transpose()?;
+
+    let shown = AtLeast::of(&headers)?.reached(&app, viewer).await?;
+    let (items, end) = if is_hidden {
+        (Vec::new(), None)
+    } else {
+        let cost = if filter.is_compound() {
+            Cost::High
+        } else {
+            Cost::Ordinary
+        };
+        let _admitted = app.admission.admit(viewer, cost).await?;
+        let reading = audit::page(&app.read_models, &filter, after, limit);
+        tokio::time::timeout(PATIENCE, reading)
+            .await
+            .map_err(|_| ApiError::TooSlow)??
+    };
+    let page = api_types::AuditPage {
+        items,
+        next_cursor: end.map(|end| end.write(&app.cursor_key, viewer, &filter)),
+    };
+    Ok((shown.headers(), Json(page)).into_response())
+}
+
+fn filter(parameters: &mut Parameters) -> Result<AuditFilter, BadParameter> {
+    Ok(AuditFilter {
+        subject: parameters.single("subject", |text| {
+            text.parse::<UserId>()
+                .map_err(|_| "expected the id of a person".to_owned())
+        })?,
+        actor: parameters.single("actor", |text| {
+            text.parse::<Actor>()
+                .map_err(|_| "expected the id of a person, operator or system".to_owned())
+        })?,
+        kind: parameters.single("type", name)?,
+        stream: parameters.single("stream", name)?,
+        correlation_id: parameters.single("correlation_id", name)?,
+        from: parameters.single("from", instant)?,
+        to: parameters.single("to", instant)?,
+    })
+}
+
+fn name(text: &str) -> Result<String, String> {
+    if text.len() > LONGEST_NAME {
+        return Err(format!("at most {LONGEST_NAME} bytes are compared"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A day, from its beginning in UTC, or an instant.
+fn instant(text: &str) -> Result<Timestamp, String> {
+    match text.parse::<Due>() {
+        Ok(instant) => Ok(instant.starts_at()),
+        Err(error) => Err(error.to_string()),
+    }
+}

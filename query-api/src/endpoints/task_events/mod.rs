@@ -1,0 +1,63 @@
+//! `GET /tasks/events`: what happens to the caller's tasks, as it is projected (server-sent events, as the HTML standard has
+//! them). `Last-Event-ID` takes up where an earlier stream ended.
+
+mod places;
+mod stream;
+
+use auth_client::{TaskOwner, bearer_token};
+use axum::{
+    body::Body,
+    extract::{RawQuery, State},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http_api::{BadParameter, Parameters};
+
+pub(crate) use places::{Places, TooManyStreams};
+
+use super::consistency::AtLeast;
+use crate::{app::App, error::ApiError, tasks::Since};
+use stream::EventStream;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Tells proxies of a certain kind to pass on what comes, as it comes.
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Answers with a stream that ends with the token, with the session, and with this process.
+pub(crate) async fn task_events(
+    State(app): State<App>,
+    TaskOwner(caller): TaskOwner,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    Parameters::parse(query.as_deref().unwrap_or_default())?.finish()?;
+    let owner = caller.user_id();
+    let token = bearer_token(&headers)?.to_owned();
+    let resumed = match headers.get(LAST_EVENT_ID) {
+        None => None,
+        Some(id) => {
+            let id = id
+                .to_str()
+                .map_err(|_| BadParameter::new("Last-Event-ID", "it is not text"))?;
+            // A browser that has not seen an id sends an empty one.
+            (!id.is_empty())
+                .then(|| Since::read(&app.cursor_key, id, owner))
+                .transpose()?
+        }
+    };
+    let place = app.event_streams.take(owner)?;
+    let shown = AtLeast::of(&headers)?.reached(&app, owner).await?;
+    let since = match resumed {
+        Some(since) if !app.log.agrees_with(since.seen).await? => return Err(ApiError::OtherLog),
+        Some(since) => since,
+        None => Since::from_now_on(&app.read_models, shown.position()).await?,
+    };
+    let mut answer = shown.headers();
+    answer.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream"),
+    );
+    answer.insert(UNBUFFERED, HeaderValue::from_static("no"));
+    let stream = EventStream::new(app, caller.0, token, since, place);
+    Ok((answer, Body::from_stream(stream.into_bytes())).into_response())
+}

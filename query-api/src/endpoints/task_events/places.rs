@@ -1,0 +1,89 @@
+//! How many streams there may be at once, in all and of one person.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use events::UserId;
+use prometheus::IntGauge;
+
+/// Streams of one person. More devices than most people have; each costs a connection.
+const MOST_OF_ONE: usize = 8;
+/// Streams of this process.
+const MOST: usize = 4_096;
+
+/// There are as many streams as there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TooManyStreams {
+    /// Of this person.
+    #[error("this person has too many streams")]
+    OfCaller,
+    /// Of everybody.
+    #[error("there are too many streams")]
+    OfAll,
+}
+
+/// The streams that there are.
+#[derive(Debug, Clone)]
+pub(crate) struct Places(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    taken: Mutex<HashMap<UserId, usize>>,
+    open: IntGauge,
+}
+
+/// Held while a stream lasts.
+#[derive(Debug)]
+pub(crate) struct Place {
+    places: Places,
+    owner: UserId,
+}
+
+impl Places {
+    /// All free; `open` tells how many are not.
+    pub(crate) fn new(open: IntGauge) -> Self {
+        let taken = Mutex::default();
+        Self(Arc::new(Inner { taken, open }))
+    }
+
+    /// Takes a place.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn take(&self, owner: UserId) -> Result<Place, TooManyStreams> {
+        let mut taken = self.taken();
+        if taken.values().sum::<usize>() >= MOST {
+            return Err(TooManyStreams::OfAll);
+        }
+        let of_one = taken.entry(owner).or_default();
+        if *of_one >= MOST_OF_ONE {
+            return Err(TooManyStreams::OfCaller);
+        }
+        *of_one += 1;
+        self.0.open.inc();
+        Ok(Place {
+            places: self.clone(),
+            owner,
+        })
+    }
+
+    /// Nothing in here panics while it holds the lock.
+    fn taken(&self) -> MutexGuard<'_, HashMap<UserId, usize>> {
+        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken();
+        if let Some(of_one) = taken.get_mut(&self.owner) {
+            *of_one -= 1;
+            if *of_one == 0 {
+                taken.remove(&self.owner);
+            }
+        }
+        self.places.0.open.dec();
+    }
+}

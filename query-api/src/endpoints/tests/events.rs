@@ -1,0 +1,227 @@
+//! `GET /tasks/events`.
+
+super::on_both! {
+    what_happens_is_told_as_it_is_projected;
+    a_stream_takes_up_where_an_earlier_one_ended;
+    what_was_parked_is_told_when_it_is_projected;
+    a_stream_ends_with_its_session;
+    a_stream_ends_with_its_token;
+    a_stream_ends_when_the_process_stops;
+    one_person_has_a_few_streams_at_once;
+    a_place_in_another_log_is_refused;
+}
+
+mod test {
+    use std::time::Duration;
+
+    use axum::body::{Body, BodyDataStream};
+    use database::Database;
+    use events::{Task, UserId};
+    use futures::StreamExt;
+    use serde_json::Value;
+    use tokio::time::timeout;
+
+    use crate::{
+        endpoints::tests::own_writes::project,
+        testing::{EXPIRES_AT, TestRole, audit, insert_history, task, user},
+    };
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    struct Stream {
+        body: BodyDataStream,
+        text: String,
+    }
+
+    impl Stream {
+        async fn open(role: &TestRole, me: UserId, last_id: Option<&str>) -> Self {
+            let headers: Vec<_> = last_id.iter().map(|id| ("last-event-id", *id)).collect();
+            let answer = role.open(me, "/tasks/events", &headers).await;
+            assert_eq!(answer.status(), 200);
+            assert_eq!(answer.headers()["content-type"], "text/event-stream");
+            assert_eq!(answer.headers()["cache-control"], "private, no-cache");
+            Self {
+                body: answer.into_body().into_data_stream(),
+                text: String::new(),
+            }
+        }
+
+        /// The next block of lines; nothing at the end of the stream.
+        async fn block(&mut self) -> Option<String> {
+            loop {
+                if let Some((block, rest)) = self.text.split_once("\n\n") {
+                    let block = block.to_owned();
+                    self.text = rest.to_owned();
+                    return Some(block);
+                }
+                let bytes = timeout(PATIENCE, self.body.next()).await.unwrap()?.unwrap();
+                self.text.push_str(std::str::from_utf8(&bytes).unwrap());
+            }
+        }
+
+        /// The id and the data of the next event.
+        async fn event(&mut self) -> (String, Value) {
+            loop {
+                let block = self.block().await.unwrap();
+                let field = |name: &str| {
+                    let line = block.lines().find_map(|line| line.strip_prefix(name));
+                    line.map(str::to_owned)
+                };
+                if let Some(data) = field("data: ") {
+                    let data: Value = serde_json::from_str(&data).unwrap();
+                    assert_eq!(data["type"], field("event: ").unwrap());
+                    return (field("id: ").unwrap(), data);
+                }
+            }
+        }
+
+        /// The id that the stream begins with.
+        async fn greeting(&mut self) -> String {
+            let block = self.block().await.unwrap();
+            block
+                .lines()
+                .find_map(|line| line.strip_prefix("id: "))
+                .unwrap()
+                .to_owned()
+        }
+    }
+
+    /// Something happens to a new task.
+    async fn happen(database: &Database, owner: UserId, title: &str, position: u64) -> Task {
+        let task = task(owner, title);
+        insert_history(database, std::slice::from_ref(&task), position).await;
+        audit(database, &task, position).await;
+        project(database, owner, position, true).await;
+        task
+    }
+
+    pub(super) async fn what_happens_is_told_as_it_is_projected(database: Database) {
+        let (me, other) = (user(), user());
+        happen(&database, me, "Before", 1).await;
+        let role = TestRole::start(&database).await;
+        let mut stream = Stream::open(&role, me, None).await;
+        stream.greeting().await;
+        happen(&database, other, "Not mine", 2).await;
+        let first = happen(&database, me, "First", 3).await;
+        let (_, event) = stream.event().await;
+        assert_eq!(
+            (&event["task"], &event["position"]),
+            (&first.id.to_string().into(), &3.into())
+        );
+        assert_eq!(event["changes"][0]["to"], "First");
+        happen(&database, me, "Second", 4).await;
+        assert_eq!(stream.event().await.1["changes"][0]["to"], "Second");
+    }
+
+    pub(super) async fn a_stream_takes_up_where_an_earlier_one_ended(database: Database) {
+        let me = user();
+        let role = TestRole::start(&database).await;
+        let mut stream = Stream::open(&role, me, None).await;
+        let start = stream.greeting().await;
+        happen(&database, me, "1", 10).await;
+        let (seen, _) = stream.event().await;
+        drop(stream);
+        for position in 11..60 {
+            happen(&database, me, &format!("{}", position - 9), position).await;
+        }
+        for (last_id, first) in [(&start, 1), (&seen, 2)] {
+            let mut stream = Stream::open(&role, me, Some(last_id)).await;
+            for title in first..=50 {
+                assert_eq!(stream.event().await.1["changes"][0]["to"], title.to_string());
+            }
+        }
+        // A list of changes leads on to a stream.
+        let next = role.get(me, "/tasks/changes").await.json()["next"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let mut stream = Stream::open(&role, me, Some(&next)).await;
+        assert_eq!(stream.event().await.1["changes"][0]["to"], "1");
+        // Someone else's place is none, and a browser without one sends nothing.
+        role.get_with(user(), "/tasks/events", &[("last-event-id", &seen)])
+            .await
+            .assert_problem(400, "bad-cursor");
+        Stream::open(&role, me, Some("")).await.greeting().await;
+    }
+
+    pub(super) async fn what_was_parked_is_told_when_it_is_projected(database: Database) {
+        let me = user();
+        let park = format!(
+            "INSERT INTO parked_events (position, stream, version, type, subject, reason, attempts)
+             VALUES (5, 'task-late', 1, 'task.created', '{me}', 'test', 1)"
+        );
+        let role = TestRole::start(&database).await;
+        let mut stream = Stream::open(&role, me, None).await;
+        stream.greeting().await;
+        database.execute(&park, &[]).await.unwrap();
+        happen(&database, me, "After", 6).await;
+        let (seen, event) = stream.event().await;
+        assert_eq!(event["changes"][0]["to"], "After");
+        database.execute("DELETE FROM parked_events", &[]).await.unwrap();
+        happen(&database, me, "Late", 5).await;
+        happen(&database, me, "Later", 7).await;
+        // Whoever stayed, and whoever comes back.
+        let mut back = Stream::open(&role, me, Some(&seen)).await;
+        for stream in [&mut stream, &mut back] {
+            for title in ["Late", "After", "Later"] {
+                assert_eq!(stream.event().await.1["changes"][0]["to"], title);
+            }
+        }
+    }
+
+    async fn assert_ends(mut stream: Stream) {
+        let end = async { while stream.block().await.is_some() {} };
+        timeout(PATIENCE, end).await.unwrap();
+    }
+
+    pub(super) async fn a_stream_ends_with_its_session(database: Database) {
+        let role = TestRole::start(&database).await;
+        let stream = Stream::open(&role, user(), None).await;
+        role.revoke();
+        assert_ends(stream).await;
+    }
+
+    pub(super) async fn a_stream_ends_with_its_token(database: Database) {
+        let role = TestRole::start(&database).await;
+        let stream = Stream::open(&role, user(), None).await;
+        role.set_clock(EXPIRES_AT);
+        assert_ends(stream).await;
+    }
+
+    pub(super) async fn a_stream_ends_when_the_process_stops(database: Database) {
+        let role = TestRole::start(&database).await;
+        let stream = Stream::open(&role, user(), None).await;
+        role.stop();
+        assert_ends(stream).await;
+    }
+
+    pub(super) async fn one_person_has_a_few_streams_at_once(database: Database) {
+        let (me, other) = (user(), user());
+        let role = TestRole::start(&database).await;
+        let mut streams: Vec<Body> = Vec::new();
+        for _ in 0..8 {
+            streams.push(role.open(me, "/tasks/events", &[]).await.into_body());
+        }
+        let refused = role.get(me, "/tasks/events").await;
+        refused.assert_problem(429, "rate-limited");
+        assert!(refused.header("retry-after").is_some() && refused.header("ratelimit").is_some());
+        Stream::open(&role, other, None).await;
+        streams.pop();
+        Stream::open(&role, me, None).await;
+    }
+
+    pub(super) async fn a_place_in_another_log_is_refused(database: Database) {
+        let me = user();
+        let role = TestRole::start(&database).await;
+        let mut stream = Stream::open(&role, me, None).await;
+        happen(&database, me, "1", 10).await;
+        let (seen, _) = stream.event().await;
+        role.log().ends_at(9);
+        role.get_with(me, "/tasks/events", &[("last-event-id", &seen)])
+            .await
+            .assert_problem(400, "bad-cursor");
+        role.get(me, "/tasks/events?since=1")
+            .await
+            .assert_problem(400, "bad-parameter");
+    }
+}

@@ -1,0 +1,101 @@
+//! Where a look at what happens has ended, as a token that a client keeps.
+
+use database::{Database, DatabaseError, Transaction};
+use events::{EventId, LogPoint, UserId};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::cursor_key::{BadCursor, CursorKey};
+
+const PURPOSE: &str = "task changes";
+const NUMBER: usize = size_of::<u64>();
+/// Which event stands at a position, as far as the audit trail knows.
+const EVENT_AT: &str = "SELECT event_id FROM audit_log WHERE position = $1";
+const TOKEN_BYTES: usize = 3 * NUMBER + size_of::<Uuid>();
+
+/// Where a look ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Since {
+    /// Everything up to here has been told.
+    pub(super) after: u64,
+    /// A series of pages is complete only up to here: beyond this there were parked events meanwhile.
+    pub(super) complete_to: u64,
+    /// An event that was there. A log that does not have it is not the one that was looked at.
+    pub(crate) seen: LogPoint,
+}
+
+impl Since {
+    /// Nothing has been told.
+    pub(crate) const BEGINNING: Self = Self {
+        after: 0,
+        complete_to: u64::MAX,
+        seen: LogPoint::START,
+    };
+
+    /// Everything up to `position`, where everything about one person has been projected up to, has been told.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn from_now_on(database: &Database, position: u64) -> Result<Self, DatabaseError> {
+        let row = database.fetch_optional(EVENT_AT, &[position.into()]).await?;
+        Ok(Self {
+            after: position,
+            complete_to: u64::MAX,
+            seen: LogPoint {
+                position,
+                id: row.map(|row| row.uuid(0).map(EventId)).transpose()?,
+            },
+        })
+    }
+
+    /// As an opaque text for `owner`.
+    pub(crate) fn write(&self, key: &CursorKey, owner: UserId) -> String {
+        let mut bytes = Vec::with_capacity(TOKEN_BYTES);
+        for number in [self.after, self.complete_to, self.seen.position] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        let id = self.seen.id.map_or(Uuid::nil(), |id| id.0);
+        bytes.extend_from_slice(id.as_bytes());
+        key.seal(PURPOSE, &Binding { owner }, bytes)
+    }
+
+    /// Reads what [`Self::write`] wrote for the same owner.
+    ///
+    /// # Errors
+    /// When it did not.
+    pub(crate) fn read(key: &CursorKey, text: &str, owner: UserId) -> Result<Self, BadCursor> {
+        let bytes = key.open(PURPOSE, &Binding { owner }, text)?;
+        let bytes: [u8; TOKEN_BYTES] = bytes.try_into().map_err(|_| BadCursor)?;
+        let number = |index: usize| {
+            let bytes = bytes[index * NUMBER..].first_chunk::<NUMBER>();
+            bytes.copied().map(u64::from_be_bytes).ok_or(BadCursor)
+        };
+        let id = Uuid::from_slice(&bytes[3 * NUMBER..]).map_err(|_| BadCursor)?;
+        Ok(Self {
+            after: number(0)?,
+            complete_to: number(1)?,
+            seen: LogPoint {
+                position: number(2)?,
+                id: (!id.is_nil()).then_some(EventId(id)),
+            },
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct Binding {
+    owner: UserId,
+}
+
+/// The position of the first event about `owner` that waits to be projected.
+pub(super) async fn first_parked(tx: &mut Transaction, owner: UserId) -> Result<Option<u64>, DatabaseError> {
+    let sql = "SELECT position FROM parked_events WHERE subject = $1 ORDER BY position LIMIT 1";
+    let row = tx.fetch_optional(sql, &[owner.0.into()]).await?;
+    row.map(|row| row.unsigned("position")).transpose()
+}
+
+/// The event at a position, as far as the audit trail knows.
+pub(super) async fn event_at(tx: &mut Transaction, position: u64) -> Result<Option<EventId>, DatabaseError> {
+    let row = tx.fetch_optional(EVENT_AT, &[position.into()]).await?;
+    row.map(|row| row.uuid(0).map(EventId)).transpose()
+}

@@ -1,0 +1,108 @@
+//! Following what happens to tasks, through the front door of the running system.
+
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::support::{Footing, Person, System};
+
+const PATIENCE: Duration = Duration::from_secs(40);
+
+#[tokio::test]
+async fn embedded_stream_of_events() {
+    stream_of_events(Footing::Embedded).await;
+}
+
+#[tokio::test]
+async fn stream_of_events_on_postgres_and_rabbitmq() {
+    stream_of_events(Footing::Servers).await;
+}
+
+struct Stream {
+    response: Response,
+    text: String,
+}
+
+impl Stream {
+    async fn open(person: &Person, last_id: Option<&str>) -> Self {
+        let url = format!("{}/tasks/events", person.base);
+        let mut request = person.http.get(url).bearer_auth(&person.token);
+        if let Some(id) = last_id {
+            request = request.header("last-event-id", id);
+        }
+        // Streams whose client has gone count until that is noticed.
+        let deadline = Instant::now() + PATIENCE;
+        let mut response = request.try_clone().unwrap().send().await.unwrap();
+        while response.status() == 429 && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            response = request.try_clone().unwrap().send().await.unwrap();
+        }
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self {
+            response,
+            text: String::new(),
+        }
+    }
+
+    /// The id and the data of the next event; nothing at the end of the stream.
+    async fn event(&mut self) -> Option<(String, Value)> {
+        loop {
+            while let Some((block, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| {
+                    let line = block.lines().find_map(|line| line.strip_prefix(name));
+                    line.map(str::to_owned)
+                };
+                let event = field("data: ")
+                    .map(|data| (field("id: ").unwrap(), serde_json::from_str(&data).unwrap()));
+                self.text = rest.to_owned();
+                if event.is_some() {
+                    return event;
+                }
+            }
+            let chunk = timeout(PATIENCE, self.response.chunk()).await.unwrap().unwrap()?;
+            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+}
+
+async fn stream_of_events(footing: Footing) {
+    let system = System::start(footing).await;
+    let ada = Person::join(&system.base, "ada").await;
+    let bob = Person::join(&system.base, "bob").await;
+    let mut stream = Stream::open(&ada, None).await;
+    bob.post("/tasks", json!({"title": "Not hers"})).await.expect(201);
+    let task = ada
+        .post("/tasks", json!({"title": "Hers"}))
+        .await
+        .expect(201)
+        .body;
+    let (seen, event) = stream.event().await.unwrap();
+    assert_eq!(
+        (&event["type"], &event["task"]),
+        (&json!("task.created"), &task["id"])
+    );
+    drop(stream);
+
+    let path = format!("/tasks/{}", task["id"].as_str().unwrap());
+    ada.patch(&path, json!({"title": "Renamed"})).await.expect(200);
+    ada.delete(&path).await.expect(204);
+    let mut stream = Stream::open(&ada, Some(&seen)).await;
+    for kind in ["task.renamed", "task.deleted"] {
+        assert_eq!(stream.event().await.unwrap().1["type"], kind);
+    }
+
+    // More than eight at once are too many for one person, and those that are gone do not count.
+    let mut others = Vec::new();
+    for _ in 0..7 {
+        others.push(Stream::open(&ada, None).await);
+    }
+    assert_eq!(ada.get("/tasks/events").await.expect(429).code(), "rate-limited");
+    drop(others);
+
+    ada.send(Method::POST, "/auth/logout", None).await.expect(204);
+    assert!(stream.event().await.is_none(), "the stream ends with the session");
+    system.stop().await;
+}
