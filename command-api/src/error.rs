@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use event_store::StoreError;
 use events::ConsistencyToken;
 use http::{HeaderName, HeaderValue};
-use http_api::{CONSISTENCY_TOKEN, Problem, ProblemCode};
+use http_api::{CONSISTENCY_TOKEN, FieldError, Problem, ProblemCode};
 
 use crate::{domain::Refusal, handling::CommandError, idempotency::IdempotencyError};
 
@@ -133,6 +133,13 @@ fn refused(refusal: Refusal) -> Problem {
             Problem::not_found()
         }
         Refusal::TaskExists { .. } => Problem::new(ProblemCode::TaskExists),
+        Refusal::NoSuchVersion { version } => Problem::validation(vec![
+            FieldError::new(
+                "unknown-version",
+                format!("the task was never at version {version}"),
+            )
+            .at("/to_version"),
+        ]),
         Refusal::VersionMismatch { actual } => Problem::version_mismatch(actual),
         Refusal::IllegalTransition { from, to } => Problem::new(ProblemCode::IllegalTransition).detail(
             format!("A task that is {} cannot become {}.", from.name(), to.name()),

@@ -8,7 +8,7 @@ use http_api::BodyLimit;
 
 use crate::endpoints::{
     Api, batch, cancel_task, change_task, complete_task, create_task, delete_task, reopen_task, restore_task,
-    start_task,
+    revert_task, start_task,
 };
 
 /// Every command endpoint, bare.
@@ -28,5 +28,6 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/tasks/{id}/cancel", post(cancel_task::cancel_task))
         .route("/tasks/{id}/reopen", post(reopen_task::reopen_task))
         .route("/tasks/{id}/restore", post(restore_task::restore_task))
+        .route("/tasks/{id}/revert", post(revert_task::revert_task))
         .with_state(api)
 }

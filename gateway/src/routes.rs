@@ -67,6 +67,7 @@ const ROUTES: &[(&str, Target)] = &[
     ("/audit/proof", READ_ONLY),
     ("/audit/consistency", READ_ONLY),
     ("/audit/export", READ_ONLY),
+    ("/tasks/{id}/revert", Target::Commands),
 ];
 
 /// Every public path.

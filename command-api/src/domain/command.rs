@@ -1,7 +1,8 @@
 //! The commands.
 
 use super::{
-    CancelTask, ChangeTask, CompleteTask, CreateTask, DeleteTask, ReopenTask, RestoreTask, StartTask,
+    CancelTask, ChangeTask, CompleteTask, CreateTask, DeleteTask, ReopenTask, RestoreTask, RevertTask,
+    StartTask,
 };
 
 /// Anything that can be asked of a task.
@@ -23,6 +24,8 @@ pub enum Command {
     Delete(DeleteTask),
     /// Take it out of the trash.
     Restore(RestoreTask),
+    /// Bring it back to what it was.
+    Revert(RevertTask),
 }
 
 impl Command {
@@ -38,6 +41,7 @@ impl Command {
             Self::Reopen(_) => "reopen",
             Self::Delete(_) => "delete",
             Self::Restore(_) => "restore",
+            Self::Revert(_) => "revert",
         }
     }
 }
@@ -63,4 +67,5 @@ from! {
     ReopenTask => Reopen;
     DeleteTask => Delete;
     RestoreTask => Restore;
+    RevertTask => Revert;
 }

@@ -7,8 +7,8 @@ use events::{
 
 use super::{
     CancelTask, ChangeTask, Command, CompleteTask, CreateTask, DeleteTask, Description, Refusal, ReopenTask,
-    RestoreTask, StartTask, Tags,
-    scenario::{OWNER, STRANGER, TASK, created, given, history_to, title},
+    RestoreTask, RevertTask, StartTask, Tags,
+    scenario::{OWNER, STRANGER, TASK, created, fold, given, history_to, title},
 };
 
 const STATUSES: [Status; 4] = [Status::Open, Status::InProgress, Status::Done, Status::Cancelled];
@@ -41,7 +41,16 @@ fn others() -> Vec<Command> {
         ReopenTask.into(),
         DeleteTask.into(),
         RestoreTask.into(),
+        revert_to(&[created()]).into(),
     ]
+}
+
+/// Back to the end of this history.
+fn revert_to(history: &[TaskEvent]) -> RevertTask {
+    RevertTask {
+        to_version: history.len() as u64,
+        was: fold(history).map(Box::new),
+    }
 }
 
 #[test]
@@ -334,4 +343,77 @@ fn any_of_several_versions_will_do() {
         .if_match(&[])
         .when(StartTask)
         .then_refused(Refusal::VersionMismatch { actual: 1 });
+}
+
+#[test]
+fn a_task_is_brought_back_field_by_field() {
+    let renamed = TaskRenamed {
+        title: "Buy bread".into(),
+    };
+    let tagged = TaskTagged {
+        tags: vec!["home".into()],
+    };
+    let history = [created(), renamed.into(), tagged.into(), TaskCompleted {}.into()];
+    given(history.clone()).when(revert_to(&history[..1])).then([
+        TaskRenamed {
+            title: "Buy milk".into(),
+        }
+        .into(),
+        TaskTagged { tags: vec![] }.into(),
+        TaskReopened {}.into(),
+    ]);
+    given(history.clone())
+        .when(revert_to(&history[..2]))
+        .then([TaskTagged { tags: vec![] }.into(), TaskReopened {}.into()]);
+    given(history.clone()).when(revert_to(&history)).then_nothing();
+}
+
+#[test]
+fn a_task_is_brought_back_to_every_status_from_every_other() {
+    for from in STATUSES {
+        for to in STATUSES {
+            let (mut history, was) = (history_to(to), history_to(to));
+            if from != to && to != Status::Open {
+                history.push(TaskReopened {}.into());
+            }
+            history.extend(history_to(from).into_iter().skip(1).filter(|_| from != to));
+            let context = super::Context {
+                task: TASK,
+                caller: OWNER,
+                expected: super::ExpectedVersion::Any,
+            };
+            let state = fold(&history);
+            let events = super::decide(state.as_ref(), &revert_to(&was).into(), &context).unwrap();
+            let after = fold(&[history, events].concat()).unwrap();
+            assert_eq!(after.status, to, "from {from:?}");
+        }
+    }
+}
+
+#[test]
+fn a_task_is_brought_back_into_the_trash_and_never_out_of_it() {
+    let mut history = vec![created(), TaskDeleted {}.into(), TaskRestored {}.into()];
+    given(history.clone())
+        .when(revert_to(&history[..2]))
+        .then([TaskDeleted {}.into()]);
+    let was = revert_to(&history[..1]);
+    history.push(TaskDeleted {}.into());
+    given(history)
+        .when(was)
+        .then_refused(Refusal::TaskIsDeleted { id: TASK });
+}
+
+#[test]
+fn a_task_is_not_brought_back_to_what_it_never_was() {
+    let nowhere = |to_version| RevertTask {
+        to_version,
+        was: None,
+    };
+    given([created()])
+        .when(nowhere(2))
+        .then_refused(Refusal::NoSuchVersion { version: 2 });
+    let ahead = revert_to(&[created(), TaskStarted {}.into()]);
+    given([created()])
+        .when(ahead)
+        .then_refused(Refusal::NoSuchVersion { version: 2 });
 }

@@ -15,6 +15,7 @@ mod description;
 mod refusal;
 mod reopen_task;
 mod restore_task;
+mod revert_task;
 mod start_task;
 mod tags;
 mod title;
@@ -39,6 +40,7 @@ use events::{Task, TaskEvent};
 pub use refusal::Refusal;
 pub use reopen_task::ReopenTask;
 pub use restore_task::RestoreTask;
+pub use revert_task::RevertTask;
 pub use start_task::StartTask;
 pub use tags::{InvalidTag, Tags};
 pub use title::Title;
@@ -60,6 +62,7 @@ pub fn decide(state: Option<&Task>, command: &Command, context: &Context) -> Res
         Command::Cancel(cancel) => cancel.decide(live_task(state, context)?),
         Command::Reopen(reopen) => reopen.decide(live_task(state, context)?),
         Command::Delete(delete) => Ok(delete.decide(any_task(state, context)?)),
+        Command::Revert(revert) => revert.decide(live_task(state, context)?),
         Command::Restore(restore) => Ok(restore.decide(any_task(state, context)?)),
     }
 }

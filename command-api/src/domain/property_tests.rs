@@ -9,8 +9,8 @@ use proptest::{option, prelude::*, sample::select};
 
 use super::{
     CancelTask, ChangeTask, Command, CompleteTask, Context, CreateTask, DeleteTask, Description,
-    ExpectedVersion, ReopenTask, RestoreTask, StartTask, Tags, Title, decide,
-    scenario::{OWNER, STRANGER, TASK, fold},
+    ExpectedVersion, ReopenTask, RestoreTask, RevertTask, StartTask, Tags, Title, decide,
+    scenario::{OWNER, STRANGER, TASK, created, fold},
 };
 
 fn status() -> impl Strategy<Value = Status> {
@@ -182,6 +182,16 @@ fn fulfils(task: &Task, command: &Command) -> bool {
                     .is_none_or(|tags| tags.as_slice() == task.tags)
                 && change.status.is_none_or(|status| status == task.status)
         }
+        Command::Revert(revert) => revert.was.as_ref().is_some_and(|was| {
+            let there = Task {
+                updated_at: task.updated_at,
+                completed_at: task.completed_at,
+                deleted_at: task.deleted_at,
+                version: task.version,
+                ..Task::clone(was)
+            };
+            *task == there && task.deleted_at.is_some() == was.deleted_at.is_some()
+        }),
         Command::Start(_) => task.status == Status::InProgress,
         Command::Complete(_) => task.status == Status::Done && task.completed_at.is_some(),
         Command::Cancel(_) => task.status == Status::Cancelled,
@@ -193,6 +203,39 @@ fn fulfils(task: &Task, command: &Command) -> bool {
 
 proptest! {
     /// Also: no history and no command makes a decision panic.
+    #[test]
+    fn going_back_and_then_forth_leads_to_where_it_began(
+        history in proptest::collection::vec(event(), 0..12),
+        back in any::<prop::sample::Index>(),
+    ) {
+        let mut history = [vec![created()], history].concat();
+        let then = back.index(history.len()) + 1;
+        let (was, is) = (fold(&history[..then]).unwrap(), fold(&history).unwrap());
+        prop_assume!(was.deleted_at.is_none() && is.deleted_at.is_none());
+        let context = Context {
+            task: TASK,
+            caller: OWNER,
+            expected: ExpectedVersion::Any,
+        };
+        for goal in [was, is] {
+            let now = fold(&history);
+            let command = RevertTask {
+                to_version: goal.version,
+                was: Some(Box::new(goal.clone())),
+            };
+            history.extend(decide(now.as_ref(), &command.into(), &context).unwrap());
+            let there = fold(&history).unwrap();
+            let same = Task {
+                updated_at: there.updated_at,
+                completed_at: there.completed_at,
+                version: there.version,
+                ..goal.clone()
+            };
+            prop_assert_eq!(there.completed_at.is_some(), goal.completed_at.is_some());
+            prop_assert_eq!(there, same);
+        }
+    }
+
     #[test]
     fn what_is_accepted_comes_true(
         history in proptest::collection::vec(event(), 0..12),

@@ -39,6 +39,12 @@ pub enum Refusal {
         /// Where it is.
         actual: u64,
     },
+    /// The task was never at this version.
+    #[error("the task was never at version {version}")]
+    NoSuchVersion {
+        /// The version wanted.
+        version: u64,
+    },
     /// Its status does not allow it.
     #[error("a task cannot go from {from:?} to {to:?}")]
     IllegalTransition {

@@ -34,7 +34,8 @@ pub(crate) const fn form(command: &Command) -> Form {
         | Command::Complete(_)
         | Command::Cancel(_)
         | Command::Reopen(_)
-        | Command::Restore(_) => Form::Task,
+        | Command::Restore(_)
+        | Command::Revert(_) => Form::Task,
     }
 }
 

@@ -16,6 +16,7 @@ mod no_fields;
 mod once;
 pub(crate) mod reopen_task;
 pub(crate) mod restore_task;
+pub(crate) mod revert_task;
 mod run_command;
 mod shares;
 mod single;

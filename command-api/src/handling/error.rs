@@ -45,6 +45,7 @@ impl CommandError {
         let seen = match refusal {
             Refusal::VersionMismatch { .. }
             | Refusal::IllegalTransition { .. }
+            | Refusal::NoSuchVersion { .. }
             | Refusal::TaskIsDeleted { .. } => state.map(TaskState::token),
             Refusal::TaskNotFound { .. } | Refusal::NotOwner { .. } | Refusal::TaskExists { .. } => None,
         };

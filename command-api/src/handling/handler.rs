@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aggregate::{ATTEMPTS, Append, Appended};
 use database::Database;
 use event_store::{EventStore, LogWatch};
-use events::{StreamName, TaskEvent, TaskId, Timestamp};
+use events::{StreamName, Task, TaskEvent, TaskId, Timestamp, UserId};
 use runtime::{Clock, new_id};
 
 use super::{
@@ -62,6 +62,26 @@ impl CommandHandler {
     /// When the store fails.
     pub async fn before(&self, task: TaskId) -> Result<Option<KeptTask>, CommandError> {
         Ok(self.states.now(task).await?.state.as_ref().map(KeptTask::of))
+    }
+
+    /// The task as it was at `version`, if it has been there and `caller` may know. Reads the events up to there.
+    ///
+    /// # Errors
+    /// When the store fails, or too many others look into the past.
+    pub async fn past(
+        &self,
+        caller: UserId,
+        task: TaskId,
+        version: u64,
+    ) -> Result<Option<Task>, CommandError> {
+        // Whoever may not know costs no more than this look, and is told by the decision.
+        let now = self.states.now(task).await?.state;
+        match now {
+            Some(now) if now.task.owner == caller && version <= now.task.version => {
+                self.states.past(task, version).await
+            }
+            Some(_) | None => Ok(None),
+        }
     }
 
     /// Throws away all states in memory: they are from another history of the log.

@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use database::Database;
 use event_store::{EventStore, LogWatch, StreamHead, for_each_event};
-use events::{LogPoint, RecordedEvent, StreamName, TaskId};
+use events::{LogPoint, RecordedEvent, StreamName, Task, TaskId};
 use runtime::Turns;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
@@ -37,6 +37,7 @@ pub(super) struct TaskStates {
     snapshots: Snapshots,
     loads: Turns<TaskId>,
     reads: Semaphore,
+    looks_back: Semaphore,
 }
 
 /// A task as its stream is now.
@@ -58,6 +59,7 @@ impl TaskStates {
             snapshots: Snapshots::new(operations),
             loads: Turns::new(1, WAITING),
             reads: Semaphore::new(READS),
+            looks_back: Semaphore::new(1),
         }
     }
 
@@ -139,6 +141,28 @@ impl TaskStates {
     /// The state that `kept` stands for, if it is from this log. Memory is not asked: it may be of another, too.
     pub(super) async fn restore(&self, kept: &KeptTask) -> Result<Option<TaskState>, CommandError> {
         kept.restore(&*self.store).await
+    }
+
+    /// The task at `version` of its stream, folded from its beginning. One at a time, so that whoever looks far back keeps
+    /// nobody waiting who does not.
+    pub(super) async fn past(&self, task: TaskId, version: u64) -> Result<Option<Task>, CommandError> {
+        let _turn = match timeout(PATIENCE, self.looks_back.acquire()).await {
+            Ok(Ok(turn)) => turn,
+            // It is never closed.
+            Ok(Err(_)) | Err(_) => return Err(CommandError::Overloaded),
+        };
+        let mut past = None;
+        self.fold(task, None, |event, state| {
+            if event.version < version {
+                return ControlFlow::Continue(());
+            }
+            if event.version == version {
+                past = state.map(|state| Task::clone(&state.task));
+            }
+            ControlFlow::Break(())
+        })
+        .await?;
+        Ok(past)
     }
 
     /// Gives each event of the task after `from` to `each`, with the state after it, until `each` has seen enough.

@@ -152,6 +152,15 @@ pub struct ChangeTask {
     pub status: Option<Status>,
 }
 
+/// Which version to bring a task back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevertTask {
+    /// What the task was at this version, it is to be again.
+    #[schema(minimum = 1)]
+    pub to_version: u64,
+}
+
 /// The body of a command that has nothing to say. It may be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -45,6 +45,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Status::Open,
         ),
         restore_task(),
+        revert_task(),
         run_batch(),
     ]
 }
@@ -89,6 +90,27 @@ fn delete_task() -> Endpoint {
     )
     .about("A task that is there already stays there.")
     .nothing(204, "The task is in the trash.", &["Consistency-Token"])
+    .build()
+}
+
+fn revert_task() -> Endpoint {
+    on_task(
+        HttpMethod::Post,
+        "/tasks/{id}/revert",
+        "revertTask",
+        "Bring a task back to an earlier version",
+    )
+    .about(
+        "The task gets the fields and the status that it had at that version, as new changes: its version goes up. A task that \
+         was in the trash then goes there again. A task that is so already stays as it is.",
+    )
+    .body(&examples::revert_task())
+    .answer(
+        200,
+        "The task after the change.",
+        &["ETag", "Consistency-Token"],
+        &examples::task_with(Status::Open),
+    )
     .build()
 }
 

@@ -8,7 +8,7 @@ use crate::{
     ChangeTask, ConfirmTotp, CreateProgramToken, CreateTask, EnrollTotp, FieldChange, FieldError,
     HistoryItem, IfMatch, Jwk, Jwks, Login, ManagedUser, ManagedUsers, NewProgramToken, OfferReset,
     OfferedReset, Problem, ProblemCode, ProgramToken, ProgramTokens, Refresh, Register, RemoveTotp, Rename,
-    ResetPassword, SecondFactorLogin, Session, Sessions, SetRoles, Task, TaskChanges,
+    ResetPassword, RevertTask, SecondFactorLogin, Session, Sessions, SetRoles, Task, TaskChanges,
     TaskHistory, TaskPage, TaskSummary, TasksByPriority, TasksByStatus, TokenType, Tokens, TotpEnrolment,
     User, UserBody,
 };
@@ -92,7 +92,6 @@ pub(super) fn changes() -> TaskChanges {
     }
 }
 
-pub(super) fn history() -> TaskHistory {
 /// One event of a stream.
 pub(super) fn event() -> String {
     let item = history().items.remove(0);
@@ -102,6 +101,7 @@ pub(super) fn event() -> String {
     format!("id: {}\nevent: {kind}\ndata: {data}\n\n", changes().next)
 }
 
+pub(super) fn history() -> TaskHistory {
     let renamed = HistoryItem {
         version: 2,
         position: 42,
@@ -149,6 +149,10 @@ pub(super) fn create_task() -> CreateTask {
         due: task.due,
         tags: Some(task.tags),
     }
+}
+
+pub(super) fn revert_task() -> RevertTask {
+    RevertTask { to_version: 1 }
 }
 
 pub(super) fn change_task() -> ChangeTask {

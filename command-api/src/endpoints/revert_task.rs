@@ -1,0 +1,40 @@
+//! `POST /tasks/{id}/revert`: brings a task back to what it was at an earlier version.
+
+use auth_client::TaskOwner;
+use axum::{extract::State, response::Response};
+use http_api::{FieldError, Form, JsonObject};
+use serde_json::Value;
+
+use super::{api::Api, call::Call, task_path::TaskPath};
+use crate::{domain::RevertTask, error::ApiError};
+
+/// `200` with the task; it is so already: `200`, same version.
+pub(crate) async fn revert_task(
+    State(api): State<Api>,
+    TaskOwner(caller): TaskOwner,
+    call: Call,
+    TaskPath(id): TaskPath,
+    body: JsonObject,
+) -> Result<Response, ApiError> {
+    let keyed = call.keyed(&body.fields);
+    let mut form = Form::new(body.fields);
+    let to_version = form.required("to_version", version);
+    form.finish()?;
+    let id = id.ok_or(ApiError::NotFound)?;
+    // Without errors it is there.
+    let to_version = to_version.unwrap_or_default();
+    let was = api.handler.past(caller.user_id(), id, to_version).await?;
+    let command = RevertTask {
+        to_version,
+        was: was.map(Box::new),
+    };
+    api.run(&caller, &call, keyed, id, command).await
+}
+
+fn version(value: &Value) -> Result<u64, FieldError> {
+    match value.as_u64() {
+        Some(version @ 1..) => Ok(version),
+        _ if value.is_number() => Err(FieldError::new("out-of-range", "must be a whole number from 1")),
+        _ => Err(FieldError::wrong_type("a whole number")),
+    }
+}
