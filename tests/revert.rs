@@ -88,6 +88,7 @@ async fn way_back(footing: Footing) {
         json!({"to_version": 0}),
         json!({"to_version": "1"}),
         json!({"to_version": 999}),
+        json!({"to_version": 1_u64 << 53}),
     ] {
         let refused = ada.post(&revert, wrong.clone()).await.expect(422);
         assert_eq!(refused.body["errors"][0]["pointer"], "/to_version", "{wrong}");

@@ -33,8 +33,14 @@ pub(crate) async fn revert_task(
 
 fn version(value: &Value) -> Result<u64, FieldError> {
     match value.as_u64() {
-        Some(version @ 1..) => Ok(version),
-        _ if value.is_number() => Err(FieldError::new("out-of-range", "must be a whole number from 1")),
+        Some(version @ 1..=api_types::RevertTask::LAST_VERSION) => Ok(version),
+        _ if value.is_number() => Err(FieldError::new(
+            "out-of-range",
+            format!(
+                "must be a whole number from 1 to {}",
+                api_types::RevertTask::LAST_VERSION
+            ),
+        )),
         _ => Err(FieldError::wrong_type("a whole number")),
     }
 }

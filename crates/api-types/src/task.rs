@@ -157,8 +157,14 @@ pub struct ChangeTask {
 #[serde(deny_unknown_fields)]
 pub struct RevertTask {
     /// What the task was at this version, it is to be again.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
     pub to_version: u64,
+}
+
+impl RevertTask {
+    /// The largest version that can be asked for: the largest whole number that every JSON reader keeps exactly (RFC 8259,
+    /// section 6).
+    pub const LAST_VERSION: u64 = (1 << 53) - 1;
 }
 
 /// The body of a command that has nothing to say. It may be left out.

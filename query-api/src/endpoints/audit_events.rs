@@ -20,7 +20,7 @@ use crate::{
 };
 
 const DEFAULT_LIMIT: u16 = 50;
-/// Bytes of a name that is compared. None in the audit trail is longer.
+/// Characters of a name that is compared. None in the audit trail is longer.
 const LONGEST_NAME: usize = 256;
 
 /// Answers with a page.
@@ -86,8 +86,8 @@ fn filter(parameters: &mut Parameters) -> Result<AuditFilter, BadParameter> {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    if text.len() > LONGEST_NAME {
-        return Err(format!("at most {LONGEST_NAME} bytes are compared"));
+    if text.is_empty() || text.len() > LONGEST_NAME || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!("expected 1 to {LONGEST_NAME} visible ASCII characters"));
     }
     Ok(text.to_owned())
 }

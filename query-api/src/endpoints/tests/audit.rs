@@ -196,6 +196,8 @@ mod test {
             ("actor=nobody", "bad-parameter"),
             ("subject=me", "bad-parameter"),
             ("type=", "bad-parameter"),
+            ("type=task%20created", "bad-parameter"),
+            ("stream=%C3%A9", "bad-parameter"),
             ("from=yesterday", "bad-parameter"),
             ("limit=0", "bad-parameter"),
             ("limit=101", "bad-parameter"),
