@@ -31,6 +31,7 @@ mod proxies;
 mod restored_log;
 mod revert;
 mod rolling;
+mod sealed_events;
 mod secrets;
 mod security_log;
 mod start;

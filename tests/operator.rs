@@ -129,9 +129,7 @@ async fn parked(system: &System, ada: &Person, task: &str) {
     // An event as only a later version could have written it.
     let stream = format!("task-{task}");
     let name = StreamName::raw(stream.as_str());
-    let store = event_store::open(&system.database_url("events.db"), 2)
-        .await
-        .unwrap();
+    let store = system.open_log().await;
     let first = store.read_stream(&name, 0, 1).await.unwrap().remove(0);
     let poison = NewEvent {
         id: EventId(uuid::Uuid::new_v4()),

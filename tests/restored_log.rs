@@ -207,9 +207,7 @@ async fn cut_log(system: &System, position: u64) {
 
 /// In one transaction: the tail goes, and `count` tasks of the same person stand in its place.
 async fn replace_tail(system: &System, position: u64, count: u64) {
-    let store = event_store::open(&system.database_url("events.db"), 1)
-        .await
-        .unwrap();
+    let store = system.open_log().await;
     let mut template = None;
     for event in store.read_all(0, 1_000).await.unwrap() {
         if event.kind == "task.created" {

@@ -7,7 +7,7 @@ use sqlx::Connection as _;
 
 use crate::support::{Footing, Person, Role, System};
 
-const FILES: [&str; 3] = ["events.db", "operations.db", "read-models.db"];
+const FILES: [&str; 4] = ["events.db", "subject-keys.db", "operations.db", "read-models.db"];
 
 /// How many rows the query counts in a copy of the file alone.
 async fn count_in_copy(file: &Path, sql: &str) -> i64 {

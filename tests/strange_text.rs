@@ -180,8 +180,6 @@ async fn refused(ada: &Person, path: &str) {
 }
 
 async fn in_log(system: &System) -> Vec<RecordedEvent> {
-    let store = event_store::open(&system.database_url("events.db"), 2)
-        .await
-        .unwrap();
+    let store = system.open_log().await;
     store.read_all(0, 10_000).await.unwrap()
 }

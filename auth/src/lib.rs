@@ -16,7 +16,6 @@ mod key_files;
 pub mod keys;
 mod last_admin;
 mod metrics;
-mod operator;
 mod password;
 mod program_token;
 mod proof;

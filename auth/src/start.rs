@@ -11,6 +11,7 @@ use event_store::EventStore;
 use events::PartitionCount;
 use http_api::Health;
 use runtime::{Background, Clock, Metrics};
+use sealing::SubjectKeys;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -40,8 +41,10 @@ const SERVE_AGAIN: Duration = Duration::from_secs(1);
 /// What auth stands on.
 #[derive(Clone)]
 pub struct Dependencies {
-    /// The truth.
+    /// The truth, with the events in clear.
     pub store: Arc<dyn EventStore>,
+    /// The keys under which what is personal in events is sealed.
+    pub keys: SubjectKeys,
     /// For token checks and revocations.
     pub bus: Arc<dyn Bus>,
     /// To find the sessions of an account.

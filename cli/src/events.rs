@@ -63,7 +63,7 @@ pub(crate) struct Tail {
 }
 
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
-    let store = platform::existing_event_store(&settings.storage).await?;
+    let store = platform::existing_opened_event_store(settings).await?;
     let store = store.as_ref();
     match command {
         Command::Tail(tail) => tail.run(store).await?,

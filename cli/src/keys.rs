@@ -1,4 +1,5 @@
-//! The keys that sign access tokens: which there are, a new one, and away with an old one.
+//! The keys that sign access tokens: which there are, a new one, and away with an old one. Likewise the master keys, which wrap
+//! the keys of people.
 
 use std::process::ExitCode;
 
@@ -34,6 +35,22 @@ pub(crate) enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Look after the master keys, which wrap the keys under which people's data are sealed
+    #[command(subcommand)]
+    Master(MasterCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MasterCommand {
+    /// List the ids of the master keys, the one that wraps first
+    List,
+    /// Put a new master key first, and wrap the keys of all people by it
+    ///
+    /// Can be broken off and run again. A second new key is made only after `retire`. Where TASKLEDGER_MASTER_KEYS gives the
+    /// keys, put the new one before the old in every process first.
+    Rotate,
+    /// Remove the old master keys from their file, once nothing is wrapped by them
+    Retire,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -53,7 +70,7 @@ impl From<Algorithm> for SigningAlgorithm {
     }
 }
 
-pub(crate) fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
     let directory = settings.keys_dir();
     let now = platform::clock().now();
     match command {
@@ -68,6 +85,44 @@ pub(crate) fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitC
             let seconds = i64::try_from(settings.access_token_lifetime().as_secs())?;
             let retired = keys::retire(&directory, &kid, force, seconds, now)?;
             output::line(&format!("{} is removed", retired.kid))?;
+        }
+        Command::Master(command) => return master(settings, command).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn master(settings: &Settings, command: MasterCommand) -> anyhow::Result<ExitCode> {
+    let keys = platform::subject_keys(settings).await?;
+    let master_keys = keys.master_keys();
+    match command {
+        MasterCommand::List => {
+            for (number, id) in master_keys.ids().iter().enumerate() {
+                let used = if number == 0 { "wraps" } else { "unwraps" };
+                output::line(&format!("{id}  {used}  {}", master_keys.place()))?;
+            }
+        }
+        MasterCommand::Rotate => {
+            if master_keys.ids().len() == 1
+                && let Some(id) = master_keys.add().await?
+            {
+                output::line(&format!("{id} is first in {}", master_keys.place()))?;
+            }
+            let rewrapped = keys.rewrap().await?;
+            output::line(&format!("{} keys of people are wrapped again", rewrapped.keys))?;
+            for subject in &rewrapped.damaged {
+                crate::complain(&format!("the key of {subject} is damaged, and left as it is"));
+            }
+            if !rewrapped.damaged.is_empty() {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        MasterCommand::Retire => {
+            let kept = master_keys.ids().into_iter().next().unwrap_or_default();
+            keys.forget_old_master_keys().await?;
+            output::line(&format!(
+                "nothing is wrapped by another master key than {kept}, the only one that is needed in {}",
+                master_keys.place()
+            ))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -205,7 +205,7 @@ async fn carry_out(command: Command, settings: &Settings) -> anyhow::Result<Exit
         Command::Projector => role::projector(settings).await,
         Command::Migrate => migrate::run(settings).await,
         Command::Users(command) => return users::run(settings, command).await,
-        Command::Keys(command) => return keys::run(settings, command),
+        Command::Keys(command) => return keys::run(settings, command).await,
         Command::Events(command) => return events::run(settings, command).await,
         Command::Audit(command) => return audit::run(settings, command).await,
         Command::Parked(command) => return parked::run(settings, command).await,

@@ -15,6 +15,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let mut done = BTreeSet::new();
     for schema in [
         Schema::EventStore,
+        Schema::SubjectKeys,
         Schema::Operations,
         Schema::AuditTree,
         Schema::ReadModels,

@@ -76,7 +76,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             }
         }
         Command::Retry(Retry { stream, .. }) => {
-            let store = platform::existing_event_store(storage).await?;
+            let store = platform::existing_opened_event_store(settings).await?;
             let streams = match stream {
                 Some(stream) => vec![StreamName::raw(stream)],
                 None => streams(projector::parked(&read_models).await?),

@@ -10,6 +10,7 @@ use database::{Database, Schema, masked};
 use event_store::{EventStore, SqlStore};
 use projector::AuditKeeping;
 use runtime::{Background, Clock, Metrics, SystemClock};
+use sealing::{SealedStore, SubjectKeys};
 
 use crate::{
     databases,
@@ -28,7 +29,50 @@ pub(crate) fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
 }
 
-/// The log.
+/// The log in its two forms, and the keys that lead from one to the other.
+pub(crate) struct EventLog {
+    /// With the events sealed: for the relay, whose messages are to hold nothing personal.
+    pub(crate) stored: Arc<dyn EventStore>,
+    /// With the events in clear: for whoever decides on them or projects them.
+    pub(crate) opened: Arc<dyn EventStore>,
+    /// The keys of people.
+    pub(crate) keys: SubjectKeys,
+}
+
+/// The log, sealed and opened.
+pub(crate) async fn event_log(settings: &Settings) -> anyhow::Result<EventLog> {
+    let stored = event_store(&settings.storage).await?;
+    let keys = subject_keys(settings).await?;
+    let opened: Arc<dyn EventStore> = match settings.storage.seal_events {
+        true => SealedStore::over(Arc::clone(&stored), keys.clone()),
+        false => SealedStore::only_opening(Arc::clone(&stored), keys.clone()),
+    };
+    Ok(EventLog { stored, opened, keys })
+}
+
+/// The keys of people. The first start makes the master key that wraps them.
+pub(crate) async fn subject_keys(settings: &Settings) -> anyhow::Result<SubjectKeys> {
+    let database = database(&settings.storage, Schema::SubjectKeys).await?;
+    let master_keys = settings.master_keys(!SubjectKeys::are_in_use(&database).await?)?;
+    Ok(SubjectKeys::open(database, master_keys, clock()).await?)
+}
+
+/// The log as it is, with the events in clear, for looking into it: nothing is created or brought up to date. A log without
+/// keys beside it has nothing that is sealed.
+pub(crate) async fn existing_opened_event_store(settings: &Settings) -> anyhow::Result<Arc<dyn EventStore>> {
+    let storage = &settings.storage;
+    let stored = existing_event_store(storage).await?;
+    let Some(database) = find(storage, Schema::SubjectKeys).await? else {
+        return Ok(stored);
+    };
+    if !SubjectKeys::are_in_use(&database).await? {
+        return Ok(stored);
+    }
+    let keys = SubjectKeys::open(database, settings.master_keys(false)?, clock()).await?;
+    Ok(SealedStore::over(stored, keys))
+}
+
+/// The log, with the events as they are stored.
 pub(crate) async fn event_store(storage: &Storage) -> anyhow::Result<Arc<dyn EventStore>> {
     let url = database_url(storage, Schema::EventStore)?;
     if is_database(&url) {
@@ -90,33 +134,35 @@ fn is_database(url: &str) -> bool {
 }
 
 async fn existing(storage: &Storage, schema: Schema) -> anyhow::Result<Database> {
+    if let Some(database) = find(storage, schema).await? {
+        return Ok(database);
+    }
+    bail!(
+        "there is no {} database at {}: start the system, or run `taskledger migrate`",
+        schema.name(),
+        masked(&database_url(storage, schema)?)
+    )
+}
+
+/// The database of `schema` as it is, if there is one.
+async fn find(storage: &Storage, schema: Schema) -> anyhow::Result<Option<Database>> {
     let url = database_url(storage, schema)?;
-    let missing = || {
-        let place = masked(&url);
-        anyhow!(
-            "there is no {} database at {place}: start the system, or run `taskledger migrate`",
-            schema.name()
-        )
-    };
     // SQLite creates what it is asked to open.
     if url
         .strip_prefix("sqlite:")
         .is_some_and(|file| !Path::new(file).exists())
     {
-        return Err(missing());
+        return Ok(None);
     }
     let database = databases::connect(&url, schema).await?;
-    if database.is_migrated().await? {
-        Ok(database)
-    } else {
-        Err(missing())
-    }
+    Ok(database.is_migrated().await?.then_some(database))
 }
 
 /// Where the database of `schema` is.
 pub(crate) fn database_url(storage: &Storage, schema: Schema) -> anyhow::Result<String> {
     let (url, file) = match schema {
         Schema::EventStore => (storage.event_store_url()?, "events.db"),
+        Schema::SubjectKeys => (storage.keys_database_url()?, "subject-keys.db"),
         Schema::Operations => (storage.database_url()?, "operations.db"),
         Schema::AuditTree => (storage.database_url()?, "audit-tree.db"),
         Schema::ReadModels => (storage.database_url()?, "read-models.db"),
@@ -144,9 +190,12 @@ pub(crate) async fn bus(storage: &Storage, role: &str) -> anyhow::Result<Arc<dyn
 }
 
 /// What auth stands on, also when it is only asked to do one thing.
-pub(crate) async fn auth(storage: &Storage, role: &str) -> anyhow::Result<auth::Dependencies> {
+pub(crate) async fn auth(settings: &Settings, role: &str) -> anyhow::Result<auth::Dependencies> {
+    let storage = &settings.storage;
+    let log = event_log(settings).await?;
     Ok(auth::Dependencies {
-        store: event_store(storage).await?,
+        store: log.opened,
+        keys: log.keys,
         bus: bus(storage, role).await?,
         read_models: database(storage, Schema::ReadModels).await?,
         operations: database(storage, Schema::Operations).await?,

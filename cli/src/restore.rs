@@ -14,11 +14,12 @@ use crate::{output, platform, settings::Settings};
 pub(crate) enum Command {
     /// Compare with the log whatever was derived from it; exit code 1 if something disagrees
     ///
-    /// Compares the checkpoints of the read models, decisions about parked events, the relay's progress and the audit tree. May run
+    /// Compares the checkpoints of the read models, decisions about parked events, the relay's progress, the audit tree and the
+    /// keys of people, of which a backup may have some whom the log has erased since. May run
     /// while the system is stopped or at work. Messages in queues, answers kept for idempotency keys and tokens that
     /// clients hold need no look: whoever uses them asks the log first.
     Check {
-        /// Put right what disagrees: empty the read models, which are projected again; forget the rest
+        /// Put right what disagrees: empty the read models, which are projected again; destroy keys again; forget the rest
         #[arg(long)]
         repair: bool,
         /// One JSON object
@@ -41,7 +42,14 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     let tree = platform::audit_tree(storage).await?;
     let audit = audit_tree::disagreement(&*store, &tree, Some(&settings.audit_keys_dir())).await?;
 
-    let agrees = checkpoints.is_empty() && discards.is_empty() && relay.is_empty() && audit.is_none();
+    let keys = platform::subject_keys(settings).await?;
+    let revived = keys.revived(&*store).await?;
+
+    let agrees = checkpoints.is_empty()
+        && discards.is_empty()
+        && relay.is_empty()
+        && audit.is_none()
+        && revived.is_empty();
     let mut new_origin = None;
     if repair && !agrees {
         if !checkpoints.is_empty() || !discards.is_empty() {
@@ -49,6 +57,9 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         }
         for (partitions, _) in &relay {
             restore::forget_relay_progress(&operations, *partitions).await?;
+        }
+        for subject in &revived {
+            keys.destroy(*subject).await?;
         }
         if audit.is_some() {
             new_origin = audit_tree::renew_origin(&tree).await?;
@@ -70,6 +81,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
                 "new_origin": new_origin,
             })),
             "discarded_events": discards,
+            "revived_keys": revived.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "relay_progress": relay.iter().map(|(partitions, point)| json!({
                 "partitions": partitions,
                 "position": point.position,
@@ -104,6 +116,12 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
                 "the relay has published {partitions} partitions up to position {}, whose event the log does not have{}",
                 point.position,
                 repaired("forgotten, it goes on at the end of the log")
+            ))?;
+        }
+        for subject in &revived {
+            output::line(&format!(
+                "the key of {subject}, whom the log has erased, is not destroyed{}",
+                repaired("it is now")
             ))?;
         }
         if let Some(audit) = &audit {

@@ -46,7 +46,7 @@ pub(crate) async fn auth(settings: &Settings) -> anyhow::Result<()> {
     )
     .await?;
     let process = Process::new(settings);
-    let dependencies = platform::auth(&settings.storage, "auth").await?;
+    let dependencies = platform::auth(settings, "auth").await?;
     process.close_at_the_end(&dependencies.bus);
     let router = auth::start(auth_config(settings), dependencies, &process.background).await?;
     doors.serve(router, process).await
@@ -66,8 +66,10 @@ pub(crate) async fn command_api(settings: &Settings) -> anyhow::Result<()> {
     let process = Process::new(settings);
     let bus = platform::bus(&settings.storage, "command-api").await?;
     process.close_at_the_end(&bus);
+    let log = platform::event_log(settings).await?;
     let dependencies = command_api::Dependencies {
-        store: platform::event_store(&settings.storage).await?,
+        store: log.opened,
+        log: log.stored,
         verifier: platform::verifier(bus.clone(), &process.background).await?,
         bus,
         operations: platform::database(&settings.storage, Schema::Operations).await?,
@@ -115,7 +117,7 @@ pub(crate) async fn projector(settings: &Settings) -> anyhow::Result<()> {
     .await?;
     let process = Process::new(settings);
     let dependencies = projector::Dependencies {
-        store: platform::event_store(&settings.storage).await?,
+        store: platform::event_log(settings).await?.opened,
         bus: platform::bus(&settings.storage, "projector").await?,
         read_models: platform::database(&settings.storage, Schema::ReadModels).await?,
         audit: Some(platform::audit_keeping(settings).await?),

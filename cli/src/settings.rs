@@ -9,10 +9,11 @@ use std::{
 
 use anyhow::{Context, bail};
 use audit_tree::WitnessAddress;
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use database::masked;
 use events::{PartitionCount, Role};
 use http_api::Peers;
+use sealing::MasterKeys;
 use url::Url;
 
 /// How log lines are written.
@@ -76,6 +77,22 @@ pub(crate) struct Storage {
     /// File that holds the URL of the event log
     #[arg(long, global = true, env = "EVENT_STORE_URL_FILE", value_name = "FILE")]
     event_store_url_file: Option<PathBuf>,
+    /// Where the keys of people are, if not in DATABASE_URL
+    #[arg(
+        long,
+        global = true,
+        env = "KEYS_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    keys_database_url: Option<String>,
+    /// File that holds the URL of the keys of people
+    #[arg(long, global = true, env = "KEYS_DATABASE_URL_FILE", value_name = "FILE")]
+    keys_database_url_file: Option<PathBuf>,
+    /// Seal what is personal in new events; `false` only while readers of an earlier release still run
+    #[arg(long, global = true, env = "TASKLEDGER_SEAL_EVENTS", default_value = "true", value_name = "BOOL",
+          action = ArgAction::Set)]
+    pub(crate) seal_events: bool,
     /// RabbitMQ; without it, the bus lives inside the one process
     #[arg(
         long,
@@ -216,6 +233,18 @@ pub(crate) struct Auth {
         value_name = "FILE"
     )]
     pub(crate) breached_passwords: Option<PathBuf>,
+    /// Master keys that wrap the keys of people, 64 hex digits each, separated by commas; the first wraps [default: kept in KEYS_DIR/master-keys]
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_MASTER_KEYS",
+        value_name = "HEX",
+        hide_env_values = true
+    )]
+    master_keys: Option<String>,
+    /// File that holds the master keys, one a line; it is read again when it changes
+    #[arg(long, global = true, env = "TASKLEDGER_MASTER_KEYS_FILE", value_name = "FILE")]
+    master_keys_file: Option<PathBuf>,
     /// Key that signs page cursors, 64 hex digits [default: kept in KEYS_DIR/cursor-key]
     #[arg(
         long,
@@ -377,6 +406,13 @@ impl Settings {
                     .map_or_else(embedded, |url| masked(&url)),
             ),
             (
+                "KEYS_DATABASE_URL",
+                storage
+                    .keys_database_url()?
+                    .map_or_else(embedded, |url| masked(&url)),
+            ),
+            ("TASKLEDGER_SEAL_EVENTS", storage.seal_events.to_string()),
+            (
                 "AMQP_URL",
                 storage
                     .amqp_url()?
@@ -449,6 +485,14 @@ impl Settings {
                     .map_or_else(none, |file| file.display().to_string()),
             ),
             (
+                "TASKLEDGER_MASTER_KEYS",
+                match (&self.auth.master_keys, &self.auth.master_keys_file) {
+                    (Some(_), _) => "***".to_owned(),
+                    (None, Some(file)) => format!("(in {})", file.display()),
+                    (None, None) => format!("(in {})", self.master_keys_path().display()),
+                },
+            ),
+            (
                 "TASKLEDGER_CURSOR_KEY",
                 if self.auth.cursor_key.is_some() || self.auth.cursor_key_file.is_some() {
                     "***".into()
@@ -514,6 +558,26 @@ impl Settings {
         self.keys_dir().join("audit")
     }
 
+    /// The keys that wrap the keys of people: as set, or kept in the keys directory and made there if `may_create`.
+    pub(crate) fn master_keys(&self, may_create: bool) -> anyhow::Result<MasterKeys> {
+        const NAME: &str = "TASKLEDGER_MASTER_KEYS";
+        let setting = self.auth.master_keys.as_deref().map(str::trim);
+        let keys = match (
+            setting.filter(|text| !text.is_empty()),
+            &self.auth.master_keys_file,
+        ) {
+            (Some(_), Some(_)) => bail!("both {NAME} and {NAME}_FILE are set: set one of them"),
+            (Some(text), None) => MasterKeys::from_setting(NAME, text)?,
+            (None, Some(file)) => MasterKeys::from_file(file)?,
+            (None, None) => MasterKeys::open_or_create(&self.master_keys_path(), may_create)?,
+        };
+        Ok(keys)
+    }
+
+    fn master_keys_path(&self) -> PathBuf {
+        self.keys_dir().join("master-keys")
+    }
+
     /// How long an access token lives.
     pub(crate) fn access_token_lifetime(&self) -> Duration {
         Duration::from_secs(u64::from(self.auth.access_token_minutes) * 60)
@@ -550,6 +614,18 @@ impl Storage {
             "EVENT_STORE_URL",
             self.event_store_url.as_ref(),
             self.event_store_url_file.as_ref(),
+        )? {
+            Some(url) => Ok(Some(url)),
+            None => self.database_url(),
+        }
+    }
+
+    /// Where the keys of people are; `None` is the embedded file.
+    pub(crate) fn keys_database_url(&self) -> anyhow::Result<Option<String>> {
+        match secret(
+            "KEYS_DATABASE_URL",
+            self.keys_database_url.as_ref(),
+            self.keys_database_url_file.as_ref(),
         )? {
             Some(url) => Ok(Some(url)),
             None => self.database_url(),

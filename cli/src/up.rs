@@ -35,7 +35,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
 
     let process = Process::new(settings);
     let background = &process.background.clone();
-    let store = platform::event_store(storage).await?;
+    let log = platform::event_log(settings).await?;
     let bus = platform::bus(storage, "taskledger").await?;
     process.close_at_the_end(&bus);
     let operations = platform::database(storage, Schema::Operations).await?;
@@ -55,7 +55,8 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let auth = auth::start(
         role::auth_config(settings),
         auth::Dependencies {
-            store: store.clone(),
+            store: log.opened.clone(),
+            keys: log.keys.clone(),
             bus: bus.clone(),
             read_models: read_models.clone(),
             operations: operations.clone(),
@@ -69,7 +70,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let projector = projector::start(
         role::projector_config(settings),
         projector::Dependencies {
-            store: store.clone(),
+            store: log.opened.clone(),
             bus: bus.clone(),
             read_models: read_models.clone(),
             audit: Some(platform::audit_keeping(settings).await?),
@@ -81,7 +82,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
         role::query_config(settings)?,
         query_api::Dependencies {
             read_models,
-            store: store.clone(),
+            store: log.stored.clone(),
             verifier: verifier.clone(),
             audit_tree: platform::audit_tree(storage).await?,
             clock: clock.clone(),
@@ -92,7 +93,8 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let command_api = command_api::start(
         role::command_config(settings),
         command_api::Dependencies {
-            store,
+            store: log.opened,
+            log: log.stored,
             bus,
             operations,
             verifier: verifier.clone(),

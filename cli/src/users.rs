@@ -50,7 +50,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
-    let dependencies = platform::auth(&settings.storage, "users").await?;
+    let dependencies = platform::auth(settings, "users").await?;
     let done = match command {
         Command::Grant { email, role, yes } => grant(settings, &dependencies, &email, role, yes).await,
         Command::Reset {

@@ -37,8 +37,10 @@ pub struct Config {
 /// What the role stands on.
 #[derive(Clone)]
 pub struct Dependencies {
-    /// The log.
+    /// The log, with the events in clear.
     pub store: Arc<dyn EventStore>,
+    /// The log as it is stored, which the relay publishes: what is personal stays sealed on its way.
+    pub log: Arc<dyn EventStore>,
     /// Where the relay publishes it.
     pub bus: Arc<dyn Bus>,
     /// Idempotency keys, snapshots of tasks and the relay's progress.
@@ -60,6 +62,7 @@ pub async fn start(
 ) -> anyhow::Result<Router> {
     let Dependencies {
         store,
+        log: stored,
         bus,
         operations,
         verifier,
@@ -75,7 +78,7 @@ pub async fn start(
             .context("cannot write to the operations database")?;
     }
     let relay = Relay {
-        store: Arc::clone(&store),
+        store: stored,
         bus: Arc::clone(&bus),
         progress: RelayProgress::new(operations.clone()),
         election: Election::new(&operations),

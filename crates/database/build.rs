@@ -13,7 +13,13 @@ use std::{
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../migrations");
     let mut text = String::new();
-    for schema in ["event-store", "operations", "audit-tree", "read-models"] {
+    for schema in [
+        "event-store",
+        "subject-keys",
+        "operations",
+        "audit-tree",
+        "read-models",
+    ] {
         for dialect in ["postgres", "sqlite"] {
             let name = format!("{schema}_{dialect}").replace('-', "_").to_uppercase();
             write_folder(&mut text, &name, &root.join(schema).join(dialect))?;

@@ -33,6 +33,16 @@ ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA event_store
 ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA event_store
     GRANT SELECT ON TABLES TO taskledger_query_api, taskledger_projector;
 
+-- The keys of people: whoever appends makes them, auth destroys them, and the projector only reads them.
+CREATE SCHEMA subject_keys AUTHORIZATION taskledger_owner;
+GRANT USAGE ON SCHEMA subject_keys TO taskledger_auth, taskledger_command_api, taskledger_projector;
+ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA subject_keys
+    GRANT SELECT, INSERT, UPDATE ON TABLES TO taskledger_auth;
+ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA subject_keys
+    GRANT SELECT, INSERT ON TABLES TO taskledger_command_api;
+ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA subject_keys
+    GRANT SELECT ON TABLES TO taskledger_projector;
+
 -- What roles remember for themselves.
 CREATE SCHEMA operations AUTHORIZATION taskledger_owner;
 GRANT USAGE ON SCHEMA operations TO taskledger_auth, taskledger_command_api;

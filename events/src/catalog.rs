@@ -78,6 +78,7 @@ impl TryFrom<&RecordedEvent> for Event {
     type Error = CodecError;
 
     fn try_from(event: &RecordedEvent) -> Result<Self, Self::Error> {
+        event.check_opened()?;
         Self::decode(&event.kind, event.schema_version, &event.data)
     }
 }

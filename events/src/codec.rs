@@ -24,6 +24,9 @@ pub enum CodecError {
     /// No event of the catalogue has this wire name.
     #[error("unknown event type `{0}`")]
     UnknownType(String),
+    /// What is personal in it has not been opened.
+    #[error("event type `{0}` is sealed")]
+    Sealed(String),
     /// Written by a newer build.
     #[error("event type `{kind}` has schema version {found}, this build reads up to {known}")]
     NewerVersion {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
-use crate::{BoundedText, EventId, StreamName, Timestamp, TokenId, UserId};
+use crate::{BoundedText, CodecError, EventId, StreamName, Timestamp, TokenId, UserId};
 
 /// Who caused an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,6 +88,8 @@ impl<'de> Deserialize<'de> for Actor {
 pub enum Encoding {
     /// UTF-8 JSON.
     Json,
+    /// A JSON object whose personal members stand in one, [`crate::SEALED_MEMBER`], encrypted under the key of the subject.
+    Sealed,
 }
 
 impl Encoding {
@@ -96,6 +98,7 @@ impl Encoding {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Json => "json",
+            Self::Sealed => "sealed",
         }
     }
 }
@@ -106,17 +109,18 @@ impl FromStr for Encoding {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "json" => Ok(Self::Json),
+            "sealed" => Ok(Self::Sealed),
             other => Err(format!("unknown event encoding `{other}`")),
         }
     }
 }
 
-/// A request id: a client's own has at most 128 characters.
-pub type CorrelationId = BoundedText<128>;
+/// A request id: a client's own has at most 128 characters, with room for sealing it.
+pub type CorrelationId = BoundedText<256>;
 /// W3C `traceparent`: the part that every version has.
 pub type Traceparent = BoundedText<55>;
-/// A client's `Idempotency-Key` of at most 255 characters, with room for a place in a batch.
-pub type KeyText = BoundedText<264>;
+/// A client's `Idempotency-Key` of at most 255 characters, with room for a place in a batch and for sealing it.
+pub type KeyText = BoundedText<400>;
 
 /// Whom an event is about, who caused it, and what it belongs to. What clients choose in it is bounded by its type,
 /// since all of it is kept with every event and travels in the headers of messages.
@@ -180,4 +184,17 @@ pub struct RecordedEvent {
     pub metadata: Metadata,
     /// When the command was accepted.
     pub recorded_at: Timestamp,
+}
+
+impl RecordedEvent {
+    /// Makes sure that the payload says all that the event says, before it is read.
+    ///
+    /// # Errors
+    /// When what is personal in it is still sealed. A reader that passes over this would take it for absent.
+    pub fn check_opened(&self) -> Result<(), CodecError> {
+        match self.encoding {
+            Encoding::Json => Ok(()),
+            Encoding::Sealed => Err(CodecError::Sealed(self.kind.clone())),
+        }
+    }
 }

@@ -19,6 +19,7 @@ mod ids;
 mod invisible;
 mod log_point;
 mod password_reset;
+mod personal;
 mod program_token;
 mod progress;
 mod second_factor;
@@ -49,6 +50,10 @@ pub use ids::{EventId, ParseStreamError, SessionId, StreamKind, StreamName, Task
 pub use invisible::{is_ignorable, is_invisible, turns_direction};
 pub use log_point::LogPoint;
 pub use password_reset::{PasswordReset, PendingReset, ResetOffered};
+pub use personal::{
+    DividedPayload, ERASED, PERSONAL_MEMBERS, SEALED_MEMBER, divide_payload, erased_payload, sealed_part,
+    unite_payload,
+};
 pub use program_token::{
     MAX_PROGRAM_TOKENS, ProgramToken, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, Scope,
 };

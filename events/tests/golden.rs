@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeSet, fs, path::Path, str};
 
-use events::{Actor, CodecError, Encoding, Event, Metadata, UserId};
+use events::{
+    Actor, CodecError, Encoding, Event, Metadata, PERSONAL_MEMBERS, SECRET_MEMBERS, UserId, divide_payload,
+    erased_payload,
+};
 
 struct Golden {
     file: String,
@@ -184,5 +187,70 @@ fn metadata_is_written_as_it_always_was() {
     for (metadata, text) in written {
         assert_eq!(serde_json::to_string(&metadata).unwrap(), text);
         assert_eq!(serde_json::from_str::<Metadata>(text).unwrap(), metadata);
+    }
+}
+
+/// What payloads say that is nothing about the person: ids, times, and choices from a list.
+const NOT_PERSONAL: [&str; 17] = [
+    "account",
+    "closed",
+    "code",
+    "due",
+    "expires_at",
+    "idle_seconds",
+    "methods",
+    "owner",
+    "priority",
+    "reason",
+    "removes_second_factor",
+    "roles",
+    "scopes",
+    "session",
+    "step",
+    "surviving_session",
+    "token",
+];
+
+#[test]
+fn of_every_member_of_every_event_it_is_known_whether_it_is_personal() {
+    let names: BTreeSet<String> = golden_files()
+        .iter()
+        .flat_map(|golden| {
+            let members: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_slice(&golden.payload).unwrap();
+            members.into_iter().map(|(name, _)| name)
+        })
+        .collect();
+    for name in &names {
+        let personal = PERSONAL_MEMBERS.iter().any(|(personal, _)| personal == name);
+        let known = NOT_PERSONAL.contains(&name.as_str()) || SECRET_MEMBERS.contains(&name.as_str());
+        assert!(
+            personal != known,
+            "decide whether `{name}` is personal: PERSONAL_MEMBERS in events/src/personal.rs, or NOT_PERSONAL here"
+        );
+    }
+    for (name, _) in PERSONAL_MEMBERS {
+        assert!(names.contains(name), "no event has `{name}`");
+    }
+}
+
+#[test]
+fn what_is_left_of_an_erased_event_can_be_read_in_every_version() {
+    for golden in golden_files() {
+        let Some(divided) = divide_payload(&golden.payload) else {
+            continue;
+        };
+        let erased = erased_payload(&divided.with_sealed("AAAA")).unwrap();
+        let event = Event::decode(&golden.kind, golden.schema_version, &erased)
+            .unwrap_or_else(|error| panic!("{}: {error}", golden.file));
+        let text = str::from_utf8(&event.encode().data).unwrap().to_owned();
+        let original: serde_json::Value = serde_json::from_slice(&golden.payload).unwrap();
+        for (name, placeholder) in PERSONAL_MEMBERS {
+            let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let placeholder: serde_json::Value = serde_json::from_str(placeholder).unwrap();
+            if original.get(name).is_some() {
+                assert_eq!(read[name], placeholder, "{}: {name}", golden.file);
+            }
+        }
     }
 }

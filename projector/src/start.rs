@@ -37,7 +37,7 @@ pub struct Config {
 /// What the projector works with.
 #[derive(Clone)]
 pub struct Dependencies {
-    /// The log.
+    /// The log, with the events in clear. It also opens those that come sealed over the bus.
     pub store: Arc<dyn EventStore>,
     /// Where new events are announced.
     pub bus: Arc<dyn Bus>,

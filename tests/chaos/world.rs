@@ -57,7 +57,7 @@ impl World {
         };
         let servers = Servers {
             pool: PgPool::connect(&url).await.unwrap(),
-            store: event_store::open(&system.store_url(), 2).await.unwrap(),
+            store: system.open_log().await,
             read_models: Database::connect(&url, Schema::ReadModels, 2).await.unwrap(),
             bus: RabbitBus::connect(&amqp_url(), options).await.unwrap(),
         };

@@ -18,6 +18,8 @@ use std::{
 use database::{Database, Schema};
 use event_store::EventStore;
 use kurrentdb_stand_in::{Behaviour, StandIn};
+use runtime::SystemClock;
+use sealing::{MasterKeys, SealedStore, SubjectKeys};
 use tempfile::TempDir;
 use test_support::TestDatabase;
 use url::Url;
@@ -399,9 +401,19 @@ impl System {
         }
     }
 
+    /// The log beside the running system, with the events in clear.
+    pub(crate) async fn open_log(&self) -> Arc<dyn EventStore> {
+        let stored = event_store::open(&self.store_url(), 4).await.unwrap();
+        let url = self.database_url("subject-keys.db");
+        let database = Database::open(&url, Schema::SubjectKeys, 4).await.unwrap();
+        let master_keys = MasterKeys::from_file(&self.data_dir().join("keys/master-keys")).unwrap();
+        let keys = SubjectKeys::open(database, master_keys, Arc::new(SystemClock)).await;
+        SealedStore::over(stored, keys.unwrap())
+    }
+
     /// Opens the log and the read models beside the running system and waits until they agree.
     pub(crate) async fn read_models_equal_the_log(&self) -> projector::Report {
-        let store: Arc<dyn EventStore> = event_store::open(&self.store_url(), 4).await.unwrap();
+        let store = self.open_log().await;
         let read_models = Database::connect(&self.database_url("read-models.db"), Schema::ReadModels, 4)
             .await
             .unwrap();

@@ -14,9 +14,10 @@ use events::{
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use runtime::{Background, Clock, Metrics};
+use sealing::SealedStore;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use test_support::{FaultyStore, TestClock};
+use test_support::{FaultyStore, TestClock, subject_keys};
 use tower::ServiceExt;
 
 pub(crate) const PASSWORD: &str = "plum-tractor-canyon";
@@ -177,13 +178,15 @@ impl App {
         let store = event_store::open(&Database::file_url(&path("events.db")), 4)
             .await
             .unwrap();
-        let (store, bus) = wrap(store, InProcessBus::new());
+        let keys = subject_keys(directory.path()).await;
+        let (store, bus) = wrap(SealedStore::over(store, keys.clone()), InProcessBus::new());
         let url = Database::file_url(&path("read-models.db"));
         let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(
             1_800_000_000_123_456,
         )));
         let dependencies = Dependencies {
             store,
+            keys,
             bus,
             read_models: Database::open(&url, Schema::ReadModels, 4).await.unwrap(),
             operations: Database::open(&Database::file_url(&path("operations.db")), Schema::Operations, 4)

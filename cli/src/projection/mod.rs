@@ -53,7 +53,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         Command::Rebuild(rebuild) => rebuild.run(settings).await,
         Command::Rollback(rollback) => rollback.run(settings).await,
         Command::Verify { sample, json } => {
-            let store = platform::existing_event_store(storage).await?;
+            let store = platform::existing_opened_event_store(settings).await?;
             let read_models = platform::existing_read_models(storage).await?;
             let report = match sample {
                 Some(sample) => {

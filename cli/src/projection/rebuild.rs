@@ -122,7 +122,7 @@ impl Rollback {
 
 async fn open(settings: &Settings) -> anyhow::Result<projector::Rebuild> {
     let storage = &settings.storage;
-    let store = platform::existing_event_store(storage).await?;
+    let store = platform::existing_opened_event_store(settings).await?;
     let url = platform::database_url(storage, Schema::ReadModels)?;
     Ok(projector::Rebuild::open(&url, store, storage.partitions, Pace::default()).await?)
 }

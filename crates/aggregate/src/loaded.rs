@@ -43,6 +43,7 @@ impl<A> Loaded<A> {
 impl<A: Aggregate> Loaded<A> {
     /// Folds one more event of the stream of `id` in.
     pub(crate) fn fold(&mut self, id: &A::Id, recorded: &RecordedEvent) -> Result<(), CodecError> {
+        recorded.check_opened()?;
         let event = A::Event::decode(&recorded.kind, recorded.schema_version, &recorded.data)
             .unwrap_or_else(|| Err(CodecError::UnknownType(recorded.kind.clone())))?;
         self.state = A::evolve(

@@ -17,6 +17,8 @@ pub(crate) async fn embedded_migrations(schema: Schema, postgres: bool) -> Resul
     let files = match (schema, postgres) {
         (Schema::EventStore, true) => EVENT_STORE_POSTGRES,
         (Schema::EventStore, false) => EVENT_STORE_SQLITE,
+        (Schema::SubjectKeys, true) => SUBJECT_KEYS_POSTGRES,
+        (Schema::SubjectKeys, false) => SUBJECT_KEYS_SQLITE,
         (Schema::Operations, true) => OPERATIONS_POSTGRES,
         (Schema::Operations, false) => OPERATIONS_SQLITE,
         (Schema::AuditTree, true) => AUDIT_TREE_POSTGRES,
@@ -64,6 +66,7 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
         for (schema, folder) in [
             (Schema::EventStore, "event-store"),
+            (Schema::SubjectKeys, "subject-keys"),
             (Schema::Operations, "operations"),
             (Schema::AuditTree, "audit-tree"),
             (Schema::ReadModels, "read-models"),

@@ -5,6 +5,8 @@
 pub enum Schema {
     /// The log. Precious.
     EventStore,
+    /// The keys under which what is personal in the log is sealed. Precious, and kept apart from the log.
+    SubjectKeys,
     /// What the roles themselves must remember: idempotency keys, the relay's progress. Precious.
     Operations,
     /// The transparency log: the Merkle tree over the event log, and what was signed of it. Precious.
@@ -23,6 +25,7 @@ impl Schema {
     pub const fn name(self) -> &'static str {
         match self {
             Self::EventStore => "event_store",
+            Self::SubjectKeys => "subject_keys",
             Self::Operations => "operations",
             Self::AuditTree => "audit_tree",
             Self::ReadModels => "read_models",
@@ -34,7 +37,9 @@ impl Schema {
     /// Whether its connections serve others, too: no two of these have a table of the same name.
     pub(crate) const fn is_shared(self) -> bool {
         match self {
-            Self::EventStore | Self::Operations | Self::AuditTree | Self::ReadModels => true,
+            Self::EventStore | Self::SubjectKeys | Self::Operations | Self::AuditTree | Self::ReadModels => {
+                true
+            }
             Self::ReadModelsShadow | Self::ReadModelsPrevious => false,
         }
     }
@@ -42,7 +47,7 @@ impl Schema {
     /// Where PostgreSQL looks for tables.
     pub(crate) const fn search_path(self) -> &'static str {
         if self.is_shared() {
-            "read_models,operations,event_store,audit_tree"
+            "read_models,operations,event_store,audit_tree,subject_keys"
         } else {
             self.name()
         }

@@ -53,7 +53,7 @@ pub(crate) fn for_all(options: PgConnectOptions, schema: Schema) -> PgConnectOpt
 
 /// The settings of every connection to a SQLite file.
 pub(crate) fn for_file(options: SqliteConnectOptions, schema: Schema) -> SqliteConnectOptions {
-    options
+    let options = options
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(match schema {
@@ -61,12 +61,19 @@ pub(crate) fn for_file(options: SqliteConnectOptions, schema: Schema) -> SqliteC
             Schema::ReadModels | Schema::ReadModelsShadow | Schema::ReadModelsPrevious => {
                 SqliteSynchronous::Normal
             }
-            Schema::EventStore | Schema::Operations | Schema::AuditTree => SqliteSynchronous::Full,
+            Schema::EventStore | Schema::SubjectKeys | Schema::Operations | Schema::AuditTree => {
+                SqliteSynchronous::Full
+            }
         })
         .busy_timeout(Duration::from_secs(10))
         .foreign_keys(true)
         // As in PostgreSQL.
-        .pragma("case_sensitive_like", "ON")
+        .pragma("case_sensitive_like", "ON");
+    if schema == Schema::SubjectKeys {
+        // What was deleted is overwritten with zeros: a key that was destroyed is in no corner of its file.
+        return options.pragma("secure_delete", "ON");
+    }
+    options
 }
 
 /// A parameter of a PostgreSQL URL that the driver does not know. It would ignore it, and log it with its value, which may

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use events::{EventId, NewEvent, RecordedEvent, StoredEvent, StreamName};
 use futures::stream::BoxStream;
 
-use crate::Page;
+use crate::{Entry, Page};
 
 /// Events in a page of a stream, unless they are large.
 const STREAM_PAGE: usize = 512;
@@ -111,6 +111,12 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// Whether positions are 1, 2, 3 …, so that one without an event says that the log is damaged.
     fn positions_are_dense(&self) -> bool;
+
+    /// Makes events readable that came on another way than out of this store, such as over the bus, where they travel as they
+    /// are stored. In the order given; what cannot be read says why, as in a page.
+    async fn opened(&self, events: Vec<RecordedEvent>) -> Result<Vec<Entry>, StoreError> {
+        Ok(events.into_iter().map(Ok).collect())
+    }
 
     /// Every record above `after` in order, page by page: first what is there, then what comes. Survives lost
     /// connections by reading on from where it was; ends only when dropped.

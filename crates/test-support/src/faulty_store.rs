@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use event_store::{Appended, EventStore, Page, StoreError, StoredPage, StreamHead};
-use events::{EventId, NewEvent, StreamName};
+use event_store::{Appended, Entry, EventStore, Page, StoreError, StoredPage, StreamHead};
+use events::{EventId, NewEvent, RecordedEvent, StreamName};
 use futures::stream::BoxStream;
 use tokio::sync::{RwLock, oneshot};
 
@@ -162,6 +162,10 @@ impl EventStore for FaultyStore {
 
     fn positions_are_dense(&self) -> bool {
         self.inner.positions_are_dense()
+    }
+
+    async fn opened(&self, events: Vec<RecordedEvent>) -> Result<Vec<Entry>, StoreError> {
+        self.inner.opened(events).await
     }
 
     fn subscribe(&self, after: u64) -> BoxStream<'static, Page> {

@@ -9,9 +9,11 @@
 mod clock;
 mod eventually;
 mod faulty_store;
+mod subject_keys;
 mod test_database;
 
 pub use clock::TestClock;
 pub use eventually::eventually;
 pub use faulty_store::FaultyStore;
+pub use subject_keys::subject_keys;
 pub use test_database::TestDatabase;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use bus::EventMessage;
+use event_store::Page;
 use events::LogPoint;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -167,10 +168,14 @@ impl Live {
         match plan(self.checkpoint.position, messages) {
             Plan::Skip => Ok(()),
             Plan::Apply(messages) => {
-                let events: Vec<Decoded> = messages
-                    .iter()
-                    .map(|message| message.event.clone().into())
-                    .collect();
+                // They travel as they are stored: what is personal in them is opened here.
+                let store = &*self.surroundings.store;
+                let sent = messages.iter().map(|message| message.event.clone()).collect();
+                let page = Page {
+                    entries: store.opened(sent).await?,
+                    more: false,
+                };
+                let events = decode(store, page).await?;
                 let to = events.last().map_or(self.checkpoint, Decoded::point);
                 match self.apply(&events, to, GapPolicy::Report).await {
                     Err(ApplyError::Hole) => self.repair(to.position).await,

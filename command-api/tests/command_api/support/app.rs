@@ -29,6 +29,7 @@ impl App {
         let operations = stage.operations().await;
         let dependencies = Dependencies {
             store: Arc::clone(&store),
+            log: Arc::clone(&store),
             bus: Arc::clone(&stage.bus),
             operations: operations.clone(),
             verifier: Verifier::direct(Arc::new(StubAuth)),

@@ -1,0 +1,127 @@
+//! One key of ChaCha20-Poly1305 (RFC 8439): a person's data key, or a master key that wraps such keys.
+
+use std::fmt;
+
+use events::StreamName;
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use zeroize::Zeroizing;
+
+use crate::KeyError;
+
+/// Bytes of a key.
+pub(crate) const KEY_BYTES: usize = 32;
+
+/// The bytes of a key, which are overwritten when they are not needed any more.
+pub(crate) type KeyBytes = Zeroizing<[u8; KEY_BYTES]>;
+
+/// A key that encrypts.
+pub(crate) struct Key(LessSafeKey);
+
+/// Fresh bytes for a key.
+pub(crate) fn generate() -> KeyBytes {
+    let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+    runtime::fill_random(bytes.as_mut_slice());
+    bytes
+}
+
+impl Key {
+    pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
+        let key = UnboundKey::new(&CHACHA20_POLY1305, bytes).ok()?;
+        Some(Self(LessSafeKey::new(key)))
+    }
+
+    /// `plain` encrypted: nonce, ciphertext and tag. It opens only together with `associated`. The nonce is random, which is
+    /// safe for far more texts than there are events of one person, or data keys under one master key (2^32).
+    pub(crate) fn seal(&self, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let mut nonce = [0; NONCE_LEN];
+        runtime::fill_random(&mut nonce);
+        let mut sealed = Vec::with_capacity(NONCE_LEN + plain.len() + CHACHA20_POLY1305.tag_len());
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(plain);
+        let tag = self
+            .0
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(associated),
+                &mut sealed[NONCE_LEN..],
+            )
+            .map_err(|_| KeyError::Unusable)?;
+        sealed.extend_from_slice(tag.as_ref());
+        Ok(sealed)
+    }
+
+    /// What was sealed together with `associated`; `None` when it was not, or not under this key.
+    pub(crate) fn open(&self, associated: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let nonce = Nonce::try_assume_unique_for_key(sealed.get(..NONCE_LEN)?).ok()?;
+        let mut bytes = Zeroizing::new(sealed[NONCE_LEN..].to_vec());
+        let length = self
+            .0
+            .open_in_place(nonce, Aad::from(associated), &mut bytes)
+            .ok()?
+            .len();
+        bytes.truncate(length);
+        Some(bytes)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+/// What a sealed text is bound to: its event's place and type, and which part of the event it is. No two different places
+/// give the same bytes, since each part is preceded by its length.
+pub(crate) fn place(stream: &StreamName, version: u64, kind: &str, part: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(stream.as_str().len() + kind.len() + part.len() + 32);
+    for text in [stream.as_str(), kind, part] {
+        bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    bytes.extend_from_slice(&version.to_be_bytes());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_same_key_opens_it_and_only_in_the_same_place() {
+        let key = Key::new(&[1; KEY_BYTES]).unwrap();
+        let sealed = key.seal(b"here", b"secret").unwrap();
+        assert_eq!(key.open(b"here", &sealed).unwrap().as_slice(), b"secret");
+        assert!(key.open(b"there", &sealed).is_none());
+        assert!(
+            Key::new(&[2; KEY_BYTES])
+                .unwrap()
+                .open(b"here", &sealed)
+                .is_none()
+        );
+        assert_ne!(
+            key.seal(b"here", b"secret").unwrap(),
+            sealed,
+            "the nonce is another"
+        );
+        for (place, _) in sealed.iter().enumerate() {
+            let mut spoiled = sealed.clone();
+            spoiled[place] ^= 1;
+            assert!(key.open(b"here", &spoiled).is_none(), "byte {place}");
+            assert!(key.open(b"here", &sealed[..place]).is_none(), "{place} bytes");
+        }
+    }
+
+    #[test]
+    fn no_two_places_are_the_same() {
+        let stream = |name: &str| StreamName::raw(name);
+        let first = place(&stream("a"), 1, "b", "data");
+        for other in [
+            place(&stream("ab"), 1, "", "data"),
+            place(&stream("a"), 2, "b", "data"),
+            place(&stream("a"), 1, "c", "data"),
+            place(&stream("a"), 1, "b", "key"),
+        ] {
+            assert_ne!(first, other);
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The keys that wrap the keys of people: from a file, which is read again when a key of it is not known, or from a setting.
+//! The first one wraps; all of them unwrap, so that one can be replaced while everything runs.
+
+use std::{
+    fmt, fs, io,
+    io::Write as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use database::private;
+use ring::digest;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use crate::{
+    KeyError,
+    data_key::{KEY_BYTES, Key, generate},
+};
+
+/// Between two looks into the file for a key that is not known.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How old the first key of the file has to be before others are taken out: longer than any process that has read the file
+/// before may take to write what it has wrapped.
+const SETTLED: Duration = Duration::from_secs(60);
+
+/// One master key.
+pub(crate) struct MasterKey {
+    /// Says which it is, and nothing else about it.
+    pub(crate) id: String,
+    pub(crate) key: Key,
+}
+
+/// The master keys of a process.
+#[derive(Debug)]
+pub struct MasterKeys {
+    /// Read again from here.
+    file: Option<PathBuf>,
+    /// Where they are from, for people.
+    place: String,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    keys: Arc<Vec<MasterKey>>,
+    looked: Instant,
+}
+
+impl MasterKeys {
+    /// The keys in `text`, each of 64 hexadecimal digits, separated by white space or commas, from the setting `name`.
+    ///
+    /// # Errors
+    /// When they are something else, or there are none.
+    pub fn from_setting(name: &str, text: &str) -> Result<Self, KeyError> {
+        Self::new(None, name.to_owned(), text)
+    }
+
+    /// The keys in the file at `path`, one a line.
+    ///
+    /// # Errors
+    /// When there is no such file, or it holds something else.
+    pub fn from_file(path: &Path) -> Result<Self, KeyError> {
+        let text = read(path)?;
+        Self::new(Some(path.to_owned()), path.display().to_string(), &text)
+    }
+
+    /// As [`Self::from_file`]; makes the file, with one key and for its owner alone, when there is none and `may_create` says
+    /// that nothing depends on it. Of several processes that make it at once, one wins.
+    ///
+    /// # Errors
+    /// When it cannot be used, is open to others, or is missing and must not be made up.
+    pub fn open_or_create(path: &Path, may_create: bool) -> Result<Self, KeyError> {
+        let failed = |source| file_error(path, source);
+        match private::require(path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && may_create => {
+                let directory = path.parent().unwrap_or(path);
+                fs::DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(directory)
+                    .map_err(failed)?;
+                write(path, &line(&generate()), false).map_err(failed)?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(KeyError::Missing(path.display().to_string()));
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        Self::from_file(path)
+    }
+
+    fn new(file: Option<PathBuf>, place: String, text: &str) -> Result<Self, KeyError> {
+        let keys = parse(text).ok_or_else(|| KeyError::Malformed(place.clone()))?;
+        Ok(Self {
+            file,
+            place,
+            known: Mutex::new(Known {
+                keys: Arc::new(keys),
+                looked: Instant::now(),
+            }),
+        })
+    }
+
+    /// Where they are from, for people.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Their ids, the one that wraps first.
+    #[must_use]
+    pub fn ids(&self) -> Vec<String> {
+        self.known().iter().map(|key| key.id.clone()).collect()
+    }
+
+    /// All of them, the one that wraps first.
+    pub(crate) fn known(&self) -> Arc<Vec<MasterKey>> {
+        Arc::clone(&self.lock().keys)
+    }
+
+    /// Reads the file again, so that a key which was put first a moment ago wraps from now on. Without a file, and when it
+    /// cannot be read, they stay as they are.
+    pub(crate) async fn renewed(&self) -> Arc<Vec<MasterKey>> {
+        if let Some(path) = self.file.clone() {
+            let read = tokio::task::spawn_blocking(move || read(&path)).await;
+            match read.map(|text| text.ok().and_then(|text| parse(&text))) {
+                Ok(Some(keys)) => {
+                    let mut known = self.lock();
+                    known.keys = Arc::new(keys);
+                    known.looked = Instant::now();
+                }
+                _ => tracing::warn!(place = self.place, "the master keys cannot be read again"),
+            }
+        }
+        self.known()
+    }
+
+    /// All of them, read again if `id` is not among them and they have not just been read.
+    pub(crate) async fn with(&self, id: &str) -> Arc<Vec<MasterKey>> {
+        let known = self.known();
+        if known.iter().any(|key| key.id == id) || self.lock().looked.elapsed() < LOOK_AGAIN {
+            return known;
+        }
+        self.renewed().await
+    }
+
+    /// Puts a new key first in the file, durably. `None` without a file, where whoever gives the setting does it.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn add(&self) -> Result<Option<String>, KeyError> {
+        let Some(path) = &self.file else {
+            return Ok(None);
+        };
+        let text = read(path)?;
+        let new = Zeroizing::new(format!("{}{}", *line(&generate()), text.trim_start()));
+        write(path, &new, true).map_err(|source| file_error(path, source))?;
+        Ok(self.renewed().await.first().map(|key| key.id.clone()))
+    }
+
+    /// Takes every key but the first out of the file. Without a file nothing is done.
+    ///
+    /// # Errors
+    /// When the first was put there a moment ago, so that not everybody wraps with it yet, or the file cannot be written.
+    pub async fn forget_old(&self) -> Result<(), KeyError> {
+        let Some(path) = &self.file else {
+            return Ok(());
+        };
+        let failed = |source| file_error(path, source);
+        let age = fs::metadata(path)
+            .and_then(|metadata| metadata.modified())
+            .map_err(failed)?;
+        if age.elapsed().is_ok_and(|age| age < SETTLED) {
+            return Err(KeyError::NotRetired(format!(
+                "{} has changed within the last minute: wait until every process has seen it",
+                path.display()
+            )));
+        }
+        let text = read(path)?;
+        let first = text.split_whitespace().next().unwrap_or_default();
+        write(path, &Zeroizing::new(format!("{first}\n")), true).map_err(failed)?;
+        self.renewed().await;
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+        // It is written whole, so a poisoned lock is as good as any.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn parse(text: &str) -> Option<Vec<MasterKey>> {
+    let keys: Option<Vec<MasterKey>> = text
+        .split(|character: char| character.is_whitespace() || character == ',')
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            let bytes = Zeroizing::new(hex::decode(part).ok().filter(|bytes| bytes.len() == KEY_BYTES)?);
+            let named = [b"taskledger master key".as_slice(), &bytes].concat();
+            let digest = digest::digest(&digest::SHA256, &Zeroizing::new(named));
+            Some(MasterKey {
+                id: hex::encode(&digest.as_ref()[..8]),
+                key: Key::new(&bytes)?,
+            })
+        })
+        .collect();
+    keys.filter(|keys| !keys.is_empty())
+}
+
+fn line(key: &[u8; KEY_BYTES]) -> Zeroizing<String> {
+    Zeroizing::new(format!("{}\n", hex::encode(key)))
+}
+
+fn read(path: &Path) -> Result<Zeroizing<String>, KeyError> {
+    fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .map_err(|source| file_error(path, source))
+}
+
+fn file_error(path: &Path, source: io::Error) -> KeyError {
+    KeyError::File {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Writes a file whole, durably and for its owner alone. One that is there stays as it is unless `replace` says otherwise.
+fn write(path: &Path, content: &str, replace: bool) -> io::Result<()> {
+    let draft = path.with_extension(format!("{}.draft", runtime::new_id()));
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
+    let written = file
+        .write_all(content.as_bytes())
+        .and_then(|()| file.sync_all())
+        .and_then(|()| match replace {
+            true => fs::rename(&draft, path),
+            // A hard link fails when the name is taken, and nobody sees half a file.
+            false => match fs::hard_link(&draft, path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                linked => linked,
+            },
+        });
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    written?;
+    fs::File::open(path.parent().unwrap_or(path))?.sync_all()
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MasterKey({})", self.id)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_start_makes_a_private_file_and_many_at_once_agree() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keys/master-keys");
+        assert!(matches!(
+            MasterKeys::open_or_create(&path, false),
+            Err(KeyError::Missing(_))
+        ));
+        let open = || MasterKeys::open_or_create(&path, true).unwrap().ids();
+        let ids = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            let ids = threads.into_iter().map(|thread| thread.join().unwrap());
+            ids.collect::<Vec<_>>()
+        });
+        assert!(ids.iter().all(|one| *one == ids[0] && one.len() == 1), "{ids:?}");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            1,
+            "no draft is left"
+        );
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let refused = MasterKeys::open_or_create(&path, true).unwrap_err().to_string();
+        assert!(refused.contains("chmod 600"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_without_showing_it() {
+        let key = "ab".repeat(32);
+        for text in ["", " ", "ab", &key[1..], &format!("{key},{}", "zz".repeat(32))] {
+            let refused = MasterKeys::from_setting("THE_SETTING", text).unwrap_err();
+            assert!(matches!(&refused, KeyError::Malformed(place) if place == "THE_SETTING"));
+        }
+        let two = MasterKeys::from_setting("THE_SETTING", &format!("{key},{}", "cd".repeat(32))).unwrap();
+        assert_eq!(two.ids().len(), 2);
+        assert!(!format!("{two:?}").contains("abab"), "{two:?}");
+    }
+
+    #[tokio::test]
+    async fn a_key_that_another_process_adds_is_found_and_the_old_one_is_not_taken_out_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("master-keys");
+        let ours = MasterKeys::open_or_create(&path, true).unwrap();
+        let theirs = MasterKeys::from_file(&path).unwrap();
+        let old = ours.ids();
+        let new = theirs.add().await.unwrap().unwrap();
+        assert_eq!(theirs.ids(), [new.clone(), old[0].clone()]);
+        let renewed = ours.renewed().await;
+        assert_eq!(renewed[0].id, new);
+        assert!(matches!(theirs.forget_old().await, Err(KeyError::NotRetired(_))));
+        let long_ago = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        fs::File::options()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .set_modified(long_ago)
+            .unwrap();
+        theirs.forget_old().await.unwrap();
+        assert_eq!(MasterKeys::from_file(&path).unwrap().ids(), [new]);
+    }
+}

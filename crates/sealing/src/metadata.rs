@@ -1,0 +1,149 @@
+//! The texts of metadata that clients choose, a request id and an idempotency key: sealed like payloads, unless they have the
+//! form of a UUID, which says nothing about anybody.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+use events::{ERASED, Metadata, StreamName};
+use ring::aead::{CHACHA20_POLY1305, NONCE_LEN};
+use uuid::Uuid;
+
+use crate::{
+    KeyError,
+    data_key::{Key, place},
+};
+
+/// What a sealed text begins with.
+const PREFIX: &str = "sealed:";
+/// So many bytes of a text are kept, more than the API takes, so that it still fits into its place when it is sealed.
+const MOST_BYTES: usize = 264;
+const MOST_BYTES_OF_CORRELATION_ID: usize = 128;
+
+/// Whether anything in it has to be sealed.
+pub(crate) fn needs_sealing(metadata: &Metadata) -> bool {
+    texts(metadata).any(|(_, text)| !is_id(text))
+}
+
+/// Whether anything in it has to be opened.
+pub(crate) fn is_sealed(metadata: &Metadata) -> bool {
+    texts(metadata).any(|(_, text)| sealed_bytes(text).is_some())
+}
+
+/// Seals it, for the event that becomes `version` of `stream`.
+pub(crate) fn seal(
+    metadata: &mut Metadata,
+    stream: &StreamName,
+    version: u64,
+    kind: &str,
+    key: &Key,
+) -> Result<(), KeyError> {
+    let seal = |part: &str, text: &str| -> Result<Option<String>, KeyError> {
+        if is_id(text) {
+            return Ok(None);
+        }
+        let most = match part {
+            "correlation_id" => MOST_BYTES_OF_CORRELATION_ID,
+            _ => MOST_BYTES,
+        };
+        let kept = &text[..text.floor_char_boundary(most)];
+        let sealed = key.seal(&place(stream, version, kind, part), kept.as_bytes())?;
+        Ok(Some(format!("{PREFIX}{}", BASE64URL.encode(sealed))))
+    };
+    replace(metadata, seal)
+}
+
+/// Opens it; without a key a text that was sealed is [`ERASED`].
+///
+/// # Errors
+/// In a sentence, when it does not open.
+pub(crate) fn open(
+    metadata: &mut Metadata,
+    stream: &StreamName,
+    version: u64,
+    kind: &str,
+    key: Option<&Key>,
+) -> Result<(), String> {
+    let open = |part: &str, text: &str| -> Result<Option<String>, String> {
+        let Some(sealed) = sealed_bytes(text) else {
+            return Ok(None);
+        };
+        let Some(key) = key else {
+            return Ok(Some(ERASED.to_owned()));
+        };
+        let opened = key.open(&place(stream, version, kind, part), &sealed);
+        opened
+            .and_then(|opened| String::from_utf8(opened.to_vec()).ok())
+            .map(Some)
+            .ok_or_else(|| format!("its {part} was not sealed for this place and person, or was changed"))
+    };
+    replace(metadata, open)
+}
+
+/// The texts that clients choose, by the names of their members.
+fn texts(metadata: &Metadata) -> impl Iterator<Item = (&'static str, &str)> {
+    let key = metadata.idempotency_key.as_deref();
+    [("correlation_id", &*metadata.correlation_id)]
+        .into_iter()
+        .chain(key.map(|key| ("idempotency_key", key)))
+}
+
+/// Puts in the place of each text what `of` makes of it.
+fn replace<E>(
+    metadata: &mut Metadata,
+    of: impl Fn(&str, &str) -> Result<Option<String>, E>,
+) -> Result<(), E> {
+    let replaced = texts(metadata)
+        .map(|(part, text)| Ok((part, of(part, text)?)))
+        .collect::<Result<Vec<_>, E>>()?;
+    for (part, text) in replaced {
+        match (part, text) {
+            (_, None) => {}
+            ("correlation_id", Some(text)) => metadata.correlation_id = text.into(),
+            (_, Some(text)) => metadata.idempotency_key = Some(text.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is an id and nothing else.
+fn is_id(text: &str) -> bool {
+    text.is_empty() || Uuid::try_parse(text).is_ok()
+}
+
+/// The ciphertext of a sealed text; `None` for any other, such as one that an earlier release has written.
+fn sealed_bytes(text: &str) -> Option<Vec<u8>> {
+    let bytes = BASE64URL.decode(text.strip_prefix(PREFIX)?).ok()?;
+    (bytes.len() >= NONCE_LEN + CHACHA20_POLY1305.tag_len()).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use events::{Actor, UserId};
+
+    use super::*;
+
+    #[test]
+    fn the_longest_texts_fit_into_their_places_when_they_are_sealed() {
+        let key = Key::new(&[1; 32]).unwrap();
+        let stream = StreamName::raw("task-1");
+        let subject = UserId(Uuid::nil());
+        let clear = Metadata {
+            subject,
+            actor: Actor::User(subject),
+            correlation_id: "ß".repeat(1_000).into(),
+            causation_id: Uuid::nil(),
+            traceparent: None,
+            idempotency_key: Some("ß".repeat(1_000).into()),
+        };
+        let mut metadata = clear.clone();
+        seal(&mut metadata, &stream, 1, "task.created", &key).unwrap();
+        assert!(is_sealed(&metadata));
+        open(&mut metadata, &stream, 1, "task.created", Some(&key)).unwrap();
+        assert_eq!(&*metadata.correlation_id, "ß".repeat(64));
+        assert_eq!(metadata.idempotency_key.as_deref(), Some(&*"ß".repeat(132)));
+    }
+
+    #[test]
+    fn an_id_stays_as_it_is() {
+        let id = Uuid::from_u128(7).to_string();
+        assert!(is_id(&id) && !is_id("request-7") && !is_id("4915112345678"));
+    }
+}

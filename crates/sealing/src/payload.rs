@@ -1,0 +1,66 @@
+//! Payloads: sealed on their way into the log, opened on their way out. Pure, but for the nonce.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+use events::{
+    DividedPayload, Encoding, NewEvent, RecordedEvent, StreamName, divide_payload, erased_payload,
+    sealed_part, unite_payload,
+};
+
+use crate::{
+    KeyError,
+    data_key::{Key, place},
+};
+
+/// The part of an event that this is about.
+const PART: &str = "data";
+
+/// The payload of `event` in two parts, if anything in it is to be sealed.
+pub(crate) fn divide(event: &NewEvent) -> Option<DividedPayload> {
+    match event.encoding {
+        Encoding::Json => divide_payload(&event.data),
+        Encoding::Sealed => None,
+    }
+}
+
+/// Gives `event`, which becomes `version` of `stream`, its payload `divided`, with what is personal in it sealed.
+pub(crate) fn seal(
+    event: &mut NewEvent,
+    divided: DividedPayload,
+    stream: &StreamName,
+    version: u64,
+    key: &Key,
+) -> Result<(), KeyError> {
+    let sealed = key.seal(&place(stream, version, &event.kind, PART), &divided.personal)?;
+    event.data = divided.with_sealed(&BASE64URL.encode(sealed));
+    event.encoding = Encoding::Sealed;
+    Ok(())
+}
+
+/// Whether `event` holds anything that has to be opened.
+pub(crate) fn is_sealed(event: &RecordedEvent) -> bool {
+    event.encoding == Encoding::Sealed
+}
+
+/// Opens the payload of `event` with its subject's key, or without one puts placeholders in the place of what is gone.
+///
+/// # Errors
+/// In a sentence, when it does not open.
+pub(crate) fn open(event: &mut RecordedEvent, key: Option<&Key>) -> Result<(), String> {
+    if !is_sealed(event) {
+        return Ok(());
+    }
+    let opened = match key {
+        None => erased_payload(&event.data),
+        Some(key) => {
+            let associated = place(&event.stream, event.version, &event.kind, PART);
+            sealed_part(&event.data)
+                .and_then(|sealed| BASE64URL.decode(sealed).ok())
+                .and_then(|sealed| key.open(&associated, &sealed))
+                .and_then(|personal| unite_payload(&event.data, &personal))
+        }
+    };
+    event.data =
+        opened.ok_or("what is personal in it was not sealed for this place and person, or was changed")?;
+    event.encoding = Encoding::Json;
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! The event store as the roles see it: what is personal goes in and comes out in clear, and lies in the log sealed.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use event_store::{Appended, Entry, EventStore, Page, StoreError, StoredPage, StreamHead, Unreadable};
+use events::{DividedPayload, EventId, NewEvent, RecordedEvent, StreamName, UserId};
+use futures::{StreamExt as _, stream::BoxStream};
+use runtime::Backoff;
+
+use crate::{
+    KeyError, SubjectKeys,
+    data_key::{Key, generate},
+    metadata, payload,
+    subject_keys::SubjectKey,
+};
+
+/// Between two attempts to open a page of a subscription.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+
+/// Seals what is appended to the store behind it, and opens what is read from it. Whatever asks for the records as they are
+/// stored ([`EventStore::stored_page`]) gets them sealed.
+///
+/// While the keys cannot be had nothing personal is appended or read: both fail as when the log itself is away. A record that
+/// does not open is one that cannot be read, and no more.
+#[derive(Clone)]
+pub struct SealedStore {
+    inner: Arc<dyn EventStore>,
+    keys: SubjectKeys,
+    seals: bool,
+}
+
+impl SealedStore {
+    /// Seals and opens, in front of `inner`.
+    #[must_use]
+    pub fn over(inner: Arc<dyn EventStore>, keys: SubjectKeys) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            keys,
+            seals: true,
+        })
+    }
+
+    /// Opens what is sealed and appends in clear: for the time in which readers of an earlier release still run.
+    #[must_use]
+    pub fn only_opening(inner: Arc<dyn EventStore>, keys: SubjectKeys) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            keys,
+            seals: false,
+        })
+    }
+
+    async fn seal(
+        &self,
+        stream: &StreamName,
+        expected_version: u64,
+        events: &mut [NewEvent],
+    ) -> Result<(), KeyError> {
+        let divided: Vec<_> = events.iter().map(payload::divide).collect();
+        let is_personal = |event: &NewEvent, divided: &Option<DividedPayload>| {
+            divided.is_some() || metadata::needs_sealing(&event.metadata)
+        };
+        let subjects: BTreeSet<UserId> = events
+            .iter()
+            .zip(&divided)
+            .filter(|(event, divided)| is_personal(event, divided))
+            .map(|(event, _)| event.metadata.subject)
+            .collect();
+        if subjects.is_empty() {
+            return Ok(());
+        }
+        let keys = self.keys.of_or_new(&subjects).await?;
+        let versions = (1..).map(|number| expected_version.saturating_add(number));
+        for ((event, version), divided) in events.iter_mut().zip(versions).zip(divided) {
+            if !is_personal(event, &divided) {
+                continue;
+            }
+            let subject = event.metadata.subject;
+            let key = match keys.get(&subject) {
+                Some(SubjectKey::Live(key)) => Arc::clone(key),
+                // Whoever was erased stays so: what comes late is sealed under a key that nobody keeps.
+                Some(SubjectKey::Destroyed) => {
+                    Arc::new(Key::new(generate().as_slice()).ok_or(KeyError::Unusable)?)
+                }
+                Some(SubjectKey::Damaged) | None => return Err(KeyError::Damaged(subject)),
+            };
+            if let Some(divided) = divided {
+                payload::seal(event, divided, stream, version, &key)?;
+            }
+            let kind = event.kind.clone();
+            metadata::seal(&mut event.metadata, stream, version, &kind, &key)?;
+        }
+        Ok(())
+    }
+}
+
+/// Opens the events among `entries`, in their place.
+async fn open(keys: &SubjectKeys, entries: &mut [Entry]) -> Result<(), KeyError> {
+    let sealed = |event: &RecordedEvent| payload::is_sealed(event) || metadata::is_sealed(&event.metadata);
+    let subjects: BTreeSet<UserId> = entries
+        .iter()
+        .flatten()
+        .filter(|event| sealed(event))
+        .map(|event| event.metadata.subject)
+        .collect();
+    if subjects.is_empty() {
+        return Ok(());
+    }
+    let keys = keys.of(&subjects).await?;
+    for entry in entries {
+        if let Ok(event) = entry
+            && sealed(event)
+            && let Err(reason) = open_one(event, keys.get(&event.metadata.subject))
+        {
+            *entry = Err(Unreadable {
+                position: event.position,
+                stream: event.stream.clone(),
+                version: event.version,
+                kind: event.kind.clone(),
+                subject: Some(event.metadata.subject),
+                reason,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn open_one(event: &mut RecordedEvent, key: Option<&SubjectKey>) -> Result<(), String> {
+    let key = match key {
+        Some(SubjectKey::Live(key)) => Some(&**key),
+        Some(SubjectKey::Destroyed) => None,
+        Some(SubjectKey::Damaged) => return Err("the key of its person is damaged".to_owned()),
+        None => return Err("the key of its person is missing: restore the keys from a backup".to_owned()),
+    };
+    payload::open(event, key)?;
+    let (stream, kind) = (&event.stream, &event.kind);
+    metadata::open(&mut event.metadata, stream, event.version, kind, key)
+}
+
+#[async_trait]
+impl EventStore for SealedStore {
+    async fn append(
+        &self,
+        stream: &StreamName,
+        expected_version: u64,
+        mut events: Vec<NewEvent>,
+    ) -> Result<Appended, StoreError> {
+        if self.seals {
+            let sealing = self.seal(stream, expected_version, &mut events);
+            sealing.await.map_err(StoreError::unavailable)?;
+        }
+        self.inner.append(stream, expected_version, events).await
+    }
+
+    async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {
+        self.inner.stream_head(stream).await
+    }
+
+    async fn stream_page(
+        &self,
+        stream: &StreamName,
+        after_version: u64,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let mut page = self.inner.stream_page(stream, after_version, limit).await?;
+        let opening = open(&self.keys, &mut page.entries);
+        opening.await.map_err(StoreError::unavailable)?;
+        Ok(page)
+    }
+
+    async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {
+        let mut page = self.inner.log_page(after, limit).await?;
+        let opening = open(&self.keys, &mut page.entries);
+        opening.await.map_err(StoreError::unavailable)?;
+        Ok(page)
+    }
+
+    async fn stored_page(&self, after: i64, limit: usize) -> Result<StoredPage, StoreError> {
+        self.inner.stored_page(after, limit).await
+    }
+
+    async fn head(&self) -> Result<u64, StoreError> {
+        self.inner.head().await
+    }
+
+    async fn can_append(&self) -> Result<(), StoreError> {
+        self.keys.ping().await.map_err(StoreError::unavailable)?;
+        self.inner.can_append().await
+    }
+
+    async fn identify(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError> {
+        self.inner.identify(positions).await
+    }
+
+    fn positions_are_dense(&self) -> bool {
+        self.inner.positions_are_dense()
+    }
+
+    fn subscribe(&self, after: u64) -> BoxStream<'static, Page> {
+        let keys = self.keys.clone();
+        let pages = self.inner.subscribe(after).then(move |mut page| {
+            let keys = keys.clone();
+            async move {
+                let mut backoff = BACKOFF;
+                while let Err(error) = open(&keys, &mut page.entries).await {
+                    tracing::warn!(%error, position = page.position(), "cannot open what was read of the log: trying again");
+                    backoff.wait().await;
+                }
+                page
+            }
+        });
+        pages.boxed()
+    }
+
+    async fn opened(&self, events: Vec<RecordedEvent>) -> Result<Vec<Entry>, StoreError> {
+        let mut entries: Vec<Entry> = events.into_iter().map(Ok).collect();
+        let opening = open(&self.keys, &mut entries);
+        opening.await.map_err(StoreError::unavailable)?;
+        Ok(entries)
+    }
+}

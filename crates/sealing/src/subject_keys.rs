@@ -1,0 +1,252 @@
+//! The data keys of people, one for each, in their table: made at the first event about somebody, and never again once
+//! destroyed.
+
+mod master_key_registry;
+mod revived;
+mod rewrapping;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
+
+use database::{Database, Row, Value};
+use events::UserId;
+use moka::future::Cache;
+use runtime::Clock;
+
+pub use rewrapping::Rewrapped;
+
+use crate::{
+    KeyError, MasterKeys,
+    data_key::{Key, generate},
+};
+
+/// Keys in memory, at most; each takes some hundred bytes.
+const CACHED: u64 = 20_000;
+/// How long a key stays in memory: so long one that another process has destroyed may still open.
+const CACHED_FOR: Duration = Duration::from_secs(3);
+/// Keys that one statement asks for or makes.
+const AT_ONCE: usize = 500;
+
+/// What there is of somebody's key.
+#[derive(Debug, Clone)]
+pub(crate) enum SubjectKey {
+    /// The key.
+    Live(Arc<Key>),
+    /// It was destroyed.
+    Destroyed,
+    /// It is there, and cannot be unwrapped.
+    Damaged,
+}
+
+/// The keys of people. Cheap to clone.
+#[derive(Clone)]
+pub struct SubjectKeys(Arc<Inner>);
+
+struct Inner {
+    database: Database,
+    master_keys: MasterKeys,
+    clock: Arc<dyn Clock>,
+    cache: Cache<UserId, SubjectKey>,
+}
+
+impl SubjectKeys {
+    /// The keys in `database`, which is of [`database::Schema::SubjectKeys`] and up to date.
+    ///
+    /// # Errors
+    /// When the database does not answer, or its keys are wrapped by none of `master_keys`.
+    pub async fn open(
+        database: Database,
+        master_keys: MasterKeys,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, KeyError> {
+        let cache = Cache::builder()
+            .max_capacity(CACHED)
+            .time_to_live(CACHED_FOR)
+            .build();
+        let keys = Self(Arc::new(Inner {
+            database,
+            master_keys,
+            clock,
+            cache,
+        }));
+        keys.check_master_keys().await?;
+        Ok(keys)
+    }
+
+    /// Whether any data key has ever been made in `database`, so that the master keys must not be made up.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn are_in_use(database: &Database) -> Result<bool, KeyError> {
+        Ok(!master_key_registry::registered(database).await?.is_empty())
+    }
+
+    /// Destroys the key of `subject`, or what would be theirs, for good. What was sealed under it can be opened by nobody any
+    /// more: in this process from now on, in others within three seconds. Doing it again is harmless.
+    ///
+    /// # Errors
+    /// When it may not be destroyed yet: do it again.
+    pub async fn destroy(&self, subject: UserId) -> Result<(), KeyError> {
+        const SQL: &str = "INSERT INTO data_keys (subject, master_key, wrapped, created_at, destroyed_at)
+             VALUES ($1, NULL, NULL, $2, $2)
+             ON CONFLICT (subject) DO UPDATE SET master_key = NULL, wrapped = NULL,
+                destroyed_at = COALESCE(data_keys.destroyed_at, excluded.destroyed_at)";
+        let now = self.0.clock.now().as_micros();
+        let database = &self.0.database;
+        database.execute(SQL, &[subject.0.into(), now.into()]).await?;
+        self.0.cache.insert(subject, SubjectKey::Destroyed).await;
+        self.empty_the_write_ahead_log().await
+    }
+
+    /// Whether the keys can be had. For readiness.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn ping(&self) -> Result<(), KeyError> {
+        Ok(self.0.database.ping().await?)
+    }
+
+    /// The keys of `subjects`, as far as there are any.
+    pub(crate) async fn of(
+        &self,
+        subjects: &BTreeSet<UserId>,
+    ) -> Result<HashMap<UserId, SubjectKey>, KeyError> {
+        let mut found = HashMap::with_capacity(subjects.len());
+        let mut unknown = Vec::new();
+        for subject in subjects {
+            match self.0.cache.get(subject).await {
+                Some(key) => {
+                    found.insert(*subject, key);
+                }
+                None => unknown.push(*subject),
+            }
+        }
+        for some in unknown.chunks(AT_ONCE) {
+            for (subject, key) in self.load(some).await? {
+                self.0.cache.insert(subject, key.clone()).await;
+                found.insert(subject, key);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The keys of `subjects`; those that there are not are made.
+    pub(crate) async fn of_or_new(
+        &self,
+        subjects: &BTreeSet<UserId>,
+    ) -> Result<HashMap<UserId, SubjectKey>, KeyError> {
+        let mut found = self.of(subjects).await?;
+        let missing: Vec<UserId> = subjects
+            .iter()
+            .copied()
+            .filter(|subject| !found.contains_key(subject))
+            .collect();
+        for some in missing.chunks(AT_ONCE) {
+            self.make(some).await?;
+            // Another process may have been faster, or have destroyed one meanwhile.
+            for (subject, key) in self.load(some).await? {
+                self.0.cache.insert(subject, key.clone()).await;
+                found.insert(subject, key);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn load(&self, subjects: &[UserId]) -> Result<Vec<(UserId, SubjectKey)>, KeyError> {
+        // A list in one parameter: one statement for any number of people.
+        const POSTGRES: &str =
+            "SELECT subject, master_key, wrapped FROM data_keys WHERE subject = ANY ($1::text::uuid[])";
+        const SQLITE: &str = "SELECT subject, master_key, wrapped FROM data_keys
+             WHERE subject IN (SELECT value FROM json_each($1))";
+        let (sql, list) = if self.0.database.is_postgres() {
+            (POSTGRES, list(subjects, "{", "", "}"))
+        } else {
+            (SQLITE, list(subjects, "[", "\"", "]"))
+        };
+        let rows = self.0.database.fetch_all(sql, &[list.into()]).await?;
+        let mut keys = Vec::with_capacity(rows.len());
+        for row in rows {
+            keys.push(self.read(&row).await?);
+        }
+        Ok(keys)
+    }
+
+    /// Reads a row of subject, master key and wrapped key.
+    async fn read(&self, row: &Row) -> Result<(UserId, SubjectKey), KeyError> {
+        let subject = UserId(row.uuid(0)?);
+        let (Some(id), Some(wrapped)) = (row.optional_text(1)?, row.optional_bytes(2)?) else {
+            return Ok((subject, SubjectKey::Destroyed));
+        };
+        let master_keys = self.0.master_keys.with(&id).await;
+        let master_key = master_keys.iter().find(|key| key.id == id);
+        let master_key = master_key.ok_or_else(|| self.other_master_key(id))?;
+        let key = master_key
+            .key
+            .open(subject.0.as_bytes(), &wrapped)
+            .and_then(|bytes| Key::new(&bytes));
+        let key = key.map_or(SubjectKey::Damaged, |key| SubjectKey::Live(Arc::new(key)));
+        Ok((subject, key))
+    }
+
+    /// Makes keys for those of `subjects` who have none and never had one.
+    async fn make(&self, subjects: &[UserId]) -> Result<(), KeyError> {
+        let now = self.0.clock.now().as_micros();
+        let master_keys = self.0.master_keys.renewed().await;
+        let Some(master_key) = master_keys.first() else {
+            return Err(KeyError::Missing(self.0.master_keys.place().to_owned()));
+        };
+        self.register(&master_key.id).await?;
+        let mut places = Vec::with_capacity(subjects.len());
+        let mut values: Vec<Value> = vec![master_key.id.as_str().into(), now.into()];
+        for subject in subjects {
+            let wrapped = master_key.key.seal(subject.0.as_bytes(), generate().as_slice())?;
+            let next = values.len() + 1;
+            places.push(format!("(${}, $1, ${}, $2)", next, next + 1));
+            values.push(subject.0.into());
+            values.push(wrapped.into());
+        }
+        let sql = format!(
+            "INSERT INTO data_keys (subject, master_key, wrapped, created_at) VALUES {} ON CONFLICT (subject) DO NOTHING",
+            places.join(", ")
+        );
+        self.0.database.execute(&sql, &values).await?;
+        Ok(())
+    }
+
+    /// Has SQLite overwrite what stood in the file before, and forget what is to be written into it. PostgreSQL does this in
+    /// its own time: what is left there until then is wrapped, and its backups are kept apart.
+    async fn empty_the_write_ahead_log(&self) -> Result<(), KeyError> {
+        if self.0.database.is_postgres() {
+            return Ok(());
+        }
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let row = self.0.database.fetch_optional(sql, &[]).await?;
+        match row.map_or(Ok(0), |row| row.integer(0))? {
+            0 => Ok(()),
+            _ => Err(KeyError::Lingers),
+        }
+    }
+
+    fn other_master_key(&self, id: String) -> KeyError {
+        KeyError::OtherMasterKey {
+            id,
+            place: self.0.master_keys.place().to_owned(),
+        }
+    }
+}
+
+/// The ids as a list in a text, each between `quote`s.
+fn list(subjects: &[UserId], begin: &str, quote: &str, end: &str) -> String {
+    let ids: Vec<String> = subjects.iter().map(|id| format!("{quote}{id}{quote}")).collect();
+    format!("{begin}{}{end}", ids.join(","))
+}
+
+impl fmt::Debug for SubjectKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SubjectKeys({})", self.0.database.url())
+    }
+}

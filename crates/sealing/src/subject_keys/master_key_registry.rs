@@ -1,0 +1,56 @@
+//! Which master keys have wrapped data keys: so that a process that was given another one, or has made one up, says so instead
+//! of wrapping with it.
+
+use database::{Database, DatabaseError};
+
+use super::SubjectKeys;
+use crate::KeyError;
+
+/// The ids of the master keys that have wrapped data keys, the oldest first.
+pub(super) async fn registered(database: &Database) -> Result<Vec<String>, DatabaseError> {
+    let rows = database
+        .fetch_all("SELECT id FROM master_keys ORDER BY number", &[])
+        .await?;
+    rows.iter().map(|row| row.text(0)).collect()
+}
+
+impl SubjectKeys {
+    /// Makes sure that the master keys of this process are those that others have used.
+    pub(super) async fn check_master_keys(&self) -> Result<(), KeyError> {
+        let registered = registered(&self.0.database).await?;
+        self.check(&registered)
+    }
+
+    fn check(&self, registered: &[String]) -> Result<(), KeyError> {
+        let ours = self.0.master_keys.ids();
+        match registered.last() {
+            Some(last) if !registered.iter().any(|id| ours.contains(id)) => {
+                Err(self.other_master_key(last.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that the master key `id` is about to wrap.
+    ///
+    /// # Errors
+    /// When data keys are wrapped by others, none of which this process has.
+    pub(super) async fn register(&self, id: &str) -> Result<(), KeyError> {
+        const SQL: &str =
+            "INSERT INTO master_keys (number, id, first_used_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+        let database = &self.0.database;
+        loop {
+            let registered = registered(database).await?;
+            if registered.iter().any(|known| known == id) {
+                return Ok(());
+            }
+            self.check(&registered)?;
+            // Of several that come next at once, one gets the number, and the others look again.
+            let number = registered.len() as u64 + 1;
+            let now = self.0.clock.now().as_micros();
+            database
+                .execute(SQL, &[number.into(), id.into(), now.into()])
+                .await?;
+        }
+    }
+}

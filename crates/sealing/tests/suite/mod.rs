@@ -1,0 +1,366 @@
+//! What is promised of sealed events and of the keys of people, whatever database they are in.
+
+use std::sync::Arc;
+
+use database::{Database, Value};
+use event_store::{EventStore, Page};
+use events::{
+    Actor, ERASED, Encoding, Event, EventId, Metadata, NewEvent, RecordedEvent, StreamName, TaskEvent,
+    TaskRenamed, Timestamp, UserId,
+};
+use runtime::SystemClock;
+use sealing::{KeyError, MasterKeys, SealedStore, SubjectKeys};
+use uuid::Uuid;
+
+const TITLE: &str = "Call Dr. Ames about the results";
+const REQUEST: &str = "ada@example.org";
+
+/// An empty log and an empty database of keys.
+pub(crate) struct Place<K> {
+    pub(crate) log: Arc<dyn EventStore>,
+    pub(crate) database: Database,
+    /// What has to be there as long as they are.
+    pub(crate) kept: K,
+}
+
+/// Defines the tests, each in a place of its own.
+macro_rules! promises {
+    ($place:path) => {
+        suite::promises!($place,
+            the_log_holds_nothing_personal what_is_erased_gives_placeholders processes_agree_on_one_key
+            a_key_is_never_made_again what_was_moved_does_not_open a_missing_key_is_one_unreadable_record
+            rotation_wraps_every_key_again another_master_key_is_refused what_comes_sealed_over_the_bus_is_opened
+            without_the_keys_nothing_is_appended clear_events_of_before_are_read
+            who_was_erased_and_has_a_key_again_is_found
+        );
+    };
+    ($place:path, $($name:ident)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                suite::$name($place().await).await;
+            }
+        )+
+    };
+}
+pub(crate) use promises;
+
+fn master_keys(digits: &[&str]) -> MasterKeys {
+    let text: Vec<String> = digits.iter().map(|digits| digits.repeat(32)).collect();
+    MasterKeys::from_setting("the test", &text.join(",")).unwrap()
+}
+
+fn renamed(subject: UserId) -> NewEvent {
+    let encoded = TaskEvent::from(TaskRenamed { title: TITLE.into() }).encode();
+    NewEvent {
+        id: EventId(Uuid::now_v7()),
+        kind: encoded.kind.to_owned(),
+        schema_version: encoded.schema_version,
+        encoding: encoded.encoding,
+        data: encoded.data,
+        metadata: Metadata {
+            subject,
+            actor: Actor::User(subject),
+            correlation_id: REQUEST.into(),
+            causation_id: Uuid::now_v7(),
+            traceparent: None,
+            idempotency_key: Some(REQUEST.into()),
+        },
+        recorded_at: Timestamp::from_micros(1_780_000_000_123_456),
+    }
+}
+
+fn stream() -> StreamName {
+    StreamName::raw("task-1")
+}
+
+fn title(event: &RecordedEvent) -> String {
+    match Event::try_from(event) {
+        Ok(Event::Task(TaskEvent::Renamed(renamed))) => renamed.title,
+        other => panic!("not a renamed task: {other:?}"),
+    }
+}
+
+impl<K> Place<K> {
+    pub(crate) async fn keys_with(&self, digits: &[&str]) -> Result<SubjectKeys, KeyError> {
+        SubjectKeys::open(self.database.clone(), master_keys(digits), Arc::new(SystemClock)).await
+    }
+
+    /// As another process has them.
+    pub(crate) async fn keys(&self) -> SubjectKeys {
+        self.keys_with(&["ab"]).await.unwrap()
+    }
+
+    fn sealed(&self, keys: &SubjectKeys) -> Arc<SealedStore> {
+        SealedStore::over(Arc::clone(&self.log), keys.clone())
+    }
+
+    /// Somebody about whom there is an event.
+    pub(crate) async fn person(&self, keys: &SubjectKeys) -> UserId {
+        let subject = UserId(Uuid::now_v7());
+        let head = self.log.stream_head(&stream()).await.unwrap();
+        let version = head.map_or(0, |head| head.version);
+        self.sealed(keys)
+            .append(&stream(), version, vec![renamed(subject)])
+            .await
+            .unwrap();
+        subject
+    }
+
+    /// The wrapped key of somebody, if there is one.
+    pub(crate) async fn wrapped(&self, subject: UserId) -> Option<Vec<u8>> {
+        let sql = "SELECT wrapped FROM data_keys WHERE subject = $1";
+        let row = self
+            .database
+            .fetch_optional(sql, &[subject.0.into()])
+            .await
+            .unwrap();
+        row.and_then(|row| row.optional_bytes(0).unwrap())
+    }
+}
+
+pub(crate) async fn the_log_holds_nothing_personal<K>(place: Place<K>) {
+    let keys = place.keys().await;
+    let store = place.sealed(&keys);
+    place.person(&keys).await;
+    let stored = store.stored_page(0, 10).await.unwrap().events.remove(0);
+    for part in [&stored.data, &stored.metadata] {
+        let text = String::from_utf8_lossy(part);
+        assert!(!text.contains(TITLE) && !text.contains(REQUEST), "{text}");
+    }
+    assert_eq!(stored.encoding, "sealed");
+    let read = store.read_all(0, 10).await.unwrap().remove(0);
+    assert_eq!((read.encoding, title(&read).as_str()), (Encoding::Json, TITLE));
+    assert_eq!(&*read.metadata.correlation_id, REQUEST);
+    assert_eq!(read.metadata.idempotency_key.as_deref(), Some(REQUEST));
+    // Whoever forgets to open it does not take what is sealed for absent.
+    let raw = place.log.read_all(0, 10).await.unwrap().remove(0);
+    assert!(
+        Event::try_from(&raw)
+            .unwrap_err()
+            .to_string()
+            .contains("is sealed")
+    );
+}
+
+pub(crate) async fn what_is_erased_gives_placeholders<K>(place: Place<K>) {
+    let keys = place.keys().await;
+    let store = place.sealed(&keys);
+    let erased = place.person(&keys).await;
+    place.person(&keys).await;
+    keys.destroy(erased).await.unwrap();
+    keys.destroy(erased).await.unwrap();
+    // In this process at once, and in every one that starts.
+    for keys in [keys, place.keys().await] {
+        let read = place.sealed(&keys).read_all(0, 10).await.unwrap();
+        assert_eq!([title(&read[0]).as_str(), &title(&read[1])], [ERASED, TITLE]);
+        assert_eq!(&*read[0].metadata.correlation_id, ERASED);
+        assert_eq!(&*read[1].metadata.correlation_id, REQUEST);
+    }
+    // What comes late about somebody who was erased is appended, and says nothing either.
+    store.append(&stream(), 2, vec![renamed(erased)]).await.unwrap();
+    let read = store.read_all(2, 10).await.unwrap();
+    assert_eq!(title(&read[0]), ERASED);
+    let stored = store.stored_page(2, 10).await.unwrap().events.remove(0);
+    assert!(!String::from_utf8_lossy(&stored.data).contains(TITLE));
+}
+
+pub(crate) async fn processes_agree_on_one_key<K>(place: Place<K>) {
+    let subject = UserId(Uuid::now_v7());
+    let mut tasks = Vec::new();
+    for number in 0..8 {
+        let store = place.sealed(&place.keys().await);
+        let stream = StreamName::raw(format!("task-{number}"));
+        tasks.push(tokio::spawn(async move {
+            store.append(&stream, 0, vec![renamed(subject)]).await.unwrap();
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let read = place.sealed(&place.keys().await).read_all(0, 10).await.unwrap();
+    assert_eq!(read.len(), 8);
+    assert!(read.iter().all(|event| title(event) == TITLE));
+}
+
+pub(crate) async fn a_key_is_never_made_again<K>(place: Place<K>) {
+    let keys = place.keys().await;
+    let never_seen = UserId(Uuid::now_v7());
+    keys.destroy(never_seen).await.unwrap();
+    let other = place.keys().await;
+    place
+        .sealed(&other)
+        .append(&stream(), 0, vec![renamed(never_seen)])
+        .await
+        .unwrap();
+    assert_eq!(place.wrapped(never_seen).await, None);
+    let read = place.sealed(&other).read_all(0, 10).await.unwrap();
+    assert_eq!(title(&read[0]), ERASED);
+}
+
+/// Whoever can write to the log cannot show somebody's text in another place, under another type, or as another's.
+pub(crate) async fn what_was_moved_does_not_open<K>(place: Place<K>) {
+    let keys = place.keys().await;
+    let store = place.sealed(&keys);
+    let (ada, bob) = (place.person(&keys).await, place.person(&keys).await);
+    let raw = place.log.read_all(0, 10).await.unwrap().remove(0);
+    assert_eq!(raw.metadata.subject, ada);
+    let moves: [fn(&mut RecordedEvent, UserId); 6] = [
+        |event, _| event.version += 1,
+        |event, _| event.stream = StreamName::raw("task-2"),
+        |event, _| event.kind = "task.created".to_owned(),
+        |event, bob| event.metadata.subject = bob,
+        |event, _| event.data = r#"{"sealed":"AAAA"}"#.into(),
+        |event, _| event.data = "{}".into(),
+    ];
+    for (number, change) in moves.into_iter().enumerate() {
+        let mut moved = raw.clone();
+        change(&mut moved, bob);
+        let opened = store.opened(vec![moved, raw.clone()]).await.unwrap();
+        let unreadable = opened[0].as_ref().unwrap_err();
+        assert!(
+            unreadable.reason.contains("was changed"),
+            "{number}: {unreadable}"
+        );
+        assert_eq!(title(opened[1].as_ref().unwrap()), TITLE, "the others are read");
+    }
+}
+
+pub(crate) async fn a_missing_key_is_one_unreadable_record<K>(place: Place<K>) {
+    let keys = place.keys().await;
+    let (lost, damaged) = (place.person(&keys).await, place.person(&keys).await);
+    place.person(&keys).await;
+    let execute = async |sql: &str, values: &[Value]| place.database.execute(sql, values).await.unwrap();
+    execute("DELETE FROM data_keys WHERE subject = $1", &[lost.0.into()]).await;
+    let spoiled: Value = vec![7_u8; 60].into();
+    let sql = "UPDATE data_keys SET wrapped = $1 WHERE subject = $2";
+    execute(sql, &[spoiled, damaged.0.into()]).await;
+    let page: Page = place.sealed(&place.keys().await).log_page(0, 10).await.unwrap();
+    let reason = |number: usize| page.entries[number].as_ref().unwrap_err().reason.clone();
+    assert!(reason(0).contains("missing"), "{}", reason(0));
+    assert!(reason(1).contains("damaged"), "{}", reason(1));
+    assert_eq!(title(page.entries[2].as_ref().unwrap()), TITLE);
+}
+
+pub(crate) async fn rotation_wraps_every_key_again<K>(place: Place<K>) {
+    let old = place.keys().await;
+    let mut people = Vec::new();
+    for _ in 0..3 {
+        people.push(place.person(&old).await);
+    }
+    old.destroy(people[1]).await.unwrap();
+    let both = place.keys_with(&["cd", "ab"]).await.unwrap();
+    let before = place.wrapped(people[0]).await;
+    assert_eq!(both.rewrap().await.unwrap().keys, 2);
+    assert_eq!(both.rewrap().await.unwrap().keys, 0, "nothing is left to do");
+    assert_ne!(place.wrapped(people[0]).await, before);
+    assert_eq!(place.wrapped(people[1]).await, None, "who was erased stays so");
+    let new = place.keys_with(&["cd"]).await.unwrap();
+    let read = place.sealed(&new).read_all(0, 10).await.unwrap();
+    let titles: Vec<String> = read.iter().map(title).collect();
+    assert_eq!(titles, [TITLE, ERASED, TITLE]);
+    // A process that was not told cannot open them, and says which key it lacks.
+    let error = place
+        .sealed(&place.keys().await)
+        .log_page(0, 10)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("is not in the test"), "{error}");
+}
+
+pub(crate) async fn another_master_key_is_refused<K>(place: Place<K>) {
+    // Both start before there is anything to compare with.
+    let (ours, theirs) = (place.keys().await, place.keys_with(&["cd"]).await.unwrap());
+    place.person(&ours).await;
+    let refused = place
+        .sealed(&theirs)
+        .append(
+            &StreamName::raw("task-2"),
+            0,
+            vec![renamed(UserId(Uuid::now_v7()))],
+        )
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("is not in the test"), "{refused}");
+    let started = place.keys_with(&["cd"]).await.unwrap_err();
+    assert!(matches!(started, KeyError::OtherMasterKey { .. }), "{started}");
+}
+
+pub(crate) async fn what_comes_sealed_over_the_bus_is_opened<K>(place: Place<K>) {
+    let keys = place.keys().await;
+    place.person(&keys).await;
+    let sent = place.log.read_all(0, 10).await.unwrap();
+    let opened = place.sealed(&keys).opened(sent.clone()).await.unwrap();
+    assert_eq!(title(opened[0].as_ref().unwrap()), TITLE);
+    let as_it_was = place.log.opened(sent.clone()).await.unwrap();
+    assert_eq!(as_it_was[0].as_ref().unwrap(), &sent[0]);
+}
+
+pub(crate) async fn without_the_keys_nothing_is_appended<K>(place: Place<K>) {
+    let keys = place.keys().await;
+    place.person(&keys).await;
+    let sql = "ALTER TABLE data_keys RENAME TO data_keys_away";
+    place.database.execute(sql, &[]).await.unwrap();
+    let store = place.sealed(&place.keys().await);
+    let result = store
+        .append(&stream(), 1, vec![renamed(UserId(Uuid::now_v7()))])
+        .await;
+    assert!(
+        matches!(result, Err(event_store::StoreError::Unavailable(_))),
+        "{result:?}"
+    );
+    let result = store.log_page(0, 10).await;
+    assert!(
+        matches!(result, Err(event_store::StoreError::Unavailable(_))),
+        "{result:?}"
+    );
+    assert_eq!(place.log.head().await.unwrap(), 1);
+}
+
+pub(crate) async fn who_was_erased_and_has_a_key_again_is_found<K>(place: Place<K>) {
+    let keys = place.keys().await;
+    let mut people = Vec::new();
+    for _ in 0..3 {
+        people.push(place.person(&keys).await);
+    }
+    for person in &people[1..] {
+        let erased = NewEvent {
+            kind: "account.erased".to_owned(),
+            data: "{}".into(),
+            ..renamed(*person)
+        };
+        let stream = StreamName::account(*person);
+        place
+            .sealed(&keys)
+            .append(&stream, 0, vec![erased])
+            .await
+            .unwrap();
+        assert_eq!(
+            keys.revived(&*place.log).await.unwrap(),
+            [*person],
+            "not yet destroyed"
+        );
+        keys.destroy(*person).await.unwrap();
+        assert_eq!(keys.revived(&*place.log).await.unwrap(), []);
+    }
+    // A backup from before somebody registered does not have them at all.
+    let sql = "DELETE FROM data_keys WHERE subject = $1";
+    place.database.execute(sql, &[people[2].0.into()]).await.unwrap();
+    assert_eq!(keys.revived(&*place.log).await.unwrap(), people[2..]);
+}
+
+pub(crate) async fn clear_events_of_before_are_read<K>(place: Place<K>) {
+    let mut old = renamed(UserId(Uuid::now_v7()));
+    old.metadata.correlation_id = "sealed:by-hand".into();
+    place.log.append(&stream(), 0, vec![old.clone()]).await.unwrap();
+    let keys = place.keys().await;
+    let read = place.sealed(&keys).read_all(0, 10).await.unwrap();
+    assert_eq!((&read[0].data, &read[0].metadata), (&old.data, &old.metadata));
+    // While readers of an earlier release run, nothing else is written.
+    let opening = SealedStore::only_opening(Arc::clone(&place.log), keys);
+    opening.append(&stream(), 1, vec![old]).await.unwrap();
+    assert_eq!(
+        place.log.read_all(1, 1).await.unwrap()[0].encoding,
+        Encoding::Json
+    );
+}

@@ -1,0 +1,139 @@
+//! What is personal in payloads: the members that are sealed under the key of the subject, and what stands in their place once
+//! that key is gone.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+/// The member of a sealed payload that holds its personal members, encrypted.
+pub const SEALED_MEMBER: &str = "sealed";
+
+/// What a text says of an erased person.
+pub const ERASED: &str = "erased";
+
+/// The members of payloads that are personal, in whatever event, each with the JSON that stands for it when it cannot be had
+/// any more, so that events of every version can still be read. A test makes sure that every member of every event is either
+/// here or known to say nothing about a person.
+pub const PERSONAL_MEMBERS: [(&str, &str); 9] = [
+    ("title", r#""erased""#),
+    ("description", "null"),
+    ("tags", "[]"),
+    ("email", r#""erased@erased.invalid""#),
+    ("display_name", "null"),
+    // Of a program token.
+    ("name", r#""erased""#),
+    ("ip", "null"),
+    ("user_agent", "null"),
+    // A fingerprint of the client.
+    ("client", "null"),
+];
+
+/// A payload in two parts, each a JSON object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DividedPayload {
+    /// What stays readable.
+    rest: Vec<u8>,
+    /// What is personal.
+    pub personal: Vec<u8>,
+}
+
+/// Members of an object with their JSON as it is written.
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+/// Takes the personal members out of a payload; `None` when it has none, or is no JSON object.
+#[must_use]
+pub fn divide_payload(data: &[u8]) -> Option<DividedPayload> {
+    let members: Members<'_> = serde_json::from_slice(data).ok()?;
+    // A member that is called as if it were sealed would be taken for it.
+    let is_personal =
+        |name: &str| name == SEALED_MEMBER || PERSONAL_MEMBERS.iter().any(|(personal, _)| *personal == name);
+    let (personal, rest): (Members<'_>, Members<'_>) =
+        members.into_iter().partition(|(name, _)| is_personal(name));
+    if personal.is_empty() {
+        return None;
+    }
+    Some(DividedPayload {
+        rest: serde_json::to_vec(&rest).ok()?,
+        personal: serde_json::to_vec(&personal).ok()?,
+    })
+}
+
+impl DividedPayload {
+    /// The payload with `sealed`, which is Base64, in the place of what is personal.
+    #[must_use]
+    pub fn with_sealed(mut self, sealed: &str) -> Bytes {
+        // The rest is an object that ends with a brace.
+        self.rest.pop();
+        if self.rest.len() > 1 {
+            self.rest.push(b',');
+        }
+        self.rest
+            .extend_from_slice(format!("\"{SEALED_MEMBER}\":\"{sealed}\"}}").as_bytes());
+        self.rest.into()
+    }
+}
+
+/// A sealed payload in its two parts: what stays readable, and the Base64 of the sealed member. `None` when it is not of that
+/// form.
+#[must_use]
+pub fn sealed_part(data: &[u8]) -> Option<String> {
+    let members: Members<'_> = serde_json::from_slice(data).ok()?;
+    serde_json::from_str(members.get(SEALED_MEMBER)?.get()).ok()
+}
+
+/// The sealed payload `data` with its `personal` members back in their place; `None` when either is no JSON object.
+#[must_use]
+pub fn unite_payload(data: &[u8], personal: &[u8]) -> Option<Bytes> {
+    let mut members: Members<'_> = serde_json::from_slice(data).ok()?;
+    members.remove(SEALED_MEMBER)?;
+    members.extend(serde_json::from_slice::<Members<'_>>(personal).ok()?);
+    serde_json::to_vec(&members).ok().map(Bytes::from)
+}
+
+/// The sealed payload `data` with the placeholders of all personal members; `None` when it is no JSON object. Readers pass over
+/// those that the event does not have.
+#[must_use]
+pub fn erased_payload(data: &[u8]) -> Option<Bytes> {
+    let placeholders: Vec<String> = PERSONAL_MEMBERS
+        .iter()
+        .map(|(name, placeholder)| format!("\"{name}\":{placeholder}"))
+        .collect();
+    unite_payload(data, format!("{{{}}}", placeholders.join(",")).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_without_personal_members_is_left_alone() {
+        for data in ["{}", r#"{"priority":"high"}"#, "[]", "\"title\"", "\u{fffd}", ""] {
+            assert_eq!(divide_payload(data.as_bytes()), None, "{data}");
+        }
+    }
+
+    #[test]
+    fn what_is_personal_goes_and_comes_back() {
+        let data = br#"{"owner":"o","title":"T","description":null,"priority":"low","tags":["a"]}"#;
+        let divided = divide_payload(data).unwrap();
+        let personal = divided.personal.clone();
+        let sealed = divided.with_sealed("c2VhbGVk");
+        assert_eq!(sealed, r#"{"owner":"o","priority":"low","sealed":"c2VhbGVk"}"#);
+        assert_eq!(sealed_part(&sealed).as_deref(), Some("c2VhbGVk"));
+        assert_eq!(
+            unite_payload(&sealed, &personal).unwrap(),
+            r#"{"description":null,"owner":"o","priority":"low","tags":["a"],"title":"T"}"#
+        );
+        let nothing_else = divide_payload(br#"{"title":"T"}"#).unwrap();
+        assert_eq!(nothing_else.with_sealed("eA"), r#"{"sealed":"eA"}"#);
+    }
+
+    #[test]
+    fn a_member_that_is_called_sealed_is_sealed_itself() {
+        let divided = divide_payload(br#"{"sealed":"mine"}"#).unwrap();
+        let personal = divided.personal.clone();
+        let sealed = divided.with_sealed("eA");
+        assert_eq!(unite_payload(&sealed, &personal).unwrap(), r#"{"sealed":"mine"}"#);
+    }
+}
