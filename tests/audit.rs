@@ -278,17 +278,42 @@ async fn tools(audited: &Audited, note: &str, export: &str, lines: &[&str]) {
     };
     let (code, said) = offline(&whole);
     assert_eq!(code, 0, "{said}");
+    let withheld = lines.iter().filter(|line| line.contains("data_without_secrets"));
+    let report: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
+    assert_eq!(report["withheld"], withheld.count(), "{said}");
     let mut fewer = lines.to_vec();
     fewer.remove(3);
     let mut swapped = lines.to_vec();
     swapped.swap(3, 4);
     let mut changed: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
     changed[3] = changed[3].replacen("\"schema_version\":", "\"schema_version\":1", 1);
+    let of_a_task = |line: &str| line.contains("\"task.created\"");
+    let without = |member: &str| -> Vec<String> {
+        let edit = |line: &&str| {
+            let mut event: Value = serde_json::from_str(line).unwrap();
+            if of_a_task(line) {
+                event.as_object_mut().unwrap().remove(member).unwrap();
+            }
+            event.to_string()
+        };
+        lines.iter().map(edit).collect()
+    };
+    let claimed: Vec<String> = lines
+        .iter()
+        .map(|line| match of_a_task(line) {
+            true => line.replace("\"data\":", "\"data_without_secrets\":"),
+            false => (*line).to_owned(),
+        })
+        .collect();
+    assert!(lines.iter().any(|line| of_a_task(line)));
     for (name, text) in [
         ("fewer", fewer.join("\n")),
         ("swapped", swapped.join("\n")),
         ("changed", changed.join("\n")),
         ("short", lines[..lines.len() - 1].join("\n")),
+        ("without_data", without("data").join("\n")),
+        ("without_metadata", without("metadata").join("\n")),
+        ("claimed_to_be_secret", claimed.join("\n")),
     ] {
         let (code, said) = offline(&audited.file(name, &text));
         assert_eq!(code, 1, "{name}: {said}");

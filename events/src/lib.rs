@@ -46,7 +46,9 @@ pub use due::{Due, ParseDueError};
 pub use email::{EmailClaimed, EmailEvent, EmailReleased};
 pub use email_address::{EmailAddress, NotAnAddress, fold_part_of_address};
 pub use envelope::{Actor, CorrelationId, Encoding, KeyText, Metadata, NewEvent, RecordedEvent, Traceparent};
-pub use ids::{EventId, ParseStreamError, SessionId, StreamKind, StreamName, TaskId, TokenId, UserId};
+pub use ids::{
+    EventId, ParseStreamError, SessionId, StreamKind, StreamName, TaskId, TokenId, UserId,
+};
 pub use invisible::{is_ignorable, is_invisible, turns_direction};
 pub use log_point::LogPoint;
 pub use password_reset::{PasswordReset, PendingReset, ResetOffered};
@@ -63,7 +65,7 @@ pub use second_factor::{
     SecondFactorRefused, SecondFactorRemoved, UsedCode,
 };
 pub use secret_hash::SecretHash;
-pub use secrets::{SECRET_MEMBERS, public_payload};
+pub use secrets::{SECRET_MEMBERS, may_hold_secrets, public_payload};
 pub use session::{
     AuthenticationMethod, EndReason, MAX_REFRESH_TOKENS, Session, SessionEnded, SessionEvent,
     SessionRefreshRepeated, SessionRefreshed, SessionStarted,

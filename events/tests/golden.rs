@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path, str};
 
 use events::{
     Actor, CodecError, Encoding, Event, Metadata, PERSONAL_MEMBERS, SECRET_MEMBERS, UserId, divide_payload,
-    erased_payload,
+    erased_payload, may_hold_secrets,
 };
 
 struct Golden {
@@ -51,6 +51,23 @@ fn every_version_of_every_event_has_a_golden_file() {
         .flat_map(|(kind, current)| (1..=current).map(move |version| (kind.to_owned(), version)))
         .collect();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn the_types_that_may_hold_secrets_are_those_whose_golden_files_do() {
+    let with_secrets: BTreeSet<String> = golden_files()
+        .into_iter()
+        .filter(|golden| {
+            let members: serde_json::Map<_, _> = serde_json::from_slice(&golden.payload).unwrap();
+            SECRET_MEMBERS.iter().any(|name| members.contains_key(*name))
+        })
+        .map(|golden| golden.kind)
+        .collect();
+    let said = Event::catalog()
+        .map(|(kind, _)| kind.to_owned())
+        .filter(|kind| may_hold_secrets(kind));
+    assert_eq!(with_secrets, said.collect());
+    assert!(may_hold_secrets("of.a_later_release"));
 }
 
 #[test]

@@ -26,13 +26,19 @@ impl CheckProof {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let proof: InclusionProof = read(&self.proof)?.parse()?;
         let line = read(&self.event)?;
-        let event = ExportedEvent::parse(line.trim_end()).context("the event")?.event;
+        let exported = ExportedEvent::parse(line.trim_end()).context("the event")?;
+        let event = &exported.event;
         match proof.verify(leaf_hash(&entry_hash(&event.canonical()).0), &self.key) {
             Ok(checkpoint) => {
                 output::line(&format!(
                     "the log {} with {} events has this event, at position {}",
                     checkpoint.origin, checkpoint.size, event.position
                 ))?;
+                if exported.is_withheld() {
+                    output::line(
+                        "withheld: its payload, which holds a secret; what the line shows of it is covered by no hash",
+                    )?;
+                }
                 Ok(ExitCode::SUCCESS)
             }
             Err(error) => {

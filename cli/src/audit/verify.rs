@@ -68,6 +68,7 @@ impl Verify {
                 "origin": report.origin,
                 "events": report.events,
                 "covered": report.size,
+                "withheld": report.withheld,
                 "checkpoints": report.checkpoints,
                 "cosignatures": report.cosignatures,
                 "first_difference": report.first_difference,
@@ -86,6 +87,12 @@ impl Verify {
                 output::counted(report.checkpoints, "checkpoint"),
                 output::counted(report.cosignatures, "cosignature"),
             ))?;
+            if report.withheld > 0 {
+                output::line(&format!(
+                    "withheld: the payloads of {}, which hold secrets; what the export shows of them is covered by no hash",
+                    output::counted(report.withheld, "event"),
+                ))?;
+            }
         }
         Ok(if holds {
             ExitCode::SUCCESS
@@ -141,6 +148,7 @@ fn of_export(path: &Path, mut kept: Vec<Checkpoint>) -> anyhow::Result<Verificat
         let position = match ExportedEvent::parse(&line) {
             Ok(exported) => {
                 edge.extend([leaf_hash(&entry_hash(&exported.event.canonical()).0)]);
+                report.withheld += u64::from(exported.is_withheld());
                 exported.event.position
             }
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use events::{EventDigest, StoredEvent, public_payload, sha256};
+use events::{EventDigest, StoredEvent, may_hold_secrets, public_payload, sha256};
 use serde::{Deserialize, Serialize};
 
 /// A line of an export.
@@ -23,7 +23,8 @@ pub struct ExportedEvent {
     /// The same in Base64, when it is not text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_base64: Option<String>,
-    /// What may be shown of a payload that holds the hash of a password or of a refresh token.
+    /// What may be shown of a payload that holds the hash of a password or of a refresh token, instead of `data`. No hash covers
+    /// it, so that nobody can check it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_without_secrets: Option<String>,
 }
@@ -37,6 +38,12 @@ pub enum ExportError {
     /// Metadata or payload are not those whose hash is in it.
     #[error("its {0} is not the one that was hashed")]
     Changed(&'static str),
+    /// It does not show its metadata, or the payload of an event that holds no secret.
+    #[error("its {0} is absent, so that it cannot be compared with its hash")]
+    Absent(&'static str),
+    /// It shows its metadata or its payload in more than one way, of which one hash covers one.
+    #[error("its {0} is there more than once")]
+    Repeated(&'static str),
 }
 
 impl ExportedEvent {
@@ -60,41 +67,60 @@ impl ExportedEvent {
         }
     }
 
-    /// Reads a line, and makes sure that what it shows is what was hashed.
+    /// Reads a line, and makes sure that what it shows is what was hashed. Only the payload of an event that may hold a secret
+    /// may be left out: see [`Self::is_withheld`].
     ///
     /// # Errors
     /// When it is not.
     pub fn parse(line: &str) -> Result<Self, ExportError> {
         let event: Self =
             serde_json::from_str(line).map_err(|error| ExportError::Malformed(error.to_string()))?;
-        for (what, text, base64, hash) in [
-            (
-                "metadata",
-                &event.metadata,
-                &event.metadata_base64,
-                &event.event.metadata_sha256,
-            ),
-            (
-                "payload",
-                &event.data,
-                &event.data_base64,
-                &event.event.data_sha256,
-            ),
-        ] {
-            let shown = match (text, base64) {
-                (Some(text), _) => Some(text.clone().into_bytes()),
-                (None, Some(base64)) => Some(
-                    STANDARD
-                        .decode(base64)
-                        .map_err(|error| ExportError::Malformed(error.to_string()))?,
-                ),
-                (None, None) => None,
-            };
-            if shown.is_some_and(|shown| sha256(&shown) != *hash) {
-                return Err(ExportError::Changed(what));
+        let shown = shown(
+            "metadata",
+            event.metadata.as_deref(),
+            event.metadata_base64.as_deref(),
+        )?;
+        compare("metadata", shown, &event.event.metadata_sha256)?;
+        let shown = self::shown("payload", event.data.as_deref(), event.data_base64.as_deref())?;
+        match (shown, event.is_withheld()) {
+            (Some(_), true) => Err(ExportError::Repeated("payload")),
+            (None, true) if may_hold_secrets(&event.event.kind) => Ok(event),
+            (shown, _) => {
+                compare("payload", shown, &event.event.data_sha256)?;
+                Ok(event)
             }
         }
-        Ok(event)
+    }
+
+    /// Whether the payload is withheld, because it holds a secret. Its hash is then all that the tree says of it, and
+    /// `data_without_secrets` is what whoever wrote the line says.
+    #[must_use]
+    pub const fn is_withheld(&self) -> bool {
+        self.data_without_secrets.is_some()
+    }
+}
+
+fn shown(
+    what: &'static str,
+    text: Option<&str>,
+    base64: Option<&str>,
+) -> Result<Option<Vec<u8>>, ExportError> {
+    match (text, base64) {
+        (Some(_), Some(_)) => Err(ExportError::Repeated(what)),
+        (Some(text), None) => Ok(Some(text.as_bytes().to_vec())),
+        (None, Some(base64)) => STANDARD
+            .decode(base64)
+            .map(Some)
+            .map_err(|error| ExportError::Malformed(error.to_string())),
+        (None, None) => Ok(None),
+    }
+}
+
+fn compare(what: &'static str, shown: Option<Vec<u8>>, hash: &str) -> Result<(), ExportError> {
+    match shown {
+        None => Err(ExportError::Absent(what)),
+        Some(shown) if sha256(&shown) != hash => Err(ExportError::Changed(what)),
+        Some(_) => Ok(()),
     }
 }
 
@@ -132,6 +158,54 @@ mod tests {
         let read = ExportedEvent::parse(&line).unwrap();
         assert_eq!(read.event.canonical(), stored.canonical());
         assert_eq!(read.data_without_secrets.as_deref(), Some(r#"{"email":"a@b"}"#));
+        assert!(read.is_withheld());
+    }
+
+    #[test]
+    fn what_is_absent_is_refused_unless_it_is_withheld_for_its_secrets() {
+        let line = |kind: &str, edit: &dyn Fn(&mut ExportedEvent)| {
+            let mut stored = event(b"{}");
+            kind.clone_into(&mut stored.kind);
+            let mut exported = ExportedEvent::of(&stored);
+            edit(&mut exported);
+            let read = ExportedEvent::parse(&serde_json::to_string(&exported).unwrap());
+            read.map(|read| read.is_withheld())
+        };
+        let withhold = |event: &mut ExportedEvent| {
+            event.data = None;
+            event.data_without_secrets = Some("{\"email\":\"forged\"}".to_owned());
+        };
+        assert_eq!(line("task.created", &|_| {}), Ok(false));
+        assert_eq!(
+            line("task.created", &|event| event.data = None),
+            Err(ExportError::Absent("payload"))
+        );
+        assert_eq!(
+            line("account.registered", &|event| event.data = None),
+            Err(ExportError::Absent("payload"))
+        );
+        assert_eq!(
+            line("task.created", &|event| event.metadata = None),
+            Err(ExportError::Absent("metadata"))
+        );
+        assert_eq!(
+            line("task.created", &withhold),
+            Err(ExportError::Absent("payload"))
+        );
+        for kind in ["account.registered", "of.a_later_release"] {
+            assert_eq!(line(kind, &withhold), Ok(true), "{kind}");
+        }
+        assert_eq!(
+            line("account.registered", &|event| {
+                event.data_without_secrets = Some("{}".to_owned());
+            }),
+            Err(ExportError::Repeated("payload"))
+        );
+        assert_eq!(
+            line("task.created", &|event| event.data_base64 =
+                Some("e30=".to_owned())),
+            Err(ExportError::Repeated("payload"))
+        );
     }
 
     #[test]

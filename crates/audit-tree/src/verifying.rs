@@ -31,6 +31,8 @@ pub struct Verification {
     pub events: u64,
     /// Events in the tree; those after them are not covered yet.
     pub size: u64,
+    /// Events of an export whose payload is withheld, because it holds a secret: only its hash is covered.
+    pub withheld: u64,
     /// Checkpoints whose root and signature are right.
     pub checkpoints: u64,
     /// Cosignatures of the witnesses that were asked about.
