@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
-use crate::{BoundedText, CodecError, EventId, StreamName, Timestamp, TokenId, UserId};
+use crate::{BoundedText, CodecError, EventId, ParseIdError, StreamName, Timestamp, TokenId, UserId};
 
 /// Who caused an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,7 +52,7 @@ impl fmt::Display for Actor {
 }
 
 impl FromStr for Actor {
-    type Err = uuid::Error;
+    type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {

@@ -19,10 +19,10 @@ macro_rules! id {
         }
 
         impl FromStr for $name {
-            type Err = uuid::Error;
+            type Err = ParseIdError;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                Uuid::try_parse(text).map(Self)
+                parse(text).map(Self)
             }
         }
 
@@ -32,6 +32,20 @@ macro_rules! id {
             }
         }
     };
+}
+
+/// The text is not an id: a UUID in its hyphenated form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a UUID in its hyphenated form")]
+pub struct ParseIdError;
+
+/// Ids have one form wherever they are read, the hyphenated one, in capitals or not.
+fn parse(text: &str) -> Result<Uuid, ParseIdError> {
+    const HYPHENATED: usize = 36;
+    match Uuid::try_parse(text) {
+        Ok(id) if text.len() == HYPHENATED => Ok(id),
+        _ => Err(ParseIdError),
+    }
 }
 
 id!(

@@ -47,7 +47,7 @@ pub use email::{EmailClaimed, EmailEvent, EmailReleased};
 pub use email_address::{EmailAddress, NotAnAddress, fold_part_of_address};
 pub use envelope::{Actor, CorrelationId, Encoding, KeyText, Metadata, NewEvent, RecordedEvent, Traceparent};
 pub use ids::{
-    EventId, ParseStreamError, SessionId, StreamKind, StreamName, TaskId, TokenId, UserId,
+    EventId, ParseIdError, ParseStreamError, SessionId, StreamKind, StreamName, TaskId, TokenId, UserId,
 };
 pub use invisible::{is_ignorable, is_invisible, turns_direction};
 pub use log_point::LogPoint;

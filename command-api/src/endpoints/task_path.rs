@@ -13,11 +13,7 @@ impl<S: Send + Sync> FromRequestParts<S> for TaskPath {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        const HYPHENATED: usize = 36;
         let id = Path::<String>::from_request_parts(parts, state).await.ok();
-        Ok(Self(
-            id.filter(|Path(id)| id.len() == HYPHENATED)
-                .and_then(|Path(id)| id.parse().ok()),
-        ))
+        Ok(Self(id.and_then(|Path(id)| id.parse().ok())))
     }
 }

@@ -147,10 +147,8 @@ fn is_timeless(path: &str, query: Option<&str>) -> bool {
     }
 }
 
-/// Ids have one spelling in URLs, the hyphenated one.
 fn is_task_id(text: &str) -> bool {
-    const HYPHENATED: usize = 36;
-    text.len() == HYPHENATED && text.parse::<TaskId>().is_ok()
+    text.parse::<TaskId>().is_ok()
 }
 
 #[cfg(test)]

@@ -89,16 +89,6 @@ fn moment(mut parameters: Parameters) -> Result<Option<Moment>, BadParameter> {
 /// The task that a path names. What is not even text is no id either.
 pub(super) fn task_id(id: Result<Path<String>, PathRejection>) -> Result<TaskId, ApiError> {
     id.ok()
-        .and_then(|Path(id)| parse_id(&id))
+        .and_then(|Path(id)| id.parse().ok())
         .ok_or(ApiError::TaskNotFound)
-}
-
-/// Ids have one spelling in URLs, the hyphenated one.
-fn parse_id(text: &str) -> Option<TaskId> {
-    const HYPHENATED: usize = 36;
-    if text.len() == HYPHENATED {
-        text.parse().ok()
-    } else {
-        None
-    }
 }

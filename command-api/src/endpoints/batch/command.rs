@@ -93,10 +93,7 @@ fn op(value: &Value) -> Result<BatchOperation, FieldError> {
 }
 
 fn id(value: &Value) -> Result<TaskId, FieldError> {
-    const HYPHENATED: usize = 36;
-    let id = text(value)?;
-    id.parse()
-        .ok()
-        .filter(|_| id.len() == HYPHENATED)
-        .ok_or_else(|| FieldError::new("malformed", "must be the id of a task, a UUID"))
+    text(value)?
+        .parse()
+        .map_err(|_| FieldError::new("malformed", "must be the id of a task, a UUID"))
 }
