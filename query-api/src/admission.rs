@@ -1,7 +1,8 @@
 //! Who may use the database now: no caller takes more than a fair share of the connections, and what is costly never
 //! takes them all.
 //!
-//! Whoever has the most queries in flight waits for his own, and the queue is each caller's own as well.
+//! Whoever has the most queries in flight waits for his own, and the queue is each caller's own as well. Those who wait for
+//! the projection hold no connection meanwhile; how many they are is bounded all the same.
 
 use std::{
     collections::HashMap,
@@ -17,6 +18,9 @@ use tokio::{
 
 /// Queries of one caller that are at work or wait, of each kind. More are turned away at once.
 const MOST_IN_FLIGHT: usize = 64;
+/// Queries of all callers that wait for the projection at the same time. More are turned away at once, so that a projection
+/// that stands still does not keep the places for requests from those who wait for nothing.
+const MOST_AWAITING: usize = 1_024;
 /// How long a query waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -39,6 +43,7 @@ pub(crate) struct Overloaded;
 pub(crate) struct Admission {
     ordinary: Class,
     costly: Class,
+    awaiting: Class,
     patience: Duration,
 }
 
@@ -57,6 +62,7 @@ impl Admission {
         Self {
             ordinary: Class::new(connections, connections / 2),
             costly: Class::new(connections / 4, connections / 8),
+            awaiting: Class::new(MOST_AWAITING, MOST_IN_FLIGHT),
             patience: PATIENCE,
         }
     }
@@ -73,6 +79,15 @@ impl Admission {
         timeout(self.patience, class.admit(caller))
             .await
             .map_err(|_| Overloaded)?
+    }
+
+    /// A place among those who wait for the projection, to be held as long as `caller` does. It is given at once or not at
+    /// all, and has nothing to do with the connections.
+    ///
+    /// # Errors
+    /// When too many of the caller's requests wait already, or too many of all callers.
+    pub(crate) fn await_projection(&self, caller: UserId) -> Result<Admitted, Overloaded> {
+        self.awaiting.admit_now(caller)
     }
 }
 
@@ -108,6 +123,19 @@ impl Class {
         let of_class = Arc::clone(&self.all)
             .acquire_owned()
             .await
+            .map_err(|_| Overloaded)?;
+        Ok(Admitted {
+            _of_class: of_class,
+            _of_caller: of_caller,
+            _visit: visit,
+        })
+    }
+
+    fn admit_now(&self, caller: UserId) -> Result<Admitted, Overloaded> {
+        let (visit, permits) = self.visit(caller)?;
+        let of_caller = permits.try_acquire_owned().map_err(|_| Overloaded)?;
+        let of_class = Arc::clone(&self.all)
+            .try_acquire_owned()
             .map_err(|_| Overloaded)?;
         Ok(Admitted {
             _of_class: of_class,
@@ -217,6 +245,28 @@ mod tests {
         drop(at_work);
         assert!(lock(&admission.costly.callers).is_empty());
         assert_eq!(at_once(&admission, GREEDY, Cost::High, 1).len(), 1);
+    }
+
+    #[test]
+    fn those_who_wait_for_the_projection_are_bounded_for_each_caller_and_in_all() {
+        let admission = Admission::new(8);
+        let waiting = |caller: UserId, requests: usize| -> Vec<_> {
+            (0..requests)
+                .filter_map(|_| admission.await_projection(caller).ok())
+                .collect()
+        };
+        let greedy = waiting(GREEDY, 2 * MOST_IN_FLIGHT);
+        assert_eq!(greedy.len(), MOST_IN_FLIGHT);
+        assert_eq!(waiting(HONEST, 1).len(), 1);
+        let crowd: Vec<_> = (10..100)
+            .flat_map(|n| waiting(UserId(Uuid::from_u128(n)), MOST_IN_FLIGHT))
+            .collect();
+        assert_eq!(crowd.len(), MOST_AWAITING - MOST_IN_FLIGHT);
+        assert!(admission.await_projection(HONEST).is_err());
+        drop(greedy);
+        assert_eq!(waiting(HONEST, 1).len(), 1);
+        drop(crowd);
+        assert!(lock(&admission.awaiting.callers).is_empty());
     }
 
     #[tokio::test]

@@ -16,6 +16,10 @@ use crate::log_identity::LogIdentity;
 /// How often the table is read while somebody waits, in case a signal was lost.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// A projection is usually there within a few milliseconds. Whoever waits longer than this asks the log whether it has what is
+/// waited for at all.
+const ASK_THE_LOG_AFTER: Duration = Duration::from_millis(50);
+
 /// What came of waiting for a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reached {
@@ -92,8 +96,14 @@ impl Checkpoints {
         self.known[usize::from(self.partitions.of(subject))].subscribe()
     }
 
-    /// Waits, at most so long, until everything that `token` names has been projected. Costs no SQL when that is
-    /// already known.
+    /// Whether everything that `token` names is known to have been projected. Costs no SQL.
+    pub(crate) fn shows(&self, token: ConsistencyToken) -> bool {
+        // Checkpoints of another log are no measure for this one.
+        self.log.complaint().is_none() && *self.of(token).borrow() >= token.position
+    }
+
+    /// Waits, at most so long, until everything that `token` names has been projected; not at all for what the log does not
+    /// have.
     ///
     /// # Errors
     /// When it was not known in time and the last look into the table failed.
@@ -102,35 +112,39 @@ impl Checkpoints {
         token: ConsistencyToken,
         wait: Duration,
     ) -> Result<Reached, DatabaseError> {
-        let sender = &self.known[usize::from(self.partitions.of_token(token))];
         if self.log.complaint().is_some() {
-            // Checkpoints of another log are no measure for this one.
             return Ok(Reached::Behind);
         }
-        let mut known = sender.subscribe();
-        if *known.borrow() >= token.position {
-            return Ok(Reached::There);
-        }
         let _waiting = Waiting::new(&self.waiting);
-        if tokio::time::timeout(wait, known.wait_for(|position| *position >= token.position))
-            .await
-            .is_ok()
-        {
-            return Ok(Reached::There);
-        }
-        // Signals may lag: nobody is turned away without a look.
-        self.look().await?;
-        if *sender.borrow() >= token.position {
+        let at_first = wait.min(ASK_THE_LOG_AFTER);
+        if self.comes_within(token, at_first).await? {
             return Ok(Reached::There);
         }
         match self.log.has(token).await {
-            Ok(false) => Ok(Reached::Lost),
-            Ok(true) => Ok(Reached::Behind),
-            Err(error) => {
-                tracing::debug!(%error, "cannot ask the log for what a token names");
-                Ok(Reached::Behind)
-            }
+            Ok(true) => {}
+            Ok(false) => return Ok(Reached::Lost),
+            Err(error) => tracing::debug!(%error, "cannot ask the log for what a token names"),
         }
+        let left = wait.saturating_sub(at_first);
+        if !left.is_zero() && self.comes_within(token, left).await? {
+            return Ok(Reached::There);
+        }
+        Ok(Reached::Behind)
+    }
+
+    async fn comes_within(&self, token: ConsistencyToken, wait: Duration) -> Result<bool, DatabaseError> {
+        let mut known = self.of(token).subscribe();
+        let comes = known.wait_for(|position| *position >= token.position);
+        if tokio::time::timeout(wait, comes).await.is_ok() {
+            return Ok(true);
+        }
+        // Signals may lag: nobody is turned away without a look.
+        self.look().await?;
+        Ok(*self.of(token).borrow() >= token.position)
+    }
+
+    fn of(&self, token: ConsistencyToken) -> &watch::Sender<u64> {
+        &self.known[usize::from(self.partitions.of_token(token))]
     }
 
     /// Takes a signal. One of another number of partitions is about another set of checkpoints.

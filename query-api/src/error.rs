@@ -33,14 +33,7 @@ pub(crate) enum ApiError {
     /// There is no such task for this caller.
     TaskNotFound,
     /// The read models have not come as far as the caller has.
-    ProjectionBehind {
-        /// Seconds.
-        waited: u64,
-        /// The log does not have it.
-        is_lost: bool,
-        /// The preference that was honoured.
-        applied: Option<HeaderValue>,
-    },
+    ProjectionBehind(Problem),
     /// The caller asks for too much at the same time, or everybody does.
     Overloaded,
     /// There are as many streams as there may be.
@@ -164,23 +157,6 @@ impl From<ApiError> for Problem {
             ApiError::OtherLog => Problem::new(ProblemCode::BadCursor)
                 .detail("The log was restored since. Forget what you know, and begin without the token."),
             ApiError::TaskNotFound => Problem::not_found(),
-            ApiError::ProjectionBehind {
-                waited,
-                is_lost,
-                applied,
-            } => {
-                let advice = match is_lost {
-                    true => "The log does not have it, as after a restore: ask without the token.",
-                    false => "Nothing is lost: ask again.",
-                };
-                let problem = Problem::new(ProblemCode::ProjectionBehind)
-                    .detail(format!("It was not reached within {waited} s. {advice}"))
-                    .retry_after(1);
-                match applied {
-                    Some(applied) => problem.header(HeaderName::from_static("preference-applied"), applied),
-                    None => problem,
-                }
-            }
             ApiError::Overloaded => {
                 overloaded("Too many of your queries are in flight. Wait for their answers, then ask again.")
             }
@@ -225,7 +201,7 @@ impl From<ApiError> for Problem {
                 tracing::error!(error, "the audit tree is damaged: run `taskledger audit verify`");
                 Problem::internal()
             }
-            ApiError::Precondition(problem) => problem,
+            ApiError::Precondition(problem) | ApiError::ProjectionBehind(problem) => problem,
             ApiError::Json(error) => {
                 tracing::error!(%error, "an answer could not be written");
                 Problem::internal()

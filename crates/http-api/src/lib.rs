@@ -8,6 +8,7 @@
 
 mod access_log;
 mod client_address;
+mod consistency;
 mod context;
 mod error_list;
 mod etag;
@@ -29,6 +30,7 @@ mod trace_context;
 pub use access_log::Forwarded;
 pub use api_types::{FieldError, ProblemCode};
 pub use client_address::{ClientAddress, Peers, believing_only};
+pub use consistency::AtLeast;
 pub use context::{RequestContext, UserAgent};
 pub use error_list::ErrorRoom;
 pub use etag::{Named, Preconditions, ReadOutcome, etag, if_match, outcome_of_read};

@@ -8,9 +8,9 @@ use axum::{
 };
 use events::{Actor, Due, Role, Timestamp, UserId};
 use http::HeaderMap;
-use http_api::{BadParameter, Parameters};
+use http_api::{AtLeast, BadParameter, Parameters};
 
-use super::{consistency::AtLeast, limit};
+use super::{consistency::reached, limit};
 use crate::{
     admission::Cost,
     app::App,
@@ -45,7 +45,7 @@ pub(crate) async fn audit_events(
         .map(|cursor| AuditPlace::read(&app.cursor_key, &cursor, viewer, &filter))
         .transpose()?;
 
-    let shown = AtLeast::of(&headers)?.reached(&app, viewer).await?;
+    let shown = reached(&app, viewer, &AtLeast::of(&headers)?).await?;
     let (items, end) = if is_hidden {
         (Vec::new(), None)
     } else {

@@ -8,10 +8,10 @@ use axum::{
 };
 use events::{TaskId, Timestamp};
 use http::{HeaderMap, StatusCode, header};
-use http_api::{BadParameter, Parameters, Preconditions, ReadOutcome};
+use http_api::{AtLeast, BadParameter, Parameters, Preconditions, ReadOutcome};
 use serde::Serialize;
 
-use super::consistency::AtLeast;
+use super::consistency::reached;
 use crate::{
     admission::Cost,
     app::App,
@@ -33,7 +33,7 @@ pub(crate) async fn get_task(
     let at_least = AtLeast::of(&headers)?;
     let id = task_id(id)?;
 
-    let shown = at_least.reached(&app, caller.user_id()).await?;
+    let shown = reached(&app, caller.user_id(), &at_least).await?;
     let _admitted = app.admission.admit(caller.user_id(), Cost::Ordinary).await?;
     let headers = shown.headers();
     match moment {

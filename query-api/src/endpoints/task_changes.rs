@@ -7,11 +7,11 @@ use axum::{
 };
 use database::Row;
 use http::{HeaderMap, header};
-use http_api::Parameters;
+use http_api::{AtLeast, Parameters};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{JSON, consistency::AtLeast, json, limit};
+use super::{JSON, consistency::reached, json, limit};
 use crate::{
     admission::Cost,
     app::App,
@@ -45,7 +45,7 @@ pub(crate) async fn task_changes(
         Some(token) => Since::read(&app.cursor_key, &token, owner)?,
         None => Since::BEGINNING,
     };
-    let shown = AtLeast::of(&headers)?.reached(&app, owner).await?;
+    let shown = reached(&app, owner, &AtLeast::of(&headers)?).await?;
     let admitted = app.admission.admit(owner, Cost::Ordinary).await?;
     let changes = tasks::changes(&app.read_models, &app.log, owner, since, limit).await?;
     drop(admitted);

@@ -8,11 +8,11 @@ use axum::{
 use database::{DatabaseError, Row};
 use events::Timestamp;
 use http::{HeaderMap, header};
-use http_api::Parameters;
+use http_api::{AtLeast, Parameters};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{JSON, consistency::AtLeast, get_task::task_id, json, limit};
+use super::{JSON, consistency::reached, get_task::task_id, json, limit};
 use crate::{
     admission::Cost,
     app::App,
@@ -77,7 +77,7 @@ pub(crate) async fn task_history(
         .map(|cursor| HistoryPlace::read(&app.cursor_key, &cursor, owner, task))
         .transpose()?;
 
-    let shown = at_least.reached(&app, owner).await?;
+    let shown = reached(&app, owner, &at_least).await?;
     let admitted = app.admission.admit(owner, Cost::Ordinary).await?;
     let page = tasks::history(&app.read_models, &app.cursor_key, owner, task, after, limit).await?;
     drop(admitted);

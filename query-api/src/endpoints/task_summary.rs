@@ -7,9 +7,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::HeaderMap;
-use http_api::Parameters;
+use http_api::{AtLeast, Parameters};
 
-use super::consistency::AtLeast;
+use super::consistency::reached;
 use crate::{admission::Cost, app::App, error::ApiError, tasks};
 
 /// Answers with the counts.
@@ -20,7 +20,7 @@ pub(crate) async fn task_summary(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     Parameters::parse(query.as_deref().unwrap_or_default())?.finish()?;
-    let shown = AtLeast::of(&headers)?.reached(&app, caller.user_id()).await?;
+    let shown = reached(&app, caller.user_id(), &AtLeast::of(&headers)?).await?;
     let _admitted = app.admission.admit(caller.user_id(), Cost::High).await?;
     let counting = tasks::summary(&app.read_models, caller.user_id(), app.clock.now());
     let summary = tokio::time::timeout(tasks::PATIENCE, counting)

@@ -22,9 +22,12 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// For what the next checkpoint replaces.
 const FOR_A_MOMENT: HeaderValue = HeaderValue::from_static("public, max-age=1");
 
+/// Everybody who does not say who they are counts as one person.
+const ANYONE: UserId = UserId(Uuid::nil());
+
 /// Everybody who does not say who they are shares one person's part of the connections.
 async fn admit_anyone(app: &App) -> Result<Admitted, ApiError> {
-    Ok(app.admission.admit(UserId(Uuid::nil()), Cost::Ordinary).await?)
+    Ok(app.admission.admit(ANYONE, Cost::Ordinary).await?)
 }
 
 /// The tree that grows.

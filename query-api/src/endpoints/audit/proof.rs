@@ -11,7 +11,7 @@ use http::header;
 use http_api::{BadParameter, Parameters};
 use tokio::time::{Instant, sleep};
 
-use super::{FOR_A_MOMENT, TEXT, admit_anyone, newest, number};
+use super::{ANYONE, FOR_A_MOMENT, TEXT, admit_anyone, newest, number};
 use crate::{app::App, error::ApiError};
 
 /// How long an event that is in the log may take to be in a checkpoint.
@@ -42,6 +42,7 @@ pub(crate) async fn proof(State(app): State<App>, RawQuery(query): RawQuery) -> 
 
 /// The tree and its last checkpoint once that covers the event; what has just been appended is waited for.
 async fn covered(app: &App, position: u64) -> Result<(Tree, SignedCheckpoint), ApiError> {
+    let _place = app.admission.await_projection(ANYONE)?;
     let deadline = Instant::now() + PATIENCE;
     loop {
         let tree = newest(app).await?;

@@ -10,11 +10,11 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use database::Row;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use http_api::{Parameters, Problem, ReadOutcome, outcome_of_read};
+use http_api::{AtLeast, Parameters, Problem, ReadOutcome, outcome_of_read};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::consistency::AtLeast;
+use super::consistency::reached;
 use crate::{
     admission::Cost,
     app::App,
@@ -42,7 +42,7 @@ pub(crate) async fn list_tasks(
 ) -> Result<Response, ApiError> {
     let parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let listing = request::parse(parameters.clone())?;
-    let shown = AtLeast::of(&headers)?.reached(&app, caller.user_id()).await?;
+    let shown = reached(&app, caller.user_id(), &AtLeast::of(&headers)?).await?;
 
     let now = app.clock.now();
     let admitted = app.admission.admit(caller.user_id(), cost(&listing)).await?;

@@ -11,11 +11,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use http_api::{BadParameter, Parameters};
+use http_api::{AtLeast, BadParameter, Parameters};
 
 pub(crate) use places::{Places, TooManyStreams};
 
-use super::consistency::AtLeast;
+use super::consistency::reached;
 use crate::{app::App, error::ApiError, tasks::Since};
 use stream::EventStream;
 
@@ -46,7 +46,7 @@ pub(crate) async fn task_events(
         }
     };
     let place = app.event_streams.take(owner)?;
-    let shown = AtLeast::of(&headers)?.reached(&app, owner).await?;
+    let shown = reached(&app, owner, &AtLeast::of(&headers)?).await?;
     let since = match resumed {
         Some(since) if !app.log.agrees_with(since.seen).await? => return Err(ApiError::OtherLog),
         Some(since) => since,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use database::Database;
 use events::{ConsistencyToken, EventId, LogPoint, PartitionCount, UserId};
+use futures::future::join_all;
 use test_support::eventually;
 use uuid::Uuid;
 
@@ -13,6 +14,8 @@ super::on_both! {
     a_state_that_is_there_is_shown_at_once;
     a_query_waits_until_the_projection_has_come_far_enough;
     a_state_that_does_not_come_in_time_is_behind;
+    a_state_that_the_log_does_not_have_is_not_waited_for;
+    whoever_waits_for_too_much_at_once_is_told_so_and_nobody_else_is;
     a_lost_signal_costs_a_moment_and_nothing_else;
     malformed_tokens_are_refused_and_malformed_preferences_ignored;
     checkpoints_may_begin_anew;
@@ -130,6 +133,49 @@ mod test {
                 "{prefer}"
             );
         }
+    }
+
+    pub(super) async fn a_state_that_the_log_does_not_have_is_not_waited_for(database: Database) {
+        let me = user();
+        let role = TestRole::start(&database).await;
+        role.log().ends_at(10);
+        for position in [11, u64::MAX] {
+            let asked = Instant::now();
+            let answer = list(&role, me, position, "wait=10").await;
+            answer.assert_problem(503, "projection-behind");
+            let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+            assert!(detail.contains("The log does not have it"), "{detail}");
+            assert!(asked.elapsed() < Duration::from_secs(9), "it did not wait");
+        }
+    }
+
+    pub(super) async fn whoever_waits_for_too_much_at_once_is_told_so_and_nobody_else_is(database: Database) {
+        let (greedy, honest) = (user(), user());
+        let role = TestRole::start(&database).await;
+        let (asked, others) = (Instant::now(), async {
+            let answer = list(&role, honest, 5, "wait=1").await;
+            answer.assert_problem(503, "projection-behind");
+        });
+        let waiting = join_all((0..150).map(|_| list(&role, greedy, 5, "wait=2")));
+        let (answers, ()) = tokio::join!(waiting, others);
+        let is = |answer: &&Answer, code: &str| answer.json()["code"] == code;
+        let waited = answers.iter().filter(|answer| is(answer, "projection-behind"));
+        assert_eq!(waited.count(), 64);
+        for refused in answers.iter().filter(|answer| !is(answer, "projection-behind")) {
+            refused.assert_problem(503, "overloaded");
+            assert_eq!(refused.header("retry-after"), Some("1"));
+        }
+        assert!(
+            asked.elapsed() < Duration::from_secs(20),
+            "nobody waited in a queue"
+        );
+        // What is there is shown to them all the same.
+        let there = join_all((0..150).map(|_| list(&role, greedy, 0, "wait=2"))).await;
+        assert!(
+            !there
+                .iter()
+                .any(|answer| answer.json()["code"] == "projection-behind")
+        );
     }
 
     pub(super) async fn a_lost_signal_costs_a_moment_and_nothing_else(database: Database) {
