@@ -68,7 +68,16 @@ async fn rules_and_panels_ask_for_metrics_that_there_are() {
     let ada = Person::join(&system.base, "ada").await;
     work(&ada).await;
     let page = reqwest::get(format!("{}/metrics", system.admin())).await.unwrap();
-    let there = names(&page.text().await.unwrap());
+    let page = page.text().await.unwrap();
+    let there = names(&page);
+    for cause in ["record", "row", "event", "refused", "follows"] {
+        // From the start, so that the first event is seen as a rise.
+        let line = page.lines().find(|line| {
+            line.starts_with("taskledger_projector_parked_total{")
+                && line.contains(&format!("cause=\"{cause}\""))
+        });
+        assert!(line.is_some_and(|line| line.ends_with(" 0")), "{cause}: {line:?}");
+    }
     let rules = fs::read_to_string(deploy("alerts.yml")).unwrap();
     let mut asked: BTreeSet<String> = names(&rules);
     asked.extend(panels().iter().flat_map(|(_, query)| names(query)));

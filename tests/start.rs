@@ -58,6 +58,44 @@ fn a_wrong_value_names_its_variable() {
 }
 
 #[test]
+fn a_wrong_choice_is_answered_with_those_that_there_are() {
+    let said = refused(&["keys", "generate", "--algorithm", "rsa"], &[]);
+    assert!(
+        said.contains("'rsa'") && said.contains("eddsa or es256"),
+        "{said}"
+    );
+    let said = refused(&[], &[("TASKLEDGER_LOG_FORMAT", "xml")]);
+    assert!(
+        said.contains("text or json") && said.contains("TASKLEDGER_LOG_FORMAT"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_command_about_an_account_names_the_log_that_is_missing_and_creates_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data").display().to_string();
+    for command in [
+        &["users", "grant", "ada@example.org", "admin"][..],
+        &["users", "reset", "ada@example.org"],
+    ] {
+        let said = refused(command, &[("TASKLEDGER_DATA_DIR", &data)]);
+        assert!(said.contains("there is no event_store database at"), "{said}");
+        assert!(
+            said.contains(&data) && said.contains("start the system"),
+            "{said}"
+        );
+    }
+    assert!(!directory.path().join("data").exists());
+}
+
+#[test]
+fn a_cause_is_named_once() {
+    let said = refused(&["keys", "list"], &[]);
+    assert_eq!(said.matches("No such file").count(), 1, "{said}");
+}
+
+#[test]
 fn an_unreachable_database_is_named_without_its_password() {
     let url = format!("postgres://someone:hush@127.0.0.1:{}/db", free_port());
     let said = refused(&[], &[("DATABASE_URL", &url)]);
@@ -166,6 +204,14 @@ fn the_effective_configuration_hides_secrets() {
         said.contains("TASKLEDGER_CURSOR_KEY=***") && !said.contains("abab"),
         "{said}"
     );
+    let output = binary()
+        .arg("config")
+        .env("TASKLEDGER_KEYS_DIR", "/etc/taskledger/keys")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let place = "TASKLEDGER_CURSOR_KEY=(kept in /etc/taskledger/keys/cursor-key)";
+    assert!(said.contains(place), "{said}");
 }
 
 #[tokio::test]

@@ -29,7 +29,10 @@ mod users;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use clap::{
+    CommandFactory, FromArgMatches, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use settings::Settings;
 use telemetry::Telemetry;
 
@@ -115,10 +118,20 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            complain(&sentence(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and its causes, without those that the one before has repeated.
+fn sentence(error: &anyhow::Error) -> String {
+    let causes = error.chain().map(ToString::to_string);
+    let joined = causes.reduce(|said, cause| match said.ends_with(&cause) {
+        true => said,
+        false => format!("{said}: {cause}"),
+    });
+    joined.unwrap_or_default()
 }
 
 /// Reads the command line. Mistakes are answered with one sentence that names the variable to blame.
@@ -138,11 +151,17 @@ fn parse() -> Result<Cli, ExitCode> {
         },
         Err(error) if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) => {
             let text = error.to_string();
-            let sentence = text
+            let mut sentence = text
                 .lines()
                 .next()
                 .unwrap_or_default()
-                .trim_start_matches("error: ");
+                .trim_start_matches("error: ")
+                .to_owned();
+            if let Some(ContextValue::Strings(values)) = error.get(ContextKind::ValidValue)
+                && !values.is_empty()
+            {
+                sentence.push_str(&format!(": expected {}", values.join(" or ")));
+            }
             let variable = command
                 .get_arguments()
                 .find(|argument| {
@@ -154,7 +173,7 @@ fn parse() -> Result<Cli, ExitCode> {
                 .filter(|variable| std::env::var_os(variable).is_some());
             match variable {
                 Some(variable) => complain(&format!("{sentence} (set by {})", variable.to_string_lossy())),
-                None => complain(sentence),
+                None => complain(&sentence),
             }
             Err(ExitCode::from(2))
         }

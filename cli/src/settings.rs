@@ -16,6 +16,9 @@ use http_api::Peers;
 use sealing::MasterKeys;
 use url::Url;
 
+/// The file in the keys directory with the key that signs page cursors.
+const CURSOR_KEY: &str = "cursor-key";
+
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
@@ -497,7 +500,7 @@ impl Settings {
                 if self.auth.cursor_key.is_some() || self.auth.cursor_key_file.is_some() {
                     "***".into()
                 } else {
-                    none()
+                    format!("(kept in {})", self.keys_dir().join(CURSOR_KEY).display())
                 },
             ),
             (
@@ -592,7 +595,7 @@ impl Settings {
         )?;
         let text = match setting {
             Some(text) => text,
-            None => crate::secrets::read_or_create(&self.keys_dir(), "cursor-key")?,
+            None => crate::secrets::read_or_create(&self.keys_dir(), CURSOR_KEY)?,
         };
         crate::secrets::parse_key(&text).context("the key that signs page cursors must be 64 hex digits")
     }

@@ -50,6 +50,10 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
+    if !matches!(command, Command::Import { .. }) {
+        // It is about an account that is there, so it creates no database.
+        platform::existing_event_store(&settings.storage).await?;
+    }
     let dependencies = platform::auth(settings, "users").await?;
     let done = match command {
         Command::Grant { email, role, yes } => grant(settings, &dependencies, &email, role, yes).await,

@@ -40,7 +40,7 @@ pub(crate) struct ProjectorMetrics {
 
 impl ProjectorMetrics {
     pub(crate) fn new(metrics: &Metrics) -> Self {
-        Self {
+        let shown = Self {
             checkpoint: metrics.gauge_vec(
                 "taskledger_projector_checkpoint",
                 "Position up to which a partition has been projected.",
@@ -116,7 +116,12 @@ impl ProjectorMetrics {
                 "Differences between the log and the rows of the last sample.",
             ),
             head: Arc::default(),
+        };
+        for cause in Cause::ALL {
+            // A counter that begins with its first event cannot be seen to rise by it.
+            shown.newly_parked.with_label_values(&[cause.name()]);
         }
+        shown
     }
 
     /// The log goes up to `position`, which may be lower than before.
@@ -126,14 +131,7 @@ impl ProjectorMetrics {
 
     /// An event was parked.
     pub(crate) fn parked(&self, cause: Cause) {
-        let cause = match cause {
-            Cause::Record => "record",
-            Cause::Row => "row",
-            Cause::Event => "event",
-            Cause::Refused => "refused",
-            Cause::Follows => "follows",
-        };
-        self.newly_parked.with_label_values(&[cause]).inc();
+        self.newly_parked.with_label_values(&[cause.name()]).inc();
     }
 
     /// `partition` has been behind for so many seconds.

@@ -51,6 +51,21 @@ pub(crate) enum Cause {
     Follows,
 }
 
+impl Cause {
+    pub(crate) const ALL: [Self; 5] = [Self::Record, Self::Row, Self::Event, Self::Refused, Self::Follows];
+
+    /// Its name in metrics.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Record => "record",
+            Self::Row => "row",
+            Self::Event => "event",
+            Self::Refused => "refused",
+            Self::Follows => "follows",
+        }
+    }
+}
+
 /// A row that this build cannot read.
 #[derive(Debug)]
 pub(crate) struct UnreadableRow {
