@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth_client::{Identity, Verifier, VerifyError};
+use auth_client::{Identity, Verifier, VerifyError, program_token_name};
 use events::UserId;
 use http::{HeaderMap, header};
 
@@ -39,6 +39,11 @@ impl Caller {
 /// Whom the token in these headers names, if it was issued here; nobody is asked whether its session is live.
 pub(crate) fn signed_subject(verifier: &Verifier, headers: &HeaderMap) -> Option<UserId> {
     verifier.subject(bearer(headers)?)
+}
+
+/// Whether these headers carry what has the form of a program token, which no signature tells anything about.
+pub(crate) fn shows_a_program_token(headers: &HeaderMap) -> bool {
+    bearer(headers).and_then(program_token_name).is_some()
 }
 
 /// The token of `Authorization: Bearer <token>`, if there is exactly one such header.

@@ -11,7 +11,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use axum::{Router, body::Body, extract::ConnectInfo, response::IntoResponse, routing::post};
 use gateway::{Config, Upstream};
 use http::{HeaderMap, StatusCode, header};
-use support::{Background, ask, embedded, request, told};
+use support::{Background, ask, embedded, program_of_ann, request, told};
 use tempfile::TempDir;
 
 mod support;
@@ -151,6 +151,38 @@ async fn without_a_token_of_ours_there_is_always_a_limit() {
     let nowhere = request("GET", "/no/such/path", &[], Body::empty());
     assert_eq!(front.from("192.0.2.1", nowhere).await.0, LIMITED);
     assert_eq!(front.get("192.0.2.1", "ann.x.y").await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_program_counts_as_its_person_from_its_first_request_on() {
+    let limits = "[unauthenticated]\nrequests = 1\nper_seconds = 3600\n\
+                  [[limit]]\nname = \"user\"\nby = \"user\"\nroutes = [\"*\"]\nrequests = 2\nper_seconds = 3600\n\
+                  [[limit]]\nname = \"address\"\nby = \"address\"\nroutes = [\"*\"]\nrequests = 7\nper_seconds = 3600\n";
+    let front = Front::with(limits).await;
+    let program = program_of_ann();
+    let made_up = program.replace("aaa", "bbb");
+    let asked = |token: &str| {
+        let token = format!("Bearer {token}");
+        request("GET", "/tasks", &[("authorization", &*token)], Body::empty())
+    };
+    // Nothing is left for strangers.
+    assert_eq!(front.get("192.0.2.1", "").await, StatusCode::OK);
+    assert_eq!(front.get("192.0.2.1", &made_up).await, LIMITED);
+    let (status, headers) = front.from("192.0.2.1", asked(&program)).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(
+        headers["ratelimit-policy"],
+        r#""address";q=7;w=3600, "user";q=2;w=3600"#
+    );
+    assert_eq!(front.get("192.0.2.2", "ann.x.y").await, StatusCode::OK);
+    assert_eq!(front.get("192.0.2.1", &program).await, LIMITED);
+    // Each that is made up costs the budget of its address.
+    for _ in 0..3 {
+        assert_eq!(front.get("192.0.2.1", &made_up).await, LIMITED);
+    }
+    let (status, headers) = front.from("192.0.2.1", asked(&made_up)).await;
+    assert_eq!(status, LIMITED);
+    assert_eq!(headers["ratelimit-policy"], r#""address";q=7;w=3600"#);
 }
 
 #[tokio::test]

@@ -17,7 +17,10 @@ use prometheus::IntCounterVec;
 use rate_limit::{Quota, Refused, Spending, Standing};
 use runtime::Metrics;
 
-use crate::{caller::signed_subject, policy::Policies};
+use crate::{
+    caller::{Caller, shows_a_program_token, signed_subject},
+    policy::Policies,
+};
 
 use super::{
     account::account,
@@ -127,16 +130,28 @@ async fn admit<'a>(
     let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let network = Subject::network(address);
     // Only whom a signature of ours names: what anyone could write would let them spend the budget of others.
-    let user = signed_subject(&limiter.verifier, request.headers());
+    let (user, mut standings) = match signed_subject(&limiter.verifier, request.headers()) {
+        None if shows_a_program_token(request.headers()) => {
+            // Nobody but auth can tell a made-up one from a good one, so each costs the budget of its address first.
+            let by_address = limits.iter().filter(|limit| limit.by == By::Address);
+            let counted = by_address.map(|limit| (*limit, network.clone()));
+            let standings = limiter.spend(counted.collect())?;
+            let caller = Caller::of(&limiter.verifier, request.headers()).await;
+            (caller.map(|caller| caller.user_id()), standings)
+        }
+        user => (user, Vec::new()),
+    };
     let counted = limits.iter().filter_map(|limit| {
         let subject = match (limit.by, user) {
+            (By::Address, _) if !standings.is_empty() => return None,
             (By::Address, _) | (By::Anonymous, None) => network.clone(),
             (By::User, Some(user)) => Subject::User(user),
             (By::Anonymous, Some(_)) | (By::User, None) | (By::Account, _) => return None,
         };
         Some((*limit, subject))
     });
-    let mut standings = limiter.spend(counted.collect())?;
+    let counted = counted.collect();
+    standings.extend(limiter.spend(counted)?);
     let by_account: Vec<_> = limits.iter().filter(|limit| limit.by == By::Account).collect();
     if by_account.is_empty() || *request.method() == Method::OPTIONS {
         return Ok((request, standings));

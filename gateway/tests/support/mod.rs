@@ -13,7 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use auth_client::{Check, Identity, Rejection, Verifier, VerifyError};
+use auth_client::{Check, Identity, PROGRAM_TOKEN_PREFIX, Rejection, Verifier, VerifyError};
 use axum::{
     Json, Router,
     body::Body,
@@ -35,7 +35,12 @@ use uuid::Uuid;
 /// No test waits longer for anything.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Knows the tokens `ann.x.y` and `bob.x.y`, with anything for x and y.
+/// A token of a program of Ann's.
+pub fn program_of_ann() -> String {
+    format!("{PROGRAM_TOKEN_PREFIX}{}", "a".repeat(107))
+}
+
+/// Knows the tokens `ann.x.y` and `bob.x.y`, with anything for x and y, and [`program_of_ann`].
 #[derive(Default)]
 pub struct TwoPeople {
     is_changed: AtomicBool,
@@ -63,6 +68,7 @@ impl Check for TwoPeople {
             }
             Some("ann") => ann(),
             Some("bob") => bob(),
+            Some(token) if token == program_of_ann() => ann(),
             Some("down") => return Err(VerifyError::Unavailable("auth is down".to_owned())),
             _ => return Err(Rejection::Malformed.into()),
         };
