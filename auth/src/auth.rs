@@ -13,7 +13,7 @@ use aggregate::{Executed, Loaded, Repository, RepositoryError};
 use auth_client::{REVOCATIONS, Revocation};
 use bus::Bus;
 use database::Database;
-use event_store::StoreError;
+use event_store::{EventStore, StoreError};
 use events::{
     Account, AccountEvent, Admins, AuthenticationMethod, ConsistencyToken, EmailAddress, EndReason, Role,
     Session, SessionId, UserId,
@@ -29,6 +29,7 @@ use crate::{
     keys::Pepper,
     metrics::Counters,
     password::{Hasher, Policy},
+    projection::Projection,
     second_factor::Sealing,
     throttle::Throttle,
     token::{AccessTokens, Issued, Owner},
@@ -51,6 +52,7 @@ pub(crate) struct Auth {
     pub(crate) hasher: Hasher,
     pub(crate) password_policy: Policy,
     pub(crate) throttle: Arc<Throttle>,
+    pub(crate) store: Arc<dyn EventStore>,
     pub(crate) tokens: AccessTokens,
     pub(crate) key_files: KeyFiles,
     pub(crate) pepper: Pepper,
@@ -60,6 +62,7 @@ pub(crate) struct Auth {
     pub(crate) idle_seconds: u32,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) read_models: Database,
+    pub(crate) projection: Projection,
     pub(crate) counters: Counters,
 }
 
@@ -127,6 +130,12 @@ impl Auth {
             position: done.position,
             happened: done.changed,
         })
+    }
+
+    /// A position in the log that no event about any account is beyond, for the answer to a command that found everything done
+    /// already: whoever did it may have appended to more streams than the one that was read.
+    pub(crate) async fn newest_position(&self) -> Result<u64, Failure> {
+        Ok(self.store.head().await.map_err(RepositoryError::from)?)
     }
 
     /// Ends one session of `account`, unless it has ended, and tells everyone.

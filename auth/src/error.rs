@@ -10,7 +10,7 @@ use http_api::{Problem, ProblemCode};
 use zeroize::Zeroizing;
 
 use crate::{
-    domain::Refusal,
+    domain::{FREE_ATTEMPTS, Refusal},
     password::{HashingFailed, UnusableFile},
 };
 
@@ -157,9 +157,12 @@ fn refused(refusal: &Refusal) -> Problem {
             "The code is wrong, or was used before.",
             "Bearer",
         ),
-        Refusal::TooManyWrongCodes { wait_seconds } => Problem::new(ProblemCode::RateLimited)
-            .detail("Too many codes were wrong. Wait, or use a recovery code.")
-            .retry_after(u64::try_from(*wait_seconds).unwrap_or(1)),
+        Refusal::TooManyWrongCodes { wait_seconds } => none_left(
+            "codes",
+            events::FREE_WRONG_CODES.into(),
+            u64::try_from(*wait_seconds).unwrap_or(1),
+            "Too many codes were wrong. Wait, or use a recovery code.",
+        ),
         Refusal::LoginIsOver => unauthorized(
             ProblemCode::TokenInvalid,
             "This login cannot go on: it took too long, or too many codes were wrong. Log in again.",
@@ -201,21 +204,32 @@ fn refused(refusal: &Refusal) -> Problem {
 
 /// Says nothing about the account, and nothing about whether this attempt would have succeeded.
 fn too_many_attempts(seconds: u64) -> Problem {
-    let none_left = format!("\"attempts\";r=0;t={seconds}");
-    Problem::new(ProblemCode::RateLimited)
-        .detail(
-            "Too many attempts. Wait as long as Retry-After says, or try from where you were logged in before; \
-             after very many only that or a reset of the password helps.",
-        )
-        .retry_after(seconds)
-        .header(
-            HeaderName::from_static("ratelimit-policy"),
-            HeaderValue::from_static("\"attempts\";q=5"),
-        )
-        .header(
-            HeaderName::from_static("ratelimit"),
-            HeaderValue::try_from(none_left).unwrap_or_else(|_| HeaderValue::from_static("\"attempts\";r=0")),
-        )
+    none_left(
+        "attempts",
+        FREE_ATTEMPTS.into(),
+        seconds,
+        "Too many attempts. Wait as long as Retry-After says, or try from where you were logged in before; \
+         after very many only that or a reset of the password helps.",
+    )
+}
+
+/// `429` of a limit that auth counts itself, in the form in which the gateway tells of its own
+/// (draft-ietf-httpapi-ratelimit-headers-10). There is no window: how long the next one has to wait grows.
+fn none_left(limit: &str, free: u64, seconds: u64, detail: &str) -> Problem {
+    let problem = Problem::new(ProblemCode::RateLimited)
+        .detail(detail)
+        .retry_after(seconds);
+    let headers = [
+        ("ratelimit-policy", format!("\"{limit}\";q={free}")),
+        ("ratelimit", format!("\"{limit}\";r=0;t={seconds}")),
+    ];
+    headers.into_iter().fold(problem, |problem, (name, text)| {
+        // A name in letters and numbers are always a header value.
+        match HeaderValue::try_from(text) {
+            Ok(value) => problem.header(HeaderName::from_static(name), value),
+            Err(_) => problem,
+        }
+    })
 }
 
 /// RFC 9110, section 15.5.2: a 401 names a challenge.

@@ -129,7 +129,10 @@ async fn conclude(
         auth.admins.load(&()).await?.state
     };
     changed.happened |= removed.is_some();
-    changed.position = changed.position.max(removed.unwrap_or_default());
+    changed.position = match changed.happened {
+        true => changed.position.max(removed.unwrap_or_default()),
+        false => auth.newest_position().await?,
+    };
     changed.account = domain::admins::effective(changed.account, admins.as_ref());
     // Also when nothing happened: whoever did it before may have died before telling anyone.
     auth.revoke(Revocation::Account(id)).await;

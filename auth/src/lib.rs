@@ -18,6 +18,7 @@ mod last_admin;
 mod metrics;
 mod password;
 mod program_token;
+mod projection;
 mod proof;
 mod public_keys;
 mod reset;

@@ -11,6 +11,7 @@ use axum::{
     routing::{delete, get, post, put},
 };
 use http::{HeaderValue, header};
+use http_api::refuse_parameters;
 
 use crate::{
     auth::Auth,
@@ -72,11 +73,13 @@ pub(crate) fn routes(state: AppState) -> Router {
             "/auth/tokens/{id}",
             delete(revoke_program_token::revoke_program_token),
         )
-        .route("/auth/users", get(list_users::list_users))
         .route("/auth/users/{id}/roles", put(set_roles::set_roles))
         .route("/auth/users/{id}/disable", post(set_disabled::disable))
         .route("/auth/users/{id}/enable", post(set_disabled::enable))
         .route("/.well-known/jwks.json", get(jwks::jwks))
+        .route_layer(middleware::from_fn(refuse_parameters))
+        // What comes after that layer reads the parameters itself.
+        .route("/auth/users", get(list_users::list_users))
         .layer(middleware::map_response(forbid_storing))
         .with_state(state)
 }

@@ -22,6 +22,7 @@ use crate::{
     keys,
     metrics::Counters,
     password::{Hasher, Policy},
+    projection::Projection,
     public_keys::PublicKeys,
     routes::{AppState, routes},
     second_factor::Sealing,
@@ -143,6 +144,7 @@ impl Auth {
             read_models,
             operations,
             clock,
+            partitions,
             metrics,
             ..
         } = dependencies.clone();
@@ -164,6 +166,7 @@ impl Auth {
             sessions: repository(&store, &clock),
             claims: repository(&store, &clock),
             admins: repository(&store, &clock),
+            store,
             throttle: Arc::new(Throttle::new(operations, Arc::clone(&clock))),
             clock,
             hasher,
@@ -177,6 +180,7 @@ impl Auth {
             idle_seconds: u32::try_from(config.session_idle.as_secs()).unwrap_or(u32::MAX),
             bus,
             read_models,
+            projection: Projection::new(partitions),
             counters: Counters::new(&metrics),
         })
     }

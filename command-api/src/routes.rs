@@ -1,10 +1,10 @@
 //! The paths of the commands, and the endpoint behind each.
 
 use axum::{
-    Extension, Router,
+    Extension, Router, middleware,
     routing::{patch, post},
 };
-use http_api::BodyLimit;
+use http_api::{BodyLimit, refuse_parameters};
 
 use crate::endpoints::{
     Api, batch, cancel_task, change_task, complete_task, create_task, delete_task, reopen_task, restore_task,
@@ -29,5 +29,6 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/tasks/{id}/reopen", post(reopen_task::reopen_task))
         .route("/tasks/{id}/restore", post(restore_task::restore_task))
         .route("/tasks/{id}/revert", post(revert_task::revert_task))
+        .route_layer(middleware::from_fn(refuse_parameters))
         .with_state(api)
 }

@@ -11,4 +11,4 @@ pub(crate) mod second_factor;
 pub(crate) mod session;
 
 pub(crate) use claim::Claim;
-pub(crate) use refusal::Refusal;
+pub(crate) use refusal::{FREE_ATTEMPTS, Refusal};

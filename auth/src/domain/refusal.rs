@@ -2,6 +2,9 @@
 
 use events::{EndReason, UserId};
 
+/// So many failed attempts at a password in a row cost no time: people mistype.
+pub(crate) const FREE_ATTEMPTS: u32 = 5;
+
 /// The rules say no.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {

@@ -7,7 +7,7 @@ use auth_client::Caller;
 use axum::{extract::State, response::Response};
 use events::{ProgramTokenCreated, Scope, Timestamp, TokenId};
 use http::StatusCode;
-use http_api::{FieldError, Form, JsonObject, Problem, RequestContext, text};
+use http_api::{FieldError, FieldErrors, Form, JsonObject, Problem, RequestContext, items, text};
 use runtime::new_id;
 use serde_json::{Map, Value};
 
@@ -46,22 +46,16 @@ impl Request {
     }
 }
 
-fn scopes(value: &Value) -> Result<BTreeSet<Scope>, FieldError> {
-    let items = value
-        .as_array()
-        .ok_or_else(|| FieldError::wrong_type("an array of scopes"))?;
-    if items.is_empty() {
-        return Err(FieldError::new("too-few", "name at least one scope"));
+fn scopes(value: &Value) -> Result<BTreeSet<Scope>, FieldErrors> {
+    let scopes: BTreeSet<_> = items(value, "an array of scopes", |item| {
+        text(item)?
+            .parse()
+            .map_err(|_| FieldError::new("unknown-scope", "expected tasks:read, tasks:write or audit:read"))
+    })?;
+    match scopes.is_empty() {
+        true => Err(FieldError::new("too-few", "name at least one scope").into()),
+        false => Ok(scopes),
     }
-    let scope = |(index, item): (usize, &Value)| {
-        let scope = text(item).and_then(|text| {
-            text.parse::<Scope>().map_err(|_| {
-                FieldError::new("unknown-scope", "expected tasks:read, tasks:write or audit:read")
-            })
-        });
-        scope.map_err(|invalid| invalid.at(format!("/{index}")))
-    };
-    items.iter().enumerate().map(scope).collect()
 }
 
 fn instant_after(value: &Value, now: Timestamp) -> Result<Timestamp, FieldError> {
@@ -145,6 +139,7 @@ mod tests {
             [
                 "/name empty",
                 "/scopes/1 unknown-scope",
+                "/scopes/2 wrong-type",
                 "/expires_at in-the-past"
             ]
         );

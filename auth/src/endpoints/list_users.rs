@@ -12,13 +12,15 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use database::{DatabaseError, Row, Value};
 use events::{Role, Timestamp, UserId, fold_part_of_address};
-use http_api::{Parameters, Problem, ProblemCode};
+use http::HeaderMap;
+use http_api::{AtLeast, Parameters, Problem, ProblemCode};
 use read_models::{Dialect, in_role_list, roles_of_list};
 use sha2::{Digest, Sha256};
 
 use crate::{
     auth::Auth,
     error::{ApiError, Failure},
+    projection::reached,
 };
 
 const DEFAULT_LIMIT: u64 = 50;
@@ -110,9 +112,12 @@ pub(crate) async fn list_users(
     State(auth): State<Arc<Auth>>,
     caller: Caller,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     caller.require(Role::Admin)?;
     let request = Request::read(query.as_deref().unwrap_or_default())?;
+    let at_least = AtLeast::of(&headers).map_err(Problem::from)?;
+    let shown = reached(&auth, caller.user_id(), &at_least).await?;
     let (sql, values) = request.sql(Dialect::of(&auth.read_models));
     let rows = auth
         .read_models
@@ -131,7 +136,7 @@ pub(crate) async fn list_users(
         .last()
         .filter(|_| more)
         .map(|last| request.cursor(&last.user));
-    Ok(Json(ManagedUsers { items, next_cursor }).into_response())
+    Ok((shown, Json(ManagedUsers { items, next_cursor })).into_response())
 }
 
 fn read(row: &Row) -> Result<ManagedUser, DatabaseError> {

@@ -21,8 +21,12 @@ pub(crate) async fn logout_all(
         .change_account(id, &metadata, domain::account::end_sessions)
         .await?;
     auth.revoke(Revocation::Account(id)).await;
-    let position = auth
-        .end_closed_sessions(&changed, EndReason::LogoutAll, &metadata)
-        .await;
+    let position = match changed.happened {
+        true => {
+            auth.end_closed_sessions(&changed, EndReason::LogoutAll, &metadata)
+                .await
+        }
+        false => auth.newest_position().await?,
+    };
     Ok(answer::no_content(id, position))
 }

@@ -10,7 +10,7 @@ use axum::{
 };
 use events::{Actor, Role, UserId};
 use http::StatusCode;
-use http_api::{FieldError, Form, JsonObject, Problem, RequestContext, text};
+use http_api::{FieldError, FieldErrors, Form, JsonObject, Problem, RequestContext, items, text};
 use serde_json::{Map, Value};
 
 use super::answer;
@@ -23,18 +23,12 @@ fn read(body: Map<String, Value>) -> Result<BTreeSet<Role>, Problem> {
     roles.ok_or_else(Problem::internal)
 }
 
-fn roles(value: &Value) -> Result<BTreeSet<Role>, FieldError> {
-    let items = value
-        .as_array()
-        .ok_or_else(|| FieldError::wrong_type("an array of roles"))?;
-    let role = |(index, item): (usize, &Value)| {
-        let role = text(item).and_then(|text| {
-            text.parse::<Role>()
-                .map_err(|_| FieldError::new("unknown-role", "expected user, auditor or admin"))
-        });
-        role.map_err(|invalid| invalid.at(format!("/{index}")))
-    };
-    items.iter().enumerate().map(role).collect()
+fn roles(value: &Value) -> Result<BTreeSet<Role>, FieldErrors> {
+    items(value, "an array of roles", |item| {
+        text(item)?
+            .parse()
+            .map_err(|_| FieldError::new("unknown-role", "expected user, auditor or admin"))
+    })
 }
 
 pub(crate) async fn set_roles(

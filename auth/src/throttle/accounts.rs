@@ -5,9 +5,8 @@ use std::fmt::Write as _;
 use database::{Database, DatabaseError, Value};
 
 use super::{addresses, attempt::Attempt};
+use crate::domain::FREE_ATTEMPTS;
 
-/// So many failures in a row cost no time: people mistype.
-const FREE: u32 = 5;
 /// The wait after the first failure that costs time, in microseconds. It doubles with each further one,
 const FIRST_WAIT: i64 = 1_000_000;
 /// up to this.
@@ -116,8 +115,11 @@ impl Standing {
 
 /// The statement that counts a failure: $1 key, $2 now.
 pub(super) fn count_failure() -> String {
-    let mut waits = format!("CASE WHEN authentication_failures.failures < {} THEN 0", FREE - 1);
-    let (mut wait, mut failures) = (FIRST_WAIT, FREE - 1);
+    let mut waits = format!(
+        "CASE WHEN authentication_failures.failures < {} THEN 0",
+        FREE_ATTEMPTS - 1
+    );
+    let (mut wait, mut failures) = (FIRST_WAIT, FREE_ATTEMPTS - 1);
     while wait < LONGEST_WAIT {
         // Writing to a string does not fail.
         let _ = write!(

@@ -133,11 +133,39 @@ async fn a_login_that_races_with_disabling_keeps_no_session() {
 }
 
 #[tokio::test]
+async fn what_is_done_already_is_answered_with_a_state_no_older_than_the_one_that_it_led_to() {
+    let app = App::start().await;
+    let admin = app.sign_in_admin("root@example.com").await;
+    let id = app.register("ada@example.com").await.text("/user/id");
+    for _ in 0..3 {
+        app.login("ada@example.com", PASSWORD).await.expect(200, "");
+    }
+    let position = |answer: Answer| -> u64 {
+        let answer = answer.expect(200, "");
+        let token: events::ConsistencyToken = answer.header("consistency-token").parse().unwrap();
+        let subject = events::ConsistencyToken::new(id.parse().unwrap(), 0);
+        assert!(token.same_subject(subject));
+        token.position
+    };
+    set_roles(&app, &admin, &id, json!(["admin", "user"]))
+        .await
+        .expect(200, "");
+    for action in ["disable", "enable"] {
+        let first = position(act(&app, &admin, &id, action).await);
+        let events = app.log().await.len();
+        let again = position(act(&app, &admin, &id, action).await);
+        assert!(again >= first, "{action}: {again} after {first}");
+        assert_eq!(app.log().await.len(), events, "nothing happened again");
+    }
+}
+
+#[tokio::test]
 async fn accounts_that_are_not_there_are_not_found() {
     let app = App::start().await;
     let admin = app.sign_in_admin("root@example.com").await;
     let nobody = uuid::Uuid::now_v7().to_string();
-    for id in [&*nobody, "nonsense"] {
+    let unhyphenated = nobody.replace('-', "");
+    for id in [&*nobody, "nonsense", &unhyphenated] {
         set_roles(&app, &admin, id, json!(["user"]))
             .await
             .expect(404, "not-found");
@@ -153,6 +181,44 @@ async fn accounts_that_are_not_there_are_not_found() {
         let mistakes = set_roles(&app, &admin, &nobody, roles).await.mistakes();
         assert_eq!(mistakes, [(pointer.to_owned(), code.to_owned())]);
     }
+    let several = set_roles(&app, &admin, &nobody, json!(["king", "user", 1])).await;
+    let several = several.mistakes().into_iter().map(|(pointer, _)| pointer);
+    assert_eq!(several.collect::<Vec<_>>(), ["/roles/0", "/roles/2"]);
+}
+
+#[tokio::test]
+async fn the_list_shows_at_least_the_state_that_is_asked_for() {
+    let app = App::start().await;
+    let admin = app.sign_in_admin("root@example.com").await;
+    let registered = app.register("ada@example.com").await.expect(201, "");
+    let token = registered.header("consistency-token").to_owned();
+    let wanted: events::ConsistencyToken = token.parse().unwrap();
+    let list = async |token: &str, prefer: &str| {
+        app.get("/auth/users?email=ada")
+            .token(&admin)
+            .header("consistency-token", token)
+            .header("prefer", prefer)
+            .send()
+            .await
+    };
+    let behind = list(&token, "wait=0").await.expect(503, "projection-behind");
+    assert_eq!(behind.header("retry-after"), "1");
+    assert_eq!(behind.header("preference-applied"), "wait=0");
+    list("nonsense", "").await.expect(400, "bad-parameter");
+    // What the log does not have is not waited for.
+    let never = events::ConsistencyToken::new(events::UserId(uuid::Uuid::now_v7()), 1_000).to_string();
+    let asked = std::time::Instant::now();
+    list(&never, "wait=10").await.expect(503, "projection-behind");
+    assert!(asked.elapsed() < std::time::Duration::from_secs(9));
+    list(&never, "wait=0, handling=lenient").await.expect(200, "");
+
+    let head = app.log().await.len() as u64;
+    let (listed, ()) = tokio::join!(list(&token, "wait=10"), app.project(head));
+    let listed = listed.expect(200, "");
+    assert_eq!(listed.text("/items/0/email"), "ada@example.com");
+    assert_eq!(listed.header("preference-applied"), "wait=10");
+    let shown: events::ConsistencyToken = listed.header("consistency-token").parse().unwrap();
+    assert!(shown.position >= wanted.position);
 }
 
 #[tokio::test]

@@ -185,7 +185,10 @@ async fn wrong_codes_are_counted_for_the_account_and_across_restarts() {
     let restarted = app.replica(|_, _| {}).await;
     let token = mfa_token(&restarted).await;
     let refused = go_on(&restarted, &token, &code(&app, &secret, 0)).await;
-    assert_eq!(refused.expect(429, "rate-limited").header("retry-after"), "30");
+    let refused = refused.expect(429, "rate-limited");
+    assert_eq!(refused.header("retry-after"), "30");
+    assert_eq!(refused.header("ratelimit"), "\"codes\";r=0;t=30");
+    assert_eq!(refused.header("ratelimit-policy"), "\"codes\";q=5");
     let before = app.log().await.len();
     go_on(&restarted, &token, &wrong(&app, &secret))
         .await

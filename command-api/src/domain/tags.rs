@@ -1,5 +1,7 @@
 //! The tags of a task.
 
+use std::collections::HashMap;
+
 use events::{InvalidText, line};
 
 /// Up to 20 tags of 1 to 50 characters on one line each, see [`line()`], no two the same (by character, so `Home` and
@@ -17,6 +19,12 @@ pub enum InvalidTag {
         max: usize,
         /// How many there are.
         found: usize,
+    },
+    /// One tag is no text.
+    #[error("expected a string")]
+    NotText {
+        /// Its place, from 0.
+        index: usize,
     },
     /// One tag's text is wrong.
     #[error("{error}")]
@@ -42,24 +50,29 @@ impl Tags {
     /// The most characters that a tag may have.
     pub const MAX_CHARACTERS: usize = 50;
 
-    /// Trims and checks each, and all together.
+    /// Trims and checks each, and all together. An item that is no text is `None`.
     ///
     /// # Errors
     /// Everything that is wrong, at once.
-    pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, Vec<InvalidTag>> {
+    pub fn parse<'a, T>(items: impl IntoIterator<Item = T>) -> Result<Self, Vec<InvalidTag>>
+    where
+        T: Into<Option<&'a str>>,
+    {
         let mut errors = Vec::new();
-        let mut tags: Vec<(usize, String)> = Vec::new();
+        let mut tags = Vec::new();
+        let mut first_of: HashMap<String, usize> = HashMap::new();
         let mut found = 0;
-        for (index, text) in texts.into_iter().enumerate() {
+        for (index, item) in items.into_iter().enumerate() {
             found += 1;
-            if found > Self::MAX {
-                continue;
-            }
-            match line(text, Self::MAX_CHARACTERS) {
-                Err(error) => errors.push(InvalidTag::Text { index, error }),
-                Ok(tag) => match tags.iter().find(|(_, earlier)| *earlier == tag) {
-                    Some((first, _)) => errors.push(InvalidTag::Repeated { index, first: *first }),
-                    None => tags.push((index, tag)),
+            match item.into().map(|text| line(text, Self::MAX_CHARACTERS)) {
+                None => errors.push(InvalidTag::NotText { index }),
+                Some(Err(error)) => errors.push(InvalidTag::Text { index, error }),
+                Some(Ok(tag)) => match first_of.get(&tag) {
+                    Some(first) => errors.push(InvalidTag::Repeated { index, first: *first }),
+                    None => {
+                        first_of.insert(tag.clone(), index);
+                        tags.push(tag);
+                    }
                 },
             }
         }
@@ -70,7 +83,7 @@ impl Tags {
             });
         }
         if errors.is_empty() {
-            Ok(Self(tags.into_iter().map(|(_, tag)| tag).collect()))
+            Ok(Self(tags))
         } else {
             Err(errors)
         }
@@ -106,7 +119,15 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_told_at_once() {
         let long = "x".repeat(51);
-        let errors = Tags::parse(["a", " ", "a ", long.as_str(), "b\u{1f}c"]).unwrap_err();
+        let items = [
+            Some("a"),
+            Some(" "),
+            Some("a "),
+            Some(&long),
+            Some("b\u{1f}c"),
+            None,
+        ];
+        let errors = Tags::parse(items).unwrap_err();
         assert_eq!(
             errors,
             [
@@ -123,6 +144,7 @@ mod tests {
                     index: 4,
                     error: InvalidText::ControlCharacter('\u{1f}')
                 },
+                InvalidTag::NotText { index: 5 },
             ]
         );
     }

@@ -30,7 +30,7 @@ pub(crate) fn read(form: &mut Form) -> ChangeTask {
     let description = form.optional("description", fields::description);
     let priority = fields::not_null(form, "priority", fields::priority);
     let due = form.optional("due", fields::due);
-    let tags = fields::tags(form);
+    let tags = form.optional("tags", fields::tags);
     let status = fields::not_null(form, "status", fields::status);
     ChangeTask {
         title,

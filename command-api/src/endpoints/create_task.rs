@@ -31,7 +31,7 @@ pub(crate) fn read(form: &mut Form) -> Option<CreateTask> {
     let description = form.optional("description", fields::description);
     let priority = fields::not_null(form, "priority", fields::priority);
     let due = form.optional("due", fields::due);
-    let tags = fields::tags(form);
+    let tags = form.optional("tags", fields::tags);
     Some(CreateTask {
         title: title?,
         description: description.into_value(),

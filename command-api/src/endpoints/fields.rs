@@ -1,7 +1,7 @@
 //! The fields of a task in a request body: from JSON to the domain's values, every error at its pointer.
 
 use events::{Due, InvalidText, Priority, Status};
-use http_api::{FieldError, Form, Presence, text};
+use http_api::{FieldError, FieldErrors, Form, Presence, text};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -46,35 +46,17 @@ pub(crate) fn not_null<T>(
 }
 
 /// The tags, with an error for each that is wrong.
-pub(crate) fn tags(form: &mut Form) -> Presence<Tags> {
-    match form.optional("tags", |value| Ok(parse_tags(value))) {
-        Presence::Absent => Presence::Absent,
-        Presence::Null => Presence::Null,
-        Presence::Value(Ok(tags)) => Presence::Value(tags),
-        Presence::Value(Err(errors)) => {
-            for error in errors {
-                form.reject(format!("/tags{}", error.pointer), error.code, error.detail);
-            }
-            Presence::Absent
-        }
-    }
-}
-
-fn parse_tags(value: &Value) -> Result<Tags, Vec<FieldError>> {
+pub(crate) fn tags(value: &Value) -> Result<Tags, FieldErrors> {
     let Value::Array(items) = value else {
-        return Err(vec![FieldError::new("wrong-type", "must be an array of strings")]);
+        return Err(FieldError::wrong_type("an array of strings").into());
     };
     let at = |index: usize, error: FieldError| error.at(format!("/{index}"));
-    let no_text = |(index, item)| text(item).err().map(|error| at(index, error));
-    let errors: Vec<_> = items.iter().enumerate().filter_map(no_text).collect();
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    Tags::parse(items.iter().filter_map(Value::as_str)).map_err(|errors| {
+    Tags::parse(items.iter().map(Value::as_str)).map_err(|errors| {
         let invalid = |error: InvalidTag| {
             let detail = error.to_string();
             match error {
                 InvalidTag::TooMany { .. } => FieldError::new("too-many", detail),
+                InvalidTag::NotText { index } => at(index, FieldError::wrong_type("a string")),
                 InvalidTag::Repeated { index, .. } => at(index, FieldError::new("repeated", detail)),
                 InvalidTag::Text { index, error } => at(index, FieldError::new(error.code(), detail)),
             }

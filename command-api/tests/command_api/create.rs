@@ -94,6 +94,8 @@ async fn everything_that_is_wrong_is_told_at_once() {
         ("/description", "wrong-type"),
         ("/priority", "unknown-value"),
         ("/due", "malformed"),
+        ("/tags/1", "repeated"),
+        ("/tags/2", "empty"),
         ("/tags/3", "wrong-type"),
         ("/status", "unknown-field"),
         ("/owner", "unknown-field"),

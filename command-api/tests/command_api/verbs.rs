@@ -168,7 +168,13 @@ async fn someone_elses_task_and_no_task_look_the_same() {
             reply.body.as_object_mut().unwrap().remove("request_id");
             assert_eq!(
                 reply.body,
-                json!({"type": "/problems/not-found", "title": "There is nothing here", "status": 404, "code": "not-found"})
+                json!({
+                    "type": "/problems/not-found",
+                    "title": "There is nothing here",
+                    "status": 404,
+                    "detail": "It is not there, or it is someone else's.",
+                    "code": "not-found",
+                })
             );
         }
     }

@@ -20,7 +20,7 @@ pub struct Problem {
     /// The status of the answer.
     #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
-    /// What happened this time, in a sentence for the person who reads it.
+    /// What happened this time, in a sentence for the person who reads it. Only `internal` has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String)]
     pub detail: Option<String>,
@@ -79,11 +79,11 @@ impl FieldError {
 }
 
 macro_rules! problem_codes {
-    ($($(#[$doc:meta])* $name:ident = $status:literal, $code:literal, $title:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $status:literal, $code:literal, $title:literal;)+) => {
         /// A stable name of a problem, for programs.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum ProblemCode {
-            $($(#[$doc])* #[serde(rename = $code)] $name,)+
+            $($(#[doc = $doc])+ #[serde(rename = $code)] $name,)+
         }
 
         impl ProblemCode {
@@ -107,12 +107,19 @@ macro_rules! problem_codes {
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)+ }
             }
+
+            /// What it means, in whole sentences: the `detail` of a problem that has none of its own.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim(),)+ }
+            }
         }
     };
 }
 
 problem_codes! {
-    /// The request is not HTTP as it should be, for instance without a `Host`. Also for rare statuses of their own.
+    // Also for rare statuses of their own.
+    /// The request is not HTTP as it should be, for instance without a `Host`.
     BadRequest = 400, "bad-request", "The request is not acceptable";
     /// The body is not JSON, or ended too early.
     MalformedJson = 400, "malformed-json", "The body of the request is not JSON";
@@ -138,7 +145,8 @@ problem_codes! {
     SecondFactorRequired = 401, "second-factor-required", "Second factor required";
     /// The account does not have the role that is needed.
     Forbidden = 403, "forbidden", "Forbidden";
-    /// The account was disabled by an admin. Told only after the right password.
+    // Told only after the right password.
+    /// The account was disabled by an admin.
     AccountDisabled = 403, "account-disabled", "Account disabled";
     /// It is not there, or it is someone else's.
     NotFound = 404, "not-found", "There is nothing here";
@@ -213,6 +221,7 @@ mod tests {
         assert!(ProblemCode::ALL.is_sorted_by_key(|code| code.status()));
         for code in ProblemCode::ALL {
             assert_eq!(serde_json::json!(code), code.as_str());
+            assert!(code.meaning().ends_with('.'), "{code}: {}", code.meaning());
             assert!(
                 code.as_str()
                     .bytes()

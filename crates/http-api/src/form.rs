@@ -28,6 +28,22 @@ impl<T> Presence<T> {
     }
 }
 
+/// Everything that is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldErrors(Vec<FieldError>);
+
+impl From<FieldError> for FieldErrors {
+    fn from(error: FieldError) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl FromIterator<FieldError> for FieldErrors {
+    fn from_iter<T: IntoIterator<Item = FieldError>>(errors: T) -> Self {
+        Self(errors.into_iter().collect())
+    }
+}
+
 /// An object being read. Fields that nobody asked for are mistakes.
 #[derive(Debug)]
 pub struct Form {
@@ -46,10 +62,10 @@ impl Form {
     }
 
     /// A field that must be there. `None` means that [`Self::finish`] will fail.
-    pub fn required<T>(
+    pub fn required<T, E: Into<FieldErrors>>(
         &mut self,
         name: &'static str,
-        parse: impl FnOnce(&Value) -> Result<T, FieldError>,
+        parse: impl FnOnce(&Value) -> Result<T, E>,
     ) -> Option<T> {
         match self.optional(name, parse) {
             Presence::Value(value) => Some(value),
@@ -62,19 +78,21 @@ impl Form {
     }
 
     /// A field that may be missing or `null`.
-    pub fn optional<T>(
+    pub fn optional<T, E: Into<FieldErrors>>(
         &mut self,
         name: &'static str,
-        parse: impl FnOnce(&Value) -> Result<T, FieldError>,
+        parse: impl FnOnce(&Value) -> Result<T, E>,
     ) -> Presence<T> {
         match self.fields.remove(name) {
             None => Presence::Absent,
             Some(Value::Null) => Presence::Null,
             Some(value) => match parse(&value) {
                 Ok(value) => Presence::Value(value),
-                Err(invalid) => {
-                    let pointer = format!("{}{}", pointer_to(name), invalid.pointer);
-                    self.reject(pointer, invalid.code, invalid.detail);
+                Err(errors) => {
+                    for invalid in errors.into().0 {
+                        let pointer = format!("{}{}", pointer_to(name), invalid.pointer);
+                        self.reject(pointer, invalid.code, invalid.detail);
+                    }
                     Presence::Absent
                 }
             },
@@ -140,6 +158,29 @@ pub fn text(value: &Value) -> Result<&str, FieldError> {
     value.as_str().ok_or_else(|| FieldError::wrong_type("a string"))
 }
 
+/// Reads each item of an array; `expected` says what it is to be, for instance "an array of roles".
+///
+/// # Errors
+/// `wrong-type` for anything else, and the mistake of each item at its place.
+pub fn items<T, C: FromIterator<T>>(
+    value: &Value,
+    expected: &str,
+    parse: impl Fn(&Value) -> Result<T, FieldError>,
+) -> Result<C, FieldErrors> {
+    let items = value.as_array().ok_or_else(|| FieldError::wrong_type(expected))?;
+    let mut errors = Vec::new();
+    let at_its_place = |(index, item)| {
+        parse(item)
+            .map_err(|error| errors.push(error.at(format!("/{index}"))))
+            .ok()
+    };
+    let parsed = items.iter().enumerate().filter_map(at_its_place).collect();
+    match errors.is_empty() {
+        true => Ok(parsed),
+        false => Err(FieldErrors(errors)),
+    }
+}
+
 fn pointer_to(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
@@ -172,12 +213,13 @@ mod tests {
 
     #[test]
     fn collects_every_mistake_at_once() {
-        let mut form = form(json!({"a": 1, "b": null, "d": ["x", 2], "e/~": true}));
+        let mut form = form(json!({"a": 1, "b": null, "d": [1, "x", 2], "e/~": true, "f": "x"}));
         assert_eq!(form.required("a", owned), None);
         assert_eq!(form.required("b", owned), None);
         assert_eq!(form.required("c", owned), None);
-        let element = |_: &Value| Err::<(), _>(FieldError::wrong_type("a string").at("/1"));
-        assert_eq!(form.optional("d", element), Presence::Absent);
+        let strings = |value: &Value| items::<_, Vec<_>>(value, "an array of strings", owned);
+        assert_eq!(form.required("d", strings), None);
+        assert_eq!(form.optional("f", strings), Presence::Absent);
         let found: Vec<_> = form
             .into_errors()
             .into_iter()
@@ -187,7 +229,9 @@ mod tests {
             ("/a", "wrong-type"),
             ("/b", "required"),
             ("/c", "required"),
-            ("/d/1", "wrong-type"),
+            ("/d/0", "wrong-type"),
+            ("/d/2", "wrong-type"),
+            ("/f", "wrong-type"),
             ("/e~1~0", "unknown-field"),
         ];
         assert_eq!(

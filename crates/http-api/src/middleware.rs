@@ -23,6 +23,7 @@ use crate::{
     context::RequestContext,
     headers::{TRACEPARENT, X_REQUEST_ID},
     health::Health,
+    parameters::refuse_parameters,
     path,
     problem::Problem,
     request_id,
@@ -95,7 +96,8 @@ where
                 };
                 prometheus_text(exposition(asker).await)
             }),
-        );
+        )
+        .route_layer(middleware::from_fn(refuse_parameters));
     let routes = router.merge(probes).layer(middleware::from_fn(note_route));
     // Around the whole router, not each route: `Allow` and the answer to HEAD are complete only out there.
     Router::new().fallback_service(middleware::from_fn_with_state(log, at_the_edge).layer(routes))

@@ -1,6 +1,11 @@
 //! Reads a query string strictly: every parameter is known, given at most once unless it is a list, and
 //! never empty.
 
+use axum::{
+    extract::Request,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
 use events::BoundedText;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
@@ -146,6 +151,15 @@ impl Parameters {
             .partition::<Vec<_>, _>(|parameter| parameter.name == name);
         self.0 = left;
         taken.into_iter().map(|parameter| parameter.value)
+    }
+}
+
+/// Refuses every query parameter. A layer for routes whose endpoints have none ([`axum::Router::route_layer`]).
+pub async fn refuse_parameters(request: Request, next: Next) -> Response {
+    let unknown = Parameters::parse(request.uri().query().unwrap_or_default()).and_then(Parameters::finish);
+    match unknown {
+        Ok(()) => next.run(request).await,
+        Err(error) => Problem::from(error).into_response(),
     }
 }
 

@@ -153,7 +153,10 @@ impl Problem {
             r#type: format!("/problems/{}", content.code),
             title: content.code.title().into(),
             status: content.status.as_u16(),
-            detail: content.detail.clone(),
+            detail: content.detail.clone().or_else(|| match content.code {
+                ProblemCode::Internal => None,
+                code => Some(code.meaning().to_owned()),
+            }),
             code: content.code,
             errors: content.errors.clone(),
             mfa_token: content.mfa_token.clone(),

@@ -174,6 +174,7 @@ async fn a_problem_reads_as_the_contract_says() {
         "type": "/problems/validation-failed",
         "title": "Some values are not acceptable",
         "status": 422,
+        "detail": "Some values in the body are not acceptable. `errors` lists all of them.",
         "code": "validation-failed",
         "errors": [{"pointer": "/title", "code": "too-long", "detail": "at most 200"}],
         "request_id": "mine-1",

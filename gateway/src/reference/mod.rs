@@ -9,13 +9,14 @@ use std::sync::LazyLock;
 
 use api_types::openapi;
 use axum::{
-    Router,
+    Router, middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
 use http::{HeaderValue, header};
+use http_api::refuse_parameters;
 use sha2::{Digest, Sha256};
 
 const STYLE: &str = include_str!("style.css");
@@ -41,6 +42,7 @@ pub(crate) fn router() -> Router {
     Router::new()
         .route("/openapi.json", get(document))
         .route("/docs", get(page))
+        .route_layer(middleware::from_fn(refuse_parameters))
 }
 
 async fn document() -> Response {

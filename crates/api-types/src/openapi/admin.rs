@@ -9,6 +9,7 @@ use super::{
     components::{integer, parameter, text},
     endpoint::{Builder, Endpoint, endpoint},
     examples,
+    queries::{SHOWN, STATE},
 };
 use crate::ProblemCode::*;
 
@@ -71,9 +72,10 @@ fn list_users() -> Endpoint {
     endpoint(HttpMethod::Get, "/auth/users", TAG, "listUsers", "List accounts")
         .about("The oldest first, a page at a time.")
         .needs_role()
+        .shared(&STATE)
         .parameters(filters())
-        .answer(200, "A page of accounts.", &[], &examples::managed_users())
-        .problems(&[BadParameter, BadCursor])
+        .answer(200, "A page of accounts.", &SHOWN, &examples::managed_users())
+        .problems(&[BadCursor, ProjectionBehind])
         .build()
 }
 

@@ -42,7 +42,7 @@ fn checkpoint() -> Endpoint {
              and signatures, those of witnesses among them.",
         )
         .answer_of(200, "The checkpoint.", &[], Some(("text/plain; charset=utf-8", any())))
-        .problems(&[BadParameter, NotFound, Overloaded, Unavailable])
+        .problems(&[NotFound, Overloaded, Unavailable])
         .build()
 }
 
@@ -67,7 +67,7 @@ fn tile() -> Endpoint {
     .about("A tile of the tree, or of its entries (C2SP tlog-tiles). It never changes.")
     .parameters(vec![path])
     .answer_of(200, "The hashes.", &[], Some(("application/octet-stream", any())))
-    .problems(&[BadParameter, NotFound, Overloaded, Unavailable])
+    .problems(&[NotFound, Overloaded, Unavailable])
     .build()
 }
 
@@ -79,7 +79,7 @@ fn proof() -> Endpoint {
         )
         .parameters(vec![required(number("position", "The position of the event.", 1))])
         .answer_of(200, "The proof.", &[], Some(("text/plain; charset=utf-8", any())))
-        .problems(&[BadParameter, NotFound, Overloaded, Unavailable])
+        .problems(&[NotFound, Overloaded, Unavailable])
         .build()
 }
 
@@ -109,7 +109,7 @@ fn consistency() -> Endpoint {
             consistency: vec!["UcnsiAfDnpQBqWOAfFNl2UK9E0Fgs9l7eBCy+x1GEUY=".to_owned()],
         },
     )
-    .problems(&[BadParameter, NotFound, Overloaded, Unavailable])
+    .problems(&[NotFound, Overloaded, Unavailable])
     .build()
 }
 
@@ -125,6 +125,6 @@ fn export() -> Endpoint {
             number("to", "The last position; when it is left out, the present end of the log.", 1),
         ])
         .answer_of(200, "The events.", &[], Some(("application/x-ndjson", any())))
-        .problems(&[BadParameter, Overloaded, Unavailable])
+        .problems(&[Overloaded, Unavailable])
         .build()
 }

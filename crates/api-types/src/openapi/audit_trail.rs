@@ -31,7 +31,7 @@ fn audit_events() -> Endpoint {
             &["Consistency-Token", "Preference-Applied"],
             &examples::audit_page(),
         )
-        .problems(&[BadParameter, BadCursor, Overloaded, ProjectionBehind])
+        .problems(&[BadCursor, Overloaded, ProjectionBehind])
         .build()
 }
 

@@ -174,5 +174,5 @@ fn command(method: HttpMethod, path: &'static str, id: &'static str, summary: &'
     endpoint(method, path, TAG, id, summary)
         .needs_role()
         .shared(&["Idempotency-Key"])
-        .problems(&[BadParameter, IdempotencyKeyReused])
+        .problems(&[IdempotencyKeyReused])
 }

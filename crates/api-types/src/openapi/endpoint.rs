@@ -56,6 +56,7 @@ pub(super) fn endpoint(
         // What the HTTP layer refuses, and what can go wrong anywhere.
         problems: [
             BadRequest,
+            BadParameter,
             UriTooLong,
             HeadersTooLarge,
             Internal,

@@ -14,8 +14,8 @@ use crate::{ProblemCode::*, TaskChanges, TaskHistory, TaskPage, TaskSummary, sta
 
 const TAG: &str = "Tasks";
 /// What every query takes and tells, so that people see what they have done.
-const STATE: [&str; 2] = ["Consistency-Token", "Prefer"];
-const SHOWN: [&str; 2] = ["Consistency-Token", "Preference-Applied"];
+pub(super) const STATE: [&str; 2] = ["Consistency-Token", "Prefer"];
+pub(super) const SHOWN: [&str; 2] = ["Consistency-Token", "Preference-Applied"];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -47,7 +47,6 @@ fn list_tasks() -> Endpoint {
             &["ETag", SHOWN[0], SHOWN[1]],
         )
         .problems(&[
-            BadParameter,
             BadCursor,
             VersionMismatch,
             Overloaded,
@@ -78,7 +77,6 @@ fn get_task() -> Endpoint {
             &["ETag", SHOWN[0], SHOWN[1]],
         )
         .problems(&[
-            BadParameter,
             NotFound,
             VersionMismatch,
             Overloaded,
@@ -99,7 +97,7 @@ fn task_summary() -> Endpoint {
     .needs_role()
     .shared(&STATE)
     .answer::<TaskSummary>(200, "The counts.", &SHOWN, &examples::summary())
-    .problems(&[BadParameter, Overloaded, ProjectionBehind])
+    .problems(&[Overloaded, ProjectionBehind])
     .build()
 }
 
@@ -121,7 +119,7 @@ fn task_changes() -> Endpoint {
         ])
         .shared(&STATE)
         .answer::<TaskChanges>(200, "What has changed.", &SHOWN, &examples::changes())
-        .problems(&[BadParameter, BadCursor, Overloaded, ProjectionBehind])
+        .problems(&[BadCursor, Overloaded, ProjectionBehind])
         .build()
 }
 
@@ -146,7 +144,7 @@ fn task_events() -> Endpoint {
         )])
         .shared(&STATE)
         .answer_of(200, "What happens.", &SHOWN, Some(("text/event-stream", content)))
-        .problems(&[BadParameter, BadCursor, RateLimited, Overloaded, ProjectionBehind])
+        .problems(&[BadCursor, RateLimited, Overloaded, ProjectionBehind])
         .build()
 }
 
@@ -171,7 +169,7 @@ fn task_history() -> Endpoint {
     ])
     .shared(&STATE)
     .answer::<TaskHistory>(200, "A page of the history.", &SHOWN, &examples::history())
-    .problems(&[BadParameter, BadCursor, NotFound, Overloaded, ProjectionBehind])
+    .problems(&[BadCursor, NotFound, Overloaded, ProjectionBehind])
     .build()
 }
 
