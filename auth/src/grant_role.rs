@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, bail};
-use events::{Account, EmailAddress, Role, Timestamp, UserId};
+use events::{Account, Role, Timestamp, UserId};
 
 use crate::{
-    auth::Auth, command_metadata::CommandMetadata, config::Config, keys, last_admin, start::Dependencies,
+    auth::Auth, command_metadata::CommandMetadata, config::Config, last_admin, operator, start::Dependencies,
 };
 
 /// What came of it.
@@ -57,16 +56,7 @@ pub async fn grant_if(
     role: Role,
     confirm: impl FnOnce(&Grantee) -> anyhow::Result<()>,
 ) -> anyhow::Result<Granted> {
-    let address = EmailAddress::parse(email).map_err(|error| anyhow::anyhow!("`{email}` {error}"))?;
-    let keys = keys::read(&config.keys_directory)?;
-    let auth = Auth::new(config, dependencies, keys)?;
-    let account = auth
-        .account_of(&address)
-        .await
-        .context("the account cannot be read")?;
-    let Some(account) = account else {
-        bail!("nobody has registered {address}")
-    };
+    let (auth, account) = operator::auth_and_account(config, dependencies, email).await?;
     let id = account.id;
     confirm(&grantee(&auth, account).await?)?;
     let metadata = CommandMetadata::operator();

@@ -8,13 +8,12 @@ use events::{AccountRegistered, EmailAddress, UserId};
 use runtime::new_id;
 
 use crate::{
-    auth::Auth,
     command_metadata::CommandMetadata,
     config::Config,
     domain::Refusal,
     endpoints::{fields::display_name, register::open_account},
     error::CommandError,
-    keys,
+    operator,
     password::is_bcrypt,
     start::Dependencies,
 };
@@ -57,8 +56,7 @@ pub async fn import(
     file: impl Read,
     dry_run: bool,
 ) -> anyhow::Result<Imported> {
-    let keys = keys::read(&config.keys_directory)?;
-    let auth = Auth::new(config, dependencies, keys)?;
+    let auth = operator::auth(config, dependencies)?;
     let mut imported = Imported::default();
     let candidates = read(file, &mut imported.bad)?;
     for candidate in candidates {

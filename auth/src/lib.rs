@@ -16,6 +16,7 @@ mod key_files;
 pub mod keys;
 mod last_admin;
 mod metrics;
+mod operator;
 mod password;
 mod program_token;
 mod projection;

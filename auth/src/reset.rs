@@ -1,6 +1,5 @@
 //! Offers a reset of a password, for an admin or from the command line.
 
-use anyhow::{Context, bail};
 use events::{ResetOffered, Timestamp, UserId};
 use zeroize::Zeroizing;
 
@@ -10,7 +9,7 @@ use crate::{
     config::Config,
     domain,
     error::CommandError,
-    keys,
+    operator,
     start::Dependencies,
     token::ResetToken,
 };
@@ -37,16 +36,7 @@ pub async fn reset(
     email: &str,
     removes_second_factor: bool,
 ) -> anyhow::Result<Reset> {
-    let address = events::EmailAddress::parse(email).map_err(|error| anyhow::anyhow!("`{email}` {error}"))?;
-    let keys = keys::read(&config.keys_directory)?;
-    let auth = Auth::new(config, dependencies, keys)?;
-    let account = auth
-        .account_of(&address)
-        .await
-        .context("the account cannot be read")?;
-    let Some(account) = account else {
-        bail!("nobody has registered {address}")
-    };
+    let (auth, account) = operator::auth_and_account(config, dependencies, email).await?;
     let (reset, _) = offer(
         &auth,
         account.id,

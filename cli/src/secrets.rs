@@ -1,11 +1,6 @@
 //! Secrets that Taskledger makes for itself: random, readable by the owner only, written once.
 
-use std::{
-    fs::{self, DirBuilder, OpenOptions},
-    io::{ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::Path,
-};
+use std::{fs, io::ErrorKind, path::Path};
 
 use anyhow::{Context, bail};
 use database::private;
@@ -19,30 +14,11 @@ pub(crate) fn read_or_create(directory: &Path, name: &str) -> anyhow::Result<Str
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("cannot use {}", path.display())),
     }
-    // Whatever else there is in a directory that somebody made: keys alone must be private.
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
+    private::create_directory(directory)
         .with_context(|| format!("cannot create the directory {}", directory.display()))?;
-    let draft = directory.join(format!(".{name}.{}", std::process::id()));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)
-        .with_context(|| format!("cannot write {}", draft.display()))?;
-    file.write_all(hex::encode(runtime::random_bytes::<32>()).as_bytes())?;
-    file.sync_all()?;
-    // A hard link fails when the name is taken: whoever comes first wins, and nobody sees half a file.
-    let linked = fs::hard_link(&draft, &path);
-    fs::remove_file(&draft)?;
-    match linked {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot write {}", path.display())),
-    }
+    let secret = hex::encode(runtime::random_bytes::<32>());
+    private::create_whole(&path, secret.as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))?;
     read(&path)
 }
 

@@ -9,6 +9,8 @@ mod refusal;
 pub(crate) mod reset;
 pub(crate) mod second_factor;
 pub(crate) mod session;
+#[cfg(test)]
+mod testing;
 
 pub(crate) use claim::Claim;
 pub(crate) use refusal::{FREE_ATTEMPTS, Refusal};

@@ -57,24 +57,13 @@ pub(crate) fn is_use_to_be_noted(token: &events::ProgramToken, now: Timestamp) -
 
 #[cfg(test)]
 mod tests {
-    use events::{AccountEvent, AccountRegistered, Scope, UserId};
+    use events::{AccountEvent, Scope};
     use uuid::Uuid;
 
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
-
-    fn given(events: &[AccountEvent]) -> Option<Account> {
-        let registered = AccountRegistered {
-            email: "ada@example.com".into(),
-            display_name: None,
-            password_hash: "hash".into(),
-        };
-        let all = [&[registered.into()], events].concat();
-        (1..).zip(&all).fold(None, |state, (version, event)| {
-            Account::evolve(state, UserId(Uuid::nil()), event, version, NOW)
-        })
-    }
+    use super::{
+        super::testing::{NOW, registered_and},
+        *,
+    };
 
     fn token(number: usize) -> TokenId {
         TokenId(Uuid::from_u128(number as u128))
@@ -95,7 +84,7 @@ mod tests {
         let full: Vec<AccountEvent> = (0..MAX_PROGRAM_TOKENS)
             .map(|number| created(number, (number == 7).then(|| NOW.plus_seconds(60))).into())
             .collect();
-        let account = given(&full);
+        let account = registered_and(&full);
         let more = created(999, None);
         assert_eq!(
             create(account.as_ref(), &more, NOW),
@@ -109,10 +98,10 @@ mod tests {
 
     #[test]
     fn a_token_is_taken_back_once() {
-        let account = given(&[created(1, None).into()]);
+        let account = registered_and(&[created(1, None).into()]);
         let revoked: Vec<AccountEvent> = vec![ProgramTokenRevoked { token: token(1) }.into()];
         assert_eq!(revoke(account.as_ref(), token(1)), Ok(revoked.clone()));
-        let after = given(&[vec![created(1, None).into()], revoked].concat());
+        let after = registered_and(&[vec![created(1, None).into()], revoked].concat());
         assert_eq!(
             revoke(after.as_ref(), token(1)),
             Err(Refusal::ProgramTokenIsUnknown)
@@ -121,11 +110,11 @@ mod tests {
 
     #[test]
     fn a_use_is_noted_once_a_day() {
-        let account = given(&[created(1, None).into()]);
+        let account = registered_and(&[created(1, None).into()]);
         let used: AccountEvent = ProgramTokenUsed { token: token(1) }.into();
         assert_eq!(note_use(account.as_ref(), token(1), NOW), Ok(vec![used.clone()]));
         assert_eq!(note_use(account.as_ref(), token(2), NOW), Ok(vec![]));
-        let account = given(&[created(1, None).into(), used.clone()]);
+        let account = registered_and(&[created(1, None).into(), used.clone()]);
         let day = NOTE_USE_AFTER_SECONDS;
         assert_eq!(
             note_use(account.as_ref(), token(1), NOW.plus_seconds(day - 1)),

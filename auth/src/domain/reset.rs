@@ -50,24 +50,12 @@ pub(crate) fn complete(
 
 #[cfg(test)]
 mod tests {
-    use events::{AccountDisabled, AccountErased, AccountEvent, AccountRegistered, UserId};
-    use uuid::Uuid;
+    use events::{AccountDisabled, AccountErased, AccountEvent};
 
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
-
-    fn given(events: &[AccountEvent]) -> Option<Account> {
-        let registered = AccountRegistered {
-            email: "ada@example.com".into(),
-            display_name: None,
-            password_hash: "hash-1".into(),
-        };
-        let all = [&[registered.into()], events].concat();
-        (1..).zip(&all).fold(None, |state, (version, event)| {
-            Account::evolve(state, UserId(Uuid::nil()), event, version, NOW)
-        })
-    }
+    use super::{
+        super::testing::{NOW, registered_and},
+        *,
+    };
 
     fn offered(hash: &str) -> ResetOffered {
         ResetOffered {
@@ -83,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_reset_is_used_once_within_its_hour_and_only_the_newest() {
-        let account = given(&[offered("a").into(), offered("b").into()]);
+        let account = registered_and(&[offered("a").into(), offered("b").into()]);
         let reset: Vec<AccountEvent> = vec![
             PasswordReset {
                 password_hash: "hash-2".into(),
@@ -95,16 +83,16 @@ mod tests {
         assert_eq!(used(account.as_ref(), "b", NOW), Ok(reset.clone()));
         assert_eq!(used(account.as_ref(), "a", NOW), Err(Refusal::ResetIsUnknown));
         assert_eq!(used(account.as_ref(), "b", hour), Err(Refusal::ResetHasExpired));
-        let after = given(&[vec![offered("b").into()], reset].concat());
+        let after = registered_and(&[vec![offered("b").into()], reset].concat());
         assert_eq!(used(after.as_ref(), "b", NOW), Err(Refusal::ResetIsUnknown));
         assert_eq!(after.unwrap().password_hash, "hash-2".into());
     }
 
     #[test]
     fn a_disabled_account_stays_so_and_an_erased_one_is_not_there() {
-        let disabled = given(&[offered("a").into(), AccountDisabled {}.into()]);
+        let disabled = registered_and(&[offered("a").into(), AccountDisabled {}.into()]);
         assert_eq!(used(disabled.as_ref(), "a", NOW), Err(Refusal::AccountIsDisabled));
-        let erased = given(&[offered("a").into(), AccountErased {}.into()]);
+        let erased = registered_and(&[offered("a").into(), AccountErased {}.into()]);
         assert_eq!(used(erased.as_ref(), "a", NOW), Err(Refusal::ResetIsUnknown));
         assert_eq!(
             offer(erased.as_ref(), &offered("a")),

@@ -123,24 +123,10 @@ pub(crate) fn remove(
 
 #[cfg(test)]
 mod tests {
-    use events::{AccountRegistered, UserId};
-    use uuid::Uuid;
-
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
-
-    fn given(events: &[AccountEvent]) -> Option<Account> {
-        let registered = AccountRegistered {
-            email: "ada@example.com".into(),
-            display_name: None,
-            password_hash: "hash".into(),
-        };
-        let all = [&[registered.into()], events].concat();
-        (1..).zip(&all).fold(None, |state, (version, event)| {
-            Account::evolve(state, UserId(Uuid::nil()), event, version, NOW)
-        })
-    }
+    use super::{
+        super::testing::{NOW, PASSWORD_HASH, registered_and},
+        *,
+    };
 
     fn enrolled() -> SecondFactorEnrolled {
         SecondFactorEnrolled {
@@ -155,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_factor_counts_once_a_code_has_confirmed_it() {
-        let pending = given(&[enrolled().into()]);
+        let pending = registered_and(&[enrolled().into()]);
         assert!(pending.as_ref().unwrap().confirmed_second_factor().is_none());
         let confirm_with = |code| confirm(pending.as_ref(), |_, _| code);
         assert_eq!(
@@ -168,23 +154,29 @@ mod tests {
             Err(Refusal::CodeIsWrong)
         );
         assert_eq!(
-            confirm(given(&[]).as_ref(), |_, _| None),
+            confirm(registered_and(&[]).as_ref(), |_, _| None),
             Err(Refusal::SecondFactorIsUnknown)
         );
         assert_eq!(
-            confirm(given(&confirmed()).as_ref(), |_, _| None),
+            confirm(registered_and(&confirmed()).as_ref(), |_, _| None),
             Err(Refusal::SecondFactorExists)
         );
     }
 
     #[test]
     fn only_a_factor_that_was_never_confirmed_is_replaced() {
-        let again = |account: Option<Account>| enroll(account.as_ref(), &"hash".into(), &enrolled());
-        assert_eq!(again(given(&[])), Ok(vec![enrolled().into()]));
-        assert_eq!(again(given(&[enrolled().into()])), Ok(vec![enrolled().into()]));
-        assert_eq!(again(given(&confirmed())), Err(Refusal::SecondFactorExists));
+        let again = |account: Option<Account>| enroll(account.as_ref(), &PASSWORD_HASH.into(), &enrolled());
+        assert_eq!(again(registered_and(&[])), Ok(vec![enrolled().into()]));
         assert_eq!(
-            enroll(given(&[]).as_ref(), &"other".into(), &enrolled()),
+            again(registered_and(&[enrolled().into()])),
+            Ok(vec![enrolled().into()])
+        );
+        assert_eq!(
+            again(registered_and(&confirmed())),
+            Err(Refusal::SecondFactorExists)
+        );
+        assert_eq!(
+            enroll(registered_and(&[]).as_ref(), &"other".into(), &enrolled()),
             Err(Refusal::PasswordHasChanged)
         );
     }
@@ -193,12 +185,12 @@ mod tests {
     fn wrong_codes_are_counted_and_have_to_wait_but_recovery_codes_pass() {
         let mut history = confirmed();
         for _ in 0..5 {
-            let account = given(&history).unwrap();
+            let account = registered_and(&history).unwrap();
             let judged = judge(&account, NOW, |_, _| None).unwrap();
             assert!(!judged.is_right);
             history.extend(judged.events);
         }
-        let account = given(&history).unwrap();
+        let account = registered_and(&history).unwrap();
         let with = |code, now| judge(&account, now, |_, _| code).map(|judged| judged.is_right);
         let wait = Err(Refusal::TooManyWrongCodes { wait_seconds: 30 });
         assert_eq!(with(None, NOW), wait);
@@ -209,8 +201,8 @@ mod tests {
 
     #[test]
     fn a_factor_is_given_up_for_a_right_code_only() {
-        let account = given(&confirmed());
-        let with = |code| remove(account.as_ref(), &"hash".into(), NOW, |_, _| code).unwrap();
+        let account = registered_and(&confirmed());
+        let with = |code| remove(account.as_ref(), &PASSWORD_HASH.into(), NOW, |_, _| code).unwrap();
         assert_eq!(with(None).events, [SecondFactorRefused {}.into()]);
         let code = UsedCode::Recovery(1);
         assert_eq!(

@@ -6,7 +6,6 @@
 
 use std::{
     fs, io,
-    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -169,48 +168,21 @@ fn read_file(path: &Path) -> Result<zeroize::Zeroizing<String>, KeysUnusable> {
 }
 
 fn create_directory(directory: &Path) -> Result<(), KeysUnusable> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory).map_err(|source| KeysUnusable::File {
+    private::create_directory(directory).map_err(|source| KeysUnusable::File {
         action: "create",
         path: directory.to_owned(),
         source,
     })
 }
 
-/// Creates a file whole or not at all, readable by its owner only. Of several processes that try at once, one
-/// wins, and the others find its file: the content goes to a file of its own first, and a hard link gives
-/// it the name only if nothing has that name.
+/// Creates the file of a key before the first event depends on it. Of several processes that try at once one wins, and the
+/// others find its file.
 pub(super) fn create(path: &Path, content: &str) -> Result<(), KeysUnusable> {
-    let failed = |source| KeysUnusable::File {
+    private::create_whole(path, content.as_bytes()).map_err(|source| KeysUnusable::File {
         action: "create",
         path: path.to_owned(),
         source,
-    };
-    let draft = path.with_extension(format!("{}.draft", runtime::new_id()));
-    let written = write_draft(&draft, content).and_then(|()| match fs::hard_link(&draft, path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        linked => linked,
-    });
-    let removed = fs::remove_file(&draft);
-    written.and(removed).map_err(failed)?;
-    // The name must be durable before the first event depends on it.
-    let parent = path.parent().unwrap_or(path);
-    fs::File::open(parent)
-        .and_then(|directory| directory.sync_all())
-        .map_err(failed)
-}
-
-fn write_draft(draft: &Path, content: &str) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(draft)?;
-    file.write_all(content.as_bytes())?;
-    file.sync_all()
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use events::{EmailAddress, SessionId};
-use http_api::RequestContext;
+use http_api::{RequestContext, network_of};
 
 use crate::keys::Pepper;
 
@@ -28,7 +28,7 @@ impl Attempt {
             .client_ip
             .as_deref()
             .and_then(|text| text.parse().ok())
-            .map(|address| pepper.key_of_attempts("address", &network(address)))
+            .map(|address| pepper.key_of_attempts("address", &octets(network_of(address))))
             .unwrap_or_default();
         let account = pepper.key_of_attempts(of, subject.as_bytes());
         Self {
@@ -64,11 +64,10 @@ impl Attempt {
     }
 }
 
-/// What one client can choose its address from: of IPv6 a whole /64.
-fn network(address: IpAddr) -> Vec<u8> {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets()[..8].to_vec(),
+fn octets(network: IpAddr) -> Vec<u8> {
+    match network {
+        IpAddr::V4(network) => network.octets().to_vec(),
+        IpAddr::V6(network) => network.octets().to_vec(),
     }
 }
 

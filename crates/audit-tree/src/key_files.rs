@@ -5,8 +5,6 @@
 
 use std::{
     fmt, fs, io,
-    io::Write as _,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -126,12 +124,9 @@ impl fmt::Debug for SigningKeys {
     }
 }
 
-/// Makes the first key, whole or not at all. Of several processes that try at once one wins, and the others find its key.
+/// Makes the first key. Of several processes that try at once one wins, and the others find its key.
 fn create(directory: &Path) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)?;
+    private::create_directory(directory)?;
     let pair = KeypairBytes {
         secret_key: runtime::random_bytes(),
         public_key: None,
@@ -139,26 +134,7 @@ fn create(directory: &Path) -> io::Result<()> {
     let pem = pair
         .to_pkcs8_pem(LineEnding::LF)
         .map_err(|error| io::Error::other(error.to_string()))?;
-    let draft = directory.join(format!("{}.draft", runtime::new_id()));
-    let written = write_private(&draft, pem.as_bytes());
-    let linked = written.and_then(|()| match fs::hard_link(&draft, directory.join(FIRST_KEY)) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        linked => linked,
-    });
-    fs::remove_file(&draft)?;
-    linked?;
-    fs::File::open(directory)?.sync_all()
-}
-
-/// Writes a new file that only its owner can read, durably.
-pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
+    private::create_whole(&directory.join(FIRST_KEY), pem.as_bytes())
 }
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> KeysUnusable {

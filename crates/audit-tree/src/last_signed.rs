@@ -6,10 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use database::private;
 use events::sha256;
 use transparency_log::{Checkpoint, Note};
 
-use crate::{KeepError, key_files::write_private};
+use crate::KeepError;
 
 /// The last checkpoint of each origin, in a directory.
 #[derive(Debug, Clone)]
@@ -48,14 +49,7 @@ impl LastSigned {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, origin: &str, note: &Note) -> io::Result<()> {
-        let draft = self.0.join(format!("{}.draft", runtime::new_id()));
-        let written = write_private(&draft, note.to_string().as_bytes())
-            .and_then(|()| fs::rename(&draft, self.path(origin)))
-            .and_then(|()| fs::File::open(&self.0)?.sync_all());
-        if written.is_err() {
-            let _ = fs::remove_file(&draft);
-        }
-        written
+        private::replace(&self.path(origin), note.to_string().as_bytes())
     }
 
     /// Origins may have slashes, and two of them differ in a few characters only.

@@ -1,8 +1,8 @@
 //! Files and directories that nobody but their owner can read, whatever the umask.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions, Permissions},
-    io::{self, ErrorKind},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io::{self, ErrorKind, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
 };
@@ -54,7 +54,7 @@ pub fn file(path: &Path) -> io::Result<()> {
 /// When it cannot be created, or others have rights to it that cannot be taken away.
 pub fn directory(path: &Path, is_ours: impl FnOnce() -> bool) -> io::Result<()> {
     if !path.exists() {
-        return DirBuilder::new().recursive(true).mode(0o700).create(path);
+        return create_directory(path);
     }
     let mode = fs::metadata(path)?.mode();
     if mode & OF_OTHERS == 0 {
@@ -71,6 +71,68 @@ pub fn directory(path: &Path, is_ours: impl FnOnce() -> bool) -> io::Result<()> 
         ));
     }
     tighten(path, 0o700)
+}
+
+/// Creates a directory that only its owner can enter, with those above it. One that is there stays as it is: whatever else
+/// somebody keeps in it, the files must be private.
+///
+/// # Errors
+/// When it cannot be created.
+pub fn create_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Writes a new file that only its owner can read, durably.
+///
+/// # Errors
+/// When it is there already, or cannot be written.
+pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Creates a file that only its owner can read, whole or not at all, and durably with its name. Of several processes that try
+/// at once one wins, and the others find its file: the content goes to a file of its own first, and a hard link gives it
+/// the name only if nothing has that name.
+///
+/// # Errors
+/// When it cannot be written. A file that is there already is none.
+pub fn create_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let draft = path.with_extension(format!("{}.draft", runtime::new_id()));
+    let written = write_new(&draft, content).and_then(|()| match fs::hard_link(&draft, path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    });
+    let removed = fs::remove_file(&draft);
+    written.and(removed)?;
+    sync_directory_of(path)
+}
+
+/// Puts a file that only its owner can read in the place of another, whole or not at all, and durably.
+///
+/// # Errors
+/// When it cannot be written. The other one is there still.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let draft = path.with_extension(format!("{}.draft", runtime::new_id()));
+    let written = write_new(&draft, content).and_then(|()| fs::rename(&draft, path));
+    if written.is_err() {
+        // It may not have been made at all.
+        let _ = fs::remove_file(&draft);
+    }
+    written.and_then(|()| sync_directory_of(path))
+}
+
+/// What stands in a directory is durable after this.
+fn sync_directory_of(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
+    }
 }
 
 /// Refuses a secret file to which others have rights.

@@ -37,6 +37,7 @@ pub use etag::{Named, Preconditions, ReadOutcome, etag, if_match, outcome_of_rea
 pub use form::{FieldErrors, Form, Presence, items, text};
 pub use headers::{CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, TRACEPARENT, X_FORWARDED_FOR, X_REQUEST_ID};
 pub use health::{BUS, EVENT_STORE, Health, LOG, OPERATIONS, READ_MODELS, Readiness};
+pub use http_server::network_of;
 pub use json::{BodyLimit, JsonObject, read_body};
 pub use middleware::{Asker, admin_of, public_of, with_middleware, with_middleware_and_metrics};
 pub use optional_json::OptionalJsonObject;

@@ -1,0 +1,23 @@
+//! What the tests of several decisions start from.
+
+use events::{Account, AccountEvent, AccountRegistered, Timestamp, UserId};
+use uuid::Uuid;
+
+/// When everything in these tests happens.
+pub(super) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+/// The password's hash of a new account.
+pub(super) const PASSWORD_HASH: &str = "hash-1";
+
+/// An account that was registered, and to which `events` have happened.
+pub(super) fn registered_and(events: &[AccountEvent]) -> Option<Account> {
+    let registered = AccountRegistered {
+        email: "ada@example.com".into(),
+        display_name: None,
+        password_hash: PASSWORD_HASH.into(),
+    };
+    let all = [&[registered.into()], events].concat();
+    (1..).zip(&all).fold(None, |state, (version, event)| {
+        Account::evolve(state, UserId(Uuid::nil()), event, version, NOW)
+    })
+}
