@@ -25,7 +25,7 @@ use crate::{
     command_metadata::CommandMetadata,
     domain::{self, Claim, Refusal},
     error::{CommandError, Failure},
-    key_files::KeyFiles,
+    key_files::{KeyFiles, LOOK_EVERY},
     keys::Pepper,
     metrics::Counters,
     password::{Hasher, Policy},
@@ -216,6 +216,21 @@ impl Auth {
             })
             .try_collect()
             .await
+    }
+
+    /// Reads the signing keys again, and tells everyone when one was taken away.
+    pub(crate) async fn renew_keys(&self) {
+        if self.key_files.renew(&self.tokens).await {
+            self.revoke(Revocation::Keys).await;
+        }
+    }
+
+    /// Reads the signing keys again and again, so that what an operator does to them counts without a restart.
+    pub(crate) async fn keep_keys(&self) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            self.renew_keys().await;
+        }
     }
 
     /// Tells everyone who remembers checked tokens. If that fails they find out within 30 seconds.

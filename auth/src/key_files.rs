@@ -8,9 +8,9 @@ use tokio::{sync::Mutex, time::Instant};
 use crate::{keys, token::AccessTokens};
 
 /// Between two looks into the directory, since anyone can make up names of keys.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How often the directory is looked into without a reason.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The directory of keys.
 #[derive(Debug)]
@@ -40,20 +40,23 @@ impl KeyFiles {
     }
 
     /// Reads the keys again and gives them to `tokens`, unless that was done a moment ago. Without success the keys stay as
-    /// they are.
-    pub(crate) async fn renew(&self, tokens: &AccessTokens) {
+    /// they are. Returns whether a key was taken away.
+    pub(crate) async fn renew(&self, tokens: &AccessTokens) -> bool {
         let mut looked = self.looked.lock().await;
         if looked.at.elapsed() < LOOK_AGAIN {
-            return;
+            return false;
         }
         let directory = self.directory.clone();
         let read = tokio::task::spawn_blocking(move || keys::read(&directory)).await;
         looked.at = Instant::now();
+        let mut is_one_gone = false;
         let problem = match read {
             Ok(Ok(keys)) => {
-                if keys.keyring.kids() != tokens.keyring().kids() {
+                let earlier = tokens.keyring();
+                if keys.keyring.kids() != earlier.kids() {
                     tracing::info!(keys = ?keys.keyring.kids(), "the signing keys have changed");
                 }
+                is_one_gone = earlier.kids().iter().any(|kid| keys.keyring.get(kid).is_none());
                 tokens.replace_keyring(keys.keyring);
                 None
             }
@@ -66,13 +69,6 @@ impl KeyFiles {
             tracing::warn!(%error, "the keys cannot be read again; going on with those of before");
         }
         looked.problem = problem;
-    }
-
-    /// Reads the keys again and again, so that what an operator does to them counts without a restart.
-    pub(crate) async fn keep_up(&self, tokens: &AccessTokens) {
-        loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            self.renew(tokens).await;
-        }
+        is_one_gone
     }
 }

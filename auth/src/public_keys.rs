@@ -15,7 +15,7 @@ pub(crate) struct PublicKeys(pub(crate) Arc<Auth>);
 impl Responder for PublicKeys {
     async fn respond(&self, _request: Bytes) -> Bytes {
         let Self(auth) = self;
-        auth.key_files.renew(&auth.tokens).await;
+        auth.renew_keys().await;
         auth.tokens.keyring().jwks().encode().into()
     }
 }

@@ -106,7 +106,7 @@ pub async fn start(
     background.spawn("public keys", keys);
     let keeper = Arc::clone(&auth);
     background.spawn_until_stopped("signing keys", async move {
-        keeper.key_files.keep_up(&keeper.tokens).await;
+        keeper.keep_keys().await;
     });
 
     let state = AppState {

@@ -30,7 +30,7 @@ impl TokenCheck {
             return program_token::judge(auth, name, &hex::encode(Sha256::digest(token))).await;
         }
         if auth.tokens.misses_key_of(token) {
-            auth.key_files.renew(&auth.tokens).await;
+            auth.renew_keys().await;
         }
         let now = auth.clock.now();
         let claims = match auth.tokens.verify(token, now) {

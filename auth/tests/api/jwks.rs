@@ -1,6 +1,8 @@
 //! `GET /.well-known/jwks.json`
 
+use auth_client::{REVOCATIONS, Revocation};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+use bus::Heard;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
 
@@ -61,6 +63,27 @@ async fn a_key_that_is_put_beside_the_others_needs_no_restart() {
         app.me(&new).await.status == 200
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_taken_away_is_told_to_those_who_remember_its_tokens() {
+    let app = App::start().await;
+    let other = App::start().await;
+    let newer = app.keys().join(format!("{}.pem", uuid::Uuid::now_v7()));
+    std::fs::copy(other.keys().join("0-first.pem"), newer).unwrap();
+    let app = app.replica(|_, _| {}).await;
+    let mut revocations = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
+    std::fs::remove_file(app.keys().join("0-first.pem")).unwrap();
+    let heard = async {
+        while let Heard::Message(bytes) = revocations.next().await {
+            if Revocation::decode(&bytes).unwrap() == Revocation::Keys {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), heard)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -120,6 +120,10 @@ impl Cache {
 
     /// Takes note of a revocation.
     pub(crate) fn revoke(&self, revocation: Revocation, now: Timestamp) {
+        if revocation == Revocation::Keys {
+            // Which answers were to tokens of that key is not kept.
+            return self.clear();
+        }
         if self.sessions.len() + self.accounts.len() >= self.capacity {
             self.forget_old_revocations(now);
             if self.sessions.len() + self.accounts.len() >= self.capacity {
@@ -134,6 +138,7 @@ impl Cache {
         match revocation {
             Revocation::Session(session) => drop(self.sessions.insert(session, revoked)),
             Revocation::Account(account) => drop(self.accounts.insert(account, revoked)),
+            Revocation::Keys => {}
         }
     }
 

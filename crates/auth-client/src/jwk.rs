@@ -73,6 +73,11 @@ impl PublicKeys {
         Ok(Self(keys))
     }
 
+    /// Whether a key of `earlier` is not here any more.
+    pub(crate) fn lacks_one_of(&self, earlier: &Self) -> bool {
+        earlier.0.keys().any(|kid| !self.0.contains_key(kid))
+    }
+
     pub(crate) fn get(&self, kid: &str) -> Option<Arc<VerifyingKey>> {
         self.0.get(kid).cloned()
     }

@@ -8,9 +8,13 @@ use std::{
 
 use bus::Bus;
 use bytes::Bytes;
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::{Mutex, Notify},
+    time::Instant,
+};
 
 use crate::{
+    cache::Cache,
     jwk::{PublicKeys, VerifyingKey},
     messages::KEYS_QUEUE,
 };
@@ -28,9 +32,13 @@ const RENEW_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct KnownKeys {
     bus: Arc<dyn Bus>,
     deadline: Duration,
+    /// The answers to tokens that these keys have verified.
+    answers: Arc<Cache>,
     keys: RwLock<Arc<PublicKeys>>,
     /// The last attempt to ask. Whoever asks holds it, so that one asks for all.
     last: Mutex<Option<Attempt>>,
+    /// Somebody has said that the keys have changed.
+    changed: Notify,
 }
 
 struct Attempt {
@@ -48,12 +56,14 @@ pub(crate) enum NoKey {
 }
 
 impl KnownKeys {
-    pub(crate) fn new(bus: Arc<dyn Bus>, deadline: Duration) -> Self {
+    pub(crate) fn new(bus: Arc<dyn Bus>, deadline: Duration, answers: Arc<Cache>) -> Self {
         Self {
             bus,
             deadline,
+            answers,
             keys: RwLock::default(),
             last: Mutex::new(None),
+            changed: Notify::new(),
         }
     }
 
@@ -97,7 +107,12 @@ impl KnownKeys {
         self.known(kid).ok_or(NoKey::Unknown)
     }
 
-    /// Asks at once, and again until there is an answer; then now and then, for ever.
+    /// Lets [`Self::keep_up`] ask soon, because the keys have changed.
+    pub(crate) fn renew_soon(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Asks at once, and again until there is an answer; then now and then, and when the keys have changed, for ever.
     pub(crate) async fn keep_up(&self) {
         let mut retry = AFTER_FAILURE;
         loop {
@@ -120,7 +135,10 @@ impl KnownKeys {
                     pause
                 }
             };
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.changed.notified() => {}
+            }
         }
     }
 
@@ -133,8 +151,14 @@ impl KnownKeys {
             Ok(Err(error)) => return Err(error.to_string()),
             Err(elapsed) => return Err(elapsed.to_string()),
         };
-        let keys = PublicKeys::decode(&reply)?;
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        let keys = Arc::new(PublicKeys::decode(&reply)?);
+        let mut known = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let earlier = std::mem::replace(&mut *known, Arc::clone(&keys));
+        drop(known);
+        if keys.lacks_one_of(&earlier) {
+            // A key was taken away, and the news of it may not have come.
+            self.answers.clear();
+        }
         Ok(())
     }
 }

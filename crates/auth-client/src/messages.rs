@@ -158,6 +158,8 @@ pub enum Revocation {
     Session(SessionId),
     /// Every session of this account ended, or what is known about the account changed.
     Account(UserId),
+    /// A signing key was taken away: whatever it has signed is worthless.
+    Keys,
 }
 
 impl Revocation {
@@ -267,6 +269,7 @@ mod tests {
             r#"{"session":"0190f5a2-0000-7000-8000-000000000001"}"#
         );
         assert_eq!(Revocation::decode(&revocation.encode()).unwrap(), revocation);
+        assert_eq!(Revocation::Keys.encode(), r#""keys""#);
         assert_eq!(
             Revocation::Account(user).encode(),
             r#"{"account":"0190f5a2-0000-7000-8000-000000000002"}"#

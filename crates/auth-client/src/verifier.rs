@@ -107,7 +107,7 @@ enum Kind {
 struct Remote {
     bus: Arc<dyn Bus>,
     options: VerifierOptions,
-    cache: Cache,
+    cache: Arc<Cache>,
     refusals: Refusals,
     rules: TokenRules,
     keys: KnownKeys,
@@ -133,11 +133,12 @@ impl Verifier {
     /// A verifier that asks auth over `bus`. It listens to revocations in the `background`.
     pub async fn start(bus: Arc<dyn Bus>, options: VerifierOptions, background: &Background) -> Arc<Self> {
         check_metrics::show();
+        let cache = Arc::new(Cache::new(options.capacity, options.ttl, options.deadline));
         let remote = Arc::new(Remote {
-            cache: Cache::new(options.capacity, options.ttl, options.deadline),
             refusals: Refusals::default(),
             rules: TokenRules::new(&options.issuer, &options.audience),
-            keys: KnownKeys::new(Arc::clone(&bus), options.deadline),
+            keys: KnownKeys::new(Arc::clone(&bus), options.deadline, Arc::clone(&cache)),
+            cache,
             bus,
             options,
             flights: DashMap::new(),
@@ -381,7 +382,12 @@ impl Remote {
             match listener.next().await {
                 Heard::Gap => self.cache.clear(),
                 Heard::Message(bytes) => match Revocation::decode(&bytes) {
-                    Ok(revocation) => self.cache.revoke(revocation, self.options.clock.now()),
+                    Ok(revocation) => {
+                        self.cache.revoke(revocation, self.options.clock.now());
+                        if revocation == Revocation::Keys {
+                            self.keys.renew_soon();
+                        }
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "a revocation cannot be read; forgetting every checked token");
                         self.cache.clear();

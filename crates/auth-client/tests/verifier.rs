@@ -693,6 +693,45 @@ async fn a_new_key_is_learned_and_made_up_ones_are_not_asked_for_each_time() {
 }
 
 #[tokio::test]
+async fn what_a_key_that_was_taken_away_has_signed_is_refused_though_it_is_remembered() {
+    let world = World::accepting().await;
+    world.verifier.verify(&token(1)).await.unwrap();
+    *world.keys.signer.lock().unwrap() = Signer::new(2);
+    assert!(
+        world.verifier.verify(&token(1)).await.is_ok(),
+        "nobody has said so yet"
+    );
+    world.revoke(Revocation::Keys).await;
+    // Well before the keys are asked for without a reason, and before an answer runs out: the clock stands still.
+    let refused = async || {
+        eventually("its tokens are refused", || async {
+            world.verifier.verify(&token(1)).await == Err(VerifyError::Rejected(Rejection::Malformed))
+        })
+        .await;
+    };
+    tokio::time::timeout(Duration::from_secs(5), refused())
+        .await
+        .unwrap();
+    assert_eq!(world.verifier.subject(&token(1)), None);
+}
+
+#[tokio::test]
+async fn a_set_of_keys_that_lacks_one_makes_what_is_remembered_worthless() {
+    let world = World::accepting().await;
+    world.verifier.verify(&token(1)).await.unwrap();
+    *world.keys.signer.lock().unwrap() = Signer::new(2);
+    // The news got lost, and the set is asked for because somebody shows a token of the new key.
+    eventually("the new key is learned", || async {
+        world.verifier.verify(&Signer::new(2).token(2, NOW)).await.is_ok()
+    })
+    .await;
+    assert_eq!(
+        world.verifier.verify(&token(1)).await,
+        Err(VerifyError::Rejected(Rejection::Malformed))
+    );
+}
+
+#[tokio::test]
 async fn whom_a_genuine_token_names_is_known_without_auth() {
     let world = World::accepting().await;
     world.auth_background.stop().cancel();
