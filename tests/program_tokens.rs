@@ -83,5 +83,21 @@ async fn programs(footing: Footing) {
     })
     .await;
     writer.get(&path).await.expect(200);
+    ada.delete("/auth/tokens").await.expect(204);
+    until("every token is refused", Duration::from_secs(5), async || {
+        writer.get(&path).await.status == 401
+    })
+    .await;
+    let (later, _) = program(&ada, json!(["tasks:read"])).await;
+    later.get(&path).await.expect(200);
+    let done = system
+        .tool(&["users", "revoke-tokens", &ada.email])
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+    until("every token is refused", Duration::from_secs(5), async || {
+        later.get(&path).await.status == 401
+    })
+    .await;
     system.stop().await;
 }

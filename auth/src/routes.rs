@@ -19,7 +19,7 @@ use crate::{
         change_password, confirm_totp, create_program_token, end_session, enroll_totp, jwks,
         list_program_tokens, list_sessions, list_users, login, login_second_factor, logout, logout_all, me,
         offer_reset, refresh, register, remove_totp, rename, reset_password, revoke_program_token,
-        set_disabled, set_roles,
+        revoke_program_tokens, set_disabled, set_roles,
     },
 };
 
@@ -67,7 +67,9 @@ pub(crate) fn routes(state: AppState) -> Router {
         .route("/auth/sessions/{id}", delete(end_session::end_session))
         .route(
             "/auth/tokens",
-            get(list_program_tokens::list_program_tokens).post(create_program_token::create_program_token),
+            get(list_program_tokens::list_program_tokens)
+                .post(create_program_token::create_program_token)
+                .delete(revoke_program_tokens::of_the_caller),
         )
         .route(
             "/auth/tokens/{id}",
@@ -76,6 +78,10 @@ pub(crate) fn routes(state: AppState) -> Router {
         .route("/auth/users/{id}/roles", put(set_roles::set_roles))
         .route("/auth/users/{id}/disable", post(set_disabled::disable))
         .route("/auth/users/{id}/enable", post(set_disabled::enable))
+        .route(
+            "/auth/users/{id}/tokens",
+            delete(revoke_program_tokens::of_somebody),
+        )
         .route("/.well-known/jwks.json", get(jwks::jwks))
         .route_layer(middleware::from_fn(refuse_parameters))
         // What comes after that layer reads the parameters itself.

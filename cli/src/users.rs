@@ -37,6 +37,11 @@ pub(crate) enum Command {
         #[arg(long)]
         remove_second_factor: bool,
     },
+    /// Take all tokens back from the programs of an account, at once and for good
+    RevokeTokens {
+        /// The account's address
+        email: String,
+    },
     /// Open accounts for the people of the former system
     ///
     /// Can be broken off and run again: addresses that have an account are left as they are.
@@ -61,6 +66,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             email,
             remove_second_factor,
         } => reset(settings, &dependencies, &email, remove_second_factor).await,
+        Command::RevokeTokens { email } => revoke_tokens(settings, &dependencies, &email).await,
         Command::Import { file, dry_run } => import(settings, &dependencies, &file, dry_run).await,
     };
     dependencies.bus.close().await;
@@ -131,6 +137,17 @@ async fn reset(
         reset.token.as_str(),
         reset.expires_at
     ));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn revoke_tokens(
+    settings: &Settings,
+    dependencies: &Dependencies,
+    email: &str,
+) -> anyhow::Result<ExitCode> {
+    let config = role::auth_config(settings);
+    auth::revoke_tokens(&config, dependencies, email).await?;
+    crate::print(&format!("No program has a token of {email} any more.\n"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -37,6 +37,7 @@ const ROUTES: &[(&str, Target)] = &[
     ("/auth/users/{id}/disable", Target::Auth),
     ("/auth/users/{id}/enable", Target::Auth),
     ("/auth/users/{id}/reset", Target::Auth),
+    ("/auth/users/{id}/tokens", Target::Auth),
     (
         "/tasks",
         Target::Split {

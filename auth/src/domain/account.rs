@@ -8,7 +8,7 @@ use events::{
     RolesChanged, SecretHash, SessionId,
 };
 
-use super::Refusal;
+use super::{Refusal, program_token};
 
 /// What a decision about an account comes to.
 pub(crate) type Decided = Result<Vec<AccountEvent>, Refusal>;
@@ -134,13 +134,15 @@ pub(crate) fn set_roles(account: Option<&Account>, roles: &BTreeSet<Role>) -> De
     Ok(vec![RolesChanged { roles: roles.clone() }.into()])
 }
 
-/// Forbids the account to be used.
+/// Forbids the account to be used. What was handed out before stays worthless when it may be used again: every session is
+/// closed, and every program token is taken back.
 pub(crate) fn disable(account: Option<&Account>) -> Decided {
-    Ok(if existing(account)?.disabled {
-        Vec::new()
-    } else {
-        vec![AccountDisabled {}.into()]
-    })
+    let account = existing(account)?;
+    if account.disabled {
+        return Ok(Vec::new());
+    }
+    let disabled = std::iter::once(AccountDisabled {}.into());
+    Ok(disabled.chain(program_token::all_revoked(account)).collect())
 }
 
 /// Allows the account to be used again.
@@ -170,7 +172,7 @@ pub(super) fn usable(account: Option<&Account>) -> Result<&Account, Refusal> {
 #[cfg(test)]
 mod tests {
     use aggregate::testing::{Given, given};
-    use events::{AccountErased, UserId};
+    use events::{AccountErased, ProgramTokenCreated, ProgramTokenRevoked, Scope, TokenId, UserId};
     use uuid::Uuid;
 
     use super::*;
@@ -387,6 +389,27 @@ mod tests {
         let disabled = account([AccountDisabled {}.into()]);
         disabled.when(disable).then_nothing();
         disabled.when(enable).then([AccountEnabled {}.into()]);
+    }
+
+    #[test]
+    fn what_a_program_had_before_its_account_was_disabled_is_worthless_for_good() {
+        let token = TokenId(Uuid::from_u128(5));
+        let created = ProgramTokenCreated {
+            token,
+            name: "Backup".into(),
+            scopes: [Scope::TasksRead].into(),
+            token_hash: "hash".into(),
+            expires_at: None,
+        };
+        let disabled = [AccountDisabled {}.into(), ProgramTokenRevoked { token }.into()];
+        account([created.clone().into()])
+            .when(disable)
+            .then(disabled.clone());
+        let later = [created.into()]
+            .into_iter()
+            .chain(disabled)
+            .chain([AccountEnabled {}.into()]);
+        assert!(account(later).state().unwrap().program_tokens.is_empty());
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! Decisions about the tokens that people make for their programs.
 
 use events::{
-    Account, MAX_PROGRAM_TOKENS, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, Timestamp,
-    TokenId,
+    Account, AccountEvent, MAX_PROGRAM_TOKENS, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed,
+    Timestamp, TokenId,
 };
 
 use super::{
     Refusal,
-    account::{Decided, usable},
+    account::{Decided, existing, usable},
 };
 
 /// For so long after a use is noted, further ones are not.
@@ -35,6 +35,17 @@ pub(crate) fn revoke(account: Option<&Account>, token: TokenId) -> Decided {
     Ok(vec![ProgramTokenRevoked { token }.into()])
 }
 
+/// Takes all tokens back.
+pub(crate) fn revoke_all(account: Option<&Account>) -> Decided {
+    Ok(all_revoked(existing(account)?).collect())
+}
+
+/// The events that take back every token of `account`.
+pub(super) fn all_revoked(account: &Account) -> impl Iterator<Item = AccountEvent> {
+    let tokens = account.program_tokens.iter();
+    tokens.map(|token| ProgramTokenRevoked { token: token.id }.into())
+}
+
 /// Notes that a token is in use, once a day at most.
 pub(crate) fn note_use(account: Option<&Account>, token: TokenId, now: Timestamp) -> Decided {
     let tokens = &usable(account)?.program_tokens;
@@ -57,7 +68,7 @@ pub(crate) fn is_use_to_be_noted(token: &events::ProgramToken, now: Timestamp) -
 
 #[cfg(test)]
 mod tests {
-    use events::{AccountEvent, Scope};
+    use events::{AccountDisabled, AccountErased, Scope};
     use uuid::Uuid;
 
     use super::{
@@ -106,6 +117,18 @@ mod tests {
             revoke(after.as_ref(), token(1)),
             Err(Refusal::ProgramTokenIsUnknown)
         );
+    }
+
+    #[test]
+    fn all_are_taken_back_at_once() {
+        let account = registered_and(&[created(1, None).into(), created(2, Some(NOW)).into()]);
+        let revoked = [1, 2].map(|number| ProgramTokenRevoked { token: token(number) }.into());
+        assert_eq!(revoke_all(account.as_ref()), Ok(revoked.to_vec()));
+        for nothing_to_revoke in [registered_and(&[]), registered_and(&[AccountDisabled {}.into()])] {
+            assert_eq!(revoke_all(nothing_to_revoke.as_ref()), Ok(vec![]));
+        }
+        let erased = registered_and(&[AccountErased {}.into()]);
+        assert_eq!(revoke_all(erased.as_ref()), Err(Refusal::AccountIsUnknown));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use events::{Account, PasswordReset, PendingReset, ResetOffered, SecretHash, Tim
 use super::{
     Refusal,
     account::{Decided, existing, usable},
+    program_token,
 };
 
 /// Offers a reset, in place of any that was offered before.
@@ -31,26 +32,30 @@ pub(crate) fn pending<'a>(
     Ok((usable(Some(account))?, reset))
 }
 
-/// Uses the reset: there is a new password, and every session is closed.
+/// Uses the reset: there is a new password, every session is closed, and every program token is taken back. Nobody can tell
+/// who made those, since whoever resets has not proved to know the password before.
 pub(crate) fn complete(
     account: Option<&Account>,
     presented: &SecretHash,
     password_hash: &SecretHash,
     now: Timestamp,
 ) -> Decided {
-    let (_, reset) = pending(account, presented, now)?;
-    Ok(vec![
-        PasswordReset {
-            password_hash: password_hash.clone(),
-            removes_second_factor: reset.removes_second_factor,
-        }
-        .into(),
-    ])
+    let (account, reset) = pending(account, presented, now)?;
+    let done = PasswordReset {
+        password_hash: password_hash.clone(),
+        removes_second_factor: reset.removes_second_factor,
+    };
+    let done = std::iter::once(done.into());
+    Ok(done.chain(program_token::all_revoked(account)).collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use events::{AccountDisabled, AccountErased, AccountEvent};
+    use events::{
+        AccountDisabled, AccountErased, AccountEvent, ProgramTokenCreated, ProgramTokenRevoked, Scope,
+        TokenId,
+    };
+    use uuid::Uuid;
 
     use super::{
         super::testing::{NOW, registered_and},
@@ -86,6 +91,21 @@ mod tests {
         let after = registered_and(&[vec![offered("b").into()], reset].concat());
         assert_eq!(used(after.as_ref(), "b", NOW), Err(Refusal::ResetIsUnknown));
         assert_eq!(after.unwrap().password_hash, "hash-2".into());
+    }
+
+    #[test]
+    fn a_reset_takes_the_tokens_of_programs_back() {
+        let token = TokenId(Uuid::from_u128(5));
+        let created = ProgramTokenCreated {
+            token,
+            name: "Backup".into(),
+            scopes: [Scope::TasksRead].into(),
+            token_hash: "hash".into(),
+            expires_at: None,
+        };
+        let account = registered_and(&[created.into(), offered("a").into()]);
+        let events = used(account.as_ref(), "a", NOW).unwrap();
+        assert_eq!(events[1..], [ProgramTokenRevoked { token }.into()]);
     }
 
     #[test]

@@ -25,5 +25,6 @@ pub(crate) mod remove_totp;
 pub(crate) mod rename;
 pub(crate) mod reset_password;
 pub(crate) mod revoke_program_token;
+pub(crate) mod revoke_program_tokens;
 pub(crate) mod set_disabled;
 pub(crate) mod set_roles;

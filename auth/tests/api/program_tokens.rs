@@ -135,6 +135,74 @@ async fn a_token_that_was_taken_back_is_refused_by_those_who_remember_it() {
 }
 
 #[tokio::test]
+async fn all_are_taken_back_by_one_act_of_their_owner_an_admin_or_an_operator() {
+    let app = App::start().await;
+    let admin = app.sign_in_admin("root@example.com").await;
+    let (ada, _) = app.sign_in("ada@example.com").await;
+    let (bob, _) = app.sign_in("bob@example.com").await;
+    let (others, _) = token(&app, &bob).await;
+    let id = app.me(&ada).await.text("/user/id");
+    let verifier = verifier(&app).await;
+    let of_somebody = format!("/auth/users/{id}/tokens");
+    for act in ["owner", "admin", "operator"] {
+        let tokens = [token(&app, &ada).await.0, token(&app, &ada).await.0];
+        for token in &tokens {
+            verifier.verify(token).await.unwrap();
+        }
+        let delete = |path: &str, access: &str| app.call(Method::DELETE, path).token(access).send();
+        match act {
+            "owner" => drop(delete("/auth/tokens", &ada).await.expect(204, "")),
+            "admin" => drop(delete(&of_somebody, &admin).await.expect(204, "")),
+            _ => auth::revoke_tokens(&app.config, &app.dependencies, "ada@example.com")
+                .await
+                .unwrap(),
+        }
+        for token in &tokens {
+            eventually("the token is refused", async || {
+                verifier.verify(token).await == Err(VerifyError::Rejected(Rejection::SessionEnded))
+            })
+            .await;
+        }
+        assert!(list(&app, &ada).await.is_empty(), "{act}");
+    }
+    app.call(Method::DELETE, &of_somebody)
+        .token(&bob)
+        .send()
+        .await
+        .expect(403, "forbidden");
+    app.me(&ada).await.expect(200, "");
+    verifier.verify(&others).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_does_not_come_back_when_its_account_is_disabled_and_enabled_or_reset() {
+    let app = App::start().await;
+    let admin = app.sign_in_admin("root@example.com").await;
+    let (bob, _) = app.sign_in("bob@example.com").await;
+    let id = app.me(&bob).await.text("/user/id");
+    let (before, _) = token(&app, &bob).await;
+    for act in ["disable", "enable"] {
+        let path = format!("/auth/users/{id}/{act}");
+        app.post(&path).token(&admin).send().await.expect(200, "");
+    }
+    let (bob, _) = app.sign_in("bob@example.com").await;
+    let verifier = verifier(&app).await;
+    let ended = Err(VerifyError::Rejected(Rejection::SessionEnded));
+    assert_eq!(verifier.verify(&before).await, ended);
+    let (later, _) = token(&app, &bob).await;
+    verifier.verify(&later).await.unwrap();
+    let offered = auth::reset(&app.config, &app.dependencies, "bob@example.com", false)
+        .await
+        .unwrap();
+    let body = json!({"reset_token": offered.token.as_str(), "new_password": "violet harbour lantern"});
+    app.post("/auth/reset").json(&body).send().await.expect(204, "");
+    eventually("the token is refused", async || {
+        verifier.verify(&later).await == ended
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn nobody_takes_back_the_token_of_another() {
     let app = App::start().await;
     let (ada, _) = app.sign_in("ada@example.com").await;

@@ -43,7 +43,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "disableAccount",
             "Take an account out of use",
         )
-        .about("Ends every session of the account at once. The last admin cannot be disabled.")
+        .about(
+            "Ends every session of the account at once, and takes all tokens back from its programs, for good. The last admin \
+             cannot be disabled.",
+        )
         .answer(200, "The account.", &TOKEN, &examples::user_body())
         .problems(&[LastAdmin])
         .build(),
@@ -64,6 +67,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .about("The token is for `/auth/reset`. It is good for an hour and ends any that was made before.")
         .empty_body(&examples::offer_reset())
         .answer(200, "The reset.", &TOKEN, &examples::offered_reset())
+        .build(),
+        account(
+            HttpMethod::Delete,
+            "/auth/users/{id}/tokens",
+            "revokeTokensOfAccount",
+            "Take all tokens back from somebody's programs",
+        )
+        .about("Sessions stay; to end those, too, disable the account and enable it again.")
+        .nothing(204, "The tokens are refused from now on.", &TOKEN)
         .build(),
     ]
 }

@@ -30,6 +30,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .build(),
         own(
             HttpMethod::Delete,
+            "/auth/tokens",
+            "revokeProgramTokens",
+            "Take all tokens back from the caller's programs",
+        )
+        .nothing(204, "The tokens are refused from now on.", &TOKEN)
+        .build(),
+        own(
+            HttpMethod::Delete,
             "/auth/tokens/{id}",
             "revokeProgramToken",
             "Take a token back",

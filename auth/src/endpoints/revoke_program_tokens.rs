@@ -1,0 +1,39 @@
+//! `DELETE /auth/tokens` and `DELETE /auth/users/{id}/tokens`: takes all tokens back from the programs of an account, for their
+//! owner and for an admin.
+
+use std::sync::Arc;
+
+use auth_client::Caller;
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use events::{Role, UserId};
+use http_api::RequestContext;
+
+use super::answer;
+use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError, revoke_tokens};
+
+pub(crate) async fn of_the_caller(
+    State(auth): State<Arc<Auth>>,
+    caller: Caller,
+    context: RequestContext,
+) -> Result<Response, ApiError> {
+    let id = caller.user_id();
+    let metadata = CommandMetadata::new(caller.actor(), &context);
+    let changed = revoke_tokens::revoke_all(&auth, id, &metadata).await?;
+    Ok(answer::no_content(id, changed.position))
+}
+
+pub(crate) async fn of_somebody(
+    State(auth): State<Arc<Auth>>,
+    caller: Caller,
+    context: RequestContext,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    caller.require(Role::Admin)?;
+    let id: UserId = id.parse().map_err(|_| Refusal::AccountIsUnknown)?;
+    let metadata = CommandMetadata::new(caller.actor(), &context);
+    let changed = revoke_tokens::revoke_all(&auth, id, &metadata).await?;
+    Ok(answer::no_content(id, changed.position))
+}
