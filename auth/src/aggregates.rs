@@ -67,8 +67,15 @@ impl InMemory for Account {
 
 impl InMemory for Session {
     fn bytes(&self) -> usize {
-        let hashes = self.refresh_hashes.iter();
-        let texts = hashes.map(|hash| size_of_val(hash) + hash.len()).sum::<usize>()
+        let tokens = self.refresh_tokens.iter().map(|token| {
+            let predecessor = token.predecessor.as_ref();
+            let client = predecessor.and_then(|before| before.client.as_deref());
+            size_of_val(token)
+                + token.hash.len()
+                + predecessor.map_or(0, |before| before.hash.len())
+                + client.map_or(0, str::len)
+        });
+        let texts = tokens.sum::<usize>()
             + self.ip.as_deref().map_or(0, str::len)
             + self.user_agent.as_deref().map_or(0, str::len);
         size_of::<Self>() + texts

@@ -330,6 +330,7 @@ impl Side {
         let refreshed: SessionEvent = SessionRefreshed {
             refresh_hash: "0".repeat(64).into(),
             client: None,
+            used: None,
         }
         .into();
         grow(

@@ -67,8 +67,8 @@ pub use second_factor::{
 pub use secret_hash::SecretHash;
 pub use secrets::{SECRET_MEMBERS, may_hold_secrets, public_payload};
 pub use session::{
-    AuthenticationMethod, EndReason, MAX_REFRESH_TOKENS, Session, SessionEnded, SessionEvent,
-    SessionRefreshRepeated, SessionRefreshed, SessionStarted,
+    AuthenticationMethod, EndReason, ExchangedRefreshToken, GoodRefreshToken, MAX_REFRESH_TOKENS, Session,
+    SessionEnded, SessionEvent, SessionRefreshRepeated, SessionRefreshed, SessionStarted,
 };
 pub use stored::{EventDigest, StoredEvent, sha256};
 pub use task::{

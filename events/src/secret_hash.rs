@@ -56,6 +56,7 @@ mod tests {
         let refreshed: SessionEvent = SessionRefreshed {
             refresh_hash: hash(),
             client: None,
+            used: None,
         }
         .into();
         let shown = format!("{:?} {registered:?} {rehashed:?} {refreshed:?}", hash());

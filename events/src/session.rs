@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use crate::{Aggregate, SecretHash, SessionId, StreamName, Timestamp, UserId, codec::catalog};
 
 /// How many refresh tokens of one session are good at once.
-pub const MAX_REFRESH_TOKENS: usize = 8;
+pub const MAX_REFRESH_TOKENS: usize = 32;
 
 catalog! {
     /// What can happen to a session.
     SessionEvent {
         Started(SessionStarted) = "session.started", 2;
-        Refreshed(SessionRefreshed) = "session.refreshed", 2;
-        RefreshRepeated(SessionRefreshRepeated) = "session.refresh_repeated", 1;
+        Refreshed(SessionRefreshed) = "session.refreshed", 3;
+        RefreshRepeated(SessionRefreshRepeated) = "session.refresh_repeated", 2;
         Ended(SessionEnded) = "session.ended", 1;
     }
 }
@@ -110,7 +110,7 @@ fn by_password() -> BTreeSet<AuthenticationMethod> {
     [AuthenticationMethod::Pwd].into()
 }
 
-/// The refresh token was exchanged for the next one.
+/// A refresh token was exchanged for the next one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRefreshed {
     /// Hex SHA-256 of the new refresh token. Empty in what comes from the bus.
@@ -119,15 +119,44 @@ pub struct SessionRefreshed {
     /// A fingerprint of the client that asked, so that the same one is known when its answer was lost. Version 1 did not say.
     #[serde(default)]
     pub client: Option<String>,
+    /// Which of the tokens that were good it was, counted from 0; the others stay good. Earlier versions did not say: the
+    /// last, and the others are used up with it.
+    #[serde(default)]
+    pub used: Option<u8>,
 }
 
-/// The token that was exchanged last came again from the same client within moments: its answer was lost, or two tabs
+/// A token that had been exchanged came again from the same client within moments: its answer was lost, or two tabs
 /// refreshed at once. There is one more refresh token that is good, beside those that the client may have got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRefreshRepeated {
     /// Hex SHA-256 of the further refresh token. Empty in what comes from the bus.
     #[serde(default)]
     pub refresh_hash: SecretHash,
+    /// Which of the good tokens came of the one that came again, counted from 0. Version 1 did not say: the last.
+    #[serde(default)]
+    pub beside: Option<u8>,
+}
+
+/// A refresh token that is good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoodRefreshToken {
+    /// Hex SHA-256 of it.
+    pub hash: SecretHash,
+    /// How many came before it, each exchanged for the next.
+    pub generation: u64,
+    /// The one that was exchanged for it; `None` for the first.
+    pub predecessor: Option<ExchangedRefreshToken>,
+}
+
+/// A refresh token that was exchanged for the next one, which is still good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExchangedRefreshToken {
+    /// Hex SHA-256 of it.
+    pub hash: SecretHash,
+    /// When.
+    pub at: Timestamp,
+    /// By which client.
+    pub client: Option<String>,
 }
 
 /// The session is over.
@@ -144,14 +173,12 @@ pub struct Session {
     pub id: SessionId,
     /// Whose.
     pub account: UserId,
-    /// Hex SHA-256 of the refresh tokens that are still good, at most [`MAX_REFRESH_TOKENS`]: one, unless its predecessor was
-    /// presented again within moments. With the first that is used the others are used up, too.
-    pub refresh_hashes: Vec<SecretHash>,
-    /// Of the client that refreshed last.
-    pub refreshed_by: Option<String>,
+    /// The refresh tokens that are good, those that were made last in the end, at most [`MAX_REFRESH_TOKENS`]: one, unless
+    /// one was presented again within moments. Each is exchanged by itself.
+    pub refresh_tokens: Vec<GoodRefreshToken>,
     /// After how many seconds without a refresh it ends by itself.
     pub idle_seconds: Option<u32>,
-    /// How often the token was refreshed: the generation of those that are still good.
+    /// The highest generation of a refresh token that there was.
     pub generation: u64,
     /// When it began.
     pub started_at: Timestamp,
@@ -190,17 +217,8 @@ impl Session {
         };
         match event {
             SessionEvent::Started(_) => {}
-            SessionEvent::Refreshed(refreshed) => {
-                session.refresh_hashes = vec![refreshed.refresh_hash.clone()];
-                session.refreshed_by.clone_from(&refreshed.client);
-                session.generation = session.generation.saturating_add(1);
-                session.last_refreshed_at = at;
-            }
-            SessionEvent::RefreshRepeated(repeated) => {
-                let surplus = (session.refresh_hashes.len() + 1).saturating_sub(MAX_REFRESH_TOKENS);
-                session.refresh_hashes.drain(..surplus);
-                session.refresh_hashes.push(repeated.refresh_hash.clone());
-            }
+            SessionEvent::Refreshed(refreshed) => session.exchange(refreshed, at),
+            SessionEvent::RefreshRepeated(repeated) => session.repeat(repeated),
             SessionEvent::Ended(ended) => session.ended = session.ended.or(Some((at, ended.reason))),
         }
         session.version = version;
@@ -221,12 +239,58 @@ impl Session {
             .map_or(self.expires_at, |seconds| self.expires_at.min(idle(seconds)))
     }
 
+    fn exchange(&mut self, refreshed: &SessionRefreshed, at: Timestamp) {
+        let tokens = &mut self.refresh_tokens;
+        let used = match refreshed.used.map(usize::from) {
+            Some(index) => (index < tokens.len()).then(|| tokens.remove(index)),
+            None => std::mem::take(tokens).pop(),
+        };
+        let (hash, generation) = used.map_or((SecretHash::default(), self.generation), |used| {
+            (used.hash, used.generation)
+        });
+        self.last_refreshed_at = at;
+        self.add_refresh_token(GoodRefreshToken {
+            hash: refreshed.refresh_hash.clone(),
+            generation: generation.saturating_add(1),
+            predecessor: Some(ExchangedRefreshToken {
+                hash,
+                at,
+                client: refreshed.client.clone(),
+            }),
+        });
+    }
+
+    fn repeat(&mut self, repeated: &SessionRefreshRepeated) {
+        let tokens = &self.refresh_tokens;
+        let beside = match repeated.beside {
+            Some(index) => tokens.get(usize::from(index)),
+            None => tokens.last(),
+        };
+        if let Some(beside) = beside {
+            let hash = repeated.refresh_hash.clone();
+            self.add_refresh_token(GoodRefreshToken {
+                hash,
+                ..beside.clone()
+            });
+        }
+    }
+
+    fn add_refresh_token(&mut self, token: GoodRefreshToken) {
+        let surplus = (self.refresh_tokens.len() + 1).saturating_sub(MAX_REFRESH_TOKENS);
+        self.refresh_tokens.drain(..surplus);
+        self.generation = self.generation.max(token.generation);
+        self.refresh_tokens.push(token);
+    }
+
     fn started(id: SessionId, started: &SessionStarted, version: u64, at: Timestamp) -> Self {
         Self {
             id,
             account: started.account,
-            refresh_hashes: vec![started.refresh_hash.clone()],
-            refreshed_by: None,
+            refresh_tokens: vec![GoodRefreshToken {
+                hash: started.refresh_hash.clone(),
+                generation: 0,
+                predecessor: None,
+            }],
             idle_seconds: started.idle_seconds,
             generation: 0,
             started_at: at,

@@ -208,8 +208,9 @@ fn metadata_is_written_as_it_always_was() {
 }
 
 /// What payloads say that is nothing about the person: ids, times, and choices from a list.
-const NOT_PERSONAL: [&str; 17] = [
+const NOT_PERSONAL: [&str; 19] = [
     "account",
+    "beside",
     "closed",
     "code",
     "due",
@@ -226,6 +227,7 @@ const NOT_PERSONAL: [&str; 17] = [
     "step",
     "surviving_session",
     "token",
+    "used",
 ];
 
 #[test]

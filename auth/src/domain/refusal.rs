@@ -44,6 +44,9 @@ pub(crate) enum Refusal {
     /// The refresh token was used before: someone has a copy of it.
     #[error("the refresh token was used before")]
     RefreshTokenIsUsed,
+    /// The refresh token was handed out again as often as may be within moments. The session goes on without this client.
+    #[error("the refresh was repeated too often")]
+    RefreshIsRepeatedTooOften,
     /// The account has as many program tokens as it may have.
     #[error("the account has too many program tokens")]
     TooManyProgramTokens,

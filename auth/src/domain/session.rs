@@ -1,8 +1,8 @@
 //! Decisions about sessions.
 
 use events::{
-    EndReason, SecretHash, Session, SessionEnded, SessionEvent, SessionRefreshRepeated, SessionRefreshed,
-    SessionStarted, Timestamp, UserId,
+    EndReason, GoodRefreshToken, MAX_REFRESH_TOKENS, SecretHash, Session, SessionEnded, SessionEvent,
+    SessionRefreshRepeated, SessionRefreshed, SessionStarted, Timestamp, UserId,
 };
 
 use super::Refusal;
@@ -10,6 +10,9 @@ use super::Refusal;
 /// For so long after a refresh its client may present the same token again, because the answer was lost or another of its
 /// tabs was faster. Longer than a client takes to try again, and too short to be of use to whoever finds an old token.
 const REPEAT_WITHIN_SECONDS: i64 = 5;
+/// A session that has so many events is not refreshed any more, so that its stream stays short enough to be read by a replica
+/// that has not seen it: one every 148 seconds for the whole seven days.
+pub(crate) const MAX_EVENTS: u64 = 4_096;
 
 /// A refresh token that was presented. That it was issued here has been found out before.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +28,8 @@ pub(crate) struct Presented<'a> {
 /// Exchanges the refresh token that is `presented` for the one whose hash is `next`.
 ///
 /// Two exchanges of one token race on the version of the stream: the second finds its token used. If it comes from the same
-/// client within moments and nobody has used the successor, it gets another successor.
+/// client within moments and nobody has used the successor, it gets another successor, which is then exchanged by itself: so
+/// two tabs go on beside each other, and of each the tokens are good once.
 pub(crate) fn refresh(
     session: Option<&Session>,
     presented: Presented<'_>,
@@ -33,41 +37,60 @@ pub(crate) fn refresh(
     now: Timestamp,
 ) -> Result<Vec<SessionEvent>, Refusal> {
     let session = session.ok_or(Refusal::RefreshTokenIsUnknown)?;
-    let is_used = presented.generation < session.generation;
-    let mut good = session.refresh_hashes.iter();
-    let is_current = presented.generation == session.generation && good.any(|hash| **hash == *presented.hash);
-    if !is_used && !is_current {
+    let good = index(session, |token| {
+        token.generation == presented.generation && *token.hash == *presented.hash
+    });
+    let is_used = good.is_none() && presented.generation < session.generation;
+    if good.is_none() && !is_used {
         return Err(Refusal::RefreshTokenIsUnknown);
     }
     match session.ended {
-        Some((_, EndReason::Expired)) if !is_used => Err(Refusal::SessionHasExpired),
-        Some((_, reason)) => Err(Refusal::SessionHasEnded(reason)),
-        None if is_used && is_repeated(session, presented, now) => Ok(vec![
-            SessionRefreshRepeated {
-                refresh_hash: next.clone(),
-            }
-            .into(),
-        ]),
-        None if is_used => Err(Refusal::RefreshTokenIsUsed),
-        None if !session.is_live(now) => Err(Refusal::SessionHasExpired),
-        None => Ok(vec![
+        Some((_, EndReason::Expired)) if !is_used => return Err(Refusal::SessionHasExpired),
+        Some((_, reason)) => return Err(Refusal::SessionHasEnded(reason)),
+        None => {}
+    }
+    let may_go_on = session.is_live(now) && session.version < MAX_EVENTS;
+    let successor = |token: &GoodRefreshToken| came_of(token, presented, now);
+    match (good, index(session, successor)) {
+        (Some(_), _) if !may_go_on => Err(Refusal::SessionHasExpired),
+        (Some(used), _) => Ok(vec![
             SessionRefreshed {
                 refresh_hash: next.clone(),
                 client: Some(presented.client.to_owned()),
+                used: Some(used),
             }
             .into(),
         ]),
+        // One more would push out one that this client got a moment ago.
+        (None, Some(0)) if session.refresh_tokens.len() >= MAX_REFRESH_TOKENS => {
+            Err(Refusal::RefreshIsRepeatedTooOften)
+        }
+        (None, Some(beside)) if may_go_on => Ok(vec![
+            SessionRefreshRepeated {
+                refresh_hash: next.clone(),
+                beside: Some(beside),
+            }
+            .into(),
+        ]),
+        (None, _) => Err(Refusal::RefreshTokenIsUsed),
     }
 }
 
-/// Whether the token was the last to be exchanged, a moment ago and by the same client. Its successor is unused then, for
-/// else there would be a later generation.
-fn is_repeated(session: &Session, presented: Presented<'_>, now: Timestamp) -> bool {
-    let since = session.last_refreshed_at;
-    presented.generation + 1 == session.generation
-        && session.refreshed_by.as_deref() == Some(presented.client)
-        && session.is_live(now)
-        && (since..since.plus_seconds(REPEAT_WITHIN_SECONDS)).contains(&now)
+/// The first good token of `session` that `is_it`.
+fn index(session: &Session, is_it: impl Fn(&GoodRefreshToken) -> bool) -> Option<u8> {
+    let index = session.refresh_tokens.iter().position(is_it)?;
+    u8::try_from(index).ok()
+}
+
+/// Whether the token that is `presented` was exchanged for `token`, a moment ago and by the same client. The successor is
+/// unused then, for else it would not be good.
+fn came_of(token: &GoodRefreshToken, presented: Presented<'_>, now: Timestamp) -> bool {
+    token.predecessor.as_ref().is_some_and(|exchanged| {
+        let end = exchanged.at.plus_seconds(REPEAT_WITHIN_SECONDS);
+        *exchanged.hash == *presented.hash
+            && exchanged.client.as_deref() == Some(presented.client)
+            && (exchanged.at..end).contains(&now)
+    })
 }
 
 /// Begins the session.
@@ -99,7 +122,7 @@ pub(crate) fn end(
 #[cfg(test)]
 mod tests {
     use aggregate::testing::{Given, given};
-    use events::{AuthenticationMethod, MAX_REFRESH_TOKENS, SessionId};
+    use events::{AuthenticationMethod, SessionId};
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -139,6 +162,17 @@ mod tests {
         SessionRefreshed {
             refresh_hash: hash.into(),
             client: Some("phone".into()),
+            used: Some(0),
+        }
+        .into()
+    }
+
+    /// The good token number `used` was exchanged.
+    fn exchanged(used: u8, hash: &str) -> SessionEvent {
+        SessionRefreshed {
+            refresh_hash: hash.into(),
+            client: Some("phone".into()),
+            used: Some(used),
         }
         .into()
     }
@@ -146,6 +180,7 @@ mod tests {
     fn repeated(hash: &str) -> SessionEvent {
         SessionRefreshRepeated {
             refresh_hash: hash.into(),
+            beside: Some(0),
         }
         .into()
     }
@@ -207,12 +242,19 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_is_refreshed_for_years_stays_small() {
-        let session = session((0..10_000).map(|number| refreshed(&number.to_string())));
-        assert_eq!(session.state().unwrap().generation, 10_000);
-        session
-            .when(exchange(0, "a", "b", START))
+    fn a_session_is_refreshed_so_often_at_most() {
+        let refreshes = |count: u64| (0..count).map(|number| refreshed(&number.to_string()));
+        let last = MAX_EVENTS - 2;
+        session(refreshes(last))
+            .when(exchange(last, &(last - 1).to_string(), "x", START))
+            .then([refreshed("x")]);
+        let full = session(refreshes(last + 1));
+        full.when(exchange(last + 1, &last.to_string(), "x", START))
+            .then_refused(Refusal::SessionHasExpired);
+        full.when(exchange(last, &(last - 1).to_string(), "x", START))
             .then_refused(Refusal::RefreshTokenIsUsed);
+        full.when(end_by(1, EndReason::Expired))
+            .then([ended(EndReason::Expired)]);
     }
 
     #[test]
@@ -280,23 +322,112 @@ mod tests {
         );
     }
 
-    #[test]
-    fn each_successor_is_good_until_one_is_used() {
-        for hash in ["b", "c"] {
-            session([refreshed("b"), repeated("c")])
-                .when(exchange(1, hash, "d", START))
-                .then([refreshed("d")]);
-        }
-        session([refreshed("b"), repeated("c"), refreshed("d")])
-            .when(exchange(1, "c", "e", START))
-            .then_refused(Refusal::RefreshTokenIsUsed);
+    /// Two tabs have refreshed at once, and got `b` and `c`.
+    fn two_tabs() -> Vec<SessionEvent> {
+        vec![started(), refreshed("b"), repeated("c")]
     }
 
     #[test]
-    fn a_session_has_so_many_good_tokens_at_most() {
-        let repeats = (0..20).map(|number| repeated(&number.to_string()));
-        let session = session([refreshed("b")].into_iter().chain(repeats));
-        assert_eq!(session.state().unwrap().refresh_hashes.len(), MAX_REFRESH_TOKENS);
+    fn of_two_tabs_each_goes_on_by_itself_however_late() {
+        let later = START.plus_seconds(600);
+        history(two_tabs())
+            .when(exchange(1, "b", "d", later))
+            .then([exchanged(0, "d")]);
+        history(two_tabs())
+            .when(exchange(1, "c", "d", later))
+            .then([exchanged(1, "d")]);
+        let one_went_on = [two_tabs(), vec![exchanged(0, "d")]].concat();
+        history(one_went_on.clone())
+            .when(exchange(1, "c", "e", later))
+            .then([exchanged(0, "e")]);
+        // The one goes on while the other sleeps for a night.
+        let many = (0..50).map(|number| exchanged(1, &format!("d{number}")));
+        let one_went_far = one_went_on.into_iter().chain(many).collect::<Vec<_>>();
+        history(one_went_far.clone())
+            .when(exchange(1, "c", "e", later))
+            .then([exchanged(0, "e")]);
+        // And when the answer to that is lost, the tab may ask again.
+        let both_went_on = [one_went_far, vec![exchanged(0, "e")]].concat();
+        let again = exchange(1, "c", "f", START);
+        let events = again(Some(&at_start(&both_went_on))).unwrap();
+        let [SessionEvent::RefreshRepeated(repeated)] = &events[..] else {
+            panic!("{events:?}")
+        };
+        assert_eq!(repeated.beside, Some(1), "beside `e`");
+    }
+
+    #[test]
+    fn what_one_tab_has_used_ends_the_session_when_it_comes_again_though_the_other_goes_on() {
+        let later = START.plus_seconds(600);
+        let session = history([two_tabs(), vec![exchanged(0, "d"), exchanged(0, "e")]].concat());
+        for (generation, copied) in [(0, "a"), (1, "b"), (1, "c")] {
+            session
+                .when(exchange(generation, copied, "f", later))
+                .then_refused(Refusal::RefreshTokenIsUsed);
+        }
+    }
+
+    #[test]
+    fn a_token_is_handed_out_again_so_often_at_most_and_nobody_loses_theirs() {
+        let siblings = |count: usize| (1..count).map(|number| repeated(&number.to_string()));
+        let almost = [started(), refreshed("b")].into_iter();
+        let almost = almost.chain(siblings(MAX_REFRESH_TOKENS - 1)).collect::<Vec<_>>();
+        let again = || exchange(0, "a", "x", START);
+        assert_eq!(again()(Some(&at_start(&almost))), Ok(vec![repeated("x")]));
+        let full = [almost, vec![repeated("x")]].concat();
+        assert_eq!(
+            again()(Some(&at_start(&full))),
+            Err(Refusal::RefreshIsRepeatedTooOften)
+        );
+        for hash in ["b", "1", "x"] {
+            let events = exchange(1, hash, "y", START.plus_seconds(600))(Some(&at_start(&full)));
+            assert!(
+                matches!(events.unwrap()[..], [SessionEvent::Refreshed(_)]),
+                "{hash}"
+            );
+        }
+    }
+
+    #[test]
+    fn tokens_that_nobody_came_back_for_make_room() {
+        let mut log = vec![started(), refreshed("b"), repeated("c")];
+        // Each time the answer is lost, and the client goes on with the second one.
+        for number in 0..100 {
+            let last = u8::try_from(at_start(&log).refresh_tokens.len() - 1).unwrap();
+            log.push(exchanged(last, &format!("lost-{number}")));
+            let beside = at_start(&log).refresh_tokens.len() - 1;
+            log.push(
+                SessionRefreshRepeated {
+                    refresh_hash: format!("kept-{number}").as_str().into(),
+                    beside: u8::try_from(beside).ok(),
+                }
+                .into(),
+            );
+        }
+        let session = at_start(&log);
+        assert_eq!(session.refresh_tokens.len(), MAX_REFRESH_TOKENS);
+        assert!(exchange(101, "kept-99", "x", START)(Some(&session)).is_ok());
+    }
+
+    #[test]
+    fn before_events_said_which_token_was_used_all_were_used_up() {
+        let unnamed = |hash: &str| {
+            SessionRefreshed {
+                refresh_hash: hash.into(),
+                client: Some("phone".into()),
+                used: None,
+            }
+            .into()
+        };
+        let later = START.plus_seconds(600);
+        let session = session([unnamed("b"), repeated("c"), unnamed("d")]);
+        assert_eq!(session.state().unwrap().generation, 2);
+        session
+            .when(exchange(2, "d", "e", later))
+            .then([exchanged(0, "e")]);
+        session
+            .when(exchange(1, "c", "e", later))
+            .then_refused(Refusal::RefreshTokenIsUsed);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(crate) async fn refresh(
 
 const fn reason(refusal: &Refusal) -> &'static str {
     match refusal {
-        Refusal::RefreshTokenIsUsed => "token_used_before",
+        Refusal::RefreshTokenIsUsed | Refusal::RefreshIsRepeatedTooOften => "token_used_before",
         Refusal::SessionHasEnded(_) => "session_ended",
         Refusal::SessionHasExpired => "expired",
         _ => "malformed",

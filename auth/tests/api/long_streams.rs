@@ -42,6 +42,7 @@ async fn a_long_stream_costs_no_more_than_a_short_one() {
         SessionEvent::from(SessionRefreshed {
             refresh_hash,
             client: None,
+            used: None,
         })
         .encode()
     };
@@ -76,6 +77,43 @@ async fn a_long_stream_costs_no_more_than_a_short_one() {
         .await
             <= 2
     );
+}
+
+/// What a replica that has never seen the session reads is bounded, however eagerly somebody refreshes.
+#[tokio::test]
+async fn a_session_that_was_refreshed_without_end_ends_before_its_stream_is_long() {
+    let (app, faults) = App::start_faulty().await;
+    let (access, first) = app.sign_in("ada@example.com").await;
+    let id: UserId = app.me(&access).await.text("/user/id").parse().unwrap();
+    let sessions = app.get("/auth/sessions").token(&access).send().await;
+    let session: SessionId = sessions.text("/items/0/id").parse().unwrap();
+    // Two tabs: one goes on and on, and the other comes when the stream has room for one more event.
+    let other = app.refresh(&first).await.expect(200, "").text("/refresh_token");
+    app.refresh(&first).await.expect(200, "");
+    let most = 4_096;
+    let refreshed = |number: usize| {
+        let refresh_hash = number.to_string().into();
+        SessionEvent::from(SessionRefreshed {
+            refresh_hash,
+            client: None,
+            used: Some(1),
+        })
+        .encode()
+    };
+    app.append(&StreamName::session(session), id, (0..most - 4).map(refreshed))
+        .await;
+    let last = app.refresh(&other).await.expect(200, "");
+    let cold = app.replica(|_, _| {}).await;
+    let read = read_by(&faults, async {
+        cold.refresh(&last.text("/refresh_token"))
+            .await
+            .expect(401, "token-expired")
+    });
+    let read = read.await;
+    assert!((most..most + 100).contains(&read), "{read}");
+    app.me(&last.text("/access_token"))
+        .await
+        .expect(401, "session-ended");
 }
 
 #[tokio::test]

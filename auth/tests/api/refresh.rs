@@ -116,6 +116,34 @@ async fn two_tabs_that_refresh_at_once_log_nobody_out_whichever_answer_is_kept()
 }
 
 #[tokio::test]
+async fn two_tabs_that_refreshed_at_once_go_on_beside_each_other() {
+    let app = App::start().await;
+    let (_, token) = app.sign_in("ada@example.com").await;
+    let answers = futures::future::join_all((0..12).map(|_| app.refresh(&token))).await;
+    let mut tabs = Vec::new();
+    for answer in answers {
+        tabs.push(answer.expect(200, "").text("/refresh_token"));
+    }
+    for round in 0..3 {
+        for tab in &mut tabs {
+            app.clock.advance(60);
+            *tab = app.refresh(tab).await.expect(200, "").text("/refresh_token");
+        }
+        assert!(end_reasons(&app).await.is_empty(), "round {round}");
+    }
+    // A copy of what one tab has used still gives the thief away.
+    let copied = tabs[3].clone();
+    let answer = app.refresh(&copied).await.expect(200, "");
+    app.clock.advance(60);
+    app.refresh(&copied).await.expect(401, "session-ended");
+    app.refresh(&tabs[5]).await.expect(401, "session-ended");
+    app.me(&answer.text("/access_token"))
+        .await
+        .expect(401, "session-ended");
+    assert_eq!(end_reasons(&app).await, [EndReason::ReuseDetected]);
+}
+
+#[tokio::test]
 async fn of_two_clients_that_refresh_at_once_one_wins_and_the_session_ends() {
     let app = App::start().await;
     let replica = app.replica(|_, _| {}).await;

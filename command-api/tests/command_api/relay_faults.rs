@@ -196,6 +196,7 @@ async fn no_secret_leaves_the_log(footing: Footing) {
             SessionRefreshed {
                 refresh_hash: "5ec7e7".into(),
                 client: None,
+                used: None,
             }
             .into(),
         ),

@@ -199,12 +199,16 @@ pub(crate) fn session_event() -> impl Strategy<Value = SessionEvent> {
     ]);
     prop_oneof![
         started,
-        (hash(), option::of(text())).prop_map(|(refresh_hash, client)| SessionRefreshed {
-            refresh_hash,
-            client
-        }
-        .into()),
-        hash().prop_map(|refresh_hash| SessionRefreshRepeated { refresh_hash }.into()),
+        (hash(), option::of(text()), option::of(0u8..40)).prop_map(|(refresh_hash, client, used)| {
+            SessionRefreshed {
+                refresh_hash,
+                client,
+                used,
+            }
+            .into()
+        }),
+        (hash(), option::of(0u8..40))
+            .prop_map(|(refresh_hash, beside)| { SessionRefreshRepeated { refresh_hash, beside }.into() }),
         reason.prop_map(|reason| SessionEnded { reason }.into()),
     ]
 }

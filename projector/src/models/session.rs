@@ -108,8 +108,7 @@ impl Model for Session {
         Ok(Self {
             id: SessionId(row.uuid("id")?),
             account: UserId(row.uuid("account")?),
-            refresh_hashes: Vec::new(),
-            refreshed_by: None,
+            refresh_tokens: Vec::new(),
             idle_seconds: None,
             generation: 0,
             started_at: timestamp(row.integer("started_at")?),

@@ -60,6 +60,7 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
         SessionRefreshed {
             refresh_hash: "another secret".into(),
             client: None,
+            used: None,
         },
     )
     .await;
@@ -186,6 +187,7 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
     }
     let repeated = SessionRefreshRepeated {
         refresh_hash: "a further secret".into(),
+        beside: Some(0),
     };
     log.session(1, ada, repeated).await;
     for change in [

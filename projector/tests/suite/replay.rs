@@ -163,6 +163,7 @@ async fn happen(
                 SessionRefreshed {
                     refresh_hash: title().into(),
                     client: None,
+                    used: None,
                 },
             )
             .await

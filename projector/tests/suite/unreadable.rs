@@ -181,6 +181,7 @@ pub(crate) async fn an_unreadable_row_parks_its_stream_only(ground: Ground) {
             let refreshed = events::SessionRefreshed {
                 refresh_hash: "another secret".into(),
                 client: None,
+                used: None,
             };
             log.session(number, owner, refreshed).await;
             log.task(number, owner, TaskCompleted {}).await;
