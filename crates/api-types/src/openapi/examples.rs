@@ -267,7 +267,7 @@ pub(super) fn totp_enrolment() -> TotpEnrolment {
         otpauth_uri: "otpauth://totp/Taskledger:ada%40example.org?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\
             &issuer=Taskledger&algorithm=SHA1&digits=6&period=30"
             .to_owned(),
-        recovery_codes: vec!["MFRG-GZDF-MZTW-Q2LK".to_owned()],
+        recovery_codes: vec!["MFRG-GZDF-MZTW-Q2LK-NNWG-23TP".to_owned()],
     }
 }
 
