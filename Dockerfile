@@ -19,7 +19,7 @@ RUN apt-get update \
     && useradd --system --uid 10001 --user-group --home-dir /var/lib/taskledger --shell /usr/sbin/nologin taskledger \
     && install -d -o taskledger -g taskledger -m 0700 /var/lib/taskledger /var/lib/taskledger/keys
 COPY --from=build /usr/local/bin/taskledger /usr/local/bin/taskledger
-COPY LICENSE LICENSE-MIT LICENSE-APACHE /usr/share/doc/taskledger/
+COPY LICENSE LICENSE-MIT LICENSE-APACHE auth/src/password/common_passwords.md /usr/share/doc/taskledger/
 
 USER taskledger
 WORKDIR /var/lib/taskledger
