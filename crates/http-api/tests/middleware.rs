@@ -198,7 +198,7 @@ async fn every_answer_has_a_request_id_and_security_headers() {
         assert_eq!(headers["x-frame-options"], "DENY");
         assert_eq!(
             headers["content-security-policy"],
-            "default-src 'none'; frame-ancestors 'none'"
+            "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         );
         assert_eq!(headers["referrer-policy"], "no-referrer");
         assert_eq!(headers["cross-origin-resource-policy"], "same-origin");
