@@ -13,7 +13,7 @@ use crate::{
     auth::Auth,
     command_metadata::CommandMetadata,
     domain::{self, Refusal},
-    error::ApiError,
+    error::{ApiError, CommandError},
     second_factor::matching,
     session_start,
     token::MfaToken,
@@ -83,7 +83,13 @@ async fn go_on(auth: &Auth, context: &RequestContext, request: Request) -> Resul
             is_right = judged.is_right;
             Ok(judged.events)
         })
-        .await?;
+        .await;
+    if let Err(CommandError::Refused(Refusal::TooManyWrongCodes { .. })) = &opened {
+        SecurityEvent::failure("second_factor", "too_many_attempts")
+            .subject(account.id)
+            .record();
+    }
+    let opened = opened?;
     if !is_right {
         SecurityEvent::failure("second_factor", "bad_code")
             .subject(account.id)

@@ -66,6 +66,22 @@ pub(crate) async fn reset_password(
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
+    let done = use_reset(auth, context, body).await;
+    if let Err(ApiError::Refused(refusal)) = &done {
+        SecurityEvent::failure("reset", reason(refusal)).record();
+    }
+    done
+}
+
+const fn reason(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::ResetHasExpired => "expired",
+        Refusal::AccountIsDisabled => "account_disabled",
+        _ => "unknown",
+    }
+}
+
+async fn use_reset(auth: Arc<Auth>, context: RequestContext, body: JsonObject) -> Result<Response, ApiError> {
     let request = Request::read(body.fields, &auth)?;
     let token = request.token.ok_or(Refusal::ResetIsUnknown)?;
     let (id, presented, now) = (token.account, token.hash(), auth.clock.now());
