@@ -35,6 +35,7 @@ mod rolling;
 mod sealed_events;
 mod secrets;
 mod security_log;
+mod security_page;
 mod start;
 mod stopping;
 mod strange_text;

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use data_encoding::BASE32_NOPAD;
 use reqwest::Method;
-use ring::{digest, hmac};
+use ring::digest;
 use serde_json::{Value, json};
 
-use crate::support::{Footing, PASSWORD, Person, System, until};
+use crate::support::{Footing, PASSWORD, Person, System, totp_code, until};
 
 const WRONG: &str = "this passphrase is wrong";
 const NEXT: &str = "violet harbour lantern";
@@ -49,20 +48,6 @@ impl Secrets {
 
 fn text(answer: &Value, name: &str) -> String {
     answer[name].as_str().unwrap().to_owned()
-}
-
-/// What an authenticator app shows now.
-fn code(secret: &str) -> String {
-    let now = std::time::SystemTime::now();
-    let seconds = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let key = hmac::Key::new(
-        hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-        &BASE32_NOPAD.decode(secret.as_bytes()).unwrap(),
-    );
-    let tag = hmac::sign(&key, &(seconds / 30).to_be_bytes());
-    let offset = usize::from(tag.as_ref()[19] & 15);
-    let bytes: [u8; 4] = tag.as_ref()[offset..offset + 4].try_into().unwrap();
-    format!("{:06}", (u32::from_be_bytes(bytes) & 0x7fff_ffff) % 1_000_000)
 }
 
 async fn secrets_stay_secret(footing: Footing) {
@@ -146,7 +131,7 @@ async fn use_every_secret(system: &System) -> Secrets {
         .expect(200)
         .body;
     let secret = text(&enrolled, "secret");
-    let confirm = json!({"code": code(&secret)});
+    let confirm = json!({"code": totp_code(&secret)});
     ada.post("/auth/me/totp/confirm", confirm).await.expect(204);
     let recovery: Vec<String> = serde_json::from_value(enrolled["recovery_codes"].clone()).unwrap();
     for secret in recovery.iter().chain([&secret]) {

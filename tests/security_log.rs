@@ -4,7 +4,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Footing, PASSWORD, Person, System};
+use crate::support::{Footing, PASSWORD, Person, System, totp_code};
 
 #[tokio::test]
 async fn embedded_security_log_tells_who_tried_what() {
@@ -39,6 +39,31 @@ async fn embedded_security_log_goes_to_the_file_that_is_set() {
     system.stop().await;
 }
 
+/// Enrols a second factor, and guesses at its codes until that has to wait. Returns how many were judged.
+async fn guess_codes(person: &Person) -> usize {
+    let enrolled = person.post("/auth/me/totp", json!({"password": PASSWORD})).await;
+    let enrolled = enrolled.expect(200).body;
+    let code = totp_code(enrolled["secret"].as_str().unwrap());
+    person
+        .post("/auth/me/totp/confirm", json!({"code": code}))
+        .await
+        .expect(204);
+    let mut judged = 0;
+    loop {
+        let login = json!({"email": person.email, "password": PASSWORD});
+        let half = person.post("/auth/login", login).await.expect(401).body;
+        // It is used up, so that it is wrong.
+        let guess = json!({"mfa_token": half["mfa_token"], "code": code});
+        let answer = person.post("/auth/login/second-factor", guess).await;
+        if answer.status == 429 {
+            return judged;
+        }
+        answer.expect(401);
+        judged += 1;
+        assert!(judged < 20, "nobody has to wait");
+    }
+}
+
 async fn the_security_log_tells_who_tried_what(footing: Footing) {
     let system = System::start(footing).await;
     let ada = Person::join(&system.base, "ada").await;
@@ -53,6 +78,9 @@ async fn the_security_log_tells_who_tried_what(footing: Footing) {
     }
     assert!((5..20).contains(&judged), "{judged}");
     ada.get("/auth/users").await.expect(403);
+    let reset = json!({"reset_token": "made up", "new_password": "violet harbour lantern"});
+    stranger.post("/auth/reset", reset).await.expect(401);
+    let wrong_codes = guess_codes(&Person::join(&system.base, "bob").await).await;
     stranger.token = "not.a.token".to_owned();
     stranger.get("/tasks").await.expect(401);
     let headers = [("x-request-id", "the-one-that-is-looked-for")];
@@ -79,8 +107,11 @@ async fn the_security_log_tells_who_tried_what(footing: Footing) {
             .collect()
     };
     for (event, outcome, reason, count) in [
-        ("register", "success", Value::Null, 1),
-        ("login", "success", Value::Null, 1),
+        ("register", "success", Value::Null, 2),
+        ("login", "success", Value::Null, 2),
+        ("second_factor", "failure", json!("bad_code"), wrong_codes),
+        ("second_factor", "failure", json!("too_many_attempts"), 1),
+        ("reset", "failure", json!("unknown"), 1),
         ("login", "failure", json!("bad_credentials"), judged),
         ("login", "failure", json!("too_many_attempts"), 1),
         ("role", "denied", json!("admin"), 1),

@@ -6,12 +6,14 @@
     reason = "shared by test targets that use different parts"
 )]
 
+mod authenticator;
 mod broker;
 mod person;
 mod proxy;
 mod system;
 mod workload;
 
+pub(crate) use authenticator::totp_code;
 pub(crate) use person::{Answer, PASSWORD, Person};
 pub(crate) use system::{Footing, Replica, Role, System, amqp_url, binary, free_port, postgres_url};
 pub(crate) use workload::{Workload, until};

@@ -1,0 +1,114 @@
+//! Resets of passwords, and what is left to somebody who was in an account once.
+
+use serde_json::json;
+
+use super::{AT_ONCE, is_refused_everywhere, is_served_everywhere, with_token};
+use crate::support::{Answer, Footing, PASSWORD, Person, System, until};
+
+const NEXT: &str = "violet harbour lantern";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_recovery_ends_what_an_intruder_has() {
+    recovery_ends_what_an_intruder_has(Footing::Embedded).await;
+}
+
+// More than one thread, since waiting for a tool holds up the one that it is called on, and the proxies must not be.
+#[tokio::test(flavor = "multi_thread")]
+async fn recovery_ends_what_an_intruder_has_on_postgres_and_rabbitmq() {
+    recovery_ends_what_an_intruder_has(Footing::Servers).await;
+}
+
+fn offered(system: &System, email: &str) -> String {
+    let said = system.tool(&["users", "reset", email]).output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    let said = String::from_utf8(said.stdout).unwrap();
+    said.lines().next().unwrap().to_owned()
+}
+
+async fn reset(person: &Person, token: &str) -> Answer {
+    let body = json!({"reset_token": token, "new_password": NEXT});
+    person.post("/auth/reset", body).await
+}
+
+/// A token that the intruder made for a program, which nobody thinks of.
+async fn back_door(person: &Person) -> Person {
+    let wish = json!({"name": "Backup", "scopes": ["tasks:read", "tasks:write"]});
+    let made = person.post("/auth/tokens", wish).await.expect(201).body;
+    let program = with_token(person, made["token"].as_str().unwrap());
+    program.get("/tasks").await.expect(200);
+    program.post("/tasks", json!({"title": "Stay"})).await.expect(201);
+    program
+}
+
+async fn recovery_ends_what_an_intruder_has(footing: Footing) {
+    let system = System::start(footing).await;
+    let ada = Person::join(&system.base, "ada").await;
+    let bob = Person::join(&system.base, "bob").await;
+    let door = back_door(&ada).await;
+    is_served_everywhere(&ada).await;
+
+    let (older, token) = (offered(&system, &ada.email), offered(&system, &ada.email));
+    let bobs = offered(&system, &bob.email);
+    let mut changed = token.clone();
+    let last = changed.pop().unwrap();
+    changed.push(if last == 'A' { 'B' } else { 'A' });
+    let mixed = format!("{}{}", &bobs[..32], &token[32..]);
+    for bad in [
+        older.as_str(),
+        changed.as_str(),
+        mixed.as_str(),
+        "",
+        ada.refresh_token.as_str(),
+    ] {
+        assert_eq!(reset(&ada, bad).await.expect(401).code(), "token-invalid");
+    }
+    reset(&ada, &token).await.expect(204);
+    assert_eq!(
+        reset(&ada, &token).await.expect(401).code(),
+        "token-invalid",
+        "once"
+    );
+    let old = json!({"email": ada.email, "password": PASSWORD});
+    assert_eq!(
+        ada.post("/auth/login", old).await.expect(401).code(),
+        "bad-credentials"
+    );
+    for left in [&ada, &door] {
+        until("nothing is left to the intruder", AT_ONCE, async || {
+            is_refused_everywhere(left).await
+        })
+        .await;
+    }
+    let refresh = json!({"refresh_token": ada.refresh_token});
+    assert_eq!(
+        ada.post("/auth/refresh", refresh).await.expect(401).code(),
+        "session-ended"
+    );
+    is_served_everywhere(&bob).await;
+
+    // An admin takes an account out of use, and back: what was handed out before stays worthless.
+    let mut root = Person::join(&system.base, "root").await;
+    let granted = system
+        .tool(&["users", "grant", &root.email, "admin"])
+        .output()
+        .unwrap();
+    assert!(granted.status.success(), "{granted:?}");
+    root.log_in().await;
+    let door = back_door(&bob).await;
+    let me = bob.get("/auth/me").await.expect(200).body;
+    let id = me["user"]["id"].as_str().unwrap();
+    for act in ["disable", "enable"] {
+        let path = format!("/auth/users/{id}/{act}");
+        until(act, AT_ONCE * 4, async || {
+            root.post(&path, json!({})).await.status == 200
+        })
+        .await;
+    }
+    for left in [&bob, &door] {
+        until("nothing is left to the intruder", AT_ONCE, async || {
+            is_refused_everywhere(left).await
+        })
+        .await;
+    }
+    system.stop().await;
+}

@@ -1,0 +1,175 @@
+//! Somebody who knows the password of an account with a second factor.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{is_refused_everywhere, with_token};
+use crate::support::{Answer, Footing, PASSWORD, Person, System, totp_code, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_password_alone_gets_nobody_past_a_second_factor() {
+    a_password_alone_gets_nobody_in(Footing::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_alone_gets_nobody_past_a_second_factor_on_postgres_and_rabbitmq() {
+    a_password_alone_gets_nobody_in(Footing::Servers).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_admin_without_a_second_factor_is_none_where_the_role_asks_for_it() {
+    an_admin_without_a_second_factor_is_none(Footing::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_without_a_second_factor_is_none_where_the_role_asks_for_it_on_postgres_and_rabbitmq() {
+    an_admin_without_a_second_factor_is_none(Footing::Servers).await;
+}
+
+fn text(body: &Value, name: &str) -> String {
+    body[name].as_str().unwrap().to_owned()
+}
+
+async fn log_in(person: &Person, password: &str) -> Answer {
+    let body = json!({"email": person.email, "password": password});
+    person.post("/auth/login", body).await
+}
+
+async fn go_on(person: &Person, mfa_token: &str, code: &str) -> Answer {
+    let body = json!({"mfa_token": mfa_token, "code": code});
+    person.post("/auth/login/second-factor", body).await
+}
+
+/// A code that the app does not show, now or a step before or after.
+fn wrong_code(secret: &str) -> String {
+    let shown: u32 = totp_code(secret).parse().unwrap();
+    format!("{:06}", (shown + 500_000) % 1_000_000)
+}
+
+async fn a_password_alone_gets_nobody_in(footing: Footing) {
+    let system = System::start(footing).await;
+    let ada = Person::join(&system.base, "ada").await;
+    let enrolled = ada.post("/auth/me/totp", json!({"password": PASSWORD})).await;
+    let enrolled = enrolled.expect(200).body;
+    let secret = text(&enrolled, "secret");
+    let recovery: Vec<String> = serde_json::from_value(enrolled["recovery_codes"].clone()).unwrap();
+    let used = totp_code(&secret);
+    ada.post("/auth/me/totp/confirm", json!({"code": used}))
+        .await
+        .expect(204);
+
+    // The password gets a token that opens nothing but the next step.
+    let half = log_in(&ada, PASSWORD).await.expect(401);
+    assert_eq!(half.code(), "second-factor-required");
+    let members = half.body.as_object().unwrap();
+    assert!(!members.contains_key("access_token") && !members.contains_key("refresh_token"));
+    let mfa_token = text(&half.body, "mfa_token");
+    assert!(is_refused_everywhere(&with_token(&ada, mfa_token.as_str())).await);
+    let refresh = ada
+        .post("/auth/refresh", json!({"refresh_token": mfa_token}))
+        .await;
+    assert_eq!(refresh.expect(401).code(), "token-invalid");
+    assert_eq!(
+        log_in(&ada, "a wrong passphrase").await.expect(401).code(),
+        "bad-credentials"
+    );
+
+    // A code that was looked at over a shoulder is used up, and so is a recovery code.
+    assert_eq!(
+        go_on(&ada, &mfa_token, &used).await.expect(401).code(),
+        "bad-credentials"
+    );
+    go_on(&ada, &mfa_token, &recovery[0]).await.expect(200);
+    assert_eq!(
+        go_on(&ada, &mfa_token, &recovery[1]).await.expect(401).code(),
+        "token-invalid"
+    );
+    let again = text(&log_in(&ada, PASSWORD).await.expect(401).body, "mfa_token");
+    assert_eq!(
+        go_on(&ada, &again, &recovery[0]).await.expect(401).code(),
+        "bad-credentials"
+    );
+
+    // Guesses have to wait after a few, however many logins they are spread over, and the owner's way in stays open.
+    let mut judged = 0;
+    let refused = loop {
+        let mfa_token = text(&log_in(&ada, PASSWORD).await.expect(401).body, "mfa_token");
+        let answer = go_on(&ada, &mfa_token, &wrong_code(&secret)).await;
+        if answer.status == 429 {
+            break answer;
+        }
+        answer.expect(401);
+        judged += 1;
+        assert!(judged <= 10, "nobody has to wait");
+    };
+    assert!(!refused.header("retry-after").is_empty(), "{refused:?}");
+    let mfa_token = text(&log_in(&ada, PASSWORD).await.expect(401).body, "mfa_token");
+    go_on(&ada, &mfa_token, &totp_code(&secret)).await.expect(429);
+    go_on(&ada, &mfa_token, &recovery[1]).await.expect(200);
+
+    // A stolen session does not get rid of it.
+    let remove = |body: Value| ada.send(reqwest::Method::DELETE, "/auth/me/totp", Some(body));
+    let wrong = json!({"password": "a wrong passphrase", "code": recovery[2]});
+    assert_eq!(remove(wrong).await.expect(401).code(), "bad-credentials");
+    remove(json!({"password": PASSWORD})).await.expect(422);
+    let wrong = json!({"password": PASSWORD, "code": recovery[0]});
+    assert_eq!(remove(wrong).await.expect(401).code(), "bad-credentials");
+    let another = ada.post("/auth/me/totp", json!({"password": PASSWORD})).await;
+    assert_eq!(another.expect(409).code(), "second-factor-exists");
+
+    // Neither does a reset of the password.
+    let said = system.tool(&["users", "reset", &ada.email]).output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    let reset =
+        json!({"reset_token": said.lines().next().unwrap(), "new_password": "violet harbour lantern"});
+    ada.post("/auth/reset", reset).await.expect(204);
+    until(
+        "the login asks for the code",
+        Duration::from_secs(20),
+        async || {
+            let answer = log_in(&ada, "violet harbour lantern").await;
+            assert_ne!(answer.status, 200, "{answer:?}");
+            answer.code() == "second-factor-required"
+        },
+    )
+    .await;
+    system.stop().await;
+}
+
+async fn an_admin_without_a_second_factor_is_none(footing: Footing) {
+    let mut system = System::start(footing).await;
+    system.set("TASKLEDGER_SECOND_FACTOR_ROLES", "admin");
+    for replica in system.replicas() {
+        system.kill(replica);
+        system.launch(replica);
+    }
+    system.ready().await;
+    let mut root = Person::join(&system.base, "root").await;
+    let granted = system
+        .tool(&["users", "grant", &root.email, "admin"])
+        .output()
+        .unwrap();
+    assert!(granted.status.success(), "{granted:?}");
+    root.log_in().await;
+    for path in ["/auth/users", "/audit/export"] {
+        assert_eq!(root.get(path).await.expect(403).code(), "forbidden");
+    }
+
+    // It is enough to enrol, and then counts for logins with a code only.
+    let enrolled = root.post("/auth/me/totp", json!({"password": PASSWORD})).await;
+    let enrolled = enrolled.expect(200).body;
+    let code = totp_code(&text(&enrolled, "secret"));
+    root.post("/auth/me/totp/confirm", json!({"code": code}))
+        .await
+        .expect(204);
+    root.get("/auth/users").await.expect(403);
+    let mfa_token = text(&log_in(&root, PASSWORD).await.expect(401).body, "mfa_token");
+    let recovery = enrolled["recovery_codes"][0].as_str().unwrap();
+    let entered = go_on(&root, &mfa_token, recovery).await.expect(200).body;
+    let admin = with_token(&root, text(&entered, "access_token"));
+    admin.get("/auth/users").await.expect(200);
+    // Sessions from before stay without it.
+    root.get("/auth/users").await.expect(403);
+    system.stop().await;
+}
