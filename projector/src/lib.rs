@@ -4,6 +4,7 @@
 //! each, and `operator/` what an operator does with them. To add a read model, see `models/mod.rs`.
 
 mod error;
+mod forgetting;
 mod metrics;
 mod models;
 mod operator;

@@ -14,6 +14,7 @@ use runtime::{Background, Clock, Metrics};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    forgetting::forget_the_erased,
     metrics::ProjectorMetrics,
     operator::verify::verify_sample,
     pace::Pace,
@@ -142,6 +143,8 @@ pub async fn start_at_pace(
         "count of parked events",
         count_parked(applier.clone(), pace, background.stop()),
     );
+    let forgetting = forget_the_erased(read_models.clone(), background.stop());
+    background.spawn("what was erased", forgetting);
     background.spawn("search index", fill_grams(read_models, pace, background.stop()));
     background.spawn("sample", sample(applier, store, pace, background.stop()));
     Ok(http_api::with_middleware(

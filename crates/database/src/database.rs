@@ -249,6 +249,21 @@ impl Database {
         self.server.signals.send(channel, key.into(), payload.into());
     }
 
+    /// Leaves nothing of deleted rows in the file of SQLite: writes it anew, which may take a while, and empties its -wal.
+    /// Returns whether that is done; it is not while somebody reads an older state. PostgreSQL looks after this by itself.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn forget_deleted(&self) -> Result<bool, DatabaseError> {
+        if self.is_postgres() {
+            return Ok(true);
+        }
+        let mut writer = self.writes().loan(Patience::Maintenance).await?;
+        writer.execute("VACUUM", &[]).await?;
+        let emptied = writer.fetch_all("PRAGMA wal_checkpoint(TRUNCATE)", &[]).await?;
+        Ok(emptied.first().map_or(Ok(0), |row| row.integer("busy"))? == 0)
+    }
+
     /// Closes all connections, those in use when they come back, for which it waits up to 5 seconds. A SQLite file is
     /// whole by itself afterwards, unless another process uses it, too.
     pub async fn close(&self) {

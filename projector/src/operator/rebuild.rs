@@ -26,7 +26,7 @@ use crate::{
     pace::Pace,
     projecting::{apply::Applier, catch_up::catch_up, checkpoint, log_identity::LogIdentity},
 };
-use places::{Generation, Lock, Places};
+use places::{Generation, Lock, Places, remove_files};
 
 /// How long the projectors may be held up while the last events are applied.
 const LONGEST_HOLD: Duration = Duration::from_secs(10);
@@ -323,4 +323,20 @@ impl Rebuild {
         let metrics = ProjectorMetrics::new(&Metrics::new("projector"));
         Applier::new(read_models.clone(), self.partitions, metrics)
     }
+}
+
+/// Removes the tables beside `live`, which are in files: those of the step back, and what an interrupted rebuild has left.
+///
+/// # Errors
+/// [`RebuildError::AtWork`] when a rebuild is at work on them; otherwise when a file cannot be removed.
+pub(crate) fn remove_others(live: &Database) -> Result<(), RebuildError> {
+    let places = Places::new(live.url());
+    let files = [Generation::Previous, Generation::Shadow].map(|generation| places.file(generation));
+    if files.iter().flatten().any(|file| file.exists()) {
+        let _lock = places.lock_files()?;
+        for file in files.iter().flatten() {
+            remove_files(file)?;
+        }
+    }
+    Ok(())
 }

@@ -21,7 +21,7 @@ const LONGEST_TURN: Duration = Duration::from_millis(50);
 
 /// How long a batch waits for a checkpoint that somebody else has locked, before it makes room for others and tries
 /// again.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whatever takes longer than this is given up, and tried again.
 const LONGEST_TRANSACTION: Duration = Duration::from_secs(60);

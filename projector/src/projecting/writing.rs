@@ -29,9 +29,11 @@ const PARKED_EVENTS: Table = Table {
 };
 
 /// What a person leaves in tables that are not folded from one stream each.
-const OTHER_ERASURE: [&str; 2] = [
+const OTHER_ERASURE: [&str; 3] = [
     "DELETE FROM task_history WHERE owner = $1",
     "DELETE FROM parked_events WHERE subject = $1",
+    // Its reason may quote the event. Nothing about the person is projected any more, so nothing has to be passed over.
+    "DELETE FROM discarded_events WHERE subject = $1",
 ];
 
 /// Writes everything that `fold` has changed.
@@ -48,14 +50,8 @@ pub(crate) async fn write(tx: &mut Transaction, fold: Fold) -> Result<(), Databa
     for_each_model!(M => write_rows::<M>(tx, &mut rows, is_erased).await?);
     park(tx, &newly_parked).await?;
     for subject in newly_erased {
-        for_each_model!(M => erase(tx, M::ERASURE, subject).await?);
-        erase(tx, &OTHER_ERASURE, subject).await?;
         let position = erased.get(&subject).copied().unwrap_or_default();
-        tx.execute(
-            "INSERT INTO erased_subjects (subject, position) VALUES ($1, $2) ON CONFLICT (subject) DO NOTHING",
-            &[subject.0.into(), position.into()],
-        )
-        .await?;
+        erase(tx, subject, position).await?;
     }
     Ok(())
 }
@@ -69,11 +65,19 @@ pub(crate) async fn audit(tx: &mut Transaction, events: &[Decoded]) -> Result<()
     rows.insert(tx, Conflict::Keep).await
 }
 
-/// Deletes what a person leaves in the read models.
-async fn erase(tx: &mut Transaction, statements: &[&str], subject: UserId) -> Result<(), DatabaseError> {
+/// Deletes what the person `subject`, who was erased at `position` in the log, leaves in the read models, and remembers that
+/// nothing about them is projected any more.
+pub(crate) async fn erase(tx: &mut Transaction, subject: UserId, position: u64) -> Result<(), DatabaseError> {
+    let mut statements = OTHER_ERASURE.to_vec();
+    for_each_model!(M => statements.extend(M::ERASURE));
     for sql in statements {
         tx.execute(sql, &[subject.0.into()]).await?;
     }
+    tx.execute(
+        "INSERT INTO erased_subjects (subject, position) VALUES ($1, $2) ON CONFLICT (subject) DO NOTHING",
+        &[subject.0.into(), position.into()],
+    )
+    .await?;
     Ok(())
 }
 

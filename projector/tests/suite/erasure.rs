@@ -1,10 +1,15 @@
 //! People who were erased.
 
+use std::collections::BTreeMap;
+
+use bus::InProcessBus;
 use bytes::Bytes;
-use events::{AccountErased, EndReason, SessionEnded, StreamName, TaskCompleted, TaskDeleted};
+use events::{AccountErased, EndReason, SessionEnded, StreamName, TaskCompleted, TaskDeleted, UserId};
+use projector::{Rebuild, RebuildError};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    ground::Ground,
+    ground::{Ground, eventually, pace, partitions},
     writer::{Writer, created, registered, started, task, user},
 };
 
@@ -62,4 +67,171 @@ pub(crate) async fn an_erased_person_leaves_no_rows_and_does_not_come_back(groun
         );
         assert_eq!(report.audit, 17);
     }
+}
+
+/// Tables whose rows are about nobody.
+const ABOUT_NOBODY: [&str; 4] = [
+    "_sqlx_migrations",
+    "checkpoints",
+    "partition_leases",
+    "projector_replicas",
+];
+/// Tables that keep the id of somebody who was erased, and nothing else of them.
+const KEEP_THE_ID: [&str; 2] = ["audit_log", "erased_subjects"];
+/// What somebody has written, or can be known by. Stands in what follows for everything of the kind.
+const PERSONAL: &str = "quince";
+
+/// How many rows of each table of the schema name `person` in any of their columns, and how many hold something personal.
+async fn rows_about(ground: &Ground, person: UserId) -> BTreeMap<String, (u64, u64)> {
+    let tables = if ground.is_postgres() {
+        "SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = 'read_models'"
+    } else {
+        "SELECT name FROM sqlite_master WHERE type = 'table'"
+    };
+    let mut found = BTreeMap::new();
+    for row in ground.rows(tables).await {
+        let table = row.text("name").unwrap();
+        let columns = if ground.is_postgres() {
+            format!(
+                "SELECT column_name::text AS name FROM information_schema.columns \
+                 WHERE table_schema = 'read_models' AND table_name = '{table}'"
+            )
+        } else {
+            format!("SELECT name FROM pragma_table_xinfo('{table}')")
+        };
+        let columns = ground.rows(&columns).await;
+        let texts: Vec<_> = columns
+            .iter()
+            .map(|column| format!("COALESCE(CAST({} AS TEXT), '')", column.text("name").unwrap()))
+            .collect();
+        let text = texts.join(" || ' ' || ");
+        let count = async |word: &str| {
+            let sql = format!("SELECT COUNT(*) AS rows FROM {table} WHERE {text} LIKE '%{word}%'");
+            ground.rows(&sql).await[0].unsigned("rows").unwrap()
+        };
+        let counts = (count(&person.to_string()).await, count(PERSONAL).await);
+        found.insert(table, counts);
+    }
+    found
+}
+
+pub(crate) async fn every_table_forgets_an_erased_person(ground: Ground) {
+    let person = user(1);
+    let mut log = Writer::new(&ground.store);
+    let email = format!("{PERSONAL}@example.org");
+    let title = format!("Buy {PERSONAL} jam");
+    log.account(person, registered(&email)).await;
+    log.session(1, person, started(person)).await;
+    log.task(1, person, created(person, &title)).await;
+    for number in [2, 3] {
+        let stream = StreamName::task(task(number));
+        log.task(number, person, created(person, &title)).await;
+        let nonsense = Bytes::from(format!("{{\"{PERSONAL}\": 1}}"));
+        let position = log
+            .append_raw(&stream, person, "task.prioritized", nonsense)
+            .await;
+        ground.catch_up(2).await;
+        if number == 2 {
+            projector::discard(&ground.read_models, position).await.unwrap();
+        }
+    }
+    // A reason that quotes the event, as that of a later release might.
+    for table in ["parked_events", "discarded_events"] {
+        ground
+            .run(&format!(
+                "UPDATE {table} SET reason = '{PERSONAL} is no priority'"
+            ))
+            .await;
+    }
+    let before = rows_about(&ground, person).await;
+    for (table, (named, personal)) in &before {
+        let table = table.as_str();
+        if ABOUT_NOBODY.contains(&table) || table == "erased_subjects" {
+            continue;
+        }
+        // A new table has to be filled here, so that the second half says something about it.
+        assert!(*named > 0, "this test writes nothing about the person to {table}");
+        let keeps_texts = !matches!(table, "audit_log" | "sessions");
+        assert_eq!(*personal > 0, keeps_texts, "{table}");
+    }
+
+    log.account(person, AccountErased {}).await;
+    for _ in 0..2 {
+        ground.catch_up(2).await;
+        for (table, (named, personal)) in rows_about(&ground, person).await {
+            assert_eq!(personal, 0, "{table} holds something personal");
+            let may_name = KEEP_THE_ID.contains(&table.as_str());
+            assert_eq!(named > 0, may_name, "{table} names the person in {named} rows");
+        }
+        // Everything is read again.
+        ground.run("UPDATE checkpoints SET position = 0").await;
+    }
+}
+
+/// Whether a file of the read models, or beside them, holds `word`.
+fn files_hold(ground: &Ground, word: &str) -> bool {
+    let url = ground.url();
+    let live = std::path::Path::new(url.strip_prefix("sqlite:").unwrap());
+    let files = std::fs::read_dir(live.parent().unwrap()).unwrap();
+    let of_read_models = files.map(|file| file.unwrap().path()).filter(|file| {
+        file.file_name()
+            .unwrap()
+            .to_string_lossy()
+            .starts_with("read-models")
+    });
+    // One may go between the two looks.
+    let contents = of_read_models.filter_map(|file| std::fs::read(file).ok());
+    contents
+        .into_iter()
+        .any(|bytes| bytes.windows(word.len()).any(|window| window == word.as_bytes()))
+}
+
+pub(crate) async fn nothing_of_an_erased_person_is_left_aside(ground: Ground) {
+    let person = user(1);
+    let mut log = Writer::new(&ground.store);
+    log.account(person, registered(&format!("{PERSONAL}@example.org")))
+        .await;
+    for number in 0..200 {
+        let title = format!("{PERSONAL} {}", number * 7_919 % 200);
+        log.task(number, person, created(person, &title)).await;
+    }
+    log.task(200, user(2), created(user(2), "Stays")).await;
+    ground.catch_up(2).await;
+    let rebuild = async || {
+        Rebuild::open(&ground.url(), ground.store.clone(), partitions(2), pace())
+            .await
+            .unwrap()
+    };
+    let first = rebuild().await;
+    assert!(first.build(&CancellationToken::new(), |_| {}).await.unwrap());
+    first.swap().await.unwrap();
+    first.close().await;
+    drop(first);
+    let aside = format!("SELECT COUNT(*) AS rows FROM read_models_previous.tasks WHERE owner = '{person}'");
+    if ground.is_postgres() {
+        assert_eq!(ground.rows(&aside).await[0].unsigned("rows").unwrap(), 200);
+    } else {
+        assert!(files_hold(&ground, PERSONAL));
+    }
+
+    log.account(person, AccountErased {}).await;
+    let running = ground.project(2, InProcessBus::new()).await;
+    eventually("the tables that were put aside forget, too", async || {
+        if ground.is_postgres() {
+            ground.rows(&aside).await[0].unsigned("rows").unwrap() == 0
+        } else {
+            !files_hold(&ground, PERSONAL)
+        }
+    })
+    .await;
+    running.stop().await;
+    let again = rebuild().await;
+    match again.rollback().await {
+        Ok(_) => assert!(ground.is_postgres()),
+        Err(RebuildError::NoPrevious) => assert!(!ground.is_postgres()),
+        Err(error) => panic!("{error}"),
+    }
+    again.close().await;
+    let report = ground.catch_up(2).await;
+    assert_eq!((report.tasks, report.accounts), (1, 0));
 }

@@ -98,6 +98,27 @@ impl Places {
         Ok(live.fetch_optional(sql, &[name.into()]).await?.is_some())
     }
 
+    /// The right to be the one who rebuilds, on SQLite.
+    pub(super) fn lock_files(&self) -> Result<Lock, RebuildError> {
+        let path = self
+            .file
+            .as_ref()
+            .map(|live| live.with_extension("rebuild.lock"))
+            .unwrap_or_default();
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock::File(file)),
+            Err(TryLockError::WouldBlock) => Err(RebuildError::AtWork),
+            Err(TryLockError::Error(error)) => Err(failed("lock", &path)(error)),
+        }
+    }
+
     /// Removes these tables; the live ones never.
     pub(super) async fn remove(&self, live: &Database, generation: Generation) -> Result<(), RebuildError> {
         if generation == Generation::Live {
@@ -172,22 +193,6 @@ impl Lock {
                 Err(RebuildError::AtWork)
             };
         }
-        let path = places
-            .file
-            .as_ref()
-            .map(|live| live.with_extension("rebuild.lock"))
-            .unwrap_or_default();
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self::File(file)),
-            Err(TryLockError::WouldBlock) => Err(RebuildError::AtWork),
-            Err(TryLockError::Error(error)) => Err(failed("lock", &path)(error)),
-        }
+        places.lock_files()
     }
 }

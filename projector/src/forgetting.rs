@@ -1,0 +1,102 @@
+//! Takes people who were erased out of what a projection does not reach: the tables that a rebuild has put aside, and what
+//! SQLite leaves of deleted rows in its file.
+
+use std::time::Duration;
+
+use database::{Database, DatabaseError};
+use events::UserId;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    operator::rebuild::{RebuildError, remove_others},
+    projecting::{apply::LOCK_TIMEOUT, decode::sentence, writing},
+};
+
+/// How often somebody looks whether people were erased.
+const EVERY: Duration = Duration::from_secs(5);
+/// People who are taken out of one set of tables in one transaction.
+const PEOPLE: u64 = 50;
+
+/// Looks again and again, until `stop` is cancelled.
+pub(crate) async fn forget_the_erased(read_models: Database, stop: CancellationToken) {
+    let mut forgotten = None;
+    loop {
+        match forget(&read_models, forgotten).await {
+            Ok(count) => forgotten = count.or(forgotten),
+            Err(error) => {
+                tracing::warn!(
+                    error = sentence(&error),
+                    "people who were erased are still in tables that were put aside, or in free pages; trying again"
+                );
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+/// Takes out everybody who was erased, unless `forgotten` says that they are out already. Returns how many people were erased,
+/// or nothing when it has to be done again.
+async fn forget(read_models: &Database, forgotten: Option<u64>) -> Result<Option<u64>, RebuildError> {
+    let erased = number(read_models, "SELECT COUNT(*) AS number FROM erased_subjects").await?;
+    if read_models.is_postgres() {
+        if forgotten != Some(erased) {
+            for schema in schemas_aside(read_models).await? {
+                while erase_some(read_models, &schema).await? > 0 {}
+            }
+        }
+        return Ok(Some(erased));
+    }
+    // SQLite keeps a number in each file for whoever uses it. Here it says after how many erasures the file was last made anew.
+    let noted = "SELECT user_version AS number FROM pragma_user_version";
+    if number(read_models, noted).await? == erased {
+        return Ok(Some(erased));
+    }
+    match remove_others(read_models) {
+        Ok(()) => {}
+        // They are gone, or of now, when it has ended.
+        Err(RebuildError::AtWork) => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    if !read_models.forget_deleted().await? {
+        return Ok(None);
+    }
+    let note = format!("PRAGMA user_version = {erased}");
+    read_models.execute(&note, &[]).await?;
+    Ok(Some(erased))
+}
+
+async fn number(read_models: &Database, sql: &str) -> Result<u64, DatabaseError> {
+    let row = read_models.fetch_optional(sql, &[]).await?;
+    row.map_or(Ok(0), |row| row.unsigned("number"))
+}
+
+/// The schemas beside the live one that this process may use. One that is being built by somebody with other rights sees to
+/// itself.
+async fn schemas_aside(read_models: &Database) -> Result<Vec<String>, DatabaseError> {
+    let sql = "SELECT nspname::text AS name FROM pg_namespace \
+         WHERE starts_with(nspname::text, 'read_models_') AND has_schema_privilege(oid, 'USAGE') \
+             AND to_regclass(quote_ident(nspname::text) || '.erased_subjects') IS NOT NULL";
+    let rows = read_models.fetch_all(sql, &[]).await?;
+    rows.iter().map(|row| row.text("name")).collect()
+}
+
+/// Takes some people out of the tables in `schema` who are still in there, and returns how many.
+async fn erase_some(read_models: &Database, schema: &str) -> Result<usize, DatabaseError> {
+    let mut tx = read_models.begin_with_lock_timeout(LOCK_TIMEOUT).await?;
+    let missing = format!(
+        "SELECT subject, position FROM erased_subjects WHERE subject NOT IN (SELECT subject FROM {schema}.erased_subjects) \
+         LIMIT $1"
+    );
+    let people = tx.fetch_all(&missing, &[PEOPLE.into()]).await?;
+    tx.execute(&format!("SET LOCAL search_path TO {schema}"), &[])
+        .await?;
+    for person in &people {
+        let (subject, position) = (UserId(person.uuid("subject")?), person.unsigned("position")?);
+        writing::erase(&mut tx, subject, position).await?;
+    }
+    tx.commit().await?;
+    Ok(people.len())
+}
