@@ -14,6 +14,7 @@ mod bounded_memory;
 mod connections;
 mod contract;
 mod conventions;
+mod erasure;
 mod every_endpoint;
 mod faults;
 mod full_disk;

@@ -20,6 +20,7 @@ use events::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use runtime::{Clock, new_id};
+use sealing::SubjectKeys;
 
 use crate::{
     command_metadata::CommandMetadata,
@@ -61,8 +62,10 @@ pub(crate) struct Auth {
     pub(crate) refresh_ttl_seconds: i64,
     pub(crate) idle_seconds: u32,
     pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) subject_keys: SubjectKeys,
     pub(crate) read_models: Database,
     pub(crate) projection: Projection,
+    pub(crate) operations: Database,
     pub(crate) counters: Counters,
 }
 
@@ -81,12 +84,16 @@ pub(crate) struct Changed {
 impl Auth {
     /// The account that registered `email`, unless it has been erased.
     pub(crate) async fn account_of(&self, email: &EmailAddress) -> Result<Option<Account>, Failure> {
+        Ok(self.holder_of(email).await?.filter(|account| !account.erased))
+    }
+
+    /// The account that holds the address `email`, also when the person was erased a moment ago.
+    pub(crate) async fn holder_of(&self, email: &EmailAddress) -> Result<Option<Account>, Failure> {
         let claim = self.claims.load(&self.pepper.key_of(email)).await?;
-        let Some(holder) = claim.state.and_then(|claim| claim.holder) else {
-            return Ok(None);
-        };
-        let account = self.account(holder).await?;
-        Ok(account.state.filter(|account| !account.erased))
+        match claim.state.and_then(|claim| claim.holder) {
+            Some(holder) => Ok(self.account(holder).await?.state),
+            None => Ok(None),
+        }
     }
 
     /// The session `id` as its own stream says.

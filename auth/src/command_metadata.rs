@@ -25,11 +25,20 @@ impl CommandMetadata {
         }
     }
 
-    /// A command that no request caused.
+    /// A command that an operator gave.
     pub(crate) fn operator() -> Self {
+        Self::without_request(Actor::Operator)
+    }
+
+    /// What Taskledger does by itself, later than the request that it goes back to.
+    pub(crate) fn system() -> Self {
+        Self::without_request(Actor::System)
+    }
+
+    fn without_request(actor: Actor) -> Self {
         let id = new_id();
         Self {
-            actor: Actor::Operator,
+            actor,
             correlation_id: id.to_string().into(),
             causation_id: id,
             traceparent: None,

@@ -7,6 +7,7 @@ use database::DatabaseError;
 use event_store::StoreError;
 use http::{HeaderName, HeaderValue, header};
 use http_api::{Problem, ProblemCode};
+use sealing::KeyError;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -26,6 +27,9 @@ pub(crate) enum Failure {
     /// The counters of failed attempts.
     #[error(transparent)]
     Operations(DatabaseError),
+    /// The keys under which what is personal in events is sealed.
+    #[error(transparent)]
+    SubjectKeys(#[from] KeyError),
     /// Hashing a password.
     #[error(transparent)]
     Hashing(#[from] HashingFailed),
@@ -262,6 +266,10 @@ fn failed(failure: &Failure) -> Problem {
         Failure::Operations(_) => {
             tracing::warn!(error = %failure, "a request could not be served");
             Problem::unavailable("Passwords cannot be checked at the moment. Try again shortly.")
+        }
+        Failure::SubjectKeys(_) => {
+            tracing::warn!(error = %failure, "a request could not be served");
+            Problem::unavailable("The keys of people cannot be used at the moment. Try again shortly.")
         }
         Failure::Hashing(HashingFailed::Overloaded) => {
             tracing::warn!(error = %failure, "a request could not be served");

@@ -69,6 +69,44 @@ pub(crate) async fn enable(
     conclude(auth, metadata, changed, None).await
 }
 
+/// Erases the person behind an account, unless it is the last admin, as `decide` says.
+pub(crate) async fn erase(
+    auth: &Auth,
+    id: UserId,
+    metadata: &CommandMetadata,
+    decide: impl Fn(Option<&Account>) -> Result<Vec<AccountEvent>, Refusal>,
+) -> Result<Changed, CommandError> {
+    let removed = match remove(auth, id, metadata).await {
+        // Somebody else was faster: then `decide` finds nothing to do.
+        Err(CommandError::Refused(Refusal::AccountIsUnknown)) => None,
+        other => other?,
+    };
+    match change(auth, id, metadata, decide).await {
+        Ok(changed) => conclude(auth, metadata, changed, removed).await,
+        Err(CommandError::Refused(refusal)) => {
+            if removed.is_some() {
+                // The account stays, and so does its role.
+                let unchanged = change(auth, id, metadata, |_| Ok(Vec::new())).await?;
+                conclude(auth, metadata, unchanged, removed).await?;
+            }
+            Err(refusal.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes the account of an erased person out of the admins, should a grant that was under way have put it back.
+/// Returns the position in the log if that was needed.
+pub(crate) async fn leave_erased(
+    auth: &Auth,
+    id: UserId,
+    metadata: &CommandMetadata,
+) -> Result<Option<u64>, CommandError> {
+    let decide = |admins: Option<&Admins>, _| domain::admins::remove(admins, id);
+    let done = auth.admins.execute(&(), &metadata.about(id), decide).await?;
+    Ok(done.changed.then_some(done.position))
+}
+
 /// Takes the account out of the admins, and tells everyone. Returns the position in the log if that was needed.
 async fn remove(auth: &Auth, id: UserId, metadata: &CommandMetadata) -> Result<Option<u64>, CommandError> {
     let account: Loaded<Account> = auth.accounts.load(&id).await?;

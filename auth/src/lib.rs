@@ -3,12 +3,15 @@
 //! `domain/` decides, `crates/aggregate` loads and appends, `endpoints/` has a file for each endpoint, `token_check.rs`
 //! answers whether a token is good. All state is in events; what is remembered of it is compared with the log at each use.
 
+mod account_holder;
 mod aggregates;
 mod auth;
 mod command_metadata;
 mod config;
 mod domain;
 mod endpoints;
+mod erase;
+mod erasure;
 mod error;
 mod grant_role;
 mod import;
@@ -32,8 +35,10 @@ mod throttle;
 mod token;
 mod token_check;
 
+pub use account_holder::AccountHolder;
 pub use config::Config;
-pub use grant_role::{Granted, Grantee, grant, grant_if};
+pub use erase::{Erased, erase_if};
+pub use grant_role::{Granted, grant, grant_if};
 pub use import::{BadLine, Imported, import};
 pub use password::Argon2Parameters;
 pub use reset::{Reset, reset};

@@ -16,7 +16,7 @@ use http_api::refuse_parameters;
 use crate::{
     auth::Auth,
     endpoints::{
-        change_password, confirm_totp, create_program_token, end_session, enroll_totp, jwks,
+        change_password, confirm_totp, create_program_token, end_session, enroll_totp, erase_me, jwks,
         list_program_tokens, list_sessions, list_users, login, login_second_factor, logout, logout_all, me,
         offer_reset, refresh, register, remove_totp, rename, reset_password, revoke_program_token,
         revoke_program_tokens, set_disabled, set_roles,
@@ -54,7 +54,10 @@ pub(crate) fn routes(state: AppState) -> Router {
         .route("/auth/refresh", post(refresh::refresh))
         .route("/auth/logout", post(logout::logout))
         .route("/auth/logout-all", post(logout_all::logout_all))
-        .route("/auth/me", get(me::me).patch(rename::rename))
+        .route(
+            "/auth/me",
+            get(me::me).patch(rename::rename).delete(erase_me::erase_me),
+        )
         .route("/auth/me/password", post(change_password::change_password))
         .route(
             "/auth/me/totp",

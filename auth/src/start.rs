@@ -18,6 +18,7 @@ use crate::{
     aggregates::repository,
     auth::Auth,
     config::Config,
+    erasure::finish_what_has_begun,
     key_files::KeyFiles,
     keys,
     metrics::Counters,
@@ -48,9 +49,9 @@ pub struct Dependencies {
     pub keys: SubjectKeys,
     /// For token checks and revocations.
     pub bus: Arc<dyn Bus>,
-    /// To find the sessions of an account.
+    /// To list accounts.
     pub read_models: Database,
-    /// The counters of failed attempts.
+    /// The counters of failed attempts, and the erasures that have begun.
     pub operations: Database,
     /// Into how many partitions the log is projected.
     pub partitions: PartitionCount,
@@ -96,6 +97,8 @@ pub async fn start(
     background.spawn("token checks", checks);
     let tidying = keep_bounded(Arc::clone(&auth.throttle), background.stop());
     background.spawn("old counters of failed logins", tidying);
+    let finishing = finish_what_has_begun(Arc::clone(&auth), background.stop());
+    background.spawn("erasures that have begun", finishing);
     let keys = answer(
         Arc::clone(&dependencies.bus),
         KEYS_QUEUE,
@@ -140,6 +143,7 @@ impl Auth {
     ) -> anyhow::Result<Self> {
         let Dependencies {
             store,
+            keys: subject_keys,
             bus,
             read_models,
             operations,
@@ -167,7 +171,7 @@ impl Auth {
             claims: repository(&store, &clock),
             admins: repository(&store, &clock),
             store,
-            throttle: Arc::new(Throttle::new(operations, Arc::clone(&clock))),
+            throttle: Arc::new(Throttle::new(operations.clone(), Arc::clone(&clock))),
             clock,
             hasher,
             password_policy,
@@ -179,8 +183,10 @@ impl Auth {
             refresh_ttl_seconds: i64::try_from(config.session_ttl.as_secs()).unwrap_or(i64::MAX),
             idle_seconds: u32::try_from(config.session_idle.as_secs()).unwrap_or(u32::MAX),
             bus,
+            subject_keys,
             read_models,
             projection: Projection::new(partitions),
+            operations,
             counters: Counters::new(&metrics),
         })
     }

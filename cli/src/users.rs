@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use auth::{Dependencies, Grantee};
+use auth::{AccountHolder, Dependencies};
 use clap::Subcommand;
 use events::Role;
 
@@ -42,6 +42,16 @@ pub(crate) enum Command {
         /// The account's address
         email: String,
     },
+    /// Erase a person: their sessions, their tasks, and the address, which anybody can register again. Cannot be undone
+    ///
+    /// Shows whose account it is, and asks. What was broken off is finished when it is run again.
+    Erase {
+        /// The account's address
+        email: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Open accounts for the people of the former system
     ///
     /// Can be broken off and run again: addresses that have an account are left as they are.
@@ -67,6 +77,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             remove_second_factor,
         } => reset(settings, &dependencies, &email, remove_second_factor).await,
         Command::RevokeTokens { email } => revoke_tokens(settings, &dependencies, &email).await,
+        Command::Erase { email, yes } => erase(settings, &dependencies, &email, yes).await,
         Command::Import { file, dry_run } => import(settings, &dependencies, &file, dry_run).await,
     };
     dependencies.bus.close().await;
@@ -80,7 +91,13 @@ async fn grant(
     role: Role,
     yes: bool,
 ) -> anyhow::Result<ExitCode> {
-    let confirm = |grantee: &Grantee| confirm(grantee, role, yes);
+    let confirm = |holder: &AccountHolder| {
+        show(holder);
+        if yes || !std::io::stdin().is_terminal() {
+            return Ok(());
+        }
+        ask(&format!("Give this account the role {role}?"))
+    };
     let config = role::auth_config(settings);
     let granted = auth::grant_if(&config, dependencies, email, role, confirm).await?;
     let roles: Vec<_> = granted.roles.iter().map(ToString::to_string).collect();
@@ -93,22 +110,51 @@ async fn grant(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Shows who it is, and asks whoever sits there. A script has nobody to ask.
-fn confirm(grantee: &Grantee, role: Role, yes: bool) -> anyhow::Result<()> {
-    let last_login = grantee.last_login_at.map_or_else(
+async fn erase(
+    settings: &Settings,
+    dependencies: &Dependencies,
+    email: &str,
+    yes: bool,
+) -> anyhow::Result<ExitCode> {
+    let confirm = |holder: &AccountHolder| {
+        show(holder);
+        if yes {
+            return Ok(());
+        }
+        // Nobody can take it back, so a script has to say that it means it.
+        if !std::io::stdin().is_terminal() {
+            bail!("nothing was changed: there is nobody to ask, so say --yes")
+        }
+        ask("Erase this person and everything of theirs, for good?")
+    };
+    let config = role::auth_config(settings);
+    let erased = auth::erase_if(&config, dependencies, email, confirm).await?;
+    let news = if erased.changed {
+        "was erased"
+    } else {
+        "had been erased; what still followed from it is done"
+    };
+    crate::print(&format!("account {} {news}\n", erased.user_id));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows who it is.
+fn show(holder: &AccountHolder) {
+    let last_login = holder.last_login_at.map_or_else(
         || "never, or logged out everywhere since".to_owned(),
         |at| at.to_string(),
     );
     crate::print(&format!(
         "{email}: account {id}, registered {registered}, last login {last_login}\n",
-        email = grantee.email,
-        id = grantee.user_id,
-        registered = grantee.registered_at,
+        email = holder.email,
+        id = holder.user_id,
+        registered = holder.registered_at,
     ));
-    if yes || !std::io::stdin().is_terminal() {
-        return Ok(());
-    }
-    crate::print(&format!("Give this account the role {role}? [y/N] "));
+}
+
+/// Asks whoever sits there. Anything but a yes is a no.
+fn ask(question: &str) -> anyhow::Result<()> {
+    crate::print(&format!("{question} [y/N] "));
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     if matches!(answer.trim(), "y" | "Y" | "yes") {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use events::{
-    Account, AccountDisabled, AccountEnabled, AccountEvent, AccountRegistered, AccountRenamed,
+    Account, AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed,
     AccountSessionOpened, AccountSessionsEnded, MAX_OPEN_SESSIONS, PasswordChanged, PasswordRehashed, Role,
     RolesChanged, SecretHash, SessionId,
 };
@@ -154,6 +154,27 @@ pub(crate) fn enable(account: Option<&Account>) -> Decided {
     })
 }
 
+/// Erases the person behind the account, as an operator wants it.
+pub(crate) fn erase(account: Option<&Account>) -> Decided {
+    match account {
+        None => Err(Refusal::AccountIsUnknown),
+        Some(account) if account.erased => Ok(Vec::new()),
+        Some(_) => Ok(vec![AccountErased {}.into()]),
+    }
+}
+
+/// Erases the person behind the account, who proved to know the password behind `verified`. Refused when that is no longer
+/// the password, and when the account may not be used.
+pub(crate) fn erase_own(account: Option<&Account>, verified: &SecretHash) -> Decided {
+    if account.is_some_and(|account| account.erased) {
+        return Ok(Vec::new());
+    }
+    if usable(account)?.password_hash != *verified {
+        return Err(Refusal::PasswordHasChanged);
+    }
+    erase(account)
+}
+
 pub(super) fn existing(account: Option<&Account>) -> Result<&Account, Refusal> {
     account
         .filter(|account| !account.erased)
@@ -172,7 +193,7 @@ pub(super) fn usable(account: Option<&Account>) -> Result<&Account, Refusal> {
 #[cfg(test)]
 mod tests {
     use aggregate::testing::{Given, given};
-    use events::{AccountErased, ProgramTokenCreated, ProgramTokenRevoked, Scope, TokenId, UserId};
+    use events::{ProgramTokenCreated, ProgramTokenRevoked, Scope, TokenId, UserId};
     use uuid::Uuid;
 
     use super::*;
@@ -424,6 +445,43 @@ mod tests {
         disabled
             .when(open("hash-1", None, 1, &[]))
             .then_refused(Refusal::AccountIsDisabled);
+    }
+
+    #[test]
+    fn a_person_is_erased_once() {
+        account([]).when(erase).then([AccountErased {}.into()]);
+        account([AccountDisabled {}.into()])
+            .when(erase)
+            .then([AccountErased {}.into()]);
+        account([AccountErased {}.into()]).when(erase).then_nothing();
+        history([]).when(erase).then_refused(Refusal::AccountIsUnknown);
+    }
+
+    #[test]
+    fn people_erase_themselves_with_the_password_that_counts() {
+        let erase_with =
+            |hash: &'static str| move |account: Option<&Account>| erase_own(account, &hash.into());
+        let registered = account([]);
+        registered
+            .when(erase_with("hash-1"))
+            .then([AccountErased {}.into()]);
+        registered
+            .when(erase_with("hash-0"))
+            .then_refused(Refusal::PasswordHasChanged);
+        account([AccountDisabled {}.into()])
+            .when(erase_with("hash-1"))
+            .then_refused(Refusal::AccountIsDisabled);
+        account([AccountErased {}.into()])
+            .when(erase_with("hash-1"))
+            .then_nothing();
+    }
+
+    #[test]
+    fn an_erased_account_keeps_nothing_of_the_person() {
+        let erased = account([opened(1, &[]), AccountErased {}.into()]);
+        let state = erased.state().unwrap();
+        assert!(state.email.is_empty() && state.display_name.is_none() && state.password_hash.is_empty());
+        assert!(state.roles.is_empty() && state.open_sessions.is_empty() && !state.is_live());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The claim on an address: the stream that makes addresses unique without a table to look them up in.
 
-use events::{EmailClaimed, EmailEvent, UserId};
+use events::{EmailClaimed, EmailEvent, EmailReleased, UserId};
 
 /// The state of one address after some version of its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,10 +26,17 @@ pub(crate) fn claim(claim: Option<&Claim>, id: UserId) -> Vec<EmailEvent> {
     }
 }
 
+/// Gives the address of `erased`, a person who was erased, up, if they still hold it.
+pub(crate) fn release(claim: Option<&Claim>, erased: UserId) -> Vec<EmailEvent> {
+    match claim.and_then(|claim| claim.holder) {
+        Some(holder) if holder == erased => vec![EmailReleased {}.into()],
+        _ => Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use aggregate::testing::{Given, given};
-    use events::EmailReleased;
     use uuid::Uuid;
 
     use super::*;
@@ -61,6 +68,21 @@ mod tests {
         history([claimed(1), EmailReleased {}.into()])
             .when(claim_by(2))
             .then([claimed(2)]);
+    }
+
+    fn release_by(number: u128) -> impl FnOnce(Option<&Claim>) -> Result<Vec<EmailEvent>, Refusal> {
+        move |state| Ok(release(state, user(number)))
+    }
+
+    #[test]
+    fn only_its_holder_gives_an_address_up() {
+        let held = history([claimed(1)]);
+        held.when(release_by(1)).then([EmailReleased {}.into()]);
+        held.when(release_by(2)).then_nothing();
+        history([]).when(release_by(1)).then_nothing();
+        history([claimed(1), EmailReleased {}.into(), claimed(2)])
+            .when(release_by(1))
+            .then_nothing();
     }
 
     #[test]

@@ -110,15 +110,25 @@ pub(crate) fn remove(
     now: Timestamp,
     code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
 ) -> Result<Judged, Refusal> {
-    let account = usable(account)?;
-    if account.password_hash != *verified {
-        return Err(Refusal::PasswordHasChanged);
-    }
-    let mut judged = judge(account, now, code)?;
+    let mut judged = show(account, verified, now, code)?;
     if judged.is_right {
         judged.events.push(SecondFactorRemoved {}.into());
     }
     Ok(judged)
+}
+
+/// Judges the code of somebody who does what needs the second factor beside the password.
+pub(crate) fn show(
+    account: Option<&Account>,
+    verified: &SecretHash,
+    now: Timestamp,
+    code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
+) -> Result<Judged, Refusal> {
+    let account = usable(account)?;
+    if account.password_hash != *verified {
+        return Err(Refusal::PasswordHasChanged);
+    }
+    judge(account, now, code)
 }
 
 #[cfg(test)]
@@ -209,5 +219,19 @@ mod tests {
             with(Some(code)).events,
             [SecondFactorPassed { code }.into(), SecondFactorRemoved {}.into()]
         );
+    }
+
+    #[test]
+    fn a_code_is_shown_with_the_password_that_counts() {
+        let account = registered_and(&confirmed());
+        let code = UsedCode::Recovery(1);
+        let with = |hash: &str, code| show(account.as_ref(), &hash.into(), NOW, |_, _| code);
+        let right = with(PASSWORD_HASH, Some(code)).unwrap();
+        assert!(right.is_right && right.events == [SecondFactorPassed { code }.into()]);
+        assert_eq!(
+            with(PASSWORD_HASH, None).unwrap().events,
+            [SecondFactorRefused {}.into()]
+        );
+        assert_eq!(with("other", Some(code)).err(), Some(Refusal::PasswordHasChanged));
     }
 }

@@ -54,7 +54,7 @@ pub(crate) async fn change_password(
     fields::check_not_breached("/new_password", &auth.password_policy, &request.new).await?;
     let shown = auth.account(id).await?.position();
     let find = async || Ok(auth.account(id).await?.state);
-    let attempt = Attempt::in_session(&auth.pepper, session, &context);
+    let attempt = Attempt::in_session(&auth.pepper, id, session, &context);
     let proven = auth
         .prove_password(&attempt, &[&request.current, &request.new], find)
         .await?;

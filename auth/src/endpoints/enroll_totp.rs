@@ -34,7 +34,7 @@ pub(crate) async fn enroll_totp(
     let password = read(body.fields)?;
     let id = caller.user_id();
     let find = async || Ok(auth.account(id).await?.state);
-    let attempt = Attempt::in_session(&auth.pepper, session, &context);
+    let attempt = Attempt::in_session(&auth.pepper, id, session, &context);
     let proven = auth.prove_password(&attempt, &[&password], find).await?;
     auth.throttle.succeeded(&attempt, &proven.standing).await;
     let account = proven.account;

@@ -8,6 +8,7 @@ pub(crate) mod confirm_totp;
 pub(crate) mod create_program_token;
 pub(crate) mod end_session;
 pub(crate) mod enroll_totp;
+pub(crate) mod erase_me;
 pub(crate) mod fields;
 pub(crate) mod jwks;
 pub(crate) mod list_program_tokens;

@@ -14,7 +14,7 @@ use super::{answer, fields};
 use crate::{
     auth::Auth,
     command_metadata::CommandMetadata,
-    domain::{self, Refusal},
+    domain::{self, Claim, Refusal},
     error::{ApiError, CommandError},
     password::{Asker, Password, Policy},
     throttle::{Attempt, Standing},
@@ -94,14 +94,14 @@ pub(crate) async fn open_account(
     email: &EmailAddress,
     registered: &AccountRegistered,
 ) -> Result<(Account, u64), CommandError> {
-    let claimed = auth
-        .claims
-        .execute(&auth.pepper.key_of(email), &metadata.about(id), |claim, _| {
-            Ok::<_, Refusal>(domain::claim::claim(claim, id))
-        })
-        .await?;
     // Somebody else's, if there was one before.
-    let id = claimed.state.and_then(|claim| claim.holder).unwrap_or(id);
+    let mut holder = claim(auth, metadata, id, email).await?;
+    if holder != id && is_erased(auth, holder).await? {
+        // Whoever erased them has not come so far yet.
+        auth.release_address(email, holder, &metadata.by_system()).await?;
+        holder = claim(auth, metadata, id, email).await?;
+    }
+    let id = holder;
     let metadata = match metadata.actor() {
         // Whoever registers is who the account is.
         Actor::User(_) => metadata.by(Actor::User(id)),
@@ -114,4 +114,22 @@ pub(crate) async fn open_account(
         .await?;
     tracing::info!(account.id = %id, "account registered");
     Ok((changed.account, changed.position))
+}
+
+/// Claims the address for `id`, unless somebody holds it. Returns who holds it now.
+async fn claim(
+    auth: &Auth,
+    metadata: &CommandMetadata,
+    id: UserId,
+    email: &EmailAddress,
+) -> Result<UserId, CommandError> {
+    let decide = |claim: Option<&Claim>, _| Ok::<_, Refusal>(domain::claim::claim(claim, id));
+    let key = auth.pepper.key_of(email);
+    let claimed = auth.claims.execute(&key, &metadata.about(id), decide).await?;
+    Ok(claimed.state.and_then(|claim| claim.holder).unwrap_or(id))
+}
+
+async fn is_erased(auth: &Auth, id: UserId) -> Result<bool, CommandError> {
+    let account = auth.accounts.load(&id).await?;
+    Ok(account.state.is_some_and(|account| account.erased))
 }

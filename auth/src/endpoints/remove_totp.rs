@@ -46,7 +46,7 @@ pub(crate) async fn remove_totp(
     let request = Request::read(body.fields)?;
     let id = caller.user_id();
     let find = async || Ok(auth.account(id).await?.state);
-    let attempt = Attempt::in_session(&auth.pepper, session, &context);
+    let attempt = Attempt::in_session(&auth.pepper, id, session, &context);
     let proven = auth.prove_password(&attempt, &[&request.password], find).await?;
     auth.throttle.succeeded(&attempt, &proven.standing).await;
     let account = proven.account;

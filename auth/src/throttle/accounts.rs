@@ -34,6 +34,9 @@ const REMEMBER: &str = "INSERT INTO familiar_addresses (account, address, used_a
 const FORGET_OLD_ADDRESSES: &str = "DELETE FROM familiar_addresses WHERE account = $1 AND address NOT IN \
      (SELECT address FROM familiar_addresses WHERE account = $1 ORDER BY used_at DESC, address LIMIT $2)";
 
+/// Where from the account was entered, and where from its sessions proved the password again.
+const FORGET_FAMILIAR: &str = "DELETE FROM familiar_addresses WHERE account = $1 OR account LIKE $1 || '-%'";
+
 /// One row of failures.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counter {
@@ -158,6 +161,14 @@ pub(super) async fn add_failure(
 pub(super) async fn forget(operations: &Database, attempt: &Attempt) -> Result<(), DatabaseError> {
     let key = [attempt.account.as_str().into()];
     operations.execute(FORGET_ALL, &key).await.map(drop)
+}
+
+/// Deletes everything that is kept under `key`, and under keys that begin with it.
+pub(super) async fn erase(operations: &Database, key: &str) -> Result<(), DatabaseError> {
+    for sql in [FORGET_ALL, FORGET_FAMILIAR] {
+        operations.execute(sql, &[key.into()]).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn keep_success(

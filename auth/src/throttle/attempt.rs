@@ -2,10 +2,14 @@
 
 use std::net::IpAddr;
 
-use events::{EmailAddress, SessionId};
+use events::{EmailAddress, SessionId, UserId};
 use http_api::{RequestContext, network_of};
 
 use crate::keys::Pepper;
+
+/// What guesses are for: a login, and a password that is asked for again.
+const LOGIN: &str = "login";
+const PASSWORD_CHECK: &str = "password_check";
 
 /// What somebody tries, and from where. The keys name nobody.
 #[derive(Debug, Clone)]
@@ -24,15 +28,14 @@ impl Attempt {
     /// A guess at the password or code of `subject`: an address in its canonical form, whether anybody has it or not, or
     /// the id of something. `of` says what the guess is for, so that no two purposes share a counter.
     pub(crate) fn new(pepper: &Pepper, of: &'static str, subject: &str, context: &RequestContext) -> Self {
-        let address = context
-            .client_ip
-            .as_deref()
-            .and_then(|text| text.parse().ok())
-            .map(|address| pepper.key_of_attempts("address", &octets(network_of(address))))
-            .unwrap_or_default();
+        let address = key_of_address(pepper, context);
         let account = pepper.key_of_attempts(of, subject.as_bytes());
+        Self::counted_as(of, account, address)
+    }
+
+    fn counted_as(event: &'static str, account: String, address: String) -> Self {
         Self {
-            event: of,
+            event,
             account_from_address: format!("{account}-{address}"),
             account,
             address,
@@ -41,12 +44,27 @@ impl Attempt {
 
     /// A guess at the password of whoever has the address `email`.
     pub(crate) fn at_email(pepper: &Pepper, email: &EmailAddress, context: &RequestContext) -> Self {
-        Self::new(pepper, "login", email.canonical(), context)
+        Self::new(pepper, LOGIN, email.canonical(), context)
     }
 
-    /// A guess from within a session, which proves something already: nobody else can use it up.
-    pub(crate) fn in_session(pepper: &Pepper, session: SessionId, context: &RequestContext) -> Self {
-        Self::new(pepper, "password_check", &session.to_string(), context)
+    /// A guess from within a session of `person`, which proves something already: nobody else can use it up.
+    pub(crate) fn in_session(
+        pepper: &Pepper,
+        person: UserId,
+        session: SessionId,
+        context: &RequestContext,
+    ) -> Self {
+        let session = pepper.key_of_attempts(PASSWORD_CHECK, session.to_string().as_bytes());
+        // The person stands first, so that everything of theirs is found without their sessions.
+        let account = format!("{}-{session}", key_of_person(pepper, person));
+        Self::counted_as(PASSWORD_CHECK, account, key_of_address(pepper, context))
+    }
+
+    /// Under which keys guesses at the passwords of `person`, whose address is `email`, are counted; or with what such a
+    /// key begins, before a hyphen.
+    pub(super) fn keys_of(pepper: &Pepper, person: UserId, email: Option<&EmailAddress>) -> Vec<String> {
+        let login = email.map(|email| pepper.key_of_attempts(LOGIN, email.canonical().as_bytes()));
+        login.into_iter().chain([key_of_person(pepper, person)]).collect()
     }
 
     /// Where it comes from, to share what there is fairly between addresses.
@@ -62,6 +80,18 @@ impl Attempt {
     pub(super) fn has_address(&self) -> bool {
         !self.address.is_empty()
     }
+}
+
+fn key_of_person(pepper: &Pepper, person: UserId) -> String {
+    pepper.key_of_attempts("person", person.to_string().as_bytes())
+}
+
+/// Empty when the address is not known.
+fn key_of_address(pepper: &Pepper, context: &RequestContext) -> String {
+    let address = context.client_ip.as_deref().and_then(|text| text.parse().ok());
+    address
+        .map(|address| pepper.key_of_attempts("address", &octets(network_of(address))))
+        .unwrap_or_default()
 }
 
 fn octets(network: IpAddr) -> Vec<u8> {

@@ -12,6 +12,7 @@ mod cleanup;
 use std::sync::Arc;
 
 use database::{Database, DatabaseError};
+use events::{EmailAddress, UserId};
 use runtime::Clock;
 
 pub(crate) use accounts::Standing;
@@ -21,6 +22,7 @@ pub(crate) use cleanup::keep_bounded;
 use crate::{
     domain::Refusal,
     error::{CommandError, Failure},
+    keys::Pepper,
 };
 
 /// The counters, in the database of operations.
@@ -89,6 +91,22 @@ impl Throttle {
         if let Err(error) = accounts::forget(&self.operations, attempt).await {
             tracing::warn!(%error, "a password was changed, and the failures before still count");
         }
+    }
+
+    /// Deletes what is kept about guesses at the passwords of `person`, and from where they logged in.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn erase(
+        &self,
+        pepper: &Pepper,
+        person: UserId,
+        email: Option<&EmailAddress>,
+    ) -> Result<(), CommandError> {
+        for key in Attempt::keys_of(pepper, person, email) {
+            accounts::erase(&self.operations, &key).await.map_err(unusable)?;
+        }
+        Ok(())
     }
 
     /// Counts that somebody registers from the address of `attempt`.

@@ -15,6 +15,7 @@ mod admins;
 mod change_password;
 mod checks;
 mod crash;
+mod erase_me;
 mod grant;
 mod import;
 mod jwks;

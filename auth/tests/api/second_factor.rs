@@ -12,7 +12,7 @@ use crate::support::{Answer, App, PASSWORD};
 const EMAIL: &str = "ada@example.com";
 
 /// What an authenticator app shows after so many steps of thirty seconds.
-fn code(app: &App, secret: &str, steps: i64) -> String {
+pub(crate) fn code(app: &App, secret: &str, steps: i64) -> String {
     let step = app.dependencies.clock.now().as_seconds() / 30 + steps;
     let key = hmac::Key::new(
         hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
@@ -25,7 +25,7 @@ fn code(app: &App, secret: &str, steps: i64) -> String {
 }
 
 /// A six-digit code that is not the right one.
-fn wrong(app: &App, secret: &str) -> String {
+pub(crate) fn wrong(app: &App, secret: &str) -> String {
     let right: Vec<_> = (-1..=1).map(|steps| code(app, secret, steps)).collect();
     (0..)
         .map(|number| format!("{number:06}"))
@@ -62,7 +62,7 @@ async fn go_on(app: &App, mfa_token: &str, code: &str) -> Answer {
 }
 
 /// Someone with a second factor: an access token from before, the secret, and the recovery codes.
-async fn enrolled(app: &App) -> (String, String, Vec<String>) {
+pub(crate) async fn enrolled(app: &App) -> (String, String, Vec<String>) {
     let (access, _) = app.sign_in(EMAIL).await;
     let answer = enroll(app, &access, PASSWORD).await.expect(200, "");
     let secret = answer.text("/secret");

@@ -58,12 +58,13 @@ impl Snapshots {
 
     async fn write(&self, state: &TaskState) -> Result<(), String> {
         // Where a log was restored the newer one may have the smaller version, so that the last one written counts.
-        const SQL: &str = "INSERT INTO task_snapshots (task_id, fold, version, state) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (task_id) DO UPDATE \
-             SET fold = excluded.fold, version = excluded.version, state = excluded.state";
+        const SQL: &str = "INSERT INTO task_snapshots (task_id, owner, fold, version, state) \
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (task_id) DO UPDATE \
+             SET owner = excluded.owner, fold = excluded.fold, version = excluded.version, state = excluded.state";
         let kept = serde_json::to_string(&KeptTask::of(state)).map_err(|error| error.to_string())?;
         let values = [
             state.task.id.0.into(),
+            state.task.owner.0.into(),
             FOLD.into(),
             state.end.version.into(),
             kept.into(),

@@ -2,12 +2,15 @@
 //! stream, or from another history of the log, so whoever takes one compares its end with the stream before anything is
 //! told to anyone.
 
-use std::{fmt, hash::Hash};
+use std::{fmt, hash::Hash, time::Duration};
 
 use moka::{future::Cache, ops::compute::Op, policy::EvictionPolicy};
 
 /// What the cache itself needs for a state, about.
 const BYTES_OF_ENTRY: usize = 256;
+
+/// A state that nobody has asked for in so long is forgotten: what is in memory of somebody who is gone has an end.
+const IDLE: Duration = Duration::from_secs(600);
 
 /// States by their keys.
 #[derive(Clone)]
@@ -34,6 +37,7 @@ where
             // The default policy declines newcomers when it is full, and most is asked about what is new.
             .eviction_policy(EvictionPolicy::lru())
             .weigher(weigh)
+            .time_to_idle(IDLE)
             .build();
         Self { states, version }
     }

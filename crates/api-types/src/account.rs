@@ -99,3 +99,15 @@ pub struct ResetPassword {
     #[schema(value_type = stand_ins::NewPassword)]
     pub new_password: String,
 }
+
+/// The wish to be erased.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EraseMe {
+    /// The password of the account.
+    #[schema(format = Password)]
+    pub password: String,
+    /// What the authenticator app shows, or a recovery code: for an account with a second factor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}

@@ -21,7 +21,7 @@ mod session;
 mod stand_ins;
 mod task;
 
-pub use account::{ChangePassword, Register, Rename, ResetPassword, User, UserBody};
+pub use account::{ChangePassword, EraseMe, Register, Rename, ResetPassword, User, UserBody};
 pub use admin::{ManagedUser, ManagedUsers, OfferReset, OfferedReset, SetRoles};
 pub use audit::ConsistencyProof;
 pub use audit_trail::{AuditEvent, AuditPage};

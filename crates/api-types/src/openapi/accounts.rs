@@ -46,6 +46,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             &examples::user_body(),
         )
         .build(),
+        own(HttpMethod::Delete, "/auth/me", "eraseMe", "Erase the caller")
+            .about(
+                "Ends every session, removes everything of the person from what can be read, and frees the address. Cannot be \
+                 undone. An account with a second factor needs `code`, too. The last admin stays.",
+            )
+            .body(&examples::erase_me())
+            .nothing(204, "The person is erased.", &TOKEN)
+            .problems(&[BadCredentials, LastAdmin, RateLimited, Overloaded])
+            .build(),
         own(
             HttpMethod::Post,
             "/auth/me/password",

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     AuditEvent, AuditPage, Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, ChangePassword,
-    ChangeTask, ConfirmTotp, CreateProgramToken, CreateTask, EnrollTotp, FieldChange, FieldError,
+    ChangeTask, ConfirmTotp, CreateProgramToken, CreateTask, EnrollTotp, EraseMe, FieldChange, FieldError,
     HistoryItem, IfMatch, Jwk, Jwks, Login, ManagedUser, ManagedUsers, NewProgramToken, OfferReset,
     OfferedReset, Problem, ProblemCode, ProgramToken, ProgramTokens, Refresh, Register, RemoveTotp, Rename,
     ResetPassword, RevertTask, SecondFactorLogin, Session, Sessions, SetRoles, Task, TaskChanges,
@@ -281,6 +281,13 @@ pub(super) fn remove_totp() -> RemoveTotp {
     RemoveTotp {
         password: PASSWORD.to_owned(),
         code: "287082".to_owned(),
+    }
+}
+
+pub(super) fn erase_me() -> EraseMe {
+    EraseMe {
+        password: PASSWORD.to_owned(),
+        code: None,
     }
 }
 

@@ -1,0 +1,35 @@
+//! Whose account it is that an operator is about to change. Anybody can register any address, so whoever changes it should
+//! look.
+
+use events::{Account, Timestamp, UserId};
+
+use crate::auth::Auth;
+
+/// Who is about to be given a role, or erased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountHolder {
+    /// Whose account.
+    pub user_id: UserId,
+    /// The address, as its owner wrote it.
+    pub email: String,
+    /// When it was registered.
+    pub registered_at: Timestamp,
+    /// When the last session began of those that were not all ended since.
+    pub last_login_at: Option<Timestamp>,
+}
+
+impl AccountHolder {
+    /// Who has `account`.
+    pub(crate) async fn of(auth: &Auth, account: &Account) -> anyhow::Result<Self> {
+        let last_login_at = match account.open_sessions.last() {
+            Some(last) => auth.session(*last).await?.state.map(|session| session.started_at),
+            None => None,
+        };
+        Ok(Self {
+            user_id: account.id,
+            email: account.email.clone(),
+            registered_at: account.created_at,
+            last_login_at,
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! `DELETE /auth/me`: erases the caller, for the password, and for a code where the account has a second factor.
+
+use std::sync::Arc;
+
+use auth_client::SignedIn;
+use axum::{extract::State, response::Response};
+use events::Account;
+use http_api::{FieldError, Form, JsonObject, Problem, RequestContext, SecurityEvent};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::{answer, fields};
+use crate::{
+    auth::Auth,
+    command_metadata::CommandMetadata,
+    domain::{self, Refusal},
+    error::ApiError,
+    password::Password,
+    second_factor::matching,
+    throttle::Attempt,
+};
+
+struct Request {
+    password: Arc<Password>,
+    code: Option<Zeroizing<String>>,
+}
+
+impl Request {
+    fn read(body: Map<String, Value>) -> Result<Self, Problem> {
+        let mut form = Form::new(body);
+        let password = form.required("password", fields::password);
+        let code = form.optional("code", fields::code).into_value();
+        form.finish()?;
+        let Some(password) = password else {
+            return Err(Problem::internal());
+        };
+        Ok(Self { password, code })
+    }
+}
+
+pub(crate) async fn erase_me(
+    State(auth): State<Arc<Auth>>,
+    SignedIn { caller, session }: SignedIn,
+    context: RequestContext,
+    body: JsonObject,
+) -> Result<Response, ApiError> {
+    let request = Request::read(body.fields)?;
+    let id = caller.user_id();
+    let find = async || Ok(auth.account(id).await?.state);
+    let attempt = Attempt::in_session(&auth.pepper, id, session, &context);
+    let proven = auth.prove_password(&attempt, &[&request.password], find).await?;
+    auth.throttle.succeeded(&attempt, &proven.standing).await;
+    let account = proven.account;
+    let metadata = CommandMetadata::new(caller.actor(), &context);
+    show_code(&auth, &account, request.code.as_ref(), &metadata).await?;
+    let decide = |now: Option<&Account>| domain::account::erase_own(now, &account.password_hash);
+    let position = auth.erase(id, &metadata, decide).await?;
+    SecurityEvent::success("erasure").actor(id).subject(id).record();
+    tracing::info!(account.id = %id, "a person was erased");
+    Ok(answer::no_content(id, position))
+}
+
+/// Asks for a code where the account has a second factor. It is used up by an append of its own: whether the person is the
+/// last admin is found out after it, and wrong codes are counted in any case.
+async fn show_code(
+    auth: &Auth,
+    account: &Account,
+    code: Option<&Zeroizing<String>>,
+    metadata: &CommandMetadata,
+) -> Result<(), ApiError> {
+    if account.confirmed_second_factor().is_none() {
+        return Ok(());
+    }
+    let Some(code) = code else {
+        let missing = FieldError::new("required", "the account has a second factor: send a code of it");
+        return Err(Problem::validation(vec![missing.at("/code")]).into());
+    };
+    let now = auth.clock.now();
+    let mut is_right = false;
+    auth.change_account(account.id, metadata, |current| {
+        let judged = domain::second_factor::show(current, &account.password_hash, now, |account, factor| {
+            matching(&auth.sealing, account, factor, code, now)
+        })?;
+        is_right = judged.is_right;
+        Ok(judged.events)
+    })
+    .await?;
+    if is_right {
+        Ok(())
+    } else {
+        Err(Refusal::CodeIsWrong.into())
+    }
+}

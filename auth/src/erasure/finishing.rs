@@ -1,0 +1,90 @@
+//! Finishes erasures that have begun: those whose process died, and what arrived after the first try.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::pending::{self, Pending};
+use crate::{
+    auth::Auth,
+    command_metadata::CommandMetadata,
+    error::{CommandError, Failure},
+};
+
+/// How often somebody looks.
+const EVERY: Duration = Duration::from_secs(5);
+/// Until then a command that was under way when the person was erased may still leave something, so that all is done
+/// again: more than a token lives that nobody has told to be worthless, and more than a request takes.
+const STRAGGLERS_SECONDS: i64 = 120;
+/// Whoever is not erased so long after somebody was about to was not erased at all.
+const ABANDONED_SECONDS: i64 = 600;
+
+/// Finishes what has begun, again and again, until `stop` is cancelled.
+pub(crate) async fn finish_what_has_begun(auth: Arc<Auth>, stop: CancellationToken) {
+    let mut known = Vec::new();
+    loop {
+        let round = round(&auth, &mut known);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            done = round => if let Err(error) = done {
+                tracing::warn!(%error, "the erasures that have begun cannot be read, trying again");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+/// Finishes what has begun. `known` is what there was in the last round: when something came or went since, rows were deleted,
+/// and SQLite must not keep their bytes.
+async fn round(auth: &Auth, known: &mut Vec<Pending>) -> Result<(), Failure> {
+    let present = finish_all(auth).await?;
+    if *known != present {
+        let forgotten = auth.operations.forget_deleted().await;
+        if forgotten.map_err(Failure::Operations)? {
+            *known = present;
+        }
+    }
+    Ok(())
+}
+
+/// Finishes what has begun, and returns all of it.
+async fn finish_all(auth: &Auth) -> Result<Vec<Pending>, Failure> {
+    let mut all: Vec<Pending> = Vec::new();
+    loop {
+        let after = all.last().map(|last| last.subject);
+        let page = pending::page(&auth.operations, after)
+            .await
+            .map_err(Failure::Operations)?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        for pending in page {
+            if let Err(error) = finish(auth, pending).await {
+                tracing::warn!(%error, account.id = %pending.subject, "an erasure is not finished, trying again");
+            }
+            all.push(pending);
+        }
+    }
+}
+
+async fn finish(auth: &Auth, pending: Pending) -> Result<(), CommandError> {
+    let age = auth.clock.now().as_micros() - pending.begun_at.as_micros();
+    let is_older_than = |seconds: i64| age >= seconds * 1_000_000;
+    let account = auth.accounts.load(&pending.subject).await?;
+    let is_over = if account.state.is_some_and(|account| account.erased) {
+        auth.finish_erasure(pending.subject, &CommandMetadata::system())
+            .await?;
+        is_older_than(STRAGGLERS_SECONDS)
+    } else {
+        is_older_than(ABANDONED_SECONDS)
+    };
+    if is_over {
+        pending::end(&auth.operations, pending)
+            .await
+            .map_err(Failure::Operations)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,318 @@
+//! `DELETE /auth/me` and `taskledger users erase`.
+
+use std::sync::atomic::Ordering;
+
+use anyhow::bail;
+use auth_client::{REVOCATIONS, Revocation};
+use bus::Heard;
+use events::{AccountEvent, Actor, Event, UserId};
+use http::Method;
+use serde_json::{Value, json};
+use test_support::eventually;
+
+use crate::{
+    second_factor::{code, enrolled, wrong},
+    support::{Answer, App, PASSWORD},
+};
+
+const ADA: &str = "ada@example.com";
+const WRONG: &str = "not-the-right-one";
+
+async fn erase(app: &App, access: &str, body: Value) -> Answer {
+    app.call(Method::DELETE, "/auth/me")
+        .token(access)
+        .json(&body)
+        .send()
+        .await
+}
+
+async fn erase_with(app: &App, access: &str, password: &str) -> Answer {
+    erase(app, access, json!({ "password": password })).await
+}
+
+async fn user_id(app: &App, access: &str) -> UserId {
+    let me = app.me(access).await.expect(200, "");
+    me.text("/user/id").parse().unwrap()
+}
+
+async fn is_released(app: &App) -> bool {
+    app.kinds().await.iter().any(|kind| kind == "email.released")
+}
+
+/// Rows of a table of operations.
+async fn count(app: &App, table: &str) -> u64 {
+    let sql = format!("SELECT count(*) AS rows FROM {table}");
+    let row = app.dependencies.operations.fetch_optional(&sql, &[]).await;
+    row.unwrap().unwrap().unsigned("rows").unwrap()
+}
+
+#[tokio::test]
+async fn whoever_is_erased_is_gone_and_the_address_is_free() {
+    let app = App::start().await;
+    let (access, refresh) = app.sign_in(ADA).await;
+    let other = app.sign_in(ADA).await;
+    let id = user_id(&app, &access).await;
+    let made = json!({"name": "Backup", "scopes": ["tasks:read"]});
+    let made = app.post("/auth/tokens").token(&access).json(&made).send().await;
+    let program = made.expect(201, "").text("/token");
+    let reset = auth::reset(&app.config, &app.dependencies, ADA, false)
+        .await
+        .unwrap();
+
+    let mut revocations = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
+    let before = app.log().await.len();
+    let erased = erase_with(&app, &access, PASSWORD).await.expect(204, "");
+    assert!(!erased.header("consistency-token").is_empty());
+    let log = app.log().await;
+    let mut kinds: Vec<_> = log[before..].iter().map(|event| &*event.kind).collect();
+    assert_eq!(kinds.remove(0), "account.erased");
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["email.released", "session.ended", "session.ended"]);
+    assert!(log[before..].iter().all(|event| event.metadata.subject == id));
+    assert_eq!(log[before].metadata.actor, Actor::User(id));
+    let Heard::Message(news) = revocations.next().await else {
+        panic!("nothing was said")
+    };
+    assert_eq!(Revocation::decode(&news).unwrap(), Revocation::Account(id));
+
+    for access in [&access, &other.0] {
+        app.me(access).await.expect(401, "session-ended");
+        erase_with(&app, access, PASSWORD)
+            .await
+            .expect(401, "session-ended");
+    }
+    for refresh in [&refresh, &other.1] {
+        app.refresh(refresh).await.expect(401, "session-ended");
+    }
+    app.me(&program).await.expect(401, "session-ended");
+    let used = json!({"reset_token": &*reset.token, "new_password": "quartz-lantern-river"});
+    let used = app.post("/auth/reset").json(&used).send().await;
+    used.expect(401, "token-invalid");
+    let (gone, unknown) = (
+        app.login(ADA, PASSWORD).await,
+        app.login("nobody@example.com", PASSWORD).await,
+    );
+    for answer in [&gone, &unknown] {
+        assert_eq!((answer.status.as_u16(), answer.code()), (401, "bad-credentials"));
+    }
+    assert_eq!(gone.body["detail"], unknown.body["detail"]);
+
+    // Another process, which remembers nothing, reads in the log that they are gone, and nothing else of them.
+    let other = app.replica(|_, _| {}).await;
+    other.me(&access).await.expect(401, "session-ended");
+    for registered in other.payloads("account.registered").await {
+        let Event::Account(AccountEvent::Registered(registered)) = registered else {
+            panic!("{registered:?}")
+        };
+        assert_ne!(registered.email, ADA);
+    }
+
+    let again = app.register(ADA).await.expect(201, "");
+    assert_ne!(again.text("/user/id"), id.to_string());
+    app.sign_in(ADA).await;
+    app.me(&access).await.expect(401, "session-ended");
+}
+
+#[tokio::test]
+async fn a_wrong_password_erases_nobody_and_has_to_wait() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in(ADA).await;
+    for (body, pointer, code) in [
+        (json!({}), "/password", "required"),
+        (json!({"password": PASSWORD, "code": 7}), "/code", "wrong-type"),
+        (
+            json!({"password": PASSWORD, "sure": true}),
+            "/sure",
+            "unknown-field",
+        ),
+    ] {
+        let mistakes = erase(&app, &access, body).await.mistakes();
+        assert_eq!(mistakes, [(pointer.to_owned(), code.to_owned())]);
+    }
+    for _ in 0..5 {
+        erase_with(&app, &access, WRONG)
+            .await
+            .expect(401, "bad-credentials");
+    }
+    erase_with(&app, &access, PASSWORD)
+        .await
+        .expect(429, "rate-limited");
+    app.me(&access).await.expect(200, "");
+    app.clock.advance(1);
+    erase_with(&app, &access, PASSWORD).await.expect(204, "");
+}
+
+#[tokio::test]
+async fn an_account_with_a_second_factor_needs_a_code() {
+    let app = App::start().await;
+    let (access, secret, recovery) = enrolled(&app).await;
+    let mistakes = erase_with(&app, &access, PASSWORD).await.mistakes();
+    assert_eq!(mistakes, [("/code".to_owned(), "required".to_owned())]);
+    let with = |code: &str| json!({"password": PASSWORD, "code": code});
+    erase(&app, &access, with(&wrong(&app, &secret)))
+        .await
+        .expect(401, "bad-credentials");
+    let refused = app.payloads("account.second_factor_refused").await;
+    assert_eq!(refused.len(), 1, "a wrong code is counted");
+    app.me(&access).await.expect(200, "");
+    erase(&app, &access, json!({"password": WRONG, "code": recovery[0]}))
+        .await
+        .expect(401, "bad-credentials");
+    erase(&app, &access, with(&code(&app, &secret, 0)))
+        .await
+        .expect(204, "");
+    app.register(ADA).await.expect(201, "");
+}
+
+#[tokio::test]
+async fn the_last_admin_stays() {
+    let app = App::start().await;
+    let root = app.sign_in_admin("root@example.com").await;
+    erase_with(&app, &root, PASSWORD).await.expect(409, "last-admin");
+    app.me(&root).await.expect(200, "");
+    let confirmed = |_: &_| Ok(());
+    let refused = auth::erase_if(&app.config, &app.dependencies, "root@example.com", confirmed).await;
+    assert!(refused.unwrap_err().to_string().contains("last admin"));
+
+    let deputy = app.sign_in_admin("deputy@example.com").await;
+    erase_with(&app, &root, PASSWORD).await.expect(204, "");
+    let kinds = app.kinds().await;
+    let place = |kind: &str| kinds.iter().rposition(|other| other == kind).unwrap();
+    assert!(place("admins.removed") < place("account.erased"));
+    erase_with(&app, &deputy, PASSWORD)
+        .await
+        .expect(409, "last-admin");
+    let users = app.get("/auth/users").token(&deputy).send().await;
+    users.expect(200, "");
+}
+
+#[tokio::test]
+async fn two_admins_who_erase_themselves_at_once_leave_one() {
+    let app = App::start().await;
+    let one = app.sign_in_admin("one@example.com").await;
+    let two = app.sign_in_admin("two@example.com").await;
+    let (first, second) = tokio::join!(erase_with(&app, &one, PASSWORD), erase_with(&app, &two, PASSWORD));
+    let mut statuses = [first.status.as_u16(), second.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 409]);
+}
+
+#[tokio::test]
+async fn wherever_an_erasure_is_broken_off_it_comes_to_its_end() {
+    for appends in 0.. {
+        let (app, faults) = App::start_faulty().await;
+        app.sign_in_admin("root@example.com").await;
+        let access = app.sign_in_admin(ADA).await;
+        faults.appends_left.store(appends, Ordering::SeqCst);
+        let answer = erase_with(&app, &access, PASSWORD).await;
+        faults.appends_left.store(usize::MAX, Ordering::SeqCst);
+        let is_erased = app.kinds().await.iter().any(|kind| kind == "account.erased");
+        if answer.status == 204 {
+            assert!(is_erased && is_released(&app).await);
+            assert!(appends >= 3, "no fault struck");
+            return;
+        }
+        answer.expect(503, "unavailable");
+        if !is_erased {
+            erase_with(&app, &access, PASSWORD).await.expect(204, "");
+            continue;
+        }
+        // What a process that died did not come to, another one does.
+        let other = app.replica(|_, _| {}).await;
+        eventually("the address is released", async || is_released(&other).await).await;
+        other.register(ADA).await.expect(201, "");
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_an_address_that_is_not_released_yet() {
+    let (app, faults) = App::start_faulty().await;
+    let (access, _) = app.sign_in(ADA).await;
+    faults.appends_left.store(1, Ordering::SeqCst);
+    erase_with(&app, &access, PASSWORD)
+        .await
+        .expect(503, "unavailable");
+    let forget = "DELETE FROM pending_erasures";
+    app.dependencies.operations.execute(forget, &[]).await.unwrap();
+    faults.appends_left.store(usize::MAX, Ordering::SeqCst);
+    assert!(!is_released(&app).await);
+    let answers = futures::future::join_all((0..4).map(|_| app.register(ADA))).await;
+    let created = answers.iter().filter(|answer| answer.status == 201).count();
+    let taken = answers
+        .iter()
+        .filter(|answer| answer.code() == "email-taken")
+        .count();
+    assert_eq!((created, taken), (1, 3), "{answers:?}");
+    assert!(is_released(&app).await);
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_guesses_and_addresses() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in(ADA).await;
+    let (bob, _) = app.sign_in("bob@example.com").await;
+    app.login(ADA, WRONG).await.expect(401, "bad-credentials");
+    erase_with(&app, &access, WRONG)
+        .await
+        .expect(401, "bad-credentials");
+    let from_home = |password: &'static str| {
+        let body = json!({"email": ADA, "password": password});
+        let call = app.post("/auth/login").json(&body);
+        call.header("x-forwarded-for", "203.0.113.7").send()
+    };
+    from_home(PASSWORD).await.expect(200, "");
+    from_home(WRONG).await.expect(401, "bad-credentials");
+    let rename = app.post("/auth/me/password").token(&bob);
+    let rename = rename.json(&json!({"current_password": WRONG, "new_password": "quartz-lantern-river"}));
+    rename.send().await.expect(401, "bad-credentials");
+    assert!(count(&app, "authentication_failures").await >= 3);
+    assert!(count(&app, "familiar_addresses").await >= 1);
+
+    erase_with(&app, &access, PASSWORD).await.expect(204, "");
+    assert_eq!(count(&app, "authentication_failures").await, 1, "Bob's");
+    assert_eq!(count(&app, "familiar_addresses").await, 0);
+
+    // The work that is remembered goes, too, once nothing can arrive any more.
+    assert_eq!(count(&app, "pending_erasures").await, 1);
+    app.clock.advance(120);
+    eventually("the erasure is forgotten", async || {
+        count(&app, "pending_erasures").await == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_operator_sees_who_it_is_and_can_finish_what_was_broken_off() {
+    let (app, faults) = App::start_faulty().await;
+    let (access, _) = app.sign_in(ADA).await;
+    let id = user_id(&app, &access).await;
+    let refused = auth::erase_if(&app.config, &app.dependencies, "ADA@example.com", |holder| {
+        assert_eq!((holder.user_id, &*holder.email), (id, ADA));
+        assert!(holder.last_login_at.is_some());
+        bail!("not this one")
+    });
+    assert_eq!(refused.await.unwrap_err().to_string(), "not this one");
+    app.me(&access).await.expect(200, "");
+
+    let erase = async || auth::erase_if(&app.config, &app.dependencies, ADA, |_| Ok(())).await;
+    faults.appends_left.store(1, Ordering::SeqCst);
+    erase().await.unwrap_err();
+    app.me(&access).await.expect(401, "session-ended");
+    let forget = "DELETE FROM pending_erasures";
+    app.dependencies.operations.execute(forget, &[]).await.unwrap();
+    faults.appends_left.store(usize::MAX, Ordering::SeqCst);
+    let finished = erase().await.unwrap();
+    assert!(finished.user_id == id && !finished.changed);
+    let nobody = erase().await.unwrap_err().to_string();
+    assert!(nobody.contains("nobody has registered"), "{nobody}");
+    let log = app.log().await;
+    let by = |kind: &str| {
+        log.iter()
+            .rfind(|event| event.kind == kind)
+            .unwrap()
+            .metadata
+            .actor
+    };
+    assert_eq!(by("account.erased"), Actor::Operator);
+    assert_eq!(by("email.released"), Actor::System);
+}

@@ -1,0 +1,96 @@
+//! Every table of operations, compared with what an erasure deletes.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+use std::collections::BTreeSet;
+
+use database::{Database, Schema, Value};
+use events::UserId;
+use test_support::TestDatabase;
+use uuid::Uuid;
+
+/// The tables that `erasure` does not empty, and why.
+const OTHERS: [(&str, &str); 6] = [
+    ("_sqlx_migrations", "no people"),
+    ("relay_progress", "no people"),
+    (
+        "address_allowances",
+        "client addresses as keyed hashes, of no account",
+    ),
+    (
+        "authentication_failures",
+        "auth deletes them, since only it can make the keys",
+    ),
+    ("familiar_addresses", "likewise"),
+    ("pending_erasures", "the work itself: it goes when all is done"),
+];
+
+const ERASED: [&str; 2] = ["idempotency_keys", "task_snapshots"];
+
+async fn tables(operations: &Database) -> BTreeSet<String> {
+    let sql = if operations.is_postgres() {
+        "SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = 'operations'"
+    } else {
+        "SELECT name FROM sqlite_master WHERE type = 'table'"
+    };
+    let rows = operations.fetch_all(sql, &[]).await.unwrap();
+    rows.iter().map(|row| row.text("name").unwrap()).collect()
+}
+
+async fn count(operations: &Database, table: &str, owner: UserId) -> u64 {
+    let sql = format!("SELECT count(*) AS rows FROM {table} WHERE owner = $1");
+    let row = operations.fetch_optional(&sql, &[owner.0.into()]).await.unwrap();
+    row.unwrap().unsigned("rows").unwrap()
+}
+
+async fn every_table_is_emptied_or_holds_nobody(operations: Database) {
+    let known: BTreeSet<String> = OTHERS
+        .iter()
+        .map(|(table, _)| *table)
+        .chain(ERASED)
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(
+        tables(&operations).await,
+        known,
+        "say how a person is erased from it"
+    );
+
+    let people = [1, 2].map(|number| UserId(Uuid::from_u128(number)));
+    for (number, person) in people.iter().enumerate() {
+        let task = Uuid::from_u128(number as u128 + 10);
+        let key: [Value; 3] = [person.0.into(), vec![0_u8; 32].into(), task.into()];
+        let keys = "INSERT INTO idempotency_keys (owner, key, request_hash, task_id, leased_until, created_at) \
+             VALUES ($1, 'key', $2, $3, 0, 0)";
+        operations.execute(keys, &key).await.unwrap();
+        let snapshots =
+            "INSERT INTO task_snapshots (task_id, owner, fold, version, state) VALUES ($1, $2, 1, 1, '{}')";
+        operations
+            .execute(snapshots, &[task.into(), person.0.into()])
+            .await
+            .unwrap();
+    }
+    assert_eq!(erasure::forget_commands(&operations, people[0]).await.unwrap(), 2);
+    assert_eq!(erasure::forget_commands(&operations, people[0]).await.unwrap(), 0);
+    for table in ERASED {
+        assert_eq!(count(&operations, table, people[0]).await, 0, "{table}");
+        assert_eq!(count(&operations, table, people[1]).await, 1, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn every_table_of_a_file_is_emptied_or_holds_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = Database::file_url(&directory.path().join("operations.db"));
+    let operations = Database::open(&url, Schema::Operations, 2).await.unwrap();
+    every_table_is_emptied_or_holds_nobody(operations).await;
+}
+
+#[tokio::test]
+async fn every_table_is_emptied_or_holds_nobody_in_postgres() {
+    let server = TestDatabase::create().await;
+    let operations = Database::open(server.url().as_str(), Schema::Operations, 2)
+        .await
+        .unwrap();
+    every_table_is_emptied_or_holds_nobody(operations).await;
+}

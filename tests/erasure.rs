@@ -1,0 +1,268 @@
+//! People who were erased are nowhere any more, also not in the log: by themselves over HTTP, and by an operator.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    time::Duration,
+};
+
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection, Row as _};
+
+use crate::support::{Footing, PASSWORD, Person, System, until};
+
+/// What stands in everything that somebody who is erased has written, or can be known by.
+const WORDS: [&str; 8] = [
+    "quagga-title",
+    "quagga-description",
+    "quagga-tag",
+    "quagga-nickname",
+    "quagga-browser",
+    "quagga-program",
+    "quagga-key",
+    "127.9.8.7",
+];
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 9, 8, 7));
+
+#[tokio::test]
+async fn embedded_system_forgets_people() {
+    people_are_forgotten(Footing::Embedded).await;
+}
+
+// More than one thread, since waiting for a tool holds up the one that it is called on, and the proxies must not be.
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_forgotten_on_postgres_and_rabbitmq() {
+    people_are_forgotten(Footing::Servers).await;
+}
+
+/// Somebody who leaves traces wherever that is possible.
+async fn leave_traces(system: &System) -> Person {
+    let mut person = Person::join(&system.base, "quagga").await;
+    person.http = Client::builder()
+        .local_address(ADDRESS)
+        .user_agent("quagga-browser/7")
+        .build()
+        .unwrap();
+    let wrong = json!({"email": person.email, "password": "this passphrase is wrong"});
+    person.post("/auth/login", wrong.clone()).await.expect(401);
+    person.log_in().await;
+    person.post("/auth/login", wrong).await.expect(401);
+    let program = json!({"name": "quagga-program", "scopes": ["tasks:read"]});
+    person.post("/auth/tokens", program).await.expect(201);
+    person
+        .patch("/auth/me", json!({"display_name": "quagga-nickname the second"}))
+        .await
+        .expect(200);
+    let mut made = Vec::new();
+    for number in 0..30 {
+        let task = json!({
+            "title": format!("quagga-title {number}"),
+            "description": "quagga-description",
+            "tags": ["quagga-tag"],
+        });
+        let key = format!("quagga-key-{number}");
+        let created = person
+            .try_send(Method::POST, "/tasks", Some(task), &[("Idempotency-Key", &key)])
+            .await
+            .unwrap()
+            .expect(201);
+        made.push(created.body["id"].as_str().unwrap().to_owned());
+    }
+    for (number, id) in made.iter().enumerate().take(10) {
+        let renamed = json!({"title": format!("quagga-title, renamed {number}")});
+        person.patch(&format!("/tasks/{id}"), renamed).await.expect(200);
+    }
+    person.delete(&format!("/tasks/{}", made[0])).await.expect(204);
+    person.get("/tasks?q=quagga-title").await.expect(200);
+    person
+}
+
+/// What a program shows of a command that must end well.
+#[track_caller]
+fn run(system: &System, arguments: &[&str]) -> String {
+    let output = system.tool(arguments).output().unwrap();
+    let (said, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{arguments:?}\n{said}\n{errors}");
+    said.into_owned()
+}
+
+/// All that an operator with the keys can read in the log.
+fn said_in_log(system: &System) -> String {
+    run(system, &["events", "tail", "--from", "0", "--json"])
+}
+
+/// Where a word still stands: in which table, or in which file.
+async fn traces(system: &System, footing: Footing, words: &[&str]) -> BTreeMap<String, Vec<String>> {
+    let mut found = BTreeMap::new();
+    let mut look = |place: String, bytes: &[u8]| {
+        let holds = |word: &&&str| bytes.windows(word.len()).any(|part| part == word.as_bytes());
+        let words: Vec<_> = words.iter().filter(holds).map(ToString::to_string).collect();
+        if !words.is_empty() {
+            found.insert(place, words);
+        }
+    };
+    if footing == Footing::Embedded {
+        for (name, bytes) in files(&system.data_dir()) {
+            look(name, &bytes);
+        }
+        return found;
+    }
+    let mut connection = PgConnection::connect(&system.database_url("")).await.unwrap();
+    let tables = sqlx::query(
+        "SELECT schemaname || '.' || tablename FROM pg_tables
+         WHERE schemaname NOT IN ('pg_catalog', 'information_schema')",
+    );
+    for table in tables.fetch_all(&mut connection).await.unwrap() {
+        let table: String = table.get(0);
+        let rows = sqlx::query(&format!("SELECT t::text FROM {table} t"))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        let text: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        look(table, text.join("\n").as_bytes());
+    }
+    connection.close().await.unwrap();
+    found
+}
+
+fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.append(&mut files(&path));
+        } else if let Ok(bytes) = std::fs::read(&path) {
+            // One may go between the two looks.
+            found.insert(path.file_name().unwrap().to_string_lossy().into_owned(), bytes);
+        }
+    }
+    found
+}
+
+async fn people_are_forgotten(footing: Footing) {
+    let system = System::start(footing).await;
+    let stays = Person::join(&system.base, "stays").await;
+    stays.post("/tasks", json!({"title": "Stays"})).await.expect(201);
+    let mut ada = leave_traces(&system).await;
+    let bob = leave_traces(&system).await;
+    let emails = [ada.email.clone(), bob.email.clone()];
+    let words: Vec<&str> = WORDS
+        .into_iter()
+        .chain(emails.iter().map(String::as_str))
+        .collect();
+    system.read_models_equal_the_log().await;
+    // Tables that are put aside hold everything, too.
+    run(&system, &["projection", "rebuild", "--yes"]);
+    let before = traces(&system, footing, &words).await;
+    let history = said_in_log(&system);
+    for word in &words {
+        let holds = |found: &Vec<String>| found.iter().any(|other| other == word);
+        let stands = before.values().any(holds) || history.contains(word);
+        assert!(stands, "{word} stands nowhere: {before:?}");
+    }
+    assert!(history.contains("quagga-title"), "keys open the log");
+
+    erase_themselves(&mut ada).await;
+    let said = run(&system, &["users", "erase", &bob.email, "--yes"]);
+    assert!(said.contains(&bob.email) && said.contains("was erased"), "{said}");
+    // Without anybody to ask, nobody is erased.
+    let asked = system.tool(&["users", "erase", &stays.email]).output().unwrap();
+    assert_eq!(asked.status.code(), Some(1));
+
+    until(
+        "their tokens are refused everywhere",
+        Duration::from_secs(5),
+        async || {
+            let mut refused = true;
+            for person in [&ada, &bob] {
+                let task = json!({"title": "quagga-title, too late"});
+                for answer in [
+                    person.get("/auth/me").await,
+                    person.get("/tasks").await,
+                    person.post("/tasks", task).await,
+                ] {
+                    refused &= answer.status == 401 && answer.code() == "session-ended";
+                }
+            }
+            refused
+        },
+    )
+    .await;
+    for person in [&ada, &bob] {
+        let known = json!({"email": person.email, "password": PASSWORD});
+        let unknown = json!({"email": "nobody@example.org", "password": PASSWORD});
+        let (known, unknown) = (
+            person.post("/auth/login", known).await.expect(401),
+            person.post("/auth/login", unknown).await.expect(401),
+        );
+        assert_eq!(told(known.body), told(unknown.body));
+    }
+    nothing_is_left(&system, footing, &words).await;
+    // Nor can the log be opened any more, by those who hold all the keys that there are.
+    let history = said_in_log(&system);
+    assert!(history.contains("task.created") && history.contains("account.erased"));
+    for word in &words {
+        assert!(!history.contains(word), "{word} can be read in the log");
+    }
+
+    // As somebody new, who has nothing of the one before.
+    let again = json!({"email": ada.email, "password": PASSWORD});
+    let old = ada.token.clone();
+    ada.token = String::new();
+    ada.post("/auth/register", again).await.expect(201);
+    ada.log_in().await;
+    assert_eq!(ada.get("/tasks").await.expect(200).body["items"], json!([]));
+    ada.token = old;
+    ada.get("/tasks").await.expect(401);
+
+    system.read_models_equal_the_log().await;
+    run(&system, &["projection", "rebuild", "--yes"]);
+    system.read_models_equal_the_log().await;
+    // The address is somebody's again, and so are the browser and the client address of who registered it.
+    let gone: Vec<_> = words
+        .into_iter()
+        .filter(|word| ![ada.email.as_str(), "quagga-browser", "127.9.8.7"].contains(word))
+        .collect();
+    nothing_is_left(&system, footing, &gone).await;
+    let tasks = stays.get("/tasks").await.expect(200);
+    assert_eq!(tasks.body["items"][0]["title"], "Stays");
+    system.stop().await;
+}
+
+async fn erase_themselves(person: &mut Person) {
+    let erase = async |person: &Person, password: &str| {
+        let body = json!({ "password": password });
+        person.send(Method::DELETE, "/auth/me", Some(body)).await
+    };
+    erase(person, "this passphrase is wrong").await.expect(401);
+    let erased = erase(person, PASSWORD).await.expect(204);
+    assert!(!erased.header("consistency-token").is_empty());
+    // At auth at once, whatever others still remember.
+    let refresh = json!({"refresh_token": person.refresh_token});
+    person.post("/auth/refresh", refresh).await.expect(401);
+    erase(person, PASSWORD).await.expect(401);
+}
+
+/// A problem without what differs from request to request.
+fn told(mut problem: Value) -> Value {
+    problem.as_object_mut().unwrap().remove("request_id");
+    problem
+}
+
+async fn nothing_is_left(system: &System, footing: Footing, words: &[&str]) {
+    let mut last = BTreeMap::new();
+    let gone = until("nothing of them is left", Duration::from_secs(60), async || {
+        let found = traces(system, footing, words).await;
+        if found != last {
+            eprintln!("still there: {found:?}");
+        }
+        last = found;
+        last.is_empty()
+    });
+    gone.await;
+}
