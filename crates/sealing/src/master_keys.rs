@@ -261,7 +261,6 @@ impl fmt::Debug for MasterKey {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use super::*;
 

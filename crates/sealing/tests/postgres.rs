@@ -12,15 +12,15 @@ use database::{Database, Schema};
 use suite::{Place, promises};
 use test_support::TestDatabase;
 
-async fn place() -> Place<TestDatabase> {
+async fn place() -> (Place, TestDatabase) {
     let server = TestDatabase::create().await;
-    Place {
+    let place = Place {
         log: event_store::open(server.url().as_str(), 4).await.unwrap(),
         database: Database::open(server.url().as_str(), Schema::SubjectKeys, 4)
             .await
             .unwrap(),
-        kept: server,
-    }
+    };
+    (place, server)
 }
 
 promises!(place);

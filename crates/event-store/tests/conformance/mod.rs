@@ -31,9 +31,18 @@ pub(crate) trait TestLog: Send + Sync {
     /// Another instance of the store on the same log, as another process would have.
     async fn store(&self) -> Arc<dyn EventStore>;
 
-    /// Whether positions are 1, 2, 3 …, and not just increasing; and whether appends that one instance is
-    /// given at once are committed in the order given.
+    /// Whether positions are 1, 2, 3 …, and not just increasing.
     fn dense(&self) -> bool;
+
+    /// Whether appends that one instance is given at once are committed in the order given.
+    fn keeps_order(&self) -> bool {
+        self.dense()
+    }
+
+    /// Whether events are stored as they are given, and not sealed.
+    fn keeps_bytes(&self) -> bool {
+        true
+    }
 }
 
 /// Defines the suite's tests, each on a log of its own from `$fresh().await`.

@@ -297,11 +297,13 @@ pub(crate) async fn stored_bytes_are_the_same_in_every_store(log: &impl TestLog)
             (&*stored.kind, stored.schema_version),
             (&*sent.kind, i64::from(sent.schema_version))
         );
+        assert_eq!(stored.recorded_at, sent.recorded_at.as_micros());
+        let stored = (&*stored.encoding, stored.data.clone(), stored.metadata.to_vec());
+        let metadata = serde_json::to_vec(&sent.metadata).unwrap();
         assert_eq!(
-            (&*stored.encoding, stored.recorded_at),
-            ("json", sent.recorded_at.as_micros())
+            stored == ("json", sent.data.clone(), metadata),
+            log.keeps_bytes(),
+            "{stored:?}"
         );
-        assert_eq!(stored.data, sent.data);
-        assert_eq!(stored.metadata, serde_json::to_vec(&sent.metadata).unwrap());
     }
 }

@@ -16,14 +16,12 @@ const TITLE: &str = "Call Dr. Ames about the results";
 const REQUEST: &str = "ada@example.org";
 
 /// An empty log and an empty database of keys.
-pub(crate) struct Place<K> {
+pub(crate) struct Place {
     pub(crate) log: Arc<dyn EventStore>,
     pub(crate) database: Database,
-    /// What has to be there as long as they are.
-    pub(crate) kept: K,
 }
 
-/// Defines the tests, each in a place of its own.
+/// Defines the tests, each in a place of its own, which `$place().await` makes together with what has to be kept for it.
 macro_rules! promises {
     ($place:path) => {
         suite::promises!($place,
@@ -38,7 +36,8 @@ macro_rules! promises {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                suite::$name($place().await).await;
+                let (place, _kept) = $place().await;
+                suite::$name(place).await;
             }
         )+
     };
@@ -81,7 +80,7 @@ fn title(event: &RecordedEvent) -> String {
     }
 }
 
-impl<K> Place<K> {
+impl Place {
     pub(crate) async fn keys_with(&self, digits: &[&str]) -> Result<SubjectKeys, KeyError> {
         SubjectKeys::open(self.database.clone(), master_keys(digits), Arc::new(SystemClock)).await
     }
@@ -119,7 +118,7 @@ impl<K> Place<K> {
     }
 }
 
-pub(crate) async fn the_log_holds_nothing_personal<K>(place: Place<K>) {
+pub(crate) async fn the_log_holds_nothing_personal(place: Place) {
     let keys = place.keys().await;
     let store = place.sealed(&keys);
     place.person(&keys).await;
@@ -143,7 +142,7 @@ pub(crate) async fn the_log_holds_nothing_personal<K>(place: Place<K>) {
     );
 }
 
-pub(crate) async fn what_is_erased_gives_placeholders<K>(place: Place<K>) {
+pub(crate) async fn what_is_erased_gives_placeholders(place: Place) {
     let keys = place.keys().await;
     let store = place.sealed(&keys);
     let erased = place.person(&keys).await;
@@ -165,7 +164,7 @@ pub(crate) async fn what_is_erased_gives_placeholders<K>(place: Place<K>) {
     assert!(!String::from_utf8_lossy(&stored.data).contains(TITLE));
 }
 
-pub(crate) async fn processes_agree_on_one_key<K>(place: Place<K>) {
+pub(crate) async fn processes_agree_on_one_key(place: Place) {
     let subject = UserId(Uuid::now_v7());
     let mut tasks = Vec::new();
     for number in 0..8 {
@@ -183,7 +182,7 @@ pub(crate) async fn processes_agree_on_one_key<K>(place: Place<K>) {
     assert!(read.iter().all(|event| title(event) == TITLE));
 }
 
-pub(crate) async fn a_key_is_never_made_again<K>(place: Place<K>) {
+pub(crate) async fn a_key_is_never_made_again(place: Place) {
     let keys = place.keys().await;
     let never_seen = UserId(Uuid::now_v7());
     keys.destroy(never_seen).await.unwrap();
@@ -199,7 +198,7 @@ pub(crate) async fn a_key_is_never_made_again<K>(place: Place<K>) {
 }
 
 /// Whoever can write to the log cannot show somebody's text in another place, under another type, or as another's.
-pub(crate) async fn what_was_moved_does_not_open<K>(place: Place<K>) {
+pub(crate) async fn what_was_moved_does_not_open(place: Place) {
     let keys = place.keys().await;
     let store = place.sealed(&keys);
     let (ada, bob) = (place.person(&keys).await, place.person(&keys).await);
@@ -226,7 +225,7 @@ pub(crate) async fn what_was_moved_does_not_open<K>(place: Place<K>) {
     }
 }
 
-pub(crate) async fn a_missing_key_is_one_unreadable_record<K>(place: Place<K>) {
+pub(crate) async fn a_missing_key_is_one_unreadable_record(place: Place) {
     let keys = place.keys().await;
     let (lost, damaged) = (place.person(&keys).await, place.person(&keys).await);
     place.person(&keys).await;
@@ -242,7 +241,7 @@ pub(crate) async fn a_missing_key_is_one_unreadable_record<K>(place: Place<K>) {
     assert_eq!(title(page.entries[2].as_ref().unwrap()), TITLE);
 }
 
-pub(crate) async fn rotation_wraps_every_key_again<K>(place: Place<K>) {
+pub(crate) async fn rotation_wraps_every_key_again(place: Place) {
     let old = place.keys().await;
     let mut people = Vec::new();
     for _ in 0..3 {
@@ -268,7 +267,7 @@ pub(crate) async fn rotation_wraps_every_key_again<K>(place: Place<K>) {
     assert!(error.to_string().contains("is not in the test"), "{error}");
 }
 
-pub(crate) async fn another_master_key_is_refused<K>(place: Place<K>) {
+pub(crate) async fn another_master_key_is_refused(place: Place) {
     // Both start before there is anything to compare with.
     let (ours, theirs) = (place.keys().await, place.keys_with(&["cd"]).await.unwrap());
     place.person(&ours).await;
@@ -286,7 +285,7 @@ pub(crate) async fn another_master_key_is_refused<K>(place: Place<K>) {
     assert!(matches!(started, KeyError::OtherMasterKey { .. }), "{started}");
 }
 
-pub(crate) async fn what_comes_sealed_over_the_bus_is_opened<K>(place: Place<K>) {
+pub(crate) async fn what_comes_sealed_over_the_bus_is_opened(place: Place) {
     let keys = place.keys().await;
     place.person(&keys).await;
     let sent = place.log.read_all(0, 10).await.unwrap();
@@ -296,7 +295,7 @@ pub(crate) async fn what_comes_sealed_over_the_bus_is_opened<K>(place: Place<K>)
     assert_eq!(as_it_was[0].as_ref().unwrap(), &sent[0]);
 }
 
-pub(crate) async fn without_the_keys_nothing_is_appended<K>(place: Place<K>) {
+pub(crate) async fn without_the_keys_nothing_is_appended(place: Place) {
     let keys = place.keys().await;
     place.person(&keys).await;
     let sql = "ALTER TABLE data_keys RENAME TO data_keys_away";
@@ -317,7 +316,7 @@ pub(crate) async fn without_the_keys_nothing_is_appended<K>(place: Place<K>) {
     assert_eq!(place.log.head().await.unwrap(), 1);
 }
 
-pub(crate) async fn who_was_erased_and_has_a_key_again_is_found<K>(place: Place<K>) {
+pub(crate) async fn who_was_erased_and_has_a_key_again_is_found(place: Place) {
     let keys = place.keys().await;
     let mut people = Vec::new();
     for _ in 0..3 {
@@ -349,7 +348,7 @@ pub(crate) async fn who_was_erased_and_has_a_key_again_is_found<K>(place: Place<
     assert_eq!(keys.revived(&*place.log).await.unwrap(), people[2..]);
 }
 
-pub(crate) async fn clear_events_of_before_are_read<K>(place: Place<K>) {
+pub(crate) async fn clear_events_of_before_are_read(place: Place) {
     let mut old = renamed(UserId(Uuid::now_v7()));
     old.metadata.correlation_id = "sealed:by-hand".into();
     place.log.append(&stream(), 0, vec![old.clone()]).await.unwrap();
