@@ -6,6 +6,7 @@
 )]
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests fail by panicking")]
 
+mod access_log;
 mod attacks;
 mod audit;
 mod audit_trail;

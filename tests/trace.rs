@@ -21,7 +21,7 @@ async fn one_trace_shows_it_all(footing: Footing, role: fn(Role) -> Role) {
     system.ready().await;
     // Everybody again, and more talkative.
     system.terminate_all();
-    system.set("TASKLEDGER_LOG", "info,projector=debug,auth=debug,http_api=debug");
+    system.set("TASKLEDGER_LOG", "info,projector=debug,auth=debug,access=debug");
     for replica in system.replicas() {
         system.launch(replica);
     }

@@ -1,5 +1,7 @@
 //! Every setting of every role, from flags and environment variables, and how it is shown.
 
+mod access_log;
+
 use std::{
     fmt::Write as _,
     net::SocketAddr,
@@ -15,6 +17,8 @@ use events::{PartitionCount, Role};
 use http_api::Peers;
 use sealing::MasterKeys;
 use url::Url;
+
+use self::access_log::AccessLog;
 
 /// The file in the keys directory with the key that signs page cursors.
 const CURSOR_KEY: &str = "cursor-key";
@@ -42,6 +46,8 @@ pub(crate) struct Settings {
     pub(crate) upstreams: Upstreams,
     #[command(flatten)]
     pub(crate) log: Log,
+    #[command(flatten)]
+    pub(crate) access_log: AccessLog,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -531,7 +537,7 @@ impl Settings {
             ),
         ];
         let mut text = String::new();
-        for (name, value) in lines {
+        for (name, value) in lines.into_iter().chain(self.access_log.lines()) {
             writeln!(text, "{name}={value}")?;
         }
         Ok(text)

@@ -1,22 +1,31 @@
 //! Logs, and spans to a collector where the program was built for that.
 
-use std::path::Path;
-
 use anyhow::Context;
-use runtime::{LogFormat, telemetry};
+use runtime::{
+    LogFormat,
+    telemetry::{self, ExtraLayer, LogOptions, Logs},
+};
 use tokio::runtime::Handle;
 
 use crate::{Command, settings::Settings};
 
 /// The settings that can be wrong.
-const LOGS: &str = "TASKLEDGER_LOG, TASKLEDGER_SECURITY_LOG";
+const LOGS: &str = "TASKLEDGER_LOG, TASKLEDGER_SECURITY_LOG, TASKLEDGER_ACCESS_LOG";
 
-fn security_log(settings: &Settings) -> Option<&Path> {
-    settings.log.security_log.as_deref()
+fn logs(settings: &Settings, format: LogFormat, extra: Option<ExtraLayer>) -> anyhow::Result<Logs> {
+    let options = LogOptions {
+        filter: &settings.log.filter,
+        format,
+        security: settings.log.security_log.as_deref(),
+        access: settings.access_log.file.as_deref(),
+        sampling: settings.access_log.sampling(),
+    };
+    telemetry::init(options, extra).context(LOGS)
 }
 
 /// What has to be ended in order.
 pub(crate) struct Telemetry {
+    logs: Logs,
     #[cfg(feature = "otlp")]
     exporting: Option<crate::otlp::Exporting>,
 }
@@ -35,12 +44,14 @@ impl Telemetry {
                 let role = command.role();
                 let clock = crate::platform::clock();
                 let (spans, exporting) = crate::otlp::start(endpoint, role, clock, runtime.clone())?;
-                (Some(Box::new(spans) as telemetry::ExtraLayer), Some(exporting))
+                (Some(Box::new(spans) as ExtraLayer), Some(exporting))
             }
             None => (None, None),
         };
-        telemetry::init_with(&settings.log.filter, format, security_log(settings), layer).context(LOGS)?;
-        Ok(Self { exporting })
+        Ok(Self {
+            logs: logs(settings, format, layer)?,
+            exporting,
+        })
     }
 
     /// Starts to log.
@@ -55,15 +66,17 @@ impl Telemetry {
             settings.log.otlp_endpoint.is_none(),
             "TASKLEDGER_OTLP_ENDPOINT is set, but this program was built without the feature otlp"
         );
-        telemetry::init(&settings.log.filter, format, security_log(settings)).context(LOGS)?;
-        Ok(Self {})
+        Ok(Self {
+            logs: logs(settings, format, None)?,
+        })
     }
 
-    /// Sends what is left. Not to be called on a thread of the runtime.
+    /// Writes and sends what is left. Not to be called on a thread of the runtime.
     pub(crate) fn end(self) {
         #[cfg(feature = "otlp")]
         if let Some(exporting) = self.exporting {
             exporting.shut_down();
         }
+        self.logs.end();
     }
 }

@@ -9,13 +9,14 @@ use axum::{
 };
 use events::{ConsistencyToken, UserId};
 use futures::future::{Either, select};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
-use http_api::{CONSISTENCY_TOKEN, Problem};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http_api::{AccessNotes, CONSISTENCY_TOKEN, Problem};
 use prometheus::IntCounterVec;
 use runtime::Metrics;
+use tokio::time::Instant;
 
 use crate::{
-    cache::{Answers, CacheMetrics, Lookup, Reader, TokenKey},
+    cache::{Answers, CacheMetrics, Lookup, Reader, Status, TokenKey},
     caller::Caller,
     consistency::{self, Memory},
     error::ForwardError,
@@ -125,8 +126,7 @@ impl Gateway {
             // Beside what the client prefers. It did not ask for that state, so one that the log has lost is no matter.
             headers.append(PREFER, HeaderValue::from_static("handling=lenient"));
         }
-        let (parts, body) = request.into_parts();
-        let response = backend.send(parts, body).await?;
+        let response = send(backend, request).await?;
         // Others answer from the log, and their tokens say nothing of the projection.
         if let Some((caller, state)) = state
             && std::ptr::eq(backend, &*self.query_api)
@@ -151,10 +151,9 @@ impl Gateway {
     }
 
     async fn command(&self, backend: &Backend, request: Request) -> Result<Response, ForwardError> {
-        let (parts, body) = request.into_parts();
-        let credentials = credentials(&parts);
+        let credentials = credentials(request.headers());
         let caller = pin!(Caller::of(&self.verifier, &credentials));
-        let sending = pin!(backend.send(parts, body));
+        let sending = pin!(send(backend, request));
         let (response, caller) = match select(sending, caller).await {
             Either::Left((response, caller)) => {
                 let response = response?;
@@ -182,12 +181,16 @@ pub(crate) async fn forward(gateway: &Gateway, target: Target, request: Request)
             return problem.into_response();
         }
     };
+    let notes = AccessNotes::of(request.extensions());
     let answer = match is_read(request.method()) {
         true => gateway.read(backend, request).await,
         false => gateway.write(backend, request).await,
     };
     match answer {
         Ok(mut response) => {
+            if let Some(status) = response.extensions().get::<Status>() {
+                notes.cache(status.name());
+            }
             headers::for_client(response.headers_mut());
             response
         }
@@ -203,14 +206,23 @@ pub(crate) async fn forward(gateway: &Gateway, target: Target, request: Request)
     }
 }
 
+/// Has the role answer, and notes how long that took.
+async fn send(backend: &Backend, request: Request) -> Result<Response, ForwardError> {
+    let notes = AccessNotes::of(request.extensions());
+    let (parts, body) = request.into_parts();
+    let sent = Instant::now();
+    let answer = backend.send(parts, body).await;
+    notes.upstream(sent.elapsed());
+    answer
+}
+
 fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// The part of the headers that says who is calling.
-fn credentials(parts: &Parts) -> HeaderMap {
-    parts
-        .headers
+fn credentials(headers: &HeaderMap) -> HeaderMap {
+    headers
         .get(header::AUTHORIZATION)
         .map(|value| (header::AUTHORIZATION, value.clone()))
         .into_iter()

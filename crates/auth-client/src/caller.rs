@@ -6,7 +6,7 @@ use std::{ops::Deref, sync::Arc};
 use axum::extract::{FromRef, FromRequestParts};
 use events::{Actor, Role, Scope, SessionId, UserId};
 use http::{HeaderMap, HeaderValue, header, request::Parts};
-use http_api::{Problem, ProblemCode, SecurityEvent};
+use http_api::{AccessNotes, Problem, ProblemCode, SecurityEvent};
 
 use crate::{
     messages::{Identity, Rejection},
@@ -171,7 +171,10 @@ where
 {
     let token = bearer_token(&parts.headers)?;
     match Arc::<Verifier>::from_ref(state).verify(token).await {
-        Ok(identity) => Ok(Caller(identity)),
+        Ok(identity) => {
+            AccessNotes::of(&parts.extensions).user(identity.user_id);
+            Ok(Caller(identity))
+        }
         Err(VerifyError::Rejected(rejection)) => Err(rejected(rejection)),
         Err(VerifyError::Unavailable(reason)) => {
             tracing::warn!(%reason, "a token could not be checked");

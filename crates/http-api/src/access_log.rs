@@ -1,16 +1,23 @@
-//! One line in the log and a few numbers for every request.
+//! One line in the access log and a few numbers for every request.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use api_types::ProblemCode;
-use axum::{extract::Request, response::Response};
-use http::{Method, StatusCode};
+use axum::{
+    body::{Body, HttpBody as _},
+    extract::Request,
+    response::Response,
+};
+use http::{Extensions, HeaderValue, Method, StatusCode};
 use prometheus::{HistogramVec, IntCounterVec};
-use runtime::Metrics;
+use runtime::{Metrics, telemetry::ACCESS};
 
 use crate::{
+    access_notes::AccessNotes,
     context::{RequestContext, UserAgent},
+    logged_body::LoggedBody,
     route::{Route, is_probe},
+    trace_context::trace_id,
 };
 
 /// Marks a request that another role in the same process forwards: that one writes the access log.
@@ -24,6 +31,8 @@ const BUCKETS: &[f64] = &[
 
 /// In logs and metrics only: what proxies commonly call a request that its client gave up.
 const CLIENT_GONE: u16 = 499;
+/// What is logged of a path, in bytes.
+const MOST_PATH: usize = 1024;
 
 /// The access log of one role.
 #[derive(Clone)]
@@ -51,16 +60,21 @@ impl AccessLog {
         }
     }
 
-    /// A request has arrived.
-    pub(crate) fn begin(&self, request: &Request) -> Entry {
+    /// The request with this id has arrived. What is found out about it goes to the [`AccessNotes`] in its extensions.
+    pub(crate) fn begin(&self, request: &mut Request, id: &str, traceparent: &HeaderValue) -> Entry {
+        let notes = AccessNotes::default();
+        request.extensions_mut().insert(notes.clone());
         Entry {
             log: self.clone(),
             started: Instant::now(),
+            request_id: id.to_owned(),
+            trace_id: trace_id(traceparent).to_owned(),
             method: request.method().clone(),
-            path: request.uri().path().to_owned(),
+            path: shortened(request.uri().path()),
             client_ip: RequestContext::client_ip(request.headers(), request.extensions()),
             user_agent: RequestContext::user_agent(request.headers()),
             forwarded: request.extensions().get::<Forwarded>().is_some(),
+            notes,
             ended: false,
         }
     }
@@ -70,60 +84,78 @@ impl AccessLog {
 pub(crate) struct Entry {
     log: AccessLog,
     started: Instant,
+    request_id: String,
+    trace_id: String,
     method: Method,
     path: String,
     client_ip: Option<String>,
     user_agent: Option<UserAgent>,
     forwarded: bool,
+    notes: AccessNotes,
     ended: bool,
 }
 
 impl Entry {
-    /// It has been answered.
-    pub(crate) fn end(mut self, response: &Response) {
+    /// It has been answered; its line is written once the client has taken the answer, or has gone.
+    pub(crate) fn end(mut self, response: Response) -> Response {
         self.ended = true;
-        let route = response.extensions().get::<Route>();
-        let problem = response
-            .extensions()
-            .get::<ProblemCode>()
-            .map(|code| code.as_str());
-        self.record(
-            response.status().as_u16(),
-            route.map_or("unmatched", |route| route.0.as_str()),
-            problem,
-        );
+        let answer = Answer::of(&response, self.started.elapsed());
+        self.count(&answer);
+        // The answer to such a request is its head.
+        let has_body = self.method != Method::HEAD && !response.body().is_end_stream();
+        response.map(|body| {
+            let log = move |bytes, is_whole| self.log(&answer, bytes, is_whole || !has_body);
+            Body::new(LoggedBody::new(body, log))
+        })
     }
 
-    fn record(&self, status: u16, route: &str, problem: Option<&str>) {
-        let took = self.started.elapsed();
-        let method = known_method(&self.method);
+    fn count(&self, answer: &Answer) {
+        let (route, method) = (answer.route(), known_method(&self.method));
         self.log
             .requests
-            .with_label_values(&[route, method, &status.to_string()])
+            .with_label_values(&[route, method, &answer.status.to_string()])
             .inc();
         self.log
             .duration
             .with_label_values(&[route, method])
-            .observe(took.as_secs_f64());
-        let took_us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+            .observe(answer.head_after.as_secs_f64());
+    }
+
+    fn log(&self, answer: &Answer, bytes: u64, is_whole: bool) {
+        let noted = self.notes.taken();
+        let (route, status) = (answer.route(), answer.status);
         macro_rules! log {
             ($level:ident) => {
                 tracing::$level!(
+                    target: ACCESS,
+                    parent: None,
                     role = self.log.role,
-                    http.method = method,
+                    request.id = self.request_id,
+                    trace.id = self.trace_id,
+                    client.ip = self.client_ip,
+                    user.id = noted.user.map(|user| user.to_string()),
+                    http.method = known_method(&self.method),
                     http.route = route,
                     http.status = status,
                     url.path = self.path,
-                    client.ip = self.client_ip,
                     user_agent = self.user_agent.as_deref(),
-                    problem.code = problem,
-                    duration_ms = f64::from(took_us) / 1_000.0,
+                    problem.code = answer.problem,
+                    cache.status = noted.cache,
+                    limit.decision = noted.limit,
+                    limit.name = noted.limit_name,
+                    upstream.duration_ms = noted.upstream.map(milliseconds),
+                    answer.bytes = bytes,
+                    answer.cut_off = (!is_whole).then_some(true),
+                    answer.head_after_ms = milliseconds(answer.head_after),
+                    duration_ms = milliseconds(self.started.elapsed()),
                     "request"
                 )
             };
         }
         if self.forwarded || is_probe(route) && status != StatusCode::SERVICE_UNAVAILABLE.as_u16() {
             log!(debug)
+        } else if status >= 500 {
+            log!(warn)
         } else {
             log!(info)
         }
@@ -134,9 +166,56 @@ impl Drop for Entry {
     /// The client did not wait for the answer, or the server was cut off.
     fn drop(&mut self) {
         if !self.ended {
-            self.record(CLIENT_GONE, "unmatched", None);
+            let answer = Answer::none(self.started.elapsed());
+            self.count(&answer);
+            self.log(&answer, 0, true);
         }
     }
+}
+
+/// What there is to say of the head of an answer.
+struct Answer {
+    status: u16,
+    route: Option<Route>,
+    problem: Option<&'static str>,
+    head_after: Duration,
+}
+
+impl Answer {
+    fn of(response: &Response, head_after: Duration) -> Self {
+        let extensions: &Extensions = response.extensions();
+        Self {
+            status: response.status().as_u16(),
+            route: extensions.get::<Route>().cloned(),
+            problem: extensions.get::<ProblemCode>().map(|code| code.as_str()),
+            head_after,
+        }
+    }
+
+    /// Nobody was there to take one.
+    fn none(after: Duration) -> Self {
+        Self {
+            status: CLIENT_GONE,
+            route: None,
+            problem: None,
+            head_after: after,
+        }
+    }
+
+    fn route(&self) -> &str {
+        self.route.as_ref().map_or("unmatched", |route| route.0.as_str())
+    }
+}
+
+/// With three places after the point.
+fn milliseconds(time: Duration) -> f64 {
+    let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+    f64::from(micros) / 1_000.0
+}
+
+/// The beginning of a path, which is ASCII: heads may be longer than anyone wants to read.
+fn shortened(path: &str) -> String {
+    path.get(..MOST_PATH).unwrap_or(path).to_owned()
 }
 
 /// Clients can make methods up; label values must stay few.

@@ -7,6 +7,7 @@
 //! `form.rs`. Nothing here knows what a task or an account is.
 
 mod access_log;
+mod access_notes;
 mod client_address;
 mod consistency;
 mod context;
@@ -17,6 +18,7 @@ mod headers;
 mod health;
 mod json;
 mod json_value;
+mod logged_body;
 mod middleware;
 mod optional_json;
 mod parameters;
@@ -28,6 +30,7 @@ mod security_log;
 mod trace_context;
 
 pub use access_log::Forwarded;
+pub use access_notes::AccessNotes;
 pub use api_types::{FieldError, ProblemCode};
 pub use client_address::{ClientAddress, Peers, believing_only};
 pub use consistency::AtLeast;

@@ -176,11 +176,11 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
         *request.uri_mut() = uri;
     }
     request.headers_mut().insert(&X_REQUEST_ID, id_header.clone());
-    request.headers_mut().insert(&TRACEPARENT, traceparent);
+    request.headers_mut().insert(&TRACEPARENT, traceparent.clone());
     let current = trace_context::valid(request.headers());
 
     let client = RequestContext::client_ip(request.headers(), request.extensions());
-    let entry = log.begin(&request);
+    let entry = log.begin(&mut request, &id, &traceparent);
     let refused = request.extensions_mut().remove::<Refusal>();
     let door = request.extensions().get::<Door>();
     let is_elsewhere = door.is_some_and(|door| !door.leads_to(request.uri().path()));
@@ -191,9 +191,7 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
             None => None,
         };
         if let Some(problem) = stopped {
-            let response = problem.into_response();
-            entry.end(&response);
-            return response;
+            return entry.end(problem.into_response());
         }
         let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
             Ok(response) => as_problem(response),
@@ -202,8 +200,7 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
                 Problem::internal().into_response()
             }
         };
-        entry.end(&response);
-        response
+        entry.end(response)
     };
     let answering = security_log::CLIENT.scope(client, answering.instrument(span));
     let answering = request_id::CURRENT.scope(id, answering);

@@ -1,10 +1,12 @@
 //! What every process needs: the time, ids, random numbers, background work, pauses, metrics, logs, and the reasons why it
 //! cannot start. Knows no HTTP, no database and no role.
 
+mod access_sampling;
 mod background;
 mod backoff;
 mod clock;
 pub mod descriptors;
+mod line_writer;
 pub mod memory;
 mod metrics;
 mod process_metrics;

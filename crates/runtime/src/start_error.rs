@@ -26,8 +26,8 @@ pub enum StartError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The file of the security log cannot be written.
-    #[error("the security log {path} cannot be written: {source}", path = .path.display())]
+    /// A file of a log cannot be written.
+    #[error("the log {path} cannot be written: {source}", path = .path.display())]
     CannotLog {
         /// Which file.
         path: PathBuf,

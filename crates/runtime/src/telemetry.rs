@@ -1,18 +1,28 @@
 //! Structured logs, to standard error: JSON for machines, text for people.
 
 use std::{
-    fs::OpenOptions, io::IsTerminal, os::unix::fs::OpenOptionsExt as _, path::Path, str::FromStr, sync::Arc,
+    fs::{File, OpenOptions},
+    io::IsTerminal,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
 };
 
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
-    filter::{LevelFilter, Targets},
+    filter::{FilterExt as _, LevelFilter, Targets},
     fmt::writer::BoxMakeWriter,
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
 
-use crate::start_error::StartError;
+pub use crate::access_sampling::{DURATION, STATUS, Sampling};
+use crate::{
+    access_sampling::Sampler, line_writer::LineWriter, process_metrics::process_metrics,
+    start_error::StartError,
+};
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,43 +51,64 @@ const NEVER_LOGGED: &str = "lapin::returned_messages=off";
 /// The target of the security log, whose lines are JSON and written whatever `filter` says.
 pub const SECURITY: &str = "security";
 
-/// Sends this process's logs to standard error. `filter` is in the syntax of `tracing`: `info,gateway=debug`. The security log
-/// is appended to the file `security`, if there is one.
-///
-/// # Errors
-/// When the filter cannot be read, the file cannot be written, or when called twice.
-pub fn init(filter: &str, format: LogFormat, security: Option<&Path>) -> Result<(), StartError> {
-    init_with(filter, format, security, None)
+/// The target of the access log.
+pub const ACCESS: &str = "access";
+
+/// For the last lines of the access log, once the process ends.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// Where the logs of a process go, and what is in them.
+#[derive(Debug, Clone, Copy)]
+pub struct LogOptions<'a> {
+    /// In the syntax of `tracing`: `info,gateway=debug`.
+    pub filter: &'a str,
+    /// Of the lines on standard error, apart from those of the security log.
+    pub format: LogFormat,
+    /// The file that the security log is appended to, if not standard error.
+    pub security: Option<&'a Path>,
+    /// The file that the access log is appended to, in JSON, if not standard error.
+    pub access: Option<&'a Path>,
+    /// How much of the access log is written.
+    pub sampling: Sampling,
 }
 
 /// A layer that sees the same spans and events as the logs.
 pub type ExtraLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// As [`init`], with a layer beside the logs.
+/// The logs of this process; to be ended when the process ends.
+pub struct Logs {
+    access: LineWriter,
+}
+
+impl Logs {
+    /// Waits a moment for what has not been written.
+    pub fn end(self) {
+        if !self.access.flush(LAST_LINES) {
+            tracing::warn!("the last lines of the access log could not be written in time");
+        }
+    }
+}
+
+/// Sends this process's logs where `options` say, with a layer beside them.
 ///
 /// # Errors
-/// As [`init`].
-pub fn init_with(
-    filter: &str,
-    format: LogFormat,
-    security: Option<&Path>,
-    extra: Option<ExtraLayer>,
-) -> Result<(), StartError> {
-    let read_filter = || {
-        EnvFilter::try_new(format!("{filter},{NEVER_LOGGED},{SECURITY}=off")).map_err(|error| {
-            StartError::BadLogFilter {
-                filter: filter.to_owned(),
+/// When the filter cannot be read, a file cannot be written, or when called twice.
+pub fn init(options: LogOptions<'_>, extra: Option<ExtraLayer>) -> Result<Logs, StartError> {
+    let read_filter = |rest: &str| {
+        EnvFilter::try_new(format!("{},{NEVER_LOGGED},{SECURITY}=off{rest}", options.filter)).map_err(
+            |error| StartError::BadLogFilter {
+                filter: options.filter.to_owned(),
                 reason: error.to_string(),
-            }
-        })
+            },
+        )
     };
+    let without_access = format!(",{ACCESS}=off");
     let extra = match extra {
-        Some(extra) => Some(extra.with_filter(read_filter()?)),
+        Some(extra) => Some(extra.with_filter(read_filter(&without_access)?)),
         None => None,
     };
-    let filter = read_filter()?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let lines = match format {
+    let lines = match options.format {
         LogFormat::Text => lines
             .with_ansi(std::io::stderr().is_terminal())
             .with_target(false)
@@ -90,31 +121,69 @@ pub fn init_with(
             .boxed(),
     };
     let security = tracing_subscriber::fmt::layer()
-        .with_writer(security_writer(security)?)
+        .with_writer(security_writer(options.security)?)
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
         .with_filter(Targets::new().with_target(SECURITY, LevelFilter::INFO));
+    let writer = access_writer(options.access)?;
+    let access = tracing_subscriber::fmt::layer().with_writer(writer.clone());
+    let access = match (options.access, options.format) {
+        (None, LogFormat::Text) => access
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
+            .boxed(),
+        (Some(_), _) | (None, LogFormat::Json) => access
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .boxed(),
+    };
+    let of_access = read_filter("")?
+        .and(Targets::new().with_target(ACCESS, LevelFilter::TRACE))
+        .and(Sampler::new(options.sampling));
     tracing_subscriber::registry()
         .with(extra)
-        .with(lines.with_filter(filter))
+        .with(lines.with_filter(read_filter(&without_access)?))
         .with(security)
+        .with(access.with_filter(of_access))
         .try_init()
-        .map_err(|_| StartError::LoggingTwice)
+        .map_err(|_| StartError::LoggingTwice)?;
+    Ok(Logs { access: writer })
 }
 
-/// The file, which only its owner can read, or standard error. Each line is one write, so that several processes can share
-/// a file.
-fn security_writer(path: Option<&Path>) -> Result<BoxMakeWriter, StartError> {
-    let Some(path) = path else {
-        return Ok(BoxMakeWriter::new(std::io::stderr));
+/// A file or standard error, behind a thread that writes to it.
+fn access_writer(path: Option<&Path>) -> Result<LineWriter, StartError> {
+    let dropped = process_metrics().counter(
+        "taskledger_access_log_dropped_total",
+        "Lines of the access log that could not be written in time, or not at all.",
+    );
+    let writer = match path {
+        Some(path) => LineWriter::start(appended(path)?, dropped),
+        None => LineWriter::start(std::io::stderr(), dropped),
     };
+    writer.map_err(|source| StartError::CannotLog {
+        path: path.map_or_else(|| PathBuf::from("on standard error"), Path::to_owned),
+        source,
+    })
+}
+
+/// The file, or standard error. Each line is one write, so that several processes can share a file.
+fn security_writer(path: Option<&Path>) -> Result<BoxMakeWriter, StartError> {
+    Ok(match path {
+        Some(path) => BoxMakeWriter::new(Arc::new(appended(path)?)),
+        None => BoxMakeWriter::new(std::io::stderr),
+    })
+}
+
+/// A file that lines are appended to, which only its owner can read.
+fn appended(path: &Path) -> Result<File, StartError> {
     let mut options = OpenOptions::new();
     let file = options.append(true).create(true).mode(0o600).open(path);
-    let file = file.map_err(|source| StartError::CannotLog {
+    file.map_err(|source| StartError::CannotLog {
         path: path.to_owned(),
         source,
-    })?;
-    Ok(BoxMakeWriter::new(Arc::new(file)))
+    })
 }

@@ -20,3 +20,4 @@ pub(crate) use answers::Answers;
 pub(crate) use lookup::{Lookup, TokenKey};
 pub(crate) use metrics::CacheMetrics;
 pub(crate) use reader::Reader;
+pub(crate) use status::Status;

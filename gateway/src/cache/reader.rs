@@ -130,6 +130,7 @@ impl Reader {
     fn marked(&self, mut response: Response, status: Status) -> Response {
         self.metrics.count(status, &self.answers);
         response.headers_mut().insert(CACHE_STATUS, status.header());
+        response.extensions_mut().insert(status);
         response
     }
 }

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::Method;
-use http_api::{ClientAddress, Problem, ProblemCode};
+use http_api::{AccessNotes, ClientAddress, Problem, ProblemCode};
 use prometheus::IntCounterVec;
 use rate_limit::{Quota, Refused, Spending, Standing};
 use runtime::Metrics;
@@ -57,7 +57,11 @@ impl Limiter {
     }
 
     /// Spends one from the budget of each, or says which has none left.
-    fn spend<'a>(&self, counted: Vec<(&'a Limit, Subject)>) -> Result<Vec<(&'a Limit, Standing)>, Problem> {
+    fn spend<'a>(
+        &self,
+        notes: &AccessNotes,
+        counted: Vec<(&'a Limit, Subject)>,
+    ) -> Result<Vec<(&'a Limit, Standing)>, Problem> {
         // With the quota in the key, everyone begins afresh under a limit that an operator has changed.
         let budgets: Vec<(Quota, (&str, Quota, &Subject))> = counted
             .iter()
@@ -72,6 +76,7 @@ impl Limiter {
                 for (limit, _) in &standings {
                     self.count(&limit.name, "passed");
                 }
+                notes.limits_passed();
                 Ok(standings)
             }
             Err(Refused { index, wait }) => {
@@ -79,6 +84,7 @@ impl Limiter {
                     return Err(Problem::internal());
                 };
                 self.count(&limit.name, "refused");
+                notes.limit_refused(limit.name.as_str());
                 let standing = Standing {
                     remaining: 0,
                     full_after: wait,
@@ -129,18 +135,22 @@ async fn admit<'a>(
         .map(|address| address.0);
     let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let network = Subject::network(address);
+    let notes = AccessNotes::of(request.extensions());
     // Only whom a signature of ours names: what anyone could write would let them spend the budget of others.
     let (user, mut standings) = match signed_subject(&limiter.verifier, request.headers()) {
         None if shows_a_program_token(request.headers()) => {
             // Nobody but auth can tell a made-up one from a good one, so each costs the budget of its address first.
             let by_address = limits.iter().filter(|limit| limit.by == By::Address);
             let counted = by_address.map(|limit| (*limit, network.clone()));
-            let standings = limiter.spend(counted.collect())?;
+            let standings = limiter.spend(&notes, counted.collect())?;
             let caller = Caller::of(&limiter.verifier, request.headers()).await;
             (caller.map(|caller| caller.user_id()), standings)
         }
         user => (user, Vec::new()),
     };
+    if let Some(user) = user {
+        notes.user(user);
+    }
     let counted = limits.iter().filter_map(|limit| {
         let subject = match (limit.by, user) {
             (By::Address, _) if !standings.is_empty() => return None,
@@ -151,7 +161,7 @@ async fn admit<'a>(
         Some((*limit, subject))
     });
     let counted = counted.collect();
-    standings.extend(limiter.spend(counted)?);
+    standings.extend(limiter.spend(&notes, counted)?);
     let by_account: Vec<_> = limits.iter().filter(|limit| limit.by == By::Account).collect();
     if by_account.is_empty() || *request.method() == Method::OPTIONS {
         return Ok((request, standings));
@@ -160,7 +170,7 @@ async fn admit<'a>(
     if let Some(email) = email {
         let account = Subject::account(email, address);
         let counted = by_account.into_iter().map(|limit| (*limit, account.clone()));
-        standings.extend(limiter.spend(counted.collect())?);
+        standings.extend(limiter.spend(&notes, counted.collect())?);
     }
     Ok((request, standings))
 }

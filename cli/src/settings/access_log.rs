@@ -1,0 +1,50 @@
+//! The settings of the access log.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use runtime::telemetry::Sampling;
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Access log")]
+pub(crate) struct AccessLog {
+    /// File that the access log is appended to, in JSON [default: standard error, like the other logs]
+    #[arg(
+        long = "access-log",
+        global = true,
+        env = "TASKLEDGER_ACCESS_LOG",
+        value_name = "FILE"
+    )]
+    pub(crate) file: Option<PathBuf>,
+    /// Of the requests that succeed in time, one in so many is logged; errors and slow ones always are
+    #[arg(long = "access-log-sample", global = true, env = "TASKLEDGER_ACCESS_LOG_SAMPLE", default_value_t = 1,
+          value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    one_in: u64,
+    /// From so many milliseconds on, a request is slow
+    #[arg(long = "access-log-slow-ms", global = true, env = "TASKLEDGER_ACCESS_LOG_SLOW_MS", default_value_t = 1_000,
+          value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    slow_ms: u64,
+}
+
+impl AccessLog {
+    /// How much of it is written.
+    pub(crate) fn sampling(&self) -> Sampling {
+        Sampling {
+            one_in: self.one_in,
+            slow: Duration::from_millis(self.slow_ms),
+        }
+    }
+
+    /// The effective values by variable name.
+    pub(super) fn lines(&self) -> [(&'static str, String); 3] {
+        let file = self.file.as_ref().map_or_else(
+            || "(standard error)".to_owned(),
+            |file| file.display().to_string(),
+        );
+        [
+            ("TASKLEDGER_ACCESS_LOG", file),
+            ("TASKLEDGER_ACCESS_LOG_SAMPLE", self.one_in.to_string()),
+            ("TASKLEDGER_ACCESS_LOG_SLOW_MS", self.slow_ms.to_string()),
+        ]
+    }
+}
