@@ -42,6 +42,7 @@ mod start;
 mod stopping;
 mod strange_text;
 mod support;
+mod tls;
 mod task_events;
 mod tour;
 mod trace;

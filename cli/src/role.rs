@@ -45,7 +45,7 @@ pub(crate) async fn auth(settings: &Settings) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let process = Process::new(settings);
+    let process = Process::new(settings)?;
     let dependencies = platform::auth(settings, "auth").await?;
     process.close_at_the_end(&dependencies.bus);
     let router = auth::start(auth_config(settings), dependencies, &process.background).await?;
@@ -63,7 +63,7 @@ pub(crate) async fn command_api(settings: &Settings) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let process = Process::new(settings);
+    let process = Process::new(settings)?;
     let bus = platform::bus(&settings.storage, "command-api").await?;
     process.close_at_the_end(&bus);
     let log = platform::event_log(settings).await?;
@@ -90,7 +90,7 @@ pub(crate) async fn query_api(settings: &Settings) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let process = Process::new(settings);
+    let process = Process::new(settings)?;
     let bus = platform::bus(&settings.storage, "query-api").await?;
     process.close_at_the_end(&bus);
     let dependencies = query_api::Dependencies {
@@ -115,7 +115,7 @@ pub(crate) async fn projector(settings: &Settings) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let process = Process::new(settings);
+    let process = Process::new(settings)?;
     let dependencies = projector::Dependencies {
         store: platform::event_log(settings).await?.opened,
         bus: platform::bus(&settings.storage, "projector").await?,
@@ -138,7 +138,7 @@ pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let process = Process::new(settings);
+    let process = Process::new(settings)?;
     let bus = platform::bus(&settings.storage, "gateway").await?;
     process.close_at_the_end(&bus);
     let urls = &settings.upstreams;
@@ -147,6 +147,7 @@ pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
         query_api: Upstream::Http(urls.query_api_url.clone()),
         auth: Upstream::Http(urls.auth_url.clone()),
         projector: Upstream::Http(urls.projector_url.clone()),
+        upstream_ca: settings.tls.upstream_ca.clone(),
         policy: settings.http.gateway_config.clone(),
     };
     let dependencies = gateway::Dependencies {

@@ -11,6 +11,7 @@ use axum::Router;
 use bus::Bus;
 use http_server::{Pressure, ServerOptions, bind, serve};
 use runtime::Background;
+use tls::ServerTls;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -32,16 +33,36 @@ pub(crate) struct Process {
     limits: Connections,
     /// The background work of its roles.
     pub(crate) background: Background,
+    /// What the API's address is served with, if over TLS.
+    tls: Option<ServerTls>,
     /// What is closed when all is done.
     bus: Arc<OnceLock<Arc<dyn Bus>>>,
 }
 
 impl Process {
-    pub(crate) fn new(settings: &Settings) -> Self {
-        Self {
+    /// # Errors
+    /// When the files for TLS cannot be used.
+    pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
+        let background = Background::default();
+        let tls = settings.tls.files()?.map(ServerTls::load).transpose();
+        let tls = tls.context("TASKLEDGER_TLS_CERTIFICATE, TASKLEDGER_TLS_KEY")?;
+        if let Some(tls) = tls.clone() {
+            let watching = tls.watch().context("cannot listen for SIGHUP")?;
+            background.spawn_until_stopped("certificate", watching);
+        }
+        Ok(Self {
             limits: settings.connections.clone(),
-            background: Background::default(),
+            background,
+            tls,
             bus: Arc::default(),
+        })
+    }
+
+    /// What URLs of the API's address begin with.
+    pub(crate) fn scheme(&self) -> &'static str {
+        match self.tls {
+            Some(_) => "https",
+            None => "http",
         }
     }
 
@@ -85,13 +106,20 @@ impl Door {
     }
 
     /// What may be connected and at work through it, when so many descriptors are there for clients.
-    fn options(&self, limits: &Connections, descriptors: usize, pressure: &Pressure) -> ServerOptions {
+    fn options(
+        &self,
+        limits: &Connections,
+        tls: &Option<ServerTls>,
+        descriptors: usize,
+        pressure: &Pressure,
+    ) -> ServerOptions {
         let usual = ServerOptions::default();
         // The gateway needs another descriptor for each request at work: its connection to a role.
         let max_connections = limits.max_connections.min(descriptors / 4 * 3);
         let max_requests = usual.max_requests.min(descriptors / 4);
         match self.visitors {
             Visitors::Strangers => ServerOptions {
+                tls: tls.clone(),
                 max_connections,
                 max_connections_per_address: limits.max_connections_per_address,
                 max_requests,
@@ -99,6 +127,7 @@ impl Door {
                 ..usual
             },
             Visitors::Gateways => ServerOptions {
+                tls: tls.clone(),
                 max_connections,
                 max_requests,
                 pressure: Some(pressure.clone()),
@@ -128,6 +157,7 @@ pub(crate) async fn until_stopped(
     let Process {
         limits,
         background,
+        tls,
         bus,
     } = process;
     let descriptors = runtime::descriptors::raise();
@@ -138,7 +168,7 @@ pub(crate) async fn until_stopped(
     let closing = CancellationToken::new();
     let servers = TaskTracker::new();
     for (door, router) in doors {
-        let options = door.options(&limits, descriptors, &pressure);
+        let options = door.options(&limits, &tls, descriptors, &pressure);
         servers.spawn(serve(door.listener, router, options, closing.clone()));
     }
     servers.close();

@@ -1,6 +1,7 @@
 //! Every setting of every role, from flags and environment variables, and how it is shown.
 
 mod access_log;
+mod tls;
 
 use std::{
     fmt::Write as _,
@@ -18,7 +19,7 @@ use http_api::Peers;
 use sealing::MasterKeys;
 use url::Url;
 
-use self::access_log::AccessLog;
+use self::{access_log::AccessLog, tls::Tls};
 
 /// The file in the keys directory with the key that signs page cursors.
 const CURSOR_KEY: &str = "cursor-key";
@@ -40,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) http: Http,
     #[command(flatten)]
     pub(crate) connections: Connections,
+    #[command(flatten)]
+    pub(crate) tls: Tls,
     #[command(flatten)]
     pub(crate) auth: Auth,
     #[command(flatten)]
@@ -537,7 +540,11 @@ impl Settings {
             ),
         ];
         let mut text = String::new();
-        for (name, value) in lines.into_iter().chain(self.access_log.lines()) {
+        for (name, value) in lines
+            .into_iter()
+            .chain(self.tls.lines())
+            .chain(self.access_log.lines())
+        {
             writeln!(text, "{name}={value}")?;
         }
         Ok(text)

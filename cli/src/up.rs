@@ -33,7 +33,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     )
     .await?;
 
-    let process = Process::new(settings);
+    let process = Process::new(settings)?;
     let background = &process.background.clone();
     let log = platform::event_log(settings).await?;
     let bus = platform::bus(storage, "taskledger").await?;
@@ -109,6 +109,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
             query_api: Upstream::InProcess(query_api),
             auth: Upstream::InProcess(auth),
             projector: Upstream::InProcess(projector),
+            upstream_ca: None,
             policy: settings.http.gateway_config.clone(),
         },
         gateway::Dependencies { verifier },
@@ -116,7 +117,8 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     )
     .await?;
 
-    greet(settings, door.address(), admin.address(), embedded)?;
+    let base = format!("{}://{}", process.scheme(), door.address());
+    greet(settings, &base, admin.address(), embedded)?;
     let probes = http_api::admin_of(router.clone());
     until_stopped(
         vec![(door, http_api::public_of(router)), (admin, probes)],
@@ -126,7 +128,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     .await
 }
 
-fn greet(settings: &Settings, address: SocketAddr, admin: SocketAddr, embedded: bool) -> anyhow::Result<()> {
+fn greet(settings: &Settings, base: &str, admin: SocketAddr, embedded: bool) -> anyhow::Result<()> {
     let storage = &settings.storage;
     let place = if embedded {
         format!("data in {}", storage.data_dir.display())
@@ -134,17 +136,17 @@ fn greet(settings: &Settings, address: SocketAddr, admin: SocketAddr, embedded: 
         "data in the servers that DATABASE_URL and EVENT_STORE_URL name".to_owned()
     };
     crate::print(&format!(
-        "Taskledger {version} is ready on http://{address}  ({place}; probes and metrics on http://{admin})\n\
+        "Taskledger {version} is ready on {base}  ({place}; probes and metrics on http://{admin})\n\
          \n\
          Register, log in, create a task:\n\
          \n  \
-         curl -s http://{address}/auth/register -H 'Content-Type: application/json' \\\n       \
+         curl -s {base}/auth/register -H 'Content-Type: application/json' \\\n       \
          -d '{{\"email\":\"ada@example.org\",\"password\":\"correct horse battery\"}}'\n  \
-         TOKEN=$(curl -s http://{address}/auth/login -H 'Content-Type: application/json' \\\n       \
+         TOKEN=$(curl -s {base}/auth/login -H 'Content-Type: application/json' \\\n       \
          -d '{{\"email\":\"ada@example.org\",\"password\":\"correct horse battery\"}}' | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')\n  \
-         curl -s http://{address}/tasks -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n       \
+         curl -s {base}/tasks -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n       \
          -d '{{\"title\":\"Write the first event\"}}'\n  \
-         curl -s http://{address}/tasks -H \"Authorization: Bearer $TOKEN\"\n\
+         curl -s {base}/tasks -H \"Authorization: Bearer $TOKEN\"\n\
          \n\
          Ctrl-C stops it. What was accepted is kept.\n",
         version = env!("CARGO_PKG_VERSION"),

@@ -16,6 +16,8 @@ pub struct Config {
     pub auth: Upstream,
     /// Serves nothing to clients; for probes and metrics only.
     pub projector: Upstream,
+    /// File with the authorities that are believed about upstreams at `https://` addresses.
+    pub upstream_ca: Option<PathBuf>,
     /// Whom to believe and how much to let through; see `deploy/gateway.toml`, which is in force without one.
     pub policy: Option<PathBuf>,
 }

@@ -1,5 +1,7 @@
 //! Why an upstream did not answer, and what the client is told about it.
 
+use std::{error::Error, iter::successors};
+
 use http_api::{Problem, ProblemCode};
 
 /// Why an upstream did not answer.
@@ -48,6 +50,14 @@ impl ForwardError {
             Self::Unforwardable(_) => "unforwardable",
         }
     }
+}
+
+/// What led to `error`, nearest first.
+pub(crate) fn causes(error: &dyn Error) -> String {
+    let causes: Vec<String> = successors(error.source(), |cause: &&dyn Error| (*cause).source())
+        .map(ToString::to_string)
+        .collect();
+    causes.join(": ")
 }
 
 impl From<ForwardError> for Problem {

@@ -19,7 +19,7 @@ use crate::{
     cache::{Answers, CacheMetrics, Lookup, Reader, Status, TokenKey},
     caller::Caller,
     consistency::{self, Memory},
-    error::ForwardError,
+    error::{ForwardError, causes},
     headers,
     target::Target,
     upstreams::Backend,
@@ -199,8 +199,7 @@ pub(crate) async fn forward(gateway: &Gateway, target: Target, request: Request)
                 .failures
                 .with_label_values(&[backend.name(), error.reason()])
                 .inc();
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::warn!(upstream = backend.name(), error = %error, source, "an upstream did not answer");
+            tracing::warn!(upstream = backend.name(), error = %error, source = causes(&error), "an upstream did not answer");
             Problem::from(error).into_response()
         }
     }

@@ -17,7 +17,7 @@ use crate::{
     limits::{self, Limiter},
     policy::{self, Policies},
     reference, routes,
-    upstreams::{Backend, COMMAND_API, UpstreamMetrics, client},
+    upstreams::{Backend, COMMAND_API, Client, UpstreamMetrics},
 };
 
 const ROLE: &str = "gateway";
@@ -25,7 +25,7 @@ const ROLE: &str = "gateway";
 /// The front door's router. Watches the replicas of its upstreams in the `background`.
 ///
 /// # Errors
-/// When an upstream has no address, or one that is not a plain `http://` address, or when the policy cannot be read.
+/// When an upstream has no address, or one that is not a plain `http://` or `https://` address, or when the policy cannot be read.
 pub async fn start(
     config: Config,
     dependencies: Dependencies,
@@ -39,7 +39,8 @@ pub async fn start(
         background.spawn_until_stopped("policy", reloading);
     }
     let limiter = Limiter::new(policies.clone(), Arc::clone(&dependencies.verifier), &metrics);
-    let (client, upstream_metrics) = (client(), UpstreamMetrics::new(&metrics));
+    let client = Client::believing(config.upstream_ca.as_deref()).context("TASKLEDGER_UPSTREAM_CA")?;
+    let upstream_metrics = UpstreamMetrics::new(&metrics);
     let backend = |name, upstream| Backend::new(name, upstream, &client, &upstream_metrics).map(Arc::new);
     let command_api = backend(COMMAND_API, config.command_api)?;
     let query_api = backend("query-api", config.query_api)?;

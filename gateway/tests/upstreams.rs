@@ -318,7 +318,12 @@ async fn addresses_that_cannot_be_used_stop_the_start() {
         ),
         (
             vec!["https://example.com/"],
-            "auth cannot be reached at `https://example.com/`: expected an address such as http://127.0.0.1:8081",
+            "auth is at `https://example.com/`, and nobody is believed about that: set TASKLEDGER_UPSTREAM_CA to the file of its \
+             authority",
+        ),
+        (
+            vec!["ftp://example.com/"],
+            "auth cannot be reached at `ftp://example.com/`: expected an address such as http://127.0.0.1:8081",
         ),
     ] {
         let urls = urls.into_iter().map(|url| url.parse().unwrap()).collect();

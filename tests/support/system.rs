@@ -254,6 +254,11 @@ impl System {
         self.settings.insert(name, value.into());
     }
 
+    /// What a setting of all processes is.
+    pub(crate) fn setting(&self, name: &str) -> &str {
+        &self.settings[name]
+    }
+
     /// Launches processes with so many descriptors from now on.
     pub(crate) fn limit_descriptors(&mut self, count: u32) {
         self.descriptors = Some(count);

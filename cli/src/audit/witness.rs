@@ -43,13 +43,15 @@ impl Witness {
     pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let witness = Cosigner::open(&self.dir, &self.name, self.log_key.clone(), platform::clock())?;
         let door = Door::open(self.address, Visitors::Strangers).await?;
-        crate::print(&format!("{}@http://{}/\n", witness.key(), door.address()));
+        let process = Process::new(settings)?;
+        let (key, scheme, address) = (witness.key(), process.scheme(), door.address());
+        crate::print(&format!("{key}@{scheme}://{address}/\n"));
         let router = Router::new()
             .route("/add-checkpoint", post(add_checkpoint))
             .route("/{origin_hash}/checkpoint", get(checkpoint))
             .layer(DefaultBodyLimit::max(MOST_BYTES))
             .with_state(Arc::new(witness));
-        until_stopped(vec![(door, router)], Process::new(settings), None).await?;
+        until_stopped(vec![(door, router)], process, None).await?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -7,8 +7,9 @@ use std::{
     path::Path,
 };
 
-/// Rights of the group and of others.
-const OF_OTHERS: u32 = 0o077;
+use runtime::private::OF_OTHERS;
+pub use runtime::private::require;
+
 /// In a directory with this bit, everybody keeps files, such as `/tmp`.
 const STICKY: u32 = 0o1000;
 
@@ -133,25 +134,6 @@ fn sync_directory_of(path: &Path) -> io::Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
         _ => File::open(".")?.sync_all(),
     }
-}
-
-/// Refuses a secret file to which others have rights.
-///
-/// # Errors
-/// When they have, with one sentence that says what to do, or when there is no such file.
-pub fn require(path: &Path) -> io::Result<()> {
-    let mode = fs::metadata(path)?.mode();
-    if mode & OF_OTHERS == 0 {
-        return Ok(());
-    }
-    Err(io::Error::new(
-        ErrorKind::PermissionDenied,
-        format!(
-            "others than its owner have rights to the secret file {path} (mode {:04o}): run `chmod 600 {path}`",
-            mode & 0o7777,
-            path = path.display(),
-        ),
-    ))
 }
 
 fn tighten(path: &Path, wanted: u32) -> io::Result<()> {

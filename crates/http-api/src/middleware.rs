@@ -13,7 +13,7 @@ use axum::{
 };
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use http_server::Refusal;
+use http_server::{OverTls, Refusal};
 use runtime::{Metrics, encode_process_metrics};
 use tower::Layer;
 use tracing::Instrument;
@@ -50,6 +50,10 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
         HeaderValue::from_static("same-origin"),
     ),
 ];
+
+/// For a year, this host and those below it are asked over TLS only (RFC 6797).
+const STRICT_TRANSPORT_SECURITY: HeaderValue =
+    HeaderValue::from_static("max-age=31536000; includeSubDomains");
 
 /// Adds request ids, trace context, security headers, access log, HTTP metrics, problems for unknown paths and
 /// wrong methods, `500` for panics, probes and `/metrics`.
@@ -182,7 +186,8 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
     let client = RequestContext::client_ip(request.headers(), request.extensions());
     let entry = log.begin(&mut request, &id, &traceparent);
     let refused = request.extensions_mut().remove::<Refusal>();
-    let door = request.extensions().get::<Door>();
+    let door = request.extensions().get::<Door>().copied();
+    let is_over_tls = request.extensions().get::<OverTls>().is_some();
     let is_elsewhere = door.is_some_and(|door| !door.leads_to(request.uri().path()));
     let answering = async {
         let stopped = match refused {
@@ -211,6 +216,10 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
 
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID.clone(), id_header);
+    // Only the public address speaks for its host: what a role says to the gateway reaches clients, too.
+    if is_over_tls && door == Some(Door::Public) {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
+    }
     for (name, value) in SECURITY_HEADERS {
         headers.entry(name).or_insert(value);
     }
@@ -222,7 +231,7 @@ fn refused_problem(refusal: Refusal) -> Problem {
     let code = match refusal {
         Refusal::TimedOut => return Problem::request_timeout(),
         Refusal::Overloaded => return Problem::overloaded(refusal.to_string()),
-        Refusal::Malformed(_) => ProblemCode::BadRequest,
+        Refusal::Malformed(_) | Refusal::NotEncrypted => ProblemCode::BadRequest,
         Refusal::TargetTooLong => ProblemCode::UriTooLong,
         Refusal::TooLarge => ProblemCode::HeadersTooLarge,
         Refusal::UnknownCoding => ProblemCode::UnknownTransferCoding,

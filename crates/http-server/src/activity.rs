@@ -54,7 +54,7 @@ struct State {
     body: RequestBody,
     /// Of the request that comes next.
     refusal: Option<Refusal>,
-    /// There was no place for this connection: it ends with its first request.
+    /// This connection ends with its first request, which is refused.
     is_turned_away: bool,
     /// The client does not take what is sent to it.
     is_write_waiting: bool,
@@ -122,11 +122,11 @@ impl Activity {
         self.state().refusal = Some(refusal);
     }
 
-    /// There is no place for this connection: its first request is refused, and it ends.
-    pub(crate) fn turn_away(&self) {
+    /// Nothing is done on this connection: its first request is refused, and it ends. The first reason for that counts.
+    pub(crate) fn turn_away(&self, refusal: Refusal) {
         let mut state = self.state();
         state.is_turned_away = true;
-        state.refusal = Some(Refusal::Overloaded);
+        state.refusal.get_or_insert(refusal);
     }
 
     /// Why the request that the service got was refused, if it was. The connection ends with it.

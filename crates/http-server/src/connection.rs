@@ -1,6 +1,6 @@
 //! One connection: its requests one after another, each with a bound on its body, and the end that each of them comes to.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc};
 
 use axum::{
     Router,
@@ -11,7 +11,8 @@ use axum::{
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use prometheus::IntCounterVec;
+use tokio::{net::TcpStream, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
@@ -22,10 +23,15 @@ use crate::{
     load::{AtWork, Load},
     options::ServerOptions,
     socket::{Peer, Socket},
+    transport::Transport,
 };
 
 /// Names a request in its answer and in the log.
 const REQUEST_ID: &str = "x-request-id";
+
+/// Among the extensions of a request that came over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverTls;
 
 /// What all connections of a server share.
 #[derive(Clone)]
@@ -36,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) commands: TaskTracker,
     pub(crate) stop: CancellationToken,
     pub(crate) load: Load,
+    /// By reason.
+    pub(crate) failed_handshakes: IntCounterVec,
 }
 
 /// Serves the requests of one connection, to its end.
@@ -51,7 +59,14 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
         write: options.stall_timeout,
         answer: options.answer_timeout,
     };
-    let socket = Socket::new(stream, patience, activity.clone());
+    let Some(transport) = shared.transport(stream, peer).await else {
+        return;
+    };
+    let is_tls = transport.is_tls();
+    if options.tls.is_some() && !is_tls {
+        activity.turn_away(Refusal::NotEncrypted);
+    }
+    let socket = Socket::new(transport, patience, activity.clone());
     let client = socket.peer();
     let service = service_fn(move |request: Request<Incoming>| {
         let busy = activity.busy(request.body().is_end_stream());
@@ -70,6 +85,9 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
             ))
         });
         request.extensions_mut().insert(ConnectInfo(peer));
+        if is_tls {
+            request.extensions_mut().insert(OverTls);
+        }
         if let Some(refusal) = activity.take_refusal() {
             request.extensions_mut().insert(refusal);
         } else if !has_room {
@@ -110,6 +128,27 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
 struct HungUp;
 
 impl Shared {
+    /// What the connection's bytes travel in; nothing if its client does not get to an agreement in time. That wait is one
+    /// for the client: like every other one, it ends when its place is needed.
+    async fn transport(&self, stream: TcpStream, peer: SocketAddr) -> Option<Transport> {
+        let Some(tls) = &self.options.tls else {
+            return Some(Transport::plain(stream));
+        };
+        let accepted = tokio::select! {
+            accepted = timeout(self.options.header_timeout, Transport::accept(stream, tls)) => accepted,
+            () = self.stop.cancelled() => return None,
+        };
+        let (reason, error) = match accepted {
+            Ok(Ok(transport)) => return Some(transport),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => ("hung_up", error),
+            Ok(Err(error)) => ("failed", error),
+            Err(_) => ("timed_out", io::ErrorKind::TimedOut.into()),
+        };
+        self.failed_handshakes.with_label_values(&[reason]).inc();
+        tracing::debug!(error = %error, client.address = %peer, "no agreement on TLS");
+        None
+    }
+
     /// Reads end when their client hangs up; what may change something runs to its end.
     async fn answer(
         &self,

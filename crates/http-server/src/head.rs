@@ -33,6 +33,8 @@ pub enum Refusal {
     TimedOut,
     /// There is too much to do, or there are too many connections.
     Overloaded,
+    /// It came as it is to an address that is served over TLS.
+    NotEncrypted,
 }
 
 /// How the end of the body is found.
@@ -75,6 +77,9 @@ impl Display for Refusal {
             Self::UnknownCoding => formatter.write_str("send the body as it is, or in chunks"),
             Self::TimedOut => formatter.write_str("the head of the request took too long to arrive"),
             Self::Overloaded => formatter.write_str("there is too much to do; nothing was done"),
+            Self::NotEncrypted => {
+                formatter.write_str("this address is served over TLS: its URLs begin with https")
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A careful HTTP/1 server: a bound on every wait and on every head, a cap on connections, and an end that lets requests in
 //! flight finish. Knows nothing of what is served, nor how its answers look.
 //!
-//! `server.rs` accepts, `connection.rs` serves one connection, `socket.rs` bounds its waits, `head_gate.rs` and `head.rs`
+//! `server.rs` accepts, `connection.rs` serves one connection, `transport.rs` is TCP or TLS, `socket.rs` bounds its waits, `head_gate.rs` and `head.rs`
 //! judge each head before hyper reads it, `body.rs` bounds the bodies of requests, `places.rs` the connections and `load.rs` what
 //! is at work.
 
@@ -15,8 +15,10 @@ mod options;
 mod places;
 mod server;
 mod socket;
+mod transport;
 
 pub use body::{BodyOverloaded, BodyStalled};
+pub use connection::OverTls;
 pub use head::Refusal;
 pub use load::Pressure;
 pub use options::ServerOptions;

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use tls::ServerTls;
+
 use crate::load::Pressure;
 
 /// How a server treats its connections.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// For the head of a request to arrive.
+    /// TLS on every connection; without it, none.
+    pub tls: Option<ServerTls>,
+    /// For the head of a request to arrive, and before it for a handshake of TLS.
     pub header_timeout: Duration,
     /// For the next request on a connection.
     pub idle_timeout: Duration,
@@ -36,6 +40,7 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
+            tls: None,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             stall_timeout: Duration::from_secs(30),

@@ -3,13 +3,14 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use runtime::StartError;
+use runtime::{StartError, process_metrics};
 use tokio::{net::TcpListener, sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     activity::Activity,
     connection::{Shared, connection},
+    head::Refusal,
     load::Load,
     options::ServerOptions,
     places::Places,
@@ -44,6 +45,11 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
         options,
         commands: TaskTracker::new(),
         stop: stop.clone(),
+        failed_handshakes: process_metrics().counter_vec(
+            "taskledger_tls_handshake_failures_total",
+            "Connections on which there was no agreement on TLS.",
+            &["reason"],
+        ),
     };
     let cut = CancellationToken::new();
     let mut complained: Option<Instant> = None;
@@ -76,7 +82,7 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
                 }
             });
         } else if let Ok(turn) = Arc::clone(&refused_at_once).try_acquire_owned() {
-            activity.turn_away();
+            activity.turn_away(Refusal::Overloaded);
             let mut shared = shared.clone();
             shared.options.header_timeout = REFUSED_WITHIN;
             shared.options.stall_timeout = REFUSED_WITHIN;

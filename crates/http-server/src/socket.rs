@@ -9,13 +9,10 @@ use std::{
     time::Duration,
 };
 
-use bytes::BufMut;
+use bytes::BufMut as _;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    net::{TcpStream, tcp::OwnedReadHalf},
     time::{Instant, Sleep},
 };
 
@@ -23,6 +20,7 @@ use crate::{
     activity::{Activity, Patience},
     head::Refusal,
     head_gate::HeadGate,
+    transport::{Transport, poll_read_raw},
 };
 
 /// How long a client that still sends may take to notice that nobody listens.
@@ -38,8 +36,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// A socket whose waits end in `TimedOut`, and on which only heads arrive that hyper takes.
 pub(crate) struct Socket {
-    reader: Arc<OwnedReadHalf>,
-    writer: OwnedWriteHalf,
+    transport: Transport,
     gate: HeadGate,
     patience: Patience,
     activity: Activity,
@@ -86,11 +83,9 @@ impl Peer {
 }
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream, patience: Patience, activity: Activity) -> Self {
-        let (reader, writer) = stream.into_split();
+    pub(crate) fn new(transport: Transport, patience: Patience, activity: Activity) -> Self {
         Self {
-            reader: Arc::new(reader),
-            writer,
+            transport,
             gate: HeadGate::new(),
             patience,
             activity,
@@ -103,7 +98,7 @@ impl Socket {
     }
 
     pub(crate) fn peer(&self) -> Peer {
-        Peer(Arc::clone(&self.reader))
+        Peer(Arc::clone(self.transport.raw_reader()))
     }
 
     /// Throws away what the client still sends, for a while: closing before it has been received would reset the
@@ -117,7 +112,11 @@ impl Socket {
         }
         for _ in 0..LINGER_READS {
             let mut space = [0; 16 * 1024];
-            match ready!(poll_read(&self.reader, context, &mut &mut space[..])) {
+            match ready!(poll_read_raw(
+                self.transport.raw_reader(),
+                context,
+                &mut &mut space[..]
+            )) {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => return Poll::Ready(()),
             }
@@ -157,7 +156,7 @@ impl Socket {
             if !self.gate.awaits_head() {
                 break;
             }
-            let refusal = match poll_read(&self.reader, context, self.gate.space()) {
+            let refusal = match self.transport.poll_read(context, self.gate.space()) {
                 Poll::Ready(Ok(0)) if self.gate.has_begun() => {
                     Refusal::Malformed("the connection was closed before the end of the head")
                 }
@@ -181,11 +180,12 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    fn bound_write(
+    /// Bounds the wait for the client to take something; `written` is what came of trying.
+    fn bound_write<T>(
         &mut self,
         context: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if written.is_ready() {
             if self.write_timer.take().is_some() {
                 self.activity.set_write_waiting(false);
@@ -207,21 +207,6 @@ impl Socket {
     }
 }
 
-fn poll_read(
-    reader: &OwnedReadHalf,
-    context: &mut Context<'_>,
-    buffer: &mut impl BufMut,
-) -> Poll<io::Result<usize>> {
-    let stream: &TcpStream = reader.as_ref();
-    loop {
-        ready!(stream.poll_read_ready(context))?;
-        match stream.try_read_buf(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            read => return Poll::Ready(read),
-        }
-    }
-}
-
 impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -238,8 +223,7 @@ impl AsyncRead for Socket {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
-        let read = poll_read(
-            &this.reader,
+        let read = this.transport.poll_read(
             context,
             &mut (&mut *buffer).limit(this.gate.limit().min(BODY_READ)),
         );
@@ -261,7 +245,7 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.writer).poll_write(context, bytes);
+        let written = self.transport.writer().poll_write(context, bytes);
         self.bound_write(context, written)
     }
 
@@ -270,21 +254,24 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.writer).poll_write_vectored(context, slices);
+        let written = self.transport.writer().poll_write_vectored(context, slices);
         self.bound_write(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.writer.is_write_vectored()
+        // TCP and TLS both take several slices at once.
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.writer).poll_flush(context)
+        let flushed = self.transport.writer().poll_flush(context);
+        self.bound_write(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.linger_timer.is_none() {
-            ready!(Pin::new(&mut self.writer).poll_shutdown(context))?;
+            let ended = self.transport.writer().poll_shutdown(context);
+            ready!(self.bound_write(context, ended))?;
         }
         self.poll_linger(context).map(Ok)
     }

@@ -9,6 +9,7 @@ pub mod descriptors;
 mod line_writer;
 pub mod memory;
 mod metrics;
+pub mod private;
 mod process_metrics;
 mod random;
 mod start_error;

@@ -6,12 +6,14 @@
     reason = "a helper that fails is a test that fails"
 )]
 
+mod authority;
 mod clock;
 mod eventually;
 mod faulty_store;
 mod subject_keys;
 mod test_database;
 
+pub use authority::{Authority, Issued};
 pub use clock::TestClock;
 pub use eventually::eventually;
 pub use faulty_store::FaultyStore;

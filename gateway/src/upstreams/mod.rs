@@ -16,6 +16,6 @@ mod replicas;
 mod retry_budget;
 
 pub(crate) use backend::Backend;
-pub(crate) use client::client;
+pub(crate) use client::Client;
 pub(crate) use metrics::UpstreamMetrics;
 pub(crate) use repeatable::COMMAND_API;

@@ -26,7 +26,7 @@ use super::{
     metrics::UpstreamMetrics,
     replayable_body::{Continue, ReplayableBody, in_time},
 };
-use crate::error::ForwardError;
+use crate::error::{ForwardError, causes};
 
 /// For a probe, or the metrics of a replica. A role gives its own checks a second.
 const GLANCE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -36,6 +36,7 @@ const GLANCE_LIMIT: usize = 8 * 1024 * 1024;
 /// One replica.
 pub(super) struct Replica {
     client: Client,
+    scheme: Scheme,
     authority: Authority,
     /// In front of every path; without a slash at the end.
     prefix: String,
@@ -53,11 +54,18 @@ impl Replica {
         client: &Client,
         metrics: &UpstreamMetrics,
     ) -> anyhow::Result<Self> {
-        if url.scheme() != "http"
-            || url.query().is_some()
-            || url.fragment().is_some()
-            || !url.username().is_empty()
-        {
+        let scheme = match url.scheme() {
+            "http" => Scheme::HTTP,
+            "https" if client.believes_somebody => Scheme::HTTPS,
+            "https" => bail!(
+                "{role} is at `{url}`, and nobody is believed about that: set TASKLEDGER_UPSTREAM_CA to the file of its \
+                 authority"
+            ),
+            _ => bail!(
+                "{role} cannot be reached at `{url}`: expected an address such as http://127.0.0.1:8081"
+            ),
+        };
+        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
             bail!("{role} cannot be reached at `{url}`: expected an address such as http://127.0.0.1:8081");
         }
         let Ok(authority) = url.authority().parse::<Authority>() else {
@@ -73,6 +81,7 @@ impl Replica {
             breaker: Breaker::new(),
             circuit_gauge: metrics.circuit_open.with_label_values(&labels),
             in_flight: InFlight::new(metrics.in_flight.with_label_values(&labels)),
+            scheme,
             authority,
         };
         replica.ready_gauge.set(1);
@@ -137,7 +146,7 @@ impl Replica {
         *request.headers_mut() = parts.headers.clone();
         request.headers_mut().remove(header::HOST);
         let counted = self.in_flight.begin();
-        match in_time(&body, self.client.request(request)).await? {
+        match in_time(&body, self.client.pool.request(request)).await? {
             Ok(response) => Ok(response.map(|body| Body::new(CountedBody::new(body, counted)))),
             Err(error) => Err(match body.failure() {
                 Some(failure) => failure,
@@ -173,14 +182,16 @@ impl Replica {
             *request.uri_mut() = self
                 .uri(Some(&PathAndQuery::from_static(path)))
                 .map_err(|error| error.to_string())?;
-            let response = self
-                .client
-                .request(request)
-                .await
-                .map_err(|error| match error.is_connect() {
-                    true => "cannot connect".to_owned(),
-                    false => "the connection broke".to_owned(),
-                })?;
+            let response =
+                self.client
+                    .pool
+                    .request(request)
+                    .await
+                    .map_err(|error| match error.is_connect() {
+                        true if self.scheme == Scheme::HTTPS => format!("cannot connect: {}", causes(&error)),
+                        true => "cannot connect".to_owned(),
+                        false => "the connection broke".to_owned(),
+                    })?;
             read_glance(response.map(Body::new)).await
         };
         timeout(GLANCE_TIMEOUT, glance)
@@ -191,7 +202,7 @@ impl Replica {
     fn uri(&self, path: Option<&PathAndQuery>) -> Result<Uri, http::Error> {
         let path = path.map_or("/", PathAndQuery::as_str);
         let builder = Uri::builder()
-            .scheme(Scheme::HTTP)
+            .scheme(self.scheme.clone())
             .authority(self.authority.clone());
         builder.path_and_query(format!("{}{path}", self.prefix)).build()
     }

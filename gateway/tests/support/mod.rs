@@ -210,6 +210,7 @@ pub fn embedded() -> Config {
         query_api: Upstream::InProcess(role("query-api")),
         auth: Upstream::InProcess(role("auth")),
         projector: Upstream::InProcess(role("projector")),
+        upstream_ca: None,
         policy: None,
     }
 }

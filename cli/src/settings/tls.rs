@@ -1,0 +1,65 @@
+//! The settings of TLS.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+use tls::TlsFiles;
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "TLS")]
+pub(crate) struct Tls {
+    /// File with the certificate of the API's address and those that lead to its authority, in PEM form; read again when it changes [default: no TLS]
+    #[arg(
+        long = "tls-certificate",
+        global = true,
+        env = "TASKLEDGER_TLS_CERTIFICATE",
+        value_name = "FILE"
+    )]
+    certificate: Option<PathBuf>,
+    /// File with the key of that certificate, in PEM form, readable by its owner only
+    #[arg(
+        long = "tls-key",
+        global = true,
+        env = "TASKLEDGER_TLS_KEY",
+        value_name = "FILE"
+    )]
+    key: Option<PathBuf>,
+    /// File with the authorities that the gateway believes about roles at https:// addresses, in PEM form
+    #[arg(
+        long = "upstream-ca",
+        global = true,
+        env = "TASKLEDGER_UPSTREAM_CA",
+        value_name = "FILE"
+    )]
+    pub(crate) upstream_ca: Option<PathBuf>,
+}
+
+impl Tls {
+    /// What the API's address is served with, if over TLS.
+    pub(crate) fn files(&self) -> anyhow::Result<Option<TlsFiles>> {
+        match (self.certificate.clone(), self.key.clone()) {
+            (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+            (None, None) => Ok(None),
+            (Some(_), None) => {
+                bail!("TASKLEDGER_TLS_CERTIFICATE is set, but not TASKLEDGER_TLS_KEY: set both, or none")
+            }
+            (None, Some(_)) => {
+                bail!("TASKLEDGER_TLS_KEY is set, but not TASKLEDGER_TLS_CERTIFICATE: set both, or none")
+            }
+        }
+    }
+
+    /// The effective values by variable name.
+    pub(super) fn lines(&self) -> [(&'static str, String); 3] {
+        let shown = |file: &Option<PathBuf>| {
+            file.as_ref()
+                .map_or_else(|| "(none)".to_owned(), |file| file.display().to_string())
+        };
+        [
+            ("TASKLEDGER_TLS_CERTIFICATE", shown(&self.certificate)),
+            ("TASKLEDGER_TLS_KEY", shown(&self.key)),
+            ("TASKLEDGER_UPSTREAM_CA", shown(&self.upstream_ca)),
+        ]
+    }
+}

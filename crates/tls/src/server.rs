@@ -1,0 +1,319 @@
+//! What a server shows: a certificate and its key from two files, which are read again when they change.
+
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use prometheus::IntGauge;
+use runtime::process_metrics;
+use rustls::{ServerConfig, crypto::ring};
+use tokio::signal::unix::{SignalKind, signal};
+use x509_parser::{parse_x509_certificate, time::ASN1Time};
+
+use crate::{
+    HTTP_1_1,
+    error::TlsError,
+    files::{certificates, key, malformed, read, read_private},
+};
+
+/// Between two looks at the files. What has changed is used once two looks in a row have found the same, so that nobody
+/// takes the new certificate with the old key while both are being replaced.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Where certificate and key are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The server's certificate in PEM form, followed by those that lead to an authority.
+    pub certificate: PathBuf,
+    /// Its private key in PEM form, to which only its owner has rights.
+    pub key: PathBuf,
+}
+
+/// What a server shows now. Clones share it.
+#[derive(Clone)]
+pub struct ServerTls(Arc<Shared>);
+
+struct Shared {
+    files: TlsFiles,
+    current: RwLock<Arc<ServerConfig>>,
+    seen: Mutex<Seen>,
+    gauges: Gauges,
+}
+
+/// Fingerprints of the files' contents.
+struct Seen {
+    /// Of those that were tried last, whether they could be used or not.
+    tried: u64,
+    /// Of those that the last look found.
+    found: u64,
+}
+
+/// What two files hold together.
+struct Contents {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+}
+
+/// What is shown about the files.
+struct Gauges {
+    not_after: IntGauge,
+    refused: IntGauge,
+}
+
+impl Gauges {
+    fn new() -> Self {
+        Self {
+            not_after: process_metrics().gauge(
+                "taskledger_tls_certificate_not_after_seconds",
+                "When the certificate ends that is shown to clients, in Unix time.",
+            ),
+            refused: process_metrics().gauge(
+                "taskledger_tls_certificate_refused",
+                "Whether the files hold something that cannot be used, so that the former certificate is still shown.",
+            ),
+        }
+    }
+
+    fn accepted(&self, not_after: ASN1Time) {
+        self.not_after.set(not_after.timestamp());
+        self.refused.set(0);
+    }
+
+    fn refused(&self) {
+        self.refused.set(1);
+    }
+}
+
+impl ServerTls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// When they cannot be used together, or others have rights to the key.
+    pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
+        let contents = Contents::read(&files)?;
+        let (config, not_after) = contents.config(&files)?;
+        let fingerprint = contents.fingerprint();
+        let gauges = Gauges::new();
+        gauges.accepted(not_after);
+        Ok(Self(Arc::new(Shared {
+            files,
+            current: RwLock::new(Arc::new(config)),
+            seen: Mutex::new(Seen {
+                tried: fingerprint,
+                found: fingerprint,
+            }),
+            gauges,
+        })))
+    }
+
+    /// What a connection that comes now is to be shown.
+    #[must_use]
+    pub fn current(&self) -> Arc<ServerConfig> {
+        let current = self.0.current.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&current)
+    }
+
+    /// Looks at the files, and uses what they hold if that has changed and does not change any more. What cannot be used
+    /// changes nothing, and the log says why.
+    pub fn look(&self) {
+        let contents = Contents::read(&self.0.files);
+        let found = match &contents {
+            Ok(contents) => contents.fingerprint(),
+            // One that is missing may be about to be replaced, too.
+            Err(_) => 0,
+        };
+        let is_settled = {
+            let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = std::mem::replace(&mut seen.found, found);
+            found == before && found != seen.tried
+        };
+        if is_settled {
+            self.take(contents, found);
+        }
+    }
+
+    /// Reads the files now, since somebody asks for it, and uses what they hold or says in the log why not.
+    pub fn reload(&self) {
+        let contents = Contents::read(&self.0.files);
+        let found = contents.as_ref().map_or(0, Contents::fingerprint);
+        self.take(contents, found);
+    }
+
+    /// Looks again and again, and reads the files at once when the process gets `SIGHUP`.
+    ///
+    /// # Errors
+    /// When the process cannot listen for it.
+    pub fn watch(self) -> std::io::Result<impl Future<Output = ()> + Send> {
+        let mut hangups = signal(SignalKind::hangup())?;
+        Ok(async move {
+            loop {
+                tokio::select! {
+                    Some(()) = hangups.recv() => self.reload(),
+                    () = tokio::time::sleep(LOOK_AGAIN) => self.look(),
+                }
+            }
+        })
+    }
+
+    fn take(&self, contents: Result<Contents, TlsError>, fingerprint: u64) {
+        let shared = &*self.0;
+        shared.seen.lock().unwrap_or_else(PoisonError::into_inner).tried = fingerprint;
+        match contents.and_then(|contents| contents.config(&shared.files)) {
+            Ok((config, not_after)) => {
+                *shared.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+                shared.gauges.accepted(not_after);
+                tracing::info!(
+                    file = %shared.files.certificate.display(),
+                    not_after = %not_after,
+                    "the certificate was read again"
+                );
+            }
+            Err(error) => {
+                shared.gauges.refused();
+                tracing::error!(error = %error, "the certificate stays as it was");
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ServerTls").field(&self.0.files).finish()
+    }
+}
+
+impl Contents {
+    fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+        Ok(Self {
+            certificate: read(&files.certificate)?,
+            key: read_private(&files.key)?,
+        })
+    }
+
+    /// Tells contents apart, without keeping the key.
+    fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.certificate, &self.key).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// For TLS 1.2 and later, and when the certificate ends.
+    fn config(&self, files: &TlsFiles) -> Result<(ServerConfig, ASN1Time), TlsError> {
+        let chain = certificates(&files.certificate, &self.certificate)?;
+        let not_after = not_after(files, &chain[0])?;
+        let key = key(&files.key, &self.key)?;
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
+        let mut config = config.map_err(|source| TlsError::Unusable {
+            certificate: files.certificate.clone(),
+            key: files.key.clone(),
+            source,
+        })?;
+        config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+        Ok((config, not_after))
+    }
+}
+
+fn not_after(files: &TlsFiles, certificate: &[u8]) -> Result<ASN1Time, TlsError> {
+    match parse_x509_certificate(certificate) {
+        Ok((_, certificate)) => Ok(certificate.validity().not_after),
+        Err(error) => Err(malformed(&files.certificate, &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+    use test_support::{Authority, Issued};
+
+    use super::*;
+
+    struct Directory(tempfile::TempDir);
+
+    impl Directory {
+        fn with(issued: &Issued) -> Self {
+            let directory = Self(tempfile::tempdir().unwrap());
+            directory.put(issued);
+            directory
+        }
+
+        fn files(&self) -> TlsFiles {
+            TlsFiles {
+                certificate: self.0.path().join("certificate.pem"),
+                key: self.0.path().join("key.pem"),
+            }
+        }
+
+        fn put(&self, issued: &Issued) {
+            let files = self.files();
+            fs::write(&files.certificate, &issued.certificate).unwrap();
+            fs::write(&files.key, &issued.key).unwrap();
+            set_mode(&files.key, 0o600);
+        }
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn issued() -> Issued {
+        Authority::new().issue(&["localhost"])
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused_and_so_is_one_of_another_certificate() {
+        let directory = Directory::with(&issued());
+        let files = directory.files();
+        let tls = ServerTls::load(files.clone()).unwrap();
+        assert_eq!(tls.current().alpn_protocols, [b"http/1.1"]);
+        let refused = || ServerTls::load(files.clone()).unwrap_err().to_string();
+        set_mode(&files.key, 0o640);
+        assert!(refused().contains("chmod 600"), "{}", refused());
+        set_mode(&files.key, 0o600);
+        fs::write(&files.key, issued().key).unwrap();
+        assert!(refused().contains("cannot be used together"), "{}", refused());
+        fs::write(&files.key, "no key").unwrap();
+        assert!(refused().contains("holds no private key"), "{}", refused());
+        fs::write(&files.certificate, "no certificate").unwrap();
+        assert!(refused().contains("holds no certificate"), "{}", refused());
+        fs::remove_file(&files.certificate).unwrap();
+        assert!(refused().contains("cannot read"), "{}", refused());
+    }
+
+    #[test]
+    fn what_changes_is_used_once_it_has_settled_and_what_is_broken_never() {
+        let directory = Directory::with(&issued());
+        let tls = ServerTls::load(directory.files()).unwrap();
+        let first = tls.current();
+        tls.look();
+        assert!(Arc::ptr_eq(&first, &tls.current()), "nothing has changed");
+
+        let next = issued();
+        fs::write(directory.files().certificate, &next.certificate).unwrap();
+        tls.look();
+        // The key comes a moment later.
+        directory.put(&next);
+        tls.look();
+        assert!(Arc::ptr_eq(&first, &tls.current()), "it still changes");
+        assert_eq!(tls.0.gauges.refused.get(), 0);
+        tls.look();
+        let second = tls.current();
+        assert!(!Arc::ptr_eq(&first, &second));
+
+        fs::write(directory.files().key, "half a k").unwrap();
+        tls.look();
+        tls.look();
+        assert!(Arc::ptr_eq(&second, &tls.current()), "broken");
+        assert_eq!(tls.0.gauges.refused.get(), 1);
+        directory.put(&issued());
+        tls.reload();
+        assert!(!Arc::ptr_eq(&second, &tls.current()), "asked for, so at once");
+        assert_eq!(tls.0.gauges.refused.get(), 0);
+    }
+}
