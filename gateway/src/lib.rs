@@ -4,7 +4,8 @@
 //!
 //! 1. `arrival` — whose request it is (client address), and away with headers that end at this hop.
 //! 2. `http_api::with_middleware` — request id, trace context, access log, HTTP metrics, problems, security headers.
-//! 3. `limits` — how often whom may ask for what, as `policy` says.
+//! 3. `limits` — how often whom may ask for what, as `policy` says. Inside it, `cors` answers browsers that ask what a page
+//!    may do; what it says about answers is said around all of this.
 //! 4. `routes` — the public paths. Unknown ones end here with `404`, wrong methods with `405`. `reference` answers for
 //!    the contract itself.
 //! 5. `consistency` — a caller's own writes are visible to their next read; `cache` — a read that was answered a moment
@@ -19,6 +20,7 @@ mod cache;
 mod caller;
 mod config;
 mod consistency;
+mod cors;
 mod error;
 mod exposition;
 mod forward;

@@ -12,7 +12,7 @@ use crate::{
     arrival,
     config::{Config, Dependencies},
     consistency::Memory,
-    exposition,
+    cors, exposition,
     forward::Gateway,
     limits::{self, Limiter},
     policy::{self, Policies},
@@ -68,14 +68,17 @@ pub async fn start(
     );
     let exposition = exposition::Exposition::new(metrics.clone(), backends);
     // Also around paths that do not exist.
+    let preflight = middleware::from_fn_with_state(policies.clone(), cors::answer_preflight);
     let routes = routes::router(&gateway)
         .merge(reference::router())
         .fallback(|| async { Problem::not_found() })
+        .layer(preflight)
         .layer(middleware::from_fn_with_state(limiter, limits::limit));
     let served = http_api::with_middleware_and_metrics(routes, ROLE, &metrics, health, move |asker| {
         let exposition = exposition.clone();
         async move { exposition.text(asker).await }
     });
+    let served = middleware::from_fn_with_state(policies.clone(), cors::mark).layer(served);
     let arrive = move |request: Request| {
         let request = arrival::arrive(&policies.current(), request);
         std::future::ready(request)

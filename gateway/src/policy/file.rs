@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::Policy;
 use crate::{
+    cors::Origins,
     limits::{By, Limit, Limits, Name, RoutePattern},
     routes,
 };
@@ -18,6 +19,8 @@ use crate::{
 const MOST_ANONYMOUS: (u32, u32) = (20_000, 10);
 /// Each is looked at for each request.
 const MOST_LIMITS: usize = 32;
+/// Likewise.
+const MOST_ORIGINS: usize = 64;
 
 /// The file cannot be what was meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +32,8 @@ pub(super) struct InvalidPolicy(pub(super) String);
 struct File {
     #[serde(default)]
     trusted_proxies: Vec<String>,
+    #[serde(default)]
+    allowed_origins: Vec<String>,
     #[serde(default)]
     unauthenticated: Rate,
     #[serde(default)]
@@ -79,6 +84,13 @@ pub(super) fn parse(text: &str) -> Result<Policy, InvalidPolicy> {
         toml::from_str(text).map_err(|error| InvalidPolicy(error.to_string().trim().to_owned()))?;
     let trusted_proxies = Peers::parse(file.trusted_proxies.iter().map(String::as_str))
         .map_err(|error| InvalidPolicy(format!("trusted_proxies: {error}")))?;
+    if file.allowed_origins.len() > MOST_ORIGINS {
+        return Err(InvalidPolicy(format!(
+            "at most {MOST_ORIGINS} origins can be allowed"
+        )));
+    }
+    let origins = Origins::parse(file.allowed_origins.iter().map(String::as_str))
+        .map_err(|error| InvalidPolicy(format!("allowed_origins: {error}")))?;
     if file.limit.len() > MOST_LIMITS {
         return Err(InvalidPolicy(format!("at most {MOST_LIMITS} limits can be set")));
     }
@@ -92,6 +104,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, InvalidPolicy> {
     }
     Ok(Policy {
         trusted_proxies,
+        origins,
         limits: Limits(limits),
     })
 }
@@ -197,6 +210,7 @@ mod tests {
         let policy = parse(DEFAULT).unwrap();
         assert_eq!(policy.limits.0[0], parse("").unwrap().limits.0[0]);
         assert_eq!(policy.trusted_proxies, Peers::default());
+        assert_eq!(policy.origins, Origins::default());
         assert!(policy.limits.0.len() > 3);
     }
 
@@ -247,5 +261,6 @@ mod tests {
             assert!(text.contains(reason), "{text}");
         }
         assert!(refused("trusted_proxies = [\"10.0.0.0/99\"]").contains("10.0.0.0/99"));
+        assert!(refused("allowed_origins = [\"*\"]").contains("`*` is not an origin"));
     }
 }

@@ -13,7 +13,7 @@ use http_api::Peers;
 
 pub(crate) use reload::reload_on_hangup;
 
-use crate::limits::Limits;
+use crate::{cors::Origins, limits::Limits};
 use file::{InvalidPolicy, parse};
 
 /// What is in force when no file says otherwise; also the file that operators start from.
@@ -24,6 +24,8 @@ const DEFAULT: &str = include_str!("../../../deploy/gateway.toml");
 pub(crate) struct Policy {
     /// The proxies in front of this gateway, whose word about their clients is taken.
     pub(crate) trusted_proxies: Peers,
+    /// Whose pages in browsers may use the API.
+    pub(crate) origins: Origins,
     pub(crate) limits: Limits,
 }
 

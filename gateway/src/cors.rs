@@ -1,0 +1,218 @@
+//! Which pages in browsers may use the API (the Fetch standard's CORS): those of the origins in the policy. A page of any other
+//! origin gets no header about it, and its browser keeps the answer from it. Nothing here protects the API itself: whoever is
+//! not a browser sends what they like.
+
+use std::{fmt, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use url::Url;
+
+use crate::policy::Policies;
+
+/// Every method of the API. What a path does not know, the role refuses.
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
+/// What requests of the API may carry beside the headers that browsers let every page send.
+const REQUEST_HEADERS: &str = "Accept, Authorization, Cache-Control, Consistency-Token, Content-Type, Idempotency-Key, If-Match, \
+                               If-None-Match, Last-Event-ID, Prefer, traceparent, tracestate, X-Request-Id";
+/// What pages may read of answers beside the headers that they always may.
+const RESPONSE_HEADERS: &str = "Accept-Patch, Accept-Post, Allow, Consistency-Token, ETag, Link, Location, Preference-Applied, \
+                                RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id";
+/// For so many seconds a browser need not ask again; Chromium takes no more than two hours, and a change of the policy is to be
+/// seen soon.
+const MAX_AGE: &str = "600";
+
+/// Origins whose pages may use the API. Empty unless the operator says otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Origins(Arc<[HeaderValue]>);
+
+/// The text is not an origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotAnOrigin(String);
+
+impl fmt::Display for NotAnOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = &self.0;
+        write!(
+            f,
+            "`{text}` is not an origin as browsers send it: expected one such as https://app.example.org, in lower case, without \
+             the usual port, and without a slash at the end"
+        )
+    }
+}
+
+impl Origins {
+    /// Exactly these.
+    pub(crate) fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, NotAnOrigin> {
+        texts.into_iter().map(origin).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The origin of a request with these headers, if its pages may use the API.
+    fn of(&self, headers: &HeaderMap) -> Option<&HeaderValue> {
+        let mut sent = headers.get_all(header::ORIGIN).iter();
+        let (Some(origin), None) = (sent.next(), sent.next()) else {
+            return None;
+        };
+        self.0.iter().find(|allowed| *allowed == origin)
+    }
+}
+
+/// Compared byte by byte with what browsers send, so it has to be written as they write it.
+fn origin(text: &str) -> Result<HeaderValue, NotAnOrigin> {
+    let not_an_origin = || NotAnOrigin(text.to_owned());
+    let url = Url::parse(text).map_err(|_| not_an_origin())?;
+    let is_web = matches!(url.scheme(), "http" | "https");
+    // A star is a letter to URLs, and would look like a pattern here.
+    if !is_web || text.contains('*') || url.origin().ascii_serialization() != text {
+        return Err(not_an_origin());
+    }
+    HeaderValue::from_str(text).map_err(|_| not_an_origin())
+}
+
+/// Says in every answer, also in those that nobody behind this has made, who may read it.
+pub(crate) async fn mark(State(policies): State<Policies>, request: Request, next: Next) -> Response {
+    let origins = policies.current().origins.clone();
+    let allowed = origins.of(request.headers()).cloned();
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    if !origins.0.is_empty() {
+        // Whoever keeps the answer may not give it to another page.
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    }
+    if let Some(origin) = allowed {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        let exposed = HeaderValue::from_static(RESPONSE_HEADERS);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    }
+    response
+}
+
+/// Answers browsers that ask whether a page may send a request, so that no role has to. What comes from elsewhere, or asks for
+/// something else, goes on like any other request.
+pub(crate) async fn answer_preflight(
+    State(policies): State<Policies>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    let is_preflight = *request.method() == Method::OPTIONS
+        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+        && policies.current().origins.of(headers).is_some();
+    if !is_preflight {
+        return next.run(request).await;
+    }
+    let text = |name: HeaderName, text: &'static str| (name, HeaderValue::from_static(text));
+    let headers = [
+        text(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
+        text(header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS),
+        text(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE),
+        text(
+            header::VARY,
+            "Access-Control-Request-Method, Access-Control-Request-Headers",
+        ),
+    ];
+    (StatusCode::NO_CONTENT, headers).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use api_types::openapi;
+
+    use super::*;
+
+    fn names(list: &str) -> BTreeSet<String> {
+        list.split(", ").map(str::to_ascii_lowercase).collect()
+    }
+
+    /// The names of headers in the contract, of requests or of answers.
+    fn in_contract(of_answers: bool) -> BTreeSet<String> {
+        let document: serde_json::Value = serde_json::from_str(&openapi::text()).unwrap();
+        let mut found = BTreeSet::new();
+        let mut look = vec![&document];
+        while let Some(value) = look.pop() {
+            match value {
+                serde_json::Value::Object(members) => {
+                    if !of_answers && value["in"] == "header" {
+                        found.insert(value["name"].as_str().unwrap().to_ascii_lowercase());
+                    }
+                    if of_answers && let Some(headers) = value["headers"].as_object() {
+                        found.extend(headers.keys().map(|name| name.to_ascii_lowercase()));
+                    }
+                    look.extend(members.values());
+                }
+                serde_json::Value::Array(members) => look.extend(members),
+                _ => {}
+            }
+        }
+        assert!(found.len() > 3, "{found:?}");
+        found
+    }
+
+    #[test]
+    fn pages_may_send_and_read_every_header_of_the_contract_and_use_every_method() {
+        let missing = &in_contract(false) - &names(REQUEST_HEADERS);
+        assert!(missing.is_empty(), "{missing:?}");
+        let missing = &in_contract(true) - &names(RESPONSE_HEADERS);
+        assert!(missing.is_empty(), "{missing:?}");
+        let methods: BTreeSet<String> = openapi::operations()
+            .into_iter()
+            .map(|(method, _)| method.to_ascii_lowercase())
+            .collect();
+        assert!(methods.is_subset(&names(METHODS)), "{methods:?}");
+    }
+
+    #[test]
+    fn an_origin_is_written_as_browsers_write_it_and_never_a_pattern() {
+        let good = [
+            "https://app.example.org",
+            "http://localhost:5173",
+            "https://xn--mller-kva.example",
+        ];
+        assert_eq!(Origins::parse(good).unwrap().0.len(), 3);
+        for bad in [
+            "*",
+            "null",
+            "",
+            "https://*.example.org",
+            "https://App.example.org",
+            "https://app.example.org/",
+            "https://app.example.org:443",
+            "https://app.example.org/page",
+            "https://ann@app.example.org",
+            "app.example.org",
+            "file:///tmp",
+            "https://müller.example",
+        ] {
+            assert!(Origins::parse([bad]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_request_has_the_one_origin_that_is_exactly_in_the_list() {
+        let origins = Origins::parse(["https://app.example.org"]).unwrap();
+        let allowed = |sent: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for origin in sent {
+                headers.append(header::ORIGIN, HeaderValue::from_static(origin));
+            }
+            origins.of(&headers).is_some()
+        };
+        assert!(allowed(&["https://app.example.org"]));
+        for sent in [
+            &[][..],
+            &["null"],
+            &["https://app.example.org.evil.example"],
+            &["http://app.example.org"],
+            &["https://app.example.org", "https://app.example.org"],
+            &["https://app.example.org, https://evil.example"],
+        ] {
+            assert!(!allowed(sent), "{sent:?}");
+        }
+    }
+}
