@@ -25,6 +25,7 @@ mod error;
 mod exposition;
 mod forward;
 mod headers;
+mod held_body;
 mod limits;
 mod metrics_page;
 mod policy;

@@ -249,3 +249,36 @@ async fn the_client_is_whoever_a_trusted_proxy_says_and_nobody_else_is_believed(
         "nobody believes a stranger"
     );
 }
+
+#[tokio::test]
+async fn one_caller_has_so_many_requests_at_work_and_others_are_served() {
+    let front = Front::with("in_flight_per_caller = 1\n").await;
+    let held = async |peer: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers: &[(&str, &str)] = match token {
+            "" => &[],
+            _ => &[("authorization", &bearer)],
+        };
+        let mut asked = request("GET", "/.well-known/jwks.json", headers, Body::empty());
+        let peer = SocketAddr::new(peer.parse().unwrap(), 1234);
+        asked.extensions_mut().insert(ConnectInfo(peer));
+        ask(&front.router, asked).await
+    };
+    // Answers that nobody has taken yet.
+    let ann = held("192.0.2.1", "ann.1.1").await;
+    let stranger = held("192.0.2.1", "").await;
+    assert_eq!(
+        (ann.status(), stranger.status()),
+        (StatusCode::OK, StatusCode::OK)
+    );
+    for (peer, token) in [("192.0.2.2", "ann.2.2"), ("192.0.2.1", "")] {
+        let refused = held(peer, token).await;
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE, "{token}");
+        assert_eq!(refused.headers()[header::RETRY_AFTER], "1");
+    }
+    assert_eq!(front.get("192.0.2.1", "bob.1.1").await, StatusCode::OK);
+    assert_eq!(front.get("192.0.2.9", "").await, StatusCode::OK);
+    drop((ann, stranger));
+    assert_eq!(front.get("192.0.2.1", "ann.1.1").await, StatusCode::OK);
+    assert_eq!(front.get("192.0.2.1", "").await, StatusCode::OK);
+}

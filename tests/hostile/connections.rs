@@ -1,7 +1,9 @@
 //! Connections that ask nothing, or never finish asking.
 
+use std::time::Duration;
+
 use super::{attacker::Attacker, honest::Honest};
-use crate::support::{Footing, Replica, Role, System};
+use crate::support::{Footing, Replica, Role, System, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_idle_connections() {
@@ -54,5 +56,61 @@ async fn more_connections_than_descriptors() {
         .await;
     let log = system.log_text(up);
     assert!(!log.contains("cannot accept a connection"), "out of descriptors");
+    system.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_requests_at_work_than_one_caller_may_have() {
+    let mut system = System::start(Footing::Embedded).await;
+    let up = Replica::from(Role::Up);
+    let file = system.directory().join("gateway.toml");
+    std::fs::write(&file, "in_flight_per_caller = 40\n").unwrap();
+    system.terminate(up);
+    system.set("TASKLEDGER_GATEWAY_CONFIG", file.display().to_string());
+    system.launch(up);
+    system.ready().await;
+    let honest = Honest::before_the_attack(&system).await;
+    let mut attacker = Attacker::new(&system.base, 1);
+    // Each is at work until its body is there, which never comes.
+    let unfinished = b"POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{";
+    attacker.open(40, unfinished).await;
+    let mut late = Attacker::new(&system.base, 1);
+    let refused = async |late: &mut Attacker| {
+        late.connections.clear();
+        late.open(
+            1,
+            b"GET /openapi.json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        )
+        .await;
+        late.statuses().await == [503]
+    };
+    until(
+        "the attacker has all that one caller may have",
+        Duration::from_secs(20),
+        async || {
+            // The question itself may have had the last place when the last of the attack came.
+            attacker.open(1, unfinished).await;
+            refused(&mut late).await
+        },
+    )
+    .await;
+    honest
+        .is_not_disturbed("40 requests at work, of 40 allowed", &system)
+        .await;
+    // Another address without a token has its own.
+    let mut other = Attacker::new(&system.base, 2);
+    other
+        .open(
+            1,
+            b"GET /openapi.json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        )
+        .await;
+    assert_eq!(other.statuses().await, [200]);
+    // Those who hang up have nothing at work any more.
+    attacker.connections.clear();
+    until("there is room again", Duration::from_secs(20), async || {
+        !refused(&mut late).await
+    })
+    .await;
     system.stop().await;
 }

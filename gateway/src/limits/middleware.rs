@@ -7,6 +7,7 @@ use std::{
 
 use auth_client::Verifier;
 use axum::{
+    body::Body,
     extract::{MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -19,16 +20,20 @@ use runtime::Metrics;
 
 use crate::{
     caller::{Caller, shows_a_program_token, signed_subject},
+    held_body::HeldBody,
     policy::Policies,
 };
 
 use super::{
     account::account,
     fields::{self, seconds},
-    limit::{By, Limit, Name},
+    in_flight::{AtWork, InFlight},
+    limit::{By, Limit},
     subject::Subject,
 };
 
+/// What metrics and the access log call the limit on requests at work.
+const IN_FLIGHT: &str = "in-flight";
 /// So many budgets are remembered, those with most spent; 3 MiB.
 const BUDGETS: usize = 128 * 1024;
 
@@ -38,6 +43,7 @@ pub(crate) struct Limiter {
     policies: Policies,
     verifier: Arc<Verifier>,
     spending: Arc<Spending>,
+    in_flight: InFlight,
     decisions: IntCounterVec,
 }
 
@@ -52,6 +58,7 @@ impl Limiter {
             policies,
             verifier,
             spending: Arc::new(Spending::new(BUDGETS)),
+            in_flight: InFlight::default(),
             decisions,
         }
     }
@@ -74,7 +81,7 @@ impl Limiter {
             Ok(standings) => {
                 let standings: Vec<_> = limits.zip(standings).collect();
                 for (limit, _) in &standings {
-                    self.count(&limit.name, "passed");
+                    self.count(limit.name.as_str(), "passed");
                 }
                 notes.limits_passed();
                 Ok(standings)
@@ -83,7 +90,7 @@ impl Limiter {
                 let Some(limit) = limits.into_iter().nth(index) else {
                     return Err(Problem::internal());
                 };
-                self.count(&limit.name, "refused");
+                self.count(limit.name.as_str(), "refused");
                 notes.limit_refused(limit.name.as_str());
                 let standing = Standing {
                     remaining: 0,
@@ -94,10 +101,19 @@ impl Limiter {
         }
     }
 
-    fn count(&self, limit: &Name, decision: &str) {
-        self.decisions
-            .with_label_values(&[limit.as_str(), decision])
-            .inc();
+    fn count(&self, limit: &str, decision: &str) {
+        self.decisions.with_label_values(&[limit, decision]).inc();
+    }
+
+    /// Counts one more request at work of this caller, or refuses it.
+    fn begin(&self, notes: &AccessNotes, caller: Subject, most: u32) -> Result<AtWork, Problem> {
+        self.in_flight.begin(caller, most).ok_or_else(|| {
+            self.count(IN_FLIGHT, "refused");
+            notes.limit_refused(IN_FLIGHT);
+            Problem::overloaded(format!(
+                "You have {most} requests at work, which is as many as one caller may have. Nothing was done."
+            ))
+        })
     }
 }
 
@@ -112,23 +128,33 @@ pub(crate) async fn limit(
     let method = request.method().clone();
     let path = path.as_ref().map(MatchedPath::as_str);
     let limits: Vec<&Limit> = policy.limits.of(&method, path).collect();
-    let (request, standings) = match admit(&limiter, &limits, request).await {
+    let admitted = match admit(&limiter, &limits, policy.in_flight_per_caller, request).await {
         Ok(admitted) => admitted,
         Err(problem) => return problem.into_response(),
     };
-    let mut response = next.run(request).await;
+    // It is at work until its answer has been taken.
+    let response = next.run(admitted.request).await;
+    let mut response = response.map(|body| Body::new(HeldBody::new(body, admitted.at_work)));
     // A role's own refusal says whatever that role counts.
     if !response.headers().contains_key(&fields::RATE_LIMIT) {
-        fields::tell(response.headers_mut(), &standings);
+        fields::tell(response.headers_mut(), &admitted.standings);
     }
     response
+}
+
+/// A request that may go on, and how its sender stands.
+struct Admitted<'a> {
+    request: Request,
+    standings: Vec<(&'a Limit, Standing)>,
+    at_work: AtWork,
 }
 
 async fn admit<'a>(
     limiter: &Limiter,
     limits: &[&'a Limit],
+    in_flight: u32,
     request: Request,
-) -> Result<(Request, Vec<(&'a Limit, Standing)>), Problem> {
+) -> Result<Admitted<'a>, Problem> {
     let address = request
         .extensions()
         .get::<ClientAddress>()
@@ -137,20 +163,29 @@ async fn admit<'a>(
     let network = Subject::network(address);
     let notes = AccessNotes::of(request.extensions());
     // Only whom a signature of ours names: what anyone could write would let them spend the budget of others.
-    let (user, mut standings) = match signed_subject(&limiter.verifier, request.headers()) {
+    let signed = signed_subject(&limiter.verifier, request.headers());
+    if let Some(user) = signed {
+        notes.user(user);
+    }
+    let sender = signed.map_or_else(|| network.clone(), Subject::User);
+    let mut at_work = limiter.begin(&notes, sender, in_flight)?;
+    let (user, mut standings) = match signed {
         None if shows_a_program_token(request.headers()) => {
             // Nobody but auth can tell a made-up one from a good one, so each costs the budget of its address first.
             let by_address = limits.iter().filter(|limit| limit.by == By::Address);
             let counted = by_address.map(|limit| (*limit, network.clone()));
             let standings = limiter.spend(&notes, counted.collect())?;
             let caller = Caller::of(&limiter.verifier, request.headers()).await;
-            (caller.map(|caller| caller.user_id()), standings)
+            let user = caller.map(|caller| caller.user_id());
+            if let Some(user) = user {
+                // Until now it was one of the strangers from its address.
+                notes.user(user);
+                at_work = limiter.begin(&notes, Subject::User(user), in_flight)?;
+            }
+            (user, standings)
         }
         user => (user, Vec::new()),
     };
-    if let Some(user) = user {
-        notes.user(user);
-    }
     let counted = limits.iter().filter_map(|limit| {
         let subject = match (limit.by, user) {
             (By::Address, _) if !standings.is_empty() => return None,
@@ -164,7 +199,11 @@ async fn admit<'a>(
     standings.extend(limiter.spend(&notes, counted)?);
     let by_account: Vec<_> = limits.iter().filter(|limit| limit.by == By::Account).collect();
     if by_account.is_empty() || *request.method() == Method::OPTIONS {
-        return Ok((request, standings));
+        return Ok(Admitted {
+            request,
+            standings,
+            at_work,
+        });
     }
     let (request, email) = account(request).await?;
     if let Some(email) = email {
@@ -172,7 +211,11 @@ async fn admit<'a>(
         let counted = by_account.into_iter().map(|limit| (*limit, account.clone()));
         standings.extend(limiter.spend(&notes, counted.collect())?);
     }
-    Ok((request, standings))
+    Ok(Admitted {
+        request,
+        standings,
+        at_work,
+    })
 }
 
 fn refusal(limit: &Limit, standing: Standing) -> Problem {

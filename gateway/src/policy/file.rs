@@ -19,7 +19,9 @@ use crate::{
 const MOST_ANONYMOUS: (u32, u32) = (20_000, 10);
 /// Each is looked at for each request.
 const MOST_LIMITS: usize = 32;
-/// Likewise.
+/// A gateway has no more at work altogether.
+const MOST_IN_FLIGHT: u32 = 4_096;
+/// Each is looked at for each request, too.
 const MOST_ORIGINS: usize = 64;
 
 /// The file cannot be what was meant.
@@ -34,10 +36,17 @@ struct File {
     trusted_proxies: Vec<String>,
     #[serde(default)]
     allowed_origins: Vec<String>,
+    #[serde(default = "in_flight_per_caller")]
+    in_flight_per_caller: u32,
     #[serde(default)]
     unauthenticated: Rate,
     #[serde(default)]
     limit: Vec<LimitOf>,
+}
+
+/// An eighth of what a gateway has at work at most, and as much as the command API has at work or waiting for one person.
+fn in_flight_per_caller() -> u32 {
+    512
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -91,6 +100,12 @@ pub(super) fn parse(text: &str) -> Result<Policy, InvalidPolicy> {
     }
     let origins = Origins::parse(file.allowed_origins.iter().map(String::as_str))
         .map_err(|error| InvalidPolicy(format!("allowed_origins: {error}")))?;
+    let in_flight_per_caller = file.in_flight_per_caller;
+    if !(1..=MOST_IN_FLIGHT).contains(&in_flight_per_caller) {
+        return Err(InvalidPolicy(format!(
+            "in_flight_per_caller is a number from 1 to {MOST_IN_FLIGHT}"
+        )));
+    }
     if file.limit.len() > MOST_LIMITS {
         return Err(InvalidPolicy(format!("at most {MOST_LIMITS} limits can be set")));
     }
@@ -105,6 +120,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, InvalidPolicy> {
     Ok(Policy {
         trusted_proxies,
         origins,
+        in_flight_per_caller,
         limits: Limits(limits),
     })
 }
@@ -211,6 +227,7 @@ mod tests {
         assert_eq!(policy.limits.0[0], parse("").unwrap().limits.0[0]);
         assert_eq!(policy.trusted_proxies, Peers::default());
         assert_eq!(policy.origins, Origins::default());
+        assert_eq!(policy.in_flight_per_caller, in_flight_per_caller());
         assert!(policy.limits.0.len() > 3);
     }
 
@@ -261,6 +278,7 @@ mod tests {
             assert!(text.contains(reason), "{text}");
         }
         assert!(refused("trusted_proxies = [\"10.0.0.0/99\"]").contains("10.0.0.0/99"));
+        assert!(refused("in_flight_per_caller = 0").contains("from 1 to 4096"));
         assert!(refused("allowed_origins = [\"*\"]").contains("`*` is not an origin"));
     }
 }

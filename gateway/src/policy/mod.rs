@@ -26,6 +26,8 @@ pub(crate) struct Policy {
     pub(crate) trusted_proxies: Peers,
     /// Whose pages in browsers may use the API.
     pub(crate) origins: Origins,
+    /// Requests that one user, or one address without a token, may have at work at the same time.
+    pub(crate) in_flight_per_caller: u32,
     pub(crate) limits: Limits,
 }
 

@@ -1,17 +1,10 @@
 //! Counts the requests that a replica has in hand: from when one is sent until its answer has been passed on whole.
 
-use std::{
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::{Context, Poll},
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
-use axum::body::HttpBody;
-use bytes::Bytes;
-use hyper::body::{Frame, Incoming, SizeHint};
 use prometheus::IntGauge;
 
 /// The requests in flight to one replica.
@@ -48,40 +41,5 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.0.count.fetch_sub(1, Ordering::Relaxed);
         self.0.gauge.dec();
-    }
-}
-
-/// The body of an answer; the request counts as in flight until it is dropped.
-pub(super) struct CountedBody {
-    body: Incoming,
-    _counted: Counted,
-}
-
-impl CountedBody {
-    pub(super) fn new(body: Incoming, counted: Counted) -> Self {
-        Self {
-            body,
-            _counted: counted,
-        }
-    }
-}
-
-impl HttpBody for CountedBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

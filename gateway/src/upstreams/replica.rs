@@ -22,11 +22,14 @@ use url::Url;
 use super::{
     breaker::Breaker,
     client::Client,
-    in_flight::{CountedBody, InFlight},
+    in_flight::InFlight,
     metrics::UpstreamMetrics,
     replayable_body::{Continue, ReplayableBody, in_time},
 };
-use crate::error::{ForwardError, causes};
+use crate::{
+    error::{ForwardError, causes},
+    held_body::HeldBody,
+};
 
 /// For a probe, or the metrics of a replica. A role gives its own checks a second.
 const GLANCE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -147,7 +150,7 @@ impl Replica {
         request.headers_mut().remove(header::HOST);
         let counted = self.in_flight.begin();
         match in_time(&body, self.client.pool.request(request)).await? {
-            Ok(response) => Ok(response.map(|body| Body::new(CountedBody::new(body, counted)))),
+            Ok(response) => Ok(response.map(|body| Body::new(HeldBody::new(body, counted)))),
             Err(error) => Err(match body.failure() {
                 Some(failure) => failure,
                 None if error.is_connect() => ForwardError::Unreachable(error),

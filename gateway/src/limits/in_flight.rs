@@ -1,0 +1,74 @@
+//! How many requests one caller has at work at the same time: whoever asks for a lot that takes long finds the system full, and
+//! nobody else does.
+
+use std::sync::Arc;
+
+use dashmap::{DashMap, Entry};
+
+use super::subject::Subject;
+
+/// What every caller has at work. There are no more of them than requests at work, which `http-server` bounds.
+#[derive(Clone, Default)]
+pub(super) struct InFlight(Arc<DashMap<Subject, u32>>);
+
+/// One request at work, until it is dropped.
+pub(super) struct AtWork {
+    all: InFlight,
+    caller: Subject,
+}
+
+impl InFlight {
+    /// One more of `caller`, unless there are `most` already.
+    pub(super) fn begin(&self, caller: Subject, most: u32) -> Option<AtWork> {
+        match self.0.entry(caller.clone()) {
+            Entry::Occupied(count) if *count.get() >= most => return None,
+            Entry::Occupied(mut count) => *count.get_mut() += 1,
+            Entry::Vacant(none) => {
+                none.insert(1);
+            }
+        }
+        Some(AtWork {
+            all: self.clone(),
+            caller,
+        })
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.all.0.remove_if_mut(&self.caller, |_, count| {
+            *count -= 1;
+            *count == 0
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(last: u8) -> Subject {
+        Subject::network([192, 0, 2, last].into())
+    }
+
+    #[test]
+    fn one_caller_has_so_many_at_work_and_others_have_theirs() {
+        let all = InFlight::default();
+        let (first, second) = (all.begin(network(1), 2), all.begin(network(1), 2));
+        assert!(first.is_some() && second.is_some());
+        assert!(all.begin(network(1), 2).is_none());
+        assert!(all.begin(network(1), 3).is_some(), "the policy was widened");
+        assert!(all.begin(network(2), 2).is_some());
+        drop(first);
+        assert!(all.begin(network(1), 2).is_some());
+    }
+
+    #[test]
+    fn who_has_nothing_at_work_is_not_remembered() {
+        let all = InFlight::default();
+        let at_work: Vec<_> = (0..100).map(|last| all.begin(network(last), 1)).collect();
+        assert_eq!(all.0.len(), 100);
+        drop(at_work);
+        assert!(all.0.is_empty());
+    }
+}
