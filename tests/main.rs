@@ -44,6 +44,7 @@ mod strange_text;
 mod support;
 mod task_events;
 mod tls;
+mod tls_servers;
 mod tour;
 mod trace;
 mod whole_tables;

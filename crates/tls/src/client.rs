@@ -24,6 +24,16 @@ pub fn trusting(authorities: &Path) -> Result<ClientConfig, TlsError> {
     believing(roots).map_err(|error| malformed(authorities, &error))
 }
 
+/// The authorities in a file, as the PEM text that it holds, for a library that makes a client of its own.
+///
+/// # Errors
+/// When it cannot be read or holds no certificate.
+pub fn authorities(file: &Path) -> Result<String, TlsError> {
+    let bytes = read(file)?;
+    certificates(file, &bytes)?;
+    String::from_utf8(bytes).map_err(|error| malformed(file, &error))
+}
+
 /// A client that believes nobody.
 ///
 /// # Errors

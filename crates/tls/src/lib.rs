@@ -8,7 +8,7 @@ mod error;
 mod files;
 mod server;
 
-pub use client::{trusting, trusting_nobody};
+pub use client::{authorities, trusting, trusting_nobody};
 pub use error::TlsError;
 pub use server::{ServerTls, TlsFiles};
 

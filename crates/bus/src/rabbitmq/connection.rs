@@ -5,14 +5,15 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use dashmap::DashSet;
 use futures::{Stream, StreamExt};
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, Event, options::BasicPublishOptions,
-    types::ShortString, uri::AMQPUri,
+    BasicProperties, Channel, Connection, ConnectionProperties, DefaultConnectionBuilder, Event,
+    options::BasicPublishOptions, types::ShortString,
 };
 use tokio::{sync::watch, task::AbortHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     BACKOFF, PATIENCE,
+    address::Address,
     channel::{BrokerChannel, lost, silent},
     supervision::restarted_after_panic,
 };
@@ -111,23 +112,24 @@ impl Session {
 impl BrokerConnection {
     /// Connects for the first time. `name` is what the broker shows.
     pub(super) async fn open(
-        mut uri: AMQPUri,
+        mut address: Address,
         name: String,
         purpose: Purpose,
         counters: Arc<Counters>,
     ) -> Result<Arc<Self>, BusError> {
+        let uri = &mut address.uri;
         uri.query.heartbeat.get_or_insert(HEARTBEAT);
         uri.query.frame_max.get_or_insert(FRAME_MAX);
         uri.query
             .connection_timeout
             .get_or_insert(HANDSHAKE.as_millis() as u64);
-        let address = format!("{}:{}", uri.authority.host, uri.authority.port);
-        let first = connect(&uri, &name, purpose)
+        let place = format!("{}:{}", uri.authority.host, uri.authority.port);
+        let first = connect(&address, &name, purpose)
             .await
-            .map_err(|error| BusError::unavailable(format!("cannot connect to {address}: {error}")))?;
+            .map_err(|error| BusError::unavailable(format!("cannot connect to {place}: {error}")))?;
         let (sender, session) = watch::channel(Some(Arc::new(first)));
         let supervisor = runtime::spawn("connection to RabbitMQ", async move {
-            restarted_after_panic(&name, || supervise(&uri, &name, purpose, &sender)).await;
+            restarted_after_panic(&name, || supervise(&address, &name, purpose, &sender)).await;
         });
         Ok(Arc::new(Self {
             session,
@@ -221,10 +223,14 @@ impl Drop for BrokerConnection {
 
 /// The library's own recovery is left off: it would replay old topology behind its users' backs, who could not
 /// tell that messages were missed.
-async fn connect(uri: &AMQPUri, name: &str, purpose: Purpose) -> Result<Session, BusError> {
+async fn connect(address: &Address, name: &str, purpose: Purpose) -> Result<Session, BusError> {
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connecting = Connection::connect_uri(uri.clone(), properties);
-    let connection = timeout(PATIENCE, connecting)
+    let builder = DefaultConnectionBuilder::new()
+        .map_err(BusError::unavailable)?
+        .with_uri(address.uri.clone())
+        .with_properties(properties)
+        .with_tls_config(address.tls.clone());
+    let connection = timeout(PATIENCE, builder.connect())
         .await
         .map_err(|_| silent(PATIENCE))?
         .map_err(BusError::unavailable)?;
@@ -244,7 +250,7 @@ async fn connect(uri: &AMQPUri, name: &str, purpose: Purpose) -> Result<Session,
 }
 
 async fn supervise(
-    uri: &AMQPUri,
+    address: &Address,
     name: &str,
     purpose: Purpose,
     sender: &watch::Sender<Option<Arc<Session>>>,
@@ -262,7 +268,7 @@ async fn supervise(
             sender.send_replace(None);
         }
         backoff.wait().await;
-        match connect(uri, name, purpose).await {
+        match connect(address, name, purpose).await {
             Ok(session) => {
                 tracing::info!(connection = name, "connected to RabbitMQ again");
                 backoff.reset();

@@ -19,6 +19,7 @@
 //! When the number of partitions changes, the queues of the old number keep receiving what is published until
 //! they expire or are deleted. That costs space and nothing else: consumers skip messages of another count.
 
+mod address;
 mod channel;
 mod cloud_event;
 mod connection;
@@ -37,7 +38,6 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use events::PartitionCount;
-use lapin::uri::AMQPUri;
 use runtime::Backoff;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +45,7 @@ use crate::{
     Bus, BusCounts, BusError, EventConsumer, EventMessage, Listener, Responder, ResponderOptions,
     counts::Counters,
 };
+use address::Address;
 use connection::{BrokerConnection, Purpose};
 use consumer::PartitionConsumer;
 use listener::TopicListener;
@@ -85,25 +86,18 @@ pub struct RabbitBus {
 }
 
 impl RabbitBus {
-    /// Connects to `url`, for example `amqp://guest:guest@localhost:5672/%2f`.
+    /// Connects to `url`, for example `amqp://guest:guest@localhost:5672/%2f`, or over TLS to
+    /// `amqps://guest:guest@mq.example:5671/%2f?cacertfile=/etc/ssl/authority.pem`.
     ///
     /// # Errors
     /// When the URL is wrong or the broker cannot be reached now. Later on it is waited for.
     pub async fn connect(url: &str, options: RabbitOptions) -> Result<Arc<Self>, BusError> {
-        let mut uri: AMQPUri = url
-            .parse()
-            .map_err(|reason: String| BusError::unavailable(format!("not an AMQP URL: {reason}")))?;
-        // The library takes an IPv6 address for localhost.
-        if let Ok(Some(url::Host::Ipv6(address))) =
-            url::Url::parse(url).map(|url| url.host().map(|host| host.to_owned()))
-        {
-            uri.authority.host = address.to_string();
-        }
+        let address = Address::read(url)?;
         let names = Names::new(&options.namespace)?;
         let counters = Arc::new(Counters::default());
         let connection = |what: &str, purpose: Purpose| {
             let name = format!("{} ({what})", options.name);
-            BrokerConnection::open(uri.clone(), name, purpose, Arc::clone(&counters))
+            BrokerConnection::open(address.clone(), name, purpose, Arc::clone(&counters))
         };
         // Not `try_join!`: the library's threads panic when their runtime ends while they connect, as it does when
         // a process reports the first failure and exits.
