@@ -618,12 +618,17 @@ async fn every_answer(ada: &Person, admin: String) {
     let ready = once_there(ada, "/health/ready", &[]).await;
     assert_eq!(ready.body, json!({"status": "ready"}));
     problem(&ada.get("/metrics").await, 404, "not-found");
+    problem(&ada.get("/health/startup").await, 404, "not-found");
     let operator = Person {
         base: admin,
         ..ada.clone()
     };
     let ready = once_there(&operator, "/health/ready", &[]).await;
     assert_eq!(ready.body["checks"]["command-api"], "ok");
+    assert_eq!(
+        operator.get("/health/startup").await.expect(200).body["status"],
+        "ready"
+    );
     problem(&operator.get("/tasks").await, 404, "not-found");
     let metrics = operator.get("/metrics").await.expect(200);
     let text = metrics.body.as_str().unwrap();

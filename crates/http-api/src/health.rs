@@ -1,6 +1,13 @@
 //! Readiness: named checks of what a role depends on, run at most twice a second however often they are asked for.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use api_types::ReadinessStatus;
 use axum::{
@@ -38,6 +45,8 @@ pub struct Health {
     checks: Vec<(&'static str, Check)>,
     /// What they found last, and when. Locked while they run, so that all who ask meanwhile wait for one answer.
     found: Arc<Mutex<Option<(Instant, Readiness)>>>,
+    /// Whether every check has succeeded once.
+    started: Arc<AtomicBool>,
 }
 
 /// What the checks found.
@@ -154,6 +163,18 @@ impl Health {
         readiness
     }
 
+    /// What the checks found as long as they have not all succeeded at the same time; from then on, that all is well.
+    pub async fn started(&self) -> Readiness {
+        if self.started.load(Ordering::Relaxed) {
+            return Readiness { checks: Vec::new() };
+        }
+        let readiness = self.ready().await;
+        if readiness.is_ready() {
+            self.started.store(true, Ordering::Relaxed);
+        }
+        readiness
+    }
+
     /// Runs every check, all at once.
     async fn run(&self) -> Readiness {
         let checks = self.checks.iter().map(|(name, check)| async {
@@ -209,5 +230,28 @@ impl IntoResponse for Readiness {
             })
             .collect();
         self.answer(json!({"status": self.word(), "checks": checks}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_started_once_has_started_whatever_happens_later() {
+        let is_well = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&is_well);
+        let health = Health::new().check("log", move || {
+            let is_well = asked.load(Ordering::Relaxed);
+            async move { is_well.then_some(()).ok_or_else(|| "not yet".to_owned()) }
+        });
+        assert!(!health.started().await.is_ready());
+        is_well.store(true, Ordering::Relaxed);
+        tokio::time::advance(FRESH).await;
+        assert!(health.started().await.is_ready());
+        is_well.store(false, Ordering::Relaxed);
+        tokio::time::advance(FRESH).await;
+        assert!(!health.ready().await.is_ready());
+        assert!(health.started().await.is_ready());
     }
 }

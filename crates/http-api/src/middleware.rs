@@ -27,7 +27,7 @@ use crate::{
     path,
     problem::Problem,
     request_id,
-    route::{METRICS, is_probe, note_route},
+    route::{METRICS, STARTUP, is_probe, note_route},
     security_log,
     trace_context::{self, parent_id_of},
 };
@@ -81,6 +81,7 @@ where
     Fut: Future<Output = String> + Send,
 {
     let log = AccessLog::new(role, metrics);
+    let starting = health.clone();
     let probes = Router::new()
         .route("/health/live", get(live))
         .route(
@@ -92,6 +93,10 @@ where
                     Some(Extension(Door::Admin)) | None => readiness.into_response(),
                 }
             }),
+        )
+        .route(
+            STARTUP,
+            get(|| async move { starting.started().await.into_response() }),
         )
         .route(
             METRICS,
@@ -123,7 +128,7 @@ pub fn admin_of(router: Router) -> Router {
     through(Door::Admin, router)
 }
 
-/// A router that [`with_middleware`] made, for an address that anyone can reach: without `/metrics`, and with a readiness that
+/// A router that [`with_middleware`] made, for an address that anyone can reach: without `/metrics` and `/health/startup`, and with a readiness that
 /// gives no reasons.
 pub fn public_of(router: Router) -> Router {
     through(Door::Public, router)
@@ -139,7 +144,7 @@ enum Door {
 impl Door {
     fn leads_to(self, path: &str) -> bool {
         match self {
-            Self::Public => path != METRICS,
+            Self::Public => path != METRICS && path != STARTUP,
             Self::Admin => is_probe(path),
         }
     }

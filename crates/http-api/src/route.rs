@@ -9,6 +9,9 @@ use axum::{
 /// Where the metrics are.
 pub(crate) const METRICS: &str = "/metrics";
 
+/// Where it says whether the process has started.
+pub(crate) const STARTUP: &str = "/health/startup";
+
 /// The route that answered, kept beside the answer.
 #[derive(Clone)]
 pub(crate) struct Route(pub(crate) MatchedPath);
@@ -24,5 +27,5 @@ pub(crate) async fn note_route(path: Option<MatchedPath>, request: Request, next
 
 /// Probes come every few seconds and say nothing as long as all is well.
 pub(crate) fn is_probe(route: &str) -> bool {
-    matches!(route, "/health/live" | "/health/ready" | METRICS)
+    matches!(route, "/health/live" | "/health/ready" | STARTUP | METRICS)
 }
