@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{AT_ONCE, is_refused_everywhere, is_served_everywhere, with_token};
+use super::{AT_ONCE, is_refused_everywhere, is_served_everywhere, is_shown, with_token};
 use crate::support::{Answer, Footing, PASSWORD, Person, System, until};
 
 const NEXT: &str = "violet harbour lantern";
@@ -35,7 +35,7 @@ async fn back_door(person: &Person) -> Person {
     let wish = json!({"name": "Backup", "scopes": ["tasks:read", "tasks:write"]});
     let made = person.post("/auth/tokens", wish).await.expect(201).body;
     let program = with_token(person, made["token"].as_str().unwrap());
-    program.get("/tasks").await.expect(200);
+    is_shown(&program, "/tasks").await;
     program.post("/tasks", json!({"title": "Stay"})).await.expect(201);
     program
 }

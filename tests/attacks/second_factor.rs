@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{is_refused_everywhere, with_token};
+use super::{is_refused_everywhere, is_shown, with_token};
 use crate::support::{Answer, Footing, PASSWORD, Person, System, totp_code, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,7 +168,7 @@ async fn an_admin_without_a_second_factor_is_none(footing: Footing) {
     let recovery = enrolled["recovery_codes"][0].as_str().unwrap();
     let entered = go_on(&root, &mfa_token, recovery).await.expect(200).body;
     let admin = with_token(&root, text(&entered, "access_token"));
-    admin.get("/auth/users").await.expect(200);
+    is_shown(&admin, "/auth/users").await;
     // Sessions from before stay without it.
     root.get("/auth/users").await.expect(403);
     system.stop().await;

@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{AT_ONCE, everywhere, is_refused_everywhere, is_served_everywhere, with_token};
+use super::{AT_ONCE, everywhere, is_refused_everywhere, is_served_everywhere, is_shown, with_token};
 use crate::support::{Answer, Footing, Person, Role, System, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,7 +168,7 @@ async fn a_session_that_auth_ended_before_it_was_killed_is_refused_on_postgres_a
             .all(|answer| answer.status == 503 || answer.status == 401)
     })
     .await;
-    bob.get("/tasks").await.expect(200);
+    is_shown(&bob, "/tasks").await;
     system.launch(Role::Auth);
     system.ready().await;
     for answer in everywhere(&ada).await {
