@@ -204,7 +204,7 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
     for (role, forbidden) in [
         ("auth", "UPDATE event_store.events SET data = data"),
         ("command_api", "DELETE FROM event_store.events"),
-        ("command_api", "SELECT FROM read_models.accounts"),
+        ("command_api", "DELETE FROM read_models.accounts"),
         ("query_api", "INSERT INTO event_store.events DEFAULT VALUES"),
         ("query_api", "DELETE FROM read_models.tasks"),
         ("query_api", "SELECT FROM operations.relay_progress"),

@@ -47,4 +47,5 @@ mod tls;
 mod tls_servers;
 mod tour;
 mod trace;
+mod undo;
 mod whole_tables;

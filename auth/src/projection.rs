@@ -1,29 +1,21 @@
-//! How far the read models have come, for the one endpoint that reads them. Those who ask are few, so the checkpoints are read
-//! from their table each time.
+//! How far the read models have come, for the one endpoint that reads them.
 
-use std::time::Duration;
-
-use database::{Database, DatabaseError};
 use event_store::{EventStore, StoreError};
 use events::{ConsistencyToken, PartitionCount, UserId};
 use http::HeaderMap;
 use http_api::{AtLeast, Problem};
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, sleep},
-};
+use read_models::Progress;
+use tokio::sync::Semaphore;
 
 use crate::{
     auth::Auth,
     error::{ApiError, Failure},
 };
 
-/// How often the checkpoints are read while somebody waits for them.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Requests that wait at the same time. More are turned away at once.
 const MOST_AWAITING: usize = 64;
 
-/// The checkpoints of the read models.
+/// Who may wait for the read models.
 pub(crate) struct Projection {
     partitions: PartitionCount,
     places: Semaphore,
@@ -36,23 +28,6 @@ impl Projection {
             places: Semaphore::new(MOST_AWAITING),
         }
     }
-
-    /// The position up to which each partition has been projected.
-    async fn checkpoints(&self, read_models: &Database) -> Result<Vec<u64>, DatabaseError> {
-        // A partition without a row is at the beginning.
-        let mut positions = vec![0; usize::from(self.partitions.get())];
-        for (partition, point) in read_models::checkpoints(read_models, self.partitions).await? {
-            if let Some(position) = positions.get_mut(usize::from(partition)) {
-                *position = point.position;
-            }
-        }
-        Ok(positions)
-    }
-
-    fn shows(&self, checkpoints: &[u64], token: ConsistencyToken) -> bool {
-        let position = checkpoints.get(usize::from(self.partitions.of_token(token)));
-        position.is_some_and(|position| *position >= token.position)
-    }
 }
 
 /// Waits until the read models show what a request wants to see. Returns the headers of the answer: what it shows at least of
@@ -61,35 +36,26 @@ impl Projection {
 /// # Errors
 /// When that is not there in time, or too many wait already.
 pub(crate) async fn reached(auth: &Auth, caller: UserId, at_least: &AtLeast) -> Result<HeaderMap, ApiError> {
-    let projection = &auth.projection;
-    let look = async || {
-        let checkpoints = projection.checkpoints(&auth.read_models).await;
-        checkpoints.map_err(Failure::from)
-    };
-    let deadline = Instant::now() + at_least.wait();
-    let mut checkpoints = look().await?;
+    let Projection { partitions, places } = &auth.projection;
+    let now = Progress::read(&auth.read_models, *partitions).await;
+    let mut progress = now.map_err(Failure::from)?;
     let mut missing = at_least.tokens.clone();
-    missing.retain(|token| !projection.shows(&checkpoints, *token));
+    missing.retain(|token| !progress.shows(*token));
     if !missing.is_empty() {
-        let _place = projection
-            .places
+        let _place = places
             .try_acquire()
             .map_err(|_| Problem::overloaded("Too many requests wait for the read models."))?;
         let has_lost = drop_lost(&*auth.store, &mut missing).await?;
         if has_lost && !at_least.is_lenient {
             return Err(at_least.behind(true).into());
         }
-        while !missing.is_empty() {
-            if Instant::now() >= deadline {
-                return Err(at_least.behind(false).into());
-            }
-            sleep(LOOK_EVERY).await;
-            checkpoints = look().await?;
-            missing.retain(|token| !projection.shows(&checkpoints, *token));
-        }
+        let reaching = Progress::reach(&auth.read_models, *partitions, &missing, at_least.wait());
+        progress = reaching
+            .await
+            .map_err(Failure::from)?
+            .ok_or_else(|| at_least.behind(false))?;
     }
-    let least = checkpoints.into_iter().min().unwrap_or_default();
-    Ok(at_least.shown(ConsistencyToken::new(caller, least)))
+    Ok(at_least.shown(ConsistencyToken::new(caller, progress.least())))
 }
 
 /// Takes out what the log does not have, so that it is never projected. Returns whether there was any.

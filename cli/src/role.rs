@@ -73,6 +73,7 @@ pub(crate) async fn command_api(settings: &Settings) -> anyhow::Result<()> {
         verifier: platform::verifier(bus.clone(), &process.background).await?,
         bus,
         operations: platform::database(&settings.storage, Schema::Operations).await?,
+        read_models: platform::database(&settings.storage, Schema::ReadModels).await?,
         clock: platform::clock(),
     };
     let router = command_api::start(command_config(settings), dependencies, &process.background).await?;

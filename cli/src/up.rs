@@ -81,7 +81,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let query_api = query_api::start(
         role::query_config(settings)?,
         query_api::Dependencies {
-            read_models,
+            read_models: read_models.clone(),
             store: log.stored.clone(),
             verifier: verifier.clone(),
             audit_tree: platform::audit_tree(storage).await?,
@@ -97,6 +97,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
             log: log.stored,
             bus,
             operations,
+            read_models,
             verifier: verifier.clone(),
             clock,
         },

@@ -6,7 +6,9 @@ use events::ConsistencyToken;
 use http::{HeaderName, HeaderValue};
 use http_api::{CONSISTENCY_TOKEN, FieldError, Problem, ProblemCode};
 
-use crate::{domain::Refusal, handling::CommandError, idempotency::IdempotencyError};
+use crate::{
+    domain::Refusal, handling::CommandError, idempotency::IdempotencyError, requests::RequestsError,
+};
 
 /// How much of something one person may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub(crate) enum ApiError {
     Command(CommandError),
     /// The command's key stands in the way.
     Idempotency(IdempotencyError),
+    /// The tasks of an earlier request cannot be told.
+    Requests(RequestsError),
     /// The caller has used up what one person may have.
     TooMany(Allowance),
     /// The caller's other commands take too long.
@@ -63,6 +67,12 @@ impl From<Problem> for ApiError {
 impl From<CommandError> for ApiError {
     fn from(error: CommandError) -> Self {
         Self::Command(error)
+    }
+}
+
+impl From<RequestsError> for ApiError {
+    fn from(error: RequestsError) -> Self {
+        Self::Requests(error)
     }
 }
 
@@ -85,6 +95,7 @@ impl From<ApiError> for Problem {
             ApiError::NotFound => Self::not_found(),
             ApiError::Command(error) => command(error),
             ApiError::Idempotency(error) => idempotency(error),
+            ApiError::Requests(error) => requests(error),
             ApiError::TooMany(allowance) => {
                 too_many(allowance).detail("Wait for the answers to your other requests before sending more.")
             }
@@ -127,6 +138,26 @@ fn command(error: CommandError) -> Problem {
     }
 }
 
+fn requests(error: RequestsError) -> Problem {
+    match error {
+        RequestsError::Behind => Problem::new(ProblemCode::ProjectionBehind)
+            .detail("What that request did is not known yet. Nothing was undone: ask again.")
+            .retry_after(1),
+        RequestsError::TooMany => {
+            let detail = "names more than one request: more than 100 tasks were changed under it";
+            Problem::validation(vec![FieldError::new("too-many", detail).at("/request_id")])
+        }
+        RequestsError::ReadModels(error) if error.is_unavailable() => {
+            tracing::warn!(%error, "the read models do not answer");
+            Problem::unavailable("The read models do not answer at the moment. Nothing was undone.")
+        }
+        RequestsError::ReadModels(error) => {
+            tracing::error!(%error, "the tasks of a request cannot be read");
+            Problem::internal()
+        }
+    }
+}
+
 fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::TaskNotFound { .. } | Refusal::NotOwner { .. } | Refusal::TaskIsDeleted { .. } => {
@@ -140,6 +171,7 @@ fn refused(refusal: Refusal) -> Problem {
             )
             .at("/to_version"),
         ]),
+        Refusal::ChangedSince => Problem::new(ProblemCode::ChangedSince),
         Refusal::VersionMismatch { actual } => Problem::version_mismatch(actual),
         Refusal::IllegalTransition { from, to } => Problem::new(ProblemCode::IllegalTransition).detail(
             format!("A task that is {} cannot become {}.", from.name(), to.name()),

@@ -14,6 +14,7 @@ mod error;
 pub mod handling;
 mod housekeeping;
 pub mod idempotency;
+mod requests;
 mod routes;
 mod start;
 

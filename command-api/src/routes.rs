@@ -8,7 +8,7 @@ use http_api::{BodyLimit, refuse_parameters};
 
 use crate::endpoints::{
     Api, batch, cancel_task, change_task, complete_task, create_task, delete_task, reopen_task, restore_task,
-    revert_task, start_task,
+    revert_task, start_task, undo_request,
 };
 
 /// Every command endpoint, bare.
@@ -19,6 +19,7 @@ pub(crate) fn router(api: Api) -> Router {
             "/tasks/batch",
             post(batch::run_batch).layer(Extension(BodyLimit(batch::MOST_BYTES))),
         )
+        .route("/tasks/undo", post(undo_request::undo_request))
         .route(
             "/tasks/{id}",
             patch(change_task::change_task).delete(delete_task::delete_task),

@@ -18,6 +18,7 @@ use crate::{
     handling::{CommandHandler, CommandMetrics},
     housekeeping::keep_house,
     idempotency::IdempotencyKeys,
+    requests::Requests,
     routes::router,
 };
 
@@ -45,6 +46,8 @@ pub struct Dependencies {
     pub bus: Arc<dyn Bus>,
     /// Idempotency keys, snapshots of tasks and the relay's progress.
     pub operations: Database,
+    /// Which tasks a request has changed. Nothing else is asked of it, and nothing but an undo needs it.
+    pub read_models: Database,
     /// Tells who is calling.
     pub verifier: Arc<Verifier>,
     /// The time.
@@ -65,6 +68,7 @@ pub async fn start(
         log: stored,
         bus,
         operations,
+        read_models,
         verifier,
         clock,
     } = dependencies;
@@ -115,6 +119,7 @@ pub async fn start(
             keys: Arc::new(keys),
             verifier,
             shares: Arc::new(Shares::new()),
+            requests: Requests::new(read_models, config.partitions),
         }),
         ROLE,
         &metrics,

@@ -51,9 +51,10 @@ ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA operations
 
 -- The read models.
 CREATE SCHEMA read_models AUTHORIZATION taskledger_owner;
-GRANT USAGE ON SCHEMA read_models TO taskledger_auth, taskledger_query_api, taskledger_projector;
+GRANT USAGE ON SCHEMA read_models
+    TO taskledger_auth, taskledger_command_api, taskledger_query_api, taskledger_projector;
 ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA read_models
-    GRANT SELECT ON TABLES TO taskledger_auth, taskledger_query_api;
+    GRANT SELECT ON TABLES TO taskledger_auth, taskledger_command_api, taskledger_query_api;
 ALTER DEFAULT PRIVILEGES FOR ROLE taskledger_owner IN SCHEMA read_models
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO taskledger_projector;
 

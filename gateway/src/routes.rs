@@ -46,6 +46,7 @@ const ROUTES: &[(&str, Target)] = &[
         },
     ),
     ("/tasks/batch", Target::Commands),
+    ("/tasks/undo", Target::Commands),
     ("/tasks/summary", READ_ONLY),
     ("/tasks/changes", READ_ONLY),
     ("/tasks/events", READ_ONLY),

@@ -2,7 +2,7 @@
 
 use super::{
     CancelTask, ChangeTask, CompleteTask, CreateTask, DeleteTask, ReopenTask, RestoreTask, RevertTask,
-    StartTask,
+    StartTask, UndoTask,
 };
 
 /// Anything that can be asked of a task.
@@ -26,6 +26,8 @@ pub enum Command {
     Restore(RestoreTask),
     /// Bring it back to what it was.
     Revert(RevertTask),
+    /// Take back what a request did to it.
+    Undo(Box<UndoTask>),
 }
 
 impl Command {
@@ -42,6 +44,7 @@ impl Command {
             Self::Delete(_) => "delete",
             Self::Restore(_) => "restore",
             Self::Revert(_) => "revert",
+            Self::Undo(_) => "undo",
         }
     }
 }
@@ -56,6 +59,12 @@ macro_rules! from {
             }
         )+
     };
+}
+
+impl From<UndoTask> for Command {
+    fn from(command: UndoTask) -> Self {
+        Self::Undo(Box::new(command))
+    }
 }
 
 from! {

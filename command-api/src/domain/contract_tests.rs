@@ -7,7 +7,7 @@ use events::{
 
 use super::{
     CancelTask, ChangeTask, Command, CompleteTask, CreateTask, DeleteTask, Description, Refusal, ReopenTask,
-    RestoreTask, RevertTask, StartTask, Tags,
+    RestoreTask, RevertTask, StartTask, Tags, UndoTask,
     scenario::{OWNER, STRANGER, TASK, created, fold, given, history_to, title},
 };
 
@@ -416,4 +416,101 @@ fn a_task_is_not_brought_back_to_what_it_never_was() {
     given([created()])
         .when(ahead)
         .then_refused(Refusal::NoSuchVersion { version: 2 });
+}
+
+/// Takes back the events of `history` from `from` to `to`, counted from 0, the last one included.
+fn undo_of(history: &[TaskEvent], from: usize, to: usize) -> UndoTask {
+    let mut undo = UndoTask::default();
+    for index in from..=to {
+        undo.note(
+            fold(&history[..index]).as_ref(),
+            &fold(&history[..=index]).unwrap(),
+        );
+    }
+    undo
+}
+
+fn renamed(title: &str) -> TaskEvent {
+    TaskRenamed { title: title.into() }.into()
+}
+
+#[test]
+fn what_events_did_is_taken_back_and_what_came_after_them_stays() {
+    let tagged = TaskTagged {
+        tags: vec!["home".into()],
+    };
+    let history = [
+        created(),
+        renamed("Buy bread"),
+        TaskCompleted {}.into(),
+        tagged.into(),
+    ];
+    let undo = undo_of(&history, 1, 2);
+    let back = [renamed("Buy milk"), TaskReopened {}.into()];
+    given(history.clone()).when(undo.clone()).then(back.clone());
+    // What is taken back already stays so.
+    given([&history[..], &back].concat()).when(undo).then_nothing();
+    // What was changed and changed back by the same request is as it was.
+    let there_and_back = [created(), renamed("a"), renamed("Buy milk"), renamed("b")];
+    given(there_and_back.clone())
+        .when(undo_of(&there_and_back, 1, 2))
+        .then_nothing();
+}
+
+#[test]
+fn what_was_changed_again_since_is_not_taken_back() {
+    let history = [
+        created(),
+        renamed("Buy bread"),
+        TaskStarted {}.into(),
+        renamed("Buy jam"),
+    ];
+    given(history.clone())
+        .when(undo_of(&history, 1, 2))
+        .then_refused(Refusal::ChangedSince);
+    given(history.clone())
+        .when(undo_of(&history, 2, 2))
+        .then([TaskReopened {}.into()]);
+    given(history.clone())
+        .when(undo_of(&history, 0, 0))
+        .then_refused(Refusal::ChangedSince);
+}
+
+#[test]
+fn a_creation_is_taken_back_into_the_trash_and_a_deletion_out_of_it() {
+    let history = [created(), TaskDeleted {}.into()];
+    given([created()])
+        .when(undo_of(&history, 0, 0))
+        .then([TaskDeleted {}.into()]);
+    given(history.clone())
+        .when(undo_of(&history, 0, 0))
+        .then_nothing();
+    given(history.clone())
+        .when(undo_of(&history, 1, 1))
+        .then([TaskRestored {}.into()]);
+    let restored = [&history[..], &[TaskRestored {}.into()]].concat();
+    given(restored.clone())
+        .when(undo_of(&restored, 2, 2))
+        .then([TaskDeleted {}.into()]);
+    given(restored.clone())
+        .when(undo_of(&restored, 1, 1))
+        .then_nothing();
+}
+
+#[test]
+fn in_the_trash_nothing_is_taken_back_but_the_way_there() {
+    let history = [created(), renamed("Buy bread"), TaskDeleted {}.into()];
+    given(history.clone())
+        .when(undo_of(&history, 1, 1))
+        .then_refused(Refusal::TaskIsDeleted { id: TASK });
+    given(history.clone())
+        .when(undo_of(&history, 1, 2))
+        .then([TaskRestored {}.into(), renamed("Buy milk")]);
+    given(history.clone())
+        .asked_by(STRANGER)
+        .when(undo_of(&history, 1, 2))
+        .then_refused(Refusal::NotOwner {
+            id: TASK,
+            owner: OWNER,
+        });
 }

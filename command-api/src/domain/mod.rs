@@ -20,6 +20,7 @@ mod start_task;
 mod tags;
 mod title;
 mod transition;
+mod undo_task;
 
 #[cfg(test)]
 mod contract_tests;
@@ -44,6 +45,7 @@ pub use revert_task::RevertTask;
 pub use start_task::StartTask;
 pub use tags::{InvalidTag, Tags};
 pub use title::Title;
+pub use undo_task::UndoTask;
 
 /// What happens when `command` meets a task in `state` (`None`: there is no such task). An empty list means
 /// that the task already is as the command wants it.
@@ -64,6 +66,7 @@ pub fn decide(state: Option<&Task>, command: &Command, context: &Context) -> Res
         Command::Delete(delete) => Ok(delete.decide(any_task(state, context)?)),
         Command::Revert(revert) => revert.decide(live_task(state, context)?),
         Command::Restore(restore) => Ok(restore.decide(any_task(state, context)?)),
+        Command::Undo(undo) => undo.decide(any_task(state, context)?),
     }
 }
 

@@ -9,7 +9,7 @@ use proptest::{option, prelude::*, sample::select};
 
 use super::{
     CancelTask, ChangeTask, Command, CompleteTask, Context, CreateTask, DeleteTask, Description,
-    ExpectedVersion, ReopenTask, RestoreTask, RevertTask, StartTask, Tags, Title, decide,
+    ExpectedVersion, ReopenTask, RestoreTask, RevertTask, StartTask, Tags, Title, UndoTask, decide,
     scenario::{OWNER, STRANGER, TASK, created, fold},
 };
 
@@ -198,10 +198,48 @@ fn fulfils(task: &Task, command: &Command) -> bool {
         Command::Reopen(_) => task.status == Status::Open && task.completed_at.is_none(),
         Command::Delete(_) => task.deleted_at.is_some(),
         Command::Restore(_) => task.deleted_at.is_none(),
+        Command::Undo(undo) => undo.decide(task).is_ok_and(|events| events.is_empty()),
     }
 }
 
 proptest! {
+    #[test]
+    fn what_is_undone_is_as_before_and_stays_so(
+        history in proptest::collection::vec(event(), 1..12),
+        begin in any::<prop::sample::Index>(),
+        since in proptest::collection::vec(event(), 0..3),
+    ) {
+        let history = [vec![created()], history].concat();
+        let begin = begin.index(history.len() - 1) + 1;
+        let mut undo = UndoTask::default();
+        for index in begin..history.len() {
+            undo.note(fold(&history[..index]).as_ref(), &fold(&history[..=index]).unwrap());
+        }
+        let context = Context {
+            task: TASK,
+            caller: OWNER,
+            expected: ExpectedVersion::Any,
+        };
+        let command = Command::from(undo);
+        // Right afterwards nothing stands in the way, but for what was in the trash all the time.
+        let (was, is) = (fold(&history[..begin]).unwrap(), fold(&history).unwrap());
+        if let Ok(events) = decide(Some(&is), &command, &context) {
+            let after = fold(&[history.clone(), events].concat()).unwrap();
+            prop_assert!(fulfils(&after, &command));
+            prop_assert_eq!(&after.title, &was.title);
+            prop_assert_eq!(&after.tags, &was.tags);
+            prop_assert_eq!(after.status, was.status);
+            prop_assert_eq!(after.deleted_at.is_some(), was.deleted_at.is_some());
+        } else {
+            prop_assert!(was.deleted_at.is_some() || is.deleted_at.is_some());
+        }
+        // Whatever happens since, it is undone as a whole or not at all.
+        let history = [history, since].concat();
+        if let Ok(events) = decide(fold(&history).as_ref(), &command, &context) {
+            prop_assert!(fulfils(&fold(&[history, events].concat()).unwrap(), &command));
+        }
+    }
+
     /// Also: no history and no command makes a decision panic.
     #[test]
     fn going_back_and_then_forth_leads_to_where_it_began(

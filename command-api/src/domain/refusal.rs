@@ -45,6 +45,9 @@ pub enum Refusal {
         /// The version wanted.
         version: u64,
     },
+    /// What is to be taken back was changed again since.
+    #[error("the task was changed since")]
+    ChangedSince,
     /// Its status does not allow it.
     #[error("a task cannot go from {from:?} to {to:?}")]
     IllegalTransition {

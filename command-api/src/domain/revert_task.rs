@@ -62,7 +62,7 @@ fn differences(task: &Task, was: &Task) -> Vec<TaskEvent> {
 }
 
 /// The changes of status that lead to `status`: from one end to the other by way of open.
-fn way_to(task: &Task, status: Status) -> Result<Vec<TaskEvent>, Refusal> {
+pub(super) fn way_to(task: &Task, status: Status) -> Result<Vec<TaskEvent>, Refusal> {
     if let Ok(direct) = transition(task, status) {
         return Ok(direct.into_iter().collect());
     }

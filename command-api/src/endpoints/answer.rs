@@ -35,7 +35,8 @@ pub(crate) const fn form(command: &Command) -> Form {
         | Command::Cancel(_)
         | Command::Reopen(_)
         | Command::Restore(_)
-        | Command::Revert(_) => Form::Task,
+        | Command::Revert(_)
+        | Command::Undo(_) => Form::Task,
     }
 }
 

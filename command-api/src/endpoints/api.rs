@@ -6,7 +6,7 @@ use auth_client::Verifier;
 use axum::extract::FromRef;
 
 use super::shares::Shares;
-use crate::{handling::CommandHandler, idempotency::IdempotencyKeys};
+use crate::{handling::CommandHandler, idempotency::IdempotencyKeys, requests::Requests};
 
 /// What every endpoint needs.
 #[derive(Clone)]
@@ -15,6 +15,7 @@ pub(crate) struct Api {
     pub(crate) keys: Arc<IdempotencyKeys>,
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) shares: Arc<Shares>,
+    pub(crate) requests: Requests,
 }
 
 impl FromRef<Api> for Arc<Verifier> {

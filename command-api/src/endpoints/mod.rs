@@ -22,6 +22,7 @@ mod shares;
 mod single;
 pub(crate) mod start_task;
 mod task_path;
+pub(crate) mod undo_request;
 
 pub(crate) use api::Api;
 pub(crate) use shares::Shares;

@@ -46,6 +46,7 @@ impl CommandError {
             Refusal::VersionMismatch { .. }
             | Refusal::IllegalTransition { .. }
             | Refusal::NoSuchVersion { .. }
+            | Refusal::ChangedSince
             | Refusal::TaskIsDeleted { .. } => state.map(TaskState::token),
             Refusal::TaskNotFound { .. } | Refusal::NotOwner { .. } | Refusal::TaskExists { .. } => None,
         };

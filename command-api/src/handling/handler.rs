@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aggregate::{ATTEMPTS, Append, Appended};
 use database::Database;
 use event_store::{EventStore, LogWatch};
-use events::{StreamName, Task, TaskEvent, TaskId, Timestamp, UserId};
+use events::{CorrelationId, StreamName, Task, TaskEvent, TaskId, Timestamp, UserId};
 use runtime::{Clock, new_id};
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     earlier_try::not_found,
     task_states::TaskStates,
 };
-use crate::domain::decide;
+use crate::domain::{UndoTask, decide};
 
 /// Runs commands.
 pub struct CommandHandler {
@@ -82,6 +82,29 @@ impl CommandHandler {
             }
             Some(_) | None => Ok(None),
         }
+    }
+
+    /// What takes back what the events of `caller` in the request `request` did to `task` up to version `last`; nothing if they
+    /// did nothing. Reads the events up to there.
+    ///
+    /// # Errors
+    /// When the store fails, or too many others look into the past.
+    pub async fn undo_of(
+        &self,
+        caller: UserId,
+        task: TaskId,
+        request: &CorrelationId,
+        last: u64,
+    ) -> Result<Option<UndoTask>, CommandError> {
+        self.states.undo_of(task, caller, request, last).await
+    }
+
+    /// Where the log ends now.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn head(&self) -> Result<u64, CommandError> {
+        Ok(self.store.head().await?)
     }
 
     /// Throws away all states in memory: they are from another history of the log.

@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use database::Database;
 use event_store::{EventStore, LogWatch, StreamHead, for_each_event};
-use events::{LogPoint, RecordedEvent, StreamName, Task, TaskId};
+use events::{CorrelationId, LogPoint, RecordedEvent, StreamName, Task, TaskId, UserId};
 use runtime::Turns;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
@@ -17,6 +17,7 @@ use super::{
     snapshots::Snapshots,
     task_cache::{TaskCache, task_cache},
 };
+use crate::domain::UndoTask;
 
 /// How many streams are read at once; each holds a page of events.
 const READS: usize = 4;
@@ -146,11 +147,7 @@ impl TaskStates {
     /// The task at `version` of its stream, folded from its beginning. One at a time, so that whoever looks far back keeps
     /// nobody waiting who does not.
     pub(super) async fn past(&self, task: TaskId, version: u64) -> Result<Option<Task>, CommandError> {
-        let _turn = match timeout(PATIENCE, self.looks_back.acquire()).await {
-            Ok(Ok(turn)) => turn,
-            // It is never closed.
-            Ok(Err(_)) | Err(_) => return Err(CommandError::Overloaded),
-        };
+        let _turn = self.look_back().await?;
         let mut past = None;
         self.fold(task, None, |event, state| {
             if event.version < version {
@@ -163,6 +160,45 @@ impl TaskStates {
         })
         .await?;
         Ok(past)
+    }
+
+    /// What the events of `caller` in the request `request` did to the task, up to version `last`; nothing if there are none.
+    /// One at a time with other looks back.
+    pub(super) async fn undo_of(
+        &self,
+        task: TaskId,
+        caller: UserId,
+        request: &CorrelationId,
+        last: u64,
+    ) -> Result<Option<UndoTask>, CommandError> {
+        let _turn = self.look_back().await?;
+        let (mut undo, mut before) = (None, None);
+        self.fold(task, None, |event, after| {
+            let metadata = &event.metadata;
+            if metadata.correlation_id == *request
+                && metadata.actor.person() == Some(caller)
+                && let Some(after) = after
+            {
+                let before = before.as_ref().map(|before: &TaskState| &*before.task);
+                undo.get_or_insert_with(UndoTask::default)
+                    .note(before, &after.task);
+            }
+            before = after.cloned();
+            match event.version < last {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })
+        .await?;
+        Ok(undo)
+    }
+
+    async fn look_back(&self) -> Result<SemaphorePermit<'_>, CommandError> {
+        match timeout(PATIENCE, self.looks_back.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            // It is never closed.
+            Ok(Err(_)) | Err(_) => Err(CommandError::Overloaded),
+        }
     }
 
     /// Gives each event of the task after `from` to `each`, with the state after it, until `each` has seen enough.

@@ -28,4 +28,5 @@ mod patch;
 mod relay;
 mod relay_faults;
 mod support;
+mod undo;
 mod verbs;

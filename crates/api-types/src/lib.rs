@@ -35,4 +35,4 @@ pub use problem::{FieldError, Problem, ProblemCode};
 pub use program_token::{CreateProgramToken, NewProgramToken, ProgramToken, ProgramTokens};
 pub use second_factor::{ConfirmTotp, EnrollTotp, RemoveTotp, SecondFactorLogin, TotpEnrolment};
 pub use session::{Login, Refresh, Session, Sessions, TokenType, Tokens};
-pub use task::{ChangeTask, CreateTask, NoFields, RevertTask, Task, TaskPage};
+pub use task::{ChangeTask, CreateTask, NoFields, RevertTask, Task, TaskPage, UndoRequest};

@@ -164,6 +164,8 @@ problem_codes! {
     TooManyTokens = 409, "too-many-tokens", "Too many tokens";
     /// The status of the task does not allow the change.
     IllegalTransition = 409, "illegal-transition", "The status of the task does not allow this";
+    /// What is to be undone was changed again since, so that nothing of this task is undone.
+    ChangedSince = 409, "changed-since", "The task was changed since";
     /// There is a task with this id already.
     TaskExists = 409, "task-exists", "There is a task with this id already";
     /// A precondition of the request does not hold. `ETag` names the version that there is.

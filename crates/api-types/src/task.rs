@@ -167,6 +167,15 @@ impl RevertTask {
     pub const LAST_VERSION: u64 = (1 << 53) - 1;
 }
 
+/// Which request to take back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UndoRequest {
+    /// The `X-Request-Id` of the answer to that request.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]+$")]
+    pub request_id: String,
+}
+
 /// The body of a command that has nothing to say. It may be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]

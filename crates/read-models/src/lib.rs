@@ -6,6 +6,7 @@
 mod checkpoints;
 mod dialect;
 mod grams;
+mod progress;
 mod roles;
 mod task_history;
 mod task_text;
@@ -15,6 +16,7 @@ pub use checkpoints::{
 };
 pub use dialect::Dialect;
 pub use grams::{Bit, bits_of_word, signature};
+pub use progress::Progress;
 pub use roles::{in_role_list, role_list, roles_of_list};
 pub use task_history::{PastTask, TaskChange};
 pub use task_text::{in_tag_list, search_text, tag_list};

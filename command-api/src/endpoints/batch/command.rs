@@ -14,11 +14,11 @@ use crate::{
 };
 
 /// A command as a batch holds it.
-pub(super) struct BatchCommand {
+pub(in crate::endpoints) struct BatchCommand {
     /// Which task it is about; `None` for one that it makes.
-    pub(super) task: Option<TaskId>,
-    pub(super) expected: ExpectedVersion,
-    pub(super) command: Command,
+    pub(in crate::endpoints) task: Option<TaskId>,
+    pub(in crate::endpoints) expected: ExpectedVersion,
+    pub(in crate::endpoints) command: Command,
 }
 
 impl BatchCommand {

@@ -12,14 +12,15 @@ mod results;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use auth_client::TaskOwner;
+use auth_client::{Caller, TaskOwner};
 use axum::{extract::State, response::Response};
-use command::BatchCommand;
 use events::TaskId;
 use http_api::{JsonObject, Problem};
 use results::answer;
 use runtime::new_id;
 use uuid::Uuid;
+
+pub(super) use command::BatchCommand;
 
 use super::{
     api::Api,
@@ -30,6 +31,7 @@ use super::{
 use crate::{
     error::{ApiError, BATCHES},
     handling::{CommandError, CommandHandler, CommandRequest, Origin, Outcome, Settled},
+    idempotency::{IdempotencyKey, RequestHash},
 };
 
 /// Of the request's body.
@@ -45,15 +47,27 @@ pub(crate) async fn run_batch(
 ) -> Result<Response, ApiError> {
     let _turn = turn(&api.shares.batches, caller.user_id(), BATCHES).await?;
     let keyed = call.keyed(&body.fields);
+    let commands = envelope::read(body.fields)?;
+    carry_out(&api, &caller, &call, keyed, commands).await
+}
+
+/// Runs `commands`, once if they are `keyed`, and answers with what became of each.
+pub(super) async fn carry_out(
+    api: &Api,
+    caller: &Caller,
+    call: &Call,
+    keyed: Option<(IdempotencyKey, RequestHash)>,
+    commands: Vec<Result<BatchCommand, Problem>>,
+) -> Result<Response, ApiError> {
     let batch = Batch {
-        commands: envelope::read(body.fields)?,
-        origin: call.origin(&caller),
+        commands,
+        origin: call.origin(caller),
         seed: TaskId(new_id()),
     };
     let commands = batch.commands.len();
     api.shares.batch_rate.wait(caller.user_id(), commands).await;
     match keyed {
-        Some(keyed) => once(&api, &batch, &keyed).await,
+        Some(keyed) => once(api, &batch, &keyed).await,
         None => {
             let attempt = Attempt::only(batch.seed);
             Ok(match batch.attempt(&api.handler, attempt).await? {

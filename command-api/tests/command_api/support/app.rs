@@ -16,6 +16,7 @@ pub(crate) struct App {
     pub(crate) router: Router,
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) operations: Database,
+    pub(crate) read_models: Database,
     background: Background,
 }
 
@@ -27,11 +28,13 @@ impl App {
     pub(crate) async fn start_on(stage: &Stage, store: Arc<dyn EventStore>) -> Self {
         let background = Background::new();
         let operations = stage.operations().await;
+        let read_models = stage.read_models().await;
         let dependencies = Dependencies {
             store: Arc::clone(&store),
             log: Arc::clone(&store),
             bus: Arc::clone(&stage.bus),
             operations: operations.clone(),
+            read_models: read_models.clone(),
             verifier: Verifier::direct(Arc::new(StubAuth)),
             clock: Arc::clone(&stage.clock) as _,
         };
@@ -45,6 +48,7 @@ impl App {
             router,
             store,
             operations,
+            read_models,
             background,
         }
     }
@@ -52,6 +56,7 @@ impl App {
     pub(crate) async fn stop(self) {
         assert!(self.background.shut_down(Duration::from_secs(60)).await);
         self.operations.close().await;
+        self.read_models.close().await;
     }
 
     pub(crate) fn post(&self, path: &str) -> Request {

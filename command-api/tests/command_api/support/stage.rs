@@ -53,6 +53,12 @@ impl Stage {
             .unwrap()
     }
 
+    pub(crate) async fn read_models(&self) -> Database {
+        Database::open(&self.url("read-models.db"), Schema::ReadModels, 4)
+            .await
+            .unwrap()
+    }
+
     /// Takes away every event above `after`, as a restore from a backup or a failover does.
     pub(crate) async fn cut_log(&self, after: u64) {
         let log = Database::connect(&self.url("events.db"), Schema::EventStore, 1)

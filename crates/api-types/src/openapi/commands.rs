@@ -47,6 +47,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         restore_task(),
         revert_task(),
         run_batch(),
+        undo_request(),
     ]
 }
 
@@ -141,6 +142,28 @@ fn run_batch() -> Endpoint {
         .body(&examples::batch())
         .answer(200, "What became of each command.", &[], &examples::batch_results())
         .build()
+}
+
+fn undo_request() -> Endpoint {
+    command(
+        HttpMethod::Post,
+        "/tasks/undo",
+        "undoRequest",
+        "Take back what a request did",
+    )
+    .about(
+        "Each task that the request changed gets back what it had before, as new changes, on its own. What was changed again since \
+         is refused in its place (`changed-since`); what is undone already stays as it is.",
+    )
+    .body(&examples::undo_request())
+    .answer(
+        200,
+        "What became of each task.",
+        &["Consistency-Token"],
+        &examples::batch_results(),
+    )
+    .problems(&[NotFound, ProjectionBehind])
+    .build()
 }
 
 fn verb(

@@ -10,7 +10,7 @@ use crate::{
     OfferedReset, Problem, ProblemCode, ProgramToken, ProgramTokens, Refresh, Register, RemoveTotp, Rename,
     ResetPassword, RevertTask, SecondFactorLogin, Session, Sessions, SetRoles, Task, TaskChanges,
     TaskHistory, TaskPage, TaskSummary, TasksByPriority, TasksByStatus, TokenType, Tokens, TotpEnrolment,
-    User, UserBody,
+    UndoRequest, User, UserBody,
 };
 
 /// 2026-11-22T20:30:50.417526Z
@@ -153,6 +153,12 @@ pub(super) fn create_task() -> CreateTask {
 
 pub(super) fn revert_task() -> RevertTask {
     RevertTask { to_version: 1 }
+}
+
+pub(super) fn undo_request() -> UndoRequest {
+    UndoRequest {
+        request_id: REQUEST.to_owned(),
+    }
 }
 
 pub(super) fn change_task() -> ChangeTask {

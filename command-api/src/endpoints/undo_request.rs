@@ -1,0 +1,80 @@
+//! `POST /tasks/undo` `{request_id}`: takes back what an earlier request of the caller did, each task on its own.
+
+use auth_client::{Caller, TaskOwner};
+use axum::{extract::State, response::Response};
+use events::{CorrelationId, UserId};
+use http_api::{FieldError, Form, JsonObject, text};
+use serde_json::Value;
+
+use super::{
+    api::Api,
+    batch::{BatchCommand, carry_out},
+    call::Call,
+    shares::turn,
+};
+use crate::{
+    domain::ExpectedVersion,
+    error::{ApiError, BATCHES},
+};
+
+/// Characters of an id that a request may have.
+const LONGEST_ID: usize = 128;
+
+/// `200` with `{"results": [{"status", "task"?, "problem"?}]}`, one for each task, in the order in which they were changed. What
+/// is undone already: `200`, same version.
+pub(crate) async fn undo_request(
+    State(api): State<Api>,
+    TaskOwner(caller): TaskOwner,
+    call: Call,
+    body: JsonObject,
+) -> Result<Response, ApiError> {
+    let _turn = turn(&api.shares.batches, caller.user_id(), BATCHES).await?;
+    let keyed = call.keyed(&body.fields);
+    let mut form = Form::new(body.fields);
+    let request = form.required("request_id", request_id);
+    form.finish()?;
+    let commands = match request {
+        Some(request) => commands(&api, &caller, &request).await?,
+        None => Vec::new(),
+    };
+    if commands.is_empty() {
+        return Err(ApiError::NotFound);
+    }
+    let commands = commands.into_iter().map(Ok).collect();
+    carry_out(&api, &caller, &call, keyed, commands).await
+}
+
+fn request_id(value: &Value) -> Result<CorrelationId, FieldError> {
+    let id = text(value)?;
+    let is_an_id = (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    match is_an_id {
+        true => Ok(id.into()),
+        false => Err(FieldError::new(
+            "malformed",
+            format!("must be 1 to {LONGEST_ID} visible ASCII characters, as X-Request-Id is"),
+        )),
+    }
+}
+
+/// One command for each task that the request has changed.
+async fn commands(
+    api: &Api,
+    caller: &Caller,
+    request: &CorrelationId,
+) -> Result<Vec<BatchCommand>, ApiError> {
+    let person: UserId = caller.user_id();
+    let head = api.handler.head().await?;
+    let mut commands = Vec::new();
+    for changed in api.requests.changed(person, request, head).await? {
+        let undo = api
+            .handler
+            .undo_of(person, changed.task, request, changed.last)
+            .await?;
+        commands.extend(undo.map(|undo| BatchCommand {
+            task: Some(changed.task),
+            expected: ExpectedVersion::Any,
+            command: undo.into(),
+        }));
+    }
+    Ok(commands)
+}

@@ -1,0 +1,95 @@
+//! Which tasks an earlier request has changed. Only the read models can be asked that; what it did to a task, the log says.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use database::{Database, DatabaseError};
+use events::{ConsistencyToken, CorrelationId, PartitionCount, StreamKind, StreamName, TaskId, UserId};
+use read_models::Progress;
+
+/// How long to wait until everything that was in the log has been projected.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Events that are looked at. A request with 100 commands leaves some hundreds.
+const MOST_EVENTS: usize = 2_000;
+/// Tasks that one request can change.
+const MOST_TASKS: usize = 100;
+
+/// Finds the tasks that requests have changed.
+#[derive(Clone)]
+pub(crate) struct Requests {
+    read_models: Database,
+    partitions: PartitionCount,
+}
+
+/// A task that a request has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Changed {
+    pub(crate) task: TaskId,
+    /// The version of the task after the last of the changes.
+    pub(crate) last: u64,
+}
+
+/// Why the tasks of a request cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestsError {
+    /// What is in the log has not been projected yet.
+    #[error("the read models are behind")]
+    Behind,
+    /// More than one request can have changed.
+    #[error("more tasks than one request can have changed")]
+    TooMany,
+    /// The read models did not answer.
+    #[error(transparent)]
+    ReadModels(#[from] DatabaseError),
+}
+
+impl Requests {
+    pub(crate) const fn new(read_models: Database, partitions: PartitionCount) -> Self {
+        Self {
+            read_models,
+            partitions,
+        }
+    }
+
+    /// The tasks of `caller` that the request with this id has changed, the one that it changed first first. Everything in
+    /// the log up to `head` counts.
+    pub(crate) async fn changed(
+        &self,
+        caller: UserId,
+        request: &CorrelationId,
+        head: u64,
+    ) -> Result<Vec<Changed>, RequestsError> {
+        let token = ConsistencyToken::new(caller, head);
+        Progress::reach(&self.read_models, self.partitions, &[token], PATIENCE)
+            .await?
+            .ok_or(RequestsError::Behind)?;
+        // In the order of the index, so that nothing is sorted.
+        let sql = format!(
+            "SELECT stream, version FROM audit_log WHERE correlation_id = $1 AND subject = $2 AND type LIKE 'task.%' \
+             ORDER BY recorded_at, position LIMIT {}",
+            MOST_EVENTS + 1
+        );
+        let values = [String::from(request.clone()).into(), caller.0.into()];
+        let rows = self.read_models.fetch_all(&sql, &values).await?;
+        if rows.len() > MOST_EVENTS {
+            return Err(RequestsError::TooMany);
+        }
+        let (mut changed, mut places) = (Vec::new(), BTreeMap::new());
+        for row in &rows {
+            let Ok(StreamKind::Task(task)) = StreamName::raw(row.str("stream")?).kind() else {
+                continue;
+            };
+            let last = row.unsigned("version")?;
+            let place = *places.entry(task).or_insert_with(|| {
+                changed.push(Changed { task, last });
+                changed.len() - 1
+            });
+            if let Some(known) = changed.get_mut(place) {
+                known.last = known.last.max(last);
+            }
+        }
+        match changed.len() {
+            0..=MOST_TASKS => Ok(changed),
+            _ => Err(RequestsError::TooMany),
+        }
+    }
+}

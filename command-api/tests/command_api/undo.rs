@@ -1,0 +1,166 @@
+//! Taking back what a request did. What a request changed the read models tell, which the tests write as the projector does.
+
+use serde_json::{Value, json};
+
+use crate::support::{App, Reply, Stage, user};
+
+/// Shows everything that is in the log.
+async fn project(app: &App) {
+    let log = app.store.log_page(0, 1_000).await.unwrap();
+    let mut tx = app.read_models.begin().await.unwrap();
+    for table in ["audit_log", "checkpoints"] {
+        tx.execute(&format!("DELETE FROM {table}"), &[]).await.unwrap();
+    }
+    let mut head = 0;
+    for event in log.entries.iter().flatten() {
+        head = event.position;
+        let sql = "INSERT INTO audit_log (position, stream, version, event_id, type, subject, actor, correlation_id, \
+                   causation_id, recorded_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        let values = [
+            event.position.into(),
+            event.stream.as_str().into(),
+            event.version.into(),
+            event.id.0.into(),
+            event.kind.as_str().into(),
+            event.metadata.subject.0.into(),
+            event.metadata.actor.to_string().into(),
+            event.metadata.correlation_id.to_string().into(),
+            event.metadata.causation_id.into(),
+            event.recorded_at.as_micros().into(),
+        ];
+        tx.execute(sql, &values).await.unwrap();
+    }
+    for partition in 0..4_u16 {
+        let sql = "INSERT INTO checkpoints (partitions, partition, position) VALUES (4, $1, $2)";
+        tx.execute(sql, &[partition.into(), head.into()]).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+async fn undo(app: &App, request: &str) -> Reply {
+    let body = json!({"request_id": request});
+    app.post("/tasks/undo").json(body).send().await
+}
+
+fn statuses(reply: &Reply) -> Vec<u64> {
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let results = reply.body["results"].as_array().unwrap().iter();
+    let mut statuses: Vec<_> = results.map(|result| result["status"].as_u64().unwrap()).collect();
+    // Commands on different tasks go at the same time.
+    statuses.sort_unstable();
+    statuses
+}
+
+/// What became of the task with this id.
+fn task<'r>(reply: &'r Reply, id: &str) -> &'r Value {
+    let results = reply.body["results"].as_array().unwrap().iter();
+    let tasks = results.map(|result| &result["task"]);
+    tasks.into_iter().find(|task| task["id"] == id).unwrap()
+}
+
+#[tokio::test]
+async fn each_task_of_a_request_is_undone_on_its_own() {
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
+    let (kept, changed, gone) = (app.task().await, app.task().await, app.task().await);
+    let id = |path: &str| path.strip_prefix("/tasks/").unwrap().to_owned();
+    let batch = json!({"commands": [
+        {"op": "update", "id": id(&kept), "title": "Buy bread", "tags": ["home"]},
+        {"op": "complete", "id": id(&kept)},
+        {"op": "update", "id": id(&changed), "title": "Buy bread"},
+        {"op": "delete", "id": id(&gone)},
+        {"op": "create", "title": "Buy jam"},
+    ]});
+    let done = app
+        .post("/tasks/batch")
+        .header("x-request-id", "mistake")
+        .json(batch);
+    let done = done.send().await;
+    let made = done.body["results"][4]["task"]["id"].clone();
+    // Others have a request with the same id.
+    let others = app.post("/tasks").by(user(2)).header("x-request-id", "mistake");
+    others
+        .json(json!({"title": "Theirs"}))
+        .send()
+        .await
+        .is_task(201, 1);
+    app.patch(&changed)
+        .json(json!({"title": "Buy cheese"}))
+        .send()
+        .await
+        .is_task(200, 3);
+    app.patch(&kept).json(json!({"priority": "high"})).send().await;
+
+    undo(&app, "mistake").await.is_problem(503, "projection-behind");
+    project(&app).await;
+    let undone = undo(&app, "mistake").await;
+    assert_eq!(statuses(&undone), [200, 200, 200, 409]);
+    assert!(undone.headers.contains_key("consistency-token"));
+    let back = task(&undone, &id(&kept));
+    assert_eq!(
+        [&back["title"], &back["status"], &back["priority"], &back["tags"]],
+        [&json!("Buy milk"), &json!("open"), &json!("high"), &json!([])]
+    );
+    let results = undone.body["results"].as_array().unwrap();
+    let refused = results.iter().find(|result| result["status"] == 409);
+    assert_eq!(refused.unwrap()["problem"]["code"], "changed-since");
+    assert_eq!(task(&undone, &id(&gone))["deleted_at"], Value::Null);
+    assert!(task(&undone, made.as_str().unwrap())["deleted_at"].is_string());
+
+    // A second time nothing changes.
+    project(&app).await;
+    let again = undo(&app, "mistake").await;
+    assert_eq!(statuses(&again), [200, 200, 200, 409]);
+    for id in [id(&kept), id(&gone), made.as_str().unwrap().to_owned()] {
+        assert_eq!(task(&again, &id), task(&undone, &id));
+    }
+    // An undo is a request as well.
+    let request = undone.header("x-request-id");
+    let redone = undo(&app, request).await;
+    assert_eq!(statuses(&redone), [200, 200, 200]);
+    assert_eq!(task(&redone, &id(&kept))["title"], "Buy bread");
+}
+
+#[tokio::test]
+async fn what_a_request_did_to_others_or_not_at_all_is_not_found() {
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
+    let theirs = app.post("/tasks").by(user(2)).header("x-request-id", "theirs");
+    let theirs = theirs.json(json!({"title": "Theirs"})).send().await;
+    theirs.is_task(201, 1);
+    project(&app).await;
+    for request in ["theirs", "nobody"] {
+        undo(&app, request).await.is_problem(404, "not-found");
+    }
+    for (body, code) in [
+        (json!({}), "required"),
+        (json!({"request_id": 1}), "wrong-type"),
+        (json!({"request_id": ""}), "malformed"),
+        (json!({"request_id": "a b"}), "malformed"),
+        (json!({"request_id": "a".repeat(129)}), "malformed"),
+    ] {
+        let reply = app.post("/tasks/undo").json(body).send().await;
+        reply.is_invalid(&[("/request_id", code)]);
+    }
+}
+
+#[tokio::test]
+async fn with_a_key_an_undo_has_one_answer() {
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
+    let made = app.post("/tasks").header("x-request-id", "made");
+    let made = made.json(json!({"title": "a"})).send().await;
+    let path = made.header("location").to_owned();
+    project(&app).await;
+    let undo = async || {
+        let request = app.post("/tasks/undo").header("idempotency-key", "k");
+        request.json(json!({"request_id": "made"})).send().await
+    };
+    let first = undo().await;
+    assert_eq!(statuses(&first), [200]);
+    app.post(&format!("{path}/restore")).send().await.is_task(200, 3);
+    project(&app).await;
+    let again = undo().await;
+    assert_eq!(again.body, first.body);
+    assert_eq!(app.events(&path).await.len(), 3, "it is not undone again");
+}
