@@ -1,7 +1,7 @@
 //! `audit_log`: one row for every event of the log, also for those that cannot be projected.
 
 use database::Value;
-use events::RecordedEvent;
+use events::{ERASED, RecordedEvent};
 
 use super::table::{Column, Table};
 
@@ -36,6 +36,13 @@ pub(crate) fn audit_values(event: &RecordedEvent, row: &mut Vec<Value>) {
         event.metadata.causation_id.into(),
         event.recorded_at.as_micros().into(),
     ]);
+}
+
+/// What the trail keeps of an event of somebody who was erased.
+pub(crate) fn without_request_id(event: &RecordedEvent) -> RecordedEvent {
+    let mut event = event.clone();
+    event.metadata.correlation_id = ERASED.into();
+    event
 }
 
 /// `text` as both databases can store it: the audit trail takes every event, so it replaces U+0000, which

@@ -245,7 +245,7 @@ async fn project(
         return Ok(Some(parked.reason));
     }
     // What could not be read when it was parked is not in the audit trail yet.
-    writing::audit(tx, std::slice::from_ref(&event)).await?;
+    writing::audit(tx, std::slice::from_ref(&event), &fold.erased).await?;
     writing::write(tx, fold).await?;
     Ok(None)
 }

@@ -207,7 +207,7 @@ impl Applier {
                     .map_err(|HoleFound| ApplyError::Hole)?;
             }
             self.report(&fold.newly_parked);
-            writing::audit(&mut tx, events).await?;
+            writing::audit(&mut tx, events, &fold.erased).await?;
             writing::write(&mut tx, fold).await?;
         }
         // Signals name no tables: those of tables that are still being built would be taken for the live ones'.

@@ -1,5 +1,7 @@
 //! Writes to the tables what a batch of events has made of them.
 
+use std::collections::HashMap;
+
 use database::{DatabaseError, Transaction};
 use events::UserId;
 
@@ -8,6 +10,7 @@ use crate::{
         AUDIT_LOG, ListedModel, Model as _, ModelRows, TASK_HISTORY, TaskVersion, audit_values,
         for_each_model, storable,
         table::{Column, Conflict, Rows, Table},
+        without_request_id,
     },
     projecting::{
         decode::Decoded,
@@ -29,7 +32,9 @@ const PARKED_EVENTS: Table = Table {
 };
 
 /// What a person leaves in tables that are not folded from one stream each.
-const OTHER_ERASURE: [&str; 3] = [
+const OTHER_ERASURE: [&str; 4] = [
+    // Their clients may have chosen the request ids. `events::ERASED` is what the log says of those.
+    "UPDATE audit_log SET correlation_id = 'erased' WHERE subject = $1",
     "DELETE FROM task_history WHERE owner = $1",
     "DELETE FROM parked_events WHERE subject = $1",
     // Its reason may quote the event. Nothing about the person is projected any more, so nothing has to be passed over.
@@ -56,11 +61,19 @@ pub(crate) async fn write(tx: &mut Transaction, fold: Fold) -> Result<(), Databa
     Ok(())
 }
 
-/// Writes the audit trail of `events`.
-pub(crate) async fn audit(tx: &mut Transaction, events: &[Decoded]) -> Result<(), DatabaseError> {
+/// Writes the audit trail of `events`; of people who are `erased` without their request ids.
+pub(crate) async fn audit(
+    tx: &mut Transaction,
+    events: &[Decoded],
+    erased: &HashMap<UserId, u64>,
+) -> Result<(), DatabaseError> {
     let mut rows = Rows::of(AUDIT_LOG);
     for event in events.iter().filter(|event| event.readable) {
-        audit_values(&event.record, rows.push());
+        if erased.contains_key(&event.record.metadata.subject) {
+            audit_values(&without_request_id(&event.record), rows.push());
+        } else {
+            audit_values(&event.record, rows.push());
+        }
     }
     rows.insert(tx, Conflict::Keep).await
 }

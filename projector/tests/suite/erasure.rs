@@ -67,6 +67,12 @@ pub(crate) async fn an_erased_person_leaves_no_rows_and_does_not_come_back(groun
         );
         assert_eq!(report.audit, 17);
     }
+    // Request ids may be words of theirs.
+    let sql = "SELECT subject, correlation_id FROM audit_log";
+    for row in ground.rows(sql).await {
+        let is_theirs = row.uuid("subject").unwrap() == person.0;
+        assert_eq!(row.str("correlation_id").unwrap() == "erased", is_theirs);
+    }
 }
 
 /// Tables whose rows are about nobody.
