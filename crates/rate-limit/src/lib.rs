@@ -2,7 +2,7 @@
 //! each key has spent. Knows nothing of who is limited, nor of what they ask for.
 //!
 //! A crate of its own instead of `governor`, which neither bounds the number of its keys nor asks several limits at once:
-//! docs/adr/0030-limits-that-flooding-cannot-grow.md.
+//! docs/adr/0028-limits-that-flooding-cannot-grow.md.
 
 mod quota;
 mod spending;
