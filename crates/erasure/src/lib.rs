@@ -1,7 +1,7 @@
 //! What the commands of a person leave in the database of operations, and how it goes when the person is erased.
 //!
 //! The tables are the command API's, and auth empties them: so what both must know stands here. A new table of operations
-//! that says whose a row is gets its statement in [`STATEMENTS`]; a test compares them with the schema.
+//! that says whose a row is gets its statement in `STATEMENTS`; a test compares them with the schema.
 
 use database::{Database, DatabaseError};
 use events::UserId;
