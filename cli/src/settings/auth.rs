@@ -1,0 +1,212 @@
+//! The settings of accounts, tokens and keys.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use audit_tree::WitnessAddress;
+use clap::Args;
+use database::masked;
+use events::Role;
+use sealing::MasterKeys;
+
+use super::secret::secret;
+
+/// The file in the keys directory with the key that signs page cursors.
+const CURSOR_KEY: &str = "cursor-key";
+/// The file in the keys directory with the keys that wrap the keys of people.
+const MASTER_KEYS: &str = "master-keys";
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Keys and tokens")]
+pub(crate) struct Auth {
+    /// Directory of the signing keys and the email pepper [default: DATA_DIR/keys]
+    #[arg(long, global = true, env = "TASKLEDGER_KEYS_DIR", value_name = "DIR")]
+    keys_dir: Option<PathBuf>,
+    /// What the origin of the audit tree begins with: a name under which nobody else signs, best a domain and a path
+    #[arg(long, global = true, env = "TASKLEDGER_AUDIT_ORIGIN", default_value = "taskledger.local", value_name = "NAME",
+          value_parser = parse_origin)]
+    pub(crate) audit_origin: String,
+    /// Witnesses that are shown the checkpoints of the audit tree, each `<verifier key>@<URL>`, separated by commas
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_AUDIT_WITNESSES",
+        value_delimiter = ',',
+        value_name = "WITNESSES"
+    )]
+    pub(crate) audit_witnesses: Vec<WitnessAddress>,
+    /// How long an access token lives, in minutes, 7 to 15
+    #[arg(long, global = true, env = "TASKLEDGER_ACCESS_TOKEN_MINUTES", default_value_t = 15, value_name = "N",
+          value_parser = clap::value_parser!(u8).range(7..=15))]
+    pub(crate) access_token_minutes: u8,
+    /// After how many hours without a refresh a session ends, 1 to 168
+    #[arg(long, global = true, env = "TASKLEDGER_SESSION_IDLE_HOURS", default_value_t = 72, value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=168))]
+    pub(crate) session_idle_hours: u16,
+    /// Roles that count only in sessions that began with a second factor: admin, auditor, user, separated by commas
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_SECOND_FACTOR_ROLES",
+        value_delimiter = ',',
+        value_name = "ROLES"
+    )]
+    pub(crate) second_factor_roles: Vec<Role>,
+    /// Memory of one password hash, in KiB, at least 19456
+    #[arg(long, global = true, env = "TASKLEDGER_ARGON2_MEMORY_KIB", default_value_t = 19_456, value_name = "KIB",
+          value_parser = clap::value_parser!(u32).range(19_456..=4_194_304))]
+    pub(crate) argon2_memory_kib: u32,
+    /// Passes of one password hash, at least 2
+    #[arg(long, global = true, env = "TASKLEDGER_ARGON2_PASSES", default_value_t = 2, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(2..=64))]
+    pub(crate) argon2_passes: u32,
+    /// Lanes of one password hash; they are computed one after the other
+    #[arg(long, global = true, env = "TASKLEDGER_ARGON2_LANES", default_value_t = 1, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) argon2_lanes: u32,
+    /// Characters of the shortest password, 8 to 64; below 15 only with a second factor
+    #[arg(long, global = true, env = "TASKLEDGER_PASSWORD_MIN_CHARACTERS", default_value_t = 15, value_name = "N",
+          value_parser = clap::value_parser!(u8).range(8..=64))]
+    pub(crate) password_min_characters: u8,
+    /// File of passwords that were found in breaches, lines of SHA-1:COUNT in order
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_BREACHED_PASSWORDS",
+        value_name = "FILE"
+    )]
+    pub(crate) breached_passwords: Option<PathBuf>,
+    /// Master keys that wrap the keys of people, 64 hex digits each, separated by commas; the first wraps [default: kept in KEYS_DIR/master-keys]
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_MASTER_KEYS",
+        value_name = "HEX",
+        hide_env_values = true
+    )]
+    master_keys: Option<String>,
+    /// File that holds the master keys, one a line; it is read again when it changes
+    #[arg(long, global = true, env = "TASKLEDGER_MASTER_KEYS_FILE", value_name = "FILE")]
+    master_keys_file: Option<PathBuf>,
+    /// Key that signs page cursors, 64 hex digits [default: kept in KEYS_DIR/cursor-key]
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_CURSOR_KEY",
+        value_name = "HEX",
+        hide_env_values = true
+    )]
+    cursor_key: Option<String>,
+    /// File that holds the key that signs page cursors
+    #[arg(long, global = true, env = "TASKLEDGER_CURSOR_KEY_FILE", value_name = "FILE")]
+    cursor_key_file: Option<PathBuf>,
+}
+
+impl Auth {
+    /// Where the signing keys and the email pepper are, unless set: in `data_dir`.
+    pub(super) fn keys_dir(&self, data_dir: &Path) -> PathBuf {
+        self.keys_dir.clone().unwrap_or_else(|| data_dir.join("keys"))
+    }
+
+    /// The keys that wrap the keys of people: as set, or kept in `keys_dir` and made there if `may_create`.
+    pub(super) fn master_keys(&self, keys_dir: &Path, may_create: bool) -> anyhow::Result<MasterKeys> {
+        const NAME: &str = "TASKLEDGER_MASTER_KEYS";
+        let setting = self.master_keys.as_deref().map(str::trim);
+        let setting = setting.filter(|text| !text.is_empty());
+        let keys = match (setting, &self.master_keys_file) {
+            (Some(_), Some(_)) => bail!("both {NAME} and {NAME}_FILE are set: set one of them"),
+            (Some(text), None) => MasterKeys::from_setting(NAME, text)?,
+            (None, Some(file)) => MasterKeys::from_file(file)?,
+            (None, None) => MasterKeys::open_or_create(&keys_dir.join(MASTER_KEYS), may_create)?,
+        };
+        Ok(keys)
+    }
+
+    /// How long an access token lives.
+    pub(crate) fn access_token_lifetime(&self) -> Duration {
+        Duration::from_secs(u64::from(self.access_token_minutes) * 60)
+    }
+
+    /// The key that signs page cursors: as set, or kept in `keys_dir` and made there at the first start.
+    pub(super) fn cursor_key(&self, keys_dir: &Path) -> anyhow::Result<[u8; 32]> {
+        let setting = secret(
+            "TASKLEDGER_CURSOR_KEY",
+            self.cursor_key.as_ref(),
+            self.cursor_key_file.as_ref(),
+        )?;
+        let text = match setting {
+            Some(text) => text,
+            None => crate::secrets::read_or_create(keys_dir, CURSOR_KEY)?,
+        };
+        crate::secrets::parse_key(&text).context("the key that signs page cursors must be 64 hex digits")
+    }
+
+    /// The effective values by variable name, secrets masked. The keys are in `keys_dir` unless set.
+    pub(super) fn lines(&self, keys_dir: &Path) -> Vec<(&'static str, String)> {
+        let none = || "(none)".to_owned();
+        let list = |items: Vec<String>| if items.is_empty() { none() } else { items.join(",") };
+        let kept = |name: &str| format!("(kept in {})", keys_dir.join(name).display());
+        let witnesses = self.audit_witnesses.iter();
+        vec![
+            ("TASKLEDGER_KEYS_DIR", keys_dir.display().to_string()),
+            ("TASKLEDGER_AUDIT_ORIGIN", self.audit_origin.clone()),
+            (
+                "TASKLEDGER_AUDIT_WITNESSES",
+                list(witnesses.map(|witness| masked(witness.url.as_str())).collect()),
+            ),
+            (
+                "TASKLEDGER_ACCESS_TOKEN_MINUTES",
+                self.access_token_minutes.to_string(),
+            ),
+            (
+                "TASKLEDGER_SESSION_IDLE_HOURS",
+                self.session_idle_hours.to_string(),
+            ),
+            (
+                "TASKLEDGER_SECOND_FACTOR_ROLES",
+                list(self.second_factor_roles.iter().map(Role::to_string).collect()),
+            ),
+            ("TASKLEDGER_ARGON2_MEMORY_KIB", self.argon2_memory_kib.to_string()),
+            ("TASKLEDGER_ARGON2_PASSES", self.argon2_passes.to_string()),
+            ("TASKLEDGER_ARGON2_LANES", self.argon2_lanes.to_string()),
+            (
+                "TASKLEDGER_PASSWORD_MIN_CHARACTERS",
+                self.password_min_characters.to_string(),
+            ),
+            (
+                "TASKLEDGER_BREACHED_PASSWORDS",
+                self.breached_passwords
+                    .as_ref()
+                    .map_or_else(none, |file| file.display().to_string()),
+            ),
+            (
+                "TASKLEDGER_MASTER_KEYS",
+                match (&self.master_keys, &self.master_keys_file) {
+                    (Some(_), _) => "***".to_owned(),
+                    (None, Some(file)) => format!("(in {})", file.display()),
+                    (None, None) => kept(MASTER_KEYS),
+                },
+            ),
+            (
+                "TASKLEDGER_CURSOR_KEY",
+                match (&self.cursor_key, &self.cursor_key_file) {
+                    (Some(_), _) => "***".to_owned(),
+                    (None, Some(file)) => format!("(in {})", file.display()),
+                    (None, None) => kept(CURSOR_KEY),
+                },
+            ),
+        ]
+    }
+}
+
+fn parse_origin(text: &str) -> Result<String, String> {
+    let is_name = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'+');
+    if is_name && text.len() <= 200 {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err("expected up to 200 visible ASCII characters without `+`".to_owned())
+    }
+}

@@ -1,0 +1,26 @@
+//! Settings that may be secrets: given directly, or through a file.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+/// A setting given directly or through a file. An empty variable counts as unset, as it does in compose files.
+pub(super) fn secret(
+    name: &str,
+    value: Option<&String>,
+    file: Option<&PathBuf>,
+) -> anyhow::Result<Option<String>> {
+    let value = value.map(|value| value.trim()).filter(|value| !value.is_empty());
+    match (value, file) {
+        (Some(_), Some(_)) => bail!("both {name} and {name}_FILE are set: set one of them"),
+        (Some(value), None) => Ok(Some(value.to_owned())),
+        (None, Some(file)) => Ok(Some(read(name, file)?)),
+        (None, None) => Ok(None),
+    }
+}
+
+fn read(name: &str, file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read the file {} that {name}_FILE names", file.display()))?;
+    Ok(text.trim().to_owned())
+}

@@ -1,0 +1,164 @@
+//! The settings of where everything is kept, and of the bus.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+use database::masked;
+use events::PartitionCount;
+
+use super::secret::secret;
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Storage")]
+pub(crate) struct Storage {
+    /// Directory of the embedded databases and the keys
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_DATA_DIR",
+        default_value = "./data",
+        value_name = "DIR"
+    )]
+    pub(crate) data_dir: PathBuf,
+    /// PostgreSQL with the read models and the roles' own records; without it, SQLite files in the data directory
+    #[arg(
+        long,
+        global = true,
+        env = "DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    database_url: Option<String>,
+    /// File that holds the database URL
+    #[arg(long, global = true, env = "DATABASE_URL_FILE", value_name = "FILE")]
+    database_url_file: Option<PathBuf>,
+    /// Where the event log is, if not in DATABASE_URL
+    #[arg(
+        long,
+        global = true,
+        env = "EVENT_STORE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    event_store_url: Option<String>,
+    /// File that holds the URL of the event log
+    #[arg(long, global = true, env = "EVENT_STORE_URL_FILE", value_name = "FILE")]
+    event_store_url_file: Option<PathBuf>,
+    /// Where the keys of people are, if not in DATABASE_URL
+    #[arg(
+        long,
+        global = true,
+        env = "KEYS_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    keys_database_url: Option<String>,
+    /// File that holds the URL of the keys of people
+    #[arg(long, global = true, env = "KEYS_DATABASE_URL_FILE", value_name = "FILE")]
+    keys_database_url_file: Option<PathBuf>,
+    /// Seal what is personal in new events; `false` only while readers of an earlier release still run
+    #[arg(long, global = true, env = "TASKLEDGER_SEAL_EVENTS", default_value = "true", value_name = "BOOL",
+          action = ArgAction::Set)]
+    pub(crate) seal_events: bool,
+    /// RabbitMQ; without it, the bus lives inside the one process
+    #[arg(
+        long,
+        global = true,
+        env = "AMQP_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    amqp_url: Option<String>,
+    /// File that holds the URL of RabbitMQ
+    #[arg(long, global = true, env = "AMQP_URL_FILE", value_name = "FILE")]
+    amqp_url_file: Option<PathBuf>,
+    /// Prefix of every queue and exchange, so that several systems can share one RabbitMQ
+    #[arg(
+        long,
+        global = true,
+        env = "TASKLEDGER_BUS_NAMESPACE",
+        default_value = "taskledger",
+        value_name = "NAME"
+    )]
+    pub(crate) bus_namespace: String,
+    /// Into how many partitions the log is projected, 1 to 256; the same for every role
+    #[arg(long, global = true, env = "TASKLEDGER_PARTITIONS", default_value = "4", value_name = "N",
+          value_parser = parse_partitions)]
+    pub(crate) partitions: PartitionCount,
+}
+
+impl Storage {
+    /// PostgreSQL for the read models and the roles' own records, if set.
+    pub(crate) fn database_url(&self) -> anyhow::Result<Option<String>> {
+        secret(
+            "DATABASE_URL",
+            self.database_url.as_ref(),
+            self.database_url_file.as_ref(),
+        )
+    }
+
+    /// Where the event log is; `None` is the embedded file.
+    pub(crate) fn event_store_url(&self) -> anyhow::Result<Option<String>> {
+        match secret(
+            "EVENT_STORE_URL",
+            self.event_store_url.as_ref(),
+            self.event_store_url_file.as_ref(),
+        )? {
+            Some(url) => Ok(Some(url)),
+            None => self.database_url(),
+        }
+    }
+
+    /// Where the keys of people are; `None` is the embedded file.
+    pub(crate) fn keys_database_url(&self) -> anyhow::Result<Option<String>> {
+        match secret(
+            "KEYS_DATABASE_URL",
+            self.keys_database_url.as_ref(),
+            self.keys_database_url_file.as_ref(),
+        )? {
+            Some(url) => Ok(Some(url)),
+            None => self.database_url(),
+        }
+    }
+
+    /// RabbitMQ, if set.
+    pub(crate) fn amqp_url(&self) -> anyhow::Result<Option<String>> {
+        secret("AMQP_URL", self.amqp_url.as_ref(), self.amqp_url_file.as_ref())
+    }
+
+    /// The effective values by variable name, secrets masked.
+    pub(super) fn lines(&self) -> anyhow::Result<Vec<(&'static str, String)>> {
+        let embedded = || format!("(embedded, in {})", self.data_dir.display());
+        Ok(vec![
+            ("TASKLEDGER_DATA_DIR", self.data_dir.display().to_string()),
+            (
+                "DATABASE_URL",
+                self.database_url()?.map_or_else(embedded, |url| masked(&url)),
+            ),
+            (
+                "EVENT_STORE_URL",
+                self.event_store_url()?.map_or_else(embedded, |url| masked(&url)),
+            ),
+            (
+                "KEYS_DATABASE_URL",
+                self.keys_database_url()?
+                    .map_or_else(embedded, |url| masked(&url)),
+            ),
+            ("TASKLEDGER_SEAL_EVENTS", self.seal_events.to_string()),
+            (
+                "AMQP_URL",
+                self.amqp_url()?
+                    .map_or_else(|| "(inside the process)".to_owned(), |url| masked(&url)),
+            ),
+            ("TASKLEDGER_BUS_NAMESPACE", self.bus_namespace.clone()),
+            ("TASKLEDGER_PARTITIONS", self.partitions.get().to_string()),
+        ])
+    }
+}
+
+fn parse_partitions(text: &str) -> Result<PartitionCount, String> {
+    text.parse()
+        .ok()
+        .and_then(PartitionCount::new)
+        .ok_or_else(|| "expected a number from 1 to 256".to_owned())
+}
