@@ -23,6 +23,7 @@ use crate::{
         fold::{Fold, GapPolicy, HoleFound},
     },
 };
+use audit::AuditVerifier;
 use differences::Differences;
 use exceptions::Exceptions;
 use history::HistoryVerifier;
@@ -77,6 +78,7 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
         ..Report::default()
     };
     let mut fold = exceptions.fold();
+    let mut audit = AuditVerifier::default();
     let mut history = HistoryVerifier::default();
     let mut after = 0;
     let mut gaps = Gaps::after(store, after);
@@ -91,7 +93,9 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
         for gap in page.iter().filter_map(|event| gaps.before(event.record.position)) {
             differences.add(describe_gap(&gap));
         }
-        report.audit += audit::compare(read_models, after, to, &page, &mut differences).await?;
+        report.audit += audit
+            .compare(read_models, after, to, &page, &mut differences)
+            .await?;
         fold.rows.history = Some(Vec::new());
         for event in page {
             fold_in(&mut fold, event);
@@ -112,6 +116,7 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
         head,
         differences,
     };
+    audit.finish(&mut verifier).await?;
     history.finish(&mut verifier).await?;
     for_each_model!(M => *M::rows(&mut report) = verifier.compare::<M>(&mut rows).await?);
     report.differences = verifier.differences.list();

@@ -1,72 +1,93 @@
 //! Compares a page of the log with its audit trail.
 
-use super::{differences::Differences, rows::row_values};
+use std::collections::BTreeMap;
+
+use database::{Database, DatabaseError, Row};
+use events::{ERASED, UserId};
+
+use super::{
+    VerifyError,
+    differences::Differences,
+    rows::{RowVerifier, row_values},
+};
 use crate::{
     models::{AUDIT_LOG, audit_values, without_request_id},
     projecting::decode::Decoded,
 };
-use database::{Database, DatabaseError, Row};
-use events::{ERASED, RecordedEvent};
 
-/// Compares the rows above `after` and up to `to` with `events`, which are all of these in the log. Returns how
-/// many rows there are.
-pub(super) async fn compare(
-    read_models: &Database,
-    after: u64,
-    to: u64,
-    events: &[Decoded],
-    differences: &mut Differences,
-) -> Result<u64, DatabaseError> {
-    let rows = read_models
-        .fetch_all(
-            "SELECT * FROM audit_log WHERE position > $1 AND position <= $2 ORDER BY position",
-            &[after.into(), to.into()],
-        )
-        .await?;
-    let count = rows.len() as u64;
-    let mut rows = rows.into_iter().peekable();
-    for Decoded {
-        record: event,
-        readable,
-        ..
-    } in events
-    {
-        while let Some(row) = next_up_to(&mut rows, event.position.saturating_sub(1))? {
-            differences.add(format!(
-                "audit_log has position {}, which is not in the log",
-                row.unsigned("position")?
-            ));
-        }
-        let row = next_up_to(&mut rows, event.position)?;
-        if !readable {
-            // It has a row only if somebody could read it.
-            continue;
-        }
-        match row {
-            None => differences.add(format!("audit_log lacks position {}", event.position)),
-            Some(row) => {
-                let mut expected = Vec::new();
-                if row.str("correlation_id")? == ERASED && is_erased(read_models, event).await? {
-                    audit_values(&without_request_id(event), &mut expected);
-                } else {
-                    audit_values(event, &mut expected);
-                }
-                if row_values(AUDIT_LOG, &row)? != expected {
-                    differences.add(format!("audit_log differs at position {}", event.position));
-                }
-            }
-        }
-    }
-    Ok(count)
+/// Compares page after page, and remembers what only the end of the log can tell.
+#[derive(Debug, Default)]
+pub(super) struct AuditVerifier {
+    /// Whose rows have no request ids, and the first of them: so it should be, if they were erased later.
+    without_request_ids: BTreeMap<UserId, u64>,
 }
 
-/// Whether the person whom `event` is about was erased.
-async fn is_erased(read_models: &Database, event: &RecordedEvent) -> Result<bool, DatabaseError> {
-    let sql = "SELECT subject FROM erased_subjects WHERE subject = $1";
-    let row = read_models
-        .fetch_optional(sql, &[event.metadata.subject.0.into()])
-        .await?;
-    Ok(row.is_some())
+impl AuditVerifier {
+    /// Compares the rows above `after` and up to `to` with `events`, which are all of these in the log. Returns how
+    /// many rows there are.
+    pub(super) async fn compare(
+        &mut self,
+        read_models: &Database,
+        after: u64,
+        to: u64,
+        events: &[Decoded],
+        differences: &mut Differences,
+    ) -> Result<u64, DatabaseError> {
+        let rows = read_models
+            .fetch_all(
+                "SELECT * FROM audit_log WHERE position > $1 AND position <= $2 ORDER BY position",
+                &[after.into(), to.into()],
+            )
+            .await?;
+        let count = rows.len() as u64;
+        let mut rows = rows.into_iter().peekable();
+        for Decoded {
+            record: event,
+            readable,
+            ..
+        } in events
+        {
+            while let Some(row) = next_up_to(&mut rows, event.position.saturating_sub(1))? {
+                differences.add(format!(
+                    "audit_log has position {}, which is not in the log",
+                    row.unsigned("position")?
+                ));
+            }
+            let row = next_up_to(&mut rows, event.position)?;
+            if !readable {
+                // It has a row only if somebody could read it.
+                continue;
+            }
+            let Some(row) = row else {
+                differences.add(format!("audit_log lacks position {}", event.position));
+                continue;
+            };
+            let mut expected = Vec::new();
+            if row.str("correlation_id")? == ERASED && *event.metadata.correlation_id != *ERASED {
+                let subject = event.metadata.subject;
+                self.without_request_ids.entry(subject).or_insert(event.position);
+                audit_values(&without_request_id(event), &mut expected);
+            } else {
+                audit_values(event, &mut expected);
+            }
+            if row_values(AUDIT_LOG, &row)? != expected {
+                differences.add(format!("audit_log differs at position {}", event.position));
+            }
+        }
+        Ok(count)
+    }
+
+    /// Tells whose request ids are missing although they were not erased.
+    pub(super) async fn finish(self, rows: &mut RowVerifier<'_>) -> Result<(), VerifyError> {
+        for (subject, position) in self.without_request_ids {
+            if !rows.was_erased(subject).await? {
+                rows.differences.add(format!(
+                    "audit_log lacks request ids of subject {subject}, first position {position}"
+                ));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn next_up_to(

@@ -66,7 +66,7 @@ impl HistoryVerifier {
     /// Tells whose rows are missing although they were not erased.
     pub(super) async fn finish(self, rows: &mut RowVerifier<'_>) -> Result<(), VerifyError> {
         for (subject, position) in self.missing {
-            if !rows.erased.contains_key(&subject) && !rows.is_erased_meanwhile(subject).await? {
+            if !rows.was_erased(subject).await? {
                 rows.differences.add(format!(
                     "task_history lacks rows of subject {subject}, first position {position}"
                 ));

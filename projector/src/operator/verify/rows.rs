@@ -125,8 +125,13 @@ impl RowVerifier<'_> {
         Ok(())
     }
 
+    /// Whether `subject` was erased, up to the head or since.
+    pub(super) async fn was_erased(&self, subject: UserId) -> Result<bool, VerifyError> {
+        Ok(self.erased.contains_key(&subject) || self.is_erased_meanwhile(subject).await?)
+    }
+
     /// Whether `subject` was erased after the log was folded.
-    pub(super) async fn is_erased_meanwhile(&self, subject: UserId) -> Result<bool, VerifyError> {
+    async fn is_erased_meanwhile(&self, subject: UserId) -> Result<bool, VerifyError> {
         Ok(match self.exceptions.erased_at(subject) {
             Some(position) => position > self.head,
             None => {
