@@ -101,3 +101,35 @@ impl Settings {
         self.auth.cursor_key(&self.keys_dir())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{Command, CommandFactory as _};
+
+    /// The ids of what `command` itself takes, and of what it takes everywhere.
+    fn ids(command: &Command, global: bool) -> BTreeSet<String> {
+        let arguments = command
+            .get_arguments()
+            .filter(|one| one.is_global_set() == global);
+        arguments.map(|one| one.get_id().to_string()).collect()
+    }
+
+    fn compare(command: &Command, everywhere: &BTreeSet<String>) {
+        let own = ids(command, false);
+        let both: Vec<_> = own.intersection(everywhere).collect();
+        assert!(both.is_empty(), "{}: {both:?}", command.get_name());
+        for command in command.get_subcommands() {
+            compare(command, everywhere);
+        }
+    }
+
+    #[test]
+    fn no_command_has_an_argument_that_would_be_taken_for_a_setting() {
+        let command = crate::Cli::command();
+        let everywhere = ids(&command, true);
+        assert!(everywhere.contains("data_dir"), "{everywhere:?}");
+        compare(&command, &everywhere);
+    }
+}

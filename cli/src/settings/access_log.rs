@@ -10,6 +10,7 @@ use runtime::telemetry::Sampling;
 pub(crate) struct AccessLog {
     /// File that the access log is appended to, in JSON [default: standard error, like the other logs]
     #[arg(
+        id = "access-log",
         long = "access-log",
         global = true,
         env = "TASKLEDGER_ACCESS_LOG",
@@ -17,11 +18,13 @@ pub(crate) struct AccessLog {
     )]
     pub(crate) file: Option<PathBuf>,
     /// Of the requests that succeed in time, one in so many is logged; errors and slow ones always are
-    #[arg(long = "access-log-sample", global = true, env = "TASKLEDGER_ACCESS_LOG_SAMPLE", default_value_t = 1,
+    #[arg(id = "access-log-sample",
+        long = "access-log-sample", global = true, env = "TASKLEDGER_ACCESS_LOG_SAMPLE", default_value_t = 1,
           value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     one_in: u64,
     /// From so many milliseconds on, a request is slow
-    #[arg(long = "access-log-slow-ms", global = true, env = "TASKLEDGER_ACCESS_LOG_SLOW_MS", default_value_t = 1_000,
+    #[arg(id = "access-log-slow-ms",
+        long = "access-log-slow-ms", global = true, env = "TASKLEDGER_ACCESS_LOG_SLOW_MS", default_value_t = 1_000,
           value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     slow_ms: u64,
 }

@@ -20,6 +20,7 @@ pub(crate) enum LogFormat {
 pub(crate) struct Log {
     /// What is logged, for example `info` or `warn,projector=debug`
     #[arg(
+        id = "log",
         long = "log",
         global = true,
         env = "TASKLEDGER_LOG",
@@ -29,6 +30,7 @@ pub(crate) struct Log {
     pub(crate) filter: String,
     /// How it is written
     #[arg(
+        id = "log-format",
         long = "log-format",
         global = true,
         env = "TASKLEDGER_LOG_FORMAT",
@@ -40,6 +42,7 @@ pub(crate) struct Log {
     pub(crate) otlp_endpoint: Option<Url>,
     /// File that the security log is appended to [default: standard error]
     #[arg(
+        id = "security-log",
         long = "security-log",
         global = true,
         env = "TASKLEDGER_SECURITY_LOG",

@@ -10,35 +10,20 @@ use tls::TlsFiles;
 #[command(next_help_heading = "TLS")]
 pub(crate) struct Tls {
     /// File with the certificate of the API's address and those that lead to its authority, in PEM form; read again when it changes [default: no TLS]
-    #[arg(
-        long = "tls-certificate",
-        global = true,
-        env = "TASKLEDGER_TLS_CERTIFICATE",
-        value_name = "FILE"
-    )]
-    certificate: Option<PathBuf>,
+    #[arg(long, global = true, env = "TASKLEDGER_TLS_CERTIFICATE", value_name = "FILE")]
+    tls_certificate: Option<PathBuf>,
     /// File with the key of that certificate, in PEM form, readable by its owner only
-    #[arg(
-        long = "tls-key",
-        global = true,
-        env = "TASKLEDGER_TLS_KEY",
-        value_name = "FILE"
-    )]
-    key: Option<PathBuf>,
+    #[arg(long, global = true, env = "TASKLEDGER_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
     /// File with the authorities that the gateway believes about roles at https:// addresses, in PEM form
-    #[arg(
-        long = "upstream-ca",
-        global = true,
-        env = "TASKLEDGER_UPSTREAM_CA",
-        value_name = "FILE"
-    )]
+    #[arg(long, global = true, env = "TASKLEDGER_UPSTREAM_CA", value_name = "FILE")]
     pub(crate) upstream_ca: Option<PathBuf>,
 }
 
 impl Tls {
     /// What the API's address is served with, if over TLS.
     pub(crate) fn files(&self) -> anyhow::Result<Option<TlsFiles>> {
-        match (self.certificate.clone(), self.key.clone()) {
+        match (self.tls_certificate.clone(), self.tls_key.clone()) {
             (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
             (None, None) => Ok(None),
             (Some(_), None) => {
@@ -57,8 +42,8 @@ impl Tls {
                 .map_or_else(|| "(none)".to_owned(), |file| file.display().to_string())
         };
         [
-            ("TASKLEDGER_TLS_CERTIFICATE", shown(&self.certificate)),
-            ("TASKLEDGER_TLS_KEY", shown(&self.key)),
+            ("TASKLEDGER_TLS_CERTIFICATE", shown(&self.tls_certificate)),
+            ("TASKLEDGER_TLS_KEY", shown(&self.tls_key)),
             ("TASKLEDGER_UPSTREAM_CA", shown(&self.upstream_ca)),
         ]
     }
