@@ -189,4 +189,17 @@ async fn rotate(system: &mut System, ada: &Person, path: &str) {
         !refused.status.success() && sentence.contains("TASKLEDGER_MASTER_KEYS"),
         "{sentence}"
     );
+
+    // Nor with none at all, instead of making up others.
+    let elsewhere = system.directory().join("other-keys.db");
+    let mut lost = system.tool(&["keys", "master", "list"]);
+    let refused = lost
+        .env("KEYS_DATABASE_URL", format!("sqlite://{}", elsewhere.display()))
+        .output()
+        .unwrap();
+    let sentence = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && sentence.contains("restore them from their backup"),
+        "{sentence}"
+    );
 }

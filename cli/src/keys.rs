@@ -92,7 +92,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
 }
 
 async fn master(settings: &Settings, command: MasterCommand) -> anyhow::Result<ExitCode> {
-    let keys = platform::subject_keys(settings).await?;
+    let keys = platform::event_log(settings).await?.keys;
     let master_keys = keys.master_keys();
     match command {
         MasterCommand::List => {

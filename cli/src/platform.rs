@@ -42,7 +42,7 @@ pub(crate) struct EventLog {
 /// The log, sealed and opened.
 pub(crate) async fn event_log(settings: &Settings) -> anyhow::Result<EventLog> {
     let stored = event_store(&settings.storage).await?;
-    let keys = subject_keys(settings).await?;
+    let keys = subject_keys(settings, &*stored).await?;
     let opened: Arc<dyn EventStore> = match settings.storage.seal_events {
         true => SealedStore::over(Arc::clone(&stored), keys.clone()),
         false => SealedStore::only_opening(Arc::clone(&stored), keys.clone()),
@@ -50,11 +50,35 @@ pub(crate) async fn event_log(settings: &Settings) -> anyhow::Result<EventLog> {
     Ok(EventLog { stored, opened, keys })
 }
 
-/// The keys of people. The first start makes the master key that wraps them.
-pub(crate) async fn subject_keys(settings: &Settings) -> anyhow::Result<SubjectKeys> {
+/// The keys of people, for the log `stored`. The first start makes the master key that wraps them; on a log that is sealed
+/// under others none is made, since nobody's key would be in the database.
+pub(crate) async fn subject_keys(
+    settings: &Settings,
+    stored: &dyn EventStore,
+) -> anyhow::Result<SubjectKeys> {
     let database = database(&settings.storage, Schema::SubjectKeys).await?;
-    let master_keys = settings.master_keys(!SubjectKeys::are_in_use(&database).await?)?;
-    Ok(SubjectKeys::open(database, master_keys, clock()).await?)
+    let are_in_use = SubjectKeys::are_in_use(&database).await?;
+    if !are_in_use && is_sealed(stored).await? {
+        bail!(
+            "the log holds sealed events, and no keys of people are at {}: restore them from their backup, or let KEYS_DATABASE_URL name where they are",
+            masked(&database_url(&settings.storage, Schema::SubjectKeys)?)
+        );
+    }
+    Ok(SubjectKeys::open(database, settings.master_keys(!are_in_use)?, clock()).await?)
+}
+
+/// Whether events are sealed at the beginning of the log or at its end: all of them, or all since an upgrade.
+async fn is_sealed(stored: &dyn EventStore) -> anyhow::Result<bool> {
+    const LOOKED_AT: usize = 1_000;
+    let head = i64::try_from(stored.head().await?).unwrap_or(i64::MAX);
+    for after in [0, head.saturating_sub(LOOKED_AT as i64).max(0)] {
+        let page = stored.stored_page(after, LOOKED_AT).await?;
+        let sealed = events::Encoding::Sealed.as_str();
+        if page.events.iter().any(|event| event.encoding == sealed) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The log as it is, with the events in clear, for looking into it: nothing is created or brought up to date. A log without

@@ -42,7 +42,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     let tree = platform::audit_tree(storage).await?;
     let audit = audit_tree::disagreement(&*store, &tree, Some(&settings.audit_keys_dir())).await?;
 
-    let keys = platform::subject_keys(settings).await?;
+    let keys = platform::subject_keys(settings, &*store).await?;
     let revived = keys.revived(&*store).await?;
 
     let agrees = checkpoints.is_empty()
