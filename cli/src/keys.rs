@@ -102,9 +102,11 @@ async fn master(settings: &Settings, command: MasterCommand) -> anyhow::Result<E
             }
         }
         MasterCommand::Rotate => {
-            if master_keys.ids().len() == 1
-                && let Some(id) = master_keys.add().await?
-            {
+            if let [first, old, ..] = master_keys.ids().as_slice() {
+                output::line(&format!(
+                    "no key is made, since there is {first} beside {old} already, which `keys master retire` takes away"
+                ))?;
+            } else if let Some(id) = master_keys.add().await? {
                 output::line(&format!("{id} is first in {}", master_keys.place()))?;
             }
             let rewrapped = keys.rewrap().await?;
