@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use events::Account;
-use http_api::SecurityEvent;
+use events::{Account, SessionId, UserId};
+use http_api::{RequestContext, SecurityEvent};
 
 use crate::{
     auth::Auth,
@@ -76,6 +76,24 @@ impl Auth {
         drop(slot);
         self.hasher.wait_as_every_failure(since).await;
         Err(Refusal::CredentialsAreWrong.into())
+    }
+
+    /// Compares `passwords` with that of `id`, who is signed in with `session`, and counts a success.
+    ///
+    /// # Errors
+    /// Those of [`Self::prove_password`].
+    pub(crate) async fn prove_own_password(
+        &self,
+        id: UserId,
+        session: SessionId,
+        passwords: &[&Arc<Password>],
+        context: &RequestContext,
+    ) -> Result<Proven, ApiError> {
+        let find = async || Ok(self.account(id).await?.state);
+        let attempt = Attempt::in_session(&self.pepper, id, session, context);
+        let proven = self.prove_password(&attempt, passwords, find).await?;
+        self.throttle.succeeded(&attempt, &proven.standing).await;
+        Ok(proven)
     }
 
     async fn may_try(&self, attempt: &Attempt) -> Result<Standing, CommandError> {

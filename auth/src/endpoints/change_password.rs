@@ -53,12 +53,9 @@ pub(crate) async fn change_password(
     let request = Request::read(body.fields, &auth.password_policy, email.as_ref())?;
     fields::check_not_breached("/new_password", &auth.password_policy, &request.new).await?;
     let shown = auth.account(id).await?.position();
-    let find = async || Ok(auth.account(id).await?.state);
-    let attempt = Attempt::in_session(&auth.pepper, id, session, &context);
     let proven = auth
-        .prove_password(&attempt, &[&request.current, &request.new], find)
+        .prove_own_password(id, session, &[&request.current, &request.new], &context)
         .await?;
-    auth.throttle.succeeded(&attempt, &proven.standing).await;
     if proven.which == 1 {
         // Whoever repeats a change whose answer was lost has the new password already.
         auth.revoke(Revocation::Account(id)).await;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::{answer, fields};
 use crate::{
     auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError, password::Password,
-    second_factor::Enrolment, throttle::Attempt,
+    second_factor::Enrolment,
 };
 
 /// What authenticator apps show beside the address.
@@ -33,10 +33,9 @@ pub(crate) async fn enroll_totp(
 ) -> Result<Response, ApiError> {
     let password = read(body.fields)?;
     let id = caller.user_id();
-    let find = async || Ok(auth.account(id).await?.state);
-    let attempt = Attempt::in_session(&auth.pepper, id, session, &context);
-    let proven = auth.prove_password(&attempt, &[&password], find).await?;
-    auth.throttle.succeeded(&attempt, &proven.standing).await;
+    let proven = auth
+        .prove_own_password(id, session, &[&password], &context)
+        .await?;
     let account = proven.account;
     let enrolment = Enrolment::generate(id, &auth.sealing).ok_or_else(Problem::internal)?;
     let metadata = CommandMetadata::new(caller.actor(), &context);

@@ -17,7 +17,6 @@ use crate::{
     error::ApiError,
     password::Password,
     second_factor::matching,
-    throttle::Attempt,
 };
 
 struct Request {
@@ -46,10 +45,9 @@ pub(crate) async fn erase_me(
 ) -> Result<Response, ApiError> {
     let request = Request::read(body.fields)?;
     let id = caller.user_id();
-    let find = async || Ok(auth.account(id).await?.state);
-    let attempt = Attempt::in_session(&auth.pepper, id, session, &context);
-    let proven = auth.prove_password(&attempt, &[&request.password], find).await?;
-    auth.throttle.succeeded(&attempt, &proven.standing).await;
+    let proven = auth
+        .prove_own_password(id, session, &[&request.password], &context)
+        .await?;
     let account = proven.account;
     let metadata = CommandMetadata::new(caller.actor(), &context);
     show_code(&auth, &account, request.code.as_ref(), &metadata).await?;
