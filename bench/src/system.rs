@@ -42,6 +42,8 @@ pub(crate) struct System {
     /// Prefix of everything that it has on the broker.
     pub(crate) namespace: String,
     roles: Vec<Role>,
+    /// One more process, with settings of its own.
+    beside: Option<Role>,
     database: Option<Database>,
     directory: TempDir,
 }
@@ -93,6 +95,7 @@ impl System {
             started_in: Duration::ZERO,
             namespace: namespace.clone(),
             roles: Vec::new(),
+            beside: None,
             database,
             directory,
         };
@@ -161,14 +164,7 @@ impl System {
 
     /// Waits until the gateway says that every role is ready.
     pub(crate) async fn ready(&self) -> anyhow::Result<()> {
-        let (started, front) = (Instant::now(), self.front());
-        while !is_ready(&front).await {
-            if started.elapsed() > Duration::from_secs(60) {
-                bail!("the system is not ready after a minute");
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        Ok(())
+        ready(&self.front()).await
     }
 
     /// The address that people use.
@@ -223,6 +219,63 @@ impl System {
         Ok(samples.iter().sum())
     }
 
+    /// Where its files are, and others may be until it stops.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Starts one more process of a role, like the first but for these settings, waits until it is ready and returns its address.
+    pub(crate) async fn start_beside(
+        &mut self,
+        name: &'static str,
+        settings: &[(String, String)],
+    ) -> anyhow::Result<String> {
+        let like = &self.role(name)?.command;
+        let mut command = Command::new(like.get_program());
+        command.args(like.get_args());
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        for (variable, value) in like.get_envs() {
+            match value {
+                Some(value) => command.env(variable, value),
+                None => command.env_remove(variable),
+            };
+        }
+        let (address, admin) = (
+            format!("127.0.0.1:{}", free_port()?),
+            format!("127.0.0.1:{}", free_port()?),
+        );
+        command
+            .env("TASKLEDGER_LISTEN", &address)
+            .env("TASKLEDGER_ADMIN_LISTEN", &admin);
+        for (variable, value) in settings {
+            command.env(variable, value);
+        }
+        let mut role = Role {
+            name,
+            address: address.clone(),
+            admin,
+            command,
+            process: None,
+        };
+        role.start()?;
+        self.beside = Some(role);
+        ready(&address).await?;
+        Ok(address)
+    }
+
+    /// Resident memory in MiB of the process beside.
+    pub(crate) fn memory_beside(&self) -> anyhow::Result<f64> {
+        self.beside.as_ref().context("nothing runs beside")?.memory()
+    }
+
+    /// Stops the process beside.
+    pub(crate) fn stop_beside(&mut self) -> anyhow::Result<()> {
+        match self.beside.take() {
+            Some(mut role) => role.stop(),
+            None => Ok(()),
+        }
+    }
+
     /// Stops the process of a role.
     pub(crate) fn stop_role(&mut self, name: &str) -> anyhow::Result<()> {
         self.role_mut(name)?.stop()
@@ -244,8 +297,11 @@ impl System {
         }
     }
 
-    fn role(&self, name: &str) -> Option<&Role> {
-        self.roles.iter().find(|role| role.name == name)
+    fn role(&self, name: &str) -> anyhow::Result<&Role> {
+        self.roles
+            .iter()
+            .find(|role| role.name == name)
+            .with_context(|| format!("no {name}"))
     }
 
     fn role_mut(&mut self, name: &str) -> anyhow::Result<&mut Role> {
@@ -331,8 +387,20 @@ async fn execute(sql: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn free_port() -> anyhow::Result<u16> {
+pub(crate) fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Waits until the role at `address` says that it is ready.
+async fn ready(address: &str) -> anyhow::Result<()> {
+    let started = Instant::now();
+    while !is_ready(address).await {
+        if started.elapsed() > Duration::from_secs(60) {
+            bail!("{address} is not ready after a minute");
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    Ok(())
 }
 
 async fn is_ready(address: &str) -> bool {
@@ -342,7 +410,7 @@ async fn is_ready(address: &str) -> bool {
 }
 
 /// A whole answer, head and body.
-async fn get(address: &str, path: &str) -> anyhow::Result<String> {
+pub(crate) async fn get(address: &str, path: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
     let mut answer = String::new();

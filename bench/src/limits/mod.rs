@@ -56,10 +56,7 @@ impl Limits {
             count: self.rounds,
             span: Duration::from_secs(self.seconds),
         };
-        print(&format!(
-            "{:<54} {:>10} {:>10} {:>6}  {:<11} wanted",
-            "", "measured", "limit", "ratio", "of rounds"
-        ));
+        Ratio::print_head();
         for figure in Figure::value_variants() {
             if !self.figures.is_empty() && !self.figures.contains(figure) {
                 continue;
@@ -103,7 +100,7 @@ struct Rounds {
 
 /// What a ratio is to be.
 #[derive(Debug, Clone, Copy)]
-enum Wanted {
+pub(crate) enum Wanted {
     AtLeast(f64),
     AtMost(f64),
     /// Only known: no bound is set.
@@ -112,19 +109,27 @@ enum Wanted {
 
 /// A figure and its limit, measured in turns, so that both have the same share of the machine's moods.
 #[derive(Debug, Default)]
-struct Ratio {
+pub(crate) struct Ratio {
     measured: Vec<f64>,
     limits: Vec<f64>,
 }
 
 impl Ratio {
-    fn add(&mut self, measured: f64, limit: f64) {
+    /// Prints what the columns of [`Ratio::report`] are.
+    pub(crate) fn print_head() {
+        print(&format!(
+            "{:<54} {:>10} {:>10} {:>6}  {:<11} wanted",
+            "", "measured", "limit", "ratio", "of rounds"
+        ));
+    }
+
+    pub(crate) fn add(&mut self, measured: f64, limit: f64) {
         self.measured.push(measured);
         self.limits.push(limit);
     }
 
     /// Prints the medians, their ratio, and the lowest and highest ratio of a round.
-    fn report(self, name: &str, unit: &str, wanted: Wanted) {
+    pub(crate) fn report(self, name: &str, unit: &str, wanted: Wanted) {
         let mut ratios: Vec<f64> = self
             .measured
             .iter()

@@ -1,0 +1,87 @@
+//! What a proxy adds to the time of a request at a thousand requests a second: the time through it less the time without it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hdrhistogram::Histogram;
+use http::Method;
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval_at},
+};
+
+use super::{in_front_of, nginx::Nginx};
+use crate::{client::Person, limits, print, system::System};
+
+/// Requests a second, and the connections that share them.
+const RATE: u32 = 1_000;
+const WORKERS: u32 = 20;
+/// How much longer the gateway takes than nginx, at most.
+const MOST: f64 = 1.3;
+
+pub(super) async fn run(
+    system: &mut System,
+    upstream: &Nginx,
+    person: &Person,
+    rounds: usize,
+    span: Duration,
+) -> anyhow::Result<()> {
+    let nginx = Nginx::proxy(upstream)?;
+    nginx.ready().await?;
+    let policy = "[unauthenticated]\nrequests = 1000000\nper_seconds = 1\nburst = 1000000\n";
+    let quiet = [("TASKLEDGER_ACCESS_LOG_SAMPLE", "1000000".to_owned())];
+    let gateway = in_front_of(system, upstream, policy, &quiet).await?;
+    // Of each round: without a proxy, through nginx, through the gateway; the median and the 99th percentile in µs.
+    let mut medians: [Vec<f64>; 3] = Default::default();
+    let mut p99s: [Vec<f64>; 3] = Default::default();
+    for _ in 0..rounds {
+        for (place, address) in [upstream.address(), nginx.address(), &gateway]
+            .into_iter()
+            .enumerate()
+        {
+            let times = at_rate(person, address, span).await?;
+            medians[place].push(times.value_at_quantile(0.5) as f64);
+            p99s[place].push(times.value_at_quantile(0.99) as f64);
+        }
+    }
+    for (name, times) in [("p50", medians), ("p99", p99s)] {
+        let [direct, nginx, gateway] = times.map(limits::median);
+        let ratio = (gateway - direct) / (nginx - direct);
+        let verdict = if ratio <= MOST { "" } else { "  MISSED" };
+        print(&format!(
+            "added at {RATE}/s, {name}: gateway {:.0} µs, nginx {:.0} µs to {direct:.0} µs without: {ratio:.2} times, at most {MOST}{verdict}",
+            gateway - direct,
+            nginx - direct,
+        ));
+    }
+    system.stop_beside()
+}
+
+/// The times in µs of requests that begin at [`RATE`], however long they take.
+async fn at_rate(person: &Person, address: &str, span: Duration) -> anyhow::Result<Histogram<u64>> {
+    let between = Duration::from_secs(1) * WORKERS / RATE;
+    let begin = Instant::now() + Duration::from_millis(100);
+    let mut workers = JoinSet::new();
+    for worker in 0..WORKERS {
+        let person = Arc::new(person.at(address).await?);
+        workers.spawn(async move {
+            let mut times = Histogram::<u64>::new(3)?;
+            let mut ticks = interval_at((begin + between * worker / WORKERS).into(), between);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while begin.elapsed() < span {
+                ticks.tick().await;
+                let sent = Instant::now();
+                person.send(Method::GET, "/auth/me", None, &[]).await?;
+                times.record(u64::try_from(sent.elapsed().as_micros())?)?;
+            }
+            anyhow::Ok(times)
+        });
+    }
+    let mut times = Histogram::new(3)?;
+    while let Some(worker) = workers.join_next().await {
+        times.add(worker??)?;
+    }
+    Ok(times)
+}

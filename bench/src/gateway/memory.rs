@@ -1,0 +1,81 @@
+//! What a gateway keeps in memory: at its start, with ten thousand connections on which nothing happens, and after requests of a
+//! million addresses, each of which its limits count.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context as _;
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::{in_front_of, nginx::Nginx, wrk};
+use crate::{print, system::System};
+
+const IDLE: usize = 10_000;
+/// From how many addresses they come.
+const SOURCES: usize = 50;
+const MOST_AT_START: f64 = 20.0;
+
+/// The client's address is what the load says that it is.
+const POLICY: &str = "trusted_proxies = [\"127.0.0.1\"]\n\
+    [unauthenticated]\nrequests = 1000000\nper_seconds = 1\nburst = 1000000\n\
+    [[limit]]\nname = \"address\"\nby = \"address\"\nroutes = [\"*\"]\nrequests = 1000000\nper_seconds = 1\nburst = 1000000\n";
+
+/// A new address for each request, beginning with number N.
+const NEW_ADDRESSES: &str = "local n = N\n\
+    request = function()\n\
+      n = n + 1\n\
+      local address = math.floor(n / 16777216) % 200 + 20 .. '.' .. math.floor(n / 65536) % 256 .. '.' \
+        .. math.floor(n / 256) % 256 .. '.' .. n % 256\n\
+      return wrk.format('GET', nil, {['X-Forwarded-For'] = address})\n\
+    end\n";
+
+pub(super) async fn run(system: &mut System, upstream: &Nginx, addresses: u64) -> anyhow::Result<()> {
+    let settings = [
+        ("TASKLEDGER_ACCESS_LOG_SAMPLE", "1000000".to_owned()),
+        ("TASKLEDGER_MAX_CONNECTIONS", (IDLE + 1_000).to_string()),
+    ];
+    let gateway = in_front_of(system, upstream, POLICY, &settings).await?;
+    let at_start = system.memory_beside()?;
+    let verdict = if at_start <= MOST_AT_START { "" } else { "  MISSED" };
+    print(&format!(
+        "memory of the gateway after the start: {at_start:.1} MiB, at most {MOST_AT_START}{verdict}"
+    ));
+    let idle = connect_all(&gateway).await?;
+    print(&format!(
+        "with {} connections on which nothing happens: {:.1} MiB",
+        idle.len(),
+        system.memory_beside()?
+    ));
+    drop(idle);
+    let script = system.directory().join("addresses.lua");
+    let mut seen = 0;
+    while seen < addresses {
+        std::fs::write(&script, NEW_ADDRESSES.replace('N', &seen.to_string()))?;
+        let span = Duration::from_secs(10);
+        let outcome = wrk::ask(&gateway, "/.well-known/jwks.json", &[], Some(&script), span).await?;
+        seen += outcome.requests;
+    }
+    print(&format!(
+        "after requests of {seen} addresses: {:.1} MiB",
+        system.memory_beside()?
+    ));
+    system.stop_beside()
+}
+
+/// From several addresses, since one may not have so many.
+async fn connect_all(gateway: &str) -> anyhow::Result<Vec<TcpStream>> {
+    runtime::descriptors::raise();
+    let gateway: SocketAddr = gateway.parse()?;
+    let mut connections = Vec::with_capacity(IDLE);
+    for number in 0..IDLE {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(format!("127.1.0.{}:0", number % SOURCES + 1).parse()?)?;
+        connections.push(
+            socket
+                .connect(gateway)
+                .await
+                .context("an idle connection was refused")?,
+        );
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    Ok(connections)
+}

@@ -1,0 +1,85 @@
+//! What the gateway costs, next to nginx as a reverse proxy to the same upstream in the same run: how many requests a second
+//! pass, what it adds to the time of each, and what it keeps in memory.
+//!
+//! The upstream is an nginx that answers everything with one kibibyte of JSON, so that as little as possible of the machine
+//! is spent behind the proxies. The requests come from `wrk`, which asks as fast as it is answered. Both are packages of Debian.
+
+mod cached;
+mod latency;
+mod memory;
+mod nginx;
+mod throughput;
+mod wrk;
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use self::nginx::Nginx;
+use crate::{
+    client::Person,
+    system::{Footing, System},
+};
+
+/// How many connections the requests come over.
+const CONNECTIONS: usize = 64;
+
+#[derive(Debug, Args)]
+pub(crate) struct GatewayBench {
+    /// How often each figure is measured, in turn with its limit
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds for each measurement
+    #[arg(long, default_value_t = 4)]
+    seconds: u64,
+    /// Addresses that the gateway sees in the end
+    #[arg(long, default_value_t = 1_000_000)]
+    addresses: u64,
+}
+
+impl GatewayBench {
+    pub(crate) async fn run(&self, binary: &Path) -> anyhow::Result<()> {
+        let span = Duration::from_secs(self.seconds);
+        let mut system = System::start(Footing::Servers, binary).await?;
+        let upstream = Nginx::upstream()?;
+        upstream.ready().await?;
+        let person = Person::join(&system.front()).await?;
+        let token = person.tokens().await.access;
+
+        crate::limits::Ratio::print_head();
+        throughput::plain(&mut system, &upstream, self.rounds, span).await?;
+        throughput::limited_and_logged(&mut system, &upstream, &token, self.rounds, span).await?;
+        cached::run(&system, self.rounds, span).await?;
+        latency::run(&mut system, &upstream, &person, self.rounds, span).await?;
+        memory::run(&mut system, &upstream, self.addresses).await?;
+        system.stop().await
+    }
+}
+
+/// Another gateway beside the system's own, whose roles are all `upstream`, with this policy and these settings besides.
+async fn in_front_of(
+    system: &mut System,
+    upstream: &Nginx,
+    policy: &str,
+    settings: &[(&'static str, String)],
+) -> anyhow::Result<String> {
+    let file = system.directory().join("bench-gateway.toml");
+    std::fs::write(&file, policy)?;
+    let mut all = vec![("TASKLEDGER_GATEWAY_CONFIG".to_owned(), file.display().to_string())];
+    for role in ["AUTH", "COMMAND_API", "QUERY_API", "PROJECTOR"] {
+        all.push((
+            format!("TASKLEDGER_{role}_URL"),
+            format!("http://{}", upstream.address()),
+        ));
+    }
+    all.extend(
+        settings
+            .iter()
+            .map(|(variable, value)| ((*variable).to_owned(), value.clone())),
+    );
+    system
+        .start_beside("gateway", &all)
+        .await
+        .context("the gateway in front of nginx")
+}

@@ -1,0 +1,88 @@
+//! Requests a second through the gateway and through nginx, in turns.
+
+use std::time::Duration;
+
+use super::{CONNECTIONS, in_front_of, nginx::Nginx, wrk};
+use crate::{
+    limits::{Ratio, Wanted},
+    system::System,
+};
+
+/// The floor for requests without a token cannot be left out; nothing else is limited.
+const NO_LIMITS: &str = "[unauthenticated]\nrequests = 1000000\nper_seconds = 1\nburst = 1000000\n";
+
+const LIMITS: &str = "[unauthenticated]\nrequests = 1000000\nper_seconds = 1\nburst = 1000000\n\
+    [[limit]]\nname = \"user\"\nby = \"user\"\nroutes = [\"*\"]\nrequests = 1000000\nper_seconds = 1\nburst = 1000000\n\
+    [[limit]]\nname = \"address\"\nby = \"address\"\nroutes = [\"*\"]\nrequests = 1000000\nper_seconds = 1\nburst = 1000000\n";
+
+/// Without a token, on a public path, next to an nginx that only passes on.
+pub(super) async fn plain(
+    system: &mut System,
+    upstream: &Nginx,
+    rounds: usize,
+    span: Duration,
+) -> anyhow::Result<()> {
+    let nginx = Nginx::proxy(upstream)?;
+    nginx.ready().await?;
+    // Of the requests that succeed in time, one in a million is logged.
+    let quiet = [("TASKLEDGER_ACCESS_LOG_SAMPLE", "1000000".to_owned())];
+    let gateway = in_front_of(system, upstream, NO_LIMITS, &quiet).await?;
+    let mut ratio = Ratio::default();
+    for _ in 0..rounds {
+        let limit = wrk::ask(nginx.address(), PUBLIC, &[], None, span).await?;
+        ratio.add(
+            wrk::ask(&gateway, PUBLIC, &[], None, span).await?.rate,
+            limit.rate,
+        );
+    }
+    ratio.report(
+        &format!("proxied 1 KiB, {CONNECTIONS} conn. | nginx"),
+        "/s",
+        Wanted::AtLeast(0.7),
+    );
+    system.stop_beside()
+}
+
+/// With a token, limits by address and by user, and the access log, next to an nginx that does likewise.
+pub(super) async fn limited_and_logged(
+    system: &mut System,
+    upstream: &Nginx,
+    token: &str,
+    rounds: usize,
+    span: Duration,
+) -> anyhow::Result<()> {
+    let nginx = Nginx::limited_and_logged(upstream)?;
+    nginx.ready().await?;
+    let log = system.directory().join("bench-access.log");
+    let logged = [
+        ("TASKLEDGER_ACCESS_LOG", log.display().to_string()),
+        ("TASKLEDGER_LOG", "warn,access=info".to_owned()),
+    ];
+    let gateway = in_front_of(system, upstream, LIMITS, &logged).await?;
+    let headers = [format!("Authorization: Bearer {token}")];
+    let (mut ratio, mut answered) = (Ratio::default(), 0);
+    for _ in 0..rounds {
+        let limit = wrk::ask(nginx.address(), OWN, &headers, None, span).await?;
+        let measured = wrk::ask(&gateway, OWN, &headers, None, span).await?;
+        answered += measured.requests;
+        ratio.add(measured.rate, limit.rate);
+    }
+    ratio.report(
+        &format!("the same, limited and logged, {CONNECTIONS} conn. | nginx"),
+        "/s",
+        Wanted::AtLeast(0.7),
+    );
+    system.stop_beside()?;
+    // A log that lost its lines would be no log.
+    let lines = std::fs::read(&log)?.iter().filter(|byte| **byte == b'\n').count() as u64;
+    anyhow::ensure!(
+        lines >= answered,
+        "the gateway answered {answered} requests and logged {lines}"
+    );
+    Ok(())
+}
+
+/// Served to everybody.
+const PUBLIC: &str = "/.well-known/jwks.json";
+/// Served to whoever is signed in, and never kept.
+const OWN: &str = "/auth/me";

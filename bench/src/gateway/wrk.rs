@@ -1,0 +1,63 @@
+//! Requests from `wrk`: <https://github.com/wg/wrk>.
+
+use std::{path::Path, process::Command, time::Duration};
+
+use anyhow::{Context as _, ensure};
+
+use super::CONNECTIONS;
+
+/// What one run of it saw.
+pub(super) struct Outcome {
+    /// Answered requests a second.
+    pub(super) rate: f64,
+    /// Answered requests in all.
+    pub(super) requests: u64,
+}
+
+/// Asks `path` at `address` over and over for `span`, with `headers`, or as `script` says (in Lua).
+///
+/// # Errors
+/// When an answer was no success.
+pub(super) async fn ask(
+    address: &str,
+    path: &str,
+    headers: &[String],
+    script: Option<&Path>,
+    span: Duration,
+) -> anyhow::Result<Outcome> {
+    let mut command = Command::new("wrk");
+    command
+        .args(["--threads=1", &format!("--connections={CONNECTIONS}")])
+        .arg(format!("--duration={}s", span.as_secs().max(1)));
+    for header in headers {
+        command.arg("--header").arg(header);
+    }
+    if let Some(script) = script {
+        command.arg("--script").arg(script);
+    }
+    command.arg(format!("http://{address}{path}"));
+    let output = tokio::task::spawn_blocking(move || command.output())
+        .await?
+        .context("wrk is not here: Debian has it in the package wrk")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.success() && !text.contains("Non-2xx") && !text.contains("Socket errors"),
+        "wrk at {address}{path}:\n{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let rate = after(&text, "Requests/sec:")?.parse()?;
+    let requests = text
+        .lines()
+        .find_map(|line| line.trim().split_once(" requests in "))
+        .context("wrk did not say how many requests it made")?
+        .0
+        .parse()?;
+    Ok(Outcome { rate, requests })
+}
+
+fn after<'t>(text: &'t str, name: &str) -> anyhow::Result<&'t str> {
+    text.lines()
+        .find_map(|line| line.trim().strip_prefix(name))
+        .map(str::trim)
+        .with_context(|| format!("wrk did not say {name}\n{text}"))
+}
