@@ -3,14 +3,20 @@
 
 use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use events::{NewEvent, StreamName, UserId};
+use events::{NewEvent, StreamName};
 use futures::FutureExt as _;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     time::{Instant, timeout},
 };
 
-use crate::{Appended, StoreError, append_metrics, fair_queue::FairQueue, store::check_size};
+use crate::{
+    Appended, StoreError,
+    append::{Append, Outcome, PreparedEvent},
+    append_metrics,
+    fair_queue::FairQueue,
+    store::check_size,
+};
 
 /// So many appends may wait before the next one has to wait for a place in the queue,
 const QUEUE: usize = 4_096;
@@ -25,33 +31,6 @@ const BATCH_APPENDS: usize = 1_000;
 const BATCH_BYTES: usize = 4 << 20;
 /// and is committed after so many turns, even if each of them brought more.
 const GATHER_TURNS: u32 = 16;
-
-/// An append on its way into the log.
-#[derive(Debug)]
-pub(crate) struct Append {
-    pub(crate) stream: StreamName,
-    pub(crate) expected_version: u64,
-    pub(crate) events: Vec<PreparedEvent>,
-    /// Who the events are about.
-    subject: UserId,
-    /// Its room in the queue.
-    _room: OwnedSemaphorePermit,
-    answer: oneshot::Sender<Result<Appended, StoreError>>,
-}
-
-/// An event whose metadata are text already, so that the append task has less to do.
-#[derive(Debug)]
-pub(crate) struct PreparedEvent {
-    pub(crate) event: NewEvent,
-    pub(crate) metadata: String,
-}
-
-/// What became of one append of a batch that was committed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Outcome {
-    Appended(Appended),
-    Conflict { actual: u64 },
-}
 
 /// Why a batch was not committed.
 #[derive(Debug)]
@@ -109,7 +88,10 @@ impl Appender {
                 "names of streams and events cannot hold the character U+0000",
             ));
         }
-        let events = events.into_iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
+        let events = events
+            .into_iter()
+            .map(PreparedEvent::new)
+            .collect::<Result<Vec<_>, _>>()?;
         let bytes = check_size(events.iter().map(PreparedEvent::bytes).sum())?;
         let ended = || StoreError::unavailable("the append task has ended");
         let append = async {
@@ -130,41 +112,6 @@ impl Appender {
         timeout(self.patience, append)
             .await
             .unwrap_or_else(|_| Err(StoreError::unavailable("the append was not answered in time")))
-    }
-}
-
-impl PreparedEvent {
-    fn bytes(&self) -> usize {
-        self.event.data.len() + self.metadata.len()
-    }
-}
-
-fn prepare(event: NewEvent) -> Result<PreparedEvent, StoreError> {
-    let metadata = serde_json::to_string(&event.metadata).map_err(StoreError::unavailable)?;
-    Ok(PreparedEvent { event, metadata })
-}
-
-impl Append {
-    pub(crate) fn bytes(&self) -> usize {
-        self.events.iter().map(PreparedEvent::bytes).sum()
-    }
-
-    pub(crate) fn subject(&self) -> UserId {
-        self.subject
-    }
-
-    fn answer(self, result: Result<Outcome, StoreError>) {
-        let answer = match result {
-            Ok(Outcome::Appended(appended)) => Ok(appended),
-            Ok(Outcome::Conflict { actual }) => Err(StoreError::Conflict {
-                stream: self.stream,
-                expected: self.expected_version,
-                actual,
-            }),
-            Err(error) => Err(error),
-        };
-        // Whoever asked may have gone.
-        let _ = self.answer.send(answer);
     }
 }
 
@@ -210,7 +157,7 @@ fn next_batch(waiting: &mut FairQueue) -> Vec<Append> {
     while batch.len() < BATCH_APPENDS && bytes < BATCH_BYTES {
         let Some(next) = waiting.pop() else { break };
         // Nobody waits for these any more: a caller that gives up leaves it open whether they are appended.
-        if !next.answer.is_closed() {
+        if !next.is_given_up() {
             bytes += next.bytes();
             batch.push(next);
         }
@@ -260,15 +207,6 @@ pub(crate) fn raise(head: &watch::Sender<u64>, position: Option<u64>) {
             *known = position.max(*known);
             news
         });
-    }
-}
-
-impl Outcome {
-    pub(crate) fn position(&self) -> Option<u64> {
-        match self {
-            Self::Appended(appended) => Some(appended.position),
-            Self::Conflict { .. } => None,
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use events::UserId;
 
-use crate::appender::Append;
+use crate::append::Append;
 
 /// Appends in the order in which they are to be committed.
 #[derive(Debug, Default)]
@@ -31,9 +31,9 @@ impl FairQueue {
     pub(crate) fn push(&mut self, append: Append) {
         self.len += 1;
         self.bytes += append.bytes();
-        let line = self.lines.entry(append.subject()).or_default();
+        let line = self.lines.entry(append.subject).or_default();
         if line.is_empty() {
-            self.turns.push_back(append.subject());
+            self.turns.push_back(append.subject);
         }
         line.push_back(append);
     }

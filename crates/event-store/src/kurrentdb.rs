@@ -7,17 +7,14 @@ mod conflicts;
 mod connection;
 mod failure;
 mod log_end;
+mod log_pages;
+mod read;
 mod record;
 mod settings;
 mod subscription;
 mod writer;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    fmt,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use events::{EventId, NewEvent, StreamName};
@@ -26,11 +23,11 @@ use kurrentdb_protocol::event_store::client::streams::read_resp::read_event::Rec
 use tokio::time::sleep;
 
 use self::{
-    calls::Read,
     conflicts::Conflicts,
     connection::{Connection, Node},
     failure::Failure,
-    log_end::{End, LogEnd},
+    log_end::LogEnd,
+    read::Read,
     settings::Settings,
     writer::{Expected, NotWritten, Writer},
 };
@@ -43,8 +40,6 @@ use crate::{
 const CHUNK: usize = 500;
 /// Positions and revisions are signed on the server.
 const LAST: u64 = i64::MAX as u64;
-/// A page of the log may have to pass over many events of others.
-const LOG_DEADLINE: Duration = Duration::from_secs(60);
 /// Between two looks at a stream that is known to be longer.
 const UNTIL_INDEXED: Duration = Duration::from_millis(2);
 
@@ -119,91 +114,6 @@ impl KurrentDbStore {
         };
         let deadline = self.connection.settings.deadline;
         self.connection.run(deadline, read).await.map_err(unavailable)
-    }
-
-    /// The records of the log after `after`, as `read` makes them of what is ours, and whether there may be more.
-    async fn log_records<T: Send>(
-        &self,
-        after: u64,
-        limit: usize,
-        read: impl Fn(WireEvent, &str) -> Option<T> + Send + Sync + Copy,
-    ) -> Result<(Vec<T>, bool), StoreError> {
-        if after > LAST || limit == 0 {
-            return Ok((Vec::new(), limit == 0));
-        }
-        let page = |node: Node| async move {
-            match self
-                .page_from(&node, self.end.skip(after), after, limit, read)
-                .await
-            {
-                // The log was cut, and goes on in another way.
-                Err(Failure::NoSuchPosition) => self.page_from(&node, 0, after, limit, read).await,
-                page => page,
-            }
-        };
-        self.connection.run(LOG_DEADLINE, page).await.map_err(unavailable)
-    }
-
-    /// Up to `limit` records of the log after `after`, read from the record at `from` on.
-    async fn page_from<T: Send>(
-        &self,
-        node: &Node,
-        mut from: u64,
-        after: u64,
-        limit: usize,
-        made: impl Fn(WireEvent, &str) -> Option<T> + Send + Sync,
-    ) -> Result<(Vec<T>, bool), Failure> {
-        let mut entries = Vec::new();
-        let mut bytes = 0;
-        // Where the log ends is looked for meanwhile, so that a read does not go through all that others have written
-        // since.
-        let find = self.end.find();
-        tokio::pin!(find);
-        let mut end = None;
-        while entries.len() < limit && bytes < PAGE_BYTES {
-            let count = (limit - entries.len())
-                .min(CHUNK)
-                .saturating_add(usize::from(from > 0));
-            let mut seen = 0;
-            let read = Read::log(from, count).of(self.connection.prefix());
-            let reading = read.start(node, &self.connection);
-            tokio::pin!(reading);
-            let mut open = None;
-            loop {
-                if end.is_some_and(|end: End| end.is_certain && from.max(after) >= end.position) {
-                    return Ok((entries, false));
-                }
-                let next = async {
-                    let open = match &mut open {
-                        Some(open) => open,
-                        open => open.insert(reading.as_mut().await?),
-                    };
-                    open.next_event().await
-                };
-                let event = tokio::select! {
-                    found = &mut find, if end.is_none() => {
-                        end = Some(found?);
-                        continue;
-                    }
-                    event = next => event?,
-                };
-                let Some(event) = event else { break };
-                seen += 1;
-                let at = event.commit_position;
-                if at <= from || bytes >= PAGE_BYTES {
-                    continue;
-                }
-                from = at;
-                if at > after {
-                    bytes += size(&event);
-                    entries.extend(made(event, self.connection.prefix()));
-                }
-            }
-            if seen < count && bytes < PAGE_BYTES {
-                return Ok((entries, false));
-            }
-        }
-        Ok((entries, true))
     }
 
     /// `event` of `stream`, where nobody else appends.
@@ -365,46 +275,7 @@ impl EventStore for KurrentDbStore {
     }
 
     async fn identify(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError> {
-        let mut wanted: BTreeSet<u64> = positions
-            .iter()
-            .copied()
-            .filter(|position| (1..=LAST).contains(position))
-            .collect();
-        let mut found = HashMap::new();
-        // A read begins at a position wanted, and answers those after it that are close by.
-        while let Some(first) = wanted.first().copied() {
-            let read = |node: Node| {
-                let count = wanted.len().min(CHUNK);
-                async move {
-                    let mut reading = Read::log(first, count).start(&node, &self.connection).await?;
-                    let mut events = Vec::new();
-                    while let Some(event) = reading.next_event().await? {
-                        events.push(event);
-                    }
-                    Ok(events)
-                }
-            };
-            let deadline = self.connection.settings.deadline;
-            let events = match self.connection.run(deadline, read).await {
-                // No record begins there, so that it is nobody's.
-                Err(Failure::NoSuchPosition) => Vec::new(),
-                events => events.map_err(unavailable)?,
-            };
-            let last = events
-                .last()
-                .map_or(first, |event| event.commit_position.max(first));
-            for event in events {
-                let position = event.commit_position;
-                if wanted.contains(&position) && record::is_ours(&event, self.connection.prefix()) {
-                    found.insert(position, record::event_id(&event));
-                }
-            }
-            wanted.retain(|position| *position > last);
-        }
-        Ok(positions
-            .iter()
-            .map(|position| found.get(position).copied())
-            .collect())
+        self.ids_at(positions).await
     }
 
     fn positions_are_dense(&self) -> bool {

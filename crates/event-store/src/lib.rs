@@ -4,6 +4,7 @@
 //! The SQL backends share one idea: all appends of a process go through one task (`appender.rs`), which
 //! commits whatever has arrived while the last batch was being committed.
 
+mod append;
 mod append_metrics;
 mod appender;
 mod fair_queue;

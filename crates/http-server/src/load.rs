@@ -3,31 +3,16 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    atomic::{AtomicUsize, Ordering},
 };
 
-use crate::options::ServerOptions;
+use crate::{options::ServerOptions, pressure::Pressure};
 
 /// A body up to this size is received whatever else is under way, for the same reason: whoever withholds the ends of large ones
 /// keeps nobody from logging in.
 const SMALL_BODY: usize = 8 * 1024;
 /// An answer up to this size is given whatever else is under way: there are no more of them than requests.
 const SMALL: usize = 64 * 1024;
-
-/// Told when the process runs short of memory; see `runtime::memory`.
-#[derive(Debug, Clone, Default)]
-pub struct Pressure(Arc<AtomicBool>);
-
-impl Pressure {
-    /// Whether memory is short.
-    pub fn set(&self, short: bool) {
-        self.0.store(short, Ordering::Relaxed);
-    }
-
-    fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// What one server has at work.
 #[derive(Clone)]

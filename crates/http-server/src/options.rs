@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tls::ServerTls;
 
-use crate::load::Pressure;
+use crate::pressure::Pressure;
 
 /// How a server treats its connections.
 #[derive(Debug, Clone)]

@@ -7,9 +7,8 @@ use http_api::Peers;
 use rate_limit::Quota;
 use serde::Deserialize;
 
-use super::Policy;
+use super::{Policy, origins::Origins};
 use crate::{
-    cors::Origins,
     limits::{By, Limit, Limits, Name, RoutePattern},
     routes,
 };

@@ -2,6 +2,7 @@
 //! and again whenever the process is told to.
 
 mod file;
+mod origins;
 mod reload;
 
 use std::{
@@ -13,8 +14,9 @@ use http_api::Peers;
 
 pub(crate) use reload::reload_on_hangup;
 
-use crate::{cors::Origins, limits::Limits};
+use crate::limits::Limits;
 use file::{InvalidPolicy, parse};
+use origins::Origins;
 
 /// What is in force when no file says otherwise; also the file that operators start from.
 const DEFAULT: &str = include_str!("../../../deploy/gateway.toml");

@@ -5,7 +5,7 @@
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use events::{Actor, Encoding, EventId, Metadata, Timestamp};
+use events::{Actor, Encoding, EventId, Metadata, Timestamp, UserId};
 use futures::future::join_all;
 use uuid::Uuid;
 
@@ -59,7 +59,7 @@ struct Patient {
 
 impl Writer for Patient {
     async fn commit(&mut self, batch: &[Append]) -> Result<Vec<Outcome>, BatchError> {
-        let subjects = batch.iter().map(Append::subject).collect();
+        let subjects = batch.iter().map(|append| append.subject).collect();
         self.batches.lock().unwrap().push(subjects);
         self.go.recv().await.unwrap();
         Ok(outcomes(batch))

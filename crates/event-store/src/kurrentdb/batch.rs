@@ -118,7 +118,7 @@ async fn read(
     waiting: Arc<Mutex<Waiting>>,
 ) {
     let reading = async {
-        let mut answers = calls::batch_append(&node, requests).await?;
+        let mut answers = calls::batch_append(node.channel, requests).await?;
         while let Some(response) = answers.message().await? {
             let waits = calls::id(response.correlation_id).and_then(|id| lock(&waiting).by_id.remove(&id));
             if let (Some(waits), Some(result)) = (waits, response.result) {

@@ -5,6 +5,9 @@
 //! A process that starts knows nothing, and looks back from the end. So that this ends soon, whoever finds that others
 //! have written much since our last event leaves a mark: an event of ours that says where that last event is.
 
+mod place;
+mod search;
+
 use std::{
     sync::{
         Arc, Mutex as SyncMutex, PoisonError,
@@ -13,65 +16,24 @@ use std::{
     time::Duration,
 };
 
-use kurrentdb_protocol::event_store::client::streams::read_resp::read_event::RecordedEvent as WireEvent;
-use serde::{Deserialize, Serialize};
 use tokio::{sync::Mutex, task::JoinHandle, time::timeout};
-use uuid::Uuid;
 
-use super::{
-    calls::Read,
-    connection::Connection,
-    failure::Failure,
-    record,
-    writer::{Expected, Writer},
+use self::{
+    place::{Gap, Place, Seen},
+    search::leave_mark,
 };
+use super::{connection::Connection, failure::Failure, read::Read, writer::Writer};
+
+pub(super) use place::End;
 
 /// Whoever asks waits no longer than this, and gets what was known before.
 const PATIENCE: Duration = Duration::from_millis(800);
 /// A look may take this long all the same.
 const LOOK_DEADLINE: Duration = Duration::from_secs(60);
-/// A first look on a server that holds much of others' may take long.
-const SEARCH_DEADLINE: Duration = Duration::from_secs(3_600);
 /// So many looks may wait for each other.
 const MOST_LOOKS: usize = 16;
 /// When others have written so much since our last event or mark, a mark is left.
 const MARK_EVERY: u64 = 16 << 20;
-/// The stream of the marks, after the prefix.
-const MARKS: &str = "taskledger.log-end";
-
-/// A record of the server, ours or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-struct Place {
-    position: u64,
-    id: Uuid,
-}
-
-impl Place {
-    fn of(event: &WireEvent) -> Self {
-        Self {
-            position: event.commit_position,
-            id: record::event_id(event).0,
-        }
-    }
-}
-
-/// A mark's payload.
-#[derive(Serialize, Deserialize)]
-struct Mark {
-    /// Up to here the server was looked at.
-    examined: u64,
-    /// Our last event up to there.
-    last: Option<Place>,
-}
-
-/// The end of the log, as far as it is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct End {
-    /// The position of our last event, 0 if there is none.
-    pub(super) position: u64,
-    /// Whether the server was looked at down to the last event. If not, there may be a later one.
-    pub(super) is_certain: bool,
-}
 
 /// What is known of the server.
 struct Known {
@@ -87,36 +49,6 @@ struct Known {
     marked: u64,
     /// The first look, which goes on while new events are looked for.
     search: Option<JoinHandle<Result<Option<Place>, Failure>>>,
-}
-
-/// Nothing of ours is after `from` and up to `to`.
-#[derive(Clone, Copy, Default)]
-struct Gap {
-    from: u64,
-    to: u64,
-}
-
-impl Gap {
-    fn after(last: Option<Place>, to: Place) -> Self {
-        Self {
-            from: last.map_or(0, |last| last.position),
-            to: to.position,
-        }
-    }
-
-    fn or_larger(self, other: Self) -> Self {
-        if other.to - other.from > self.to - self.from {
-            other
-        } else {
-            self
-        }
-    }
-}
-
-#[derive(Clone, Copy, Default)]
-struct Seen {
-    end: End,
-    gaps: [Gap; 2],
 }
 
 /// The end of the log.
@@ -246,7 +178,7 @@ impl LogEnd {
         self.found(found, [gap, known.gap]);
         if found.is_certain && known.examined.position > known.marked.max(found.position) + MARK_EVERY {
             known.marked = known.examined.position;
-            let mark = mark(Arc::clone(&self.writer), self.marks(), known.examined, known.last);
+            let mark = leave_mark(Arc::clone(&self.writer), self.marks(), known.examined, known.last);
             runtime::spawn("mark of the end of the log", mark);
         }
         Ok(found)
@@ -310,134 +242,6 @@ impl LogEnd {
         known.examined = end;
         Ok(())
     }
-
-    /// Our last event before `end`, found from behind.
-    async fn search(self: Arc<Self>, end: Place) -> Result<Option<Place>, Failure> {
-        let searching = async {
-            // The record at the end itself is not before it.
-            if let Some(event) = self.at(end.position).await?
-                && self.is_ours(&event)
-            {
-                return Ok(Some(end));
-            }
-            let mut back = self
-                .reading(Read::log_backwards(Some(end.position), usize::MAX))
-                .await?;
-            while let Some(event) = back.next_event().await? {
-                if self.is_ours(&event) {
-                    return Ok(Some(Place::of(&event)));
-                }
-                if let Some(mark) = self.mark(&event)
-                    && let Some(found) = self.since(&mark, event.commit_position).await?
-                {
-                    return Ok(found);
-                }
-            }
-            Ok(None)
-        };
-        timeout(SEARCH_DEADLINE, searching)
-            .await
-            .unwrap_or(Err(Failure::Late))
-    }
-
-    /// Our last event before the mark at `position`; nothing if the mark says what is not so.
-    async fn since(&self, mark: &Mark, position: u64) -> Result<Option<Option<Place>>, Failure> {
-        let mut last = mark.last;
-        let mut reading = self.reading(Read::log(mark.examined, usize::MAX)).await?;
-        while let Some(event) = reading.next_event().await? {
-            if event.commit_position >= position {
-                break;
-            }
-            if self.is_ours(&event) {
-                last = Some(Place::of(&event));
-            }
-        }
-        Ok(self.has_last(last).await?.then_some(last))
-    }
-
-    /// A filtered read of the log.
-    async fn reading(&self, read: Read) -> Result<super::calls::Reading, Failure> {
-        let node = self.connection.node().await?;
-        let started = read
-            .of(self.connection.prefix())
-            .start(&node, &self.connection)
-            .await;
-        if let Err(failure) = &started {
-            self.connection.failed(&node, failure).await;
-        }
-        started
-    }
-
-    /// The last record of the server.
-    async fn server_end(&self) -> Result<Option<Place>, Failure> {
-        let deadline = self.connection.settings.deadline;
-        let event = self.connection.run(deadline, move |node| async move {
-            Read::log_backwards(None, 1)
-                .start(&node, &self.connection)
-                .await?
-                .next_event()
-                .await
-        });
-        Ok(event.await?.map(|event| Place::of(&event)))
-    }
-
-    /// The record that begins at `position`.
-    pub(super) async fn at(&self, position: u64) -> Result<Option<WireEvent>, Failure> {
-        let deadline = self.connection.settings.deadline;
-        let found = self.connection.run(deadline, move |node| async move {
-            Read::log(position, 1)
-                .start(&node, &self.connection)
-                .await?
-                .next_event()
-                .await
-        });
-        match found.await {
-            Ok(event) => Ok(event.filter(|event| event.commit_position == position)),
-            Err(Failure::NoSuchPosition) => Ok(None),
-            Err(failure) => Err(failure),
-        }
-    }
-
-    /// Our last event as the newest mark says.
-    async fn newest_mark(&self) -> Result<Option<Place>, Failure> {
-        let deadline = self.connection.settings.deadline;
-        let event = self.connection.run(deadline, move |node| async move {
-            let read = Read::stream_end(&self.marks());
-            read.start(&node, &self.connection).await?.next_event().await
-        });
-        let mark = event.await?.and_then(|event| self.mark(&event));
-        let last = mark.and_then(|mark| mark.last);
-        Ok(if self.has_last(last).await? { last } else { None })
-    }
-
-    async fn has(&self, place: Place) -> Result<bool, Failure> {
-        Ok(self
-            .at(place.position)
-            .await?
-            .is_some_and(|event| Place::of(&event) == place))
-    }
-
-    async fn has_last(&self, last: Option<Place>) -> Result<bool, Failure> {
-        match last {
-            Some(last) => self.has(last).await,
-            None => Ok(true),
-        }
-    }
-
-    fn is_ours(&self, event: &WireEvent) -> bool {
-        record::is_ours(event, self.connection.prefix())
-    }
-
-    fn marks(&self) -> String {
-        format!("{}{MARKS}", self.connection.prefix())
-    }
-
-    fn mark(&self, event: &WireEvent) -> Option<Mark> {
-        if record::stream(event)? != self.marks() {
-            return None;
-        }
-        serde_json::from_slice(&event.data).ok()
-    }
 }
 
 impl Known {
@@ -463,30 +267,5 @@ impl Drop for Known {
         if let Some(search) = &self.search {
             search.abort();
         }
-    }
-}
-
-/// Leaves a mark. It is of use only, so that a failure means nothing.
-async fn mark(writer: Arc<Writer>, stream: String, examined: Place, last: Option<Place>) {
-    let mark = Mark {
-        examined: examined.position,
-        last,
-    };
-    let Ok(data) = serde_json::to_vec(&mark) else {
-        return;
-    };
-    let event = record::binary(
-        runtime::new_id(),
-        "taskledger.log-end".to_owned(),
-        data.into(),
-        Default::default(),
-    );
-    let bytes = record::size(&event);
-    if writer
-        .append(&stream, Expected::Any, vec![event], bytes)
-        .await
-        .is_err()
-    {
-        tracing::debug!("no mark of the log's end was left");
     }
 }

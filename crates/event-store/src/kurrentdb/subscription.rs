@@ -11,10 +11,10 @@ use tokio::{
 };
 
 use super::{
-    calls::{Found, Read},
     connection::Connection,
     failure::Failure,
     log_end::LogEnd,
+    read::{Found, Read},
     record,
 };
 use crate::{Entry, Page};

@@ -11,7 +11,8 @@ use tokio::time::timeout;
 
 use crate::{
     Appended, StoreError,
-    appender::{Append, BatchError, Outcome, PreparedEvent, Writer, slots},
+    append::{Append, Outcome, PreparedEvent},
+    appender::{BatchError, Writer, slots},
     sql::{
         CHANNEL,
         record::{signed, unsigned},

@@ -8,7 +8,8 @@ use tokio::time::timeout;
 
 use crate::{
     Appended, StoreError,
-    appender::{Append, BatchError, Outcome, PreparedEvent, Writer, slots},
+    append::{Append, Outcome, PreparedEvent},
+    appender::{BatchError, Writer, slots},
     sql::record::{columns, signed, unsigned},
 };
 

@@ -1,0 +1,79 @@
+//! One append on its way into the log, from whoever asked for it to whoever commits it.
+
+use events::{NewEvent, StreamName, UserId};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::{Appended, StoreError};
+
+/// An append on its way into the log.
+#[derive(Debug)]
+pub(crate) struct Append {
+    pub(crate) stream: StreamName,
+    pub(crate) expected_version: u64,
+    pub(crate) events: Vec<PreparedEvent>,
+    /// Who the events are about.
+    pub(crate) subject: UserId,
+    /// Its room in the queue.
+    pub(crate) _room: OwnedSemaphorePermit,
+    pub(crate) answer: oneshot::Sender<Result<Appended, StoreError>>,
+}
+
+/// An event whose metadata are text already, so that the append task has less to do.
+#[derive(Debug)]
+pub(crate) struct PreparedEvent {
+    pub(crate) event: NewEvent,
+    pub(crate) metadata: String,
+}
+
+/// What became of one append of a batch that was committed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Outcome {
+    Appended(Appended),
+    Conflict { actual: u64 },
+}
+
+impl PreparedEvent {
+    pub(crate) fn new(event: NewEvent) -> Result<Self, StoreError> {
+        let metadata = serde_json::to_string(&event.metadata).map_err(StoreError::unavailable)?;
+        Ok(Self { event, metadata })
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.event.data.len() + self.metadata.len()
+    }
+}
+
+impl Append {
+    pub(crate) fn bytes(&self) -> usize {
+        self.events.iter().map(PreparedEvent::bytes).sum()
+    }
+
+    /// Nobody waits for it any more.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.answer.is_closed()
+    }
+
+    /// Tells whoever asked what became of it.
+    pub(crate) fn answer(self, result: Result<Outcome, StoreError>) {
+        let answer = match result {
+            Ok(Outcome::Appended(appended)) => Ok(appended),
+            Ok(Outcome::Conflict { actual }) => Err(StoreError::Conflict {
+                stream: self.stream,
+                expected: self.expected_version,
+                actual,
+            }),
+            Err(error) => Err(error),
+        };
+        // Whoever asked may have gone.
+        let _ = self.answer.send(answer);
+    }
+}
+
+impl Outcome {
+    pub(crate) fn position(&self) -> Option<u64> {
+        match self {
+            Self::Appended(appended) => Some(appended.position),
+            Self::Conflict { .. } => None,
+        }
+    }
+}

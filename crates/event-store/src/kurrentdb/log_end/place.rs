@@ -1,0 +1,71 @@
+//! Records of the server as places in its log, and what lies between them.
+
+use kurrentdb_protocol::event_store::client::streams::read_resp::read_event::RecordedEvent as WireEvent;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::kurrentdb::record;
+
+/// A record of the server, ours or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Place {
+    pub(super) position: u64,
+    pub(super) id: Uuid,
+}
+
+impl Place {
+    pub(super) fn of(event: &WireEvent) -> Self {
+        Self {
+            position: event.commit_position,
+            id: record::event_id(event).0,
+        }
+    }
+}
+
+/// A mark's payload.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Mark {
+    /// Up to here the server was looked at.
+    pub(super) examined: u64,
+    /// Our last event up to there.
+    pub(super) last: Option<Place>,
+}
+
+/// The end of the log, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::kurrentdb) struct End {
+    /// The position of our last event, 0 if there is none.
+    pub(in crate::kurrentdb) position: u64,
+    /// Whether the server was looked at down to the last event. If not, there may be a later one.
+    pub(in crate::kurrentdb) is_certain: bool,
+}
+
+/// Nothing of ours is after `from` and up to `to`.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Gap {
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
+impl Gap {
+    pub(super) fn after(last: Option<Place>, to: Place) -> Self {
+        Self {
+            from: last.map_or(0, |last| last.position),
+            to: to.position,
+        }
+    }
+
+    pub(super) fn or_larger(self, other: Self) -> Self {
+        if other.to - other.from > self.to - self.from {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+pub(super) struct Seen {
+    pub(super) end: End,
+    pub(super) gaps: [Gap; 2],
+}

@@ -1,0 +1,177 @@
+//! Looking for our last event among those of others, and the marks that make it short.
+
+use std::{sync::Arc, time::Duration};
+
+use kurrentdb_protocol::event_store::client::streams::read_resp::read_event::RecordedEvent as WireEvent;
+use tokio::time::timeout;
+
+use super::{
+    LogEnd,
+    place::{Mark, Place},
+};
+use crate::kurrentdb::{
+    failure::Failure,
+    read::{Read, Reading},
+    record,
+    writer::{Expected, Writer},
+};
+
+/// A first look on a server that holds much of others' may take long.
+const SEARCH_DEADLINE: Duration = Duration::from_secs(3_600);
+/// The stream of the marks, after the prefix.
+const MARKS: &str = "taskledger.log-end";
+
+impl LogEnd {
+    /// Our last event before `end`, found from behind.
+    pub(super) async fn search(self: Arc<Self>, end: Place) -> Result<Option<Place>, Failure> {
+        let searching = async {
+            // The record at the end itself is not before it.
+            if let Some(event) = self.at(end.position).await?
+                && self.is_ours(&event)
+            {
+                return Ok(Some(end));
+            }
+            let mut back = self
+                .reading(Read::log_backwards(Some(end.position), usize::MAX))
+                .await?;
+            while let Some(event) = back.next_event().await? {
+                if self.is_ours(&event) {
+                    return Ok(Some(Place::of(&event)));
+                }
+                if let Some(mark) = self.mark(&event)
+                    && let Some(found) = self.since(&mark, event.commit_position).await?
+                {
+                    return Ok(found);
+                }
+            }
+            Ok(None)
+        };
+        timeout(SEARCH_DEADLINE, searching)
+            .await
+            .unwrap_or(Err(Failure::Late))
+    }
+
+    /// Our last event before the mark at `position`; nothing if the mark says what is not so.
+    async fn since(&self, mark: &Mark, position: u64) -> Result<Option<Option<Place>>, Failure> {
+        let mut last = mark.last;
+        let mut reading = self.reading(Read::log(mark.examined, usize::MAX)).await?;
+        while let Some(event) = reading.next_event().await? {
+            if event.commit_position >= position {
+                break;
+            }
+            if self.is_ours(&event) {
+                last = Some(Place::of(&event));
+            }
+        }
+        Ok(self.has_last(last).await?.then_some(last))
+    }
+
+    /// A filtered read of the log.
+    pub(super) async fn reading(&self, read: Read) -> Result<Reading, Failure> {
+        let node = self.connection.node().await?;
+        let started = read
+            .of(self.connection.prefix())
+            .start(&node, &self.connection)
+            .await;
+        if let Err(failure) = &started {
+            self.connection.failed(&node, failure).await;
+        }
+        started
+    }
+
+    /// The last record of the server.
+    pub(super) async fn server_end(&self) -> Result<Option<Place>, Failure> {
+        let deadline = self.connection.settings.deadline;
+        let event = self.connection.run(deadline, move |node| async move {
+            Read::log_backwards(None, 1)
+                .start(&node, &self.connection)
+                .await?
+                .next_event()
+                .await
+        });
+        Ok(event.await?.map(|event| Place::of(&event)))
+    }
+
+    /// The record that begins at `position`.
+    pub(in crate::kurrentdb) async fn at(&self, position: u64) -> Result<Option<WireEvent>, Failure> {
+        let deadline = self.connection.settings.deadline;
+        let found = self.connection.run(deadline, move |node| async move {
+            Read::log(position, 1)
+                .start(&node, &self.connection)
+                .await?
+                .next_event()
+                .await
+        });
+        match found.await {
+            Ok(event) => Ok(event.filter(|event| event.commit_position == position)),
+            Err(Failure::NoSuchPosition) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Our last event as the newest mark says.
+    pub(super) async fn newest_mark(&self) -> Result<Option<Place>, Failure> {
+        let deadline = self.connection.settings.deadline;
+        let event = self.connection.run(deadline, move |node| async move {
+            let read = Read::stream_end(&self.marks());
+            read.start(&node, &self.connection).await?.next_event().await
+        });
+        let mark = event.await?.and_then(|event| self.mark(&event));
+        let last = mark.and_then(|mark| mark.last);
+        Ok(if self.has_last(last).await? { last } else { None })
+    }
+
+    pub(super) async fn has(&self, place: Place) -> Result<bool, Failure> {
+        Ok(self
+            .at(place.position)
+            .await?
+            .is_some_and(|event| Place::of(&event) == place))
+    }
+
+    pub(super) async fn has_last(&self, last: Option<Place>) -> Result<bool, Failure> {
+        match last {
+            Some(last) => self.has(last).await,
+            None => Ok(true),
+        }
+    }
+
+    pub(super) fn is_ours(&self, event: &WireEvent) -> bool {
+        record::is_ours(event, self.connection.prefix())
+    }
+
+    pub(super) fn marks(&self) -> String {
+        format!("{}{MARKS}", self.connection.prefix())
+    }
+
+    fn mark(&self, event: &WireEvent) -> Option<Mark> {
+        if record::stream(event)? != self.marks() {
+            return None;
+        }
+        serde_json::from_slice(&event.data).ok()
+    }
+}
+
+/// Leaves a mark. It is of use only, so that a failure means nothing.
+pub(super) async fn leave_mark(writer: Arc<Writer>, stream: String, examined: Place, last: Option<Place>) {
+    let mark = Mark {
+        examined: examined.position,
+        last,
+    };
+    let Ok(data) = serde_json::to_vec(&mark) else {
+        return;
+    };
+    let event = record::binary(
+        runtime::new_id(),
+        "taskledger.log-end".to_owned(),
+        data.into(),
+        Default::default(),
+    );
+    let bytes = record::size(&event);
+    if writer
+        .append(&stream, Expected::Any, vec![event], bytes)
+        .await
+        .is_err()
+    {
+        tracing::debug!("no mark of the log's end was left");
+    }
+}

@@ -1,0 +1,147 @@
+//! Heads that are served and heads that are not.
+
+use super::*;
+
+fn refused(head: &str) -> Refusal {
+    match look(head.as_bytes()) {
+        Err(refused) => {
+            assert_eq!(look(&refused.stand_in).unwrap().unwrap().1, Framing::Length(0));
+            refused.refusal
+        }
+        Ok(other) => panic!("{other:?} for {head}"),
+    }
+}
+
+#[test]
+fn a_host_is_there_once_and_valid() {
+    for host in [
+        "a",
+        "a.b:80",
+        "a:",
+        "[::1]",
+        "[::1]:8080",
+        "127.0.0.1:1",
+        "xn--a",
+        "a%20b",
+        "",
+    ] {
+        let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(
+            look(head.as_bytes()).unwrap(),
+            Some((head.len(), Framing::Length(0))),
+            "{host}"
+        );
+    }
+    for host in [
+        "a b/c@d", "a/b", "u@h", "a:b", "[::1", "[]", "[::1]x", "a,b/", "é", "a:1:2", "a?b",
+    ] {
+        let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert!(
+            matches!(refused(&head), Refusal::Malformed(why) if why.starts_with("Host")),
+            "{host}"
+        );
+    }
+    assert!(matches!(refused("GET / HTTP/1.1\r\n\r\n"), Refusal::Malformed(_)));
+    assert!(matches!(
+        refused("GET / HTTP/1.0\r\nHost: a\r\nhost: b\r\n\r\n"),
+        Refusal::Malformed(_)
+    ));
+    assert!(look(b"GET / HTTP/1.0\r\n\r\n").unwrap().is_some());
+}
+
+#[test]
+fn bodies_have_one_framing() {
+    let with = |fields: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+    let framing = |fields: &str| look(with(fields).as_bytes()).unwrap().unwrap().1;
+    assert_eq!(framing("Content-Length: 7"), Framing::Length(7));
+    assert_eq!(
+        framing("Content-Length: 7\r\nContent-Length: 7"),
+        Framing::Length(7)
+    );
+    assert_eq!(framing("Transfer-Encoding: Chunked"), Framing::Chunked);
+    assert_eq!(
+        framing("Transfer-Encoding: chunked\r\nContent-Length: 7"),
+        Framing::Chunked
+    );
+    for coding in [
+        "gzip, chunked",
+        "identity,chunked",
+        "gzip\r\nTransfer-Encoding: chunked",
+    ] {
+        assert_eq!(
+            refused(&with(&format!("Transfer-Encoding: {coding}"))),
+            Refusal::UnknownCoding
+        );
+    }
+    for fields in [
+        "Transfer-Encoding: gzip",
+        "Transfer-Encoding: chunked, gzip",
+        "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: chunked,",
+        "Transfer-Encoding: , chunked",
+        "Transfer-Encoding:",
+        "Expect: the worst",
+        "Expect: 100-continue, x",
+        "Content-Length: 7\r\nContent-Length: 8",
+        "Content-Length: +7",
+        "Content-Length: 7, 7",
+        "Content-Length:",
+        "Content-Length: 99999999999999999999",
+    ] {
+        assert!(
+            matches!(refused(&with(fields)), Refusal::Malformed(_)),
+            "{fields}"
+        );
+    }
+}
+
+#[test]
+fn sizes_hold_to_the_byte() {
+    let head = |length: usize| {
+        let fixed = "GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n";
+        fixed.replace("X: ", &format!("X: {}", "x".repeat(length - fixed.len())))
+    };
+    assert!(look(head(MAX_HEAD).as_bytes()).unwrap().is_some());
+    assert_eq!(refused(&head(MAX_HEAD + 1)), Refusal::TooLarge);
+    let incomplete = head(MAX_HEAD + 10);
+    assert!(look(&incomplete.as_bytes()[..MAX_HEAD - 1]).unwrap().is_none());
+    assert!(look(&incomplete.as_bytes()[..MAX_HEAD]).is_err());
+
+    let target = |length: usize| format!("\r\nGET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(length - 1));
+    assert!(look(target(MAX_TARGET).as_bytes()).unwrap().is_some());
+    assert_eq!(refused(&target(MAX_TARGET + 1)), Refusal::TargetTooLong);
+    assert_eq!(refused(&target(MAX_HEAD * 2)), Refusal::TargetTooLong);
+    let fields = |count: usize| {
+        format!(
+            "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
+            "a: b\r\n".repeat(count - 1)
+        )
+    };
+    assert!(look(fields(MAX_FIELDS).as_bytes()).unwrap().is_some());
+    assert_eq!(refused(&fields(MAX_FIELDS + 1)), Refusal::TooLarge);
+}
+
+#[test]
+fn what_is_refused_keeps_its_name() {
+    let head =
+        b"PATCH /tasks?a=b HTTP/1.1\r\nX-Request-Id: mine\r\nUser-Agent: me\r\nAuthorization: x\r\n\r\n";
+    let stand_in = look(head).unwrap_err().stand_in;
+    assert_eq!(
+        stand_in,
+        "PATCH /tasks?a=b HTTP/1.1\r\nx-request-id: mine\r\nuser-agent: me\r\nhost: -\r\nconnection: close\r\n\r\n"
+    );
+}
+
+#[test]
+fn what_is_not_http_is_malformed() {
+    for head in [
+        "GET / HTTP/2.0\r\n",
+        "\u{16}\u{3}\u{1}",
+        "GET /\r\n",
+        "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+        "GET / HTTP/1.1\r\n folded\r\n\r\n",
+        "GET http:/// HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        assert!(matches!(refused(head), Refusal::Malformed(_)), "{head}");
+    }
+}
