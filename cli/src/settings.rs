@@ -1,4 +1,5 @@
-//! Every setting of every role, from flags and environment variables, and how it is shown.
+//! Every setting of every role, from flags and environment variables, and how it is shown. To add one, add a field to its group
+//! under `settings/`, and a line to that group's `lines()`.
 
 mod access_log;
 mod auth;
