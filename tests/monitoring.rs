@@ -78,14 +78,20 @@ async fn rules_and_panels_ask_for_metrics_that_there_are() {
         });
         assert!(line.is_some_and(|line| line.ends_with(" 0")), "{cause}: {line:?}");
     }
+    for outcome in ["made", "destroyed", "damaged", "lost"] {
+        let series = format!("taskledger_subject_keys_total{{outcome=\"{outcome}\"");
+        assert!(page.contains(&series), "{outcome}");
+    }
     let rules = fs::read_to_string(deploy("alerts.yml")).unwrap();
     let mut asked: BTreeSet<String> = names(&rules);
     asked.extend(panels().iter().flat_map(|(_, query)| names(query)));
-    // Those about replicas are not there without replicas.
-    let is_of_replicas = |name: &&String| name.starts_with("taskledger_gateway_upstream_");
+    // Those about replicas are not there without replicas, those about certificates not without TLS (tls.rs has them).
+    let is_elsewhere = |name: &&String| {
+        name.starts_with("taskledger_gateway_upstream_") || name.starts_with("taskledger_tls_")
+    };
     let missing: Vec<_> = asked
         .difference(&there)
-        .filter(|name| !is_of_replicas(name))
+        .filter(|name| !is_elsewhere(name))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
     assert!(asked.len() > 30, "{asked:?}");

@@ -1,7 +1,7 @@
 //! TLS of the running system: in front of clients, between the roles, and what is refused.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -113,6 +113,14 @@ async fn clients_are_served_over_tls_with_whatever_certificate_is_there_now() {
         .find_map(|line| line.strip_prefix("taskledger_tls_certificate_not_after_seconds{role=\"gateway\"} "))
         .unwrap();
     assert!(ends.parse::<u64>().unwrap() > 1_700_000_000, "{ends}");
+    let rules =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/alerts.yml")).unwrap();
+    let words = rules.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let asked: BTreeSet<&str> = words.filter(|word| word.starts_with("taskledger_tls_")).collect();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    for name in asked {
+        assert!(metrics.contains(&format!("\n{name}{{")), "{name}");
+    }
 
     fs::write(&files.certificate, "half of it").unwrap();
     system.signal(Role::Up.into(), "HUP");

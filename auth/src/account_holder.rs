@@ -10,8 +10,8 @@ use crate::auth::Auth;
 pub struct AccountHolder {
     /// Whose account.
     pub user_id: UserId,
-    /// The address, as its owner wrote it.
-    pub email: String,
+    /// The address, as its owner wrote it; `None` when the key of the account is damaged or lost.
+    pub email: Option<String>,
     /// When it was registered.
     pub registered_at: Timestamp,
     /// When the last session began of those that were not all ended since.
@@ -22,12 +22,19 @@ impl AccountHolder {
     /// Who has `account`.
     pub(crate) async fn of(auth: &Auth, account: &Account) -> anyhow::Result<Self> {
         let last_login_at = match account.open_sessions.last() {
-            Some(last) => auth.session(*last).await?.state.map(|session| session.started_at),
+            Some(last) => auth
+                .impersonal_session(*last)
+                .await?
+                .state
+                .map(|session| session.started_at),
             None => None,
         };
         Ok(Self {
             user_id: account.id,
-            email: account.email.clone(),
+            email: match auth.account(account.id).await {
+                Err(failure) if failure.is_unusable_key() => None,
+                other => other?.state.map(|account| account.email),
+            },
             registered_at: account.created_at,
             last_login_at,
         })

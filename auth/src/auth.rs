@@ -46,7 +46,11 @@ const SESSIONS_AT_ONCE: usize = 16;
 /// Everything that the endpoints need.
 pub(crate) struct Auth {
     pub(crate) accounts: Repository<Account>,
+    /// Also of people whose key cannot be used, without what is personal.
+    pub(crate) impersonal_accounts: Repository<Account>,
     pub(crate) sessions: Repository<Session>,
+    /// Likewise.
+    pub(crate) impersonal_sessions: Repository<Session>,
     pub(crate) claims: Repository<Claim>,
     pub(crate) admins: Repository<Admins>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -82,16 +86,17 @@ pub(crate) struct Changed {
 }
 
 impl Auth {
-    /// The account that registered `email`, unless it has been erased.
+    /// The account that registered `email`, unless it has been erased; without what is personal if its key cannot be used.
     pub(crate) async fn account_of(&self, email: &EmailAddress) -> Result<Option<Account>, Failure> {
         Ok(self.holder_of(email).await?.filter(|account| !account.erased))
     }
 
-    /// The account that holds the address `email`, also when the person was erased a moment ago.
+    /// The account that holds the address `email`, also when the person was erased a moment ago; without what is personal if
+    /// its key cannot be used.
     pub(crate) async fn holder_of(&self, email: &EmailAddress) -> Result<Option<Account>, Failure> {
         let claim = self.claims.load(&self.pepper.key_of(email)).await?;
         match claim.state.and_then(|claim| claim.holder) {
-            Some(holder) => Ok(self.account(holder).await?.state),
+            Some(holder) => Ok(self.impersonal_account(holder).await?.state),
             None => Ok(None),
         }
     }
@@ -101,9 +106,34 @@ impl Auth {
         Ok(self.sessions.load(&id).await?)
     }
 
+    /// As [`Self::session`], without what is personal if the key of its person cannot be used.
+    pub(crate) async fn impersonal_session(&self, id: SessionId) -> Result<Loaded<Session>, Failure> {
+        match self.session(id).await {
+            Err(failure) if failure.is_unusable_key() => Ok(self.impersonal_sessions.load(&id).await?),
+            other => other,
+        }
+    }
+
     /// The account `id` as it counts now.
     pub(crate) async fn account(&self, id: UserId) -> Result<Loaded<Account>, Failure> {
-        let (mut account, admins) = futures::try_join!(self.accounts.load(&id), self.admins.load(&()))?;
+        self.account_in(&self.accounts, id).await
+    }
+
+    /// As [`Self::account`], without what is personal if its key cannot be used: for whoever shows and decides nothing that
+    /// depends on that.
+    pub(crate) async fn impersonal_account(&self, id: UserId) -> Result<Loaded<Account>, Failure> {
+        match self.account(id).await {
+            Err(failure) if failure.is_unusable_key() => self.account_in(&self.impersonal_accounts, id).await,
+            other => other,
+        }
+    }
+
+    async fn account_in(
+        &self,
+        accounts: &Repository<Account>,
+        id: UserId,
+    ) -> Result<Loaded<Account>, Failure> {
+        let (mut account, admins) = futures::try_join!(accounts.load(&id), self.admins.load(&()))?;
         account.state = account
             .state
             .map(|account| domain::admins::effective(account, admins.state.as_ref()));
@@ -115,13 +145,38 @@ impl Auth {
         &self,
         id: UserId,
         metadata: &CommandMetadata,
+        decide: impl FnMut(Option<&Account>) -> Result<Vec<AccountEvent>, Refusal>,
+    ) -> Result<Changed, CommandError> {
+        self.change_account_in(&self.accounts, id, metadata, decide).await
+    }
+
+    /// As [`Self::change_account`], also while the key of the account cannot be used: for a change with nothing personal in it.
+    pub(crate) async fn change_impersonal_account(
+        &self,
+        id: UserId,
+        metadata: &CommandMetadata,
+        mut decide: impl FnMut(Option<&Account>) -> Result<Vec<AccountEvent>, Refusal>,
+    ) -> Result<Changed, CommandError> {
+        match self.change_account(id, metadata, &mut decide).await {
+            Err(CommandError::Failed(failure)) if failure.is_unusable_key() => {
+                self.change_account_in(&self.impersonal_accounts, id, metadata, decide)
+                    .await
+            }
+            other => other,
+        }
+    }
+
+    async fn change_account_in(
+        &self,
+        accounts: &Repository<Account>,
+        id: UserId,
+        metadata: &CommandMetadata,
         mut decide: impl FnMut(Option<&Account>) -> Result<Vec<AccountEvent>, Refusal>,
     ) -> Result<Changed, CommandError> {
         let admins = self.admins.load(&()).await?;
         let effective = |account: Account| domain::admins::effective(account, admins.state.as_ref());
         let mut open = Vec::new();
-        let done = self
-            .accounts
+        let done = accounts
             .execute(&id, &metadata.about(id), |account, _| {
                 let account = account.cloned().map(effective);
                 let events = decide(account.as_ref())?;
@@ -214,7 +269,8 @@ impl Auth {
             .filter_map(async |loaded| match loaded {
                 // One that this build cannot read is not a reason to hide the others.
                 Err(
-                    error @ (RepositoryError::Unreadable(_) | RepositoryError::Store(StoreError::Corrupt(_))),
+                    error @ (RepositoryError::Unreadable(_)
+                    | RepositoryError::Store(StoreError::Corrupt(_) | StoreError::KeyUnusable(_))),
                 ) => {
                     tracing::error!(%error, account.id = %account.id, "a session cannot be read");
                     None

@@ -41,6 +41,17 @@ pub(crate) enum Failure {
     Signing(#[from] jsonwebtoken::errors::Error),
 }
 
+impl Failure {
+    /// Whether it is that the key of one person is damaged or lost.
+    pub(crate) const fn is_unusable_key(&self) -> bool {
+        matches!(
+            self,
+            Self::Repository(RepositoryError::Store(StoreError::KeyUnusable(_)))
+                | Self::SubjectKeys(KeyError::Damaged(_) | KeyError::Lost(_))
+        )
+    }
+}
+
 /// Why a command did nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
@@ -266,6 +277,13 @@ fn failed(failure: &Failure) -> Problem {
         Failure::Operations(_) => {
             tracing::warn!(error = %failure, "a request could not be served");
             Problem::unavailable("Passwords cannot be checked at the moment. Try again shortly.")
+        }
+        Failure::Repository(RepositoryError::Store(StoreError::KeyUnusable(_)))
+        | Failure::SubjectKeys(KeyError::Damaged(_) | KeyError::Lost(_)) => {
+            tracing::warn!(error = %failure, "a request could not be served");
+            Problem::unavailable(
+                "What is personal in this account cannot be read at the moment. Ask an operator.",
+            )
         }
         Failure::SubjectKeys(_) => {
             tracing::warn!(error = %failure, "a request could not be served");

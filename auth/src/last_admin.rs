@@ -95,9 +95,9 @@ pub(crate) async fn erase(
     }
 }
 
-/// Takes the account of an erased person out of the admins, should a grant that was under way have put it back.
-/// Returns the position in the log if that was needed.
-pub(crate) async fn leave_erased(
+/// Takes the account of a person who is erased, or about to be, out of the admins. Returns the position in the log if that
+/// was needed.
+pub(crate) async fn leave(
     auth: &Auth,
     id: UserId,
     metadata: &CommandMetadata,

@@ -15,6 +15,7 @@ mod erasure;
 mod error;
 mod grant_role;
 mod import;
+mod key_count;
 mod key_files;
 pub mod keys;
 mod last_admin;

@@ -1,6 +1,6 @@
 //! What auth counts.
 
-use prometheus::IntCounterVec;
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
 use runtime::Metrics;
 
 /// What auth counts.
@@ -8,6 +8,9 @@ pub(crate) struct Counters {
     logins: IntCounterVec,
     checks: IntCounterVec,
     pub(crate) ended_sessions: IntCounterVec,
+    pub(crate) subject_keys: IntGaugeVec,
+    pub(crate) erasures_pending: IntGauge,
+    pub(crate) oldest_erasure: IntGauge,
 }
 
 impl Counters {
@@ -24,6 +27,19 @@ impl Counters {
                 "taskledger_auth_ended_sessions_total",
                 "Ended sessions by reason.",
                 "reason",
+            ),
+            subject_keys: metrics.gauge_vec(
+                "taskledger_auth_subject_keys",
+                "Keys of people: held, and destroyed with those who were erased.",
+                &["state"],
+            ),
+            erasures_pending: metrics.gauge(
+                "taskledger_auth_erasures_pending",
+                "Erasures that have begun and are still looked after.",
+            ),
+            oldest_erasure: metrics.gauge(
+                "taskledger_auth_oldest_erasure_seconds",
+                "How long ago the oldest of the erasures that are looked after began; 0 without any.",
             ),
         }
     }

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use events::{Account, SessionId, UserId};
+use events::{Account, EndReason, SessionId, UserId};
 use http_api::{RequestContext, SecurityEvent};
 
 use crate::{
     auth::Auth,
     domain::Refusal,
-    error::{ApiError, CommandError, Failure},
+    error::{ApiError, CommandError},
     password::{Asker, Password, Slot},
     throttle::{Attempt, Standing},
 };
@@ -32,13 +32,13 @@ impl Auth {
     /// Compares `passwords` with that of the account that `find` finds. All of them together are one attempt.
     ///
     /// # Errors
-    /// [`Refusal::AttemptsAreTooMany`] when it is too early, [`Refusal::CredentialsAreWrong`] when there is no such account
-    /// or none of the passwords is the right one.
+    /// Those of `find`, [`Refusal::AttemptsAreTooMany`] when it is too early, [`Refusal::CredentialsAreWrong`] when there is no
+    /// such account or none of the passwords is the right one.
     pub(crate) async fn prove_password(
         &self,
         attempt: &Attempt,
         passwords: &[&Arc<Password>],
-        find: impl AsyncFnOnce() -> Result<Option<Account>, Failure>,
+        find: impl AsyncFnOnce() -> Result<Option<Account>, ApiError>,
     ) -> Result<Proven, ApiError> {
         let standing = self.may_try(attempt).await?;
         let asker = if standing.is_familiar() {
@@ -81,7 +81,8 @@ impl Auth {
     /// Compares `passwords` with that of `id`, who is signed in with `session`, and counts a success.
     ///
     /// # Errors
-    /// Those of [`Self::prove_password`].
+    /// Those of [`Self::prove_password`], and [`Refusal::SessionHasEnded`] when it has since the token was checked: then whether
+    /// the password is right is not looked at.
     pub(crate) async fn prove_own_password(
         &self,
         id: UserId,
@@ -89,7 +90,14 @@ impl Auth {
         passwords: &[&Arc<Password>],
         context: &RequestContext,
     ) -> Result<Proven, ApiError> {
-        let find = async || Ok(self.account(id).await?.state);
+        let find = async || {
+            let account = self.impersonal_account(id).await?.state;
+            match account {
+                Some(account) if account.has_open(session) => Ok(Some(account)),
+                Some(account) if account.erased => Err(Refusal::SessionHasEnded(EndReason::Erased).into()),
+                _ => Err(Refusal::SessionHasEnded(EndReason::LogoutAll).into()),
+            }
+        };
         let attempt = Attempt::in_session(&self.pepper, id, session, context);
         let proven = self.prove_password(&attempt, passwords, find).await?;
         self.throttle.succeeded(&attempt, &proven.standing).await;

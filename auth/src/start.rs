@@ -19,6 +19,7 @@ use crate::{
     auth::Auth,
     config::Config,
     erasure::finish_what_has_begun,
+    key_count::count_keys,
     key_files::KeyFiles,
     keys,
     metrics::Counters,
@@ -111,6 +112,10 @@ pub async fn start(
     background.spawn_until_stopped("signing keys", async move {
         keeper.keep_keys().await;
     });
+    let counter = Arc::clone(&auth);
+    background.spawn_until_stopped("count of the keys of people", async move {
+        count_keys(&counter).await;
+    });
 
     let state = AppState {
         auth,
@@ -167,9 +172,12 @@ impl Auth {
         let (issuer, audience) = (config.issuer.clone(), config.audience.clone());
         Ok(Self {
             accounts: repository(&store, &clock),
+            impersonal_accounts: repository(&store, &clock).impersonal(),
             sessions: repository(&store, &clock),
-            claims: repository(&store, &clock),
-            admins: repository(&store, &clock),
+            impersonal_sessions: repository(&store, &clock).impersonal(),
+            // Nothing in them is personal, and one person's key must not be in everybody's way.
+            claims: repository(&store, &clock).impersonal(),
+            admins: repository(&store, &clock).impersonal(),
             store,
             throttle: Arc::new(Throttle::new(operations.clone(), Arc::clone(&clock))),
             clock,

@@ -37,7 +37,10 @@ impl TokenCheck {
             Ok(claims) => claims,
             Err(rejection) => return Ok(Verdict::Rejected(rejection)),
         };
-        let (session, account) = futures::try_join!(auth.session(claims.sid), auth.account(claims.sub))?;
+        let (session, account) = futures::try_join!(
+            auth.impersonal_session(claims.sid),
+            auth.impersonal_account(claims.sub)
+        )?;
         let session = session
             .state
             .filter(|session| session.account == claims.sub && session.is_live(now));

@@ -71,7 +71,8 @@ pub(crate) async fn subject_keys(
 async fn is_sealed(stored: &dyn EventStore) -> anyhow::Result<bool> {
     const LOOKED_AT: usize = 1_000;
     let head = i64::try_from(stored.head().await?).unwrap_or(i64::MAX);
-    for after in [0, head.saturating_sub(LOOKED_AT as i64).max(0)] {
+    let last = head.saturating_sub(LOOKED_AT as i64);
+    for after in std::iter::once(0).chain((last > 0).then_some(last)) {
         let page = stored.stored_page(after, LOOKED_AT).await?;
         let sealed = events::Encoding::Sealed.as_str();
         if page.events.iter().any(|event| event.encoding == sealed) {

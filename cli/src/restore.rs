@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use database::Schema;
 use relay::restore;
+use sealing::Comparison;
 use serde_json::json;
 
 use crate::{output, platform, settings::Settings};
@@ -15,8 +16,8 @@ pub(crate) enum Command {
     /// Compare with the log whatever was derived from it; exit code 1 if something disagrees
     ///
     /// Compares the checkpoints of the read models, decisions about parked events, the relay's progress, the audit tree and the
-    /// keys of people, of which a backup may have some whom the log has erased since. May run
-    /// while the system is stopped or at work. Messages in queues, answers kept for idempotency keys and tokens that
+    /// keys of people: of some the key may be damaged or lost, and a backup may have those of some whom the log has erased
+    /// since. May run while the system is stopped or at work. Messages in queues, answers kept for idempotency keys and tokens that
     /// clients hold need no look: whoever uses them asks the log first.
     Check {
         /// Put right what disagrees: empty the read models, which are projected again; destroy keys again; forget the rest
@@ -43,13 +44,20 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     let audit = audit_tree::disagreement(&*store, &tree, Some(&settings.audit_keys_dir())).await?;
 
     let keys = platform::subject_keys(settings, &*store).await?;
-    let revived = keys.revived(&*store).await?;
+    let Comparison {
+        revived,
+        damaged,
+        lost,
+    } = keys.compare(&*store).await?;
+    // Only a backup brings those back.
+    let is_beyond_repair = !damaged.is_empty() || !lost.is_empty();
 
     let agrees = checkpoints.is_empty()
         && discards.is_empty()
         && relay.is_empty()
         && audit.is_none()
-        && revived.is_empty();
+        && revived.is_empty()
+        && !is_beyond_repair;
     let mut new_origin = None;
     if repair && !agrees {
         if !checkpoints.is_empty() || !discards.is_empty() {
@@ -81,6 +89,8 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
                 "new_origin": new_origin,
             })),
             "discarded_events": discards,
+            "damaged_keys": damaged.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "lost_keys": lost.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "revived_keys": revived.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "relay_progress": relay.iter().map(|(partitions, point)| json!({
                 "partitions": partitions,
@@ -124,6 +134,13 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
                 repaired("it is now")
             ))?;
         }
+        let unusable = damaged.iter().map(|subject| (subject, "damaged"));
+        for (subject, how) in unusable.chain(lost.iter().map(|subject| (subject, "lost"))) {
+            output::line(&format!(
+                "the key of {subject} is {how}: restore it from a backup of the keys, or erase the person with \
+                 `taskledger users erase {subject}`"
+            ))?;
+        }
         if let Some(audit) = &audit {
             output::line(&format!(
                 "the audit tree {} cannot go on: {}{}",
@@ -137,6 +154,11 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         }
         output::line(&match (agrees, repair) {
             (true, _) => format!("everything agrees with the log, which ends at position {head}"),
+            (false, true) if is_beyond_repair => {
+                format!(
+                    "NOT all could be repaired: keys of people cannot be used; the log ends at position {head}"
+                )
+            }
             (false, true) => {
                 format!("repaired: everything agrees with the log, which ends at position {head}")
             }
@@ -147,7 +169,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             }
         })?;
     }
-    Ok(if agrees || repair {
+    Ok(if agrees || (repair && !is_beyond_repair) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -44,10 +44,11 @@ pub(crate) enum Command {
     },
     /// Erase a person: their sessions, their tasks, and the address, which anybody can register again. Cannot be undone
     ///
-    /// Shows whose account it is, and asks. What was broken off is finished when it is run again.
+    /// Shows whose account it is, and asks. What was broken off is finished when it is run again. Works, too, when the key of the
+    /// person is damaged or lost.
     Erase {
-        /// The account's address
-        email: String,
+        /// The account's address, or its id
+        person: String,
         /// Do not ask
         #[arg(long)]
         yes: bool,
@@ -77,7 +78,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             remove_second_factor,
         } => reset(settings, &dependencies, &email, remove_second_factor).await,
         Command::RevokeTokens { email } => revoke_tokens(settings, &dependencies, &email).await,
-        Command::Erase { email, yes } => erase(settings, &dependencies, &email, yes).await,
+        Command::Erase { person, yes } => erase(settings, &dependencies, &person, yes).await,
         Command::Import { file, dry_run } => import(settings, &dependencies, &file, dry_run).await,
     };
     dependencies.bus.close().await;
@@ -113,7 +114,7 @@ async fn grant(
 async fn erase(
     settings: &Settings,
     dependencies: &Dependencies,
-    email: &str,
+    person: &str,
     yes: bool,
 ) -> anyhow::Result<ExitCode> {
     let confirm = |holder: &AccountHolder| {
@@ -128,7 +129,7 @@ async fn erase(
         ask("Erase this person and everything of theirs, for good?")
     };
     let config = role::auth_config(settings);
-    let erased = auth::erase_if(&config, dependencies, email, confirm).await?;
+    let erased = auth::erase_if(&config, dependencies, person, confirm).await?;
     let news = if erased.changed {
         "was erased"
     } else {
@@ -146,7 +147,10 @@ fn show(holder: &AccountHolder) {
     );
     crate::print(&format!(
         "{email}: account {id}, registered {registered}, last login {last_login}\n",
-        email = holder.email,
+        email = holder
+            .email
+            .as_deref()
+            .unwrap_or("the key is damaged or lost, so the address cannot be read"),
         id = holder.user_id,
         registered = holder.registered_at,
     ));

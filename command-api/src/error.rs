@@ -122,6 +122,12 @@ fn command(error: CommandError) -> Problem {
                  to try again safely, send an Idempotency-Key.",
             )
         }
+        CommandError::Store(StoreError::KeyUnusable(error)) => {
+            tracing::error!(error, "a command failed");
+            Problem::unavailable(
+                "Your data cannot be read or written at the moment. The command did not take effect. Ask an operator.",
+            )
+        }
         CommandError::Store(
             error @ (StoreError::Conflict { .. }
             | StoreError::Empty

@@ -129,6 +129,7 @@ impl Fault {
                 let _ = transaction.rollback().await;
             }
             Self::Redeliver { dice } => redeliver(world, &mut StdRng::seed_from_u64(dice)).await,
+            Self::Key(fault) => return fault.strike(world).await,
             Self::Poison { person, kind } => poison::poison(world, person, kind).await,
             Self::LeaderEnds { lasting } => {
                 let _alone = world.kurrentdb_fault.lock().await;

@@ -30,6 +30,7 @@ mod schedule;
 #[path = "../support/mod.rs"]
 mod support;
 mod tally;
+mod unusable_key;
 mod worker;
 mod world;
 

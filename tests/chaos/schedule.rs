@@ -8,7 +8,7 @@ use rand::{
     seq::{IndexedRandom as _, SliceRandom as _},
 };
 
-use crate::{poison::Unreadable, support::Replica};
+use crate::{poison::Unreadable, support::Replica, unusable_key::KeyFault};
 
 /// When faults begin, counted from the start of the load.
 const WINDOW_MS: std::ops::Range<u64> = 200..4_000;
@@ -58,6 +58,8 @@ pub(crate) enum Fault {
     Redeliver { dice: u64 },
     /// A record or a row that nobody can read, of this person.
     Poison { person: usize, kind: Unreadable },
+    /// The key of a person cannot be used any more.
+    Key(KeyFault),
     /// Somebody with an account sends the largest batches as fast as they are answered.
     Greed { lasting: Duration },
     /// The leader of KurrentDB ends, and the others elect one.
@@ -73,7 +75,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const NAMES: [&str; 30] = [
+    pub(crate) const NAMES: [&str; 32] = [
         "kill",
         "freeze",
         "cut postgres",
@@ -104,6 +106,8 @@ impl Fault {
         "answers are lost",
         "subscriptions end",
         "kurrentdb ends",
+        "key damaged",
+        "key lost",
     ];
 
     pub(crate) const fn name(&self) -> &'static str {
@@ -140,6 +144,8 @@ impl Fault {
             Self::AnswersAreLost { .. } => 27,
             Self::SubscriptionsEnd => 28,
             Self::KurrentDbEnds { .. } => 29,
+            Self::Key(KeyFault::Damaged) => 30,
+            Self::Key(KeyFault::Lost) => 31,
         }]
     }
 }
@@ -148,8 +154,9 @@ impl Fault {
 pub(crate) const EVENTS: &str = "event_store.events";
 
 /// Tables whose disk can be full, and which can be locked.
-pub(crate) const TABLES: [&str; 7] = [
+pub(crate) const TABLES: [&str; 8] = [
     EVENTS,
+    "subject_keys.data_keys",
     "read_models.tasks",
     "read_models.audit_log",
     "read_models.checkpoints",
@@ -225,6 +232,8 @@ impl Schedule {
                 faults.push(Fault::Poison { person, kind });
             }
         }
+        let keys = [KeyFault::Damaged, KeyFault::Lost].map(Fault::Key);
+        faults.extend(keys.into_iter().filter(|_| dice.random_bool(0.4)));
         if seed.is_multiple_of(RESTART_EVERY) {
             faults.push(Fault::RestartBroker);
         }

@@ -75,7 +75,7 @@ async fn show_code(
     };
     let now = auth.clock.now();
     let mut is_right = false;
-    auth.change_account(account.id, metadata, |current| {
+    auth.change_impersonal_account(account.id, metadata, |current| {
         let judged = domain::second_factor::show(current, &account.password_hash, now, |account, factor| {
             matching(&auth.sealing, account, factor, code, now)
         })?;

@@ -168,7 +168,7 @@ async fn authenticate(
     request: &Request,
 ) -> Result<(Account, Option<SecretHash>, Standing), ApiError> {
     let find = async || match &request.email {
-        Some(email) => auth.account_of(email).await,
+        Some(email) => Ok(auth.account_of(email).await?),
         None => Ok(None),
     };
     let proven = auth.prove_password(attempt, &[&request.password], find).await?;

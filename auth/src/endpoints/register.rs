@@ -96,10 +96,16 @@ pub(crate) async fn open_account(
 ) -> Result<(Account, u64), CommandError> {
     // Somebody else's, if there was one before.
     let mut holder = claim(auth, metadata, id, email).await?;
-    if holder != id && is_erased(auth, holder).await? {
-        // Whoever erased them has not come so far yet.
-        auth.release_address(email, holder, &metadata.by_system()).await?;
-        holder = claim(auth, metadata, id, email).await?;
+    if holder != id {
+        match auth.impersonal_account(holder).await?.state {
+            Some(account) if account.erased => {
+                // Whoever erased them has not come so far yet.
+                auth.release_address(email, holder, &metadata.by_system()).await?;
+                holder = claim(auth, metadata, id, email).await?;
+            }
+            Some(_) => return Err(Refusal::EmailIsTaken.into()),
+            None => {}
+        }
     }
     let id = holder;
     let metadata = match metadata.actor() {
@@ -127,9 +133,4 @@ async fn claim(
     let key = auth.pepper.key_of(email);
     let claimed = auth.claims.execute(&key, &metadata.about(id), decide).await?;
     Ok(claimed.state.and_then(|claim| claim.holder).unwrap_or(id))
-}
-
-async fn is_erased(auth: &Auth, id: UserId) -> Result<bool, CommandError> {
-    let account = auth.accounts.load(&id).await?;
-    Ok(account.state.is_some_and(|account| account.erased))
 }

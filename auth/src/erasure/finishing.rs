@@ -41,6 +41,7 @@ pub(crate) async fn finish_what_has_begun(auth: Arc<Auth>, stop: CancellationTok
 /// and SQLite must not keep their bytes.
 async fn round(auth: &Auth, known: &mut Vec<Pending>) -> Result<(), Failure> {
     let present = finish_all(auth).await?;
+    show(auth, &present);
     if *known != present {
         let forgotten = auth.operations.forget_deleted().await;
         if forgotten.map_err(Failure::Operations)? {
@@ -48,6 +49,15 @@ async fn round(auth: &Auth, known: &mut Vec<Pending>) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn show(auth: &Auth, pending: &[Pending]) {
+    let now = auth.clock.now().as_micros();
+    let ages = pending.iter().map(|pending| now - pending.begun_at.as_micros());
+    let oldest = ages.max().unwrap_or_default();
+    auth.counters.oldest_erasure.set(oldest / 1_000_000);
+    let count = i64::try_from(pending.len()).unwrap_or(i64::MAX);
+    auth.counters.erasures_pending.set(count);
 }
 
 /// Finishes what has begun, and returns all of it.
@@ -73,8 +83,13 @@ async fn finish_all(auth: &Auth) -> Result<Vec<Pending>, Failure> {
 async fn finish(auth: &Auth, pending: Pending) -> Result<(), CommandError> {
     let age = auth.clock.now().as_micros() - pending.begun_at.as_micros();
     let is_older_than = |seconds: i64| age >= seconds * 1_000_000;
-    let account = auth.accounts.load(&pending.subject).await?;
-    let is_over = if account.state.is_some_and(|account| account.erased) {
+    let account = auth.impersonal_account(pending.subject).await?;
+    let is_erased = match account.state {
+        Some(account) if account.erased => true,
+        Some(_) => auth.erase_if_key_is_destroyed(pending.subject).await?,
+        None => false,
+    };
+    let is_over = if is_erased {
         auth.finish_erasure(pending.subject, &CommandMetadata::system())
             .await?;
         is_older_than(STRAGGLERS_SECONDS)

@@ -6,6 +6,7 @@ mod finishing;
 mod pending;
 
 use aggregate::RepositoryError;
+use event_store::StoreError;
 use events::{Account, AccountEvent, EmailAddress, EndReason, Event, StreamName, UserId};
 
 pub(crate) use finishing::finish_what_has_begun;
@@ -35,12 +36,47 @@ impl Auth {
         pending::begin(&self.operations, id, self.clock.now())
             .await
             .map_err(Failure::Operations)?;
+        self.give_up_unusable_key(id).await?;
         let changed = last_admin::erase(self, id, metadata, decide).await?;
         let ended = self
             .end_closed_sessions(&changed, EndReason::Erased, metadata)
             .await;
         let followed = self.finish_erasure(id, metadata).await?;
         Ok(ended.max(followed))
+    }
+
+    /// Destroys the key of the person `id`, who is about to be erased, should it be damaged or lost: then the log can be read
+    /// without it, as that of anybody who was erased.
+    ///
+    /// # Errors
+    /// [`Refusal::AccountIsLastAdmin`]: then nothing was done, and their key may still be found in a backup.
+    async fn give_up_unusable_key(&self, id: UserId) -> Result<(), CommandError> {
+        // Their first event, which says who they are.
+        match self.store.read_stream(&StreamName::account(id), 0, 1).await {
+            Err(StoreError::KeyUnusable(_)) => {}
+            other => return Ok(other.map(drop).map_err(RepositoryError::Store)?),
+        }
+        last_admin::leave(self, id, &CommandMetadata::system()).await?;
+        self.destroy_key(id).await?;
+        tracing::warn!(account.id = %id, "a key that could not be used was destroyed, since its person is being erased");
+        Ok(())
+    }
+
+    /// Erases the person `id` if their key was destroyed, which nobody does to anybody else. Returns whether they are erased.
+    pub(super) async fn erase_if_key_is_destroyed(&self, id: UserId) -> Result<bool, CommandError> {
+        let is_destroyed = self.subject_keys.is_destroyed(id).await;
+        if !is_destroyed.map_err(Failure::SubjectKeys)? {
+            return Ok(false);
+        }
+        let metadata = CommandMetadata::system();
+        let changed = last_admin::erase(self, id, &metadata, domain::account::erase).await?;
+        self.end_closed_sessions(&changed, EndReason::Erased, &metadata)
+            .await;
+        Ok(true)
+    }
+
+    async fn destroy_key(&self, id: UserId) -> Result<(), Failure> {
+        self.subject_keys.destroy(id).await.map_err(Failure::SubjectKeys)
     }
 
     /// Does what follows from the erasure of the person `id`, who must be erased, and is not done yet. Returns the position in
@@ -56,7 +92,7 @@ impl Auth {
         if let Some(email) = &email {
             position = self.release_address(email, id, &metadata).await?;
         }
-        match last_admin::leave_erased(self, id, &metadata).await {
+        match last_admin::leave(self, id, &metadata).await {
             Ok(left) => position = position.max(left.unwrap_or_default()),
             Err(CommandError::Refused(refusal)) => {
                 tracing::error!(account.id = %id, %refusal, "a person who was erased is still among the admins");
@@ -68,10 +104,7 @@ impl Auth {
             .await
             .map_err(Failure::Operations)?;
         // Last, since the log does not know the address any more then.
-        self.subject_keys
-            .destroy(id)
-            .await
-            .map_err(Failure::SubjectKeys)?;
+        self.destroy_key(id).await?;
         Ok(position)
     }
 
@@ -89,13 +122,12 @@ impl Auth {
     }
 
     /// The address that the person `id` registered, as the log says, which is all that still knows it once they are erased;
-    /// `None` when the log does not know it any more either.
+    /// `None` when the log does not know it any more either. Then whoever registers it next releases it.
     async fn registered_address(&self, id: UserId) -> Result<Option<EmailAddress>, CommandError> {
-        let first = self
-            .store
-            .read_stream(&StreamName::account(id), 0, 1)
-            .await
-            .map_err(RepositoryError::Store)?;
+        let first = match self.store.read_stream(&StreamName::account(id), 0, 1).await {
+            Err(StoreError::KeyUnusable(_)) => return Ok(None),
+            other => other.map_err(RepositoryError::Store)?,
+        };
         let registered = match first.first().map(Event::try_from) {
             Some(Ok(Event::Account(AccountEvent::Registered(registered)))) => registered,
             _ => return Ok(None),

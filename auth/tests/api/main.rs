@@ -35,3 +35,4 @@ mod second_factor;
 mod sessions;
 mod support;
 mod throttle;
+mod unusable_key;

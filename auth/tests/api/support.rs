@@ -220,6 +220,24 @@ impl App {
         .await
     }
 
+    /// The same role, started again on the same files: it remembers nothing.
+    pub(crate) async fn restarted(&self) -> Self {
+        let url = Database::file_url(&self.directory.path().join("events.db"));
+        let store = event_store::open(&url, 4).await.unwrap();
+        let keys = subject_keys(self.directory.path()).await;
+        self.replica(|_, dependencies| {
+            dependencies.store = SealedStore::over(store, keys.clone());
+            dependencies.keys = keys;
+        })
+        .await
+    }
+
+    /// Where the keys of people are.
+    pub(crate) async fn keys_database(&self) -> Database {
+        let url = Database::file_url(&self.directory.path().join("subject-keys.db"));
+        Database::open(&url, Schema::SubjectKeys, 1).await.unwrap()
+    }
+
     async fn over(
         directory: Arc<TempDir>,
         config: Config,

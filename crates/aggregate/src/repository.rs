@@ -6,8 +6,8 @@
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
-use event_store::{EventStore, for_each_event};
-use events::{Aggregate, Metadata, StreamName, Timestamp};
+use event_store::{Entry, EventStore, StoreError, Unreadable, for_each_entry};
+use events::{Aggregate, Metadata, RecordedEvent, StreamName, Timestamp};
 use runtime::Clock;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
@@ -34,6 +34,7 @@ pub struct Repository<A: Aggregate> {
     clock: Arc<dyn Clock>,
     states: StateCache<A::Id, Loaded<A>>,
     long_streams: Semaphore,
+    is_impersonal: bool,
 }
 
 /// A command that went through.
@@ -57,6 +58,17 @@ impl<A: Aggregate> Repository<A> {
             clock,
             states: StateCache::new(BYTES_OF_STATES, bytes, Loaded::version),
             long_streams: Semaphore::new(LONG_STREAMS_AT_ONCE),
+            is_impersonal: false,
+        }
+    }
+
+    /// Those of people whose key is damaged or lost, too, with placeholders for what is personal: for whoever needs nothing
+    /// of that.
+    #[must_use]
+    pub fn impersonal(self) -> Self {
+        Self {
+            is_impersonal: true,
+            ..self
         }
     }
 
@@ -153,7 +165,8 @@ impl<A: Aggregate> Repository<A> {
         }
         let mut is_of_this_log = false;
         let before = known.version().saturating_sub(1);
-        for_each_event(&*self.store, stream, before, |event| {
+        for_each_entry(&*self.store, stream, before, |entry| {
+            let event = self.read(entry)?;
             if is_of_this_log {
                 known.fold(id, &event)?;
             } else if Some(event.id) == end.map(|end| end.id) {
@@ -183,16 +196,26 @@ impl<A: Aggregate> Repository<A> {
         most: u64,
     ) -> Result<bool, RepositoryError> {
         let mut left = most;
-        for_each_event(&*self.store, stream, loaded.version(), |event| {
+        for_each_entry(&*self.store, stream, loaded.version(), |entry| {
             if left == 0 {
                 return Ok(ControlFlow::Break(()));
             }
             left -= 1;
-            loaded.fold(id, &event)?;
+            loaded.fold(id, &self.read(entry)?)?;
             Ok::<_, RepositoryError>(ControlFlow::Continue(()))
         })
         .await?;
         Ok(left > 0)
+    }
+
+    fn read(&self, entry: Entry) -> Result<RecordedEvent, StoreError> {
+        match entry {
+            Err(Unreadable {
+                impersonal: Some(event),
+                ..
+            }) if self.is_impersonal => Ok(*event),
+            other => other.map_err(StoreError::from),
+        }
     }
 
     /// Keeps a state for the next time.

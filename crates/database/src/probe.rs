@@ -85,6 +85,25 @@ impl WriteProbe {
 }
 
 impl Database {
+    /// Whether it takes writes into `table`, one of ours: as [`Self::can_write`], and nobody holds the table locked.
+    ///
+    /// # Errors
+    /// When it does not take them.
+    pub async fn can_write_to(&self, table: &'static str) -> Result<(), DatabaseError> {
+        self.can_write().await?;
+        let mut transaction = self.begin().await?;
+        if self.is_postgres() {
+            // As a write takes it; gone when the transaction ends.
+            transaction
+                .run(&format!("LOCK TABLE {table} IN ROW EXCLUSIVE MODE"))
+                .await?;
+        } else {
+            let sql = format!("SELECT 1 FROM {table} LIMIT 1");
+            transaction.fetch_optional(&sql, &[]).await?;
+        }
+        transaction.commit().await
+    }
+
     /// Whether it takes writes: a server or a file that is read-only, a disk that is full and a file that another process
     /// has locked do not. Leaves nothing behind and costs little; [`WriteProbe`] does it for readiness.
     ///
@@ -104,6 +123,11 @@ impl Database {
         // An immediate transaction takes the lock of those who write.
         self.begin().await?.commit().await?;
         let Some(file) = self.file() else { return Ok(()) };
+        // What is written into a file that was taken away is lost with this process.
+        let is_there = fs::exists(file).map_err(sqlx::Error::Io)?;
+        if !is_there {
+            return Err(sqlx::Error::Io(io::ErrorKind::NotFound.into()).into());
+        }
         let file = beside(file);
         let limit = Patience::Request.limit();
         let writing = tokio::task::spawn_blocking(move || write_and_remove(&file));

@@ -125,6 +125,7 @@ impl KurrentDbStore {
             kind: record::kind(&event),
             subject: None,
             reason: "it is not Taskledger's".to_owned(),
+            impersonal: None,
         };
         record::recorded(event, self.connection.prefix()).unwrap_or(Err(foreign))
     }

@@ -24,9 +24,10 @@ pub use identity::{agrees, head_point};
 #[cfg(feature = "kurrentdb")]
 pub use kurrentdb::KurrentDbStore;
 pub use open::{OpenError, is_kurrentdb, open};
-pub use page::{Entry, PAGE_BYTES, Page, Unreadable, position};
+pub use page::{Entry, PAGE_BYTES, Page, Unreadable, position, subject_of};
 pub use sql::SqlStore;
 pub use store::{
-    Appended, EventStore, StoreError, StoredPage, StreamHead, for_each_event, read_whole_stream,
+    Appended, EventStore, StoreError, StoredPage, StreamHead, for_each_entry, for_each_event,
+    read_whole_stream,
 };
 pub use watch::LogWatch;

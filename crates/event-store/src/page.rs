@@ -37,6 +37,8 @@ pub struct Unreadable {
     pub subject: Option<UserId>,
     /// Why it cannot be read.
     pub reason: String,
+    /// The event with placeholders in the place of what is personal, when all that is missing is a usable key of its person.
+    pub impersonal: Option<Box<RecordedEvent>>,
 }
 
 impl Page {
@@ -58,7 +60,7 @@ impl Page {
     /// All of its events.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`], which names the first record that cannot be read.
+    /// [`StoreError::Corrupt`] or [`StoreError::KeyUnusable`], which names the first record that cannot be read.
     pub fn readable(self) -> Result<Vec<RecordedEvent>, StoreError> {
         self.entries
             .into_iter()
@@ -78,12 +80,16 @@ pub fn position(entry: &Entry) -> u64 {
 
 impl From<Unreadable> for StoreError {
     fn from(unreadable: Unreadable) -> Self {
-        Self::Corrupt(unreadable.to_string())
+        match unreadable.impersonal {
+            None => Self::Corrupt(unreadable.to_string()),
+            Some(_) => Self::KeyUnusable(unreadable.to_string()),
+        }
     }
 }
 
 /// The person whom metadata names, even when the rest of it cannot be read.
-pub(crate) fn subject_of(metadata: &[u8]) -> Option<UserId> {
+#[must_use]
+pub fn subject_of(metadata: &[u8]) -> Option<UserId> {
     #[derive(serde::Deserialize)]
     struct Subject {
         subject: UserId,

@@ -156,7 +156,7 @@ impl EventStore for SqlStore {
     async fn can_append(&self) -> Result<(), StoreError> {
         self.log
             .database
-            .can_write()
+            .can_write_to("events")
             .await
             .map_err(StoreError::unavailable)
     }

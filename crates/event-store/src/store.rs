@@ -183,6 +183,10 @@ pub enum StoreError {
     /// A record in the store is not what this build wrote.
     #[error("the event store holds a record that cannot be read: {0}")]
     Corrupt(String),
+    /// What is personal in a record cannot be read or written, since the key of its person is damaged or lost. Others are not
+    /// concerned, and it ends when the key is restored, or the person erased.
+    #[error("{0}")]
+    KeyUnusable(String),
 }
 
 impl StoreError {
@@ -211,15 +215,29 @@ pub(crate) fn check_size(bytes: usize) -> Result<usize, StoreError> {
 pub async fn for_each_event<E: From<StoreError>>(
     store: &dyn EventStore,
     stream: &StreamName,
-    mut after_version: u64,
+    after_version: u64,
     mut each: impl FnMut(RecordedEvent) -> Result<ControlFlow<()>, E> + Send,
+) -> Result<(), E> {
+    let each = |entry: Entry| each(entry.map_err(StoreError::from)?);
+    for_each_entry(store, stream, after_version, each).await
+}
+
+/// As [`for_each_event`], for whoever may go on after a record that cannot be read.
+///
+/// # Errors
+/// When the store does not answer; those of `each`.
+pub async fn for_each_entry<E: From<StoreError>>(
+    store: &dyn EventStore,
+    stream: &StreamName,
+    mut after_version: u64,
+    mut each: impl FnMut(Entry) -> Result<ControlFlow<()>, E> + Send,
 ) -> Result<(), E> {
     loop {
         let page = store.stream_page(stream, after_version, STREAM_PAGE).await?;
         let more = page.more;
-        for event in page.readable()? {
-            after_version = event.version;
-            if each(event)?.is_break() {
+        after_version = page.version().unwrap_or(after_version);
+        for entry in page.entries {
+            if each(entry)?.is_break() {
                 return Ok(());
             }
         }

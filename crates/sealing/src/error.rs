@@ -23,9 +23,12 @@ pub enum KeyError {
         /// Where this process has its own from.
         place: String,
     },
-    /// The data key of somebody, whose events are to be sealed, is there and cannot be unwrapped.
+    /// The data key of somebody is there and cannot be unwrapped.
     #[error("the data key of {0} is damaged: restore it from a backup of the keys")]
     Damaged(events::UserId),
+    /// The data key of somebody, about whom there are sealed events, is not there any more.
+    #[error("the data key of {0} is lost: restore it from a backup of the keys")]
+    Lost(events::UserId),
     /// The data key is gone, and a copy of it may still be in a file beside the database.
     #[error("the database of keys is in use, so that its write-ahead log cannot be emptied: try again")]
     Lingers,
@@ -50,4 +53,15 @@ pub enum KeyError {
     /// A master key that was made a moment ago may not be known everywhere, or old ones are still needed.
     #[error("{0}")]
     NotRetired(String),
+}
+
+/// Somebody's key that cannot be used is about nobody else; everything else is an outage.
+impl From<KeyError> for event_store::StoreError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Damaged(_) | KeyError::Lost(_) => Self::KeyUnusable(error.to_string()),
+            KeyError::Log(error) => error,
+            other => Self::unavailable(other),
+        }
+    }
 }

@@ -16,4 +16,4 @@ mod subject_keys;
 pub use error::KeyError;
 pub use master_keys::MasterKeys;
 pub use sealed_store::SealedStore;
-pub use subject_keys::{Rewrapped, SubjectKeys};
+pub use subject_keys::{Comparison, KeyCount, Rewrapped, SubjectKeys};

@@ -1,6 +1,10 @@
 //! The event store as the roles see it: what is personal goes in and comes out in clear, and lies in the log sealed.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use event_store::{Appended, Entry, EventStore, Page, StoreError, StoredPage, StreamHead, Unreadable};
@@ -22,7 +26,8 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from
 /// stored ([`EventStore::stored_page`]) gets them sealed.
 ///
 /// While the keys cannot be had nothing personal is appended or read: both fail as when the log itself is away. A record that
-/// does not open is one that cannot be read, and no more.
+/// does not open is one that cannot be read, and no more; when that is because the key of its person is damaged or lost, it is
+/// to be had without what is personal ([`Unreadable::impersonal`]).
 #[derive(Clone)]
 pub struct SealedStore {
     inner: Arc<dyn EventStore>,
@@ -70,7 +75,7 @@ impl SealedStore {
         if subjects.is_empty() {
             return Ok(());
         }
-        let keys = self.keys.of_or_new(&subjects).await?;
+        let keys = self.keys_to_seal_with(&subjects).await?;
         let versions = (1..).map(|number| expected_version.saturating_add(number));
         for ((event, version), divided) in events.iter_mut().zip(versions).zip(divided) {
             if !is_personal(event, &divided) {
@@ -83,7 +88,8 @@ impl SealedStore {
                 Some(SubjectKey::Destroyed) => {
                     Arc::new(Key::new(generate().as_slice()).ok_or(KeyError::Unusable)?)
                 }
-                Some(SubjectKey::Damaged) | None => return Err(KeyError::Damaged(subject)),
+                Some(SubjectKey::Damaged) => return Err(KeyError::Damaged(subject)),
+                None => return Err(KeyError::Lost(subject)),
             };
             if let Some(divided) = divided {
                 payload::seal(event, divided, stream, version, &key)?;
@@ -93,25 +99,60 @@ impl SealedStore {
         }
         Ok(())
     }
+
+    /// The keys of `subjects`. Those that there are not are made, but for people about whom the log has sealed events: another
+    /// key would not open those, and would be in the way of the one that is lost when it is restored.
+    async fn keys_to_seal_with(
+        &self,
+        subjects: &BTreeSet<UserId>,
+    ) -> Result<HashMap<UserId, SubjectKey>, KeyError> {
+        let mut keys = self.keys.of(subjects).await?;
+        let missing: Vec<UserId> = subjects
+            .iter()
+            .copied()
+            .filter(|subject| !keys.contains_key(subject))
+            .collect();
+        for subject in &missing {
+            let first = self
+                .inner
+                .stream_page(&StreamName::account(*subject), 0, 1)
+                .await?;
+            if first.entries.iter().flatten().any(is_sealed) {
+                self.keys.report_lost(*subject);
+                return Err(KeyError::Lost(*subject));
+            }
+        }
+        if !missing.is_empty() {
+            keys.extend(self.keys.new_for(&missing).await?);
+        }
+        Ok(keys)
+    }
+}
+
+/// Whether anything in it has to be opened.
+fn is_sealed(event: &RecordedEvent) -> bool {
+    payload::is_sealed(event) || metadata::is_sealed(&event.metadata)
 }
 
 /// Opens the events among `entries`, in their place.
 async fn open(keys: &SubjectKeys, entries: &mut [Entry]) -> Result<(), KeyError> {
-    let sealed = |event: &RecordedEvent| payload::is_sealed(event) || metadata::is_sealed(&event.metadata);
     let subjects: BTreeSet<UserId> = entries
         .iter()
         .flatten()
-        .filter(|event| sealed(event))
+        .filter(|event| is_sealed(event))
         .map(|event| event.metadata.subject)
         .collect();
     if subjects.is_empty() {
         return Ok(());
     }
-    let keys = keys.of(&subjects).await?;
+    let found = keys.of(&subjects).await?;
+    for lost in subjects.iter().filter(|subject| !found.contains_key(subject)) {
+        keys.report_lost(*lost);
+    }
     for entry in entries {
         if let Ok(event) = entry
-            && sealed(event)
-            && let Err(reason) = open_one(event, keys.get(&event.metadata.subject))
+            && is_sealed(event)
+            && let Err((reason, impersonal)) = open_one(event, found.get(&event.metadata.subject))
         {
             *entry = Err(Unreadable {
                 position: event.position,
@@ -120,19 +161,38 @@ async fn open(keys: &SubjectKeys, entries: &mut [Entry]) -> Result<(), KeyError>
                 kind: event.kind.clone(),
                 subject: Some(event.metadata.subject),
                 reason,
+                impersonal,
             });
         }
     }
     Ok(())
 }
 
-fn open_one(event: &mut RecordedEvent, key: Option<&SubjectKey>) -> Result<(), String> {
-    let key = match key {
-        Some(SubjectKey::Live(key)) => Some(&**key),
-        Some(SubjectKey::Destroyed) => None,
-        Some(SubjectKey::Damaged) => return Err("the key of its person is damaged".to_owned()),
-        None => return Err("the key of its person is missing: restore the keys from a backup".to_owned()),
+/// Opens an event in its place.
+///
+/// # Errors
+/// Why it does not open, and what can be read of it without its key, should that be all that is missing.
+fn open_one(
+    event: &mut RecordedEvent,
+    key: Option<&SubjectKey>,
+) -> Result<(), (String, Option<Box<RecordedEvent>>)> {
+    let reason = match key {
+        Some(SubjectKey::Live(key)) => {
+            return open_with(event, Some(key)).map_err(|reason| (reason, None));
+        }
+        Some(SubjectKey::Destroyed) => return open_with(event, None).map_err(|reason| (reason, None)),
+        Some(SubjectKey::Damaged) => "the key of its person is damaged: restore it from a backup of the keys",
+        None => "the key of its person is missing: restore the keys from a backup",
     };
+    let mut impersonal = event.clone();
+    let impersonal = open_with(&mut impersonal, None)
+        .ok()
+        .map(|()| Box::new(impersonal));
+    Err((reason.to_owned(), impersonal))
+}
+
+/// Opens an event in its place, or puts placeholders where its key is gone.
+fn open_with(event: &mut RecordedEvent, key: Option<&Key>) -> Result<(), String> {
     payload::open(event, key)?;
     let (stream, kind) = (&event.stream, &event.kind);
     metadata::open(&mut event.metadata, stream, event.version, kind, key)
@@ -148,7 +208,7 @@ impl EventStore for SealedStore {
     ) -> Result<Appended, StoreError> {
         if self.seals {
             let sealing = self.seal(stream, expected_version, &mut events);
-            sealing.await.map_err(StoreError::unavailable)?;
+            sealing.await?;
         }
         self.inner.append(stream, expected_version, events).await
     }
@@ -165,14 +225,14 @@ impl EventStore for SealedStore {
     ) -> Result<Page, StoreError> {
         let mut page = self.inner.stream_page(stream, after_version, limit).await?;
         let opening = open(&self.keys, &mut page.entries);
-        opening.await.map_err(StoreError::unavailable)?;
+        opening.await?;
         Ok(page)
     }
 
     async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError> {
         let mut page = self.inner.log_page(after, limit).await?;
         let opening = open(&self.keys, &mut page.entries);
-        opening.await.map_err(StoreError::unavailable)?;
+        opening.await?;
         Ok(page)
     }
 
@@ -185,7 +245,7 @@ impl EventStore for SealedStore {
     }
 
     async fn can_append(&self) -> Result<(), StoreError> {
-        self.keys.ping().await.map_err(StoreError::unavailable)?;
+        self.keys.can_make().await?;
         self.inner.can_append().await
     }
 
@@ -216,7 +276,7 @@ impl EventStore for SealedStore {
     async fn opened(&self, events: Vec<RecordedEvent>) -> Result<Vec<Entry>, StoreError> {
         let mut entries: Vec<Entry> = events.into_iter().map(Ok).collect();
         let opening = open(&self.keys, &mut entries);
-        opening.await.map_err(StoreError::unavailable)?;
+        opening.await?;
         Ok(entries)
     }
 }

@@ -1,8 +1,9 @@
 //! The data keys of people, one for each, in their table: made at the first event about somebody, and never again once
 //! destroyed.
 
+mod comparison;
+mod key_metrics;
 mod master_key_registry;
-mod revived;
 mod rewrapping;
 
 use std::{
@@ -17,6 +18,8 @@ use events::UserId;
 use moka::future::Cache;
 use runtime::Clock;
 
+pub use comparison::Comparison;
+use key_metrics::Counters;
 pub use rewrapping::Rewrapped;
 
 use crate::{
@@ -42,6 +45,15 @@ pub(crate) enum SubjectKey {
     Damaged,
 }
 
+/// How many people have a key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeyCount {
+    /// And keep it.
+    pub held: u64,
+    /// And had theirs destroyed.
+    pub destroyed: u64,
+}
+
 /// The keys of people. Cheap to clone.
 #[derive(Clone)]
 pub struct SubjectKeys(Arc<Inner>);
@@ -51,6 +63,7 @@ struct Inner {
     master_keys: MasterKeys,
     clock: Arc<dyn Clock>,
     cache: Cache<UserId, SubjectKey>,
+    counters: Counters,
 }
 
 impl SubjectKeys {
@@ -72,6 +85,7 @@ impl SubjectKeys {
             master_keys,
             clock,
             cache,
+            counters: Counters::of_this_process(),
         }));
         keys.check_master_keys().await?;
         Ok(keys)
@@ -94,20 +108,47 @@ impl SubjectKeys {
         const SQL: &str = "INSERT INTO data_keys (subject, master_key, wrapped, created_at, destroyed_at)
              VALUES ($1, NULL, NULL, $2, $2)
              ON CONFLICT (subject) DO UPDATE SET master_key = NULL, wrapped = NULL,
-                destroyed_at = COALESCE(data_keys.destroyed_at, excluded.destroyed_at)";
+                destroyed_at = COALESCE(data_keys.destroyed_at, excluded.destroyed_at)
+             WHERE data_keys.destroyed_at IS NULL OR data_keys.wrapped IS NOT NULL";
         let now = self.0.clock.now().as_micros();
         let database = &self.0.database;
-        database.execute(SQL, &[subject.0.into(), now.into()]).await?;
+        let destroyed = database.execute(SQL, &[subject.0.into(), now.into()]).await?;
+        self.0.counters.destroyed.inc_by(destroyed);
         self.0.cache.insert(subject, SubjectKey::Destroyed).await;
         self.empty_the_write_ahead_log().await
     }
 
-    /// Whether the keys can be had. For readiness.
+    /// Whether keys can be made now. For readiness.
+    ///
+    /// # Errors
+    /// When the database does not take them.
+    pub async fn can_make(&self) -> Result<(), KeyError> {
+        Ok(self.0.database.can_write_to("data_keys").await?)
+    }
+
+    /// Whether the key of `subject` was destroyed.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn ping(&self) -> Result<(), KeyError> {
-        Ok(self.0.database.ping().await?)
+    pub async fn is_destroyed(&self, subject: UserId) -> Result<bool, KeyError> {
+        let keys = self.of(&BTreeSet::from([subject])).await?;
+        Ok(matches!(keys.get(&subject), Some(SubjectKey::Destroyed)))
+    }
+
+    /// How many keys there are, and how many were destroyed.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn count(&self) -> Result<KeyCount, KeyError> {
+        let sql = "SELECT COUNT(*) AS rows, COUNT(destroyed_at) AS destroyed FROM data_keys";
+        let Some(row) = self.0.database.fetch_optional(sql, &[]).await? else {
+            return Ok(KeyCount::default());
+        };
+        let (rows, destroyed) = (row.unsigned("rows")?, row.unsigned("destroyed")?);
+        Ok(KeyCount {
+            held: rows.saturating_sub(destroyed),
+            destroyed,
+        })
     }
 
     /// The keys of `subjects`, as far as there are any.
@@ -134,18 +175,10 @@ impl SubjectKeys {
         Ok(found)
     }
 
-    /// The keys of `subjects`; those that there are not are made.
-    pub(crate) async fn of_or_new(
-        &self,
-        subjects: &BTreeSet<UserId>,
-    ) -> Result<HashMap<UserId, SubjectKey>, KeyError> {
-        let mut found = self.of(subjects).await?;
-        let missing: Vec<UserId> = subjects
-            .iter()
-            .copied()
-            .filter(|subject| !found.contains_key(subject))
-            .collect();
-        for some in missing.chunks(AT_ONCE) {
+    /// Keys for `subjects`, who had none a moment ago.
+    pub(crate) async fn new_for(&self, subjects: &[UserId]) -> Result<HashMap<UserId, SubjectKey>, KeyError> {
+        let mut found = HashMap::with_capacity(subjects.len());
+        for some in subjects.chunks(AT_ONCE) {
             self.make(some).await?;
             // Another process may have been faster, or have destroyed one meanwhile.
             for (subject, key) in self.load(some).await? {
@@ -158,9 +191,8 @@ impl SubjectKeys {
 
     async fn load(&self, subjects: &[UserId]) -> Result<Vec<(UserId, SubjectKey)>, KeyError> {
         // A list in one parameter: one statement for any number of people.
-        const POSTGRES: &str =
-            "SELECT subject, master_key, wrapped FROM data_keys WHERE subject = ANY ($1::text::uuid[])";
-        const SQLITE: &str = "SELECT subject, master_key, wrapped FROM data_keys
+        const POSTGRES: &str = "SELECT subject, master_key, wrapped, destroyed_at FROM data_keys WHERE subject = ANY ($1::text::uuid[])";
+        const SQLITE: &str = "SELECT subject, master_key, wrapped, destroyed_at FROM data_keys
              WHERE subject IN (SELECT value FROM json_each($1))";
         let (sql, list) = if self.0.database.is_postgres() {
             (POSTGRES, list(subjects, "{", "", "}"))
@@ -175,21 +207,35 @@ impl SubjectKeys {
         Ok(keys)
     }
 
-    /// Reads a row of subject, master key and wrapped key.
+    /// Reads a row of subject, master key, wrapped key and when that was destroyed.
     async fn read(&self, row: &Row) -> Result<(UserId, SubjectKey), KeyError> {
         let subject = UserId(row.uuid(0)?);
-        let (Some(id), Some(wrapped)) = (row.optional_text(1)?, row.optional_bytes(2)?) else {
+        if row.optional_integer(3)?.is_some() {
             return Ok((subject, SubjectKey::Destroyed));
+        }
+        let unwrapped = match (row.optional_text(1)?, row.optional_bytes(2)?) {
+            (Some(id), Some(wrapped)) => self.unwrap(subject, id, &wrapped).await?,
+            _ => None,
         };
-        let master_keys = self.0.master_keys.with(&id).await;
-        let master_key = master_keys.iter().find(|key| key.id == id);
-        let master_key = master_key.ok_or_else(|| self.other_master_key(id))?;
-        let key = master_key
-            .key
-            .open(subject.0.as_bytes(), &wrapped)
-            .and_then(|bytes| Key::new(&bytes));
-        let key = key.map_or(SubjectKey::Damaged, |key| SubjectKey::Live(Arc::new(key)));
-        Ok((subject, key))
+        let Some(key) = unwrapped else {
+            self.report_damaged(subject);
+            return Ok((subject, SubjectKey::Damaged));
+        };
+        Ok((subject, SubjectKey::Live(Arc::new(key))))
+    }
+
+    /// The key of `subject`, which the master key `master` has wrapped; `None` when it does not open.
+    async fn unwrap(&self, subject: UserId, master: String, wrapped: &[u8]) -> Result<Option<Key>, KeyError> {
+        let master_keys = self.0.master_keys.with(&master).await;
+        let Some(master_key) = master_keys.iter().find(|key| key.id == master) else {
+            // A name that no master key ever had is damage to this row alone.
+            return match self.registered().await?.contains(&master) {
+                true => Err(self.other_master_key(master)),
+                false => Ok(None),
+            };
+        };
+        let opened = master_key.key.open(subject.0.as_bytes(), wrapped);
+        Ok(opened.and_then(|bytes| Key::new(&bytes)))
     }
 
     /// Makes keys for those of `subjects` who have none and never had one.
@@ -213,7 +259,8 @@ impl SubjectKeys {
             "INSERT INTO data_keys (subject, master_key, wrapped, created_at) VALUES {} ON CONFLICT (subject) DO NOTHING",
             places.join(", ")
         );
-        self.0.database.execute(&sql, &values).await?;
+        let made = self.0.database.execute(&sql, &values).await?;
+        self.0.counters.made.inc_by(made);
         Ok(())
     }
 

@@ -120,6 +120,7 @@ pub(super) fn recorded(event: WireEvent, prefix: &str) -> Option<Entry> {
                 kind: kind(&event),
                 subject: subject(&event.custom_metadata),
                 reason,
+                impersonal: None,
             }));
         }
     };

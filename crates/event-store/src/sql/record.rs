@@ -44,6 +44,7 @@ pub(super) fn recorded(row: &Row) -> Result<Entry, StoreError> {
         kind: text(6),
         subject: row.lossy(8).and_then(subject_of),
         reason,
+        impersonal: None,
     }))
 }
 

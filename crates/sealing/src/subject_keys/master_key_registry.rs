@@ -15,9 +15,14 @@ pub(super) async fn registered(database: &Database) -> Result<Vec<String>, Datab
 }
 
 impl SubjectKeys {
+    /// The ids of the master keys that have wrapped data keys, the oldest first.
+    pub(super) async fn registered(&self) -> Result<Vec<String>, DatabaseError> {
+        registered(&self.0.database).await
+    }
+
     /// Makes sure that the master keys of this process are those that others have used.
     pub(super) async fn check_master_keys(&self) -> Result<(), KeyError> {
-        let registered = registered(&self.0.database).await?;
+        let registered = self.registered().await?;
         self.check(&registered)
     }
 
@@ -40,7 +45,7 @@ impl SubjectKeys {
             "INSERT INTO master_keys (number, id, first_used_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
         let database = &self.0.database;
         loop {
-            let registered = registered(database).await?;
+            let registered = self.registered().await?;
             if registered.iter().any(|known| known == id) {
                 return Ok(());
             }

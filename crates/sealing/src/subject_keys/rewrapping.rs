@@ -5,7 +5,7 @@ use database::Value;
 use events::UserId;
 use uuid::Uuid;
 
-use super::{SubjectKeys, master_key_registry::registered};
+use super::SubjectKeys;
 use crate::KeyError;
 
 /// Keys that are wrapped again in one transaction.
@@ -32,7 +32,7 @@ impl SubjectKeys {
         };
         self.register(&first.id).await?;
         let mut done = Rewrapped::default();
-        for id in registered(&self.0.database).await? {
+        for id in self.registered().await? {
             if id == first.id {
                 continue;
             }
@@ -42,7 +42,17 @@ impl SubjectKeys {
             }
         }
         self.empty_the_write_ahead_log().await?;
+        done.damaged.extend(self.of_no_master_key().await?);
         Ok(done)
+    }
+
+    /// Those whose keys no master key can have wrapped.
+    async fn of_no_master_key(&self) -> Result<Vec<UserId>, KeyError> {
+        let sql = "SELECT subject FROM data_keys WHERE destroyed_at IS NULL AND (wrapped IS NULL OR master_key IS NULL \
+             OR master_key NOT IN (SELECT id FROM master_keys)) ORDER BY subject";
+        let rows = self.0.database.fetch_all(sql, &[]).await?;
+        let subjects = rows.iter().map(|row| Ok(UserId(row.uuid(0)?)));
+        subjects.collect()
     }
 
     /// The next keys that the master key `id` wraps, above `after`. Returns whose was the last; `None` when there are none.
@@ -52,7 +62,7 @@ impl SubjectKeys {
         after: Uuid,
         done: &mut Rewrapped,
     ) -> Result<Option<Uuid>, KeyError> {
-        const READ: &str = "SELECT subject, wrapped FROM data_keys WHERE master_key = $1 AND subject > $2
+        const READ: &str = "SELECT subject, wrapped FROM data_keys WHERE master_key = $1 AND wrapped IS NOT NULL AND subject > $2
              ORDER BY subject LIMIT $3";
         const WRITE: &str =
             "UPDATE data_keys SET master_key = $1, wrapped = $2 WHERE subject = $3 AND master_key = $4";

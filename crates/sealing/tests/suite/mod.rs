@@ -1,15 +1,15 @@
 //! What is promised of sealed events and of the keys of people, whatever database they are in.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use database::{Database, Value};
-use event_store::{EventStore, Page};
+use database::Database;
+use event_store::{EventStore, Page, StoreError};
 use events::{
     Actor, ERASED, Encoding, Event, EventId, Metadata, NewEvent, RecordedEvent, StreamName, TaskEvent,
     TaskRenamed, Timestamp, UserId,
 };
 use runtime::SystemClock;
-use sealing::{KeyError, MasterKeys, SealedStore, SubjectKeys};
+use sealing::{Comparison, KeyError, MasterKeys, SealedStore, SubjectKeys};
 use uuid::Uuid;
 
 const TITLE: &str = "Call Dr. Ames about the results";
@@ -26,8 +26,8 @@ macro_rules! promises {
     ($place:path) => {
         suite::promises!($place,
             the_log_holds_nothing_personal what_is_erased_gives_placeholders processes_agree_on_one_key
-            a_key_is_never_made_again what_was_moved_does_not_open a_missing_key_is_one_unreadable_record
-            rotation_wraps_every_key_again another_master_key_is_refused what_comes_sealed_over_the_bus_is_opened
+            a_key_is_never_made_again what_was_moved_does_not_open an_unusable_key_is_one_unreadable_record
+            a_lost_key_is_not_replaced readiness_asks_whether_keys_can_be_made rotation_wraps_every_key_again another_master_key_is_refused what_comes_sealed_over_the_bus_is_opened
             without_the_keys_nothing_is_appended clear_events_of_before_are_read
             who_was_erased_and_has_a_key_again_is_found
         );
@@ -104,6 +104,11 @@ impl Place {
             .await
             .unwrap();
         subject
+    }
+
+    /// Does to the row of somebody's key what `sql` says.
+    async fn strike(&self, sql: &str, subject: UserId) {
+        assert_eq!(self.database.execute(sql, &[subject.0.into()]).await.unwrap(), 1);
     }
 
     /// The wrapped key of somebody, if there is one.
@@ -225,20 +230,110 @@ pub(crate) async fn what_was_moved_does_not_open(place: Place) {
     }
 }
 
-pub(crate) async fn a_missing_key_is_one_unreadable_record(place: Place) {
+/// What can happen to the row of a key. `$1` is its person.
+const DAMAGES: [&str; 4] = [
+    "UPDATE data_keys SET wrapped = (SELECT wrapped FROM data_keys WHERE subject <> $1 AND wrapped IS NOT NULL LIMIT 1) \
+     WHERE subject = $1",
+    "UPDATE data_keys SET wrapped = NULL WHERE subject = $1",
+    "UPDATE data_keys SET master_key = NULL WHERE subject = $1",
+    "UPDATE data_keys SET master_key = 'of nobody' WHERE subject = $1",
+];
+const LOSS: &str = "DELETE FROM data_keys WHERE subject = $1";
+
+pub(crate) async fn an_unusable_key_is_one_unreadable_record(place: Place) {
     let keys = place.keys().await;
-    let (lost, damaged) = (place.person(&keys).await, place.person(&keys).await);
+    let well = place.person(&keys).await;
+    let mut people = Vec::new();
+    for damage in DAMAGES.into_iter().chain([LOSS]) {
+        let person = place.person(&keys).await;
+        place.strike(damage, person).await;
+        people.push(person);
+    }
+    let lost = BTreeSet::from([people.pop().unwrap()]);
+    let damaged: BTreeSet<UserId> = people.into_iter().collect();
+    let again = place.keys().await;
+    let page: Page = place.sealed(&again).log_page(0, 10).await.unwrap();
+    assert_eq!(title(page.entries[0].as_ref().unwrap()), TITLE);
+    let (mut of_damaged, mut of_lost) = (BTreeSet::new(), BTreeSet::new());
+    for entry in &page.entries[1..] {
+        let unreadable = entry.as_ref().unwrap_err();
+        let people = if unreadable.reason.contains("damaged") {
+            &mut of_damaged
+        } else {
+            assert!(unreadable.reason.contains("missing"), "{unreadable}");
+            &mut of_lost
+        };
+        people.insert(unreadable.subject.unwrap());
+        // Everything but what is personal is there.
+        let impersonal = unreadable.impersonal.as_ref().unwrap();
+        assert_eq!(title(impersonal), ERASED);
+        assert_eq!(&*impersonal.metadata.correlation_id, ERASED);
+        assert_eq!(impersonal.position, unreadable.position);
+    }
+    assert_eq!((&of_damaged, &of_lost), (&damaged, &lost));
+    let strict = place.sealed(&again).read_all(0, 10).await.unwrap_err();
+    assert!(matches!(strict, StoreError::KeyUnusable(_)), "{strict}");
+    let compared = again.compare(&*place.log).await.unwrap();
+    let expected = Comparison {
+        damaged: damaged.clone(),
+        lost,
+        ..Comparison::default()
+    };
+    assert_eq!(compared, expected);
+    // Rotation leaves them as they are, names them, and goes on with the others.
+    let both = place.keys_with(&["cd", "ab"]).await.unwrap();
+    let rewrapped = both.rewrap().await.unwrap();
+    assert_eq!(rewrapped.keys, 1);
+    assert_eq!(rewrapped.damaged.into_iter().collect::<BTreeSet<_>>(), damaged);
+    let new = place.keys_with(&["cd"]).await.unwrap();
+    let page = place.sealed(&new).log_page(0, 1).await.unwrap();
+    assert_eq!(page.entries[0].as_ref().unwrap().metadata.subject, well);
+}
+
+pub(crate) async fn a_lost_key_is_not_replaced(place: Place) {
+    let keys = place.keys().await;
+    let store = place.sealed(&keys);
+    let (lost, damaged) = (UserId(Uuid::now_v7()), UserId(Uuid::now_v7()));
+    for person in [lost, damaged] {
+        let account = StreamName::account(person);
+        store.append(&account, 0, vec![renamed(person)]).await.unwrap();
+    }
+    let backup = place.wrapped(lost).await.unwrap();
+    place.strike(LOSS, lost).await;
+    place.strike(DAMAGES[0], damaged).await;
+    let store = place.sealed(&place.keys().await);
+    for person in [lost, damaged] {
+        let refused = store
+            .append(&stream(), 0, vec![renamed(person)])
+            .await
+            .unwrap_err();
+        assert!(matches!(refused, StoreError::KeyUnusable(_)), "{refused}");
+        assert!(refused.to_string().contains(&person.to_string()), "{refused}");
+    }
+    assert_eq!(place.wrapped(lost).await, None);
+    // Restored from a backup, all is well.
+    let restore = "INSERT INTO data_keys (subject, master_key, wrapped, created_at) \
+         VALUES ($1, (SELECT id FROM master_keys), $2, 1)";
+    place
+        .database
+        .execute(restore, &[lost.0.into(), backup.into()])
+        .await
+        .unwrap();
+    store.append(&stream(), 0, vec![renamed(lost)]).await.unwrap();
+    let read = store.read_stream(&stream(), 0, 10).await.unwrap();
+    assert_eq!(title(&read[0]), TITLE);
+}
+
+/// A role that cannot make a key cannot register anybody, whatever it still has in memory.
+pub(crate) async fn readiness_asks_whether_keys_can_be_made(place: Place) {
+    let keys = place.keys().await;
+    let store = place.sealed(&keys);
     place.person(&keys).await;
-    let execute = async |sql: &str, values: &[Value]| place.database.execute(sql, values).await.unwrap();
-    execute("DELETE FROM data_keys WHERE subject = $1", &[lost.0.into()]).await;
-    let spoiled: Value = vec![7_u8; 60].into();
-    let sql = "UPDATE data_keys SET wrapped = $1 WHERE subject = $2";
-    execute(sql, &[spoiled, damaged.0.into()]).await;
-    let page: Page = place.sealed(&place.keys().await).log_page(0, 10).await.unwrap();
-    let reason = |number: usize| page.entries[number].as_ref().unwrap_err().reason.clone();
-    assert!(reason(0).contains("missing"), "{}", reason(0));
-    assert!(reason(1).contains("damaged"), "{}", reason(1));
-    assert_eq!(title(page.entries[2].as_ref().unwrap()), TITLE);
+    store.can_append().await.unwrap();
+    let sql = "ALTER TABLE data_keys RENAME TO data_keys_away";
+    place.database.execute(sql, &[]).await.unwrap();
+    let refused = store.can_append().await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
 }
 
 pub(crate) async fn rotation_wraps_every_key_again(place: Place) {
@@ -304,15 +399,9 @@ pub(crate) async fn without_the_keys_nothing_is_appended(place: Place) {
     let result = store
         .append(&stream(), 1, vec![renamed(UserId(Uuid::now_v7()))])
         .await;
-    assert!(
-        matches!(result, Err(event_store::StoreError::Unavailable(_))),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
     let result = store.log_page(0, 10).await;
-    assert!(
-        matches!(result, Err(event_store::StoreError::Unavailable(_))),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
     assert_eq!(place.log.head().await.unwrap(), 1);
 }
 
@@ -335,17 +424,25 @@ pub(crate) async fn who_was_erased_and_has_a_key_again_is_found(place: Place) {
             .await
             .unwrap();
         assert_eq!(
-            keys.revived(&*place.log).await.unwrap(),
-            [*person],
+            keys.compare(&*place.log).await.unwrap().revived,
+            BTreeSet::from([*person]),
             "not yet destroyed"
         );
         keys.destroy(*person).await.unwrap();
-        assert_eq!(keys.revived(&*place.log).await.unwrap(), []);
+        assert_eq!(keys.compare(&*place.log).await.unwrap(), Comparison::default());
     }
     // A backup from before somebody registered does not have them at all.
     let sql = "DELETE FROM data_keys WHERE subject = $1";
     place.database.execute(sql, &[people[2].0.into()]).await.unwrap();
-    assert_eq!(keys.revived(&*place.log).await.unwrap(), people[2..]);
+    let compared = keys.compare(&*place.log).await.unwrap();
+    let revived = BTreeSet::from([people[2]]);
+    assert_eq!(
+        compared,
+        Comparison {
+            revived,
+            ..Comparison::default()
+        }
+    );
 }
 
 pub(crate) async fn clear_events_of_before_are_read(place: Place) {

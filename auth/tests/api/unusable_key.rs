@@ -1,0 +1,131 @@
+//! People whose key is damaged or lost: nothing answers `500`, nobody else is concerned, and they can be erased.
+
+use database::Database;
+use events::UserId;
+use http::Method;
+use runtime::Clock as _;
+use serde_json::json;
+use test_support::eventually;
+
+use crate::support::{App, PASSWORD};
+
+const ADA: &str = "ada@example.com";
+const ROOT: &str = "root@example.com";
+/// A request id that is sealed, since it is no UUID.
+const REQUEST: (&str, &str) = ("x-request-id", "by-hand");
+
+/// What can happen to the row of a key.
+const DAMAGES: [&str; 4] = [
+    "DELETE FROM data_keys WHERE subject = $1",
+    "UPDATE data_keys SET wrapped = zeroblob(60) WHERE subject = $1",
+    "UPDATE data_keys SET wrapped = NULL WHERE subject = $1",
+    "UPDATE data_keys SET master_key = 'nobody' WHERE subject = $1",
+];
+
+#[derive(Debug, Clone, Copy)]
+enum Erasing {
+    ByThemselves,
+    ByAddress,
+    ById,
+}
+
+async fn strike(keys: &Database, damage: &str, subject: UserId) {
+    assert_eq!(keys.execute(damage, &[subject.0.into()]).await.unwrap(), 1);
+}
+
+async fn id_of(app: &App, access: &str) -> UserId {
+    let me = app.me(access).await.expect(200, "");
+    me.text("/user/id").parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_damaged_or_lost_key_concerns_nobody_else_and_its_person_can_be_erased() {
+    let ways = [Erasing::ByThemselves, Erasing::ByAddress, Erasing::ById];
+    for (damage, erasing) in DAMAGES.into_iter().zip(ways.into_iter().cycle()) {
+        let app = App::start().await;
+        let root = app.sign_in_admin(ROOT).await;
+        let (access, refresh) = app.sign_in(ADA).await;
+        let ada = id_of(&app, &access).await;
+        // In the stream of the admins, which everybody needs, there is something that is sealed under her key.
+        let roles = app.call(Method::PUT, &format!("/auth/users/{ada}/roles"));
+        let roles = roles.header(REQUEST.0, REQUEST.1).token(&root);
+        let promoted = roles.json(&json!({"roles": ["user", "admin"]})).send().await;
+        promoted.expect(200, "");
+
+        strike(&app.keys_database().await, damage, ada).await;
+        let app = app.restarted().await;
+        app.login(ADA, "not-the-right-one")
+            .await
+            .expect(401, "bad-credentials");
+        app.login(ADA, PASSWORD).await.expect(503, "unavailable");
+        app.refresh(&refresh).await.expect(503, "unavailable");
+        app.me(&access).await.expect(503, "unavailable");
+        app.register(ADA).await.expect(409, "email-taken");
+        app.me(&root).await.expect(200, "");
+        app.login(ROOT, PASSWORD).await.expect(200, "");
+        app.sign_in("new@example.com").await;
+
+        let by_operator = async |person: &str| {
+            let confirm = |holder: &auth::AccountHolder| {
+                assert_eq!((holder.user_id, holder.email.as_deref()), (ada, None));
+                Ok(())
+            };
+            let erased = auth::erase_if(&app.config, &app.dependencies, person, confirm).await;
+            assert!(erased.unwrap().changed);
+        };
+        match erasing {
+            Erasing::ByThemselves => {
+                let erase = app.call(Method::DELETE, "/auth/me").token(&access);
+                let erase = erase.header(REQUEST.0, REQUEST.1);
+                let erased = erase.json(&json!({ "password": PASSWORD })).send().await;
+                erased.expect(204, "");
+            }
+            Erasing::ByAddress => by_operator(ADA).await,
+            Erasing::ById => by_operator(&ada.to_string()).await,
+        }
+        app.me(&access).await.expect(401, "session-ended");
+        app.login(ADA, PASSWORD).await.expect(401, "bad-credentials");
+        app.register(ADA).await.expect(201, "");
+        let last = auth::erase_if(&app.config, &app.dependencies, ROOT, |_| Ok(())).await;
+        assert!(last.unwrap_err().to_string().contains("last admin"));
+        // Everything can be read now, and somebody who was erased needs no key.
+        assert!(app.kinds().await.iter().any(|kind| kind == "account.erased"));
+    }
+}
+
+#[tokio::test]
+async fn the_last_admin_stays_and_so_does_what_is_left_of_the_key() {
+    let app = App::start().await;
+    let root = app.sign_in_admin(ROOT).await;
+    let id = id_of(&app, &root).await;
+    let keys = app.keys_database().await;
+    strike(&keys, DAMAGES[3], id).await;
+    let app = app.restarted().await;
+    let refused = auth::erase_if(&app.config, &app.dependencies, ROOT, |_| Ok(())).await;
+    assert!(refused.unwrap_err().to_string().contains("last admin"));
+    let mended = "UPDATE data_keys SET master_key = (SELECT id FROM master_keys) WHERE subject = $1";
+    strike(&keys, mended, id).await;
+    app.restarted().await.me(&root).await.expect(200, "");
+}
+
+/// Somebody gave up a damaged key for an erasure, and died before the log said so.
+#[tokio::test]
+async fn whoever_lost_their_key_for_an_erasure_is_erased() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in(ADA).await;
+    let id = id_of(&app, &access).await;
+    app.dependencies.keys.destroy(id).await.unwrap();
+    let begun = "INSERT INTO pending_erasures (subject, begun_at) VALUES ($1, $2)";
+    let now = app.clock.now().as_micros();
+    let operations = &app.dependencies.operations;
+    operations
+        .execute(begun, &[id.0.into(), now.into()])
+        .await
+        .unwrap();
+    let app = app.restarted().await;
+    eventually("the log says so", async || {
+        app.kinds().await.iter().any(|kind| kind == "account.erased")
+    })
+    .await;
+    app.me(&access).await.expect(401, "session-ended");
+}

@@ -1,0 +1,102 @@
+//! The keys of people compared with the log, such as after they were restored from a backup: whose key is there again, although
+//! the log has erased them, and whose key is damaged or missing, although the log needs it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use event_store::{EventStore, subject_of};
+use events::{Encoding, StoredEvent, StreamKind, StreamName, UserId};
+
+use super::{AT_ONCE, SubjectKey, SubjectKeys};
+use crate::KeyError;
+
+/// Records of the log that are read at once.
+const PAGE: usize = 2_000;
+/// What the log says of somebody who was erased.
+const ERASED: &str = "account.erased";
+
+/// Whose key is not as the log says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// Whom the log has erased, and whose key is not destroyed.
+    pub revived: BTreeSet<UserId>,
+    /// Whose key is there and cannot be unwrapped.
+    pub damaged: BTreeSet<UserId>,
+    /// About whom there are sealed events, and who have no key.
+    pub lost: BTreeSet<UserId>,
+}
+
+impl SubjectKeys {
+    /// Compares the keys with the whole of `log`.
+    ///
+    /// # Errors
+    /// When the log or the database does not answer.
+    pub async fn compare(&self, log: &dyn EventStore) -> Result<Comparison, KeyError> {
+        let (mut compared, mut after) = (Comparison::default(), 0);
+        loop {
+            let page = log.stored_page(after, PAGE).await?;
+            // Whether they were erased.
+            let mut subjects: BTreeMap<UserId, bool> = BTreeMap::new();
+            for event in &page.events {
+                after = event.position;
+                if let Some(erased) = erased(event) {
+                    subjects.insert(erased, true);
+                } else if let Some(subject) = needs_key(event) {
+                    subjects.entry(subject).or_default();
+                }
+            }
+            self.compare_with(&subjects, &mut compared).await?;
+            if !page.more || page.events.is_empty() {
+                break;
+            }
+        }
+        // Whoever was erased needs none.
+        let Comparison {
+            revived,
+            damaged,
+            lost,
+        } = &mut compared;
+        damaged.retain(|subject| !revived.contains(subject));
+        lost.retain(|subject| !revived.contains(subject));
+        Ok(compared)
+    }
+
+    async fn compare_with(
+        &self,
+        subjects: &BTreeMap<UserId, bool>,
+        compared: &mut Comparison,
+    ) -> Result<(), KeyError> {
+        let all: Vec<UserId> = subjects.keys().copied().collect();
+        for some in all.chunks(AT_ONCE) {
+            let mut keys: BTreeMap<UserId, SubjectKey> = self.load(some).await?.into_iter().collect();
+            for subject in some {
+                let key = keys.remove(subject);
+                if subjects.get(subject) == Some(&true) && !matches!(key, Some(SubjectKey::Destroyed)) {
+                    compared.revived.insert(*subject);
+                }
+                match key {
+                    Some(SubjectKey::Damaged) => drop(compared.damaged.insert(*subject)),
+                    None => drop(compared.lost.insert(*subject)),
+                    Some(SubjectKey::Live(_) | SubjectKey::Destroyed) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who was erased by it.
+fn erased(event: &StoredEvent) -> Option<UserId> {
+    let is_erasure = event.kind == ERASED;
+    match StreamName::raw(event.stream.as_str()).kind() {
+        Ok(StreamKind::Account(id)) if is_erasure => Some(id),
+        _ => None,
+    }
+}
+
+/// Whose key its payload needs.
+fn needs_key(event: &StoredEvent) -> Option<UserId> {
+    match event.encoding == Encoding::Sealed.as_str() {
+        true => subject_of(&event.metadata),
+        false => None,
+    }
+}
