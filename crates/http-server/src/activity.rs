@@ -1,6 +1,7 @@
 //! What a connection is doing. Its socket waits accordingly, and its service works accordingly.
 
 use std::{
+    io,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker, ready},
@@ -215,9 +216,13 @@ impl Drop for Busy {
 /// What is handed on at once of an answer, so that as much is let go of when the client has taken it.
 const PIECE: usize = 64 * 1024;
 
-/// The body of an answer; the request is being served until it has been taken.
+/// Ends when there is nobody any more for whom to wait for the next part of an answer.
+pub(crate) type Gone = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The body of an answer; the request is being served until it has been taken, or its client has gone.
 pub(crate) struct BusyBody {
     body: Body,
+    gone: Gone,
     /// Of the last part of it, what has not been handed on.
     rest: Bytes,
     _busy: Busy,
@@ -225,9 +230,10 @@ pub(crate) struct BusyBody {
 }
 
 impl BusyBody {
-    pub(crate) fn new(body: Body, busy: Busy, at_work: Arc<AtWork>) -> Self {
+    pub(crate) fn new(body: Body, gone: Gone, busy: Busy, at_work: Arc<AtWork>) -> Self {
         Self {
             body,
+            gone,
             rest: Bytes::new(),
             _busy: busy,
             _at_work: at_work,
@@ -249,9 +255,14 @@ impl HttpBody for BusyBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         if self.rest.is_empty() {
-            let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                Some(Ok(frame)) => frame,
-                ended => return Poll::Ready(ended),
+            let frame = match Pin::new(&mut self.body).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => frame,
+                Poll::Ready(ended) => return Poll::Ready(ended),
+                Poll::Pending => {
+                    ready!(self.gone.as_mut().poll(context));
+                    let gone = io::Error::from(io::ErrorKind::ConnectionReset);
+                    return Poll::Ready(Some(Err(axum::Error::new(gone))));
+                }
             };
             match frame.into_data() {
                 Ok(data) if data.is_empty() => return Poll::Ready(Some(Ok(Frame::data(data)))),

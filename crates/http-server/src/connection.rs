@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use crate::{
-    activity::{Activity, BusyBody, Patience},
+    activity::{Activity, BusyBody, Gone, Patience},
     body::TimedBody,
     head::{MAX_HEAD, Refusal},
     load::{AtWork, Load},
@@ -26,6 +26,8 @@ use crate::{
     transport::Transport,
 };
 
+/// The media type of server-sent events (HTML standard, section 9.2).
+const EVENT_STREAM: &[u8] = b"text/event-stream";
 /// Names a request in its answer and in the log.
 const REQUEST_ID: &str = "x-request-id";
 
@@ -100,7 +102,8 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }
-            Ok::<Response<BusyBody>, HungUp>(response.map(|body| BusyBody::new(body, busy, at_work)))
+            let gone = gone(client, &response);
+            Ok::<Response<BusyBody>, HungUp>(response.map(|body| BusyBody::new(body, gone, busy, at_work)))
         }
     });
     let mut connection = pin!(
@@ -120,6 +123,19 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
     if let Err(error) = ended {
         tracing::debug!(error = %error, client.address = %peer, "a connection broke off");
     }
+}
+
+/// Ends when nobody waits for the next part of an answer. Who follows a stream of events has no reason to close their side
+/// before its end; of other answers a client may take the rest after that.
+fn gone(client: Peer, response: &Response<Body>) -> Gone {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_event_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(EVENT_STREAM));
+    Box::pin(async move {
+        client.closed().await;
+        if !is_event_stream {
+            client.reset().await;
+        }
+    })
 }
 
 /// Nobody is there any more to take the answer to a read.

@@ -57,27 +57,33 @@ pub(crate) struct Peer(Arc<OwnedReadHalf>);
 impl Peer {
     /// Ends when the client has gone: at once after a reset, a while after it has closed its side.
     pub(crate) async fn hung_up(&self) {
+        self.closed().await;
+        tokio::select! {
+            () = self.reset() => {}
+            () = tokio::time::sleep(HALF_CLOSED) => {}
+        }
+    }
+
+    /// Ends when the client has closed its side, or reset the connection.
+    pub(crate) async fn closed(&self) {
         loop {
             match self.0.ready(Interest::READABLE).await {
-                Ok(ready) if ready.is_read_closed() => break,
                 // The next request is there already.
-                Ok(_) => tokio::time::sleep(LOOK_AGAIN).await,
-                Err(_) => return,
+                Ok(ready) if !ready.is_read_closed() => tokio::time::sleep(LOOK_AGAIN).await,
+                Ok(_) | Err(_) => return,
             }
         }
-        let reset = async {
-            let stream: &TcpStream = self.0.as_ref().as_ref();
-            while !stream
-                .ready(Interest::WRITABLE)
-                .await
-                .is_ok_and(|ready| ready.is_write_closed())
-            {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        };
-        tokio::select! {
-            () = reset => {}
-            () = tokio::time::sleep(HALF_CLOSED) => {}
+    }
+
+    /// Ends when the connection was reset, once the client has closed its side.
+    pub(crate) async fn reset(&self) {
+        let stream: &TcpStream = self.0.as_ref().as_ref();
+        while !stream
+            .ready(Interest::WRITABLE)
+            .await
+            .is_ok_and(|ready| ready.is_write_closed())
+        {
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 }

@@ -111,3 +111,32 @@ async fn a_client_that_closes_its_side_gets_its_answer() {
     client.half_close().await;
     assert!(client.rest().await.starts_with("HTTP/1.1 200"));
 }
+
+/// Which kind of answer ends, whose next part is awaited, when its client closes (`false`) or resets (`true`) the connection.
+#[tokio::test]
+async fn an_answer_that_waits_for_its_next_part_ends_when_its_client_hangs_up() {
+    let server = Server::start(ServerOptions::default()).await;
+    let ways = [
+        ("text_event-stream", false),
+        ("text_event-stream", true),
+        ("text_plain", true),
+    ];
+    for (hung_up, (kind, resets)) in ways.into_iter().enumerate() {
+        let mut client = server.connect().await;
+        client.send(get_of(&format!("/stream/{kind}"))).await;
+        client.until("first").await;
+        assert_eq!(*server.gone.borrow(), hung_up);
+        if resets {
+            client.reset();
+        }
+        drop(client);
+        reaches(&server.gone, hung_up + 1).await;
+    }
+    // Who only says that they ask no more may still wait for the rest of a page.
+    let mut client = server.connect().await;
+    client.send(get_of("/stream/text_plain")).await;
+    client.until("first").await;
+    client.half_close().await;
+    tokio::time::sleep(SHORT).await;
+    assert_eq!(*server.gone.borrow(), ways.len());
+}

@@ -2,15 +2,26 @@
 
 #![expect(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
     Router,
-    extract::ConnectInfo,
+    body::{Body, HttpBody},
+    extract::{ConnectInfo, Path},
     routing::{get, post},
 };
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http_api::{Health, JsonObject, with_middleware};
 use http_server::{ServerOptions, bind, serve};
+use hyper::body::Frame;
 use runtime::Metrics;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -37,7 +48,7 @@ pub struct Server {
     pub begun: Arc<Notify>,
     /// Counts the handlers of `/gate` that came to their end.
     pub ended: watch::Sender<usize>,
-    /// Counts the handlers of `/gate` that are there no more.
+    /// Counts the handlers of `/gate`, and the answers of `/stream/…`, that are there no more.
     pub gone: watch::Sender<usize>,
 }
 
@@ -47,6 +58,27 @@ struct Counted(watch::Sender<usize>);
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count += 1);
+    }
+}
+
+/// The body of an answer whose second part never comes.
+struct Waiting {
+    first: Option<Bytes>,
+    _gone: Counted,
+}
+
+impl HttpBody for Waiting {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+            None => Poll::Pending,
+        }
     }
 }
 
@@ -67,6 +99,14 @@ impl Server {
                 "through"
             }
         };
+        let streams = gone.clone();
+        let stream = move |Path(kind): Path<String>| async move {
+            let body = Waiting {
+                first: Some(Bytes::from_static(b"first")),
+                _gone: Counted(streams),
+            };
+            ([(CONTENT_TYPE, kind.replace('_', "/"))], Body::new(body))
+        };
         let router = Router::new()
             .route("/", get(|| async { "hello" }))
             .route(
@@ -81,6 +121,7 @@ impl Server {
                 }),
             )
             .route("/endless", get(|| async { "x".repeat(64 * 1024 * 1024) }))
+            .route("/stream/{kind}", get(stream))
             .route("/gate", get(gated.clone()).post(gated));
         let metrics = Metrics::new("test");
         let router = with_middleware(router, "test", &metrics, Health::new());
@@ -120,6 +161,17 @@ impl Client {
     /// Makes closing a reset, as when the client's machine has forgotten the connection.
     pub fn reset(&mut self) {
         self.0.set_zero_linger().unwrap();
+    }
+
+    /// Reads until `text` has come.
+    pub async fn until(&mut self, text: &str) {
+        let mut seen = Vec::new();
+        let reading = async {
+            while !seen.ends_with(text.as_bytes()) {
+                seen.push(self.0.read_u8().await.unwrap());
+            }
+        };
+        timeout(DEADLINE, reading).await.expect("in time");
     }
 
     /// Reads exactly `text`.

@@ -23,8 +23,8 @@ use crate::{
 
 /// Says that the stream lives, and is a look for what no signal told of.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How often to ask whether the session is still live. Mostly the answer is remembered.
-const CHECK: Duration = Duration::from_secs(2);
+/// How often to ask whether the session is still live: a stream ends within a second of it. Mostly the answer is remembered.
+const CHECK: Duration = Duration::from_millis(500);
 
 pub(super) struct EventStream {
     app: App,
