@@ -197,13 +197,16 @@ fn refused(refusal: &Refusal) -> Problem {
             "An account has at most {} tokens. Take back one that is not needed any more.",
             events::MAX_PROGRAM_TOKENS
         )),
-        Refusal::SessionHasEnded(_) | Refusal::RefreshTokenIsUsed | Refusal::RefreshIsRepeatedTooOften => {
-            unauthorized(
-                ProblemCode::SessionEnded,
-                "The session of this refresh token has ended. Log in again.",
-                r#"Bearer error="invalid_token", error_description="The session ended""#,
-            )
-        }
+        Refusal::SessionHasEnded(_) | Refusal::RefreshTokenIsUsed => unauthorized(
+            ProblemCode::SessionEnded,
+            "The session of this token has ended. Log in again.",
+            r#"Bearer error="invalid_token", error_description="The session ended""#,
+        ),
+        Refusal::RefreshIsRepeatedTooOften => unauthorized(
+            ProblemCode::TokenInvalid,
+            "This refresh token was exchanged as often as can be. The session lives: go on with a token that came of it.",
+            r#"Bearer error="invalid_token", error_description="The refresh was repeated too often""#,
+        ),
         Refusal::SessionHasExpired => unauthorized(
             ProblemCode::TokenExpired,
             "The refresh token has expired. Log in again.",

@@ -43,7 +43,8 @@ pub(crate) async fn refresh(
 
 const fn reason(refusal: &Refusal) -> &'static str {
     match refusal {
-        Refusal::RefreshTokenIsUsed | Refusal::RefreshIsRepeatedTooOften => "token_used_before",
+        Refusal::RefreshTokenIsUsed => "token_used_before",
+        Refusal::RefreshIsRepeatedTooOften => "repeated_too_often",
         Refusal::SessionHasEnded(_) => "session_ended",
         Refusal::SessionHasExpired => "expired",
         _ => "malformed",

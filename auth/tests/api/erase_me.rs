@@ -316,3 +316,20 @@ async fn an_operator_sees_who_it_is_and_can_finish_what_was_broken_off() {
     assert_eq!(by("account.erased"), Actor::Operator);
     assert_eq!(by("email.released"), Actor::System);
 }
+
+/// Whoever comes second is told what became of their session, and not that their password is wrong.
+#[tokio::test]
+async fn the_same_request_at_once_erases_once_and_counts_no_failure() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in(ADA).await;
+    let answers = futures::future::join_all((0..4).map(|_| erase_with(&app, &access, PASSWORD))).await;
+    for answer in &answers {
+        let told = (answer.status.as_u16(), answer.code());
+        assert!(matches!(told, (204, "") | (401, "session-ended")), "{answer:?}");
+    }
+    assert!(answers.iter().any(|answer| answer.status == 204));
+    let erased = app.kinds().await;
+    let erased = erased.iter().filter(|kind| *kind == "account.erased");
+    assert_eq!(erased.count(), 1);
+    assert_eq!(count(&app, "authentication_failures").await, 0);
+}

@@ -256,3 +256,23 @@ async fn mistakes_of_form_are_told() {
     let pointers: Vec<_> = mistakes.iter().map(|(pointer, _)| pointer.as_str()).collect();
     assert_eq!(pointers, ["/refresh_token", "/token"]);
 }
+
+#[tokio::test]
+async fn a_token_that_is_repeated_too_often_is_refused_and_its_session_lives() {
+    let app = App::start().await;
+    let (access, first) = app.sign_in("ada@example.com").await;
+    let mut successors = Vec::new();
+    for _ in 0..events::MAX_REFRESH_TOKENS {
+        successors.push(app.refresh(&first).await.expect(200, "").text("/refresh_token"));
+    }
+    let refused = app.refresh(&first).await.expect(401, "token-invalid");
+    assert!(
+        refused.text("/detail").contains("The session lives"),
+        "{refused:?}"
+    );
+    app.me(&access).await.expect(200, "");
+    for successor in &successors {
+        app.refresh(successor).await.expect(200, "");
+    }
+    assert!(end_reasons(&app).await.is_empty());
+}
