@@ -107,8 +107,8 @@ impl From<ApiError> for Problem {
 fn command(error: CommandError) -> Problem {
     match error {
         CommandError::Refused { refusal, seen } => seen_at(refused(refusal), seen),
-        CommandError::Contended { attempts } => {
-            tracing::warn!(attempts, "gave up on a task that others keep changing");
+        CommandError::Contended { conflicts } => {
+            tracing::warn!(conflicts, "gave up on a task that others keep changing");
             Problem::unavailable("Others keep changing this task. Try again.")
         }
         CommandError::Overloaded => overloaded("Too many commands wait for their tasks. Try again."),
@@ -149,6 +149,7 @@ fn requests(error: RequestsError) -> Problem {
         RequestsError::Behind => Problem::new(ProblemCode::ProjectionBehind)
             .detail("What that request did is not known yet. Nothing was undone: ask again.")
             .retry_after(1),
+        RequestsError::Crowded => overloaded("Too many requests wait for what is to be undone. Try again."),
         RequestsError::TooMany => {
             let detail = "names more than one request: more than 100 tasks were changed under it";
             Problem::validation(vec![FieldError::new("too-many", detail).at("/request_id")])

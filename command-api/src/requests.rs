@@ -1,13 +1,16 @@
 //! Which tasks an earlier request has changed. Only the read models can be asked that; what it did to a task, the log says.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use database::{Database, DatabaseError};
 use events::{ConsistencyToken, CorrelationId, PartitionCount, StreamKind, StreamName, TaskId, UserId};
 use read_models::Progress;
+use tokio::sync::Semaphore;
 
 /// How long to wait until everything that was in the log has been projected.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Requests of all callers that wait for the projection or read the audit trail at the same time. More are turned away at once.
+const MOST_AT_ONCE: usize = 64;
 /// Events that are looked at. A request with 100 commands leaves some hundreds.
 const MOST_EVENTS: usize = 2_000;
 /// Tasks that one request can change.
@@ -18,6 +21,7 @@ const MOST_TASKS: usize = 100;
 pub(crate) struct Requests {
     read_models: Database,
     partitions: PartitionCount,
+    places: Arc<Semaphore>,
 }
 
 /// A task that a request has changed.
@@ -34,6 +38,9 @@ pub(crate) enum RequestsError {
     /// What is in the log has not been projected yet.
     #[error("the read models are behind")]
     Behind,
+    /// Too many ask at the same time.
+    #[error("too many wait for the read models")]
+    Crowded,
     /// More than one request can have changed.
     #[error("more tasks than one request can have changed")]
     TooMany,
@@ -43,10 +50,11 @@ pub(crate) enum RequestsError {
 }
 
 impl Requests {
-    pub(crate) const fn new(read_models: Database, partitions: PartitionCount) -> Self {
+    pub(crate) fn new(read_models: Database, partitions: PartitionCount) -> Self {
         Self {
             read_models,
             partitions,
+            places: Arc::new(Semaphore::new(MOST_AT_ONCE)),
         }
     }
 
@@ -58,6 +66,7 @@ impl Requests {
         request: &CorrelationId,
         head: u64,
     ) -> Result<Vec<Changed>, RequestsError> {
+        let _place = self.places.try_acquire().map_err(|_| RequestsError::Crowded)?;
         let token = ConsistencyToken::new(caller, head);
         Progress::reach(&self.read_models, self.partitions, &[token], PATIENCE)
             .await?

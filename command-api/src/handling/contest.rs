@@ -1,8 +1,6 @@
 //! Commands that fight over a task take turns from their first conflict on, so that each conflict lets one of them through.
 
-use std::time::Duration;
-
-use aggregate::pause_after_conflict;
+use aggregate::{Conflicts, GivenUp};
 use events::TaskId;
 use runtime::{Turn, Turns};
 
@@ -10,8 +8,6 @@ use super::CommandError;
 
 /// The most commands that may fight over a task at once.
 const CONTENDERS: usize = 1_024;
-/// How long a command waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Those who fight over tasks.
 pub(super) struct Contenders(Turns<TaskId>);
@@ -21,6 +17,7 @@ pub(super) struct Contest<'a> {
     contenders: &'a Contenders,
     task: TaskId,
     turn: Option<Turn<TaskId>>,
+    conflicts: Conflicts,
 }
 
 impl Contenders {
@@ -36,18 +33,27 @@ impl<'a> Contest<'a> {
             contenders,
             task,
             turn: None,
+            conflicts: Conflicts::default(),
         }
     }
 
-    /// Waits for its turn after the conflict of attempt `attempt`, or a moment if it has its turn: then the conflict was with
-    /// another process.
-    pub(super) async fn wait(&mut self, attempt: u32) -> Result<(), CommandError> {
+    /// Waits for its turn after a conflict, or a moment if it has its turn: then the conflict was with another process, which may
+    /// be faster many times in a row.
+    ///
+    /// # Errors
+    /// [`CommandError::Contended`] when that has taken too long.
+    pub(super) async fn wait(&mut self) -> Result<(), CommandError> {
+        let left = self.conflicts.meet().map_err(contended)?;
         if self.turn.is_some() {
-            pause_after_conflict(attempt).await;
+            self.conflicts.pause().await;
             return Ok(());
         }
-        let taken = self.contenders.0.take(self.task, PATIENCE).await;
-        self.turn = Some(taken.map_err(|_| CommandError::Contended { attempts: attempt })?);
+        let taken = self.contenders.0.take(self.task, left).await;
+        self.turn = Some(taken.map_err(|_| contended(self.conflicts.given_up()))?);
         Ok(())
     }
+}
+
+fn contended(GivenUp { conflicts }: GivenUp) -> CommandError {
+    CommandError::Contended { conflicts }
 }

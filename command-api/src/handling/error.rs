@@ -19,10 +19,10 @@ pub enum CommandError {
         seen: Option<ConsistencyToken>,
     },
     /// Others kept changing the task in between. Worth another try.
-    #[error("others kept changing the task, {attempts} attempts in a row")]
+    #[error("others kept changing the task, {conflicts} times in a row")]
     Contended {
-        /// How often it was tried.
-        attempts: u32,
+        /// How often.
+        conflicts: u32,
     },
     /// It is not known what became of an earlier command of the same batch on the same task, so this one was
     /// not tried.

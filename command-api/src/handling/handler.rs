@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aggregate::{ATTEMPTS, Append, Appended};
+use aggregate::{Append, Appended};
 use database::Database;
 use event_store::{EventStore, LogWatch};
 use events::{CorrelationId, StreamName, Task, TaskEvent, TaskId, Timestamp, UserId};
@@ -130,7 +130,7 @@ impl CommandHandler {
             Some(basis) => Read::Basis(basis),
             None => basis::read(&self.states, request, !request.is_alone()).await?,
         };
-        for attempt in 1..=ATTEMPTS {
+        loop {
             let basis = match read {
                 Read::Basis(basis) => basis,
                 Read::Decided(outcome) => return Ok(outcome),
@@ -140,12 +140,11 @@ impl CommandHandler {
                 Attempt::MemoryMayBeBehind => basis::read(&self.states, request, false).await?,
                 Attempt::Conflict { actual } => {
                     self.metrics.conflicts.inc();
-                    contest.wait(attempt).await?;
+                    contest.wait().await?;
                     basis::after_conflict(&self.states, request, basis, actual).await?
                 }
             };
         }
-        Err(CommandError::Contended { attempts: ATTEMPTS })
     }
 
     async fn attempt(&self, request: &CommandRequest, basis: &Basis) -> Result<Attempt, CommandError> {

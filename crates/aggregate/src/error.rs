@@ -13,12 +13,12 @@ pub enum RepositoryError {
     #[error(transparent)]
     Unreadable(#[from] CodecError),
     /// Somebody else was faster, every time. Worth another try.
-    #[error("{attempts} attempts to append to {stream} met a conflict")]
+    #[error("{conflicts} attempts to append to {stream} met a conflict")]
     Contended {
         /// The stream.
         stream: StreamName,
         /// How often it was tried.
-        attempts: u32,
+        conflicts: u32,
     },
     /// Too many long streams are read at the moment. Worth another try later.
     #[error("too many long streams are read at the moment")]

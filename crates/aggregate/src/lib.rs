@@ -2,7 +2,7 @@
 //! was decided, and does all of it again when somebody else appended in between. Knows no HTTP and no role.
 //!
 //! [`Repository`] does the whole of it. Who needs more than that, such as turns or snapshots, uses [`append()`], [`StateCache`]
-//! and [`pause_after_conflict`]. [`testing`] tells decisions as stories: `given(events).when(decision).then(events)`.
+//! and [`Conflicts`]. [`testing`] tells decisions as stories: `given(events).when(decision).then(events)`.
 
 mod append;
 mod conflict;
@@ -13,7 +13,7 @@ mod state_cache;
 pub mod testing;
 
 pub use append::{Append, Appended, Written, append};
-pub use conflict::{ATTEMPTS, pause_after_conflict};
+pub use conflict::{Conflicts, GivenUp};
 pub use error::{ExecuteError, RepositoryError};
 pub use events::Aggregate;
 pub use loaded::Loaded;

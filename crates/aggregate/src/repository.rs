@@ -15,8 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    ATTEMPTS, Append, Appended, ExecuteError, Loaded, RepositoryError, StateCache, append,
-    pause_after_conflict,
+    Append, Appended, Conflicts, ExecuteError, GivenUp, Loaded, RepositoryError, StateCache, append,
 };
 
 /// A stream of more events than this is long.
@@ -107,7 +106,8 @@ impl<A: Aggregate> Repository<A> {
         metadata: &Metadata,
         mut decide: impl FnMut(Option<&A>, Timestamp) -> Result<Vec<A::Event>, R>,
     ) -> Result<Executed<A>, ExecuteError<R>> {
-        for attempt in 1..=ATTEMPTS {
+        let mut conflicts = Conflicts::default();
+        loop {
             let loaded = self.load(id).await?;
             let events = decide(loaded.state.as_ref(), self.clock.now()).map_err(ExecuteError::Refused)?;
             if events.is_empty() {
@@ -116,12 +116,14 @@ impl<A: Aggregate> Repository<A> {
             if let Some(after) = self.append(id, loaded, &events, metadata).await? {
                 return Ok(Executed::new(after, true));
             }
-            pause_after_conflict(attempt).await;
+            if let Err(GivenUp { conflicts }) = conflicts.meet() {
+                return Err(ExecuteError::Failed(RepositoryError::Contended {
+                    stream: A::stream(id),
+                    conflicts,
+                }));
+            }
+            conflicts.pause().await;
         }
-        Err(ExecuteError::Failed(RepositoryError::Contended {
-            stream: A::stream(id),
-            attempts: ATTEMPTS,
-        }))
     }
 
     /// The aggregate after `events`; `None` when somebody else appended first.

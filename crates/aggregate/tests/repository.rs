@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use aggregate::{ATTEMPTS, Aggregate, ExecuteError, Executed, Repository, RepositoryError};
+use aggregate::{Aggregate, ExecuteError, Executed, Repository, RepositoryError};
 use database::Database;
 use event_store::EventStore;
 use events::{
@@ -119,8 +119,10 @@ async fn what_several_append_at_once_is_decided_again_until_all_of_it_is_there()
     assert_eq!(again.position, 8);
 }
 
+/// More conflicts than bad luck explains: a faster process is in front each time.
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_meets_a_conflict_every_time_gives_up() {
+async fn whoever_is_slower_than_another_many_times_gets_through_in_the_end() {
+    const OVERTAKEN: u64 = 40;
     let log = Log::new().await;
     let (slow, fast) = (log.repository::<Account>(), log.repository::<Account>());
     happen(&fast, registered()).await;
@@ -133,15 +135,15 @@ async fn whoever_meets_a_conflict_every_time_gives_up() {
                 attempts,
                 "it decides on what is there now"
             );
-            let overtake = happen(&fast, renamed("Countess"));
-            tokio::task::block_in_place(|| Handle::current().block_on(overtake));
+            if attempts <= OVERTAKEN {
+                let overtake = happen(&fast, renamed("Countess"));
+                tokio::task::block_in_place(|| Handle::current().block_on(overtake));
+            }
             Ok::<_, Infallible>(vec![renamed("Ada")])
         })
-        .await;
-    let Err(ExecuteError::Failed(RepositoryError::Contended { attempts: told, .. })) = done else {
-        panic!("{done:?}")
-    };
-    assert_eq!((attempts, told), (u64::from(ATTEMPTS), ATTEMPTS));
+        .await
+        .unwrap();
+    assert_eq!(done.state.unwrap().version, OVERTAKEN + 2);
 }
 
 #[tokio::test]
