@@ -4,6 +4,7 @@
 //! answers whether a token is good. All state is in events; what is remembered of it is compared with the log at each use.
 
 mod account_holder;
+mod account_snapshots;
 mod aggregates;
 mod auth;
 mod command_metadata;

@@ -15,6 +15,7 @@ use sealing::SubjectKeys;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    account_snapshots::{AccountSnapshots, keep_few},
     aggregates::repository,
     auth::Auth,
     config::Config,
@@ -98,6 +99,8 @@ pub async fn start(
     background.spawn("token checks", checks);
     let tidying = keep_bounded(Arc::clone(&auth.throttle), background.stop());
     background.spawn("old counters of failed logins", tidying);
+    let snapshots = keep_few(dependencies.operations.clone(), background.stop());
+    background.spawn("old snapshots of accounts", snapshots);
     let finishing = finish_what_has_begun(Arc::clone(&auth), background.stop());
     background.spawn("erasures that have begun", finishing);
     let keys = answer(
@@ -168,10 +171,12 @@ impl Auth {
             config.min_password_characters,
             config.breached_passwords.as_deref(),
         )?;
-        let sealing = Sealing::new(&keys.pepper).context("the pepper cannot seal")?;
+        let sealing = || Sealing::new(&keys.pepper).context("the pepper cannot seal");
+        let snapshots = AccountSnapshots::new(operations.clone(), sealing()?);
+        let sealing = sealing()?;
         let (issuer, audience) = (config.issuer.clone(), config.audience.clone());
         Ok(Self {
-            accounts: repository(&store, &clock),
+            accounts: repository(&store, &clock).with_snapshots(Arc::new(snapshots)),
             impersonal_accounts: repository(&store, &clock).impersonal(),
             sessions: repository(&store, &clock),
             impersonal_sessions: repository(&store, &clock).impersonal(),

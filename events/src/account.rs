@@ -155,7 +155,7 @@ pub struct AccountEnabled {}
 pub struct AccountErased {}
 
 /// The state of one account after some version of its stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// Whose.
     pub id: UserId,

@@ -28,7 +28,7 @@ pub struct PasswordReset {
 }
 
 /// A reset that was offered and not used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingReset {
     /// Hex SHA-256 of the token.
     pub reset_hash: SecretHash,

@@ -83,7 +83,7 @@ pub struct ProgramTokenRevoked {
 }
 
 /// A program token as its account knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramToken {
     /// Which.
     pub id: TokenId,

@@ -56,7 +56,7 @@ pub enum UsedCode {
 }
 
 /// The second factor as the account knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecondFactor {
     /// The sealed secret.
     pub totp_secret: SecretHash,

@@ -1,5 +1,5 @@
 //! Seals the secrets of second factors (ChaCha20-Poly1305, RFC 8439), so that whoever reads the log or a backup of it cannot
-//! make codes. The key comes from the directory of keys.
+//! make codes, and the snapshots of accounts. The key comes from the directory of keys.
 
 use std::fmt;
 
@@ -22,13 +22,32 @@ impl Sealing {
 
     /// `secret` of `account`, sealed. A secret is sealed once, so that a random nonce never comes twice.
     pub(super) fn seal(&self, account: UserId, secret: &[u8]) -> Option<SecretHash> {
+        self.seal_with(account.0.as_bytes(), secret)
+    }
+
+    /// What was sealed for `account`; `None` when it was not, or not under this key.
+    pub(super) fn open(&self, account: UserId, sealed: &SecretHash) -> Option<Zeroizing<Vec<u8>>> {
+        self.open_with(account.0.as_bytes(), sealed)
+    }
+
+    /// A snapshot of `account`, sealed. There is one for some hundred events, far fewer than random nonces are good for (2^32).
+    pub(crate) fn seal_snapshot(&self, account: UserId, snapshot: &[u8]) -> Option<SecretHash> {
+        self.seal_with(&of_snapshot(account), snapshot)
+    }
+
+    /// The snapshot that was sealed for `account`; `None` when it was not, or not under this key.
+    pub(crate) fn open_snapshot(&self, account: UserId, sealed: &SecretHash) -> Option<Zeroizing<Vec<u8>>> {
+        self.open_with(&of_snapshot(account), sealed)
+    }
+
+    fn seal_with(&self, associated: &[u8], secret: &[u8]) -> Option<SecretHash> {
         let mut nonce = [0; NONCE_LEN];
         runtime::fill_random(&mut nonce);
         let mut sealed = Zeroizing::new(secret.to_vec());
         self.0
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key(nonce),
-                Aad::from(account.0.as_bytes()),
+                Aad::from(associated),
                 &mut *sealed,
             )
             .ok()?;
@@ -39,16 +58,20 @@ impl Sealing {
         )
     }
 
-    /// What was sealed for `account`; `None` when it was not, or not under this key.
-    pub(super) fn open(&self, account: UserId, sealed: &SecretHash) -> Option<Zeroizing<Vec<u8>>> {
+    fn open_with(&self, associated: &[u8], sealed: &SecretHash) -> Option<Zeroizing<Vec<u8>>> {
         let mut bytes = Zeroizing::new(BASE64URL.decode(sealed.as_bytes()).ok()?);
         let nonce = Nonce::try_assume_unique_for_key(bytes.get(..NONCE_LEN)?).ok()?;
         let opened = self
             .0
-            .open_within(nonce, Aad::from(account.0.as_bytes()), &mut bytes, NONCE_LEN..)
+            .open_within(nonce, Aad::from(associated), &mut bytes, NONCE_LEN..)
             .ok()?;
         Some(Zeroizing::new(opened.to_vec()))
     }
+}
+
+/// A snapshot opens in no other place, such as that of a secret.
+fn of_snapshot(account: UserId) -> Vec<u8> {
+    [account.0.as_bytes().as_slice(), b"snapshot"].concat()
 }
 
 impl fmt::Debug for Sealing {
@@ -76,6 +99,10 @@ mod tests {
         assert!(ours.open(bob, &sealed).is_none());
         assert!(sealing("cd").open(ada, &sealed).is_none());
         assert_ne!(ours.seal(ada, b"secret").unwrap(), sealed);
+        assert!(ours.open_snapshot(ada, &sealed).is_none());
+        let snapshot = ours.seal_snapshot(ada, b"state").unwrap();
+        assert_eq!(ours.open_snapshot(ada, &snapshot).unwrap().as_slice(), b"state");
+        assert!(ours.open(ada, &snapshot).is_none());
         let spoiled: SecretHash = sealed.chars().rev().collect::<String>().into();
         for not in [spoiled, "".into(), "AAAA".into()] {
             assert!(ours.open(ada, &not).is_none());

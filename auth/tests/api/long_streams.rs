@@ -9,12 +9,15 @@ use auth_client::{
     VERIFY_QUEUE,
     messages::{CheckReply, CheckRequest, Verdict},
 };
-use events::{AccountEvent, AccountRenamed, SessionEvent, SessionId, SessionRefreshed, StreamName, UserId};
+use events::{
+    AccountEvent, AccountRenamed, AccountSessionOpened, SessionEvent, SessionId, SessionRefreshed,
+    StreamName, UserId,
+};
 use http::Method;
 use serde_json::json;
 use test_support::{FaultyStore, eventually};
 
-use crate::support::App;
+use crate::support::{App, PASSWORD};
 
 const LONG: usize = 3_000;
 
@@ -77,6 +80,65 @@ async fn a_long_stream_costs_no_more_than_a_short_one() {
         .await
             <= 2
     );
+}
+
+/// Each login is an event of the account. A replica that has never seen it reads what came after a snapshot.
+#[tokio::test]
+async fn an_account_with_many_logins_is_read_from_a_snapshot() {
+    let (app, faults) = App::start_faulty().await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let id: UserId = app.me(&access).await.text("/user/id").parse().unwrap();
+    let opened = |_| {
+        let session = SessionId(runtime::new_id());
+        AccountEvent::from(AccountSessionOpened {
+            session,
+            closed: vec![session],
+        })
+        .encode()
+    };
+    app.append(&StreamName::account(id), id, (0..LONG).map(opened))
+        .await;
+    let cold = async |password: &str| {
+        let replica = app.replica(|_, _| {}).await;
+        let read = read_by(&faults, async {
+            replica.login("ada@example.com", password).await.expect(200, "")
+        });
+        read.await
+    };
+    // The first one has to read it all, and leaves a snapshot to the others.
+    assert!(cold(PASSWORD).await >= LONG);
+    let operations = &app.dependencies.operations;
+    let kept = "SELECT state FROM account_snapshots";
+    let row = operations.fetch_optional(kept, &[]).await.unwrap().unwrap();
+    assert!(!row.text("state").unwrap().contains("ada"));
+    for _ in 0..3 {
+        let read = cold(PASSWORD).await;
+        assert!(read < 300, "{read}");
+    }
+    // What it led to counts, also for whoever begins with the snapshot.
+    let changed = json!({"current_password": PASSWORD, "new_password": "quartz-lantern-river"});
+    let change = app.post("/auth/me/password").token(&access).json(&changed);
+    // The session made room for those that came later.
+    change.send().await.expect(401, "session-ended");
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let change = app.post("/auth/me/password").token(&access).json(&changed);
+    change.send().await.expect(204, "");
+    let read = cold("quartz-lantern-river").await;
+    assert!(read < 300, "{read}");
+
+    // One that is damaged, or of another history of the log, is as good as none.
+    let spoilt = "UPDATE account_snapshots SET state = 'nonsense'";
+    operations.execute(spoilt, &[]).await.unwrap();
+    assert!(cold("quartz-lantern-river").await >= LONG);
+    assert!(cold("quartz-lantern-river").await < 300);
+
+    // Nothing is left of who was erased.
+    let login = app.login("ada@example.com", "quartz-lantern-river").await;
+    let access = login.expect(200, "").text("/access_token");
+    let erase = app.call(Method::DELETE, "/auth/me").token(&access);
+    let erase = erase.json(&json!({"password": "quartz-lantern-river"}));
+    erase.send().await.expect(204, "");
+    assert!(operations.fetch_optional(kept, &[]).await.unwrap().is_none());
 }
 
 /// What a replica that has never seen the session reads is bounded, however eagerly somebody refreshes.

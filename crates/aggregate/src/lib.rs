@@ -9,6 +9,7 @@ mod conflict;
 mod error;
 mod loaded;
 mod repository;
+mod snapshots;
 mod state_cache;
 pub mod testing;
 
@@ -18,4 +19,5 @@ pub use error::{ExecuteError, RepositoryError};
 pub use events::Aggregate;
 pub use loaded::Loaded;
 pub use repository::{Executed, Repository};
+pub use snapshots::Snapshots;
 pub use state_cache::StateCache;

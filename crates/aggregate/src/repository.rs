@@ -2,7 +2,8 @@
 //! loop of their own, with turns and a search for earlier tries.
 //!
 //! What a load costs does not depend on the length of the stream: it reads on from the state that was folded last time, and
-//! nothing if the stream still ends with the event which that state ends with.
+//! nothing if the stream still ends with the event which that state ends with. What nobody has in memory is read on from a
+//! snapshot, where there are any.
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
@@ -15,11 +16,14 @@ use tokio::{
 };
 
 use crate::{
-    Append, Appended, Conflicts, ExecuteError, GivenUp, Loaded, RepositoryError, StateCache, append,
+    Append, Appended, Conflicts, ExecuteError, GivenUp, Loaded, RepositoryError, Snapshots, StateCache,
+    append,
 };
 
 /// A stream of more events than this is long.
 const LONG_STREAM: u64 = 500;
+/// After so many events of a stream a snapshot is kept.
+const SNAPSHOT_EVERY: u64 = 256;
 /// How many long streams are folded at once.
 const LONG_STREAMS_AT_ONCE: usize = 2;
 /// How long a load waits until it may fold a long stream.
@@ -34,6 +38,7 @@ pub struct Repository<A: Aggregate> {
     states: StateCache<A::Id, Loaded<A>>,
     long_streams: Semaphore,
     is_impersonal: bool,
+    snapshots: Option<Arc<dyn Snapshots<A>>>,
 }
 
 /// A command that went through.
@@ -58,6 +63,16 @@ impl<A: Aggregate> Repository<A> {
             states: StateCache::new(BYTES_OF_STATES, bytes, Loaded::version),
             long_streams: Semaphore::new(LONG_STREAMS_AT_ONCE),
             is_impersonal: false,
+            snapshots: None,
+        }
+    }
+
+    /// With snapshots of long streams.
+    #[must_use]
+    pub fn with_snapshots(self, snapshots: Arc<dyn Snapshots<A>>) -> Self {
+        Self {
+            snapshots: Some(snapshots),
+            ..self
         }
     }
 
@@ -80,6 +95,9 @@ impl<A: Aggregate> Repository<A> {
         if let Some(loaded) = self.load_from_known(id, &stream).await? {
             return Ok(loaded);
         }
+        if let Some(loaded) = self.load_from_snapshot(id, &stream).await? {
+            return Ok(loaded);
+        }
         let mut loaded = Loaded::default();
         if self.read_on(&mut loaded, id, &stream, LONG_STREAM).await? {
             self.remember(id, &loaded).await;
@@ -92,6 +110,7 @@ impl<A: Aggregate> Repository<A> {
         }
         self.read_on(&mut loaded, id, &stream, u64::MAX).await?;
         self.remember(id, &loaded).await;
+        self.keep(id, &loaded).await;
         Ok(loaded)
     }
 
@@ -144,8 +163,12 @@ impl<A: Aggregate> Repository<A> {
         match append(&*self.store, &*self.clock, append_events).await? {
             Appended::Conflict { .. } => Ok(None),
             Appended::Written(written) => {
+                let before = loaded.version();
                 let after = loaded.after(id, events, written);
                 self.remember(id, &after).await;
+                if before / SNAPSHOT_EVERY != after.version() / SNAPSHOT_EVERY {
+                    self.keep(id, &after).await;
+                }
                 Ok(Some(after))
             }
         }
@@ -157,7 +180,7 @@ impl<A: Aggregate> Repository<A> {
         id: &A::Id,
         stream: &StreamName,
     ) -> Result<Option<Loaded<A>>, RepositoryError> {
-        let Some(mut known) = self.states.get(id).await else {
+        let Some(known) = self.states.get(id).await else {
             return Ok(None);
         };
         let end = known.end;
@@ -165,6 +188,49 @@ impl<A: Aggregate> Repository<A> {
         if head.map(|head| (head.version, head.id)) == end.map(|end| (end.version, end.id)) {
             return Ok(Some(known));
         }
+        let read_on = self.read_on_if_of_this_log(known, id, stream).await?;
+        match &read_on {
+            Some(now) => self.remember(id, now).await,
+            // The log was restored or replaced since.
+            None => self.states.forget(id).await,
+        }
+        Ok(read_on)
+    }
+
+    /// The aggregate as it is now, read on from a snapshot, if the stream is long and there is one of this log.
+    async fn load_from_snapshot(
+        &self,
+        id: &A::Id,
+        stream: &StreamName,
+    ) -> Result<Option<Loaded<A>>, RepositoryError> {
+        let Some(snapshots) = &self.snapshots else {
+            return Ok(None);
+        };
+        let head = self.store.stream_head(stream).await?;
+        let Some(head) = head.filter(|head| head.version >= SNAPSHOT_EVERY) else {
+            return Ok(None);
+        };
+        let kept = snapshots.find(id).await;
+        // What is far behind is a long stream again.
+        let Some(kept) = kept.filter(|kept| head.version.saturating_sub(kept.version()) <= LONG_STREAM)
+        else {
+            return Ok(None);
+        };
+        let read_on = self.read_on_if_of_this_log(kept, id, stream).await?;
+        if let Some(now) = &read_on {
+            self.remember(id, now).await;
+        }
+        Ok(read_on)
+    }
+
+    /// `known` with everything that came after it; nothing if it is not of this log.
+    async fn read_on_if_of_this_log(
+        &self,
+        mut known: Loaded<A>,
+        id: &A::Id,
+        stream: &StreamName,
+    ) -> Result<Option<Loaded<A>>, RepositoryError> {
+        let end = known.end;
         let mut is_of_this_log = false;
         let before = known.version().saturating_sub(1);
         for_each_entry(&*self.store, stream, before, |entry| {
@@ -179,14 +245,7 @@ impl<A: Aggregate> Repository<A> {
             Ok::<_, RepositoryError>(ControlFlow::Continue(()))
         })
         .await?;
-        if is_of_this_log {
-            self.remember(id, &known).await;
-            Ok(Some(known))
-        } else {
-            // The log was restored or replaced since.
-            self.states.forget(id).await;
-            Ok(None)
-        }
+        Ok(is_of_this_log.then_some(known))
     }
 
     /// Folds up to `most` more events in. Returns whether those were all.
@@ -224,6 +283,15 @@ impl<A: Aggregate> Repository<A> {
     async fn remember(&self, id: &A::Id, loaded: &Loaded<A>) {
         if loaded.end.is_some() {
             self.states.put(id.clone(), loaded.clone()).await;
+        }
+    }
+
+    /// Keeps a state for those who do not have it in memory.
+    async fn keep(&self, id: &A::Id, loaded: &Loaded<A>) {
+        if let Some(snapshots) = &self.snapshots
+            && loaded.version() >= SNAPSHOT_EVERY
+        {
+            snapshots.put(id, loaded).await;
         }
     }
 

@@ -25,7 +25,7 @@ const OTHERS: [(&str, &str); 6] = [
     ("pending_erasures", "the work itself: it goes when all is done"),
 ];
 
-const ERASED: [&str; 2] = ["idempotency_keys", "task_snapshots"];
+const ERASED: [&str; 3] = ["idempotency_keys", "task_snapshots", "account_snapshots"];
 
 async fn tables(operations: &Database) -> BTreeSet<String> {
     let sql = if operations.is_postgres() {
@@ -69,8 +69,11 @@ async fn every_table_is_emptied_or_holds_nobody(operations: Database) {
             .execute(snapshots, &[task.into(), person.0.into()])
             .await
             .unwrap();
+        let account =
+            "INSERT INTO account_snapshots (owner, fold, version, state) VALUES ($1, 1, 1, 'sealed')";
+        operations.execute(account, &[person.0.into()]).await.unwrap();
     }
-    assert_eq!(erasure::forget_commands(&operations, people[0]).await.unwrap(), 2);
+    assert_eq!(erasure::forget_commands(&operations, people[0]).await.unwrap(), 3);
     assert_eq!(erasure::forget_commands(&operations, people[0]).await.unwrap(), 0);
     for table in ERASED {
         assert_eq!(count(&operations, table, people[0]).await, 0, "{table}");
