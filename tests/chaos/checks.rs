@@ -1,10 +1,13 @@
 //! What must be true after a run, whatever happened in it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use api_types::Task;
 use event_store::{Entry, position};
-use events::{Event, RecordedEvent, StreamKind, StreamName};
+use events::{ERASED, Event, RecordedEvent, StreamKind, StreamName, UserId};
 use futures::future::join_all;
 use sqlx::Row as _;
 
@@ -248,6 +251,11 @@ async fn copy_to_postgres(world: &World, log: &[Entry]) {
         CREATE TABLE chaos.opened_events (
             position BIGINT, stream TEXT, version BIGINT, id UUID, type TEXT, recorded_at BIGINT, metadata TEXT)";
     sqlx::raw_sql(table).execute(pool).await.unwrap();
+    let erased: BTreeSet<UserId> = readable(log)
+        .into_iter()
+        .filter(|event| event.kind == "account.erased")
+        .map(|event| event.metadata.subject)
+        .collect();
     let (mut numbers, mut texts, mut ids) =
         ([const { Vec::new() }; 3], [const { Vec::new() }; 3], Vec::new());
     for event in readable(log) {
@@ -256,7 +264,12 @@ async fn copy_to_postgres(world: &World, log: &[Entry]) {
         numbers[2].push(event.recorded_at.as_micros());
         texts[0].push(event.stream.to_string());
         texts[1].push(event.kind.clone());
-        texts[2].push(serde_json::to_string(&event.metadata).unwrap());
+        let mut metadata = event.metadata.clone();
+        if erased.contains(&metadata.subject) {
+            // The audit log keeps no request ids of theirs.
+            metadata.correlation_id = ERASED.into();
+        }
+        texts[2].push(serde_json::to_string(&metadata).unwrap());
         ids.push(event.id.0);
     }
     let sql = "INSERT INTO chaos.opened_events (position, version, recorded_at, stream, type, metadata, id)
