@@ -22,6 +22,7 @@ async fn conventions(footing: Footing) {
     let system = System::start(footing).await;
     let ada = Person::join(&system.base, "ada").await;
     bodies(&ada).await;
+    every_body_has_a_bound(&ada).await;
     validation(&ada).await;
     parameters(&ada).await;
     tokens(&ada).await;
@@ -439,6 +440,67 @@ async fn preconditions(ada: &Person) {
         .await
         .unwrap()
         .expect(200);
+    // What is about no one task has no version.
+    let create = ("/tasks", json!({"title": "conditional"}), 201);
+    let batch = json!({"commands": [{"op": "create", "title": "conditional"}]});
+    let batch = ("/tasks/batch", batch, 200);
+    let request_id = task.header("x-request-id").to_owned();
+    let undo = ("/tasks/undo", json!({ "request_id": request_id }), 200);
+    for (path, body, done) in [create, batch, undo] {
+        let is_list = path == "/tasks";
+        for (name, value, holds) in [
+            ("If-Match", "\"1\"", false),
+            ("If-Match", "*", is_list),
+            ("If-None-Match", "*", !is_list),
+            ("If-None-Match", "\"1\"", true),
+        ] {
+            let answer = ada
+                .try_send(Method::POST, path, Some(body.clone()), &[(name, value)])
+                .await
+                .unwrap();
+            match holds {
+                true => assert_eq!(answer.status, done, "{path} {name}: {value}"),
+                false => problem(&answer, 412, "version-mismatch"),
+            }
+        }
+    }
+}
+
+/// Also those of endpoints that have nothing to be told.
+async fn every_body_has_a_bound(ada: &Person) {
+    let document = include_str!("../docs/openapi.json");
+    let document: Value = serde_json::from_str(document).unwrap();
+    let mut bare = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let method: Method = method.to_uppercase().parse().unwrap();
+            if !matches!(method.as_str(), "POST" | "PUT" | "PATCH" | "DELETE") || path == "/tasks/batch" {
+                continue;
+            }
+            let path = path.replace("{id}", &uuid::Uuid::now_v7().to_string());
+            let json = Some("application/json");
+            let large = format!("{{\"a\":\"{}\"}}", "x".repeat(70_000));
+            let answer = raw(ada, method.clone(), &path, json, large).await;
+            assert_eq!(answer.code(), "body-too-large", "{method} {path}: {answer:?}");
+            if operation["requestBody"]["required"] == true {
+                continue;
+            }
+            bare += 1;
+            let answer = raw(ada, method.clone(), &path, json, "{\"nothing\":1}").await;
+            // An admin's endpoints look at the role first.
+            assert!(
+                matches!(answer.code(), "validation-failed" | "forbidden"),
+                "{method} {path}: {answer:?}"
+            );
+            let answer = raw(ada, method.clone(), &path, Some("text/plain"), "nothing").await;
+            assert_eq!(
+                answer.code(),
+                "unsupported-media-type",
+                "{method} {path}: {answer:?}"
+            );
+        }
+    }
+    assert!(bare >= 12, "{bare}");
 }
 
 async fn idempotency(ada: &Person) {

@@ -8,7 +8,7 @@ use axum::{
     response::Response,
 };
 use events::{Actor, EndReason, SessionId};
-use http_api::RequestContext;
+use http_api::{NoFields, RequestContext};
 
 use super::answer;
 use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError};
@@ -18,6 +18,7 @@ pub(crate) async fn end_session(
     caller: Caller,
     context: RequestContext,
     Path(id): Path<String>,
+    _: NoFields,
 ) -> Result<Response, ApiError> {
     let session: SessionId = id.parse().map_err(|_| Refusal::SessionIsUnknown)?;
     let metadata = CommandMetadata::new(Actor::User(caller.user_id()), &context);

@@ -8,7 +8,7 @@ use axum::{
     response::Response,
 };
 use events::TokenId;
-use http_api::RequestContext;
+use http_api::{NoFields, RequestContext};
 
 use super::answer;
 use crate::{
@@ -23,6 +23,7 @@ pub(crate) async fn revoke_program_token(
     caller: Caller,
     context: RequestContext,
     Path(token): Path<String>,
+    _: NoFields,
 ) -> Result<Response, ApiError> {
     let token: TokenId = token.parse().map_err(|_| Refusal::ProgramTokenIsUnknown)?;
     let id = caller.user_id();

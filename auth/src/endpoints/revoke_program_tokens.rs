@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 use events::{Role, UserId};
-use http_api::RequestContext;
+use http_api::{NoFields, RequestContext};
 
 use super::answer;
 use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError, revoke_tokens};
@@ -18,6 +18,7 @@ pub(crate) async fn of_the_caller(
     State(auth): State<Arc<Auth>>,
     caller: Caller,
     context: RequestContext,
+    _: NoFields,
 ) -> Result<Response, ApiError> {
     let id = caller.user_id();
     let metadata = CommandMetadata::new(caller.actor(), &context);
@@ -30,6 +31,7 @@ pub(crate) async fn of_somebody(
     caller: Caller,
     context: RequestContext,
     Path(id): Path<String>,
+    _: NoFields,
 ) -> Result<Response, ApiError> {
     caller.require(Role::Admin)?;
     let id: UserId = id.parse().map_err(|_| Refusal::AccountIsUnknown)?;

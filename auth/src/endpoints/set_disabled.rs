@@ -10,7 +10,7 @@ use axum::{
 };
 use events::{Actor, EndReason, Role, UserId};
 use http::StatusCode;
-use http_api::RequestContext;
+use http_api::{NoFields, RequestContext};
 
 use super::answer;
 use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError, last_admin};
@@ -20,6 +20,7 @@ pub(crate) async fn disable(
     caller: Caller,
     context: RequestContext,
     Path(id): Path<String>,
+    _: NoFields,
 ) -> Result<Response, ApiError> {
     let (id, metadata) = read(&caller, &context, &id)?;
     let changed = last_admin::disable(&auth, id, &metadata).await?;
@@ -39,6 +40,7 @@ pub(crate) async fn enable(
     caller: Caller,
     context: RequestContext,
     Path(id): Path<String>,
+    _: NoFields,
 ) -> Result<Response, ApiError> {
     let (id, metadata) = read(&caller, &context, &id)?;
     let changed = last_admin::enable(&auth, id, &metadata).await?;

@@ -19,7 +19,7 @@ use crate::{
 /// A request to do something, without its body.
 pub(crate) struct Call {
     context: RequestContext,
-    pub(crate) expected: ExpectedVersion,
+    preconditions: Preconditions,
     key: Option<IdempotencyKey>,
     method: String,
     path: String,
@@ -34,6 +34,19 @@ impl Call {
             key,
             RequestHash::new(&self.method, &self.path, &self.conditions, body),
         ))
+    }
+
+    /// Which versions of a task the conditions leave.
+    pub(crate) fn expected(&self) -> ExpectedVersion {
+        expected(self.preconditions.clone())
+    }
+
+    /// Checks the conditions of a request that is about no one task.
+    ///
+    /// # Errors
+    /// Those of [`Preconditions::check_without_version`].
+    pub(crate) fn check_without_version(&self, is_there: bool) -> Result<(), Problem> {
+        self.preconditions.check_without_version(is_there)
     }
 
     /// Who asks, and in which request.
@@ -53,11 +66,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let key = idempotency_key(parts)?;
-        let expected = expected(Preconditions::of(&parts.headers)?);
+        let preconditions = Preconditions::of(&parts.headers)?;
         let Ok(context) = RequestContext::from_request_parts(parts, state).await;
         Ok(Self {
             context,
-            expected,
+            preconditions,
             key,
             method: parts.method.as_str().to_owned(),
             // Ids are the same in either case.

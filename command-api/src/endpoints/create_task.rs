@@ -21,6 +21,8 @@ pub(crate) async fn create_task(
     let command = read(&mut form);
     form.finish()?;
     let command = command.ok_or_else(Problem::internal)?;
+    // There always is a list of tasks, which has no version.
+    call.check_without_version(true)?;
     api.run(&caller, &call, keyed, TaskId(new_id()), command).await
 }
 

@@ -12,7 +12,6 @@ pub(crate) mod complete_task;
 pub(crate) mod create_task;
 pub(crate) mod delete_task;
 mod fields;
-mod no_fields;
 mod once;
 pub(crate) mod reopen_task;
 pub(crate) mod restore_task;

@@ -2,8 +2,9 @@
 
 use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
+use http_api::NoFields;
 
-use super::{api::Api, call::Call, no_fields::NoFields, task_path::TaskPath};
+use super::{api::Api, call::Call, task_path::TaskPath};
 use crate::{domain::RestoreTask, error::ApiError};
 
 /// `200` with the task; there already: `200`, same version.

@@ -7,7 +7,7 @@ use serde_json::Map;
 
 use super::{answer::answer, api::Api, call::Call, once::once, shares::turn, single::Single};
 use crate::{
-    domain::Command,
+    domain::{Command, ExpectedVersion},
     error::{ApiError, COMMANDS},
     handling::{CommandRequest, Tries},
     idempotency::{IdempotencyKey, RequestHash},
@@ -36,10 +36,15 @@ impl Api {
         command: impl Into<Command>,
     ) -> Result<Response, ApiError> {
         let _turn = turn(&self.shares.commands, caller.user_id(), COMMANDS).await?;
+        let command = command.into();
         let request = CommandRequest {
             task,
-            command: command.into(),
-            expected: call.expected.clone(),
+            expected: match command {
+                // The conditions were about the list.
+                Command::Create(_) => ExpectedVersion::Any,
+                _ => call.expected(),
+            },
+            command,
             origin: call.origin(caller),
             tries: Tries::default(),
         };

@@ -3,7 +3,7 @@
 use auth_client::{Caller, TaskOwner};
 use axum::{extract::State, response::Response};
 use events::{CorrelationId, UserId};
-use http_api::{FieldError, Form, JsonObject, text};
+use http_api::{FieldError, Form, JsonObject, request_id_of, text};
 use serde_json::Value;
 
 use super::{
@@ -16,9 +16,6 @@ use crate::{
     domain::ExpectedVersion,
     error::{ApiError, BATCHES},
 };
-
-/// Characters of an id that a request may have.
-const LONGEST_ID: usize = 128;
 
 /// `200` with `{"results": [{"status", "task"?, "problem"?}]}`, one for each task, in the order in which they were changed. What
 /// is undone already: `200`, same version.
@@ -33,6 +30,8 @@ pub(crate) async fn undo_request(
     let mut form = Form::new(body.fields);
     let request = form.required("request_id", request_id);
     form.finish()?;
+    // Nothing can be read here.
+    call.check_without_version(false)?;
     let commands = match request {
         Some(request) => commands(&api, &caller, &request).await?,
         None => Vec::new(),
@@ -45,15 +44,7 @@ pub(crate) async fn undo_request(
 }
 
 fn request_id(value: &Value) -> Result<CorrelationId, FieldError> {
-    let id = text(value)?;
-    let is_an_id = (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-    match is_an_id {
-        true => Ok(id.into()),
-        false => Err(FieldError::new(
-            "malformed",
-            format!("must be 1 to {LONGEST_ID} visible ASCII characters, as X-Request-Id is"),
-        )),
-    }
+    request_id_of(text(value)?).map_err(|sentence| FieldError::new("malformed", sentence))
 }
 
 /// One command for each task that the request has changed.

@@ -188,6 +188,26 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Option<Tags> {
     }
 }
 
+impl Preconditions {
+    /// Checks the conditions of a write to what has no version: a list (`is_there`), or a path at which nothing can be read.
+    ///
+    /// # Errors
+    /// `412 version-mismatch` when one of them does not hold (RFC 9110, sections 13.1.1 and 13.1.2).
+    pub fn check_without_version(&self, is_there: bool) -> Result<(), Problem> {
+        let is_match = match &self.if_match {
+            None => true,
+            Some(Named::Any) => is_there,
+            Some(Named::Versions(_)) => false,
+        };
+        let is_other = !(is_there && self.if_none_match == Some(Named::Any));
+        match is_match && is_other {
+            true => Ok(()),
+            false => Err(Problem::new(ProblemCode::VersionMismatch)
+                .detail("This path has no version, so that the condition of the request does not hold.")),
+        }
+    }
+}
+
 impl Problem {
     /// `412 version-mismatch` with the version that there is.
     #[must_use]
@@ -276,6 +296,28 @@ mod tests {
         assert_eq!(outcome_of_read(&none, &etag).unwrap(), ReadOutcome::Show);
         let bad = headers(if_match.clone(), &["a-b_c"]);
         assert_eq!(outcome_of_read(&bad, &etag).unwrap_err().code(), "bad-parameter");
+    }
+
+    #[test]
+    fn what_has_no_version_meets_no_tag() {
+        let holds = |name: HeaderName, value: &'static str, is_there: bool| {
+            let conditions = Preconditions::of(&headers(name, &[value])).unwrap();
+            let checked = conditions.check_without_version(is_there);
+            checked
+                .map_err(|problem| assert_eq!(problem.code(), "version-mismatch"))
+                .is_ok()
+        };
+        for (value, is_there, of_match, of_none) in [
+            ("*", true, true, false),
+            ("*", false, false, true),
+            ("\"3\"", true, false, true),
+            ("W/\"3\"", true, false, true),
+            ("\"3\"", false, false, true),
+        ] {
+            assert_eq!(holds(header::IF_MATCH, value, is_there), of_match, "{value}");
+            assert_eq!(holds(header::IF_NONE_MATCH, value, is_there), of_none, "{value}");
+        }
+        assert!(Preconditions::default().check_without_version(false).is_ok());
     }
 
     #[test]

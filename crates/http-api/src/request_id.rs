@@ -1,9 +1,13 @@
 //! Request ids: taken from the client or made, and known to everything that happens during the request.
 
+use events::CorrelationId;
 use http::{HeaderMap, HeaderValue};
 use runtime::new_id;
 
 use crate::headers::X_REQUEST_ID;
+
+/// Characters of an id.
+const MOST_CHARACTERS: usize = 128;
 
 tokio::task_local! {
     /// The id of the request being served by this task.
@@ -20,14 +24,26 @@ pub fn answering_request<T>(request_id: &str, answer: impl FnOnce() -> T) -> T {
     CURRENT.sync_scope(request_id.to_owned(), answer)
 }
 
+/// The id that `text` is: 1 to 128 visible ASCII characters.
+///
+/// # Errors
+/// A sentence that says so, when it is none.
+pub fn request_id_of(text: &str) -> Result<CorrelationId, String> {
+    match (1..=MOST_CHARACTERS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(text.into()),
+        false => Err(format!(
+            "must be 1 to {MOST_CHARACTERS} visible ASCII characters, as X-Request-Id is"
+        )),
+    }
+}
+
 /// The client's own id when there is exactly one of 1 to 128 visible ASCII characters, otherwise a new UUIDv7.
 /// Always a valid header value.
 pub(crate) fn of_request(headers: &HeaderMap) -> (String, HeaderValue) {
     let mut sent = headers.get_all(&X_REQUEST_ID).iter();
     if let (Some(value), None) = (sent.next(), sent.next())
-        && (1..=128).contains(&value.len())
-        && value.as_bytes().iter().all(u8::is_ascii_graphic)
         && let Ok(text) = value.to_str()
+        && request_id_of(text).is_ok()
     {
         return (text.to_owned(), value.clone());
     }

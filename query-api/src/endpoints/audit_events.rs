@@ -8,7 +8,7 @@ use axum::{
 };
 use events::{Actor, Due, Role, Timestamp, UserId};
 use http::HeaderMap;
-use http_api::{AtLeast, BadParameter, Parameters};
+use http_api::{AtLeast, BadParameter, Parameters, request_id_of};
 
 use super::{consistency::reached, limit};
 use crate::{
@@ -79,7 +79,7 @@ fn filter(parameters: &mut Parameters) -> Result<AuditFilter, BadParameter> {
         })?,
         kind: parameters.single("type", name)?,
         stream: parameters.single("stream", name)?,
-        correlation_id: parameters.single("correlation_id", name)?,
+        correlation_id: parameters.single("correlation_id", |text| request_id_of(text).map(String::from))?,
         from: parameters.single("from", instant)?,
         to: parameters.single("to", instant)?,
     })

@@ -48,6 +48,8 @@ pub(crate) async fn run_batch(
     let _turn = turn(&api.shares.batches, caller.user_id(), BATCHES).await?;
     let keyed = call.keyed(&body.fields);
     let commands = envelope::read(body.fields)?;
+    // Nothing can be read here.
+    call.check_without_version(false)?;
     carry_out(&api, &caller, &call, keyed, commands).await
 }
 

@@ -6,7 +6,7 @@ use super::{
     endpoint::{Builder, Endpoint, endpoint},
     examples,
 };
-use crate::ProblemCode::*;
+use crate::{NoFields, ProblemCode::*};
 
 pub(super) const TAG: &str = "Accounts";
 const TOKEN: [&str; 1] = ["Consistency-Token"];
@@ -18,6 +18,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         refresh(),
         reset_password(),
         own(HttpMethod::Post, "/auth/logout", "logout", "End this session")
+            .empty_body(&NoFields {})
             .nothing(204, "The session has ended.", &TOKEN)
             .build(),
         own(
@@ -26,6 +27,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "logoutAll",
             "End every session",
         )
+        .empty_body(&NoFields {})
         .nothing(204, "Every session of the caller has ended.", &TOKEN)
         .build(),
         own(HttpMethod::Get, "/auth/me", "getMe", "Show the caller's account")
@@ -81,6 +83,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "End one session of the caller",
         )
         .shared(&["id"])
+        .empty_body(&NoFields {})
         .nothing(204, "The session has ended.", &TOKEN)
         .build(),
     ]

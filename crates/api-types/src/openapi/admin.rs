@@ -11,7 +11,7 @@ use super::{
     examples,
     queries::{SHOWN, STATE},
 };
-use crate::ProblemCode::*;
+use crate::{NoFields, ProblemCode::*};
 
 const TAG: &str = "Administration";
 const TOKEN: [&str; 1] = ["Consistency-Token"];
@@ -47,6 +47,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Ends every session of the account at once, and takes all tokens back from its programs, for good. The last admin \
              cannot be disabled.",
         )
+        .empty_body(&NoFields {})
         .answer(200, "The account.", &TOKEN, &examples::user_body())
         .problems(&[LastAdmin])
         .build(),
@@ -56,6 +57,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "enableAccount",
             "Take an account into use again",
         )
+        .empty_body(&NoFields {})
         .answer(200, "The account.", &TOKEN, &examples::user_body())
         .build(),
         account(
@@ -75,6 +77,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Take all tokens back from somebody's programs",
         )
         .about("Sessions stay; to end those, too, disable the account and enable it again.")
+        .empty_body(&NoFields {})
         .nothing(204, "The tokens are refused from now on.", &TOKEN)
         .build(),
     ]

@@ -53,7 +53,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 fn create_task() -> Endpoint {
     command(HttpMethod::Post, "/tasks", "createTask", "Make a task")
-        .about("What may be cleared later may be `null` now.")
+        .about(
+            "What may be cleared later may be `null` now. A condition is about the list of tasks, which has no version: of \
+             `If-Match` only `*` holds, of `If-None-Match` everything but `*`.",
+        )
+        .shared(&["If-Match", "If-None-Match"])
         .body(&examples::create_task())
         .answer(
             201,
@@ -61,7 +65,7 @@ fn create_task() -> Endpoint {
             &["Location", "ETag", "Consistency-Token"],
             &examples::task(),
         )
-        .problems(&[TaskExists])
+        .problems(&[TaskExists, VersionMismatch])
         .build()
 }
 
@@ -90,6 +94,7 @@ fn delete_task() -> Endpoint {
         "Put a task into the trash",
     )
     .about("A task that is there already stays there.")
+    .empty_body(&NoFields {})
     .nothing(204, "The task is in the trash.", &["Consistency-Token"])
     .build()
 }
@@ -137,8 +142,11 @@ fn run_batch() -> Endpoint {
     command(HttpMethod::Post, "/tasks/batch", "runBatch", "Carry out up to 100 commands")
         .about(
             "In their order, each on its own: what is wrong with one is told in its place and does not keep the others \
-             back. The body may take 1 MiB.",
+             back. The body may take 1 MiB. A condition of the whole request is about nothing that there is: `If-Match` never \
+             holds, `If-None-Match` always. Each command has an `if_match` of its own.",
         )
+        .shared(&["If-Match", "If-None-Match"])
+        .problems(&[VersionMismatch])
         .body(&examples::batch())
         .answer(200, "What became of each command.", &[], &examples::batch_results())
         .build()
@@ -153,8 +161,10 @@ fn undo_request() -> Endpoint {
     )
     .about(
         "Each task that the request changed gets back what it had before, as new changes, on its own. What was changed again since \
-         is refused in its place (`changed-since`); what is undone already stays as it is.",
+         is refused in its place (`changed-since`); what is undone already stays as it is. A condition of the whole request is about \
+         nothing that there is: `If-Match` never holds, `If-None-Match` always.",
     )
+    .shared(&["If-Match", "If-None-Match"])
     .body(&examples::undo_request())
     .answer(
         200,
@@ -162,7 +172,7 @@ fn undo_request() -> Endpoint {
         &["Consistency-Token"],
         &examples::batch_results(),
     )
-    .problems(&[NotFound, ProjectionBehind])
+    .problems(&[NotFound, ProjectionBehind, VersionMismatch])
     .build()
 }
 

@@ -3,7 +3,7 @@
 use utoipa::openapi::HttpMethod;
 
 use super::{accounts::own, endpoint::Endpoint, examples};
-use crate::ProblemCode::*;
+use crate::{NoFields, ProblemCode::*};
 
 const TOKEN: [&str; 1] = ["Consistency-Token"];
 
@@ -34,6 +34,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "revokeProgramTokens",
             "Take all tokens back from the caller's programs",
         )
+        .empty_body(&NoFields {})
         .nothing(204, "The tokens are refused from now on.", &TOKEN)
         .build(),
         own(
@@ -43,6 +44,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Take a token back",
         )
         .shared(&["id"])
+        .empty_body(&NoFields {})
         .nothing(204, "The token is refused from now on.", &TOKEN)
         .build(),
     ]

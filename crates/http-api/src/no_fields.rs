@@ -1,10 +1,12 @@
 //! The body of a request that has nothing to say.
 
 use axum::extract::{FromRequest, Request};
-use http_api::{Form, OptionalJsonObject, Problem};
+
+use crate::{Form, OptionalJsonObject, Problem};
 
 /// No body, with or without a content type, or an empty JSON object.
-pub(crate) struct NoFields;
+#[derive(Debug, Clone, Copy)]
+pub struct NoFields;
 
 impl<S: Send + Sync> FromRequest<S> for NoFields {
     type Rejection = Problem;
