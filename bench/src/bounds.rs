@@ -15,7 +15,7 @@ use bus::{Bus, RabbitBus, RabbitOptions};
 use clap::Args;
 use event_store::EventStore;
 use events::{
-    AccountEvent, AccountRenamed, SessionEvent, SessionId, SessionRefreshed, StreamName, TaskEvent, TaskId,
+    AccountEvent, AccountSessionOpened, SessionEvent, SessionId, SessionRefreshed, StreamName, TaskEvent, TaskId,
     TaskRenamed, UserId,
 };
 use futures::StreamExt as _;
@@ -92,7 +92,7 @@ impl Bounds {
             format!("{} events", self.long),
             "ratio"
         ));
-        for request in [Request::TokenCheck, Request::NoOp, Request::Refused] {
+        for request in [Request::TokenCheck, Request::Login, Request::NoOp, Request::Refused] {
             let mut milliseconds = [Vec::new(), Vec::new()];
             for _ in 0..self.rounds {
                 for (side, known) in sides.iter().zip(&mut milliseconds) {
@@ -275,6 +275,7 @@ fn row(name: &str, left: f64, right: f64, unit: &str, ratio: f64, holds: impl Fn
 #[derive(Debug, Clone, Copy)]
 enum Request {
     TokenCheck,
+    Login,
     NoOp,
     Refused,
 }
@@ -283,15 +284,18 @@ impl Request {
     const fn name(self) -> &'static str {
         match self {
             Self::TokenCheck => "a token check that no cache answers, median",
+            Self::Login => "a login, median",
             Self::NoOp => "a PATCH that changes nothing, median",
             Self::Refused => "a command that is refused, median",
         }
     }
 }
 
-/// A person whose account, session and task have so many events.
+/// A person whose account, session and task have so many events. Each login is an event of the account.
 struct Side {
     person: Person,
+    /// The same person at auth.
+    at_auth: Person,
     task: String,
 }
 
@@ -316,15 +320,16 @@ impl Side {
             log::new_event(owner, &renamed),
         )
         .await?;
-        let renamed: AccountEvent = AccountRenamed {
-            display_name: Some("Old".to_owned()),
+        let opened: AccountEvent = AccountSessionOpened {
+            session,
+            closed: Vec::new(),
         }
         .into();
         grow(
             store,
             &StreamName::account(owner),
             length,
-            log::of(owner, renamed.encode()),
+            log::of(owner, opened.encode()),
         )
         .await?;
         let refreshed: SessionEvent = SessionRefreshed {
@@ -340,14 +345,24 @@ impl Side {
             log::of(owner, refreshed.encode()),
         )
         .await?;
+        let at_auth = person.at(&system.address("auth")).await?;
         let person = person.at(&system.address("command-api")).await?;
-        Ok(Self { person, task })
+        Ok(Self {
+            person,
+            at_auth,
+            task,
+        })
     }
 
     /// Milliseconds.
     async fn median(&self, request: Request, bus: &RabbitBus) -> Result<f64> {
-        let mut took = Vec::with_capacity(REQUESTS);
-        for _ in 0..REQUESTS {
+        let requests = match request {
+            // Most of it is the hash of the password.
+            Request::Login => REQUESTS / 10,
+            _ => REQUESTS,
+        };
+        let mut took = Vec::with_capacity(requests);
+        for _ in 0..requests {
             let started = Instant::now();
             match request {
                 Request::TokenCheck => {
@@ -359,6 +374,7 @@ impl Side {
                     let verdict = CheckReply::decode(&reply)?.verdict;
                     ensure!(matches!(verdict, Verdict::Accepted(_)), "{verdict:?}");
                 }
+                Request::Login => drop(self.at_auth.log_in().await?),
                 Request::NoOp => {
                     let path = format!("/tasks/{}", self.task);
                     self.person
