@@ -37,9 +37,12 @@ pub(crate) async fn finish_what_has_begun(auth: Arc<Auth>, stop: CancellationTok
     }
 }
 
-/// Finishes what has begun. `known` is what there was in the last round: when something came or went since, rows were deleted,
-/// and SQLite must not keep their bytes.
-async fn round(auth: &Auth, known: &mut Vec<Pending>) -> Result<(), Failure> {
+/// An erasure that has begun, and whether everything that follows from it was done in this round.
+type Followed = (Pending, bool);
+
+/// Finishes what has begun. `known` is what there was in the last round: when something came, was followed or went since, rows
+/// were deleted, and SQLite must not keep their bytes. A round that falls between the two finds nothing to follow yet.
+async fn round(auth: &Auth, known: &mut Vec<Followed>) -> Result<(), Failure> {
     let present = finish_all(auth).await?;
     show(auth, &present);
     if *known != present {
@@ -51,9 +54,11 @@ async fn round(auth: &Auth, known: &mut Vec<Pending>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show(auth: &Auth, pending: &[Pending]) {
+fn show(auth: &Auth, pending: &[Followed]) {
     let now = auth.clock.now().as_micros();
-    let ages = pending.iter().map(|pending| now - pending.begun_at.as_micros());
+    let ages = pending
+        .iter()
+        .map(|(pending, _)| now - pending.begun_at.as_micros());
     let oldest = ages.max().unwrap_or_default();
     auth.counters.oldest_erasure.set(oldest / 1_000_000);
     let count = i64::try_from(pending.len()).unwrap_or(i64::MAX);
@@ -61,10 +66,10 @@ fn show(auth: &Auth, pending: &[Pending]) {
 }
 
 /// Finishes what has begun, and returns all of it.
-async fn finish_all(auth: &Auth) -> Result<Vec<Pending>, Failure> {
-    let mut all: Vec<Pending> = Vec::new();
+async fn finish_all(auth: &Auth) -> Result<Vec<Followed>, Failure> {
+    let mut all: Vec<Followed> = Vec::new();
     loop {
-        let after = all.last().map(|last| last.subject);
+        let after = all.last().map(|(last, _)| last.subject);
         let page = pending::page(&auth.operations, after)
             .await
             .map_err(Failure::Operations)?;
@@ -72,15 +77,17 @@ async fn finish_all(auth: &Auth) -> Result<Vec<Pending>, Failure> {
             return Ok(all);
         }
         for pending in page {
-            if let Err(error) = finish(auth, pending).await {
+            let is_followed = finish(auth, pending).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, account.id = %pending.subject, "an erasure is not finished, trying again");
-            }
-            all.push(pending);
+                false
+            });
+            all.push((pending, is_followed));
         }
     }
 }
 
-async fn finish(auth: &Auth, pending: Pending) -> Result<(), CommandError> {
+/// Does what follows from an erasure. Returns whether there was anything to follow.
+async fn finish(auth: &Auth, pending: Pending) -> Result<bool, CommandError> {
     let age = auth.clock.now().as_micros() - pending.begun_at.as_micros();
     let is_older_than = |seconds: i64| age >= seconds * 1_000_000;
     let account = auth.impersonal_account(pending.subject).await?;
@@ -101,5 +108,5 @@ async fn finish(auth: &Auth, pending: Pending) -> Result<(), CommandError> {
             .await
             .map_err(Failure::Operations)?;
     }
-    Ok(())
+    Ok(is_erased)
 }

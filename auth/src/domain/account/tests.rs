@@ -1,0 +1,305 @@
+//! Decisions about accounts, told as stories.
+
+use aggregate::testing::{Given, given};
+use events::{ProgramTokenRevoked, UserId};
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::testing::program_token;
+
+/// Ada's account, to which `later` happened after she registered.
+fn account(later: impl IntoIterator<Item = AccountEvent>) -> Given<Account> {
+    history(std::iter::once(ada()).chain(later))
+}
+
+fn history(events: impl IntoIterator<Item = AccountEvent>) -> Given<Account> {
+    given(UserId(Uuid::from_u128(1)), events)
+}
+
+fn registered() -> AccountRegistered {
+    AccountRegistered {
+        email: "ada@example.com".into(),
+        display_name: Some("Ada".into()),
+        password_hash: "hash-1".into(),
+    }
+}
+
+fn session(number: u128) -> SessionId {
+    SessionId(Uuid::from_u128(number))
+}
+
+fn opened(number: u128, closed: &[u128]) -> AccountEvent {
+    AccountSessionOpened {
+        session: session(number),
+        closed: closed.iter().copied().map(session).collect(),
+    }
+    .into()
+}
+
+fn ada() -> AccountEvent {
+    registered().into()
+}
+
+fn roles(roles: &[Role]) -> AccountEvent {
+    RolesChanged {
+        roles: roles.iter().copied().collect(),
+    }
+    .into()
+}
+
+fn renamed(name: Option<&str>) -> AccountEvent {
+    AccountRenamed {
+        display_name: name.map(str::to_owned),
+    }
+    .into()
+}
+
+fn rehashed(hash: &str) -> AccountEvent {
+    PasswordRehashed {
+        password_hash: hash.into(),
+    }
+    .into()
+}
+
+fn password_changed(hash: &str, surviving: u128) -> AccountEvent {
+    PasswordChanged {
+        password_hash: hash.into(),
+        surviving_session: Some(session(surviving)),
+    }
+    .into()
+}
+
+fn change(old: &str, new: &str, surviving: u128) -> impl FnOnce(Option<&Account>) -> Decided {
+    move |account| change_password(account, &old.into(), &new.into(), session(surviving))
+}
+
+fn open(
+    verified: &str,
+    rehashed: Option<&str>,
+    number: u128,
+    ended: &[u128],
+) -> impl FnOnce(Option<&Account>) -> Decided {
+    let rehashed = rehashed.map(SecretHash::from);
+    let ended: Vec<_> = ended.iter().copied().map(session).collect();
+    move |account| {
+        open_session(
+            account,
+            &verified.into(),
+            rehashed.as_ref(),
+            session(number),
+            &ended,
+        )
+    }
+}
+
+#[test]
+fn an_empty_stream_is_registered() {
+    history([])
+        .when(|account| register(account, &registered()))
+        .then([ada()]);
+}
+
+#[test]
+fn an_account_is_registered_once() {
+    account([])
+        .when(|account| register(account, &registered()))
+        .then_refused(Refusal::EmailIsTaken);
+}
+
+#[test]
+fn renaming_changes_the_name_or_nothing() {
+    let account = account([]);
+    account
+        .when(|account| rename(account, Some("Countess")))
+        .then([renamed(Some("Countess"))]);
+    account
+        .when(|account| rename(account, None))
+        .then([renamed(None)]);
+    account
+        .when(|account| rename(account, Some("Ada")))
+        .then_nothing();
+}
+
+#[test]
+fn a_password_is_replaced_only_while_it_is_the_one_that_was_shown() {
+    account([])
+        .when(change("hash-1", "hash-2", 1))
+        .then([password_changed("hash-2", 1)]);
+    account([password_changed("hash-2", 1)])
+        .when(change("hash-1", "hash-3", 1))
+        .then_refused(Refusal::PasswordHasChanged);
+}
+
+#[test]
+fn a_changed_password_closes_every_session_but_the_one_that_changed_it() {
+    let before = [opened(1, &[]), opened(2, &[]), opened(3, &[])];
+    account(before.clone())
+        .when(change("hash-1", "hash-2", 2))
+        .then([password_changed("hash-2", 2)]);
+    let after = account(before.into_iter().chain([password_changed("hash-2", 2)]));
+    assert_eq!(after.state().unwrap().open_sessions, [session(2)]);
+}
+
+#[test]
+fn all_sessions_end_at_once_and_only_if_there_are_any() {
+    account([opened(1, &[]), opened(2, &[])])
+        .when(end_sessions)
+        .then([AccountSessionsEnded {}.into()]);
+    let after = account([opened(1, &[]), AccountSessionsEnded {}.into()]);
+    assert!(after.state().unwrap().open_sessions.is_empty());
+    after.when(end_sessions).then_nothing();
+}
+
+#[test]
+fn a_session_is_opened_for_the_password_that_counts() {
+    let account = account([]);
+    account.when(open("hash-1", None, 1, &[])).then([opened(1, &[])]);
+    account
+        .when(open("hash-0", None, 1, &[]))
+        .then_refused(Refusal::PasswordHasChanged);
+    account
+        .when(open("hash-1", Some("hash-2"), 1, &[]))
+        .then([rehashed("hash-2"), opened(1, &[])]);
+}
+
+#[test]
+fn a_rehashed_password_closes_no_session() {
+    let account = account([opened(1, &[]), rehashed("hash-2")]);
+    let account = account.state().unwrap();
+    assert!(account.has_open(session(1)));
+    assert_eq!(&*account.password_hash, "hash-2");
+}
+
+#[test]
+fn sessions_that_ended_make_room_and_then_the_oldest_closes() {
+    let full = account((1..=MAX_OPEN_SESSIONS as u128).map(|number| opened(number, &[])));
+    full.when(open("hash-1", None, 999, &[]))
+        .then([opened(999, &[1])]);
+    full.when(open("hash-1", None, 999, &[50, 60]))
+        .then([opened(999, &[50, 60])]);
+}
+
+#[test]
+fn a_session_from_before_disabling_does_not_come_back() {
+    let account = account([
+        opened(1, &[]),
+        AccountDisabled {}.into(),
+        AccountEnabled {}.into(),
+    ]);
+    let account = account.state().unwrap();
+    assert!(account.is_live() && !account.has_open(session(1)));
+}
+
+#[test]
+fn a_role_is_granted_once() {
+    account([])
+        .when(|account| grant(account, Role::Admin))
+        .then([roles(&[Role::User, Role::Admin])]);
+    account([roles(&[Role::User, Role::Admin])])
+        .when(|account| grant(account, Role::Admin))
+        .then_nothing();
+}
+
+#[test]
+fn roles_are_replaced_as_a_whole() {
+    let admin = account([roles(&[Role::User, Role::Admin])]);
+    admin
+        .when(|account| set_roles(account, &BTreeSet::from([Role::Auditor])))
+        .then([roles(&[Role::Auditor])]);
+    admin
+        .when(|account| set_roles(account, &BTreeSet::from([Role::Admin, Role::User])))
+        .then_nothing();
+}
+
+#[test]
+fn disabling_and_enabling_happen_once_each() {
+    let enabled = account([]);
+    enabled.when(disable).then([AccountDisabled {}.into()]);
+    enabled.when(enable).then_nothing();
+    let disabled = account([AccountDisabled {}.into()]);
+    disabled.when(disable).then_nothing();
+    disabled.when(enable).then([AccountEnabled {}.into()]);
+}
+
+#[test]
+fn what_a_program_had_before_its_account_was_disabled_is_worthless_for_good() {
+    let created = program_token();
+    let token = created.token;
+    let disabled = [AccountDisabled {}.into(), ProgramTokenRevoked { token }.into()];
+    account([created.clone().into()])
+        .when(disable)
+        .then(disabled.clone());
+    let later = [created.into()]
+        .into_iter()
+        .chain(disabled)
+        .chain([AccountEnabled {}.into()]);
+    assert!(account(later).state().unwrap().program_tokens.is_empty());
+}
+
+#[test]
+fn a_disabled_account_changes_nothing_of_its_own() {
+    let disabled = account([AccountDisabled {}.into()]);
+    disabled
+        .when(|account| rename(account, None))
+        .then_refused(Refusal::AccountIsDisabled);
+    disabled
+        .when(change("hash-1", "hash-2", 1))
+        .then_refused(Refusal::AccountIsDisabled);
+    disabled
+        .when(open("hash-1", None, 1, &[]))
+        .then_refused(Refusal::AccountIsDisabled);
+}
+
+#[test]
+fn a_person_is_erased_once() {
+    account([]).when(erase).then([AccountErased {}.into()]);
+    account([AccountDisabled {}.into()])
+        .when(erase)
+        .then([AccountErased {}.into()]);
+    account([AccountErased {}.into()]).when(erase).then_nothing();
+    history([]).when(erase).then_refused(Refusal::AccountIsUnknown);
+}
+
+#[test]
+fn people_erase_themselves_with_the_password_that_counts() {
+    let erase_with = |hash: &'static str| move |account: Option<&Account>| erase_own(account, &hash.into());
+    let registered = account([]);
+    registered
+        .when(erase_with("hash-1"))
+        .then([AccountErased {}.into()]);
+    registered
+        .when(erase_with("hash-0"))
+        .then_refused(Refusal::PasswordHasChanged);
+    account([AccountDisabled {}.into()])
+        .when(erase_with("hash-1"))
+        .then_refused(Refusal::AccountIsDisabled);
+    account([AccountErased {}.into()])
+        .when(erase_with("hash-1"))
+        .then_nothing();
+}
+
+#[test]
+fn an_erased_account_keeps_nothing_of_the_person() {
+    let erased = account([opened(1, &[]), AccountErased {}.into()]);
+    let state = erased.state().unwrap();
+    assert!(state.email.is_empty() && state.display_name.is_none() && state.password_hash.is_empty());
+    assert!(state.roles.is_empty() && state.open_sessions.is_empty() && !state.is_live());
+}
+
+#[test]
+fn nothing_happens_to_an_account_that_is_not_there() {
+    let decisions: [fn(Option<&Account>) -> Decided; 7] = [
+        |account| rename(account, None),
+        |account| change("hash-1", "hash-2", 1)(account),
+        end_sessions,
+        |account| grant(account, Role::Admin),
+        |account| set_roles(account, &BTreeSet::new()),
+        disable,
+        enable,
+    ];
+    for account in [history([]), account([AccountErased {}.into()])] {
+        for decide in decisions {
+            account.when(decide).then_refused(Refusal::AccountIsUnknown);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! How a verifier asks and remembers.
+
+use std::{sync::Arc, time::Duration};
+
+use runtime::{Clock, SystemClock};
+
+use crate::claims::DEFAULT_ISSUER;
+
+/// How a [`Verifier`](crate::Verifier) asks and remembers.
+#[derive(Clone)]
+pub struct VerifierOptions {
+    /// How many good answers are kept at most.
+    pub capacity: usize,
+    /// How long one is kept at most.
+    pub ttl: Duration,
+    /// How long to wait for auth.
+    pub deadline: Duration,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// `iss` of the tokens that are accepted.
+    pub issuer: String,
+    /// `aud` of the tokens that are accepted.
+    pub audience: String,
+}
+
+impl Default for VerifierOptions {
+    fn default() -> Self {
+        Self {
+            capacity: 100_000,
+            ttl: Duration::from_secs(30),
+            deadline: Duration::from_secs(2),
+            clock: Arc::new(SystemClock),
+            issuer: DEFAULT_ISSUER.to_owned(),
+            audience: DEFAULT_ISSUER.to_owned(),
+        }
+    }
+}
