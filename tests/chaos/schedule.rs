@@ -14,6 +14,8 @@ use crate::{poison::Unreadable, support::Replica, unusable_key::KeyFault};
 const WINDOW_MS: std::ops::Range<u64> = 200..4_000;
 /// A restart of the broker takes longer than most.
 const RESTART_EVERY: u64 = 8;
+/// A key cannot be used any more in one run of so many.
+const KEY_EVERY: u64 = 3;
 /// A process stands still for a minute in one run of so many; such a run takes that much longer.
 const LONG_FREEZE_EVERY: u64 = 16;
 /// Longer than anything else may wait for whoever stands still.
@@ -232,8 +234,14 @@ impl Schedule {
                 faults.push(Fault::Poison { person, kind });
             }
         }
-        let keys = [KeyFault::Damaged, KeyFault::Lost].map(Fault::Key);
-        faults.extend(keys.into_iter().filter(|_| dice.random_bool(0.4)));
+        if seed % KEY_EVERY == 1 {
+            let is_even = seed.is_multiple_of(2);
+            faults.push(Fault::Key(if is_even {
+                KeyFault::Damaged
+            } else {
+                KeyFault::Lost
+            }));
+        }
         if seed.is_multiple_of(RESTART_EVERY) {
             faults.push(Fault::RestartBroker);
         }

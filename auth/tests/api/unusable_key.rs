@@ -23,10 +23,10 @@ const DAMAGES: [&str; 4] = [
 ];
 
 #[derive(Debug, Clone, Copy)]
-enum Erasing {
-    ByThemselves,
-    ByAddress,
-    ById,
+enum ErasedBy {
+    Themselves,
+    Address,
+    Id,
 }
 
 async fn strike(keys: &Database, damage: &str, subject: UserId) {
@@ -40,8 +40,8 @@ async fn id_of(app: &App, access: &str) -> UserId {
 
 #[tokio::test]
 async fn a_damaged_or_lost_key_concerns_nobody_else_and_its_person_can_be_erased() {
-    let ways = [Erasing::ByThemselves, Erasing::ByAddress, Erasing::ById];
-    for (damage, erasing) in DAMAGES.into_iter().zip(ways.into_iter().cycle()) {
+    let ways = [ErasedBy::Themselves, ErasedBy::Address, ErasedBy::Id];
+    for (damage, erased_by) in DAMAGES.into_iter().zip(ways.into_iter().cycle()) {
         let app = App::start().await;
         let root = app.sign_in_admin(ROOT).await;
         let (access, refresh) = app.sign_in(ADA).await;
@@ -73,15 +73,15 @@ async fn a_damaged_or_lost_key_concerns_nobody_else_and_its_person_can_be_erased
             let erased = auth::erase_if(&app.config, &app.dependencies, person, confirm).await;
             assert!(erased.unwrap().changed);
         };
-        match erasing {
-            Erasing::ByThemselves => {
+        match erased_by {
+            ErasedBy::Themselves => {
                 let erase = app.call(Method::DELETE, "/auth/me").token(&access);
                 let erase = erase.header(REQUEST.0, REQUEST.1);
                 let erased = erase.json(&json!({ "password": PASSWORD })).send().await;
                 erased.expect(204, "");
             }
-            Erasing::ByAddress => by_operator(ADA).await,
-            Erasing::ById => by_operator(&ada.to_string()).await,
+            ErasedBy::Address => by_operator(ADA).await,
+            ErasedBy::Id => by_operator(&ada.to_string()).await,
         }
         app.me(&access).await.expect(401, "session-ended");
         app.login(ADA, PASSWORD).await.expect(401, "bad-credentials");
