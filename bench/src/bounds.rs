@@ -15,8 +15,8 @@ use bus::{Bus, RabbitBus, RabbitOptions};
 use clap::Args;
 use event_store::EventStore;
 use events::{
-    AccountEvent, AccountSessionOpened, SessionEvent, SessionId, SessionRefreshed, StreamName, TaskEvent, TaskId,
-    TaskRenamed, UserId,
+    AccountEvent, AccountSessionOpened, SessionEvent, SessionId, SessionRefreshed, StreamName, TaskEvent,
+    TaskId, TaskRenamed, UserId,
 };
 use futures::StreamExt as _;
 use http::Method;
@@ -92,7 +92,12 @@ impl Bounds {
             format!("{} events", self.long),
             "ratio"
         ));
-        for request in [Request::TokenCheck, Request::Login, Request::NoOp, Request::Refused] {
+        for request in [
+            Request::TokenCheck,
+            Request::Login,
+            Request::NoOp,
+            Request::Refused,
+        ] {
             let mut milliseconds = [Vec::new(), Vec::new()];
             for _ in 0..self.rounds {
                 for (side, known) in sides.iter().zip(&mut milliseconds) {

@@ -51,14 +51,10 @@ pub(crate) fn complete(
 
 #[cfg(test)]
 mod tests {
-    use events::{
-        AccountDisabled, AccountErased, AccountEvent, ProgramTokenCreated, ProgramTokenRevoked, Scope,
-        TokenId,
-    };
-    use uuid::Uuid;
+    use events::{AccountDisabled, AccountErased, AccountEvent, ProgramTokenRevoked};
 
     use super::{
-        super::testing::{NOW, registered_and},
+        super::testing::{NOW, program_token, registered_and},
         *,
     };
 
@@ -95,14 +91,8 @@ mod tests {
 
     #[test]
     fn a_reset_takes_the_tokens_of_programs_back() {
-        let token = TokenId(Uuid::from_u128(5));
-        let created = ProgramTokenCreated {
-            token,
-            name: "Backup".into(),
-            scopes: [Scope::TasksRead].into(),
-            token_hash: "hash".into(),
-            expires_at: None,
-        };
+        let created = program_token();
+        let token = created.token;
         let account = registered_and(&[created.into(), offered("a").into()]);
         let events = used(account.as_ref(), "a", NOW).unwrap();
         assert_eq!(events[1..], [ProgramTokenRevoked { token }.into()]);

@@ -1,6 +1,8 @@
 //! What the tests of several decisions start from.
 
-use events::{Account, AccountEvent, AccountRegistered, Timestamp, UserId};
+use events::{
+    Account, AccountEvent, AccountRegistered, ProgramTokenCreated, Scope, Timestamp, TokenId, UserId,
+};
 use uuid::Uuid;
 
 /// When everything in these tests happens.
@@ -8,6 +10,17 @@ pub(super) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 
 /// The password's hash of a new account.
 pub(super) const PASSWORD_HASH: &str = "hash-1";
+
+/// A program token that was made.
+pub(super) fn program_token() -> ProgramTokenCreated {
+    ProgramTokenCreated {
+        token: TokenId(Uuid::from_u128(5)),
+        name: "Backup".into(),
+        scopes: [Scope::TasksRead].into(),
+        token_hash: "hash".into(),
+        expires_at: None,
+    }
+}
 
 /// An account that was registered, and to which `events` have happened.
 pub(super) fn registered_and(events: &[AccountEvent]) -> Option<Account> {

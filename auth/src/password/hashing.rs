@@ -1,5 +1,4 @@
-//! Hashes passwords with argon2id (RFC 9106) on a bounded pool of blocking threads, and still verifies the
-//! bcrypt hashes that the former system left behind.
+//! Hashes passwords with argon2id (RFC 9106) on a bounded pool of blocking threads, and verifies them there.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,40 +6,15 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
-use runtime::random_bytes;
 use tokio::time::Instant;
 
 use super::{
     Password,
     admission::{Admission, Asker, Slot},
+    argon2_parameters::{Argon2Parameters, dummy},
+    bcrypt_hash,
     failure_time::FailureTime,
 };
-
-/// What argon2id costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Argon2Parameters {
-    /// Memory in KiB.
-    pub memory_kib: u32,
-    /// Passes over it.
-    pub iterations: u32,
-    /// Lanes.
-    pub parallelism: u32,
-}
-
-impl Default for Argon2Parameters {
-    /// The OWASP minimum: 19 MiB, 2 passes, 1 lane.
-    fn default() -> Self {
-        Self {
-            memory_kib: 19_456,
-            iterations: 2,
-            parallelism: 1,
-        }
-    }
-}
-
-/// Characters of the salt and the output of bcrypt.
-const BCRYPT_SALT_AND_OUTPUT: usize = 53;
 
 /// Why a password was neither hashed nor verified.
 #[derive(Debug, thiserror::Error)]
@@ -177,41 +151,9 @@ fn make(argon2: &Argon2<'_>, password: &[u8]) -> Result<String, HashingFailed> {
     Ok(hash.to_string())
 }
 
-/// A hash of today's cost that no password has. Nothing is hashed for it: the start of a process takes no memory for argon2.
-fn dummy(parameters: Argon2Parameters) -> String {
-    let Argon2Parameters {
-        memory_kib,
-        iterations,
-        parallelism,
-    } = parameters;
-    let salt = STANDARD_NO_PAD.encode(random_bytes::<16>());
-    let output = STANDARD_NO_PAD.encode(random_bytes::<32>());
-    format!("$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism}${salt}${output}")
-}
-
-/// Whether `hash` is one of bcrypt that a login can be let wait for: of a cost of 15 at most, some seconds.
-pub(crate) fn is_bcrypt(hash: &str) -> bool {
-    let Some((cost, rest)) = bcrypt_version(hash).and_then(|rest| rest.split_once('$')) else {
-        return false;
-    };
-    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/');
-    cost.len() == 2
-        && cost.parse().is_ok_and(|cost: u8| (4..=15).contains(&cost))
-        && rest.len() == BCRYPT_SALT_AND_OUTPUT
-        && rest.bytes().all(is_base64)
-}
-
-/// What follows the version.
-fn bcrypt_version(hash: &str) -> Option<&str> {
-    ["$2a$", "$2b$", "$2y$"]
-        .iter()
-        .find_map(|version| hash.strip_prefix(version))
-}
-
 fn compare(password: &Password, hash: &str) -> bool {
-    if bcrypt_version(hash).is_some() {
-        // Cuts off after 72 bytes, as the former system did when it made these.
-        return bcrypt::verify(password.as_typed(), hash).unwrap_or(false);
+    if bcrypt_hash::is_of_bcrypt(hash) {
+        return bcrypt_hash::matches(password, hash);
     }
     let Ok(hash) = PasswordHash::new(hash) else {
         return false;
@@ -226,217 +168,4 @@ fn failed(error: impl std::fmt::Display) -> HashingFailed {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CHEAP: Argon2Parameters = Argon2Parameters {
-        memory_kib: 64,
-        iterations: 2,
-        parallelism: 1,
-    };
-
-    fn password(text: &str) -> Arc<Password> {
-        Arc::new(Password::new(text))
-    }
-
-    impl Hasher {
-        async fn hash_now(&self, password: &Arc<Password>) -> Result<String, HashingFailed> {
-            let slot = self.admit(Asker::Stranger("")).await?;
-            self.hash(&slot, password).await
-        }
-
-        async fn verify_now(
-            &self,
-            password: &Arc<Password>,
-            hash: Option<&str>,
-        ) -> Result<Verified, HashingFailed> {
-            let slot = self.admit(Asker::Stranger("")).await?;
-            self.verify(&slot, password, hash).await
-        }
-    }
-
-    fn hasher() -> Hasher {
-        Hasher::new(CHEAP, 2, 8, Duration::ZERO).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_password_matches_its_own_hash_only() {
-        let hasher = hasher();
-        let hash = hasher.hash_now(&password("plum tractor canyon")).await.unwrap();
-        assert!(hash.starts_with("$argon2id$v=19$m=64,t=2,p=1$"), "{hash}");
-        let fresh = |matches| Verified {
-            matches,
-            is_outdated: false,
-        };
-        assert_eq!(
-            hasher
-                .verify_now(&password("plum tractor canyon"), Some(&hash))
-                .await
-                .unwrap(),
-            fresh(true)
-        );
-        assert_eq!(
-            hasher
-                .verify_now(&password("plum tractor canyoN"), Some(&hash))
-                .await
-                .unwrap(),
-            fresh(false)
-        );
-        assert_ne!(
-            hasher.hash_now(&password("plum tractor canyon")).await.unwrap(),
-            hash,
-            "salted"
-        );
-    }
-
-    #[test]
-    fn nobody_has_the_dummy_and_it_costs_what_a_hash_costs() {
-        let dummy = dummy(CHEAP);
-        let parsed = PasswordHash::new(&dummy).unwrap();
-        let made = make(&hasher().argon2, b"plum tractor canyon").unwrap();
-        let made = PasswordHash::new(&made).unwrap();
-        assert_eq!((parsed.algorithm, parsed.version), (made.algorithm, made.version));
-        assert_eq!(parsed.params, made.params);
-        let lengths = |hash: &PasswordHash| {
-            (
-                hash.salt.map(|salt| salt.len()),
-                hash.hash.map(|output| output.len()),
-            )
-        };
-        assert_eq!(lengths(&parsed), lengths(&made));
-        let verified = Argon2::default().verify_password(b"plum tractor canyon", &parsed);
-        assert!(
-            matches!(verified, Err(argon2::password_hash::Error::PasswordInvalid)),
-            "{verified:?}"
-        );
-    }
-
-    #[tokio::test]
-    async fn the_last_of_128_characters_counts() {
-        let hasher = hasher();
-        let hash = hasher.hash_now(&password(&"🦀".repeat(128))).await.unwrap();
-        let other = format!("{}🐢", "🦀".repeat(127));
-        assert!(
-            hasher
-                .verify_now(&password(&"🦀".repeat(128)), Some(&hash))
-                .await
-                .unwrap()
-                .matches
-        );
-        assert!(
-            !hasher
-                .verify_now(&password(&other), Some(&hash))
-                .await
-                .unwrap()
-                .matches
-        );
-    }
-
-    #[tokio::test]
-    async fn composition_makes_no_difference() {
-        let hasher = hasher();
-        let hash = hasher
-            .hash_now(&password("caf\u{e9} tractor canyon"))
-            .await
-            .unwrap();
-        assert!(
-            hasher
-                .verify_now(&password("cafe\u{301} tractor canyon"), Some(&hash))
-                .await
-                .unwrap()
-                .matches
-        );
-    }
-
-    #[tokio::test]
-    async fn weaker_parameters_are_outdated_and_stronger_ones_are_not() {
-        let weak = hasher();
-        let strong = Hasher::new(
-            Argon2Parameters {
-                memory_kib: 128,
-                ..CHEAP
-            },
-            1,
-            1,
-            Duration::ZERO,
-        )
-        .unwrap();
-        let secret = password("plum tractor canyon");
-        let hash = weak.hash_now(&secret).await.unwrap();
-        let verified = strong.verify_now(&secret, Some(&hash)).await.unwrap();
-        assert_eq!(
-            verified,
-            Verified {
-                matches: true,
-                is_outdated: true
-            }
-        );
-        let hash = strong.hash_now(&secret).await.unwrap();
-        let verified = weak.verify_now(&secret, Some(&hash)).await.unwrap();
-        assert_eq!(
-            verified,
-            Verified {
-                matches: true,
-                is_outdated: false
-            }
-        );
-    }
-
-    #[tokio::test]
-    async fn bcrypt_hashes_verify_and_are_outdated() {
-        let secret = password("short");
-        for prefix in ["$2a$", "$2b$", "$2y$"] {
-            let hash = bcrypt::hash("short", 4).unwrap();
-            let hash = format!("{prefix}{}", &hash[4..]);
-            let verified = hasher().verify_now(&secret, Some(&hash)).await.unwrap();
-            assert_eq!(
-                verified,
-                Verified {
-                    matches: true,
-                    is_outdated: true
-                },
-                "{hash}"
-            );
-            assert!(
-                !hasher()
-                    .verify_now(&password("other"), Some(&hash))
-                    .await
-                    .unwrap()
-                    .matches
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn nothing_matches_where_there_is_no_account() {
-        let verified = hasher()
-            .verify_now(&password("nobody has this password"), None)
-            .await
-            .unwrap();
-        assert!(!verified.matches);
-        assert!(
-            !hasher()
-                .verify_now(&password("x"), Some("not a hash"))
-                .await
-                .unwrap()
-                .matches
-        );
-    }
-
-    #[test]
-    fn impossible_parameters_are_refused() {
-        assert!(
-            Hasher::new(
-                Argon2Parameters {
-                    memory_kib: 1,
-                    iterations: 0,
-                    parallelism: 1
-                },
-                1,
-                1,
-                Duration::ZERO,
-            )
-            .is_err()
-        );
-    }
-}
+mod tests;

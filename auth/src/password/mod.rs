@@ -1,6 +1,8 @@
 //! Passwords: what is a good one, and how one is kept.
 
 mod admission;
+mod argon2_parameters;
+mod bcrypt_hash;
 mod breached;
 mod common;
 mod failure_time;
@@ -15,9 +17,10 @@ use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 pub(crate) use admission::{Asker, Slot};
+pub use argon2_parameters::Argon2Parameters;
+pub(crate) use bcrypt_hash::is_bcrypt;
 pub(crate) use breached::UnusableFile;
-pub use hashing::Argon2Parameters;
-pub(crate) use hashing::{Hasher, HashingFailed, is_bcrypt};
+pub(crate) use hashing::{Hasher, HashingFailed};
 pub(crate) use policy::{DEFAULT_MIN_CHARACTERS, MIN_CHARACTERS_RANGE, Policy, Weakness};
 
 /// A password as it was typed. Wiped from memory when dropped, never shown.

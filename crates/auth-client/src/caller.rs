@@ -9,8 +9,9 @@ use http::{HeaderMap, HeaderValue, header, request::Parts};
 use http_api::{AccessNotes, Problem, ProblemCode, SecurityEvent};
 
 use crate::{
+    check::VerifyError,
     messages::{Identity, Rejection},
-    verifier::{Verifier, VerifyError},
+    verifier::Verifier,
 };
 
 /// Who is calling: the owner of the bearer token (RFC 6750) of this request. A handler that takes it refuses program tokens,

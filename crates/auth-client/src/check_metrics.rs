@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use prometheus::IntCounterVec;
 use runtime::process_metrics;
 
-use crate::verifier::VerifyError;
+use crate::check::VerifyError;
 
 static CHECKS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let checks = process_metrics().counter_vec(

@@ -1,98 +1,19 @@
-//! Verifies tokens by auth's public keys, asks auth about those that can be genuine, once for all who wonder about the
-//! same one, and remembers the answers briefly.
+//! Finds out whose token is presented: on the spot in auth, over the bus in every other role.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use bus::{Bus, Heard};
-use dashmap::{DashMap, Entry};
-use events::{Timestamp, Traceparent, UserId};
-use futures::{
-    FutureExt,
-    future::{BoxFuture, Shared},
-};
-use runtime::{Background, Clock, SystemClock};
-use tokio::sync::Semaphore;
+use bus::Bus;
+use events::UserId;
+use runtime::Background;
 
 use crate::{
-    cache::{Cache, Epoch},
-    check_metrics::{self, Source, counted},
-    claims::{Claims, DEFAULT_ISSUER, TokenRules, key_id},
-    known_keys::{KnownKeys, NoKey},
-    messages::{
-        CheckReply, CheckRequest, Credential, Identity, REVOCATIONS, Rejection, Revocation, Traced,
-        VERIFY_QUEUE, Verdict,
-    },
-    refusals::Refusals,
-    token::{TokenHash, looks_like_a_token, program_token_name},
+    check::{Check, VerifyError},
+    check_metrics::{Source, counted},
+    messages::{Identity, Rejection},
+    remote::Remote,
+    token::{looks_like_a_token, program_token_name},
+    verifier_options::VerifierOptions,
 };
-
-/// How often expired answers are swept out.
-const TIDY_EVERY: Duration = Duration::from_secs(15);
-/// Between two attempts to listen to revocations for the first time.
-const LISTEN_AGAIN: Duration = Duration::from_millis(500);
-/// How often a check is repeated because a revocation came in while it was under way.
-const ATTEMPTS: usize = 3;
-
-/// How many checks of program tokens are under way at once. Nobody but auth can tell a made-up one from a good one, so they
-/// must not crowd out the checks of logins.
-const PROGRAM_TOKENS_AT_ONCE: usize = 32;
-
-/// How a [`Verifier`] asks and remembers.
-#[derive(Clone)]
-pub struct VerifierOptions {
-    /// How many good answers are kept at most.
-    pub capacity: usize,
-    /// How long one is kept at most.
-    pub ttl: Duration,
-    /// How long to wait for auth.
-    pub deadline: Duration,
-    /// What time it is.
-    pub clock: Arc<dyn Clock>,
-    /// `iss` of the tokens that are accepted.
-    pub issuer: String,
-    /// `aud` of the tokens that are accepted.
-    pub audience: String,
-}
-
-impl Default for VerifierOptions {
-    fn default() -> Self {
-        Self {
-            capacity: 100_000,
-            ttl: Duration::from_secs(30),
-            deadline: Duration::from_secs(2),
-            clock: Arc::new(SystemClock),
-            issuer: DEFAULT_ISSUER.to_owned(),
-            audience: DEFAULT_ISSUER.to_owned(),
-        }
-    }
-}
-
-/// Why a token was not accepted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum VerifyError {
-    /// It is no good, and that is final.
-    #[error(transparent)]
-    Rejected(#[from] Rejection),
-    /// Nobody could tell. The token may well be good.
-    #[error("tokens cannot be checked now: {0}")]
-    Unavailable(String),
-}
-
-/// Judges a token on the spot. Auth itself implements it; for everyone else the bus stands between.
-#[async_trait]
-pub trait Check: Send + Sync + 'static {
-    /// Whose token this is.
-    ///
-    /// # Errors
-    /// When it is no good, or when that cannot be found out now.
-    async fn check(&self, token: &str) -> Result<Identity, VerifyError>;
-
-    /// Whom a token with a good signature names, without asking whether its session is live.
-    fn subject(&self, _token: &str) -> Option<UserId> {
-        None
-    }
-}
 
 /// Finds out whose token is presented.
 pub struct Verifier(Kind);
@@ -104,55 +25,10 @@ enum Kind {
     Remote(Arc<Remote>),
 }
 
-struct Remote {
-    bus: Arc<dyn Bus>,
-    options: VerifierOptions,
-    cache: Arc<Cache>,
-    refusals: Refusals,
-    rules: TokenRules,
-    keys: KnownKeys,
-    /// Checks under way.
-    flights: DashMap<TokenHash, Flight>,
-    program_tokens: Semaphore,
-}
-
-/// What a token says of itself, as far as that can be told here.
-#[derive(Clone)]
-enum Shown {
-    /// A genuine access token.
-    Access(Box<Claims>),
-    /// A text that may be the program token with this name.
-    MaybeProgram(String),
-}
-
-/// What a check found, and when it was sent.
-type Answer = Result<(Arc<Identity>, Epoch), VerifyError>;
-type Flight = Shared<BoxFuture<'static, Answer>>;
-
 impl Verifier {
     /// A verifier that asks auth over `bus`. It listens to revocations in the `background`.
     pub async fn start(bus: Arc<dyn Bus>, options: VerifierOptions, background: &Background) -> Arc<Self> {
-        check_metrics::show();
-        let cache = Arc::new(Cache::new(options.capacity, options.ttl, options.deadline));
-        let remote = Arc::new(Remote {
-            refusals: Refusals::default(),
-            rules: TokenRules::new(&options.issuer, &options.audience),
-            keys: KnownKeys::new(Arc::clone(&bus), options.deadline, Arc::clone(&cache)),
-            cache,
-            bus,
-            options,
-            flights: DashMap::new(),
-            program_tokens: Semaphore::new(PROGRAM_TOKENS_AT_ONCE),
-        });
-        let first = remote.bus.listen(REVOCATIONS).await;
-        let listening = Arc::clone(&remote);
-        background.spawn_until_stopped("revocations and keys", async move {
-            tokio::select! {
-                () = listening.heed_revocations(first) => {}
-                () = listening.tidy() => {}
-                () = listening.keys.keep_up() => {}
-            }
-        });
+        let remote = Remote::start(bus, options, background).await;
         Arc::new(Self(Kind::Remote(remote)))
     }
 
@@ -192,7 +68,7 @@ impl Verifier {
     pub fn remembered(&self) -> usize {
         match &self.0 {
             Kind::Direct(_) => 0,
-            Kind::Remote(remote) => remote.cache.len(),
+            Kind::Remote(remote) => remote.remembered(),
         }
     }
 }
@@ -203,235 +79,4 @@ impl std::fmt::Debug for Verifier {
             .field("remembered", &self.remembered())
             .finish_non_exhaustive()
     }
-}
-
-impl Remote {
-    async fn verify(self: &Arc<Self>, token: &str) -> Result<Arc<Identity>, VerifyError> {
-        let hash = TokenHash::of(token);
-        let now = self.options.clock.now();
-        if let Some(identity) = self.cache.get(hash, now) {
-            return counted(Source::Memory, Ok(identity));
-        }
-        if let Some(rejection) = self.refusals.get(hash, now) {
-            return counted(Source::Memory, Err(rejection.into()));
-        }
-        let shown = match program_token_name(token) {
-            Some(name) => Shown::MaybeProgram(name.to_owned()),
-            None => match self.claims(token, now).await {
-                Ok(claims) => Shown::Access(Box::new(claims)),
-                Err(error) => return counted(Source::Keys, Err(error)),
-            },
-        };
-        counted(Source::Auth, self.asked(hash, token, &shown).await)
-    }
-
-    /// What auth says of the token, as of now.
-    async fn asked(
-        self: &Arc<Self>,
-        hash: TokenHash,
-        token: &str,
-        shown: &Shown,
-    ) -> Result<Arc<Identity>, VerifyError> {
-        let mut last = None;
-        for _ in 0..ATTEMPTS {
-            if let Some(identity) = self.cache.get(hash, self.options.clock.now()) {
-                return Ok(identity);
-            }
-            let (identity, asked) = self.board(hash, token, shown).await?;
-            if self.cache.is_current(&identity, asked) {
-                return Ok(identity);
-            }
-            // A revocation came in meanwhile: this answer may be from before it.
-            last = Some(identity);
-        }
-        // Revocations keep coming. The last check was sent after this call began, so its answer will do; it
-        // has not been remembered.
-        last.ok_or_else(|| VerifyError::Unavailable("no answer".to_owned()))
-    }
-
-    /// What the token says, if it is genuine and good now.
-    async fn claims(&self, token: &str, now: Timestamp) -> Result<Claims, VerifyError> {
-        let kid = key_id(token)?;
-        match self.keys.get(&kid).await {
-            Ok(key) => Ok(self.rules.verify(token, &key, now)?),
-            Err(NoKey::Unknown) => Err(Rejection::Malformed.into()),
-            Err(NoKey::Unavailable(reason)) => Err(VerifyError::Unavailable(reason)),
-        }
-    }
-
-    fn subject(&self, token: &str) -> Option<UserId> {
-        // A look is cheaper than a signature.
-        let now = self.options.clock.now();
-        if let Some(identity) = self.cache.get(TokenHash::of(token), now) {
-            return Some(identity.user_id);
-        }
-        let key = self.keys.known(&key_id(token).ok()?)?;
-        let claims = self.rules.verify(token, &key, now);
-        claims.ok().map(|claims| claims.sub)
-    }
-
-    /// Joins the check of this token that is under way, or sends one.
-    fn board(self: &Arc<Self>, hash: TokenHash, token: &str, shown: &Shown) -> Flight {
-        match self.flights.entry(hash) {
-            Entry::Occupied(flight) => flight.get().clone(),
-            Entry::Vacant(vacant) => {
-                // Between the look into the cache and here, an earlier flight may have landed.
-                let asked = self.cache.epoch();
-                if let Some(identity) = self.cache.get(hash, self.options.clock.now()) {
-                    return futures::future::ready(Ok((identity, asked))).boxed().shared();
-                }
-                let remote = Arc::clone(self);
-                let (token, shown) = (token.to_owned(), shown.clone());
-                let traceparent = http_api::current_traceparent();
-                // A task of its own: whoever asked first may hang up, and the others still get their answer.
-                let task = runtime::spawn("token check", async move {
-                    let _landing = Landing {
-                        remote: &remote,
-                        hash,
-                    };
-                    remote.ask(hash, token, &shown, traceparent).await
-                });
-                let flight = task.map(|joined| {
-                    joined.unwrap_or_else(|_| Err(VerifyError::Unavailable("the check broke off".to_owned())))
-                });
-                vacant.insert(flight.boxed().shared()).value().clone()
-            }
-        }
-    }
-
-    /// Asks auth, and remembers a good answer.
-    async fn ask(
-        &self,
-        hash: TokenHash,
-        token: String,
-        shown: &Shown,
-        traceparent: Option<Traceparent>,
-    ) -> Answer {
-        let deadline = self.options.deadline;
-        let (message, _permit) = match shown {
-            Shown::Access(_) => (CheckRequest::Token(token), None),
-            Shown::MaybeProgram(name) => {
-                let permit = tokio::time::timeout(deadline, self.program_tokens.acquire());
-                let message = CheckRequest::ProgramToken {
-                    name: name.clone(),
-                    token_sha256: hash.to_hex(),
-                };
-                (message, Some(permit.await.map_err(unavailable)?))
-            }
-        };
-        let asked = self.cache.epoch();
-        let request = Traced { message, traceparent }.encode();
-        // The bus keeps the deadline; the second one only guards against a bus that does not.
-        let reply = tokio::time::timeout(
-            deadline.saturating_add(Duration::from_millis(500)),
-            self.bus.request(VERIFY_QUEUE, request, deadline),
-        );
-        let reply = match reply.await {
-            Ok(Ok(reply)) => reply,
-            Ok(Err(error)) => return Err(unavailable(error)),
-            Err(elapsed) => return Err(unavailable(elapsed)),
-        };
-        let reply = CheckReply::decode(&reply).map_err(unavailable)?;
-        if reply.token_sha256 != hash.to_hex() {
-            tracing::error!("a token check was answered with the reply to another");
-            return Err(VerifyError::Unavailable(
-                "the reply belongs to another check".to_owned(),
-            ));
-        }
-        let now = self.options.clock.now();
-        match reply.verdict {
-            Verdict::Accepted(identity) if !shown.may_be(&identity) => {
-                tracing::error!("a token check was answered with an identity that the token does not name");
-                Err(VerifyError::Unavailable(
-                    "the reply names somebody else".to_owned(),
-                ))
-            }
-            Verdict::Accepted(identity) if identity.expires_at <= now => Err(Rejection::Expired.into()),
-            Verdict::Accepted(mut identity) => {
-                if let Shown::Access(claims) = shown {
-                    identity.expires_at = identity.expires_at.min(claims.expires_at());
-                }
-                let identity = Arc::new(identity);
-                self.cache.put(hash, Arc::clone(&identity), asked, now);
-                Ok((identity, asked))
-            }
-            Verdict::Rejected(rejection) => {
-                self.refusals.put(hash, rejection, now);
-                Err(rejection.into())
-            }
-            Verdict::Unavailable => Err(VerifyError::Unavailable("auth cannot tell now".to_owned())),
-        }
-    }
-
-    async fn heed_revocations(&self, first: Result<Box<dyn bus::Listener>, bus::BusError>) {
-        let mut listener = match first {
-            Ok(listener) => listener,
-            Err(error) => {
-                tracing::warn!(%error, "cannot listen to revocations yet");
-                let listener = loop {
-                    tokio::time::sleep(LISTEN_AGAIN).await;
-                    if let Ok(listener) = self.bus.listen(REVOCATIONS).await {
-                        break listener;
-                    }
-                };
-                self.cache.clear();
-                listener
-            }
-        };
-        loop {
-            match listener.next().await {
-                Heard::Gap => self.cache.clear(),
-                Heard::Message(bytes) => match Revocation::decode(&bytes) {
-                    Ok(revocation) => {
-                        self.cache.revoke(revocation, self.options.clock.now());
-                        if revocation == Revocation::Keys {
-                            self.keys.renew_soon();
-                        }
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "a revocation cannot be read; forgetting every checked token");
-                        self.cache.clear();
-                    }
-                },
-            }
-        }
-    }
-
-    async fn tidy(&self) {
-        loop {
-            tokio::time::sleep(TIDY_EVERY).await;
-            self.cache.tidy(self.options.clock.now());
-            self.refusals.tidy(self.options.clock.now());
-        }
-    }
-}
-
-impl Shown {
-    /// Whether what the token says leaves room for this being its owner.
-    fn may_be(&self, identity: &Identity) -> bool {
-        match (self, &identity.credential) {
-            (Self::Access(claims), Credential::Session(session)) => {
-                identity.user_id == claims.sub && *session == claims.sid
-            }
-            (Self::MaybeProgram(_), Credential::ProgramToken { .. }) => true,
-            (Self::Access(_), Credential::ProgramToken { .. })
-            | (Self::MaybeProgram(_), Credential::Session(_)) => false,
-        }
-    }
-}
-
-/// Takes a check off the board, however it ended.
-struct Landing<'a> {
-    remote: &'a Remote,
-    hash: TokenHash,
-}
-
-impl Drop for Landing<'_> {
-    fn drop(&mut self) {
-        self.remote.flights.remove(&self.hash);
-    }
-}
-
-fn unavailable(error: impl std::fmt::Display) -> VerifyError {
-    VerifyError::Unavailable(error.to_string())
 }
