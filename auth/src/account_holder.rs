@@ -16,6 +16,8 @@ pub struct AccountHolder {
     pub registered_at: Timestamp,
     /// When the last session began of those that were not all ended since.
     pub last_login_at: Option<Timestamp>,
+    /// Whether they were erased, so that only what follows from it may be missing.
+    pub is_erased: bool,
 }
 
 impl AccountHolder {
@@ -37,6 +39,7 @@ impl AccountHolder {
             },
             registered_at: account.created_at,
             last_login_at,
+            is_erased: account.erased,
         })
     }
 }

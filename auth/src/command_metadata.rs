@@ -25,22 +25,21 @@ impl CommandMetadata {
         }
     }
 
-    /// A command that an operator gave.
-    pub(crate) fn operator() -> Self {
-        Self::without_request(Actor::Operator)
+    /// A command that an operator gave as part of `operation`.
+    pub(crate) fn operator(operation: CorrelationId) -> Self {
+        Self::without_request(Actor::Operator, operation)
     }
 
     /// What Taskledger does by itself, later than the request that it goes back to.
     pub(crate) fn system() -> Self {
-        Self::without_request(Actor::System)
+        Self::without_request(Actor::System, new_id().to_string().into())
     }
 
-    fn without_request(actor: Actor) -> Self {
-        let id = new_id();
+    fn without_request(actor: Actor, correlation_id: CorrelationId) -> Self {
         Self {
             actor,
-            correlation_id: id.to_string().into(),
-            causation_id: id,
+            correlation_id,
+            causation_id: new_id(),
             traceparent: None,
         }
     }

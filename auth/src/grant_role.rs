@@ -2,12 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use events::{Role, UserId};
+use events::{CorrelationId, Role, UserId};
 
-use crate::{
-    account_holder::AccountHolder, command_metadata::CommandMetadata, config::Config, last_admin, operator,
-    start::Dependencies,
-};
+use crate::{command_metadata::CommandMetadata, last_admin, operator::Operator};
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,38 +17,18 @@ pub struct Granted {
     pub changed: bool,
 }
 
-/// Gives the account with the address `email` the role `role`.
-///
-/// # Errors
-/// A sentence: the keys are not there, nobody has this address, the event store cannot be used.
-pub async fn grant(
-    config: &Config,
-    dependencies: &Dependencies,
-    email: &str,
-    role: Role,
-) -> anyhow::Result<Granted> {
-    grant_if(config, dependencies, email, role, |_| Ok(())).await
-}
-
-/// The same, once `confirm` has seen who it is and not refused.
-///
-/// # Errors
-/// The same, and what `confirm` says.
-pub async fn grant_if(
-    config: &Config,
-    dependencies: &Dependencies,
-    email: &str,
-    role: Role,
-    confirm: impl FnOnce(&AccountHolder) -> anyhow::Result<()>,
-) -> anyhow::Result<Granted> {
-    let (auth, account) = operator::auth_and_account(config, dependencies, email).await?;
-    let id = account.id;
-    confirm(&AccountHolder::of(&auth, &account).await?)?;
-    let metadata = CommandMetadata::operator();
-    let changed = last_admin::grant(&auth, id, &metadata, role).await?;
-    Ok(Granted {
-        user_id: id,
-        roles: changed.account.roles,
-        changed: changed.happened,
-    })
+impl Operator {
+    /// Gives the account `id` the role `role`.
+    ///
+    /// # Errors
+    /// A sentence: the account is not there any more, the event store cannot be used.
+    pub async fn grant(&self, id: UserId, role: Role, operation: CorrelationId) -> anyhow::Result<Granted> {
+        let metadata = CommandMetadata::operator(operation);
+        let changed = last_admin::grant(&self.auth, id, &metadata, role).await?;
+        Ok(Granted {
+            user_id: id,
+            roles: changed.account.roles,
+            changed: changed.happened,
+        })
+    }
 }

@@ -4,18 +4,16 @@
 
 use std::{collections::HashMap, io::Read};
 
-use events::{AccountRegistered, EmailAddress, UserId};
+use events::{AccountRegistered, CorrelationId, EmailAddress, UserId};
 use runtime::new_id;
 
 use crate::{
     command_metadata::CommandMetadata,
-    config::Config,
     domain::Refusal,
     endpoints::{fields::display_name, register::open_account},
     error::CommandError,
-    operator,
+    operator::Operator,
     password::is_bcrypt,
-    start::Dependencies,
 };
 
 /// What became of a file.
@@ -45,29 +43,32 @@ struct Candidate {
     registered: AccountRegistered,
 }
 
-/// Opens an account for each line of `file`: CSV (RFC 4180) with a line of names, `email`, `password_hash` and, if there,
-/// `display_name`. With `dry_run` it only says what it would do.
-///
-/// # Errors
-/// A sentence: the keys are not there, the file cannot be read, the event store cannot be used. What was opened before that stays.
-pub async fn import(
-    config: &Config,
-    dependencies: &Dependencies,
-    file: impl Read,
-    dry_run: bool,
-) -> anyhow::Result<Imported> {
-    let auth = operator::auth(config, dependencies)?;
-    let mut imported = Imported::default();
-    let candidates = read(file, &mut imported.bad)?;
-    for candidate in candidates {
-        if auth.account_of(&candidate.email).await?.is_some() {
-            imported.present += 1;
-        } else if dry_run {
-            imported.opened += 1;
-        } else {
-            let metadata = CommandMetadata::operator();
+impl Operator {
+    /// Opens an account for each line of `file`: CSV (RFC 4180) with a line of names, `email`, `password_hash` and, if there,
+    /// `display_name`. Without an operation it only says what it would do.
+    ///
+    /// # Errors
+    /// A sentence: the file cannot be read, the event store cannot be used. What was opened before that stays.
+    pub async fn import(
+        &self,
+        file: impl Read,
+        operation: Option<CorrelationId>,
+    ) -> anyhow::Result<Imported> {
+        let auth = &self.auth;
+        let mut imported = Imported::default();
+        let candidates = read(file, &mut imported.bad)?;
+        for candidate in candidates {
+            if auth.account_of(&candidate.email).await?.is_some() {
+                imported.present += 1;
+                continue;
+            }
+            let Some(operation) = &operation else {
+                imported.opened += 1;
+                continue;
+            };
+            let metadata = CommandMetadata::operator(operation.clone());
             let opened = open_account(
-                &auth,
+                auth,
                 &metadata,
                 UserId(new_id()),
                 &candidate.email,
@@ -83,8 +84,8 @@ pub async fn import(
                 Err(CommandError::Failed(failure)) => return Err(failure.into()),
             }
         }
+        Ok(imported)
     }
-    Ok(imported)
 }
 
 fn read(file: impl Read, bad: &mut Vec<BadLine>) -> anyhow::Result<Vec<Candidate>> {

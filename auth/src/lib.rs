@@ -39,10 +39,10 @@ mod token_check;
 
 pub use account_holder::AccountHolder;
 pub use config::Config;
-pub use erase::{Erased, erase_if};
-pub use grant_role::{Granted, grant, grant_if};
-pub use import::{BadLine, Imported, import};
+pub use erase::Erased;
+pub use grant_role::Granted;
+pub use import::{BadLine, Imported};
+pub use operator::Operator;
 pub use password::Argon2Parameters;
-pub use reset::{Reset, reset};
-pub use revoke_tokens::revoke_tokens;
+pub use reset::Reset;
 pub use start::{Dependencies, start};

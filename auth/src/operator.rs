@@ -1,36 +1,67 @@
-//! What an operator's command works on: auth without its routes, and the account that the command names.
+//! What an operator's commands work on: auth without its routes, and the accounts that they name.
+
+use std::fmt;
 
 use anyhow::{Context as _, bail};
-use events::{Account, EmailAddress};
+use events::{EmailAddress, UserId};
 
-use crate::{auth::Auth, config::Config, keys, start::Dependencies};
+use crate::{account_holder::AccountHolder, auth::Auth, config::Config, keys, start::Dependencies};
 
-/// Auth, with the keys that are there: a command makes none.
-///
-/// # Errors
-/// A sentence: the keys are not there, the event store cannot be used.
-pub(crate) fn auth(config: &Config, dependencies: &Dependencies) -> anyhow::Result<Auth> {
-    let keys = keys::read(&config.keys_directory)?;
-    Auth::new(config, dependencies, keys)
+/// An operator at the command line. Each of its commands is part of an operation that the caller has recorded, and whose id
+/// its events carry as their correlation id.
+pub struct Operator {
+    pub(crate) auth: Auth,
 }
 
-/// Auth, and the account with the address `email`.
-///
-/// # Errors
-/// A sentence: this is no address, the keys are not there, nobody has this address, the event store cannot be used.
-pub(crate) async fn auth_and_account(
-    config: &Config,
-    dependencies: &Dependencies,
-    email: &str,
-) -> anyhow::Result<(Auth, Account)> {
-    let address = EmailAddress::parse(email).map_err(|error| anyhow::anyhow!("`{email}` {error}"))?;
-    let auth = auth(config, dependencies)?;
-    let account = auth
-        .account_of(&address)
-        .await
-        .context("the account cannot be read")?;
-    match account {
-        Some(account) => Ok((auth, account)),
-        None => bail!("nobody has registered {address}"),
+impl fmt::Debug for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operator").finish_non_exhaustive()
     }
+}
+
+impl Operator {
+    /// Works with the keys that are there: a command makes none.
+    ///
+    /// # Errors
+    /// A sentence: the keys are not there, the configuration cannot be used.
+    pub fn new(config: &Config, dependencies: &Dependencies) -> anyhow::Result<Self> {
+        let keys = keys::read(&config.keys_directory)?;
+        let auth = Auth::new(config, dependencies, keys)?;
+        Ok(Self { auth })
+    }
+
+    /// Who has registered `email`.
+    ///
+    /// # Errors
+    /// A sentence: this is no address, nobody has it, the event store cannot be used.
+    pub async fn find(&self, email: &str) -> anyhow::Result<AccountHolder> {
+        let address = address(email)?;
+        match self.find_also_erased(address.as_str()).await? {
+            holder if holder.is_erased => bail!("nobody has registered {address}"),
+            holder => Ok(holder),
+        }
+    }
+
+    /// Whose account it is that is named by its address or its id, also when they were erased and what follows from it is not
+    /// finished yet. Their key may be damaged or lost.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn find_also_erased(&self, person: &str) -> anyhow::Result<AccountHolder> {
+        const UNREAD: &str = "the account cannot be read";
+        if let Ok(id) = person.parse::<UserId>() {
+            let account = self.auth.impersonal_account(id).await.context(UNREAD)?.state;
+            let account = account.with_context(|| format!("there is no account {id}"))?;
+            return AccountHolder::of(&self.auth, &account).await;
+        }
+        let address = address(person)?;
+        match self.auth.holder_of(&address).await.context(UNREAD)? {
+            Some(account) => AccountHolder::of(&self.auth, &account).await,
+            None => bail!("nobody has registered {address}"),
+        }
+    }
+}
+
+fn address(text: &str) -> anyhow::Result<EmailAddress> {
+    EmailAddress::parse(text).map_err(|error| anyhow::anyhow!("`{text}` {error}"))
 }

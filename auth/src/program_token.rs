@@ -44,7 +44,7 @@ pub(crate) async fn judge(auth: &Auth, name: &str, hash: &str) -> Result<Verdict
 
 /// The program works on, also when this cannot be noted.
 async fn note_use(auth: &Auth, account: &Account, token: &ProgramToken, now: Timestamp) {
-    let metadata = CommandMetadata::operator().by(Actor::Program {
+    let metadata = CommandMetadata::system().by(Actor::Program {
         user: account.id,
         token: token.id,
     });

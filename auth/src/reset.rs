@@ -1,16 +1,14 @@
 //! Offers a reset of a password, for an admin or from the command line.
 
-use events::{ResetOffered, Timestamp, UserId};
+use events::{CorrelationId, ResetOffered, Timestamp, UserId};
 use zeroize::Zeroizing;
 
 use crate::{
     auth::{Auth, Changed},
     command_metadata::CommandMetadata,
-    config::Config,
     domain,
     error::CommandError,
-    operator,
-    start::Dependencies,
+    operator::Operator,
     token::ResetToken,
 };
 
@@ -26,25 +24,21 @@ pub struct Reset {
     pub expires_at: Timestamp,
 }
 
-/// Offers a reset of the password of the account with the address `email`.
-///
-/// # Errors
-/// A sentence: the keys are not there, nobody has this address, the event store cannot be used.
-pub async fn reset(
-    config: &Config,
-    dependencies: &Dependencies,
-    email: &str,
-    removes_second_factor: bool,
-) -> anyhow::Result<Reset> {
-    let (auth, account) = operator::auth_and_account(config, dependencies, email).await?;
-    let (reset, _) = offer(
-        &auth,
-        account.id,
-        &CommandMetadata::operator(),
-        removes_second_factor,
-    )
-    .await?;
-    Ok(reset)
+impl Operator {
+    /// Offers a reset of the password of the account `id`.
+    ///
+    /// # Errors
+    /// A sentence: the account is not there any more, the event store cannot be used.
+    pub async fn reset(
+        &self,
+        id: UserId,
+        removes_second_factor: bool,
+        operation: CorrelationId,
+    ) -> anyhow::Result<Reset> {
+        let metadata = CommandMetadata::operator(operation);
+        let (reset, _) = offer(&self.auth, id, &metadata, removes_second_factor).await?;
+        Ok(reset)
+    }
 }
 
 /// Offers a reset of the password of the account `id`.

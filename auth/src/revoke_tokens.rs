@@ -1,26 +1,25 @@
 //! Takes all tokens back from the programs of an account, for its owner, for an admin or from the command line.
 
 use auth_client::Revocation;
-use events::UserId;
+use events::{CorrelationId, UserId};
 
 use crate::{
     auth::{Auth, Changed},
     command_metadata::CommandMetadata,
-    config::Config,
     domain,
     error::CommandError,
-    operator,
-    start::Dependencies,
+    operator::Operator,
 };
 
-/// Takes all tokens back from the programs of the account with the address `email`. Sessions stay.
-///
-/// # Errors
-/// A sentence: the keys are not there, nobody has this address, the event store cannot be used.
-pub async fn revoke_tokens(config: &Config, dependencies: &Dependencies, email: &str) -> anyhow::Result<()> {
-    let (auth, account) = operator::auth_and_account(config, dependencies, email).await?;
-    revoke_all(&auth, account.id, &CommandMetadata::operator()).await?;
-    Ok(())
+impl Operator {
+    /// Takes all tokens back from the programs of the account `id`. Sessions stay.
+    ///
+    /// # Errors
+    /// A sentence: the account is not there any more, the event store cannot be used.
+    pub async fn revoke_tokens(&self, id: UserId, operation: CorrelationId) -> anyhow::Result<()> {
+        revoke_all(&self.auth, id, &CommandMetadata::operator(operation)).await?;
+        Ok(())
+    }
 }
 
 /// Takes all tokens back from the programs of the account `id`, and tells everyone.

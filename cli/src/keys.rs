@@ -3,11 +3,17 @@
 
 use std::process::ExitCode;
 
-use ::events::Timestamp;
+use ::events::{CorrelationId, Timestamp, UserId};
 use auth::keys::{self, KeyState, KeyUse, SigningAlgorithm};
 use clap::{Subcommand, ValueEnum};
 
-use crate::{output, platform, settings::Settings};
+use sealing::SubjectKeys;
+
+use crate::{
+    operation::{Attribution, Conclusion},
+    output, platform,
+    settings::Settings,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -20,12 +26,16 @@ pub(crate) enum Command {
         /// How it signs
         #[arg(long, value_enum, default_value_t = Algorithm::Eddsa)]
         algorithm: Algorithm,
+        #[command(flatten)]
+        attribution: Attribution,
     },
     /// Let the newest published key sign, half a minute from now; make one if there is none
     Rotate {
         /// How a key signs that is made for it
         #[arg(long, value_enum, default_value_t = Algorithm::Eddsa)]
         algorithm: Algorithm,
+        #[command(flatten)]
+        attribution: Attribution,
     },
     /// Remove a key for good, once the tokens that it has signed have run out
     Retire {
@@ -34,6 +44,8 @@ pub(crate) enum Command {
         /// Also while its tokens are good: they are refused from then on
         #[arg(long)]
         force: bool,
+        #[command(flatten)]
+        attribution: Attribution,
     },
     /// Look after the master keys, which wrap the keys under which people's data are sealed
     #[command(subcommand)]
@@ -48,9 +60,15 @@ pub(crate) enum MasterCommand {
     ///
     /// Can be broken off and run again. A second new key is made only after `retire`. Where TASKLEDGER_MASTER_KEYS gives the
     /// keys, put the new one before the old in every process first.
-    Rotate,
+    Rotate {
+        #[command(flatten)]
+        attribution: Attribution,
+    },
     /// Remove the old master keys from their file, once nothing is wrapped by them
-    Retire,
+    Retire {
+        #[command(flatten)]
+        attribution: Attribution,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -71,28 +89,65 @@ impl From<Algorithm> for SigningAlgorithm {
 }
 
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
-    let directory = settings.keys_dir();
+    let directory = &settings.keys_dir();
     let now = platform::clock().now();
     match command {
         Command::List => {
-            for key in keys::list(&directory, now)? {
+            for key in keys::list(directory, now)? {
                 line(&key)?;
             }
+            Ok(ExitCode::SUCCESS)
         }
-        Command::Generate { algorithm } => line(&keys::generate(&directory, algorithm.into())?)?,
-        Command::Rotate { algorithm } => line(&keys::rotate(&directory, algorithm.into(), now)?)?,
-        Command::Retire { kid, force } => {
+        Command::Generate {
+            algorithm,
+            attribution,
+        } => {
+            let generate = async |_| made(&keys::generate(directory, algorithm.into())?);
+            record(settings, &attribution, "keys generate", generate).await
+        }
+        Command::Rotate {
+            algorithm,
+            attribution,
+        } => {
+            let rotate = async |_| made(&keys::rotate(directory, algorithm.into(), now)?);
+            record(settings, &attribution, "keys rotate", rotate).await
+        }
+        Command::Retire {
+            kid,
+            force,
+            attribution,
+        } => {
             let seconds = i64::try_from(settings.access_token_lifetime().as_secs())?;
-            let retired = keys::retire(&directory, &kid, force, seconds, now)?;
-            output::line(&format!("{} is removed", retired.kid))?;
+            let retire = async |_| {
+                let retired = keys::retire(directory, &kid, force, seconds, now)?;
+                output::line(&format!("{} is removed", retired.kid))?;
+                Ok(Conclusion::succeeded().with_result(retired.kid))
+            };
+            let command = if force {
+                "keys retire --force"
+            } else {
+                "keys retire"
+            };
+            record(settings, &attribution, command, retire).await
         }
-        Command::Master(command) => return master(settings, command).await,
+        Command::Master(command) => master(settings, command).await,
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Does something to keys, on the record. The log must be there: a key is of a system that runs or has run.
+async fn record(
+    settings: &Settings,
+    attribution: &Attribution,
+    command: &str,
+    act: impl AsyncFnOnce(CorrelationId) -> anyhow::Result<Conclusion>,
+) -> anyhow::Result<ExitCode> {
+    let store = platform::existing_event_store(&settings.storage).await?;
+    attribution.record(&*store, command, UserId::NOBODY, act).await
 }
 
 async fn master(settings: &Settings, command: MasterCommand) -> anyhow::Result<ExitCode> {
-    let keys = platform::event_log(settings).await?.keys;
+    let log = platform::event_log(settings).await?;
+    let (store, keys) = (&*log.stored, log.keys);
     let master_keys = keys.master_keys();
     match command {
         MasterCommand::List => {
@@ -100,34 +155,58 @@ async fn master(settings: &Settings, command: MasterCommand) -> anyhow::Result<E
                 let used = if number == 0 { "wraps" } else { "unwraps" };
                 output::line(&format!("{id}  {used}  {}", master_keys.place()))?;
             }
+            Ok(ExitCode::SUCCESS)
         }
-        MasterCommand::Rotate => {
-            if let [first, old, ..] = master_keys.ids().as_slice() {
+        MasterCommand::Rotate { attribution } => {
+            let rotate = async |_| rotate_master(&keys).await;
+            let command = "keys master rotate";
+            attribution.record(store, command, UserId::NOBODY, rotate).await
+        }
+        MasterCommand::Retire { attribution } => {
+            let retire = async |_| {
+                let kept = master_keys.ids().into_iter().next().unwrap_or_default();
+                keys.forget_old_master_keys().await?;
                 output::line(&format!(
-                    "no key is made, since there is {first} beside {old} already, which `keys master retire` takes away"
+                    "nothing is wrapped by another master key than {kept}, the only one that is needed in {}",
+                    master_keys.place()
                 ))?;
-            } else if let Some(id) = master_keys.add().await? {
-                output::line(&format!("{id} is first in {}", master_keys.place()))?;
-            }
-            let rewrapped = keys.rewrap().await?;
-            output::line(&format!("{} keys of people are wrapped again", rewrapped.keys))?;
-            for subject in &rewrapped.damaged {
-                crate::complain(&format!("the key of {subject} is damaged, and left as it is"));
-            }
-            if !rewrapped.damaged.is_empty() {
-                return Ok(ExitCode::FAILURE);
-            }
-        }
-        MasterCommand::Retire => {
-            let kept = master_keys.ids().into_iter().next().unwrap_or_default();
-            keys.forget_old_master_keys().await?;
-            output::line(&format!(
-                "nothing is wrapped by another master key than {kept}, the only one that is needed in {}",
-                master_keys.place()
-            ))?;
+                Ok(Conclusion::succeeded().with_result(format!("{kept} is left")))
+            };
+            let command = "keys master retire";
+            attribution.record(store, command, UserId::NOBODY, retire).await
         }
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+async fn rotate_master(keys: &SubjectKeys) -> anyhow::Result<Conclusion> {
+    let master_keys = keys.master_keys();
+    if let [first, old, ..] = master_keys.ids().as_slice() {
+        output::line(&format!(
+            "no key is made, since there is {first} beside {old} already, which `keys master retire` takes away"
+        ))?;
+    } else if let Some(id) = master_keys.add().await? {
+        output::line(&format!("{id} is first in {}", master_keys.place()))?;
+    }
+    let rewrapped = keys.rewrap().await?;
+    output::line(&format!("{} keys of people are wrapped again", rewrapped.keys))?;
+    for subject in &rewrapped.damaged {
+        crate::complain(&format!("the key of {subject} is damaged, and left as it is"));
+    }
+    let conclusion = match rewrapped.damaged.is_empty() {
+        true => Conclusion::succeeded(),
+        false => Conclusion::failed(),
+    };
+    let first = master_keys.ids().into_iter().next().unwrap_or_default();
+    Ok(conclusion.with_result(format!(
+        "{first} wraps, {} keys of people wrapped again",
+        rewrapped.keys
+    )))
+}
+
+/// Shows a key that was made or changed.
+fn made(key: &KeyState) -> anyhow::Result<Conclusion> {
+    line(key)?;
+    Ok(Conclusion::succeeded().with_result(key.kid.to_string()))
 }
 
 fn line(key: &KeyState) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ mod events;
 mod keys;
 mod leaving;
 mod migrate;
+mod operation;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod output;

@@ -2,13 +2,18 @@
 
 use std::process::ExitCode;
 
-use ::events::StreamName;
-use anyhow::Context;
+use ::events::{StreamName, UserId};
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use projector::ParkedEvent;
+use database::Database;
+use projector::{ParkedEvent, ParkingError};
 use serde_json::{Value, json};
 
-use crate::{output, platform, settings::Settings};
+use crate::{
+    operation::{Attribution, Conclusion},
+    output, platform,
+    settings::Settings,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -34,12 +39,22 @@ pub(crate) enum Command {
     Discard {
         /// Its position in the log
         position: u64,
+        #[command(flatten)]
+        attribution: Attribution,
     },
 }
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
 pub(crate) struct Retry {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    attribution: Attribution,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Which {
     /// The stream to retry
     #[arg(value_name = "STREAM")]
     stream: Option<String>,
@@ -75,54 +90,77 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
                 return crate::events::run(settings, show).await;
             }
         }
-        Command::Retry(Retry { stream, .. }) => {
-            let store = platform::existing_opened_event_store(settings).await?;
-            let streams = match stream {
-                Some(stream) => vec![StreamName::raw(stream)],
-                None => streams(projector::parked(&read_models).await?),
-            };
-            let mut still = 0;
-            for stream in &streams {
-                let retried = projector::retry(store.as_ref(), &read_models, stream).await?;
-                still += retried.parked;
-                output::line(&format!(
-                    "{stream}: {} projected, {} still parked",
-                    retried.projected, retried.parked
-                ))?;
-            }
-            if streams.is_empty() {
-                output::line("nothing is parked")?;
-            }
-            return Ok(if still == 0 {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            });
-        }
-        Command::Discard { position } => {
-            let parked = projector::parked(&read_models).await?;
-            projector::discard(&read_models, position).await?;
-            output::line(&format!(
-                "the event at position {position} is passed over from now on"
-            ))?;
-            let of = |wanted: u64| parked.iter().find(|event| event.position == wanted);
-            if let Some(discarded) = of(position) {
-                let rest = parked
-                    .iter()
-                    .filter(|event| event.stream == discarded.stream)
-                    .count()
-                    - 1;
-                if rest > 0 {
-                    output::line(&format!(
-                        "{} of its stream: `taskledger parked retry {}` projects the rest",
-                        output::counted(rest as u64, "later parked event"),
-                        discarded.stream
-                    ))?;
-                }
-            }
+        Command::Retry(command) => return retry(settings, &read_models, command).await,
+        Command::Discard {
+            position,
+            attribution,
+        } => {
+            let store = platform::existing_event_store(storage).await?;
+            let command = format!("parked discard {position}");
+            let discard = async |_| discard(&read_models, position).await;
+            return attribution
+                .record(&*store, &command, UserId::NOBODY, discard)
+                .await;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn retry(settings: &Settings, read_models: &Database, command: Retry) -> anyhow::Result<ExitCode> {
+    let Retry { which, attribution } = command;
+    let parked = streams(projector::parked(read_models).await?);
+    let (name, streams) = match which.stream.map(StreamName::raw) {
+        Some(stream) if !parked.contains(&stream) => bail!(ParkingError::StreamNotParked(stream)),
+        Some(stream) => (format!("parked retry {stream}"), vec![stream]),
+        None => ("parked retry --all".to_owned(), parked),
+    };
+    if streams.is_empty() {
+        output::line("nothing is parked")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let store = platform::existing_opened_event_store(settings).await?;
+    let retry = async |_| {
+        let (mut projected, mut still) = (0, 0);
+        for stream in &streams {
+            let retried = projector::retry(store.as_ref(), read_models, stream).await?;
+            projected += retried.projected;
+            still += retried.parked;
+            output::line(&format!(
+                "{stream}: {} projected, {} still parked",
+                retried.projected, retried.parked
+            ))?;
+        }
+        let conclusion = match still {
+            0 => Conclusion::succeeded(),
+            _ => Conclusion::failed(),
+        };
+        Ok(conclusion.with_result(format!("{projected} projected, {still} still parked")))
+    };
+    attribution.record(&*store, &name, UserId::NOBODY, retry).await
+}
+
+async fn discard(read_models: &Database, position: u64) -> anyhow::Result<Conclusion> {
+    let parked = projector::parked(read_models).await?;
+    projector::discard(read_models, position).await?;
+    output::line(&format!(
+        "the event at position {position} is passed over from now on"
+    ))?;
+    let Some(discarded) = parked.iter().find(|event| event.position == position) else {
+        return Ok(Conclusion::succeeded());
+    };
+    let later = parked
+        .iter()
+        .filter(|event| event.stream == discarded.stream && event.position > position)
+        .count();
+    if later > 0 {
+        output::line(&format!(
+            "{} of its stream: `taskledger parked retry {}` projects the rest",
+            output::counted(later as u64, "later parked event"),
+            discarded.stream
+        ))?;
+    }
+    let result = format!("version {} of {}", discarded.version, discarded.stream);
+    Ok(Conclusion::succeeded().with_result(result))
 }
 
 fn list(parked: &[ParkedEvent], json: bool) -> anyhow::Result<()> {

@@ -3,13 +3,18 @@
 
 use std::process::ExitCode;
 
+use ::events::UserId;
 use clap::Subcommand;
 use database::Schema;
 use relay::restore;
 use sealing::Comparison;
 use serde_json::json;
 
-use crate::{output, platform, settings::Settings};
+use crate::{
+    operation::{Attribution, Conclusion},
+    output, platform,
+    settings::Settings,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -26,11 +31,17 @@ pub(crate) enum Command {
         /// One JSON object
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        attribution: Attribution,
     },
 }
 
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
-    let Command::Check { repair, json } = command;
+    let Command::Check {
+        repair,
+        json,
+        attribution,
+    } = command;
     let storage = &settings.storage;
     let store = platform::existing_event_store(storage).await?;
     let read_models = platform::database(storage, Schema::ReadModels).await?;
@@ -60,18 +71,32 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         && !is_beyond_repair;
     let mut new_origin = None;
     if repair && !agrees {
-        if !checkpoints.is_empty() || !discards.is_empty() {
-            projector::empty(&read_models, &discards).await?;
-        }
-        for (partitions, _) in &relay {
-            restore::forget_relay_progress(&operations, *partitions).await?;
-        }
-        for subject in &revived {
-            keys.destroy(*subject).await?;
-        }
-        if audit.is_some() {
-            new_origin = audit_tree::renew_origin(&tree).await?;
-        }
+        let repair = async |_| {
+            if !checkpoints.is_empty() || !discards.is_empty() {
+                projector::empty(&read_models, &discards).await?;
+            }
+            for (partitions, _) in &relay {
+                restore::forget_relay_progress(&operations, *partitions).await?;
+            }
+            for subject in &revived {
+                keys.destroy(*subject).await?;
+            }
+            if audit.is_some() {
+                new_origin = audit_tree::renew_origin(&tree).await?;
+            }
+            let origin = new_origin.as_ref();
+            let origin = origin.map(|new| format!("; the audit tree goes on under the origin {new}"));
+            let result = format!("the log ended at position {head}{}", origin.unwrap_or_default());
+            let conclusion = match is_beyond_repair {
+                false => Conclusion::succeeded(),
+                true => Conclusion::failed(),
+            };
+            Ok(conclusion.with_result(result))
+        };
+        let command = "restore check --repair";
+        attribution
+            .record(&*store, command, UserId::NOBODY, repair)
+            .await?;
     }
     if json {
         output::json(&json!({

@@ -6,14 +6,20 @@ use std::{
     io::{BufReader, IsTerminal as _},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
+use ::events::{CorrelationId, Role, UserId};
 use anyhow::{Context as _, bail};
-use auth::{AccountHolder, Dependencies};
+use auth::{AccountHolder, Operator};
 use clap::Subcommand;
-use events::Role;
+use event_store::EventStore;
 
-use crate::{platform, role, settings::Settings};
+use crate::{
+    operation::{Attribution, Conclusion},
+    platform, role,
+    settings::Settings,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -28,6 +34,8 @@ pub(crate) enum Command {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        attribution: Attribution,
     },
     /// Make a token with which somebody who forgot their password sets a new one, within an hour
     Reset {
@@ -36,11 +44,15 @@ pub(crate) enum Command {
         /// Give up the second factor, too, for somebody who has lost it
         #[arg(long)]
         remove_second_factor: bool,
+        #[command(flatten)]
+        attribution: Attribution,
     },
     /// Take all tokens back from the programs of an account, at once and for good
     RevokeTokens {
         /// The account's address
         email: String,
+        #[command(flatten)]
+        attribution: Attribution,
     },
     /// Erase a person: their sessions, their tasks, and the address, which anybody can register again. Cannot be undone
     ///
@@ -52,6 +64,8 @@ pub(crate) enum Command {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        attribution: Attribution,
     },
     /// Open accounts for the people of the former system
     ///
@@ -62,6 +76,8 @@ pub(crate) enum Command {
         /// Only say what would be done
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        attribution: Attribution,
     },
 }
 
@@ -71,72 +87,185 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         platform::existing_event_store(&settings.storage).await?;
     }
     let dependencies = platform::auth(settings, "users").await?;
-    let done = match command {
-        Command::Grant { email, role, yes } => grant(settings, &dependencies, &email, role, yes).await,
-        Command::Reset {
-            email,
-            remove_second_factor,
-        } => reset(settings, &dependencies, &email, remove_second_factor).await,
-        Command::RevokeTokens { email } => revoke_tokens(settings, &dependencies, &email).await,
-        Command::Erase { person, yes } => erase(settings, &dependencies, &person, yes).await,
-        Command::Import { file, dry_run } => import(settings, &dependencies, &file, dry_run).await,
+    let users = Users {
+        operator: Operator::new(&role::auth_config(settings), &dependencies)?,
+        store: Arc::clone(&dependencies.store),
     };
+    let done = users.carry_out(command).await;
     dependencies.bus.close().await;
     done
 }
 
-async fn grant(
-    settings: &Settings,
-    dependencies: &Dependencies,
-    email: &str,
-    role: Role,
-    yes: bool,
-) -> anyhow::Result<ExitCode> {
-    let confirm = |holder: &AccountHolder| {
-        show(holder);
-        if yes || !std::io::stdin().is_terminal() {
-            return Ok(());
-        }
-        ask(&format!("Give this account the role {role}?"))
-    };
-    let config = role::auth_config(settings);
-    let granted = auth::grant_if(&config, dependencies, email, role, confirm).await?;
-    let roles: Vec<_> = granted.roles.iter().map(ToString::to_string).collect();
-    let news = if granted.changed {
-        "has from now on"
-    } else {
-        "had already"
-    };
-    crate::print(&format!("{email} {news} the roles {}\n", roles.join(", ")));
-    Ok(ExitCode::SUCCESS)
+struct Users {
+    operator: Operator,
+    store: Arc<dyn EventStore>,
 }
 
-async fn erase(
-    settings: &Settings,
-    dependencies: &Dependencies,
-    person: &str,
-    yes: bool,
-) -> anyhow::Result<ExitCode> {
-    let confirm = |holder: &AccountHolder| {
-        show(holder);
-        if yes {
-            return Ok(());
+impl Users {
+    async fn carry_out(&self, command: Command) -> anyhow::Result<ExitCode> {
+        match command {
+            Command::Grant {
+                email,
+                role,
+                yes,
+                attribution,
+            } => self.grant(&email, role, yes, &attribution).await,
+            Command::Reset {
+                email,
+                remove_second_factor,
+                attribution,
+            } => self.reset(&email, remove_second_factor, &attribution).await,
+            Command::RevokeTokens { email, attribution } => self.revoke_tokens(&email, &attribution).await,
+            Command::Erase {
+                person,
+                yes,
+                attribution,
+            } => self.erase(&person, yes, &attribution).await,
+            Command::Import {
+                file, dry_run: true, ..
+            } => {
+                let conclusion = self.import(&file, None).await?;
+                Ok(conclusion.exit_code())
+            }
+            Command::Import {
+                file, attribution, ..
+            } => {
+                let act = async |operation| self.import(&file, Some(operation)).await;
+                let store = &*self.store;
+                attribution
+                    .record(store, "users import", UserId::NOBODY, act)
+                    .await
+            }
         }
-        // Nobody can take it back, so a script has to say that it means it.
-        if !std::io::stdin().is_terminal() {
-            bail!("nothing was changed: there is nobody to ask, so say --yes")
+    }
+
+    async fn grant(
+        &self,
+        email: &str,
+        role: Role,
+        yes: bool,
+        attribution: &Attribution,
+    ) -> anyhow::Result<ExitCode> {
+        let holder = self.operator.find(email).await?;
+        show(&holder);
+        if !yes && std::io::stdin().is_terminal() {
+            ask(&format!("Give this account the role {role}?"))?;
         }
-        ask("Erase this person and everything of theirs, for good?")
-    };
-    let config = role::auth_config(settings);
-    let erased = auth::erase_if(&config, dependencies, person, confirm).await?;
-    let news = if erased.changed {
-        "was erased"
-    } else {
-        "had been erased; what still followed from it is done"
-    };
-    crate::print(&format!("account {} {news}\n", erased.user_id));
-    Ok(ExitCode::SUCCESS)
+        let command = format!("users grant {role}");
+        let act = async |operation| {
+            let granted = self.operator.grant(holder.user_id, role, operation).await?;
+            let roles: Vec<_> = granted.roles.iter().map(ToString::to_string).collect();
+            let news = if granted.changed {
+                "has from now on"
+            } else {
+                "had already"
+            };
+            let result = format!("{news} the roles {}", roles.join(", "));
+            crate::print(&format!("{email} {result}\n"));
+            Ok(Conclusion::succeeded().with_result(result))
+        };
+        attribution
+            .record(&*self.store, &command, holder.user_id, act)
+            .await
+    }
+
+    async fn erase(&self, person: &str, yes: bool, attribution: &Attribution) -> anyhow::Result<ExitCode> {
+        let holder = self.operator.find_also_erased(person).await?;
+        if !holder.is_erased {
+            show(&holder);
+            // Nobody can take it back, so a script has to say that it means it.
+            if !yes && !std::io::stdin().is_terminal() {
+                bail!("nothing was changed: there is nobody to ask, so say --yes")
+            }
+            if !yes {
+                ask("Erase this person and everything of theirs, for good?")?;
+            }
+        }
+        let act = async |operation| {
+            let erased = self.operator.erase(holder.user_id, operation).await?;
+            let news = if erased.changed {
+                "was erased"
+            } else {
+                "had been erased; what still followed from it is done"
+            };
+            crate::print(&format!("account {} {news}\n", erased.user_id));
+            Ok(Conclusion::succeeded())
+        };
+        attribution
+            .record(&*self.store, "users erase", holder.user_id, act)
+            .await
+    }
+
+    async fn reset(
+        &self,
+        email: &str,
+        remove_second_factor: bool,
+        attribution: &Attribution,
+    ) -> anyhow::Result<ExitCode> {
+        let holder = self.operator.find(email).await?;
+        let (command, factor) = if remove_second_factor {
+            (
+                "users reset --remove-second-factor",
+                "It gives the second factor up, too.",
+            )
+        } else {
+            ("users reset", "The second factor, if there is one, stays.")
+        };
+        let act = async |operation| {
+            let reset = self
+                .operator
+                .reset(holder.user_id, remove_second_factor, operation)
+                .await?;
+            crate::print(&format!(
+                "{}\nWhoever sends this as `reset_token` with a `new_password` to /auth/reset until {} sets the password of \
+                 {email}, once.\n{factor}\n",
+                reset.token.as_str(),
+                reset.expires_at
+            ));
+            Ok(Conclusion::succeeded())
+        };
+        attribution
+            .record(&*self.store, command, holder.user_id, act)
+            .await
+    }
+
+    async fn revoke_tokens(&self, email: &str, attribution: &Attribution) -> anyhow::Result<ExitCode> {
+        let holder = self.operator.find(email).await?;
+        let act = async |operation| {
+            self.operator.revoke_tokens(holder.user_id, operation).await?;
+            crate::print(&format!("No program has a token of {email} any more.\n"));
+            Ok(Conclusion::succeeded())
+        };
+        attribution
+            .record(&*self.store, "users revoke-tokens", holder.user_id, act)
+            .await
+    }
+
+    /// Without an operation it only says what would be done.
+    async fn import(&self, path: &Path, operation: Option<CorrelationId>) -> anyhow::Result<Conclusion> {
+        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let opened = if operation.is_none() {
+            "accounts would be opened"
+        } else {
+            "accounts opened"
+        };
+        let imported = self.operator.import(BufReader::new(file), operation).await?;
+        for bad in &imported.bad {
+            crate::complain(&format!("line {} {}", bad.line, bad.reason));
+        }
+        let result = format!(
+            "{} {opened}, {} there already, {} lines left out",
+            imported.opened,
+            imported.present,
+            imported.bad.len()
+        );
+        crate::print(&format!("{result}\n"));
+        let conclusion = match imported.bad.is_empty() {
+            true => Conclusion::succeeded(),
+            false => Conclusion::failed(),
+        };
+        Ok(conclusion.with_result(result))
+    }
 }
 
 /// Shows who it is.
@@ -166,67 +295,4 @@ fn ask(question: &str) -> anyhow::Result<()> {
     } else {
         bail!("nothing was changed")
     }
-}
-
-async fn reset(
-    settings: &Settings,
-    dependencies: &Dependencies,
-    email: &str,
-    remove_second_factor: bool,
-) -> anyhow::Result<ExitCode> {
-    let config = role::auth_config(settings);
-    let reset = auth::reset(&config, dependencies, email, remove_second_factor).await?;
-    let factor = if remove_second_factor {
-        "It gives the second factor up, too."
-    } else {
-        "The second factor, if there is one, stays."
-    };
-    crate::print(&format!(
-        "{}\nWhoever sends this as `reset_token` with a `new_password` to /auth/reset until {} sets the password of {email}, \
-         once.\n{factor}\n",
-        reset.token.as_str(),
-        reset.expires_at
-    ));
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn revoke_tokens(
-    settings: &Settings,
-    dependencies: &Dependencies,
-    email: &str,
-) -> anyhow::Result<ExitCode> {
-    let config = role::auth_config(settings);
-    auth::revoke_tokens(&config, dependencies, email).await?;
-    crate::print(&format!("No program has a token of {email} any more.\n"));
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn import(
-    settings: &Settings,
-    dependencies: &Dependencies,
-    path: &Path,
-    dry_run: bool,
-) -> anyhow::Result<ExitCode> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let config = role::auth_config(settings);
-    let imported = auth::import(&config, dependencies, BufReader::new(file), dry_run).await?;
-    for bad in &imported.bad {
-        crate::complain(&format!("line {} {}", bad.line, bad.reason));
-    }
-    let opened = if dry_run {
-        "accounts would be opened"
-    } else {
-        "accounts opened"
-    };
-    crate::print(&format!(
-        "{} {opened}, {} there already, {} lines left out\n",
-        imported.opened,
-        imported.present,
-        imported.bad.len()
-    ));
-    Ok(if imported.bad.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
 }

@@ -1,7 +1,7 @@
 //! The catalogue of event types: wire name and schema version to typed event and back.
 
 use crate::{
-    AccountEvent, AdminsEvent, EmailEvent, RecordedEvent, SessionEvent, TaskEvent,
+    AccountEvent, AdminsEvent, EmailEvent, OperationEvent, RecordedEvent, SessionEvent, TaskEvent,
     codec::{CodecError, Encoded},
 };
 
@@ -18,6 +18,8 @@ pub enum Event {
     Email(EmailEvent),
     /// Of the stream `admins`.
     Admins(AdminsEvent),
+    /// Of an `operation-` stream.
+    Operation(OperationEvent),
 }
 
 impl Event {
@@ -29,6 +31,7 @@ impl Event {
             SessionEvent::CATALOG,
             EmailEvent::CATALOG,
             AdminsEvent::CATALOG,
+            OperationEvent::CATALOG,
         ]
         .into_iter()
         .flatten()
@@ -44,6 +47,7 @@ impl Event {
             Self::Session(event) => event.kind(),
             Self::Email(event) => event.kind(),
             Self::Admins(event) => event.kind(),
+            Self::Operation(event) => event.kind(),
         }
     }
 
@@ -56,6 +60,7 @@ impl Event {
             Self::Session(event) => event.encode(),
             Self::Email(event) => event.encode(),
             Self::Admins(event) => event.encode(),
+            Self::Operation(event) => event.encode(),
         }
     }
 
@@ -70,6 +75,7 @@ impl Event {
             .or_else(|| Some(SessionEvent::decode(kind, schema_version, data)?.map(Self::Session)))
             .or_else(|| Some(EmailEvent::decode(kind, schema_version, data)?.map(Self::Email)))
             .or_else(|| Some(AdminsEvent::decode(kind, schema_version, data)?.map(Self::Admins)))
+            .or_else(|| Some(OperationEvent::decode(kind, schema_version, data)?.map(Self::Operation)))
             .unwrap_or_else(|| Err(CodecError::UnknownType(kind.to_owned())))
     }
 }

@@ -65,14 +65,24 @@ id!(
     TokenId
 );
 id!(
+    /// One command of an operator. UUIDv7.
+    OperationId
+);
+id!(
     /// One event in the log. UUIDv7.
     EventId
 );
 
+impl UserId {
+    /// The subject of what is about no person, such as the whole installation.
+    pub const NOBODY: Self = Self(Uuid::nil());
+}
+
 /// The one stream about all admins.
 const ADMINS: &str = "admins";
 
-/// The name of a stream: `task-<uuid>`, `account-<uuid>`, `session-<uuid>`, `email-<hex HMAC>` or `admins`.
+/// The name of a stream: `task-<uuid>`, `account-<uuid>`, `session-<uuid>`, `email-<hex HMAC>`, `admins` or
+/// `operation-<uuid>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StreamName(String);
@@ -90,12 +100,14 @@ pub enum StreamKind {
     Email(String),
     /// `admins`
     Admins,
+    /// `operation-<uuid>`
+    Operation(OperationId),
 }
 
 /// The text does not name a stream of one of the known kinds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not the name of a stream: expected task-<uuid>, account-<uuid>, session-<uuid>, email-<hmac> or admins"
+    "`{0}` is not the name of a stream: expected task-<uuid>, account-<uuid>, session-<uuid>, email-<hmac>, admins or operation-<uuid>"
 )]
 pub struct ParseStreamError(pub String);
 
@@ -130,6 +142,12 @@ impl StreamName {
         Self(ADMINS.to_owned())
     }
 
+    /// The stream of one command of an operator.
+    #[must_use]
+    pub fn operation(id: OperationId) -> Self {
+        Self(format!("operation-{id}"))
+    }
+
     /// Takes any text as a name, as stores do that move records without reading them.
     #[must_use]
     pub fn raw(name: impl Into<String>) -> Self {
@@ -156,6 +174,7 @@ impl StreamName {
             "task" => StreamKind::Task(key.parse().map_err(|_| unknown())?),
             "account" => StreamKind::Account(key.parse().map_err(|_| unknown())?),
             "session" => StreamKind::Session(key.parse().map_err(|_| unknown())?),
+            "operation" => StreamKind::Operation(key.parse().map_err(|_| unknown())?),
             "email" => StreamKind::Email(key.to_owned()),
             _ => return Err(unknown()),
         })

@@ -207,20 +207,24 @@ fn metadata_is_written_as_it_always_was() {
     }
 }
 
-/// What payloads say that is nothing about the person: ids, times, and choices from a list.
-const NOT_PERSONAL: [&str; 19] = [
+/// What payloads say that is nothing about the person: ids, times, choices from a list, and what operators say of what they do.
+const NOT_PERSONAL: [&str; 23] = [
     "account",
     "beside",
+    "by",
     "closed",
     "code",
+    "command",
     "due",
     "expires_at",
     "idle_seconds",
     "methods",
+    "outcome",
     "owner",
     "priority",
     "reason",
     "removes_second_factor",
+    "result",
     "roles",
     "scopes",
     "session",

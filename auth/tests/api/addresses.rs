@@ -37,9 +37,7 @@ async fn two_spellings_of_one_address_are_one_account() {
             app.register(spelling).await.expect(409, "email-taken");
             let answer = app.login(spelling, PASSWORD).await.expect(200, "");
             assert_eq!(answer.text("/user/id"), id, "{spelling}");
-            let granted = auth::grant(&app.config, &app.dependencies, spelling, Role::Auditor)
-                .await
-                .unwrap();
+            let granted = app.grant(spelling, Role::Auditor).await;
             assert_eq!(granted.user_id.to_string(), id, "{spelling}");
         }
     }

@@ -75,9 +75,7 @@ async fn a_granted_role_reaches_those_who_remember() {
     let (access, _) = app.sign_in("ada@example.com").await;
     let verifier = verifier(&app).await;
     assert!(!verifier.verify(&access).await.unwrap().has_role(Role::Admin));
-    auth::grant(&app.config, &app.dependencies, "ada@example.com", Role::Admin)
-        .await
-        .unwrap();
+    app.grant("ada@example.com", Role::Admin).await;
     eventually("the revocation arrives", || async {
         verifier.verify(&access).await.unwrap().has_role(Role::Admin)
     })

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use anyhow::bail;
 use auth_client::{REVOCATIONS, Revocation};
 use bus::Heard;
 use events::{AccountEvent, Actor, Event, UserId};
@@ -12,7 +11,7 @@ use test_support::eventually;
 
 use crate::{
     second_factor::{code, enrolled, wrong},
-    support::{Answer, App, PASSWORD},
+    support::{Answer, App, OPERATION, PASSWORD},
 };
 
 const ADA: &str = "ada@example.com";
@@ -55,9 +54,7 @@ async fn whoever_is_erased_is_gone_and_the_address_is_free() {
     let made = json!({"name": "Backup", "scopes": ["tasks:read"]});
     let made = app.post("/auth/tokens").token(&access).json(&made).send().await;
     let program = made.expect(201, "").text("/token");
-    let reset = auth::reset(&app.config, &app.dependencies, ADA, false)
-        .await
-        .unwrap();
+    let reset = app.offer_reset(ADA, false).await;
 
     let mut revocations = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
     let before = app.log().await.len();
@@ -170,8 +167,9 @@ async fn the_last_admin_stays() {
     let root = app.sign_in_admin("root@example.com").await;
     erase_with(&app, &root, PASSWORD).await.expect(409, "last-admin");
     app.me(&root).await.expect(200, "");
-    let confirmed = |_: &_| Ok(());
-    let refused = auth::erase_if(&app.config, &app.dependencies, "root@example.com", confirmed).await;
+    let operator = app.operator();
+    let id = operator.find("root@example.com").await.unwrap().user_id;
+    let refused = operator.erase(id, OPERATION.into()).await;
     assert!(refused.unwrap_err().to_string().contains("last admin"));
 
     let deputy = app.sign_in_admin("deputy@example.com").await;
@@ -286,15 +284,15 @@ async fn an_operator_sees_who_it_is_and_can_finish_what_was_broken_off() {
     let (app, faults) = App::start_faulty().await;
     let (access, _) = app.sign_in(ADA).await;
     let id = user_id(&app, &access).await;
-    let refused = auth::erase_if(&app.config, &app.dependencies, "ADA@example.com", |holder| {
-        assert_eq!((holder.user_id, holder.email.as_deref()), (id, Some(ADA)));
-        assert!(holder.last_login_at.is_some());
-        bail!("not this one")
-    });
-    assert_eq!(refused.await.unwrap_err().to_string(), "not this one");
-    app.me(&access).await.expect(200, "");
+    let holder = app.operator().find_also_erased("ADA@example.com").await.unwrap();
+    assert_eq!((holder.user_id, holder.email.as_deref()), (id, Some(ADA)));
+    assert!(holder.last_login_at.is_some() && !holder.is_erased);
 
-    let erase = async || auth::erase_if(&app.config, &app.dependencies, ADA, |_| Ok(())).await;
+    let erase = async || {
+        let operator = app.operator();
+        let holder = operator.find_also_erased(ADA).await?;
+        operator.erase(holder.user_id, OPERATION.into()).await
+    };
     faults.appends_left.store(1, Ordering::SeqCst);
     erase().await.unwrap_err();
     app.me(&access).await.expect(401, "session-ended");

@@ -2,13 +2,14 @@
 
 use events::{Actor, Event};
 
-use crate::support::App;
+use crate::support::{App, OPERATION};
 
 /// bcrypt with cost 4, of `correctbatteryhorsestapler`.
 const HASH: &str = "$2b$04$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie";
 
 async fn import(app: &App, text: &str, dry_run: bool) -> anyhow::Result<auth::Imported> {
-    auth::import(&app.config, &app.dependencies, text.as_bytes(), dry_run).await
+    let operation = (!dry_run).then(|| OPERATION.into());
+    app.operator().import(text.as_bytes(), operation).await
 }
 
 #[tokio::test]

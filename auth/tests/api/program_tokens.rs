@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 use test_support::eventually;
 
-use crate::support::{Answer, App};
+use crate::support::{Answer, App, OPERATION};
 
 async fn create(app: &App, access: &str, body: Value) -> Answer {
     app.post("/auth/tokens").token(access).json(&body).send().await
@@ -153,9 +153,11 @@ async fn all_are_taken_back_by_one_act_of_their_owner_an_admin_or_an_operator() 
         match act {
             "owner" => drop(delete("/auth/tokens", &ada).await.expect(204, "")),
             "admin" => drop(delete(&of_somebody, &admin).await.expect(204, "")),
-            _ => auth::revoke_tokens(&app.config, &app.dependencies, "ada@example.com")
-                .await
-                .unwrap(),
+            _ => {
+                let operator = app.operator();
+                let id = operator.find("ada@example.com").await.unwrap().user_id;
+                operator.revoke_tokens(id, OPERATION.into()).await.unwrap();
+            }
         }
         for token in &tokens {
             eventually("the token is refused", async || {
@@ -191,9 +193,7 @@ async fn a_token_does_not_come_back_when_its_account_is_disabled_and_enabled_or_
     assert_eq!(verifier.verify(&before).await, ended);
     let (later, _) = token(&app, &bob).await;
     verifier.verify(&later).await.unwrap();
-    let offered = auth::reset(&app.config, &app.dependencies, "bob@example.com", false)
-        .await
-        .unwrap();
+    let offered = app.offer_reset("bob@example.com", false).await;
     let body = json!({"reset_token": offered.token.as_str(), "new_password": "violet harbour lantern"});
     app.post("/auth/reset").json(&body).send().await.expect(204, "");
     eventually("the token is refused", async || {

@@ -316,9 +316,7 @@ async fn a_reset_keeps_it_unless_told_otherwise() {
     let app = App::start().await;
     let (_, secret, _) = enrolled(&app).await;
     for removes in [false, true] {
-        let offered = auth::reset(&app.config, &app.dependencies, EMAIL, removes)
-            .await
-            .unwrap();
+        let offered = app.offer_reset(EMAIL, removes).await;
         let body = json!({"reset_token": offered.token.as_str(), "new_password": PASSWORD});
         app.post("/auth/reset").json(&body).send().await.expect(204, "");
         if removes {

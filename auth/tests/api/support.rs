@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use auth::{Argon2Parameters, Config, Dependencies};
+use auth::{Argon2Parameters, Config, Dependencies, Granted, Operator, Reset};
 use axum::{Router, body::Body};
 use bus::{Bus, InProcessBus};
 use database::{Database, Schema};
@@ -21,6 +21,8 @@ use test_support::{FaultyStore, TestClock, subject_keys};
 use tower::ServiceExt;
 
 pub(crate) const PASSWORD: &str = "plum-tractor-canyon";
+/// What the commands of operators are recorded as.
+pub(crate) const OPERATION: &str = "01a204f4-5231-77cc-84db-0e3c4efea8ff";
 pub(crate) const CHEAP: Argon2Parameters = Argon2Parameters {
     memory_kib: 64,
     iterations: 1,
@@ -312,10 +314,31 @@ impl App {
 
     pub(crate) async fn sign_in_admin(&self, email: &str) -> String {
         self.register(email).await;
-        auth::grant(&self.config, &self.dependencies, email, events::Role::Admin)
-            .await
-            .unwrap();
+        self.grant(email, events::Role::Admin).await;
         self.sign_in(email).await.0
+    }
+
+    /// An operator at the command line of this system.
+    pub(crate) fn operator(&self) -> Operator {
+        Operator::new(&self.config, &self.dependencies).unwrap()
+    }
+
+    /// `taskledger users grant`
+    pub(crate) async fn grant(&self, email: &str, role: events::Role) -> Granted {
+        let operator = self.operator();
+        let holder = operator.find(email).await.unwrap();
+        operator
+            .grant(holder.user_id, role, OPERATION.into())
+            .await
+            .unwrap()
+    }
+
+    /// `taskledger users reset`
+    pub(crate) async fn offer_reset(&self, email: &str, removes_second_factor: bool) -> Reset {
+        let operator = self.operator();
+        let id = operator.find(email).await.unwrap().user_id;
+        let reset = operator.reset(id, removes_second_factor, OPERATION.into());
+        reset.await.unwrap()
     }
 
     pub(crate) async fn log(&self) -> Vec<RecordedEvent> {

@@ -7,7 +7,7 @@ use runtime::Clock as _;
 use serde_json::json;
 use test_support::eventually;
 
-use crate::support::{App, PASSWORD};
+use crate::support::{App, OPERATION, PASSWORD};
 
 const ADA: &str = "ada@example.com";
 const ROOT: &str = "root@example.com";
@@ -66,11 +66,9 @@ async fn a_damaged_or_lost_key_concerns_nobody_else_and_its_person_can_be_erased
         app.sign_in("new@example.com").await;
 
         let by_operator = async |person: &str| {
-            let confirm = |holder: &auth::AccountHolder| {
-                assert_eq!((holder.user_id, holder.email.as_deref()), (ada, None));
-                Ok(())
-            };
-            let erased = auth::erase_if(&app.config, &app.dependencies, person, confirm).await;
+            let holder = app.operator().find_also_erased(person).await.unwrap();
+            assert_eq!((holder.user_id, holder.email.as_deref()), (ada, None));
+            let erased = app.operator().erase(ada, OPERATION.into()).await;
             assert!(erased.unwrap().changed);
         };
         match erased_by {
@@ -86,7 +84,8 @@ async fn a_damaged_or_lost_key_concerns_nobody_else_and_its_person_can_be_erased
         app.me(&access).await.expect(401, "session-ended");
         app.login(ADA, PASSWORD).await.expect(401, "bad-credentials");
         app.register(ADA).await.expect(201, "");
-        let last = auth::erase_if(&app.config, &app.dependencies, ROOT, |_| Ok(())).await;
+        let root = app.operator().find(ROOT).await.unwrap().user_id;
+        let last = app.operator().erase(root, OPERATION.into()).await;
         assert!(last.unwrap_err().to_string().contains("last admin"));
         // Everything can be read now, and somebody who was erased needs no key.
         assert!(app.kinds().await.iter().any(|kind| kind == "account.erased"));
@@ -101,7 +100,7 @@ async fn the_last_admin_stays_and_so_does_what_is_left_of_the_key() {
     let keys = app.keys_database().await;
     strike(&keys, DAMAGES[3], id).await;
     let app = app.restarted().await;
-    let refused = auth::erase_if(&app.config, &app.dependencies, ROOT, |_| Ok(())).await;
+    let refused = app.operator().erase(id, OPERATION.into()).await;
     assert!(refused.unwrap_err().to_string().contains("last admin"));
     let mended = "UPDATE data_keys SET master_key = (SELECT id FROM master_keys) WHERE subject = $1";
     strike(&keys, mended, id).await;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
-use ::events::{Actor, Due, Timestamp, UserId};
+use ::events::{Actor, Due, OperationOutcome, Timestamp, UserId};
 use anyhow::Context;
 use api_types::AuditEvent;
 use clap::{Args, ValueEnum};
@@ -18,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Beyond the end of every log.
 const END: u64 = i64::MAX as u64;
 
-const HEADS: [&str; 9] = [
+const HEADS: [&str; 12] = [
     "position",
     "recorded_at",
     "type",
@@ -28,6 +28,9 @@ const HEADS: [&str; 9] = [
     "actor",
     "correlation_id",
     "event_id",
+    "operation",
+    "by",
+    "reason",
 ];
 
 #[derive(Debug, Args)]
@@ -172,6 +175,12 @@ impl Log {
 }
 
 fn cells(entry: &AuditEvent) -> [String; HEADS.len()] {
+    let operation = entry.operation.clone().unwrap_or_default();
+    let ended = operation.outcome.map(|outcome| match outcome {
+        OperationOutcome::Succeeded => "succeeded",
+        OperationOutcome::Failed => "failed",
+    });
+    let what = [operation.command.as_deref(), ended, operation.result.as_deref()];
     [
         entry.position.to_string(),
         entry.recorded_at.to_string(),
@@ -182,5 +191,8 @@ fn cells(entry: &AuditEvent) -> [String; HEADS.len()] {
         entry.actor.clone(),
         entry.correlation_id.clone(),
         entry.id.to_string(),
+        what.into_iter().flatten().collect::<Vec<_>>().join(": "),
+        operation.by.unwrap_or_default(),
+        operation.reason.unwrap_or_default(),
     ]
 }

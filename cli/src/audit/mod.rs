@@ -4,6 +4,7 @@ mod check_proof;
 mod key;
 mod log;
 mod prove;
+mod rotate_key;
 mod verify;
 mod witness;
 
@@ -25,6 +26,10 @@ pub(crate) enum Command {
     Log(log::Log),
     /// Show the public keys that sign the audit tree
     Key(key::Key),
+    /// Make a new key beside those that sign the audit tree
+    ///
+    /// Run it where the projector's keys are.
+    RotateKey(rotate_key::RotateKey),
     /// Compute the audit tree again and compare; exit code 1 if anything differs, with the first position that does
     ///
     /// Compares the log with every hash that was kept of it and with every checkpoint that was signed. May run beside a system
@@ -42,6 +47,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     match command {
         Command::Log(command) => command.run(settings).await,
         Command::Key(command) => command.run(settings).await,
+        Command::RotateKey(command) => command.run(settings).await,
         Command::Verify(command) => command.run(settings).await,
         Command::Prove(command) => command.run(settings).await,
         Command::CheckProof(command) => command.run(),

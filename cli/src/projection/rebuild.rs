@@ -3,15 +3,24 @@
 use std::{
     io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
+    sync::Arc,
 };
 
+use ::events::UserId;
 use anyhow::Context;
 use clap::Args;
 use database::Schema;
+use event_store::EventStore;
 use projector::{Pace, Progress};
 use tokio_util::sync::CancellationToken;
 
-use crate::{output, platform, progress::ProgressDisplay, serving, settings::Settings};
+use crate::{
+    operation::{Attribution, Conclusion},
+    output, platform,
+    progress::ProgressDisplay,
+    serving,
+    settings::Settings,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct Rebuild {
@@ -24,6 +33,8 @@ pub(crate) struct Rebuild {
     /// Throw away what an interrupted rebuild has left instead of going on with it
     #[arg(long)]
     restart: bool,
+    #[command(flatten)]
+    attribution: Attribution,
 }
 
 #[derive(Debug, Args)]
@@ -31,6 +42,8 @@ pub(crate) struct Rollback {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    attribution: Attribution,
 }
 
 impl Rebuild {
@@ -39,13 +52,18 @@ impl Rebuild {
             crate::complain("nobody is there to answer whether the new tables may take over: say --yes");
             return Ok(ExitCode::from(2));
         }
-        let rebuild = open(settings).await?;
-        let code = self.carry_out(&rebuild).await;
+        let store = platform::existing_opened_event_store(settings).await?;
+        let rebuild = open(settings, &store).await?;
+        let act = async |_| self.carry_out(&rebuild).await;
+        let attribution = &self.attribution;
+        let code = attribution
+            .record(&*store, "projection rebuild", UserId::NOBODY, act)
+            .await;
         rebuild.close().await;
         code
     }
 
-    async fn carry_out(&self, rebuild: &projector::Rebuild) -> anyhow::Result<ExitCode> {
+    async fn carry_out(&self, rebuild: &projector::Rebuild) -> anyhow::Result<Conclusion> {
         if self.restart {
             rebuild.restart().await?;
         }
@@ -76,23 +94,23 @@ impl Rebuild {
                 "interrupted at position {} of {}: the live tables are as they were; run it again to go on from there",
                 last.position, last.head
             ));
-            return Ok(ExitCode::FAILURE);
+            return Ok(Conclusion::failed());
         }
         if self.verify && !compare(rebuild).await? {
             crate::complain(
                 "the new tables differ from the live ones, which are as they were; without --verify the new ones take over",
             );
-            return Ok(ExitCode::FAILURE);
+            return Ok(Conclusion::failed());
         }
         if !self.yes && !agreed("The new tables are complete. Let them take over?")? {
             output::line("the live tables are as they were; run it again to bring the new ones up to date")?;
-            return Ok(ExitCode::FAILURE);
+            return Ok(Conclusion::failed().with_result("not wanted"));
         }
         let position = rebuild.swap().await?;
         output::line(&format!(
             "the rebuilt tables are in use, at position {position}; `taskledger projection rollback` goes back"
         ))?;
-        Ok(ExitCode::SUCCESS)
+        Ok(Conclusion::succeeded().with_result(format!("at position {position}")))
     }
 }
 
@@ -109,22 +127,28 @@ impl Rollback {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        let rebuild = open(settings).await?;
-        let position = rebuild.rollback().await;
+        let store = platform::existing_opened_event_store(settings).await?;
+        let rebuild = open(settings, &store).await?;
+        let act = async |_| {
+            let position = rebuild.rollback().await?;
+            output::line(&format!(
+                "the previous tables are in use again, brought up to position {position}; another rollback undoes this one"
+            ))?;
+            Ok(Conclusion::succeeded().with_result(format!("at position {position}")))
+        };
+        let attribution = &self.attribution;
+        let code = attribution
+            .record(&*store, "projection rollback", UserId::NOBODY, act)
+            .await;
         rebuild.close().await;
-        let position = position?;
-        output::line(&format!(
-            "the previous tables are in use again, brought up to position {position}; another rollback undoes this one"
-        ))?;
-        Ok(ExitCode::SUCCESS)
+        code
     }
 }
 
-async fn open(settings: &Settings) -> anyhow::Result<projector::Rebuild> {
+async fn open(settings: &Settings, store: &Arc<dyn EventStore>) -> anyhow::Result<projector::Rebuild> {
     let storage = &settings.storage;
-    let store = platform::existing_opened_event_store(settings).await?;
     let url = platform::database_url(storage, Schema::ReadModels)?;
-    Ok(projector::Rebuild::open(&url, store, storage.partitions, Pace::default()).await?)
+    Ok(projector::Rebuild::open(&url, Arc::clone(store), storage.partitions, Pace::default()).await?)
 }
 
 async fn compare(rebuild: &projector::Rebuild) -> anyhow::Result<bool> {

@@ -86,9 +86,11 @@ impl TaskState {
         Ok(match Event::try_from(event)? {
             Event::Task(change) => Self::evolve(state, id, &change, end, event.recorded_at),
             // Not of this kind of stream: nothing to a task.
-            Event::Account(_) | Event::Session(_) | Event::Email(_) | Event::Admins(_) => {
-                state.map(|state| Self { end, ..state })
-            }
+            Event::Account(_)
+            | Event::Session(_)
+            | Event::Email(_)
+            | Event::Admins(_)
+            | Event::Operation(_) => state.map(|state| Self { end, ..state }),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The audit trail.
 
-use events::{EventId, Timestamp, UserId};
+use events::{EventId, OperationOutcome, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -34,10 +34,10 @@ pub struct AuditEvent {
     pub id: EventId,
     /// What happened, such as `task.created`.
     pub r#type: String,
-    /// Whom it is about.
+    /// Whom it is about; `00000000-0000-0000-0000-000000000000` is nobody.
     #[schema(value_type = stand_ins::Id)]
     pub subject: UserId,
-    /// Who caused it: the id of a person, `operator` or `system`.
+    /// Who caused it: the id of a person, `operator` (who that was, its `operation.started` says) or `system`.
     pub actor: String,
     /// The request that caused it, shared by everything that the request did.
     pub correlation_id: String,
@@ -47,4 +47,34 @@ pub struct AuditEvent {
     /// When.
     #[schema(value_type = stand_ins::Instant)]
     pub recorded_at: Timestamp,
+    /// What an operator did, or how it ended; only in `operation.started` and `operation.finished`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub operation: Option<AuditedOperation>,
+}
+
+/// A command of an operator: `command`, `by` and `reason` when it started, `outcome` and `result` when it finished. Both have
+/// the same `correlation_id` as everything that the command did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuditedOperation {
+    /// What, such as `projection rebuild`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub command: Option<String>,
+    /// Who gave the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub by: Option<String>,
+    /// Why, if they said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub reason: Option<String>,
+    /// How it ended. A command that was broken off has not finished.
+    #[schema(value_type = stand_ins::OperationOutcome)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<OperationOutcome>,
+    /// What came of it, if there is more to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub result: Option<String>,
 }

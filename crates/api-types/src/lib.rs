@@ -24,7 +24,7 @@ mod task;
 pub use account::{ChangePassword, EraseMe, Register, Rename, ResetPassword, User, UserBody};
 pub use admin::{ManagedUser, ManagedUsers, OfferReset, OfferedReset, SetRoles};
 pub use audit::ConsistencyProof;
-pub use audit_trail::{AuditEvent, AuditPage};
+pub use audit_trail::{AuditEvent, AuditPage, AuditedOperation};
 pub use batch::{Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, IfMatch};
 pub use history::{
     FieldChange, HistoryItem, TaskChanges, TaskHistory, TaskSummary, TasksByPriority, TasksByStatus,

@@ -94,6 +94,8 @@ stand_ins! {
     /// What a program token is good for. `tasks:read`: read tasks. `tasks:write`: change them. `audit:read`: read the audit
     /// trail.
     Scope => |scope| scope.enum_values(Some(["tasks:read", "tasks:write", "audit:read"]));
+    /// How a command of an operator ended.
+    OperationOutcome => |outcome| outcome.enum_values(Some(["succeeded", "failed"]));
     /// Where a task stands.
     Status => |status| status.enum_values(Some(["open", "in_progress", "done", "cancelled"]));
     /// How urgent a task is.

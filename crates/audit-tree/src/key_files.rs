@@ -1,6 +1,6 @@
 //! The keys that sign checkpoints: every `*.pem` of their directory. The first one is made when there is none.
 //!
-//! To rotate, put a new key beside the old one and restart: checkpoints then have the signatures of both. Once everybody who
+//! To rotate, put a new key beside the old one (`taskledger audit rotate-key`) and restart: checkpoints then have the signatures of both. Once everybody who
 //! checks them knows the new key, delete the old one and restart.
 
 use std::{
@@ -43,7 +43,8 @@ impl SigningKeys {
         if !keys.keys.is_empty() {
             return Ok(keys);
         }
-        create(directory).map_err(failed(directory))?;
+        // Of several processes that try at once one wins, and the others find its key.
+        create(&directory.join(FIRST_KEY)).map_err(failed(directory))?;
         Self::read(directory)
     }
 
@@ -78,6 +79,16 @@ impl SigningKeys {
             directory: directory.to_owned(),
             keys: keys.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Makes a key that is newer than those in `directory`, and returns its file.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn add(directory: &Path) -> Result<PathBuf, KeysUnusable> {
+        let path = directory.join(format!("{}.pem", runtime::new_id()));
+        create(&path).map_err(failed(&path))?;
+        Ok(path)
     }
 
     /// Where they are.
@@ -124,9 +135,11 @@ impl fmt::Debug for SigningKeys {
     }
 }
 
-/// Makes the first key. Of several processes that try at once one wins, and the others find its key.
-fn create(directory: &Path) -> io::Result<()> {
-    private::create_directory(directory)?;
+/// Makes a key in the file `path`, unless there is one.
+fn create(path: &Path) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        private::create_directory(directory)?;
+    }
     let pair = KeypairBytes {
         secret_key: runtime::random_bytes(),
         public_key: None,
@@ -134,7 +147,7 @@ fn create(directory: &Path) -> io::Result<()> {
     let pem = pair
         .to_pkcs8_pem(LineEnding::LF)
         .map_err(|error| io::Error::other(error.to_string()))?;
-    private::create_whole(&directory.join(FIRST_KEY), pem.as_bytes())
+    private::create_whole(path, pem.as_bytes())
 }
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> KeysUnusable {

@@ -13,6 +13,7 @@ pub mod private;
 mod process_metrics;
 mod random;
 mod start_error;
+mod system_user;
 pub mod telemetry;
 mod turns;
 
@@ -23,5 +24,6 @@ pub use metrics::Metrics;
 pub use process_metrics::{encode_process_metrics, process_metrics};
 pub use random::{fill_random, random_between, random_bytes};
 pub use start_error::StartError;
+pub use system_user::system_user;
 pub use telemetry::LogFormat;
 pub use turns::{NoTurn, Turn, Turns};

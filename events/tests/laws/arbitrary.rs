@@ -3,13 +3,14 @@
 use events::{
     AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed,
     AccountSessionOpened, AccountSessionsEnded, AdminAdded, AdminRemoved, AdminsEvent, AuthenticationMethod,
-    Due, EmailClaimed, EmailEvent, EmailReleased, EndReason, Event, PasswordChanged, PasswordRehashed,
-    PasswordReset, Priority, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, ResetOffered, Role,
-    RolesChanged, Scope, SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed,
-    SecondFactorRefused, SecondFactorRemoved, SecretHash, SessionEnded, SessionEvent, SessionId,
-    SessionRefreshRepeated, SessionRefreshed, SessionStarted, TaskCancelled, TaskCompleted, TaskCreated,
-    TaskDeleted, TaskDescribed, TaskEvent, TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored,
-    TaskScheduled, TaskStarted, TaskTagged, Timestamp, TokenId, UsedCode, UserId,
+    Due, EmailClaimed, EmailEvent, EmailReleased, EndReason, Event, OperationEvent, OperationFinished,
+    OperationOutcome, OperationStarted, PasswordChanged, PasswordRehashed, PasswordReset, Priority,
+    ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, ResetOffered, Role, RolesChanged, Scope,
+    SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused,
+    SecondFactorRemoved, SecretHash, SessionEnded, SessionEvent, SessionId, SessionRefreshRepeated,
+    SessionRefreshed, SessionStarted, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed,
+    TaskEvent, TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted,
+    TaskTagged, Timestamp, TokenId, UsedCode, UserId,
 };
 use proptest::{collection, option, prelude::*, sample::select};
 
@@ -43,6 +44,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         session_event().prop_map(Event::Session),
         email_event().prop_map(Event::Email),
         admins_event().prop_map(Event::Admins),
+        operation_event().prop_map(Event::Operation),
     ]
 }
 
@@ -225,6 +227,23 @@ fn admins_event() -> impl Strategy<Value = AdminsEvent> {
         user_id().prop_map(|account| AdminAdded { account }.into()),
         user_id().prop_map(|account| AdminRemoved { account }.into()),
     ]
+}
+
+fn operation_event() -> impl Strategy<Value = OperationEvent> {
+    let started = (text(), text(), option::of(text())).prop_map(|(command, by, reason)| {
+        OperationStarted {
+            command: command.into(),
+            by: by.into(),
+            reason: reason.map(Into::into),
+        }
+        .into()
+    });
+    let outcome = select(vec![OperationOutcome::Succeeded, OperationOutcome::Failed]);
+    let finished = (outcome, option::of(text())).prop_map(|(outcome, result)| {
+        let result = result.map(Into::into);
+        OperationFinished { outcome, result }.into()
+    });
+    prop_oneof![started, finished]
 }
 
 /// Of few, so that some come again.

@@ -2,8 +2,8 @@
 
 use crate::arbitrary::{due, timestamp, user_id};
 use events::{
-    Actor, ConsistencyToken, Due, EventId, LogPoint, SessionId, StreamKind, StreamName, TaskId, Timestamp,
-    UserId,
+    Actor, ConsistencyToken, Due, EventId, LogPoint, OperationId, SessionId, StreamKind, StreamName, TaskId,
+    Timestamp, UserId,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -38,6 +38,8 @@ proptest! {
         prop_assert_eq!(StreamName::session(SessionId(id)).kind(), Ok(StreamKind::Session(SessionId(id))));
         prop_assert_eq!(StreamName::email(&key).kind(), Ok(StreamKind::Email(key)));
         prop_assert_eq!(StreamName::admins().kind(), Ok(StreamKind::Admins));
+        let operation = OperationId(id);
+        prop_assert_eq!(StreamName::operation(operation).kind(), Ok(StreamKind::Operation(operation)));
         let name = StreamName::task(TaskId(id));
         prop_assert_eq!(StreamName::raw(name.to_string()), name);
     }

@@ -1,7 +1,7 @@
 //! `audit_log`: one row for every event of the log, also for those that cannot be projected.
 
 use database::Value;
-use events::{ERASED, RecordedEvent};
+use events::{ERASED, Event, RecordedEvent, StreamKind};
 
 use super::table::{Column, Table};
 
@@ -19,6 +19,7 @@ pub(crate) const AUDIT_LOG: Table = Table {
         ("correlation_id", Column::Text),
         ("causation_id", Column::Uuid),
         ("recorded_at", Column::Integer),
+        ("operation", Column::Text),
     ],
 };
 
@@ -35,7 +36,19 @@ pub(crate) fn audit_values(event: &RecordedEvent, row: &mut Vec<Value>) {
         storable(&event.metadata.correlation_id).into(),
         event.metadata.causation_id.into(),
         event.recorded_at.as_micros().into(),
+        operation(event).into(),
     ]);
+}
+
+/// What an operator did, and why, or how it ended, as JSON. It says nothing about a person.
+fn operation(event: &RecordedEvent) -> Option<String> {
+    if !matches!(event.stream.kind(), Ok(StreamKind::Operation(_))) {
+        return None;
+    }
+    let Ok(Event::Operation(operation)) = Event::try_from(event) else {
+        return None;
+    };
+    String::from_utf8(operation.encode().data.to_vec()).ok()
 }
 
 /// What the trail keeps of an event of somebody who was erased.

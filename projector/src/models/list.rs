@@ -81,11 +81,11 @@ macro_rules! models {
         )+
 
         impl ModelRows {
-            /// The version that the row of `stream` stands for; 0 without a row, as for addresses and admins.
+            /// The version that the row of `stream` stands for; 0 without a row, as for addresses.
             pub(crate) fn version(&self, stream: &StreamKind) -> u64 {
                 match stream {
                     $(StreamKind::$model(id) => self.$table.version(id.0),)+
-                    StreamKind::Email(_) | StreamKind::Admins => 0,
+                    StreamKind::Email(_) | StreamKind::Admins | StreamKind::Operation(_) => 0,
                 }
             }
 
@@ -93,7 +93,7 @@ macro_rules! models {
             pub(crate) fn pass_over(&mut self, stream: &StreamKind, record: &RecordedEvent) {
                 match stream {
                     $(StreamKind::$model(id) => self.$table.pass_over(id.0, record),)+
-                    StreamKind::Email(_) | StreamKind::Admins => {}
+                    StreamKind::Email(_) | StreamKind::Admins | StreamKind::Operation(_) => {}
                 }
             }
 
@@ -112,7 +112,9 @@ macro_rules! models {
                         }
                         Ok(())
                     })+
-                    (StreamKind::Email(_), Event::Email(_)) | (StreamKind::Admins, Event::Admins(_)) => Ok(()),
+                    (StreamKind::Email(_), Event::Email(_))
+                    | (StreamKind::Admins, Event::Admins(_))
+                    | (StreamKind::Operation(_), Event::Operation(_)) => Ok(()),
                     _ => Err(ApplyFailure::Senseless(
                         "its type does not belong into its stream".to_owned(),
                     )),

@@ -9,9 +9,6 @@ use events::{
 };
 use uuid::Uuid;
 
-/// Whom a record is about that does not say so, and whose stream does not either.
-const NOBODY: UserId = UserId(Uuid::nil());
-
 /// An event and what its payload says.
 #[derive(Debug, Clone)]
 pub(crate) struct Decoded {
@@ -64,11 +61,11 @@ async fn subject_of(store: &dyn EventStore, unreadable: &Unreadable) -> Result<U
             return Ok(if event.position < unreadable.position {
                 event.metadata.subject
             } else {
-                NOBODY
+                UserId::NOBODY
             });
         }
         let Some(last) = page.version().filter(|last| page.more && *last > version) else {
-            return Ok(NOBODY);
+            return Ok(UserId::NOBODY);
         };
         version = last;
     }

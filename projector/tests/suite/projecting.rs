@@ -7,12 +7,13 @@ use bus::InProcessBus;
 use events::{
     AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRenamed, AccountSessionOpened,
     AccountSessionsEnded, AdminAdded, AdminRemoved, AdminsEvent, Due, EmailClaimed, EmailEvent,
-    EmailReleased, EndReason, Event, PasswordChanged, PasswordRehashed, PasswordReset, ProgramTokenCreated,
+    EmailReleased, EndReason, Event, OperationEvent, OperationFinished, OperationId, OperationOutcome,
+    OperationStarted, PasswordChanged, PasswordRehashed, PasswordReset, ProgramTokenCreated,
     ProgramTokenRevoked, ProgramTokenUsed, ResetOffered, Role, RolesChanged, Scope, SecondFactorConfirmed,
     SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused, SecondFactorRemoved, SessionEnded,
     SessionId, SessionRefreshRepeated, SessionRefreshed, StreamName, TaskCancelled, TaskCompleted,
     TaskCreated, TaskDeleted, TaskDescribed, TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored,
-    TaskScheduled, TaskStarted, TaskTagged, Timestamp, TokenId, UsedCode,
+    TaskScheduled, TaskStarted, TaskTagged, Timestamp, TokenId, UsedCode, UserId,
 };
 use tower::ServiceExt;
 
@@ -196,6 +197,19 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
     ] {
         log.append(&StreamName::admins(), ada, change.encode()).await;
     }
+    let started = OperationStarted {
+        command: "projection rebuild".into(),
+        by: "grace".into(),
+        reason: None,
+    };
+    let finished = OperationFinished {
+        outcome: OperationOutcome::Failed,
+        result: None,
+    };
+    let operation = StreamName::operation(OperationId(uuid::Uuid::from_u128(1)));
+    for happened in [OperationEvent::from(started), finished.into()] {
+        log.append(&operation, UserId::NOBODY, happened.encode()).await;
+    }
     let last = log.task(2, ada, TaskDeleted {}).await;
     let report = ground.catch_up(4).await;
     assert_eq!(
@@ -269,6 +283,16 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
     );
     assert_eq!(audit[0].text("actor").unwrap(), ada.to_string());
     assert_eq!(audit[0].text("correlation_id").unwrap(), "request-1");
+    let operations = audit
+        .iter()
+        .filter_map(|row| row.optional_text("operation").unwrap());
+    assert_eq!(
+        operations.collect::<Vec<_>>(),
+        [
+            r#"{"command":"projection rebuild","by":"grace","reason":null}"#,
+            r#"{"outcome":"failed","result":null}"#
+        ]
+    );
 }
 
 pub(crate) async fn checkpoints_are_signalled(ground: Ground) {

@@ -11,8 +11,7 @@ use crate::cursor_key::{BadCursor, CursorKey};
 
 const PURPOSE: &str = "audit trail";
 
-const COLUMNS: &str =
-    "position, stream, version, event_id, type, subject, actor, correlation_id, causation_id, recorded_at";
+const COLUMNS: &str = "position, stream, version, event_id, type, subject, actor, correlation_id, causation_id, recorded_at, operation";
 
 /// What an entry must be; nothing means anything.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]

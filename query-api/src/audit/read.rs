@@ -75,5 +75,10 @@ fn entry(row: &Row) -> Result<AuditEvent, DatabaseError> {
         correlation_id: row.text("correlation_id")?,
         causation_id: row.uuid("causation_id")?,
         recorded_at: Timestamp::from_micros(row.integer("recorded_at")?),
+        operation: row
+            .optional_str("operation")?
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|error| DatabaseError::Unexpected(format!("an operation in audit_log: {error}")))?,
     })
 }

@@ -37,6 +37,7 @@ pub(super) fn schemas() -> Vec<NamedSchema> {
     add::<stand_ins::Tag>(&mut schemas);
     add::<stand_ins::Due>(&mut schemas);
     add::<stand_ins::Status>(&mut schemas);
+    add::<stand_ins::OperationOutcome>(&mut schemas);
     add::<stand_ins::Priority>(&mut schemas);
     add::<stand_ins::Role>(&mut schemas);
     add::<stand_ins::Scope>(&mut schemas);

@@ -4,13 +4,13 @@ use events::{Due, EventId, Priority, Role, Scope, SessionId, Status, TaskId, Tim
 use uuid::Uuid;
 
 use crate::{
-    AuditEvent, AuditPage, Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, ChangePassword,
-    ChangeTask, ConfirmTotp, CreateProgramToken, CreateTask, EnrollTotp, EraseMe, FieldChange, FieldError,
-    HistoryItem, IfMatch, Jwk, Jwks, Login, ManagedUser, ManagedUsers, NewProgramToken, OfferReset,
-    OfferedReset, Problem, ProblemCode, ProgramToken, ProgramTokens, Refresh, Register, RemoveTotp, Rename,
-    ResetPassword, RevertTask, SecondFactorLogin, Session, Sessions, SetRoles, Task, TaskChanges,
-    TaskHistory, TaskPage, TaskSummary, TasksByPriority, TasksByStatus, TokenType, Tokens, TotpEnrolment,
-    UndoRequest, User, UserBody,
+    AuditEvent, AuditPage, AuditedOperation, Batch, BatchCommand, BatchOperation, BatchResult, BatchResults,
+    ChangePassword, ChangeTask, ConfirmTotp, CreateProgramToken, CreateTask, EnrollTotp, EraseMe,
+    FieldChange, FieldError, HistoryItem, IfMatch, Jwk, Jwks, Login, ManagedUser, ManagedUsers,
+    NewProgramToken, OfferReset, OfferedReset, Problem, ProblemCode, ProgramToken, ProgramTokens, Refresh,
+    Register, RemoveTotp, Rename, ResetPassword, RevertTask, SecondFactorLogin, Session, Sessions, SetRoles,
+    Task, TaskChanges, TaskHistory, TaskPage, TaskSummary, TasksByPriority, TasksByStatus, TokenType, Tokens,
+    TotpEnrolment, UndoRequest, User, UserBody,
 };
 
 /// 2026-11-22T20:30:50.417526Z
@@ -24,6 +24,7 @@ const PROGRAM_TOKEN: TokenId = TokenId(Uuid::from_u128(0x01a204f4_51f3_7d32_9c1a
 const MFA_TOKEN: &str = "AaIE9FHRdPG6g1eyteS9TQGiBPRR";
 const RESET_TOKEN: &str = "AaIE9FHRdPG6g1eyteS9TRs0Nj6w";
 const REQUEST: &str = "01a204f4-5228-71ff-b156-69d5c038e1d4";
+const OPERATION: Uuid = Uuid::from_u128(0x01a204f4_5228_71ff_b156_69d5c038e1d5);
 const PASSWORD: &str = "correct horse battery";
 
 /// A new task.
@@ -133,9 +134,28 @@ pub(super) fn audit_page() -> AuditPage {
         correlation_id: REQUEST.to_owned(),
         causation_id: Uuid::from_u128(0x01a204f4_5231_77cc_84db_0e3c4efea8f6),
         recorded_at: CREATED,
+        operation: None,
+    };
+    let started = AuditEvent {
+        position: 43,
+        stream: format!("operation-{OPERATION}"),
+        id: EventId(Uuid::from_u128(0x01a204f4_5231_77cc_84db_0e3c4efea8f7)),
+        r#type: "operation.started".to_owned(),
+        subject: UserId::NOBODY,
+        actor: "operator".to_owned(),
+        correlation_id: OPERATION.to_string(),
+        causation_id: OPERATION,
+        operation: Some(AuditedOperation {
+            command: Some("projection rebuild".to_owned()),
+            by: Some("grace".to_owned()),
+            reason: Some("Ticket 4711".to_owned()),
+            outcome: None,
+            result: None,
+        }),
+        ..created.clone()
     };
     AuditPage {
-        items: vec![created],
+        items: vec![started, created],
         next_cursor: None,
     }
 }

@@ -1,0 +1,273 @@
+//! Whatever an operator does at the command line is in the audit trail, with who did it and why.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use database::{Database, Schema};
+use events::{EventId, NewEvent, StreamName};
+use serde_json::{Value, json};
+
+use crate::support::{Footing, Person, Role, System, binary, until};
+
+/// Commands that change nothing in the system: they look, or run it, or bring it to its feet.
+const LOOK: [&str; 14] = [
+    "audit check-proof",
+    "audit key",
+    "audit log",
+    "audit prove",
+    "audit verify",
+    "config",
+    "events show",
+    "events stats",
+    "events tail",
+    "keys list",
+    "keys master list",
+    "parked list",
+    "parked show",
+    "projection list",
+];
+const LOOK_MORE: [&str; 2] = ["projection status", "projection verify"];
+/// The system itself, and a witness of another's log. What they do by themselves is not done by an operator.
+const RUN: [&str; 8] = [
+    "audit witness",
+    "auth",
+    "command-api",
+    "gateway",
+    "migrate",
+    "projector",
+    "query-api",
+    "up",
+];
+
+/// The commands below `path` that have no commands below them, with whether they ask who gives them and why.
+fn commands(path: &[String]) -> BTreeMap<String, bool> {
+    let help = binary().args(path).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let Some((_, list)) = help.split_once("\nCommands:\n") else {
+        let asks = help.contains("--by <NAME>") && help.contains("--reason <TEXT>");
+        return BTreeMap::from([(path.join(" "), asks)]);
+    };
+    let entries = list.lines().take_while(|line| !line.is_empty());
+    let names = entries.filter_map(|line| {
+        let name = line.strip_prefix("  ")?.split(' ').next()?;
+        (!name.is_empty() && name != "help").then(|| name.to_owned())
+    });
+    names
+        .flat_map(|name| commands(&[path, &[name]].concat()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_operators_acts_are_in_the_audit_trail() {
+    let mut system = System::start(Footing::Embedded).await;
+    let mut ada = Person::join(&system.base, "ada").await;
+    let bob = Person::join(&system.base, "bob").await;
+    let task = ada.post("/tasks", json!({"title": "One"})).await.expect(201).body;
+    let stream = format!("task-{}", task["id"].as_str().unwrap());
+    let mut acts = Acts::of(&system);
+
+    acts.run(0, &["users", "grant", &ada.email, "auditor"]);
+    acts.run(0, &["users", "reset", &bob.email]);
+    acts.run(0, &["users", "revoke-tokens", &bob.email]);
+    let people = system.data_dir().join("people.csv");
+    std::fs::write(&people, "email,password_hash\nnobody,none\n").unwrap();
+    let people = people.to_str().unwrap();
+    acts.run(1, &["users", "import", people]);
+    until("bob sees what is about him", acts.patience, async || {
+        let seen = operations(&bob, "operation.started").await;
+        let seen: Vec<_> = seen.iter().map(|it| it["operation"]["command"].clone()).collect();
+        seen == ["users revoke-tokens", "users reset"]
+    })
+    .await;
+    acts.run(0, &["users", "erase", &bob.email, "--yes"]);
+
+    acts.run(0, &["keys", "generate"]);
+    acts.run(0, &["keys", "rotate"]);
+    acts.run(1, &["keys", "retire", "unknown"]);
+    acts.run(0, &["keys", "master", "rotate"]);
+    // Too early: every process has to see the new one first.
+    acts.run(1, &["keys", "master", "retire"]);
+    acts.run(0, &["audit", "rotate-key"]);
+
+    let parked = park(&system, &stream).await;
+    acts.run(1, &["parked", "retry", "--all"]);
+    acts.run(0, &["parked", "discard", &parked.to_string()]);
+    acts.run(0, &["projection", "rebuild", "--yes"]);
+    acts.run(0, &["projection", "rollback", "--yes"]);
+    let foreign = "INSERT INTO discarded_events (position, stream, version, type, subject, reason) \
+        SELECT 999999, stream, 99, type, subject, reason FROM discarded_events LIMIT 1";
+    read_models(&system).await.execute(foreign, &[]).await.unwrap();
+    acts.run(0, &["restore", "check", "--repair"]);
+
+    system.read_models_equal_the_log().await;
+    ada.log_in().await;
+    let started = operations(&ada, "operation.started").await;
+    let finished = operations(&ada, "operation.finished").await;
+    assert_eq!(started.len(), acts.done.len(), "{started:?}");
+    for (number, (done, code)) in acts.done.iter().enumerate() {
+        let started = &started[acts.done.len() - 1 - number];
+        let command = started["operation"]["command"].as_str().unwrap();
+        assert!(command.starts_with(done), "{done}: {started}");
+        assert_eq!(started["actor"], "operator");
+        assert_eq!(started["operation"]["by"], "grace", "{done}");
+        assert_eq!(
+            started["operation"]["reason"],
+            format!("Ticket {number}"),
+            "{done}"
+        );
+        // Whatever is about somebody who was erased has no request id.
+        let of_bob = ["users reset", "users revoke-tokens", "users erase"].contains(&done.as_str());
+        let ended = finished
+            .iter()
+            .find(|end| end["stream"] == started["stream"])
+            .unwrap();
+        assert_eq!(ended["correlation_id"] == "erased", of_bob, "{done}");
+        let outcome = if *code == 0 { "succeeded" } else { "failed" };
+        assert_eq!(ended["operation"]["outcome"], outcome, "{done}");
+    }
+    let grant = &started.last().unwrap()["correlation_id"];
+    let caused = format!("/audit/events?correlation_id={}", grant.as_str().unwrap());
+    let caused = ada.get(&caused).await.expect(200).body;
+    let kinds: Vec<_> = caused["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["type"].clone())
+        .collect();
+    assert_eq!(
+        kinds,
+        ["operation.finished", "account.roles_changed", "operation.started"]
+    );
+    let log = system
+        .tool(&["audit", "log", "--actor", "operator"])
+        .output()
+        .unwrap();
+    let log = String::from_utf8(log.stdout).unwrap();
+    assert!(
+        log.contains("restore check --repair") && log.contains("Ticket 3"),
+        "{log}"
+    );
+
+    // A command that does neither is new, and nobody has decided what it is.
+    let every = commands(&[]);
+    let asks = |wanted: bool| {
+        let those = every.iter().filter(|(_, asks)| **asks == wanted);
+        those.map(|(command, _)| command.clone()).collect::<BTreeSet<_>>()
+    };
+    let done: BTreeSet<String> = acts.done.iter().map(|(command, _)| command.clone()).collect();
+    assert_eq!(
+        asks(true),
+        done,
+        "every command that asks who gives it is recorded"
+    );
+    let known = LOOK.iter().chain(&LOOK_MORE).chain(&RUN);
+    assert_eq!(
+        asks(false),
+        known.map(ToString::to_string).collect(),
+        "no other changes anything"
+    );
+
+    system.terminate(Role::Up);
+    let before = contents(&system.data_dir());
+    for command in LOOK.iter().chain(&LOOK_MORE).chain(&["restore check"]) {
+        let mut arguments: Vec<_> = command.split(' ').collect();
+        match *command {
+            "audit check-proof" => continue,
+            "audit prove" | "events show" | "parked show" => arguments.push("1"),
+            _ => {}
+        }
+        system.tool(&arguments).output().unwrap();
+        assert!(
+            contents(&system.data_dir()) == before,
+            "{command} changes something"
+        );
+    }
+    system.clean().await;
+}
+
+/// What was done, in order, and how each ended.
+struct Acts<'a> {
+    system: &'a System,
+    done: Vec<(String, i32)>,
+    patience: std::time::Duration,
+}
+
+impl<'a> Acts<'a> {
+    fn of(system: &'a System) -> Self {
+        Self {
+            system,
+            done: Vec::new(),
+            patience: std::time::Duration::from_secs(30),
+        }
+    }
+
+    /// Gives a command, for a reason of its own.
+    #[track_caller]
+    fn run(&mut self, code: i32, arguments: &[&str]) {
+        let reason = format!("Ticket {}", self.done.len());
+        let mut command = self.system.tool(arguments);
+        let output = command
+            .args(["--by", "grace", "--reason", &reason])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
+        let words = if arguments[1] == "master" { 3 } else { 2 };
+        self.done.push((arguments[..words].join(" "), code));
+    }
+}
+
+async fn operations(person: &Person, kind: &str) -> Vec<Value> {
+    let page = person
+        .get(&format!("/audit/events?type={kind}&limit=100"))
+        .await
+        .expect(200);
+    page.body["items"].as_array().unwrap().clone()
+}
+
+async fn read_models(system: &System) -> Database {
+    Database::connect(&system.database_url("read-models.db"), Schema::ReadModels, 2)
+        .await
+        .unwrap()
+}
+
+/// Writes an event of a later version into the stream, and waits until it is parked.
+async fn park(system: &System, stream: &str) -> u64 {
+    let name = StreamName::raw(stream);
+    let store = system.open_log().await;
+    let first = store.read_stream(&name, 0, 1).await.unwrap().remove(0);
+    let later = NewEvent {
+        id: EventId(uuid::Uuid::new_v4()),
+        kind: "task.teleported".to_owned(),
+        schema_version: 1,
+        encoding: first.encoding,
+        data: first.data,
+        metadata: first.metadata,
+        recorded_at: first.recorded_at,
+    };
+    let appended = store.append(&name, 1, vec![later]).await.unwrap();
+    let database = read_models(system).await;
+    until(
+        "the event is parked",
+        std::time::Duration::from_secs(30),
+        async || !projector::parked(&database).await.unwrap().is_empty(),
+    )
+    .await;
+    appended.position
+}
+
+/// Every file, without those that SQLite keeps beside its own while one is open.
+fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.to_string_lossy().into_owned();
+        if path.is_dir() {
+            found.append(&mut contents(&path));
+        } else if !name.ends_with("-wal") && !name.ends_with("-shm") {
+            found.insert(name, std::fs::read(&path).unwrap());
+        }
+    }
+    found
+}
