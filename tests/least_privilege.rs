@@ -4,7 +4,7 @@ use std::{cell::OnceCell, collections::BTreeMap, process::Command};
 
 use lapin::{Connection, ConnectionProperties, options::BasicConsumeOptions, types::FieldTable};
 use serde_json::{Value, json};
-use sqlx::Executor as _;
+use sqlx::{Executor as _, PgConnection};
 use test_support::TestDatabase;
 use url::Url;
 
@@ -34,11 +34,16 @@ impl Users {
         let sql = users.named(include_str!("../deploy/postgres/roles.sql"));
         let mut connection = database.connect().await;
         connection.execute(sqlx::raw_sql(&sql)).await.unwrap();
-        for role in ["owner", "auth", "command_api", "query_api", "projector"] {
-            let name = users.name(role);
-            let sql = format!("ALTER ROLE {name} PASSWORD '{name}'");
-            connection.execute(sqlx::raw_sql(&sql)).await.unwrap();
-        }
+        users.give_passwords(&mut connection, &["owner"]).await;
+        let mut migrating = binary();
+        migrating
+            .arg("migrate")
+            .env("DATABASE_URL", users.database_url("owner"));
+        assert!(migrating.status().unwrap().success());
+        let sql = users.named(include_str!("../deploy/postgres/reporting.sql"));
+        connection.execute(sqlx::raw_sql(&sql)).await.unwrap();
+        let others = ["auth", "command_api", "query_api", "projector", "reporting"];
+        users.give_passwords(&mut connection, &others).await;
         let definitions = include_str!("../deploy/rabbitmq/definitions.json");
         let definitions: Value = serde_json::from_str(definitions).unwrap();
         for given in definitions["permissions"].as_array().unwrap() {
@@ -57,6 +62,14 @@ impl Users {
             ]);
         }
         users
+    }
+
+    async fn give_passwords(&self, connection: &mut PgConnection, roles: &[&str]) {
+        for role in roles {
+            let name = self.name(role);
+            let sql = format!("ALTER ROLE {name} PASSWORD '{name}'");
+            connection.execute(sqlx::raw_sql(&sql)).await.unwrap();
+        }
     }
 
     fn named(&self, text: &str) -> String {
@@ -90,7 +103,15 @@ impl Drop for Users {
         // What they own and may do has gone with the database.
         let mut server = self.server.clone();
         server.set_path("postgres");
-        let roles = ["auth", "command_api", "query_api", "projector", "owner"].map(|role| self.name(role));
+        let roles = [
+            "auth",
+            "command_api",
+            "query_api",
+            "projector",
+            "reporting",
+            "owner",
+        ]
+        .map(|role| self.name(role));
         let sql = format!("DROP ROLE IF EXISTS {}", roles.join(", "));
         let status = Command::new("psql")
             .args(["-qd", server.as_str(), "-c", &sql])
@@ -130,11 +151,6 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
     let users = OnceCell::new();
     let mut system = System::launched_as(Footing::Servers, 1, async |database, namespace| {
         let made = Users::create(database, namespace).await;
-        let mut migrating = binary();
-        migrating
-            .arg("migrate")
-            .env("DATABASE_URL", made.database_url("owner"));
-        assert!(migrating.status().unwrap().success());
         let settings = ROLES.map(|(role, name)| {
             let mut own = vec![("AMQP_URL", made.amqp_url(name))];
             own.push(match role {
@@ -219,6 +235,36 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
             "{role} may {forbidden}: {said}"
         );
     }
+
+    // Whoever has questions reads the views, also those that came with other tables, and nothing else.
+    let reporting = users.database_url("reporting");
+    let allowed = "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname IN ('event_store', 'read_models', 'operations', 'audit_tree', 'subject_keys')
+            AND c.relkind IN ('r', 'v', 'm', 'p') AND (has_any_column_privilege(c.oid, 'SELECT, INSERT, UPDATE')
+                OR has_table_privilege(c.oid, 'DELETE, TRUNCATE')) ORDER BY 1";
+    let listed = Command::new("psql")
+        .args(["-qAtd", reporting.as_str(), "-c", allowed])
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let views = [
+        "event_store.event",
+        "read_models.account",
+        "read_models.audit_event",
+        "read_models.operation",
+        "read_models.session",
+        "read_models.task",
+        "read_models.task_change",
+    ];
+    assert_eq!(listed.lines().collect::<Vec<_>>(), views);
+    let questions = views.map(|view| format!("SELECT * FROM {view} LIMIT 1;"));
+    assert_eq!(psql(&reporting, &questions.concat()), "");
+    assert_eq!(
+        psql(&reporting, "SELECT FROM event JOIN task_change USING (position)"),
+        ""
+    );
+    let said = psql(&reporting, "SET transaction_read_only = off; DELETE FROM task");
+    assert!(said.contains("permission denied"), "{said}");
 
     // Whoever answered token checks would be everybody.
     let namespace = &system.broker.as_ref().unwrap().namespace;

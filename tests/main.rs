@@ -32,6 +32,7 @@ mod operations;
 mod operator;
 mod program_tokens;
 mod proxies;
+mod reporting;
 mod restored_log;
 mod revert;
 mod rolling;

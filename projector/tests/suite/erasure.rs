@@ -90,7 +90,7 @@ const PERSONAL: &str = "quince";
 /// How many rows of each table of the schema name `person` in any of their columns, and how many hold something personal.
 async fn rows_about(ground: &Ground, person: UserId) -> BTreeMap<String, (u64, u64)> {
     let tables = if ground.is_postgres() {
-        "SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = 'read_models'"
+        "SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = 'read_models' AND table_type = 'BASE TABLE'"
     } else {
         "SELECT name FROM sqlite_master WHERE type = 'table'"
     };

@@ -23,7 +23,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Whoever may use the live tables may use these, and those that later migrations add.
+/// Whoever may use the live tables and views may use these, and those that later migrations add.
 const GRANTS: &str = "DO $$
 DECLARE
     given record;
@@ -37,7 +37,7 @@ BEGIN
         SELECT a.privilege_type, quote_ident(c.relname),
             CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) a
-        WHERE n.nspname = 'read_models' AND c.relkind = 'r' AND a.grantee <> c.relowner
+        WHERE n.nspname = 'read_models' AND c.relkind IN ('r', 'v') AND a.grantee <> c.relowner
             AND to_regclass('read_models_shadow.' || quote_ident(c.relname)) IS NOT NULL
     LOOP
         IF given.name = '' THEN

@@ -1,0 +1,22 @@
+-- A role for people who ask questions in SQL (docs/audit.md): it reads the views that are made for them, and nothing else. Run
+-- it once by a superuser, after `taskledger migrate`:
+--
+--     psql --dbname taskledger --file deploy/postgres/reporting.sql
+--
+-- and give the role a password. A rebuild of the read models carries its rights over.
+
+CREATE ROLE taskledger_reporting LOGIN;
+DO $$
+BEGIN
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO taskledger_reporting', current_database());
+END
+$$;
+GRANT USAGE ON SCHEMA event_store, read_models TO taskledger_reporting;
+GRANT SELECT ON event_store.event TO taskledger_reporting;
+GRANT SELECT ON read_models.account, read_models.audit_event, read_models.operation, read_models.session, read_models.task,
+    read_models.task_change TO taskledger_reporting;
+
+-- Where it looks for them, and what a question may take.
+ALTER ROLE taskledger_reporting SET search_path = read_models, event_store;
+ALTER ROLE taskledger_reporting SET default_transaction_read_only = on;
+ALTER ROLE taskledger_reporting SET statement_timeout = '5min';
