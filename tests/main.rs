@@ -34,6 +34,7 @@ mod program_tokens;
 mod proxies;
 mod reporting;
 mod restored_log;
+mod retention;
 mod revert;
 mod rolling;
 mod sealed_events;

@@ -177,6 +177,7 @@ pub(crate) fn auth_config(settings: &Settings) -> auth::Config {
 pub(crate) fn command_config(settings: &Settings) -> command_api::Config {
     command_api::Config {
         partitions: settings.storage.partitions,
+        trash_kept_for: settings.retention.trash(),
     }
 }
 

@@ -5,6 +5,7 @@ mod access_log;
 mod auth;
 mod http;
 mod log;
+mod retention;
 mod secret;
 mod storage;
 mod tls;
@@ -16,7 +17,10 @@ use anyhow::bail;
 use clap::Args;
 use sealing::MasterKeys;
 
-use self::{access_log::AccessLog, auth::Auth, http::Http, log::Log, tls::Tls, upstreams::Upstreams};
+use self::{
+    access_log::AccessLog, auth::Auth, http::Http, log::Log, retention::Retention, tls::Tls,
+    upstreams::Upstreams,
+};
 pub(crate) use self::{http::Connections, log::LogFormat, storage::Storage};
 
 #[derive(Debug, Clone, Args)]
@@ -33,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) auth: Auth,
     #[command(flatten)]
     pub(crate) upstreams: Upstreams,
+    #[command(flatten)]
+    pub(crate) retention: Retention,
     #[command(flatten)]
     pub(crate) log: Log,
     #[command(flatten)]
@@ -67,6 +73,7 @@ impl Settings {
             .chain(self.connections.lines())
             .chain(self.auth.lines(&self.keys_dir()))
             .chain(self.upstreams.lines())
+            .chain(self.retention.lines())
             .chain(self.log.lines())
             .chain(self.tls.lines())
             .chain(self.access_log.lines());

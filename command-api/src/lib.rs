@@ -17,5 +17,6 @@ pub mod idempotency;
 mod requests;
 mod routes;
 mod start;
+mod trash;
 
 pub use start::{Config, Dependencies, start};

@@ -1,6 +1,6 @@
 //! Puts the role together and starts what runs in its background.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use auth_client::Verifier;
@@ -20,6 +20,7 @@ use crate::{
     idempotency::IdempotencyKeys,
     requests::Requests,
     routes::router,
+    trash::Trash,
 };
 
 /// The role's name in metrics and logs.
@@ -33,6 +34,8 @@ const KEYS_PER_PERSON: u64 = 32 << 20;
 pub struct Config {
     /// Into how many partitions the relay divides the log. The same for every role.
     pub partitions: PartitionCount,
+    /// How long a task stays in the trash before it goes for good; for ever without it.
+    pub trash_kept_for: Option<Duration>,
 }
 
 /// What the role stands on.
@@ -106,9 +109,18 @@ pub async fn start(
         store,
         Arc::clone(&log),
         operations,
-        clock,
+        Arc::clone(&clock),
         metrics_of_commands,
     ));
+    if let Some(kept_for) = config.trash_kept_for {
+        let trash = Trash {
+            handler: Arc::clone(&handler),
+            read_models: read_models.clone(),
+            clock,
+            kept_for,
+        };
+        background.spawn("trash", trash.empty(background.stop()));
+    }
     let forgetting = Arc::clone(&handler);
     background.spawn_until_stopped("watch over the log", async move {
         log.run(|| forgetting.forget_all()).await;

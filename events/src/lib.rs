@@ -79,7 +79,8 @@ pub use session::{
 pub use stored::{EventDigest, StoredEvent, sha256};
 pub use task::{
     Priority, Status, Task, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskEvent,
-    TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted, TaskTagged,
+    TaskPrioritized, TaskPurged, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted,
+    TaskTagged,
 };
 pub use text::{InvalidText, fold_text, line, paragraphs};
 pub use timestamp::{ParseTimestampError, Timestamp};

@@ -19,6 +19,7 @@ catalog! {
         Reopened(TaskReopened) = "task.reopened", 1;
         Deleted(TaskDeleted) = "task.deleted", 1;
         Restored(TaskRestored) = "task.restored", 1;
+        Purged(TaskPurged) = "task.purged", 1;
     }
 }
 
@@ -169,12 +170,16 @@ pub struct TaskDeleted {}
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRestored {}
 
+/// The task was taken out of the trash for good: it is nobody's from then on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskPurged {}
+
 /// The state of one task after some version of its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
     /// Which task.
     pub id: TaskId,
-    /// Whose; never shown, since only the owner can look.
+    /// Whose; never shown, since only the owner can look. [`UserId::NOBODY`]'s once it was purged.
     pub owner: UserId,
     /// What is to be done.
     pub title: String,
@@ -231,6 +236,7 @@ impl Task {
             TaskEvent::Reopened(_) => task.move_to(Status::Open, None),
             TaskEvent::Deleted(_) => task.deleted_at = Some(at),
             TaskEvent::Restored(_) => task.deleted_at = None,
+            TaskEvent::Purged(_) => task.purge(),
         }
         task.updated_at = at;
         task.version = version;
@@ -253,6 +259,22 @@ impl Task {
             deleted_at: None,
             version,
         }
+    }
+
+    /// Keeps nothing of what the owner has written.
+    fn purge(&mut self) {
+        self.owner = UserId::NOBODY;
+        self.title = String::new();
+        self.description = None;
+        self.due = None;
+        self.tags = Vec::new();
+        self.deleted_at = None;
+    }
+
+    /// Whether it was taken out of the trash for good.
+    #[must_use]
+    pub fn is_purged(&self) -> bool {
+        self.owner == UserId::NOBODY
     }
 
     fn move_to(&mut self, status: Status, completed_at: Option<Timestamp>) {

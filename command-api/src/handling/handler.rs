@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aggregate::{Append, Appended};
 use database::Database;
 use event_store::{EventStore, LogWatch};
-use events::{CorrelationId, StreamName, Task, TaskEvent, TaskId, Timestamp, UserId};
+use events::{Actor, CorrelationId, Metadata, StreamName, Task, TaskEvent, TaskId, Timestamp, UserId};
 use runtime::{Clock, new_id};
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     earlier_try::not_found,
     task_states::TaskStates,
 };
-use crate::domain::{UndoTask, decide};
+use crate::domain::{UndoTask, decide, purge};
 
 /// Runs commands.
 pub struct CommandHandler {
@@ -124,6 +124,33 @@ impl CommandHandler {
         result
     }
 
+    /// Takes `task` out of the trash for good if it has been there since `deleted_before` or longer, and returns whether that
+    /// happened. Whoever restores it at the same moment, or purges it elsewhere, is not overtaken: of two appends one wins.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn purge(&self, task: TaskId, deleted_before: Timestamp) -> Result<bool, CommandError> {
+        let basis = Basis::from(self.states.now(task).await?);
+        let Some(state) = &basis.state else {
+            return Ok(false);
+        };
+        let events = purge(&state.task, deleted_before);
+        if events.is_empty() {
+            return Ok(false);
+        }
+        let causation_id = new_id();
+        let metadata = Metadata {
+            subject: state.task.owner,
+            actor: Actor::System,
+            correlation_id: causation_id.to_string().into(),
+            causation_id,
+            traceparent: None,
+            idempotency_key: None,
+        };
+        let attempt = self.append(task, &metadata, &basis, &events).await?;
+        Ok(matches!(attempt, Attempt::Accepted(_)))
+    }
+
     async fn run(&self, request: &CommandRequest) -> Result<Outcome, CommandError> {
         let mut contest = Contest::new(&self.contenders, request.task);
         let mut read = match basis::remembered(&self.states, request).await {
@@ -151,7 +178,10 @@ impl CommandHandler {
         let state = basis.state.as_ref();
         let task = state.map(|state| &*state.task);
         match decide(task, &request.command, &request.context()) {
-            Ok(events) if !events.is_empty() => self.append(request, basis, &events).await,
+            Ok(events) if !events.is_empty() => {
+                let metadata = request.metadata(new_id());
+                self.append(request.task, &metadata, basis, &events).await
+            }
             Ok(_) | Err(_) if !basis.fresh => Ok(Attempt::MemoryMayBeBehind),
             Ok(_) => {
                 let state = state.cloned().ok_or_else(|| not_found(request))?;
@@ -163,22 +193,23 @@ impl CommandHandler {
 
     async fn append(
         &self,
-        request: &CommandRequest,
+        task: TaskId,
+        metadata: &Metadata,
         basis: &Basis,
         events: &[TaskEvent],
     ) -> Result<Attempt, CommandError> {
         let updated_at = basis.state.as_ref().map(|state| state.task.updated_at);
         let append = Append {
-            stream: &StreamName::task(request.task),
+            stream: &StreamName::task(task),
             expected_version: basis.version,
             not_before: updated_at.unwrap_or(Timestamp::MIN),
             events,
-            metadata: &request.metadata(new_id()),
+            metadata,
         };
         match aggregate::append(&*self.store, &*self.clock, append).await {
             Ok(Appended::Written(written)) => {
                 let before = basis.state.clone();
-                let Some(state) = TaskState::appended(before, request.task, events, written) else {
+                let Some(state) = TaskState::appended(before, task, events, written) else {
                     // Only a creation is accepted without a state, and that makes one.
                     return Ok(Attempt::Conflict { actual: 0 });
                 };
@@ -188,7 +219,7 @@ impl CommandHandler {
             // What is in memory is only behind, as far as can be told.
             Ok(Appended::Conflict { actual }) => Ok(Attempt::Conflict { actual }),
             Err(error) => {
-                self.states.forget(request.task).await;
+                self.states.forget(task).await;
                 Err(error.into())
             }
         }

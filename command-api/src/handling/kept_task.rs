@@ -138,6 +138,7 @@ impl TextVersions {
             TaskEvent::Renamed(renamed) => (Some(renamed.title), None, None),
             TaskEvent::Described(described) => (None, Some(described.description), None),
             TaskEvent::Tagged(tagged) => (None, None, Some(tagged.tags)),
+            TaskEvent::Purged(_) => (Some(String::new()), Some(None), Some(Vec::new())),
             TaskEvent::Prioritized(_)
             | TaskEvent::Scheduled(_)
             | TaskEvent::Started(_)

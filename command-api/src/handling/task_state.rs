@@ -98,7 +98,7 @@ impl TaskState {
 impl TextVersions {
     fn follow(&mut self, event: &TaskEvent, version: u64) {
         match event {
-            TaskEvent::Created(_) => {
+            TaskEvent::Created(_) | TaskEvent::Purged(_) => {
                 *self = Self {
                     title: version,
                     description: version,

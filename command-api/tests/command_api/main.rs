@@ -28,5 +28,6 @@ mod patch;
 mod relay;
 mod relay_faults;
 mod support;
+mod trash;
 mod undo;
 mod verbs;

@@ -9,8 +9,8 @@ use events::{
     SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused,
     SecondFactorRemoved, SecretHash, SessionEnded, SessionEvent, SessionId, SessionRefreshRepeated,
     SessionRefreshed, SessionStarted, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed,
-    TaskEvent, TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted,
-    TaskTagged, Timestamp, TokenId, UsedCode, UserId,
+    TaskEvent, TaskPrioritized, TaskPurged, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled,
+    TaskStarted, TaskTagged, Timestamp, TokenId, UsedCode, UserId,
 };
 use proptest::{collection, option, prelude::*, sample::select};
 
@@ -82,6 +82,7 @@ pub(crate) fn task_event() -> impl Strategy<Value = TaskEvent> {
             TaskReopened {}.into(),
             TaskDeleted {}.into(),
             TaskRestored {}.into(),
+            TaskPurged {}.into(),
         ]),
     ]
 }

@@ -31,7 +31,7 @@ pub(crate) const TASK_HISTORY: Table = Table {
 #[derive(Debug)]
 pub(crate) struct TaskVersion {
     pub(crate) record: RecordedEvent,
-    task: TaskId,
+    pub(crate) task: TaskId,
     changes: Vec<TaskChange>,
     /// The whole state, of some versions.
     state: Option<PastTask>,
@@ -46,6 +46,21 @@ impl TaskVersion {
             changes: TaskChange::between(before, after),
             state: TaskChange::holds_state(before, after).then(|| after.into()),
         }
+    }
+
+    /// What `record` left of a task that it took out of the trash for good: that it did. Nothing else is kept of its history.
+    pub(crate) fn purged(record: &RecordedEvent, after: &Task) -> Self {
+        Self {
+            record: record.clone(),
+            task: after.id,
+            changes: Vec::new(),
+            state: None,
+        }
+    }
+
+    /// Whether it is all that is left of the history of its task.
+    pub(crate) fn is_purge(&self) -> bool {
+        self.record.kind == "task.purged"
     }
 
     /// Appends its row in the order of the columns.

@@ -64,7 +64,11 @@ impl Model for Task {
     }
 
     fn history(&self, before: Option<&Self>, record: &RecordedEvent) -> Option<TaskVersion> {
-        Some(TaskVersion::of(record, before, self))
+        Some(if self.is_purged() {
+            TaskVersion::purged(record, self)
+        } else {
+            TaskVersion::of(record, before, self)
+        })
     }
 
     fn id(&self) -> Uuid {

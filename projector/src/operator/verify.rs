@@ -117,7 +117,7 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
         differences,
     };
     audit.finish(&mut verifier).await?;
-    history.finish(&mut verifier).await?;
+    history.finish(&mut verifier, &rows.tasks).await?;
     for_each_model!(M => *M::rows(&mut report) = verifier.compare::<M>(&mut rows).await?);
     report.differences = verifier.differences.list();
     Ok(report)

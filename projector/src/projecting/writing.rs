@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use database::{DatabaseError, Transaction};
-use events::UserId;
+use events::{TaskId, UserId};
 
 use crate::{
     models::{
@@ -117,9 +117,18 @@ async fn write_history(
     history: Vec<TaskVersion>,
     is_erased: impl Fn(UserId) -> bool,
 ) -> Result<(), DatabaseError> {
+    let purged = history.iter().filter(|version| version.is_purge());
+    let purged: HashMap<TaskId, u64> = purged
+        .map(|version| (version.task, version.record.position))
+        .collect();
+    for (task, position) in &purged {
+        let sql = "DELETE FROM task_history WHERE task = $1 AND position < $2";
+        tx.execute(sql, &[task.0.into(), (*position).into()]).await?;
+    }
     let mut rows = Rows::of(TASK_HISTORY);
     for version in history {
-        if !is_erased(version.record.metadata.subject) {
+        let is_kept = |purged_at: &u64| version.record.position >= *purged_at;
+        if !is_erased(version.record.metadata.subject) && purged.get(&version.task).is_none_or(is_kept) {
             version.values(rows.push());
         }
     }

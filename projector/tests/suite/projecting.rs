@@ -12,8 +12,8 @@ use events::{
     ProgramTokenRevoked, ProgramTokenUsed, ResetOffered, Role, RolesChanged, Scope, SecondFactorConfirmed,
     SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused, SecondFactorRemoved, SessionEnded,
     SessionId, SessionRefreshRepeated, SessionRefreshed, StreamName, TaskCancelled, TaskCompleted,
-    TaskCreated, TaskDeleted, TaskDescribed, TaskPrioritized, TaskRenamed, TaskReopened, TaskRestored,
-    TaskScheduled, TaskStarted, TaskTagged, Timestamp, TokenId, UsedCode, UserId,
+    TaskCreated, TaskDeleted, TaskDescribed, TaskPrioritized, TaskPurged, TaskRenamed, TaskReopened,
+    TaskRestored, TaskScheduled, TaskStarted, TaskTagged, Timestamp, TokenId, UsedCode, UserId,
 };
 use tower::ServiceExt;
 
@@ -210,11 +210,14 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
     for happened in [OperationEvent::from(started), finished.into()] {
         log.append(&operation, UserId::NOBODY, happened.encode()).await;
     }
+    log.task(3, ada, created(ada, "Drei")).await;
+    log.task(3, ada, TaskDeleted {}).await;
+    log.task(3, ada, TaskPurged {}).await;
     let last = log.task(2, ada, TaskDeleted {}).await;
     let report = ground.catch_up(4).await;
     assert_eq!(
         (report.tasks, report.accounts, report.sessions, report.events),
-        (2, 1, 1, last)
+        (3, 1, 1, last)
     );
 
     let tasks = ground.rows("SELECT * FROM tasks ORDER BY id").await;
@@ -256,6 +259,23 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
         (number(1, "completed_at"), number(1, "version")),
         (None, Some(11))
     );
+
+    // Nothing is left of what was purged but that it was.
+    assert_eq!(tasks[2].uuid("owner").unwrap(), UserId::NOBODY.0);
+    for column in ["title", "title_sort", "tag_list"] {
+        assert_eq!(text(2, column).as_deref(), Some(""), "{column}");
+    }
+    assert_eq!((text(2, "description"), number(2, "deleted_at")), (None, None));
+    let history = format!(
+        "SELECT type, changes FROM task_history WHERE task = '{}'",
+        tasks[2].uuid("id").unwrap()
+    );
+    let history = ground.rows(&history).await;
+    let history: Vec<_> = history
+        .iter()
+        .map(|row| (row.text("type").unwrap(), row.text("changes").unwrap()))
+        .collect();
+    assert_eq!(history, [("task.purged".to_owned(), "[]".to_owned())]);
 
     let accounts = ground.rows("SELECT * FROM accounts").await;
     assert_eq!(accounts[0].uuid("id").unwrap(), ada.0);

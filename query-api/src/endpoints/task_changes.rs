@@ -52,7 +52,7 @@ pub(crate) async fn task_changes(
 
     let mut body = Body {
         changed: Vec::with_capacity(changes.rows.len()),
-        deleted: Vec::new(),
+        deleted: changes.purged,
         next: changes.next.write(&app.cursor_key, owner),
         more: changes.more,
     };

@@ -7,6 +7,7 @@
 use database::{Database, DatabaseError, Row};
 use event_store::StoreError;
 use events::{LogPoint, UserId};
+use uuid::Uuid;
 
 use super::{
     row,
@@ -19,6 +20,8 @@ use crate::log_identity::LogIdentity;
 pub(crate) struct Changes {
     /// The tasks that have changed, as they are now, those in the trash among them: each is a [`super::TaskView`].
     pub(crate) rows: Vec<Row>,
+    /// Those that were taken out of the trash for good.
+    pub(crate) purged: Vec<Uuid>,
     /// Where to read on.
     pub(crate) next: Since,
     /// Whether there are more already.
@@ -57,9 +60,25 @@ pub(crate) async fn changes(
     let mut rows = tx
         .fetch_all(&statement(limit), &[owner.0.into(), since.after.into()])
         .await?;
-    let more = rows.len() > usize::from(limit);
-    rows.truncate(limit.into());
-    let last = rows.last().map(|row| row.unsigned("position")).transpose()?;
+    let mut purged = tx
+        .fetch_all(&purged_statement(limit), &[owner.0.into(), since.after.into()])
+        .await?;
+    let mut positions = Vec::with_capacity(rows.len() + purged.len());
+    for row in rows.iter().chain(&purged) {
+        positions.push(row.unsigned("position")?);
+    }
+    positions.sort_unstable();
+    let more = positions.len() > usize::from(limit);
+    positions.truncate(limit.into());
+    let last = positions.last().copied();
+    for rows in [&mut rows, &mut purged] {
+        let mut told = 0;
+        for row in rows.iter() {
+            told += usize::from(last.is_some_and(|last| row.unsigned("position").is_ok_and(|at| at <= last)));
+        }
+        rows.truncate(told);
+    }
+    let purged: Result<_, _> = purged.iter().map(|row| row.uuid("task")).collect();
     let seen = match last {
         Some(position) => LogPoint {
             position,
@@ -85,7 +104,21 @@ pub(crate) async fn changes(
             seen,
         }
     };
-    Ok(Changes { rows, next, more })
+    Ok(Changes {
+        rows,
+        purged: purged?,
+        next,
+        more,
+    })
+}
+
+/// One range of the index of purged tasks.
+pub(super) fn purged_statement(limit: u16) -> String {
+    format!(
+        "SELECT task, position FROM task_history WHERE owner = $1 AND position > $2 AND type = 'task.purged'
+         ORDER BY position LIMIT {}",
+        u32::from(limit) + 1
+    )
 }
 
 /// One range of the index that keeps the order of positions.

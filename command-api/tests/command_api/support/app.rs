@@ -40,6 +40,7 @@ impl App {
         };
         let config = Config {
             partitions: PartitionCount::new(4).unwrap(),
+            trash_kept_for: None,
         };
         let router = command_api::start(config, dependencies, &background)
             .await

@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 
 use database::{Database, DatabaseError, Row};
-use events::UserId;
+use events::{Task, TaskId, UserId};
 
 use super::{
     VerifyError,
     differences::Differences,
     rows::{RowVerifier, row_values},
 };
-use crate::models::{TASK_HISTORY, TaskVersion};
+use crate::models::{Slots, TASK_HISTORY, TaskVersion};
 
 /// Compares page after page, and remembers what only the end of the log can tell.
 #[derive(Debug, Default)]
 pub(super) struct HistoryVerifier {
-    /// Whose rows are missing, and the first of them: it should be, if they were erased later.
-    missing: BTreeMap<UserId, u64>,
+    /// Of which tasks rows are missing, whose those are, and the first of them: it should be, if the person was erased later, or
+    /// the task purged.
+    missing: BTreeMap<TaskId, (UserId, u64)>,
 }
 
 impl HistoryVerifier {
@@ -45,7 +46,7 @@ impl HistoryVerifier {
             let position = version.record.position;
             let Some(row) = found.remove(&position) else {
                 let subject = version.record.metadata.subject;
-                self.missing.entry(subject).or_insert(position);
+                self.missing.entry(version.task).or_insert((subject, position));
                 continue;
             };
             let mut expected = Vec::new();
@@ -63,15 +64,47 @@ impl HistoryVerifier {
         Ok(count)
     }
 
-    /// Tells whose rows are missing although they were not erased.
-    pub(super) async fn finish(self, rows: &mut RowVerifier<'_>) -> Result<(), VerifyError> {
-        for (subject, position) in self.missing {
+    /// Tells whose rows are missing although they were not erased, and what is left of purged tasks.
+    pub(super) async fn finish(
+        self,
+        rows: &mut RowVerifier<'_>,
+        expected: &Slots<Task>,
+    ) -> Result<(), VerifyError> {
+        let mut lacking: BTreeMap<UserId, u64> = BTreeMap::new();
+        for (task, (subject, position)) in self.missing {
+            let slot = expected.0.get(&task.0);
+            if slot.is_none_or(|slot| !slot.state.is_purged()) && !is_purged(rows.read_models, task).await? {
+                let first = lacking.entry(subject).or_insert(position);
+                *first = position.min(*first);
+            }
+        }
+        for (subject, position) in lacking {
             if !rows.was_erased(subject).await? {
                 rows.differences.add(format!(
                     "task_history lacks rows of subject {subject}, first position {position}"
                 ));
             }
         }
+        let sql =
+            "SELECT h.position FROM tasks t JOIN task_history h ON h.task = t.id AND h.type <> 'task.purged'
+            WHERE t.owner = $1 ORDER BY h.position LIMIT 1";
+        let left = rows
+            .read_models
+            .fetch_optional(sql, &[UserId::NOBODY.0.into()])
+            .await?;
+        if let Some(left) = left {
+            rows.differences.add(format!(
+                "task_history has position {} of a task that was purged",
+                left.unsigned("position")?
+            ));
+        }
         Ok(())
     }
+}
+
+/// Whether the task has been purged by now.
+async fn is_purged(read_models: &Database, task: TaskId) -> Result<bool, DatabaseError> {
+    let sql = "SELECT id FROM tasks WHERE id = $1 AND owner = $2";
+    let values = [task.0.into(), UserId::NOBODY.0.into()];
+    Ok(read_models.fetch_optional(sql, &values).await?.is_some())
 }

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use database::{Database, Value};
 use event_store::EventStore;
-use events::StreamName;
+use events::{StreamName, UserId};
 use rand::{RngExt as _, seq::IteratorRandom as _};
 use uuid::Uuid;
 
@@ -138,7 +138,13 @@ impl Sample<'_> {
             }
             None => false,
         };
-        let due = M::slots(&mut due.rows).0.remove(&id).filter(|_| !is_erased);
+        let due = M::slots(&mut due.rows).0.remove(&id);
+        // What nobody has any more is not erased with anybody.
+        let is_erased = is_erased
+            && due
+                .as_ref()
+                .is_none_or(|due| due.state.subject() != UserId::NOBODY);
+        let due = due.filter(|_| !is_erased);
         let Some(row) = row else {
             return Ok(due.map(|_| format!("{} lacks row {id}", table.name)));
         };

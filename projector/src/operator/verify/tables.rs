@@ -87,7 +87,11 @@ pub(crate) async fn compare_tables(
         .zip(&sides[1].checkpoints)
         .map(|(left, right)| *left.min(right))
         .collect();
-    let known = |subject: UserId| known[usize::from(partitions.of(subject))];
+    let known = |subject: UserId| match subject {
+        // A task that was purged does not say whose it was.
+        UserId::NOBODY => known.iter().min().copied().unwrap_or_default(),
+        subject => known[usize::from(partitions.of(subject))],
+    };
     let mut differences = Differences::default();
     let mut tables = Vec::new();
     for (table, subject) in compared_tables() {
@@ -138,6 +142,11 @@ async fn compare_table(
         if !moved && let Some((row, missing)) = only_one(&rows) {
             let subject = UserId(row.uuid(subject)?);
             moved = sides[missing].has_erased(subject, known(subject)).await?;
+            if !moved && table.name == TASK_HISTORY.name {
+                moved = sides[missing]
+                    .has_purged(row.uuid("task")?, known(subject))
+                    .await?;
+            }
         }
         if moved {
             compared.moved += 1;
@@ -222,6 +231,14 @@ impl Side {
             .tx
             .fetch_optional(sql, &[subject.0.into(), known.into()])
             .await?;
+        Ok(row.is_some())
+    }
+
+    /// Whether it has purged this task later than `known`.
+    async fn has_purged(&mut self, task: Uuid, known: u64) -> Result<bool, DatabaseError> {
+        let sql =
+            "SELECT position FROM task_history WHERE task = $1 AND position > $2 AND type = 'task.purged'";
+        let row = self.tx.fetch_optional(sql, &[task.into(), known.into()]).await?;
         Ok(row.is_some())
     }
 }

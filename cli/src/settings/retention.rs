@@ -1,0 +1,31 @@
+//! The settings of what goes after a time.
+
+use std::time::Duration;
+
+use clap::Args;
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Retention")]
+pub(crate) struct Retention {
+    /// After how many days in the trash a task goes for good, 1 to 36500 [default: never]
+    #[arg(long, global = true, env = "TASKLEDGER_TRASH_RETENTION_DAYS", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    trash_retention_days: Option<u32>,
+}
+
+impl Retention {
+    /// How long a task stays in the trash; for ever without it.
+    pub(crate) fn trash(&self) -> Option<Duration> {
+        let days = self.trash_retention_days?;
+        Some(Duration::from_secs(u64::from(days) * 24 * 60 * 60))
+    }
+
+    /// The effective values by variable name.
+    pub(super) fn lines(&self) -> Vec<(&'static str, String)> {
+        let days = self.trash_retention_days;
+        vec![(
+            "TASKLEDGER_TRASH_RETENTION_DAYS",
+            days.map_or_else(|| "(none)".to_owned(), |days| days.to_string()),
+        )]
+    }
+}
