@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection, Row as _};
@@ -167,9 +168,15 @@ async fn people_are_forgotten(footing: Footing) {
     }
     assert!(history.contains("quagga-title"), "keys open the log");
 
-    erase_themselves(&mut ada).await;
+    let receipt = erase_themselves(&mut ada).await;
+    the_receipt_proves_it(&system, &ada, &receipt).await;
     let said = run(&system, &["users", "erase", &bob.email, "--yes"]);
     assert!(said.contains(&bob.email) && said.contains("was erased"), "{said}");
+    let receipt = said
+        .split_whitespace()
+        .find(|word| word.starts_with("/audit/proof"))
+        .unwrap();
+    the_receipt_proves_it(&system, &bob, receipt).await;
     // Without anybody to ask, nobody is erased.
     let asked = system.tool(&["users", "erase", &stays.email]).output().unwrap();
     assert_eq!(asked.status.code(), Some(1));
@@ -234,7 +241,8 @@ async fn people_are_forgotten(footing: Footing) {
     system.stop().await;
 }
 
-async fn erase_themselves(person: &mut Person) {
+/// Returns where the receipt is.
+async fn erase_themselves(person: &mut Person) -> String {
     let erase = async |person: &Person, password: &str| {
         let body = json!({ "password": password });
         person.send(Method::DELETE, "/auth/me", Some(body)).await
@@ -246,6 +254,46 @@ async fn erase_themselves(person: &mut Person) {
     let refresh = json!({"refresh_token": person.refresh_token});
     person.post("/auth/refresh", refresh).await.expect(401);
     erase(person, PASSWORD).await.expect(401);
+    erased.header("erasure-receipt").to_owned()
+}
+
+/// Anybody who is given where the receipt is gets it, and can check it with nothing but the public key.
+async fn the_receipt_proves_it(system: &System, person: &Person, place: &str) {
+    let text = async |place: &str| {
+        let answer = reqwest::get(format!("{}{place}", system.base)).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, receipt) = text(place).await;
+    assert_eq!(status, 200, "{receipt}");
+    let (at, id) = place.split_once("&id=").unwrap();
+    assert_eq!(text(&format!("{at}&id={}", uuid::Uuid::new_v4())).await.0, 404);
+    assert!(!id.is_empty() && !receipt.contains(&person.email));
+
+    let file = system.data_dir().join("receipt");
+    let key = run(system, &["audit", "key"]);
+    let check = |receipt: &str| {
+        std::fs::write(&file, receipt).unwrap();
+        let file = file.to_str().unwrap();
+        system
+            .tool(&["audit", "check-proof", file, "--key", key.trim()])
+            .output()
+            .unwrap()
+    };
+    let checked = check(&receipt);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(
+        checked.status.success() && said.contains("account.erased of account-"),
+        "{said}"
+    );
+    // A receipt of something else is none.
+    let line = receipt.lines().find(|line| line.starts_with("extra ")).unwrap();
+    let event = STANDARD.decode(line.trim_start_matches("extra ")).unwrap();
+    let forged = String::from_utf8(event)
+        .unwrap()
+        .replace("account.erased", "account.renamed");
+    let forged = receipt.replace(line, &format!("extra {}", STANDARD.encode(forged)));
+    assert_eq!(check(&forged).status.code(), Some(1));
+    std::fs::remove_file(&file).unwrap();
 }
 
 /// A problem without what differs from request to request.

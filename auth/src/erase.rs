@@ -3,7 +3,7 @@
 use anyhow::bail;
 use events::{CorrelationId, UserId};
 
-use crate::{command_metadata::CommandMetadata, domain, operator::Operator};
+use crate::{command_metadata::CommandMetadata, domain, erasure::Receipt, operator::Operator};
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Erased {
     pub user_id: UserId,
     /// False when they were erased before, and only what follows from it was missing.
     pub changed: bool,
+    /// Where it is proved, if they were erased now.
+    pub receipt: Option<Receipt>,
 }
 
 impl Operator {
@@ -25,14 +27,17 @@ impl Operator {
         let Some(account) = self.auth.impersonal_account(id).await?.state else {
             bail!("there is no account {id}")
         };
+        let mut receipt = None;
         if account.erased {
             self.auth.finish_erasure(id, &metadata).await?;
         } else {
-            self.auth.erase(id, &metadata, domain::account::erase).await?;
+            let erasure = self.auth.erase(id, &metadata, domain::account::erase).await?;
+            receipt = erasure.receipt;
         }
         Ok(Erased {
             user_id: id,
             changed: !account.erased,
+            receipt,
         })
     }
 }

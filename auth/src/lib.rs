@@ -40,6 +40,7 @@ mod token_check;
 pub use account_holder::AccountHolder;
 pub use config::Config;
 pub use erase::Erased;
+pub use erasure::Receipt;
 pub use grant_role::Granted;
 pub use import::{BadLine, Imported};
 pub use operator::Operator;

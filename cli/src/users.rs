@@ -189,6 +189,9 @@ impl Users {
                 "had been erased; what still followed from it is done"
             };
             crate::print(&format!("account {} {news}\n", erased.user_id));
+            if let Some(receipt) = erased.receipt {
+                crate::print(&format!("Its receipt, for whoever is given this: {receipt}\n"));
+            }
             Ok(Conclusion::succeeded())
         };
         attribution

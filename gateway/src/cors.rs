@@ -17,7 +17,7 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 const REQUEST_HEADERS: &str = "Accept, Authorization, Cache-Control, Consistency-Token, Content-Type, Idempotency-Key, If-Match, \
                                If-None-Match, Last-Event-ID, Prefer, traceparent, tracestate, X-Request-Id";
 /// What pages may read of answers beside the headers that they always may.
-const RESPONSE_HEADERS: &str = "Accept-Patch, Accept-Post, Allow, Cache-Status, Consistency-Token, ETag, Link, Location, \
+const RESPONSE_HEADERS: &str = "Accept-Patch, Accept-Post, Allow, Cache-Status, Consistency-Token, ETag, Erasure-Receipt, Link, Location, \
                                 Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, \
                                 X-Request-Id";
 /// For so many seconds a browser need not ask again; Chromium takes no more than two hours, and a change of the policy is to be

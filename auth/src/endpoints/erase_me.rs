@@ -5,6 +5,7 @@ use std::sync::Arc;
 use auth_client::SignedIn;
 use axum::{extract::State, response::Response};
 use events::Account;
+use http::{HeaderName, HeaderValue};
 use http_api::{FieldError, Form, JsonObject, Problem, RequestContext, SecurityEvent};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -18,6 +19,9 @@ use crate::{
     password::Password,
     second_factor::matching,
 };
+
+/// Where it is proved that the person was erased.
+const RECEIPT: HeaderName = HeaderName::from_static("erasure-receipt");
 
 struct Request {
     password: Arc<Password>,
@@ -52,10 +56,17 @@ pub(crate) async fn erase_me(
     let metadata = CommandMetadata::new(caller.actor(), &context);
     show_code(&auth, &account, request.code.as_ref(), &metadata).await?;
     let decide = |now: Option<&Account>| domain::account::erase_own(now, &account.password_hash);
-    let position = auth.erase(id, &metadata, decide).await?;
+    let erasure = auth.erase(id, &metadata, decide).await?;
     SecurityEvent::success("erasure").actor(id).subject(id).record();
     tracing::info!(account.id = %id, "a person was erased");
-    Ok(answer::no_content(id, position))
+    let mut response = answer::no_content(id, erasure.position);
+    let receipt = erasure
+        .receipt
+        .map(|receipt| HeaderValue::try_from(receipt.to_string()));
+    if let Some(Ok(receipt)) = receipt {
+        response.headers_mut().insert(RECEIPT, receipt);
+    }
+    Ok(response)
 }
 
 /// Asks for a code where the account has a second factor. It is used up by an append of its own: whether the person is the

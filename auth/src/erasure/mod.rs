@@ -5,9 +5,11 @@
 mod finishing;
 mod pending;
 
+use std::fmt;
+
 use aggregate::RepositoryError;
 use event_store::StoreError;
-use events::{Account, AccountEvent, EmailAddress, EndReason, Event, StreamName, UserId};
+use events::{Account, AccountEvent, EmailAddress, EndReason, Event, EventId, StreamName, UserId};
 
 pub(crate) use finishing::finish_what_has_begun;
 
@@ -19,9 +21,30 @@ use crate::{
     last_admin,
 };
 
+/// What came of an erasure.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Erasure {
+    /// The position in the log of the last event about the person.
+    pub(crate) position: u64,
+    /// Where it is proved.
+    pub(crate) receipt: Option<Receipt>,
+}
+
+/// Where it is proved, to whoever has the id of the event, that somebody was erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    position: u64,
+    event: EventId,
+}
+
+impl fmt::Display for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/audit/proof?position={}&id={}", self.position, self.event)
+    }
+}
+
 impl Auth {
-    /// Erases the person `id` as `decide` says, with everything that follows from it. Returns the position in the log of the
-    /// last event about them.
+    /// Erases the person `id` as `decide` says, with everything that follows from it.
     ///
     /// # Errors
     /// What `decide` says, and [`Refusal::AccountIsLastAdmin`]: then nothing was done. Otherwise when something underneath
@@ -31,18 +54,36 @@ impl Auth {
         id: UserId,
         metadata: &CommandMetadata,
         decide: impl Fn(Option<&Account>) -> Result<Vec<AccountEvent>, Refusal>,
-    ) -> Result<u64, CommandError> {
+    ) -> Result<Erasure, CommandError> {
         // First, so that nobody is erased by halves and then forgotten.
         pending::begin(&self.operations, id, self.clock.now())
             .await
             .map_err(Failure::Operations)?;
         self.give_up_unusable_key(id).await?;
         let changed = last_admin::erase(self, id, metadata, decide).await?;
+        let receipt = self.receipt(changed.position).await;
         let ended = self
             .end_closed_sessions(&changed, EndReason::Erased, metadata)
             .await;
         let followed = self.finish_erasure(id, metadata).await?;
-        Ok(ended.max(followed))
+        Ok(Erasure {
+            position: ended.max(followed),
+            receipt,
+        })
+    }
+
+    /// Where the receipt of the event at `position` is. The person is erased, whether it can be told or not.
+    async fn receipt(&self, position: u64) -> Option<Receipt> {
+        match self.store.identify(&[position]).await {
+            Ok(found) => {
+                let event = found.into_iter().next().flatten()?;
+                Some(Receipt { position, event })
+            }
+            Err(error) => {
+                tracing::warn!(%error, position, "it cannot be told where the receipt of an erasure is");
+                None
+            }
+        }
     }
 
     /// Destroys the key of the person `id`, who is about to be erased, should it be damaged or lost: then the log can be read

@@ -2,7 +2,8 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
+use ::events::{EventDigest, Timestamp};
+use anyhow::{Context, bail};
 use audit_tree::ExportedEvent;
 use clap::Args;
 use transparency_log::{InclusionProof, VerifierKey, entry_hash, leaf_hash};
@@ -14,9 +15,9 @@ use crate::output;
 pub(crate) struct CheckProof {
     /// File with the proof; `-` for the standard input
     proof: PathBuf,
-    /// File with the event, a line of an export
+    /// File with the event, a line of an export; a receipt has in itself what the log says of its event
     #[arg(long, value_name = "FILE")]
-    event: PathBuf,
+    event: Option<PathBuf>,
     /// Public key of the log, as `taskledger audit key` shows it; several times if there are several
     #[arg(long, required = true, value_name = "KEY")]
     key: Vec<VerifierKey>,
@@ -25,16 +26,30 @@ pub(crate) struct CheckProof {
 impl CheckProof {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let proof: InclusionProof = read(&self.proof)?.parse()?;
-        let line = read(&self.event)?;
-        let exported = ExportedEvent::parse(line.trim_end()).context("the event")?;
-        let event = &exported.event;
+        let (event, is_withheld) = match (&self.event, &proof.extra) {
+            (Some(file), _) => {
+                let exported = ExportedEvent::parse(read(file)?.trim_end()).context("the event")?;
+                (exported.event.clone(), exported.is_withheld())
+            }
+            (None, Some(extra)) => {
+                let event: EventDigest = serde_json::from_slice(extra).context("the event in the receipt")?;
+                (event, false)
+            }
+            (None, None) => bail!("the proof is no receipt: say with --event of which event it is"),
+        };
         match proof.verify(leaf_hash(&entry_hash(&event.canonical()).0), &self.key) {
             Ok(checkpoint) => {
                 output::line(&format!(
                     "the log {} with {} events has this event, at position {}",
                     checkpoint.origin, checkpoint.size, event.position
                 ))?;
-                if exported.is_withheld() {
+                output::line(&format!(
+                    "{} of {}, recorded at {}",
+                    event.kind,
+                    event.stream,
+                    Timestamp::from_micros(event.recorded_at)
+                ))?;
+                if is_withheld {
                     output::line(
                         "withheld: its payload, which holds a secret; what the line shows of it is covered by no hash",
                     )?;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use ::events::StoredEvent;
 use anyhow::Context;
 use clap::Args;
 
@@ -11,6 +12,9 @@ use crate::{platform, settings::Settings};
 pub(crate) struct Prove {
     /// The event's position in the log
     position: u64,
+    /// Put into the proof what the log says of the event, so that it is a receipt that is checked without anything else
+    #[arg(long)]
+    receipt: bool,
 }
 
 impl Prove {
@@ -37,6 +41,12 @@ impl Prove {
             ));
             return Ok(ExitCode::FAILURE);
         };
+        let mut proof = proof;
+        if self.receipt {
+            let after = i64::try_from(self.position)?.saturating_sub(1);
+            let page = store.stored_page(after, 1).await?;
+            proof.extra = page.events.first().map(StoredEvent::canonical);
+        }
         crate::print(&proof.to_string());
         Ok(ExitCode::SUCCESS)
     }

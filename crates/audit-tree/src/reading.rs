@@ -180,6 +180,7 @@ impl AuditTree {
             index,
             hashes: self.roots(tree, &ranges).await?,
             checkpoint: signed.note.clone(),
+            extra: None,
         }))
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use crate::{
     checkpoint::{Checkpoint, CheckpointError},
     hash::Hash,
@@ -22,6 +24,8 @@ pub struct InclusionProof {
     pub hashes: Vec<Hash>,
     /// The checkpoint, with its signatures.
     pub checkpoint: Note,
+    /// What whoever made the proof adds to it, such as the entry itself. Nothing proves it, unless it is what the leaf is made of.
+    pub extra: Option<Vec<u8>>,
 }
 
 /// Why a proof is not accepted.
@@ -52,9 +56,13 @@ impl InclusionProof {
 
 impl fmt::Display for InclusionProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HEAD)?;
+        if let Some(extra) = &self.extra {
+            writeln!(f, "extra {}", STANDARD.encode(extra))?;
+        }
         write!(
             f,
-            "{HEAD}index {}\n{}\n{}",
+            "index {}\n{}\n{}",
             self.index,
             lines(&self.hashes),
             self.checkpoint
@@ -70,8 +78,11 @@ impl FromStr for InclusionProof {
             .strip_prefix(HEAD)
             .ok_or(ProofError::Malformed("its first line is another"))?;
         let (line, rest) = rest.split_once('\n').unwrap_or((rest, ""));
-        // What others add to a proof means nothing here.
-        let (line, rest) = match line.strip_prefix("extra ") {
+        let extra = line.strip_prefix("extra ").map(|extra| STANDARD.decode(extra));
+        let extra = extra
+            .transpose()
+            .map_err(|_| ProofError::Malformed("what is added to it is not Base64"))?;
+        let (line, rest) = match extra {
             Some(_) => rest.split_once('\n').unwrap_or((rest, "")),
             None => (line, rest),
         };
@@ -86,6 +97,7 @@ impl FromStr for InclusionProof {
             index,
             hashes,
             checkpoint: checkpoint.parse().map_err(CheckpointError::from)?,
+            extra,
         })
     }
 }

@@ -116,6 +116,7 @@ fn a_proof_shows_one_entry_at_one_place() {
         index: 4,
         hashes: vec![root_of(&leaves[..4]).unwrap()],
         checkpoint: checkpoint.sign(std::slice::from_ref(&log)),
+        extra: None,
     };
     same_after_parsing(&proof);
     let keys = [log.verifier().clone()];
@@ -132,13 +133,19 @@ fn a_proof_shows_one_entry_at_one_place() {
         elsewhere.verify(leaves[4], &keys),
         Err(ProofError::Inclusion(_))
     ));
+    let receipt = InclusionProof {
+        extra: Some(b"abc".to_vec()),
+        ..proof.clone()
+    };
+    same_after_parsing(&receipt);
     let with_extra = proof.to_string().replacen("index", "extra YWJj\nindex", 1);
-    assert_eq!(with_extra.parse(), Ok(proof.clone()));
+    assert_eq!(receipt.to_string(), with_extra);
     for broken in [
         proof.to_string().replacen("@v1", "@v2", 1),
         proof.to_string().replacen("index 4", "index 04", 1),
         proof.to_string().replacen("index 4", "index +4", 1),
         proof.to_string().replacen("\n\n", "\n", 1),
+        proof.to_string().replacen("index", "extra !\nindex", 1),
     ] {
         assert!(broken.parse::<InclusionProof>().is_err(), "{broken}");
     }

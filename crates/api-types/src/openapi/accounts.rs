@@ -54,7 +54,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                  undone. An account with a second factor needs `code`, too. The last admin stays.",
             )
             .body(&examples::erase_me())
-            .nothing(204, "The person is erased.", &TOKEN)
+            .nothing(204, "The person is erased.", &["Consistency-Token", "Erasure-Receipt"])
             .problems(&[BadCredentials, LastAdmin, RateLimited, Overloaded])
             .build(),
         own(

@@ -1,7 +1,7 @@
 //! What is proved of the log, and the log itself for auditors.
 
 use utoipa::openapi::{
-    Content, HttpMethod, Object, Required, Schema, Type,
+    Content, HttpMethod, Object, Ref, Required, Schema, Type,
     path::{Parameter, ParameterBuilder, ParameterIn},
 };
 
@@ -75,9 +75,17 @@ fn proof() -> Endpoint {
     endpoint(HttpMethod::Get, "/audit/proof", TAG, "getProof", "Prove that an event is in the log")
         .about(
             "A proof that anybody can check offline (C2SP tlog-proof). An event that has just been appended is waited for, 5 \
-             seconds at most.",
+             seconds at most. With the id of the event it is a receipt: its line `extra` has what the log says of the event.",
         )
-        .parameters(vec![required(number("position", "The position of the event.", 1))])
+        .parameters(vec![
+            required(number("position", "The position of the event.", 1)),
+            parameter(
+                ParameterIn::Query,
+                "id",
+                "The id of the event; another event at that position is `404`.",
+                Ref::from_schema_name("Id").into(),
+            ),
+        ])
         .answer_of(200, "The proof.", &[], Some(("text/plain; charset=utf-8", any())))
         .problems(&[NotFound, Overloaded, Unavailable])
         .build()

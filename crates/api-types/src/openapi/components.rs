@@ -121,6 +121,11 @@ fn headers() -> Vec<(&'static str, Header)> {
             "Where the new task is.",
             text().format(Some(uri_reference())),
         ),
+        sometimes(
+            "Erasure-Receipt",
+            "Where it is proved that the person was erased, for whoever is given this. It is not told again.",
+            text().format(Some(uri_reference())),
+        ),
         always(
             "Consistency-Token",
             "The state that the answer shows. Send it with a query to see at least that.",

@@ -1,4 +1,5 @@
-//! `GET /audit/proof?position=`: that an event is in the log (C2SP `tlog-proof`).
+//! `GET /audit/proof?position=&id=`: that an event is in the log (C2SP `tlog-proof`). Whoever knows its id gets what the log says of
+//! it, too: a receipt.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use axum::{
     extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
+use events::{EventDigest, EventId, StoredEvent};
 use http::header;
 use http_api::{BadParameter, Parameters};
 use tokio::time::{Instant, sleep};
@@ -22,6 +24,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(crate) async fn proof(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
     let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let position = parameters.single("position", number)?;
+    let id = parameters.single("id", |text| {
+        text.parse::<EventId>()
+            .map_err(|_| "expected the id of an event".to_owned())
+    })?;
     parameters.finish()?;
     let position = position.ok_or_else(|| BadParameter::new("position", "of which event? It is needed"))?;
     let (tree, signed) = covered(&app, position).await?;
@@ -32,12 +38,25 @@ pub(crate) async fn proof(State(app): State<App>, RawQuery(query): RawQuery) -> 
         Some(index) => audit.tree.inclusion(&tree, index, &signed).await?,
         None => None,
     };
-    let proof = proof.ok_or(ApiError::NotInTheTree)?;
+    let mut proof = proof.ok_or(ApiError::NotInTheTree)?;
+    if let Some(id) = id {
+        proof.extra = Some(event(&app, position, id).await?.canonical());
+    }
     let headers = [
         (header::CONTENT_TYPE, TEXT),
         (header::CACHE_CONTROL, FOR_A_MOMENT),
     ];
     Ok((headers, proof.to_string()).into_response())
+}
+
+/// What the log says of the event at `position`, if it is the one with this id.
+async fn event(app: &App, position: u64, id: EventId) -> Result<EventDigest, ApiError> {
+    let after = i64::try_from(position.saturating_sub(1)).unwrap_or(i64::MAX);
+    let page = app.audit.store.stored_page(after, 1).await?;
+    let found = page.events.first().map(StoredEvent::digest);
+    let is_asked_for =
+        |event: &EventDigest| u64::try_from(event.position) == Ok(position) && event.id.parse() == Ok(id);
+    found.filter(is_asked_for).ok_or(ApiError::NotInTheTree)
 }
 
 /// The tree and its last checkpoint once that covers the event; what has just been appended is waited for.
