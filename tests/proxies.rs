@@ -25,63 +25,60 @@ impl Drop for Proxy {
     }
 }
 
-fn is_installed(program: &str) -> bool {
+/// `./test` installs them, or leaves these tests out and says so.
+fn installed(program: &str) -> Command {
     let found = Command::new(program)
         .arg(if program == "caddy" { "version" } else { "-v" })
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .status()
-        .is_ok();
-    if !found {
-        eprintln!("{program} is not installed: its recipe in deploy/ was not tried");
-    }
-    found
+        .status();
+    assert!(
+        found.is_ok(),
+        "{program} is not installed: run ./test, or install it"
+    );
+    Command::new(program)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_nginx() {
-    if is_installed("nginx") {
-        behind(|directory, port, gateway| {
-            let recipe: String = fs::read_to_string("../deploy/nginx.conf")
-                .unwrap()
-                .lines()
-                .filter(|line| !line.trim_start().starts_with("ssl_"))
-                .map(|line| format!("{line}\n"))
-                .collect();
-            let file = directory.join("nginx.conf");
-            let recipe = replaced(&recipe, "listen 443 ssl;", &format!("listen 127.0.0.1:{port};"));
-            fs::write(&file, replaced(&recipe, "127.0.0.1:8080", gateway)).unwrap();
-            let mut command = Command::new("nginx");
-            command.arg("-p").arg(directory).arg("-c").arg(file);
-            let globals = format!(
-                "daemon off; master_process off; pid {}/pid; error_log stderr;",
-                directory.display()
-            );
-            command.args(["-g", &globals]);
-            command
-        })
-        .await;
-    }
+    behind(|directory, port, gateway| {
+        let recipe: String = fs::read_to_string("../deploy/nginx.conf")
+            .unwrap()
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("ssl_"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let file = directory.join("nginx.conf");
+        let recipe = replaced(&recipe, "listen 443 ssl;", &format!("listen 127.0.0.1:{port};"));
+        fs::write(&file, replaced(&recipe, "127.0.0.1:8080", gateway)).unwrap();
+        let mut command = installed("nginx");
+        command.arg("-p").arg(directory).arg("-c").arg(file);
+        let globals = format!(
+            "daemon off; master_process off; pid {}/pid; error_log stderr;",
+            directory.display()
+        );
+        command.args(["-g", &globals]);
+        command
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_caddy() {
-    if is_installed("caddy") {
-        behind(|directory, port, gateway| {
-            let recipe = fs::read_to_string("../deploy/Caddyfile").unwrap();
-            let recipe = replaced(&recipe, "tasks.example.org", &format!("http://127.0.0.1:{port}"));
-            let recipe = replaced(&recipe, "127.0.0.1:8080", gateway);
-            let file = directory.join("Caddyfile");
-            fs::write(&file, format!("{{\n\tadmin off\n}}\n{recipe}")).unwrap();
-            let mut command = Command::new("caddy");
-            command
-                .args(["run", "--adapter", "caddyfile", "--config"])
-                .arg(file);
-            command.env("HOME", directory);
-            command
-        })
-        .await;
-    }
+    behind(|directory, port, gateway| {
+        let recipe = fs::read_to_string("../deploy/Caddyfile").unwrap();
+        let recipe = replaced(&recipe, "tasks.example.org", &format!("http://127.0.0.1:{port}"));
+        let recipe = replaced(&recipe, "127.0.0.1:8080", gateway);
+        let file = directory.join("Caddyfile");
+        fs::write(&file, format!("{{\n\tadmin off\n}}\n{recipe}")).unwrap();
+        let mut command = installed("caddy");
+        command
+            .args(["run", "--adapter", "caddyfile", "--config"])
+            .arg(file);
+        command.env("HOME", directory);
+        command
+    })
+    .await;
 }
 
 fn replaced(text: &str, from: &str, to: &str) -> String {
