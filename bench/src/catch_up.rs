@@ -10,6 +10,7 @@ use bus::InProcessBus;
 use database::{Database, Schema};
 use event_store::EventStore;
 use events::PartitionCount;
+use projector::AuditKeeping;
 use runtime::Background;
 use tempfile::TempDir;
 
@@ -40,6 +41,15 @@ pub(crate) async fn alone(footing: Footing, count: u64) -> anyhow::Result<f64> {
 
 /// Projects all of `store` into new read models and returns the events a second.
 pub(crate) async fn project(store: Arc<dyn EventStore>, read_models: &str) -> anyhow::Result<f64> {
+    project_and_keep(store, read_models, None).await
+}
+
+/// The same, with an audit tree that is kept beside.
+pub(crate) async fn project_and_keep(
+    store: Arc<dyn EventStore>,
+    read_models: &str,
+    audit: Option<AuditKeeping>,
+) -> anyhow::Result<f64> {
     let read_models = Database::open(read_models, Schema::ReadModels, 8).await?;
     let partitions = PartitionCount::new(4).context("four partitions")?;
     let background = Background::new();
@@ -49,7 +59,7 @@ pub(crate) async fn project(store: Arc<dyn EventStore>, read_models: &str) -> an
         store,
         bus: InProcessBus::new(),
         read_models: read_models.clone(),
-        audit: None,
+        audit,
     };
     let _probes = projector::start(projector::Config { partitions }, dependencies, &background).await?;
     let reached = "SELECT coalesce(min(position), 0) AS position FROM checkpoints WHERE partitions = 4";

@@ -1,5 +1,5 @@
 //! Measures Taskledger: `cargo run --release -p bench -- embedded | servers | limits | growth | search | bounds | gateway |
-//! kurrentdb | logins | replicas | soak`.
+//! audit | kurrentdb | logins | replicas | soak`.
 //!
 //! `embedded` and `servers` look at the running system from outside, over HTTP. `limits` holds each figure against what the
 //! same database and broker do, in the same run, for a program that does nothing but the unavoidable. `growth`
@@ -10,6 +10,7 @@
     reason = "a benchmark makes ids and tasks as it likes"
 )]
 
+mod audit;
 mod bounds;
 mod catch_up;
 mod client;
@@ -56,6 +57,8 @@ enum What {
     Search(search::Search),
     /// What a long stream, a greedy caller, a slow commit or a fast appender costs everybody else
     Bounds(bounds::Bounds),
+    /// What the audit tree costs the projector, and how fast the log is verified next to how fast it is read
+    Audit(audit::Audit),
     /// What the gateway costs next to nginx in front of the same upstream
     Gateway(gateway::GatewayBench),
     /// The store on KurrentDB next to a bare stream of appends, both on a stand-in for the server
@@ -87,6 +90,7 @@ fn main() -> anyhow::Result<()> {
         What::Search(search) => outside_only()?.block_on(search.run(&binary)),
         What::Growth(growth) => inside()?.block_on(growth.run(&binary)),
         What::Bounds(bounds) => inside()?.block_on(bounds.run(&binary)),
+        What::Audit(audit) => inside()?.block_on(audit.run()),
         What::Gateway(gateway) => outside_only()?.block_on(gateway.run(&binary)),
         What::Kurrentdb(kurrentdb) => inside()?.block_on(kurrentdb.run()),
         What::Logins(logins) => outside_only()?.block_on(logins.run(&binary)),

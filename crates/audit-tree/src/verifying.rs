@@ -17,8 +17,8 @@ use crate::{AuditTree, SignedCheckpoint, Tree, VerifyError, reading::signed};
 const PART: u64 = 8_192;
 /// Parts in hand at the same time.
 const PARALLEL: usize = 4;
-/// Records read at once.
-const PAGE: usize = 2_000;
+/// Records read at once, so that a part is whole pages.
+const PAGE: usize = 2_048;
 /// Checkpoints compared.
 const MOST_CHECKPOINTS: u32 = 10_000;
 

@@ -1,0 +1,140 @@
+//! What proof costs: what the audit tree takes from the projector, and how fast the whole log is verified next to how fast it can
+//! be read at all.
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+use anyhow::{Context as _, ensure};
+use audit_tree::{AuditTree, Keeper, KeeperMetrics, SigningKeys};
+use clap::Args;
+use database::{Database, Schema};
+use event_store::EventStore;
+use projector::AuditKeeping;
+use runtime::{Metrics, SystemClock};
+use tempfile::TempDir;
+use transparency_log::Algorithm;
+
+use crate::{
+    catch_up,
+    limits::{Ratio, Wanted},
+    log, print, system,
+};
+
+/// Records read at once, as the verification does.
+const PAGE: usize = 2_000;
+
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// Events of the log
+    #[arg(long, default_value_t = 300_000)]
+    events: u64,
+    /// How often each is measured, in turn with its limit
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+impl Audit {
+    pub(crate) async fn run(&self) -> anyhow::Result<()> {
+        let database = system::Database::create().await?;
+        let store = event_store::open(&database.url, 8).await?;
+        log::fill(&store, self.events.div_ceil(3)).await?;
+        let directory = TempDir::new()?;
+        Ratio::print_head();
+        let mut projecting = Ratio::default();
+        for round in 0..self.rounds {
+            let without = self.project(&store, None).await?;
+            let keys = directory.path().join(round.to_string());
+            projecting.add(self.project(&store, Some(keys)).await?, without);
+        }
+        projecting.report(
+            "catch-up with the audit tree | without",
+            "/s",
+            Wanted::AtLeast(0.85),
+        );
+        self.verify(&store, &directory.path().join("verified")).await?;
+        drop(store);
+        database.drop().await
+    }
+
+    /// Events a second of a projector with new read models, which keeps a new audit tree with the keys at `keys` beside them.
+    async fn project(&self, store: &Arc<dyn EventStore>, keys: Option<PathBuf>) -> anyhow::Result<f64> {
+        let rows = system::Database::create().await?;
+        let audit = match keys {
+            Some(keys) => Some(keeping(&rows.url, keys).await?),
+            None => None,
+        };
+        let rate = catch_up::project_and_keep(Arc::clone(store), &rows.url, audit).await?;
+        rows.drop().await?;
+        Ok(rate)
+    }
+
+    async fn verify(&self, store: &Arc<dyn EventStore>, keys: &std::path::Path) -> anyhow::Result<()> {
+        let rows = system::Database::create().await?;
+        let AuditKeeping {
+            tree,
+            keys,
+            origin,
+            clock,
+            ..
+        } = keeping(&rows.url, keys.to_owned()).await?;
+        let begun = Instant::now();
+        let metrics = KeeperMetrics::new(&Metrics::new("bench"));
+        let mut keeper = Keeper::new(
+            tree.clone(),
+            Arc::clone(store),
+            keys.clone(),
+            origin,
+            clock,
+            metrics,
+        );
+        while keeper.step().await? {}
+        let head = store.head().await?;
+        print(&format!(
+            "the tree alone: {:.0} events/s",
+            head as f64 / begun.elapsed().as_secs_f64()
+        ));
+        let origin = tree.newest().await?.context("no tree")?.origin;
+        let signers = SigningKeys::read(&keys)?.signers(&origin, Algorithm::Ed25519)?;
+        let verifiers: Vec<_> = signers.iter().map(|signer| signer.verifier().clone()).collect();
+        let mut ratio = Ratio::default();
+        for _ in 0..self.rounds {
+            let begun = Instant::now();
+            let read = read_all(store).await?;
+            let limit = read as f64 / begun.elapsed().as_secs_f64();
+            let begun = Instant::now();
+            let report = audit_tree::verify(store, &tree, &verifiers, &[], &[], |_, _| ()).await?;
+            ensure!(report.differences.is_empty(), "{:?}", report.differences);
+            ensure!(
+                report.events == read,
+                "{read} events were read, {} verified",
+                report.events
+            );
+            ratio.add(report.events as f64 / begun.elapsed().as_secs_f64(), limit);
+        }
+        ratio.report("audit verification | reading the log", "/s", Wanted::AtLeast(0.5));
+        rows.drop().await
+    }
+}
+
+/// An audit tree in the database at `url`.
+async fn keeping(url: &str, keys: PathBuf) -> anyhow::Result<AuditKeeping> {
+    Ok(AuditKeeping {
+        tree: AuditTree::new(Database::open(url, Schema::AuditTree, 4).await?),
+        keys,
+        origin: "bench.example.org".to_owned(),
+        witnesses: Vec::new(),
+        clock: Arc::new(SystemClock),
+    })
+}
+
+/// Reads the log from end to end, one page after another, and counts.
+async fn read_all(store: &Arc<dyn EventStore>) -> anyhow::Result<u64> {
+    let (mut after, mut count) = (i64::MIN, 0);
+    loop {
+        let page = store.stored_page(after, PAGE).await?;
+        count += page.events.len() as u64;
+        match page.events.last() {
+            Some(last) if page.more => after = last.position,
+            _ => return Ok(count),
+        }
+    }
+}
