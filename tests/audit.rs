@@ -123,7 +123,7 @@ impl Audited {
 }
 
 fn leaf(line: &str) -> Hash {
-    let event = audit_tree::ExportedEvent::parse(line).unwrap().event;
+    let event = log_transfer::ExportedEvent::parse(line).unwrap().event;
     leaf_hash(&entry_hash(&event.canonical()).0)
 }
 

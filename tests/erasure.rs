@@ -15,7 +15,7 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 use crate::support::{Footing, PASSWORD, Person, System, until};
 
 /// What stands in everything that somebody who is erased has written, or can be known by.
-const WORDS: [&str; 8] = [
+pub(crate) const WORDS: [&str; 8] = [
     "quagga-title",
     "quagga-description",
     "quagga-tag",
@@ -39,7 +39,7 @@ async fn people_are_forgotten_on_postgres_and_rabbitmq() {
 }
 
 /// Somebody who leaves traces wherever that is possible.
-async fn leave_traces(system: &System) -> Person {
+pub(crate) async fn leave_traces(system: &System) -> Person {
     let mut person = Person::join(&system.base, "quagga").await;
     person.http = Client::builder()
         .local_address(ADDRESS)
@@ -82,7 +82,7 @@ async fn leave_traces(system: &System) -> Person {
 
 /// What a program shows of a command that must end well.
 #[track_caller]
-fn run(system: &System, arguments: &[&str]) -> String {
+pub(crate) fn run(system: &System, arguments: &[&str]) -> String {
     let output = system.tool(arguments).output().unwrap();
     let (said, errors) = (
         String::from_utf8_lossy(&output.stdout),
@@ -302,7 +302,7 @@ fn told(mut problem: Value) -> Value {
     problem
 }
 
-async fn nothing_is_left(system: &System, footing: Footing, words: &[&str]) {
+pub(crate) async fn nothing_is_left(system: &System, footing: Footing, words: &[&str]) {
     let mut last = BTreeMap::new();
     let gone = until("nothing of them is left", Duration::from_secs(60), async || {
         let found = traces(system, footing, words).await;

@@ -28,6 +28,7 @@ mod keys;
 mod least_privilege;
 mod limits;
 mod monitoring;
+mod moving;
 mod operations;
 mod operator;
 mod program_tokens;

@@ -4,9 +4,10 @@
 use std::process::ExitCode;
 
 use ::events::{CorrelationId, Timestamp, UserId};
+use anyhow::Context as _;
 use auth::keys::{self, KeyState, KeyUse, SigningAlgorithm};
 use clap::{Subcommand, ValueEnum};
-
+use database::{Schema, masked};
 use sealing::SubjectKeys;
 
 use crate::{
@@ -46,6 +47,14 @@ pub(crate) enum Command {
         force: bool,
         #[command(flatten)]
         attribution: Attribution,
+    },
+    /// Copy the keys of people from another database, before their events are imported
+    ///
+    /// The master keys that wrap them have to be here already. May be run again.
+    Copy {
+        /// Where they are: `postgres://…`, or `sqlite:` and the path of a file `subject-keys.db`
+        #[arg(long, value_name = "URL")]
+        from: String,
     },
     /// Look after the master keys, which wrap the keys under which people's data are sealed
     #[command(subcommand)]
@@ -130,6 +139,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             };
             record(settings, &attribution, command, retire).await
         }
+        Command::Copy { from } => copy(settings, &from).await,
         Command::Master(command) => master(settings, command).await,
     }
 }
@@ -143,6 +153,22 @@ async fn record(
 ) -> anyhow::Result<ExitCode> {
     let store = platform::existing_event_store(&settings.storage).await?;
     attribution.record(&*store, command, UserId::NOBODY, act).await
+}
+
+/// Not on the record, since there may be no log yet, and the one that is to come is not to begin with this.
+async fn copy(settings: &Settings, from: &str) -> anyhow::Result<ExitCode> {
+    let source = platform::find_at(from, Schema::SubjectKeys)
+        .await?
+        .with_context(|| format!("there are no keys of people at {}", masked(from)))?;
+    let database = platform::database(&settings.storage, Schema::SubjectKeys).await?;
+    let keys = SubjectKeys::open(database, settings.master_keys(false)?, platform::clock()).await?;
+    let copied = keys.copy_from(&source).await?;
+    output::line(&format!(
+        "{} copied, {} destroyed as they are there",
+        output::counted(copied.keys, "key"),
+        output::counted(copied.destroyed, "key")
+    ))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn master(settings: &Settings, command: MasterCommand) -> anyhow::Result<ExitCode> {

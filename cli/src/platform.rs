@@ -85,16 +85,23 @@ async fn is_sealed(stored: &dyn EventStore) -> anyhow::Result<bool> {
 /// The log as it is, with the events in clear, for looking into it: nothing is created or brought up to date. A log without
 /// keys beside it has nothing that is sealed.
 pub(crate) async fn existing_opened_event_store(settings: &Settings) -> anyhow::Result<Arc<dyn EventStore>> {
-    let storage = &settings.storage;
-    let stored = existing_event_store(storage).await?;
-    let Some(database) = find(storage, Schema::SubjectKeys).await? else {
-        return Ok(stored);
+    let stored = existing_event_store(&settings.storage).await?;
+    Ok(match existing_subject_keys(settings).await? {
+        Some(keys) => SealedStore::over(stored, keys),
+        None => stored,
+    })
+}
+
+/// The keys of people as they are, if there are any.
+pub(crate) async fn existing_subject_keys(settings: &Settings) -> anyhow::Result<Option<SubjectKeys>> {
+    let Some(database) = find(&settings.storage, Schema::SubjectKeys).await? else {
+        return Ok(None);
     };
     if !SubjectKeys::are_in_use(&database).await? {
-        return Ok(stored);
+        return Ok(None);
     }
     let keys = SubjectKeys::open(database, settings.master_keys(false)?, clock()).await?;
-    Ok(SealedStore::over(stored, keys))
+    Ok(Some(keys))
 }
 
 /// The log, with the events as they are stored.
@@ -117,12 +124,20 @@ pub(crate) async fn database(storage: &Storage, schema: Schema) -> anyhow::Resul
 
 /// The log as it is, for looking into it: nothing is created or brought up to date.
 pub(crate) async fn existing_event_store(storage: &Storage) -> anyhow::Result<Arc<dyn EventStore>> {
+    match find_event_store(storage).await? {
+        Some(store) => Ok(store),
+        None => bail!(absent(storage, Schema::EventStore)?),
+    }
+}
+
+/// The same, if there is one.
+pub(crate) async fn find_event_store(storage: &Storage) -> anyhow::Result<Option<Arc<dyn EventStore>>> {
     if is_database(&database_url(storage, Schema::EventStore)?) {
-        let database = existing(storage, Schema::EventStore).await?;
-        return Ok(Arc::new(SqlStore::new(database)));
+        let database = find(storage, Schema::EventStore).await?;
+        return Ok(database.map(|database| Arc::new(SqlStore::new(database)) as Arc<dyn EventStore>));
     }
     // A store that is not a database of ours has nothing to bring up to date.
-    event_store(storage).await
+    event_store(storage).await.map(Some)
 }
 
 /// The read models as they are, likewise.
@@ -162,16 +177,24 @@ async fn existing(storage: &Storage, schema: Schema) -> anyhow::Result<Database>
     if let Some(database) = find(storage, schema).await? {
         return Ok(database);
     }
-    bail!(
+    bail!(absent(storage, schema)?)
+}
+
+fn absent(storage: &Storage, schema: Schema) -> anyhow::Result<String> {
+    Ok(format!(
         "there is no {} database at {}: start the system, or run `taskledger migrate`",
         schema.name(),
         masked(&database_url(storage, schema)?)
-    )
+    ))
 }
 
 /// The database of `schema` as it is, if there is one.
 async fn find(storage: &Storage, schema: Schema) -> anyhow::Result<Option<Database>> {
-    let url = database_url(storage, schema)?;
+    find_at(&database_url(storage, schema)?, schema).await
+}
+
+/// The database of `schema` at `url` as it is, if there is one.
+pub(crate) async fn find_at(url: &str, schema: Schema) -> anyhow::Result<Option<Database>> {
     // SQLite creates what it is asked to open.
     if url
         .strip_prefix("sqlite:")
@@ -179,7 +202,7 @@ async fn find(storage: &Storage, schema: Schema) -> anyhow::Result<Option<Databa
     {
         return Ok(None);
     }
-    let database = databases::connect(&url, schema).await?;
+    let database = databases::connect(url, schema).await?;
     Ok(database.is_migrated().await?.then_some(database))
 }
 

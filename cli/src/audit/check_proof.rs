@@ -4,8 +4,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use ::events::{EventDigest, Timestamp};
 use anyhow::{Context, bail};
-use audit_tree::ExportedEvent;
 use clap::Args;
+use log_transfer::ExportedEvent;
 use transparency_log::{InclusionProof, VerifierKey, entry_hash, leaf_hash};
 
 use super::read;

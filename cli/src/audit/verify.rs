@@ -8,8 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use audit_tree::{ExportedEvent, Verification};
+use audit_tree::Verification;
 use clap::Args;
+use log_transfer::Line;
 use serde_json::json;
 use transparency_log::{Checkpoint, Edge, Note, VerifierKey, entry_hash, leaf_hash};
 
@@ -145,8 +146,10 @@ fn of_export(path: &Path, mut kept: Vec<Checkpoint>) -> anyhow::Result<Verificat
     compare(&edge, &mut report);
     for (number, line) in (1_u64..).zip(reader.lines()) {
         let line = line.context("cannot read the export")?;
-        let position = match ExportedEvent::parse(&line) {
-            Ok(exported) => {
+        let position = match Line::parse(&line) {
+            // It says no more than the checkpoints, and nobody has signed it.
+            Ok(Line::End(_)) => continue,
+            Ok(Line::Event(exported)) => {
                 edge.extend([leaf_hash(&entry_hash(&exported.event.canonical()).0)]);
                 report.withheld += u64::from(exported.is_withheld());
                 exported.event.position

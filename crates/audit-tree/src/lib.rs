@@ -6,7 +6,6 @@
 //! known here who asks, nor over which protocol.
 
 mod error;
-mod export;
 mod keeper;
 mod key_files;
 mod last_signed;
@@ -18,7 +17,6 @@ mod verifying;
 mod witness;
 
 pub use error::{KeepError, ReadError, VerifyError};
-pub use export::{ExportError, ExportedEvent};
 pub use keeper::{Keeper, KeeperMetrics};
 pub use key_files::{KeysUnusable, SigningKeys};
 pub use last_signed::LastSigned;

@@ -6,6 +6,7 @@ mod calls;
 mod conflicts;
 mod connection;
 mod failure;
+mod import;
 mod log_end;
 mod log_pages;
 mod read;
@@ -17,9 +18,11 @@ mod writer;
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use events::{EventId, NewEvent, StreamName};
+use events::{EventId, LogPoint, NewEvent, StoredEvent, StreamName};
 use futures::stream::BoxStream;
-use kurrentdb_protocol::event_store::client::streams::read_resp::read_event::RecordedEvent as WireEvent;
+use kurrentdb_protocol::event_store::client::streams::{
+    batch_append_req::ProposedMessage, read_resp::read_event::RecordedEvent as WireEvent,
+};
 use tokio::time::sleep;
 
 use self::{
@@ -32,8 +35,8 @@ use self::{
     writer::{Expected, NotWritten, Writer},
 };
 use crate::{
-    Appended, Entry, EventStore, OpenError, PAGE_BYTES, Page, StoreError, StoredPage, StreamHead, Unreadable,
-    store::check_size,
+    Appended, Entry, EventStore, ImportError, OpenError, PAGE_BYTES, Page, StoreError, StoredPage,
+    StreamHead, Unreadable, store::check_size,
 };
 
 /// Events asked for at once: a page is cut to its bytes between two of them.
@@ -130,37 +133,14 @@ impl KurrentDbStore {
         record::recorded(event, self.connection.prefix()).unwrap_or(Err(foreign))
     }
 
-    async fn position_of(&self, stream: &StreamName, version: u64) -> Result<u64, StoreError> {
-        let event = self.read_stream(stream, version - 1, 1).await?.pop();
-        event
-            .map(|event| event.position)
-            .ok_or_else(|| StoreError::Corrupt(format!("stream {stream} has no version {version}")))
-    }
-}
-
-#[async_trait]
-impl EventStore for KurrentDbStore {
-    async fn append(
+    /// Appends what was made of events, if `stream` is at `expected_version`.
+    async fn append_proposed(
         &self,
         stream: &StreamName,
         expected_version: u64,
-        events: Vec<NewEvent>,
+        events: Vec<ProposedMessage>,
     ) -> Result<Appended, StoreError> {
-        if events.is_empty() {
-            return Err(StoreError::Empty);
-        }
-        let is_system = |name: &str| name.starts_with('$');
-        if is_system(stream.as_str()) || events.iter().any(|event| is_system(&event.kind)) {
-            return Err(StoreError::unavailable(
-                "names of streams and events that begin with `$` are KurrentDB's own",
-            ));
-        }
-        check_size(events.iter().map(|event| event.data.len()).sum())?;
         let count = events.len() as u64;
-        let events = events
-            .into_iter()
-            .map(|event| record::proposed(event, self.connection.prefix()))
-            .collect::<Result<Vec<_>, _>>()?;
         let bytes = events.iter().map(record::size).sum();
         let most = self.connection.settings.max_append_bytes;
         if bytes > most {
@@ -194,6 +174,43 @@ impl EventStore for KurrentDbStore {
             Err(NotWritten::TooLarge(most)) => Err(StoreError::TooLarge { bytes, most }),
             Err(NotWritten::Failed(failure)) => Err(unavailable(failure)),
         }
+    }
+
+    async fn position_of(&self, stream: &StreamName, version: u64) -> Result<u64, StoreError> {
+        let event = self.read_stream(stream, version - 1, 1).await?.pop();
+        event
+            .map(|event| event.position)
+            .ok_or_else(|| StoreError::Corrupt(format!("stream {stream} has no version {version}")))
+    }
+}
+
+#[async_trait]
+impl EventStore for KurrentDbStore {
+    async fn append(
+        &self,
+        stream: &StreamName,
+        expected_version: u64,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, StoreError> {
+        if events.is_empty() {
+            return Err(StoreError::Empty);
+        }
+        let is_system = |name: &str| name.starts_with('$');
+        if is_system(stream.as_str()) || events.iter().any(|event| is_system(&event.kind)) {
+            return Err(StoreError::unavailable(
+                "names of streams and events that begin with `$` are KurrentDB's own",
+            ));
+        }
+        check_size(events.iter().map(|event| event.data.len()).sum())?;
+        let events = events
+            .into_iter()
+            .map(|event| record::proposed(event, self.connection.prefix()))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.append_proposed(stream, expected_version, events).await
+    }
+
+    async fn import(&self, after: LogPoint, events: &[StoredEvent]) -> Result<LogPoint, ImportError> {
+        import::import(self, after, events).await
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {

@@ -10,6 +10,7 @@ mod appender;
 mod fair_queue;
 mod gaps;
 mod identity;
+mod import;
 #[cfg(feature = "kurrentdb")]
 mod kurrentdb;
 mod open;
@@ -21,6 +22,7 @@ mod watch;
 
 pub use gaps::{Gaps, describe_gap};
 pub use identity::{agrees, head_point};
+pub use import::ImportError;
 #[cfg(feature = "kurrentdb")]
 pub use kurrentdb::KurrentDbStore;
 pub use open::{OpenError, is_kurrentdb, open};

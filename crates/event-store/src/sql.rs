@@ -1,6 +1,7 @@
 //! The log in PostgreSQL or in a SQLite file. Reads go through the database's pool, appends through the append task
 //! and a writer of its own kind.
 
+mod import;
 mod postgres;
 mod record;
 mod sqlite;
@@ -13,13 +14,13 @@ use std::{
 
 use async_trait::async_trait;
 use database::{Database, DatabaseError, Patience, Row};
-use events::{EventId, NewEvent, StreamName};
+use events::{EventId, LogPoint, NewEvent, StoredEvent, StreamName};
 use futures::stream::BoxStream;
 use tokio::{sync::watch, task::AbortHandle};
 
 use self::record::{bytes_of, columns, corrupt, limit, recorded, signed, size, stored};
 use crate::{
-    Appended, EventStore, PAGE_BYTES, Page, StoreError, StoredPage, StreamHead,
+    Appended, EventStore, ImportError, PAGE_BYTES, Page, StoreError, StoredPage, StreamHead,
     appender::{Appender, raise},
     subscription::{self, Source},
 };
@@ -79,6 +80,12 @@ impl EventStore for SqlStore {
         events: Vec<NewEvent>,
     ) -> Result<Appended, StoreError> {
         self.appender.append(stream, expected_version, events).await
+    }
+
+    async fn import(&self, after: LogPoint, events: &[StoredEvent]) -> Result<LogPoint, ImportError> {
+        let end = import::import(&self.log.database, after, events).await?;
+        raise(&self.log.head, Some(end.position));
+        Ok(end)
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {

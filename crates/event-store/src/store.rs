@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 
 use async_trait::async_trait;
-use events::{EventId, NewEvent, RecordedEvent, StoredEvent, StreamName};
+use events::{EventId, LogPoint, NewEvent, RecordedEvent, StoredEvent, StreamName};
 use futures::stream::BoxStream;
 
-use crate::{Entry, Page};
+use crate::{Entry, ImportError, Page};
 
 /// Events in a page of a stream, unless they are large.
 const STREAM_PAGE: usize = 512;
@@ -32,6 +32,16 @@ pub trait EventStore: Send + Sync + 'static {
         expected_version: u64,
         events: Vec<NewEvent>,
     ) -> Result<Appended, StoreError>;
+
+    /// Writes `events` of another log after the end of this one, which is `after`, in their order: ids, versions, times and
+    /// bytes are theirs, the positions are the next ones of this log. When this returns, they are durable. Returns the end
+    /// of the log.
+    ///
+    /// # Errors
+    /// [`ImportError::MovedOn`] when the log ends elsewhere, [`ImportError::Refused`] for an event that the store cannot hold
+    /// or whose stream is not at the version before it: then the SQL stores have written nothing, and KurrentDB what is
+    /// before it. After [`ImportError::Store`] the events, or the first of them, may or may not have been written.
+    async fn import(&self, after: LogPoint, events: &[StoredEvent]) -> Result<LogPoint, ImportError>;
 
     /// The last event of `stream`, without its payload; `None` when the stream is empty. However long the stream is,
     /// this costs the same.

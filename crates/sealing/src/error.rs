@@ -29,6 +29,9 @@ pub enum KeyError {
     /// The data key of somebody, about whom there are sealed events, is not there any more.
     #[error("the data key of {0} is lost: restore it from a backup of the keys")]
     Lost(events::UserId),
+    /// Somebody has one key here and another one in the database whose keys are copied.
+    #[error("{0} has another key here than in the other database: the two are not of the same log")]
+    Another(events::UserId),
     /// The data key is gone, and a copy of it may still be in a file beside the database.
     #[error("the database of keys is in use, so that its write-ahead log cannot be emptied: try again")]
     Lingers,

@@ -11,9 +11,11 @@ mod master_keys;
 mod metadata;
 mod payload;
 mod sealed_store;
+mod stored;
 mod subject_keys;
 
 pub use error::KeyError;
 pub use master_keys::MasterKeys;
 pub use sealed_store::SealedStore;
-pub use subject_keys::{Comparison, KeyCount, Rewrapped, SubjectKeys};
+pub use stored::{erased_person, person_in_clear, sealed_person};
+pub use subject_keys::{Comparison, Copied, KeyCount, Rewrapped, SubjectKeys};

@@ -2,7 +2,7 @@
 //! form of a UUID, which says nothing about anybody.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
-use events::{ERASED, Metadata, StreamName};
+use events::{ERASED, Metadata, StoredEvent, StreamName};
 use ring::aead::{CHACHA20_POLY1305, NONCE_LEN};
 use uuid::Uuid;
 
@@ -27,6 +27,11 @@ pub(crate) fn is_sealed(metadata: &Metadata) -> bool {
     texts(metadata).any(|(_, text)| sealed_bytes(text).is_some())
 }
 
+/// Whether anything in it, which was stored, is neither sealed nor an id.
+pub(crate) fn is_in_clear(metadata: &Metadata) -> bool {
+    texts(metadata).any(|(_, text)| !is_id(text) && sealed_bytes(text).is_none())
+}
+
 /// Seals it, for the event that becomes `version` of `stream`.
 pub(crate) fn seal(
     metadata: &mut Metadata,
@@ -35,19 +40,74 @@ pub(crate) fn seal(
     kind: &str,
     key: &Key,
 ) -> Result<(), KeyError> {
-    let seal = |part: &str, text: &str| -> Result<Option<String>, KeyError> {
-        if is_id(text) {
-            return Ok(None);
+    replace(metadata, |part, text| match is_id(text) {
+        true => Ok(None),
+        false => sealed(part, text, &place(stream, version, kind, part), key).map(Some),
+    })
+}
+
+/// The same of metadata that were stored, where some texts may be sealed already.
+pub(crate) fn seal_what_is_clear(
+    metadata: &mut Metadata,
+    stream: &StreamName,
+    version: u64,
+    kind: &str,
+    key: &Key,
+) -> Result<(), KeyError> {
+    replace(metadata, |part, text| {
+        match is_id(text) || sealed_bytes(text).is_some() {
+            true => Ok(None),
+            false => sealed(part, text, &place(stream, version, kind, part), key).map(Some),
         }
-        let most = match part {
-            "correlation_id" => MOST_BYTES_OF_CORRELATION_ID,
-            _ => MOST_BYTES,
-        };
-        let kept = &text[..text.floor_char_boundary(most)];
-        let sealed = key.seal(&place(stream, version, kind, part), kept.as_bytes())?;
-        Ok(Some(format!("{PREFIX}{}", BASE64URL.encode(sealed))))
+    })
+}
+
+fn sealed(part: &str, text: &str, place: &[u8], key: &Key) -> Result<String, KeyError> {
+    let sealed = key.seal(place, kept(part, text).as_bytes())?;
+    Ok(format!("{PREFIX}{}", BASE64URL.encode(sealed)))
+}
+
+/// What is kept of a text when it is sealed.
+fn kept<'a>(part: &str, text: &'a str) -> &'a str {
+    let most = match part {
+        "correlation_id" => MOST_BYTES_OF_CORRELATION_ID,
+        _ => MOST_BYTES,
     };
-    replace(metadata, seal)
+    &text[..text.floor_char_boundary(most)]
+}
+
+/// Whether `copy`, the metadata of `event`, is what [`seal_what_is_clear`] made of `original`; without a key, as far as that can
+/// be told.
+pub(crate) fn is_sealed_copy(
+    copy: &Metadata,
+    original: &Metadata,
+    event: &StoredEvent,
+    key: Option<&Key>,
+) -> bool {
+    let stream = StreamName::raw(&*event.stream);
+    let version = u64::try_from(event.version).unwrap_or_default();
+    let blank = |metadata: &Metadata| {
+        let mut blank = metadata.clone();
+        let none = |_: &str, _: &str| Ok::<_, KeyError>(Some(String::new()));
+        replace(&mut blank, none).is_ok().then_some(blank)
+    };
+    let same = |(part, text): (&str, &str), (_, of_copy): (&str, &str)| {
+        if is_id(text) || sealed_bytes(text).is_some() {
+            return text == of_copy;
+        }
+        let Some(sealed) = sealed_bytes(of_copy) else {
+            return false;
+        };
+        let place = place(&stream, version, &event.kind, part);
+        key.is_none_or(|key| {
+            let opened = key.open(&place, &sealed);
+            opened.is_some_and(|opened| *opened == kept(part, text).as_bytes())
+        })
+    };
+    blank(copy) == blank(original)
+        && texts(original)
+            .zip(texts(copy))
+            .all(|(text, of_copy)| same(text, of_copy))
 }
 
 /// Opens it; without a key a text that was sealed is [`ERASED`].

@@ -1,9 +1,10 @@
 //! Payloads: sealed on their way into the log, opened on their way out. Pure, but for the nonce.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+use bytes::Bytes;
 use events::{
-    DividedPayload, Encoding, NewEvent, RecordedEvent, StreamName, divide_payload, erased_payload,
-    sealed_part, unite_payload,
+    DividedPayload, Encoding, NewEvent, RecordedEvent, StoredEvent, StreamName, divide_payload,
+    erased_payload, sealed_part, unite_payload,
 };
 
 use crate::{
@@ -30,10 +31,43 @@ pub(crate) fn seal(
     version: u64,
     key: &Key,
 ) -> Result<(), KeyError> {
-    let sealed = key.seal(&place(stream, version, &event.kind, PART), &divided.personal)?;
-    event.data = divided.with_sealed(&BASE64URL.encode(sealed));
+    event.data = sealed(divided, stream, version, &event.kind, key)?;
     event.encoding = Encoding::Sealed;
     Ok(())
+}
+
+/// The payload `divided` with what is personal in it sealed, of an event of this type that is `version` of `stream`.
+pub(crate) fn sealed(
+    divided: DividedPayload,
+    stream: &StreamName,
+    version: u64,
+    kind: &str,
+    key: &Key,
+) -> Result<Bytes, KeyError> {
+    let sealed = key.seal(&place(stream, version, kind, PART), &divided.personal)?;
+    Ok(divided.with_sealed(&BASE64URL.encode(sealed)))
+}
+
+/// Whether the payload `data` of `event` is what [`sealed`] made of `divided`; without a key, as far as that can be told.
+pub(crate) fn is_sealed_copy(
+    data: &[u8],
+    divided: DividedPayload,
+    event: &StoredEvent,
+    key: Option<&Key>,
+) -> bool {
+    let Some(text) = sealed_part(data) else {
+        return false;
+    };
+    let version = u64::try_from(event.version).unwrap_or_default();
+    let place = place(&StreamName::raw(&*event.stream), version, &event.kind, PART);
+    let is_personal = key.is_none_or(|key| {
+        let opened = BASE64URL
+            .decode(&text)
+            .ok()
+            .and_then(|sealed| key.open(&place, &sealed));
+        opened.is_some_and(|opened| *opened == divided.personal)
+    });
+    is_personal && divided.with_sealed(&text) == data
 }
 
 /// Whether `event` holds anything that has to be opened.

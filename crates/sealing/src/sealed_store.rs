@@ -7,16 +7,19 @@ use std::{
 };
 
 use async_trait::async_trait;
-use event_store::{Appended, Entry, EventStore, Page, StoreError, StoredPage, StreamHead, Unreadable};
-use events::{DividedPayload, EventId, NewEvent, RecordedEvent, StreamName, UserId};
+use event_store::{
+    Appended, Entry, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead, Unreadable,
+};
+use events::{DividedPayload, EventId, LogPoint, NewEvent, RecordedEvent, StoredEvent, StreamName, UserId};
 use futures::{StreamExt as _, stream::BoxStream};
 use runtime::Backoff;
 
 use crate::{
     KeyError, SubjectKeys,
-    data_key::{Key, generate},
+    data_key::Key,
     metadata, payload,
-    subject_keys::SubjectKey,
+    stored::{self, person_in_clear},
+    subject_keys::{SubjectKey, sealing_key},
 };
 
 /// Between two attempts to open a page of a subscription.
@@ -82,15 +85,7 @@ impl SealedStore {
                 continue;
             }
             let subject = event.metadata.subject;
-            let key = match keys.get(&subject) {
-                Some(SubjectKey::Live(key)) => Arc::clone(key),
-                // Whoever was erased stays so: what comes late is sealed under a key that nobody keeps.
-                Some(SubjectKey::Destroyed) => {
-                    Arc::new(Key::new(generate().as_slice()).ok_or(KeyError::Unusable)?)
-                }
-                Some(SubjectKey::Damaged) => return Err(KeyError::Damaged(subject)),
-                None => return Err(KeyError::Lost(subject)),
-            };
+            let key = sealing_key(&keys, subject)?;
             if let Some(divided) = divided {
                 payload::seal(event, divided, stream, version, &key)?;
             }
@@ -211,6 +206,25 @@ impl EventStore for SealedStore {
             sealing.await?;
         }
         self.inner.append(stream, expected_version, events).await
+    }
+
+    async fn import(&self, after: LogPoint, events: &[StoredEvent]) -> Result<LogPoint, ImportError> {
+        if !self.seals {
+            return self.inner.import(after, events).await;
+        }
+        let mut events = events.to_vec();
+        let mut people = BTreeSet::new();
+        for event in &events {
+            people.extend(person_in_clear(event).map_err(|reason| ImportError::refused(event, reason))?);
+        }
+        let keys = self
+            .keys_to_seal_with(&people)
+            .await
+            .map_err(StoreError::unavailable)?;
+        for event in &mut events {
+            stored::seal(event, &keys).map_err(StoreError::unavailable)?;
+        }
+        self.inner.import(after, &events).await
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {

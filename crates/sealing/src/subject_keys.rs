@@ -2,6 +2,7 @@
 //! destroyed.
 
 mod comparison;
+mod copying;
 mod key_metrics;
 mod master_key_registry;
 mod rewrapping;
@@ -19,6 +20,7 @@ use moka::future::Cache;
 use runtime::Clock;
 
 pub use comparison::Comparison;
+pub use copying::Copied;
 use key_metrics::Counters;
 pub use rewrapping::Rewrapped;
 
@@ -43,6 +45,20 @@ pub(crate) enum SubjectKey {
     Destroyed,
     /// It is there, and cannot be unwrapped.
     Damaged,
+}
+
+/// The key under which what is about `subject` is sealed.
+pub(crate) fn sealing_key(keys: &HashMap<UserId, SubjectKey>, subject: UserId) -> Result<Arc<Key>, KeyError> {
+    match keys.get(&subject) {
+        Some(SubjectKey::Live(key)) => Ok(Arc::clone(key)),
+        // Whoever was erased stays so: what comes late is sealed under a key that nobody keeps.
+        Some(SubjectKey::Destroyed) => {
+            let key = Key::new(generate().as_slice()).ok_or(KeyError::Unusable)?;
+            Ok(Arc::new(key))
+        }
+        Some(SubjectKey::Damaged) => Err(KeyError::Damaged(subject)),
+        None => Err(KeyError::Lost(subject)),
+    }
 }
 
 /// How many people have a key.
@@ -116,6 +132,26 @@ impl SubjectKeys {
         self.0.counters.destroyed.inc_by(destroyed);
         self.0.cache.insert(subject, SubjectKey::Destroyed).await;
         self.empty_the_write_ahead_log().await
+    }
+
+    /// Those of `subjects` who never had a key here.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn lacking(&self, subjects: &BTreeSet<UserId>) -> Result<BTreeSet<UserId>, KeyError> {
+        let keys = self.of(subjects).await?;
+        let lacks = |subject: &UserId| !keys.contains_key(subject);
+        Ok(subjects.iter().copied().filter(lacks).collect())
+    }
+
+    /// Those of `subjects` whose keys are destroyed.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn destroyed(&self, subjects: &BTreeSet<UserId>) -> Result<BTreeSet<UserId>, KeyError> {
+        let mut keys = self.of(subjects).await?;
+        keys.retain(|_, key| matches!(key, SubjectKey::Destroyed));
+        Ok(keys.into_keys().collect())
     }
 
     /// Whether keys can be made now. For readiness.

@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use event_store::{Appended, Entry, EventStore, Page, StoreError, StoredPage, StreamHead};
-use events::{EventId, NewEvent, RecordedEvent, StreamName};
+use event_store::{Appended, Entry, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead};
+use events::{EventId, LogPoint, NewEvent, RecordedEvent, StoredEvent, StreamName};
 use futures::stream::BoxStream;
 use tokio::sync::{RwLock, oneshot};
 
@@ -118,6 +118,11 @@ impl EventStore for FaultyStore {
         }
         fail_if(&self.lose_answers, "the answer was lost")?;
         Ok(appended)
+    }
+
+    async fn import(&self, after: LogPoint, events: &[StoredEvent]) -> Result<LogPoint, ImportError> {
+        self.check()?;
+        self.inner.import(after, events).await
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {

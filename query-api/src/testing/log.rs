@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use event_store::{Appended, EventStore, Page, StoreError, StoredPage, StreamHead};
-use events::{EventId, NewEvent, StreamName};
+use event_store::{Appended, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead};
+use events::{EventId, LogPoint, NewEvent, StoredEvent, StreamName};
 use futures::stream::{self, BoxStream, StreamExt};
 use uuid::Uuid;
 
@@ -34,6 +34,10 @@ impl TestLog {
 impl EventStore for TestLog {
     async fn append(&self, _: &StreamName, _: u64, _: Vec<NewEvent>) -> Result<Appended, StoreError> {
         Err(StoreError::Empty)
+    }
+
+    async fn import(&self, _: LogPoint, _: &[StoredEvent]) -> Result<LogPoint, ImportError> {
+        Err(StoreError::Empty.into())
     }
 
     async fn stream_head(&self, _: &StreamName) -> Result<Option<StreamHead>, StoreError> {

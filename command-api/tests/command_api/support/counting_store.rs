@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use event_store::{Appended, EventStore, Page, StoreError, StoredPage, StreamHead};
-use events::{EventId, NewEvent, StreamName};
+use event_store::{Appended, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead};
+use events::{EventId, LogPoint, NewEvent, StoredEvent, StreamName};
 use futures::stream::BoxStream;
 
 pub(crate) struct CountingStore {
@@ -50,6 +50,10 @@ impl EventStore for CountingStore {
         events: Vec<NewEvent>,
     ) -> Result<Appended, StoreError> {
         self.inner.append(stream, expected_version, events).await
+    }
+
+    async fn import(&self, after: LogPoint, events: &[StoredEvent]) -> Result<LogPoint, ImportError> {
+        self.inner.import(after, events).await
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {

@@ -56,6 +56,21 @@ pub(super) fn proposed(event: NewEvent, prefix: &str) -> Result<ProposedMessage,
     Ok(binary(event.id.0, event.kind, event.data, custom.into()))
 }
 
+/// The same of an event of another log, with its metadata byte for byte; `None` when that is no JSON.
+pub(super) fn proposed_as_stored(id: Uuid, event: &StoredEvent, prefix: &str) -> Option<ProposedMessage> {
+    let metadata: &RawValue = serde_json::from_slice(&event.metadata).ok()?;
+    let custom = Custom {
+        taskledger: LAYOUT,
+        log: Some(prefix.to_owned()),
+        schema_version: u16::try_from(event.schema_version).ok()?,
+        encoding: event.encoding.as_str(),
+        recorded_at: event.recorded_at,
+        metadata,
+    };
+    let custom = serde_json::to_vec(&custom).ok()?;
+    Some(binary(id, event.kind.clone(), event.data.clone(), custom.into()))
+}
+
 pub(super) fn binary(id: Uuid, kind: String, data: Bytes, custom_metadata: Bytes) -> ProposedMessage {
     ProposedMessage {
         id: Some(wire_id(id)),

@@ -3,6 +3,7 @@
 
 mod appending;
 mod concurrency;
+mod importing;
 mod model;
 mod reading;
 mod subscribing;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 pub(crate) use appending::*;
 pub(crate) use concurrency::*;
+pub(crate) use importing::*;
 pub(crate) use model::*;
 pub(crate) use reading::*;
 pub(crate) use subscribing::*;
@@ -57,6 +59,7 @@ macro_rules! conformance {
             events_are_identified stored_bytes_are_the_same_in_every_store
             subscription_resumes subscription_from_the_head subscription_outlives_the_store
             subscription_wakes_at_once
+            imported_events_are_kept_as_they_are imports_out_of_place_change_nothing
             sequences_match_the_model batches_match_the_model
         );
     };

@@ -4,15 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use event_store::{EventStore, subject_of};
-use events::{Encoding, StoredEvent, StreamKind, StreamName, UserId};
+use events::{Encoding, StoredEvent, UserId};
 
 use super::{AT_ONCE, SubjectKey, SubjectKeys};
-use crate::KeyError;
+use crate::{KeyError, erased_person};
 
 /// Records of the log that are read at once.
 const PAGE: usize = 2_000;
-/// What the log says of somebody who was erased.
-const ERASED: &str = "account.erased";
 
 /// Whose key is not as the log says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,7 +36,7 @@ impl SubjectKeys {
             let mut subjects: BTreeMap<UserId, bool> = BTreeMap::new();
             for event in &page.events {
                 after = event.position;
-                if let Some(erased) = erased(event) {
+                if let Some(erased) = erased_person(event) {
                     subjects.insert(erased, true);
                 } else if let Some(subject) = needs_key(event) {
                     subjects.entry(subject).or_default();
@@ -81,15 +79,6 @@ impl SubjectKeys {
             }
         }
         Ok(())
-    }
-}
-
-/// Who was erased by it.
-fn erased(event: &StoredEvent) -> Option<UserId> {
-    let is_erasure = event.kind == ERASED;
-    match StreamName::raw(event.stream.as_str()).kind() {
-        Ok(StreamKind::Account(id)) if is_erasure => Some(id),
-        _ => None,
     }
 }
 

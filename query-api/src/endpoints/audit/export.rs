@@ -1,6 +1,5 @@
 //! `GET /audit/export?from=&to=`: the events themselves, one a line, for auditors who check them against a checkpoint.
 
-use audit_tree::ExportedEvent;
 use auth_client::AuditReader;
 use axum::{
     body::{Body, Bytes},
@@ -11,6 +10,7 @@ use events::{Role, UserId};
 use futures::stream;
 use http::{HeaderValue, header};
 use http_api::Parameters;
+use log_transfer::ExportedEvent;
 
 use super::number;
 use crate::{admission::Cost, app::App, error::ApiError};

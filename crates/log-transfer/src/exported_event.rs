@@ -1,4 +1,4 @@
-//! Events on their way to an auditor: what the tree says of each, and what it stands for.
+//! An event on its way to an auditor or into another store: what the audit tree says of it, and what it stands for.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -31,7 +31,7 @@ pub struct ExportedEvent {
 
 /// A line of an export is not what the tree can have said.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ExportError {
+pub enum LineError {
     /// It is not a line of an export.
     #[error("it cannot be read: {0}")]
     Malformed(String),
@@ -50,20 +50,30 @@ impl ExportedEvent {
     /// What an auditor may see of an event.
     #[must_use]
     pub fn of(event: &StoredEvent) -> Self {
-        let (metadata, metadata_base64) = text_or_base64(&event.metadata);
         let public = public_payload(&event.data);
-        let ((data, data_base64), data_without_secrets) = if public == event.data {
-            (text_or_base64(&event.data), None)
-        } else {
-            ((None, None), Some(String::from_utf8_lossy(&public).into_owned()))
-        };
+        if public == event.data {
+            return Self::whole(event);
+        }
+        Self {
+            data: None,
+            data_base64: None,
+            data_without_secrets: Some(String::from_utf8_lossy(&public).into_owned()),
+            ..Self::whole(event)
+        }
+    }
+
+    /// All of an event, with its secrets.
+    #[must_use]
+    pub fn whole(event: &StoredEvent) -> Self {
+        let (metadata, metadata_base64) = text_or_base64(&event.metadata);
+        let (data, data_base64) = text_or_base64(&event.data);
         Self {
             event: event.digest(),
             metadata,
             metadata_base64,
             data,
             data_base64,
-            data_without_secrets,
+            data_without_secrets: None,
         }
     }
 
@@ -72,9 +82,9 @@ impl ExportedEvent {
     ///
     /// # Errors
     /// When it is not.
-    pub fn parse(line: &str) -> Result<Self, ExportError> {
+    pub fn parse(line: &str) -> Result<Self, LineError> {
         let event: Self =
-            serde_json::from_str(line).map_err(|error| ExportError::Malformed(error.to_string()))?;
+            serde_json::from_str(line).map_err(|error| LineError::Malformed(error.to_string()))?;
         let shown = shown(
             "metadata",
             event.metadata.as_deref(),
@@ -83,13 +93,36 @@ impl ExportedEvent {
         compare("metadata", shown, &event.event.metadata_sha256)?;
         let shown = self::shown("payload", event.data.as_deref(), event.data_base64.as_deref())?;
         match (shown, event.is_withheld()) {
-            (Some(_), true) => Err(ExportError::Repeated("payload")),
+            (Some(_), true) => Err(LineError::Repeated("payload")),
             (None, true) if may_hold_secrets(&event.event.kind) => Ok(event),
             (shown, _) => {
                 compare("payload", shown, &event.event.data_sha256)?;
                 Ok(event)
             }
         }
+    }
+
+    /// The event as it was stored; `None` when the line does not show all of it.
+    #[must_use]
+    pub fn stored(self) -> Option<StoredEvent> {
+        let bytes = |text: Option<String>, base64: Option<String>| match (text, base64) {
+            (Some(text), _) => Some(Bytes::from(text)),
+            (None, Some(base64)) => STANDARD.decode(base64).ok().map(Bytes::from),
+            (None, None) => None,
+        };
+        let event = self.event;
+        Some(StoredEvent {
+            position: event.position,
+            stream: event.stream,
+            version: event.version,
+            id: event.id,
+            kind: event.kind,
+            schema_version: event.schema_version,
+            encoding: event.encoding,
+            recorded_at: event.recorded_at,
+            metadata: bytes(self.metadata, self.metadata_base64)?,
+            data: bytes(self.data, self.data_base64)?,
+        })
     }
 
     /// Whether the payload is withheld, because it holds a secret. Its hash is then all that the tree says of it, and
@@ -100,26 +133,22 @@ impl ExportedEvent {
     }
 }
 
-fn shown(
-    what: &'static str,
-    text: Option<&str>,
-    base64: Option<&str>,
-) -> Result<Option<Vec<u8>>, ExportError> {
+fn shown(what: &'static str, text: Option<&str>, base64: Option<&str>) -> Result<Option<Vec<u8>>, LineError> {
     match (text, base64) {
-        (Some(_), Some(_)) => Err(ExportError::Repeated(what)),
+        (Some(_), Some(_)) => Err(LineError::Repeated(what)),
         (Some(text), None) => Ok(Some(text.as_bytes().to_vec())),
         (None, Some(base64)) => STANDARD
             .decode(base64)
             .map(Some)
-            .map_err(|error| ExportError::Malformed(error.to_string())),
+            .map_err(|error| LineError::Malformed(error.to_string())),
         (None, None) => Ok(None),
     }
 }
 
-fn compare(what: &'static str, shown: Option<Vec<u8>>, hash: &str) -> Result<(), ExportError> {
+fn compare(what: &'static str, shown: Option<Vec<u8>>, hash: &str) -> Result<(), LineError> {
     match shown {
-        None => Err(ExportError::Absent(what)),
-        Some(shown) if sha256(&shown) != hash => Err(ExportError::Changed(what)),
+        None => Err(LineError::Absent(what)),
+        Some(shown) if sha256(&shown) != hash => Err(LineError::Changed(what)),
         Some(_) => Ok(()),
     }
 }
@@ -162,6 +191,22 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_line_gives_the_event_back() {
+        for data in [
+            &br#"{"email":"a@b","password_hash":"$argon2id$x"}"#[..],
+            b"\xff\x00",
+        ] {
+            let stored = event(data);
+            let line = serde_json::to_string(&ExportedEvent::whole(&stored)).unwrap();
+            let read = ExportedEvent::parse(&line).unwrap();
+            assert!(!read.is_withheld());
+            assert_eq!(read.stored(), Some(stored));
+        }
+        let withheld = ExportedEvent::of(&event(br#"{"password_hash":"$argon2id$x"}"#));
+        assert_eq!(withheld.stored(), None);
+    }
+
+    #[test]
     fn what_is_absent_is_refused_unless_it_is_withheld_for_its_secrets() {
         let line = |kind: &str, edit: &dyn Fn(&mut ExportedEvent)| {
             let mut stored = event(b"{}");
@@ -178,20 +223,17 @@ mod tests {
         assert_eq!(line("task.created", &|_| {}), Ok(false));
         assert_eq!(
             line("task.created", &|event| event.data = None),
-            Err(ExportError::Absent("payload"))
+            Err(LineError::Absent("payload"))
         );
         assert_eq!(
             line("account.registered", &|event| event.data = None),
-            Err(ExportError::Absent("payload"))
+            Err(LineError::Absent("payload"))
         );
         assert_eq!(
             line("task.created", &|event| event.metadata = None),
-            Err(ExportError::Absent("metadata"))
+            Err(LineError::Absent("metadata"))
         );
-        assert_eq!(
-            line("task.created", &withhold),
-            Err(ExportError::Absent("payload"))
-        );
+        assert_eq!(line("task.created", &withhold), Err(LineError::Absent("payload")));
         for kind in ["account.registered", "of.a_later_release"] {
             assert_eq!(line(kind, &withhold), Ok(true), "{kind}");
         }
@@ -199,12 +241,12 @@ mod tests {
             line("account.registered", &|event| {
                 event.data_without_secrets = Some("{}".to_owned());
             }),
-            Err(ExportError::Repeated("payload"))
+            Err(LineError::Repeated("payload"))
         );
         assert_eq!(
             line("task.created", &|event| event.data_base64 =
                 Some("e30=".to_owned())),
-            Err(ExportError::Repeated("payload"))
+            Err(LineError::Repeated("payload"))
         );
     }
 
@@ -217,18 +259,12 @@ mod tests {
         let line = serde_json::to_string(&ExportedEvent::of(&event(b"{\"a\":1}"))).unwrap();
         let changed = line.replace("\\\"a\\\":1", "\\\"a\\\":2");
         assert_ne!(changed, line);
-        assert_eq!(
-            ExportedEvent::parse(&changed),
-            Err(ExportError::Changed("payload"))
-        );
+        assert_eq!(ExportedEvent::parse(&changed), Err(LineError::Changed("payload")));
         let changed = line.replace("\"metadata\":\"{}\"", "\"metadata\":\"{ }\"");
         assert_eq!(
             ExportedEvent::parse(&changed),
-            Err(ExportError::Changed("metadata"))
+            Err(LineError::Changed("metadata"))
         );
-        assert!(matches!(
-            ExportedEvent::parse("{}"),
-            Err(ExportError::Malformed(_))
-        ));
+        assert!(matches!(ExportedEvent::parse("{}"), Err(LineError::Malformed(_))));
     }
 }

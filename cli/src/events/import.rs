@@ -1,0 +1,181 @@
+//! `taskledger events import`: an export into the log that is configured.
+
+use std::{collections::BTreeSet, fs::File, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use database::{Exclusive, Schema};
+use log_transfer::{Inspection, import, inspect};
+
+use crate::{
+    data_dir::{self, DataDirLock},
+    output, platform,
+    progress::ProgressDisplay,
+    settings::{Settings, Storage},
+    sole_process,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// File that `taskledger events export` has written, whole
+    file: PathBuf,
+    /// Check everything and say what would be done, without writing anything
+    #[arg(long)]
+    dry_run: bool,
+    /// Leave in clear what is in clear in the export, byte for byte
+    #[arg(long)]
+    as_stored: bool,
+}
+
+impl Import {
+    pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
+        let storage = &settings.storage;
+        let seals = storage.seal_events && !self.as_stored;
+        let mut file =
+            File::open(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
+        ensure!(
+            file.metadata()?.is_file(),
+            "{} is no file, and the export is read twice: first to check it",
+            self.file.display()
+        );
+        let _right = match self.dry_run {
+            true => None,
+            false => Some(Right::take(storage).await?),
+        };
+        let stored = match self.dry_run {
+            true => platform::find_event_store(storage).await?,
+            false => Some(platform::event_store(storage).await?),
+        };
+        let keys = platform::existing_subject_keys(settings).await?;
+
+        let mut display = ProgressDisplay::new();
+        let tell = |events| display.show(0, events, events);
+        let inspected = inspect(&mut file, stored.as_deref(), keys.as_ref(), seals, tell).await;
+        display.end();
+        let inspection = inspected.with_context(|| self.file.display().to_string())?;
+        let needed: BTreeSet<_> = inspection
+            .sealed
+            .difference(&inspection.erased)
+            .copied()
+            .collect();
+        let lacking = match &keys {
+            Some(keys) => keys.lacking(&needed).await?,
+            None => needed,
+        };
+        if let Some(person) = lacking.first() {
+            bail!(
+                "the export has sealed events about {} whose keys are not here, such as {person}: bring the keys first, with `taskledger keys copy` or from a backup",
+                people(lacking.len())
+            );
+        }
+        if let Some(keys) = &keys {
+            let living = inspection
+                .people
+                .difference(&inspection.erased)
+                .copied()
+                .collect();
+            let destroyed = keys.destroyed(&living).await?;
+            if let Some(person) = destroyed.first() {
+                bail!(
+                    "{} whose keys are destroyed here, such as {person}, were erased after the export was made, and would be there again: import one that was made since",
+                    people(destroyed.len())
+                );
+            }
+        }
+        let dense = stored.as_ref().is_none_or(|stored| stored.positions_are_dense());
+        report(&inspection, dense)?;
+        if self.dry_run {
+            output::line("nothing was written")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+
+        let log = platform::event_log(settings).await?;
+        let destroyed = log.keys.destroyed(&inspection.erased).await?;
+        for person in inspection.erased.difference(&destroyed) {
+            log.keys.destroy(*person).await?;
+        }
+        let store = if seals { log.opened } else { log.stored };
+        let mut display = ProgressDisplay::new();
+        let tell = |events| display.show(inspection.present, events, inspection.end.events);
+        let imported = import(&mut file, &inspection, &*store, tell).await;
+        display.end();
+        let end = imported?;
+        output::line(&format!(
+            "imported {}; the log ends at position {}",
+            output::counted(inspection.missing(), "event"),
+            end.position
+        ))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn report(inspection: &Inspection, dense: bool) -> anyhow::Result<()> {
+    let end = &inspection.end;
+    output::line(&format!(
+        "the export is whole: {}, up to position {}, with the root {}",
+        output::counted(end.events, "event"),
+        end.position,
+        end.root
+    ))?;
+    if inspection.present > 0 {
+        let beyond = if inspection.goes_on {
+            ", which goes on after them"
+        } else {
+            ""
+        };
+        output::line(&format!(
+            "the first {} are in the log already{beyond}",
+            inspection.present
+        ))?;
+    }
+    if !inspection.erased.is_empty() {
+        output::line(&format!(
+            "{} erased in it: no keys are kept for them",
+            match inspection.erased.len() {
+                1 => "1 person is".to_owned(),
+                many => format!("{many} people are"),
+            }
+        ))?;
+    }
+    if inspection.in_clear > 0 {
+        output::line(&format!(
+            "SEALED on the way: what is personal in {}, which are in clear in the export. Their bytes are other ones then, and so is the tree over the log: checkpoints of the former log do not fit it",
+            output::counted(inspection.in_clear, "event")
+        ))?;
+    } else if !(dense && inspection.is_dense) {
+        output::line(
+            "OTHER POSITIONS: those of this store are its own. Order, ids, versions, times and bytes stay, but the tree over the log is another one: checkpoints of the former log do not fit it",
+        )?;
+    } else {
+        output::line("positions and bytes stay as they are: checkpoints of the former log fit this one")?;
+    }
+    Ok(())
+}
+
+fn people(number: usize) -> String {
+    match number {
+        1 => "1 person".to_owned(),
+        _ => format!("{number} people"),
+    }
+}
+
+/// That no system in one process runs on the store meanwhile, where that can be told. Others may: each part of an import is
+/// written only if the log still ends where the part before did.
+enum Right {
+    DataDir(#[expect(dead_code, reason = "held, not read")] DataDirLock),
+    SoleProcess(#[expect(dead_code, reason = "held, not read")] Exclusive),
+    Servers,
+}
+
+impl Right {
+    async fn take(storage: &Storage) -> anyhow::Result<Self> {
+        if storage.database_url()?.is_none() {
+            return Ok(Self::DataDir(data_dir::lock(&storage.data_dir)?));
+        }
+        let operations = platform::database(storage, Schema::Operations).await?;
+        match (storage.amqp_url()?, operations.postgres()) {
+            (None, Some(server)) => Ok(Self::SoleProcess(sole_process::take(server).await?)),
+            _ => Ok(Self::Servers),
+        }
+    }
+}

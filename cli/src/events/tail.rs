@@ -1,0 +1,141 @@
+//! The last events of the log, and those that come.
+
+use clap::Args;
+use event_store::{Entry, EventStore, position};
+use futures::StreamExt as _;
+
+use super::{
+    PAGE,
+    show::{to_json, unreadable_to_json},
+};
+use crate::output;
+
+#[derive(Debug, Args)]
+pub(crate) struct Tail {
+    /// Begin at this position instead of near the end
+    #[arg(long, value_name = "POSITION")]
+    from: Option<u64>,
+    /// Without --from: so many events
+    #[arg(
+        long,
+        short = 'n',
+        default_value_t = 20,
+        value_name = "N",
+        conflicts_with = "from"
+    )]
+    lines: usize,
+    /// Go on with events as they are appended, until interrupted
+    #[arg(long, short)]
+    follow: bool,
+    /// Only events of this stream
+    #[arg(long, value_name = "STREAM")]
+    stream: Option<String>,
+    /// Only events of this type, for example task.created
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+impl Tail {
+    pub(super) async fn run(&self, store: &dyn EventStore) -> anyhow::Result<()> {
+        let head = store.head().await?;
+        match self.from {
+            Some(from) => {
+                let mut after = from.saturating_sub(1);
+                while after < head {
+                    let page = store.log_page(after, PAGE).await?;
+                    let Some(last) = page.position() else { break };
+                    after = last;
+                    for entry in page
+                        .entries
+                        .iter()
+                        .filter(|entry| position(entry) <= head && self.wants(entry))
+                    {
+                        self.print(entry)?;
+                    }
+                }
+            }
+            None => {
+                for entry in &self.last(store, head).await? {
+                    self.print(entry)?;
+                }
+            }
+        }
+        if self.follow {
+            let mut pages = store.subscribe(head.max(self.from.unwrap_or(0).saturating_sub(1)));
+            while let Some(page) = pages.next().await {
+                for entry in page.entries.iter().filter(|entry| self.wants(entry)) {
+                    self.print(entry)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The last events that are wanted, looked for from the end backwards.
+    async fn last(&self, store: &dyn EventStore, head: u64) -> anyhow::Result<Vec<Entry>> {
+        let mut found: Vec<Entry> = Vec::new();
+        let mut until = head;
+        let mut window = self.lines as u64;
+        while found.len() < self.lines && until > 0 {
+            let start = until.saturating_sub(window);
+            let (mut after, mut here) = (start, Vec::new());
+            while after < until {
+                let page = store.log_page(after, PAGE).await?;
+                let Some(last) = page.position() else { break };
+                after = last;
+                here.extend(
+                    page.entries
+                        .into_iter()
+                        .filter(|entry| position(entry) <= until && self.wants(entry)),
+                );
+                let surplus = here.len().saturating_sub(self.lines);
+                here.drain(..surplus);
+            }
+            here.append(&mut found);
+            found = here;
+            until = start;
+            window = window.saturating_mul(2);
+        }
+        let surplus = found.len().saturating_sub(self.lines);
+        found.drain(..surplus);
+        Ok(found)
+    }
+
+    fn wants(&self, entry: &Entry) -> bool {
+        let (stream, kind) = match entry {
+            Ok(event) => (&event.stream, &event.kind),
+            Err(unreadable) => (&unreadable.stream, &unreadable.kind),
+        };
+        self.stream
+            .as_ref()
+            .is_none_or(|wanted| wanted == stream.as_str())
+            && self.kind.as_ref().is_none_or(|wanted| wanted == kind)
+    }
+
+    fn print(&self, entry: &Entry) -> anyhow::Result<()> {
+        match entry {
+            Ok(event) if self.json => output::json(&to_json(event)),
+            Ok(event) => output::line(&format!(
+                "{:>10}  {:<27}  {:<24}  {} v{}",
+                event.position,
+                event.recorded_at.to_string(),
+                event.kind,
+                event.stream,
+                event.version
+            )),
+            Err(unreadable) if self.json => output::json(&unreadable_to_json(unreadable)),
+            Err(unreadable) => output::line(&format!(
+                "{:>10}  {:<27}  {:<24}  {} v{}: {}",
+                unreadable.position,
+                "cannot be read",
+                unreadable.kind,
+                unreadable.stream,
+                unreadable.version,
+                unreadable.reason
+            )),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Events of another log on their way into this one: how the store is asked, and why it may refuse.
+
+use std::ops::Range;
+
+use events::StoredEvent;
+use uuid::Uuid;
+
+use crate::{StoreError, store::check_size};
+
+/// Why events of another log were not written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ImportError {
+    /// The log does not end where the import believes it to end: nothing was written.
+    #[error(
+        "the log goes on after the events that were imported: something else appends to it at the same time"
+    )]
+    MovedOn,
+    /// The store cannot hold an event, or not in this place: nothing of the events given was written.
+    #[error("the event {id}, version {version} of the stream {stream}, cannot be imported: {reason}")]
+    Refused {
+        /// Its id.
+        id: String,
+        /// Its stream.
+        stream: String,
+        /// Its place there.
+        version: i64,
+        /// Why, as part of a sentence.
+        reason: String,
+    },
+    /// As for an append: the events may or may not have been written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ImportError {
+    /// Refuses an event. The reason is part of a sentence.
+    pub fn refused(event: &StoredEvent, reason: impl Into<String>) -> Self {
+        Self::Refused {
+            id: event.id.clone(),
+            stream: event.stream.clone(),
+            version: event.version,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// What every store asks of an event, so that each can give back exactly what it was given. Returns its id.
+pub(crate) fn check(event: &StoredEvent) -> Result<Uuid, ImportError> {
+    let refuse = |reason: &str| Err(ImportError::refused(event, reason));
+    if event.version < 1 {
+        return refuse("versions begin with 1");
+    }
+    if !(1..=i64::from(u16::MAX)).contains(&event.schema_version) {
+        return refuse("the version of its schema is no such number");
+    }
+    let texts = [&*event.stream, &*event.kind, &*event.encoding];
+    if texts.iter().any(|text| text.is_empty() || text.contains('\0')) {
+        return refuse("its stream, its type and its encoding must be texts without the character U+0000");
+    }
+    if metadata(event).is_none() {
+        return refuse("its metadata is no JSON");
+    }
+    match Uuid::try_parse(&event.id) {
+        Ok(id) if id.hyphenated().to_string() == event.id => Ok(id),
+        _ => refuse("its id is no lower-case UUID with hyphens"),
+    }
+}
+
+/// The metadata of an event as JSON.
+pub(crate) fn metadata(event: &StoredEvent) -> Option<&str> {
+    let text = std::str::from_utf8(&event.metadata).ok()?;
+    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() && !text.contains('\0');
+    is_json.then_some(text)
+}
+
+/// The runs of events that follow each other in one stream, each with no more bytes than one append may have.
+pub(crate) fn runs(events: &[StoredEvent], most_bytes: usize) -> Result<Vec<Range<usize>>, StoreError> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    let mut bytes = 0;
+    for (index, event) in events.iter().enumerate() {
+        let size = check_size(event.data.len() + event.metadata.len())?;
+        let follows = runs.last().is_some_and(|run| {
+            let before = &events[run.end - 1];
+            before.stream == event.stream && before.version + 1 == event.version
+        });
+        match runs.last_mut() {
+            Some(run) if follows && bytes + size <= most_bytes => {
+                run.end = index + 1;
+                bytes += size;
+            }
+            _ => {
+                runs.push(index..index + 1);
+                bytes = size;
+            }
+        }
+    }
+    Ok(runs)
+}

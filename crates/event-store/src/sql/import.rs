@@ -1,0 +1,127 @@
+//! Writes events of another log, byte for byte, at the next positions. Whoever appends waits meanwhile: everything happens in
+//! one transaction that holds the lock of appends.
+
+use database::{Database, DatabaseError, Transaction, Value};
+use events::{EventId, LogPoint, StoredEvent};
+
+use super::{CHANNEL, record::columns};
+use crate::{ImportError, StoreError, import};
+
+/// Rows of a statement.
+const ROWS: usize = 100;
+
+/// The lock that `append_events()` takes.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('taskledger.event_store', 0))";
+
+/// Of what was just written, the first event whose stream does not have the version before it.
+const OUT_OF_ORDER: &str = "SELECT position FROM events AS event
+    WHERE position > $1 AND version > 1 AND NOT EXISTS (
+        SELECT 1 FROM events AS before WHERE before.stream = event.stream
+            AND before.version = event.version - 1 AND before.position < event.position
+    ) ORDER BY position LIMIT 1";
+
+pub(super) async fn import(
+    database: &Database,
+    after: LogPoint,
+    events: &[StoredEvent],
+) -> Result<LogPoint, ImportError> {
+    let unavailable = |error: DatabaseError| ImportError::Store(StoreError::unavailable(error));
+    let ids = events.iter().map(import::check).collect::<Result<Vec<_>, _>>()?;
+    let Some(last) = ids.last() else {
+        return Ok(after);
+    };
+    let mut transaction = database.begin().await.map_err(unavailable)?;
+    let head = lock(&mut transaction).await.map_err(unavailable)?;
+    if !head.agrees_with(after) {
+        return Err(ImportError::MovedOn);
+    }
+    let mut position = after.position;
+    for (events, ids) in events.chunks(ROWS).zip(ids.chunks(ROWS)) {
+        let mut values: Vec<Value> = Vec::with_capacity(events.len() * 10);
+        for (event, id) in events.iter().zip(ids) {
+            position += 1;
+            let metadata = import::metadata(event).unwrap_or_default();
+            values.extend([
+                position.into(),
+                event.version.into(),
+                event.recorded_at.into(),
+                event.schema_version.into(),
+                (*id).into(),
+                event.stream.as_str().into(),
+                event.kind.as_str().into(),
+                event.encoding.as_str().into(),
+                metadata.into(),
+                Value::from(&*event.data),
+            ]);
+        }
+        match transaction.execute(&insert(events.len()), &values).await {
+            Ok(_) => {}
+            Err(error) if error.refuses_data() => {
+                let reason = format!("the database refuses it or one of the {ROWS} after it: {error}");
+                return Err(ImportError::refused(&events[0], reason));
+            }
+            Err(error) => return Err(unavailable(error)),
+        }
+    }
+    let stray = transaction
+        .fetch_optional(OUT_OF_ORDER, &[after.position.into()])
+        .await;
+    if let Some(row) = stray.map_err(unavailable)? {
+        let position = row.unsigned(0).map_err(unavailable)?;
+        let index = usize::try_from(position - after.position - 1).unwrap_or_default();
+        let reason = "the version before it is not there";
+        return Err(ImportError::refused(
+            events.get(index).unwrap_or(&events[0]),
+            reason,
+        ));
+    }
+    if transaction.is_postgres() {
+        transaction.signal(CHANNEL, "", position.to_string());
+    }
+    transaction.commit().await.map_err(unavailable)?;
+    Ok(LogPoint {
+        position,
+        id: Some(EventId(*last)),
+    })
+}
+
+/// Keeps everybody else from appending, and returns where the log ends.
+async fn lock(transaction: &mut Transaction) -> Result<Head, DatabaseError> {
+    const SQL: &str = "SELECT position, id FROM events ORDER BY position DESC LIMIT 1";
+    if transaction.is_postgres() {
+        // What is read after the lock has to see what was committed before it was granted.
+        transaction
+            .execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", &[])
+            .await?;
+        transaction.execute(LOCK, &[]).await?;
+    }
+    let row = transaction.fetch_optional(SQL, &[]).await?;
+    Ok(Head(match row {
+        Some(row) => LogPoint {
+            position: row.unsigned(0)?,
+            id: Some(EventId(row.uuid(1)?)),
+        },
+        None => LogPoint::START,
+    }))
+}
+
+struct Head(LogPoint);
+
+impl Head {
+    fn agrees_with(&self, after: LogPoint) -> bool {
+        self.0.position == after.position && after.agrees_with(self.0.id)
+    }
+}
+
+fn insert(rows: usize) -> String {
+    let places: Vec<String> = (0..rows)
+        .map(|row| {
+            let places: Vec<String> = (1..=10).map(|column| format!("${}", row * 10 + column)).collect();
+            format!("({})", places.join(", "))
+        })
+        .collect();
+    format!(
+        concat!("INSERT INTO events (", columns!(), ") VALUES {}"),
+        places.join(", ")
+    )
+}

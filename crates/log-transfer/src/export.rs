@@ -1,0 +1,149 @@
+//! Writes the log into a file, or goes on with a file that was broken off.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Seek as _, SeekFrom, Write},
+};
+
+use event_store::{EventStore, Gaps, StoreError};
+
+use crate::{End, ExportedEvent, Line, ReadError, Reader, summary::Summary};
+
+/// Events read at once.
+const PAGE: usize = 2_000;
+
+/// Why there is no export.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The log cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file cannot be written.
+    #[error("the export cannot be written: {0}")]
+    Io(#[from] io::Error),
+    /// What is in the file is no export.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// What is in the file is another export.
+    #[error("the file has another export, {0}: name another file")]
+    Another(String),
+}
+
+/// An export on its way into a file.
+#[derive(Debug)]
+pub struct Export {
+    after: i64,
+    summary: Summary,
+    /// Ranges of positions that have no event, although positions of this store have no gaps.
+    pub missing: Vec<std::ops::RangeInclusive<u64>>,
+}
+
+impl Export {
+    /// An export of the events after the position `after`.
+    #[must_use]
+    pub fn after(after: u64) -> Self {
+        Self {
+            after: signed(after),
+            summary: Summary::default(),
+            missing: Vec::new(),
+        }
+    }
+
+    /// Goes on with what is in `file`, an export of the events after the position `after`: leaves out its end, and a line that is
+    /// not whole. Afterwards `file` stands where the next line belongs.
+    ///
+    /// # Errors
+    /// When `file` has something else, or the export of another log.
+    pub async fn resume(file: &mut File, after: u64, store: &dyn EventStore) -> Result<Self, ExportError> {
+        let mut reader = Reader::new(BufReader::new(&mut *file));
+        let mut whole = 0;
+        while let Some(line) = reader.next_line()? {
+            match line {
+                Line::Event(_) => whole = reader.offset(),
+                Line::End(end) if end.after != signed(after) => {
+                    let what = format!("of the events after position {}", end.after);
+                    return Err(ExportError::Another(what));
+                }
+                Line::End(_) => {}
+            }
+        }
+        if !reader.is_line_broken_off() {
+            return Err(ExportError::Another("or something else".to_owned()));
+        }
+        let summary = reader.into_summary();
+        if let Some(first) = summary.first
+            && first <= signed(after)
+        {
+            let what = format!("which begins at position {first}");
+            return Err(ExportError::Another(what));
+        }
+        if let Some((position, canonical)) = &summary.last {
+            let page = store.stored_page(position - 1, 1).await?;
+            if page.events.first().map(events::StoredEvent::canonical).as_ref() != Some(canonical) {
+                let what = format!("of a log with another event at position {position}");
+                return Err(ExportError::Another(what));
+            }
+        }
+        file.set_len(whole)?;
+        file.seek(SeekFrom::Start(whole))?;
+        Ok(Self {
+            summary,
+            ..Self::after(after)
+        })
+    }
+
+    /// Writes the events up to the position `to` and the end. `progress` is told the position of the last event that was
+    /// written.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or `out` not be written.
+    pub async fn write(
+        &mut self,
+        store: &dyn EventStore,
+        to: u64,
+        out: &mut impl Write,
+        mut progress: impl FnMut(u64),
+    ) -> Result<End, ExportError> {
+        let to = signed(to);
+        let begun = self.summary.position(self.after);
+        if begun > to {
+            let what = format!("which goes on to position {begun}");
+            return Err(ExportError::Another(what));
+        }
+        let mut gaps = Gaps::after(store, unsigned(begun));
+        let mut line = Vec::new();
+        loop {
+            let position = self.summary.position(self.after);
+            if position >= to {
+                break;
+            }
+            let page = store.stored_page(position, PAGE).await?;
+            let has_more = page.more && page.events.last().is_some_and(|last| last.position < to);
+            for event in page.events.iter().filter(|event| event.position <= to) {
+                self.missing.extend(gaps.before(unsigned(event.position)));
+                let exported = ExportedEvent::whole(event);
+                line.clear();
+                serde_json::to_writer(&mut line, &exported).map_err(io::Error::from)?;
+                line.push(b'\n');
+                out.write_all(&line)?;
+                self.summary.push(&exported.event);
+            }
+            progress(unsigned(self.summary.position(self.after)));
+            if !has_more {
+                break;
+            }
+        }
+        let end = self.summary.end(self.after);
+        writeln!(out, "{}", end.to_line())?;
+        out.flush()?;
+        Ok(end)
+    }
+}
+
+fn signed(position: u64) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
+}
+
+fn unsigned(position: i64) -> u64 {
+    u64::try_from(position).unwrap_or(0)
+}

@@ -1,0 +1,241 @@
+//! Brings an export into a store: first everything is checked and compared with what the store has, then what is missing there
+//! is written. Broken off anywhere and begun again, it goes on where it was.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    fs::File,
+    io::{self, BufReader, Seek as _},
+};
+
+use event_store::{EventStore, ImportError as Refused, PAGE_BYTES, StoreError, head_point};
+use events::{LogPoint, StoredEvent, UserId};
+use sealing::{KeyError, SubjectKeys, erased_person, person_in_clear, sealed_person};
+
+use crate::{End, ReadError, Reader};
+
+/// Events read or written at once.
+const PAGE: usize = 1_000;
+
+/// Why an export is not imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The export is wrong.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// It does not begin with the first event of its log.
+    #[error(
+        "the export begins after position {0} of its log: only one from the beginning on can be imported"
+    )]
+    Partial(i64),
+    /// The store has events that the export does not have.
+    #[error(
+        "the log that is there is another one: its event at position {position} is not the one of line {line} of the export"
+    )]
+    Another {
+        /// Where in the store.
+        position: i64,
+        /// Which line it should be.
+        line: u64,
+    },
+    /// The store did not take an event.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The keys of people cannot be had.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+}
+
+impl From<io::Error> for ImportError {
+    fn from(error: io::Error) -> Self {
+        Self::Read(error.into())
+    }
+}
+
+/// What an export has, and how it compares with a store.
+#[derive(Debug)]
+pub struct Inspection {
+    /// The end of the export.
+    pub end: End,
+    /// So many of its events, the first ones, the store has.
+    pub present: u64,
+    /// The store has events after all of those in the export.
+    pub goes_on: bool,
+    /// Its positions are 1, 2, 3 …, as those of the stores in SQL are.
+    pub is_dense: bool,
+    /// So many of its events say something in clear that is personal.
+    pub in_clear: u64,
+    /// About whom something is sealed in it.
+    pub sealed: BTreeSet<UserId>,
+    /// About whom something personal is in it that is sealed, or will be.
+    pub people: BTreeSet<UserId>,
+    /// Whom it erases.
+    pub erased: BTreeSet<UserId>,
+    /// Where the store ends.
+    log_end: LogPoint,
+}
+
+impl Inspection {
+    /// How many events are to be imported.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.end.events - self.present
+    }
+}
+
+/// Reads all of an export and checks it, and compares it with `store` as far as that goes. `keys` tell whether what is sealed
+/// there is what is in clear in the export; `seals` says whether `store` seals that. `progress` is told how many events were read.
+///
+/// # Errors
+/// When the export is wrong, or `store` has another log.
+pub async fn inspect(
+    file: &mut File,
+    store: Option<&dyn EventStore>,
+    keys: Option<&SubjectKeys>,
+    seals: bool,
+    mut progress: impl FnMut(u64),
+) -> Result<Inspection, ImportError> {
+    let mut log = match store {
+        Some(store) => Log::from_beginning(store).await?,
+        None => Log::default(),
+    };
+    let (mut present, mut in_clear, mut is_dense) = (0, 0, true);
+    let (mut sealed, mut people, mut erased) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    file.rewind()?;
+    let mut reader = Reader::new(BufReader::new(file)).checking_versions();
+    while let Some(event) = reader.next_stored()? {
+        let line = reader.line_number();
+        is_dense &= u64::try_from(event.position) == Ok(line);
+        sealed.extend(sealed_person(&event));
+        erased.extend(erased_person(&event));
+        if seals {
+            let person = person_in_clear(&event).map_err(|reason| ReadError::Line {
+                number: line,
+                reason: format!("what is personal in it cannot be sealed: {reason}"),
+            })?;
+            in_clear += u64::from(person.is_some());
+            people.extend(person);
+        }
+        match log.next().await? {
+            Some(there) if is_same(&there, &event, keys).await? => present += 1,
+            Some(there) => {
+                let position = there.position;
+                return Err(ImportError::Another { position, line });
+            }
+            None => {}
+        }
+        if line.is_multiple_of(PAGE as u64) {
+            progress(line);
+        }
+    }
+    let end = match reader.end() {
+        Some(end) if end.after == 0 => end.clone(),
+        Some(end) => return Err(ImportError::Partial(end.after)),
+        None => {
+            return Err(ReadError::Unfinished {
+                lines: reader.line_number(),
+            }
+            .into());
+        }
+    };
+    progress(end.events);
+    people.extend(&sealed);
+    let goes_on = log.next().await?.is_some();
+    Ok(Inspection {
+        end,
+        present,
+        goes_on,
+        is_dense,
+        in_clear,
+        sealed,
+        people,
+        erased,
+        log_end: log.end,
+    })
+}
+
+/// Writes what `store` lacks of an export that was inspected. `progress` is told how many events of the export are there.
+/// Returns the end of the log.
+///
+/// # Errors
+/// When the file is not the one that was inspected any more, or the store does not take an event: what was written until then
+/// is the beginning of the export, and another try goes on after it.
+pub async fn import(
+    file: &mut File,
+    inspection: &Inspection,
+    store: &dyn EventStore,
+    mut progress: impl FnMut(u64),
+) -> Result<LogPoint, ImportError> {
+    file.rewind()?;
+    let mut reader = Reader::new(BufReader::new(file));
+    let mut end = inspection.log_end;
+    if inspection.missing() == 0 {
+        return Ok(end);
+    }
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    loop {
+        let event = reader.next_stored()?;
+        let is_last = event.is_none();
+        if let Some(event) = event.filter(|_| reader.line_number() > inspection.present) {
+            bytes += event.data.len() + event.metadata.len();
+            batch.push(event);
+        }
+        if is_last || batch.len() >= PAGE || bytes >= PAGE_BYTES {
+            end = store.import(end, &batch).await?;
+            progress(reader.line_number().min(inspection.end.events));
+            (batch, bytes) = (Vec::new(), 0);
+        }
+        if is_last {
+            return Ok(end);
+        }
+    }
+}
+
+/// Whether the event `there` in the store is the one of the export, in whatever position.
+async fn is_same(
+    there: &StoredEvent,
+    event: &StoredEvent,
+    keys: Option<&SubjectKeys>,
+) -> Result<bool, KeyError> {
+    let moved = StoredEvent {
+        position: there.position,
+        ..event.clone()
+    };
+    match keys {
+        _ if moved == *there => Ok(true),
+        Some(keys) => keys.is_sealed_copy(there, event).await,
+        None => Ok(false),
+    }
+}
+
+/// The events that a store has, up to its end when the import began.
+#[derive(Default)]
+struct Log<'a> {
+    store: Option<&'a dyn EventStore>,
+    end: LogPoint,
+    page: VecDeque<StoredEvent>,
+    after: i64,
+}
+
+impl<'a> Log<'a> {
+    async fn from_beginning(store: &'a dyn EventStore) -> Result<Self, StoreError> {
+        Ok(Self {
+            store: Some(store),
+            end: head_point(store).await?,
+            page: VecDeque::new(),
+            after: 0,
+        })
+    }
+
+    async fn next(&mut self) -> Result<Option<StoredEvent>, StoreError> {
+        let Some(store) = self.store else { return Ok(None) };
+        if self.page.is_empty() && u64::try_from(self.after).is_ok_and(|after| after < self.end.position) {
+            self.page = store.stored_page(self.after, PAGE).await?.events.into();
+        }
+        let next = self.page.pop_front();
+        self.after = next.as_ref().map_or(self.after, |event| event.position);
+        Ok(next)
+    }
+}

@@ -1,0 +1,52 @@
+//! What can be said of the events of an export so far, however many they are.
+
+use events::EventDigest;
+use transparency_log::{Edge, Hash, entry_hash, leaf_hash};
+
+use crate::End;
+
+/// Leaves that the tree gets at once.
+const LEAVES: usize = 1_024;
+
+#[derive(Debug, Default)]
+pub(crate) struct Summary {
+    edge: Edge,
+    leaves: Vec<Hash>,
+    /// The position of the first event.
+    pub(crate) first: Option<i64>,
+    /// The position of the last event and its canonical bytes.
+    pub(crate) last: Option<(i64, Vec<u8>)>,
+}
+
+impl Summary {
+    pub(crate) fn push(&mut self, event: &EventDigest) {
+        let canonical = event.canonical();
+        self.leaves.push(leaf_hash(&entry_hash(&canonical).0));
+        if self.leaves.len() >= LEAVES {
+            self.edge.extend(self.leaves.drain(..));
+        }
+        self.first.get_or_insert(event.position);
+        self.last = Some((event.position, canonical));
+    }
+
+    /// How many events there are.
+    pub(crate) fn events(&self) -> u64 {
+        self.edge.size() + self.leaves.len() as u64
+    }
+
+    /// The position of the last event, or `after` without one.
+    pub(crate) fn position(&self, after: i64) -> i64 {
+        self.last.as_ref().map_or(after, |(position, _)| *position)
+    }
+
+    /// The end of an export of these events, which are those after the position `after`.
+    pub(crate) fn end(&mut self, after: i64) -> End {
+        self.edge.extend(self.leaves.drain(..));
+        End {
+            after,
+            position: self.position(after),
+            events: self.events(),
+            root: self.edge.root().to_string(),
+        }
+    }
+}

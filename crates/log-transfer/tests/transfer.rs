@@ -1,0 +1,327 @@
+//! The log out of one store and into another, broken off and changed on the way.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests make ids and start tasks as they like"
+)]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use event_store::{EventStore, head_point};
+use events::{Actor, Encoding, EventId, Metadata, NewEvent, StoredEvent, StreamName, Timestamp, UserId};
+use log_transfer::{End, Export, ExportError, ImportError, Inspection, ReadError, import, inspect};
+use sealing::SealedStore;
+use tempfile::TempDir;
+use test_support::subject_keys;
+use uuid::Uuid;
+
+const EVENTS: usize = 2_500;
+/// Events of one person before those of the other.
+const TURN: usize = 5;
+
+struct Place {
+    directory: TempDir,
+    store: Arc<dyn EventStore>,
+}
+
+impl Place {
+    async fn empty() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let url = database::Database::file_url(&directory.path().join("events.db"));
+        let store = event_store::open(&url, 2).await.unwrap();
+        Self { directory, store }
+    }
+
+    /// With tasks of two people, in clear, one of whom is erased at the end if `erases`.
+    async fn with_tasks(count: usize, erases: bool) -> (Self, [UserId; 2]) {
+        let place = Self::empty().await;
+        let people = [UserId(Uuid::now_v7()), UserId(Uuid::now_v7())];
+        let streams = people.map(|_| StreamName::raw(format!("task-{}", Uuid::now_v7())));
+        for (turn, first) in (0..count).step_by(TURN).enumerate() {
+            let person = turn % 2;
+            let renamed = |number| {
+                let data = format!(r#"{{"title":"Secret {number}","priority":"low"}}"#);
+                event(people[person], "task.renamed", &data)
+            };
+            let events = (first..count.min(first + TURN)).map(renamed).collect();
+            let version = (turn / 2 * TURN) as u64;
+            place
+                .store
+                .append(&streams[person], version, events)
+                .await
+                .unwrap();
+        }
+        if erases {
+            let erased = event(people[0], "account.erased", "{}");
+            place.append(&StreamName::account(people[0]), 0, erased).await;
+        }
+        (place, people)
+    }
+
+    async fn append(&self, stream: &StreamName, version: u64, event: NewEvent) {
+        self.store.append(stream, version, vec![event]).await.unwrap();
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.path().join("export")
+    }
+
+    async fn export(&self, to: u64) -> Result<End, ExportError> {
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(self.file());
+        let mut file = file.unwrap();
+        let store = &*self.store;
+        let mut export = Export::resume(&mut file, 0, store).await?;
+        export.write(store, to, &mut file, |_| {}).await
+    }
+
+    async fn stored(&self) -> Vec<StoredEvent> {
+        let (mut events, mut after): (Vec<StoredEvent>, i64) = (Vec::new(), 0);
+        loop {
+            let page = self.store.stored_page(after, 1_000).await.unwrap();
+            after = page.events.last().map_or(after, |last| last.position);
+            events.extend(page.events);
+            if !page.more {
+                return events;
+            }
+        }
+    }
+
+    async fn inspect(&self, export: &Path) -> Result<Inspection, ImportError> {
+        let mut file = File::open(export).unwrap();
+        inspect(&mut file, Some(&*self.store), None, false, |_| {}).await
+    }
+
+    async fn import(&self, export: &Path) -> Result<Inspection, ImportError> {
+        let inspection = self.inspect(export).await?;
+        let mut file = File::open(export).unwrap();
+        let end = import(&mut file, &inspection, &*self.store, |_| {}).await?;
+        assert_eq!(end, head_point(&*self.store).await.unwrap());
+        Ok(inspection)
+    }
+}
+
+fn event(subject: UserId, kind: &str, data: &str) -> NewEvent {
+    NewEvent {
+        id: EventId(Uuid::now_v7()),
+        kind: kind.to_owned(),
+        schema_version: 1,
+        encoding: Encoding::Json,
+        data: data.to_owned().into(),
+        metadata: Metadata {
+            subject,
+            actor: Actor::User(subject),
+            correlation_id: "request of ada".into(),
+            causation_id: Uuid::now_v7(),
+            traceparent: None,
+            idempotency_key: Some("key of ada".into()),
+        },
+        recorded_at: Timestamp::from_micros(1_780_000_000_123_456),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_was_broken_off_anywhere_goes_on() {
+    let (place, _) = Place::with_tasks(EVENTS, false).await;
+    let end = place.export(u64::MAX).await.unwrap();
+    assert_eq!((end.events, end.position), (EVENTS as u64, EVENTS as i64));
+    let whole = fs::read(place.file()).unwrap();
+    let last_line = whole[..whole.len() - 1]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .unwrap()
+        + 1;
+    let places = [
+        0,
+        1,
+        700,
+        last_line - 1,
+        last_line,
+        last_line + 3,
+        whole.len() - 1,
+        whole.len(),
+    ];
+    for cut in places {
+        fs::write(place.file(), &whole[..cut]).unwrap();
+        assert_eq!(place.export(u64::MAX).await.unwrap(), end, "cut at {cut}");
+        assert_eq!(fs::read(place.file()).unwrap(), whole, "cut at {cut}");
+    }
+    // The log goes on, and so does the file.
+    let person = UserId(Uuid::now_v7());
+    place
+        .append(
+            &StreamName::account(person),
+            0,
+            event(person, "account.erased", "{}"),
+        )
+        .await;
+    assert_eq!(place.export(u64::MAX).await.unwrap().events, EVENTS as u64 + 1);
+    assert!(fs::read(place.file()).unwrap().starts_with(&whole[..last_line]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_no_export_of_this_log_is_left_as_it_is() {
+    let (place, _) = Place::with_tasks(5, false).await;
+    let (other, _) = Place::with_tasks(5, false).await;
+    other.export(u64::MAX).await.unwrap();
+    let of_other = fs::read_to_string(other.file()).unwrap();
+    place.export(3).await.unwrap();
+    let of_place = fs::read_to_string(place.file()).unwrap();
+    let contents = [
+        of_other.clone(),
+        of_other.lines().next().unwrap().to_owned() + "\n",
+        "my diary".to_owned(),
+        "my diary\n".to_owned(),
+        of_place.replacen("\"version\":1", "\"version\":2", 1),
+        of_place + "{\"event\":1}\n",
+    ];
+    for content in contents {
+        fs::write(place.file(), &content).unwrap();
+        place.export(u64::MAX).await.unwrap_err();
+        assert_eq!(fs::read_to_string(place.file()).unwrap(), content);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_keeps_everything_and_goes_on_with_a_beginning() {
+    let (place, _) = Place::with_tasks(EVENTS, false).await;
+    let target = Place::empty().await;
+    // As after a kill in the middle: the first events are there.
+    for (to, present) in [(1_001, 0), (EVENTS as u64, 1_001), (EVENTS as u64, EVENTS as u64)] {
+        place.export(to).await.unwrap();
+        assert_eq!(target.import(&place.file()).await.unwrap().present, present);
+        assert_eq!(
+            target.stored().await,
+            place.stored().await[..usize::try_from(to).unwrap()]
+        );
+        fs::remove_file(place.file()).unwrap();
+    }
+    place.export(10).await.unwrap();
+    let inspection = target.import(&place.file()).await.unwrap();
+    assert!(inspection.goes_on && inspection.is_dense && inspection.missing() == 0);
+    // Another history is not touched.
+    let (other, _) = Place::with_tasks(3, false).await;
+    let before = other.stored().await;
+    let refused = other.import(&place.file()).await.unwrap_err();
+    assert!(
+        matches!(refused, ImportError::Another { position: 1, line: 1 }),
+        "{refused}"
+    );
+    assert_eq!(other.stored().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_was_changed_in_any_way_is_refused() {
+    let (place, _) = Place::with_tasks(6, false).await;
+    place.export(u64::MAX).await.unwrap();
+    let text = fs::read_to_string(place.file()).unwrap();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let with = |edit: &dyn Fn(&mut Vec<&str>)| {
+        let mut lines = lines.clone();
+        edit(&mut lines);
+        lines.concat()
+    };
+    let count = lines.len();
+    let target = Place::empty().await;
+    let changed = target.directory.path().join("changed");
+    let mut contents = vec![String::new(), text.clone() + lines[0], text.trim_end().to_owned()];
+    for line in 0..lines.len() {
+        contents.push(with(&|lines| {
+            lines.remove(line);
+        }));
+        contents.push(with(&|lines| lines.insert(line, lines[line])));
+        contents.push(with(&|lines| lines.swap(line, (line + 1) % count)));
+    }
+    for part in [
+        "\"low\\\"",
+        "\"version\":2",
+        "\"position\":4",
+        "Secret 3",
+        "\"events\":6",
+        "\"root\":\"",
+        "task-",
+    ] {
+        contents.push(text.replacen(part, &part.replacen(|_: char| true, "X", 2), 1));
+        assert_ne!(contents.last(), Some(&text), "{part}");
+    }
+    for content in contents {
+        fs::write(&changed, &content).unwrap();
+        let refused = target.import(&changed).await.expect_err(&content);
+        assert!(matches!(refused, ImportError::Read(_)), "{refused}");
+        assert_eq!(target.store.head().await.unwrap(), 0);
+    }
+    // One that begins later, and one for auditors, are whole in their way.
+    let store = &*place.store;
+    let mut later = File::create(&changed).unwrap();
+    Export::after(2)
+        .write(store, 6, &mut later, |_| {})
+        .await
+        .unwrap();
+    target.import(&changed).await.unwrap_err();
+    target.import(&place.file()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_clear_is_sealed_once_and_found_again() {
+    let (place, people) = Place::with_tasks(10, true).await;
+    place.export(u64::MAX).await.unwrap();
+    let target = Place::empty().await;
+    let keys = subject_keys(target.directory.path()).await;
+    let sealed = SealedStore::over(Arc::clone(&target.store), keys.clone());
+    let inspect = async || {
+        let mut file = File::open(place.file()).unwrap();
+        inspect(&mut file, Some(&*target.store), Some(&keys), true, |_| {}).await
+    };
+    let before = inspect().await.unwrap();
+    assert_eq!((before.in_clear, before.present), (11, 0));
+    assert_eq!(
+        (&before.erased, &before.people),
+        (&[people[0]].into(), &people.into())
+    );
+    keys.destroy(people[0]).await.unwrap();
+    let mut file = File::open(place.file()).unwrap();
+    import(&mut file, &before, &*sealed, |_| {}).await.unwrap();
+    for event in target.stored().await {
+        let text = format!("{event:?}");
+        assert!(!text.contains("Secret") && !text.contains("of ada"), "{text}");
+    }
+    // Whoever was not erased finds everything.
+    let opened = sealed.read_all(0, 100).await.unwrap();
+    let titles = |person: UserId| {
+        let of = opened
+            .iter()
+            .filter(move |event| event.metadata.subject == person);
+        of.filter(|event| String::from_utf8_lossy(&event.data).contains("Secret"))
+            .count()
+    };
+    assert_eq!((titles(people[0]), titles(people[1])), (0, 5));
+    assert_eq!(opened[5].metadata.idempotency_key.as_deref(), Some("key of ada"));
+    assert_eq!(keys.destroyed(&people.into()).await.unwrap(), [people[0]].into());
+    // Again: all of it is recognized, also what nobody can open; what differs is not.
+    let again = inspect().await.unwrap();
+    assert_eq!((again.present, again.missing()), (11, 0));
+    let (other, _) = Place::with_tasks(10, true).await;
+    other.export(u64::MAX).await.unwrap();
+    let mut file = File::open(other.file()).unwrap();
+    let refused = log_transfer::inspect(&mut file, Some(&*target.store), Some(&keys), true, |_| {}).await;
+    assert!(matches!(refused, Err(ImportError::Another { .. })), "{refused:?}");
+    let unreadable = fs::read_to_string(place.file()).unwrap();
+    let line = unreadable.replace("\"encoding\":\"json\"", "\"encoding\":\"other\"");
+    let path = target.directory.path().join("unreadable");
+    fs::write(&path, line).unwrap();
+    let mut file = File::open(path).unwrap();
+    let refused = log_transfer::inspect(&mut file, None, Some(&keys), true, |_| {}).await;
+    assert!(
+        matches!(refused, Err(ImportError::Read(ReadError::Line { number: 1, .. }))),
+        "{refused:?}"
+    );
+}

@@ -1,0 +1,104 @@
+//! Events as they are stored, on their way from one log into another: what is still in clear in them, sealing it, and telling
+//! that it was sealed.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use events::{Encoding, Metadata, StoredEvent, StreamKind, StreamName, UserId, divide_payload};
+
+use crate::{
+    KeyError, SubjectKeys, metadata, payload,
+    subject_keys::{SubjectKey, sealing_key},
+};
+
+/// What the log says of somebody who was erased.
+const ERASED: &str = "account.erased";
+
+/// The person whom this event erases.
+#[must_use]
+pub fn erased_person(event: &StoredEvent) -> Option<UserId> {
+    match StreamName::raw(&*event.stream).kind() {
+        Ok(StreamKind::Account(id)) if event.kind == ERASED => Some(id),
+        _ => None,
+    }
+}
+
+/// The person under whose key something in this event is sealed.
+#[must_use]
+pub fn sealed_person(event: &StoredEvent) -> Option<UserId> {
+    let metadata = read_metadata(event).ok()?;
+    let is_sealed = event.encoding == Encoding::Sealed.as_str() || metadata::is_sealed(&metadata);
+    is_sealed.then_some(metadata.subject)
+}
+
+/// The person about whom this event says something in clear that is to be sealed.
+///
+/// # Errors
+/// In a sentence, when this build cannot read enough of the event to tell.
+pub fn person_in_clear(event: &StoredEvent) -> Result<Option<UserId>, String> {
+    let encoding: Encoding = event.encoding.parse()?;
+    let metadata = read_metadata(event)?;
+    let is_clear = encoding == Encoding::Json && divide_payload(&event.data).is_some();
+    Ok((is_clear || metadata::is_in_clear(&metadata)).then_some(metadata.subject))
+}
+
+/// Seals what is personal and in clear in `event`, whose metadata can be read.
+pub(crate) fn seal(event: &mut StoredEvent, keys: &HashMap<UserId, SubjectKey>) -> Result<(), KeyError> {
+    let (Ok(Some(person)), Ok(mut metadata)) = (person_in_clear(event), read_metadata(event)) else {
+        return Ok(());
+    };
+    let key = sealing_key(keys, person)?;
+    let stream = StreamName::raw(&*event.stream);
+    let version = u64::try_from(event.version).unwrap_or_default();
+    if event.encoding == Encoding::Json.as_str()
+        && let Some(divided) = divide_payload(&event.data)
+    {
+        event.data = payload::sealed(divided, &stream, version, &event.kind, &key)?;
+        Encoding::Sealed.as_str().clone_into(&mut event.encoding);
+    }
+    if metadata::is_in_clear(&metadata) {
+        metadata::seal_what_is_clear(&mut metadata, &stream, version, &event.kind, &key)?;
+        event.metadata = serde_json::to_vec(&metadata)
+            .map_err(|_| KeyError::Unusable)?
+            .into();
+    }
+    Ok(())
+}
+
+impl SubjectKeys {
+    /// Whether `copy` is `original` with what is personal in it sealed, in whatever position. Of an erased person nobody can tell
+    /// any more what was sealed; everything else is compared.
+    ///
+    /// # Errors
+    /// When the keys cannot be had.
+    pub async fn is_sealed_copy(&self, copy: &StoredEvent, original: &StoredEvent) -> Result<bool, KeyError> {
+        let (Ok(metadata), Ok(of_copy)) = (read_metadata(original), read_metadata(copy)) else {
+            return Ok(false);
+        };
+        let person = metadata.subject;
+        let key = match self.of(&[person].into()).await?.remove(&person) {
+            Some(SubjectKey::Live(key)) => Some(key),
+            Some(SubjectKey::Destroyed) => None,
+            Some(SubjectKey::Damaged) | None => return Ok(false),
+        };
+        let same_payload = match (&*original.encoding, &*copy.encoding) {
+            ("json", "sealed") => divide_payload(&original.data)
+                .is_some_and(|divided| payload::is_sealed_copy(&copy.data, divided, copy, key.as_deref())),
+            (before, after) => before == after && original.data == copy.data,
+        };
+        let same_metadata = original.metadata == copy.metadata
+            || metadata::is_sealed_copy(&of_copy, &metadata, copy, key.as_deref());
+        let place = |event: &StoredEvent| StoredEvent {
+            position: 0,
+            encoding: String::new(),
+            metadata: Bytes::new(),
+            data: Bytes::new(),
+            ..event.clone()
+        };
+        Ok(same_payload && same_metadata && place(copy) == place(original))
+    }
+}
+
+fn read_metadata(event: &StoredEvent) -> Result<Metadata, String> {
+    serde_json::from_slice(&event.metadata).map_err(|error| format!("metadata: {error}"))
+}

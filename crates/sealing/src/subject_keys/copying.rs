@@ -1,0 +1,127 @@
+//! Copies the keys of people from one database into another, as they are wrapped: between SQLite and PostgreSQL there is no
+//! other way. It can be broken off at any time and done again.
+
+use database::{Database, Row, Value};
+use events::UserId;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::{SubjectKeys, master_key_registry::registered};
+use crate::KeyError;
+
+/// Keys that are copied in one transaction.
+const BATCH: i64 = 500;
+
+/// What became of the keys of another database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// How many keys were not here before.
+    pub keys: u64,
+    /// How many keys are destroyed there, and now here.
+    pub destroyed: u64,
+}
+
+/// A key as it is kept.
+struct Kept {
+    subject: Uuid,
+    master_key: Option<String>,
+    wrapped: Option<Vec<u8>>,
+    created_at: i64,
+    destroyed_at: Option<i64>,
+}
+
+impl SubjectKeys {
+    /// Copies every key of `source`, which is of [`database::Schema::SubjectKeys`] and up to date. What is destroyed in one of the
+    /// two is destroyed here afterwards.
+    ///
+    /// # Errors
+    /// When a database does not answer, when this process does not have the master keys that wrap the keys there, or when
+    /// somebody has another key here: nothing of theirs is changed then.
+    pub async fn copy_from(&self, source: &Database) -> Result<Copied, KeyError> {
+        const READ: &str = "SELECT subject, master_key, wrapped, created_at, destroyed_at FROM data_keys
+             WHERE subject > $1 ORDER BY subject LIMIT $2";
+        self.0.master_keys.renewed().await;
+        for id in registered(source).await? {
+            self.register(&id).await?;
+        }
+        let (mut copied, mut after) = (Copied::default(), Uuid::nil());
+        loop {
+            let rows = source.fetch_all(READ, &[after.into(), BATCH.into()]).await?;
+            if rows.is_empty() {
+                break;
+            }
+            let kept = rows.iter().map(Kept::read).collect::<Result<Vec<_>, _>>()?;
+            after = kept.last().map_or(after, |last| last.subject);
+            self.copy(&kept, &mut copied).await?;
+        }
+        self.empty_the_write_ahead_log().await?;
+        Ok(copied)
+    }
+
+    async fn copy(&self, keys: &[Kept], copied: &mut Copied) -> Result<(), KeyError> {
+        const INSERT: &str = "INSERT INTO data_keys (subject, master_key, wrapped, created_at, destroyed_at)
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (subject) DO NOTHING";
+        const DESTROY: &str = "UPDATE data_keys SET master_key = NULL, wrapped = NULL, destroyed_at = $2
+             WHERE subject = $1 AND destroyed_at IS NULL";
+        const HERE: &str = "SELECT subject, master_key, wrapped, created_at, destroyed_at FROM data_keys
+             WHERE subject = $1";
+        let mut transaction = self.0.database.begin().await?;
+        for key in keys {
+            if let Some(id) = &key.master_key
+                && !self.0.master_keys.ids().contains(id)
+            {
+                return Err(self.other_master_key(id.clone()));
+            }
+            let values: [Value; 5] = [
+                key.subject.into(),
+                key.master_key.clone().into(),
+                key.wrapped.clone().into(),
+                key.created_at.into(),
+                key.destroyed_at.into(),
+            ];
+            let is_new = transaction.execute(INSERT, &values).await? > 0;
+            if key.destroyed_at.is_some() {
+                let values = [key.subject.into(), key.destroyed_at.into()];
+                let was_live = !is_new && transaction.execute(DESTROY, &values).await? > 0;
+                copied.destroyed += u64::from(is_new || was_live);
+            } else if is_new {
+                copied.keys += 1;
+            } else if let Some(row) = transaction.fetch_optional(HERE, &[key.subject.into()]).await? {
+                let here = Kept::read(&row)?;
+                let is_same = here.destroyed_at.is_some()
+                    || here.wrapped == key.wrapped
+                    || (self.unwrapped(&here).is_some() && self.unwrapped(&here) == self.unwrapped(key));
+                if !is_same {
+                    return Err(KeyError::Another(UserId(key.subject)));
+                }
+            }
+        }
+        transaction.commit().await?;
+        for key in keys {
+            self.0.cache.invalidate(&UserId(key.subject)).await;
+        }
+        Ok(())
+    }
+
+    fn unwrapped(&self, key: &Kept) -> Option<Zeroizing<Vec<u8>>> {
+        let master_keys = self.0.master_keys.known();
+        let master_key = master_keys
+            .iter()
+            .find(|known| Some(&known.id) == key.master_key.as_ref())?;
+        master_key
+            .key
+            .open(key.subject.as_bytes(), key.wrapped.as_deref()?)
+    }
+}
+
+impl Kept {
+    fn read(row: &Row) -> Result<Self, KeyError> {
+        Ok(Self {
+            subject: row.uuid(0)?,
+            master_key: row.optional_text(1)?,
+            wrapped: row.optional_bytes(2)?,
+            created_at: row.integer(3)?,
+            destroyed_at: row.optional_integer(4)?,
+        })
+    }
+}
