@@ -67,9 +67,10 @@ async fn an_orderly_stop_leaves_whole_private_files_and_so_do_operators_commands
         &["parked", "list"],
         &["parked", "retry", "--all"],
         &["projection", "status"],
+        // Before anything is done that is recorded, which nobody projects while the system is stopped.
+        &["projection", "verify"],
         &["projection", "rebuild", "--yes"],
         &["projection", "rollback", "--yes"],
-        &["projection", "verify"],
         &["events", "show", "999999"],
     ] {
         let output = system.tool(arguments).output().unwrap();
