@@ -238,7 +238,40 @@ async fn people_are_forgotten(footing: Footing) {
     nothing_is_left(&system, footing, &gone).await;
     let tasks = stays.get("/tasks").await.expect(200);
     assert_eq!(tasks.body["items"][0]["title"], "Stays");
+    if footing == Footing::Servers {
+        whose_key_is_damaged_is_named_and_can_be_erased(&system, &stays).await;
+    }
     system.stop().await;
+}
+
+async fn whose_key_is_damaged_is_named_and_can_be_erased(system: &System, person: &Person) {
+    let check = |arguments: &[&str]| {
+        let output = system
+            .tool(&[&["restore", "check", "--json"], arguments].concat())
+            .output();
+        let output = output.unwrap();
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), said["damaged_keys"].clone())
+    };
+    assert_eq!(check(&[]), (Some(0), json!([])));
+    let me = person.get("/auth/me").await.expect(200);
+    let id = me.body["user"]["id"].as_str().unwrap();
+    let mut connection = PgConnection::connect(&system.database_url("")).await.unwrap();
+    let damage = "UPDATE subject_keys.data_keys SET wrapped = decode(repeat('00', 60), 'hex') WHERE subject = $1::uuid";
+    let damaged = sqlx::query(damage)
+        .bind(id)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(damaged.rows_affected(), 1);
+    connection.close().await.unwrap();
+    // Nothing but a backup could mend it.
+    for arguments in [&[][..], &["--repair"]] {
+        assert_eq!(check(arguments), (Some(1), json!([id])));
+    }
+    let said = run(system, &["users", "erase", id, "--yes"]);
+    assert!(said.contains(id) && said.contains("was erased"), "{said}");
+    assert_eq!(check(&[]), (Some(0), json!([])));
 }
 
 /// Returns where the receipt is.

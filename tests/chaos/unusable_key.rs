@@ -32,13 +32,22 @@ impl KeyFault {
 
     /// Does it to somebody of its own. `false` when they could not even sign up.
     pub(crate) async fn strike(self, world: &World) -> bool {
-        /// How long they may take for that.
-        const JOIN: Duration = Duration::from_secs(10);
+        /// How long they may try that.
+        const JOIN: Duration = Duration::from_secs(30);
         /// Longer than keys stay in memory.
         const FORGOTTEN: Duration = Duration::from_secs(4);
         let base = world.system.lock().await.base.clone();
-        let joining = tokio::spawn(async move { Person::join(&base, "unlucky").await });
-        let Ok(Ok(person)) = timeout(JOIN, joining).await else {
+        let join = async || {
+            loop {
+                let base = base.clone();
+                let joining = tokio::spawn(async move { Person::join(&base, "unlucky").await });
+                match joining.await {
+                    Ok(person) => return person,
+                    Err(_) => sleep(Duration::from_millis(200)).await,
+                }
+            }
+        };
+        let Ok(person) = timeout(JOIN, join()).await else {
             return false;
         };
         let me = answered("they ask who they are", &[200], async || {
