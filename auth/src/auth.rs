@@ -26,7 +26,7 @@ use crate::{
     command_metadata::CommandMetadata,
     domain::{self, Claim, Refusal},
     error::{CommandError, Failure},
-    key_files::{KeyFiles, LOOK_EVERY},
+    key_reload::{KeyFiles, LOOK_EVERY},
     keys::Pepper,
     metrics::Counters,
     password::{Hasher, Policy},

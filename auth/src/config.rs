@@ -1,10 +1,36 @@
-//! What an operator can choose about auth.
+//! What auth stands on, and what an operator can choose about it.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
-use events::Role;
+use bus::Bus;
+use database::Database;
+use event_store::EventStore;
+use events::{PartitionCount, Role};
+use runtime::{Clock, Metrics};
+use sealing::SubjectKeys;
 
 use crate::password::{Argon2Parameters, DEFAULT_MIN_CHARACTERS, MIN_CHARACTERS_RANGE};
+
+/// What auth stands on.
+#[derive(Clone)]
+pub struct Dependencies {
+    /// The truth, with the events in clear.
+    pub store: Arc<dyn EventStore>,
+    /// The keys under which what is personal in events is sealed.
+    pub keys: SubjectKeys,
+    /// For token checks and revocations.
+    pub bus: Arc<dyn Bus>,
+    /// To list accounts.
+    pub read_models: Database,
+    /// The counters of failed attempts, and the erasures that have begun.
+    pub operations: Database,
+    /// Into how many partitions the log is projected.
+    pub partitions: PartitionCount,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// What is measured.
+    pub metrics: Metrics,
+}
 
 /// What an operator can choose about auth.
 #[derive(Debug, Clone)]

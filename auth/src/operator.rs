@@ -5,7 +5,12 @@ use std::fmt;
 use anyhow::{Context as _, bail};
 use events::{EmailAddress, UserId};
 
-use crate::{account_holder::AccountHolder, auth::Auth, config::Config, keys, start::Dependencies};
+use crate::{
+    account_holder::AccountHolder,
+    auth::Auth,
+    config::{Config, Dependencies},
+    keys,
+};
 
 /// An operator at the command line. Each of its commands is part of an operation that the caller has recorded, and whose id
 /// its events carry as their correlation id.

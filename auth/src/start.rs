@@ -6,22 +6,18 @@ use anyhow::Context;
 use auth_client::{KEYS_QUEUE, VERIFY_QUEUE, Verifier};
 use axum::Router;
 use bus::{Bus, BusCollector, Responder, ResponderOptions};
-use database::Database;
-use event_store::EventStore;
-use events::PartitionCount;
 use http_api::Health;
-use runtime::{Background, Clock, Metrics};
-use sealing::SubjectKeys;
+use runtime::Background;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     account_snapshots::{AccountSnapshots, keep_few},
     aggregates::repository,
     auth::Auth,
-    config::Config,
+    config::{Config, Dependencies},
     erasure::finish_what_has_begun,
     key_count::count_keys,
-    key_files::KeyFiles,
+    key_reload::KeyFiles,
     keys,
     metrics::Counters,
     password::{Hasher, Policy},
@@ -41,27 +37,6 @@ const KEYS_OPTIONS: ResponderOptions = ResponderOptions {
 };
 /// Between two attempts to answer token checks.
 const SERVE_AGAIN: Duration = Duration::from_secs(1);
-
-/// What auth stands on.
-#[derive(Clone)]
-pub struct Dependencies {
-    /// The truth, with the events in clear.
-    pub store: Arc<dyn EventStore>,
-    /// The keys under which what is personal in events is sealed.
-    pub keys: SubjectKeys,
-    /// For token checks and revocations.
-    pub bus: Arc<dyn Bus>,
-    /// To list accounts.
-    pub read_models: Database,
-    /// The counters of failed attempts, and the erasures that have begun.
-    pub operations: Database,
-    /// Into how many partitions the log is projected.
-    pub partitions: PartitionCount,
-    /// What time it is.
-    pub clock: Arc<dyn Clock>,
-    /// What is measured.
-    pub metrics: Metrics,
-}
 
 /// Starts answering token checks and returns the endpoints of auth. The first start on an empty event store
 /// creates the keys.
@@ -183,6 +158,7 @@ impl Auth {
             // Nothing in them is personal, and one person's key must not be in everybody's way.
             claims: repository(&store, &clock).impersonal(),
             admins: repository(&store, &clock).impersonal(),
+            projection: Projection::new(read_models.clone(), Arc::clone(&store), partitions),
             store,
             throttle: Arc::new(Throttle::new(operations.clone(), Arc::clone(&clock))),
             clock,
@@ -198,7 +174,6 @@ impl Auth {
             bus,
             subject_keys,
             read_models,
-            projection: Projection::new(partitions),
             operations,
             counters: Counters::new(&metrics),
         })

@@ -15,7 +15,7 @@ use events::UserId;
 use sha2::{Digest, Sha256};
 use tracing::Instrument as _;
 
-use crate::{auth::Auth, error::Failure, program_token};
+use crate::{auth::Auth, error::Failure, program_token_check};
 
 /// How long a check may take: whoever asked over the bus waits no longer.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -27,7 +27,7 @@ impl TokenCheck {
     async fn judge(&self, token: &str) -> Result<Verdict, Failure> {
         let Self(auth) = self;
         if let Some(name) = program_token_name(token) {
-            return program_token::judge(auth, name, &hex::encode(Sha256::digest(token))).await;
+            return program_token_check::judge(auth, name, &hex::encode(Sha256::digest(token))).await;
         }
         if auth.tokens.misses_key_of(token) {
             auth.renew_keys().await;
@@ -114,7 +114,7 @@ impl Responder for TokenCheck {
                     let verdict = match &message {
                         CheckRequest::Token(token) => self.verdict(self.judge(token)).await,
                         CheckRequest::ProgramToken { name, token_sha256 } => {
-                            self.verdict(program_token::judge(&self.0, name, token_sha256))
+                            self.verdict(program_token_check::judge(&self.0, name, token_sha256))
                                 .await
                         }
                     };

@@ -4,7 +4,7 @@
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use anyhow::{Context as _, ensure};
-use audit_tree::{AuditTree, Keeper, KeeperMetrics, SigningKeys};
+use audit_tree::{AuditTree, CheckpointSigner, CheckpointSignerMetrics, SigningKeys};
 use clap::Args;
 use database::{Database, Schema};
 use event_store::EventStore;
@@ -77,8 +77,8 @@ impl Audit {
             ..
         } = keeping(&rows.url, keys.to_owned()).await?;
         let begun = Instant::now();
-        let metrics = KeeperMetrics::new(&Metrics::new("bench"));
-        let mut keeper = Keeper::new(
+        let metrics = CheckpointSignerMetrics::new(&Metrics::new("bench"));
+        let mut keeper = CheckpointSigner::new(
             tree.clone(),
             Arc::clone(store),
             keys.clone(),

@@ -7,8 +7,8 @@ mod audit;
 mod data_dir;
 mod databases;
 mod events;
+mod graceful_shutdown;
 mod keys;
-mod leaving;
 mod migrate;
 mod operation;
 #[cfg(feature = "otlp")]

@@ -12,7 +12,7 @@ use http_api::Peers;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    databases, leaving, platform,
+    databases, graceful_shutdown, platform,
     serving::{Door, Process, Visitors, until_stopped},
     settings::Settings,
 };
@@ -251,7 +251,7 @@ impl Doors {
         let announces = self.kind == Kind::Internal && self.api.is_some();
         let leaving = announces.then(CancellationToken::new);
         let router = match &leaving {
-            Some(leaving) => leaving::announced(router, leaving.clone()),
+            Some(leaving) => graceful_shutdown::announced(router, leaving.clone()),
             None => router,
         };
         let doors = self

@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     databases,
-    leaving::NOTICE,
+    graceful_shutdown::NOTICE,
     settings::{Connections, Settings},
 };
 

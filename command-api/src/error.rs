@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 use http_api::{CONSISTENCY_TOKEN, FieldError, Problem, ProblemCode};
 
 use crate::{
-    domain::Refusal, handling::CommandError, idempotency::IdempotencyError, requests::RequestsError,
+    changed_tasks::RequestsError, domain::Refusal, handling::CommandError, idempotency::IdempotencyError,
 };
 
 /// How much of something one person may have.

@@ -8,13 +8,13 @@
 //! 3. `idempotency/`: a command with a key takes effect once.
 //! 4. `endpoints/`: one file per endpoint.
 
+mod changed_tasks;
 pub mod domain;
 mod endpoints;
 mod error;
 pub mod handling;
 mod housekeeping;
 pub mod idempotency;
-mod requests;
 mod routes;
 mod start;
 mod trash;

@@ -14,11 +14,11 @@ use relay::{Election, Relay, RelayMetrics, RelayProgress};
 use runtime::{Background, Clock, Metrics};
 
 use crate::{
+    changed_tasks::Requests,
     endpoints::{Api, Shares},
     handling::{CommandHandler, CommandMetrics},
     housekeeping::keep_house,
     idempotency::IdempotencyKeys,
-    requests::Requests,
     routes::router,
     trash::Trash,
 };

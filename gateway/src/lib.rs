@@ -15,17 +15,17 @@
 //! Bodies are streamed in both directions. Only that of a request with an `Idempotency-Key` is kept, up to a bound,
 //! so that it can be sent again.
 
-mod arrival;
 mod cache;
 mod caller;
+mod client_address;
 mod config;
 mod consistency;
 mod cors;
 mod error;
 mod exposition;
 mod forward;
+mod guarded_body;
 mod headers;
-mod held_body;
 mod limits;
 mod metrics_page;
 mod policy;

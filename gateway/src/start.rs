@@ -9,7 +9,7 @@ use runtime::{Background, Metrics};
 use tower::Layer;
 
 use crate::{
-    arrival,
+    client_address,
     config::{Config, Dependencies},
     consistency::Memory,
     cors, exposition,
@@ -80,7 +80,7 @@ pub async fn start(
     });
     let served = middleware::from_fn_with_state(policies.clone(), cors::mark).layer(served);
     let arrive = move |request: Request| {
-        let request = arrival::arrive(&policies.current(), request);
+        let request = client_address::arrive(&policies.current(), request);
         std::future::ready(request)
     };
     Ok(Router::new().fallback_service(middleware::map_request(arrive).layer(served)))

@@ -3,8 +3,8 @@
 //! `start.rs` starts the role. `projecting/` brings events from the log into the tables, `models/` has the tables, a file for
 //! each, and `operator/` what an operator does with them. To add a read model, see `models/mod.rs`.
 
+mod erased_people;
 mod error;
-mod forgetting;
 mod metrics;
 mod models;
 mod operator;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
-use audit_tree::{AuditTree, Keeper, KeeperMetrics, WitnessAddress};
+use audit_tree::{AuditTree, CheckpointSigner, CheckpointSignerMetrics, WitnessAddress};
 use axum::Router;
 use bus::{Bus, BusCollector};
 use database::{Database, WriteProbe};
@@ -14,13 +14,13 @@ use runtime::{Background, Clock, Metrics};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    forgetting::forget_the_erased,
+    erased_people::forget_the_erased,
     metrics::ProjectorMetrics,
     operator::verify::verify_sample,
     pace::Pace,
     projecting::{
-        apply::Applier, checkpoint, condition::Condition, decode::sentence, fill_grams::fill_grams,
-        log_identity::LogIdentity, log_reader::LogReader, ownership::Ownership, surroundings::Surroundings,
+        apply::Applier, checkpoint, decode::sentence, fill_grams::fill_grams, log_identity::LogIdentity,
+        log_reader::LogReader, ownership::Ownership, readiness::Condition, worker_context::Surroundings,
         workers::Workers,
     },
 };
@@ -110,11 +110,11 @@ pub async fn start_at_pace(
         clock,
     }) = audit
     {
-        let metrics = KeeperMetrics::new(&metrics);
+        let metrics = CheckpointSignerMetrics::new(&metrics);
         for witness in witnesses {
             background.spawn_until_stopped("witness", audit_tree::push(tree.clone(), witness));
         }
-        let keeper = Keeper::new(tree, store.clone(), keys, origin, clock, metrics);
+        let keeper = CheckpointSigner::new(tree, store.clone(), keys, origin, clock, metrics);
         background.spawn("audit tree", keeper.run(background.stop()));
     }
     let identity = LogIdentity::new(store.clone(), applier.metrics.clone());

@@ -10,7 +10,7 @@ use http_api::{BadParameter, Problem, ProblemCode};
 use crate::{
     admission::Overloaded,
     cursor_key::BadCursor,
-    endpoints::task_events::TooManyStreams,
+    stream_limits::TooManyStreams,
     tasks::{ChangesError, HistoryError, ListError},
 };
 

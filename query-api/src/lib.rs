@@ -4,7 +4,7 @@
 //! how the read models come about, nor write to them.
 
 mod admission;
-mod app;
+mod app_state;
 pub mod audit;
 mod checkpoints;
 mod cursor_key;
@@ -14,6 +14,7 @@ mod log_identity;
 mod metrics;
 mod routes;
 mod start;
+mod stream_limits;
 mod tasks;
 #[cfg(test)]
 mod testing;

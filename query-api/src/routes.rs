@@ -3,7 +3,7 @@
 use axum::{Router, routing::get};
 
 use crate::{
-    app::App,
+    app_state::App,
     endpoints::{
         audit, audit_events, get_task, list_tasks, task_changes, task_events, task_history, task_summary,
     },

@@ -14,13 +14,13 @@ use runtime::{Background, Clock, Metrics};
 
 use crate::{
     admission::Admission,
-    app::{App, Audit},
+    app_state::{App, Audit},
     checkpoints::Checkpoints,
     cursor_key::CursorKey,
-    endpoints::task_events::Places,
     log_identity::LogIdentity,
     metrics::{UnreadableRows, Waiting, event_streams},
     routes::router,
+    stream_limits::Places,
 };
 
 /// What the role is called in metrics and logs.

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use events::{
     Account, AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed,
-    AccountSessionOpened, AccountSessionsEnded, MAX_OPEN_SESSIONS, PasswordChanged, PasswordRehashed, Role,
-    RolesChanged, SecretHash, SessionId,
+    AccountSessionOpened, AccountSessionsEnded, MAX_OPEN_SESSIONS, PasswordChanged, PasswordRehashed,
+    ProgramTokenRevoked, Role, RolesChanged, SecretHash, SessionId,
 };
 
-use super::{Refusal, program_token};
+use super::Refusal;
 
 /// What a decision about an account comes to.
 pub(crate) type Decided = Result<Vec<AccountEvent>, Refusal>;
@@ -142,7 +142,7 @@ pub(crate) fn disable(account: Option<&Account>) -> Decided {
         return Ok(Vec::new());
     }
     let disabled = std::iter::once(AccountDisabled {}.into());
-    Ok(disabled.chain(program_token::all_revoked(account)).collect())
+    Ok(disabled.chain(every_token_revoked(account)).collect())
 }
 
 /// Allows the account to be used again.
@@ -188,6 +188,12 @@ pub(super) fn usable(account: Option<&Account>) -> Result<&Account, Refusal> {
     } else {
         Ok(account)
     }
+}
+
+/// The events that take back every program token of `account`.
+pub(super) fn every_token_revoked(account: &Account) -> impl Iterator<Item = AccountEvent> {
+    let tokens = account.program_tokens.iter();
+    tokens.map(|token| ProgramTokenRevoked { token: token.id }.into())
 }
 
 #[cfg(test)]

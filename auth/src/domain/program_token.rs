@@ -1,13 +1,13 @@
 //! Decisions about the tokens that people make for their programs.
 
 use events::{
-    Account, AccountEvent, MAX_PROGRAM_TOKENS, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed,
-    Timestamp, TokenId,
+    Account, MAX_PROGRAM_TOKENS, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, Timestamp,
+    TokenId,
 };
 
 use super::{
     Refusal,
-    account::{Decided, existing, usable},
+    account::{Decided, every_token_revoked, existing, usable},
 };
 
 /// For so long after a use is noted, further ones are not.
@@ -37,13 +37,7 @@ pub(crate) fn revoke(account: Option<&Account>, token: TokenId) -> Decided {
 
 /// Takes all tokens back.
 pub(crate) fn revoke_all(account: Option<&Account>) -> Decided {
-    Ok(all_revoked(existing(account)?).collect())
-}
-
-/// The events that take back every token of `account`.
-pub(super) fn all_revoked(account: &Account) -> impl Iterator<Item = AccountEvent> {
-    let tokens = account.program_tokens.iter();
-    tokens.map(|token| ProgramTokenRevoked { token: token.id }.into())
+    Ok(every_token_revoked(existing(account)?).collect())
 }
 
 /// Notes that a token is in use, once a day at most.
@@ -68,7 +62,7 @@ pub(crate) fn is_use_to_be_noted(token: &events::ProgramToken, now: Timestamp) -
 
 #[cfg(test)]
 mod tests {
-    use events::{AccountDisabled, AccountErased, Scope};
+    use events::{AccountDisabled, AccountErased, AccountEvent, Scope};
     use uuid::Uuid;
 
     use super::{

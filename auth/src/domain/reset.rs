@@ -4,8 +4,7 @@ use events::{Account, PasswordReset, PendingReset, ResetOffered, SecretHash, Tim
 
 use super::{
     Refusal,
-    account::{Decided, existing, usable},
-    program_token,
+    account::{Decided, every_token_revoked, existing, usable},
 };
 
 /// Offers a reset, in place of any that was offered before.
@@ -46,7 +45,7 @@ pub(crate) fn complete(
         removes_second_factor: reset.removes_second_factor,
     };
     let done = std::iter::once(done.into());
-    Ok(done.chain(program_token::all_revoked(account)).collect())
+    Ok(done.chain(every_token_revoked(account)).collect())
 }
 
 #[cfg(test)]

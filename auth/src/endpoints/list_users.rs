@@ -20,7 +20,6 @@ use sha2::{Digest, Sha256};
 use crate::{
     auth::Auth,
     error::{ApiError, Failure},
-    projection::reached,
 };
 
 const DEFAULT_LIMIT: u64 = 50;
@@ -117,7 +116,7 @@ pub(crate) async fn list_users(
     caller.require(Role::Admin)?;
     let request = Request::read(query.as_deref().unwrap_or_default())?;
     let at_least = AtLeast::of(&headers).map_err(Problem::from)?;
-    let shown = reached(&auth, caller.user_id(), &at_least).await?;
+    let shown = auth.projection.reached(caller.user_id(), &at_least).await?;
     let (sql, values) = request.sql(Dialect::of(&auth.read_models));
     let rows = auth
         .read_models

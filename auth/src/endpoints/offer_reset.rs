@@ -14,7 +14,7 @@ use http_api::{FieldError, Form, OptionalJsonObject, Problem, RequestContext};
 use serde_json::{Map, Value};
 
 use super::answer;
-use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError, reset};
+use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError, reset_offer};
 
 /// Whether the second factor is given up with the password.
 fn read(body: Map<String, Value>) -> Result<bool, Problem> {
@@ -37,7 +37,7 @@ pub(crate) async fn offer_reset(
     let removes_second_factor = read(body.fields)?;
     let id: UserId = id.parse().map_err(|_| Refusal::AccountIsUnknown)?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
-    let (offered, changed) = reset::offer(&auth, id, &metadata, removes_second_factor).await?;
+    let (offered, changed) = reset_offer::offer(&auth, id, &metadata, removes_second_factor).await?;
     let body = OfferedReset {
         reset_token: offered.token.to_string(),
         expires_at: offered.expires_at,

@@ -1,11 +1,11 @@
-//! Keeps the tables of the throttle small: what is over is deleted, and beyond a bound what says least.
+//! Keeps the tables of the throttle small: deletes counters whose time is over, and beyond a number of rows those that matter least.
 
 use std::{sync::Arc, time::Duration};
 
 use database::{DatabaseError, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::{Throttle, accounts::MOST_FAILURES};
+use super::{Throttle, account_delays::MOST_FAILURES};
 
 const EVERY: Duration = Duration::from_secs(60);
 /// Rows of one table: some 30 MB. Each took a password hash to make.
@@ -128,7 +128,7 @@ mod tests {
     use test_support::TestDatabase;
 
     use super::*;
-    use crate::throttle::addresses::Allowance;
+    use crate::throttle::address_rate_limit::Allowance;
 
     #[derive(Debug, Default)]
     struct At(AtomicI64);

@@ -4,10 +4,10 @@
 //! logged in to the account before is familiar and has a counter of its own, so that strangers cannot keep the owner out.
 //! Beside that, each address has an allowance of failures over all accounts.
 
-mod accounts;
-mod addresses;
-mod attempt;
+mod account_delays;
+mod address_rate_limit;
 mod cleanup;
+mod counter_keys;
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ use database::{Database, DatabaseError};
 use events::{EmailAddress, UserId};
 use runtime::Clock;
 
-pub(crate) use accounts::Standing;
-pub(crate) use attempt::Attempt;
+pub(crate) use account_delays::Standing;
 pub(crate) use cleanup::keep_bounded;
+pub(crate) use counter_keys::Attempt;
 
 use crate::{
     domain::Refusal,
@@ -37,7 +37,7 @@ impl Throttle {
         Self {
             operations,
             clock,
-            count_failure: accounts::count_failure(),
+            count_failure: account_delays::count_failure(),
         }
     }
 
@@ -65,11 +65,11 @@ impl Throttle {
     /// When the database fails: then nothing may be said about the attempt, or it would have been free.
     pub(crate) async fn failed(&self, attempt: &Attempt, standing: &Standing) -> Result<(), CommandError> {
         let now = self.now();
-        accounts::add_failure(&self.operations, &self.count_failure, attempt, standing, now)
+        account_delays::add_failure(&self.operations, &self.count_failure, attempt, standing, now)
             .await
             .map_err(unusable)?;
         if !standing.is_familiar() && attempt.has_address() {
-            addresses::FAILURES
+            address_rate_limit::FAILURES
                 .use_up(&self.operations, &attempt.address, now)
                 .await
                 .map_err(unusable)?;
@@ -80,7 +80,7 @@ impl Throttle {
     /// Forgets the failures before `attempt`, which succeeded, and makes its address familiar. If that cannot be done, the
     /// owner waits a little when they mistype the next time.
     pub(crate) async fn succeeded(&self, attempt: &Attempt, standing: &Standing) {
-        let kept = accounts::keep_success(&self.operations, attempt, standing, self.now()).await;
+        let kept = account_delays::keep_success(&self.operations, attempt, standing, self.now()).await;
         if let Err(error) = kept {
             tracing::warn!(%error, "a login succeeded, and the failures before it still count");
         }
@@ -88,7 +88,7 @@ impl Throttle {
 
     /// Forgets everybody's failures at the account of `attempt`, whose password is another one now.
     pub(crate) async fn forget(&self, attempt: &Attempt) {
-        if let Err(error) = accounts::forget(&self.operations, attempt).await {
+        if let Err(error) = account_delays::forget(&self.operations, attempt).await {
             tracing::warn!(%error, "a password was changed, and the failures before still count");
         }
     }
@@ -104,7 +104,9 @@ impl Throttle {
         email: Option<&EmailAddress>,
     ) -> Result<(), CommandError> {
         for key in Attempt::keys_of(pepper, person, email) {
-            accounts::erase(&self.operations, &key).await.map_err(unusable)?;
+            account_delays::erase(&self.operations, &key)
+                .await
+                .map_err(unusable)?;
         }
         Ok(())
     }
@@ -117,14 +119,14 @@ impl Throttle {
         if !attempt.has_address() {
             return Ok(());
         }
-        let used = addresses::REGISTRATIONS
+        let used = address_rate_limit::REGISTRATIONS
             .use_if_left(&self.operations, &attempt.address, self.now())
             .await
             .map_err(unusable)?;
         if used {
             Ok(())
         } else {
-            let seconds = addresses::REGISTRATIONS.seconds_for_one();
+            let seconds = address_rate_limit::REGISTRATIONS.seconds_for_one();
             Err(Refusal::AttemptsAreTooMany { seconds }.into())
         }
     }

@@ -1,4 +1,4 @@
-//! The kinds of tokens: short-lived access tokens that say who, and opaque ones that say nothing.
+//! The kinds of tokens: access tokens, which are JWTs and say who, and opaque ones (refresh, reset, programs), which say nothing.
 
 mod access;
 mod mfa;

@@ -4,7 +4,7 @@ use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
 use http_api::{Form, JsonObject, Presence};
 
-use super::{api::Api, call::Call, fields, task_path::TaskPath};
+use super::{app_state::Api, call::Call, fields, task_path::TaskPath};
 use crate::{domain::ChangeTask, error::ApiError};
 
 /// `200` with the task; nothing to change: `200`, same version.

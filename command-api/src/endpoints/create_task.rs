@@ -6,7 +6,7 @@ use events::TaskId;
 use http_api::{Form, JsonObject, Problem};
 use runtime::new_id;
 
-use super::{api::Api, call::Call, fields};
+use super::{app_state::Api, call::Call, fields};
 use crate::{domain::CreateTask, error::ApiError};
 
 /// `201` with the task and its `Location`.

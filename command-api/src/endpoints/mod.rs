@@ -3,25 +3,25 @@
 //! To add a command, give it a file here with its request and its handler, and a line in `routes.rs`.
 
 mod answer;
-mod api;
+mod app_state;
 pub(crate) mod batch;
 mod call;
 pub(crate) mod cancel_task;
 pub(crate) mod change_task;
 pub(crate) mod complete_task;
+mod concurrency_limits;
 pub(crate) mod create_task;
 pub(crate) mod delete_task;
 mod fields;
-mod once;
+mod idempotent_request;
 pub(crate) mod reopen_task;
 pub(crate) mod restore_task;
 pub(crate) mod revert_task;
 mod run_command;
-mod shares;
-mod single;
+mod single_command;
 pub(crate) mod start_task;
 mod task_path;
 pub(crate) mod undo_request;
 
-pub(crate) use api::Api;
-pub(crate) use shares::Shares;
+pub(crate) use app_state::Api;
+pub(crate) use concurrency_limits::Shares;

@@ -4,7 +4,7 @@ use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
 use http_api::NoFields;
 
-use super::{api::Api, call::Call, task_path::TaskPath};
+use super::{app_state::Api, call::Call, task_path::TaskPath};
 use crate::{domain::RestoreTask, error::ApiError};
 
 /// `200` with the task; there already: `200`, same version.

@@ -5,7 +5,7 @@ use axum::{extract::State, response::Response};
 use http_api::{FieldError, Form, JsonObject};
 use serde_json::Value;
 
-use super::{api::Api, call::Call, task_path::TaskPath};
+use super::{app_state::Api, call::Call, task_path::TaskPath};
 use crate::{domain::RevertTask, error::ApiError};
 
 /// `200` with the task; it is so already: `200`, same version.

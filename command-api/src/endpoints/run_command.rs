@@ -5,7 +5,10 @@ use axum::response::Response;
 use events::TaskId;
 use serde_json::Map;
 
-use super::{answer::answer, api::Api, call::Call, once::once, shares::turn, single::Single};
+use super::{
+    answer::answer, app_state::Api, call::Call, concurrency_limits::turn, idempotent_request::once,
+    single_command::Single,
+};
 use crate::{
     domain::{Command, ExpectedVersion},
     error::{ApiError, COMMANDS},

@@ -7,10 +7,10 @@ use http_api::{FieldError, Form, JsonObject, request_id_of, text};
 use serde_json::Value;
 
 use super::{
-    api::Api,
+    app_state::Api,
     batch::{BatchCommand, carry_out},
     call::Call,
-    shares::turn,
+    concurrency_limits::turn,
 };
 use crate::{
     domain::ExpectedVersion,

@@ -10,8 +10,8 @@ use runtime::{Clock, new_id};
 
 use super::{
     CommandError, CommandMetrics, CommandRequest, KeptTask, Outcome, TaskState,
-    basis::{self, Basis, Read},
-    contest::{Contenders, Contest},
+    conflict_queue::{Contenders, Contest},
+    decision_state::{self, Basis, Read},
     earlier_try::not_found,
     task_states::TaskStates,
 };
@@ -153,9 +153,9 @@ impl CommandHandler {
 
     async fn run(&self, request: &CommandRequest) -> Result<Outcome, CommandError> {
         let mut contest = Contest::new(&self.contenders, request.task);
-        let mut read = match basis::remembered(&self.states, request).await {
+        let mut read = match decision_state::remembered(&self.states, request).await {
             Some(basis) => Read::Basis(basis),
-            None => basis::read(&self.states, request, !request.is_alone()).await?,
+            None => decision_state::read(&self.states, request, !request.is_alone()).await?,
         };
         loop {
             let basis = match read {
@@ -164,11 +164,11 @@ impl CommandHandler {
             };
             read = match self.attempt(request, &basis).await? {
                 Attempt::Accepted(outcome) => return Ok(outcome),
-                Attempt::MemoryMayBeBehind => basis::read(&self.states, request, false).await?,
+                Attempt::MemoryMayBeBehind => decision_state::read(&self.states, request, false).await?,
                 Attempt::Conflict { actual } => {
                     self.metrics.conflicts.inc();
                     contest.wait().await?;
-                    basis::after_conflict(&self.states, request, basis, actual).await?
+                    decision_state::after_conflict(&self.states, request, basis, actual).await?
                 }
             };
         }

@@ -10,10 +10,10 @@ mod admin;
 mod audit;
 mod audit_trail;
 mod batch;
+mod health;
 mod history;
 mod keys;
 pub mod openapi;
-mod operations;
 mod problem;
 mod program_token;
 mod second_factor;
@@ -26,11 +26,11 @@ pub use admin::{ManagedUser, ManagedUsers, OfferReset, OfferedReset, SetRoles};
 pub use audit::ConsistencyProof;
 pub use audit_trail::{AuditEvent, AuditPage, AuditedOperation};
 pub use batch::{Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, IfMatch};
+pub use health::{Liveness, LivenessStatus, Readiness, ReadinessStatus};
 pub use history::{
     FieldChange, HistoryItem, TaskChanges, TaskHistory, TaskSummary, TasksByPriority, TasksByStatus,
 };
 pub use keys::{Jwk, Jwks};
-pub use operations::{Liveness, LivenessStatus, Readiness, ReadinessStatus};
 pub use problem::{FieldError, Problem, ProblemCode};
 pub use program_token::{CreateProgramToken, NewProgramToken, ProgramToken, ProgramTokens};
 pub use second_factor::{ConfirmTotp, EnrollTotp, RemoveTotp, SecondFactorLogin, TotpEnrolment};

@@ -1,12 +1,12 @@
 //! The transparency log of the event log: the Merkle tree in SQL, who lets it grow, who reads it, and who proves it.
 //!
-//! `keeper.rs` adds the events of the log in order and signs checkpoints, with the keys of `key_files.rs` and the memory of
+//! `checkpoint_signer.rs` adds the events of the log in order and signs checkpoints, with the keys of `key_files.rs` and the memory of
 //! `last_signed.rs`. `tables.rs` is the SQL. `reading.rs` makes proofs of what is there. `verifying.rs` computes the whole
 //! tree again from the log and compares. `pushing.rs` shows checkpoints to witnesses, `witness.rs` is one. What is hashed and signed is said in `transparency-log` and `events`; it must not be
 //! known here who asks, nor over which protocol.
 
+mod checkpoint_signer;
 mod error;
-mod keeper;
 mod key_files;
 mod last_signed;
 mod origin;
@@ -16,8 +16,8 @@ mod tables;
 mod verifying;
 mod witness;
 
+pub use checkpoint_signer::{CheckpointSigner, CheckpointSignerMetrics};
 pub use error::{KeepError, ReadError, VerifyError};
-pub use keeper::{Keeper, KeeperMetrics};
 pub use key_files::{KeysUnusable, SigningKeys};
 pub use last_signed::LastSigned;
 pub use origin::{Disagreement, disagreement, renew_origin};

@@ -5,8 +5,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use audit_tree::{
-    AuditTree, Disagreement, KeepError, Keeper, KeeperMetrics, SigningKeys, Verification, disagreement,
-    renew_origin, verify,
+    AuditTree, CheckpointSigner, CheckpointSignerMetrics, Disagreement, KeepError, SigningKeys, Verification,
+    disagreement, renew_origin, verify,
 };
 use database::{Database, Schema};
 use event_store::{EventStore, SqlStore};
@@ -89,14 +89,14 @@ impl Ground {
             .unwrap();
     }
 
-    fn keeper(&self) -> Keeper {
-        Keeper::new(
+    fn keeper(&self) -> CheckpointSigner {
+        CheckpointSigner::new(
             self.tree.clone(),
             self.store.clone(),
             self.keys.clone(),
             "example.org/log".to_owned(),
             Arc::new(TestClock::running()),
-            KeeperMetrics::new(&Metrics::new("projector")),
+            CheckpointSignerMetrics::new(&Metrics::new("projector")),
         )
     }
 
@@ -242,7 +242,8 @@ async fn a_tree_that_is_kept_by_several_grows_once(ground: Ground) {
     let (mut one, mut other) = (ground.keeper(), ground.keeper());
     while one.step().await.unwrap() {}
     other.step().await.unwrap();
-    let overtaken = async |keeper: &mut Keeper| matches!(keeper.step().await, Err(KeepError::Overtaken));
+    let overtaken =
+        async |keeper: &mut CheckpointSigner| matches!(keeper.step().await, Err(KeepError::Overtaken));
     ground.append("task-2", 0, 10).await;
     one.step().await.unwrap();
     assert!(overtaken(&mut other).await, "the other has added these");

@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::{
     DatabaseError, Patience,
     error::is_lost,
-    loan::Loan,
     manager::{LOAN, Manager, Options, close, is_full},
     pool_metrics,
+    pooled_connection::Loan,
     session::connect_postgres,
 };
 

@@ -8,11 +8,11 @@ mod append;
 mod append_metrics;
 mod appender;
 mod fair_queue;
-mod gaps;
 mod identity;
 mod import;
 #[cfg(feature = "kurrentdb")]
 mod kurrentdb;
+mod missing_positions;
 mod open;
 mod page;
 mod sql;
@@ -20,11 +20,11 @@ mod store;
 mod subscription;
 mod watch;
 
-pub use gaps::{Gaps, describe_gap};
 pub use identity::{agrees, head_point};
 pub use import::ImportError;
 #[cfg(feature = "kurrentdb")]
 pub use kurrentdb::KurrentDbStore;
+pub use missing_positions::{Gaps, describe_gap};
 pub use open::{OpenError, is_kurrentdb, open};
 pub use page::{Entry, PAGE_BYTES, Page, Unreadable, position, subject_of};
 pub use sql::SqlStore;

@@ -1,4 +1,4 @@
-//! What a connection is doing. Its socket waits accordingly, and its service works accordingly.
+//! What a connection is doing (idle, reading a head, serving a request), and with it which timeout applies.
 
 use std::{
     io,

@@ -2,17 +2,17 @@
 //! flight finish. Knows nothing of what is served, nor how its answers look.
 //!
 //! `server.rs` accepts, `connection.rs` serves one connection, `transport.rs` is TCP or TLS, `socket.rs` bounds its waits, `head_gate.rs` and `head.rs`
-//! judge each head before hyper reads it, `body.rs` bounds the bodies of requests, `places.rs` the connections and `load.rs` what
+//! judge each head before hyper reads it, `body.rs` bounds the bodies of requests, `connection_limit.rs` the connections and `load.rs` what
 //! is at work.
 
 mod activity;
 mod body;
 mod connection;
+mod connection_limit;
 mod head;
 mod head_gate;
 mod load;
 mod options;
-mod places;
 mod pressure;
 mod server;
 mod socket;
@@ -20,8 +20,8 @@ mod transport;
 
 pub use body::{BodyOverloaded, BodyStalled};
 pub use connection::OverTls;
+pub use connection_limit::network_of;
 pub use head::Refusal;
 pub use options::ServerOptions;
-pub use places::network_of;
 pub use pressure::Pressure;
 pub use server::{bind, serve};

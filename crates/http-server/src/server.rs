@@ -10,10 +10,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     activity::Activity,
     connection::{Shared, connection},
+    connection_limit::Places,
     head::Refusal,
     load::Load,
     options::ServerOptions,
-    places::Places,
 };
 
 /// So many of those for whom there is no place are told so at the same time; others are closed without a word,

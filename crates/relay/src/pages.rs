@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::chain::Chain;
+use super::partition_sequence::Chain;
 
 /// Pages of the log in their order, from the first that is not published whole.
 #[derive(Debug)]

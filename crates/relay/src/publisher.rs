@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Election, RelayMetrics, RelayProgress,
-    chain::Chain,
     election::Leadership,
     lag::Lag,
     metrics::gauge,
     pages::Pages,
+    partition_sequence::Chain,
     revocations,
     sender::{Inlet, batches, sender},
 };

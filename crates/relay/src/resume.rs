@@ -5,7 +5,7 @@ use event_store::{agrees, head_point};
 use events::LogPoint;
 use tokio::time::timeout;
 
-use crate::{Relay, chain::Chain, publisher::PATIENCE};
+use crate::{Relay, partition_sequence::Chain, publisher::PATIENCE};
 
 /// A log that ends up to here is published from its beginning when it is not known how far it was.
 const SHORT_LOG: u64 = 512;

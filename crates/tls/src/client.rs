@@ -1,4 +1,4 @@
-//! Whom a client believes.
+//! TLS of a client: which authorities it trusts.
 
 use std::{path::Path, sync::Arc};
 

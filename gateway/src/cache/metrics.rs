@@ -3,7 +3,7 @@
 use prometheus::{IntCounterVec, IntGauge};
 use runtime::Metrics;
 
-use super::{answers::Answers, status::Status};
+use super::{status::Status, store::Answers};
 
 /// The metrics of the cache.
 #[derive(Clone)]

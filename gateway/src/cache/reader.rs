@@ -12,11 +12,11 @@ use http_api::{ReadOutcome, outcome_of_read};
 use tokio::time::Instant;
 
 use super::{
-    answers::Answers,
-    flights::{Boarded, Flights},
     lookup::Lookup,
     metrics::CacheMetrics,
+    single_flight::{Boarded, Flights},
     status::{CACHE_STATUS, Status},
+    store::Answers,
     stored::{Stored, Taken},
 };
 use crate::error::ForwardError;

@@ -20,7 +20,7 @@ use runtime::Metrics;
 
 use crate::{
     caller::{Caller, shows_a_program_token, signed_subject},
-    held_body::HeldBody,
+    guarded_body::HeldBody,
     policy::Policies,
 };
 

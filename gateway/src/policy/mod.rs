@@ -1,5 +1,5 @@
-//! What the operator decides about the requests of strangers: whom to believe, and how much is too much. Read from a file,
-//! and again whenever the process is told to.
+//! What the operator has configured about clients: trusted proxies, limits, and origins of pages (CORS). Read from a file, and again
+//! on `SIGHUP`.
 
 mod file;
 mod origins;

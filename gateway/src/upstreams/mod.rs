@@ -3,12 +3,12 @@
 //! A request about whose caller something is remembered ([`placing`]) goes to that caller's replica; any other to the one of
 //! two that has less to do. A replica that is not ready, or whose circuit ([`breaker`]) is open, is passed over.
 
+mod affinity;
 mod backend;
 mod breaker;
 mod client;
 mod in_flight;
 mod metrics;
-mod placing;
 mod repeatable;
 mod replayable_body;
 mod replica;

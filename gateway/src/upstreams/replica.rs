@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     error::{ForwardError, causes},
-    held_body::HeldBody,
+    guarded_body::HeldBody,
 };
 
 /// For a probe, or the metrics of a replica. A role gives its own checks a second.

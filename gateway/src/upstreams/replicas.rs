@@ -15,9 +15,9 @@ use tokio::time::{Instant, sleep};
 use url::Url;
 
 use super::{
+    affinity::CallerKey,
     client::Client,
     metrics::UpstreamMetrics,
-    placing::CallerKey,
     repeatable::{COMMAND_API, is_repeatable},
     replayable_body::ReplayableBody,
     replica::Replica,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     history::TaskVersion,
     model::Model,
-    slots::{ApplyFailure, Slots},
+    row_buffer::{ApplyFailure, Slots},
     table::Table,
 };
 

@@ -8,8 +8,8 @@ mod audit;
 mod history;
 mod list;
 mod model;
+mod row_buffer;
 mod session;
-mod slots;
 pub(crate) mod table;
 mod task;
 
@@ -17,4 +17,4 @@ pub(crate) use audit::{AUDIT_LOG, audit_values, storable, without_request_id};
 pub(crate) use history::{TASK_HISTORY, TaskVersion};
 pub(crate) use list::{ListedModel, ModelRows, each_listed_model, for_each_model, list_of_models, table_of};
 pub(crate) use model::Model;
-pub(crate) use slots::{ApplyFailure, Slot, Slots};
+pub(crate) use row_buffer::{ApplyFailure, Slot, Slots};

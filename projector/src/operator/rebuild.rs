@@ -4,8 +4,8 @@
 //! take over in one transaction, in which the projectors must wait and the last few events are applied: nobody
 //! who has seen a checkpoint finds rows behind it afterwards. The tables before are kept for one step back.
 
-mod carry;
-mod places;
+mod generations;
+mod operator_state;
 mod swap;
 
 use std::{sync::Arc, time::Duration};
@@ -26,7 +26,7 @@ use crate::{
     pace::Pace,
     projecting::{apply::Applier, catch_up::catch_up, checkpoint, log_identity::LogIdentity},
 };
-use places::{Generation, Lock, Places, remove_files};
+use generations::{Generation, Lock, Places, remove_files};
 
 /// How long the projectors may be held up while the last events are applied.
 const LONGEST_HOLD: Duration = Duration::from_secs(10);
@@ -163,7 +163,7 @@ impl Rebuild {
             shadow = self.places.open(Generation::Shadow).await?;
             checkpoint::load_all(&shadow, self.partitions).await?;
         }
-        carry::discarded(&self.live, &shadow, self.store.as_ref()).await?;
+        operator_state::discarded(&self.live, &shadow, self.store.as_ref()).await?;
         let start = checkpoint::completed(&shadow).await?;
         let applier = self.applier(&shadow);
         let mut progress = Progress {
@@ -250,7 +250,7 @@ impl Rebuild {
         if !self.is_of_this_log(&next).await? {
             return Err(RebuildError::OtherLog);
         }
-        carry::discarded(&self.live, &next, self.store.as_ref()).await?;
+        operator_state::discarded(&self.live, &next, self.store.as_ref()).await?;
         let applier = self.applier(&next);
         // Most of the way while the projectors still work.
         catch_up(
@@ -299,12 +299,12 @@ impl Rebuild {
         let position = reached.position;
         // Live tables that are ahead of the log, after a restore, are what a rebuild is to repair.
         let head = self.store.head().await?;
-        if position < carry::furthest(&self.live).await?.min(head) {
+        if position < operator_state::furthest(&self.live).await?.min(head) {
             return Err(RebuildError::Behind { position });
         }
-        carry::discarded(&self.live, next, self.store.as_ref()).await?;
-        carry::attempts(&self.live, next).await?;
-        carry::checkpoints(&self.live, next, reached).await?;
+        operator_state::discarded(&self.live, next, self.store.as_ref()).await?;
+        operator_state::attempts(&self.live, next).await?;
+        operator_state::checkpoints(&self.live, next, reached).await?;
         Ok(position)
     }
 

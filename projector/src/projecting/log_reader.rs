@@ -20,10 +20,10 @@ use crate::{
     error::ProjectError,
     projecting::{
         checkpoint,
-        condition::Condition,
         decode::{Decoded, decode, sentence},
-        slice::Slice,
-        surroundings::{FAR, Surroundings},
+        log_segment::Slice,
+        readiness::Condition,
+        worker_context::{FAR, Surroundings},
         workers::Workers,
     },
 };

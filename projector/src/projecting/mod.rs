@@ -1,7 +1,7 @@
 //! From the log to the tables. Knows nothing of what an operator asks for.
 //!
 //! `ownership.rs` has the partitions that this replica owns (`leases.rs`) worked on, each by a worker of its own
-//! (`workers.rs`, `live.rs`). They get their events from the bus (`messages.rs`), and from `log_reader.rs`, which compares the
+//! (`workers.rs`, `partition_consumer.rs`). They get their events from the bus (`messages.rs`), and from `log_reader.rs`, which compares the
 //! checkpoints with the log and reads what is behind once for all of them; `catch_up.rs` brings many partitions up to the end
 //! of a long log at once. `apply.rs` applies a batch of events in one transaction: `checkpoint.rs` fences it, `loading.rs`
 //! reads the rows concerned, `fold.rs` folds events into them, `writing.rs` writes them back. What cannot be read or applied
@@ -10,19 +10,19 @@
 pub(crate) mod apply;
 pub(crate) mod catch_up;
 pub(crate) mod checkpoint;
-pub(crate) mod condition;
 pub(crate) mod decode;
 pub(crate) mod fill_grams;
 pub(crate) mod fold;
+pub(crate) mod gap_detection;
 pub(crate) mod leases;
-pub(crate) mod live;
 pub(crate) mod loading;
 pub(crate) mod log_identity;
 pub(crate) mod log_reader;
+pub(crate) mod log_segment;
 pub(crate) mod messages;
 pub(crate) mod ownership;
-pub(crate) mod plan;
-pub(crate) mod slice;
-pub(crate) mod surroundings;
+pub(crate) mod partition_consumer;
+pub(crate) mod readiness;
+pub(crate) mod worker_context;
 pub(crate) mod workers;
 pub(crate) mod writing;

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use crate::{
     error::ProjectError,
     projecting::{
-        apply::ApplyError, catch_up::catch_up_once, condition::Condition, decode::sentence, leases,
-        surroundings::Surroundings, workers::Workers,
+        apply::ApplyError, catch_up::catch_up_once, decode::sentence, leases, readiness::Condition,
+        worker_context::Surroundings, workers::Workers,
     },
 };
 

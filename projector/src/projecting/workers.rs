@@ -12,9 +12,9 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::projecting::{
-    live::Live,
-    slice::{Pending, Slice},
-    surroundings::Surroundings,
+    log_segment::{Pending, Slice},
+    partition_consumer::Live,
+    worker_context::Surroundings,
 };
 
 /// Slices that wait for one partition, beside the one in its hands.

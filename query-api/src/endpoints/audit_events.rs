@@ -13,7 +13,7 @@ use http_api::{AtLeast, BadParameter, Parameters, request_id_of};
 use super::{consistency::reached, limit};
 use crate::{
     admission::Cost,
-    app::App,
+    app_state::App,
     audit::{self, AuditFilter, AuditPlace},
     error::ApiError,
     tasks::PATIENCE,

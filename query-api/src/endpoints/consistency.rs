@@ -7,7 +7,7 @@ use http_api::AtLeast;
 use tokio::time::Instant;
 
 use super::CACHE_CONTROL;
-use crate::{app::App, checkpoints::Reached, error::ApiError};
+use crate::{app_state::App, checkpoints::Reached, error::ApiError};
 
 /// What a response shows at least.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::consistency::reached;
 use crate::{
     admission::Cost,
-    app::App,
+    app_state::App,
     error::ApiError,
     tasks::{self, Moment, TaskView},
 };

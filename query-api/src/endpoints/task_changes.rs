@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{JSON, consistency::reached, json, limit};
 use crate::{
     admission::Cost,
-    app::App,
+    app_state::App,
     error::ApiError,
     tasks::{self, Since, TaskView},
 };

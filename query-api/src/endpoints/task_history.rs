@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::{JSON, consistency::reached, get_task::task_id, json, limit};
 use crate::{
     admission::Cost,
-    app::App,
+    app_state::App,
     error::ApiError,
     tasks::{self, HistoryPlace},
 };

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http_api::{AtLeast, Parameters};
 
 use super::consistency::reached;
-use crate::{admission::Cost, app::App, error::ApiError, tasks};
+use crate::{admission::Cost, app_state::App, error::ApiError, tasks};
 
 /// Answers with the counts.
 pub(crate) async fn task_summary(

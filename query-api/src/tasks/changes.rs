@@ -10,8 +10,8 @@ use events::{LogPoint, UserId};
 use uuid::Uuid;
 
 use super::{
+    change_token::{Since, event_at, first_parked},
     row,
-    since::{Since, event_at, first_parked},
 };
 use crate::log_identity::LogIdentity;
 

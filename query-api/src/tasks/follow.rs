@@ -3,7 +3,7 @@
 use database::{Database, DatabaseError, Row};
 use events::{EventId, LogPoint, UserId};
 
-use super::since::{Since, first_parked};
+use super::change_token::{Since, first_parked};
 
 /// Events read at once. Each may hold two long descriptions.
 pub(super) const PAGE: usize = 16;

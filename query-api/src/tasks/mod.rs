@@ -1,5 +1,6 @@
 //! Reading tasks: which ones, in what order, from where on. Must not know HTTP.
 
+mod change_token;
 mod changes;
 mod cursor;
 mod filter;
@@ -7,18 +8,17 @@ mod follow;
 mod history;
 mod read;
 mod row;
-mod since;
 mod sort;
 mod statement;
 mod summary;
 
+pub(crate) use change_token::Since;
 pub(crate) use changes::{ChangesError, changes};
 pub(crate) use filter::{Filter, Range};
 pub(crate) use follow::Follower;
 pub(crate) use history::{HistoryError, HistoryPlace, Moment, history, past_task};
 pub(crate) use read::{ListError, Listing, PATIENCE, find, list};
 pub(crate) use row::TaskView;
-pub(crate) use since::Since;
 pub(crate) use sort::{Sort, SortBy};
 pub(crate) use summary::summary;
 

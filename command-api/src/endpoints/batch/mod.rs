@@ -23,10 +23,10 @@ use uuid::Uuid;
 pub(super) use command::BatchCommand;
 
 use super::{
-    api::Api,
+    app_state::Api,
     call::Call,
-    once::{Attempt, Attempted, Work, once},
-    shares::turn,
+    concurrency_limits::turn,
+    idempotent_request::{Attempt, Attempted, Work, once},
 };
 use crate::{
     error::{ApiError, BATCHES},

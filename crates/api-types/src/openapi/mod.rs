@@ -8,7 +8,7 @@ mod commands;
 mod components;
 mod endpoint;
 mod examples;
-mod operations;
+mod health_and_docs;
 mod program_tokens;
 mod queries;
 mod second_factor;
@@ -104,7 +104,7 @@ fn endpoints() -> Vec<Endpoint> {
         admin::endpoints(),
         audit::endpoints(),
         audit_trail::endpoints(),
-        operations::endpoints(),
+        health_and_docs::endpoints(),
     ]
     .into_iter()
     .flatten()

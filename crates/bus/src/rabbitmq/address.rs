@@ -1,4 +1,4 @@
-//! Where the broker is, and who is believed about that.
+//! Where the broker is, and which authorities are trusted for TLS.
 
 use std::fmt;
 

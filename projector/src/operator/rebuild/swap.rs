@@ -8,7 +8,7 @@ use sqlx::{Connection as _, SqliteConnection};
 
 use super::{
     RebuildError,
-    places::{Generation, Places, failed, remove_files},
+    generations::{Generation, Places, failed, remove_files},
 };
 use crate::projecting::{
     apply::is_lock_timeout,

@@ -8,7 +8,7 @@ use http::header;
 use http_api::Parameters;
 
 use super::{FOR_A_MOMENT, TEXT, admit_anyone, newest};
-use crate::{app::App, error::ApiError};
+use crate::{app_state::App, error::ApiError};
 
 /// Answers with the note.
 pub(crate) async fn checkpoint(

@@ -10,7 +10,7 @@ use http::header;
 use http_api::{BadParameter, Parameters};
 
 use super::{FOR_A_MOMENT, admit_anyone, newest, number};
-use crate::{app::App, error::ApiError};
+use crate::{app_state::App, error::ApiError};
 
 /// Answers with the hashes of the proof. Without `to` it goes up to the last checkpoint.
 pub(crate) async fn consistency(

@@ -13,7 +13,7 @@ use http_api::Parameters;
 use log_transfer::ExportedEvent;
 
 use super::number;
-use crate::{admission::Cost, app::App, error::ApiError};
+use crate::{admission::Cost, app_state::App, error::ApiError};
 
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 const NOT_AT_ALL: HeaderValue = HeaderValue::from_static("no-store");

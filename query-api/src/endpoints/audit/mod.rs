@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     admission::{Admitted, Cost},
-    app::App,
+    app_state::App,
     error::ApiError,
 };
 

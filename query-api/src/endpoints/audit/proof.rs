@@ -14,7 +14,7 @@ use http_api::{BadParameter, Parameters};
 use tokio::time::{Instant, sleep};
 
 use super::{ANYONE, FOR_A_MOMENT, TEXT, admit_anyone, newest, number};
-use crate::{app::App, error::ApiError};
+use crate::{app_state::App, error::ApiError};
 
 /// How long an event that is in the log may take to be in a checkpoint.
 const PATIENCE: Duration = Duration::from_secs(5);

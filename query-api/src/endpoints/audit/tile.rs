@@ -9,7 +9,7 @@ use http_api::Parameters;
 use transparency_log::Tile;
 
 use super::{admit_anyone, newest};
-use crate::{app::App, error::ApiError};
+use crate::{app_state::App, error::ApiError};
 
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");

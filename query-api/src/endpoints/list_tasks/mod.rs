@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::consistency::reached;
 use crate::{
     admission::Cost,
-    app::App,
+    app_state::App,
     error::ApiError,
     tasks::{self, Listing, TaskView},
 };

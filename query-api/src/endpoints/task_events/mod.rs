@@ -1,7 +1,6 @@
 //! `GET /tasks/events`: what happens to the caller's tasks, as it is projected (server-sent events, as the HTML standard has
 //! them). `Last-Event-ID` takes up where an earlier stream ended.
 
-mod places;
 mod stream;
 
 use auth_client::{TaskOwner, bearer_token};
@@ -13,10 +12,8 @@ use axum::{
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_api::{AtLeast, BadParameter, Parameters};
 
-pub(crate) use places::{Places, TooManyStreams};
-
 use super::consistency::reached;
-use crate::{app::App, error::ApiError, tasks::Since};
+use crate::{app_state::App, error::ApiError, tasks::Since};
 use stream::EventStream;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");

@@ -13,11 +13,11 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::places::Place;
 use crate::{
     admission::Cost,
-    app::App,
+    app_state::App,
     endpoints::task_history::Item,
+    stream_limits::Place,
     tasks::{Follower, Since},
 };
 

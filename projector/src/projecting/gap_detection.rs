@@ -1,4 +1,4 @@
-//! Whether messages follow what has been projected, or the store must be asked.
+//! Whether a message follows what has been projected, repeats it, or leaves a gap for which the store must be asked.
 
 use bus::EventMessage;
 

@@ -3,7 +3,7 @@
 use database::{Database, DatabaseError};
 use events::{EventId, LogPoint, PartitionCount};
 
-use crate::chain::Chain;
+use crate::partition_sequence::Chain;
 
 /// The progress of the relay for one number of partitions.
 #[derive(Debug, Clone)]

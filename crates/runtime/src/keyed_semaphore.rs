@@ -1,5 +1,5 @@
-//! Who may go on with what: a bounded number at once for each key, a bounded number that waits behind them, and nobody
-//! for longer than it is willing to. It must not know what the turns are for.
+//! A semaphore for each key, with a bounded queue in which nobody waits longer than it is willing to. It must not know what the
+//! permits are for.
 
 use std::{hash::Hash, sync::Arc, time::Duration};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use auth_client::Verifier;
 use axum::extract::FromRef;
 
-use super::shares::Shares;
-use crate::{handling::CommandHandler, idempotency::IdempotencyKeys, requests::Requests};
+use super::concurrency_limits::Shares;
+use crate::{changed_tasks::Requests, handling::CommandHandler, idempotency::IdempotencyKeys};
 
 /// What every endpoint needs.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use http_api::Problem;
 
 use super::{
     answer::answer,
-    once::{Attempt, Attempted, Work},
+    idempotent_request::{Attempt, Attempted, Work},
 };
 use crate::{
     domain::Command,

@@ -1,4 +1,5 @@
-//! What one person may have of this process at the same time, so that there is something left for the others.
+//! How many commands and batches one person may have at work in this process at the same time, so that there is something left for
+//! the others.
 
 use std::time::Duration;
 

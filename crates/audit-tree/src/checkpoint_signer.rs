@@ -1,4 +1,4 @@
-//! Lets the tree grow with the log and signs checkpoints of it.
+//! Grows the tree with the log and signs checkpoints of it.
 //!
 //! Any number of processes may keep one tree: each transaction begins where the tree is, or does nothing. One that finds
 //! another at work waits until that one stands still. A tree only ever grows by events that the log has, and before anything
@@ -34,15 +34,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const KEPT_CHECKPOINTS: i64 = 10_000;
 const CHECKPOINTS_PER_CLEANING: u32 = 100;
 
-/// What the keeper shows of itself.
+/// What it shows of itself.
 #[derive(Debug, Clone)]
-pub struct KeeperMetrics {
+pub struct CheckpointSignerMetrics {
     size: IntGauge,
     signed: IntGauge,
     stopped: IntGauge,
 }
 
-impl KeeperMetrics {
+impl CheckpointSignerMetrics {
     /// Registers them.
     #[must_use]
     pub fn new(metrics: &Metrics) -> Self {
@@ -60,14 +60,14 @@ impl KeeperMetrics {
     }
 }
 
-/// Keeps a tree.
-pub struct Keeper {
+/// Lets a tree grow, and signs checkpoints of it.
+pub struct CheckpointSigner {
     tree: AuditTree,
     store: Arc<dyn EventStore>,
     keys: PathBuf,
     prefix: String,
     clock: Arc<dyn Clock>,
-    metrics: KeeperMetrics,
+    metrics: CheckpointSignerMetrics,
     at_work: Option<AtWork>,
     /// Where another process was at work.
     overtaken_at: Option<u64>,
@@ -90,7 +90,7 @@ struct AtWork {
     compared_at: Instant,
 }
 
-impl Keeper {
+impl CheckpointSigner {
     /// Keeps `tree` in step with `store`. The keys are in the directory `keys`, where the first is made when there is none;
     /// `prefix` is what the name of a new tree begins with.
     #[must_use]
@@ -100,7 +100,7 @@ impl Keeper {
         keys: PathBuf,
         prefix: String,
         clock: Arc<dyn Clock>,
-        metrics: KeeperMetrics,
+        metrics: CheckpointSignerMetrics,
     ) -> Self {
         Self {
             tree,

@@ -1,4 +1,4 @@
-//! Stamps events with their partition and with the position before them in it. Pure.
+//! Gives each event its partition, and the position of the event before it in that partition. Pure.
 
 use bus::EventMessage;
 use events::{LogPoint, PartitionCount, RecordedEvent, public_payload};

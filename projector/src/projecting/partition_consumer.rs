@@ -1,4 +1,5 @@
-//! One partition, live: messages from the bus, what the log reader brings, and the store for what is missing between.
+//! One partition while it is up to date: messages from the bus, what the log reader brings, and, when messages are missing, the
+//! events from the store (`repair`). `gap_detection.rs` finds what is missing.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -15,10 +16,10 @@ use crate::{
         checkpoint::{self, Move},
         decode::{Decoded, decode, sentence},
         fold::GapPolicy,
+        gap_detection::{Plan, plan},
+        log_segment::{Pending, Slice},
         messages::Messages,
-        plan::{Plan, plan},
-        slice::{Pending, Slice},
-        surroundings::{FAR, Surroundings},
+        worker_context::{FAR, Surroundings},
     },
 };
 

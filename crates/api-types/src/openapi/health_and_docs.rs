@@ -1,4 +1,4 @@
-//! For whoever watches the service, or writes a client.
+//! Health and the reference page, for whoever watches the service or writes a client.
 
 use utoipa::openapi::{Content, HttpMethod, Object, Schema, Type};
 

@@ -1,4 +1,4 @@
-//! What the log reader brings to the worker of a partition, and what the two know of each other.
+//! A run of events that the log reader hands to the worker of a partition, and how much of it is still to be projected.
 
 use std::sync::{
     Mutex, PoisonError,

@@ -1,4 +1,4 @@
-//! The answers that are kept, within a bound of bytes and for a short while.
+//! The answers that are kept, within a bound of bytes and for a short while, and how a write invalidates those before it.
 
 use std::{sync::Arc, time::Duration};
 

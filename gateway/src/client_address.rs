@@ -1,4 +1,4 @@
-//! The outermost layer: decides whose request it is, and drops what the client says about that.
+//! The outermost layer: finds the address of the client, and removes the headers with which a client could claim another.
 
 use std::net::{IpAddr, SocketAddr};
 

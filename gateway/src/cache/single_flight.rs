@@ -1,4 +1,4 @@
-//! Lets many who ask for the same thing at the same time share one question to the role.
+//! Coalesces requests: many who ask for the same thing at the same time share one request to the role (single flight).
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What the partitions of one process work with, and what they agree on.
+//! What the workers of all partitions of one process use, and what they agree on.
 
 use std::sync::{Arc, atomic::AtomicU64};
 

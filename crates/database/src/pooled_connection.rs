@@ -1,4 +1,4 @@
-//! A connection on loan: the one place where statements get their deadline, and where it is decided whether the
+//! A connection from the pool: the one place where statements get their deadline, and where it is decided whether the
 //! connection can be used again.
 
 use std::time::Duration;

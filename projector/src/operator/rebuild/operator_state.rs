@@ -1,5 +1,5 @@
-//! What the log does not know and new tables take over from the live ones: the decisions of operators, and into
-//! which partitions the log is projected.
+//! Copies from the live tables to the new ones what the log does not know: the decisions of operators, and into which partitions
+//! the log is projected.
 
 use std::collections::BTreeSet;
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use database::{Database, DatabaseError, Value};
 
-use super::{addresses, attempt::Attempt};
+use super::{address_rate_limit, counter_keys::Attempt};
 use crate::domain::FREE_ATTEMPTS;
 
 /// The wait after the first failure that costs time, in microseconds. It doubles with each further one,
@@ -110,7 +110,7 @@ impl Standing {
     pub(super) fn wait(&self, now: i64) -> i64 {
         let mut wait = self.counter().wait(now);
         if !self.is_familiar() {
-            wait = wait.max(addresses::FAILURES.wait(self.allowance_full_at, now));
+            wait = wait.max(address_rate_limit::FAILURES.wait(self.allowance_full_at, now));
         }
         wait.max(0)
     }

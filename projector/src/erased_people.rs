@@ -1,4 +1,4 @@
-//! Takes people who were erased out of what a projection does not reach: the tables that a rebuild has put aside, and what
+//! Removes people who were erased from what a projection does not reach: the tables that a rebuild has put aside, and what
 //! SQLite leaves of deleted rows in its file.
 
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Whether somebody knows the password of an account: the only way to it, for login and for everything that asks for the
-//! password again. It counts failures, waits for its turn, and takes the same time whenever it fails.
+//! Verifies the password of an account, for login and for everything that asks for the password again: the only way to it. It
+//! counts failures, waits for its turn, and takes the same time whenever it fails.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! What the next decision about a task rests on: what is in memory, what came after a conflict, or what the stream says, in
-//! which an earlier try may have decided already.
+//! The state that the next decision about a task rests on: what is in memory, what came after a conflict, or what the stream says,
+//! where an earlier try may have decided already.
 
 use super::{
     CommandError, CommandRequest, Outcome, TaskState,

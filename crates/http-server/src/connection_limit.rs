@@ -1,5 +1,5 @@
-//! Who may be connected. When all places are taken, those are given up whose connections have waited longest for their
-//! clients: a flood of connections that ask nothing makes room for one that does.
+//! How many connections there may be, in all and from one address. When there is no room, those are closed that have waited longest
+//! for their clients: a flood of connections that ask nothing makes room for one that does.
 
 use std::{
     collections::HashMap,

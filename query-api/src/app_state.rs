@@ -14,9 +14,9 @@ use crate::{
     admission::Admission,
     checkpoints::Checkpoints,
     cursor_key::CursorKey,
-    endpoints::task_events::Places,
     log_identity::LogIdentity,
     metrics::{UnreadableRows, Waiting},
+    stream_limits::Places,
 };
 
 /// What the endpoints of the audit tree share.

@@ -1,4 +1,4 @@
-//! The way of a request with an idempotency key: it takes effect once, and has one answer.
+//! A request with an idempotency key: it takes effect once, and has one answer.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,7 +10,7 @@ use events::TaskId;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
-use super::api::Api;
+use super::app_state::Api;
 use crate::{
     error::ApiError,
     handling::{CommandError, CommandHandler, KeptAnswer, KeptTask, Origin, Settled, Tries},

@@ -1,4 +1,5 @@
-//! The body of an answer that holds something until it has been passed on whole, or given up.
+//! The body of an answer that keeps a guard, such as a place among the requests in flight, until it has been passed on whole or given
+//! up.
 
 use std::{
     pin::Pin,

@@ -1,4 +1,4 @@
-//! How many streams there may be at once, in all and of one person.
+//! How many streams of events there may be at once, in all and of one person.
 
 use std::{
     collections::HashMap,
