@@ -29,6 +29,7 @@ mod least_privilege;
 mod limits;
 mod monitoring;
 mod moving;
+mod moving_tasks;
 mod operations;
 mod operator;
 mod program_tokens;

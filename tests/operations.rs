@@ -29,6 +29,8 @@ const LOOK: [&str; 14] = [
     "projection list",
 ];
 const LOOK_MORE: [&str; 3] = ["events export", "projection status", "projection verify"];
+/// They are a person's requests to the API, with a token of theirs, and are recorded as such.
+const BY_A_PERSON: [&str; 2] = ["tasks export", "tasks import"];
 /// The log that they make is the one of the export, event by event, so that nothing may be added to it.
 const COPY: [&str; 2] = ["events import", "keys copy"];
 /// The system itself, and a witness of another's log. What they do by themselves is not done by an operator.
@@ -164,7 +166,12 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
         done,
         "every command that asks who gives it is recorded"
     );
-    let known = LOOK.iter().chain(&LOOK_MORE).chain(&RUN).chain(&COPY);
+    let known = LOOK
+        .iter()
+        .chain(&LOOK_MORE)
+        .chain(&RUN)
+        .chain(&COPY)
+        .chain(&BY_A_PERSON);
     assert_eq!(
         asks(false),
         known.map(ToString::to_string).collect(),

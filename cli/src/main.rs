@@ -24,6 +24,7 @@ mod secrets;
 mod serving;
 mod settings;
 mod sole_process;
+mod tasks;
 mod telemetry;
 mod up;
 mod users;
@@ -83,6 +84,9 @@ enum Command {
     /// Look into the log
     #[command(subcommand)]
     Events(events::Command),
+    /// Take a person's own tasks out, as JSON, CSV or iCalendar, or bring such a file in, over HTTP
+    #[command(subcommand)]
+    Tasks(tasks::Command),
     /// Deal with events that cannot be projected
     #[command(subcommand)]
     Parked(parked::Command),
@@ -227,6 +231,7 @@ async fn carry_out(command: Command, settings: &Settings) -> anyhow::Result<Exit
         Command::Users(command) => return users::run(settings, command).await,
         Command::Keys(command) => return keys::run(settings, command).await,
         Command::Events(command) => return events::run(settings, command).await,
+        Command::Tasks(command) => return tasks::run(settings, command).await,
         Command::Audit(command) => return audit::run(settings, command).await,
         Command::Parked(command) => return parked::run(settings, command).await,
         Command::Restore(command) => return restore::run(settings, command).await,

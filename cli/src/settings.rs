@@ -11,7 +11,7 @@ mod storage;
 mod tls;
 mod upstreams;
 
-use std::{fmt::Write as _, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf, time::Duration};
 
 use anyhow::bail;
 use clap::Args;
@@ -21,7 +21,7 @@ use self::{
     access_log::AccessLog, auth::Auth, http::Http, log::Log, retention::Retention, tls::Tls,
     upstreams::Upstreams,
 };
-pub(crate) use self::{http::Connections, log::LogFormat, storage::Storage};
+pub(crate) use self::{http::Connections, log::LogFormat, secret::secret, storage::Storage};
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Settings {
@@ -48,13 +48,10 @@ pub(crate) struct Settings {
 impl Settings {
     /// Refuses variables that start like ours but mean nothing: most likely a misspelt setting.
     pub(crate) fn refuse_unknown_variables(command: &clap::Command) -> anyhow::Result<()> {
-        let known: Vec<String> = command
-            .get_arguments()
-            .filter_map(|argument| Some(argument.get_env()?.to_string_lossy().into_owned()))
-            .collect();
+        let known = variables(command);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
-            if name.starts_with("TASKLEDGER_") && !known.iter().any(|known| *known == name) {
+            if name.starts_with("TASKLEDGER_") && !known.contains(&*name) {
                 bail!(
                     "the environment variable {name} is not a setting of Taskledger; `taskledger --help` lists them"
                 );
@@ -108,6 +105,15 @@ impl Settings {
     pub(crate) fn cursor_key(&self) -> anyhow::Result<[u8; 32]> {
         self.auth.cursor_key(&self.keys_dir())
     }
+}
+
+/// The variables that stand for arguments of `command` and of all commands below it.
+fn variables(command: &clap::Command) -> BTreeSet<String> {
+    let arguments = command.get_arguments().filter_map(clap::Arg::get_env);
+    arguments
+        .map(|name| name.to_string_lossy().into_owned())
+        .chain(command.get_subcommands().flat_map(variables))
+        .collect()
 }
 
 #[cfg(test)]

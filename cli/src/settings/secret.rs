@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 /// A setting given directly or through a file. An empty variable counts as unset, as it does in compose files.
-pub(super) fn secret(
+pub(crate) fn secret(
     name: &str,
     value: Option<&String>,
     file: Option<&PathBuf>,

@@ -1,0 +1,167 @@
+//! The HTTP API as its clients see it: requests with a token, sent again when they are to be.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use api_types::Problem;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{
+    HeaderMap, Method, Request, StatusCode,
+    body::Bytes,
+    header::{self, HeaderValue},
+};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use runtime::Backoff;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::{sleep, timeout};
+use url::Url;
+
+use crate::settings::Settings;
+
+/// For one answer.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Of one answer.
+const MOST_BYTES: usize = 16 << 20;
+/// How often a request is sent at most.
+const TRIES: u32 = 10;
+/// The longest that is waited because an answer says so. If it says longer, there is no sense in waiting.
+const LONGEST_WAIT: u64 = 60;
+
+/// The API, for one person.
+pub(super) struct ApiClient {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    url: String,
+    authorization: HeaderValue,
+}
+
+impl ApiClient {
+    pub(super) fn new(url: &Url, token: &str, settings: &Settings) -> anyhow::Result<Self> {
+        if !matches!(url.scheme(), "http" | "https") || url.query().is_some() {
+            bail!("{url} is not the address of an API: expected http:// or https://");
+        }
+        let mut authorization =
+            HeaderValue::try_from(format!("Bearer {token}")).context("the token is none")?;
+        authorization.set_sensitive(true);
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        let builder = HttpsConnectorBuilder::new();
+        let builder = match &settings.tls.upstream_ca {
+            Some(file) => {
+                let mut config = tls::trusting(file)?;
+                // Which the connector sets itself.
+                config.alpn_protocols.clear();
+                builder.with_tls_config(config)
+            }
+            None => builder.with_webpki_roots(),
+        };
+        let connector = builder.https_or_http().enable_http1().wrap_connector(connector);
+        Ok(Self {
+            client: Client::builder(TokioExecutor::new()).build(connector),
+            url: url.as_str().trim_end_matches('/').to_owned(),
+            authorization,
+        })
+    }
+
+    /// The answer to a query.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        self.send(Method::GET, path, Bytes::new(), None).await
+    }
+
+    /// The answer to a command, which takes effect once however often it is sent with this key.
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        key: &str,
+    ) -> anyhow::Result<T> {
+        let body = serde_json::to_vec(body)?;
+        self.send(Method::POST, path, body.into(), Some(key)).await
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        key: Option<&str>,
+    ) -> anyhow::Result<T> {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
+        let mut last = anyhow!("there was no answer");
+        for _ in 0..TRIES {
+            let mut request = Request::builder()
+                .method(&method)
+                .uri(format!("{}{path}", self.url))
+                .header(header::AUTHORIZATION, &self.authorization);
+            if let Some(key) = key {
+                request = request
+                    .header(header::CONTENT_TYPE, "application/json")
+                    .header("idempotency-key", key);
+            }
+            let request = request.body(Full::new(body.clone()))?;
+            match timeout(DEADLINE, self.answer(request)).await {
+                Ok(Ok((status, _, bytes))) if status.is_success() => {
+                    return serde_json::from_slice(&bytes)
+                        .with_context(|| format!("{} is not the API of this release", self.url));
+                }
+                Ok(Ok((status, headers, bytes))) => {
+                    last = refusal(status, &bytes);
+                    if !matches!(
+                        status,
+                        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+                    ) {
+                        return Err(last);
+                    }
+                    if let Some(seconds) = retry_after(&headers) {
+                        if seconds > LONGEST_WAIT {
+                            return Err(last.context(format!("try again in {seconds} seconds")));
+                        }
+                        sleep(Duration::from_secs(seconds)).await;
+                        continue;
+                    }
+                }
+                Ok(Err(error)) => last = error.context(format!("{} does not answer", self.url)),
+                Err(_) => last = anyhow!("{} does not answer in time", self.url),
+            }
+            backoff.wait().await;
+        }
+        Err(last)
+    }
+
+    async fn answer(&self, request: Request<Full<Bytes>>) -> anyhow::Result<(StatusCode, HeaderMap, Bytes)> {
+        let (head, body) = self.client.request(request).await?.into_parts();
+        let body = Limited::new(body, MOST_BYTES)
+            .collect()
+            .await
+            .map_err(|error| anyhow!(error))?;
+        Ok((head.status, head.headers, body.to_bytes()))
+    }
+}
+
+/// What an answer that is no success says.
+fn refusal(status: StatusCode, body: &[u8]) -> anyhow::Error {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => anyhow!("the API answers {status}: {}", said(&problem)),
+        Err(_) => anyhow!("the API answers {status}"),
+    }
+}
+
+/// A problem in a sentence.
+pub(super) fn said(problem: &Problem) -> String {
+    let mut text = problem
+        .detail
+        .clone()
+        .unwrap_or_else(|| problem.title.to_string());
+    for error in &problem.errors {
+        text.push_str(&format!("; {} {}", error.pointer, error.detail));
+    }
+    text
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,268 @@
+//! `taskledger tasks import`: from a file, in batches, each of which takes effect once.
+
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use api_types::{Batch, BatchCommand, BatchOperation, BatchResult, BatchResults};
+use clap::Args;
+use command_api::domain::{Description, Tags, Title};
+use events::{Status, TaskId, sha256};
+use runtime::Backoff;
+use task_files::{Content, FileTask, Found, TimeZone};
+
+use super::{
+    Account, Format,
+    api_client::{ApiClient, said},
+};
+use crate::{complain, output, settings::Settings};
+
+/// Of a file.
+const MOST_BYTES: u64 = 64 << 20;
+/// Commands of a batch, and the bytes of their texts: well below what the API takes.
+const BATCH: usize = 100;
+const BATCH_BYTES: usize = 256 << 10;
+/// How often a batch is sent at most, while parts of it cannot be carried out.
+const TRIES: u32 = 5;
+/// Lines that are named when they are wrong.
+const MOST_COMPLAINTS: usize = 1_000;
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The file
+    file: PathBuf,
+    #[command(flatten)]
+    account: Account,
+    /// How it is written [default: by the name of the file]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Read and check the file, and create nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Where times of a calendar are that name no time zone, such as Europe/Berlin
+    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = zone)]
+    time_zone: TimeZone,
+}
+
+fn zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| "it is not in the IANA time zone database".to_owned())
+}
+
+/// A task of the file and the line that it begins on.
+struct Planned {
+    line: u64,
+    task: FileTask,
+}
+
+impl Import {
+    pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
+        let format = Format::of(self.format, Some(&self.file))?;
+        let bytes = read(&self.file)?;
+        let content = task_files::read(format, &bytes, &self.time_zone)
+            .with_context(|| self.file.display().to_string())?;
+        let planned = plan(content)?;
+        if self.dry_run {
+            let counted = output::counted(planned.len() as u64, "task");
+            output::line(&format!("{counted} can be imported; nothing was created"))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let api = self.account.api(settings)?;
+        let (mut created, mut failed) = (0, 0);
+        for (number, planned) in batches(&planned).into_iter().enumerate() {
+            let (new, wrong) = import(&api, number, planned).await?;
+            (created, failed) = (created + new, failed + wrong);
+        }
+        output::line(&format!("imported {}", output::counted(created, "task")))?;
+        if failed > 0 {
+            bail!(
+                "{} could not be imported as a whole",
+                output::counted(failed, "task")
+            );
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let cannot = || format!("cannot read {}", path.display());
+    let mut bytes = Vec::new();
+    let file = File::open(path).with_context(cannot)?;
+    file.take(MOST_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .with_context(cannot)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        bail!(
+            "{} is larger than {} MiB: split it",
+            path.display(),
+            MOST_BYTES >> 20
+        );
+    }
+    Ok(bytes)
+}
+
+/// The tasks of a file, all of which can be created.
+fn plan(content: Content) -> anyhow::Result<Vec<Planned>> {
+    for (name, count) in &content.ignored {
+        complain(&format!(
+            "{name} is passed over, in {}",
+            output::counted(*count, "place")
+        ));
+    }
+    let count = content.tasks.len();
+    let (mut planned, mut wrong) = (Vec::with_capacity(count), 0);
+    for Found { line, task } in content.tasks {
+        match task.and_then(checked) {
+            Ok(task) => planned.push(Planned { line, task }),
+            Err(reason) => {
+                wrong += 1;
+                if wrong <= MOST_COMPLAINTS {
+                    complain(&format!("line {line}: {reason}"));
+                }
+            }
+        }
+    }
+    if wrong > 0 {
+        bail!("{wrong} of {count} tasks cannot be imported: nothing was created");
+    }
+    Ok(planned)
+}
+
+/// The task, if the command API would take it.
+fn checked(task: FileTask) -> Result<FileTask, String> {
+    Title::parse(&task.title).map_err(|error| format!("its title {error}"))?;
+    if let Some(description) = &task.description {
+        Description::parse(description).map_err(|error| format!("its description {error}"))?;
+    }
+    match Tags::parse(task.tags.iter().map(String::as_str)) {
+        Ok(_) => Ok(task),
+        Err(errors) => {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            Err(format!("its tags: {}", errors.join("; ")))
+        }
+    }
+}
+
+/// The tasks in the parts in which they are sent.
+fn batches(planned: &[Planned]) -> Vec<&[Planned]> {
+    let mut bytes = 0;
+    let mut count = 0;
+    planned
+        .chunk_by(|_, next| {
+            let task = &next.task;
+            let description = task.description.as_ref().map_or(0, String::len);
+            let tags: usize = task.tags.iter().map(String::len).sum();
+            bytes += task.title.len() + description + tags;
+            count += 1;
+            let goes_on = bytes < BATCH_BYTES && count < BATCH;
+            if !goes_on {
+                (bytes, count) = (0, 0);
+            }
+            goes_on
+        })
+        .collect()
+}
+
+/// Creates the tasks of a part and brings each to where it stands. Returns how many were created, and how many are not as they should be.
+async fn import(api: &ApiClient, number: usize, planned: &[Planned]) -> anyhow::Result<(u64, u64)> {
+    let create = |task: &FileTask| BatchCommand {
+        title: Some(task.title.clone()),
+        description: task.description.clone(),
+        priority: Some(task.priority),
+        due: task.due,
+        tags: Some(task.tags.clone()),
+        ..command(BatchOperation::Create, None)
+    };
+    let commands = planned.iter().map(|planned| create(&planned.task)).collect();
+    let results = send(api, number, "create", commands).await?;
+    let (mut created, mut failed) = (0, 0);
+    let (mut moves, mut moved) = (Vec::new(), Vec::new());
+    for (planned, result) in planned.iter().zip(results) {
+        match (&result.task, operation(planned.task.status)) {
+            (Some(task), operation) => {
+                created += 1;
+                if let Some(operation) = operation {
+                    moves.push(command(operation, Some(task.id)));
+                    moved.push(planned);
+                }
+            }
+            (None, _) => failed += failure(planned, &result),
+        }
+    }
+    if !moves.is_empty() {
+        let results = send(api, number, "status", moves).await?;
+        for (planned, result) in moved.into_iter().zip(results) {
+            if result.problem.is_some() {
+                failed += failure(planned, &result);
+            }
+        }
+    }
+    Ok((created, failed))
+}
+
+/// What brings a new task to where it is to stand.
+fn operation(status: Status) -> Option<BatchOperation> {
+    match status {
+        Status::Open => None,
+        Status::InProgress => Some(BatchOperation::Start),
+        Status::Done => Some(BatchOperation::Complete),
+        Status::Cancelled => Some(BatchOperation::Cancel),
+    }
+}
+
+fn command(op: BatchOperation, id: Option<TaskId>) -> BatchCommand {
+    BatchCommand {
+        op,
+        id,
+        if_match: None,
+        title: None,
+        description: None,
+        priority: None,
+        due: None,
+        tags: None,
+        status: None,
+    }
+}
+
+/// Sends a batch, with a key that follows from what is in it and where in the file it is.
+async fn send(
+    api: &ApiClient,
+    number: usize,
+    what: &str,
+    commands: Vec<BatchCommand>,
+) -> anyhow::Result<Vec<BatchResult>> {
+    let count = commands.len();
+    let batch = Batch { commands };
+    let body = serde_json::to_string(&batch)?;
+    let key = sha256(format!("{number} {what} {body}").as_bytes());
+    let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
+    for left in (0..TRIES).rev() {
+        let answer: BatchResults = api.post("/tasks/batch", &batch, &key).await?;
+        if answer.results.len() != count {
+            bail!(
+                "the API answers {count} commands with {} results",
+                answer.results.len()
+            );
+        }
+        // The same batch again goes on with those that could not be carried out.
+        let unavailable = answer.results.iter().any(|result| result.status >= 500);
+        if left == 0 || !unavailable {
+            return Ok(answer.results);
+        }
+        backoff.wait().await;
+    }
+    bail!("the batch was not sent")
+}
+
+fn failure(planned: &Planned, result: &BatchResult) -> u64 {
+    let reason = result
+        .problem
+        .as_ref()
+        .map_or_else(|| result.status.to_string(), said);
+    complain(&format!("line {}: {reason}", planned.line));
+    1
+}

@@ -1,0 +1,385 @@
+//! iCalendar (RFC 5545): a `VTODO` for each task. What other programs say beside it, such as alarms, is passed over.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
+
+use api_types::Task;
+use events::{Due, Priority, Status, Timestamp};
+use jiff::{
+    civil::{Date, DateTime},
+    tz::TimeZone,
+};
+
+use crate::{
+    Content, FileTask, Found, Unreadable, escaped_list,
+    ical_content_line::{Property, escape, escaped, folded, unescaped, unfolded},
+};
+
+const DAY: &str = "%Y%m%d";
+const TIME: &str = "%Y%m%dT%H%M%S";
+
+/// An instant with its microseconds, for which iCalendar has no place.
+const EXACT_DUE: &str = "X-TASKLEDGER-DUE";
+
+/// What is passed over without a word: it is about the entry in a calendar, or follows from what is read.
+const OF_THE_CALENDAR: [&str; 9] = [
+    "UID",
+    "DTSTAMP",
+    "CREATED",
+    "LAST-MODIFIED",
+    "SEQUENCE",
+    "COMPLETED",
+    "PERCENT-COMPLETE",
+    "CLASS",
+    "DTSTART",
+];
+
+pub(crate) fn write_head(mut out: impl Write) -> io::Result<()> {
+    out.write_all(b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Taskledger//Tasks//EN\r\n")
+}
+
+pub(crate) fn write_end(mut out: impl Write) -> io::Result<()> {
+    out.write_all(b"END:VCALENDAR\r\n")
+}
+
+pub(crate) fn write_task(mut out: impl Write, task: &Task) -> io::Result<()> {
+    let mut lines = vec![
+        "BEGIN:VTODO".to_owned(),
+        format!("UID:{}", task.id),
+        format!("DTSTAMP:{}", instant(task.updated_at)),
+        format!("CREATED:{}", instant(task.created_at)),
+        format!("LAST-MODIFIED:{}", instant(task.updated_at)),
+        format!("SUMMARY:{}", escaped(&task.title)),
+    ];
+    if let Some(description) = &task.description {
+        lines.push(format!("DESCRIPTION:{}", escaped(description)));
+    }
+    lines.push(match task.status {
+        Status::Open => "STATUS:NEEDS-ACTION".to_owned(),
+        Status::InProgress => "STATUS:IN-PROCESS".to_owned(),
+        Status::Done => "STATUS:COMPLETED".to_owned(),
+        Status::Cancelled => "STATUS:CANCELLED".to_owned(),
+    });
+    if let (Status::Done, Some(at)) = (task.status, task.completed_at) {
+        lines.push(format!("COMPLETED:{}", instant(at)));
+        lines.push("PERCENT-COMPLETE:100".to_owned());
+    }
+    lines.push(match task.priority {
+        Priority::Urgent => "PRIORITY:1".to_owned(),
+        Priority::High => "PRIORITY:3".to_owned(),
+        Priority::Normal => "PRIORITY:5".to_owned(),
+        Priority::Low => "PRIORITY:9".to_owned(),
+    });
+    match task.due {
+        Some(Due::Day(_)) => {
+            let day = task
+                .due
+                .map_or_else(String::new, |due| due.to_string())
+                .replace('-', "");
+            lines.push(format!("DUE;VALUE=DATE:{day}"));
+        }
+        Some(Due::At(at)) => {
+            lines.push(format!("DUE:{}", instant(at)));
+            if at.as_micros() % 1_000_000 != 0 {
+                lines.push(format!("{EXACT_DUE}:{at}"));
+            }
+        }
+        None => {}
+    }
+    if !task.tags.is_empty() {
+        let tags: Vec<String> = task.tags.iter().map(|tag| escaped(tag)).collect();
+        lines.push(format!("CATEGORIES:{}", tags.join(",")));
+    }
+    lines.push("END:VTODO".to_owned());
+    lines
+        .iter()
+        .try_for_each(|line| out.write_all(folded(line).as_bytes()))
+}
+
+/// In UTC, to the second.
+fn instant(at: Timestamp) -> String {
+    let instant = jiff::Timestamp::from_second(at.as_seconds()).unwrap_or_default();
+    format!("{}Z", TimeZone::UTC.to_datetime(instant).strftime(TIME))
+}
+
+pub(crate) fn read(bytes: &[u8], zone: &TimeZone) -> Result<Content, Unreadable> {
+    let mut content = Content::default();
+    // The components that are open, outermost first, and of the task among them where it begins and what it has.
+    let mut open: Vec<String> = Vec::new();
+    let mut task: Option<(u64, Vec<Property>, Result<(), String>)> = None;
+    let mut is_calendar = false;
+    for (line, text) in unfolded(bytes) {
+        let Some(property) = Property::parse(&text) else {
+            let wrong = format!("line {line} is no line of iCalendar");
+            match &mut task {
+                Some((_, _, read)) if open.last().is_some_and(|name| name == "VTODO") => *read = Err(wrong),
+                Some(_) => {}
+                None if is_calendar => {}
+                None => return Err(Unreadable(wrong)),
+            }
+            continue;
+        };
+        let component = || property.value.trim().to_uppercase();
+        match &*property.name {
+            "BEGIN" => {
+                is_calendar |= component() == "VCALENDAR";
+                if component() == "VTODO" {
+                    if task.is_some() {
+                        return Err(Unreadable(format!("line {line} begins a VTODO within another")));
+                    }
+                    task = Some((line, Vec::new(), Ok(())));
+                }
+                open.push(component());
+            }
+            "END" => {
+                if open.pop().as_ref() != Some(&component()) {
+                    return Err(Unreadable(format!(
+                        "line {line} ends {}, which is not the last that began",
+                        component()
+                    )));
+                }
+                if component() == "VTODO"
+                    && let Some((line, properties, read)) = task.take()
+                {
+                    let task = read.and_then(|()| to_task(&properties, zone, &mut content.ignored));
+                    content.tasks.push(Found { line, task });
+                } else if task.is_some() {
+                    *content.ignored.entry(component()).or_default() += 1;
+                }
+            }
+            _ => {
+                if let Some((_, properties, _)) = &mut task
+                    && open.last().is_some_and(|name| name == "VTODO")
+                {
+                    properties.push(property);
+                }
+            }
+        }
+    }
+    match (is_calendar, open.last()) {
+        (false, _) => Err(Unreadable("there is no BEGIN:VCALENDAR in it".to_owned())),
+        (true, Some(open)) => Err(Unreadable(format!("it ends before {open} does: it is not whole"))),
+        (true, None) => Ok(content),
+    }
+}
+
+fn to_task(
+    properties: &[Property],
+    zone: &TimeZone,
+    ignored: &mut BTreeMap<String, u64>,
+) -> Result<FileTask, String> {
+    let mut task = FileTask {
+        title: String::new(),
+        description: None,
+        status: Status::Open,
+        priority: Priority::Normal,
+        due: None,
+        tags: Vec::new(),
+    };
+    let (mut status, mut exact) = (None, None);
+    for property in properties {
+        let value = &property.value;
+        match &*property.name {
+            "SUMMARY" => task.title = unescaped(value).replace('\n', " "),
+            "DESCRIPTION" => task.description = Some(unescaped(value)).filter(|text| !text.trim().is_empty()),
+            "STATUS" => {
+                status = Some(match &*value.trim().to_uppercase() {
+                    "NEEDS-ACTION" => Status::Open,
+                    "IN-PROCESS" => Status::InProgress,
+                    "COMPLETED" => Status::Done,
+                    "CANCELLED" => Status::Cancelled,
+                    _ => return Err(format!("its STATUS is `{value}`")),
+                });
+            }
+            // Of programs that have no STATUS.
+            "COMPLETED" => task.status = Status::Done,
+            "PERCENT-COMPLETE" if value.trim() == "100" => task.status = Status::Done,
+            "PRIORITY" => {
+                task.priority = match value.trim().parse::<u8>() {
+                    Ok(1 | 2) => Priority::Urgent,
+                    Ok(3 | 4) => Priority::High,
+                    Ok(0 | 5) => Priority::Normal,
+                    Ok(6..=9) => Priority::Low,
+                    _ => return Err(format!("its PRIORITY is `{value}`, and is to be 0 to 9")),
+                };
+            }
+            "DUE" => task.due = Some(due(property, zone)?),
+            EXACT_DUE => exact = Some(crate::due(value)?),
+            "CATEGORIES" => task.tags.extend(escaped_list::split(value, escape)),
+            name if OF_THE_CALENDAR.contains(&name) => {}
+            name => *ignored.entry(name.to_owned()).or_default() += 1,
+        }
+    }
+    task.status = status.unwrap_or(task.status);
+    // Another program that moves the task leaves the exact time as it was.
+    if let (Some(Due::At(exact)), Some(Due::At(due))) = (exact, task.due)
+        && exact.as_seconds() == due.as_seconds()
+    {
+        task.due = Some(Due::At(exact));
+    }
+    if task.title.is_empty() {
+        return Err("it has no SUMMARY".to_owned());
+    }
+    Ok(task)
+}
+
+/// A day, an instant in UTC, or a time in a zone: the one that it names, or `zone`.
+fn due(property: &Property, zone: &TimeZone) -> Result<Due, String> {
+    let text = property.value.trim();
+    let wrong = || format!("its DUE is `{text}`, which is neither a day nor a time");
+    if !text.contains('T') {
+        let day = Date::strptime(DAY, text).map_err(|_| wrong())?;
+        return crate::due(&day.to_string());
+    }
+    let local = DateTime::strptime(TIME, text.trim_end_matches('Z')).map_err(|_| wrong())?;
+    let zone = match property.parameter("TZID") {
+        _ if text.ends_with('Z') => TimeZone::UTC,
+        // Some write the name of a file of the time zone database.
+        Some(name) => TimeZone::get(name.trim_start_matches('/'))
+            .map_err(|_| format!("the time zone `{name}` is not in the IANA time zone database"))?,
+        None => zone.clone(),
+    };
+    let instant = zone.to_timestamp(local).map_err(|_| wrong())?;
+    crate::due(&instant.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calendar(components: &str) -> Vec<u8> {
+        format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{components}END:VCALENDAR\r\n").into_bytes()
+    }
+
+    fn todo(properties: &str) -> FileTask {
+        let calendar = calendar(&format!("BEGIN:VTODO\r\n{properties}END:VTODO\r\n"));
+        read(&calendar, &TimeZone::UTC)
+            .unwrap()
+            .tasks
+            .remove(0)
+            .task
+            .unwrap()
+    }
+
+    #[test]
+    fn tasks_of_other_programs_are_read() {
+        let components = concat!(
+            "BEGIN:VTIMEZONE\r\nTZID:Europe/Berlin\r\nBEGIN:STANDARD\r\nDTSTART:19701025T030000\r\n",
+            "TZOFFSETFROM:+0200\r\nTZOFFSETTO:+0100\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\n",
+            "BEGIN:VEVENT\r\nSUMMARY:No task\r\nEND:VEVENT\r\n",
+            "BEGIN:VTODO\r\nUID:1@example.org\r\nDTSTAMP:20261101T080000Z\r\n",
+            "SUMMARY;LANGUAGE=en:Buy milk\\, bread\\; a\r\n  roll\r\nDESCRIPTION:One\\nTwo \\\\o/\r\n",
+            "DUE;TZID=Europe/Berlin:20261201T090000\r\nPRIORITY:2\r\nSTATUS:IN-PROCESS\r\n",
+            "CATEGORIES:home,to\\,do\r\nCATEGORIES:shop\r\nX-APPLE-SORT-ORDER:7\r\nRRULE:FREQ=DAILY\r\n",
+            "BEGIN:VALARM\r\nDESCRIPTION:Alarm\r\nTRIGGER:-PT15M\r\nEND:VALARM\r\nEND:VTODO\r\n",
+        );
+        let content = read(&calendar(components), &TimeZone::UTC).unwrap();
+        assert_eq!(
+            content.tasks,
+            [Found {
+                line: 14,
+                task: Ok(FileTask {
+                    title: "Buy milk, bread; a roll".to_owned(),
+                    description: Some("One\nTwo \\o/".to_owned()),
+                    status: Status::InProgress,
+                    priority: Priority::Urgent,
+                    due: Some("2026-12-01T08:00:00Z".parse().unwrap()),
+                    tags: vec!["home".to_owned(), "to,do".to_owned(), "shop".to_owned()],
+                }),
+            }]
+        );
+        let ignored: Vec<&str> = content.ignored.keys().map(String::as_str).collect();
+        assert_eq!(ignored, ["RRULE", "VALARM", "X-APPLE-SORT-ORDER"]);
+    }
+
+    #[test]
+    fn a_time_is_in_the_zone_that_it_names_or_in_that_of_the_file() {
+        let tokyo = TimeZone::get("Asia/Tokyo").unwrap();
+        for (line, expected) in [
+            ("DUE:20261201T090000Z", "2026-12-01T09:00:00Z"),
+            ("DUE:20261201T090000", "2026-12-01T00:00:00Z"),
+            ("DUE;VALUE=DATE:20261201", "2026-12-01"),
+            (
+                "DUE;TZID=America/New_York:20260701T090000",
+                "2026-07-01T13:00:00Z",
+            ),
+            (
+                "DUE;TZID=\"/Europe/Berlin\":20260701T090000",
+                "2026-07-01T07:00:00Z",
+            ),
+            // The hour that is there twice is the first one, and the one that is not there is after the gap (RFC 5545, section 3.3.5).
+            ("DUE;TZID=Europe/Berlin:20261025T023000", "2026-10-25T00:30:00Z"),
+            ("DUE;TZID=Europe/Berlin:20260329T023000", "2026-03-29T01:30:00Z"),
+        ] {
+            let property = Property::parse(line.as_bytes()).unwrap();
+            assert_eq!(due(&property, &tokyo), Ok(expected.parse().unwrap()), "{line}");
+        }
+        for line in [
+            "DUE:20261301",
+            "DUE:tomorrow",
+            "DUE:20261201T250000",
+            "DUE;TZID=W. Europe Standard Time:20261201T090000",
+        ] {
+            let property = Property::parse(line.as_bytes()).unwrap();
+            assert!(due(&property, &tokyo).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_exact_time_counts_until_another_program_moves_it() {
+        let exact = "X-TASKLEDGER-DUE:2026-12-01T09:00:00.000007Z\r\n";
+        let due = |line: &str| {
+            todo(&format!("SUMMARY:a\r\n{line}\r\n{exact}"))
+                .due
+                .unwrap()
+                .to_string()
+        };
+        assert_eq!(due("DUE:20261201T090000Z"), "2026-12-01T09:00:00.000007Z");
+        assert_eq!(due("DUE:20261202T090000Z"), "2026-12-02T09:00:00Z");
+    }
+
+    #[test]
+    fn programs_without_a_status_say_otherwise_that_a_task_is_done() {
+        for done in ["COMPLETED:20261201T090000Z", "PERCENT-COMPLETE:100"] {
+            assert_eq!(todo(&format!("SUMMARY:a\r\n{done}\r\n")).status, Status::Done);
+            let cancelled = todo(&format!("STATUS:CANCELLED\r\nSUMMARY:a\r\n{done}\r\n"));
+            assert_eq!(cancelled.status, Status::Cancelled);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        let components = concat!(
+            "BEGIN:VTODO\nSUMMARY:a\nPRIORITY:10\nEND:VTODO\n",
+            "BEGIN:VTODO\nDESCRIPTION:b\nEND:VTODO\n",
+            "BEGIN:VTODO\nSUMMARY:c\nno property\nEND:VTODO\n",
+        );
+        let found = read(&calendar(components), &TimeZone::UTC).unwrap().tasks;
+        let found: Vec<_> = found
+            .into_iter()
+            .map(|found| (found.line, found.task.unwrap_err()))
+            .collect();
+        let expected = [
+            (3, "its PRIORITY is `10`, and is to be 0 to 9"),
+            (7, "it has no SUMMARY"),
+            (10, "line 12 is no line of iCalendar"),
+        ];
+        assert_eq!(found, expected.map(|(line, reason)| (line, reason.to_owned())));
+
+        for (text, reason) in [
+            ("title,status", "line 1 is no line of iCalendar"),
+            ("BEGIN:VCARD\nEND:VCARD", "no BEGIN:VCALENDAR"),
+            ("BEGIN:VCALENDAR\nBEGIN:VTODO\nSUMMARY:a\n", "it is not whole"),
+            (
+                "BEGIN:VCALENDAR\nBEGIN:VTODO\nEND:VCALENDAR\n",
+                "line 3 ends VCALENDAR",
+            ),
+            ("BEGIN:VCALENDAR\nBEGIN:VTODO\nBEGIN:VTODO\n", "within another"),
+        ] {
+            let error = read(text.as_bytes(), &TimeZone::UTC).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}
