@@ -237,6 +237,17 @@ async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
     }
 
     // Whoever has questions reads the views, also those that came with other tables, and nothing else.
+    // What the view leaves out is seen by nobody who puts a type of their own in the place of `jsonb`; whoever only asks cannot
+    // make one.
+    let peeping = "CREATE FUNCTION pg_temp.peep(value pg_catalog.jsonb) RETURNS bool LANGUAGE plpgsql AS
+            $$BEGIN RAISE NOTICE '%', value; RETURN true; END$$;
+        CREATE DOMAIN pg_temp.jsonb AS pg_catalog.jsonb CHECK (pg_temp.peep(value));
+        SELECT count(data) FROM event_store.event WHERE type = 'account.registered';";
+    assert_eq!(psql(users.server.as_str(), peeping), "");
+    let writing = format!("SET TRANSACTION READ WRITE; {peeping}");
+    let said = psql(&users.database_url("reporting"), &writing);
+    assert!(said.contains("permission denied"), "{said}");
+
     let reporting = users.database_url("reporting");
     let allowed = "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname IN ('event_store', 'read_models', 'operations', 'audit_tree', 'subject_keys')

@@ -11,6 +11,12 @@ BEGIN
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO taskledger_reporting', current_database());
 END
 $$;
+-- Everybody may make temporary tables and types by default, and put their own in the place of others.
+DO $$
+BEGIN
+    EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+END
+$$;
 GRANT USAGE ON SCHEMA event_store, read_models TO taskledger_reporting;
 GRANT SELECT ON event_store.event TO taskledger_reporting;
 GRANT SELECT ON read_models.account, read_models.audit_event, read_models.operation, read_models.session, read_models.task,

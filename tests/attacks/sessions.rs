@@ -82,8 +82,8 @@ async fn stolen_and_ended_sessions_open_nothing(footing: Footing) {
         ada.log_in().await;
         is_served_everywhere(&other).await;
         let ended = match end {
-            "logout" => other.post("/auth/logout", Value::Null).await,
-            "logout-all" => ada.post("/auth/logout-all", Value::Null).await,
+            "logout" => other.send(Method::POST, "/auth/logout", None).await,
+            "logout-all" => ada.send(Method::POST, "/auth/logout-all", None).await,
             "session" => {
                 let session = claims(&other)["sid"].as_str().unwrap().to_owned();
                 ada.delete(&format!("/auth/sessions/{session}")).await

@@ -30,6 +30,9 @@ pub(crate) struct Erasure {
     pub(crate) receipt: Option<Receipt>,
 }
 
+/// The event that is the receipt.
+const ERASED: &str = "account.erased";
+
 /// Where it is proved, to whoever has the id of the event, that somebody was erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
@@ -61,7 +64,7 @@ impl Auth {
             .map_err(Failure::Operations)?;
         self.give_up_unusable_key(id).await?;
         let changed = last_admin::erase(self, id, metadata, decide).await?;
-        let receipt = self.receipt(changed.position).await;
+        let receipt = self.receipt(id).await;
         let ended = self
             .end_closed_sessions(&changed, EndReason::Erased, metadata)
             .await;
@@ -72,15 +75,26 @@ impl Auth {
         })
     }
 
-    /// Where the receipt of the event at `position` is. The person is erased, whether it can be told or not.
-    async fn receipt(&self, position: u64) -> Option<Receipt> {
-        match self.store.identify(&[position]).await {
-            Ok(found) => {
-                let event = found.into_iter().next().flatten()?;
-                Some(Receipt { position, event })
+    /// Where the receipt of the erasure of `id` is, whoever was the first to erase them: the last event of their account. They are
+    /// erased, whether it can be told or not.
+    async fn receipt(&self, id: UserId) -> Option<Receipt> {
+        let stream = StreamName::account(id);
+        let last = async {
+            match self.store.stream_head(&stream).await? {
+                Some(head) => self.store.read_stream(&stream, head.version - 1, 1).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        match last.await {
+            Ok(events) => {
+                let erased = events.last().filter(|event| event.kind == ERASED)?;
+                Some(Receipt {
+                    position: erased.position,
+                    event: erased.id,
+                })
             }
             Err(error) => {
-                tracing::warn!(%error, position, "it cannot be told where the receipt of an erasure is");
+                tracing::warn!(%error, account.id = %id, "it cannot be told where the receipt of an erasure is");
                 None
             }
         }

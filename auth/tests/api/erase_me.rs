@@ -1,6 +1,6 @@
 //! `DELETE /auth/me` and `taskledger users erase`.
 
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use auth_client::{REVOCATIONS, Revocation};
 use bus::Heard;
@@ -326,6 +326,9 @@ async fn the_same_request_at_once_erases_once_and_counts_no_failure() {
         assert!(matches!(told, (204, "") | (401, "session-ended")), "{answer:?}");
     }
     assert!(answers.iter().any(|answer| answer.status == 204));
+    let done = answers.iter().filter(|answer| answer.status == 204);
+    let receipts: BTreeSet<_> = done.map(|answer| answer.header("erasure-receipt")).collect();
+    assert_eq!(receipts.len(), 1, "{receipts:?}");
     let erased = app.kinds().await;
     let erased = erased.iter().filter(|kind| *kind == "account.erased");
     assert_eq!(erased.count(), 1);

@@ -6,6 +6,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use database::{Exclusive, Schema};
 use log_transfer::{Inspection, import, inspect};
+use sealing::SubjectKeys;
 
 use crate::{
     data_dir::{self, DataDirLock},
@@ -69,18 +70,7 @@ impl Import {
             );
         }
         if let Some(keys) = &keys {
-            let living = inspection
-                .people
-                .difference(&inspection.erased)
-                .copied()
-                .collect();
-            let destroyed = keys.destroyed(&living).await?;
-            if let Some(person) = destroyed.first() {
-                bail!(
-                    "{} whose keys are destroyed here, such as {person}, were erased after the export was made, and would be there again: import one that was made since",
-                    people(destroyed.len())
-                );
-            }
+            refuse_to_revive(keys, &inspection).await?;
         }
         let dense = stored.as_ref().is_none_or(|stored| stored.positions_are_dense());
         report(&inspection, dense)?;
@@ -90,6 +80,8 @@ impl Import {
         }
 
         let log = platform::event_log(settings).await?;
+        // Before the first start there may be nothing here but destroyed keys.
+        refuse_to_revive(&log.keys, &inspection).await?;
         let destroyed = log.keys.destroyed(&inspection.erased).await?;
         for person in inspection.erased.difference(&destroyed) {
             log.keys.destroy(*person).await?;
@@ -107,6 +99,23 @@ impl Import {
         ))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// An export that was made before somebody was erased would bring them back.
+async fn refuse_to_revive(keys: &SubjectKeys, inspection: &Inspection) -> anyhow::Result<()> {
+    let living = inspection
+        .people
+        .difference(&inspection.erased)
+        .copied()
+        .collect();
+    let destroyed = keys.destroyed(&living).await?;
+    if let Some(person) = destroyed.first() {
+        bail!(
+            "{} whose keys are destroyed here, such as {person}, were erased after the export was made, and would be there again: import one that was made since",
+            people(destroyed.len())
+        );
+    }
+    Ok(())
 }
 
 fn report(inspection: &Inspection, dense: bool) -> anyhow::Result<()> {

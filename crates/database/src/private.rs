@@ -34,7 +34,7 @@ pub(crate) fn database_file(path: &Path) -> io::Result<()> {
 /// Creates an empty file that only its owner can read and write, or takes the rights of others to one that is there.
 ///
 /// # Errors
-/// When it cannot be created, or belongs to somebody else and others have rights to it.
+/// When it cannot be created, is no regular file, or belongs to somebody else and others have rights to it.
 pub fn file(path: &Path) -> io::Result<()> {
     let created = OpenOptions::new()
         .write(true)
@@ -43,7 +43,13 @@ pub fn file(path: &Path) -> io::Result<()> {
         .open(path);
     match created {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => tighten(path, 0o600),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            // Taking the rights of others to a device or a directory would break more than this.
+            if !fs::metadata(path)?.is_file() {
+                return Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
+            }
+            tighten(path, 0o600)
+        }
         Err(error) => Err(error),
     }
 }

@@ -65,11 +65,11 @@ pub struct Inspection {
     pub goes_on: bool,
     /// Its positions are 1, 2, 3 …, as those of the stores in SQL are.
     pub is_dense: bool,
-    /// So many of its events say something in clear that is personal.
+    /// So many of its events say something in clear that is personal and will be sealed.
     pub in_clear: u64,
     /// About whom something is sealed in it.
     pub sealed: BTreeSet<UserId>,
-    /// About whom something personal is in it that is sealed, or will be.
+    /// About whom something personal is in it, sealed or in clear.
     pub people: BTreeSet<UserId>,
     /// Whom it erases.
     pub erased: BTreeSet<UserId>,
@@ -110,13 +110,19 @@ pub async fn inspect(
         is_dense &= u64::try_from(event.position) == Ok(line);
         sealed.extend(sealed_person(&event));
         erased.extend(erased_person(&event));
-        if seals {
-            let person = person_in_clear(&event).map_err(|reason| ReadError::Line {
-                number: line,
-                reason: format!("what is personal in it cannot be sealed: {reason}"),
-            })?;
-            in_clear += u64::from(person.is_some());
-            people.extend(person);
+        match person_in_clear(&event) {
+            Ok(person) => {
+                in_clear += u64::from(seals && person.is_some());
+                people.extend(person);
+            }
+            Err(reason) if seals => {
+                return Err(ReadError::Line {
+                    number: line,
+                    reason: format!("what is personal in it cannot be sealed: {reason}"),
+                }
+                .into());
+            }
+            Err(_) => {}
         }
         match log.next().await? {
             Some(there) if is_same(&there, &event, keys).await? => present += 1,
