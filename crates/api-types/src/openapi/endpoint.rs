@@ -235,6 +235,8 @@ impl Builder {
     fn problem(&self, status: u16, codes: &[ProblemCode]) -> Response {
         let headers: &[&str] = match (status, &self.accepted) {
             (401, _) => &["WWW-Authenticate"],
+            // What is made, or concerns several tasks, has no version yet, or none.
+            (412, _) if matches!(self.method, HttpMethod::Post) && !self.path.contains('{') => &[],
             (412, _) => &["ETag"],
             (415, Some(accepted)) => &[accepted],
             (429, _) => &["Retry-After", "RateLimit", "RateLimit-Policy"],
