@@ -16,8 +16,8 @@ const MOST_AT_START: f64 = 20.0;
 
 /// The client's address is what the load says that it is.
 const POLICY: &str = "trusted_proxies = [\"127.0.0.1\"]\n\
-    [unauthenticated]\nrequests = 1000000\nper_seconds = 1\nburst = 1000000\n\
-    [[limit]]\nname = \"address\"\nby = \"address\"\nroutes = [\"*\"]\nrequests = 1000000\nper_seconds = 1\nburst = 1000000\n";
+    [unauthenticated]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n\
+    [[limit]]\nname = \"address\"\nby = \"address\"\nroutes = [\"*\"]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n";
 
 /// A new address for each request, beginning with number N.
 const NEW_ADDRESSES: &str = "local n = N\n\

@@ -9,11 +9,11 @@ use crate::{
 };
 
 /// The floor for requests without a token cannot be left out; nothing else is limited.
-const NO_LIMITS: &str = "[unauthenticated]\nrequests = 1000000\nper_seconds = 1\nburst = 1000000\n";
+const NO_LIMITS: &str = "[unauthenticated]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n";
 
-const LIMITS: &str = "[unauthenticated]\nrequests = 1000000\nper_seconds = 1\nburst = 1000000\n\
-    [[limit]]\nname = \"user\"\nby = \"user\"\nroutes = [\"*\"]\nrequests = 1000000\nper_seconds = 1\nburst = 1000000\n\
-    [[limit]]\nname = \"address\"\nby = \"address\"\nroutes = [\"*\"]\nrequests = 1000000\nper_seconds = 1\nburst = 1000000\n";
+const LIMITS: &str = "[unauthenticated]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n\
+    [[limit]]\nname = \"user\"\nby = \"user\"\nroutes = [\"*\"]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n\
+    [[limit]]\nname = \"address\"\nby = \"address\"\nroutes = [\"*\"]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n";
 
 /// Without a token, on a public path, next to an nginx that only passes on.
 pub(super) async fn plain(
