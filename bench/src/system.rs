@@ -16,6 +16,9 @@ use tokio::{
 };
 use url::Url;
 
+/// A policy of the gateway that limits as little as one may. It goes on with tables.
+pub(crate) const UNLIMITED: &str = "[unauthenticated]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n";
+
 /// What the system stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Footing {
@@ -101,10 +104,7 @@ impl System {
         };
         // It is to be measured how much can be done, not how much is allowed.
         let policy = system.directory.path().join("gateway.toml");
-        std::fs::write(
-            &policy,
-            "[unauthenticated]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n",
-        )?;
+        std::fs::write(&policy, UNLIMITED)?;
         for (name, api, admin) in &ports {
             let mut command = Command::new(binary);
             command

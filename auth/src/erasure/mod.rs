@@ -9,7 +9,9 @@ use std::fmt;
 
 use aggregate::RepositoryError;
 use event_store::StoreError;
-use events::{Account, AccountEvent, EmailAddress, EndReason, Event, EventId, StreamName, UserId};
+use events::{
+    Account, AccountErased, AccountEvent, EmailAddress, EndReason, Event, EventId, StreamName, UserId,
+};
 
 pub(crate) use finishing::finish_what_has_begun;
 
@@ -29,9 +31,6 @@ pub(crate) struct Erasure {
     /// Where it is proved.
     pub(crate) receipt: Option<Receipt>,
 }
-
-/// The event that is the receipt.
-const ERASED: &str = "account.erased";
 
 /// Where it is proved, to whoever has the id of the event, that somebody was erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +86,9 @@ impl Auth {
         };
         match last.await {
             Ok(events) => {
-                let erased = events.last().filter(|event| event.kind == ERASED)?;
+                let erased = events
+                    .last()
+                    .filter(|event| AccountErased::has_kind(&event.kind))?;
                 Some(Receipt {
                     position: erased.position,
                     event: erased.id,

@@ -6,18 +6,16 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::Context as _;
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::{in_front_of, nginx::Nginx, wrk};
-use crate::{print, system::System};
+use super::{BY_ADDRESS, in_front_of, nginx::Nginx, quiet, wrk};
+use crate::{
+    print,
+    system::{System, UNLIMITED},
+};
 
 const IDLE: usize = 10_000;
 /// From how many addresses they come.
 const SOURCES: usize = 50;
 const MOST_AT_START: f64 = 20.0;
-
-/// The client's address is what the load says that it is.
-const POLICY: &str = "trusted_proxies = [\"127.0.0.1\"]\n\
-    [unauthenticated]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n\
-    [[limit]]\nname = \"address\"\nby = \"address\"\nroutes = [\"*\"]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n";
 
 /// A new address for each request, beginning with number N.
 const NEW_ADDRESSES: &str = "local n = N\n\
@@ -30,10 +28,12 @@ const NEW_ADDRESSES: &str = "local n = N\n\
 
 pub(super) async fn run(system: &mut System, upstream: &Nginx, addresses: u64) -> anyhow::Result<()> {
     let settings = [
-        ("TASKLEDGER_ACCESS_LOG_SAMPLE", "1000000".to_owned()),
+        quiet(),
         ("TASKLEDGER_MAX_CONNECTIONS", (IDLE + 1_000).to_string()),
     ];
-    let gateway = in_front_of(system, upstream, POLICY, &settings).await?;
+    // The client's address is what the load says that it is.
+    let policy = format!("trusted_proxies = [\"127.0.0.1\"]\n{UNLIMITED}{BY_ADDRESS}");
+    let gateway = in_front_of(system, upstream, &policy, &settings).await?;
     let at_start = system.memory_beside()?;
     let verdict = if at_start <= MOST_AT_START { "" } else { "  MISSED" };
     print(&format!(

@@ -57,6 +57,14 @@ impl GatewayBench {
     }
 }
 
+/// A limit by address that nobody reaches.
+const BY_ADDRESS: &str = "[[limit]]\nname = \"address\"\nby = \"address\"\nroutes = [\"*\"]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n";
+
+/// Of the requests that succeed in time, one in a million is logged.
+fn quiet() -> (&'static str, String) {
+    ("TASKLEDGER_ACCESS_LOG_SAMPLE", "1000000".to_owned())
+}
+
 /// Another gateway beside the system's own, whose roles are all `upstream`, with this policy and these settings besides.
 async fn in_front_of(
     system: &mut System,

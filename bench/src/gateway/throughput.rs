@@ -2,18 +2,13 @@
 
 use std::time::Duration;
 
-use super::{CONNECTIONS, in_front_of, nginx::Nginx, wrk};
+use super::{BY_ADDRESS, CONNECTIONS, in_front_of, nginx::Nginx, quiet, wrk};
 use crate::{
     limits::{Ratio, Wanted},
-    system::System,
+    system::{System, UNLIMITED},
 };
 
-/// The floor for requests without a token cannot be left out; nothing else is limited.
-const NO_LIMITS: &str = "[unauthenticated]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n";
-
-const LIMITS: &str = "[unauthenticated]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n\
-    [[limit]]\nname = \"user\"\nby = \"user\"\nroutes = [\"*\"]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n\
-    [[limit]]\nname = \"address\"\nby = \"address\"\nroutes = [\"*\"]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n";
+const BY_USER: &str = "[[limit]]\nname = \"user\"\nby = \"user\"\nroutes = [\"*\"]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n";
 
 /// Without a token, on a public path, next to an nginx that only passes on.
 pub(super) async fn plain(
@@ -24,9 +19,7 @@ pub(super) async fn plain(
 ) -> anyhow::Result<()> {
     let nginx = Nginx::proxy(upstream)?;
     nginx.ready().await?;
-    // Of the requests that succeed in time, one in a million is logged.
-    let quiet = [("TASKLEDGER_ACCESS_LOG_SAMPLE", "1000000".to_owned())];
-    let gateway = in_front_of(system, upstream, NO_LIMITS, &quiet).await?;
+    let gateway = in_front_of(system, upstream, UNLIMITED, &[quiet()]).await?;
     let mut ratio = Ratio::default();
     for _ in 0..rounds {
         let limit = wrk::ask(nginx.address(), PUBLIC, &[], None, span).await?;
@@ -54,11 +47,12 @@ pub(super) async fn limited_and_logged(
     let nginx = Nginx::limited_and_logged(upstream)?;
     nginx.ready().await?;
     let log = system.directory().join("bench-access.log");
+    let limits = format!("{UNLIMITED}{BY_USER}{BY_ADDRESS}");
     let logged = [
         ("TASKLEDGER_ACCESS_LOG", log.display().to_string()),
         ("TASKLEDGER_LOG", "warn,access=info".to_owned()),
     ];
-    let gateway = in_front_of(system, upstream, LIMITS, &logged).await?;
+    let gateway = in_front_of(system, upstream, &limits, &logged).await?;
     let headers = [format!("Authorization: Bearer {token}")];
     let (mut ratio, mut answered) = (Ratio::default(), 0);
     for _ in 0..rounds {

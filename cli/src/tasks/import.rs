@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use api_types::{Batch, BatchCommand, BatchOperation, BatchResult, BatchResults};
 use clap::Args;
 use command_api::domain::{Description, Tags, Title};
-use events::{Status, TaskId, sha256};
+use events::{Status, sha256};
 use runtime::Backoff;
 use task_files::{Content, FileTask, Found, TimeZone};
 
@@ -175,7 +175,7 @@ async fn import(api: &ApiClient, number: usize, planned: &[Planned]) -> anyhow::
         priority: Some(task.priority),
         due: task.due,
         tags: Some(task.tags.clone()),
-        ..command(BatchOperation::Create, None)
+        ..BatchCommand::new(BatchOperation::Create, None)
     };
     let commands = planned.iter().map(|planned| create(&planned.task)).collect();
     let results = send(api, number, "create", commands).await?;
@@ -186,7 +186,7 @@ async fn import(api: &ApiClient, number: usize, planned: &[Planned]) -> anyhow::
             (Some(task), operation) => {
                 created += 1;
                 if let Some(operation) = operation {
-                    moves.push(command(operation, Some(task.id)));
+                    moves.push(BatchCommand::new(operation, Some(task.id)));
                     moved.push(planned);
                 }
             }
@@ -211,20 +211,6 @@ fn operation(status: Status) -> Option<BatchOperation> {
         Status::InProgress => Some(BatchOperation::Start),
         Status::Done => Some(BatchOperation::Complete),
         Status::Cancelled => Some(BatchOperation::Cancel),
-    }
-}
-
-fn command(op: BatchOperation, id: Option<TaskId>) -> BatchCommand {
-    BatchCommand {
-        op,
-        id,
-        if_match: None,
-        title: None,
-        description: None,
-        priority: None,
-        due: None,
-        tags: None,
-        status: None,
     }
 }
 

@@ -55,6 +55,24 @@ pub struct BatchCommand {
     pub status: Option<Status>,
 }
 
+impl BatchCommand {
+    /// A command without conditions and fields, about the task `id` or, for `create`, about none.
+    #[must_use]
+    pub const fn new(op: BatchOperation, id: Option<TaskId>) -> Self {
+        Self {
+            op,
+            id,
+            if_match: None,
+            title: None,
+            description: None,
+            priority: None,
+            due: None,
+            tags: None,
+            status: None,
+        }
+    }
+}
+
 /// What is to be done with a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -40,10 +40,7 @@ pub(crate) fn seal(
     kind: &str,
     key: &Key,
 ) -> Result<(), KeyError> {
-    replace(metadata, |part, text| match is_id(text) {
-        true => Ok(None),
-        false => sealed(part, text, &place(stream, version, kind, part), key).map(Some),
-    })
+    seal_unless(is_id, metadata, stream, version, kind, key)
 }
 
 /// The same of metadata that were stored, where some texts may be sealed already.
@@ -54,11 +51,22 @@ pub(crate) fn seal_what_is_clear(
     kind: &str,
     key: &Key,
 ) -> Result<(), KeyError> {
-    replace(metadata, |part, text| {
-        match is_id(text) || sealed_bytes(text).is_some() {
-            true => Ok(None),
-            false => sealed(part, text, &place(stream, version, kind, part), key).map(Some),
-        }
+    let stays = |text: &str| is_id(text) || sealed_bytes(text).is_some();
+    seal_unless(stays, metadata, stream, version, kind, key)
+}
+
+/// Seals every text but those of which `stays` says that they stay as they are.
+fn seal_unless(
+    stays: impl Fn(&str) -> bool,
+    metadata: &mut Metadata,
+    stream: &StreamName,
+    version: u64,
+    kind: &str,
+    key: &Key,
+) -> Result<(), KeyError> {
+    replace(metadata, |part, text| match stays(text) {
+        true => Ok(None),
+        false => sealed(part, text, &place(stream, version, kind, part), key).map(Some),
     })
 }
 

@@ -4,21 +4,20 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use events::{Encoding, Metadata, StoredEvent, StreamKind, StreamName, UserId, divide_payload};
+use events::{
+    AccountErased, Encoding, Metadata, StoredEvent, StreamKind, StreamName, UserId, divide_payload,
+};
 
 use crate::{
     KeyError, SubjectKeys, metadata, payload,
     subject_keys::{SubjectKey, sealing_key},
 };
 
-/// What the log says of somebody who was erased.
-const ERASED: &str = "account.erased";
-
 /// The person whom this event erases.
 #[must_use]
 pub fn erased_person(event: &StoredEvent) -> Option<UserId> {
     match StreamName::raw(&*event.stream).kind() {
-        Ok(StreamKind::Account(id)) if event.kind == ERASED => Some(id),
+        Ok(StreamKind::Account(id)) if AccountErased::has_kind(&event.kind) => Some(id),
         _ => None,
     }
 }

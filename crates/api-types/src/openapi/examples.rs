@@ -191,17 +191,7 @@ pub(super) fn change_task() -> ChangeTask {
 }
 
 pub(super) fn batch() -> Batch {
-    let command = |op| BatchCommand {
-        op,
-        id: Some(TASK),
-        if_match: None,
-        title: None,
-        description: None,
-        priority: None,
-        due: None,
-        tags: None,
-        status: None,
-    };
+    let command = |op| BatchCommand::new(op, Some(TASK));
     let create = BatchCommand {
         id: None,
         title: Some("Plan the party".to_owned()),
