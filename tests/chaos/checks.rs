@@ -9,7 +9,6 @@ use api_types::Task;
 use event_store::{Entry, position};
 use events::{ERASED, Event, RecordedEvent, StreamKind, StreamName, UserId};
 use futures::future::join_all;
-use sqlx::Row as _;
 
 use crate::{
     faults::{PARTITIONS, whole_log},
@@ -229,18 +228,20 @@ pub(crate) fn fold(stream: &[&RecordedEvent], version: u64) -> Option<Task> {
 
 /// Of records that cannot be read the audit log has none.
 pub(crate) async fn audit_log_equals_the_log(world: &World, log: &[Entry]) {
-    const SQL: &str = "SELECT count(*) FROM chaos.opened_events e
+    const SQL: &str = "SELECT format('%s of the log, %s of the audit log', e, a) FROM chaos.opened_events e
          FULL JOIN read_models.audit_log a ON a.position = e.position
          WHERE (e.position, e.stream, e.version, e.id, e.type, e.recorded_at, e.metadata::json->>'subject',
                 e.metadata::json->>'actor', e.metadata::json->>'correlation_id', e.metadata::json->>'causation_id')
              IS DISTINCT FROM (a.position, a.stream, a.version, a.event_id, a.type, a.recorded_at, a.subject::text,
                 a.actor, a.correlation_id, a.causation_id::text)";
     copy_to_postgres(world, log).await;
-    let row = sqlx::query(SQL).fetch_one(&world.servers().pool).await.unwrap();
-    assert_eq!(
-        row.get::<i64, _>(0),
-        0,
-        "rows of the audit log are not as in the log"
+    let different: Vec<String> = sqlx::query_scalar(SQL)
+        .fetch_all(&world.servers().pool)
+        .await
+        .unwrap();
+    assert!(
+        different.is_empty(),
+        "rows of the audit log are not as in the log: {different:#?}"
     );
 }
 

@@ -244,7 +244,9 @@ async fn project(
     if let Some(parked) = fold.newly_parked.pop() {
         return Ok(Some(parked.reason));
     }
-    // What could not be read when it was parked is not in the audit trail yet.
+    // What could not be read when it was parked is not in the audit trail yet, or only without what is personal.
+    let sql = "DELETE FROM audit_log WHERE position = $1";
+    tx.execute(sql, &[event.record.position.into()]).await?;
     writing::audit(tx, std::slice::from_ref(&event), &fold.erased).await?;
     writing::write(tx, fold).await?;
     Ok(None)

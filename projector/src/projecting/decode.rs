@@ -15,8 +15,18 @@ pub(crate) struct Decoded {
     pub(crate) record: RecordedEvent,
     /// The event, or why this build cannot read it.
     pub(crate) payload: Result<Event, String>,
-    /// Whether the record could be read. If not, `record` is only what is known of it.
-    pub(crate) readable: bool,
+    pub(crate) reading: Reading,
+}
+
+/// How much of a record could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// All of it.
+    Whole,
+    /// All but what is personal, since the key of its person cannot be used: placeholders are in its place.
+    WithoutKey,
+    /// Not even its envelope: only its place is known, and what else could be found out.
+    Place,
 }
 
 impl Decoded {
@@ -24,7 +34,7 @@ impl Decoded {
     pub(crate) fn point(&self) -> LogPoint {
         LogPoint {
             position: self.record.position,
-            id: self.readable.then_some(self.record.id),
+            id: (self.reading != Reading::Place).then_some(self.record.id),
         }
     }
 }
@@ -73,6 +83,14 @@ async fn subject_of(store: &dyn EventStore, unreadable: &Unreadable) -> Result<U
 
 impl Decoded {
     fn unreadable(unreadable: Unreadable, subject: UserId) -> Self {
+        let payload = Err(format!("its record cannot be read: {}", unreadable.reason));
+        if let Some(record) = unreadable.impersonal {
+            return Self {
+                record: *record,
+                payload,
+                reading: Reading::WithoutKey,
+            };
+        }
         Self {
             record: RecordedEvent {
                 position: unreadable.position,
@@ -93,8 +111,8 @@ impl Decoded {
                 },
                 recorded_at: Timestamp::from_micros(0),
             },
-            payload: Err(format!("its record cannot be read: {}", unreadable.reason)),
-            readable: false,
+            payload,
+            reading: Reading::Place,
         }
     }
 }
@@ -105,7 +123,7 @@ impl From<RecordedEvent> for Decoded {
         Self {
             record,
             payload,
-            readable: true,
+            reading: Reading::Whole,
         }
     }
 }

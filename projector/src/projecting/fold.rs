@@ -7,7 +7,7 @@ use events::{AccountEvent, Event, RecordedEvent, StreamName, UserId};
 
 use crate::{
     models::{ApplyFailure, ModelRows},
-    projecting::decode::Decoded,
+    projecting::decode::{Decoded, Reading},
 };
 
 /// Rows as far as they are known, and what became of events that could not be applied to them.
@@ -125,7 +125,7 @@ impl Fold {
             Ok(()) => Ok(()),
             Err(ApplyFailure::Hole { .. }) if gaps == GapPolicy::Report => Err(HoleFound),
             Err(failure) => {
-                let cause = if !event.readable {
+                let cause = if event.reading != Reading::Whole {
                     Cause::Record
                 } else if self.unreadable_rows.contains_key(&record.stream) {
                     Cause::Row

@@ -13,7 +13,7 @@ use crate::{
         without_request_id,
     },
     projecting::{
-        decode::Decoded,
+        decode::{Decoded, Reading},
         fold::{Fold, Parked},
     },
 };
@@ -61,14 +61,14 @@ pub(crate) async fn write(tx: &mut Transaction, fold: Fold) -> Result<(), Databa
     Ok(())
 }
 
-/// Writes the audit trail of `events`; of people who are `erased` without their request ids.
+/// Writes the audit trail of `events`; of people who are `erased`, or whose key cannot be used, without their request ids.
 pub(crate) async fn audit(
     tx: &mut Transaction,
     events: &[Decoded],
     erased: &HashMap<UserId, u64>,
 ) -> Result<(), DatabaseError> {
     let mut rows = Rows::of(AUDIT_LOG);
-    for event in events.iter().filter(|event| event.readable) {
+    for event in events.iter().filter(|event| event.reading != Reading::Place) {
         if erased.contains_key(&event.record.metadata.subject) {
             audit_values(&without_request_id(&event.record), rows.push());
         } else {

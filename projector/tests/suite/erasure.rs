@@ -1,11 +1,15 @@
 //! People who were erased.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bus::InProcessBus;
 use bytes::Bytes;
+use event_store::EventStore;
 use events::{AccountErased, EndReason, SessionEnded, StreamName, TaskCompleted, TaskDeleted, UserId};
-use projector::{Rebuild, RebuildError};
+use projector::{Rebuild, RebuildError, Retried, retry};
+use sealing::{SealedStore, SubjectKeys};
+use tempfile::TempDir;
+use test_support::subject_keys;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -73,6 +77,62 @@ pub(crate) async fn an_erased_person_leaves_no_rows_and_does_not_come_back(groun
         let is_theirs = row.uuid("subject").unwrap() == person.0;
         assert_eq!(row.str("correlation_id").unwrap() == "erased", is_theirs);
     }
+}
+
+/// The keys of two people are lost. One comes back from a backup, the other person is erased.
+pub(crate) async fn the_trail_of_a_person_without_a_key_is_whole(ground: Ground) {
+    let directories = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let [kept, lost] = [
+        subject_keys(directories[0].path()).await,
+        subject_keys(directories[1].path()).await,
+    ];
+    let stored = Arc::clone(&ground.store);
+    let by =
+        |keys: &SubjectKeys| -> Arc<dyn EventStore> { SealedStore::over(Arc::clone(&stored), keys.clone()) };
+    let mut log = Writer::new(&by(&kept));
+    let people = [user(1), user(2)];
+    for person in people {
+        log.account(person, registered("person@example.org")).await;
+        log.task(person.0.as_u128(), person, created(person, "Sealed"))
+            .await;
+    }
+    let ground = ground.over(by(&lost));
+    let report = ground.catch_up(2).await;
+    assert_eq!((report.audit, report.parked), (4, 4), "without keys");
+    let ids = "SELECT correlation_id FROM audit_log ORDER BY position";
+    let texts = async |ground: &Ground| -> Vec<String> {
+        let rows = ground.rows(ids).await;
+        rows.iter()
+            .map(|row| row.text("correlation_id").unwrap())
+            .collect()
+    };
+    assert_eq!(texts(&ground).await, ["erased"; 4]);
+
+    let [first, second] = people;
+    lost.destroy(second).await.unwrap();
+    log.account(second, AccountErased {}).await;
+    let report = ground.catch_up(2).await;
+    assert_eq!((report.audit, report.parked), (5, 2), "one is erased");
+
+    kept.destroy(second).await.unwrap();
+    let ground = ground.over(by(&kept));
+    for stream in [
+        StreamName::account(first),
+        StreamName::task(task(first.0.as_u128())),
+    ] {
+        let retried = retry(ground.store.as_ref(), &ground.read_models, &stream).await;
+        assert_eq!(
+            retried.unwrap(),
+            Retried {
+                projected: 1,
+                parked: 0
+            }
+        );
+    }
+    let report = ground.settled().await;
+    assert_eq!((report.audit, report.parked), (5, 0), "the other's key is back");
+    let expected = ["request-1", "request-2", "erased", "erased", "erased"];
+    assert_eq!(texts(&ground).await, expected);
 }
 
 /// Tables whose rows are about nobody.

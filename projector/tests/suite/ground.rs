@@ -90,6 +90,11 @@ impl Ground {
         }
     }
 
+    /// The same read models over `store`.
+    pub(crate) fn over(self, store: Arc<dyn EventStore>) -> Self {
+        Self { store, ..self }
+    }
+
     pub(crate) async fn project(&self, count: u16, bus: Arc<dyn Bus>) -> Running {
         self.project_at_pace(pace(), count, bus).await
     }

@@ -37,7 +37,7 @@ macro_rules! suite {
                 a_trickle_of_old_messages_does_not_keep_it_from_the_log,
                 an_orderly_end_leaves_every_partition_at_the_end_of_the_log;
             erasure: an_erased_person_leaves_no_rows_and_does_not_come_back, every_table_forgets_an_erased_person,
-                nothing_of_an_erased_person_is_left_aside;
+                the_trail_of_a_person_without_a_key_is_whole, nothing_of_an_erased_person_is_left_aside;
             verifying: differences_are_found, a_sample_finds_differences,
                 a_sample_finds_rows_of_which_the_log_knows_nothing, a_projector_notices_differences_by_itself;
             rebuilding: a_rebuild_gives_the_same_rows_and_can_be_undone,
