@@ -41,10 +41,10 @@ impl Auth {
         find: impl AsyncFnOnce() -> Result<Option<Account>, ApiError>,
     ) -> Result<Proven, ApiError> {
         let standing = self.may_try(attempt).await?;
-        let asker = if standing.is_familiar() {
-            Asker::Familiar(attempt.source())
-        } else {
-            Asker::Stranger(attempt.source())
+        let asker = Asker {
+            address: attempt.source(),
+            is_familiar: standing.is_familiar(),
+            counter: Some(standing.counted_under(attempt)),
         };
         let slot = self.hasher.admit(asker).await?;
         // Others may have failed while this one waited.
@@ -63,7 +63,7 @@ impl Auth {
                 });
             }
         }
-        // Before the slot is free: nobody else may try the same account in between.
+        // Before the slot is free: then the next guess under the same counter is admitted.
         self.throttle.failed(attempt, &standing).await?;
         let event = SecurityEvent::failure(attempt.event, "bad_credentials")
             .counted_as(attempt.key())

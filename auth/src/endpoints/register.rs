@@ -56,7 +56,7 @@ pub(crate) async fn register(
     fields::check_not_breached("/password", &auth.password_policy, &request.password).await?;
     let attempt = Attempt::at_email(&auth.pepper, &request.email, &context);
     auth.throttle.register(&attempt).await?;
-    let slot = auth.hasher.admit(Asker::Stranger(attempt.source())).await?;
+    let slot = auth.hasher.admit(Asker::stranger(attempt.source())).await?;
     let password_hash = auth.hasher.hash(&slot, &request.password).await?;
     drop(slot);
     let registered = AccountRegistered {

@@ -1,6 +1,7 @@
 //! Whose password is hashed next. Hashing is the most expensive thing that a stranger can ask for, so the threads are
 //! few, the queue is bounded in number and in time, and it is shared fairly: each address has few places in it at once, and
-//! whoever comes from an address that is familiar to the account waits behind none of the others.
+//! whoever comes from an address that is familiar to the account waits behind none of the others. What is counted together is
+//! tried one after another, so that each guess knows of the failures before it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,44 +18,75 @@ use super::{
 
 /// Nobody waits longer: the gateway gives up some seconds later.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// So many more are admitted than hash at once: they look up what they compare with while the threads are busy, so that no
+/// thread waits for a database.
+const PREPARING: usize = 1;
 
 /// Who asks for a password to be hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asker<'a> {
-    /// Somebody at this address.
-    Stranger(&'a str),
-    /// Somebody at this address who has a session, or from where somebody logged in to the account before.
-    Familiar(&'a str),
+pub(crate) struct Asker<'a> {
+    /// Where they are.
+    pub(crate) address: &'a str,
+    /// Whether they have a session, or somebody logged in to the account from there before.
+    pub(crate) is_familiar: bool,
+    /// Under which key a failure is counted, if it is a guess. No two guesses under one key are admitted at once.
+    pub(crate) counter: Option<&'a str>,
+}
+
+impl<'a> Asker<'a> {
+    /// Somebody at `address` who does not guess at anything.
+    pub(crate) const fn stranger(address: &'a str) -> Self {
+        Self {
+            address,
+            is_familiar: false,
+            counter: None,
+        }
+    }
 }
 
 /// The threads, and the queue before them.
 pub(super) struct Admission {
-    /// One permit for each thread that hashes.
+    /// One permit for each thread that hashes,
     threads: Arc<Semaphore>,
-    /// So many strangers wait for a thread directly, so that nobody else waits behind all of them.
+    /// and one for each password that is being hashed or is next.
+    admitted: Arc<Semaphore>,
+    /// So many strangers wait to be admitted directly, so that nobody else waits behind all of them.
     strangers: Arc<Semaphore>,
     /// One permit for each password that is being hashed or waits for it.
     places_of_strangers: Arc<Semaphore>,
     places_of_familiar: Arc<Semaphore>,
     /// So much of an address is worked on at once, and so much waits.
     addresses: Turns<String>,
+    /// One guess after another for each counter of failures.
+    counters: Turns<String>,
 }
 
-/// The right to hash, until it is dropped.
+/// The right to hash as soon as a thread is free, until it is dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Slot {
-    _held: Arc<Held>,
+    held: Arc<Held>,
     /// When it was granted.
     pub(crate) since: Instant,
 }
 
 #[derive(Debug)]
 struct Held {
-    _thread: OwnedSemaphorePermit,
+    threads: Arc<Semaphore>,
+    _admitted: OwnedSemaphorePermit,
     _stranger: Option<OwnedSemaphorePermit>,
-    _turn: Turn<String>,
+    _turns: (Turn<String>, Option<Turn<String>>),
     _place: OwnedSemaphorePermit,
     _counted: Counted,
+}
+
+impl Slot {
+    /// Waits until a thread is free, which it is at the latest when those admitted before have hashed.
+    ///
+    /// # Errors
+    /// [`HashingFailed::Broken`] when the process ends.
+    pub(super) async fn thread(&self) -> Result<OwnedSemaphorePermit, HashingFailed> {
+        permit(&self.held.threads).await
+    }
 }
 
 impl Admission {
@@ -62,12 +94,16 @@ impl Admission {
     pub(super) fn new(threads: usize, waiting: usize) -> Self {
         hash_metrics::show();
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
+        let admitted = threads + PREPARING;
         Self {
             threads: semaphore(threads),
-            strangers: semaphore(threads),
-            places_of_strangers: semaphore(threads + waiting),
-            places_of_familiar: semaphore(threads + waiting),
-            addresses: Turns::new(threads, threads + waiting / 2),
+            admitted: semaphore(admitted),
+            strangers: semaphore(admitted),
+            places_of_strangers: semaphore(admitted + waiting),
+            places_of_familiar: semaphore(admitted + waiting),
+            addresses: Turns::new(admitted, admitted + waiting / 2),
+            // Nobody waits there without one of the places.
+            counters: Turns::new(1, usize::MAX),
         }
     }
 
@@ -93,34 +129,46 @@ impl Admission {
     }
 
     async fn wait(&self, asker: Asker<'_>) -> Result<Slot, HashingFailed> {
-        let (address, places, lane) = match asker {
-            Asker::Stranger(address) => (address, &self.places_of_strangers, Some(&self.strangers)),
-            Asker::Familiar(address) => (address, &self.places_of_familiar, None),
+        let (places, lane) = if asker.is_familiar {
+            (&self.places_of_familiar, None)
+        } else {
+            (&self.places_of_strangers, Some(&self.strangers))
         };
         let place = Arc::clone(places)
             .try_acquire_owned()
             .map_err(|_| HashingFailed::Overloaded)?;
-        let turn = self.addresses.take(address.to_owned(), PATIENCE).await;
-        let turn = turn.map_err(|none| match none {
-            NoTurn::Full => HashingFailed::Crowded,
-            NoTurn::Late => HashingFailed::Overloaded,
-        })?;
+        let of_address = take(&self.addresses, asker.address).await?;
+        let of_counter = match asker.counter {
+            Some(counter) => Some(take(&self.counters, counter).await?),
+            None => None,
+        };
         let stranger = match lane {
             Some(lane) => Some(permit(lane).await?),
             None => None,
         };
-        let thread = permit(&self.threads).await?;
+        let admitted = permit(&self.admitted).await?;
         Ok(Slot {
-            _held: Arc::new(Held {
-                _thread: thread,
+            held: Arc::new(Held {
+                threads: Arc::clone(&self.threads),
+                _admitted: admitted,
                 _stranger: stranger,
-                _turn: turn,
+                _turns: (of_address, of_counter),
                 _place: place,
                 _counted: Counted::running(),
             }),
             since: Instant::now(),
         })
     }
+}
+
+async fn take(turns: &Turns<String>, key: &str) -> Result<Turn<String>, HashingFailed> {
+    turns
+        .take(key.to_owned(), PATIENCE)
+        .await
+        .map_err(|none| match none {
+            NoTurn::Full => HashingFailed::Crowded,
+            NoTurn::Late => HashingFailed::Overloaded,
+        })
 }
 
 async fn permit(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, HashingFailed> {
@@ -136,17 +184,56 @@ mod tests {
 
     use super::*;
 
+    fn familiar(address: &str) -> Asker<'_> {
+        Asker {
+            is_familiar: true,
+            ..Asker::stranger(address)
+        }
+    }
+
+    /// As many as may be admitted beside one thread, all from `address`.
+    async fn busy(admission: &Admission, address: &str) -> [Slot; 2] {
+        let admit = async || admission.admit(Asker::stranger(address)).await.unwrap();
+        [admit().await, admit().await]
+    }
+
+    #[tokio::test]
+    async fn whoever_is_next_prepares_while_the_thread_is_busy() {
+        let admission = Admission::new(1, 2);
+        let [hashes, prepares] = busy(&admission, "a").await;
+        let thread = hashes.thread().await.unwrap();
+        let mut next = std::pin::pin!(prepares.thread());
+        assert!(futures::poll!(&mut next).is_pending());
+        drop(thread);
+        let _thread = next.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn guesses_under_one_counter_are_made_one_after_another() {
+        let admission = Admission::new(4, 10);
+        let guess = |address| Asker {
+            counter: Some("account"),
+            ..Asker::stranger(address)
+        };
+        let first = admission.admit(guess("a")).await.unwrap();
+        let mut second = std::pin::pin!(admission.admit(guess("b")));
+        assert!(futures::poll!(&mut second).is_pending());
+        let _other = admission.admit(Asker::stranger("b")).await.unwrap();
+        drop(first);
+        let _second = second.await.unwrap();
+    }
+
     #[tokio::test]
     async fn a_full_queue_sheds_load_and_keeps_places_for_the_familiar() {
         let admission = Admission::new(1, 2);
-        let held = admission.admit(Asker::Stranger("a")).await.unwrap();
+        let held = busy(&admission, "a").await;
         let mut waiting = FuturesUnordered::new();
-        waiting.push(admission.admit(Asker::Stranger("b")));
-        waiting.push(admission.admit(Asker::Stranger("c")));
+        waiting.push(admission.admit(Asker::stranger("b")));
+        waiting.push(admission.admit(Asker::stranger("c")));
         assert!(futures::poll!(waiting.next()).is_pending());
-        let shed = admission.admit(Asker::Stranger("d")).await;
+        let shed = admission.admit(Asker::stranger("d")).await;
         assert!(matches!(shed, Err(HashingFailed::Overloaded)));
-        let mut familiar = std::pin::pin!(admission.admit(Asker::Familiar("e")));
+        let mut familiar = std::pin::pin!(admission.admit(familiar("e")));
         assert!(futures::poll!(&mut familiar).is_pending());
         drop(held);
         drop(familiar.await.unwrap());
@@ -158,10 +245,10 @@ mod tests {
     #[tokio::test]
     async fn one_address_does_not_fill_the_queue() {
         let admission = Admission::new(1, 4);
-        let _held = admission.admit(Asker::Stranger("a")).await.unwrap();
+        let _held = busy(&admission, "a").await;
         let mut greedy = FuturesUnordered::new();
         for _ in 0..10 {
-            greedy.push(admission.admit(Asker::Stranger("a")));
+            greedy.push(admission.admit(Asker::stranger("a")));
         }
         let mut crowded = 0;
         while let std::task::Poll::Ready(Some(Err(error))) = futures::poll!(greedy.next()) {
@@ -169,21 +256,21 @@ mod tests {
             crowded += 1;
         }
         assert!(crowded > 0, "some are sent away");
-        let mut other = std::pin::pin!(admission.admit(Asker::Stranger("b")));
+        let mut other = std::pin::pin!(admission.admit(Asker::stranger("b")));
         assert!(futures::poll!(&mut other).is_pending(), "and others are let in");
     }
 
     #[tokio::test]
     async fn whoever_is_familiar_waits_behind_no_stranger_that_waits() {
         let admission = Admission::new(1, 100);
-        let held = admission.admit(Asker::Stranger("0")).await.unwrap();
+        let [_held, held] = busy(&admission, "0").await;
         let addresses: Vec<_> = (1..50).map(|number| number.to_string()).collect();
         let mut strangers: FuturesUnordered<_> = addresses
             .iter()
-            .map(|address| admission.admit(Asker::Stranger(address)))
+            .map(|address| admission.admit(Asker::stranger(address)))
             .collect();
         assert!(futures::poll!(strangers.next()).is_pending());
-        let mut owner = std::pin::pin!(admission.admit(Asker::Familiar("home")));
+        let mut owner = std::pin::pin!(admission.admit(familiar("home")));
         assert!(futures::poll!(&mut owner).is_pending());
         drop(held);
         let _slot = owner.await.unwrap();
@@ -193,8 +280,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_for_ever() {
         let admission = Admission::new(1, 4);
-        let _held = admission.admit(Asker::Stranger("a")).await.unwrap();
-        let late = admission.admit(Asker::Familiar("b")).await;
+        let _held = busy(&admission, "a").await;
+        let late = admission.admit(familiar("b")).await;
         assert!(matches!(late, Err(HashingFailed::Overloaded)));
     }
 }

@@ -137,7 +137,7 @@ async fn run<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, HashingFailed> {
     // Held by the thread, not by the caller: who hangs up does not make the thread free.
-    let held = slot.clone();
+    let held = (slot.clone(), slot.thread().await?);
     tokio::task::spawn_blocking(move || {
         let _held = held;
         work()

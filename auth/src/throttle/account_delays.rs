@@ -98,6 +98,15 @@ impl Standing {
         self.counter().failures
     }
 
+    /// Under which key a failure of `attempt` is counted.
+    pub(crate) fn counted_under<'a>(&self, attempt: &'a Attempt) -> &'a str {
+        if self.is_familiar() {
+            &attempt.account_from_address
+        } else {
+            &attempt.account
+        }
+    }
+
     fn counter(&self) -> Counter {
         if self.is_familiar() {
             self.familiar
@@ -146,13 +155,8 @@ pub(super) async fn add_failure(
     standing: &Standing,
     now: i64,
 ) -> Result<(), DatabaseError> {
-    let key = if standing.is_familiar() {
-        &attempt.account_from_address
-    } else {
-        &attempt.account
-    };
     operations
-        .execute(statement, &[key.as_str().into(), now.into()])
+        .execute(statement, &[standing.counted_under(attempt).into(), now.into()])
         .await
         .map(drop)
 }
