@@ -28,7 +28,6 @@ use crate::{
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// What forwarding needs.
-#[derive(Clone)]
 pub(crate) struct Gateway {
     command_api: Arc<Backend>,
     query_api: Arc<Backend>,

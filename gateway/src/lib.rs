@@ -4,7 +4,7 @@
 //!
 //! 1. `arrival` — whose request it is (client address), and away with headers that end at this hop.
 //! 2. `http_api::with_middleware` — request id, trace context, access log, HTTP metrics, problems, security headers.
-//! 3. `limits` — how often whom may ask for what, as `policy` says. Inside it, `cors` answers browsers that ask what a page
+//! 3. `guard` — `limits`: how often whom may ask for what, as `policy` says. Inside it, `cors` answers browsers that ask what a page
 //!    may do; what it says about answers is said around all of this.
 //! 4. `routes` — the public paths. Unknown ones end here with `404`, wrong methods with `405`. `reference` answers for
 //!    the contract itself.
@@ -24,6 +24,7 @@ mod cors;
 mod error;
 mod exposition;
 mod forward;
+mod guard;
 mod guarded_body;
 mod headers;
 mod limits;

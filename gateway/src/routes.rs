@@ -1,10 +1,13 @@
 //! The public paths, and the role behind each. A path that is not here does not exist for clients.
 
+use std::sync::Arc;
+
 use axum::{Router, extract::Request, routing::any};
 use http::Method;
 
 use crate::{
     forward::{self, Gateway},
+    guard::Guard,
     target::Target,
 };
 
@@ -77,12 +80,14 @@ pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
     ROUTES.iter().map(|(path, _)| *path)
 }
 
-/// Forwards every public path.
-pub(crate) fn router(gateway: &Gateway) -> Router {
+/// Forwards every public path, past the guard.
+pub(crate) fn router(gateway: &Arc<Gateway>, guard: &Guard) -> Router {
     ROUTES.iter().fold(Router::new(), |router, (path, target)| {
-        let gateway = gateway.clone();
-        let handler =
-            move |request: Request| async move { forward::forward(&gateway, *target, request).await };
+        let (gateway, guard) = (Arc::clone(gateway), guard.clone());
+        let handler = move |request: Request| async move {
+            let forwarding = |request| forward::forward(&gateway, *target, request);
+            guard.admit(Some(path), request, forwarding).await
+        };
         router.route(path, any(handler))
     })
 }

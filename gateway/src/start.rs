@@ -6,7 +6,7 @@ use anyhow::Context;
 use axum::{Router, extract::Request, middleware};
 use http_api::{Health, Problem};
 use runtime::{Background, Metrics};
-use tower::Layer;
+use tower::util::MapRequestLayer;
 
 use crate::{
     client_address,
@@ -14,7 +14,8 @@ use crate::{
     consistency::Memory,
     cors, exposition,
     forward::Gateway,
-    limits::{self, Limiter},
+    guard::{self, Guard},
+    limits::Limiter,
     policy::{self, Policies},
     reference, routes,
     upstreams::{Backend, COMMAND_API, Client, UpstreamMetrics},
@@ -58,30 +59,26 @@ pub async fn start(
             async move { backend.ready().await }
         });
     }
-    let gateway = Gateway::new(
+    let gateway = Arc::new(Gateway::new(
         command_api,
         query_api,
         auth,
         dependencies.verifier,
         Memory::new(),
         &metrics,
-    );
+    ));
     let exposition = exposition::Exposition::new(metrics.clone(), backends);
+    let guard = Guard::new(policies.clone(), limiter);
     // Also around paths that do not exist.
-    let preflight = middleware::from_fn_with_state(policies.clone(), cors::answer_preflight);
-    let routes = routes::router(&gateway)
-        .merge(reference::router())
+    let others = reference::router()
         .fallback(|| async { Problem::not_found() })
-        .layer(preflight)
-        .layer(middleware::from_fn_with_state(limiter, limits::limit));
+        .layer(middleware::from_fn_with_state(guard.clone(), guard::guard));
+    let routes = routes::router(&gateway, &guard).merge(others);
     let served = http_api::with_middleware_and_metrics(routes, ROLE, &metrics, health, move |asker| {
         let exposition = exposition.clone();
         async move { exposition.text(asker).await }
     });
-    let served = middleware::from_fn_with_state(policies.clone(), cors::mark).layer(served);
-    let arrive = move |request: Request| {
-        let request = client_address::arrive(&policies.current(), request);
-        std::future::ready(request)
-    };
-    Ok(Router::new().fallback_service(middleware::map_request(arrive).layer(served)))
+    let mark = middleware::from_fn_with_state(policies.clone(), cors::mark);
+    let arrive = move |request: Request| client_address::arrive(&policies.current(), request);
+    Ok(served.layer(mark).layer(MapRequestLayer::new(arrive)))
 }

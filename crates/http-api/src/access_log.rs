@@ -1,23 +1,24 @@
 //! One line in the access log and a few numbers for every request.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use api_types::ProblemCode;
 use axum::{
     body::{Body, HttpBody as _},
-    extract::Request,
+    extract::{MatchedPath, Request},
     response::Response,
 };
-use http::{Extensions, HeaderValue, Method, StatusCode};
+use events::Traceparent;
+use http::{HeaderValue, Method, StatusCode, Uri, header};
 use prometheus::{HistogramVec, IntCounterVec};
 use runtime::{Metrics, telemetry::ACCESS};
 
 use crate::{
-    access_notes::AccessNotes,
-    context::{RequestContext, UserAgent},
-    logged_body::LoggedBody,
-    route::{Route, is_probe},
-    trace_context::trace_id,
+    access_notes::AccessNotes, context::shown_user_agent, logged_body::LoggedBody, route::is_probe,
+    trace_context::trace_id_of,
 };
 
 /// Marks a request that another role in the same process forwards: that one writes the access log.
@@ -61,18 +62,24 @@ impl AccessLog {
     }
 
     /// The request with this id has arrived. What is found out about it goes to the [`AccessNotes`] in its extensions.
-    pub(crate) fn begin(&self, request: &mut Request, id: &str, traceparent: &HeaderValue) -> Entry {
+    pub(crate) fn begin(
+        &self,
+        request: &mut Request,
+        id: HeaderValue,
+        traceparent: Traceparent,
+        client: Option<IpAddr>,
+    ) -> Entry {
         let notes = AccessNotes::default();
         request.extensions_mut().insert(notes.clone());
         Entry {
             log: self.clone(),
             started: Instant::now(),
-            request_id: id.to_owned(),
-            trace_id: trace_id(traceparent).to_owned(),
+            request_id: id,
+            traceparent,
             method: request.method().clone(),
-            path: shortened(request.uri().path()),
-            client_ip: RequestContext::client_ip(request.headers(), request.extensions()),
-            user_agent: RequestContext::user_agent(request.headers()),
+            uri: request.uri().clone(),
+            client,
+            user_agent: request.headers().get(header::USER_AGENT).cloned(),
             forwarded: request.extensions().get::<Forwarded>().is_some(),
             notes,
             ended: false,
@@ -80,16 +87,16 @@ impl AccessLog {
     }
 }
 
-/// A request being answered. Never its query: that holds what people search for.
+/// A request being answered. What its line shows of it is put into words only when there is a line.
 pub(crate) struct Entry {
     log: AccessLog,
     started: Instant,
-    request_id: String,
-    trace_id: String,
+    request_id: HeaderValue,
+    traceparent: Traceparent,
     method: Method,
-    path: String,
-    client_ip: Option<String>,
-    user_agent: Option<UserAgent>,
+    uri: Uri,
+    client: Option<IpAddr>,
+    user_agent: Option<HeaderValue>,
     forwarded: bool,
     notes: AccessNotes,
     ended: bool,
@@ -99,7 +106,7 @@ impl Entry {
     /// It has been answered; its line is written once the client has taken the answer, or has gone.
     pub(crate) fn end(mut self, response: Response) -> Response {
         self.ended = true;
-        let answer = Answer::of(&response, self.started.elapsed());
+        let answer = Answer::of(&response, self.notes.take_route(), self.started.elapsed());
         self.count(&answer);
         // The answer to such a request is its head.
         let has_body = self.method != Method::HEAD && !response.body().is_end_stream();
@@ -130,15 +137,16 @@ impl Entry {
                     target: ACCESS,
                     parent: None,
                     role = self.log.role,
-                    request.id = self.request_id,
-                    trace.id = self.trace_id,
-                    client.ip = self.client_ip,
+                    request.id = self.request_id.to_str().ok(),
+                    trace.id = trace_id_of(&self.traceparent),
+                    client.ip = self.client.map(|address| address.to_string()),
                     user.id = noted.user.map(|user| user.to_string()),
                     http.method = known_method(&self.method),
                     http.route = route,
                     http.status = status,
-                    url.path = self.path,
-                    user_agent = self.user_agent.as_deref(),
+                    // Never the query: that holds what people search for.
+                    url.path = shortened(self.uri.path()),
+                    user_agent = self.user_agent.as_ref().map(shown_user_agent).as_deref(),
                     problem.code = answer.problem,
                     cache.status = noted.cache,
                     limit.decision = noted.limit,
@@ -176,18 +184,18 @@ impl Drop for Entry {
 /// What there is to say of the head of an answer.
 struct Answer {
     status: u16,
-    route: Option<Route>,
+    route: Option<MatchedPath>,
     problem: Option<&'static str>,
     head_after: Duration,
 }
 
 impl Answer {
-    fn of(response: &Response, head_after: Duration) -> Self {
-        let extensions: &Extensions = response.extensions();
+    fn of(response: &Response, route: Option<MatchedPath>, head_after: Duration) -> Self {
+        let problem = response.extensions().get::<ProblemCode>();
         Self {
             status: response.status().as_u16(),
-            route: extensions.get::<Route>().cloned(),
-            problem: extensions.get::<ProblemCode>().map(|code| code.as_str()),
+            route,
+            problem: problem.map(|code| code.as_str()),
             head_after,
         }
     }
@@ -203,7 +211,7 @@ impl Answer {
     }
 
     fn route(&self) -> &str {
-        self.route.as_ref().map_or("unmatched", |route| route.0.as_str())
+        self.route.as_ref().map_or("unmatched", MatchedPath::as_str)
     }
 }
 
@@ -214,8 +222,8 @@ fn milliseconds(time: Duration) -> f64 {
 }
 
 /// The beginning of a path, which is ASCII: heads may be longer than anyone wants to read.
-fn shortened(path: &str) -> String {
-    path.get(..MOST_PATH).unwrap_or(path).to_owned()
+fn shortened(path: &str) -> &str {
+    path.get(..MOST_PATH).unwrap_or(path)
 }
 
 /// Clients can make methods up; label values must stay few.

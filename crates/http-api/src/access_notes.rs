@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use axum::extract::MatchedPath;
 use events::UserId;
 use http::Extensions;
 
@@ -16,6 +17,7 @@ pub struct AccessNotes(Arc<Mutex<Noted>>);
 /// What has been found out.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Noted {
+    pub(crate) route: Option<MatchedPath>,
     pub(crate) user: Option<UserId>,
     pub(crate) cache: Option<&'static str>,
     pub(crate) limit: Option<&'static str>,
@@ -28,6 +30,11 @@ impl AccessNotes {
     #[must_use]
     pub fn of(extensions: &Extensions) -> Self {
         extensions.get::<Self>().cloned().unwrap_or_default()
+    }
+
+    /// It is answered by this route.
+    pub(crate) fn route(&self, route: MatchedPath) {
+        self.noted().route = Some(route);
     }
 
     /// It is of this account, as a token says whose signature has been verified.
@@ -55,6 +62,11 @@ impl AccessNotes {
     /// Another role took so long to begin its answer; several times add up.
     pub fn upstream(&self, took: Duration) {
         *self.noted().upstream.get_or_insert_default() += took;
+    }
+
+    /// The route that answered it, if one did.
+    pub(crate) fn take_route(&self) -> Option<MatchedPath> {
+        self.noted().route.take()
     }
 
     pub(crate) fn taken(&self) -> Noted {

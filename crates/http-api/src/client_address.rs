@@ -10,11 +10,10 @@ use std::{
 use axum::{
     Router,
     extract::{ConnectInfo, Request},
-    middleware,
 };
 use http::{Extensions, HeaderMap};
 use ipnet::IpNet;
-use tower::Layer;
+use tower::util::MapRequestLayer;
 
 use crate::headers::X_FORWARDED_FOR;
 
@@ -115,9 +114,9 @@ pub fn believing_only(peers: Peers, router: Router) -> Router {
         if peer.is_some_and(|peer| !peers.include(peer)) {
             request.headers_mut().remove(&X_FORWARDED_FOR);
         }
-        std::future::ready(request)
+        request
     };
-    Router::new().fallback_service(middleware::map_request(forget).layer(router))
+    router.layer(MapRequestLayer::new(forget))
 }
 
 /// The other end of the connection.

@@ -4,7 +4,7 @@ use std::{convert::Infallible, net::IpAddr};
 
 use axum::extract::FromRequestParts;
 use events::{BoundedText, CorrelationId, Traceparent};
-use http::{Extensions, HeaderMap, HeaderName, header, request::Parts};
+use http::{Extensions, HeaderMap, HeaderValue, header, request::Parts};
 
 use crate::{client_address::peer, headers::X_FORWARDED_FOR, request_id, trace_context};
 
@@ -34,31 +34,26 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
                 .unwrap_or_else(|| request_id::of_request(headers).0)
                 .into(),
             traceparent: trace_context::valid(headers),
-            client_ip: Self::client_ip(headers, &parts.extensions),
-            user_agent: Self::user_agent(headers),
+            client_ip: Self::client(headers, &parts.extensions).map(|address| address.to_string()),
+            user_agent: headers.get(header::USER_AGENT).map(shown_user_agent),
         })
     }
 }
 
 impl RequestContext {
     /// What the gateway says, otherwise the peer of the connection.
-    pub(crate) fn client_ip(headers: &HeaderMap, extensions: &Extensions) -> Option<String> {
-        let forwarded = text(headers, &X_FORWARDED_FOR).and_then(|text| text.parse().ok());
+    pub(crate) fn client(headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+        let forwarded = headers
+            .get(&X_FORWARDED_FOR)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
         forwarded
             .or_else(|| peer(extensions))
-            .map(|address: IpAddr| address.to_canonical().to_string())
-    }
-
-    pub(crate) fn user_agent(headers: &HeaderMap) -> Option<UserAgent> {
-        let value = headers.get(header::USER_AGENT)?;
-        let text = String::from_utf8_lossy(value.as_bytes());
-        Some(text.replace(char::is_control, " ").into())
+            .map(|address: IpAddr| address.to_canonical())
     }
 }
 
-fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned)
+/// What a client calls itself, as people may read it.
+pub(crate) fn shown_user_agent(value: &HeaderValue) -> UserAgent {
+    let text = String::from_utf8_lossy(value.as_bytes());
+    text.replace(char::is_control, " ").into()
 }

@@ -15,7 +15,7 @@ use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_server::{OverTls, Refusal};
 use runtime::{Metrics, encode_process_metrics};
-use tower::Layer;
+use tower::{Layer, util::MapRequestLayer};
 use tracing::Instrument;
 
 use crate::{
@@ -29,7 +29,7 @@ use crate::{
     request_id,
     route::{METRICS, STARTUP, is_probe, note_route},
     security_log,
-    trace_context::{self, parent_id_of},
+    trace_context::{self, parent_id_of, trace_id_of},
 };
 
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
@@ -109,7 +109,11 @@ where
             }),
         )
         .route_layer(middleware::from_fn(refuse_parameters));
-    let routes = router.merge(probes).layer(middleware::from_fn(note_route));
+    let routes = router
+        .merge(probes)
+        .layer(MapRequestLayer::new(note_route))
+        // Otherwise the routes would be made of their handlers for each request.
+        .with_state::<()>(());
     // Around the whole router, not each route: `Allow` and the answer to HEAD are complete only out there.
     Router::new().fallback_service(middleware::from_fn_with_state(log, at_the_edge).layer(routes))
 }
@@ -151,11 +155,10 @@ impl Door {
 }
 
 fn through(door: Door, router: Router) -> Router {
-    let mark = move |mut request: Request| async move {
+    router.layer(MapRequestLayer::new(move |mut request: Request| {
         request.extensions_mut().insert(door);
         request
-    };
-    Router::new().fallback_service(middleware::map_request(mark).layer(router))
+    }))
 }
 
 async fn live() -> Response {
@@ -178,18 +181,20 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
     let span = tracing::info_span!(
         "request",
         request.id = id,
-        trace.id = trace_context::trace_id(&traceparent),
-        trace.parent = traceparent.to_str().ok().and_then(parent_id_of)
+        trace.id = trace_id_of(&traceparent),
+        trace.parent = parent_id_of(&traceparent)
     );
     if let Some(uri) = path::normalized(request.uri()) {
         *request.uri_mut() = uri;
     }
     request.headers_mut().insert(&X_REQUEST_ID, id_header.clone());
-    request.headers_mut().insert(&TRACEPARENT, traceparent.clone());
-    let current = trace_context::valid(request.headers());
+    // What is known to be valid is always the value of a header.
+    if let Ok(value) = HeaderValue::from_str(&traceparent) {
+        request.headers_mut().insert(&TRACEPARENT, value);
+    }
 
-    let client = RequestContext::client_ip(request.headers(), request.extensions());
-    let entry = log.begin(&mut request, &id, &traceparent);
+    let client = RequestContext::client(request.headers(), request.extensions());
+    let entry = log.begin(&mut request, id_header.clone(), traceparent.clone(), client);
     let refused = request.extensions_mut().remove::<Refusal>();
     let door = request.extensions().get::<Door>().copied();
     let is_over_tls = request.extensions().get::<OverTls>().is_some();
@@ -214,12 +219,10 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
     };
     let answering = security_log::CLIENT.scope(client, answering.instrument(span));
     let answering = request_id::CURRENT.scope(id, answering);
-    let mut response = match current {
-        Some(traceparent) => trace_context::CURRENT.scope(traceparent, answering).await,
-        None => answering.await,
-    };
+    let mut response = trace_context::CURRENT.scope(traceparent, answering).await;
 
     let headers = response.headers_mut();
+    headers.reserve(2 + SECURITY_HEADERS.len());
     headers.insert(X_REQUEST_ID.clone(), id_header);
     // Only the public address speaks for its host: what a role says to the gateway reaches clients, too.
     if is_over_tls && door == Some(Door::Public) {

@@ -1,10 +1,8 @@
 //! The route that answered a request, for the access log, and which routes are probes.
 
-use axum::{
-    extract::{MatchedPath, Request},
-    middleware::Next,
-    response::Response,
-};
+use axum::extract::{MatchedPath, Request};
+
+use crate::access_notes::AccessNotes;
 
 /// Where the metrics are.
 pub(crate) const METRICS: &str = "/metrics";
@@ -12,17 +10,12 @@ pub(crate) const METRICS: &str = "/metrics";
 /// Where it says whether the process has started.
 pub(crate) const STARTUP: &str = "/health/startup";
 
-/// The route that answered, kept beside the answer.
-#[derive(Clone)]
-pub(crate) struct Route(pub(crate) MatchedPath);
-
-/// Keeps the route of a request beside its answer.
-pub(crate) async fn note_route(path: Option<MatchedPath>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    if let Some(path) = path {
-        response.extensions_mut().insert(Route(path));
+/// Notes the route that answers a request.
+pub(crate) fn note_route(request: Request) -> Request {
+    if let Some(path) = request.extensions().get::<MatchedPath>() {
+        AccessNotes::of(request.extensions()).route(path.clone());
     }
-    response
+    request
 }
 
 /// Probes come every few seconds and say nothing as long as all is well.

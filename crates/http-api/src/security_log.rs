@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{LazyLock, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -19,7 +20,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
     /// The address of the client whose request this task serves.
-    pub(crate) static CLIENT: Option<String>;
+    pub(crate) static CLIENT: Option<IpAddr>;
 }
 
 /// Something that happened to authentication or authorization. Nothing is written before [`record`](Self::record).
@@ -102,7 +103,7 @@ impl SecurityEvent {
             subject.id = self.subject.map(|id| id.to_string()),
             attempt.key = self.counted_as,
             attempt.failures = self.failures,
-            client.ip = CLIENT.try_with(Clone::clone).ok().flatten(),
+            client.ip = CLIENT.try_with(|client| *client).ok().flatten().map(|address| address.to_string()),
             request.id = request_id::current(),
             suppressed = (suppressed > 0).then_some(suppressed),
             "security"

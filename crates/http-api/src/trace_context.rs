@@ -1,7 +1,7 @@
 //! W3C Trace Context: the `traceparent` of a request, kept when valid and made otherwise.
 
 use events::Traceparent;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use runtime::new_id;
 
 use crate::headers::TRACEPARENT;
@@ -32,22 +32,16 @@ pub(crate) fn valid(headers: &HeaderMap) -> Option<Traceparent> {
 }
 
 /// The request's `traceparent`, or a new one.
-pub(crate) fn of_request(headers: &HeaderMap) -> HeaderValue {
-    let text = valid(headers).unwrap_or_else(|| {
+pub(crate) fn of_request(headers: &HeaderMap) -> Traceparent {
+    valid(headers).unwrap_or_else(|| {
         let trace = new_id().simple().to_string();
         let span = new_id().simple().to_string();
         // A UUIDv7 ends in 62 random bits, as the standard asks of both ids.
         format!("00-{trace}-{}-01", span.get(16..).unwrap_or("0000000000000001")).into()
-    });
-    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    })
 }
 
-/// The trace id in a valid `traceparent`.
-pub(crate) fn trace_id(value: &HeaderValue) -> &str {
-    value.to_str().ok().and_then(trace_id_of).unwrap_or_default()
-}
-
-/// The trace id in a `traceparent` that came over the bus or out of the log, if it is valid.
+/// The trace id in a `traceparent`, if it is valid.
 #[must_use]
 pub fn trace_id_of(traceparent: &str) -> Option<&str> {
     traceparent
@@ -91,6 +85,8 @@ fn is_valid(value: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -101,8 +97,8 @@ mod tests {
         headers.insert(&TRACEPARENT, HeaderValue::from_static(GOOD));
         assert_eq!(of_request(&headers), GOOD);
         assert_eq!(
-            trace_id(&of_request(&headers)),
-            "4bf92f3577b34da6a3ce929d0e0e4736"
+            trace_id_of(&of_request(&headers)),
+            Some("4bf92f3577b34da6a3ce929d0e0e4736")
         );
         headers.append(&TRACEPARENT, HeaderValue::from_static(GOOD));
         let made = of_request(&headers);

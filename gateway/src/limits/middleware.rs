@@ -8,8 +8,7 @@ use std::{
 use auth_client::Verifier;
 use axum::{
     body::Body,
-    extract::{MatchedPath, Request, State},
-    middleware::Next,
+    extract::Request,
     response::{IntoResponse, Response},
 };
 use http::Method;
@@ -38,7 +37,6 @@ const IN_FLIGHT: &str = "in-flight";
 const BUDGETS: usize = 128 * 1024;
 
 /// What limiting needs.
-#[derive(Clone)]
 pub(crate) struct Limiter {
     policies: Policies,
     verifier: Arc<Verifier>,
@@ -119,21 +117,20 @@ impl Limiter {
 
 /// Counts a request in every limit that it falls under, and refuses it when one has no room.
 pub(crate) async fn limit(
-    State(limiter): State<Limiter>,
-    path: Option<MatchedPath>,
+    limiter: &Limiter,
+    path: Option<&str>,
     request: Request,
-    next: Next,
+    answer: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let policy = limiter.policies.current();
     let method = request.method().clone();
-    let path = path.as_ref().map(MatchedPath::as_str);
     let limits: Vec<&Limit> = policy.limits.of(&method, path).collect();
-    let admitted = match admit(&limiter, &limits, policy.in_flight_per_caller, request).await {
+    let admitted = match admit(limiter, &limits, policy.in_flight_per_caller, request).await {
         Ok(admitted) => admitted,
         Err(problem) => return problem.into_response(),
     };
     // It is at work until its answer has been taken.
-    let response = next.run(admitted.request).await;
+    let response = answer(admitted.request).await;
     let mut response = response.map(|body| Body::new(HeldBody::new(body, admitted.at_work)));
     // A role's own refusal says whatever that role counts.
     if !response.headers().contains_key(&fields::RATE_LIMIT) {
