@@ -2,7 +2,6 @@
 //! cannot write in time is dropped and counted. Knows nothing of what the lines say.
 
 use std::{
-    collections::VecDeque,
     io::{self, Write},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
@@ -14,8 +13,13 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// So many bytes of lines wait to be written; one more line is dropped.
 const MOST_WAITING: usize = 4 * 1024 * 1024;
+/// So many bytes of whole lines are written at once: what others write to the same pipe does not get into the middle of them
+/// (PIPE_BUF of POSIX).
+const MOST_AT_ONCE: usize = 4096;
+/// Lines are gathered for so long, so that not each of them wakes the thread.
+const GATHER: Duration = Duration::from_millis(5);
 
-/// A place to put lines, which are written one after another, each with one write.
+/// A place to put lines, which are written in their order, several at once.
 #[derive(Clone)]
 pub(crate) struct LineWriter(Arc<Queue>);
 
@@ -31,8 +35,8 @@ struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    lines: VecDeque<Box<[u8]>>,
-    /// Of these lines, and of the one that is being written.
+    lines: Vec<u8>,
+    /// Of these lines, and of those that are being written.
     bytes: usize,
 }
 
@@ -93,35 +97,49 @@ impl Queue {
             return;
         }
         waiting.bytes += line.len();
-        waiting.lines.push_back(line.into());
+        waiting.lines.extend_from_slice(line);
         self.filled.notify_one();
     }
 
-    fn next(&self) -> Box<[u8]> {
-        let mut waiting = self.waiting();
-        loop {
-            match waiting.lines.pop_front() {
-                Some(line) => return line,
-                None => waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner),
-            }
-        }
+    fn next(&self) -> Vec<u8> {
+        let is_empty = |waiting: &mut Waiting| waiting.lines.is_empty();
+        drop(self.filled.wait_while(self.waiting(), is_empty));
+        thread::sleep(GATHER);
+        std::mem::take(&mut self.waiting().lines)
     }
 
-    /// Writes for as long as the process lives. A line that cannot be written, because the disk is full for instance, is
-    /// dropped like one for which there is no room.
+    /// Writes for as long as the process lives. Lines that cannot be written, because the disk is full for instance, are
+    /// dropped like those for which there is no room.
     fn write_all(&self, target: &mut impl Write) {
         loop {
-            let line = self.next();
-            if target.write_all(&line).and_then(|()| target.flush()).is_err() {
-                self.dropped.inc();
+            let lines = self.next();
+            let mut rest = &lines[..];
+            while !rest.is_empty() {
+                let (some, others) = rest.split_at(whole_lines(rest));
+                if target.write_all(some).and_then(|()| target.flush()).is_err() {
+                    self.dropped.inc_by(count_lines(some));
+                }
+                rest = others;
+                self.waiting().bytes -= some.len();
             }
-            let mut waiting = self.waiting();
-            waiting.bytes -= line.len();
-            if waiting.bytes == 0 {
+            if self.waiting().bytes == 0 {
                 self.written.notify_all();
             }
         }
     }
+}
+
+/// The length of the lines at the beginning of `lines` that are written at once: at least one.
+fn whole_lines(lines: &[u8]) -> usize {
+    let end_of_line = |byte: &u8| *byte == b'\n';
+    let some = &lines[..lines.len().min(MOST_AT_ONCE)];
+    let last = some.iter().rposition(end_of_line);
+    last.or_else(|| lines.iter().position(end_of_line))
+        .map_or(lines.len(), |end| end + 1)
+}
+
+fn count_lines(lines: &[u8]) -> u64 {
+    lines.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
 impl Write for LineWriter {
@@ -199,6 +217,23 @@ mod tests {
         assert!(log.flush(PATIENCE));
         assert_eq!(lines.recv().unwrap(), b"afterwards\n");
         assert_eq!(dropped.get(), 6);
+    }
+
+    #[test]
+    fn whole_lines_are_written_at_once_as_many_as_no_other_writer_gets_between() {
+        let line = [&[b'x'; 999][..], b"\n"].concat();
+        let (written, lines) = channel();
+        let (go_on, told) = channel();
+        let mut log = LineWriter::start(Disk { go_on: told, written }, counter()).unwrap();
+        // They are put at once, so that they are taken at once.
+        log.write_all(&line.repeat(10)).unwrap();
+        log.write_all(&[&[b'y'; 9_000][..], b"\n"].concat()).unwrap();
+        for _ in 0..4 {
+            go_on.send(()).unwrap();
+        }
+        assert!(log.flush(PATIENCE));
+        let lengths: Vec<usize> = lines.try_iter().map(|lines| lines.len()).collect();
+        assert_eq!(lengths, [4_000, 4_000, 2_000, 9_001]);
     }
 
     #[test]
