@@ -207,7 +207,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         settings::LogFormat::Json => runtime::LogFormat::Json,
     };
     platform::install_crypto_provider()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut runtime = match command {
+        // Its connections have threads of their own.
+        Command::Gateway => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = runtime.enable_all().build()?;
     let telemetry = Telemetry::start(&settings, format, &command, runtime.handle())?;
     let code = runtime.block_on(async {
         let code = carry_out(command, &settings).await;

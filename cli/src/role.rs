@@ -139,7 +139,7 @@ pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let process = Process::new(settings)?;
+    let process = Process::new(settings)?.with_workers()?;
     let bus = platform::bus(&settings.storage, "gateway").await?;
     process.close_at_the_end(&bus);
     let urls = &settings.upstreams;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, ensure};
 use axum::Router;
 use bus::Bus;
-use http_server::{Pressure, ServerOptions, bind, serve};
+use http_server::{Pressure, ServerOptions, Workers, bind, serve};
 use runtime::Background;
 use tls::ServerTls;
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,6 +35,8 @@ pub(crate) struct Process {
     pub(crate) background: Background,
     /// What the API's address is served with, if over TLS.
     tls: Option<ServerTls>,
+    /// What the API's address is served by, if not by the threads that everything else is done by.
+    workers: Option<Workers>,
     /// What is closed when all is done.
     bus: Arc<OnceLock<Arc<dyn Bus>>>,
 }
@@ -54,8 +56,18 @@ impl Process {
             limits: settings.connections.clone(),
             background,
             tls,
+            workers: None,
             bus: Arc::default(),
         })
+    }
+
+    /// With threads of their own for the connections of the API's address.
+    ///
+    /// # Errors
+    /// When the system has none.
+    pub(crate) fn with_workers(mut self) -> anyhow::Result<Self> {
+        self.workers = Some(Workers::start().context("cannot start a thread for each core")?);
+        Ok(self)
     }
 
     /// What URLs of the API's address begin with.
@@ -158,6 +170,7 @@ pub(crate) async fn until_stopped(
         limits,
         background,
         tls,
+        workers,
         bus,
     } = process;
     let descriptors = runtime::descriptors::raise();
@@ -168,7 +181,10 @@ pub(crate) async fn until_stopped(
     let closing = CancellationToken::new();
     let servers = TaskTracker::new();
     for (door, router) in doors {
-        let options = door.options(&limits, &tls, descriptors, &pressure);
+        let mut options = door.options(&limits, &tls, descriptors, &pressure);
+        if door.visitors != Visitors::Operators {
+            options.workers.clone_from(&workers);
+        }
         servers.spawn(serve(door.listener, router, options, closing.clone()));
     }
     servers.close();

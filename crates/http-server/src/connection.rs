@@ -49,12 +49,12 @@ pub(crate) struct Shared {
 }
 
 /// Serves the requests of one connection, to its end.
-pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Activity, shared: Shared) {
+pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Activity, shared: Arc<Shared>) {
     // Answers are written whole: waiting for more to send only delays them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = %error, "cannot set TCP_NODELAY");
     }
-    let Shared { options, stop, .. } = shared.clone();
+    let options = &shared.options;
     let patience = Patience {
         head: options.header_timeout,
         idle: options.idle_timeout,
@@ -68,21 +68,22 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
     if options.tls.is_some() && !is_tls {
         activity.turn_away(Refusal::NotEncrypted);
     }
+    let (stop, stall, total) = (shared.stop.clone(), options.stall_timeout, options.body_timeout);
     let socket = Socket::new(transport, patience, activity.clone());
     let client = socket.peer();
     let service = service_fn(move |request: Request<Incoming>| {
         let busy = activity.busy(request.body().is_end_stream());
         let (at_work, has_room) = shared.load.begin();
         let activity = activity.clone();
-        let (shared, client) = (shared.clone(), client.clone());
+        let (shared, client) = (Arc::clone(&shared), client.clone());
         let awaited = request.headers().contains_key(header::EXPECT);
         let mut request = request.map(|body| {
             Body::new(TimedBody::new(
                 body,
                 activity.clone(),
                 awaited,
-                options.stall_timeout,
-                options.body_timeout,
+                stall,
+                total,
                 Arc::clone(&at_work),
             ))
         });

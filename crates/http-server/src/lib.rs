@@ -1,7 +1,7 @@
 //! A careful HTTP/1 server: a bound on every wait and on every head, a cap on connections, and an end that lets requests in
 //! flight finish. Knows nothing of what is served, nor how its answers look.
 //!
-//! `server.rs` accepts, `connection.rs` serves one connection, `transport.rs` is TCP or TLS, `socket.rs` bounds its waits, `head_gate.rs` and `head.rs`
+//! `server.rs` accepts, `workers.rs` spreads connections over threads, `connection.rs` serves one connection, `transport.rs` is TCP or TLS, `socket.rs` bounds its waits, `head_gate.rs` and `head.rs`
 //! judge each head before hyper reads it, `body.rs` bounds the bodies of requests, `connection_limit.rs` the connections and `load.rs` what
 //! is at work.
 
@@ -17,6 +17,7 @@ mod pressure;
 mod server;
 mod socket;
 mod transport;
+mod workers;
 
 pub use body::{BodyOverloaded, BodyStalled};
 pub use connection::OverTls;
@@ -25,3 +26,4 @@ pub use head::Refusal;
 pub use options::ServerOptions;
 pub use pressure::Pressure;
 pub use server::{bind, serve};
+pub use workers::Workers;

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use tls::ServerTls;
 
-use crate::pressure::Pressure;
+use crate::{pressure::Pressure, workers::Workers};
 
 /// How a server treats its connections.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
+    /// Threads that the connections are spread over. Without them, all are served on the runtime that accepts them.
+    pub workers: Option<Workers>,
     /// TLS on every connection; without it, none.
     pub tls: Option<ServerTls>,
     /// For the head of a request to arrive, and before it for a handshake of TLS.
@@ -40,6 +42,7 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
+            workers: None,
             tls: None,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),

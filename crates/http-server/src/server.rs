@@ -14,6 +14,7 @@ use crate::{
     head::Refusal,
     load::Load,
     options::ServerOptions,
+    workers::Workers,
 };
 
 /// So many of those for whom there is no place are told so at the same time; others are closed without a word,
@@ -36,7 +37,7 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 /// Serves `router` until `stop` is cancelled and the requests in flight have been answered, at most
 /// `options.grace` later; commands whose clients have gone get as long again. Requests carry their peer as `ConnectInfo<SocketAddr>`.
 pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions, stop: CancellationToken) {
-    let (places, grace) = (Places::new(&options), options.grace);
+    let (places, grace, workers) = (Places::new(&options), options.grace, options.workers.clone());
     let refused_at_once = Arc::new(Semaphore::new(REFUSED_AT_ONCE));
     let connections = TaskTracker::new();
     let shared = Shared {
@@ -51,6 +52,10 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
             &["reason"],
         ),
     };
+    let mut impatient = shared.clone();
+    impatient.options.header_timeout = REFUSED_WITHIN;
+    impatient.options.stall_timeout = REFUSED_WITHIN;
+    let (shared, impatient) = (Arc::new(shared), Arc::new(impatient));
     let cut = CancellationToken::new();
     let mut complained: Option<Instant> = None;
     loop {
@@ -73,20 +78,21 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
         let activity = Activity::new();
         let cut = cut.clone();
         if let Some(place) = places.take(peer.ip(), &activity) {
-            let connection = connection(stream, peer, activity, shared.clone());
-            connections.spawn(async move {
+            let shared = Arc::clone(&shared);
+            let serve = move |stream| async move {
                 tokio::select! {
-                    () = connection => {}
+                    () = connection(stream, peer, activity, shared) => {}
                     () = cut.cancelled() => {}
                     () = place.close.cancelled() => {}
                 }
-            });
+            };
+            match workers.as_ref().and_then(Workers::assign) {
+                Some(worker) => worker.spawn(&connections, stream, serve),
+                None => drop(connections.spawn(serve(stream))),
+            }
         } else if let Ok(turn) = Arc::clone(&refused_at_once).try_acquire_owned() {
             activity.turn_away(Refusal::Overloaded);
-            let mut shared = shared.clone();
-            shared.options.header_timeout = REFUSED_WITHIN;
-            shared.options.stall_timeout = REFUSED_WITHIN;
-            let connection = connection(stream, peer, activity, shared);
+            let connection = connection(stream, peer, activity, Arc::clone(&impatient));
             connections.spawn(async move {
                 tokio::select! {
                     () = connection => {}

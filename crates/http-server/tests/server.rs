@@ -12,7 +12,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use http_server::{BodyStalled, ServerOptions, bind};
 use support::{DEADLINE, SHORT, Server, get_of, short};
@@ -35,6 +35,24 @@ async fn keeps_connections_alive_and_tells_handlers_their_peer() {
         client.answer().await.1,
         client.0.local_addr().unwrap().to_string()
     );
+}
+
+#[tokio::test]
+async fn connections_are_spread_over_the_workers_and_each_stays_with_its_own() {
+    let server = Server::start(ServerOptions::default()).await;
+    let count = std::thread::available_parallelism().unwrap().get();
+    let (mut clients, mut workers) = (Vec::new(), BTreeSet::new());
+    for _ in 0..count {
+        let mut client = server.connect().await;
+        client.send(get_of("/thread")).await;
+        let (_, worker) = client.answer().await;
+        client.send(get_of("/thread")).await;
+        assert_eq!(client.answer().await.1, worker);
+        assert!(worker.starts_with("worker "), "{worker}");
+        workers.insert(worker);
+        clients.push(client);
+    }
+    assert_eq!(workers.len(), count);
 }
 
 #[tokio::test]

@@ -1,25 +1,32 @@
-//! The HTTP client that all upstreams share, with its pool of connections.
+//! The HTTP client that all upstreams share, with a pool of connections for each runtime: on a runtime of one thread, a request, its
+//! connection and its answer stay on that thread.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
+use dashmap::DashMap;
+use http::Request;
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
-    client::legacy::{Client as LegacyClient, connect::HttpConnector},
+    client::legacy::{Client as LegacyClient, ResponseFuture, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use tokio::runtime::{Handle, Id};
 
 use super::replayable_body::ReplayableBody;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Well below the time after which a role closes a connection that nobody uses.
 const KEEP_IDLE: Duration = Duration::from_secs(30);
-/// Connections to one replica that are kept while nobody uses them. What a burst needed beyond that is closed after it.
+/// Connections of one runtime to one replica that are kept while nobody uses them. What a burst needed beyond that is closed after it.
 const MOST_IDLE: usize = 256;
 
-/// The client; clones share its pool.
+type Pool = LegacyClient<HttpsConnector<HttpConnector>, ReplayableBody>;
+
+/// The client; clones share its pools.
 #[derive(Clone)]
 pub(crate) struct Client {
-    pub(super) pool: LegacyClient<HttpsConnector<HttpConnector>, ReplayableBody>,
+    connector: HttpsConnector<HttpConnector>,
+    pools: Arc<DashMap<Id, Pool>>,
     /// Whether an address that begins with `https` can be reached at all.
     pub(super) believes_somebody: bool,
 }
@@ -39,14 +46,79 @@ impl Client {
             Some(file) => tls::trusting(file)?,
             None => tls::trusting_nobody()?,
         };
-        let pool = LegacyClient::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(KEEP_IDLE)
-            .pool_max_idle_per_host(MOST_IDLE)
-            .build(HttpsConnector::from((connector, tls)));
         Ok(Self {
-            pool,
+            connector: HttpsConnector::from((connector, tls)),
+            pools: Arc::default(),
             believes_somebody: authorities.is_some(),
         })
+    }
+
+    /// Sends a request on a connection of this runtime.
+    pub(super) fn request(&self, request: Request<ReplayableBody>) -> ResponseFuture {
+        let runtime = Handle::current().id();
+        if let Some(pool) = self.pools.get(&runtime) {
+            return pool.request(request);
+        }
+        let pool = self.pools.entry(runtime).or_insert_with(|| {
+            LegacyClient::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(KEEP_IDLE)
+                .pool_max_idle_per_host(MOST_IDLE)
+                .build(self.connector.clone())
+        });
+        pool.request(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+        sync::mpsc::channel,
+        thread,
+    };
+
+    use axum::body::Body;
+    use http_body_util::BodyExt as _;
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_is_used_again_by_its_own_runtime_alone() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (accepted, connections) = channel();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                accepted.send(()).unwrap();
+                thread::spawn(move || {
+                    let mut request = [0; 4096];
+                    while stream.read(&mut request).unwrap() > 0 {
+                        stream
+                            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                            .unwrap();
+                    }
+                });
+            }
+        });
+        let client = Client::believing(None).unwrap();
+        let runtimes = [(); 2].map(|()| Builder::new_current_thread().enable_all().build().unwrap());
+        for round in 0..3 {
+            for runtime in &runtimes {
+                runtime.block_on(async {
+                    let mut request = Request::new(ReplayableBody::new(Body::empty()));
+                    *request.uri_mut() = format!("http://{address}/").parse().unwrap();
+                    let answer = client.request(request).await.unwrap();
+                    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "ok");
+                    // The connection goes back to its pool in a task of its own.
+                    tokio::task::yield_now().await;
+                });
+            }
+            let expected = if round == 0 { 2 } else { 0 };
+            assert_eq!(connections.try_iter().count(), expected, "in round {round}");
+        }
     }
 }

@@ -133,23 +133,22 @@ impl Replica {
     }
 
     async fn exchange(&self, parts: &Parts, body: ReplayableBody) -> Result<Response, ForwardError> {
-        let awaited = Arc::new(Continue::default());
-        let sent = match parts.headers.contains_key(header::EXPECT) {
-            true => body.clone().once_asked_for(Arc::clone(&awaited)),
-            false => body.clone(),
-        };
-        let mut request = Request::new(sent);
-        hyper::ext::on_informational(&mut request, move |response| {
-            if response.status() == StatusCode::CONTINUE {
-                awaited.open();
-            }
-        });
+        let mut request = Request::new(body.clone());
+        if parts.headers.contains_key(header::EXPECT) {
+            let awaited = Arc::new(Continue::default());
+            request = request.map(|body| body.once_asked_for(Arc::clone(&awaited)));
+            hyper::ext::on_informational(&mut request, move |response| {
+                if response.status() == StatusCode::CONTINUE {
+                    awaited.open();
+                }
+            });
+        }
         *request.method_mut() = parts.method.clone();
         *request.uri_mut() = self.uri(parts.uri.path_and_query())?;
         *request.headers_mut() = parts.headers.clone();
         request.headers_mut().remove(header::HOST);
         let counted = self.in_flight.begin();
-        match in_time(&body, self.client.pool.request(request)).await? {
+        match in_time(&body, self.client.request(request)).await? {
             Ok(response) => Ok(response.map(|body| Body::new(HeldBody::new(body, counted)))),
             Err(error) => Err(match body.failure() {
                 Some(failure) => failure,
@@ -185,16 +184,15 @@ impl Replica {
             *request.uri_mut() = self
                 .uri(Some(&PathAndQuery::from_static(path)))
                 .map_err(|error| error.to_string())?;
-            let response =
-                self.client
-                    .pool
-                    .request(request)
-                    .await
-                    .map_err(|error| match error.is_connect() {
-                        true if self.scheme == Scheme::HTTPS => format!("cannot connect: {}", causes(&error)),
-                        true => "cannot connect".to_owned(),
-                        false => "the connection broke".to_owned(),
-                    })?;
+            let response = self
+                .client
+                .request(request)
+                .await
+                .map_err(|error| match error.is_connect() {
+                    true if self.scheme == Scheme::HTTPS => format!("cannot connect: {}", causes(&error)),
+                    true => "cannot connect".to_owned(),
+                    false => "the connection broke".to_owned(),
+                })?;
             read_glance(response.map(Body::new)).await
         };
         timeout(GLANCE_TIMEOUT, glance)
@@ -203,11 +201,16 @@ impl Replica {
     }
 
     fn uri(&self, path: Option<&PathAndQuery>) -> Result<Uri, http::Error> {
-        let path = path.map_or("/", PathAndQuery::as_str);
         let builder = Uri::builder()
             .scheme(self.scheme.clone())
             .authority(self.authority.clone());
-        builder.path_and_query(format!("{}{path}", self.prefix)).build()
+        match path {
+            Some(path) if self.prefix.is_empty() => builder.path_and_query(path.clone()).build(),
+            path => {
+                let path = path.map_or("/", PathAndQuery::as_str);
+                builder.path_and_query(format!("{}{path}", self.prefix)).build()
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    thread,
     time::Duration,
 };
 
@@ -20,7 +21,7 @@ use axum::{
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http_api::{Health, JsonObject, with_middleware};
-use http_server::{ServerOptions, bind, serve};
+use http_server::{ServerOptions, Workers, bind, serve};
 use hyper::body::Frame;
 use runtime::Metrics;
 use tokio::{
@@ -83,7 +84,9 @@ impl HttpBody for Waiting {
 }
 
 impl Server {
-    pub async fn start(options: ServerOptions) -> Self {
+    /// With workers, as strangers are served; the tests of the roles behind do without.
+    pub async fn start(mut options: ServerOptions) -> Self {
+        options.workers.get_or_insert_with(|| Workers::start().unwrap());
         let (gate, begun) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (opens, begins) = (Arc::clone(&gate), Arc::clone(&begun));
         let (ended, gone) = (watch::Sender::new(0), watch::Sender::new(0));
@@ -112,6 +115,10 @@ impl Server {
             .route(
                 "/peer",
                 get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() }),
+            )
+            .route(
+                "/thread",
+                get(|| async { thread::current().name().unwrap().to_owned() }),
             )
             .route(
                 "/echo",
