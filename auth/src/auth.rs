@@ -247,7 +247,7 @@ impl Auth {
         reason: EndReason,
         metadata: &CommandMetadata,
     ) -> Result<Executed<Session>, CommandError> {
-        let decide = |session: Option<&Session>, _| domain::session::end(session, account, reason);
+        let decide = |session: Option<&Session>, now| domain::session::end(session, account, reason, now);
         let done = self
             .sessions
             .execute(&session, &metadata.about(account), decide)

@@ -9,6 +9,9 @@ use crate::{Aggregate, SecretHash, SessionId, StreamName, Timestamp, UserId, cod
 /// How many refresh tokens of one session are good at once.
 pub const MAX_REFRESH_TOKENS: usize = 32;
 
+/// So long after it has run out a session is closed.
+const CLOSED_AFTER_SECONDS: i64 = 24 * 60 * 60;
+
 catalog! {
     /// What can happen to a session.
     SessionEvent {
@@ -237,6 +240,13 @@ impl Session {
         let idle = |seconds| self.last_refreshed_at.plus_seconds(i64::from(seconds));
         self.idle_seconds
             .map_or(self.expires_at, |seconds| self.expires_at.min(idle(seconds)))
+    }
+
+    /// Whether nothing happens to it any more: it has ended, or has run out so long ago that no clock says otherwise. Nothing is
+    /// appended to its stream then, so that the log may drop what is in it.
+    #[must_use]
+    pub fn is_closed(&self, now: Timestamp) -> bool {
+        self.ended.is_some() || now >= self.ends_at().plus_seconds(CLOSED_AFTER_SECONDS)
     }
 
     fn exchange(&mut self, refreshed: &SessionRefreshed, at: Timestamp) {

@@ -103,16 +103,17 @@ pub(crate) fn start(session: Option<&Session>, started: &SessionStarted) -> Vec<
     }
 }
 
-/// Ends a session of `account`. One that has ended stays as it is.
+/// Ends a session of `account`. One that is closed stays as it is.
 pub(crate) fn end(
     session: Option<&Session>,
     account: UserId,
     reason: EndReason,
+    now: Timestamp,
 ) -> Result<Vec<SessionEvent>, Refusal> {
     let session = session
         .filter(|session| session.account == account)
         .ok_or(Refusal::SessionIsUnknown)?;
-    Ok(if session.ended.is_some() {
+    Ok(if session.is_closed(now) {
         Vec::new()
     } else {
         vec![SessionEnded { reason }.into()]

@@ -89,7 +89,7 @@ fn end_by(
     number: u128,
     reason: EndReason,
 ) -> impl FnOnce(Option<&Session>) -> Result<Vec<SessionEvent>, Refusal> {
-    move |session| end(session, account(number), reason)
+    move |session| end(session, account(number), reason, START)
 }
 
 #[test]
@@ -344,6 +344,35 @@ fn a_session_ends_once() {
         .then([ended(EndReason::LogoutAll)]);
     session([ended(EndReason::Logout)])
         .when(end_by(1, EndReason::LogoutAll))
+        .then_nothing();
+}
+
+#[test]
+fn a_session_that_ran_out_a_day_ago_is_never_written_to_again() {
+    let end_at =
+        |now: Timestamp| move |session: Option<&Session>| end(session, account(1), EndReason::Logout, now);
+    let ran_out = START.plus_seconds(WEEK);
+    let closed = ran_out.plus_seconds(i64::from(DAY));
+    session([])
+        .when(end_at(closed.plus_seconds(-1)))
+        .then([ended(EndReason::Logout)]);
+    session([]).when(end_at(closed)).then_nothing();
+    session([refreshed("b")])
+        .when(exchange(1, "b", "c", closed))
+        .then_refused(Refusal::SessionHasExpired);
+    // It had to be refreshed once a day.
+    let idle = |idle_seconds| {
+        let SessionEvent::Started(started) = started() else {
+            panic!("not a start")
+        };
+        history([SessionStarted {
+            idle_seconds,
+            ..started
+        }
+        .into()])
+    };
+    idle(Some(DAY))
+        .when(end_at(START.plus_seconds(2 * i64::from(DAY))))
         .then_nothing();
 }
 
