@@ -15,6 +15,7 @@ mod bounded_memory;
 mod connections;
 mod contract;
 mod conventions;
+mod dropping;
 mod erasure;
 mod every_endpoint;
 mod faults;

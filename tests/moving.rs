@@ -172,6 +172,17 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
     let kurrentdb = Place::new(&keys_dir, vec![("EVENT_STORE_URL", url)]);
     let of_kurrentdb = kurrentdb.take_over(database.url().as_str(), &postgres.file(), "OTHER POSITIONS");
     assert_ne!(of_kurrentdb, sealed);
+    let target = kurrentdb.file() + ".dropped";
+    let refused = kurrentdb.refused(&[
+        "events",
+        "drop",
+        "--ended-before",
+        "2025-01-01T00:00:00Z",
+        "--export",
+        &target,
+    ]);
+    assert!(refused.contains("nothing can be dropped there"), "{refused}");
+    assert!(!Path::new(&target).exists());
     let sqlite = Place::new(&keys_dir, Vec::new());
     let kept = kurrentdb.data_dir().join("subject-keys.db");
     let kept = format!("sqlite:{}", kept.display());

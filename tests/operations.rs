@@ -87,6 +87,15 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
     .await;
     acts.run(0, &["users", "erase", &bob.email, "--yes"]);
 
+    let export = system.data_dir().join("dropped.ndjson");
+    let drop = [
+        "events",
+        "drop",
+        "--ended-before",
+        "2025-01-01T00:00:00Z",
+        "--export",
+    ];
+    acts.run(0, &[&drop[..], &[export.to_str().unwrap()]].concat());
     acts.run(0, &["keys", "generate"]);
     acts.run(0, &["keys", "rotate"]);
     acts.run(1, &["keys", "retire", "unknown"]);

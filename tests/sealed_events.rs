@@ -89,13 +89,13 @@ async fn nothing_personal_in_clear(footing: Footing) {
     let stored = store.stored_page(0, 1_000).await.unwrap().events;
     assert!(stored.iter().any(|event| event.kind == "account.token_created"));
     assert!(stored.iter().any(|event| event.kind == "task.created"
-        && String::from_utf8_lossy(&event.data).contains(r#""priority":"urgent""#)));
+        && String::from_utf8_lossy(event.data.whole().unwrap()).contains(r#""priority":"urgent""#)));
     for event in &stored {
         let text = format!(
             "{} {} {}",
             event.stream,
             String::from_utf8_lossy(&event.metadata),
-            String::from_utf8_lossy(&event.data)
+            String::from_utf8_lossy(event.data.whole().unwrap())
         );
         for word in personal {
             assert!(!text.contains(word), "{word} is in the log: {text}");

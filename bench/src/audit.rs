@@ -101,7 +101,15 @@ impl Audit {
             let read = read_all(store).await?;
             let limit = read as f64 / begun.elapsed().as_secs_f64();
             let begun = Instant::now();
-            let report = audit_tree::verify(store, &tree, &verifiers, &[], &[], |_, _| ()).await?;
+            let report = audit_tree::verify(
+                store,
+                &tree,
+                &verifiers,
+                &[],
+                &audit_tree::Kept::default(),
+                |_, _| (),
+            )
+            .await?;
             ensure!(report.differences.is_empty(), "{:?}", report.differences);
             ensure!(
                 report.events == read,

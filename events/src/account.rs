@@ -86,7 +86,7 @@ impl FromStr for Role {
 }
 
 /// The account came to be, with the role `user`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AccountRegistered {
     /// As the person wrote it, trimmed.
     pub email: String,
@@ -212,6 +212,10 @@ impl Account {
         let mut account = match (state, event) {
             (None, AccountEvent::Registered(registered)) => {
                 return Some(Self::registered(id, registered, version, at));
+            }
+            // What came before it may have been dropped from the log. Nothing of it is left anyway.
+            (None, AccountEvent::Erased(_)) => {
+                Self::registered(id, &AccountRegistered::default(), version, at)
             }
             (None, _) => return None,
             (Some(account), _) => account,

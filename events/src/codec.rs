@@ -27,6 +27,9 @@ pub enum CodecError {
     /// What is personal in it has not been opened.
     #[error("event type `{0}` is sealed")]
     Sealed(String),
+    /// Its payload was dropped from the log.
+    #[error("the payload of an event of type `{0}` was dropped from the log")]
+    Dropped(String),
     /// Written by a newer build.
     #[error("event type `{kind}` has schema version {found}, this build reads up to {known}")]
     NewerVersion {

@@ -90,6 +90,9 @@ pub enum Encoding {
     Json,
     /// A JSON object whose personal members stand in one, [`crate::SEALED_MEMBER`], encrypted under the key of the subject.
     Sealed,
+    /// The payload was dropped from the log and is empty here. Only what a store reads is so: the log keeps the encoding that
+    /// the payload had.
+    Dropped,
 }
 
 impl Encoding {
@@ -99,6 +102,7 @@ impl Encoding {
         match self {
             Self::Json => "json",
             Self::Sealed => "sealed",
+            Self::Dropped => "dropped",
         }
     }
 }
@@ -187,14 +191,23 @@ pub struct RecordedEvent {
 }
 
 impl RecordedEvent {
+    /// Whether its payload was dropped from the log. Then it says nothing about the state of its stream any more, and neither
+    /// does any event after it, but for those that need no state before them.
+    #[must_use]
+    pub fn is_dropped(&self) -> bool {
+        self.encoding == Encoding::Dropped
+    }
+
     /// Makes sure that the payload says all that the event says, before it is read.
     ///
     /// # Errors
-    /// When what is personal in it is still sealed. A reader that passes over this would take it for absent.
+    /// When what is personal in it is still sealed, or when it was dropped. A reader that passes over this would take it for
+    /// absent.
     pub fn check_opened(&self) -> Result<(), CodecError> {
         match self.encoding {
             Encoding::Json => Ok(()),
             Encoding::Sealed => Err(CodecError::Sealed(self.kind.clone())),
+            Encoding::Dropped => Err(CodecError::Dropped(self.kind.clone())),
         }
     }
 }

@@ -10,6 +10,7 @@ mod admins;
 mod aggregate;
 mod bounded_text;
 mod catalog;
+mod closed_streams;
 mod codec;
 mod due;
 mod email;
@@ -42,6 +43,7 @@ pub use admins::{AdminAdded, AdminRemoved, Admins, AdminsEvent};
 pub use aggregate::{Aggregate, StreamEvent};
 pub use bounded_text::BoundedText;
 pub use catalog::Event;
+pub use closed_streams::{ClosedStreams, Droppable};
 pub use codec::{CodecError, Encoded};
 pub use due::{Due, ParseDueError};
 pub use email::{EmailClaimed, EmailEvent, EmailReleased};
@@ -76,7 +78,7 @@ pub use session::{
     AuthenticationMethod, EndReason, ExchangedRefreshToken, GoodRefreshToken, MAX_REFRESH_TOKENS, Session,
     SessionEnded, SessionEvent, SessionRefreshRepeated, SessionRefreshed, SessionStarted,
 };
-pub use stored::{EventDigest, StoredEvent, sha256};
+pub use stored::{EventDigest, StoredEvent, StoredPayload, sha256, sha256_bytes};
 pub use task::{
     Priority, Status, Task, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskEvent,
     TaskPrioritized, TaskPurged, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted,

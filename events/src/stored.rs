@@ -28,8 +28,64 @@ pub struct StoredEvent {
     pub recorded_at: i64,
     /// The metadata, byte for byte.
     pub metadata: Bytes,
-    /// The payload, byte for byte.
-    pub data: Bytes,
+    /// The payload.
+    pub data: StoredPayload,
+}
+
+/// The payload of a record, or what is left of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoredPayload {
+    /// Byte for byte as it was appended.
+    Whole(Bytes),
+    /// It was dropped from the log once it had been exported. Its SHA-256 in hexadecimal was kept.
+    Dropped(String),
+}
+
+impl StoredPayload {
+    /// What is left of a payload that had this SHA-256.
+    #[must_use]
+    pub fn dropped(sha256: &[u8]) -> Self {
+        Self::Dropped(hexadecimal(sha256))
+    }
+
+    /// The payload, unless it was dropped.
+    #[must_use]
+    pub const fn whole(&self) -> Option<&Bytes> {
+        match self {
+            Self::Whole(bytes) => Some(bytes),
+            Self::Dropped(_) => None,
+        }
+    }
+
+    /// The SHA-256 of the payload, in hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        match self {
+            Self::Whole(bytes) => sha256(bytes),
+            Self::Dropped(kept) => kept.clone(),
+        }
+    }
+
+    /// Whether the other one was the same payload, as far as that can still be told.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Whole(one), Self::Whole(other)) => one == other,
+            _ => self.sha256() == other.sha256(),
+        }
+    }
+
+    /// The bytes that it takes in the log.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.whole().map_or(0, Bytes::len)
+    }
+}
+
+impl From<Bytes> for StoredPayload {
+    fn from(bytes: Bytes) -> Self {
+        Self::Whole(bytes)
+    }
 }
 
 /// What the transparency log says of an event: every column, with hashes in the place of payload and metadata. Whoever may
@@ -76,7 +132,7 @@ impl StoredEvent {
             encoding: self.encoding.clone(),
             recorded_at: self.recorded_at,
             metadata_sha256: sha256(&self.metadata),
-            data_sha256: sha256(&self.data),
+            data_sha256: self.data.sha256(),
         }
     }
 
@@ -99,9 +155,19 @@ impl EventDigest {
 /// The SHA-256 of `bytes`, in hexadecimal.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
+    hexadecimal(&sha256_bytes(bytes))
+}
+
+/// The SHA-256 of `bytes`.
+#[must_use]
+pub fn sha256_bytes(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes
         .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
             // Writing to a string cannot fail.
             let _ = write!(text, "{byte:02x}");
             text
@@ -123,7 +189,7 @@ mod tests {
             encoding: "json".to_owned(),
             recorded_at: 1_755_700_000_000_000,
             metadata: Bytes::from_static(b"{\"subject\":\"0198c5d2-7c00-7000-8000-000000000003\"}"),
-            data: Bytes::from_static(b"{}"),
+            data: Bytes::from_static(b"{}").into(),
         }
     }
 
@@ -152,13 +218,23 @@ mod tests {
             |event| event.encoding = "sealed".to_owned(),
             |event| event.recorded_at -= 1,
             |event| event.metadata = Bytes::from_static(b"{ }"),
-            |event| event.data = Bytes::from_static(b"{ }"),
+            |event| event.data = Bytes::from_static(b"{ }").into(),
         ];
         for (number, change) in changes.into_iter().enumerate() {
             let mut event = example();
             change(&mut event);
             assert_ne!(event.canonical(), example().canonical(), "column {number}");
         }
+    }
+
+    #[test]
+    fn a_dropped_payload_leaves_the_canonical_bytes_as_they_are() {
+        let mut event = example();
+        event.data = StoredPayload::Dropped(event.data.sha256());
+        assert_eq!(event.canonical(), example().canonical());
+        assert_eq!((event.data.whole(), event.data.size()), (None, 0));
+        event.data = StoredPayload::Dropped(sha256(b"{ }"));
+        assert_ne!(event.canonical(), example().canonical());
     }
 
     #[test]

@@ -209,7 +209,7 @@ impl Task {
     /// The state after `event`, which is version `version` of the stream of task `id`, accepted at `at`.
     ///
     /// Total: an event that does not fit changes nothing but the version, and without a creation there is
-    /// no task.
+    /// no task. A purge needs none, since what came before it may have been dropped from the log: nothing of it is left anyway.
     #[must_use]
     pub fn evolve(
         state: Option<Self>,
@@ -219,12 +219,13 @@ impl Task {
         at: Timestamp,
     ) -> Option<Self> {
         let mut task = match (state, event) {
+            (_, TaskEvent::Purged(_)) => return Some(Self::purged(id, version, at)),
             (None, TaskEvent::Created(created)) => return Some(Self::created(id, created, version, at)),
             (None, _) => return None,
             (Some(task), _) => task,
         };
         match event {
-            TaskEvent::Created(_) => {}
+            TaskEvent::Created(_) | TaskEvent::Purged(_) => {}
             TaskEvent::Renamed(renamed) => task.title.clone_from(&renamed.title),
             TaskEvent::Described(described) => task.description.clone_from(&described.description),
             TaskEvent::Prioritized(prioritized) => task.priority = prioritized.priority,
@@ -236,7 +237,6 @@ impl Task {
             TaskEvent::Reopened(_) => task.move_to(Status::Open, None),
             TaskEvent::Deleted(_) => task.deleted_at = Some(at),
             TaskEvent::Restored(_) => task.deleted_at = None,
-            TaskEvent::Purged(_) => task.purge(),
         }
         task.updated_at = at;
         task.version = version;
@@ -261,14 +261,24 @@ impl Task {
         }
     }
 
-    /// Keeps nothing of what the owner has written.
-    fn purge(&mut self) {
-        self.owner = UserId::NOBODY;
-        self.title = String::new();
-        self.description = None;
-        self.due = None;
-        self.tags = Vec::new();
-        self.deleted_at = None;
+    /// Keeps nothing of what it was, so that it does not matter whether the log still has that.
+    fn purged(id: TaskId, version: u64, at: Timestamp) -> Self {
+        Self {
+            id,
+            owner: UserId::NOBODY,
+            title: String::new(),
+            description: None,
+            // Nobody who counts what is to be done counts it.
+            status: Status::Cancelled,
+            priority: Priority::default(),
+            due: None,
+            tags: Vec::new(),
+            created_at: at,
+            updated_at: at,
+            completed_at: None,
+            deleted_at: None,
+            version,
+        }
     }
 
     /// Whether it was taken out of the trash for good.

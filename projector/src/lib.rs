@@ -14,7 +14,7 @@ mod start;
 
 pub use operator::{
     parking::{ParkedEvent, ParkingError, Retried, discard, parked, retry, retry_position},
-    rebuild::{Progress, Rebuild, RebuildError},
+    rebuild::{DroppedRows, Progress, Rebuild, RebuildError},
     restore::{ForeignCheckpoint, empty, foreign_checkpoints, foreign_discards},
     status::{PartitionStatus, Status, TableStatus, status, tables},
     verify::{ComparedTable, Comparison, Report, VerifyError, verify, verify_sample},

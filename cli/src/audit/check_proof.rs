@@ -11,6 +11,11 @@ use transparency_log::{InclusionProof, VerifierKey, entry_hash, leaf_hash};
 use super::read;
 use crate::output;
 
+/// What is said of a line that does not show its payload.
+const WITHHELD: &str =
+    "withheld: its payload, which holds a secret; what the line shows of it is covered by no hash";
+const DROPPED: &str = "dropped: its payload, of which the log has kept only the hash";
+
 #[derive(Debug, Args)]
 pub(crate) struct CheckProof {
     /// File with the proof; `-` for the standard input
@@ -26,14 +31,19 @@ pub(crate) struct CheckProof {
 impl CheckProof {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let proof: InclusionProof = read(&self.proof)?.parse()?;
-        let (event, is_withheld) = match (&self.event, &proof.extra) {
+        let (event, missing) = match (&self.event, &proof.extra) {
             (Some(file), _) => {
                 let exported = ExportedEvent::parse(read(file)?.trim_end()).context("the event")?;
-                (exported.event.clone(), exported.is_withheld())
+                let missing = match (exported.is_withheld(), exported.data_dropped) {
+                    (true, _) => Some(WITHHELD),
+                    (_, true) => Some(DROPPED),
+                    _ => None,
+                };
+                (exported.event, missing)
             }
             (None, Some(extra)) => {
                 let event: EventDigest = serde_json::from_slice(extra).context("the event in the receipt")?;
-                (event, false)
+                (event, None)
             }
             (None, None) => bail!("the proof is no receipt: say with --event of which event it is"),
         };
@@ -49,10 +59,8 @@ impl CheckProof {
                     event.stream,
                     Timestamp::from_micros(event.recorded_at)
                 ))?;
-                if is_withheld {
-                    output::line(
-                        "withheld: its payload, which holds a secret; what the line shows of it is covered by no hash",
-                    )?;
+                if let Some(missing) = missing {
+                    output::line(missing)?;
                 }
                 Ok(ExitCode::SUCCESS)
             }

@@ -8,9 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use audit_tree::Verification;
+use audit_tree::{Kept, Verification};
 use clap::Args;
-use log_transfer::Line;
+use log_transfer::{Line, Reader};
 use serde_json::json;
 use transparency_log::{Checkpoint, Edge, Note, VerifierKey, entry_hash, leaf_hash};
 
@@ -31,6 +31,9 @@ pub(crate) struct Verify {
     /// File with an export of the log from its beginning on, to be checked without a system; `-` for the standard input
     #[arg(long, value_name = "FILE", requires = "key", requires = "checkpoint")]
     export: Option<PathBuf>,
+    /// File with an export in which the payloads are that were dropped from the log since; several times for several
+    #[arg(long, value_name = "FILE")]
+    dropped: Vec<PathBuf>,
     /// One JSON object
     #[arg(long)]
     json: bool,
@@ -42,9 +45,13 @@ impl Verify {
             true => key::keys(settings).await?,
             false => self.key.clone(),
         };
-        let mut kept = Vec::new();
+        let mut kept = Kept::default();
         for path in &self.checkpoint {
-            kept.push(checkpoint(path, &keys).with_context(|| path.display().to_string())?);
+            let checkpoint = checkpoint(path, &keys).with_context(|| path.display().to_string())?;
+            kept.checkpoints.push(checkpoint);
+        }
+        for path in &self.dropped {
+            add_entries(path, &mut kept).with_context(|| path.display().to_string())?;
         }
         let report = match &self.export {
             Some(export) => of_export(export, kept)?,
@@ -70,6 +77,8 @@ impl Verify {
                 "events": report.events,
                 "covered": report.size,
                 "withheld": report.withheld,
+                "dropped": report.dropped,
+                "dropped_and_shown": report.shown,
                 "checkpoints": report.checkpoints,
                 "cosignatures": report.cosignatures,
                 "first_difference": report.first_difference,
@@ -88,6 +97,13 @@ impl Verify {
                 output::counted(report.checkpoints, "checkpoint"),
                 output::counted(report.cosignatures, "cosignature"),
             ))?;
+            if report.dropped > 0 {
+                output::line(&format!(
+                    "dropped: the payloads of {}, of which only the hashes were kept; {} of them are in the exports given with --dropped, as they were",
+                    output::counted(report.dropped, "event"),
+                    report.shown,
+                ))?;
+            }
             if report.withheld > 0 {
                 output::line(&format!(
                     "withheld: the payloads of {}, which hold secrets; what the export shows of them is covered by no hash",
@@ -109,9 +125,28 @@ fn checkpoint(path: &Path, keys: &[VerifierKey]) -> anyhow::Result<Checkpoint> {
     Ok(Checkpoint::open(&note, keys)?)
 }
 
+/// Adds the entries of the events whose payloads the export in a file shows.
+fn add_entries(path: &Path, kept: &mut Kept) -> anyhow::Result<()> {
+    let mut reader = Reader::new(BufReader::new(open(path)?));
+    while let Some(event) = reader.next_event()? {
+        if !event.data_dropped && !event.is_withheld() {
+            kept.entries.insert(entry_hash(&event.event.canonical()));
+        }
+    }
+    Ok(())
+}
+
+fn open(path: &Path) -> anyhow::Result<File> {
+    File::open(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
 /// Hashes the lines of an export and compares with the checkpoints. Every line says its position, so that the first one that
 /// is missing or in another place is named; which of them was changed, only the checkpoints around it tell.
-fn of_export(path: &Path, mut kept: Vec<Checkpoint>) -> anyhow::Result<Verification> {
+fn of_export(path: &Path, kept: Kept) -> anyhow::Result<Verification> {
+    let Kept {
+        checkpoints: mut kept,
+        entries,
+    } = kept;
     ensure!(
         kept.iter().all(|it| it.origin == kept[0].origin),
         "the checkpoints are of several logs"
@@ -124,9 +159,7 @@ fn of_export(path: &Path, mut kept: Vec<Checkpoint>) -> anyhow::Result<Verificat
     let reader: Box<dyn BufRead> = if path == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {
-        Box::new(BufReader::new(
-            File::open(path).with_context(|| format!("cannot read {}", path.display()))?,
-        ))
+        Box::new(BufReader::new(open(path)?))
     };
     let (mut edge, mut last_right, mut before, mut jump) = (Edge::default(), 0, None, None);
     let mut next = kept.iter().peekable();
@@ -150,8 +183,11 @@ fn of_export(path: &Path, mut kept: Vec<Checkpoint>) -> anyhow::Result<Verificat
             // It says no more than the checkpoints, and nobody has signed it.
             Ok(Line::End(_)) => continue,
             Ok(Line::Event(exported)) => {
-                edge.extend([leaf_hash(&entry_hash(&exported.event.canonical()).0)]);
+                let entry = entry_hash(&exported.event.canonical());
+                edge.extend([leaf_hash(&entry.0)]);
                 report.withheld += u64::from(exported.is_withheld());
+                report.dropped += u64::from(exported.data_dropped);
+                report.shown += u64::from(exported.data_dropped && entries.contains(&entry));
                 exported.event.position
             }
             Err(error) => {

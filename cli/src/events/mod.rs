@@ -1,5 +1,7 @@
-//! Looking into the log: its end, one event or stream, and what there is of each type; and moving it to another store.
+//! Looking into the log: its end, one event or stream, and what there is of each type; moving it to another store; and dropping
+//! what has ended long ago.
 
+mod drop;
 mod export;
 mod import;
 mod show;
@@ -39,6 +41,12 @@ pub(crate) enum Command {
     /// versions, times and order stay, and positions where the store can keep them. What is personal and in clear in the export
     /// is sealed on the way, and the people whom the log has erased stay erased.
     Import(import::Import),
+    /// Take the payloads out of the log of what ended long ago, once they are in a file
+    ///
+    /// Sessions that have ended or run out, tasks that were taken out of the trash for good, and everything of people who were
+    /// erased. Their events stay, with the hash of each payload, so that every proof and every checkpoint still holds. May run
+    /// beside a system at work; broken off, it goes on when it is given again with the same file.
+    Drop(drop::Drop),
     /// Count the events of each type and the streams of each kind
     Stats {
         /// One JSON object
@@ -49,6 +57,7 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Drop(drop) => return drop.run(settings).await,
         Command::Export(export) => return export.run(settings).await,
         Command::Import(import) => return import.run(settings).await,
         command => look(settings, command).await?,
@@ -63,6 +72,6 @@ async fn look(settings: &Settings, command: Command) -> anyhow::Result<()> {
         Command::Tail(tail) => tail.run(store).await,
         Command::Show { what, json } => show::show(store, &what, json).await,
         Command::Stats { json } => stats::stats(store, json).await,
-        Command::Export(_) | Command::Import(_) => Ok(()),
+        Command::Drop(_) | Command::Export(_) | Command::Import(_) => Ok(()),
     }
 }

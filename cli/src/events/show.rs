@@ -73,13 +73,17 @@ fn show_one(event: &RecordedEvent, json: bool) -> anyhow::Result<()> {
     if let Some(key) = &metadata.idempotency_key {
         lines.push(format!("  idempotency key {key}"));
     }
+    if event.is_dropped() {
+        lines.push("  payload         dropped from the log; its hash was kept".to_owned());
+        return output::line(&lines.join("\n"));
+    }
     let data = serde_json::to_string_pretty(&data(event))?;
     lines.extend(data.lines().map(|line| format!("  {line}")));
     output::line(&lines.join("\n"))
 }
 
 pub(super) fn to_json(event: &RecordedEvent) -> Value {
-    json!({
+    let mut shown = json!({
         "position": event.position,
         "stream": event.stream.as_str(),
         "version": event.version,
@@ -88,8 +92,13 @@ pub(super) fn to_json(event: &RecordedEvent) -> Value {
         "schema_version": event.schema_version,
         "recorded_at": event.recorded_at.to_string(),
         "metadata": event.metadata,
-        "data": data(event),
-    })
+    });
+    let (name, value) = match event.is_dropped() {
+        true => ("data_dropped", json!(true)),
+        false => ("data", data(event)),
+    };
+    shown[name] = value;
+    shown
 }
 
 /// What the event says, without secrets; as text if it cannot be read.

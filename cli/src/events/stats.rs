@@ -14,6 +14,7 @@ use crate::output;
 struct Stats {
     events: u64,
     unreadable: u64,
+    dropped: u64,
     bytes: u64,
     types: BTreeMap<String, u64>,
     streams: BTreeMap<String, u64>,
@@ -28,6 +29,7 @@ impl Stats {
             self.unreadable += 1;
             return;
         };
+        self.dropped += u64::from(event.is_dropped());
         self.bytes += event.data.len() as u64;
         if event.version == 1 {
             let kind = event.stream.as_str().split('-').next().unwrap_or_default();
@@ -57,6 +59,7 @@ pub(super) async fn stats(store: &dyn EventStore, json: bool) -> anyhow::Result<
             "head": head,
             "events": stats.events,
             "unreadable": stats.unreadable,
+            "dropped": stats.dropped,
             "data_bytes": stats.bytes,
             "first_recorded_at": stats.first.map(|at| at.to_string()),
             "last_recorded_at": stats.last.map(|at| at.to_string()),
@@ -73,6 +76,9 @@ pub(super) async fn stats(store: &dyn EventStore, json: bool) -> anyhow::Result<
     ))?;
     if stats.unreadable > 0 {
         output::line(&format!("        {} of them cannot be read", stats.unreadable))?;
+    }
+    if stats.dropped > 0 {
+        output::line(&format!("        the payloads of {} were dropped", stats.dropped))?;
     }
     for gap in &missing {
         output::line(&describe_gap(gap))?;

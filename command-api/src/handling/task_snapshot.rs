@@ -114,7 +114,9 @@ impl KeptTask {
             version: kept.version,
         };
         for version in [title, description, tags] {
-            let Some(event) = at(version) else { return Ok(None) };
+            let Some(event) = at(version).filter(|event| !event.is_dropped()) else {
+                return Ok(None);
+            };
             let Event::Task(event) = Event::try_from(event)? else {
                 return Ok(None);
             };

@@ -76,13 +76,16 @@ impl TaskState {
             })
     }
 
-    /// The state after a recorded event of the stream of task `id`.
+    /// The state after a recorded event of the stream of task `id`; none after one that says nothing any more.
     pub(super) fn after(
         state: Option<Self>,
         id: TaskId,
         event: &RecordedEvent,
     ) -> Result<Option<Self>, CodecError> {
         let end = head_at(event);
+        if event.is_dropped() {
+            return Ok(None);
+        }
         Ok(match Event::try_from(event)? {
             Event::Task(change) => Self::evolve(state, id, &change, end, event.recorded_at),
             // Not of this kind of stream: nothing to a task.

@@ -8,7 +8,7 @@ use crate::Written;
 /// An aggregate as its stream says, up to some event.
 #[derive(Debug, Clone)]
 pub struct Loaded<A> {
-    /// `None`: nothing has come to be.
+    /// `None`: nothing has come to be, or it has ended and what it was is dropped from the log.
     pub state: Option<A>,
     /// The last event that was folded; `None` for an empty stream.
     pub end: Option<StreamHead>,
@@ -43,16 +43,15 @@ impl<A> Loaded<A> {
 impl<A: Aggregate> Loaded<A> {
     /// Folds one more event of the stream of `id` in.
     pub(crate) fn fold(&mut self, id: &A::Id, recorded: &RecordedEvent) -> Result<(), CodecError> {
-        recorded.check_opened()?;
-        let event = A::Event::decode(&recorded.kind, recorded.schema_version, &recorded.data)
-            .unwrap_or_else(|| Err(CodecError::UnknownType(recorded.kind.clone())))?;
-        self.state = A::evolve(
-            self.state.take(),
-            id,
-            &event,
-            recorded.version,
-            recorded.recorded_at,
-        );
+        self.state = if recorded.is_dropped() {
+            None
+        } else {
+            recorded.check_opened()?;
+            let event = A::Event::decode(&recorded.kind, recorded.schema_version, &recorded.data)
+                .unwrap_or_else(|| Err(CodecError::UnknownType(recorded.kind.clone())))?;
+            let (version, at) = (recorded.version, recorded.recorded_at);
+            A::evolve(self.state.take(), id, &event, version, at)
+        };
         self.recorded_at = self.recorded_at.max(recorded.recorded_at);
         self.end = Some(StreamHead {
             version: recorded.version,

@@ -10,8 +10,8 @@ use aggregate::{Aggregate, ExecuteError, Executed, Repository, RepositoryError};
 use database::Database;
 use event_store::EventStore;
 use events::{
-    Account, AccountEvent, AccountRegistered, AccountRenamed, Actor, AdminAdded, Admins, Metadata, Timestamp,
-    UserId,
+    Account, AccountErased, AccountEvent, AccountRegistered, AccountRenamed, Actor, AdminAdded, Admins,
+    Metadata, StoredEvent, Timestamp, UserId,
 };
 use futures::future::join_all;
 use tempfile::TempDir;
@@ -222,4 +222,24 @@ async fn a_long_stream_is_read_once_and_then_only_what_is_new() {
     assert_eq!(read().await.1, 0);
     happen(&others, renamed("new")).await;
     assert_eq!(read().await, (Some("new".to_owned()), 2));
+}
+
+#[tokio::test]
+async fn after_what_was_dropped_there_is_no_state_but_that_of_an_erasure() {
+    let log = Log::new().await;
+    let accounts = log.repository::<Account>();
+    happen(&accounts, registered()).await;
+    happen(&accounts, renamed("Ada")).await;
+    let stored = log.store.stored_page(0, 10).await.unwrap().events;
+    let digests: Vec<_> = stored.iter().map(StoredEvent::digest).collect();
+    log.store.drop_payloads(&digests[1..]).await.unwrap();
+    // Whoever does not have it in memory finds nothing, at the version of the stream.
+    let loaded = log.repository::<Account>().load(&user(1)).await.unwrap();
+    assert_eq!((loaded.state.is_none(), loaded.version()), (true, 2));
+    log.store.drop_payloads(&digests).await.unwrap();
+    happen(&log.repository(), AccountErased {}.into()).await;
+    let loaded = log.repository::<Account>().load(&user(1)).await.unwrap();
+    let account = loaded.state.unwrap();
+    assert!(account.erased && account.roles.is_empty() && account.email.is_empty());
+    assert_eq!(account.version, 3);
 }

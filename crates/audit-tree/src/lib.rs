@@ -24,5 +24,5 @@ pub use origin::{Disagreement, disagreement, renew_origin};
 pub use pushing::{WitnessAddress, push};
 pub use reading::SignedCheckpoint;
 pub use tables::{AuditTree, Tree};
-pub use verifying::{Verification, verify};
+pub use verifying::{Kept, Verification, verify};
 pub use witness::{Refused, Witness};

@@ -2,7 +2,10 @@
 //! have kept. The log is read in several places at once where its positions have no gaps; hashing is spread over the
 //! processors.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use event_store::EventStore;
 use events::StoredEvent;
@@ -33,6 +36,10 @@ pub struct Verification {
     pub size: u64,
     /// Events of an export whose payload is withheld, because it holds a secret: only its hash is covered.
     pub withheld: u64,
+    /// Events whose payload was dropped from the log: only the hash that was kept of it is covered.
+    pub dropped: u64,
+    /// Those among them whose payload somebody has shown.
+    pub shown: u64,
     /// Checkpoints whose root and signature are right.
     pub checkpoints: u64,
     /// Cosignatures of the witnesses that were asked about.
@@ -48,10 +55,19 @@ pub struct Verification {
 struct Leaf {
     position: i64,
     entry: Hash,
+    is_dropped: bool,
 }
 
-/// Compares the log with the tree. `keys` are those that sign for it, `witnesses` those that should have cosigned, and `kept`
-/// checkpoints that somebody has kept outside, whose signatures have been checked.
+/// What somebody has kept outside, with which the log is compared.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Checkpoints whose signatures have been checked.
+    pub checkpoints: Vec<Checkpoint>,
+    /// The entries of events with their payloads, which the log may have dropped since.
+    pub entries: HashSet<Hash>,
+}
+
+/// Compares the log with the tree. `keys` are those that sign for it, `witnesses` those that should have cosigned.
 ///
 /// # Errors
 /// When the log or the tree cannot be read.
@@ -60,7 +76,7 @@ pub async fn verify(
     tree: &AuditTree,
     keys: &[VerifierKey],
     witnesses: &[VerifierKey],
-    kept: &[Checkpoint],
+    kept: &Kept,
     mut progress: impl FnMut(u64, u64) + Send,
 ) -> Result<Verification, VerifyError> {
     let newest = tree.newest().await?.ok_or(VerifyError::NoTree)?;
@@ -74,7 +90,7 @@ pub async fn verify(
     let mut roots: BTreeMap<u64, Option<Hash>> = checkpoints
         .iter()
         .map(|signed| &signed.checkpoint)
-        .chain(kept)
+        .chain(&kept.checkpoints)
         .map(|it| (it.size, None))
         .collect();
     let mut comparison = Comparison {
@@ -87,6 +103,10 @@ pub async fn verify(
     let mut parts = parts(store, head);
     while let Some(leaves) = parts.try_next().await? {
         report.events += leaves.len() as u64;
+        for leaf in leaves.iter().filter(|leaf| leaf.is_dropped) {
+            report.dropped += 1;
+            report.shown += u64::from(kept.entries.contains(&leaf.entry));
+        }
         let leaves = aligned(
             store.positions_are_dense(),
             comparison.edge.size(),
@@ -99,7 +119,7 @@ pub async fn verify(
     }
     let tiles_differ_at = comparison.differing_tile;
     check_checkpoints(&checkpoints, &roots, keys, witnesses, &mut report);
-    for checkpoint in kept {
+    for checkpoint in &kept.checkpoints {
         if checkpoint.origin != newest.origin {
             report.differences.push(format!(
                 "the checkpoint that was kept is of the log {}, and this one is {}",
@@ -192,6 +212,7 @@ async fn hashed(events: Vec<StoredEvent>) -> Result<Vec<Leaf>, VerifyError> {
         let leaf = |event: &StoredEvent| Leaf {
             position: event.position,
             entry: entry_hash(&event.canonical()),
+            is_dropped: event.data.whole().is_none(),
         };
         events.iter().map(leaf).collect()
     };
@@ -244,6 +265,7 @@ fn aligned(is_dense: bool, size: u64, leaves: Vec<Leaf>, report: &mut Verificati
             aligned.extend((0..missing).map(|offset| Leaf {
                 position: expected + offset,
                 entry: Hash::default(),
+                is_dropped: false,
             }));
         }
         aligned.push(leaf);

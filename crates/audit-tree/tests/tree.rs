@@ -5,8 +5,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use audit_tree::{
-    AuditTree, CheckpointSigner, CheckpointSignerMetrics, Disagreement, KeepError, SigningKeys, Verification,
-    disagreement, renew_origin, verify,
+    AuditTree, CheckpointSigner, CheckpointSignerMetrics, Disagreement, KeepError, Kept, SigningKeys,
+    Verification, disagreement, renew_origin, verify,
 };
 use database::{Database, Schema};
 use event_store::{EventStore, SqlStore};
@@ -121,8 +121,16 @@ impl Ground {
         Checkpoint::open(&signed.note, &self.keys().await).unwrap()
     }
 
-    async fn verify(&self, kept: &[Checkpoint]) -> Verification {
-        verify(&self.store, &self.tree, &self.keys().await, &[], kept, |_, _| {})
+    async fn verify(&self, checkpoints: &[Checkpoint]) -> Verification {
+        self.verify_with(Kept {
+            checkpoints: checkpoints.to_vec(),
+            ..Kept::default()
+        })
+        .await
+    }
+
+    async fn verify_with(&self, kept: Kept) -> Verification {
+        verify(&self.store, &self.tree, &self.keys().await, &[], &kept, |_, _| {})
             .await
             .unwrap()
     }
@@ -168,6 +176,7 @@ on_both!(
     what_was_signed_is_remembered_outside_the_databases
     a_tree_that_was_changed_is_not_signed
     every_change_of_the_log_is_found
+    a_dropped_payload_is_covered_by_the_hash_that_was_kept
     what_stands_where_there_can_be_nothing_is_found
     changed_tiles_and_checkpoints_are_found
     a_log_that_was_rewritten_with_its_tree_is_found_by_a_checkpoint_that_was_kept
@@ -377,7 +386,7 @@ async fn every_change_of_the_log_is_found(ground: Ground) {
                 "UPDATE events SET position = position - 999999 WHERE position > 1000000".to_owned(),
                 format!(
                     "INSERT INTO events SELECT {at}, 1, recorded_at, schema_version, id, 'task-3', type, encoding, metadata,
-                     data FROM kept WHERE position = {at}"
+                     data, data_sha256 FROM kept WHERE position = {at}"
                 ),
             ],
         };
@@ -402,13 +411,76 @@ async fn every_change_of_the_log_is_found(ground: Ground) {
     );
 }
 
+async fn a_dropped_payload_is_covered_by_the_hash_that_was_kept(ground: Ground) {
+    ground.append("task-1", 0, 600).await;
+    ground.keep().await.unwrap();
+    let checkpoint = ground.checkpoint().await;
+    let events = ground.store.stored_page(0, 1_000).await.unwrap().events;
+    let dropped: Vec<_> = [2, 300, 599].map(|position| events[position - 1].digest()).into();
+    assert_eq!(ground.store.drop_payloads(&dropped).await.unwrap(), 3);
+
+    let report = ground.verify(std::slice::from_ref(&checkpoint)).await;
+    assert_eq!((report.differences, report.dropped, report.shown), (vec![], 3, 0));
+    let kept = |entries: &[usize]| Kept {
+        entries: entries
+            .iter()
+            .map(|position| entry_hash(&events[position - 1].canonical()))
+            .collect(),
+        checkpoints: vec![checkpoint.clone()],
+    };
+    let report = ground.verify_with(kept(&[1, 2, 300])).await;
+    assert_eq!((report.differences, report.dropped, report.shown), (vec![], 3, 2));
+
+    // The tree grows on, also one that is made again of what is there.
+    ground.append("task-1", 600, 1).await;
+    ground.keep().await.unwrap();
+    assert_eq!(
+        ground.verify(std::slice::from_ref(&checkpoint)).await.differences,
+        [""; 0]
+    );
+    ground.in_tree("DELETE FROM tree_tiles").await;
+    ground.in_tree("DELETE FROM tree_checkpoints").await;
+    ground.in_tree("DELETE FROM trees").await;
+    std::fs::remove_dir_all(&ground.keys).unwrap();
+    ground.keep().await.unwrap();
+    let tree = ground.tree.newest().await.unwrap().unwrap();
+    let root = ground.tree.root_at(&tree, checkpoint.size).await.unwrap();
+    assert_eq!(root, checkpoint.root);
+
+    // Neither the hash that was kept nor a payload in its place can be another.
+    let hash = dropped[1].data_sha256.to_uppercase();
+    let (hash, nothing) = match ground.log.is_postgres() {
+        true => (format!("decode('{hash}', 'hex')"), "''"),
+        false => (format!("x'{hash}'"), "x''"),
+    };
+    let other = ground.empty_payload();
+    for change in [
+        "data_sha256 = data".to_owned(),
+        "data_sha256 = NULL".to_owned(),
+        format!("data = {other}"),
+        "type = 'task.created'".to_owned(),
+    ] {
+        ground
+            .in_log(&format!("UPDATE events SET {change} WHERE position = 300"))
+            .await;
+        assert_eq!(ground.verify(&[]).await.first_difference, Some(300), "{change}");
+        let repair = format!("type = 'task.renamed', data = {nothing}");
+        ground
+            .in_log(&format!(
+                "UPDATE events SET {repair}, data_sha256 = {hash} WHERE position = 300"
+            ))
+            .await;
+        assert_eq!(ground.verify(&[]).await.differences, [""; 0], "{change}");
+    }
+}
+
 async fn what_stands_where_there_can_be_nothing_is_found(ground: Ground) {
     ground.append("task-1", 0, 20).await;
     ground.keep().await.unwrap();
     for at in [0, -7, 1_000_000] {
         ground
             .in_log(&format!(
-                "INSERT INTO events SELECT {at}, 21, recorded_at, schema_version, id, stream, type, encoding, metadata, data
+                "INSERT INTO events SELECT {at}, 21, recorded_at, schema_version, id, stream, type, encoding, metadata, data, data_sha256
                  FROM events WHERE position = 20"
             ))
             .await;

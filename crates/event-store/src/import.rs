@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use events::StoredEvent;
+use events::{StoredEvent, StoredPayload};
 use uuid::Uuid;
 
 use crate::{StoreError, store::check_size};
@@ -60,6 +60,7 @@ pub(crate) fn check(event: &StoredEvent) -> Result<Uuid, ImportError> {
     if metadata(event).is_none() {
         return refuse("its metadata is no JSON");
     }
+    kept_hash(event)?;
     match Uuid::try_parse(&event.id) {
         Ok(id) if id.hyphenated().to_string() == event.id => Ok(id),
         _ => refuse("its id is no lower-case UUID with hyphens"),
@@ -73,12 +74,24 @@ pub(crate) fn metadata(event: &StoredEvent) -> Option<&str> {
     is_json.then_some(text)
 }
 
+/// The hash of the payload of an event, if the payload was dropped.
+pub(crate) fn kept_hash(event: &StoredEvent) -> Result<Option<[u8; 32]>, ImportError> {
+    let StoredPayload::Dropped(sha256) = &event.data else {
+        return Ok(None);
+    };
+    let mut hash = [0; 32];
+    match hex::decode_to_slice(sha256, &mut hash) {
+        Ok(()) => Ok(Some(hash)),
+        Err(_) => Err(ImportError::refused(event, "the hash of its payload is none")),
+    }
+}
+
 /// The runs of events that follow each other in one stream, each with no more bytes than one append may have.
 pub(crate) fn runs(events: &[StoredEvent], most_bytes: usize) -> Result<Vec<Range<usize>>, StoreError> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     let mut bytes = 0;
     for (index, event) in events.iter().enumerate() {
-        let size = check_size(event.data.len() + event.metadata.len())?;
+        let size = check_size(event.data.size() + event.metadata.len())?;
         let follows = runs.last().is_some_and(|run| {
             let before = &events[run.end - 1];
             before.stream == event.stream && before.version + 1 == event.version

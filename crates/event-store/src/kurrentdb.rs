@@ -18,7 +18,7 @@ mod writer;
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use events::{EventId, LogPoint, NewEvent, StoredEvent, StreamName};
+use events::{EventDigest, EventId, LogPoint, NewEvent, StoredEvent, StreamName};
 use futures::stream::BoxStream;
 use kurrentdb_protocol::event_store::client::streams::{
     batch_append_req::ProposedMessage, read_resp::read_event::RecordedEvent as WireEvent,
@@ -35,7 +35,7 @@ use self::{
     writer::{Expected, NotWritten, Writer},
 };
 use crate::{
-    Appended, Entry, EventStore, ImportError, OpenError, PAGE_BYTES, Page, StoreError, StoredPage,
+    Appended, DropError, Entry, EventStore, ImportError, OpenError, PAGE_BYTES, Page, StoreError, StoredPage,
     StreamHead, Unreadable, store::check_size,
 };
 
@@ -211,6 +211,10 @@ impl EventStore for KurrentDbStore {
 
     async fn import(&self, after: LogPoint, events: &[StoredEvent]) -> Result<LogPoint, ImportError> {
         import::import(self, after, events).await
+    }
+
+    async fn drop_payloads(&self, _: &[EventDigest]) -> Result<u64, DropError> {
+        Err(DropError::Unsupported)
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {

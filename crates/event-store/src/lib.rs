@@ -7,6 +7,7 @@
 mod append;
 mod append_metrics;
 mod appender;
+mod dropping;
 mod fair_queue;
 mod identity;
 mod import;
@@ -20,6 +21,7 @@ mod store;
 mod subscription;
 mod watch;
 
+pub use dropping::DropError;
 pub use identity::{agrees, head_point};
 pub use import::ImportError;
 #[cfg(feature = "kurrentdb")]

@@ -1,6 +1,7 @@
 //! The log in PostgreSQL or in a SQLite file. Reads go through the database's pool, appends through the append task
 //! and a writer of its own kind.
 
+mod dropping;
 mod import;
 mod postgres;
 mod record;
@@ -13,14 +14,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use database::{Database, DatabaseError, Patience, Row};
-use events::{EventId, LogPoint, NewEvent, StoredEvent, StreamName};
+use database::{Database, DatabaseError, Patience, Row, Value};
+use events::{EventDigest, EventId, LogPoint, NewEvent, StoredEvent, StreamName};
 use futures::stream::BoxStream;
 use tokio::{sync::watch, task::AbortHandle};
 
 use self::record::{bytes_of, columns, corrupt, limit, recorded, signed, size, stored};
 use crate::{
-    Appended, EventStore, ImportError, PAGE_BYTES, Page, StoreError, StoredPage, StreamHead,
+    Appended, DropError, EventStore, ImportError, PAGE_BYTES, Page, StoreError, StoredPage, StreamHead,
     appender::{Appender, raise},
     subscription::{self, Source},
 };
@@ -86,6 +87,10 @@ impl EventStore for SqlStore {
         let end = import::import(&self.log.database, after, events).await?;
         raise(&self.log.head, Some(end.position));
         Ok(end)
+    }
+
+    async fn drop_payloads(&self, events: &[EventDigest]) -> Result<u64, DropError> {
+        dropping::drop_payloads(&self.log.database, events).await
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {
@@ -193,21 +198,12 @@ impl Log {
     }
 
     async fn identify(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError> {
-        // A list in one parameter: one statement for any number of positions.
-        const POSTGRES: &str = "SELECT position, id FROM events WHERE position = ANY ($1::text::bigint[])";
-        const SQLITE: &str =
-            "SELECT position, id FROM events WHERE position IN (SELECT value FROM json_each($1))";
-        let list: Vec<String> = positions
-            .iter()
-            .map(|position| signed(*position).to_string())
-            .collect();
-        let list = list.join(",");
-        let (sql, list) = if self.database.is_postgres() {
-            (POSTGRES, format!("{{{list}}}"))
-        } else {
-            (SQLITE, format!("[{list}]"))
-        };
-        let rows = self.database.fetch_all(sql, &[list.into()]).await;
+        let sql = format!(
+            "SELECT position, id FROM events WHERE position {}",
+            one_of(&self.database)
+        );
+        let list = list(&self.database, positions.iter().map(|position| signed(*position)));
+        let rows = self.database.fetch_all(&sql, &[list]).await;
         let found = rows
             .map_err(StoreError::unavailable)?
             .iter()
@@ -241,6 +237,26 @@ impl Log {
             task.abort_handle()
         });
     }
+}
+
+/// In SQL, that a position is one of the [`list`] `$1`: one statement for any number of positions.
+fn one_of(database: &Database) -> &'static str {
+    if database.is_postgres() {
+        "= ANY ($1::text::bigint[])"
+    } else {
+        "IN (SELECT value FROM json_each($1))"
+    }
+}
+
+/// Positions as one parameter.
+fn list(database: &Database, positions: impl Iterator<Item = i64>) -> Value {
+    let list: Vec<String> = positions.map(|position| position.to_string()).collect();
+    let list = list.join(",");
+    Value::from(if database.is_postgres() {
+        format!("{{{list}}}")
+    } else {
+        format!("[{list}]")
+    })
 }
 
 fn page(rows: Result<Vec<Row>, DatabaseError>, limit: usize) -> Result<Page, StoreError> {

@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 
 use async_trait::async_trait;
-use events::{EventId, LogPoint, NewEvent, RecordedEvent, StoredEvent, StreamName};
+use events::{EventDigest, EventId, LogPoint, NewEvent, RecordedEvent, StoredEvent, StreamName};
 use futures::stream::BoxStream;
 
-use crate::{Entry, ImportError, Page};
+use crate::{DropError, Entry, ImportError, Page};
 
 /// Events in a page of a stream, unless they are large.
 const STREAM_PAGE: usize = 512;
@@ -42,6 +42,17 @@ pub trait EventStore: Send + Sync + 'static {
     /// or whose stream is not at the version before it: then the SQL stores have written nothing, and KurrentDB what is
     /// before it. After [`ImportError::Store`] the events, or the first of them, may or may not have been written.
     async fn import(&self, after: LogPoint, events: &[StoredEvent]) -> Result<LogPoint, ImportError>;
+
+    /// Removes the payloads of `events` from the log for good, all or none. Everything else of them stays, and in the place of
+    /// each payload its SHA-256. A payload that was dropped before counts as done. Returns how many this call has dropped.
+    ///
+    /// Within a stream the last events are dropped first: whoever reads one that was dropped finds no payload after it, but for
+    /// those of events that need no state before them.
+    ///
+    /// # Errors
+    /// [`DropError::Unsupported`] by a store that cannot change what it holds, also when `events` is empty;
+    /// [`DropError::Differs`] when the log does not hold one of them.
+    async fn drop_payloads(&self, events: &[EventDigest]) -> Result<u64, DropError>;
 
     /// The last event of `stream`, without its payload; `None` when the stream is empty. However long the stream is,
     /// this costs the same.

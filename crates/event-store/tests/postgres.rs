@@ -76,7 +76,7 @@ async fn aborted_transaction_leaves_no_gap() {
         other.execute("BEGIN").await.unwrap();
         other.execute(LOCK).await.unwrap();
         let sql = "INSERT INTO events SELECT position + 1, version + 1, recorded_at, schema_version, id, stream, \
-            type, encoding, metadata, data FROM events ORDER BY position DESC LIMIT 1";
+            type, encoding, metadata, data, data_sha256 FROM events ORDER BY position DESC LIMIT 1";
         other.execute(sql).await.unwrap();
 
         let waiting = tokio::spawn({

@@ -83,7 +83,7 @@ async fn aborted_transaction_leaves_no_gap() {
     let other = log.database().await;
     let mut transaction = other.begin().await.unwrap();
     let sql = "INSERT INTO events SELECT position + 1, version + 1, recorded_at, schema_version, id, stream, type, \
-        encoding, metadata, data FROM events";
+        encoding, metadata, data, data_sha256 FROM events";
     assert_eq!(transaction.execute(sql, &[]).await.unwrap(), 1);
 
     let waiting = tokio::spawn({

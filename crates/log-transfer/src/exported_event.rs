@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use events::{EventDigest, StoredEvent, may_hold_secrets, public_payload, sha256};
+use events::{EventDigest, StoredEvent, StoredPayload, may_hold_secrets, public_payload, sha256};
 use serde::{Deserialize, Serialize};
 
 /// A line of an export.
@@ -27,6 +27,9 @@ pub struct ExportedEvent {
     /// it, so that nobody can check it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_without_secrets: Option<String>,
+    /// The payload was dropped from the log before: its hash is all that is left of it there.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub data_dropped: bool,
 }
 
 /// A line of an export is not what the tree can have said.
@@ -50,8 +53,11 @@ impl ExportedEvent {
     /// What an auditor may see of an event.
     #[must_use]
     pub fn of(event: &StoredEvent) -> Self {
-        let public = public_payload(&event.data);
-        if public == event.data {
+        let Some(data) = event.data.whole() else {
+            return Self::whole(event);
+        };
+        let public = public_payload(data);
+        if public == *data {
             return Self::whole(event);
         }
         Self {
@@ -66,7 +72,7 @@ impl ExportedEvent {
     #[must_use]
     pub fn whole(event: &StoredEvent) -> Self {
         let (metadata, metadata_base64) = text_or_base64(&event.metadata);
-        let (data, data_base64) = text_or_base64(&event.data);
+        let (data, data_base64) = event.data.whole().map_or((None, None), text_or_base64);
         Self {
             event: event.digest(),
             metadata,
@@ -74,11 +80,12 @@ impl ExportedEvent {
             data,
             data_base64,
             data_without_secrets: None,
+            data_dropped: event.data.whole().is_none(),
         }
     }
 
     /// Reads a line, and makes sure that what it shows is what was hashed. Only the payload of an event that may hold a secret
-    /// may be left out: see [`Self::is_withheld`].
+    /// may be left out ([`Self::is_withheld`]), and one that was dropped ([`Self::data_dropped`]).
     ///
     /// # Errors
     /// When it is not.
@@ -92,10 +99,13 @@ impl ExportedEvent {
         )?;
         compare("metadata", shown, &event.event.metadata_sha256)?;
         let shown = self::shown("payload", event.data.as_deref(), event.data_base64.as_deref())?;
-        match (shown, event.is_withheld()) {
-            (Some(_), true) => Err(LineError::Repeated("payload")),
-            (None, true) if may_hold_secrets(&event.event.kind) => Ok(event),
-            (shown, _) => {
+        match (shown, event.is_withheld(), event.data_dropped) {
+            (Some(_), true, _) | (Some(_), _, true) | (None, true, true) => {
+                Err(LineError::Repeated("payload"))
+            }
+            (None, false, true) => Ok(event),
+            (None, true, false) if may_hold_secrets(&event.event.kind) => Ok(event),
+            (shown, ..) => {
                 compare("payload", shown, &event.event.data_sha256)?;
                 Ok(event)
             }
@@ -121,7 +131,10 @@ impl ExportedEvent {
             encoding: event.encoding,
             recorded_at: event.recorded_at,
             metadata: bytes(self.metadata, self.metadata_base64)?,
-            data: bytes(self.data, self.data_base64)?,
+            data: match self.data_dropped {
+                true => StoredPayload::Dropped(event.data_sha256),
+                false => bytes(self.data, self.data_base64)?.into(),
+            },
         })
     }
 
@@ -131,6 +144,11 @@ impl ExportedEvent {
     pub const fn is_withheld(&self) -> bool {
         self.data_without_secrets.is_some()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 fn shown(what: &'static str, text: Option<&str>, base64: Option<&str>) -> Result<Option<Vec<u8>>, LineError> {
@@ -175,7 +193,7 @@ mod tests {
             encoding: "json".to_owned(),
             recorded_at: 0,
             metadata: Bytes::from_static(b"{}"),
-            data: Bytes::from_static(data),
+            data: Bytes::from_static(data).into(),
         }
     }
 
@@ -204,6 +222,22 @@ mod tests {
         }
         let withheld = ExportedEvent::of(&event(br#"{"password_hash":"$argon2id$x"}"#));
         assert_eq!(withheld.stored(), None);
+    }
+
+    #[test]
+    fn a_dropped_payload_is_said_to_be_dropped_and_nothing_is_shown_in_its_place() {
+        let mut stored = event(b"{}");
+        stored.data = StoredPayload::Dropped(stored.data.sha256());
+        for exported in [ExportedEvent::of(&stored), ExportedEvent::whole(&stored)] {
+            let line = serde_json::to_string(&exported).unwrap();
+            let read = ExportedEvent::parse(&line).unwrap();
+            assert!(read.data_dropped && !read.is_withheld(), "{line}");
+            assert_eq!(read.stored(), Some(stored.clone()));
+            let shown = line.replace("\"data_dropped\"", "\"data\":\"{}\",\"data_dropped\"");
+            assert_eq!(ExportedEvent::parse(&shown), Err(LineError::Repeated("payload")));
+            let undone = line.replace("\"data_dropped\":true", "\"data_dropped\":false");
+            assert_eq!(ExportedEvent::parse(&undone), Err(LineError::Absent("payload")));
+        }
     }
 
     #[test]

@@ -185,7 +185,7 @@ pub async fn import(
         let event = reader.next_stored()?;
         let is_last = event.is_none();
         if let Some(event) = event.filter(|_| reader.line_number() > inspection.present) {
-            bytes += event.data.len() + event.metadata.len();
+            bytes += event.data.size() + event.metadata.len();
             batch.push(event);
         }
         if is_last || batch.len() >= PAGE || bytes >= PAGE_BYTES {
@@ -205,10 +205,14 @@ async fn is_same(
     event: &StoredEvent,
     keys: Option<&SubjectKeys>,
 ) -> Result<bool, KeyError> {
-    let moved = StoredEvent {
+    let mut moved = StoredEvent {
         position: there.position,
         ..event.clone()
     };
+    // One of the two logs may have dropped it since.
+    if moved.data.is_same(&there.data) {
+        moved.data = there.data.clone();
+    }
     match keys {
         _ if moved == *there => Ok(true),
         Some(keys) => keys.is_sealed_copy(there, event).await,

@@ -3,8 +3,9 @@
 //!
 //! `exported_event.rs` and `line.rs` are the format, which auditors get over HTTP, too. `reading.rs` reads a file and checks all
 //! that can be checked without a store. `export.rs` writes one, and goes on with one that was broken off;
-//! `import.rs` brings one into a store. It must not be known here what events mean.
+//! `import.rs` brings one into a store. `excerpt.rs` does the first two for some events. It must not be known here what events mean.
 
+mod excerpt;
 mod export;
 mod exported_event;
 mod import;
@@ -12,6 +13,7 @@ mod line;
 mod reading;
 mod summary;
 
+pub use excerpt::{Excerpt, write_excerpt};
 pub use export::{Export, ExportError};
 pub use exported_event::{ExportedEvent, LineError};
 pub use import::{ImportError, Inspection, import, inspect};

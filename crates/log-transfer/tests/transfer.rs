@@ -14,7 +14,9 @@ use std::{
 
 use event_store::{EventStore, head_point};
 use events::{Actor, Encoding, EventId, Metadata, NewEvent, StoredEvent, StreamName, Timestamp, UserId};
-use log_transfer::{End, Export, ExportError, ImportError, Inspection, ReadError, import, inspect};
+use log_transfer::{
+    End, Excerpt, Export, ExportError, ImportError, Inspection, ReadError, import, inspect, write_excerpt,
+};
 use sealing::SealedStore;
 use tempfile::TempDir;
 use test_support::subject_keys;
@@ -324,4 +326,88 @@ async fn what_is_in_clear_is_sealed_once_and_found_again() {
         matches!(refused, Err(ImportError::Read(ReadError::Line { number: 1, .. }))),
         "{refused:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_excerpt_is_read_from_its_end_backwards_and_what_it_has_may_be_dropped() {
+    let (place, _) = Place::with_tasks(EVENTS, false).await;
+    let before = place.stored().await;
+    let stream = before[0].stream.clone();
+    let file = || File::open(place.file()).unwrap();
+    let write = async |wanted: &(dyn Fn(&StoredEvent) -> bool + Sync)| {
+        let mut out = File::create(place.file()).unwrap();
+        write_excerpt(&*place.store, 2_400, &mut out, wanted, |_| {})
+            .await
+            .unwrap()
+    };
+    let end = write(&|event| event.stream == stream).await;
+    let wanted: Vec<_> = before
+        .iter()
+        .filter(|event| event.stream == stream && event.position <= 2_400)
+        .map(StoredEvent::digest)
+        .collect();
+    assert_eq!(
+        (end.events, end.position),
+        (wanted.len() as u64, wanted.last().unwrap().position)
+    );
+
+    let mut excerpt = Excerpt::open(file(), |event| {
+        (event.stream == stream)
+            .then_some(())
+            .ok_or_else(|| "another stream".to_owned())
+    })
+    .unwrap();
+    assert_eq!(*excerpt.end(), end);
+    let mut parts = Vec::new();
+    while let Some(part) = excerpt.previous_part().unwrap() {
+        assert!(!part.is_empty() && part.len() <= 256);
+        parts.insert(0, part);
+    }
+    assert!(parts.len() > 3);
+    assert_eq!(parts.concat(), wanted);
+
+    // Of one that is broken off, changed, or refused, nothing can be had.
+    let whole = fs::read_to_string(place.file()).unwrap();
+    let refused = Excerpt::open(file(), |_| Err("not this one".to_owned())).unwrap_err();
+    assert!(matches!(refused, ReadError::Line { number: 1, .. }), "{refused}");
+    let cut = whole.rfind("{\"end\"").unwrap();
+    fs::write(place.file(), &whole[..cut]).unwrap();
+    let unfinished = Excerpt::open(file(), |_| Ok(())).unwrap_err();
+    assert!(matches!(unfinished, ReadError::Unfinished { .. }), "{unfinished}");
+    fs::write(place.file(), whole.replacen("Secret", "Public", 1)).unwrap();
+    let changed = Excerpt::open(file(), |_| Ok(())).unwrap_err();
+    assert!(matches!(changed, ReadError::Line { number: 1, .. }), "{changed}");
+
+    // Dropped, they are in an export by their hashes, and stay so in the place that it moves to.
+    assert_eq!(
+        place.store.drop_payloads(&wanted).await.unwrap(),
+        wanted.len() as u64
+    );
+    let after = write(&|event| event.stream == stream && event.data.whole().is_some()).await;
+    assert_eq!(after.events, 0);
+    let empty = Excerpt::open(file(), |_| Ok(()))
+        .unwrap()
+        .previous_part()
+        .unwrap();
+    assert_eq!(empty, None);
+    write(&|event| event.stream == stream).await;
+    let shown = Excerpt::open(file(), |_| Ok(())).unwrap_err();
+    assert!(matches!(shown, ReadError::Line { number: 1, .. }), "{shown}");
+    fs::remove_file(place.file()).unwrap();
+    place.export(u64::MAX).await.unwrap();
+    let new = Place::empty().await;
+    new.import(&place.file()).await.unwrap();
+    assert_eq!(new.stored().await, place.stored().await);
+    new.export(u64::MAX).await.unwrap();
+    assert_eq!(fs::read(new.file()).unwrap(), fs::read(place.file()).unwrap());
+
+    // A log that has the payloads still is the same log.
+    let earlier = Place::empty().await;
+    let mut end = head_point(&*earlier.store).await.unwrap();
+    for events in before[..2_000].chunks(500) {
+        end = earlier.store.import(end, events).await.unwrap();
+    }
+    assert_eq!(earlier.import(&place.file()).await.unwrap().present, 2_000);
+    let now = earlier.stored().await;
+    assert_eq!((now.len(), &now[..2_000]), (before.len(), &before[..2_000]));
 }

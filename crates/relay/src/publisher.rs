@@ -198,6 +198,11 @@ impl Relay {
     /// The message of a record, or nothing when it cannot be read: consumers find it in the store.
     fn stamp(&self, chain: &mut Chain, entry: Entry) -> Option<EventMessage> {
         match entry {
+            // Whoever lacks it reads it from the log.
+            Ok(event) if event.is_dropped() => {
+                chain.stamp(event);
+                None
+            }
             Ok(event) => Some(chain.stamp(event)),
             Err(unreadable) => {
                 tracing::warn!(%unreadable, "the relay passes over a record");

@@ -19,7 +19,7 @@ const PART: &str = "data";
 pub(crate) fn divide(event: &NewEvent) -> Option<DividedPayload> {
     match event.encoding {
         Encoding::Json => divide_payload(&event.data),
-        Encoding::Sealed => None,
+        Encoding::Sealed | Encoding::Dropped => None,
     }
 }
 

@@ -8,9 +8,11 @@ use std::{
 
 use async_trait::async_trait;
 use event_store::{
-    Appended, Entry, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead, Unreadable,
+    Appended, DropError, Entry, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead, Unreadable,
 };
-use events::{DividedPayload, EventId, LogPoint, NewEvent, RecordedEvent, StoredEvent, StreamName, UserId};
+use events::{
+    DividedPayload, EventDigest, EventId, LogPoint, NewEvent, RecordedEvent, StoredEvent, StreamName, UserId,
+};
 use futures::{StreamExt as _, stream::BoxStream};
 use runtime::Backoff;
 
@@ -112,7 +114,9 @@ impl SealedStore {
                 .inner
                 .stream_page(&StreamName::account(*subject), 0, 1)
                 .await?;
-            if first.entries.iter().flatten().any(is_sealed) {
+            // Nobody can tell what was in a payload that was dropped.
+            let may_be_sealed = |event: &RecordedEvent| is_sealed(event) || event.is_dropped();
+            if first.entries.iter().flatten().any(may_be_sealed) {
                 self.keys.report_lost(*subject);
                 return Err(KeyError::Lost(*subject));
             }
@@ -225,6 +229,10 @@ impl EventStore for SealedStore {
             stored::seal(event, &keys).map_err(StoreError::unavailable)?;
         }
         self.inner.import(after, &events).await
+    }
+
+    async fn drop_payloads(&self, events: &[EventDigest]) -> Result<u64, DropError> {
+        self.inner.drop_payloads(events).await
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {

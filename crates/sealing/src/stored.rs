@@ -37,7 +37,8 @@ pub fn sealed_person(event: &StoredEvent) -> Option<UserId> {
 pub fn person_in_clear(event: &StoredEvent) -> Result<Option<UserId>, String> {
     let encoding: Encoding = event.encoding.parse()?;
     let metadata = read_metadata(event)?;
-    let is_clear = encoding == Encoding::Json && divide_payload(&event.data).is_some();
+    let payload = event.data.whole();
+    let is_clear = encoding == Encoding::Json && payload.is_some_and(|data| divide_payload(data).is_some());
     Ok((is_clear || metadata::is_in_clear(&metadata)).then_some(metadata.subject))
 }
 
@@ -50,9 +51,9 @@ pub(crate) fn seal(event: &mut StoredEvent, keys: &HashMap<UserId, SubjectKey>) 
     let stream = StreamName::raw(&*event.stream);
     let version = u64::try_from(event.version).unwrap_or_default();
     if event.encoding == Encoding::Json.as_str()
-        && let Some(divided) = divide_payload(&event.data)
+        && let Some(divided) = event.data.whole().and_then(|data| divide_payload(data))
     {
-        event.data = payload::sealed(divided, &stream, version, &event.kind, &key)?;
+        event.data = payload::sealed(divided, &stream, version, &event.kind, &key)?.into();
         Encoding::Sealed.as_str().clone_into(&mut event.encoding);
     }
     if metadata::is_in_clear(&metadata) {
@@ -81,9 +82,14 @@ impl SubjectKeys {
             Some(SubjectKey::Damaged) | None => return Ok(false),
         };
         let same_payload = match (&*original.encoding, &*copy.encoding) {
-            ("json", "sealed") => divide_payload(&original.data)
-                .is_some_and(|divided| payload::is_sealed_copy(&copy.data, divided, copy, key.as_deref())),
-            (before, after) => before == after && original.data == copy.data,
+            ("json", "sealed") => {
+                let divided = original.data.whole().and_then(|data| divide_payload(data));
+                let parts = divided.zip(copy.data.whole());
+                parts.is_some_and(|(divided, data)| {
+                    payload::is_sealed_copy(data, divided, copy, key.as_deref())
+                })
+            }
+            (before, after) => before == after && original.data.is_same(&copy.data),
         };
         let same_metadata = original.metadata == copy.metadata
             || metadata::is_sealed_copy(&of_copy, &metadata, copy, key.as_deref());
@@ -91,7 +97,7 @@ impl SubjectKeys {
             position: 0,
             encoding: String::new(),
             metadata: Bytes::new(),
-            data: Bytes::new(),
+            data: Bytes::new().into(),
             ..event.clone()
         };
         Ok(same_payload && same_metadata && place(copy) == place(original))

@@ -6,8 +6,10 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use event_store::{Appended, Entry, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead};
-use events::{EventId, LogPoint, NewEvent, RecordedEvent, StoredEvent, StreamName};
+use event_store::{
+    Appended, DropError, Entry, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead,
+};
+use events::{EventDigest, EventId, LogPoint, NewEvent, RecordedEvent, StoredEvent, StreamName};
 use futures::stream::BoxStream;
 use tokio::sync::{RwLock, oneshot};
 
@@ -123,6 +125,11 @@ impl EventStore for FaultyStore {
     async fn import(&self, after: LogPoint, events: &[StoredEvent]) -> Result<LogPoint, ImportError> {
         self.check()?;
         self.inner.import(after, events).await
+    }
+
+    async fn drop_payloads(&self, events: &[EventDigest]) -> Result<u64, DropError> {
+        self.check()?;
+        self.inner.drop_payloads(events).await
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {

@@ -89,6 +89,14 @@ macro_rules! models {
                 }
             }
 
+            /// Takes the row of `stream` away. Returns whether there was one.
+            pub(crate) fn remove(&mut self, stream: &StreamKind) -> bool {
+                match stream {
+                    $(StreamKind::$model(id) => self.$table.remove(id.0),)+
+                    StreamKind::Email(_) | StreamKind::Admins | StreamKind::Operation(_) => false,
+                }
+            }
+
             /// Lets the row of `stream` stand for an event that an operator gave up on.
             pub(crate) fn pass_over(&mut self, stream: &StreamKind, record: &RecordedEvent) {
                 match stream {

@@ -35,6 +35,11 @@ pub(crate) trait Model: Clone + Send + Sync {
     /// The person whom `event` says that the stream is about, where it says so.
     fn named(id: Uuid, event: &Self::Event) -> Option<UserId>;
 
+    /// Whether `event` leaves nothing of the state before it, so that it can be applied without.
+    fn starts_over(_event: &Self::Event) -> bool {
+        false
+    }
+
     /// What `record` made of it, as far as its history is kept.
     fn history(&self, _before: Option<&Self>, _record: &RecordedEvent) -> Option<TaskVersion> {
         None

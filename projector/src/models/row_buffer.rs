@@ -51,7 +51,7 @@ impl<M: Model> Slots<M> {
         record: &RecordedEvent,
     ) -> Result<Option<M>, ApplyFailure> {
         let projected = self.version(id);
-        if record.version != projected + 1 {
+        if record.version != projected + 1 && !M::starts_over(event) {
             return Err(ApplyFailure::Hole {
                 version: record.version,
                 projected,
@@ -86,6 +86,11 @@ impl<M: Model> Slots<M> {
             },
         );
         Ok(replaced.map(|slot| slot.state))
+    }
+
+    /// Takes the row away, since the log does not say any more what is in it. Returns whether there was one.
+    pub(crate) fn remove(&mut self, id: Uuid) -> bool {
+        self.0.remove(&id).is_some()
     }
 
     /// Lets the row stand for an event that an operator gave up on.

@@ -63,6 +63,10 @@ impl Model for Task {
         }
     }
 
+    fn starts_over(event: &TaskEvent) -> bool {
+        matches!(event, TaskEvent::Purged(_))
+    }
+
     fn history(&self, before: Option<&Self>, record: &RecordedEvent) -> Option<TaskVersion> {
         Some(if self.is_purged() {
             TaskVersion::purged(record, self)

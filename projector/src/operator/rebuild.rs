@@ -4,6 +4,7 @@
 //! take over in one transaction, in which the projectors must wait and the last few events are applied: nobody
 //! who has seen a checkpoint finds rows behind it afterwards. The tables before are kept for one step back.
 
+mod dropped_rows;
 mod generations;
 mod operator_state;
 mod swap;
@@ -26,6 +27,7 @@ use crate::{
     pace::Pace,
     projecting::{apply::Applier, catch_up::catch_up, checkpoint, log_identity::LogIdentity},
 };
+pub use dropped_rows::DroppedRows;
 use generations::{Generation, Lock, Places, remove_files};
 
 /// How long the projectors may be held up while the last events are applied.

@@ -26,6 +26,8 @@ pub(crate) struct Fold {
     pub(crate) newly_parked: Vec<Parked>,
     /// Whom this fold has erased.
     pub(crate) newly_erased: Vec<UserId>,
+    /// Streams whose rows this fold has taken away, since their events were dropped from the log.
+    pub(crate) newly_dropped: HashSet<StreamName>,
 }
 
 /// An event that is to be parked.
@@ -164,6 +166,12 @@ impl Fold {
         }
         if is_discarded {
             self.rows.pass_over(&stream, record);
+            return Ok(());
+        }
+        if record.is_dropped() {
+            if self.rows.remove(&stream) {
+                self.newly_dropped.insert(record.stream.clone());
+            }
             return Ok(());
         }
         let payload = event.payload.as_ref().map_err(|reason| senseless(reason))?;

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use database::{DatabaseError, Transaction};
-use events::{TaskId, UserId};
+use events::{StreamName, TaskId, UserId};
 
 use crate::{
     models::{
         AUDIT_LOG, ListedModel, Model as _, ModelRows, TASK_HISTORY, TaskVersion, audit_values,
         for_each_model, storable,
         table::{Column, Conflict, Rows, Table},
-        without_request_id,
+        table_of, without_request_id,
     },
     projecting::{
         decode::{Decoded, Reading},
@@ -47,11 +47,13 @@ pub(crate) async fn write(tx: &mut Transaction, fold: Fold) -> Result<(), Databa
         mut rows,
         erased,
         newly_erased,
+        newly_dropped,
         newly_parked,
         ..
     } = fold;
     let is_erased = |subject: UserId| erased.contains_key(&subject);
     write_history(tx, rows.history.take().unwrap_or_default(), is_erased).await?;
+    delete(tx, newly_dropped.iter()).await?;
     for_each_model!(M => write_rows::<M>(tx, &mut rows, is_erased).await?);
     park(tx, &newly_parked).await?;
     for subject in newly_erased {
@@ -76,6 +78,18 @@ pub(crate) async fn audit(
         }
     }
     rows.insert(tx, Conflict::Keep).await
+}
+
+/// Deletes the rows of `streams`.
+pub(crate) async fn delete(
+    tx: &mut Transaction,
+    streams: impl Iterator<Item = &StreamName>,
+) -> Result<(), DatabaseError> {
+    for (table, id) in streams.filter_map(table_of) {
+        let sql = format!("DELETE FROM {} WHERE id = $1", table.name);
+        tx.execute(&sql, &[id.into()]).await?;
+    }
+    Ok(())
 }
 
 /// Deletes what the person `subject`, who was erased at `position` in the log, leaves in the read models, and remembers that

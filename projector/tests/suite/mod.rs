@@ -1,6 +1,7 @@
 //! What holds on either database: a log, read models, a bus and a projector between them.
 
 pub(crate) mod bus_away;
+pub(crate) mod dropping;
 pub(crate) mod erasure;
 pub(crate) mod faults;
 pub(crate) mod ground;
@@ -43,6 +44,8 @@ macro_rules! suite {
             rebuilding: a_rebuild_gives_the_same_rows_and_can_be_undone,
                 an_interrupted_rebuild_goes_on_where_it_was, projectors_work_and_readers_read_through_swaps,
                 what_is_discarded_during_a_rebuild_stays_discarded;
+            dropping: whatever_was_dropped_a_rebuild_gives_the_same_rows,
+                rows_that_are_kept_aside_go_with_the_others;
             replay: replay_equals_live;
         }
     };

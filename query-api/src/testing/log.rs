@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use event_store::{Appended, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead};
-use events::{EventId, LogPoint, NewEvent, StoredEvent, StreamName};
+use event_store::{Appended, DropError, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead};
+use events::{EventDigest, EventId, LogPoint, NewEvent, StoredEvent, StreamName};
 use futures::stream::{self, BoxStream, StreamExt};
 use uuid::Uuid;
 
@@ -38,6 +38,10 @@ impl EventStore for TestLog {
 
     async fn import(&self, _: LogPoint, _: &[StoredEvent]) -> Result<LogPoint, ImportError> {
         Err(StoreError::Empty.into())
+    }
+
+    async fn drop_payloads(&self, _: &[EventDigest]) -> Result<u64, DropError> {
+        Err(DropError::Unsupported)
     }
 
     async fn stream_head(&self, _: &StreamName) -> Result<Option<StreamHead>, StoreError> {

@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use event_store::{Appended, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead};
-use events::{EventId, LogPoint, NewEvent, StoredEvent, StreamName};
+use event_store::{Appended, DropError, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead};
+use events::{EventDigest, EventId, LogPoint, NewEvent, StoredEvent, StreamName};
 use futures::stream::BoxStream;
 
 pub(crate) struct CountingStore {
@@ -54,6 +54,10 @@ impl EventStore for CountingStore {
 
     async fn import(&self, after: LogPoint, events: &[StoredEvent]) -> Result<LogPoint, ImportError> {
         self.inner.import(after, events).await
+    }
+
+    async fn drop_payloads(&self, events: &[EventDigest]) -> Result<u64, DropError> {
+        self.inner.drop_payloads(events).await
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {

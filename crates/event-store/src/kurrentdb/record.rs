@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use events::{
-    Encoding, EventId, Metadata, NewEvent, RecordedEvent, StoredEvent, StreamName, Timestamp, UserId,
+    Encoding, EventId, Metadata, NewEvent, RecordedEvent, StoredEvent, StoredPayload, StreamName, Timestamp,
+    UserId,
 };
 use kurrentdb_protocol::event_store::client::streams::{
     batch_append_req::ProposedMessage, read_resp::read_event::RecordedEvent as WireEvent,
@@ -31,6 +32,9 @@ struct Custom<M, E> {
     encoding: E,
     /// Microseconds, as [`Timestamp`] counts them.
     recorded_at: i64,
+    /// The SHA-256 of the payload in hexadecimal, if it was dropped from the log that the event was imported from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data_sha256: Option<String>,
     metadata: M,
 }
 
@@ -50,6 +54,7 @@ pub(super) fn proposed(event: NewEvent, prefix: &str) -> Result<ProposedMessage,
         schema_version: event.schema_version,
         encoding: event.encoding.as_str(),
         recorded_at: event.recorded_at.as_micros(),
+        data_sha256: None,
         metadata: &event.metadata,
     };
     let custom = serde_json::to_vec(&custom).map_err(StoreError::unavailable)?;
@@ -59,16 +64,21 @@ pub(super) fn proposed(event: NewEvent, prefix: &str) -> Result<ProposedMessage,
 /// The same of an event of another log, with its metadata byte for byte; `None` when that is no JSON.
 pub(super) fn proposed_as_stored(id: Uuid, event: &StoredEvent, prefix: &str) -> Option<ProposedMessage> {
     let metadata: &RawValue = serde_json::from_slice(&event.metadata).ok()?;
+    let (data, data_sha256) = match &event.data {
+        StoredPayload::Whole(data) => (data.clone(), None),
+        StoredPayload::Dropped(sha256) => (Bytes::new(), Some(sha256.clone())),
+    };
     let custom = Custom {
         taskledger: LAYOUT,
         log: Some(prefix.to_owned()),
         schema_version: u16::try_from(event.schema_version).ok()?,
         encoding: event.encoding.as_str(),
         recorded_at: event.recorded_at,
+        data_sha256,
         metadata,
     };
     let custom = serde_json::to_vec(&custom).ok()?;
-    Some(binary(id, event.kind.clone(), event.data.clone(), custom.into()))
+    Some(binary(id, event.kind.clone(), data, custom.into()))
 }
 
 pub(super) fn binary(id: Uuid, kind: String, data: Bytes, custom_metadata: Bytes) -> ProposedMessage {
@@ -146,7 +156,10 @@ pub(super) fn recorded(event: WireEvent, prefix: &str) -> Option<Entry> {
         id: event_id(&event),
         kind: kind(&event),
         schema_version: custom.schema_version,
-        encoding: custom.encoding,
+        encoding: match custom.data_sha256.filter(|_| event.data.is_empty()) {
+            Some(_) => Encoding::Dropped,
+            None => custom.encoding,
+        },
         data: event.data,
         metadata: custom.metadata,
         recorded_at: Timestamp::from_micros(custom.recorded_at),
@@ -160,14 +173,15 @@ pub(super) fn stored(event: WireEvent, prefix: &str) -> Option<StoredEvent> {
     let custom = serde_json::from_slice::<Custom<&RawValue, String>>(&event.custom_metadata)
         .ok()
         .filter(|custom| custom.taskledger == LAYOUT);
-    let (schema_version, encoding, recorded_at, metadata) = match custom {
+    let (schema_version, encoding, recorded_at, data_sha256, metadata) = match custom {
         Some(custom) => (
             i64::from(custom.schema_version),
             custom.encoding,
             custom.recorded_at,
+            custom.data_sha256,
             Bytes::copy_from_slice(custom.metadata.get().as_bytes()),
         ),
-        None => (0, String::new(), 0, event.custom_metadata.clone()),
+        None => (0, String::new(), 0, None, event.custom_metadata.clone()),
     };
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     Some(StoredEvent {
@@ -180,7 +194,10 @@ pub(super) fn stored(event: WireEvent, prefix: &str) -> Option<StoredEvent> {
         encoding,
         recorded_at,
         metadata,
-        data: event.data,
+        data: match data_sha256.filter(|_| event.data.is_empty()) {
+            Some(sha256) => StoredPayload::Dropped(sha256),
+            None => event.data.into(),
+        },
     })
 }
 
@@ -196,6 +213,7 @@ fn custom(metadata: &[u8]) -> Result<Custom<Metadata, Encoding>, String> {
         log: custom.log,
         schema_version: custom.schema_version,
         recorded_at: custom.recorded_at,
+        data_sha256: custom.data_sha256,
         metadata: custom.metadata,
     })
 }

@@ -9,6 +9,8 @@ use crate::{ImportError, StoreError, import};
 
 /// Rows of a statement.
 const ROWS: usize = 100;
+/// Of a row.
+const COLUMNS: usize = 11;
 
 /// The lock that `append_events()` takes.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('taskledger.event_store', 0))";
@@ -37,10 +39,11 @@ pub(super) async fn import(
     }
     let mut position = after.position;
     for (events, ids) in events.chunks(ROWS).zip(ids.chunks(ROWS)) {
-        let mut values: Vec<Value> = Vec::with_capacity(events.len() * 10);
+        let mut values: Vec<Value> = Vec::with_capacity(events.len() * COLUMNS);
         for (event, id) in events.iter().zip(ids) {
             position += 1;
             let metadata = import::metadata(event).unwrap_or_default();
+            let hash = import::kept_hash(event)?.map(Vec::from);
             values.extend([
                 position.into(),
                 event.version.into(),
@@ -51,7 +54,12 @@ pub(super) async fn import(
                 event.kind.as_str().into(),
                 event.encoding.as_str().into(),
                 metadata.into(),
-                Value::from(&*event.data),
+                event
+                    .data
+                    .whole()
+                    .map_or_else(Vec::new, |data| data.to_vec())
+                    .into(),
+                hash.into(),
             ]);
         }
         match transaction.execute(&insert(events.len()), &values).await {
@@ -116,7 +124,9 @@ impl Head {
 fn insert(rows: usize) -> String {
     let places: Vec<String> = (0..rows)
         .map(|row| {
-            let places: Vec<String> = (1..=10).map(|column| format!("${}", row * 10 + column)).collect();
+            let places: Vec<String> = (1..=COLUMNS)
+                .map(|column| format!("${}", row * COLUMNS + column))
+                .collect();
             format!("({})", places.join(", "))
         })
         .collect();

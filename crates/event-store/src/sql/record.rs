@@ -2,14 +2,22 @@
 
 use bytes::Bytes;
 use database::{DatabaseError, Row};
-use events::{EventId, RecordedEvent, StoredEvent, StreamName, Timestamp};
+use events::{Encoding, EventId, RecordedEvent, StoredEvent, StoredPayload, StreamName, Timestamp};
 
 use crate::{Entry, PAGE_BYTES, StoreError, Unreadable, page::subject_of};
 
-/// The columns that [`recorded`] expects, in its order.
-macro_rules! columns {
+/// The columns of an event that is appended.
+macro_rules! appended_columns {
     () => {
         "position, version, recorded_at, schema_version, id, stream, type, encoding, metadata, data"
+    };
+}
+pub(super) use appended_columns;
+
+/// The columns that [`recorded`] and [`stored`] expect, in their order.
+macro_rules! columns {
+    () => {
+        concat!($crate::sql::record::appended_columns!(), ", data_sha256")
     };
 }
 pub(super) use columns;
@@ -48,6 +56,13 @@ pub(super) fn recorded(row: &Row) -> Result<Entry, StoreError> {
     }))
 }
 
+/// The SHA-256 of a payload that was dropped. Of one that is there no hash counts but its own, whatever stands beside it.
+fn kept_hash(row: &Row) -> Option<&[u8]> {
+    let is_empty = row.lossy(9).is_some_and(<[u8]>::is_empty);
+    // In SQLite, NULL has no bytes.
+    row.lossy(10).filter(|hash| is_empty && !hash.is_empty())
+}
+
 fn read(row: &Row, position: u64) -> Result<RecordedEvent, String> {
     let columns = || -> Result<_, DatabaseError> {
         Ok((
@@ -73,7 +88,10 @@ fn read(row: &Row, position: u64) -> Result<RecordedEvent, String> {
         id: EventId(id),
         stream: StreamName::raw(stream),
         kind: kind.to_owned(),
-        encoding: encoding.parse()?,
+        encoding: match kept_hash(row) {
+            Some(_) => Encoding::Dropped,
+            None => encoding.parse()?,
+        },
         metadata: serde_json::from_str(metadata).map_err(|error| format!("metadata: {error}"))?,
         data: Bytes::from(data),
     })
@@ -100,7 +118,10 @@ pub(super) fn stored(row: &Row) -> Result<StoredEvent, StoreError> {
         encoding: text(7),
         recorded_at: integer(2)?,
         metadata: bytes(8),
-        data: bytes(9),
+        data: match kept_hash(row) {
+            Some(sha256) => StoredPayload::dropped(sha256),
+            None => bytes(9).into(),
+        },
     })
 }
 

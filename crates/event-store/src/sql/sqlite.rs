@@ -10,7 +10,7 @@ use crate::{
     Appended, StoreError,
     append::{Append, Outcome, PreparedEvent},
     appender::{BatchError, Writer, slots},
-    sql::record::{columns, signed, unsigned},
+    sql::record::{appended_columns, signed, unsigned},
 };
 
 /// Takes the write lock, then reads the last position and each stream's version. `$1` is a JSON array of
@@ -132,7 +132,10 @@ impl NewRow<'_> {
 
 fn insert(rows: usize) -> String {
     let values = ["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"].repeat(rows).join(", ");
-    format!(concat!("INSERT INTO events (", columns!(), ") VALUES {}"), values)
+    format!(
+        concat!("INSERT INTO events (", appended_columns!(), ") VALUES {}"),
+        values
+    )
 }
 
 /// The last position, and the version of each append's stream.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{TestLog, event, stream};
 
 /// An event of another log, with spaces in its metadata that no append writes.
-fn foreign(stream: &str, version: i64) -> StoredEvent {
+pub(crate) fn foreign(stream: &str, version: i64) -> StoredEvent {
     let subject = Uuid::now_v7();
     StoredEvent {
         position: 1_000,
@@ -22,12 +22,12 @@ fn foreign(stream: &str, version: i64) -> StoredEvent {
         metadata: Bytes::from(format!(
             r#"{{ "subject":"{subject}", "actor":"system","correlation_id":"","causation_id":"{subject}" }}"#
         )),
-        data: Bytes::from(format!("{{ \"number\": {version} }}")),
+        data: Bytes::from(format!("{{ \"number\": {version} }}")).into(),
     }
 }
 
 /// The log as it is stored, without positions, which may be others.
-async fn stored(store: &dyn EventStore) -> Vec<StoredEvent> {
+pub(crate) async fn stored(store: &dyn EventStore) -> Vec<StoredEvent> {
     let (mut events, mut after): (Vec<StoredEvent>, i64) = (Vec::new(), 0);
     loop {
         let page = store.stored_page(after, 1_000).await.expect("readable");

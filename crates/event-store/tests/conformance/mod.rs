@@ -3,6 +3,7 @@
 
 mod appending;
 mod concurrency;
+mod dropping;
 mod importing;
 mod model;
 mod reading;
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 pub(crate) use appending::*;
 pub(crate) use concurrency::*;
+pub(crate) use dropping::*;
 pub(crate) use importing::*;
 pub(crate) use model::*;
 pub(crate) use reading::*;
@@ -60,6 +62,7 @@ macro_rules! conformance {
             subscription_resumes subscription_from_the_head subscription_outlives_the_store
             subscription_wakes_at_once
             imported_events_are_kept_as_they_are imports_out_of_place_change_nothing
+            dropped_payloads_leave_everything_else imports_keep_what_was_dropped
             sequences_match_the_model batches_match_the_model
         );
     };

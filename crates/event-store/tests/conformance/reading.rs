@@ -301,7 +301,7 @@ pub(crate) async fn stored_bytes_are_the_same_in_every_store(log: &impl TestLog)
         let stored = (&*stored.encoding, stored.data.clone(), stored.metadata.to_vec());
         let metadata = serde_json::to_vec(&sent.metadata).unwrap();
         assert_eq!(
-            stored == ("json", sent.data.clone(), metadata),
+            stored == ("json", sent.data.clone().into(), metadata),
             log.keeps_bytes(),
             "{stored:?}"
         );

@@ -1,0 +1,153 @@
+//! Payloads that were dropped from the log, up to anywhere.
+
+use events::{
+    AccountErased, EndReason, EventDigest, SessionEnded, SessionRefreshed, StoredEvent, TaskCompleted,
+    TaskDeleted, TaskPurged, TaskRenamed,
+};
+use projector::{DroppedRows, Rebuild, RebuildError};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ground::{Ground, pace, partitions},
+    writer::{Writer, created, registered, session, started, task, user},
+};
+
+/// A session that ended, a task that was purged, and what an erased person had, each with others that go on.
+async fn lives(log: &mut Writer) {
+    for person in [user(1), user(2)] {
+        log.account(person, registered("person@example.org")).await;
+    }
+    log.session(1, user(1), started(user(1))).await;
+    log.session(2, user(1), started(user(1))).await;
+    log.task(1, user(1), created(user(1), "Purged")).await;
+    log.task(2, user(1), created(user(1), "Stays")).await;
+    log.task(3, user(2), created(user(2), "Of nobody any more")).await;
+    log.session(3, user(2), started(user(2))).await;
+    let refreshed = SessionRefreshed {
+        refresh_hash: "secret".into(),
+        client: None,
+        used: None,
+    };
+    log.session(1, user(1), refreshed).await;
+    let title = "Renamed".to_owned();
+    log.task(1, user(1), TaskRenamed { title }).await;
+    log.task(1, user(1), TaskCompleted {}).await;
+    log.task(1, user(1), TaskDeleted {}).await;
+    log.task(1, user(1), TaskPurged {}).await;
+    let reason = EndReason::Logout;
+    log.session(1, user(1), SessionEnded { reason }).await;
+    log.account(user(2), AccountErased {}).await;
+}
+
+/// The events whose payloads may go, the last first.
+async fn droppable(ground: &Ground) -> Vec<EventDigest> {
+    let events = ground.store.stored_page(0, 1_000).await.unwrap().events;
+    let ended = [
+        format!("session-{}", session(1)),
+        format!("session-{}", session(3)),
+        format!("task-{}", task(1)),
+        format!("task-{}", task(3)),
+        format!("account-{}", user(2)),
+    ];
+    let goes = |event: &&StoredEvent| {
+        ended.contains(&event.stream) && !["task.purged", "account.erased"].contains(&&*event.kind)
+    };
+    events
+        .iter()
+        .filter(goes)
+        .rev()
+        .map(StoredEvent::digest)
+        .collect()
+}
+
+pub(crate) async fn whatever_was_dropped_a_rebuild_gives_the_same_rows(ground: Ground) {
+    let mut log = Writer::new(&ground.store);
+    lives(&mut log).await;
+    ground.catch_up(2).await;
+    let audit_trail = ground.count("audit_log").await;
+    assert_eq!(ground.count("sessions").await, 2);
+    let events = droppable(&ground).await;
+    assert_eq!(events.len(), 10);
+    for event in &events {
+        let rows = DroppedRows::open(&ground.url()).await.unwrap();
+        let second = DroppedRows::open(&ground.url()).await;
+        assert!(matches!(second, Err(RebuildError::AtWork)));
+        let whole = !event.kind.starts_with("account") && event.stream != format!("task-{}", task(1));
+        let streams = whole.then(|| events::StreamName::raw(&*event.stream));
+        rows.delete(streams.as_slice()).await.unwrap();
+        rows.close().await;
+        drop(rows);
+        ground
+            .store
+            .drop_payloads(std::slice::from_ref(event))
+            .await
+            .unwrap();
+
+        // As if the command had been killed here.
+        ground.settled().await;
+        let rebuild = Rebuild::open(&ground.url(), ground.store.clone(), partitions(2), pace())
+            .await
+            .unwrap();
+        rebuild.restart().await.unwrap();
+        assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+        let comparison = rebuild.compare().await.unwrap();
+        assert_eq!(comparison.differences, Vec::<String>::new(), "{event:?}");
+        rebuild.close().await;
+    }
+    assert_eq!(ground.count("sessions").await, 1);
+    assert_eq!(ground.count("tasks").await, 2);
+    assert_eq!(
+        ground.count("audit_log").await,
+        audit_trail,
+        "who did what when stays"
+    );
+
+    // Read again over the rows that are there, by as many projectors and by more.
+    for partitions in [2, 3] {
+        ground.run("UPDATE checkpoints SET position = 0").await;
+        let report = ground.catch_up(partitions).await;
+        assert_eq!((report.tasks, report.sessions, report.parked), (2, 1, 0));
+    }
+    // The others go on.
+    log.task(2, user(1), TaskCompleted {}).await;
+    let reason = EndReason::Logout;
+    log.session(2, user(1), SessionEnded { reason }).await;
+    ground.catch_up(2).await;
+}
+
+/// What a rebuild has left and what is kept for a step back lose the same rows.
+pub(crate) async fn rows_that_are_kept_aside_go_with_the_others(ground: Ground) {
+    let mut log = Writer::new(&ground.store);
+    lives(&mut log).await;
+    ground.catch_up(2).await;
+    let open = async || {
+        Rebuild::open(&ground.url(), ground.store.clone(), partitions(2), pace())
+            .await
+            .unwrap()
+    };
+    let rebuild = open().await;
+    assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+    rebuild.swap().await.unwrap();
+    assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
+    rebuild.close().await;
+    drop(rebuild);
+
+    let rows = DroppedRows::open(&ground.url()).await.unwrap();
+    rows.delete(&[events::StreamName::session(session(1))])
+        .await
+        .unwrap();
+    rows.close().await;
+    drop(rows);
+    let gone: Vec<_> = droppable(&ground)
+        .await
+        .into_iter()
+        .filter(|event| event.stream == format!("session-{}", session(1)))
+        .collect();
+    ground.store.drop_payloads(&gone).await.unwrap();
+    ground.settled().await;
+    let rebuild = open().await;
+    assert_eq!(rebuild.compare().await.unwrap().differences, Vec::<String>::new());
+    rebuild.rollback().await.unwrap();
+    ground.settled().await;
+    rebuild.close().await;
+}

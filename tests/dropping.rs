@@ -1,0 +1,447 @@
+//! What ended long ago leaves the log, once it is in a file; everything that was proved stays proved.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Output,
+    time::Duration,
+};
+
+use database::{Database, Schema};
+use event_store::EventStore;
+use events::{
+    Actor, EndReason, Event, EventId, Metadata, NewEvent, Priority, SecretHash, SessionEnded, SessionId,
+    SessionRefreshed, SessionStarted, StreamName, TaskCreated, TaskDeleted, TaskId, TaskPurged, Timestamp,
+    UserId,
+};
+use futures::{StreamExt as _, stream};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{Footing, Person, Role, System, until};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Old sessions, of three events each: many parts, so that a kill falls between two of them.
+const SESSIONS: usize = 1_500;
+/// When all that is old here happened.
+const LONG_AGO: &str = "2025-03-01T12:00:00Z";
+const BEFORE: &str = "2025-06-01T00:00:00Z";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_leaves_an_embedded_log() {
+    dropped(Footing::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_leaves_a_log_on_servers() {
+    dropped(Footing::Servers).await;
+}
+
+fn event(subject: UserId, event: &Event) -> NewEvent {
+    let encoded = event.encode();
+    NewEvent {
+        id: EventId(Uuid::now_v7()),
+        kind: encoded.kind.to_owned(),
+        schema_version: encoded.schema_version,
+        encoding: encoded.encoding,
+        data: encoded.data,
+        metadata: Metadata {
+            subject,
+            actor: Actor::User(subject),
+            correlation_id: Uuid::now_v7().to_string().into(),
+            causation_id: Uuid::now_v7(),
+            traceparent: None,
+            idempotency_key: None,
+        },
+        recorded_at: LONG_AGO.parse().unwrap(),
+    }
+}
+
+/// A session of long ago, with addresses that nobody needs any more.
+async fn old_session(log: &dyn EventStore, account: UserId, ends: bool) -> StreamName {
+    let stream = StreamName::session(SessionId(Uuid::now_v7()));
+    let long_ago: Timestamp = LONG_AGO.parse().unwrap();
+    let started = SessionStarted {
+        account,
+        refresh_hash: SecretHash::from("old-refresh-hash"),
+        expires_at: long_ago.plus_seconds(7 * 24 * 60 * 60),
+        ip: Some("192.0.2.77".to_owned()),
+        user_agent: Some("Old browser ".repeat(20)),
+        methods: [events::AuthenticationMethod::Pwd].into(),
+        idle_seconds: None,
+    };
+    let refreshed = SessionRefreshed {
+        refresh_hash: SecretHash::from("old-refresh-hash"),
+        client: Some("old-client".to_owned()),
+        used: None,
+    };
+    let reason = EndReason::Logout;
+    let mut events = vec![
+        Event::Session(started.into()),
+        Event::Session(refreshed.clone().into()),
+    ];
+    events.push(match ends {
+        true => Event::Session(SessionEnded { reason }.into()),
+        false => Event::Session(refreshed.into()),
+    });
+    let events = events.iter().map(|it| event(account, it)).collect();
+    log.append(&stream, 0, events).await.unwrap();
+    stream
+}
+
+/// A task that was taken out of the trash for good long ago.
+async fn old_task(log: &dyn EventStore, owner: UserId) -> TaskId {
+    let id = TaskId(Uuid::now_v7());
+    let created = TaskCreated {
+        owner,
+        title: "Old title".to_owned(),
+        description: None,
+        priority: Priority::Urgent,
+        due: None,
+        tags: Vec::new(),
+    };
+    let events = [
+        Event::Task(created.into()),
+        Event::Task(TaskDeleted {}.into()),
+        Event::Task(TaskPurged {}.into()),
+    ];
+    let events = events.iter().map(|it| event(owner, it)).collect();
+    log.append(&StreamName::task(id), 0, events).await.unwrap();
+    id
+}
+
+/// A system with much that ended long ago, and what an auditor has kept of it.
+struct Old {
+    system: System,
+    database: Database,
+    files: tempfile::TempDir,
+    key: String,
+}
+
+impl Old {
+    fn path(&self, name: &str) -> String {
+        self.files.path().join(name).display().to_string()
+    }
+
+    fn tool(&self, arguments: &[&str]) -> (i32, String) {
+        let output: Output = self.system.tool(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (
+            output.status.code().unwrap(),
+            said + &String::from_utf8_lossy(&output.stderr),
+        )
+    }
+
+    #[track_caller]
+    fn run(&self, arguments: &[&str]) -> String {
+        let (code, said) = self.tool(arguments);
+        assert_eq!(code, 0, "{arguments:?} {said}");
+        said
+    }
+
+    fn drop(&self, file: &str) -> Vec<String> {
+        let arguments = [
+            "events",
+            "drop",
+            "--ended-before",
+            BEFORE,
+            "--by",
+            "grace",
+            "--export",
+        ];
+        let arguments = arguments.iter().map(ToString::to_string);
+        arguments.chain([self.path(file)]).collect()
+    }
+
+    #[track_caller]
+    fn run_drop(&self, file: &str) -> String {
+        let arguments = self.drop(file);
+        self.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// How many payloads the log has lost.
+    async fn dropped(&self) -> u64 {
+        let sql = "SELECT COUNT(*) AS events FROM events WHERE data_sha256 IS NOT NULL";
+        let row = self.database.fetch_optional(sql, &[]).await.unwrap().unwrap();
+        row.unsigned("events").unwrap()
+    }
+
+    /// Kills the command as soon as it has dropped something.
+    async fn kill_in_the_middle(&self, file: &str) {
+        let arguments = self.drop(file);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut child = self.system.tool(&arguments).spawn().unwrap();
+        until("something is dropped", PATIENCE, async || {
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "it ended before it was killed"
+            );
+            self.dropped().await > 0
+        })
+        .await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    fn verify(&self, arguments: &[&str]) -> Value {
+        let checkpoint = self.path("checkpoint");
+        let common = [
+            "audit",
+            "verify",
+            "--json",
+            "--key",
+            &self.key,
+            "--checkpoint",
+            &checkpoint,
+        ];
+        let output = self.system.tool(&[&common, arguments].concat()).output().unwrap();
+        assert!(output.stdout.ends_with(b"}\n"), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+/// The lines of an export, by position.
+fn lines(path: &str) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+async fn dropped(footing: Footing) {
+    let system = System::start(footing).await;
+    let mut ada = Person::join(&system.base, "ada").await;
+    let store = system.open_log().await;
+    let kept = ada
+        .post("/tasks", json!({"title": "Kept"}))
+        .await
+        .expect(201)
+        .body;
+    let since = ada.get("/tasks/changes").await.expect(200).body["next"].clone();
+    let account = store.read_all(0, 1_000).await.unwrap();
+    let me = account.iter().find(|event| event.kind == "task.created");
+    let me = me.unwrap().metadata.subject;
+    let first = store.head().await.unwrap() + 1;
+    let purged = old_task(&*store, me).await;
+    let sessions = stream::iter(0..SESSIONS).map(|number| old_session(&*store, me, number % 2 == 0));
+    let sessions: Vec<_> = sessions.buffer_unordered(64).collect().await;
+    system.read_models_equal_the_log().await;
+    let database = Database::connect(&system.store_url(), Schema::EventStore, 1)
+        .await
+        .unwrap();
+    let mut old = Old {
+        database,
+        files: tempfile::tempdir().unwrap(),
+        key: String::new(),
+        system,
+    };
+    old.key = old.run(&["audit", "key"]).trim().to_owned();
+    let head = store.head().await.unwrap();
+    until("the checkpoint covers the log", PATIENCE, async || {
+        let url = format!("{}/audit/checkpoint", old.system.base);
+        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let size = text.lines().nth(1).and_then(|size| size.parse::<u64>().ok());
+        fs::write(old.path("checkpoint"), &text).unwrap();
+        size.is_some_and(|size| size >= head)
+    })
+    .await;
+    let position = (first + 3).to_string();
+    fs::write(old.path("proof"), old.run(&["audit", "prove", &position])).unwrap();
+    old.run(&["events", "export", "--output", &old.path("before")]);
+    let whole_size = size(&old);
+
+    // First what would be done; nothing that is too young; nothing of another export.
+    let expected = SESSIONS as u64 * 3 + 2;
+    let would = old.run(&["events", "drop", "--dry-run", "--ended-before", BEFORE]);
+    assert!(
+        would.contains(&format!("payloads of {expected} events")),
+        "{would}"
+    );
+    let young = Timestamp::from_micros(runtime_now() - 7 * 24 * 60 * 60 * 1_000_000).to_string();
+    let (code, said) = old.tool(&["events", "drop", "--dry-run", "--ended-before", &young]);
+    assert!(code != 0 && said.contains("8 days ago"), "{said}");
+    let (code, said) = old.tool(&old.drop("before").iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(code != 0 && said.contains("is still needed"), "{said}");
+    assert_eq!(old.dropped().await, 0);
+
+    // Killed in the middle nothing is lost that is not in the file, and all that can be asked for is as before.
+    old.kill_in_the_middle("dropped").await;
+    let some = old.dropped().await;
+    assert!(some < expected, "{some}");
+    let exported = lines(&old.path("dropped"));
+    assert_eq!(exported.last().unwrap()["end"]["events"], expected);
+    assert_eq!(exported.len() as u64, expected + 1);
+    assert!(
+        exported[..exported.len() - 1]
+            .iter()
+            .all(|line| line["data"].is_string())
+    );
+    old.run(&["projection", "rebuild", "--yes"]);
+    old.system.read_models_equal_the_log().await;
+    let report = old.verify(&["--dropped", &old.path("dropped")]);
+    assert_eq!(
+        (&report["holds"], &report["dropped"], &report["dropped_and_shown"]),
+        (&json!(true), &json!(some), &json!(some)),
+        "{report}"
+    );
+
+    // It goes on, and is done.
+    let said = old.run_drop("dropped");
+    assert!(
+        said.contains(&format!("dropped {} payloads", expected - some)),
+        "{said}"
+    );
+    assert_eq!(old.dropped().await, expected);
+    let said = old.run_drop("dropped");
+    assert!(said.contains("dropped 0 payloads"), "{said}");
+    let said = old.run_drop("nothing");
+    assert!(said.contains("nothing has ended by then"), "{said}");
+    assert!(!Path::new(&old.path("nothing")).exists());
+    old.system.read_models_equal_the_log().await;
+    let rebuilt = old.run(&["projection", "rebuild", "--yes", "--verify"]);
+    assert!(rebuilt.contains("are in use"), "{rebuilt}");
+    old.system.read_models_equal_the_log().await;
+
+    nothing_of_it_is_in_use(&old, &mut ada, purged, &kept, &since).await;
+    everything_is_proved(&old, &position, expected, &sessions).await;
+
+    if footing == Footing::Embedded {
+        let dropped_size = size(&old);
+        old.system.terminate(Role::Up);
+        old.run_drop("dropped");
+        let made_smaller = size(&old);
+        assert!(
+            made_smaller + made_smaller / 4 < dropped_size.max(whole_size),
+            "{whole_size} {dropped_size} {made_smaller}"
+        );
+        let bytes = fs::read(old.system.data_dir().join("events.db")).unwrap();
+        assert!(!bytes.windows(16).any(|bytes| bytes == b"old-refresh-hash"));
+    }
+    old.system.clean().await;
+}
+
+fn runtime_now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    i64::try_from(since.unwrap().as_micros()).unwrap()
+}
+
+/// Of the file of the log, if there is one.
+fn size(old: &Old) -> u64 {
+    let file: PathBuf = old.system.data_dir().join("events.db");
+    fs::metadata(file).map_or(0, |file| file.len())
+}
+
+/// People see what they saw before, but for the sessions of long ago.
+async fn nothing_of_it_is_in_use(old: &Old, ada: &mut Person, purged: TaskId, kept: &Value, since: &Value) {
+    ada.log_in().await;
+    for path in ["", "/history"] {
+        ada.get(&format!("/tasks/{purged}{path}")).await.expect(404);
+    }
+    for command in ["restore", "complete"] {
+        let path = format!("/tasks/{purged}/{command}");
+        ada.post(&path, json!({})).await.expect(404);
+    }
+    let since = since.as_str().unwrap();
+    let changes = ada
+        .get(&format!("/tasks/changes?since={since}"))
+        .await
+        .expect(200)
+        .body;
+    assert_eq!(changes["deleted"], json!([purged]), "{changes}");
+    let done = format!("/tasks/{}/complete", kept["id"].as_str().unwrap());
+    ada.post(&done, json!({})).await.expect(200);
+    let trail = ada.get("/audit/events?type=task.purged").await.expect(200).body;
+    assert_eq!(trail["items"][0]["stream"], format!("task-{purged}"), "{trail}");
+    let trail = ada
+        .get("/audit/events?type=task.created&limit=1")
+        .await
+        .expect(200)
+        .body;
+    assert_eq!(trail["items"].as_array().unwrap().len(), 1, "{trail}");
+
+    let log = old.run(&["audit", "log", "--type", "operation.finished"]);
+    assert!(log.contains("that are in an export with the root"), "{log}");
+    let started = old.run(&["audit", "log", "--type", "operation.started"]);
+    assert!(
+        started.contains("events drop --ended-before 2025-06-01"),
+        "{started}"
+    );
+    let show = old.run(&["events", "show", &format!("task-{purged}")]);
+    assert_eq!(show.matches("dropped from the log").count(), 2, "{show}");
+    let stats = old.run(&["events", "stats"]);
+    assert!(stats.contains("were dropped"), "{stats}");
+}
+
+/// Old checkpoints and proofs hold, with the file it is whole again, and no hash that was kept can be changed.
+async fn everything_is_proved(old: &Old, position: &str, expected: u64, sessions: &[StreamName]) {
+    let report = old.verify(&[]);
+    assert_eq!(
+        (&report["holds"], &report["dropped"], &report["dropped_and_shown"]),
+        (&json!(true), &json!(expected), &json!(0)),
+        "{report}"
+    );
+    let shown = ["--dropped", &old.path("dropped")];
+    assert_eq!(old.verify(&shown)["dropped_and_shown"], expected);
+
+    old.run(&["events", "export", "--output", &old.path("after")]);
+    let after = old.path("after");
+    let report = old.verify(&[&["--export", &after][..], &shown].concat());
+    assert_eq!(
+        (&report["holds"], &report["dropped"], &report["dropped_and_shown"]),
+        (&json!(true), &json!(expected), &json!(expected)),
+        "{report}"
+    );
+    let (before, after) = (lines(&old.path("before")), lines(&after));
+    for (before, after) in before
+        .iter()
+        .zip(&after)
+        .take_while(|(line, _)| line["end"].is_null())
+    {
+        assert_eq!(before["event"], after["event"]);
+        assert_eq!(before["metadata"], after["metadata"]);
+    }
+    let text = fs::read_to_string(old.path("after")).unwrap();
+    assert!(!text.contains("old-refresh-hash"));
+
+    // A proof of before, with the line of before and with what is left of it; and one that is made now.
+    fs::write(old.path("again"), old.run(&["audit", "prove", position])).unwrap();
+    let number: usize = position.parse().unwrap();
+    for (lines, word) in [(&before, ""), (&after, "dropped: its payload")] {
+        fs::write(old.path("line"), lines[number - 1].to_string()).unwrap();
+        for proof in ["proof", "again"] {
+            let (proof, line) = (old.path(proof), old.path("line"));
+            let checked = [
+                "audit",
+                "check-proof",
+                &proof,
+                "--event",
+                &line,
+                "--key",
+                &old.key,
+            ];
+            let said = old.run(&checked);
+            assert!(said.contains("has this event") && said.contains(word), "{said}");
+        }
+    }
+
+    // Whoever changes what was kept is found, whoever puts a payload back that was another, too.
+    let stream = sessions[0].as_str();
+    let of_stream = format!("WHERE stream = '{stream}' AND version = 2");
+    let hash = format!("SELECT position, data_sha256 FROM events {of_stream}");
+    let row = old.database.fetch_optional(&hash, &[]).await.unwrap().unwrap();
+    let (position, hash) = (
+        row.integer("position").unwrap(),
+        row.bytes("data_sha256").unwrap(),
+    );
+    let mut other = hash.clone();
+    other[31] ^= 1;
+    let change = format!("UPDATE events SET data_sha256 = $1 {of_stream}");
+    for (hash, holds) in [(other, false), (hash, true)] {
+        old.database.execute(&change, &[hash.into()]).await.unwrap();
+        let report = old.verify(&[]);
+        assert_eq!(report["holds"], holds, "{report}");
+        if !holds {
+            assert_eq!(report["first_difference"], position, "{report}");
+        }
+    }
+}
