@@ -217,6 +217,27 @@ async fn goes_on_at_the_end_of_a_long_log_without_progress(footing: Footing) {
     }
 }
 
+/// Events whose payloads were dropped are no messages. Whoever lacks them finds out by the next one, and reads the log.
+async fn what_was_dropped_is_left_to_the_log(footing: Footing) {
+    let mut stage = Stage::new(footing).await;
+    let recorder = Recorder::on(&mut stage);
+    let store = stage.store().await;
+    let stream = StreamName::raw(format!("task-{}", Uuid::new_v4()));
+    let events = (0..3).map(|_| an_event_about(user(1))).collect();
+    store.append(&stream, 0, events).await.unwrap();
+    let second = store.stored_page(1, 1).await.unwrap().events.remove(0);
+    store.drop_payloads(&[second.digest()]).await.unwrap();
+    let app = App::start(&stage).await;
+    recorder.has_heard(2).await;
+    let heard = recorder.heard();
+    let places: Vec<_> = heard
+        .iter()
+        .map(|message| (message.event.position, message.previous))
+        .collect();
+    assert_eq!(places, [(1, 0), (3, 2)]);
+    assert_eq!(app.metric("taskledger_relay_passed_over_total").await, 0.0);
+}
+
 /// The log loses its end, as after a restore or a failover, and goes on with other events.
 async fn goes_back_with_a_log_that_was_cut(footing: Footing) {
     let mut stage = Stage::new(footing).await;
@@ -420,6 +441,7 @@ on_both_footings!(
     goes_on_where_it_stopped_with_the_same_chain,
     starts_from_the_beginning_of_a_short_log_without_progress,
     goes_on_at_the_end_of_a_long_log_without_progress,
+    what_was_dropped_is_left_to_the_log,
     goes_back_with_a_log_that_was_cut,
     keeps_the_order_while_the_bus_is_down,
     a_stop_does_not_wait_for_the_bus,
