@@ -268,6 +268,14 @@ impl System {
         self.beside.as_ref().context("nothing runs beside")?.memory()
     }
 
+    /// The part of it that files are mapped to, above all the program's own: the system may drop it, and processes share it.
+    pub(crate) fn memory_of_files_beside(&self) -> anyhow::Result<f64> {
+        self.beside
+            .as_ref()
+            .context("nothing runs beside")?
+            .memory_in("RssFile:")
+    }
+
     /// Stops the process beside.
     pub(crate) fn stop_beside(&mut self) -> anyhow::Result<()> {
         match self.beside.take() {
@@ -328,12 +336,17 @@ impl Role {
     }
 
     fn memory(&self) -> anyhow::Result<f64> {
+        self.memory_in("VmRSS:")
+    }
+
+    /// One of the figures in MiB that Linux has about the memory of a process.
+    fn memory_in(&self, figure: &str) -> anyhow::Result<f64> {
         let process = self.process.as_ref().context("not running")?;
         let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()))?;
         let kibibytes: f64 = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().split(' ').next())
-            .context("no VmRSS")?
+            .find_map(|line| line.strip_prefix(figure)?.trim().split(' ').next())
+            .with_context(|| format!("no {figure}"))?
             .parse()?;
         Ok(kibibytes / 1_024.0)
     }

@@ -35,9 +35,10 @@ pub(super) async fn run(system: &mut System, upstream: &Nginx, addresses: u64) -
     let policy = format!("trusted_proxies = [\"127.0.0.1\"]\n{UNLIMITED}{BY_ADDRESS}");
     let gateway = in_front_of(system, upstream, &policy, &settings).await?;
     let at_start = system.memory_beside()?;
+    let of_files = system.memory_of_files_beside()?;
     let verdict = if at_start <= MOST_AT_START { "" } else { "  MISSED" };
     print(&format!(
-        "memory of the gateway after the start: {at_start:.1} MiB, at most {MOST_AT_START}{verdict}"
+        "memory of the gateway after the start: {at_start:.1} MiB, at most {MOST_AT_START}{verdict}; {of_files:.1} of them are pages of the program file"
     ));
     let idle = connect_all(&gateway).await?;
     print(&format!(
