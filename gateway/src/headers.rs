@@ -1,6 +1,7 @@
 //! Which headers do not travel on.
 
 use http::{HeaderMap, HeaderName, header};
+use http_api::header_members;
 
 /// About one connection only (RFC 9110, section 7.6.1), and those that clients send as if they were.
 /// `Expect` is not among them: who forwards a request asks for its body only once the role behind does (section
@@ -33,12 +34,8 @@ pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(header::TRANSFER_ENCODING) {
         headers.remove(header::CONTENT_LENGTH);
     }
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+    let named: Vec<HeaderName> = header_members(headers, &header::CONNECTION)
+        .filter_map(|name| name.parse().ok())
         // The length belongs to the message, whatever a client says.
         .filter(|name| name != header::CONTENT_LENGTH)
         .collect();

@@ -7,7 +7,7 @@ use http::{
     header::{IF_MATCH, IF_NONE_MATCH},
     request::Parts,
 };
-use http_api::{IDEMPOTENCY_KEY, Named, Preconditions, Problem, RequestContext};
+use http_api::{IDEMPOTENCY_KEY, Named, Preconditions, Problem, RequestContext, header_list};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -96,19 +96,12 @@ fn expected(conditions: Preconditions) -> ExpectedVersion {
     }
 }
 
-/// Both headers as sent, for comparing requests with the same key.
+/// What both headers say, for comparing requests with the same key.
 fn conditions(headers: &HeaderMap) -> Vec<u8> {
-    let bytes = |name| {
-        headers
-            .get_all(name)
-            .iter()
-            .flat_map(|value| value.as_bytes())
-            .copied()
-    };
-    let mut conditions: Vec<u8> = bytes(IF_MATCH).collect();
-    if headers.contains_key(IF_NONE_MATCH) {
+    let mut conditions = header_list(headers, &IF_MATCH).unwrap_or_default();
+    if let Some(others) = header_list(headers, &IF_NONE_MATCH) {
         conditions.push(b'\n');
-        conditions.extend(bytes(IF_NONE_MATCH));
+        conditions.extend(others);
     }
     conditions
 }

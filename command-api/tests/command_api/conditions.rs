@@ -180,3 +180,25 @@ async fn a_tasks_time_never_goes_back() {
     assert!(at(&completed.body["updated_at"]) > at(&started.body["updated_at"]));
     assert_eq!(completed.body["completed_at"], completed.body["updated_at"]);
 }
+
+#[tokio::test]
+async fn conditions_on_several_lines_are_one_list_also_for_a_repeated_key() {
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
+    let path = app.task().await;
+    let start = |lines: &[&str]| {
+        let request = app.post(&format!("{path}/start")).key("start");
+        lines.iter().fold(request, |request, line| request.if_match(line))
+    };
+    start(&["\"7\"", "\"1\""]).send().await.is_task(200, 2);
+    start(&["\"7\", \"1\""]).send().await.is_task(200, 2);
+    start(&["\"1\", \"7\""])
+        .send()
+        .await
+        .is_problem(422, "idempotency-key-reused");
+    start(&["\"1\"", "*"])
+        .send()
+        .await
+        .is_problem(400, "bad-parameter");
+    assert_eq!(app.events(&path).await.len(), 2);
+}

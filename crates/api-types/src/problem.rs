@@ -169,7 +169,7 @@ problem_codes! {
     /// There is a task with this id already.
     TaskExists = 409, "task-exists", "There is a task with this id already";
     /// A precondition of the request does not hold. `ETag` names the version that there is.
-    VersionMismatch = 412, "version-mismatch", "The task has changed";
+    VersionMismatch = 412, "version-mismatch", "The condition of the request does not hold";
     /// The body is larger than the endpoint takes.
     BodyTooLarge = 413, "body-too-large", "The body of the request is too large";
     /// The path and the query are too long.

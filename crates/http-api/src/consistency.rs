@@ -7,7 +7,11 @@ use api_types::ProblemCode;
 use events::ConsistencyToken;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{headers::CONSISTENCY_TOKEN, parameters::BadParameter, problem::Problem};
+use crate::{
+    headers::{CONSISTENCY_TOKEN, members},
+    parameters::BadParameter,
+    problem::Problem,
+};
 
 /// `Consistency-Token` as people read it.
 const TOKEN: &str = "Consistency-Token";
@@ -36,11 +40,8 @@ impl AtLeast {
     /// # Errors
     /// When a token is malformed, or there are too many. A malformed preference is as good as none (RFC 7240, section 2).
     pub fn of(headers: &HeaderMap) -> Result<Self, BadParameter> {
-        let tokens = headers
-            .get_all(&CONSISTENCY_TOKEN)
-            .iter()
-            .flat_map(|value| value.to_str().unwrap_or("?").split(','))
-            .map(|token| token.trim().parse())
+        let tokens = members(headers, &CONSISTENCY_TOKEN)
+            .map(str::parse)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error: events::ParseConsistencyTokenError| {
                 BadParameter::new(TOKEN, error.to_string())
@@ -109,11 +110,7 @@ impl AtLeast {
 
 /// The values of the preferences of this name.
 fn preferences<'h>(headers: &'h HeaderMap, wanted: &'static str) -> impl Iterator<Item = &'h str> {
-    let lines = headers.get_all(PREFER).iter();
-    let preferences = lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','));
-    preferences.filter_map(move |preference| {
+    members(headers, &PREFER).filter_map(move |preference| {
         // Parameters after a semicolon mean nothing here.
         let (name, value) = preference.split(';').next()?.split_once('=')?;
         let value = value.trim();

@@ -12,6 +12,7 @@ use http_server::{BodyOverloaded, BodyStalled};
 use serde_json::{Map, Value};
 
 use crate::{
+    headers::members,
     json_value::{self, MOST_VALUES, ReadError},
     problem::Problem,
 };
@@ -120,11 +121,8 @@ fn check_type(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
             .detail(detail)
             .header(name.clone(), HeaderValue::from_static(accepted))
     };
-    if headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
+    let is_encoded = |coding: &str| !coding.eq_ignore_ascii_case("identity");
+    if members(headers, &header::CONTENT_ENCODING).any(is_encoded) {
         return Err(unsupported("compressed bodies are not accepted".to_owned())
             .header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     }

@@ -39,7 +39,10 @@ pub use context::{RequestContext, UserAgent};
 pub use error_list::ErrorRoom;
 pub use etag::{Named, Preconditions, ReadOutcome, etag, if_match, outcome_of_read};
 pub use form::{FieldErrors, Form, Presence, items, text};
-pub use headers::{CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, TRACEPARENT, X_FORWARDED_FOR, X_REQUEST_ID};
+pub use headers::{
+    CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, TRACEPARENT, X_FORWARDED_FOR, X_REQUEST_ID, list as header_list,
+    members as header_members,
+};
 pub use health::{BUS, EVENT_STORE, Health, LOG, OPERATIONS, READ_MODELS, Readiness};
 pub use http_server::network_of;
 pub use json::{BodyLimit, JsonObject, read_body};

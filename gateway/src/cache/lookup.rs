@@ -6,7 +6,7 @@ use auth_client::Identity;
 use axum::extract::Request;
 use events::{ConsistencyToken, TaskId};
 use http::{HeaderMap, HeaderName, Method, header};
-use http_api::CONSISTENCY_TOKEN;
+use http_api::{CONSISTENCY_TOKEN, header_members};
 use hyper::body::Body as _;
 use sha2::{Digest, Sha256};
 
@@ -102,14 +102,7 @@ impl Lookup {
         if target.len() > LONGEST_TARGET {
             return None;
         }
-        let cache_control = || {
-            headers
-                .get_all(header::CACHE_CONTROL)
-                .iter()
-                .filter_map(|value| value.to_str().ok())
-                .flat_map(|value| value.split(','))
-                .map(str::trim)
-        };
+        let cache_control = || header_members(headers, &header::CACHE_CONTROL);
         if cache_control().any(|directive| directive.eq_ignore_ascii_case("no-store")) {
             return None;
         }
@@ -129,11 +122,7 @@ impl Lookup {
 
 /// The tokens that the client sends; `None` for what is none.
 fn sent_tokens(headers: &HeaderMap) -> impl Iterator<Item = Option<ConsistencyToken>> {
-    headers
-        .get_all(&CONSISTENCY_TOKEN)
-        .iter()
-        .flat_map(|value| value.to_str().unwrap_or("?").split(','))
-        .map(|token| token.trim().parse().ok())
+    header_members(headers, &CONSISTENCY_TOKEN).map(|token| token.parse().ok())
 }
 
 /// Whether the same question about the same state has the same answer at any time.
