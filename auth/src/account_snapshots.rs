@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use aggregate::{Loaded, Snapshots};
+use aggregate::{Loaded, SnapshotSql, SnapshotTable, Snapshots};
 use async_trait::async_trait;
-use database::{Database, DatabaseError};
+use database::Database;
 use event_store::StreamHead;
 use events::{Account, EventId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
@@ -12,20 +12,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::second_factor::Sealing;
 
-/// The meaning of what is kept. To be raised when the fold of accounts changes, so that what an older one made is ignored.
-const FOLD: i64 = 1;
-/// No request waits longer for a snapshot, which it can do without.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// So many are kept, of up to some 30 KB each.
-const MOST: u64 = 10_000;
-/// Rows deleted at once, so that nobody waits long for a lock.
-const ROWS: u64 = 1_000;
+/// Of up to some 30 KB each.
+const SQL: SnapshotSql = SnapshotSql {
+    of: "account",
+    fold: 1,
+    most: 10_000,
+    find: "SELECT state FROM account_snapshots WHERE owner = $1 AND fold = $2",
+    put: "INSERT INTO account_snapshots (fold, owner, version, state) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (owner) DO UPDATE SET fold = excluded.fold, version = excluded.version, state = excluded.state",
+    delete_old: "DELETE FROM account_snapshots WHERE fold <> $1",
+    delete_shortest: "DELETE FROM account_snapshots WHERE owner IN \
+         (SELECT owner FROM account_snapshots ORDER BY version DESC LIMIT $1 OFFSET $2)",
+};
 /// Between two looks whether there are too many.
 const EVERY: Duration = Duration::from_secs(3_600);
 
 /// The table of snapshots.
 pub(crate) struct AccountSnapshots {
-    operations: Database,
+    table: SnapshotTable,
     sealing: Sealing,
 }
 
@@ -41,20 +45,21 @@ struct Kept {
 
 impl AccountSnapshots {
     pub(crate) const fn new(operations: Database, sealing: Sealing) -> Self {
-        Self { operations, sealing }
+        Self {
+            table: SnapshotTable::new(operations, SQL),
+            sealing,
+        }
     }
+}
 
-    async fn read(&self, id: UserId) -> Result<Option<Loaded<Account>>, DatabaseError> {
-        const SQL: &str = "SELECT state FROM account_snapshots WHERE owner = $1 AND fold = $2";
-        let row = self
-            .operations
-            .fetch_optional(SQL, &[id.0.into(), FOLD.into()])
-            .await?;
-        let Some(row) = row else { return Ok(None) };
+#[async_trait]
+impl Snapshots<Account> for AccountSnapshots {
+    async fn find(&self, id: &UserId) -> Option<Loaded<Account>> {
+        let sealed = self.table.find(id.0).await?;
         // What does not open is from before the pepper was another, or damaged, and as good as none.
-        let opened = self.sealing.open_snapshot(id, &row.text("state")?.into());
-        let kept = opened.and_then(|json| serde_json::from_slice(&json).ok());
-        Ok(kept.map(|kept: Kept| Loaded {
+        let opened = self.sealing.open_snapshot(*id, &sealed.into())?;
+        let kept: Kept = serde_json::from_slice(&opened).ok()?;
+        Some(Loaded {
             end: Some(StreamHead {
                 version: kept.version,
                 position: kept.position,
@@ -62,35 +67,7 @@ impl AccountSnapshots {
             }),
             state: Some(kept.account),
             recorded_at: kept.recorded_at,
-        }))
-    }
-
-    async fn write(&self, id: UserId, kept: &Kept) -> Result<(), DatabaseError> {
-        // Where a log was restored the newer one may have the smaller version, so that the last one written counts.
-        const SQL: &str = "INSERT INTO account_snapshots (owner, fold, version, state) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (owner) DO UPDATE SET fold = excluded.fold, version = excluded.version, state = excluded.state";
-        let json = serde_json::to_vec(kept).map_err(|error| DatabaseError::Unexpected(error.to_string()))?;
-        let Some(sealed) = self.sealing.seal_snapshot(id, &json) else {
-            return Err(DatabaseError::Unexpected(
-                "a snapshot cannot be sealed".to_owned(),
-            ));
-        };
-        let values = [id.0.into(), FOLD.into(), kept.version.into(), (*sealed).into()];
-        self.operations.execute(SQL, &values).await.map(drop)
-    }
-}
-
-#[async_trait]
-impl Snapshots<Account> for AccountSnapshots {
-    async fn find(&self, id: &UserId) -> Option<Loaded<Account>> {
-        match tokio::time::timeout(PATIENCE, self.read(*id)).await {
-            Ok(Ok(kept)) => kept,
-            Ok(Err(error)) => {
-                tracing::warn!(account.id = %id, %error, "cannot read the snapshot of an account, doing without");
-                None
-            }
-            Err(_) => None,
-        }
+        })
     }
 
     async fn put(&self, id: &UserId, loaded: &Loaded<Account>) {
@@ -108,21 +85,23 @@ impl Snapshots<Account> for AccountSnapshots {
             position: end.position,
             event: end.id,
         };
-        match tokio::time::timeout(PATIENCE, self.write(*id, &kept)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(account.id = %id, %error, "cannot keep a snapshot of an account")
-            }
-            Err(_) => tracing::warn!(account.id = %id, "cannot keep a snapshot of an account in time"),
-        }
+        let json = serde_json::to_vec(&kept).ok();
+        let sealed = json.and_then(|json| self.sealing.seal_snapshot(*id, &json));
+        let Some(sealed) = sealed else {
+            tracing::warn!(account.id = %id, "a snapshot of an account cannot be sealed");
+            return;
+        };
+        let values = [id.0.into(), kept.version.into(), (*sealed).into()];
+        self.table.put(id, values).await;
     }
 }
 
 /// Deletes the snapshots of an older fold, and those of the shortest streams beyond a number of them, once an hour until `stop`
 /// is cancelled.
 pub(crate) async fn keep_few(operations: Database, stop: CancellationToken) {
+    let table = SnapshotTable::new(operations, SQL);
     loop {
-        if let Err(error) = clean_up(&operations, MOST).await {
+        if let Err(error) = table.clean_up().await {
             tracing::warn!(%error, "old snapshots of accounts cannot be deleted");
         }
         tokio::select! {
@@ -130,13 +109,4 @@ pub(crate) async fn keep_few(operations: Database, stop: CancellationToken) {
             () = tokio::time::sleep(EVERY) => {}
         }
     }
-}
-
-async fn clean_up(operations: &Database, most: u64) -> Result<(), DatabaseError> {
-    const SQL: &str = "DELETE FROM account_snapshots WHERE owner IN \
-         (SELECT owner FROM account_snapshots ORDER BY version DESC LIMIT $1 OFFSET $2)";
-    const OLD: &str = "DELETE FROM account_snapshots WHERE fold <> $1";
-    operations.execute(OLD, &[FOLD.into()]).await?;
-    while operations.execute(SQL, &[ROWS.into(), most.into()]).await? == ROWS {}
-    Ok(())
 }
