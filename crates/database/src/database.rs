@@ -15,7 +15,7 @@ use crate::{
     masked,
     pool::Connections,
     private,
-    settings::{for_all, for_file, unknown_parameter},
+    settings::{WAIT, WAIT_A_MOMENT, for_all, for_file, unknown_parameter},
     signal::Hub,
 };
 
@@ -250,7 +250,8 @@ impl Database {
     }
 
     /// Leaves nothing of deleted rows in the file of SQLite: writes it anew, which may take a while, and empties its -wal.
-    /// Returns whether that is done; it is not while somebody reads an older state. PostgreSQL looks after this by itself.
+    /// Returns whether that is done; it is not while somebody reads in a transaction, for whom nobody who writes is held up.
+    /// PostgreSQL looks after this by itself.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -259,9 +260,12 @@ impl Database {
             return Ok(true);
         }
         let mut writer = self.writes().loan(Patience::Maintenance).await?;
+        // Before the file is written anew, since all of it goes through the -wal, and stays there as long as the reader.
+        if !empty_wal(&mut writer).await? {
+            return Ok(false);
+        }
         writer.execute("VACUUM", &[]).await?;
-        let emptied = writer.fetch_all("PRAGMA wal_checkpoint(TRUNCATE)", &[]).await?;
-        Ok(emptied.first().map_or(Ok(0), |row| row.integer("busy"))? == 0)
+        empty_wal(&mut writer).await
     }
 
     /// Closes all connections, those in use when they come back, for which it waits up to 5 seconds. A SQLite file is
@@ -282,4 +286,13 @@ impl Database {
         }
         self.writes().close().await;
     }
+}
+
+/// Empties the -wal of SQLite, unless somebody reads from it for longer than a moment. Returns whether it is empty. Whoever wants
+/// to write waits meanwhile, here and in other processes.
+async fn empty_wal(writer: &mut Loan) -> Result<bool, DatabaseError> {
+    writer.execute(WAIT_A_MOMENT, &[]).await?;
+    let emptied = writer.fetch_all("PRAGMA wal_checkpoint(TRUNCATE)", &[]).await;
+    writer.execute(WAIT, &[]).await?;
+    Ok(emptied?.first().map_or(Ok(0), |row| row.integer("busy"))? == 0)
 }

@@ -40,6 +40,13 @@ const DEADLINES: [(&str, &str); 3] = [
 /// What the statements rely on, whatever the server's defaults.
 const SYNTAX: [(&str, &str); 1] = [("standard_conforming_strings", "on")];
 
+/// How long SQLite waits for others who have a file locked.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same as a statement.
+pub(crate) const WAIT: &str = "PRAGMA busy_timeout = 10000";
+/// For what can be done another time.
+pub(crate) const WAIT_A_MOMENT: &str = "PRAGMA busy_timeout = 50";
+
 /// The settings of every connection to PostgreSQL.
 pub(crate) fn for_all(options: PgConnectOptions, schema: Schema) -> PgConnectOptions {
     options
@@ -65,7 +72,7 @@ pub(crate) fn for_file(options: SqliteConnectOptions, schema: Schema) -> SqliteC
                 SqliteSynchronous::Full
             }
         })
-        .busy_timeout(Duration::from_secs(10))
+        .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
         // As in PostgreSQL.
         .pragma("case_sensitive_like", "ON");

@@ -270,3 +270,31 @@ async fn a_probe_tells_that_the_file_is_locked_and_when_it_is_free_again() {
     .await;
     assert!(background.shut_down(Duration::from_secs(30)).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_in_a_transaction_holds_up_nobody_when_deleted_rows_are_to_be_forgotten() {
+    let directory = TempDir::new().unwrap();
+    let database = open(&directory).await;
+    insert(&database, 100_000).await.unwrap();
+    let mut reader = database.snapshot().await.unwrap();
+    reader.fetch_all("SELECT count(*) FROM rows", &[]).await.unwrap();
+    database.execute("DELETE FROM rows", &[]).await.unwrap();
+    let wal = || {
+        std::fs::metadata(directory.path().join("test.db-wal"))
+            .unwrap()
+            .len()
+    };
+    let before = wal();
+    for _ in 0..3 {
+        let forgetting = tokio::time::timeout(Duration::from_secs(5), database.forget_deleted());
+        assert!(!forgetting.await.expect("nobody waits for the reader").unwrap());
+        assert_eq!(wal(), before, "the file is not written anew for nothing");
+    }
+    insert(&database, 1).await.unwrap();
+    drop(reader);
+    eventually("all is forgotten", async || {
+        database.forget_deleted().await.unwrap() && wal() == 0
+    })
+    .await;
+    assert_eq!(count(&database).await, 1);
+}
