@@ -35,6 +35,7 @@ mod operations;
 mod operator;
 mod program_tokens;
 mod proxies;
+mod readme;
 mod reporting;
 mod restored_log;
 mod retention;
