@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use serde_json::Value;
+use task_files::text_for_spreadsheets;
 
 /// Writes one line.
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
@@ -55,17 +56,18 @@ pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Writes one line of comma-separated values (RFC 4180).
+/// Writes one line of comma-separated values (RFC 4180), none of which a spreadsheet takes for a formula.
 pub(crate) fn csv<'a>(cells: impl IntoIterator<Item = &'a str>) -> anyhow::Result<()> {
     let cells: Vec<String> = cells.into_iter().map(csv_cell).collect();
     line(&cells.join(","))
 }
 
 fn csv_cell(text: &str) -> String {
+    let text = text_for_spreadsheets(text);
     if text.contains(['"', ',', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
-        text.to_owned()
+        text
     }
 }
 
@@ -82,5 +84,25 @@ pub(crate) fn counted(number: u64, what: &str) -> String {
         format!("1 {what}")
     } else {
         format!("{number} {what}s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_quoted_where_it_must_be_and_never_a_formula() {
+        for (text, cell) in [
+            ("Ticket 4711", "Ticket 4711"),
+            ("a,\"b\"", "\"a,\"\"b\"\"\""),
+            ("=HYPERLINK(1,2)", "\"'=HYPERLINK(1,2)\""),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(1)", "'@SUM(1)"),
+            ("\t=1", "'\t=1"),
+        ] {
+            assert_eq!(csv_cell(text), cell);
+        }
     }
 }

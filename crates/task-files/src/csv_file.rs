@@ -66,7 +66,8 @@ fn write_row(out: impl Write, cells: [String; COLUMNS.len()]) -> Result<(), csv:
 }
 
 /// The text so that no spreadsheet takes it for a formula.
-fn as_text(text: &str) -> String {
+#[must_use]
+pub fn as_text(text: &str) -> String {
     match text.trim_start_matches(TEXT).starts_with(FORMULA) {
         true => format!("{TEXT}{text}"),
         false => text.to_owned(),
@@ -146,7 +147,10 @@ fn task(
     }
     Ok(FileTask {
         title: from_text(cell("title").ok_or("it has no title")?).to_owned(),
-        description: cell("description").map(|text| from_text(text).to_owned()),
+        description: cell("description")
+            .map(from_text)
+            .filter(|text| !text.trim().is_empty())
+            .map(str::to_owned),
         status: cell("status").map_or(Ok(events::Status::Open), status)?,
         priority: cell("priority").map_or(Ok(events::Priority::Normal), priority)?,
         due: cell("due").map(due).transpose()?,
@@ -181,6 +185,13 @@ mod tests {
             assert_eq!(as_text(text), cell);
             assert_eq!(from_text(cell), text);
         }
+    }
+
+    #[test]
+    fn a_blank_text_is_none_also_when_it_was_kept_from_being_a_formula() {
+        let content = read("title,description\na,\"'\t\"\nb,\"'\t=\"\n").unwrap();
+        let of = |index: usize| content.tasks[index].task.clone().unwrap().description;
+        assert_eq!((of(0), of(1).as_deref()), (None, Some("\t=")));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use events::{Due, Priority, Status};
 pub use jiff::tz::TimeZone;
 
+pub use csv_file::as_text as text_for_spreadsheets;
 pub use writer::Writer;
 
 /// How a file is written.
