@@ -1,11 +1,14 @@
 //! The log moves from store to store, and stays the same log; what earlier builds wrote in clear is sealed on the way.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Output,
 };
 
+use database::{Database, Schema};
+use event_store::UnfinishedImport;
 use kurrentdb_stand_in::{Behaviour, StandIn};
 use serde_json::json;
 use tempfile::TempDir;
@@ -13,7 +16,7 @@ use test_support::TestDatabase;
 
 use crate::{
     erasure::{WORDS, leave_traces, nothing_is_left, run},
-    support::{Footing, Person, Role, System, binary},
+    support::{Footing, Person, Role, System, amqp_url, binary, free_port},
 };
 
 /// A place that a log can move to: its own data directory, with the keys directory of the system that it came from.
@@ -24,9 +27,8 @@ struct Place {
 
 impl Place {
     fn new(keys: &Path, settings: Vec<(&'static str, String)>) -> Self {
-        let directory = TempDir::new().unwrap();
-        let place = Self { directory, settings };
-        fs::create_dir_all(place.data_dir().join("keys")).unwrap();
+        let mut place = Self::without_keys();
+        place.settings = settings;
         for entry in fs::read_dir(keys).unwrap().map(Result::unwrap) {
             if entry.path().is_file() {
                 fs::copy(
@@ -39,8 +41,25 @@ impl Place {
         place
     }
 
+    fn without_keys() -> Self {
+        let place = Self {
+            directory: TempDir::new().unwrap(),
+            settings: Vec::new(),
+        };
+        fs::create_dir_all(place.data_dir().join("keys")).unwrap();
+        place
+    }
+
     fn data_dir(&self) -> PathBuf {
         self.directory.path().join("data")
+    }
+
+    fn store_url(&self) -> String {
+        let url = |name| self.settings.iter().find(|(setting, _)| *setting == name);
+        match url("EVENT_STORE_URL").or_else(|| url("DATABASE_URL")) {
+            Some((_, url)) => url.clone(),
+            None => Database::file_url(&self.data_dir().join("events.db")),
+        }
     }
 
     fn file(&self) -> String {
@@ -70,18 +89,30 @@ impl Place {
         String::from_utf8(output.stderr).unwrap()
     }
 
-    /// Copies the keys and imports, and returns what the log here is as a file.
+    /// Copies the keys and imports, on the record, and returns what the log here is as a file.
     fn take_over(&self, keys: &str, export: &str, says: &str) -> String {
         let refused = self.refused(&["events", "import", export]);
         assert!(refused.contains("whose keys are not here"), "{refused}");
         self.run(&["keys", "copy", "--from", keys]);
-        let said = self.run(&["events", "import", export]);
+        let because = ["--by", "grace", "--reason", "Ticket 1"];
+        let said = self.run(&[&["events", "import", export], &because[..]].concat());
         assert!(said.contains(says), "{said}");
+        let recorded = self.run(&["events", "tail", "-n", "2", "--json"]);
+        assert!(
+            recorded.contains(r#""by":"grace","command":"events import","reason":"Ticket 1""#)
+                && recorded.contains(r#""outcome":"succeeded""#),
+            "{recorded}"
+        );
         let again = self.run(&["events", "import", export]);
         assert!(again.contains("imported 0 events"), "{again}");
         self.run(&["events", "export", "--output", &self.file()]);
         fs::read_to_string(self.file()).unwrap()
     }
+}
+
+/// Without the last line, what a log begins with that goes on.
+fn beginning(export: &str) -> &str {
+    &export[..export.trim_end().rfind('\n').unwrap() + 1]
 }
 
 // More than one thread, since waiting for a tool holds up the one that it is called on, and the stand-in must not be.
@@ -93,6 +124,7 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
     system.launch(Role::Up);
     system.ready().await;
     let quagga = leave_traces(&system).await;
+    let quagga_id = quagga.get("/auth/me").await.expect(200).body["user"]["id"].clone();
     let mut stays = Person::join(&system.base, "stays").await;
     let task = stays
         .post("/tasks", json!({"title": "Stays"}))
@@ -160,10 +192,8 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
     let database = TestDatabase::create().await;
     let settings = vec![("DATABASE_URL", database.url().to_string())];
     let postgres = Place::new(&keys_dir, settings);
-    assert_eq!(
-        postgres.take_over(&keys, export, "checkpoints of the former log fit"),
-        sealed
-    );
+    let of_postgres = postgres.take_over(&keys, export, "checkpoints of the former log fit");
+    assert!(of_postgres.starts_with(beginning(&sealed)));
     let opened = postgres.run(&["events", "tail", "--from", "1", "--json"]);
     assert!(opened.contains(r#""title":"Stays""#) && !opened.contains("quagga"));
 
@@ -171,7 +201,7 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
     let url = format!("kurrentdb://{}?tls=false", server.addresses()[0]);
     let kurrentdb = Place::new(&keys_dir, vec![("EVENT_STORE_URL", url)]);
     let of_kurrentdb = kurrentdb.take_over(database.url().as_str(), &postgres.file(), "OTHER POSITIONS");
-    assert_ne!(of_kurrentdb, sealed);
+    assert!(!of_kurrentdb.starts_with(beginning(&sealed)));
     let target = kurrentdb.file() + ".dropped";
     let refused = kurrentdb.refused(&[
         "events",
@@ -186,20 +216,176 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
     let sqlite = Place::new(&keys_dir, Vec::new());
     let kept = kurrentdb.data_dir().join("subject-keys.db");
     let kept = format!("sqlite:{}", kept.display());
-    assert_eq!(
-        sqlite.take_over(&kept, &kurrentdb.file(), "OTHER POSITIONS"),
-        sealed
-    );
+    let of_sqlite = sqlite.take_over(&kept, &kurrentdb.file(), "OTHER POSITIONS");
+    assert!(of_sqlite.starts_with(beginning(&of_postgres)));
 
-    // The first export knows nothing of the erasure, and brings nobody back.
+    // The first export knows nothing of the erasure, and brings nobody back; not either where nothing is but a destroyed key.
     let first = system.directory().join("first");
     fs::write(&first, whole).unwrap();
-    let refused = sqlite.refused(&["events", "import", first.to_str().unwrap()]);
-    assert!(
-        refused.contains("were erased after the export was made"),
-        "{refused}"
-    );
+    let destroyed = Place::without_keys();
+    destroyed.run(&["migrate"]);
+    let url = Database::file_url(&destroyed.data_dir().join("subject-keys.db"));
+    let keys = Database::connect(&url, Schema::SubjectKeys, 1).await.unwrap();
+    let sql = "INSERT INTO data_keys (subject, created_at, destroyed_at) VALUES ($1, 1, 1)";
+    let id: uuid::Uuid = quagga_id.as_str().unwrap().parse().unwrap();
+    keys.execute(sql, &[id.into()]).await.unwrap();
+    keys.close().await;
+    for place in [&sqlite, &destroyed] {
+        for dry_run in [&["--dry-run"][..], &[]] {
+            let arguments = [&["events", "import", first.to_str().unwrap()], dry_run].concat();
+            let refused = place.refused(&arguments);
+            assert!(
+                refused.contains("were erased after the export was made"),
+                "{refused}"
+            );
+        }
+    }
     sqlite.run(&["events", "export", "--output", &sqlite.file()]);
-    assert_eq!(fs::read_to_string(sqlite.file()).unwrap(), sealed);
+    assert_eq!(fs::read_to_string(sqlite.file()).unwrap(), of_sqlite);
     system.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_works_on_half_of_a_log_in_sqlite_kurrentdb_or_postgres_with_rabbitmq() {
+    let mut system = System::launched(Footing::Embedded, 1).await;
+    system.ready().await;
+    Person::join(&system.base, "ada").await;
+    system.terminate_all();
+    let file = system.directory().join("export");
+    let export = file.to_str().unwrap();
+    run(&system, &["events", "export", "--output", export]);
+    let (keys, keys_dir) = (
+        system.database_url("subject-keys.db"),
+        system.data_dir().join("keys"),
+    );
+    let database = TestDatabase::create().await;
+    let listen = |name| (name, format!("127.0.0.1:{}", free_port()));
+    let servers = vec![
+        ("DATABASE_URL", database.url().to_string()),
+        ("AMQP_URL", amqp_url()),
+        listen("TASKLEDGER_LISTEN"),
+        listen("TASKLEDGER_ADMIN_LISTEN"),
+    ];
+    let server = StandIn::with(Behaviour::default(), 1);
+    let kurrentdb = format!("kurrentdb://{}?tls=false", server.addresses()[0]);
+    let places = [
+        (vec![], &["up"][..]),
+        (
+            servers,
+            &["up", "auth", "command-api", "query-api", "projector"][..],
+        ),
+        (vec![("EVENT_STORE_URL", kurrentdb)], &["up"][..]),
+    ];
+    for (settings, roles) in places {
+        let place = Place::new(&keys_dir, settings);
+        place.run(&["keys", "copy", "--from", &keys]);
+        place.run(&["events", "import", export]);
+        // As a kill before the last event leaves it.
+        let unfinished = UnfinishedImport {
+            events: 1_000,
+            root: "AA==".to_owned(),
+        };
+        let store = event_store::open(&place.store_url(), 2).await.unwrap();
+        store.note_import(Some(&unfinished)).await.unwrap();
+        let commands = [
+            &["keys", "generate"][..],
+            &["events", "export"],
+            &["events", "stats"],
+            &["users", "erase", "--yes", "ada"],
+        ];
+        let roles = roles.iter().map(std::slice::from_ref);
+        for arguments in roles.chain(commands) {
+            let refused = place.refused(arguments);
+            assert!(
+                refused.contains("an import of 1000 events into it has begun and not ended")
+                    && refused.contains("go on with `taskledger events import`"),
+                "{arguments:?} {refused}"
+            );
+        }
+        let refused = place.refused(&["events", "import", "--dry-run", export]);
+        assert!(
+            refused.contains("this export has fewer than are there"),
+            "{refused}"
+        );
+        // The schemas can be made, and a key be brought, before it goes on.
+        place.run(&["migrate"]);
+        place.run(&["keys", "copy", "--from", &keys]);
+        store.note_import(None).await.unwrap();
+        place.run(&["events", "stats"]);
+    }
+    system.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_was_erased_gets_no_key_back_by_a_copy_of_older_keys() {
+    let mut system = System::launched(Footing::Embedded, 1).await;
+    system.ready().await;
+    let gone = Person::join(&system.base, "gone").await;
+    Person::join(&system.base, "stays").await;
+    system.terminate_all();
+    let former = system.directory().join("former");
+    fs::create_dir(&former).unwrap();
+    let data = system.data_dir();
+    fs::copy(data.join("subject-keys.db"), former.join("subject-keys.db")).unwrap();
+    let from = Database::file_url(&former.join("subject-keys.db"));
+    let copy = ["keys", "copy", "--from", &from];
+    system.launch(Role::Up);
+    system.ready().await;
+    run(&system, &["users", "erase", &gone.email, "--yes"]);
+    system.terminate_all();
+
+    // The log here knows of it, and of who copied the keys.
+    fs::remove_file(data.join("subject-keys.db")).unwrap();
+    let copied = run(&system, &[&copy[..], &["--by", "grace"]].concat());
+    assert!(copied.contains("1 key copied, 1 key destroyed"), "{copied}");
+    assert_eq!(
+        kept_and_destroyed(&system.database_url("subject-keys.db")).await,
+        (1, 1)
+    );
+    let recorded = run(&system, &["events", "tail", "-n", "2", "--json"]);
+    assert!(
+        recorded.contains(r#""by":"grace","command":"keys copy""#) && recorded.contains("1 key copied"),
+        "{recorded}"
+    );
+
+    // Or the one there: beside the keys, or wherever it is.
+    let keys = |place: &Place| Database::file_url(&place.data_dir().join("subject-keys.db"));
+    let elsewhere = Place::new(&data.join("keys"), Vec::new());
+    let said = elsewhere.tool(&copy);
+    assert!(String::from_utf8_lossy(&said.stderr).contains("say with --from-log where it is"));
+    assert_eq!(kept_and_destroyed(&keys(&elsewhere)).await, (2, 0));
+    let elsewhere = Place::new(&data.join("keys"), Vec::new());
+    let log = Database::file_url(&data.join("events.db"));
+    elsewhere.run(&[&copy[..], &["--from-log", &log]].concat());
+    assert_eq!(kept_and_destroyed(&keys(&elsewhere)).await, (1, 1));
+    fs::copy(data.join("events.db"), former.join("events.db")).unwrap();
+    let elsewhere = Place::new(&data.join("keys"), Vec::new());
+    elsewhere.run(&copy);
+    assert_eq!(kept_and_destroyed(&keys(&elsewhere)).await, (1, 1));
+    system.clean().await;
+}
+
+async fn kept_and_destroyed(url: &str) -> (u64, u64) {
+    let database = Database::connect(url, Schema::SubjectKeys, 1).await.unwrap();
+    let sql = "SELECT COUNT(wrapped) AS kept, COUNT(destroyed_at) AS destroyed FROM data_keys";
+    let row = database.fetch_optional(sql, &[]).await.unwrap().unwrap();
+    let counts = (row.unsigned("kept").unwrap(), row.unsigned("destroyed").unwrap());
+    database.close().await;
+    counts
+}
+
+#[test]
+fn a_file_of_somebody_else_keeps_its_rights() {
+    let place = Place::without_keys();
+    place.run(&["migrate"]);
+    let file = place.file();
+    fs::write(&file, "").unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let refused = place.refused(&["events", "export", "--output", &file]);
+    assert!(refused.contains("run `chmod 600"), "{refused}");
+    let mode = || fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(), 0o644);
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    place.run(&["events", "export", "--output", &file]);
+    assert_eq!(mode(), 0o600);
 }

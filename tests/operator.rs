@@ -2,11 +2,9 @@
 
 use std::process::Output;
 
-use database::{Database, Schema};
-use events::{EventId, NewEvent, StreamName};
 use serde_json::{Value, json};
 
-use crate::support::{Footing, Person, Role, System, Workload, binary, until};
+use crate::support::{Footing, Person, Role, System, Workload, binary, park_a_later_event};
 
 /// Runs a tool, which must end with this exit code, and returns what it said.
 #[track_caller]
@@ -32,12 +30,6 @@ fn lines_of_json(text: &str) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
-}
-
-async fn read_models(system: &System) -> Database {
-    Database::connect(&system.database_url("read-models.db"), Schema::ReadModels, 2)
-        .await
-        .unwrap()
 }
 
 async fn create(person: &Person, title: &str) -> String {
@@ -126,28 +118,8 @@ fn events(system: &System, tasks: &[String]) {
 
 async fn parked(system: &System, ada: &Person, task: &str) {
     assert_eq!(run(system, 0, &["parked", "list"]), "nothing is parked\n");
-    // An event as only a later version could have written it.
     let stream = format!("task-{task}");
-    let name = StreamName::raw(stream.as_str());
-    let store = system.open_log().await;
-    let first = store.read_stream(&name, 0, 1).await.unwrap().remove(0);
-    let poison = NewEvent {
-        id: EventId(uuid::Uuid::new_v4()),
-        kind: "task.teleported".to_owned(),
-        schema_version: 1,
-        encoding: first.encoding,
-        data: first.data,
-        metadata: first.metadata,
-        recorded_at: first.recorded_at,
-    };
-    store.append(&name, 1, vec![poison]).await.unwrap();
-    let database = read_models(system).await;
-    until(
-        "the poison is parked",
-        std::time::Duration::from_secs(30),
-        async || !projector::parked(&database).await.unwrap().is_empty(),
-    )
-    .await;
+    park_a_later_event(system, &stream).await;
 
     let list = lines_of_json(&run(system, 0, &["parked", "list", "--json"]));
     assert_eq!(list.len(), 1);
@@ -184,7 +156,7 @@ async fn projection(system: &System, task: &str) {
     assert!(run(system, 0, &["projection", "verify"]).starts_with("equal"));
     assert!(run(system, 0, &["projection", "verify", "--sample", "20"]).starts_with("equal"));
 
-    let database = read_models(system).await;
+    let database = system.read_models().await;
     let tamper = format!("UPDATE tasks SET title = 'Tampered' WHERE id = '{task}'");
     database.execute(&tamper, &[]).await.unwrap();
     let difference = format!("tasks differs in row {task}: title");

@@ -1,14 +1,15 @@
 //! The keys that sign access tokens: which there are, a new one, and away with an old one. Likewise the master keys, which wrap
 //! the keys of people.
 
-use std::process::ExitCode;
+use std::{collections::BTreeSet, path::Path, process::ExitCode, sync::Arc};
 
 use ::events::{CorrelationId, Timestamp, UserId};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use auth::keys::{self, KeyState, KeyUse, SigningAlgorithm};
 use clap::{Subcommand, ValueEnum};
-use database::{Schema, masked};
-use sealing::SubjectKeys;
+use database::{Database, Schema, masked};
+use event_store::{EventStore, SqlStore};
+use sealing::{SubjectKeys, erased_people};
 
 use crate::{
     operation::{Attribution, Conclusion},
@@ -50,11 +51,18 @@ pub(crate) enum Command {
     },
     /// Copy the keys of people from another database, before their events are imported
     ///
-    /// The master keys that wrap them have to be here already. May be run again.
+    /// The master keys that wrap them have to be here already. Whoever was erased stays so: both logs are asked, the one here and
+    /// the one of the other place. May be run again.
     Copy {
         /// Where they are: `postgres://…`, or `sqlite:` and the path of a file `subject-keys.db`
         #[arg(long, value_name = "URL")]
         from: String,
+        /// Where the log of that place is, if it is not beside the keys: as EVENT_STORE_URL, or `sqlite:` and the path of a file
+        /// `events.db`
+        #[arg(long, value_name = "URL")]
+        from_log: Option<String>,
+        #[command(flatten)]
+        attribution: Attribution,
     },
     /// Look after the master keys, which wrap the keys under which people's data are sealed
     #[command(subcommand)]
@@ -132,14 +140,22 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
                 output::line(&format!("{} is removed", retired.kid))?;
                 Ok(Conclusion::succeeded().with_result(retired.kid))
             };
-            let command = if force {
-                "keys retire --force"
-            } else {
-                "keys retire"
-            };
-            record(settings, &attribution, command, retire).await
+            let mut command = "keys retire".to_owned();
+            // What is typed and no id of a key may be anything, and is kept for ever.
+            if keys::list(directory, now)?.iter().any(|key| key.kid == kid) {
+                command.push(' ');
+                command.push_str(&kid);
+            }
+            if force {
+                command.push_str(" --force");
+            }
+            record(settings, &attribution, &command, retire).await
         }
-        Command::Copy { from } => copy(settings, &from).await,
+        Command::Copy {
+            from,
+            from_log,
+            attribution,
+        } => copy(settings, &from, from_log.as_deref(), &attribution).await,
         Command::Master(command) => master(settings, command).await,
     }
 }
@@ -155,20 +171,64 @@ async fn record(
     attribution.record(&*store, command, UserId::NOBODY, act).await
 }
 
-/// Not on the record, since there may be no log yet, and the one that is to come is not to begin with this.
-async fn copy(settings: &Settings, from: &str) -> anyhow::Result<ExitCode> {
+/// On the record, unless there is no log yet, or only a part of one, which is not to go on with this.
+async fn copy(
+    settings: &Settings,
+    from: &str,
+    log: Option<&str>,
+    attribution: &Attribution,
+) -> anyhow::Result<ExitCode> {
+    let storage = &settings.storage;
     let source = platform::find_at(from, Schema::SubjectKeys)
         .await?
         .with_context(|| format!("there are no keys of people at {}", masked(from)))?;
-    let database = platform::database(&settings.storage, Schema::SubjectKeys).await?;
+    let mut erased = BTreeSet::new();
+    match log_of(from, log).await? {
+        Some(log) => erased.extend(erased_people(&*log).await?),
+        None => crate::complain(
+            "the log of these keys is not beside them, so it was not asked who was erased: say with --from-log where it is, if there is one",
+        ),
+    }
+    let here = platform::find_event_store(storage).await?;
+    if let Some(here) = &here {
+        erased.extend(erased_people(&**here).await?);
+    }
+    let database = platform::database(storage, Schema::SubjectKeys).await?;
     let keys = SubjectKeys::open(database, settings.master_keys(false)?, platform::clock()).await?;
-    let copied = keys.copy_from(&source).await?;
-    output::line(&format!(
-        "{} copied, {} destroyed as they are there",
-        output::counted(copied.keys, "key"),
-        output::counted(copied.destroyed, "key")
-    ))?;
-    Ok(ExitCode::SUCCESS)
+    let act = async |_| {
+        let copied = keys.copy_from(&source, &erased).await?;
+        let result = format!(
+            "{} copied, {} destroyed, since their people were erased",
+            output::counted(copied.keys, "key"),
+            output::counted(copied.destroyed, "key")
+        );
+        output::line(&result)?;
+        Ok(Conclusion::succeeded().with_result(result))
+    };
+    match here {
+        Some(here) => {
+            attribution
+                .record_if_there_is_a_log(&*here, "keys copy", UserId::NOBODY, act)
+                .await
+        }
+        None => Ok(act(CorrelationId::default()).await?.exit_code()),
+    }
+}
+
+/// The log of the system whose keys are at `keys`: at `log`, or else beside them.
+async fn log_of(keys: &str, log: Option<&str>) -> anyhow::Result<Option<Arc<dyn EventStore>>> {
+    if let Some(url) = log.filter(|url| event_store::is_kurrentdb(url)) {
+        return Ok(Some(event_store::open(url, 1).await?));
+    }
+    let beside = match keys.strip_prefix("sqlite:") {
+        Some(file) => Database::file_url(&Path::new(file).with_file_name("events.db")),
+        None => keys.to_owned(),
+    };
+    let database = platform::find_at(log.unwrap_or(&beside), Schema::EventStore).await?;
+    if let (None, Some(url)) = (&database, log) {
+        bail!("there is no log of this release at {}", masked(url));
+    }
+    Ok(database.map(|database| Arc::new(SqlStore::new(database)) as Arc<dyn EventStore>))
 }
 
 async fn master(settings: &Settings, command: MasterCommand) -> anyhow::Result<ExitCode> {

@@ -33,18 +33,34 @@ pub(crate) struct Attribution {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    line(text, LONGEST_NAME).map_err(|error| error.to_string())
+    without_address(line(text, LONGEST_NAME).map_err(|error| error.to_string())?)
+        .ok_or_else(|| of_address("say the name that you are known by"))
 }
 
 fn reason(text: &str) -> Result<String, String> {
-    let reason = line(text, LONGEST_REASON).map_err(|error| error.to_string())?;
-    let mut words = reason.split(|c: char| c.is_whitespace() || "<>()[]\"',;:".contains(c));
-    if words.any(|word| EmailAddress::parse(word.trim_end_matches('.')).is_ok()) {
-        return Err(
-            "must not hold an e-mail address, since it is kept for ever: name a ticket instead".to_owned(),
-        );
-    }
-    Ok(reason)
+    without_address(line(text, LONGEST_REASON).map_err(|error| error.to_string())?)
+        .ok_or_else(|| of_address("name a ticket instead"))
+}
+
+fn of_address(what: &str) -> String {
+    format!(
+        "must not hold an e-mail address, since it is kept for ever, also when a person is erased: {what}"
+    )
+}
+
+/// The text, if there is no e-mail address in it.
+fn without_address(text: String) -> Option<String> {
+    let mut words = text.split(|c: char| c.is_whitespace() || "<>()[]\"',;:".contains(c));
+    let has_address = words.any(|word| EmailAddress::parse(word.trim_end_matches('.')).is_ok());
+    (!has_address).then_some(text)
+}
+
+/// The user of the system who gives a command. Where users are known by an address, what is before its domain.
+fn user_of_system() -> Option<String> {
+    let user = system_user();
+    name(&user)
+        .or_else(|_| name(user.split('@').next().unwrap_or_default()))
+        .ok()
 }
 
 /// How a command ended.
@@ -95,17 +111,8 @@ impl Attribution {
         subject: UserId,
         act: impl AsyncFnOnce(CorrelationId) -> anyhow::Result<Conclusion>,
     ) -> anyhow::Result<ExitCode> {
-        let stream = Stream {
-            id: OperationId(new_id()),
-            subject,
-        };
-        let by = self.by.clone().or_else(|| name(&system_user()).ok());
-        let started = OperationStarted {
-            command: command.into(),
-            by: by.as_deref().unwrap_or("unknown").into(),
-            reason: self.reason.as_deref().map(Into::into),
-        };
-        let recorded = stream.append(store, 0, &started.into()).await;
+        let stream = Stream::new(subject);
+        let recorded = stream.append(store, 0, &[self.started(command).into()]).await;
         recorded.context("nothing was done, since it cannot be recorded")?;
         let concluded = act(stream.correlation_id()).await;
         let finished = match &concluded {
@@ -124,6 +131,47 @@ impl Attribution {
         }
         concluded.map(|conclusion| conclusion.exit_code())
     }
+
+    /// As [`Self::record`], unless `store` has no events, or only a part of a log: then there is nothing that this could go on
+    /// with, and only `act` is done.
+    pub(crate) async fn record_if_there_is_a_log(
+        &self,
+        store: &dyn EventStore,
+        command: &str,
+        subject: UserId,
+        act: impl AsyncFnOnce(CorrelationId) -> anyhow::Result<Conclusion>,
+    ) -> anyhow::Result<ExitCode> {
+        if store.head().await? > 0 && store.unfinished_import().await?.is_none() {
+            return self.record(store, command, subject, act).await;
+        }
+        Ok(act(CorrelationId::default()).await?.exit_code())
+    }
+
+    /// Records that `command` was given and has succeeded, once it is done: for what makes the beginning of the log itself.
+    pub(crate) async fn record_afterwards(
+        &self,
+        store: &dyn EventStore,
+        command: &str,
+        subject: UserId,
+        result: &str,
+    ) -> anyhow::Result<()> {
+        let finished = OperationFinished {
+            outcome: OperationOutcome::Succeeded,
+            result: Some(result.into()),
+        };
+        let events = [self.started(command).into(), finished.into()];
+        let recorded = Stream::new(subject).append(store, 0, &events).await;
+        recorded.context("it was done, and cannot be recorded: give the command again")
+    }
+
+    fn started(&self, command: &str) -> OperationStarted {
+        let by = self.by.clone().or_else(user_of_system);
+        OperationStarted {
+            command: command.into(),
+            by: by.as_deref().unwrap_or("unknown").into(),
+            reason: self.reason.as_deref().map(Into::into),
+        }
+    }
 }
 
 /// The stream of one command.
@@ -133,6 +181,13 @@ struct Stream {
 }
 
 impl Stream {
+    fn new(subject: UserId) -> Self {
+        Self {
+            id: OperationId(new_id()),
+            subject,
+        }
+    }
+
     fn correlation_id(&self) -> CorrelationId {
         self.id.to_string().into()
     }
@@ -141,30 +196,30 @@ impl Stream {
         &self,
         store: &dyn EventStore,
         expected_version: u64,
-        event: &OperationEvent,
+        events: &[OperationEvent],
     ) -> Result<(), StoreError> {
-        let encoded = event.encode();
-        let event = NewEvent {
-            id: EventId(new_id()),
-            kind: encoded.kind.to_owned(),
-            schema_version: encoded.schema_version,
-            encoding: encoded.encoding,
-            data: encoded.data,
-            metadata: Metadata {
-                subject: self.subject,
-                actor: Actor::Operator,
-                correlation_id: self.correlation_id(),
-                causation_id: self.id.0,
-                traceparent: None,
-                idempotency_key: None,
-            },
-            recorded_at: platform::clock().now(),
+        let encoded = |event: &OperationEvent| {
+            let encoded = event.encode();
+            NewEvent {
+                id: EventId(new_id()),
+                kind: encoded.kind.to_owned(),
+                schema_version: encoded.schema_version,
+                encoding: encoded.encoding,
+                data: encoded.data,
+                metadata: Metadata {
+                    subject: self.subject,
+                    actor: Actor::Operator,
+                    correlation_id: self.correlation_id(),
+                    causation_id: self.id.0,
+                    traceparent: None,
+                    idempotency_key: None,
+                },
+                recorded_at: platform::clock().now(),
+            }
         };
         let stream = StreamName::operation(self.id);
-        store
-            .append(&stream, expected_version, vec![event])
-            .await
-            .map(drop)
+        let events = events.iter().map(encoded).collect();
+        store.append(&stream, expected_version, events).await.map(drop)
     }
 
     /// Records the end, with some patience, since what was done cannot be taken back.
@@ -172,7 +227,7 @@ impl Stream {
         let mut backoff = BACKOFF;
         let mut tries = 1;
         loop {
-            match self.append(store, 1, event).await {
+            match self.append(store, 1, std::slice::from_ref(event)).await {
                 Err(StoreError::Unavailable(_)) if tries < TRIES => backoff.wait().await,
                 // An earlier try has arrived.
                 Err(StoreError::Conflict { actual: 2, .. }) => return Ok(()),
@@ -188,23 +243,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_one_line_and_names_no_address() {
+    fn what_is_kept_for_ever_is_one_line_and_holds_no_address() {
         assert_eq!(reason(" Ticket 4711 "), Ok("Ticket 4711".to_owned()));
+        assert_eq!(name("grace"), Ok("grace".to_owned()));
         assert!(reason("as asked @ 10:30").is_ok());
         for bad in [
             "",
             "two\nlines",
+            "a\tb",
             "\u{202e}dekcit",
+            "ada@example.com",
             "ada@example.com asked",
             "asked by <ada@example.com>.",
             &"x".repeat(LONGEST_REASON + 1),
         ] {
-            assert!(reason(bad).is_err(), "{bad}");
+            assert!(reason(bad).is_err() && name(bad).is_err(), "{bad}");
         }
-        assert!(
-            name("ada@example.com").is_ok(),
-            "an operator may be known by an address"
-        );
-        assert!(name("a\tb").is_err());
     }
 }

@@ -10,10 +10,10 @@ use database::{Database, Schema, masked};
 use event_store::{EventStore, SqlStore};
 use projector::AuditKeeping;
 use runtime::{Background, Clock, Metrics, SystemClock};
-use sealing::{SealedStore, SubjectKeys};
+use sealing::{MasterKeys, SealedStore, SubjectKeys};
 
 use crate::{
-    databases,
+    databases, output,
     settings::{Settings, Storage},
 };
 
@@ -41,7 +41,14 @@ pub(crate) struct EventLog {
 
 /// The log, sealed and opened.
 pub(crate) async fn event_log(settings: &Settings) -> anyhow::Result<EventLog> {
-    let stored = event_store(&settings.storage).await?;
+    event_log_of(settings, event_store(&settings.storage).await?).await
+}
+
+/// The log `stored`, sealed and opened.
+pub(crate) async fn event_log_of(
+    settings: &Settings,
+    stored: Arc<dyn EventStore>,
+) -> anyhow::Result<EventLog> {
     let keys = subject_keys(settings, &*stored).await?;
     let opened: Arc<dyn EventStore> = match settings.storage.seal_events {
         true => SealedStore::over(Arc::clone(&stored), keys.clone()),
@@ -58,7 +65,7 @@ pub(crate) async fn subject_keys(
 ) -> anyhow::Result<SubjectKeys> {
     let database = database(&settings.storage, Schema::SubjectKeys).await?;
     let are_in_use = SubjectKeys::are_in_use(&database).await?;
-    if !are_in_use && is_sealed(stored).await? {
+    if SubjectKeys::are_none(&database).await? && is_sealed(stored).await? {
         bail!(
             "the log holds sealed events, and no keys of people are at {}: restore them from their backup, or let KEYS_DATABASE_URL name where they are",
             masked(&database_url(&settings.storage, Schema::SubjectKeys)?)
@@ -82,8 +89,7 @@ async fn is_sealed(stored: &dyn EventStore) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// The log as it is, with the events in clear, for looking into it: nothing is created or brought up to date. A log without
-/// keys beside it has nothing that is sealed.
+/// The log as it is, with the events in clear, for looking into it: nothing is created or brought up to date.
 pub(crate) async fn existing_opened_event_store(settings: &Settings) -> anyhow::Result<Arc<dyn EventStore>> {
     let stored = existing_event_store(&settings.storage).await?;
     Ok(match existing_subject_keys(settings).await? {
@@ -92,20 +98,28 @@ pub(crate) async fn existing_opened_event_store(settings: &Settings) -> anyhow::
     })
 }
 
-/// The keys of people as they are, if there are any.
+/// The keys of people as they are, if they have a database. Where none was made, but some may be destroyed, no master key is
+/// needed.
 pub(crate) async fn existing_subject_keys(settings: &Settings) -> anyhow::Result<Option<SubjectKeys>> {
     let Some(database) = find(&settings.storage, Schema::SubjectKeys).await? else {
         return Ok(None);
     };
-    if !SubjectKeys::are_in_use(&database).await? {
-        return Ok(None);
-    }
-    let keys = SubjectKeys::open(database, settings.master_keys(false)?, clock()).await?;
-    Ok(Some(keys))
+    let master_keys = match SubjectKeys::are_in_use(&database).await? {
+        true => settings.master_keys(false)?,
+        false => MasterKeys::none(),
+    };
+    Ok(Some(SubjectKeys::open(database, master_keys, clock()).await?))
 }
 
-/// The log, with the events as they are stored.
+/// The log, with the events as they are stored. A part of one is refused.
 pub(crate) async fn event_store(storage: &Storage) -> anyhow::Result<Arc<dyn EventStore>> {
+    let store = event_store_to_import_into(storage).await?;
+    require_whole(storage, &*store).await?;
+    Ok(store)
+}
+
+/// The same for an import, which makes a part of a log whole.
+pub(crate) async fn event_store_to_import_into(storage: &Storage) -> anyhow::Result<Arc<dyn EventStore>> {
     let url = database_url(storage, Schema::EventStore)?;
     if is_database(&url) {
         return Ok(Arc::new(SqlStore::new(
@@ -115,6 +129,19 @@ pub(crate) async fn event_store(storage: &Storage) -> anyhow::Result<Arc<dyn Eve
     Ok(event_store::open(&url, 1).await?)
 }
 
+/// Refuses a log into which an import has begun that has not ended: whatever is derived from it or appended to it would be of
+/// a history that never was.
+async fn require_whole(storage: &Storage, store: &dyn EventStore) -> anyhow::Result<()> {
+    let Some(import) = store.unfinished_import().await? else {
+        return Ok(());
+    };
+    bail!(
+        "the log at {} is only a part of one, since an import of {} into it has begun and not ended: go on with `taskledger events import` and the same file, or empty this place and begin again",
+        masked(&database_url(storage, Schema::EventStore)?),
+        output::counted(import.events, "event")
+    )
+}
+
 /// The database of `schema`, brought up to date.
 pub(crate) async fn database(storage: &Storage, schema: Schema) -> anyhow::Result<Database> {
     let database = databases::connect(&database_url(storage, schema)?, schema).await?;
@@ -122,22 +149,23 @@ pub(crate) async fn database(storage: &Storage, schema: Schema) -> anyhow::Resul
     Ok(database)
 }
 
-/// The log as it is, for looking into it: nothing is created or brought up to date.
+/// The log as it is, for looking into it: nothing is created or brought up to date. A part of one is refused.
 pub(crate) async fn existing_event_store(storage: &Storage) -> anyhow::Result<Arc<dyn EventStore>> {
-    match find_event_store(storage).await? {
-        Some(store) => Ok(store),
-        None => bail!(absent(storage, Schema::EventStore)?),
-    }
+    let Some(store) = find_event_store(storage).await? else {
+        bail!(absent(storage, Schema::EventStore)?)
+    };
+    require_whole(storage, &*store).await?;
+    Ok(store)
 }
 
-/// The same, if there is one.
+/// The log as it is, if there is one, be it a part of one.
 pub(crate) async fn find_event_store(storage: &Storage) -> anyhow::Result<Option<Arc<dyn EventStore>>> {
     if is_database(&database_url(storage, Schema::EventStore)?) {
         let database = find(storage, Schema::EventStore).await?;
         return Ok(database.map(|database| Arc::new(SqlStore::new(database)) as Arc<dyn EventStore>));
     }
     // A store that is not a database of ours has nothing to bring up to date.
-    event_store(storage).await.map(Some)
+    event_store_to_import_into(storage).await.map(Some)
 }
 
 /// The read models as they are, likewise.
@@ -189,7 +217,7 @@ fn absent(storage: &Storage, schema: Schema) -> anyhow::Result<String> {
 }
 
 /// The database of `schema` as it is, if there is one.
-async fn find(storage: &Storage, schema: Schema) -> anyhow::Result<Option<Database>> {
+pub(crate) async fn find(storage: &Storage, schema: Schema) -> anyhow::Result<Option<Database>> {
     find_at(&database_url(storage, schema)?, schema).await
 }
 

@@ -406,6 +406,12 @@ impl System {
         }
     }
 
+    /// The read models beside the running system.
+    pub(crate) async fn read_models(&self) -> Database {
+        let url = self.database_url("read-models.db");
+        Database::connect(&url, Schema::ReadModels, 2).await.unwrap()
+    }
+
     /// The log beside the running system, with the events in clear.
     pub(crate) async fn open_log(&self) -> Arc<dyn EventStore> {
         let stored = event_store::open(&self.store_url(), 4).await.unwrap();

@@ -1,6 +1,7 @@
 //! `taskledger events export`: the log into a file.
 
 use std::{
+    cell::RefCell,
     fs::{File, TryLockError},
     io::{self, BufWriter},
     path::{Path, PathBuf},
@@ -43,13 +44,13 @@ impl Export {
                 self.from
             );
         }
-        let mut display = ProgressDisplay::new();
-        let tell = |position| display.show(after, position, to);
+        let display = RefCell::new(ProgressDisplay::new());
+        let tell = |position| display.borrow_mut().show(after, position, to);
         let (written, gaps) = match &self.output {
             Some(path) => {
                 let mut file = open(path)?;
                 let in_file = || format!("{}", path.display());
-                let mut export = Exporting::resume(&mut file, after, store)
+                let mut export = Exporting::resume(&mut file, after, store, &tell)
                     .await
                     .with_context(in_file)?;
                 let mut out = BufWriter::new(file);
@@ -68,7 +69,7 @@ impl Export {
                 (written.map_err(of_output), export.missing)
             }
         };
-        display.end();
+        display.into_inner().end();
         for gap in &gaps {
             complain(&describe_gap(gap));
         }
@@ -89,7 +90,7 @@ impl Export {
 /// Opens the file to write, which no other export writes into at the same time.
 fn open(path: &Path) -> anyhow::Result<File> {
     let here = || format!("cannot write {}", path.display());
-    private::file(path).with_context(here)?;
+    private::create_or_accept(path).with_context(here)?;
     let file = File::options()
         .read(true)
         .write(true)

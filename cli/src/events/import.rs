@@ -1,15 +1,18 @@
 //! `taskledger events import`: an export into the log that is configured.
 
-use std::{collections::BTreeSet, fs::File, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, fs::File, path::PathBuf, process::ExitCode, sync::Arc};
 
+use ::events::UserId;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use database::{Exclusive, Schema};
+use event_store::EventStore;
 use log_transfer::{Inspection, import, inspect};
 use sealing::SubjectKeys;
 
 use crate::{
     data_dir::{self, DataDirLock},
+    operation::Attribution,
     output, platform,
     progress::ProgressDisplay,
     settings::{Settings, Storage},
@@ -26,6 +29,8 @@ pub(crate) struct Import {
     /// Leave in clear what is in clear in the export, byte for byte
     #[arg(long)]
     as_stored: bool,
+    #[command(flatten)]
+    attribution: Attribution,
 }
 
 impl Import {
@@ -39,19 +44,61 @@ impl Import {
             "{} is no file, and the export is read twice: first to check it",
             self.file.display()
         );
-        let _right = match self.dry_run {
-            true => None,
-            false => Some(Right::take(storage).await?),
-        };
-        let stored = match self.dry_run {
-            true => platform::find_event_store(storage).await?,
-            false => Some(platform::event_store(storage).await?),
-        };
-        let keys = platform::existing_subject_keys(settings).await?;
+        if self.dry_run {
+            let store = platform::find_event_store(storage).await?;
+            self.check(settings, &mut file, store.as_deref(), seals).await?;
+            output::line("nothing was written")?;
+            return Ok(ExitCode::SUCCESS);
+        }
 
+        let _right = Right::take(storage).await?;
+        let store = platform::event_store_to_import_into(storage).await?;
+        let inspection = self.check(settings, &mut file, Some(&*store), seals).await?;
+        let log = platform::event_log_of(settings, Arc::clone(&store)).await?;
+        let destroyed = log.keys.destroyed(&inspection.erased).await?;
+        for person in inspection.erased.difference(&destroyed) {
+            log.keys.destroy(*person).await?;
+        }
+        let target = if seals { log.opened } else { log.stored };
+        let mut display = ProgressDisplay::new();
+        let tell = |events| display.show(inspection.present, events, inspection.end.events);
+        let imported = import(&mut file, &inspection, &*target, tell).await;
+        display.end();
+        let end = imported?;
+        if inspection.missing() > 0 || inspection.is_unfinished {
+            // Nobody else appends before it has ended, so what goes on after the export is the record of another try.
+            if !inspection.goes_on {
+                let result = format!(
+                    "{}, root {}",
+                    output::counted(inspection.end.events, "event"),
+                    inspection.end.root
+                );
+                self.attribution
+                    .record_afterwards(&*store, "events import", UserId::NOBODY, &result)
+                    .await?;
+            }
+            store.note_import(None).await?;
+        }
+        output::line(&format!(
+            "imported {} up to position {}",
+            output::counted(inspection.missing(), "event"),
+            end.position
+        ))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Decides whether the export may be imported, and says what becomes of it: everything that could be refused is refused here.
+    async fn check(
+        &self,
+        settings: &Settings,
+        file: &mut File,
+        store: Option<&dyn EventStore>,
+        seals: bool,
+    ) -> anyhow::Result<Inspection> {
+        let keys = platform::existing_subject_keys(settings).await?;
         let mut display = ProgressDisplay::new();
         let tell = |events| display.show(0, events, events);
-        let inspected = inspect(&mut file, stored.as_deref(), keys.as_ref(), seals, tell).await;
+        let inspected = inspect(file, store, keys.as_ref(), seals, tell).await;
         display.end();
         let inspection = inspected.with_context(|| self.file.display().to_string())?;
         let needed: BTreeSet<_> = inspection
@@ -72,32 +119,9 @@ impl Import {
         if let Some(keys) = &keys {
             refuse_to_revive(keys, &inspection).await?;
         }
-        let dense = stored.as_ref().is_none_or(|stored| stored.positions_are_dense());
+        let dense = store.is_none_or(EventStore::positions_are_dense);
         report(&inspection, dense)?;
-        if self.dry_run {
-            output::line("nothing was written")?;
-            return Ok(ExitCode::SUCCESS);
-        }
-
-        let log = platform::event_log(settings).await?;
-        // Before the first start there may be nothing here but destroyed keys.
-        refuse_to_revive(&log.keys, &inspection).await?;
-        let destroyed = log.keys.destroyed(&inspection.erased).await?;
-        for person in inspection.erased.difference(&destroyed) {
-            log.keys.destroy(*person).await?;
-        }
-        let store = if seals { log.opened } else { log.stored };
-        let mut display = ProgressDisplay::new();
-        let tell = |events| display.show(inspection.present, events, inspection.end.events);
-        let imported = import(&mut file, &inspection, &*store, tell).await;
-        display.end();
-        let end = imported?;
-        output::line(&format!(
-            "imported {}; the log ends at position {}",
-            output::counted(inspection.missing(), "event"),
-            end.position
-        ))?;
-        Ok(ExitCode::SUCCESS)
+        Ok(inspection)
     }
 }
 
@@ -146,10 +170,16 @@ fn report(inspection: &Inspection, dense: bool) -> anyhow::Result<()> {
             }
         ))?;
     }
-    if inspection.in_clear > 0 {
+    if inspection.stays_in_clear > 0 {
         output::line(&format!(
-            "SEALED on the way: what is personal in {}, which are in clear in the export. Their bytes are other ones then, and so is the tree over the log: checkpoints of the former log do not fit it",
-            output::counted(inspection.in_clear, "event")
+            "IN CLEAR: what is personal in {} stays in clear in the log, as in the export, so that nobody can be erased from it",
+            output::counted(inspection.stays_in_clear, "event")
+        ))?;
+    }
+    if inspection.sealed_on_the_way > 0 {
+        output::line(&format!(
+            "SEALED on the way: what is personal in {}, which are in clear in the export. Their bytes are other ones in the log, and so is the tree over it: checkpoints of the former log do not fit it",
+            output::counted(inspection.sealed_on_the_way, "event")
         ))?;
     } else if !(dense && inspection.is_dense) {
         output::line(

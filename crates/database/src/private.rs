@@ -36,6 +36,19 @@ pub(crate) fn database_file(path: &Path) -> io::Result<()> {
 /// # Errors
 /// When it cannot be created, is no regular file, or belongs to somebody else and others have rights to it.
 pub fn file(path: &Path) -> io::Result<()> {
+    create_or(path, |path| tighten(path, 0o600))
+}
+
+/// Creates an empty file that only its owner can read and write, or accepts one to which nobody else has rights. Those of a file
+/// that somebody else may have made for a purpose of theirs are not changed.
+///
+/// # Errors
+/// When it cannot be created, is no regular file, or others have rights to it.
+pub fn create_or_accept(path: &Path) -> io::Result<()> {
+    create_or(path, require)
+}
+
+fn create_or(path: &Path, accept: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let created = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -48,7 +61,7 @@ pub fn file(path: &Path) -> io::Result<()> {
             if !fs::metadata(path)?.is_file() {
                 return Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
             }
-            tighten(path, 0o600)
+            accept(path)
         }
         Err(error) => Err(error),
     }

@@ -3,9 +3,22 @@
 use std::ops::Range;
 
 use events::{StoredEvent, StoredPayload};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{StoreError, store::check_size};
+
+/// The bytes of the longest name of a stream: PostgreSQL cannot index much longer ones.
+const LONGEST_STREAM: usize = 1_000;
+
+/// An import that has begun, by what the log is once it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnfinishedImport {
+    /// How many events the export has.
+    pub events: u64,
+    /// The root of the tree over them.
+    pub root: String,
+}
 
 /// Why events of another log were not written.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -44,6 +57,14 @@ impl ImportError {
     }
 }
 
+/// What every store asks of an event, for whoever has no store yet: the stores in SQL ask for no more.
+///
+/// # Errors
+/// [`ImportError::Refused`] when one of them cannot hold the event.
+pub fn check_import(event: &StoredEvent) -> Result<(), ImportError> {
+    check(event).map(drop)
+}
+
 /// What every store asks of an event, so that each can give back exactly what it was given. Returns its id.
 pub(crate) fn check(event: &StoredEvent) -> Result<Uuid, ImportError> {
     let refuse = |reason: &str| Err(ImportError::refused(event, reason));
@@ -56,6 +77,9 @@ pub(crate) fn check(event: &StoredEvent) -> Result<Uuid, ImportError> {
     let texts = [&*event.stream, &*event.kind, &*event.encoding];
     if texts.iter().any(|text| text.is_empty() || text.contains('\0')) {
         return refuse("its stream, its type and its encoding must be texts without the character U+0000");
+    }
+    if event.stream.len() > LONGEST_STREAM {
+        return refuse("the name of its stream is too long");
     }
     if metadata(event).is_none() {
         return refuse("its metadata is no JSON");

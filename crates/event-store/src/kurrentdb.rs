@@ -36,7 +36,7 @@ use self::{
 };
 use crate::{
     Appended, DropError, Entry, EventStore, ImportError, OpenError, PAGE_BYTES, Page, StoreError, StoredPage,
-    StreamHead, Unreadable, store::check_size,
+    StreamHead, UnfinishedImport, Unreadable, store::check_size,
 };
 
 /// Events asked for at once: a page is cut to its bytes between two of them.
@@ -215,6 +215,18 @@ impl EventStore for KurrentDbStore {
 
     async fn drop_payloads(&self, _: &[EventDigest]) -> Result<u64, DropError> {
         Err(DropError::Unsupported)
+    }
+
+    fn check_import(&self, event: &StoredEvent) -> Result<(), ImportError> {
+        import::check(self, event).map(drop)
+    }
+
+    async fn note_import(&self, unfinished: Option<&UnfinishedImport>) -> Result<(), StoreError> {
+        import::note(self, unfinished).await
+    }
+
+    async fn unfinished_import(&self) -> Result<Option<UnfinishedImport>, StoreError> {
+        import::unfinished(self).await
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {

@@ -23,7 +23,7 @@ mod watch;
 
 pub use dropping::DropError;
 pub use identity::{agrees, head_point};
-pub use import::ImportError;
+pub use import::{ImportError, UnfinishedImport, check_import};
 #[cfg(feature = "kurrentdb")]
 pub use kurrentdb::KurrentDbStore;
 pub use missing_positions::{Gaps, describe_gap};

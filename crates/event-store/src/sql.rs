@@ -22,7 +22,9 @@ use tokio::{sync::watch, task::AbortHandle};
 use self::record::{bytes_of, columns, corrupt, limit, recorded, signed, size, stored};
 use crate::{
     Appended, DropError, EventStore, ImportError, PAGE_BYTES, Page, StoreError, StoredPage, StreamHead,
+    UnfinishedImport,
     appender::{Appender, raise},
+    import::check_import,
     subscription::{self, Source},
 };
 
@@ -91,6 +93,22 @@ impl EventStore for SqlStore {
 
     async fn drop_payloads(&self, events: &[EventDigest]) -> Result<u64, DropError> {
         dropping::drop_payloads(&self.log.database, events).await
+    }
+
+    fn check_import(&self, event: &StoredEvent) -> Result<(), ImportError> {
+        check_import(event)
+    }
+
+    async fn note_import(&self, unfinished: Option<&UnfinishedImport>) -> Result<(), StoreError> {
+        import::note(&self.log.database, unfinished)
+            .await
+            .map_err(StoreError::unavailable)
+    }
+
+    async fn unfinished_import(&self) -> Result<Option<UnfinishedImport>, StoreError> {
+        import::unfinished(&self.log.database)
+            .await
+            .map_err(StoreError::unavailable)
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {

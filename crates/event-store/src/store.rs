@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use events::{EventDigest, EventId, LogPoint, NewEvent, RecordedEvent, StoredEvent, StreamName};
 use futures::stream::BoxStream;
 
-use crate::{DropError, Entry, ImportError, Page};
+use crate::{DropError, Entry, ImportError, Page, UnfinishedImport};
 
 /// Events in a page of a stream, unless they are large.
 const STREAM_PAGE: usize = 512;
@@ -53,6 +53,20 @@ pub trait EventStore: Send + Sync + 'static {
     /// [`DropError::Unsupported`] by a store that cannot change what it holds, also when `events` is empty;
     /// [`DropError::Differs`] when the log does not hold one of them.
     async fn drop_payloads(&self, events: &[EventDigest]) -> Result<u64, DropError>;
+
+    /// Whether this store can hold an event of another log, as far as the event alone tells: [`Self::import`] refuses those
+    /// that this refuses.
+    ///
+    /// # Errors
+    /// [`ImportError::Refused`] when it cannot.
+    fn check_import(&self, event: &StoredEvent) -> Result<(), ImportError>;
+
+    /// Notes durably that an import has begun, or with `None` that it has ended. In between the log is a part of another one,
+    /// which nobody may work on: [`Self::unfinished_import`] tells whoever opens it.
+    async fn note_import(&self, unfinished: Option<&UnfinishedImport>) -> Result<(), StoreError>;
+
+    /// The import that has begun and not ended, if there is one.
+    async fn unfinished_import(&self) -> Result<Option<UnfinishedImport>, StoreError>;
 
     /// The last event of `stream`, without its payload; `None` when the stream is empty. However long the stream is,
     /// this costs the same.

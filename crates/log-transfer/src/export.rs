@@ -6,8 +6,9 @@ use std::{
 };
 
 use event_store::{EventStore, Gaps, StoreError};
+use events::StoredEvent;
 
-use crate::{End, ExportedEvent, Line, ReadError, Reader, summary::Summary};
+use crate::{End, ExportedEvent, Line, ReadError, Reader, cursor::Cursor, summary::Summary};
 
 /// Events read at once.
 const PAGE: usize = 2_000;
@@ -25,7 +26,7 @@ pub enum ExportError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// What is in the file is another export.
-    #[error("the file has another export, {0}: name another file")]
+    #[error("the file has another export, {0}: it is left as it is, name another file")]
     Another(String),
 }
 
@@ -49,17 +50,36 @@ impl Export {
         }
     }
 
-    /// Goes on with what is in `file`, an export of the events after the position `after`: leaves out its end, and a line that is
-    /// not whole. Afterwards `file` stands where the next line belongs.
+    /// Goes on with what is in `file`, an export of the events after the position `after`: compares every line with the log, and
+    /// leaves out the end, and a line that is not whole. Afterwards `file` stands where the next line belongs. `progress` is told
+    /// the position of the last event that was compared.
     ///
     /// # Errors
-    /// When `file` has something else, or the export of another log.
-    pub async fn resume(file: &mut File, after: u64, store: &dyn EventStore) -> Result<Self, ExportError> {
+    /// When `file` has something else, the export of another log, or one that was changed. It is left as it is.
+    pub async fn resume(
+        file: &mut File,
+        after: u64,
+        store: &dyn EventStore,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Self, ExportError> {
         let mut reader = Reader::new(BufReader::new(&mut *file));
+        let mut log = Cursor::new(store, signed(after), u64::MAX);
         let mut whole = 0;
         while let Some(line) = reader.next_line()? {
             match line {
-                Line::Event(_) => whole = reader.offset(),
+                Line::Event(event) => {
+                    let position = event.event.position;
+                    let there = log.next().await?;
+                    if !there.is_some_and(|there| is_line_of(*event, &there)) {
+                        let number = reader.line_number();
+                        let what = format!("whose line {number} is not the next event of this log");
+                        return Err(ExportError::Another(what));
+                    }
+                    whole = reader.offset();
+                    if reader.line_number().is_multiple_of(PAGE as u64) {
+                        progress(unsigned(position));
+                    }
+                }
                 Line::End(end) if end.after != signed(after) => {
                     let what = format!("of the events after position {}", end.after);
                     return Err(ExportError::Another(what));
@@ -71,19 +91,6 @@ impl Export {
             return Err(ExportError::Another("or something else".to_owned()));
         }
         let summary = reader.into_summary();
-        if let Some(first) = summary.first
-            && first <= signed(after)
-        {
-            let what = format!("which begins at position {first}");
-            return Err(ExportError::Another(what));
-        }
-        if let Some((position, canonical)) = &summary.last {
-            let page = store.stored_page(position - 1, 1).await?;
-            if page.events.first().map(events::StoredEvent::canonical).as_ref() != Some(canonical) {
-                let what = format!("of a log with another event at position {position}");
-                return Err(ExportError::Another(what));
-            }
-        }
         file.set_len(whole)?;
         file.seek(SeekFrom::Start(whole))?;
         Ok(Self {
@@ -138,6 +145,13 @@ impl Export {
         out.flush()?;
         Ok(end)
     }
+}
+
+/// Whether the line shows all that the log has of the event. What was dropped from the log since may be in the file still.
+fn is_line_of(line: ExportedEvent, event: &StoredEvent) -> bool {
+    let is_same = line.event.canonical() == event.canonical();
+    let shows = |line: StoredEvent| line.data.whole().is_some() || event.data.whole().is_none();
+    is_same && line.stored().is_some_and(shows)
 }
 
 fn signed(position: u64) -> i64 {

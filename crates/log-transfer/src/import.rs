@@ -2,18 +2,20 @@
 //! is written. Broken off anywhere and begun again, it goes on where it was.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::BTreeSet,
     fs::File,
     io::{self, BufReader, Seek as _},
 };
 
-use event_store::{EventStore, ImportError as Refused, PAGE_BYTES, StoreError, head_point};
+use event_store::{
+    EventStore, ImportError as Refused, PAGE_BYTES, StoreError, UnfinishedImport, check_import, head_point,
+};
 use events::{LogPoint, StoredEvent, UserId};
 use sealing::{KeyError, SubjectKeys, erased_person, person_in_clear, sealed_person};
 
-use crate::{End, ReadError, Reader};
+use crate::{End, ReadError, Reader, cursor::Cursor};
 
-/// Events read or written at once.
+/// Events written at once.
 const PAGE: usize = 1_000;
 
 /// Why an export is not imported.
@@ -37,7 +39,12 @@ pub enum ImportError {
         /// Which line it should be.
         line: u64,
     },
-    /// The store did not take an event.
+    /// The log is a part of another one, and has more than this export.
+    #[error(
+        "an import of {0} events into this log has begun and not ended, and this export has fewer than are there already: go on with that one"
+    )]
+    OtherUnfinished(u64),
+    /// The store does not take an event.
     #[error(transparent)]
     Refused(#[from] Refused),
     /// The store cannot be read.
@@ -65,14 +72,18 @@ pub struct Inspection {
     pub goes_on: bool,
     /// Its positions are 1, 2, 3 …, as those of the stores in SQL are.
     pub is_dense: bool,
-    /// So many of its events say something in clear that is personal and will be sealed.
-    pub in_clear: u64,
+    /// So many of its events say something in clear that is personal, and are sealed in the log, or will be.
+    pub sealed_on_the_way: u64,
+    /// So many of them say so in the log, too, or will.
+    pub stays_in_clear: u64,
     /// About whom something is sealed in it.
     pub sealed: BTreeSet<UserId>,
     /// About whom something personal is in it, sealed or in clear.
     pub people: BTreeSet<UserId>,
     /// Whom it erases.
     pub erased: BTreeSet<UserId>,
+    /// An import into the store has begun and not ended.
+    pub is_unfinished: bool,
     /// Where the store ends.
     log_end: LogPoint,
 }
@@ -89,7 +100,8 @@ impl Inspection {
 /// there is what is in clear in the export; `seals` says whether `store` seals that. `progress` is told how many events were read.
 ///
 /// # Errors
-/// When the export is wrong, or `store` has another log.
+/// When the export is wrong, `store` has another log, or it cannot hold an event: an import refuses nothing that is not refused
+/// here.
 pub async fn inspect(
     file: &mut File,
     store: Option<&dyn EventStore>,
@@ -97,11 +109,12 @@ pub async fn inspect(
     seals: bool,
     mut progress: impl FnMut(u64),
 ) -> Result<Inspection, ImportError> {
-    let mut log = match store {
-        Some(store) => Log::from_beginning(store).await?,
-        None => Log::default(),
+    let (log_end, unfinished) = match store {
+        Some(store) => (head_point(store).await?, store.unfinished_import().await?),
+        None => (LogPoint::default(), None),
     };
-    let (mut present, mut in_clear, mut is_dense) = (0, 0, true);
+    let mut log = store.map_or_else(Cursor::default, |store| Cursor::new(store, 0, log_end.position));
+    let (mut present, mut sealed_on_the_way, mut stays_in_clear, mut is_dense) = (0, 0, 0, true);
     let (mut sealed, mut people, mut erased) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     file.rewind()?;
     let mut reader = Reader::new(BufReader::new(file)).checking_versions();
@@ -110,27 +123,34 @@ pub async fn inspect(
         is_dense &= u64::try_from(event.position) == Ok(line);
         sealed.extend(sealed_person(&event));
         erased.extend(erased_person(&event));
-        match person_in_clear(&event) {
-            Ok(person) => {
-                in_clear += u64::from(seals && person.is_some());
-                people.extend(person);
-            }
+        let person = match person_in_clear(&event) {
+            Ok(person) => person,
             Err(reason) if seals => {
-                return Err(ReadError::Line {
-                    number: line,
-                    reason: format!("what is personal in it cannot be sealed: {reason}"),
+                let reason = format!("what is personal in it cannot be sealed: {reason}");
+                return Err(ReadError::Line { number: line, reason }.into());
+            }
+            Err(_) => None,
+        };
+        people.extend(person);
+        let is_sealed = match log.next().await? {
+            Some(there) => match compare(&there, &event, keys).await? {
+                Some(is_sealed) => {
+                    present += 1;
+                    is_sealed
                 }
-                .into());
+                None => {
+                    let position = there.position;
+                    return Err(ImportError::Another { position, line });
+                }
+            },
+            None => {
+                store.map_or_else(|| check_import(&event), |store| store.check_import(&event))?;
+                seals
             }
-            Err(_) => {}
-        }
-        match log.next().await? {
-            Some(there) if is_same(&there, &event, keys).await? => present += 1,
-            Some(there) => {
-                let position = there.position;
-                return Err(ImportError::Another { position, line });
-            }
-            None => {}
+        };
+        match is_sealed {
+            true => sealed_on_the_way += u64::from(person.is_some()),
+            false => stays_in_clear += u64::from(person.is_some()),
         }
         if line.is_multiple_of(PAGE as u64) {
             progress(line);
@@ -149,21 +169,29 @@ pub async fn inspect(
     progress(end.events);
     people.extend(&sealed);
     let goes_on = log.next().await?.is_some();
+    match &unfinished {
+        Some(other) if goes_on && other.root != end.root => {
+            return Err(ImportError::OtherUnfinished(other.events));
+        }
+        _ => {}
+    }
     Ok(Inspection {
         end,
         present,
         goes_on,
         is_dense,
-        in_clear,
+        sealed_on_the_way,
+        stays_in_clear,
         sealed,
         people,
         erased,
-        log_end: log.end,
+        is_unfinished: unfinished.is_some(),
+        log_end,
     })
 }
 
 /// Writes what `store` lacks of an export that was inspected. `progress` is told how many events of the export are there.
-/// Returns the end of the log.
+/// Returns the end of the log. The import is noted in the store as begun: it has ended once [`EventStore::note_import`] says so.
 ///
 /// # Errors
 /// When the file is not the one that was inspected any more, or the store does not take an event: what was written until then
@@ -180,6 +208,11 @@ pub async fn import(
     if inspection.missing() == 0 {
         return Ok(end);
     }
+    let begun = UnfinishedImport {
+        events: inspection.end.events,
+        root: inspection.end.root.clone(),
+    };
+    store.note_import(Some(&begun)).await?;
     let (mut batch, mut bytes) = (Vec::new(), 0);
     loop {
         let event = reader.next_stored()?;
@@ -199,12 +232,13 @@ pub async fn import(
     }
 }
 
-/// Whether the event `there` in the store is the one of the export, in whatever position.
-async fn is_same(
+/// Whether the event `there` in the store is the one of the export, in whatever position: `Some(true)` when it was sealed on its
+/// way, `Some(false)` when its bytes are the same.
+async fn compare(
     there: &StoredEvent,
     event: &StoredEvent,
     keys: Option<&SubjectKeys>,
-) -> Result<bool, KeyError> {
+) -> Result<Option<bool>, KeyError> {
     let mut moved = StoredEvent {
         position: there.position,
         ..event.clone()
@@ -214,38 +248,8 @@ async fn is_same(
         moved.data = there.data.clone();
     }
     match keys {
-        _ if moved == *there => Ok(true),
-        Some(keys) => keys.is_sealed_copy(there, event).await,
-        None => Ok(false),
-    }
-}
-
-/// The events that a store has, up to its end when the import began.
-#[derive(Default)]
-struct Log<'a> {
-    store: Option<&'a dyn EventStore>,
-    end: LogPoint,
-    page: VecDeque<StoredEvent>,
-    after: i64,
-}
-
-impl<'a> Log<'a> {
-    async fn from_beginning(store: &'a dyn EventStore) -> Result<Self, StoreError> {
-        Ok(Self {
-            store: Some(store),
-            end: head_point(store).await?,
-            page: VecDeque::new(),
-            after: 0,
-        })
-    }
-
-    async fn next(&mut self) -> Result<Option<StoredEvent>, StoreError> {
-        let Some(store) = self.store else { return Ok(None) };
-        if self.page.is_empty() && u64::try_from(self.after).is_ok_and(|after| after < self.end.position) {
-            self.page = store.stored_page(self.after, PAGE).await?.events.into();
-        }
-        let next = self.page.pop_front();
-        self.after = next.as_ref().map_or(self.after, |event| event.position);
-        Ok(next)
+        _ if moved == *there => Ok(Some(false)),
+        Some(keys) => Ok(keys.is_sealed_copy(there, event).await?.then_some(true)),
+        None => Ok(None),
     }
 }

@@ -5,6 +5,7 @@
 //! that can be checked without a store. `export.rs` writes one, and goes on with one that was broken off;
 //! `import.rs` brings one into a store. `excerpt.rs` does the first two for some events. It must not be known here what events mean.
 
+mod cursor;
 mod excerpt;
 mod export;
 mod exported_event;

@@ -14,19 +14,18 @@ pub(crate) struct Summary {
     leaves: Vec<Hash>,
     /// The position of the first event.
     pub(crate) first: Option<i64>,
-    /// The position of the last event and its canonical bytes.
-    pub(crate) last: Option<(i64, Vec<u8>)>,
+    /// The position of the last event.
+    last: Option<i64>,
 }
 
 impl Summary {
     pub(crate) fn push(&mut self, event: &EventDigest) {
-        let canonical = event.canonical();
-        self.leaves.push(leaf_hash(&entry_hash(&canonical).0));
+        self.leaves.push(leaf_hash(&entry_hash(&event.canonical()).0));
         if self.leaves.len() >= LEAVES {
             self.edge.extend(self.leaves.drain(..));
         }
         self.first.get_or_insert(event.position);
-        self.last = Some((event.position, canonical));
+        self.last = Some(event.position);
     }
 
     /// How many events there are.
@@ -36,7 +35,7 @@ impl Summary {
 
     /// The position of the last event, or `after` without one.
     pub(crate) fn position(&self, after: i64) -> i64 {
-        self.last.as_ref().map_or(after, |(position, _)| *position)
+        self.last.unwrap_or(after)
     }
 
     /// The end of an export of these events, which are those after the position `after`.

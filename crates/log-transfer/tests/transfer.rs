@@ -82,7 +82,7 @@ impl Place {
             .open(self.file());
         let mut file = file.unwrap();
         let store = &*self.store;
-        let mut export = Export::resume(&mut file, 0, store).await?;
+        let mut export = Export::resume(&mut file, 0, store, |_| {}).await?;
         export.write(store, to, &mut file, |_| {}).await
     }
 
@@ -108,6 +108,7 @@ impl Place {
         let mut file = File::open(export).unwrap();
         let end = import(&mut file, &inspection, &*self.store, |_| {}).await?;
         assert_eq!(end, head_point(&*self.store).await.unwrap());
+        self.store.note_import(None).await.unwrap();
         Ok(inspection)
     }
 }
@@ -178,7 +179,24 @@ async fn whatever_is_no_export_of_this_log_is_left_as_it_is() {
     let of_other = fs::read_to_string(other.file()).unwrap();
     place.export(3).await.unwrap();
     let of_place = fs::read_to_string(place.file()).unwrap();
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let with_second = |second: &str| {
+        let mut lines = lines(&of_place);
+        second.clone_into(&mut lines[1]);
+        lines.pop();
+        lines.join("\n") + "\n"
+    };
+    let withheld = {
+        let mut second: serde_json::Value = serde_json::from_str(&lines(&of_place)[1]).unwrap();
+        second["event"]["type"] = "of.a_later_release".into();
+        with_second(&second.to_string())
+    };
     let contents = [
+        // Another line than the last is not of this log, though each is right by itself.
+        with_second(&lines(&of_other)[1]),
+        with_second(&lines(&of_place)[2]),
+        lines(&of_place)[1..3].join("\n") + "\n",
+        withheld,
         of_other.clone(),
         of_other.lines().next().unwrap().to_owned() + "\n",
         "my diary".to_owned(),
@@ -284,7 +302,10 @@ async fn what_is_in_clear_is_sealed_once_and_found_again() {
         inspect(&mut file, Some(&*target.store), Some(&keys), true, |_| {}).await
     };
     let before = inspect().await.unwrap();
-    assert_eq!((before.in_clear, before.present), (11, 0));
+    assert_eq!(
+        (before.sealed_on_the_way, before.stays_in_clear, before.present),
+        (11, 0, 0)
+    );
     assert_eq!(
         (&before.erased, &before.people),
         (&[people[0]].into(), &people.into())
@@ -311,6 +332,7 @@ async fn what_is_in_clear_is_sealed_once_and_found_again() {
     // Again: all of it is recognized, also what nobody can open; what differs is not.
     let again = inspect().await.unwrap();
     assert_eq!((again.present, again.missing()), (11, 0));
+    assert_eq!((again.sealed_on_the_way, again.stays_in_clear), (11, 0));
     let (other, _) = Place::with_tasks(10, true).await;
     other.export(u64::MAX).await.unwrap();
     let mut file = File::open(other.file()).unwrap();
@@ -410,4 +432,100 @@ async fn an_excerpt_is_read_from_its_end_backwards_and_what_it_has_may_be_droppe
     assert_eq!(earlier.import(&place.file()).await.unwrap().present, 2_000);
     let now = earlier.stored().await;
     assert_eq!((now.len(), &now[..2_000]), (before.len(), &before[..2_000]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_sealing_is_what_the_log_has() {
+    let (place, _) = Place::with_tasks(10, false).await;
+    let target = Place::empty().await;
+    let keys = subject_keys(target.directory.path()).await;
+    let sealed = SealedStore::over(Arc::clone(&target.store), keys.clone());
+    let counts = async |store: &dyn EventStore, seals| {
+        let mut file = File::open(place.file()).unwrap();
+        let inspection = inspect(&mut file, Some(&*target.store), Some(&keys), seals, |_| {}).await;
+        let inspection = inspection.unwrap();
+        import(&mut file, &inspection, store, |_| {}).await.unwrap();
+        (inspection.sealed_on_the_way, inspection.stays_in_clear)
+    };
+    // The first four as they are, the others sealed; whoever asks again is told the same, whatever the flag.
+    place.export(4).await.unwrap();
+    assert_eq!(counts(&*target.store, false).await, (0, 4));
+    fs::remove_file(place.file()).unwrap();
+    place.export(10).await.unwrap();
+    assert_eq!(counts(&*sealed, true).await, (6, 4));
+    assert_eq!(counts(&*target.store, false).await, (6, 4));
+    assert_eq!(counts(&*sealed, true).await, (6, 4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_store_cannot_hold_is_refused_before_anything_is_written() {
+    let (place, _) = Place::with_tasks(3, false).await;
+    place.export(u64::MAX).await.unwrap();
+    let text = fs::read_to_string(place.file()).unwrap();
+    let id = &place.stored().await[1].id;
+    let changed = place.directory.path().join("changed");
+    let mut lines: Vec<&str> = text.lines().collect();
+    let second = lines[1].replace(id, &id.to_uppercase());
+    lines[1] = &second;
+    lines.pop();
+    let events: Vec<_> = lines
+        .iter()
+        .map(|line| log_transfer::ExportedEvent::parse(line).unwrap())
+        .collect();
+    let end = end_of(&events);
+    fs::write(&changed, format!("{}\n{}\n", lines.join("\n"), end.to_line())).unwrap();
+    let target = Place::empty().await;
+    let mut file = File::open(&changed).unwrap();
+    for store in [None, Some(&*target.store)] {
+        let refused = inspect(&mut file, store, None, false, |_| {}).await;
+        assert!(matches!(refused, Err(ImportError::Refused(_))), "{refused:?}");
+    }
+}
+
+fn end_of(events: &[log_transfer::ExportedEvent]) -> End {
+    let mut edge = transparency_log::Edge::default();
+    let leaf = |event: &log_transfer::ExportedEvent| {
+        transparency_log::leaf_hash(&transparency_log::entry_hash(&event.event.canonical()).0)
+    };
+    edge.extend(events.iter().map(leaf));
+    End {
+        after: 0,
+        position: events.last().unwrap().event.position,
+        events: events.len() as u64,
+        root: edge.root().to_string(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_was_broken_off_is_known_until_the_same_log_is_whole() {
+    let (place, _) = Place::with_tasks(EVENTS, false).await;
+    let target = Place::empty().await;
+    let file = |name: &str| place.directory.path().join(name);
+    for (name, to) in [("small", 10), ("export", EVENTS as u64)] {
+        fs::remove_file(place.file()).unwrap_or_default();
+        place.export(to).await.unwrap();
+        fs::rename(place.file(), file(name)).unwrap();
+    }
+    let inspection = target.inspect(&file("export")).await.unwrap();
+    let broken = test_support::FaultyStore::over(Arc::clone(&target.store));
+    let mut whole = File::open(file("export")).unwrap();
+    import(&mut whole, &inspection, &*broken, |_| {
+        broken.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    })
+    .await
+    .unwrap_err();
+    assert_eq!(target.stored().await.len(), 1_000);
+    let unfinished = async || target.store.unfinished_import().await.unwrap();
+    assert_eq!(unfinished().await.unwrap().events, EVENTS as u64);
+    // One with less than is there says nothing of what is missing.
+    let refused = target.inspect(&file("small")).await.unwrap_err();
+    assert!(
+        matches!(refused, ImportError::OtherUnfinished(2_500)),
+        "{refused}"
+    );
+    let inspection = target.inspect(&file("export")).await.unwrap();
+    assert!(inspection.is_unfinished);
+    target.import(&file("export")).await.unwrap();
+    assert_eq!(unfinished().await, None);
+    assert_eq!(target.stored().await, place.stored().await);
 }

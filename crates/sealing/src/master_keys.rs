@@ -50,6 +50,19 @@ struct Known {
 }
 
 impl MasterKeys {
+    /// No keys, for a database in which nothing is wrapped: it can be asked whose key was destroyed.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            file: None,
+            place: "none".to_owned(),
+            known: Mutex::new(Known {
+                keys: Arc::default(),
+                looked: Instant::now(),
+            }),
+        }
+    }
+
     /// The keys in `text`, each of 64 hexadecimal digits, separated by white space or commas, from the setting `name`.
     ///
     /// # Errors

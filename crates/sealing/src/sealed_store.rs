@@ -8,7 +8,8 @@ use std::{
 
 use async_trait::async_trait;
 use event_store::{
-    Appended, DropError, Entry, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead, Unreadable,
+    Appended, DropError, Entry, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead,
+    UnfinishedImport, Unreadable,
 };
 use events::{
     DividedPayload, EventDigest, EventId, LogPoint, NewEvent, RecordedEvent, StoredEvent, StreamName, UserId,
@@ -233,6 +234,18 @@ impl EventStore for SealedStore {
 
     async fn drop_payloads(&self, events: &[EventDigest]) -> Result<u64, DropError> {
         self.inner.drop_payloads(events).await
+    }
+
+    fn check_import(&self, event: &StoredEvent) -> Result<(), ImportError> {
+        self.inner.check_import(event)
+    }
+
+    async fn note_import(&self, unfinished: Option<&UnfinishedImport>) -> Result<(), StoreError> {
+        self.inner.note_import(unfinished).await
+    }
+
+    async fn unfinished_import(&self) -> Result<Option<UnfinishedImport>, StoreError> {
+        self.inner.unfinished_import().await
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {

@@ -19,7 +19,7 @@ use events::UserId;
 use moka::future::Cache;
 use runtime::Clock;
 
-pub use comparison::Comparison;
+pub use comparison::{Comparison, erased_people};
 pub use copying::Copied;
 use key_metrics::Counters;
 pub use rewrapping::Rewrapped;
@@ -113,6 +113,17 @@ impl SubjectKeys {
     /// When it does not answer.
     pub async fn are_in_use(database: &Database) -> Result<bool, KeyError> {
         Ok(!master_key_registry::registered(database).await?.is_empty())
+    }
+
+    /// Whether there is nothing at all in `database`: no key was ever made, and none was destroyed.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn are_none(database: &Database) -> Result<bool, KeyError> {
+        let row = database
+            .fetch_optional("SELECT subject FROM data_keys LIMIT 1", &[])
+            .await?;
+        Ok(row.is_none() && !Self::are_in_use(database).await?)
     }
 
     /// Destroys the key of `subject`, or what would be theirs, for good. What was sealed under it can be opened by nobody any

@@ -8,6 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use event_store::{
     Appended, DropError, Entry, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead,
+    UnfinishedImport,
 };
 use events::{EventDigest, EventId, LogPoint, NewEvent, RecordedEvent, StoredEvent, StreamName};
 use futures::stream::BoxStream;
@@ -130,6 +131,20 @@ impl EventStore for FaultyStore {
     async fn drop_payloads(&self, events: &[EventDigest]) -> Result<u64, DropError> {
         self.check()?;
         self.inner.drop_payloads(events).await
+    }
+
+    fn check_import(&self, event: &StoredEvent) -> Result<(), ImportError> {
+        self.inner.check_import(event)
+    }
+
+    async fn note_import(&self, unfinished: Option<&UnfinishedImport>) -> Result<(), StoreError> {
+        self.check()?;
+        self.inner.note_import(unfinished).await
+    }
+
+    async fn unfinished_import(&self) -> Result<Option<UnfinishedImport>, StoreError> {
+        self.check()?;
+        self.inner.unfinished_import().await
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use event_store::{Appended, DropError, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead};
+use event_store::{
+    Appended, DropError, EventStore, ImportError, Page, StoreError, StoredPage, StreamHead, UnfinishedImport,
+};
 use events::{EventDigest, EventId, LogPoint, NewEvent, StoredEvent, StreamName};
 use futures::stream::{self, BoxStream, StreamExt};
 use uuid::Uuid;
@@ -42,6 +44,18 @@ impl EventStore for TestLog {
 
     async fn drop_payloads(&self, _: &[EventDigest]) -> Result<u64, DropError> {
         Err(DropError::Unsupported)
+    }
+
+    fn check_import(&self, _: &StoredEvent) -> Result<(), ImportError> {
+        Err(StoreError::Empty.into())
+    }
+
+    async fn note_import(&self, _: Option<&UnfinishedImport>) -> Result<(), StoreError> {
+        Err(StoreError::Empty)
+    }
+
+    async fn unfinished_import(&self) -> Result<Option<UnfinishedImport>, StoreError> {
+        Ok(None)
     }
 
     async fn stream_head(&self, _: &StreamName) -> Result<Option<StreamHead>, StoreError> {

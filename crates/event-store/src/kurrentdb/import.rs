@@ -1,23 +1,29 @@
 //! Writes events of another log: each run of events that follow each other in one stream is an append, one after the other, so
 //! that the order of the whole log stays. Positions are the server's.
 
+use bytes::Bytes;
 use events::{EventId, LogPoint, StoredEvent, StreamName};
+use kurrentdb_protocol::event_store::client::streams::batch_append_req::ProposedMessage;
+use tokio::time::sleep;
 
-use super::{KurrentDbStore, record};
-use crate::{ImportError, StoreError, head_point, import};
+use super::{
+    KurrentDbStore, UNTIL_INDEXED,
+    read::Read,
+    record, unavailable,
+    writer::{Expected, NotWritten},
+};
+use crate::{ImportError, StoreError, UnfinishedImport, head_point, import};
+
+/// The stream of what became of imports, after the prefix. Its events are not the log's.
+const IMPORTS: &str = "taskledger.imports";
 
 pub(super) async fn import(
     store: &KurrentDbStore,
     after: LogPoint,
     events: &[StoredEvent],
 ) -> Result<LogPoint, ImportError> {
-    let prefix = store.connection.prefix();
     for event in events {
-        import::check(event)?;
-        if event.stream.starts_with('$') || event.kind.starts_with('$') {
-            let reason = "names of streams and events that begin with `$` are KurrentDB's own";
-            return Err(ImportError::refused(event, reason));
-        }
+        check(store, event)?;
     }
     let most = store.connection.settings.max_append_bytes;
     // What else belongs to an event takes less than its metadata.
@@ -30,11 +36,9 @@ pub(super) async fn import(
         let run = &events[run];
         let mut proposed = Vec::with_capacity(run.len());
         for event in run {
-            let id = import::check(event)?;
-            let event = record::proposed_as_stored(id, event, prefix)
-                .ok_or_else(|| ImportError::refused(event, "its metadata is no JSON"))?;
+            let (id, event) = check(store, event)?;
             proposed.push(event);
-            end.id = Some(EventId(id));
+            end.id = Some(id);
         }
         let first = &run[0];
         let expected = u64::try_from(first.version - 1).unwrap_or_default();
@@ -49,4 +53,67 @@ pub(super) async fn import(
         }
     }
     Ok(end)
+}
+
+/// What the server asks of an event, and what it gets. Returns its id, too.
+pub(super) fn check(
+    store: &KurrentDbStore,
+    event: &StoredEvent,
+) -> Result<(EventId, ProposedMessage), ImportError> {
+    let id = import::check(event)?;
+    if event.stream.starts_with('$') || event.kind.starts_with('$') {
+        let reason = "names of streams and events that begin with `$` are KurrentDB's own";
+        return Err(ImportError::refused(event, reason));
+    }
+    let proposed = record::proposed_as_stored(id, event, store.connection.prefix())
+        .ok_or_else(|| ImportError::refused(event, "its metadata is no JSON"))?;
+    let most = store.connection.settings.max_append_bytes;
+    if record::size(&proposed) > most {
+        let reason = format!("it is larger than the {most} bytes that KurrentDB takes at once");
+        return Err(ImportError::refused(event, reason));
+    }
+    Ok((EventId(id), proposed))
+}
+
+/// Adds what became of an import to what is known of them.
+pub(super) async fn note(
+    store: &KurrentDbStore,
+    unfinished: Option<&UnfinishedImport>,
+) -> Result<(), StoreError> {
+    let name = store.connection.name(&StreamName::raw(IMPORTS));
+    let data = serde_json::to_vec(&unfinished).map_err(StoreError::unavailable)?;
+    let bytes = data.len();
+    let event = record::binary(runtime::new_id(), IMPORTS.to_owned(), data.into(), Bytes::new());
+    match store
+        .writer
+        .append(&name, Expected::Any, vec![event], bytes)
+        .await
+    {
+        Ok(written) => {
+            store.conflicts.saw(name, written.revision.saturating_add(1));
+            Ok(())
+        }
+        Err(NotWritten::Failed(failure)) => Err(unavailable(failure)),
+        Err(NotWritten::Conflict(_) | NotWritten::TooLarge(_)) => {
+            Err(StoreError::unavailable("KurrentDB has refused to note an import"))
+        }
+    }
+}
+
+/// The import that has begun and not ended.
+pub(super) async fn unfinished(store: &KurrentDbStore) -> Result<Option<UnfinishedImport>, StoreError> {
+    let name = store.connection.name(&StreamName::raw(IMPORTS));
+    loop {
+        let last = store.of_stream(|| Read::stream_end(&name)).await?.pop();
+        let version = last.as_ref().map_or(0, |event| event.stream_revision + 1);
+        if store.conflicts.is_behind(&name, version) {
+            sleep(UNTIL_INDEXED).await;
+            continue;
+        }
+        return match last {
+            Some(event) => serde_json::from_slice(&event.data)
+                .map_err(|error| StoreError::Corrupt(format!("what is noted of an import: {error}"))),
+            None => Ok(None),
+        };
+    }
 }

@@ -5,7 +5,7 @@ use database::{Database, DatabaseError, Transaction, Value};
 use events::{EventId, LogPoint, StoredEvent};
 
 use super::{CHANNEL, record::columns};
-use crate::{ImportError, StoreError, import};
+use crate::{ImportError, StoreError, UnfinishedImport, import};
 
 /// Rows of a statement.
 const ROWS: usize = 100;
@@ -90,6 +90,34 @@ pub(super) async fn import(
     Ok(LogPoint {
         position,
         id: Some(EventId(*last)),
+    })
+}
+
+/// Adds what became of an import to what is known of them.
+pub(super) async fn note(
+    database: &Database,
+    unfinished: Option<&UnfinishedImport>,
+) -> Result<(), DatabaseError> {
+    const SQL: &str = "INSERT INTO imports (number, events, root)
+        VALUES ((SELECT coalesce(max(number), 0) + 1 FROM imports), $1, $2)";
+    let events = unfinished.map(|import| i64::try_from(import.events).unwrap_or(i64::MAX));
+    let root = unfinished.map(|import| import.root.clone());
+    database.execute(SQL, &[events.into(), root.into()]).await?;
+    Ok(())
+}
+
+/// The import that has begun and not ended.
+pub(super) async fn unfinished(database: &Database) -> Result<Option<UnfinishedImport>, DatabaseError> {
+    const SQL: &str = "SELECT events, root FROM imports ORDER BY number DESC LIMIT 1";
+    let Some(row) = database.fetch_optional(SQL, &[]).await? else {
+        return Ok(None);
+    };
+    Ok(match (row.optional_integer(0)?, row.optional_text(1)?) {
+        (Some(events), Some(root)) => Some(UnfinishedImport {
+            events: u64::try_from(events).unwrap_or_default(),
+            root,
+        }),
+        _ => None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Events of another log: they are kept as they are, and only where they belong.
 
 use bytes::Bytes;
-use event_store::{EventStore, ImportError, head_point};
+use event_store::{EventStore, ImportError, UnfinishedImport, head_point};
 use events::{LogPoint, StoredEvent};
 use uuid::Uuid;
 
@@ -101,7 +101,8 @@ pub(crate) async fn imports_out_of_place_change_nothing(log: &dyn TestLog) {
         refused(&[foreign("task-a", version)]).await;
     }
     refused(&[foreign("task-b", 2)]).await;
-    let edits: [fn(&mut StoredEvent); 7] = [
+    let edits: [fn(&mut StoredEvent); 8] = [
+        |event| event.stream.push_str(&"x".repeat(3_000)),
         |event| event.id.make_ascii_uppercase(),
         |event| event.id.clear(),
         |event| event.schema_version = 1 << 20,
@@ -113,6 +114,7 @@ pub(crate) async fn imports_out_of_place_change_nothing(log: &dyn TestLog) {
     for edit in edits {
         let mut event = foreign("task-c", 1);
         edit(&mut event);
+        store.check_import(&event).unwrap_err();
         refused(&[event]).await;
     }
     let moved_on = async |after: LogPoint| {
@@ -137,4 +139,25 @@ pub(crate) async fn imports_out_of_place_change_nothing(log: &dyn TestLog) {
         .map(|event| event.stream)
         .collect();
     assert_eq!(names, ["task-a", "task-e"]);
+}
+
+/// Also by another process, and by nobody who reads the log.
+pub(crate) async fn an_import_that_has_begun_is_known_until_it_has_ended(log: &dyn TestLog) {
+    let store = log.store().await;
+    assert_eq!(store.unfinished_import().await.unwrap(), None);
+    let begun = |events| UnfinishedImport {
+        events,
+        root: "AA==".to_owned(),
+    };
+    let mut end = LogPoint::START;
+    for import in [Some(begun(3)), Some(begun(4)), None, Some(begun(5)), None] {
+        store.note_import(import.as_ref()).await.unwrap();
+        assert_eq!(store.unfinished_import().await.unwrap(), import);
+        let other = log.store().await;
+        assert_eq!(other.unfinished_import().await.unwrap(), import);
+        assert_eq!(head_point(&*store).await.unwrap(), end);
+        let version = i64::try_from(stored(&*store).await.len()).unwrap() + 1;
+        end = store.import(end, &[foreign("task-a", version)]).await.unwrap();
+    }
+    assert_eq!(stored(&*store).await.len(), 5);
 }

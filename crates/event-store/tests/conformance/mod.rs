@@ -63,6 +63,7 @@ macro_rules! conformance {
             subscription_wakes_at_once
             imported_events_are_kept_as_they_are imports_out_of_place_change_nothing
             dropped_payloads_leave_everything_else imports_keep_what_was_dropped
+            an_import_that_has_begun_is_known_until_it_has_ended
             sequences_match_the_model batches_match_the_model
         );
     };

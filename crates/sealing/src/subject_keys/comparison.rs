@@ -23,6 +23,22 @@ pub struct Comparison {
     pub lost: BTreeSet<UserId>,
 }
 
+/// Whom `log` has erased.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn erased_people(log: &dyn EventStore) -> Result<BTreeSet<UserId>, KeyError> {
+    let (mut erased, mut after) = (BTreeSet::new(), 0);
+    loop {
+        let page = log.stored_page(after, PAGE).await?;
+        erased.extend(page.events.iter().filter_map(erased_person));
+        match page.events.last() {
+            Some(last) if page.more => after = last.position,
+            _ => return Ok(erased),
+        }
+    }
+}
+
 impl SubjectKeys {
     /// Compares the keys with the whole of `log`.
     ///

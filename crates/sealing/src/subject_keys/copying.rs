@@ -1,6 +1,8 @@
 //! Copies the keys of people from one database into another, as they are wrapped: between SQLite and PostgreSQL there is no
 //! other way. It can be broken off at any time and done again.
 
+use std::collections::BTreeSet;
+
 use database::{Database, Row, Value};
 use events::UserId;
 use uuid::Uuid;
@@ -17,7 +19,7 @@ const BATCH: i64 = 500;
 pub struct Copied {
     /// How many keys were not here before.
     pub keys: u64,
-    /// How many keys are destroyed there, and now here.
+    /// How many keys are destroyed there, or whose person a log has erased, and are destroyed now here.
     pub destroyed: u64,
 }
 
@@ -32,12 +34,12 @@ struct Kept {
 
 impl SubjectKeys {
     /// Copies every key of `source`, which is of [`database::Schema::SubjectKeys`] and up to date. What is destroyed in one of the
-    /// two is destroyed here afterwards.
+    /// two is destroyed here afterwards, and so is the key of each of `erased`, whom a log has erased: `source` may be older than that.
     ///
     /// # Errors
     /// When a database does not answer, when this process does not have the master keys that wrap the keys there, or when
     /// somebody has another key here: nothing of theirs is changed then.
-    pub async fn copy_from(&self, source: &Database) -> Result<Copied, KeyError> {
+    pub async fn copy_from(&self, source: &Database, erased: &BTreeSet<UserId>) -> Result<Copied, KeyError> {
         const READ: &str = "SELECT subject, master_key, wrapped, created_at, destroyed_at FROM data_keys
              WHERE subject > $1 ORDER BY subject LIMIT $2";
         self.0.master_keys.renewed().await;
@@ -50,8 +52,13 @@ impl SubjectKeys {
             if rows.is_empty() {
                 break;
             }
-            let kept = rows.iter().map(Kept::read).collect::<Result<Vec<_>, _>>()?;
+            let mut kept = rows.iter().map(Kept::read).collect::<Result<Vec<_>, _>>()?;
             after = kept.last().map_or(after, |last| last.subject);
+            for key in &mut kept {
+                if erased.contains(&UserId(key.subject)) {
+                    key.destroy(self.0.clock.now().as_micros());
+                }
+            }
             self.copy(&kept, &mut copied).await?;
         }
         self.empty_the_write_ahead_log().await?;
@@ -115,6 +122,11 @@ impl SubjectKeys {
 }
 
 impl Kept {
+    fn destroy(&mut self, now: i64) {
+        (self.master_key, self.wrapped) = (None, None);
+        self.destroyed_at.get_or_insert(now);
+    }
+
     fn read(row: &Row) -> Result<Self, KeyError> {
         Ok(Self {
             subject: row.uuid(0)?,

@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use database::Database;
+use database::{Database, Schema};
 use event_store::{EventStore, Page, StoreError};
 use events::{
     Actor, ERASED, Encoding, Event, EventId, Metadata, NewEvent, RecordedEvent, StreamName, TaskEvent,
     TaskRenamed, Timestamp, UserId,
 };
 use runtime::SystemClock;
-use sealing::{Comparison, KeyError, MasterKeys, SealedStore, SubjectKeys};
+use sealing::{Comparison, Copied, KeyError, MasterKeys, SealedStore, SubjectKeys, erased_people};
 use uuid::Uuid;
 
 const TITLE: &str = "Call Dr. Ames about the results";
@@ -29,7 +29,7 @@ macro_rules! promises {
             a_key_is_never_made_again what_was_moved_does_not_open an_unusable_key_is_one_unreadable_record
             a_lost_key_is_not_replaced readiness_asks_whether_keys_can_be_made rotation_wraps_every_key_again another_master_key_is_refused what_comes_sealed_over_the_bus_is_opened
             without_the_keys_nothing_is_appended clear_events_of_before_are_read
-            who_was_erased_and_has_a_key_again_is_found
+            who_was_erased_and_has_a_key_again_is_found who_was_erased_gets_no_key_by_a_copy
         );
     };
     ($place:path, $($name:ident)+) => {
@@ -443,6 +443,43 @@ pub(crate) async fn who_was_erased_and_has_a_key_again_is_found(place: Place) {
             ..Comparison::default()
         }
     );
+}
+
+/// Of a copy that is older than the erasure, into a database that knows nothing of it.
+pub(crate) async fn who_was_erased_gets_no_key_by_a_copy(place: Place) {
+    let keys = place.keys().await;
+    let (erased, stays) = (place.person(&keys).await, place.person(&keys).await);
+    let event = NewEvent {
+        kind: "account.erased".to_owned(),
+        data: "{}".into(),
+        ..renamed(erased)
+    };
+    let stream = StreamName::account(erased);
+    place.sealed(&keys).append(&stream, 0, vec![event]).await.unwrap();
+    let (_kept, other) = empty_keys().await;
+    let here = SubjectKeys::open(other, master_keys(&["ab"]), Arc::new(SystemClock))
+        .await
+        .unwrap();
+    let of_log = erased_people(&*place.log).await.unwrap();
+    assert_eq!(of_log, BTreeSet::from([erased]));
+    for again in [false, true] {
+        let copied = here.copy_from(&place.database, &of_log).await.unwrap();
+        let first = Copied {
+            keys: 1,
+            destroyed: 1,
+        };
+        assert_eq!(copied, if again { Copied::default() } else { first });
+        let people = BTreeSet::from([erased, stays]);
+        assert_eq!(here.destroyed(&people).await.unwrap(), of_log);
+    }
+}
+
+/// A database of keys in a file of its own.
+async fn empty_keys() -> (tempfile::TempDir, Database) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = Database::file_url(&directory.path().join("subject-keys.db"));
+    let database = Database::open(&url, Schema::SubjectKeys, 2).await.unwrap();
+    (directory, database)
 }
 
 pub(crate) async fn clear_events_of_before_are_read(place: Place) {
