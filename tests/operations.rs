@@ -3,13 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    time::Duration,
 };
 
-use database::{Database, Schema};
-use events::{EventId, NewEvent, StreamName};
 use serde_json::{Value, json};
 
-use crate::support::{Footing, Person, Role, System, binary, until};
+use crate::support::{Footing, Person, Role, System, binary, park_a_later_event, until};
 
 /// Commands that change nothing in the system: they look, or run it, or bring it to its feet.
 const LOOK: [&str; 14] = [
@@ -31,19 +30,20 @@ const LOOK: [&str; 14] = [
 const LOOK_MORE: [&str; 3] = ["events export", "projection status", "projection verify"];
 /// They are a person's requests to the API, with a token of theirs, and are recorded as such.
 const BY_A_PERSON: [&str; 2] = ["tasks export", "tasks import"];
-/// The log that they make is the one of the export, event by event, so that nothing may be added to it.
-const COPY: [&str; 2] = ["events import", "keys copy"];
+/// It is recorded at the end of the log that it makes: see `moving.rs`.
+const MAKE_THE_LOG: &str = "events import";
 /// The system itself, and a witness of another's log. What they do by themselves is not done by an operator.
-const RUN: [&str; 8] = [
+const RUN: [&str; 7] = [
     "audit witness",
     "auth",
     "command-api",
     "gateway",
-    "migrate",
     "projector",
     "query-api",
     "up",
 ];
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The commands below `path` that have no commands below them, with whether they ask who gives them and why.
 fn commands(path: &[String]) -> BTreeMap<String, bool> {
@@ -70,22 +70,22 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
     let bob = Person::join(&system.base, "bob").await;
     let task = ada.post("/tasks", json!({"title": "One"})).await.expect(201).body;
     let stream = format!("task-{}", task["id"].as_str().unwrap());
-    let mut acts = Acts::of(&system);
+    let mut acts = Acts::default();
 
-    acts.run(0, &["users", "grant", &ada.email, "auditor"]);
-    acts.run(0, &["users", "reset", &bob.email]);
-    acts.run(0, &["users", "revoke-tokens", &bob.email]);
+    acts.run(&system, 0, &["users", "grant", &ada.email, "auditor"]);
+    acts.run(&system, 0, &["users", "reset", &bob.email]);
+    acts.run(&system, 0, &["users", "revoke-tokens", &bob.email]);
     let people = system.data_dir().join("people.csv");
     std::fs::write(&people, "email,password_hash\nnobody,none\n").unwrap();
     let people = people.to_str().unwrap();
-    acts.run(1, &["users", "import", people]);
-    until("bob sees what is about him", acts.patience, async || {
+    acts.run(&system, 1, &["users", "import", people]);
+    until("bob sees what is about him", PATIENCE, async || {
         let seen = operations(&bob, "operation.started").await;
         let seen: Vec<_> = seen.iter().map(|it| it["operation"]["command"].clone()).collect();
         seen == ["users revoke-tokens", "users reset"]
     })
     .await;
-    acts.run(0, &["users", "erase", &bob.email, "--yes"]);
+    acts.run(&system, 0, &["users", "erase", &bob.email, "--yes"]);
 
     let export = system.data_dir().join("dropped.ndjson");
     let drop = [
@@ -95,32 +95,47 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
         "2025-01-01T00:00:00Z",
         "--export",
     ];
-    acts.run(0, &[&drop[..], &[export.to_str().unwrap()]].concat());
-    acts.run(0, &["keys", "generate"]);
-    acts.run(0, &["keys", "rotate"]);
-    acts.run(1, &["keys", "retire", "unknown"]);
-    acts.run(0, &["keys", "master", "rotate"]);
+    acts.run(&system, 0, &[&drop[..], &[export.to_str().unwrap()]].concat());
+    acts.run(&system, 0, &["keys", "generate"]);
+    acts.run(&system, 0, &["keys", "rotate"]);
+    acts.run(&system, 1, &["keys", "retire", "unknown@example.com"]);
+    let list = system.tool(&["keys", "list"]).output().unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    let kid = list.split_whitespace().next().unwrap();
+    // Its tokens are good still.
+    acts.run(&system, 1, &["keys", "retire", kid]);
+    acts.run(&system, 0, &["keys", "master", "rotate"]);
     // Too early: every process has to see the new one first.
-    acts.run(1, &["keys", "master", "retire"]);
-    acts.run(0, &["audit", "rotate-key"]);
+    acts.run(&system, 1, &["keys", "master", "retire"]);
+    acts.run(&system, 0, &["audit", "rotate-key"]);
 
-    let parked = park(&system, &stream).await;
-    acts.run(1, &["parked", "retry", "--all"]);
-    acts.run(0, &["parked", "discard", &parked.to_string()]);
-    acts.run(0, &["projection", "rebuild", "--yes"]);
-    acts.run(0, &["projection", "rollback", "--yes"]);
+    let parked = park_a_later_event(&system, &stream).await;
+    acts.run(&system, 1, &["parked", "retry", "--all"]);
+    acts.run(&system, 0, &["parked", "discard", &parked.to_string()]);
+    acts.run(&system, 0, &["projection", "rebuild", "--yes"]);
+    acts.run(&system, 0, &["projection", "rollback", "--yes"]);
     let foreign = "INSERT INTO discarded_events (position, stream, version, type, subject, reason) \
         SELECT 999999, stream, 99, type, subject, reason FROM discarded_events LIMIT 1";
-    read_models(&system).await.execute(foreign, &[]).await.unwrap();
-    acts.run(0, &["restore", "check", "--repair"]);
+    system.read_models().await.execute(foreign, &[]).await.unwrap();
+    acts.run(&system, 0, &["restore", "check", "--repair"]);
+
+    system.terminate(Role::Up);
+    std::fs::remove_file(system.data_dir().join("operations.db")).unwrap();
+    acts.run(&system, 0, &["migrate"]);
+    let keys = system.database_url("subject-keys.db");
+    acts.run(&system, 0, &["keys", "copy", "--from", &keys]);
+    // Whatever finds nothing to do changes nothing.
+    system.tool(&["migrate"]).output().unwrap();
+    system.launch(Role::Up);
+    system.ready().await;
 
     system.read_models_equal_the_log().await;
     ada.log_in().await;
     let started = operations(&ada, "operation.started").await;
     let finished = operations(&ada, "operation.finished").await;
-    assert_eq!(started.len(), acts.done.len(), "{started:?}");
-    for (number, (done, code)) in acts.done.iter().enumerate() {
-        let started = &started[acts.done.len() - 1 - number];
+    assert_eq!(started.len(), acts.0.len(), "{started:?}");
+    for (number, (done, code)) in acts.0.iter().enumerate() {
+        let started = &started[acts.0.len() - 1 - number];
         let command = started["operation"]["command"].as_str().unwrap();
         assert!(command.starts_with(done), "{done}: {started}");
         assert_eq!(started["actor"], "operator");
@@ -140,6 +155,17 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
         let outcome = if *code == 0 { "succeeded" } else { "failed" };
         assert_eq!(ended["operation"]["outcome"], outcome, "{done}");
     }
+    let what = |command: &str| {
+        let started = started.iter().find(|it| it["operation"]["command"] == command);
+        let stream = &started.unwrap_or_else(|| panic!("{command}"))["stream"];
+        let ended = finished.iter().find(|end| end["stream"] == *stream).unwrap();
+        ended["operation"]["result"].clone()
+    };
+    assert_eq!(what(&format!("keys retire {kid}")), Value::Null);
+    assert_eq!(what("keys retire"), Value::Null);
+    assert_eq!(what("migrate"), "operations");
+    assert_eq!(what("users revoke-tokens"), "0 tokens taken back");
+    assert!(what("keys copy").as_str().unwrap().starts_with("0 keys copied"));
     let grant = &started.last().unwrap()["correlation_id"];
     let caused = format!("/audit/events?correlation_id={}", grant.as_str().unwrap());
     let caused = ada.get(&caused).await.expect(200).body;
@@ -169,18 +195,14 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
         let those = every.iter().filter(|(_, asks)| **asks == wanted);
         those.map(|(command, _)| command.clone()).collect::<BTreeSet<_>>()
     };
-    let done: BTreeSet<String> = acts.done.iter().map(|(command, _)| command.clone()).collect();
+    let done = acts.0.iter().map(|(command, _)| command.clone());
+    let done: BTreeSet<String> = done.chain([MAKE_THE_LOG.to_owned()]).collect();
     assert_eq!(
         asks(true),
         done,
         "every command that asks who gives it is recorded"
     );
-    let known = LOOK
-        .iter()
-        .chain(&LOOK_MORE)
-        .chain(&RUN)
-        .chain(&COPY)
-        .chain(&BY_A_PERSON);
+    let known = LOOK.iter().chain(&LOOK_MORE).chain(&RUN).chain(&BY_A_PERSON);
     assert_eq!(
         asks(false),
         known.map(ToString::to_string).collect(),
@@ -206,33 +228,26 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
 }
 
 /// What was done, in order, and how each ended.
-struct Acts<'a> {
-    system: &'a System,
-    done: Vec<(String, i32)>,
-    patience: std::time::Duration,
-}
+#[derive(Default)]
+struct Acts(Vec<(String, i32)>);
 
-impl<'a> Acts<'a> {
-    fn of(system: &'a System) -> Self {
-        Self {
-            system,
-            done: Vec::new(),
-            patience: std::time::Duration::from_secs(30),
-        }
-    }
-
+impl Acts {
     /// Gives a command, for a reason of its own.
     #[track_caller]
-    fn run(&mut self, code: i32, arguments: &[&str]) {
-        let reason = format!("Ticket {}", self.done.len());
-        let mut command = self.system.tool(arguments);
+    fn run(&mut self, system: &System, code: i32, arguments: &[&str]) {
+        let reason = format!("Ticket {}", self.0.len());
+        let mut command = system.tool(arguments);
         let output = command
             .args(["--by", "grace", "--reason", &reason])
             .output()
             .unwrap();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
-        let words = if arguments[1] == "master" { 3 } else { 2 };
-        self.done.push((arguments[..words].join(" "), code));
+        let words = match arguments {
+            [_, "master", ..] => 3,
+            ["migrate"] => 1,
+            _ => 2,
+        };
+        self.0.push((arguments[..words].join(" "), code));
     }
 }
 
@@ -242,37 +257,6 @@ async fn operations(person: &Person, kind: &str) -> Vec<Value> {
         .await
         .expect(200);
     page.body["items"].as_array().unwrap().clone()
-}
-
-async fn read_models(system: &System) -> Database {
-    Database::connect(&system.database_url("read-models.db"), Schema::ReadModels, 2)
-        .await
-        .unwrap()
-}
-
-/// Writes an event of a later version into the stream, and waits until it is parked.
-async fn park(system: &System, stream: &str) -> u64 {
-    let name = StreamName::raw(stream);
-    let store = system.open_log().await;
-    let first = store.read_stream(&name, 0, 1).await.unwrap().remove(0);
-    let later = NewEvent {
-        id: EventId(uuid::Uuid::new_v4()),
-        kind: "task.teleported".to_owned(),
-        schema_version: 1,
-        encoding: first.encoding,
-        data: first.data,
-        metadata: first.metadata,
-        recorded_at: first.recorded_at,
-    };
-    let appended = store.append(&name, 1, vec![later]).await.unwrap();
-    let database = read_models(system).await;
-    until(
-        "the event is parked",
-        std::time::Duration::from_secs(30),
-        async || !projector::parked(&database).await.unwrap().is_empty(),
-    )
-    .await;
-    appended.position
 }
 
 /// Every file, without those that SQLite keeps beside its own while one is open.

@@ -35,6 +35,11 @@ impl CommandMetadata {
         Self::without_request(Actor::System, new_id().to_string().into())
     }
 
+    /// What Taskledger does by itself for the `operation` of an operator that was broken off.
+    pub(crate) fn of_operation(operation: Uuid) -> Self {
+        Self::without_request(Actor::System, operation.to_string().into())
+    }
+
     fn without_request(actor: Actor, correlation_id: CorrelationId) -> Self {
         Self {
             actor,

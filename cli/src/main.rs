@@ -69,7 +69,7 @@ enum Command {
     /// Run the projector from the log to the read models
     Projector,
     /// Bring every database schema up to date
-    Migrate,
+    Migrate(migrate::Migrate),
     /// Print the effective configuration, secrets masked
     Config,
     /// Manage accounts
@@ -232,7 +232,7 @@ async fn carry_out(command: Command, settings: &Settings) -> anyhow::Result<Exit
         Command::QueryApi => role::query_api(settings).await,
         Command::Auth => role::auth(settings).await,
         Command::Projector => role::projector(settings).await,
-        Command::Migrate => migrate::run(settings).await,
+        Command::Migrate(command) => return migrate::run(settings, &command).await,
         Command::Users(command) => return users::run(settings, command).await,
         Command::Keys(command) => return keys::run(settings, command).await,
         Command::Events(command) => return events::run(settings, command).await,

@@ -1,32 +1,67 @@
 //! Brings every database schema up to date, for those who give DDL rights to one job only.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, process::ExitCode};
 
+use ::events::UserId;
+use clap::Args;
 use database::Schema;
 
-use crate::{data_dir, platform, settings::Settings};
+use crate::{
+    data_dir,
+    operation::{Attribution, Conclusion},
+    platform,
+    settings::Settings,
+};
 
-pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
+const SCHEMAS: [Schema; 5] = [
+    Schema::EventStore,
+    Schema::SubjectKeys,
+    Schema::Operations,
+    Schema::AuditTree,
+    Schema::ReadModels,
+];
+
+#[derive(Debug, Args)]
+pub(crate) struct Migrate {
+    #[command(flatten)]
+    attribution: Attribution,
+}
+
+pub(crate) async fn run(settings: &Settings, command: &Migrate) -> anyhow::Result<ExitCode> {
     let storage = &settings.storage;
     let _lock = match storage.database_url()? {
         Some(_) => None,
         None => Some(data_dir::lock(&storage.data_dir)?),
     };
-    let mut done = BTreeSet::new();
-    for schema in [
-        Schema::EventStore,
-        Schema::SubjectKeys,
-        Schema::Operations,
-        Schema::AuditTree,
-        Schema::ReadModels,
-    ] {
+    let mut schemas = Vec::new();
+    for schema in SCHEMAS {
         // KurrentDB has no schema of ours.
-        if event_store::is_kurrentdb(&platform::database_url(storage, schema)?) {
-            continue;
+        if !event_store::is_kurrentdb(&platform::database_url(storage, schema)?) {
+            schemas.push(schema);
         }
-        let database = platform::database(storage, schema).await?;
-        done.insert(format!("{:<12} {}\n", schema.name(), database.url()));
     }
-    crate::print(&format!("Up to date:\n{}", done.into_iter().collect::<String>()));
-    Ok(())
+    let mut late = Vec::new();
+    for schema in &schemas {
+        if platform::find(storage, *schema).await?.is_none() {
+            late.push(schema.name());
+        }
+    }
+    let act = async |_| {
+        let mut done = BTreeSet::new();
+        for schema in schemas {
+            let database = platform::database(storage, schema).await?;
+            done.insert(format!("{:<12} {}\n", schema.name(), database.url()));
+        }
+        crate::print(&format!("Up to date:\n{}", done.into_iter().collect::<String>()));
+        Ok(Conclusion::succeeded().with_result(late.join(", ")))
+    };
+    if late.is_empty() {
+        return Ok(act(Default::default()).await?.exit_code());
+    }
+    // The log itself has to be of this release before anything can be recorded in it.
+    let log = platform::event_store_to_import_into(storage).await?;
+    command
+        .attribution
+        .record_if_there_is_a_log(&*log, "migrate", UserId::NOBODY, act)
+        .await
 }

@@ -17,7 +17,7 @@ use event_store::EventStore;
 
 use crate::{
     operation::{Attribution, Conclusion},
-    platform, role,
+    output, platform, role,
     settings::Settings,
 };
 
@@ -235,9 +235,12 @@ impl Users {
     async fn revoke_tokens(&self, email: &str, attribution: &Attribution) -> anyhow::Result<ExitCode> {
         let holder = self.operator.find(email).await?;
         let act = async |operation| {
-            self.operator.revoke_tokens(holder.user_id, operation).await?;
-            crate::print(&format!("No program has a token of {email} any more.\n"));
-            Ok(Conclusion::succeeded())
+            let revoked = self.operator.revoke_tokens(holder.user_id, operation).await?;
+            let result = format!("{} taken back", output::counted(revoked as u64, "token"));
+            crate::print(&format!(
+                "No program has a token of {email} any more: {result}.\n"
+            ));
+            Ok(Conclusion::succeeded().with_result(result))
         };
         attribution
             .record(&*self.store, "users revoke-tokens", holder.user_id, act)

@@ -24,7 +24,7 @@ pub(crate) async fn of_the_caller(
 ) -> Result<Response, ApiError> {
     let id = caller.user_id();
     let metadata = CommandMetadata::new(caller.actor(), &context);
-    let changed = revoke_program_tokens::revoke_all(&auth, id, &metadata).await?;
+    let (changed, _) = revoke_program_tokens::revoke_all(&auth, id, &metadata).await?;
     Ok(answer::no_content(id, changed.position))
 }
 
@@ -38,6 +38,6 @@ pub(crate) async fn of_somebody(
     caller.require(Role::Admin)?;
     let id: UserId = id.parse().map_err(|_| Refusal::AccountIsUnknown)?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
-    let changed = revoke_program_tokens::revoke_all(&auth, id, &metadata).await?;
+    let (changed, _) = revoke_program_tokens::revoke_all(&auth, id, &metadata).await?;
     Ok(answer::no_content(id, changed.position))
 }

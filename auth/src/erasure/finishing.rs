@@ -99,7 +99,11 @@ async fn finish(auth: &Auth, pending: Pending) -> Result<bool, CommandError> {
     let is_over = if is_erased {
         auth.finish_erasure(pending.subject, &CommandMetadata::system())
             .await?;
-        is_older_than(STRAGGLERS_SECONDS)
+        let is_over = is_older_than(STRAGGLERS_SECONDS);
+        if is_over {
+            auth.conclude_operation(pending.subject).await?;
+        }
+        is_over
     } else {
         is_older_than(ABANDONED_SECONDS)
     };

@@ -10,7 +10,8 @@ use std::fmt;
 use aggregate::RepositoryError;
 use event_store::StoreError;
 use events::{
-    Account, AccountErased, AccountEvent, EmailAddress, EndReason, Event, EventId, StreamName, UserId,
+    Account, AccountErased, AccountEvent, Actor, EmailAddress, EndReason, Event, EventId, OperationEvent,
+    OperationFinished, OperationId, OperationOutcome, RecordedEvent, StreamName, Timestamp, UserId,
 };
 
 pub(crate) use finishing::finish_what_has_begun;
@@ -77,28 +78,53 @@ impl Auth {
     /// Where the receipt of the erasure of `id` is, whoever was the first to erase them: the last event of their account. They are
     /// erased, whether it can be told or not.
     async fn receipt(&self, id: UserId) -> Option<Receipt> {
-        let stream = StreamName::account(id);
-        let last = async {
-            match self.store.stream_head(&stream).await? {
-                Some(head) => self.store.read_stream(&stream, head.version - 1, 1).await,
-                None => Ok(Vec::new()),
-            }
-        };
-        match last.await {
-            Ok(events) => {
-                let erased = events
-                    .last()
-                    .filter(|event| AccountErased::has_kind(&event.kind))?;
-                Some(Receipt {
-                    position: erased.position,
-                    event: erased.id,
-                })
-            }
+        match self.erased_event(id).await {
+            Ok(erased) => erased.map(|erased| Receipt {
+                position: erased.position,
+                event: erased.id,
+            }),
             Err(error) => {
                 tracing::warn!(%error, account.id = %id, "it cannot be told where the receipt of an erasure is");
                 None
             }
         }
+    }
+
+    /// The event that has erased the person `id`, which is the last one of their account.
+    async fn erased_event(&self, id: UserId) -> Result<Option<RecordedEvent>, StoreError> {
+        let stream = StreamName::account(id);
+        let Some(head) = self.store.stream_head(&stream).await? else {
+            return Ok(None);
+        };
+        let last = self.store.read_stream(&stream, head.version - 1, 1).await?.pop();
+        Ok(last.filter(|event| AccountErased::has_kind(&event.kind)))
+    }
+
+    /// Records that the command of an operator who has erased the person `id` has come to its end, should it have been killed
+    /// before it could say so.
+    pub(super) async fn conclude_operation(&self, id: UserId) -> Result<(), CommandError> {
+        let erased = self.erased_event(id).await.map_err(RepositoryError::Store)?;
+        let operation = erased
+            .filter(|event| event.metadata.actor == Actor::Operator)
+            .and_then(|event| event.metadata.correlation_id.parse().ok());
+        let Some(operation) = operation else { return Ok(()) };
+        let stream = StreamName::operation(OperationId(operation));
+        let finished = OperationEvent::from(OperationFinished {
+            outcome: OperationOutcome::Succeeded,
+            result: Some("broken off, and finished by auth".into()),
+        });
+        let metadata = CommandMetadata::of_operation(operation).about(id);
+        let append = aggregate::Append {
+            stream: &stream,
+            expected_version: 1,
+            not_before: Timestamp::MIN,
+            events: &[finished],
+            metadata: &metadata,
+        };
+        // In conflict it has said so itself, or was never recorded.
+        let appended = aggregate::append(&*self.store, &*self.clock, append).await;
+        appended.map_err(RepositoryError::Store)?;
+        Ok(())
     }
 
     /// Destroys the key of the person `id`, who is about to be erased, should it be damaged or lost: then the log can be read

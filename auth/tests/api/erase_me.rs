@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use auth_client::{REVOCATIONS, Revocation};
 use bus::Heard;
-use events::{AccountEvent, Actor, Event, UserId};
+use events::{
+    AccountEvent, Actor, Event, Metadata, OperationEvent, OperationId, OperationStarted, StreamName, UserId,
+};
 use http::Method;
 use serde_json::{Value, json};
 use test_support::eventually;
@@ -313,6 +315,51 @@ async fn an_operator_sees_who_it_is_and_can_finish_what_was_broken_off() {
     };
     assert_eq!(by("account.erased"), Actor::Operator);
     assert_eq!(by("email.released"), Actor::System);
+}
+
+#[tokio::test]
+async fn an_operators_command_that_was_killed_is_concluded_by_whoever_finishes_the_erasure() {
+    let (app, faults) = App::start_faulty().await;
+    let metadata = |subject| Metadata {
+        subject,
+        actor: Actor::Operator,
+        correlation_id: OPERATION.into(),
+        causation_id: uuid::Uuid::nil(),
+        traceparent: None,
+        idempotency_key: None,
+    };
+    let operation = StreamName::operation(OperationId(OPERATION.parse().unwrap()));
+    let (access, _) = app.sign_in(ADA).await;
+    let id = user_id(&app, &access).await;
+    let started = OperationEvent::from(OperationStarted {
+        command: "users erase".into(),
+        by: "grace".into(),
+        reason: None,
+    });
+    let append = aggregate::Append {
+        stream: &operation,
+        expected_version: 0,
+        not_before: events::Timestamp::MIN,
+        events: &[started],
+        metadata: &metadata(id),
+    };
+    aggregate::append(&*app.dependencies.store, &*app.clock, append)
+        .await
+        .unwrap();
+    faults.appends_left.store(1, Ordering::SeqCst);
+    app.operator().erase(id, OPERATION.into()).await.unwrap_err();
+    faults.appends_left.store(usize::MAX, Ordering::SeqCst);
+
+    app.clock.advance(120);
+    eventually("the operation has ended", async || {
+        let log = app.log().await;
+        let finished = log.iter().filter(|event| event.kind == "operation.finished");
+        let finished: Vec<_> = finished
+            .map(|event| (event.stream.clone(), event.metadata.actor, event.metadata.subject))
+            .collect();
+        finished == [(operation.clone(), Actor::System, id)]
+    })
+    .await;
 }
 
 /// Whoever comes second is told what became of their session, and not that their password is wrong.
