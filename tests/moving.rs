@@ -4,7 +4,8 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::Output,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 use database::{Database, Schema};
@@ -66,12 +67,17 @@ impl Place {
         self.directory.path().join("export").display().to_string()
     }
 
-    fn tool(&self, arguments: &[&str]) -> Output {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = binary();
         command
             .args(arguments)
             .env("TASKLEDGER_DATA_DIR", self.data_dir());
-        command.envs(self.settings.iter().cloned()).output().unwrap()
+        command.envs(self.settings.iter().cloned());
+        command
+    }
+
+    fn tool(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
     }
 
     #[track_caller]
@@ -81,10 +87,21 @@ impl Place {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// What the command says when it must not succeed.
+    /// What the command says when it must not succeed, nor go on for ever, as a role does that is not refused.
     #[track_caller]
     fn refused(&self, arguments: &[&str]) -> String {
-        let output = self.tool(arguments);
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let end = Instant::now() + Duration::from_secs(60);
+        while child.try_wait().unwrap().is_none() {
+            if Instant::now() > end {
+                child.kill().unwrap();
+                panic!("{arguments:?} goes on: {:?}", child.wait_with_output());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let output = child.wait_with_output().unwrap();
         assert!(!output.status.success(), "{arguments:?} {output:?}");
         String::from_utf8(output.stderr).unwrap()
     }
