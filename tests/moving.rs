@@ -276,12 +276,9 @@ async fn nothing_works_on_half_of_a_log_in_sqlite_kurrentdb_or_postgres_with_rab
         system.data_dir().join("keys"),
     );
     let database = TestDatabase::create().await;
-    let listen = |name| (name, format!("127.0.0.1:{}", free_port()));
     let servers = vec![
         ("DATABASE_URL", database.url().to_string()),
         ("AMQP_URL", amqp_url()),
-        listen("TASKLEDGER_LISTEN"),
-        listen("TASKLEDGER_ADMIN_LISTEN"),
     ];
     let server = StandIn::with(Behaviour::default(), 1);
     let kurrentdb = format!("kurrentdb://{}?tls=false", server.addresses()[0]);
@@ -293,7 +290,9 @@ async fn nothing_works_on_half_of_a_log_in_sqlite_kurrentdb_or_postgres_with_rab
         ),
         (vec![("EVENT_STORE_URL", kurrentdb)], &["up"][..]),
     ];
-    for (settings, roles) in places {
+    for (mut settings, roles) in places {
+        let listen = |name| (name, format!("127.0.0.1:{}", free_port()));
+        settings.extend([listen("TASKLEDGER_LISTEN"), listen("TASKLEDGER_ADMIN_LISTEN")]);
         let place = Place::new(&keys_dir, settings);
         place.run(&["keys", "copy", "--from", &keys]);
         place.run(&["events", "import", export]);

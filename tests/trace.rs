@@ -34,22 +34,23 @@ async fn one_trace_shows_it_all(footing: Footing, role: fn(Role) -> Role) {
     let id = answer.body["id"].as_str().unwrap().to_owned();
     ada.get(&format!("/tasks/{id}")).await.expect(200);
 
-    assert!(
-        lines(&system, role(Role::Gateway), &["gateway", "/tasks"]) > 0,
-        "the request"
-    );
-    assert!(
-        lines(&system, role(Role::CommandApi), &["command-api", "/tasks"]) > 0,
-        "the command"
-    );
+    // Lines are written a moment after the answer.
+    until("the request", PATIENCE, async || {
+        lines(&system, role(Role::Gateway), &["gateway", "/tasks"]) > 0
+    })
+    .await;
+    until("the command", PATIENCE, async || {
+        lines(&system, role(Role::CommandApi), &["command-api", "/tasks"]) > 0
+    })
+    .await;
     until("the projection", PATIENCE, async || {
         lines(&system, role(Role::Projector), &["task.created", "projected"]) > 0
     })
     .await;
-    assert!(
-        lines(&system, role(Role::Auth), &["token was checked"]) > 0,
-        "the token check"
-    );
+    until("the token check", PATIENCE, async || {
+        lines(&system, role(Role::Auth), &["token was checked"]) > 0
+    })
+    .await;
     let output = system
         .tool(&["events", "show", &format!("task-{id}")])
         .output()
