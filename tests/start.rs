@@ -72,12 +72,15 @@ fn a_wrong_choice_is_answered_with_those_that_there_are() {
 }
 
 #[test]
-fn a_command_about_an_account_names_the_log_that_is_missing_and_creates_none() {
+fn a_command_about_what_is_in_the_log_names_the_log_that_is_missing_and_creates_none() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data").display().to_string();
+    let export = directory.path().join("export").display().to_string();
+    let long_ago = "2026-01-01T00:00:00Z";
     for command in [
         &["users", "grant", "ada@example.org", "admin"][..],
         &["users", "reset", "ada@example.org"],
+        &["events", "drop", "--ended-before", long_ago, "--export", &export],
     ] {
         let said = refused(command, &[("TASKLEDGER_DATA_DIR", &data)]);
         assert!(said.contains("there is no event_store database at"), "{said}");

@@ -13,7 +13,7 @@ use std::{
 use ::events::{StoredEvent, Timestamp, UserId};
 use anyhow::{Context, ensure};
 use clap::Args;
-use database::{Database, Schema, private};
+use database::{Schema, private};
 use event_store::EventStore;
 use log_transfer::{End, Excerpt, write_excerpt};
 use projector::DroppedRows;
@@ -29,6 +29,9 @@ use crate::{
 
 /// Nothing younger is dropped: a session runs out within a week, a request is remembered for a day, and clocks may differ.
 const YOUNGEST_DAYS: i64 = 8;
+
+const AS_LARGE: &str = "the file of the log is as large as before, and new events fill the room: to make it smaller, stop the \
+    system and give this command again";
 
 #[derive(Debug, Args)]
 pub(crate) struct Drop {
@@ -83,9 +86,11 @@ impl Drop {
     }
 
     async fn carry_out(&self, settings: &Settings, export: &Path) -> anyhow::Result<ExitCode> {
-        let log = platform::event_log(settings).await?;
-        log.stored.drop_payloads(&[]).await?;
-        let read_models = platform::database(&settings.storage, Schema::ReadModels).await?;
+        // Where there is no log, none is made.
+        let stored = platform::existing_event_store(&settings.storage).await?;
+        stored.drop_payloads(&[]).await?;
+        let read_models = platform::existing_read_models(&settings.storage).await?;
+        let log = platform::event_log_of(settings, stored).await?;
         let rows = DroppedRows::open(&platform::database_url(&settings.storage, Schema::ReadModels)?).await?;
         let ended = Ended::find(&*log.opened, &read_models, self.ended_before).await?;
         let command = format!("events drop --ended-before {}", self.ended_before);
@@ -101,7 +106,12 @@ impl Drop {
                 output::counted(end.events, "event"),
                 end.root
             ))?;
-            make_smaller(&settings.storage).await?;
+            // What was dropped is what counts: its root has to be in the log, however large the file is.
+            match make_smaller(&settings.storage).await {
+                Ok(true) => {}
+                Ok(false) => output::line(AS_LARGE)?,
+                Err(error) => output::line(&format!("{AS_LARGE}; now: {error:#}"))?,
+            }
             let result = format!(
                 "dropped {dropped} that are in an export with the root {}",
                 end.root
@@ -182,20 +192,15 @@ async fn drop_exported(
     Ok((dropped, end))
 }
 
-/// Writes the file of the log anew without what was dropped, if it is in SQLite and no system is at work on it.
-async fn make_smaller(storage: &Storage) -> anyhow::Result<()> {
-    let database: Database = match platform::database_url(storage, Schema::EventStore)? {
-        url if url.starts_with("sqlite:") => platform::database(storage, Schema::EventStore).await?,
-        _ => return Ok(()),
-    };
-    let done = match data_dir::lock(&storage.data_dir) {
-        Ok(_lock) => database.forget_deleted().await?,
-        Err(_) => false,
-    };
-    if !done {
-        output::line(
-            "the file of the log is as large as before, and new events fill the room: to make it smaller, stop the system and give this command again",
-        )?;
+/// Writes the file of the log anew without what was dropped, if it is in SQLite. Returns whether it has only what it needs; not
+/// while a system is at work on it.
+async fn make_smaller(storage: &Storage) -> anyhow::Result<bool> {
+    if !platform::database_url(storage, Schema::EventStore)?.starts_with("sqlite:") {
+        return Ok(true);
     }
-    Ok(())
+    let database = platform::database(storage, Schema::EventStore).await?;
+    match data_dir::lock(&storage.data_dir) {
+        Ok(_lock) => Ok(database.forget_deleted().await?),
+        Err(_) => Ok(false),
+    }
 }
