@@ -17,12 +17,10 @@ const SQL: SnapshotSql = SnapshotSql {
     of: "account",
     fold: 1,
     most: 10_000,
-    find: "SELECT state FROM account_snapshots WHERE owner = $1 AND fold = $2",
+    table: "account_snapshots",
+    key: "owner",
     put: "INSERT INTO account_snapshots (fold, owner, version, state) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (owner) DO UPDATE SET fold = excluded.fold, version = excluded.version, state = excluded.state",
-    delete_old: "DELETE FROM account_snapshots WHERE fold <> $1",
-    delete_shortest: "DELETE FROM account_snapshots WHERE owner IN \
-         (SELECT owner FROM account_snapshots ORDER BY version DESC LIMIT $1 OFFSET $2)",
 };
 /// Between two looks whether there are too many.
 const EVERY: Duration = Duration::from_secs(3_600);

@@ -12,13 +12,11 @@ const SQL: SnapshotSql = SnapshotSql {
     of: "task",
     fold: 1,
     most: 100_000,
-    find: "SELECT state FROM task_snapshots WHERE task_id = $1 AND fold = $2",
+    table: "task_snapshots",
+    key: "task_id",
     put: "INSERT INTO task_snapshots (fold, task_id, owner, version, state) \
          VALUES ($1, $2, $3, $4, $5) ON CONFLICT (task_id) DO UPDATE \
          SET owner = excluded.owner, fold = excluded.fold, version = excluded.version, state = excluded.state",
-    delete_old: "DELETE FROM task_snapshots WHERE fold <> $1",
-    delete_shortest: "DELETE FROM task_snapshots WHERE task_id IN \
-         (SELECT task_id FROM task_snapshots ORDER BY version DESC LIMIT $1 OFFSET $2)",
 };
 
 /// The table of snapshots.

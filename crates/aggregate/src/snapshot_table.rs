@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Rows deleted at once, so that nobody waits long for a lock.
 const ROWS: u64 = 1_000;
 
-/// How a table is read, written and emptied.
+/// A table with the columns `fold`, `version` and `state`, and how it is written.
 #[derive(Debug, Clone, Copy)]
 pub struct SnapshotSql {
     /// Whose states are kept, for the log: `task`.
@@ -20,15 +20,13 @@ pub struct SnapshotSql {
     pub fold: i64,
     /// So many are kept.
     pub most: u64,
-    /// Selects the column `state` of the row of the id `$1` and the fold `$2`.
-    pub find: &'static str,
+    /// Its name.
+    pub table: &'static str,
+    /// Its column of ids.
+    pub key: &'static str,
     /// Writes a row with the fold `$1` and what else the table has. Where a log was restored the newer state may have the smaller
     /// version, so that the last one written counts.
     pub put: &'static str,
-    /// Deletes the rows of another fold than `$1`.
-    pub delete_old: &'static str,
-    /// Deletes `$1` rows beyond the first `$2` of those with the longest streams.
-    pub delete_shortest: &'static str,
 }
 
 /// A table of snapshots.
@@ -47,9 +45,13 @@ impl SnapshotTable {
 
     /// What was last kept of `id`; nothing when it cannot be had soon.
     pub async fn find(&self, id: uuid::Uuid) -> Option<String> {
+        let SnapshotSql { table, key, fold, .. } = self.sql;
+        let find = format!("SELECT state FROM {table} WHERE {key} = $1 AND fold = $2");
         let reading = async {
-            let values = [id.into(), self.sql.fold.into()];
-            let row = self.database.fetch_optional(self.sql.find, &values).await?;
+            let row = self
+                .database
+                .fetch_optional(&find, &[id.into(), fold.into()])
+                .await?;
             row.map(|row| row.text("state")).transpose()
         };
         match timeout(PATIENCE, reading).await {
@@ -79,11 +81,22 @@ impl SnapshotTable {
     /// # Errors
     /// When the database fails.
     pub async fn clean_up(&self) -> Result<u64, DatabaseError> {
-        let fold = [self.sql.fold.into()];
-        let mut total = self.database.execute(self.sql.delete_old, &fold).await?;
+        let SnapshotSql {
+            table,
+            key,
+            fold,
+            most,
+            ..
+        } = self.sql;
+        let delete_old = format!("DELETE FROM {table} WHERE fold <> $1");
+        let delete_shortest = format!(
+            "DELETE FROM {table} WHERE {key} IN \
+             (SELECT {key} FROM {table} ORDER BY version DESC LIMIT $1 OFFSET $2)"
+        );
+        let mut total = self.database.execute(&delete_old, &[fold.into()]).await?;
         loop {
-            let values = [ROWS.into(), self.sql.most.into()];
-            let deleted = self.database.execute(self.sql.delete_shortest, &values).await?;
+            let values = [ROWS.into(), most.into()];
+            let deleted = self.database.execute(&delete_shortest, &values).await?;
             total += deleted;
             if deleted < ROWS {
                 return Ok(total);
@@ -103,12 +116,10 @@ mod tests {
         of: "account",
         fold: 2,
         most: 2,
-        find: "SELECT state FROM account_snapshots WHERE owner = $1 AND fold = $2",
+        table: "account_snapshots",
+        key: "owner",
         put: "INSERT INTO account_snapshots (fold, owner, version, state) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (owner) DO UPDATE SET fold = excluded.fold, version = excluded.version, state = excluded.state",
-        delete_old: "DELETE FROM account_snapshots WHERE fold <> $1",
-        delete_shortest: "DELETE FROM account_snapshots WHERE owner IN \
-             (SELECT owner FROM account_snapshots ORDER BY version DESC LIMIT $1 OFFSET $2)",
     };
 
     #[tokio::test]
