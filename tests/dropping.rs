@@ -38,14 +38,9 @@ async fn what_ended_leaves_a_log_on_servers() {
 }
 
 fn event(subject: UserId, event: &Event) -> NewEvent {
-    let encoded = event.encode();
-    NewEvent {
-        id: EventId(Uuid::now_v7()),
-        kind: encoded.kind.to_owned(),
-        schema_version: encoded.schema_version,
-        encoding: encoded.encoding,
-        data: encoded.data,
-        metadata: Metadata {
+    event.encode().into_event(
+        EventId(Uuid::now_v7()),
+        Metadata {
             subject,
             actor: Actor::User(subject),
             correlation_id: Uuid::now_v7().to_string().into(),
@@ -53,8 +48,8 @@ fn event(subject: UserId, event: &Event) -> NewEvent {
             traceparent: None,
             idempotency_key: None,
         },
-        recorded_at: LONG_AGO.parse().unwrap(),
-    }
+        LONG_AGO.parse().unwrap(),
+    )
 }
 
 /// A session of long ago, with addresses that nobody needs any more.

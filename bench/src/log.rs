@@ -100,13 +100,9 @@ pub(crate) fn new_event(owner: UserId, event: &TaskEvent) -> NewEvent {
 
 /// An event about `owner`, by them.
 pub(crate) fn of(owner: UserId, encoded: Encoded) -> NewEvent {
-    NewEvent {
-        id: EventId(Uuid::now_v7()),
-        kind: encoded.kind.to_owned(),
-        schema_version: encoded.schema_version,
-        encoding: encoded.encoding,
-        data: encoded.data,
-        metadata: Metadata {
+    encoded.into_event(
+        EventId(Uuid::now_v7()),
+        Metadata {
             subject: owner,
             actor: Actor::User(owner),
             correlation_id: Uuid::now_v7().to_string().into(),
@@ -114,8 +110,8 @@ pub(crate) fn of(owner: UserId, encoded: Encoded) -> NewEvent {
             traceparent: None,
             idempotency_key: None,
         },
-        recorded_at: Timestamp::from_micros(1_800_000_000_000_000),
-    }
+        Timestamp::from_micros(1_800_000_000_000_000),
+    )
 }
 
 /// Extends the log on PostgreSQL to `length` events: the same lives, in rounds of 256 tasks. Nobody else may append

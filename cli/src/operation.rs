@@ -4,8 +4,8 @@
 use std::{process::ExitCode, time::Duration};
 
 use ::events::{
-    Actor, CorrelationId, EmailAddress, EventId, Metadata, NewEvent, OperationEvent, OperationFinished,
-    OperationId, OperationOutcome, OperationStarted, StreamName, UserId, line,
+    Actor, CorrelationId, EmailAddress, EventId, Metadata, OperationEvent, OperationFinished, OperationId,
+    OperationOutcome, OperationStarted, StreamName, UserId, line,
 };
 use anyhow::Context as _;
 use clap::Args;
@@ -199,14 +199,9 @@ impl Stream {
         events: &[OperationEvent],
     ) -> Result<(), StoreError> {
         let encoded = |event: &OperationEvent| {
-            let encoded = event.encode();
-            NewEvent {
-                id: EventId(new_id()),
-                kind: encoded.kind.to_owned(),
-                schema_version: encoded.schema_version,
-                encoding: encoded.encoding,
-                data: encoded.data,
-                metadata: Metadata {
+            event.encode().into_event(
+                EventId(new_id()),
+                Metadata {
                     subject: self.subject,
                     actor: Actor::Operator,
                     correlation_id: self.correlation_id(),
@@ -214,8 +209,8 @@ impl Stream {
                     traceparent: None,
                     idempotency_key: None,
                 },
-                recorded_at: platform::clock().now(),
-            }
+                platform::clock().now(),
+            )
         };
         let stream = StreamName::operation(self.id);
         let events = events.iter().map(encoded).collect();

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Encoding, upcast};
+use crate::{Encoding, EventId, Metadata, NewEvent, Timestamp, upcast};
 
 /// A payload ready for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,22 @@ pub struct Encoded {
     pub encoding: Encoding,
     /// The payload.
     pub data: Bytes,
+}
+
+impl Encoded {
+    /// The event with this payload.
+    #[must_use]
+    pub fn into_event(self, id: EventId, metadata: Metadata, recorded_at: Timestamp) -> NewEvent {
+        NewEvent {
+            id,
+            kind: self.kind.to_owned(),
+            schema_version: self.schema_version,
+            encoding: self.encoding,
+            data: self.data,
+            metadata,
+            recorded_at,
+        }
+    }
 }
 
 /// A payload that this build cannot read.

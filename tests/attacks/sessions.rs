@@ -2,8 +2,7 @@
 
 use event_store::EventStore;
 use events::{
-    Actor, EndReason, EventId, Metadata, NewEvent, SessionEnded, SessionEvent, SessionId, StreamName,
-    Timestamp, UserId,
+    Actor, EndReason, EventId, Metadata, SessionEnded, SessionEvent, SessionId, StreamName, Timestamp, UserId,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -129,13 +128,9 @@ async fn append_the_end(system: &System, person: &Person) {
     let encoded = ended.encode();
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let now = Timestamp::from_micros(since.unwrap().as_micros().try_into().unwrap());
-    let event = NewEvent {
-        id: EventId(Uuid::now_v7()),
-        kind: encoded.kind.to_owned(),
-        schema_version: encoded.schema_version,
-        encoding: encoded.encoding,
-        data: encoded.data,
-        metadata: Metadata {
+    let event = encoded.into_event(
+        EventId(Uuid::now_v7()),
+        Metadata {
             subject,
             actor: Actor::User(subject),
             correlation_id: "killed".into(),
@@ -143,8 +138,8 @@ async fn append_the_end(system: &System, person: &Person) {
             traceparent: None,
             idempotency_key: None,
         },
-        recorded_at: now,
-    };
+        now,
+    );
     store.append(&stream, head.version, vec![event]).await.unwrap();
 }
 

@@ -8,8 +8,8 @@ use bus::{Bus, InProcessBus};
 use database::{Database, Schema};
 use event_store::EventStore;
 use events::{
-    AccountEvent, Actor, Encoded, Event, EventId, Metadata, NewEvent, PartitionCount, PasswordRehashed,
-    RecordedEvent, StreamName, Timestamp, UserId,
+    AccountEvent, Actor, Encoded, Event, EventId, Metadata, PartitionCount, PasswordRehashed, RecordedEvent,
+    StreamName, Timestamp, UserId,
 };
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -378,21 +378,19 @@ impl App {
         events: impl IntoIterator<Item = Encoded>,
     ) {
         let head = self.dependencies.store.stream_head(stream).await.unwrap();
-        let events = events.into_iter().map(|encoded| NewEvent {
-            id: EventId(runtime::new_id()),
-            kind: encoded.kind.to_owned(),
-            schema_version: encoded.schema_version,
-            encoding: encoded.encoding,
-            data: encoded.data,
-            metadata: Metadata {
-                subject,
-                actor: Actor::Operator,
-                correlation_id: "import".into(),
-                causation_id: runtime::new_id(),
-                traceparent: None,
-                idempotency_key: None,
-            },
-            recorded_at: self.clock.now(),
+        let events = events.into_iter().map(|encoded| {
+            encoded.into_event(
+                EventId(runtime::new_id()),
+                Metadata {
+                    subject,
+                    actor: Actor::Operator,
+                    correlation_id: "import".into(),
+                    causation_id: runtime::new_id(),
+                    traceparent: None,
+                    idempotency_key: None,
+                },
+                self.clock.now(),
+            )
         });
         self.dependencies
             .store

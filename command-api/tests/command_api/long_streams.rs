@@ -18,13 +18,9 @@ const FEW: usize = 600;
 /// A change of the title, as the command side leaves it.
 fn renamed(title: String) -> NewEvent {
     let event = TaskEvent::Renamed(TaskRenamed { title }).encode();
-    NewEvent {
-        id: EventId(Uuid::now_v7()),
-        kind: event.kind.to_owned(),
-        schema_version: event.schema_version,
-        encoding: event.encoding,
-        data: event.data,
-        metadata: Metadata {
+    event.into_event(
+        EventId(Uuid::now_v7()),
+        Metadata {
             subject: user(1),
             actor: Actor::User(user(1)),
             correlation_id: "request".into(),
@@ -32,8 +28,8 @@ fn renamed(title: String) -> NewEvent {
             traceparent: None,
             idempotency_key: None,
         },
-        recorded_at: Timestamp::from_micros(1_780_000_000_000_000),
-    }
+        Timestamp::from_micros(1_780_000_000_000_000),
+    )
 }
 
 fn stream(path: &str) -> StreamName {

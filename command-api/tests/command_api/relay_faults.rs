@@ -113,14 +113,9 @@ impl Bus for Picky {
 }
 
 fn record(subject: UserId, event: impl Into<Event>) -> NewEvent {
-    let encoded = event.into().encode();
-    NewEvent {
-        id: EventId(Uuid::now_v7()),
-        kind: encoded.kind.to_owned(),
-        schema_version: encoded.schema_version,
-        encoding: encoded.encoding,
-        data: encoded.data,
-        metadata: Metadata {
+    event.into().encode().into_event(
+        EventId(Uuid::now_v7()),
+        Metadata {
             subject,
             actor: Actor::System,
             correlation_id: String::new().into(),
@@ -128,8 +123,8 @@ fn record(subject: UserId, event: impl Into<Event>) -> NewEvent {
             traceparent: None,
             idempotency_key: None,
         },
-        recorded_at: Timestamp::from_micros(0),
-    }
+        Timestamp::from_micros(0),
+    )
 }
 
 async fn append_many(store: &dyn EventStore, events: usize) {

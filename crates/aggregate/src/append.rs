@@ -101,14 +101,7 @@ async fn find(store: &dyn EventStore, stream: &StreamName, after: u64, ids: &[Ev
 }
 
 fn record(event: &impl StreamEvent, metadata: &Metadata, recorded_at: Timestamp) -> NewEvent {
-    let encoded = event.encode();
-    NewEvent {
-        id: EventId(new_id()),
-        kind: encoded.kind.to_owned(),
-        schema_version: encoded.schema_version,
-        encoding: encoded.encoding,
-        data: encoded.data,
-        metadata: metadata.clone(),
-        recorded_at,
-    }
+    event
+        .encode()
+        .into_event(EventId(new_id()), metadata.clone(), recorded_at)
 }

@@ -49,14 +49,9 @@ async fn sealing_and_opening_any_event_gives_the_same_event() {
 }
 
 fn new_event(event: &Event, subject: UserId) -> NewEvent {
-    let encoded = event.encode();
-    NewEvent {
-        id: EventId(Uuid::now_v7()),
-        kind: encoded.kind.to_owned(),
-        schema_version: encoded.schema_version,
-        encoding: encoded.encoding,
-        data: encoded.data,
-        metadata: Metadata {
+    event.encode().into_event(
+        EventId(Uuid::now_v7()),
+        Metadata {
             subject,
             actor: Actor::System,
             correlation_id: Uuid::now_v7().to_string().into(),
@@ -64,6 +59,6 @@ fn new_event(event: &Event, subject: UserId) -> NewEvent {
             traceparent: None,
             idempotency_key: None,
         },
-        recorded_at: Timestamp::from_micros(1_780_000_000_123_456),
-    }
+        Timestamp::from_micros(1_780_000_000_123_456),
+    )
 }

@@ -50,23 +50,20 @@ fn master_keys(digits: &[&str]) -> MasterKeys {
 }
 
 fn renamed(subject: UserId) -> NewEvent {
-    let encoded = TaskEvent::from(TaskRenamed { title: TITLE.into() }).encode();
-    NewEvent {
-        id: EventId(Uuid::now_v7()),
-        kind: encoded.kind.to_owned(),
-        schema_version: encoded.schema_version,
-        encoding: encoded.encoding,
-        data: encoded.data,
-        metadata: Metadata {
-            subject,
-            actor: Actor::User(subject),
-            correlation_id: REQUEST.into(),
-            causation_id: Uuid::now_v7(),
-            traceparent: None,
-            idempotency_key: Some(REQUEST.into()),
-        },
-        recorded_at: Timestamp::from_micros(1_780_000_000_123_456),
-    }
+    TaskEvent::from(TaskRenamed { title: TITLE.into() })
+        .encode()
+        .into_event(
+            EventId(Uuid::now_v7()),
+            Metadata {
+                subject,
+                actor: Actor::User(subject),
+                correlation_id: REQUEST.into(),
+                causation_id: Uuid::now_v7(),
+                traceparent: None,
+                idempotency_key: Some(REQUEST.into()),
+            },
+            Timestamp::from_micros(1_780_000_000_123_456),
+        )
 }
 
 fn stream() -> StreamName {
