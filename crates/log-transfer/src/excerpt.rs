@@ -2,13 +2,13 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, Seek as _, SeekFrom, Write},
+    io::{BufReader, Seek as _, SeekFrom, Write},
 };
 
 use event_store::EventStore;
 use events::{EventDigest, StoredEvent};
 
-use crate::{End, ExportError, ExportedEvent, ReadError, Reader, summary::Summary};
+use crate::{End, ExportError, ReadError, Reader, summary::Summary};
 
 /// Events read at once from the log.
 const PAGE: usize = 2_000;
@@ -34,10 +34,7 @@ pub async fn write_excerpt(
         for event in page.events.iter().filter(|event| event.position <= to) {
             after = event.position;
             if wanted(event) {
-                let exported = ExportedEvent::whole(event);
-                serde_json::to_writer(&mut *out, &exported).map_err(io::Error::from)?;
-                out.write_all(b"\n")?;
-                summary.push(&exported.event);
+                summary.write(event, out)?;
             }
         }
         progress(u64::try_from(after).unwrap_or_default());
@@ -45,10 +42,7 @@ pub async fn write_excerpt(
             break;
         }
     }
-    let end = summary.end(0);
-    writeln!(out, "{}", end.to_line())?;
-    out.flush()?;
-    Ok(end)
+    Ok(summary.write_end(0, out)?)
 }
 
 /// A whole excerpt in a file, in parts of a few hundred events.

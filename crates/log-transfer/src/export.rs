@@ -118,7 +118,6 @@ impl Export {
             return Err(ExportError::Another(what));
         }
         let mut gaps = Gaps::after(store, unsigned(begun));
-        let mut line = Vec::new();
         loop {
             let position = self.summary.position(self.after);
             if position >= to {
@@ -128,22 +127,14 @@ impl Export {
             let has_more = page.more && page.events.last().is_some_and(|last| last.position < to);
             for event in page.events.iter().filter(|event| event.position <= to) {
                 self.missing.extend(gaps.before(unsigned(event.position)));
-                let exported = ExportedEvent::whole(event);
-                line.clear();
-                serde_json::to_writer(&mut line, &exported).map_err(io::Error::from)?;
-                line.push(b'\n');
-                out.write_all(&line)?;
-                self.summary.push(&exported.event);
+                self.summary.write(event, out)?;
             }
             progress(unsigned(self.summary.position(self.after)));
             if !has_more {
                 break;
             }
         }
-        let end = self.summary.end(self.after);
-        writeln!(out, "{}", end.to_line())?;
-        out.flush()?;
-        Ok(end)
+        Ok(self.summary.write_end(self.after, out)?)
     }
 }
 

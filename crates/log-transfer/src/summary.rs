@@ -1,9 +1,11 @@
 //! What can be said of the events of an export so far, however many they are.
 
-use events::EventDigest;
+use std::io::{self, Write};
+
+use events::{EventDigest, StoredEvent};
 use transparency_log::{Edge, Hash, entry_hash, leaf_hash};
 
-use crate::End;
+use crate::{End, ExportedEvent};
 
 /// Leaves that the tree gets at once.
 const LEAVES: usize = 1_024;
@@ -26,6 +28,24 @@ impl Summary {
         }
         self.first.get_or_insert(event.position);
         self.last = Some(event.position);
+    }
+
+    /// Writes the line of the next event.
+    pub(crate) fn write(&mut self, event: &StoredEvent, out: &mut impl Write) -> io::Result<()> {
+        let exported = ExportedEvent::whole(event);
+        let mut line = serde_json::to_vec(&exported)?;
+        line.push(b'\n');
+        out.write_all(&line)?;
+        self.push(&exported.event);
+        Ok(())
+    }
+
+    /// Writes the end of an export of these events, which are those after the position `after`.
+    pub(crate) fn write_end(&mut self, after: i64, out: &mut impl Write) -> io::Result<End> {
+        let end = self.end(after);
+        writeln!(out, "{}", end.to_line())?;
+        out.flush()?;
+        Ok(end)
     }
 
     /// How many events there are.
