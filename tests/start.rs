@@ -92,6 +92,17 @@ fn a_command_about_what_is_in_the_log_names_the_log_that_is_missing_and_creates_
     assert!(!directory.path().join("data").exists());
 }
 
+/// Ids of keys are base64url, so that one of 64 begins so.
+#[test]
+fn an_id_that_begins_with_a_hyphen_is_no_option() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().display().to_string();
+    for id in ["-jYz", "-hYz", "--Yz"] {
+        let said = refused(&["keys", "retire", id], &[("TASKLEDGER_DATA_DIR", &data)]);
+        assert!(said.contains("cannot read"), "{id}: {said}");
+    }
+}
+
 #[test]
 fn a_cause_is_named_once() {
     let said = refused(&["keys", "list"], &[]);

@@ -42,6 +42,7 @@ pub(crate) enum Command {
     /// Remove a key for good, once the tokens that it has signed have run out
     Retire {
         /// Its id, as `list` shows it
+        #[arg(allow_hyphen_values = true)] // one id of 64 begins with a hyphen
         kid: String,
         /// Also while its tokens are good: they are refused from then on
         #[arg(long)]
