@@ -94,9 +94,10 @@ impl Bounds {
         ));
         for request in [
             Request::TokenCheck,
-            Request::Login,
             Request::NoOp,
             Request::Refused,
+            // Last: so many logins end the session that the others are asked with.
+            Request::Login,
         ] {
             let mut milliseconds = [Vec::new(), Vec::new()];
             for _ in 0..self.rounds {

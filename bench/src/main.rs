@@ -1,5 +1,5 @@
 //! Measures Taskledger: `cargo run --release -p bench -- embedded | servers | limits | growth | search | bounds | gateway |
-//! audit | kurrentdb | logins | replicas | soak`.
+//! audit | kurrentdb | logins | replicas | soak | token-checks`.
 //!
 //! `embedded` and `servers` look at the running system from outside, over HTTP. `limits` holds each figure against what the
 //! same database and broker do, in the same run, for a program that does nothing but the unavoidable. `growth`
@@ -25,6 +25,7 @@ mod replicas;
 mod search;
 mod soak;
 mod system;
+mod token_checks;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -69,6 +70,8 @@ enum What {
     Replicas(replicas::Replicas),
     /// Whether anything gets slower or larger while eight people work for a quarter of an hour
     Soak(soak::Soak),
+    /// Token checks over RabbitMQ, by auth and remembered, next to a message and its reply
+    TokenChecks(token_checks::TokenChecks),
 }
 
 #[derive(Debug, Args)]
@@ -96,6 +99,7 @@ fn main() -> anyhow::Result<()> {
         What::Logins(logins) => outside_only()?.block_on(logins.run(&binary)),
         What::Replicas(replicas) => inside()?.block_on(replicas.run(&binary)),
         What::Soak(soak) => outside_only()?.block_on(soak.run(&binary)),
+        What::TokenChecks(checks) => inside()?.block_on(checks.run(&binary)),
     }
 }
 

@@ -116,7 +116,7 @@ impl System {
                     "TASKLEDGER_SECURITY_LOG",
                     system.directory.path().join("security.log"),
                 )
-                .env("TASKLEDGER_DATA_DIR", system.directory.path())
+                .env("TASKLEDGER_DATA_DIR", system.directory().join("data"))
                 .env("TASKLEDGER_BUS_NAMESPACE", &namespace)
                 .env("TASKLEDGER_GATEWAY_CONFIG", &policy)
                 .env("TASKLEDGER_ADMIN_LISTEN", format!("127.0.0.1:{admin}"));
