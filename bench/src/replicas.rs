@@ -59,9 +59,9 @@ impl Replicas {
 
     async fn on(&self, binary: &Path, log: &str, event_store: Option<&str>) -> anyhow::Result<()> {
         let plan = Plan {
-            footing: Footing::Servers,
             command_apis: 2,
             event_store,
+            ..Plan::of(Footing::Servers)
         };
         let system = System::start_as(plan, binary).await?;
         let people = load::join(&system.front(), self.callers).await?;

@@ -36,6 +36,20 @@ pub(crate) struct Plan<'p> {
     pub(crate) command_apis: usize,
     /// Where the log is, if not in the database.
     pub(crate) event_store: Option<&'p str>,
+    /// Whether what is personal in events is sealed.
+    pub(crate) seal_events: bool,
+}
+
+impl Plan<'_> {
+    /// One process of each role, as somebody has it who sets nothing.
+    pub(crate) const fn of(footing: Footing) -> Self {
+        Self {
+            footing,
+            command_apis: 1,
+            event_store: None,
+            seal_events: true,
+        }
+    }
 }
 
 /// A running system.
@@ -63,12 +77,7 @@ struct Role {
 impl System {
     /// Starts the roles of `footing` and waits until they are ready.
     pub(crate) async fn start(footing: Footing, binary: &Path) -> anyhow::Result<Self> {
-        let plan = Plan {
-            footing,
-            command_apis: 1,
-            event_store: None,
-        };
-        Self::start_as(plan, binary).await
+        Self::start_as(Plan::of(footing), binary).await
     }
 
     /// Starts what `plan` says and waits until it is ready.
@@ -118,6 +127,7 @@ impl System {
                 )
                 .env("TASKLEDGER_DATA_DIR", system.directory().join("data"))
                 .env("TASKLEDGER_BUS_NAMESPACE", &namespace)
+                .env("TASKLEDGER_SEAL_EVENTS", plan.seal_events.to_string())
                 .env("TASKLEDGER_GATEWAY_CONFIG", &policy)
                 .env("TASKLEDGER_ADMIN_LISTEN", format!("127.0.0.1:{admin}"));
             if *name != "projector" {

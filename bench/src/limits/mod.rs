@@ -8,6 +8,7 @@ mod catch_up;
 mod commands;
 mod lists;
 mod rebuild;
+mod sealing;
 mod visible;
 
 use std::{path::Path, time::Duration};
@@ -39,6 +40,8 @@ enum Figure {
     AppendSqlite,
     /// The command API, 64 connections
     Commands,
+    /// The same with their events in clear and sealed
+    Sealing,
     /// The projector over 300,000 events
     CatchUp,
     /// `taskledger projection rebuild` of the same
@@ -65,6 +68,7 @@ impl Limits {
                 Figure::Append => inside()?.block_on(append::postgres(rounds))?,
                 Figure::AppendSqlite => inside()?.block_on(append::sqlite(rounds))?,
                 Figure::Commands => inside()?.block_on(commands::run(rounds, binary))?,
+                Figure::Sealing => outside_only()?.block_on(sealing::run(rounds, binary))?,
                 Figure::CatchUp => inside()?.block_on(catch_up::run(rounds))?,
                 Figure::Rebuild => inside()?.block_on(rebuild::run(rounds, binary))?,
                 Figure::Lists => outside_only()?.block_on(lists::run(rounds, binary))?,
