@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 
 use ::events::{
     Actor, CorrelationId, EmailAddress, EventId, Metadata, OperationEvent, OperationFinished, OperationId,
-    OperationOutcome, OperationStarted, StreamName, UserId, line,
+    OperationOutcome, OperationStarted, StreamName, UserId, fold_text, line,
 };
 use anyhow::Context as _;
 use clap::Args;
@@ -50,7 +50,8 @@ fn of_address(what: &str) -> String {
 
 /// The text, if there is no e-mail address in it.
 fn without_address(text: String) -> Option<String> {
-    let mut words = text.split(|c: char| c.is_whitespace() || "<>()[]\"',;:".contains(c));
+    let folded = fold_text(&text);
+    let mut words = folded.split(|c: char| c.is_whitespace() || "<>()[]\"',;:".contains(c));
     let has_address = words.any(|word| EmailAddress::parse(word.trim_end_matches('.')).is_ok());
     (!has_address).then_some(text)
 }
@@ -250,6 +251,8 @@ mod tests {
             "ada@example.com",
             "ada@example.com asked",
             "asked by <ada@example.com>.",
+            "ada\u{ff20}example.com",
+            "ada\u{fe6b}example.com asked",
             &"x".repeat(LONGEST_REASON + 1),
         ] {
             assert!(reason(bad).is_err() && name(bad).is_err(), "{bad}");
