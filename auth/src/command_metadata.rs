@@ -49,6 +49,11 @@ impl CommandMetadata {
         }
     }
 
+    /// The command of the operator who gave it.
+    pub(crate) fn operation(&self) -> Option<&CorrelationId> {
+        (self.actor == Actor::Operator).then_some(&self.correlation_id)
+    }
+
     /// Who gave it.
     pub(crate) const fn actor(&self) -> Actor {
         self.actor

@@ -77,7 +77,7 @@ async fn finish_all(auth: &Auth) -> Result<Vec<Followed>, Failure> {
             return Ok(all);
         }
         for pending in page {
-            let is_followed = finish(auth, pending).await.unwrap_or_else(|error| {
+            let is_followed = finish(auth, &pending).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, account.id = %pending.subject, "an erasure is not finished, trying again");
                 false
             });
@@ -87,13 +87,17 @@ async fn finish_all(auth: &Auth) -> Result<Vec<Followed>, Failure> {
 }
 
 /// Does what follows from an erasure. Returns whether there was anything to follow.
-async fn finish(auth: &Auth, pending: Pending) -> Result<bool, CommandError> {
+async fn finish(auth: &Auth, pending: &Pending) -> Result<bool, CommandError> {
     let age = auth.clock.now().as_micros() - pending.begun_at.as_micros();
     let is_older_than = |seconds: i64| age >= seconds * 1_000_000;
     let account = auth.impersonal_account(pending.subject).await?;
     let is_erased = match account.state {
         Some(account) if account.erased => true,
-        Some(_) => auth.erase_if_key_is_destroyed(pending.subject).await?,
+        Some(_) => {
+            let operation = pending.operation.clone();
+            let metadata = operation.map_or_else(CommandMetadata::system, CommandMetadata::operator);
+            auth.erase_if_key_is_destroyed(pending.subject, &metadata).await?
+        }
         None => false,
     };
     let is_over = if is_erased {

@@ -59,7 +59,7 @@ impl Auth {
         decide: impl Fn(Option<&Account>) -> Result<Vec<AccountEvent>, Refusal>,
     ) -> Result<Erasure, CommandError> {
         // First, so that nobody is erased by halves and then forgotten.
-        pending::begin(&self.operations, id, self.clock.now())
+        pending::begin(&self.operations, id, metadata.operation(), self.clock.now())
             .await
             .map_err(Failure::Operations)?;
         self.give_up_unusable_key(id).await?;
@@ -144,15 +144,18 @@ impl Auth {
         Ok(())
     }
 
-    /// Erases the person `id` if their key was destroyed, which nobody does to anybody else. Returns whether they are erased.
-    pub(super) async fn erase_if_key_is_destroyed(&self, id: UserId) -> Result<bool, CommandError> {
+    /// Erases the person `id`, as `metadata` say by whom, if their key was destroyed, which nobody does to anybody else. Returns whether they are erased.
+    pub(super) async fn erase_if_key_is_destroyed(
+        &self,
+        id: UserId,
+        metadata: &CommandMetadata,
+    ) -> Result<bool, CommandError> {
         let is_destroyed = self.subject_keys.is_destroyed(id).await;
         if !is_destroyed.map_err(Failure::SubjectKeys)? {
             return Ok(false);
         }
-        let metadata = CommandMetadata::system();
-        let changed = last_admin::erase(self, id, &metadata, domain::account::erase).await?;
-        self.end_closed_sessions(&changed, EndReason::Erased, &metadata)
+        let changed = last_admin::erase(self, id, metadata, domain::account::erase).await?;
+        self.end_closed_sessions(&changed, EndReason::Erased, metadata)
             .await;
         Ok(true)
     }

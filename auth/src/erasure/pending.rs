@@ -1,27 +1,32 @@
 //! The erasures that have begun. A row stands from before the person is erased until a while after everything is done.
 
 use database::{Database, DatabaseError};
-use events::{Timestamp, UserId};
+use events::{CorrelationId, Timestamp, UserId};
 
 /// So many are looked at together.
 const MOST: u64 = 100;
 
 /// An erasure that has begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pending {
     pub(super) subject: UserId,
     pub(super) begun_at: Timestamp,
+    /// The command of the operator who has begun it.
+    pub(super) operation: Option<CorrelationId>,
 }
 
-/// Notes that somebody is about to erase `subject`.
+/// Notes that somebody is about to erase `subject`, with the command of an operator, if it is one.
 pub(super) async fn begin(
     operations: &Database,
     subject: UserId,
+    operation: Option<&CorrelationId>,
     now: Timestamp,
 ) -> Result<(), DatabaseError> {
-    let sql = "INSERT INTO pending_erasures (subject, begun_at) VALUES ($1, $2) \
-         ON CONFLICT (subject) DO UPDATE SET begun_at = excluded.begun_at";
-    let values = [subject.0.into(), now.as_micros().into()];
+    let sql = "INSERT INTO pending_erasures (subject, begun_at, operation) VALUES ($1, $2, $3) \
+         ON CONFLICT (subject) DO UPDATE SET begun_at = excluded.begun_at, \
+         operation = COALESCE(excluded.operation, pending_erasures.operation)";
+    let operation = operation.map(ToString::to_string);
+    let values = [subject.0.into(), now.as_micros().into(), operation.into()];
     operations.execute(sql, &values).await.map(drop)
 }
 
@@ -30,20 +35,21 @@ pub(super) async fn page(
     operations: &Database,
     after: Option<UserId>,
 ) -> Result<Vec<Pending>, DatabaseError> {
-    let sql = "SELECT subject, begun_at FROM pending_erasures WHERE subject > $1 ORDER BY subject LIMIT $2";
+    let sql = "SELECT subject, begun_at, operation FROM pending_erasures WHERE subject > $1 ORDER BY subject LIMIT $2";
     let after = after.map(|after| after.0).unwrap_or_default();
     let rows = operations.fetch_all(sql, &[after.into(), MOST.into()]).await?;
     let read = rows.iter().map(|row| {
         Ok(Pending {
             subject: UserId(row.uuid("subject")?),
             begun_at: Timestamp::from_micros(row.integer("begun_at")?),
+            operation: row.optional_text("operation")?.map(Into::into),
         })
     });
     read.collect()
 }
 
 /// Forgets an erasure, unless it has begun again.
-pub(super) async fn end(operations: &Database, pending: Pending) -> Result<(), DatabaseError> {
+pub(super) async fn end(operations: &Database, pending: &Pending) -> Result<(), DatabaseError> {
     let sql = "DELETE FROM pending_erasures WHERE subject = $1 AND begun_at = $2";
     let values = [pending.subject.0.into(), pending.begun_at.as_micros().into()];
     operations.execute(sql, &values).await.map(drop)

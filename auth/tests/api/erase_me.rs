@@ -317,20 +317,9 @@ async fn an_operator_sees_who_it_is_and_can_finish_what_was_broken_off() {
     assert_eq!(by("email.released"), Actor::System);
 }
 
-#[tokio::test]
-async fn an_operators_command_that_was_killed_is_concluded_by_whoever_finishes_the_erasure() {
-    let (app, faults) = App::start_faulty().await;
-    let metadata = |subject| Metadata {
-        subject,
-        actor: Actor::Operator,
-        correlation_id: OPERATION.into(),
-        causation_id: uuid::Uuid::nil(),
-        traceparent: None,
-        idempotency_key: None,
-    };
+/// An operator has begun to erase the person `id`, in the stream that is returned.
+pub(crate) async fn operation_begun(app: &App, id: UserId) -> StreamName {
     let operation = StreamName::operation(OperationId(OPERATION.parse().unwrap()));
-    let (access, _) = app.sign_in(ADA).await;
-    let id = user_id(&app, &access).await;
     let started = OperationEvent::from(OperationStarted {
         command: "users erase".into(),
         by: "grace".into(),
@@ -341,15 +330,23 @@ async fn an_operators_command_that_was_killed_is_concluded_by_whoever_finishes_t
         expected_version: 0,
         not_before: events::Timestamp::MIN,
         events: &[started],
-        metadata: &metadata(id),
+        metadata: &Metadata {
+            subject: id,
+            actor: Actor::Operator,
+            correlation_id: OPERATION.into(),
+            causation_id: uuid::Uuid::nil(),
+            traceparent: None,
+            idempotency_key: None,
+        },
     };
     aggregate::append(&*app.dependencies.store, &*app.clock, append)
         .await
         .unwrap();
-    faults.appends_left.store(1, Ordering::SeqCst);
-    app.operator().erase(id, OPERATION.into()).await.unwrap_err();
-    faults.appends_left.store(usize::MAX, Ordering::SeqCst);
+    operation
+}
 
+/// Waits until it is recorded that the `operation` about the person `id` has ended, some time after it was broken off.
+pub(crate) async fn operation_is_concluded(app: &App, operation: &StreamName, id: UserId) {
     app.clock.advance(120);
     eventually("the operation has ended", async || {
         let log = app.log().await;
@@ -360,6 +357,19 @@ async fn an_operators_command_that_was_killed_is_concluded_by_whoever_finishes_t
         finished == [(operation.clone(), Actor::System, id)]
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_operators_command_that_was_killed_is_concluded_by_whoever_finishes_the_erasure() {
+    let (app, faults) = App::start_faulty().await;
+    let (access, _) = app.sign_in(ADA).await;
+    let id = user_id(&app, &access).await;
+    let operation = operation_begun(&app, id).await;
+    faults.appends_left.store(1, Ordering::SeqCst);
+    app.operator().erase(id, OPERATION.into()).await.unwrap_err();
+    faults.appends_left.store(usize::MAX, Ordering::SeqCst);
+
+    operation_is_concluded(&app, &operation, id).await;
 }
 
 /// Whoever comes second is told what became of their session, and not that their password is wrong.

@@ -224,14 +224,20 @@ impl App {
 
     /// The same role, started again on the same files: it remembers nothing.
     pub(crate) async fn restarted(&self) -> Self {
+        self.restarted_faulty().await.0
+    }
+
+    /// The same, with a store that fails as a test wants it to.
+    pub(crate) async fn restarted_faulty(&self) -> (Self, Arc<FaultyStore>) {
         let url = Database::file_url(&self.directory.path().join("events.db"));
         let store = event_store::open(&url, 4).await.unwrap();
         let keys = subject_keys(self.directory.path()).await;
-        self.replica(|_, dependencies| {
-            dependencies.store = SealedStore::over(store, keys.clone());
+        let faults = FaultyStore::over(SealedStore::over(store, keys.clone()));
+        let app = self.replica(|_, dependencies| {
+            dependencies.store = faults.clone();
             dependencies.keys = keys;
-        })
-        .await
+        });
+        (app.await, faults)
     }
 
     /// Where the keys of people are.

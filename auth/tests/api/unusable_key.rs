@@ -1,5 +1,7 @@
 //! People whose key is damaged or lost: nothing answers `500`, nobody else is concerned, and they can be erased.
 
+use std::sync::atomic::Ordering;
+
 use database::Database;
 use events::UserId;
 use http::Method;
@@ -7,7 +9,10 @@ use runtime::Clock as _;
 use serde_json::json;
 use test_support::eventually;
 
-use crate::support::{App, OPERATION, PASSWORD};
+use crate::{
+    erase_me::{operation_begun, operation_is_concluded},
+    support::{App, OPERATION, PASSWORD},
+};
 
 const ADA: &str = "ada@example.com";
 const ROOT: &str = "root@example.com";
@@ -127,4 +132,19 @@ async fn whoever_lost_their_key_for_an_erasure_is_erased() {
     })
     .await;
     app.me(&access).await.expect(401, "session-ended");
+}
+
+/// An operator's command gave up a damaged key, and was killed before the log said that its person is erased.
+#[tokio::test]
+async fn the_command_that_gave_up_a_key_and_was_killed_is_concluded() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in(ADA).await;
+    let id = id_of(&app, &access).await;
+    let operation = operation_begun(&app, id).await;
+    strike(&app.keys_database().await, DAMAGES[1], id).await;
+    let (app, faults) = app.restarted_faulty().await;
+    faults.appends_left.store(0, Ordering::SeqCst);
+    app.operator().erase(id, OPERATION.into()).await.unwrap_err();
+    faults.appends_left.store(usize::MAX, Ordering::SeqCst);
+    operation_is_concluded(&app, &operation, id).await;
 }
