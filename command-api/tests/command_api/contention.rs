@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use serde_json::json;
 
-use super::support::{App, Cost, CountingStore, Footing, Stage, eventually};
+use super::support::{App, Cost, FaultyStore, Footing, Stage, eventually};
 
 async fn replicas_agree(footing: Footing) {
     let stage = Stage::new(footing).await;
@@ -54,8 +54,8 @@ async fn replicas_agree(footing: Footing) {
 async fn a_conflict_costs_one_read(footing: Footing) {
     let stage = Stage::new(footing).await;
     let stores = [
-        CountingStore::over(stage.store().await),
-        CountingStore::over(stage.store().await),
+        FaultyStore::over(stage.store().await),
+        FaultyStore::over(stage.store().await),
     ];
     let [one, two] = &stores;
     let apps = [
@@ -67,11 +67,11 @@ async fn a_conflict_costs_one_read(footing: Footing) {
     let mut costs = Vec::new();
     for version in 2..42 {
         let turn = usize::from(version % 2 == 1);
-        stores[turn].take();
+        stores[turn].take_cost();
         let title = json!({"title": format!("title {version}")});
         let reply = apps[turn].patch(&path).json(title).send().await;
         reply.is_task(200, version);
-        costs.push(stores[turn].take());
+        costs.push(stores[turn].take_cost());
     }
     let is_cheap = |cost: &&Cost| cost.reads == 1 && cost.events == 2;
     // On a slow machine memory may go unchecked for a moment, and is then not trusted.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     contention::on_both_footings,
     idempotency::same_answer,
-    support::{App, CountingStore, Footing, Request, Stage, user},
+    support::{App, FaultyStore, Footing, Request, Stage, user},
 };
 
 const LONG: u64 = 3_000;
@@ -65,18 +65,18 @@ async fn task(app: &App, length: u64) -> String {
 
 async fn a_command_costs_the_same_on_a_long_stream_as_on_a_short_one(footing: Footing) {
     let stage = Stage::new(footing).await;
-    let store = CountingStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let mut costs = Vec::new();
     for length in [10, LONG] {
         let path = task(&app, length).await;
         app.patch(&path).json(json!({})).send().await.is_task(200, length);
-        store.take();
+        store.take_cost();
         let mut here = Vec::new();
         let send = async |request: Request, status: u16| {
             let reply = request.send().await;
             assert_eq!(reply.status, status, "{}", reply.text);
-            store.take()
+            store.take_cost()
         };
         let patch = || app.patch(&path);
         let key = |name: &str| format!("{name} {length}").replace(' ', "-");
@@ -100,7 +100,7 @@ async fn a_command_costs_the_same_on_a_long_stream_as_on_a_short_one(footing: Fo
 
 async fn a_retry_looks_no_further_back_than_the_first_try(footing: Footing) {
     let stage = Stage::new(footing).await;
-    let store = CountingStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let path = task(&app, LONG).await;
     let rename = || {
@@ -117,12 +117,12 @@ async fn a_retry_looks_no_further_back_than_the_first_try(footing: Footing) {
     // As if the process had died before it stored the answer: what it knew at the beginning is still there.
     let row = "UPDATE idempotency_keys SET response = NULL, tasks_before = $1";
     let before = "SELECT state FROM task_snapshots";
-    store.take();
+    store.take_cost();
     let kept = app.operations.fetch_optional(before, &[]).await.unwrap().unwrap();
     let kept = format!("[{}]", kept.text("state").unwrap());
     app.operations.execute(row, &[kept.into()]).await.unwrap();
     same_answer(&first, &rename().send().await);
-    let cost = store.take();
+    let cost = store.take_cost();
     assert!(cost.events <= FEW, "{cost:?}");
     assert_eq!(app.events(&path).await.len() as u64, LONG + 3);
 }
@@ -135,11 +135,11 @@ async fn a_cold_replica_does_not_fold_a_long_stream_from_its_beginning(footing: 
     expected.is_task(200, LONG);
     app.stop().await;
 
-    let store = CountingStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let reply = app.patch(&path).json(json!({})).send().await;
     assert_eq!(reply.body, expected.body);
-    let cost = store.take();
+    let cost = store.take_cost();
     assert!(cost.events <= FEW, "{cost:?}");
 
     // Commands of one process leave snapshots, too.
@@ -149,10 +149,10 @@ async fn a_cold_replica_does_not_fold_a_long_stream_from_its_beginning(footing: 
         app.patch(&short).json(commands).send().await.is_task(200, n + 1);
     }
     app.stop().await;
-    let store = CountingStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.store().await);
     let app = App::start_on(&stage, store.clone()).await;
     app.patch(&short).json(json!({})).send().await.is_task(200, 521);
-    let cost = store.take();
+    let cost = store.take_cost();
     assert!(cost.events < 100, "{cost:?}");
 }
 
@@ -161,13 +161,13 @@ async fn many_cold_commands_share_one_read(footing: Footing) {
     let app = App::start(&stage).await;
     let path = task(&app, 100).await;
     app.stop().await;
-    let store = CountingStore::over(stage.store().await);
+    let store = FaultyStore::over(stage.store().await);
     let app = App::start_on(&stage, store.clone()).await;
     let requests = (0..20).map(|_| app.patch(&path).json(json!({})).send());
     for reply in futures::future::join_all(requests).await {
         reply.is_task(200, 100);
     }
-    let cost = store.take();
+    let cost = store.take_cost();
     assert!(cost.events <= 200, "{cost:?}");
 }
 

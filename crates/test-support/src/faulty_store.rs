@@ -38,8 +38,19 @@ pub struct FaultyStore {
     lose_next_read: AtomicBool,
     /// Appends work, but their answers are lost.
     pub lose_answers: AtomicBool,
+    /// How often streams were read.
+    pub reads: AtomicUsize,
     /// How many events were read from streams.
     pub events_read: AtomicUsize,
+}
+
+/// What was read from streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// How often.
+    pub reads: usize,
+    /// How many events.
+    pub events: usize,
 }
 
 impl FaultyStore {
@@ -59,8 +70,17 @@ impl FaultyStore {
             lose_next_answer: AtomicBool::new(false),
             lose_next_read: AtomicBool::new(false),
             lose_answers: AtomicBool::new(false),
+            reads: AtomicUsize::new(0),
             events_read: AtomicUsize::new(0),
         })
+    }
+
+    /// What was read since the last time.
+    pub fn take_cost(&self) -> Cost {
+        Cost {
+            reads: self.reads.swap(0, Ordering::SeqCst),
+            events: self.events_read.swap(0, Ordering::SeqCst),
+        }
     }
 
     fn check(&self) -> Result<(), StoreError> {
@@ -69,6 +89,7 @@ impl FaultyStore {
 
     async fn check_read(&self) -> Result<(), StoreError> {
         self.check()?;
+        self.reads.fetch_add(1, Ordering::SeqCst);
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }

@@ -16,6 +16,6 @@ mod test_database;
 pub use authority::{Authority, Issued};
 pub use clock::TestClock;
 pub use eventually::eventually;
-pub use faulty_store::FaultyStore;
+pub use faulty_store::{Cost, FaultyStore};
 pub use subject_keys::subject_keys;
 pub use test_database::TestDatabase;

@@ -2,13 +2,11 @@
 
 mod app;
 mod auth;
-mod counting_store;
 mod request;
 mod stage;
 
 pub(crate) use app::App;
 pub(crate) use auth::{bearer, bearer_without_tasks, user};
-pub(crate) use counting_store::{Cost, CountingStore};
 pub(crate) use request::{Reply, Request};
 pub(crate) use stage::{Footing, Stage};
-pub(crate) use test_support::{FaultyStore, eventually};
+pub(crate) use test_support::{Cost, FaultyStore, eventually};
