@@ -3,32 +3,23 @@
 //! A task ends when it is purged, a session when it ends or runs out, an account when its person is erased, and with the person
 //! all of their tasks and sessions. Addresses, the admins, and what operators do are never closed.
 
-use std::collections::{HashMap, hash_map::Entry};
-
 use crate::{
     AccountEvent, Event, RecordedEvent, SessionEvent, StreamKind, StreamName, TaskEvent, Timestamp, UserId,
 };
 
-/// Finds the streams that were closed before some time, and to which nothing was appended since.
+/// One stream on its way through its events: tells whether it was closed before some time, and nothing was appended to it since.
 #[derive(Debug)]
-pub struct ClosedStreams {
+pub struct ClosedStream {
     before: Timestamp,
-    streams: HashMap<StreamName, Stream>,
-    /// Who was erased before that time.
-    erased: HashMap<UserId, Timestamp>,
-}
-
-#[derive(Debug)]
-struct Stream {
+    kind: StreamKind,
     subject: UserId,
     /// Its last version.
     last: u64,
     end: End,
-    /// Whether it ends with its person, too.
-    ends_with_person: bool,
+    has_young: bool,
 }
 
-/// What the last event of a stream says of its end.
+/// What the events of a stream so far say of its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// It goes on.
@@ -43,6 +34,17 @@ enum End {
     Unknown,
 }
 
+/// Whether a stream was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    /// It goes on, or has ended too late.
+    Open,
+    /// Nobody knows, since one of its records cannot be read.
+    Unknown,
+    /// It was closed. That it was dropped before changes nothing.
+    Closed(Droppable),
+}
+
 /// How much of a stream may be dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Droppable {
@@ -52,101 +54,83 @@ pub struct Droppable {
     pub is_whole_stream: bool,
 }
 
-impl ClosedStreams {
-    /// Looks for streams that were closed before `before`.
+impl ClosedStream {
+    /// Begins with `stream`, which may have been closed before `before`; `None` if such a stream is never closed.
     #[must_use]
-    pub fn before(before: Timestamp) -> Self {
-        Self {
-            before,
-            streams: HashMap::new(),
-            erased: HashMap::new(),
-        }
-    }
-
-    /// Takes the next event of the log, which has to be given from its beginning on.
-    pub fn push(&mut self, event: &RecordedEvent) {
-        if event.recorded_at >= self.before {
-            self.streams.remove(&event.stream);
-            return;
-        }
-        let Ok(kind) = event.stream.kind() else { return };
-        if !matches!(
+    pub fn before(before: Timestamp, stream: &StreamName) -> Option<Self> {
+        let kind = stream.kind().ok()?;
+        matches!(
             kind,
             StreamKind::Task(_) | StreamKind::Session(_) | StreamKind::Account(_)
-        ) {
-            return;
-        }
-        let stream = match self.streams.entry(event.stream.clone()) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) if event.version == 1 => new.insert(Stream {
-                subject: event.metadata.subject,
-                last: 0,
-                end: End::None,
-                ends_with_person: !matches!(kind, StreamKind::Account(_)),
-            }),
-            // It has events that are too young.
-            Entry::Vacant(_) => return,
-        };
-        stream.last = event.version;
-        if stream.end == End::Unknown {
+        )
+        .then_some(Self {
+            before,
+            kind,
+            subject: UserId::NOBODY,
+            last: 0,
+            end: End::None,
+            has_young: false,
+        })
+    }
+
+    /// Takes the next event of the stream, which has to be given from its beginning on.
+    pub fn push(&mut self, event: &RecordedEvent) {
+        self.has_young |= event.recorded_at >= self.before;
+        self.subject = event.metadata.subject;
+        self.last = event.version;
+        if self.end == End::Unknown {
             return;
         }
         let at = event.recorded_at;
-        stream.end = match (kind, Event::try_from(event)) {
+        self.end = match (&self.kind, Event::try_from(event)) {
             _ if event.is_dropped() => End::Dropped,
             (StreamKind::Task(_), Ok(Event::Task(TaskEvent::Purged(_)))) => End::AtLast(at),
-            (StreamKind::Account(id), Ok(Event::Account(AccountEvent::Erased(_)))) => {
-                self.erased.insert(id, at);
-                End::AtLast(at)
-            }
+            (StreamKind::Account(_), Ok(Event::Account(AccountEvent::Erased(_)))) => End::AtLast(at),
             (StreamKind::Session(_), Ok(Event::Session(SessionEvent::Started(started)))) => {
                 End::At(started.expires_at)
             }
             (StreamKind::Session(_), Ok(Event::Session(SessionEvent::Ended(_)))) => End::At(at),
-            (StreamKind::Session(_), Ok(Event::Session(_))) => stream.end,
+            (StreamKind::Session(_), Ok(Event::Session(_))) => self.end,
             (_, Ok(_)) => End::None,
             (_, Err(_)) => End::Unknown,
         };
     }
 
-    /// Takes note of a record of `stream` that cannot be read: the stream stays as it is.
-    pub fn push_unreadable(&mut self, stream: &StreamName) {
-        if let Some(stream) = self.streams.get_mut(stream) {
-            stream.end = End::Unknown;
-        }
+    /// Takes note of a record of the stream that cannot be read.
+    pub const fn push_unreadable(&mut self) {
+        self.end = End::Unknown;
     }
 
-    /// The streams that were closed, once the whole log was given. Among them are those that were dropped before.
+    /// Whether nothing that follows can change that the stream is open.
     #[must_use]
-    pub fn finish(self) -> HashMap<StreamName, Droppable> {
-        let Self {
-            before,
-            streams,
-            erased,
-        } = self;
-        let is_before = |at: Timestamp| at < before;
-        streams
-            .into_iter()
-            .filter_map(|(name, stream)| {
-                let person_is_erased = stream.ends_with_person && erased.contains_key(&stream.subject);
-                let is_whole_stream = match stream.end {
-                    End::Unknown => return None,
-                    End::AtLast(at) if is_before(at) => false,
-                    End::At(at) if is_before(at) => true,
-                    End::Dropped => true,
-                    _ if person_is_erased => true,
-                    _ => return None,
-                };
-                let up_to = stream.last - u64::from(!is_whole_stream);
-                Some((
-                    name,
-                    Droppable {
-                        up_to,
-                        is_whole_stream,
-                    },
-                ))
-            })
-            .collect()
+    pub const fn is_open_for_sure(&self) -> bool {
+        self.has_young
+    }
+
+    /// The person with whom the stream ends, too, should they be erased.
+    #[must_use]
+    pub fn ends_with(&self) -> Option<UserId> {
+        (!matches!(self.kind, StreamKind::Account(_))).then_some(self.subject)
+    }
+
+    /// What the whole stream says, and `person_is_erased`: that the one whom it [ends with](Self::ends_with) was erased before that
+    /// time.
+    #[must_use]
+    pub fn finish(self, person_is_erased: bool) -> Closing {
+        let is_before = |at: Timestamp| at < self.before;
+        let is_whole_stream = match self.end {
+            _ if self.has_young => return Closing::Open,
+            End::Unknown => return Closing::Unknown,
+            End::AtLast(at) if is_before(at) => false,
+            End::At(at) if is_before(at) => true,
+            End::Dropped => true,
+            _ if person_is_erased => true,
+            _ => return Closing::Open,
+        };
+        Closing::Closed(Droppable {
+            up_to: self.last - u64::from(!is_whole_stream),
+            is_whole_stream,
+        })
     }
 }
 
@@ -156,9 +140,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        AccountErased, AccountRegistered, Actor, EmailReleased, Encoding, EndReason, EventId, Metadata,
-        Priority, SecretHash, SessionEnded, SessionId, SessionStarted, TaskCreated, TaskDeleted, TaskId,
-        TaskPurged,
+        AccountErased, AccountRegistered, Actor, Encoding, EndReason, EventId, Metadata, Priority,
+        SecretHash, SessionEnded, SessionId, SessionStarted, TaskCreated, TaskDeleted, TaskId, TaskPurged,
     };
 
     const BEFORE: Timestamp = Timestamp::from_micros(1_000);
@@ -246,57 +229,59 @@ mod tests {
         }
     }
 
-    /// What of each stream may be dropped: up to which version, and whether that is all of it.
-    fn given(log: &[(StreamName, u64, Event, i64)]) -> HashMap<StreamName, (u64, bool)> {
-        let mut closed = ClosedStreams::before(BEFORE);
+    /// What of a stream may be dropped: up to which version, and whether that is all of it.
+    fn given(log: &[(StreamName, u64, Event, i64)], person_is_erased: bool) -> Option<(u64, bool)> {
+        let mut closed = ClosedStream::before(BEFORE, &log[0].0)?;
         for (stream, version, event, at) in log {
             closed.push(&record(stream, *version, event, *at));
         }
-        shown(closed)
+        shown(closed.finish(person_is_erased))
     }
 
-    fn shown(closed: ClosedStreams) -> HashMap<StreamName, (u64, bool)> {
-        let droppable = closed.finish().into_iter();
-        droppable
-            .map(|(stream, found)| (stream, (found.up_to, found.is_whole_stream)))
-            .collect()
+    fn shown(closing: Closing) -> Option<(u64, bool)> {
+        match closing {
+            Closing::Closed(droppable) => Some((droppable.up_to, droppable.is_whole_stream)),
+            Closing::Open | Closing::Unknown => None,
+        }
     }
 
     #[test]
     fn a_purged_task_keeps_its_purge() {
         let log = [(task(), 1, created(), EARLY), (task(), 2, purged(), EARLY)];
-        assert_eq!(given(&log), HashMap::from([(task(), (1, false))]));
+        assert_eq!(given(&log, false), Some((1, false)));
     }
 
     #[test]
     fn a_session_goes_whole_when_it_has_ended_or_run_out() {
-        let whole = HashMap::from([(session(), (2, true))]);
         let log = [
             (session(), 1, started(LATE), EARLY),
             (session(), 2, ended(), EARLY),
         ];
-        assert_eq!(given(&log), whole);
+        assert_eq!(given(&log, false), Some((2, true)));
         let log = [(session(), 1, started(EARLY + 1), EARLY)];
-        assert_eq!(given(&log), HashMap::from([(session(), (1, true))]));
+        assert_eq!(given(&log, false), Some((1, true)));
         let open = [(session(), 1, started(LATE), EARLY)];
-        assert!(given(&open).is_empty());
+        assert_eq!(given(&open, false), None);
     }
 
     #[test]
     fn with_an_erased_person_all_of_theirs_ends() {
         let registered = Event::Account(AccountRegistered::default().into());
-        let log = [
-            (account(), 1, registered, EARLY),
-            (task(), 1, created(), EARLY),
-            (session(), 1, started(LATE), EARLY),
-            (account(), 2, erased(), EARLY),
-        ];
-        let expected = [
-            (account(), (1, false)),
-            (task(), (1, true)),
-            (session(), (1, true)),
-        ];
-        assert_eq!(given(&log), expected.into());
+        let log = [(account(), 1, registered, EARLY), (account(), 2, erased(), EARLY)];
+        assert_eq!(given(&log, false), Some((1, false)));
+        for log in [
+            [(task(), 1, created(), EARLY)],
+            [(session(), 1, started(LATE), EARLY)],
+        ] {
+            assert_eq!(given(&log, true), Some((1, true)));
+        }
+        let task = ClosedStream::before(BEFORE, &task()).map(|mut task| {
+            task.push(&record(&session(), 1, &created(), EARLY));
+            task.ends_with()
+        });
+        assert_eq!(task, Some(Some(person())));
+        let account = ClosedStream::before(BEFORE, &account());
+        assert_eq!(account.map(|account| account.ends_with()), Some(None));
     }
 
     #[test]
@@ -315,36 +300,32 @@ mod tests {
                 (session(), 1, started(EARLY), EARLY),
                 (session(), 2, ended(), LATE),
             ],
-            vec![(task(), 1, created(), EARLY), (account(), 1, erased(), LATE)],
+            vec![(account(), 1, erased(), LATE)],
         ] {
-            assert!(given(&log).is_empty(), "{log:?}");
+            assert_eq!(given(&log, false), None, "{log:?}");
         }
     }
 
     #[test]
     fn addresses_are_never_closed() {
-        let released = Event::Email(EmailReleased {}.into());
-        let log = [
-            (StreamName::email("ab"), 1, released, EARLY),
-            (account(), 1, erased(), EARLY),
-        ];
-        assert!(!given(&log).contains_key(&StreamName::email("ab")));
+        assert!(ClosedStream::before(BEFORE, &StreamName::email("ab")).is_none());
     }
 
     #[test]
-    fn a_stream_with_something_unreadable_stays() {
-        let mut closed = ClosedStreams::before(BEFORE);
+    fn of_a_stream_with_something_unreadable_nobody_knows() {
+        let begun = || ClosedStream::before(BEFORE, &task()).unwrap();
+        let mut closed = begun();
         closed.push(&record(&task(), 1, &created(), EARLY));
-        closed.push_unreadable(&task());
+        closed.push_unreadable();
         closed.push(&record(&task(), 3, &purged(), EARLY));
-        assert!(shown(closed).is_empty());
+        assert_eq!(closed.finish(true), Closing::Unknown);
 
         let mut sealed = record(&task(), 1, &created(), EARLY);
         sealed.encoding = Encoding::Sealed;
-        let mut closed = ClosedStreams::before(BEFORE);
+        let mut closed = begun();
         closed.push(&sealed);
         closed.push(&record(&task(), 2, &purged(), EARLY));
-        assert!(shown(closed).is_empty());
+        assert_eq!(closed.finish(true), Closing::Unknown);
     }
 
     #[test]
@@ -354,13 +335,14 @@ mod tests {
             (record.encoding, record.data) = (Encoding::Dropped, bytes::Bytes::new());
             record
         };
-        let mut closed = ClosedStreams::before(BEFORE);
+        let mut closed = ClosedStream::before(BEFORE, &session()).unwrap();
         closed.push(&record(&session(), 1, &started(LATE), EARLY));
         closed.push(&dropped(&session(), 2));
+        assert_eq!(shown(closed.finish(false)), Some((2, true)));
+        let mut closed = ClosedStream::before(BEFORE, &task()).unwrap();
         closed.push(&record(&task(), 1, &created(), EARLY));
         closed.push(&dropped(&task(), 2));
         closed.push(&record(&task(), 3, &purged(), EARLY));
-        let expected = [(session(), (2, true)), (task(), (2, false))];
-        assert_eq!(shown(closed), expected.into());
+        assert_eq!(shown(closed.finish(false)), Some((2, false)));
     }
 }

@@ -43,7 +43,7 @@ pub use admins::{AdminAdded, AdminRemoved, Admins, AdminsEvent};
 pub use aggregate::{Aggregate, StreamEvent};
 pub use bounded_text::BoundedText;
 pub use catalog::Event;
-pub use closed_streams::{ClosedStreams, Droppable};
+pub use closed_streams::{ClosedStream, Closing, Droppable};
 pub use codec::{CodecError, Encoded};
 pub use due::{Due, ParseDueError};
 pub use email::{EmailClaimed, EmailEvent, EmailReleased};

@@ -137,6 +137,7 @@ fn answer(report: &projector::Report, json: bool) -> anyhow::Result<ExitCode> {
             "history": report.history,
             "audit": report.audit,
             "parked": report.parked,
+            "left_by_drop": report.left_by_drop,
             "differences": report.differences,
         });
         for (table, rows) in report.rows() {
@@ -150,6 +151,13 @@ fn answer(report: &projector::Report, json: bool) -> anyhow::Result<ExitCode> {
         if report.behind > 0 {
             output::line("nothing was compared: try again when the projector has caught up")?;
             return Ok(ExitCode::from(BEHIND));
+        }
+        if report.left_by_drop > 0 {
+            output::line(&format!(
+                "{} of events that were dropped from the log: `taskledger events drop` was broken off there. To take them away, \
+                 give it again with the same file, or rebuild the read models",
+                output::counted(report.left_by_drop, "row")
+            ))?;
         }
         let mut compared: Vec<_> = report
             .rows()

@@ -2,47 +2,48 @@
 
 use std::{
     fs::File,
-    io::{BufReader, Seek as _, SeekFrom, Write},
+    io::{self, BufReader, Seek as _, SeekFrom, Write},
 };
 
-use event_store::EventStore;
 use events::{EventDigest, StoredEvent};
 
-use crate::{End, ExportError, ReadError, Reader, summary::Summary};
+use crate::{End, ReadError, Reader, summary::Summary};
 
-/// Events read at once from the log.
-const PAGE: usize = 2_000;
 /// Events of a part.
 const PART: u64 = 256;
 
-/// Writes those events of the log up to the position `to` that are `wanted`, and the end. `progress` is told the position that was
-/// reached.
-///
-/// # Errors
-/// When the log cannot be read, or `out` not be written.
-pub async fn write_excerpt(
-    store: &dyn EventStore,
-    to: u64,
-    out: &mut impl Write,
-    wanted: impl Fn(&StoredEvent) -> bool,
-    mut progress: impl FnMut(u64),
-) -> Result<End, ExportError> {
-    let to = i64::try_from(to).unwrap_or(i64::MAX);
-    let (mut summary, mut after) = (Summary::default(), 0);
-    loop {
-        let page = store.stored_page(after, PAGE).await?;
-        for event in page.events.iter().filter(|event| event.position <= to) {
-            after = event.position;
-            if wanted(event) {
-                summary.write(event, out)?;
-            }
-        }
-        progress(u64::try_from(after).unwrap_or_default());
-        if !page.more || page.events.last().is_none_or(|last| last.position >= to) {
-            break;
+/// An excerpt on its way into a file.
+#[derive(Debug)]
+pub struct ExcerptWriter<W> {
+    out: W,
+    summary: Summary,
+}
+
+impl<W: Write> ExcerptWriter<W> {
+    /// Writes into `out`.
+    pub fn new(out: W) -> Self {
+        Self {
+            out,
+            summary: Summary::default(),
         }
     }
-    Ok(summary.write_end(0, out)?)
+
+    /// Writes an event, which comes after those before in the log.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&mut self, event: &StoredEvent) -> io::Result<()> {
+        self.summary.write(event, &mut self.out)
+    }
+
+    /// Writes the end, and returns it with what was written into.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(mut self) -> io::Result<(End, W)> {
+        let end = self.summary.write_end(0, &mut self.out)?;
+        Ok((end, self.out))
+    }
 }
 
 /// A whole excerpt in a file, in parts of a few hundred events.
@@ -55,29 +56,23 @@ pub struct Excerpt {
 }
 
 impl Excerpt {
-    /// Reads all of an excerpt and checks it, every hash in it among the rest. `check` may refuse an event, with a reason.
+    /// Reads all of an excerpt and checks it, every hash in it among the rest.
     ///
     /// # Errors
-    /// When it is not whole, or an event is refused or does not show all that was stored.
-    pub fn open(
-        mut file: File,
-        mut check: impl FnMut(&EventDigest) -> Result<(), String>,
-    ) -> Result<Self, ReadError> {
+    /// When it is not whole, or an event does not show all that was stored.
+    pub fn open(mut file: File) -> Result<Self, ReadError> {
         file.rewind()?;
         let mut reader = Reader::new(BufReader::new(file.try_clone()?));
         let mut parts = Vec::new();
         loop {
             let (begins, number) = (reader.offset(), reader.line_number());
             let Some(event) = reader.next_event()? else { break };
-            let shows_all = !event.data_dropped && !event.is_withheld();
-            let checked = match shows_all {
-                true => check(&event.event),
-                false => Err("it does not show its payload".to_owned()),
-            };
-            checked.map_err(|reason| ReadError::Line {
-                number: number + 1,
-                reason,
-            })?;
+            if event.data_dropped || event.is_withheld() {
+                return Err(ReadError::Line {
+                    number: number + 1,
+                    reason: "it does not show its payload".to_owned(),
+                });
+            }
             if number.is_multiple_of(PART) {
                 parts.push(begins);
             }
@@ -85,6 +80,15 @@ impl Excerpt {
         let lines = reader.line_number();
         let end = reader.end().cloned().ok_or(ReadError::Unfinished { lines })?;
         Ok(Self { file, parts, end })
+    }
+
+    /// Reads it once more, from the beginning on.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn reader(&mut self) -> Result<Reader<BufReader<&mut File>>, ReadError> {
+        self.file.rewind()?;
+        Ok(Reader::new(BufReader::new(&mut self.file)))
     }
 
     /// Its end.

@@ -8,10 +8,10 @@ use std::{
 use event_store::{EventStore, Gaps, StoreError};
 use events::StoredEvent;
 
-use crate::{End, ExportedEvent, Line, ReadError, Reader, cursor::Cursor, summary::Summary};
+use crate::{End, ExportedEvent, Line, ReadError, Reader, StoredEvents, summary::Summary};
 
-/// Events read at once.
-const PAGE: usize = 2_000;
+/// So often somebody is told how far it has come.
+const TOLD_EVERY: u64 = 2_000;
 
 /// Why there is no export.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ impl Export {
         mut progress: impl FnMut(u64),
     ) -> Result<Self, ExportError> {
         let mut reader = Reader::new(BufReader::new(&mut *file));
-        let mut log = Cursor::new(store, signed(after), u64::MAX);
+        let mut log = StoredEvents::new(store, signed(after), u64::MAX);
         let mut whole = 0;
         while let Some(line) = reader.next_line()? {
             match line {
@@ -76,7 +76,7 @@ impl Export {
                         return Err(ExportError::Another(what));
                     }
                     whole = reader.offset();
-                    if reader.line_number().is_multiple_of(PAGE as u64) {
+                    if reader.line_number().is_multiple_of(TOLD_EVERY) {
                         progress(unsigned(position));
                     }
                 }
@@ -111,29 +111,21 @@ impl Export {
         out: &mut impl Write,
         mut progress: impl FnMut(u64),
     ) -> Result<End, ExportError> {
-        let to = signed(to);
         let begun = self.summary.position(self.after);
-        if begun > to {
+        if begun > signed(to) {
             let what = format!("which goes on to position {begun}");
             return Err(ExportError::Another(what));
         }
         let mut gaps = Gaps::after(store, unsigned(begun));
-        loop {
-            let position = self.summary.position(self.after);
-            if position >= to {
-                break;
-            }
-            let page = store.stored_page(position, PAGE).await?;
-            let has_more = page.more && page.events.last().is_some_and(|last| last.position < to);
-            for event in page.events.iter().filter(|event| event.position <= to) {
-                self.missing.extend(gaps.before(unsigned(event.position)));
-                self.summary.write(event, out)?;
-            }
-            progress(unsigned(self.summary.position(self.after)));
-            if !has_more {
-                break;
+        let mut log = StoredEvents::new(store, begun, to);
+        while let Some(event) = log.next().await? {
+            self.missing.extend(gaps.before(unsigned(event.position)));
+            self.summary.write(&event, out)?;
+            if self.summary.events().is_multiple_of(TOLD_EVERY) {
+                progress(unsigned(event.position));
             }
         }
+        progress(unsigned(self.summary.position(self.after)));
         Ok(self.summary.write_end(self.after, out)?)
     }
 }

@@ -13,7 +13,7 @@ use event_store::{
 use events::{LogPoint, StoredEvent, UserId};
 use sealing::{KeyError, SubjectKeys, erased_person, person_in_clear, sealed_person};
 
-use crate::{End, ReadError, Reader, cursor::Cursor};
+use crate::{End, ReadError, Reader, StoredEvents};
 
 /// Events written at once.
 const PAGE: usize = 1_000;
@@ -113,7 +113,9 @@ pub async fn inspect(
         Some(store) => (head_point(store).await?, store.unfinished_import().await?),
         None => (LogPoint::default(), None),
     };
-    let mut log = store.map_or_else(Cursor::default, |store| Cursor::new(store, 0, log_end.position));
+    let mut log = store.map_or_else(StoredEvents::default, |store| {
+        StoredEvents::new(store, 0, log_end.position)
+    });
     let (mut present, mut sealed_on_the_way, mut stays_in_clear, mut is_dense) = (0, 0, 0, true);
     let (mut sealed, mut people, mut erased) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     file.rewind()?;

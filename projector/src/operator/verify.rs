@@ -115,10 +115,12 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
         erased,
         head,
         differences,
+        left_by_drop: 0,
     };
     audit.finish(&mut verifier).await?;
     history.finish(&mut verifier, &rows.tasks).await?;
     for_each_model!(M => *M::rows(&mut report) = verifier.compare::<M>(&mut rows).await?);
+    report.left_by_drop = verifier.left_by_drop;
     report.differences = verifier.differences.list();
     Ok(report)
 }

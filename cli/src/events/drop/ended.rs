@@ -1,96 +1,124 @@
-//! Which events belong to what ended long ago, as the log says.
+//! Which events belong to what ended long ago, as the log says. One stream after the other is asked, so that memory does not grow
+//! with the log.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::ControlFlow,
+};
 
-use ::events::{ClosedStreams, Droppable, EventDigest, StoredEvent, StreamName, Timestamp};
-use anyhow::{bail, ensure};
-use database::Database;
-use event_store::{EventStore, Gaps, describe_gap};
+use ::events::{AccountErased, ClosedStream, Closing, Droppable, StreamName, Timestamp, UserId};
+use database::{Database, DatabaseError};
+use event_store::{EventStore, StoreError, for_each_entry};
 
-use crate::{events::PAGE, progress::ProgressDisplay};
+/// So many answers are remembered, some 100 bytes each.
+const MOST_REMEMBERED: usize = 50_000;
 
-/// The streams whose payloads may be dropped.
-pub(super) struct Ended {
-    streams: HashMap<StreamName, Droppable>,
-    /// The position of the last event that may be one of theirs.
-    pub(super) to: u64,
+/// What may become of the payload of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is needed.
+    Stays,
+    /// It may be dropped once the events of its stream that are parked are projected or given up, and all can be read.
+    Waits,
+    /// It may be dropped. Whether nothing of its stream is left then.
+    Goes { is_whole_stream: bool },
 }
 
-impl Ended {
-    /// Reads the whole log. A stream with parked events is still needed; so is every stream that has not been projected.
-    pub(super) async fn find(
-        opened: &dyn EventStore,
-        read_models: &Database,
+/// Tells what ended before some time.
+pub(super) struct Ended<'a> {
+    opened: &'a dyn EventStore,
+    pub(super) before: Timestamp,
+    /// Streams with parked events are still needed. There are few, since somebody has to look at each.
+    parked: HashSet<StreamName>,
+    closings: HashMap<StreamName, Closing>,
+    erased: HashMap<UserId, bool>,
+}
+
+impl<'a> Ended<'a> {
+    pub(super) async fn before(
         before: Timestamp,
-    ) -> anyhow::Result<Self> {
-        let head = opened.head().await?;
-        let mut closed = ClosedStreams::before(before);
-        let mut gaps = Gaps::after(opened, 0);
-        let (mut display, mut after, mut to) = (ProgressDisplay::new(), 0, 0);
-        while after < head {
-            let page = opened.log_page(after, PAGE).await?;
-            let Some(last) = page.position() else { break };
-            after = last;
-            for entry in &page.entries {
-                let position = event_store::position(entry);
-                if let Some(gap) = gaps.before(position) {
-                    bail!(describe_gap(&gap));
-                }
-                match entry {
-                    Ok(event) => closed.push(event),
-                    Err(unreadable) => closed.push_unreadable(&unreadable.stream),
-                }
-                if entry.as_ref().is_ok_and(|event| event.recorded_at < before) {
-                    to = position;
-                }
+        opened: &'a dyn EventStore,
+        read_models: &Database,
+    ) -> Result<Self, DatabaseError> {
+        let parked = projector::parked(read_models).await?;
+        Ok(Self {
+            opened,
+            before,
+            parked: parked.into_iter().map(|event| event.stream).collect(),
+            closings: HashMap::new(),
+            erased: HashMap::new(),
+        })
+    }
+
+    /// What may become of the payload of this version of `stream`.
+    pub(super) async fn fate(&mut self, stream: &str, version: i64) -> Result<Fate, StoreError> {
+        let stream = StreamName::raw(stream);
+        Ok(match self.closing(&stream).await? {
+            Closing::Open => Fate::Stays,
+            Closing::Unknown => Fate::Waits,
+            Closing::Closed(Droppable { up_to, .. })
+                if !u64::try_from(version).is_ok_and(|it| it <= up_to) =>
+            {
+                Fate::Stays
             }
-            display.show(0, after, head);
+            Closing::Closed(_) if self.parked.contains(&stream) => Fate::Waits,
+            Closing::Closed(Droppable { is_whole_stream, .. }) => Fate::Goes { is_whole_stream },
+        })
+    }
+
+    async fn closing(&mut self, stream: &StreamName) -> Result<Closing, StoreError> {
+        if let Some(known) = self.closings.get(stream) {
+            return Ok(*known);
         }
-        display.end();
-        let reached = projector::completed(read_models).await?;
-        ensure!(
-            reached >= to,
-            "the read models are at position {reached}, and need the events up to {to}: start the system, and try again later"
-        );
-        let mut streams = closed.finish();
-        for parked in projector::parked(read_models).await? {
-            streams.remove(&parked.stream);
+        let closing = self.ask(stream).await?;
+        if self.closings.len() >= MOST_REMEMBERED {
+            self.closings.clear();
         }
-        Ok(Self { streams, to })
+        self.closings.insert(stream.clone(), closing);
+        Ok(closing)
     }
 
-    /// Whether the payload of `event` is there and may be dropped.
-    pub(super) fn has(&self, event: &StoredEvent) -> bool {
-        event.data.whole().is_some() && self.may_drop(&event.stream, event.version)
-    }
-
-    fn may_drop(&self, stream: &str, version: i64) -> bool {
-        let stream = self.streams.get(&StreamName::raw(stream));
-        stream.is_some_and(|stream| u64::try_from(version).is_ok_and(|version| version <= stream.up_to))
-    }
-
-    /// Why the payload of an event may not be dropped.
-    pub(super) fn check(&self, event: &EventDigest) -> Result<(), String> {
-        match self.may_drop(&event.stream, event.version) {
-            true => Ok(()),
-            false => Err(format!(
-                "version {} of the stream {} is still needed, so that this is another export",
-                event.version, event.stream
-            )),
-        }
-    }
-
-    /// The streams of `events` of which no row can be made any more.
-    pub(super) fn without_rows(&self, events: &[EventDigest]) -> Vec<StreamName> {
-        let streams: BTreeSet<StreamName> = events
-            .iter()
-            .map(|event| StreamName::raw(&*event.stream))
-            .filter(|name| {
-                self.streams
-                    .get(name)
-                    .is_some_and(|stream| stream.is_whole_stream)
+    async fn ask(&mut self, stream: &StreamName) -> Result<Closing, StoreError> {
+        let Some(mut closed) = ClosedStream::before(self.before, stream) else {
+            return Ok(Closing::Open);
+        };
+        for_each_entry(self.opened, stream, 0, |entry| {
+            match entry {
+                Ok(event) => closed.push(&event),
+                Err(_) => closed.push_unreadable(),
+            }
+            Ok::<_, StoreError>(match closed.is_open_for_sure() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
             })
-            .collect();
-        streams.into_iter().collect()
+        })
+        .await?;
+        let person_is_erased = match closed.ends_with() {
+            Some(person) if !closed.is_open_for_sure() => self.is_erased(person).await?,
+            _ => false,
+        };
+        Ok(closed.finish(person_is_erased))
+    }
+
+    /// Whether a person was erased before that time, which is the last event of their account.
+    async fn is_erased(&mut self, person: UserId) -> Result<bool, StoreError> {
+        if let Some(known) = self.erased.get(&person) {
+            return Ok(*known);
+        }
+        let account = StreamName::account(person);
+        let last = match self.opened.stream_head(&account).await? {
+            Some(head) => self.opened.stream_page(&account, head.version - 1, 1).await?,
+            None => return Ok(false),
+        };
+        let is_erasure = last
+            .entries
+            .iter()
+            .flatten()
+            .any(|event| AccountErased::has_kind(&event.kind) && event.recorded_at < self.before);
+        if self.erased.len() >= MOST_REMEMBERED {
+            self.erased.clear();
+        }
+        self.erased.insert(person, is_erasure);
+        Ok(is_erasure)
     }
 }

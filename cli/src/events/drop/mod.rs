@@ -1,24 +1,23 @@
 //! `taskledger events drop`: the payloads of what ended long ago out of the log, once they are in a file.
 
 mod ended;
+mod plan;
 
 use std::{
-    cell::Cell,
-    fs::{self, File},
-    io::{self, BufWriter},
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use ::events::{StoredEvent, Timestamp, UserId};
-use anyhow::{Context, ensure};
+use ::events::{StreamName, Timestamp, UserId};
+use anyhow::ensure;
 use clap::Args;
-use database::{Schema, private};
+use database::Schema;
 use event_store::EventStore;
-use log_transfer::{End, Excerpt, write_excerpt};
+use log_transfer::{End, Excerpt};
 use projector::DroppedRows;
 
-use self::ended::Ended;
+use self::ended::{Ended, Fate};
 use crate::{
     data_dir,
     operation::{Attribution, Conclusion},
@@ -31,7 +30,7 @@ use crate::{
 const YOUNGEST_DAYS: i64 = 8;
 
 const AS_LARGE: &str = "the file of the log is as large as before, and new events fill the room: to make it smaller, stop the \
-    system and give this command again";
+    system and whatever else reads it, and give this command again";
 
 #[derive(Debug, Args)]
 pub(crate) struct Drop {
@@ -69,19 +68,23 @@ impl Drop {
         stored.drop_payloads(&[]).await?;
         let opened = platform::existing_opened_event_store(settings).await?;
         let read_models = platform::existing_read_models(&settings.storage).await?;
-        let ended = Ended::find(&*opened, &read_models, self.ended_before).await?;
-        let bytes = Cell::new(0);
-        let wanted = |event: &StoredEvent| {
-            let has = ended.has(event);
-            bytes.set(bytes.get() + if has { event.data.size() as u64 } else { 0 });
-            has
-        };
-        let end = excerpt_into(&mut io::sink(), &*stored, &ended, wanted).await?;
-        output::line(&format!(
-            "would drop the payloads of {}, {}; nothing was changed",
-            output::counted(end.events, "event"),
-            output::counted(bytes.get(), "byte"),
-        ))?;
+        let mut ended = Ended::before(self.ended_before, &*opened, &read_models).await?;
+        let export = self.export.as_deref();
+        let (excerpt, plan) = plan::look(export, &*stored, &mut ended, &read_models).await?;
+        let export = export.filter(|_| excerpt.is_some());
+        output::line(&match excerpt {
+            Some(excerpt) => format!(
+                "would drop the payloads of {}, out of {} in the file; nothing was changed",
+                output::counted(plan.left, "event"),
+                excerpt.end().events
+            ),
+            None => format!(
+                "would drop the payloads of {}, {}; nothing was changed",
+                output::counted(plan.new, "event"),
+                output::counted(plan.new_bytes, "byte"),
+            ),
+        })?;
+        plan.tell(export)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -92,30 +95,42 @@ impl Drop {
         let read_models = platform::existing_read_models(&settings.storage).await?;
         let log = platform::event_log_of(settings, stored).await?;
         let rows = DroppedRows::open(&platform::database_url(&settings.storage, Schema::ReadModels)?).await?;
-        let ended = Ended::find(&*log.opened, &read_models, self.ended_before).await?;
-        let command = format!("events drop --ended-before {}", self.ended_before);
+        let mut ended = Ended::before(self.ended_before, &*log.opened, &read_models).await?;
+        // Before the command is recorded, so that the record names all of what it is about to drop.
+        let (excerpt, plan) = plan::prepare(export, &*log.stored, &mut ended, &read_models).await?;
+        let mut command = format!("events drop --ended-before {}", self.ended_before);
+        if let Some(excerpt) = &excerpt {
+            let what = output::counted(excerpt.end().events, "payload");
+            command += &format!(": {what} in an export with the root {}", excerpt.end().root);
+        }
         let act = async |_| {
-            if !export.exists() && !write(export, &*log.stored, &ended).await? {
+            plan.tell(Some(export))?;
+            let Some(mut excerpt) = excerpt else {
                 output::line("nothing has ended by then that is not dropped already")?;
                 return Ok(Conclusion::succeeded().with_result("nothing to drop"));
+            };
+            let mut dropped = 0;
+            let all = drop_exported(&mut excerpt, &*log.stored, &mut ended, &rows, &mut dropped).await;
+            let End { events, root, .. } = excerpt.end();
+            let mut result = format!(
+                "dropped {} of {events} that are in an export with the root {root}",
+                output::counted(dropped, "payload")
+            );
+            let before = plan.dropped_before(*events);
+            if before > 0 {
+                result += &format!("; {before} had been dropped before");
             }
-            let (dropped, end) = drop_exported(export, &*log.stored, &ended, &rows).await?;
-            let dropped = output::counted(dropped, "payload");
-            output::line(&format!(
-                "dropped {dropped}: the export has {}, with the root {}, and the log none of their payloads",
-                output::counted(end.events, "event"),
-                end.root
-            ))?;
-            // What was dropped is what counts: its root has to be in the log, however large the file is.
+            output::line(&result)?;
+            if let Err(error) = all {
+                crate::complain(&format!("{error:#}: to go on, give this command again"));
+                return Ok(Conclusion::failed().with_result(result));
+            }
+            // What was dropped is what counts, however large the file is.
             match make_smaller(&settings.storage).await {
                 Ok(true) => {}
                 Ok(false) => output::line(AS_LARGE)?,
                 Err(error) => output::line(&format!("{AS_LARGE}; now: {error:#}"))?,
             }
-            let result = format!(
-                "dropped {dropped} that are in an export with the root {}",
-                end.root
-            );
             Ok(Conclusion::succeeded().with_result(result))
         };
         let attribution = &self.attribution;
@@ -127,69 +142,35 @@ impl Drop {
     }
 }
 
-/// Writes the events of what has `ended` into the file, whole, durably and readable for its owner alone, or not at all. Returns
-/// whether there are any.
-async fn write(export: &Path, store: &dyn EventStore, ended: &Ended) -> anyhow::Result<bool> {
-    let mut partial = export.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    let here = || format!("cannot write {}", partial.display());
-    private::file(&partial).with_context(here)?;
-    let file = File::options()
-        .write(true)
-        .truncate(true)
-        .open(&partial)
-        .with_context(here)?;
-    let mut out = BufWriter::new(file);
-    let end = excerpt_into(&mut out, store, ended, |event| ended.has(event)).await?;
-    if end.events == 0 {
-        fs::remove_file(&partial).with_context(here)?;
-        return Ok(false);
-    }
-    let file = out.into_inner().map_err(io::IntoInnerError::into_error);
-    file.and_then(|file| file.sync_all()).with_context(here)?;
-    fs::rename(&partial, export).with_context(here)?;
-    let parent = export.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = File::open(parent.unwrap_or(Path::new("."))).with_context(here)?;
-    directory.sync_all().with_context(here)?;
-    Ok(true)
-}
-
-async fn excerpt_into(
-    out: &mut impl io::Write,
-    store: &dyn EventStore,
-    ended: &Ended,
-    wanted: impl Fn(&StoredEvent) -> bool,
-) -> anyhow::Result<End> {
-    let mut display = ProgressDisplay::new();
-    let tell = |position| display.show(0, position, ended.to);
-    let written = write_excerpt(store, ended.to, out, wanted, tell).await;
-    display.end();
-    Ok(written?)
-}
-
-/// Drops the payloads of the events in the file, which is read and checked as a whole before. Returns how many the log still had,
-/// and the end of the file.
+/// Drops the payloads of the events in the file that need not wait, and adds to `dropped` how many of them the log still had.
 async fn drop_exported(
-    export: &Path,
+    excerpt: &mut Excerpt,
     store: &dyn EventStore,
-    ended: &Ended,
+    ended: &mut Ended<'_>,
     rows: &DroppedRows,
-) -> anyhow::Result<(u64, End)> {
-    let in_file = || export.display().to_string();
-    let file = File::open(export).with_context(in_file)?;
-    let mut excerpt = Excerpt::open(file, |event| ended.check(event)).with_context(in_file)?;
-    let end = excerpt.end().clone();
-    let (mut display, mut done, mut dropped) = (ProgressDisplay::new(), 0, 0);
+    dropped: &mut u64,
+) -> anyhow::Result<()> {
+    let events = excerpt.end().events;
+    let (mut display, mut done) = (ProgressDisplay::new(), 0);
     // From the end on, so that nothing readable ever follows what was dropped in a stream.
-    while let Some(events) = excerpt.previous_part().with_context(in_file)? {
-        rows.delete(&ended.without_rows(&events)).await?;
-        dropped += store.drop_payloads(&events).await?;
-        done += events.len() as u64;
-        display.show(0, done, end.events);
+    while let Some(part) = excerpt.previous_part()? {
+        done += part.len() as u64;
+        let (mut going, mut without_rows) = (Vec::new(), BTreeSet::new());
+        for event in part {
+            if let Fate::Goes { is_whole_stream } = ended.fate(&event.stream, event.version).await? {
+                if is_whole_stream {
+                    without_rows.insert(StreamName::raw(&*event.stream));
+                }
+                going.push(event);
+            }
+        }
+        *dropped += store.drop_payloads(&going).await?;
+        // Afterwards, since a comparison takes a row for what it is whose events were dropped.
+        rows.delete(without_rows.iter()).await?;
+        display.show(0, done, events);
     }
     display.end();
-    Ok((dropped, end))
+    Ok(())
 }
 
 /// Writes the file of the log anew without what was dropped, if it is in SQLite. Returns whether it has only what it needs; not

@@ -1,4 +1,4 @@
-//! Takes rows away of streams whose payloads are about to be dropped from the log, as a rebuild after that would not have them.
+//! Takes rows away of streams whose payloads were dropped from the log, as a rebuild does not have them.
 
 use database::Database;
 use events::StreamName;
@@ -35,10 +35,13 @@ impl DroppedRows {
     ///
     /// # Errors
     /// When that is not possible.
-    pub async fn delete(&self, streams: &[StreamName]) -> Result<(), RebuildError> {
+    pub async fn delete(
+        &self,
+        streams: impl Iterator<Item = &StreamName> + Clone,
+    ) -> Result<(), RebuildError> {
         for tables in &self.tables {
             let mut transaction = tables.begin().await?;
-            writing::delete(&mut transaction, streams.iter()).await?;
+            writing::delete(&mut transaction, streams.clone()).await?;
             transaction.commit().await?;
         }
         Ok(())

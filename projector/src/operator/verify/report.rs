@@ -28,6 +28,9 @@ macro_rules! report {
             pub audit: u64,
             /// Rows of `parked_events`.
             pub parked: u64,
+            /// Rows of streams whose payloads were dropped from the log, by a command that was broken off before it took the
+            /// rows, too. Nothing says what they should be.
+            pub left_by_drop: u64,
             /// How many positions of the log were not projected yet after some seconds of waiting: then nothing was
             /// compared, and that is the only difference.
             pub behind: u64,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use database::{Database, DatabaseError, Row, Value};
 use event_store::EventStore;
-use events::UserId;
+use events::{StreamName, UserId};
 use uuid::Uuid;
 
 use super::{PAGE, VerifyError, differences::Differences, each_of_stream, exceptions::Exceptions, fold_in};
@@ -22,6 +22,8 @@ pub(super) struct RowVerifier<'a> {
     /// Up to where the log has been folded.
     pub(super) head: u64,
     pub(super) differences: Differences,
+    /// Rows of streams whose payloads were dropped from the log, and whose rows were to go next.
+    pub(super) left_by_drop: u64,
 }
 
 impl RowVerifier<'_> {
@@ -79,6 +81,7 @@ impl RowVerifier<'_> {
             false => slot,
         };
         match slot {
+            None if was_dropped(self.store, &M::stream(id), &self.erased).await? => self.left_by_drop += 1,
             None => self
                 .differences
                 .add(format!("{} has row {id}, which should not be there", table.name)),
@@ -143,6 +146,21 @@ impl RowVerifier<'_> {
             }
         })
     }
+}
+
+/// Whether payloads of `stream` were dropped from the log, so that nothing says what its row should be. Rows of `erased` people
+/// went with their erasure, long before.
+async fn was_dropped(
+    store: &dyn EventStore,
+    stream: &StreamName,
+    erased: &HashMap<UserId, u64>,
+) -> Result<bool, VerifyError> {
+    let mut dropped = false;
+    each_of_stream(store, stream, |event| {
+        dropped |= event.record.is_dropped() && !erased.contains_key(&event.record.metadata.subject);
+    })
+    .await?;
+    Ok(dropped)
 }
 
 pub(super) fn slot_values<M: Model>(slot: &Slot<M>) -> Vec<Value> {

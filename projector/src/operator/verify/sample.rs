@@ -116,11 +116,12 @@ impl Sample<'_> {
         };
         // As the log has it up to where everything is projected, and as it was when the row was written.
         let (mut due, mut expected) = (exceptions.fold(), exceptions.fold());
-        let (mut events, mut subject) = (0, None);
+        let (mut events, mut subject, mut was_dropped) = (0, None, false);
         let reached = self.reached;
         each_of_stream(self.store, stream, |event| {
             events += 1;
             subject.get_or_insert(event.record.metadata.subject);
+            was_dropped |= event.record.is_dropped();
             if event.record.version <= version {
                 fold_in(&mut expected, event.clone());
             }
@@ -164,6 +165,10 @@ impl Sample<'_> {
             )));
         }
         let Some(expected) = M::slots(&mut expected.rows).0.remove(&id) else {
+            if was_dropped {
+                self.report.left_by_drop += 1;
+                return Ok(None);
+            }
             return Ok(Some(format!(
                 "{} has row {id}, which should not be there",
                 table.name

@@ -1,31 +1,17 @@
-//! What ended long ago leaves the log, once it is in a file; everything that was proved stays proved.
+//! All of it, on both footings: everything that was proved stays proved.
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Output,
-    time::Duration,
 };
 
-use database::{Database, Schema};
-use event_store::EventStore;
-use events::{
-    Actor, EndReason, Event, EventId, Metadata, NewEvent, Priority, SecretHash, SessionEnded, SessionId,
-    SessionRefreshed, SessionStarted, StreamName, TaskCreated, TaskDeleted, TaskId, TaskPurged, Timestamp,
-    UserId,
-};
+use events::{StreamName, TaskId, Timestamp};
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
-use uuid::Uuid;
+use sqlx::Connection as _;
 
+use super::{BEFORE, LONG_AGO, Old, PATIENCE, SESSIONS, old_session, old_task};
 use crate::support::{Footing, Person, Role, System, until};
-
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Old sessions, of three events each: many parts, so that a kill falls between two of them.
-const SESSIONS: usize = 1_500;
-/// When all that is old here happened.
-const LONG_AGO: &str = "2025-03-01T12:00:00Z";
-const BEFORE: &str = "2025-06-01T00:00:00Z";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_leaves_an_embedded_log() {
@@ -35,164 +21,6 @@ async fn what_ended_leaves_an_embedded_log() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_leaves_a_log_on_servers() {
     dropped(Footing::Servers).await;
-}
-
-fn event(subject: UserId, event: &Event) -> NewEvent {
-    event.encode().into_event(
-        EventId(Uuid::now_v7()),
-        Metadata {
-            subject,
-            actor: Actor::User(subject),
-            correlation_id: Uuid::now_v7().to_string().into(),
-            causation_id: Uuid::now_v7(),
-            traceparent: None,
-            idempotency_key: None,
-        },
-        LONG_AGO.parse().unwrap(),
-    )
-}
-
-/// A session of long ago, with addresses that nobody needs any more.
-async fn old_session(log: &dyn EventStore, account: UserId, ends: bool) -> StreamName {
-    let stream = StreamName::session(SessionId(Uuid::now_v7()));
-    let long_ago: Timestamp = LONG_AGO.parse().unwrap();
-    let started = SessionStarted {
-        account,
-        refresh_hash: SecretHash::from("old-refresh-hash"),
-        expires_at: long_ago.plus_seconds(7 * 24 * 60 * 60),
-        ip: Some("192.0.2.77".to_owned()),
-        user_agent: Some("Old browser ".repeat(20)),
-        methods: [events::AuthenticationMethod::Pwd].into(),
-        idle_seconds: None,
-    };
-    let refreshed = SessionRefreshed {
-        refresh_hash: SecretHash::from("old-refresh-hash"),
-        client: Some("old-client".to_owned()),
-        used: None,
-    };
-    let reason = EndReason::Logout;
-    let mut events = vec![
-        Event::Session(started.into()),
-        Event::Session(refreshed.clone().into()),
-    ];
-    events.push(match ends {
-        true => Event::Session(SessionEnded { reason }.into()),
-        false => Event::Session(refreshed.into()),
-    });
-    let events = events.iter().map(|it| event(account, it)).collect();
-    log.append(&stream, 0, events).await.unwrap();
-    stream
-}
-
-/// A task that was taken out of the trash for good long ago.
-async fn old_task(log: &dyn EventStore, owner: UserId) -> TaskId {
-    let id = TaskId(Uuid::now_v7());
-    let created = TaskCreated {
-        owner,
-        title: "Old title".to_owned(),
-        description: None,
-        priority: Priority::Urgent,
-        due: None,
-        tags: Vec::new(),
-    };
-    let events = [
-        Event::Task(created.into()),
-        Event::Task(TaskDeleted {}.into()),
-        Event::Task(TaskPurged {}.into()),
-    ];
-    let events = events.iter().map(|it| event(owner, it)).collect();
-    log.append(&StreamName::task(id), 0, events).await.unwrap();
-    id
-}
-
-/// A system with much that ended long ago, and what an auditor has kept of it.
-struct Old {
-    system: System,
-    database: Database,
-    files: tempfile::TempDir,
-    key: String,
-}
-
-impl Old {
-    fn path(&self, name: &str) -> String {
-        self.files.path().join(name).display().to_string()
-    }
-
-    fn tool(&self, arguments: &[&str]) -> (i32, String) {
-        let output: Output = self.system.tool(arguments).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        (
-            output.status.code().unwrap(),
-            said + &String::from_utf8_lossy(&output.stderr),
-        )
-    }
-
-    #[track_caller]
-    fn run(&self, arguments: &[&str]) -> String {
-        let (code, said) = self.tool(arguments);
-        assert_eq!(code, 0, "{arguments:?} {said}");
-        said
-    }
-
-    fn drop(&self, file: &str) -> Vec<String> {
-        let arguments = [
-            "events",
-            "drop",
-            "--ended-before",
-            BEFORE,
-            "--by",
-            "grace",
-            "--export",
-        ];
-        let arguments = arguments.iter().map(ToString::to_string);
-        arguments.chain([self.path(file)]).collect()
-    }
-
-    #[track_caller]
-    fn run_drop(&self, file: &str) -> String {
-        let arguments = self.drop(file);
-        self.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
-    }
-
-    /// How many payloads the log has lost.
-    async fn dropped(&self) -> u64 {
-        let sql = "SELECT COUNT(*) AS events FROM events WHERE data_sha256 IS NOT NULL";
-        let row = self.database.fetch_optional(sql, &[]).await.unwrap().unwrap();
-        row.unsigned("events").unwrap()
-    }
-
-    /// Kills the command as soon as it has dropped something.
-    async fn kill_in_the_middle(&self, file: &str) {
-        let arguments = self.drop(file);
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let mut child = self.system.tool(&arguments).spawn().unwrap();
-        until("something is dropped", PATIENCE, async || {
-            assert!(
-                child.try_wait().unwrap().is_none(),
-                "it ended before it was killed"
-            );
-            self.dropped().await > 0
-        })
-        .await;
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
-    fn verify(&self, arguments: &[&str]) -> Value {
-        let checkpoint = self.path("checkpoint");
-        let common = [
-            "audit",
-            "verify",
-            "--json",
-            "--key",
-            &self.key,
-            "--checkpoint",
-            &checkpoint,
-        ];
-        let output = self.system.tool(&[&common, arguments].concat()).output().unwrap();
-        assert!(output.stdout.ends_with(b"}\n"), "{output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
 }
 
 /// The lines of an export, by position.
@@ -218,18 +46,11 @@ async fn dropped(footing: Footing) {
     let me = me.unwrap().metadata.subject;
     let first = store.head().await.unwrap() + 1;
     let purged = old_task(&*store, me).await;
-    let sessions = stream::iter(0..SESSIONS).map(|number| old_session(&*store, me, number % 2 == 0));
+    let sessions =
+        stream::iter(0..SESSIONS).map(|number| old_session(&*store, me, number % 2 == 0, LONG_AGO));
     let sessions: Vec<_> = sessions.buffer_unordered(64).collect().await;
     system.read_models_equal_the_log().await;
-    let database = Database::connect(&system.store_url(), Schema::EventStore, 1)
-        .await
-        .unwrap();
-    let mut old = Old {
-        database,
-        files: tempfile::tempdir().unwrap(),
-        key: String::new(),
-        system,
-    };
+    let mut old = Old::of(system).await;
     old.key = old.run(&["audit", "key"]).trim().to_owned();
     let head = store.head().await.unwrap();
     until("the checkpoint covers the log", PATIENCE, async || {
@@ -280,10 +101,42 @@ async fn dropped(footing: Footing) {
         "{report}"
     );
 
-    // It goes on, and is done.
+    let root = exported.last().unwrap()["end"]["root"].as_str().unwrap();
+    let begun = old.run(&["audit", "log", "--type", "operation.started"]);
+    let what = format!("{expected} payloads in an export with the root {root}");
+    assert!(begun.contains(&what), "{begun}");
+
+    // It goes on. What is parked meanwhile is left out, and it is said so.
+    let parked = "INSERT INTO parked_events (position, stream, version, type, subject, reason, attempts)
+        VALUES ($1, $2, 1, 'session.started', $3, 'by hand', 1)";
+    let next = "SELECT position, stream FROM events WHERE data_sha256 IS NULL AND position > $1 ORDER BY position LIMIT 1";
+    // Those of the purged task are the first.
+    let next = old.database.fetch_optional(next, &[(first + 2).into()]).await;
+    let next = next.unwrap().unwrap();
+    let (parked_at, stream) = (next.unsigned("position").unwrap(), next.text("stream").unwrap());
+    let read_models = old.system.read_models().await;
+    let values = [parked_at.into(), stream.into(), me.0.into()];
+    read_models.execute(parked, &values).await.unwrap();
+    let said = old.run_drop("dropped");
+    let gone = expected - some - 3;
+    assert!(
+        said.contains("LEFT OUT: 3 payloads of streams with events that are parked")
+            && said.contains(&format!("dropped {gone} payloads of {expected} "))
+            && said.contains(&format!("; {some} had been dropped before")),
+        "{said}"
+    );
+    let unpark = "DELETE FROM parked_events WHERE position = $1";
+    read_models.execute(unpark, &[parked_at.into()]).await.unwrap();
+
+    // It is done.
     let said = old.run_drop("dropped");
     assert!(
-        said.contains(&format!("dropped {} payloads", expected - some)),
+        said.contains("dropped 3 payloads") && !said.contains("LEFT OUT"),
+        "{said}"
+    );
+    assert_eq!(
+        footing == Footing::Embedded,
+        said.contains("as large as before"),
         "{said}"
     );
     assert_eq!(old.dropped().await, expected);
@@ -303,7 +156,16 @@ async fn dropped(footing: Footing) {
     if footing == Footing::Embedded {
         let dropped_size = size(&old);
         old.system.terminate(Role::Up);
-        old.run_drop("dropped");
+        // Somebody reads it still: what was dropped counts.
+        let mut reader = sqlx::SqliteConnection::connect(&old.system.store_url())
+            .await
+            .unwrap();
+        let read = "BEGIN; SELECT COUNT(*) FROM events";
+        sqlx::raw_sql(read).execute(&mut reader).await.unwrap();
+        let said = old.run_drop("dropped");
+        assert!(said.contains("as large as before"), "{said}");
+        reader.close().await.unwrap();
+        assert!(!old.run_drop("dropped").contains("as large as before"));
         let made_smaller = size(&old);
         assert!(
             made_smaller + made_smaller / 4 < dropped_size.max(whole_size),
