@@ -9,7 +9,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use event_store::{EventStore, head_point};
@@ -20,7 +20,7 @@ use log_transfer::{
 };
 use sealing::SealedStore;
 use tempfile::TempDir;
-use test_support::subject_keys;
+use test_support::{FaultyStore, subject_keys};
 use uuid::Uuid;
 
 const EVENTS: usize = 2_500;
@@ -494,6 +494,32 @@ fn end_of(events: &[log_transfer::ExportedEvent]) -> End {
         position: events.last().unwrap().event.position,
         events: events.len() as u64,
         root: edge.root().to_string(),
+    }
+}
+
+/// Sealed, an event is larger than in clear: what does not fit then is refused at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_once_it_is_sealed_is_refused_before_anything_is_written() {
+    let (place, _) = Place::with_tasks(3, false).await;
+    place.export(u64::MAX).await.unwrap();
+    let sizes = place.stored().await;
+    let largest = sizes
+        .iter()
+        .map(|event| event.data.size() + event.metadata.len())
+        .max()
+        .unwrap();
+    let target = Place::empty().await;
+    let store = FaultyStore::over(target.store.clone());
+    let keys = subject_keys(target.directory.path()).await;
+    let sealed = SealedStore::over(store.clone(), keys.clone());
+    let mut file = File::open(place.file()).unwrap();
+    for (most, is_taken) in [(largest, false), (largest + 1_000, true)] {
+        store.most_imported_bytes.store(most, Ordering::SeqCst);
+        let inspected = inspect(&mut file, Some(&*store), Some(&keys), true, |_| {}).await;
+        assert_eq!(inspected.is_ok(), is_taken, "{inspected:?}");
+        if let Ok(inspection) = inspected {
+            import(&mut file, &inspection, &*sealed, |_| {}).await.unwrap();
+        }
     }
 }
 

@@ -65,6 +65,18 @@ pub(crate) fn seal(event: &mut StoredEvent, keys: &HashMap<UserId, SubjectKey>) 
     Ok(())
 }
 
+/// As many bytes as `event` has once it is sealed, for asking whether a store can hold it: sealed under a key that nobody keeps.
+///
+/// # Errors
+/// When encryption does not work.
+pub fn sealed_sample(event: &StoredEvent) -> Result<StoredEvent, KeyError> {
+    let mut sealed = event.clone();
+    if let Ok(Some(person)) = person_in_clear(event) {
+        seal(&mut sealed, &HashMap::from([(person, SubjectKey::Destroyed)]))?;
+    }
+    Ok(sealed)
+}
+
 impl SubjectKeys {
     /// Whether `copy` is `original` with what is personal in it sealed, in whatever position. Of an erased person nobody can tell
     /// any more what was sealed; everything else is compared.

@@ -38,6 +38,8 @@ pub struct FaultyStore {
     lose_next_read: AtomicBool,
     /// Appends work, but their answers are lost.
     pub lose_answers: AtomicBool,
+    /// Events of another log with more bytes than these are not taken.
+    pub most_imported_bytes: AtomicUsize,
     /// How often streams were read.
     pub reads: AtomicUsize,
     /// How many events were read from streams.
@@ -70,6 +72,7 @@ impl FaultyStore {
             lose_next_answer: AtomicBool::new(false),
             lose_next_read: AtomicBool::new(false),
             lose_answers: AtomicBool::new(false),
+            most_imported_bytes: AtomicUsize::new(usize::MAX),
             reads: AtomicUsize::new(0),
             events_read: AtomicUsize::new(0),
         })
@@ -146,6 +149,7 @@ impl EventStore for FaultyStore {
 
     async fn import(&self, after: LogPoint, events: &[StoredEvent]) -> Result<LogPoint, ImportError> {
         self.check()?;
+        events.iter().try_for_each(|event| self.check_import(event))?;
         self.inner.import(after, events).await
     }
 
@@ -155,6 +159,9 @@ impl EventStore for FaultyStore {
     }
 
     fn check_import(&self, event: &StoredEvent) -> Result<(), ImportError> {
+        if event.data.size() + event.metadata.len() > self.most_imported_bytes.load(Ordering::SeqCst) {
+            return Err(ImportError::refused(event, "it is too large"));
+        }
         self.inner.check_import(event)
     }
 
