@@ -44,6 +44,9 @@ async fn guess_codes(person: &Person) -> usize {
     let enrolled = person.post("/auth/me/totp", json!({"password": PASSWORD})).await;
     let enrolled = enrolled.expect(200).body;
     let code = totp_code(enrolled["secret"].as_str().unwrap());
+    // A recovery code does not show that the app works.
+    let recovery = json!({"code": enrolled["recovery_codes"][0]});
+    person.post("/auth/me/totp/confirm", recovery).await.expect(401);
     person
         .post("/auth/me/totp/confirm", json!({"code": code}))
         .await
@@ -81,6 +84,10 @@ async fn the_security_log_tells_who_tried_what(footing: Footing) {
     let reset = json!({"reset_token": "made up", "new_password": "violet harbour lantern"});
     stranger.post("/auth/reset", reset).await.expect(401);
     let wrong_codes = guess_codes(&Person::join(&system.base, "bob").await).await;
+    let over = json!({"mfa_token": "made up", "code": "123456"});
+    stranger.post("/auth/login/second-factor", over).await.expect(401);
+    let taken = json!({"email": ada.email, "password": PASSWORD});
+    stranger.post("/auth/register", taken).await.expect(409);
     stranger.token = "not.a.token".to_owned();
     stranger.get("/tasks").await.expect(401);
     let headers = [("x-request-id", "the-one-that-is-looked-for")];
@@ -108,6 +115,12 @@ async fn the_security_log_tells_who_tried_what(footing: Footing) {
     };
     for (event, outcome, reason, count) in [
         ("register", "success", Value::Null, 2),
+        ("register", "failure", json!("email_taken"), 1),
+        ("second_factor_enrolment", "success", Value::Null, 1),
+        ("second_factor_confirmation", "failure", json!("bad_code"), 1),
+        ("second_factor_confirmation", "success", Value::Null, 1),
+        ("first_factor", "success", Value::Null, wrong_codes + 1),
+        ("second_factor", "failure", json!("token_invalid"), 1),
         ("login", "success", Value::Null, 2),
         ("second_factor", "failure", json!("bad_code"), wrong_codes),
         ("second_factor", "failure", json!("too_many_attempts"), 1),

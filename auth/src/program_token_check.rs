@@ -37,7 +37,7 @@ pub(crate) async fn judge(auth: &Auth, name: &str, hash: &str) -> Result<Verdict
             scopes: known.scopes.clone(),
         },
         email: account.email.clone(),
-        roles: account.roles.clone(),
+        roles: auth.roles_of_program(&account, known),
         expires_at: known.expires_at.unwrap_or(Timestamp::MAX),
     }))
 }

@@ -66,6 +66,9 @@ pub struct ProgramTokenCreated {
     pub token_hash: SecretHash,
     /// When it runs out by itself.
     pub expires_at: Option<Timestamp>,
+    /// Whether it was made in a session that began with a second factor. What was made before this was recorded was not.
+    #[serde(default)]
+    pub second_factor: bool,
 }
 
 /// A program token was used for the first time in a day or longer.
@@ -99,6 +102,9 @@ pub struct ProgramToken {
     pub expires_at: Option<Timestamp>,
     /// When it was last used, to the day.
     pub last_used_at: Option<Timestamp>,
+    /// Whether it was made in a session that began with a second factor.
+    #[serde(default)]
+    pub second_factor: bool,
 }
 
 impl ProgramToken {
@@ -113,6 +119,7 @@ impl ProgramToken {
             created_at: at,
             expires_at: created.expires_at,
             last_used_at: None,
+            second_factor: created.second_factor,
         }
     }
 

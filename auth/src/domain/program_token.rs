@@ -81,6 +81,7 @@ mod tests {
             scopes: [Scope::TasksRead].into(),
             token_hash: "hash".into(),
             expires_at,
+            second_factor: false,
         }
     }
 

@@ -33,21 +33,32 @@ pub(crate) fn enroll(
     Ok(vec![enrolled.clone().into()])
 }
 
-/// Puts a second factor into force. `code` is the one that the person shows.
+/// Puts a second factor into force. `code` is the one that the person shows. Wrong ones are counted as those of a login are: whoever
+/// has got hold of an access token must not guess a factor into force that locks the person out.
 pub(crate) fn confirm(
     account: Option<&Account>,
+    now: Timestamp,
     code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
-) -> Decided {
+) -> Result<Judged, Refusal> {
     let account = usable(account)?;
     let factor = account
         .second_factor
         .as_ref()
         .ok_or(Refusal::SecondFactorIsUnknown)?;
+    if factor.is_confirmed() {
+        return Err(Refusal::SecondFactorExists);
+    }
+    let wait_seconds = factor.wait_seconds(now);
+    if wait_seconds > 0 {
+        return Err(Refusal::TooManyWrongCodes { wait_seconds });
+    }
     match code(account, factor) {
-        _ if factor.is_confirmed() => Err(Refusal::SecondFactorExists),
-        Some(UsedCode::Totp(step)) => Ok(vec![SecondFactorConfirmed { step }.into()]),
+        Some(UsedCode::Totp(step)) => Ok(Judged {
+            events: vec![SecondFactorConfirmed { step }.into()],
+            is_right: true,
+        }),
         // A recovery code does not show that the app works.
-        Some(UsedCode::Recovery(_)) | None => Err(Refusal::CodeIsWrong),
+        Some(UsedCode::Recovery(_)) | None => Ok(wrong()),
     }
 }
 
@@ -67,10 +78,7 @@ pub(crate) fn judge(
         Some(code @ UsedCode::Recovery(_)) => Ok(right(code)),
         _ if wait > 0 => Err(Refusal::TooManyWrongCodes { wait_seconds: wait }),
         Some(code) => Ok(right(code)),
-        None => Ok(Judged {
-            events: vec![SecondFactorRefused {}.into()],
-            is_right: false,
-        }),
+        None => Ok(wrong()),
     }
 }
 
@@ -100,6 +108,13 @@ fn right(code: UsedCode) -> Judged {
     Judged {
         events: vec![SecondFactorPassed { code }.into()],
         is_right: true,
+    }
+}
+
+fn wrong() -> Judged {
+    Judged {
+        events: vec![SecondFactorRefused {}.into()],
+        is_right: false,
     }
 }
 
@@ -153,24 +168,41 @@ mod tests {
     fn a_factor_counts_once_a_code_has_confirmed_it() {
         let pending = registered_and(&[enrolled().into()]);
         assert!(pending.as_ref().unwrap().confirmed_second_factor().is_none());
-        let confirm_with = |code| confirm(pending.as_ref(), |_, _| code);
+        let confirm_with =
+            |account: Option<&Account>, code| confirm(account, NOW, |_, _| code).map(|judged| judged.events);
         assert_eq!(
-            confirm_with(Some(UsedCode::Totp(7))),
+            confirm_with(pending.as_ref(), Some(UsedCode::Totp(7))),
             Ok(vec![SecondFactorConfirmed { step: 7 }.into()])
         );
-        assert_eq!(confirm_with(None), Err(Refusal::CodeIsWrong));
+        for code in [None, Some(UsedCode::Recovery(0))] {
+            assert_eq!(
+                confirm_with(pending.as_ref(), code),
+                Ok(vec![SecondFactorRefused {}.into()])
+            );
+        }
         assert_eq!(
-            confirm_with(Some(UsedCode::Recovery(0))),
-            Err(Refusal::CodeIsWrong)
-        );
-        assert_eq!(
-            confirm(registered_and(&[]).as_ref(), |_, _| None),
+            confirm_with(registered_and(&[]).as_ref(), None),
             Err(Refusal::SecondFactorIsUnknown)
         );
         assert_eq!(
-            confirm(registered_and(&confirmed()).as_ref(), |_, _| None),
+            confirm_with(registered_and(&confirmed()).as_ref(), None),
             Err(Refusal::SecondFactorExists)
         );
+    }
+
+    #[test]
+    fn nobody_guesses_a_factor_into_force() {
+        let mut history = vec![enrolled().into()];
+        history.extend((0..5).map(|_| AccountEvent::from(SecondFactorRefused {})));
+        let account = registered_and(&history);
+        let confirm_at = |now| {
+            confirm(account.as_ref(), now, |_, _| Some(UsedCode::Totp(7))).map(|judged| judged.is_right)
+        };
+        assert_eq!(
+            confirm_at(NOW),
+            Err(Refusal::TooManyWrongCodes { wait_seconds: 30 })
+        );
+        assert_eq!(confirm_at(NOW.plus_seconds(30)), Ok(true));
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(super) fn program_token() -> ProgramTokenCreated {
         scopes: [Scope::TasksRead].into(),
         token_hash: "hash".into(),
         expires_at: None,
+        second_factor: false,
     }
 }
 

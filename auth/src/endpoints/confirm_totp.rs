@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use auth_client::Caller;
 use axum::{extract::State, response::Response};
-use http_api::{Form, JsonObject, Problem, RequestContext};
+use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -12,6 +12,9 @@ use super::{answer, fields};
 use crate::{
     auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError, second_factor::matching,
 };
+
+/// In the security log.
+const CONFIRMATION: &str = "second_factor_confirmation";
 
 fn read(body: Map<String, Value>) -> Result<Zeroizing<String>, Problem> {
     let mut form = Form::new(body);
@@ -31,12 +34,16 @@ pub(crate) async fn confirm_totp(
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let now = auth.clock.now();
     let changed = auth
-        .change_account(id, &metadata, |account| {
-            domain::second_factor::confirm(account, |account, factor| {
+        .change_with_code(CONFIRMATION, id, &metadata, |account| {
+            domain::second_factor::confirm(account, now, |account, factor| {
                 matching(&auth.sealing, account, factor, &code, now)
             })
         })
         .await?;
+    SecurityEvent::success(CONFIRMATION)
+        .actor(id)
+        .subject(id)
+        .record();
     tracing::info!(account.id = %id, "a second factor is in force");
     Ok(answer::no_content(id, changed.position))
 }

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use api_types::NewProgramToken;
-use auth_client::Caller;
+use auth_client::SignedIn;
 use axum::{extract::State, response::Response};
-use events::{ProgramTokenCreated, Scope, Timestamp, TokenId};
+use events::{AuthenticationMethod, ProgramTokenCreated, Scope, Timestamp, TokenId};
 use http::StatusCode;
 use http_api::{FieldError, FieldErrors, Form, JsonObject, Problem, RequestContext, items, text};
 use runtime::new_id;
@@ -70,7 +70,7 @@ fn instant_after(value: &Value, now: Timestamp) -> Result<Timestamp, FieldError>
 
 pub(crate) async fn create_program_token(
     State(auth): State<Arc<Auth>>,
-    caller: Caller,
+    SignedIn { caller, session }: SignedIn,
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
@@ -78,12 +78,14 @@ pub(crate) async fn create_program_token(
     let request = Request::read(body.fields, now)?;
     let id = caller.user_id();
     let token = ProgramToken::generate(id, TokenId(new_id()), &auth.pepper);
+    let session = auth.impersonal_session(session).await?.state;
     let created = ProgramTokenCreated {
         token: token.id,
         name: request.name,
         scopes: request.scopes,
         token_hash: token.hash(),
         expires_at: request.expires_at,
+        second_factor: session.is_some_and(|session| session.methods.contains(&AuthenticationMethod::Mfa)),
     };
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let changed = auth

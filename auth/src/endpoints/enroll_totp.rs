@@ -6,7 +6,7 @@ use api_types::TotpEnrolment;
 use auth_client::SignedIn;
 use axum::{extract::State, response::Response};
 use http::StatusCode;
-use http_api::{Form, JsonObject, Problem, RequestContext};
+use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent};
 use serde_json::{Map, Value};
 
 use super::{answer, fields};
@@ -44,6 +44,10 @@ pub(crate) async fn enroll_totp(
             domain::second_factor::enroll(now, &account.password_hash, &enrolment.event)
         })
         .await?;
+    SecurityEvent::success("second_factor_enrolment")
+        .actor(id)
+        .subject(id)
+        .record();
     let body = TotpEnrolment {
         secret: enrolment.secret.to_string(),
         otpauth_uri: otpauth_uri(&enrolment.secret, &account.email),

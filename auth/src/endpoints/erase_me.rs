@@ -12,11 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{answer, fields};
 use crate::{
-    auth::Auth,
-    command_metadata::CommandMetadata,
-    domain::{self, Refusal},
-    error::ApiError,
-    password::Password,
+    auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError, password::Password,
     second_factor::matching,
 };
 
@@ -85,18 +81,11 @@ async fn show_code(
         return Err(Problem::validation(vec![missing.at("/code")]).into());
     };
     let now = auth.clock.now();
-    let mut is_right = false;
-    auth.change_impersonal_account(account.id, metadata, |current| {
-        let judged = domain::second_factor::show(current, &account.password_hash, now, |account, factor| {
+    auth.change_with_code("erasure", account.id, metadata, |current| {
+        domain::second_factor::show(current, &account.password_hash, now, |account, factor| {
             matching(&auth.sealing, account, factor, code, now)
-        })?;
-        is_right = judged.is_right;
-        Ok(judged.events)
+        })
     })
     .await?;
-    if is_right {
-        Ok(())
-    } else {
-        Err(Refusal::CodeIsWrong.into())
-    }
+    Ok(())
 }

@@ -116,6 +116,9 @@ async fn open_session(
             // Another login may have hashed the same password again.
             Err(CommandError::Refused(Refusal::PasswordHasChanged)) if attempts.next().is_some() => {}
             Err(CommandError::Refused(Refusal::SecondFactorIsRequired)) => {
+                SecurityEvent::success("first_factor")
+                    .subject(account.id)
+                    .record();
                 // Codes are counted by themselves.
                 auth.throttle.succeeded(attempt, &standing).await;
                 return Err(demand_code(auth, &account, rehashed.as_ref(), id, &metadata).await);

@@ -13,11 +13,14 @@ use crate::{
     auth::Auth,
     command_metadata::CommandMetadata,
     domain::{self, Refusal},
-    error::{ApiError, CommandError},
+    error::ApiError,
     second_factor::matching,
     session_start,
     token::MfaToken,
 };
+
+/// In the security log.
+const EVENT: &str = "second_factor";
 
 struct Request {
     /// `None` for a text that was not made here.
@@ -47,6 +50,9 @@ pub(crate) async fn login_second_factor(
 ) -> Result<Response, ApiError> {
     let request = Request::read(body.fields, &auth)?;
     let outcome = go_on(&auth, &context, request).await;
+    if let Err(ApiError::Refused(Refusal::LoginIsOver)) = &outcome {
+        SecurityEvent::failure(EVENT, "token_invalid").record();
+    }
     auth.counters.login(match &outcome {
         Ok(_) => "success",
         Err(ApiError::Refused(Refusal::CodeIsWrong)) => "bad_code",
@@ -67,35 +73,19 @@ async fn go_on(auth: &Auth, context: &RequestContext, request: Request) -> Resul
     }
     let ended = session_start::ended_sessions(auth, &account).await?;
     let now = auth.clock.now();
-    let mut is_right = false;
-    // One append counts the code, whether right or wrong, and opens the session: no code counts twice, and no wrong one is
-    // forgotten, however many are sent at once.
+    // The session is opened by the append that counts the code.
     let opened = auth
-        .change_account(account.id, &metadata, |account| {
-            let judged = domain::second_factor::go_on_with_login(
+        .change_with_code(EVENT, account.id, &metadata, |account| {
+            domain::second_factor::go_on_with_login(
                 account,
                 login.session,
                 &ended,
                 now,
                 |account, factor| login.is_good(account, factor, now),
                 |account, factor| matching(&auth.sealing, account, factor, &request.code, now),
-            )?;
-            is_right = judged.is_right;
-            Ok(judged.events)
+            )
         })
-        .await;
-    if let Err(CommandError::Refused(Refusal::TooManyWrongCodes { .. })) = &opened {
-        SecurityEvent::failure("second_factor", "too_many_attempts")
-            .subject(account.id)
-            .record();
-    }
-    let opened = opened?;
-    if !is_right {
-        SecurityEvent::failure("second_factor", "bad_code")
-            .subject(account.id)
-            .record();
-        return Err(Refusal::CodeIsWrong.into());
-    }
+        .await?;
     session_start::end_crowded_out(auth, &opened, &metadata).await;
     let methods = [
         AuthenticationMethod::Pwd,

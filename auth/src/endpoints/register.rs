@@ -53,8 +53,21 @@ pub(crate) async fn register(
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     let request = Request::read(body.fields, &auth.password_policy)?;
+    let registered = open(&auth, &context, request).await;
+    if let Err(ApiError::Refused(refusal)) = &registered {
+        let reason = match refusal {
+            Refusal::EmailIsTaken => "email_taken",
+            Refusal::AttemptsAreTooMany { .. } => "too_many_attempts",
+            _ => "refused",
+        };
+        SecurityEvent::failure("register", reason).record();
+    }
+    registered
+}
+
+async fn open(auth: &Auth, context: &RequestContext, request: Request) -> Result<Response, ApiError> {
     fields::check_not_breached("/password", &auth.password_policy, &request.password).await?;
-    let attempt = Attempt::at_email(&auth.pepper, &request.email, &context);
+    let attempt = Attempt::at_email(&auth.pepper, &request.email, context);
     auth.throttle.register(&attempt).await?;
     let slot = auth.hasher.admit(Asker::stranger(attempt.source())).await?;
     let password_hash = auth.hasher.hash(&slot, &request.password).await?;
@@ -65,8 +78,8 @@ pub(crate) async fn register(
         password_hash: password_hash.into(),
     };
     let id = UserId(new_id());
-    let metadata = CommandMetadata::new(Actor::User(id), &context);
-    let (account, position) = open_account(&auth, &metadata, id, &request.email, &registered).await?;
+    let metadata = CommandMetadata::new(Actor::User(id), context);
+    let (account, position) = open_account(auth, &metadata, id, &request.email, &registered).await?;
     SecurityEvent::success("register")
         .actor(account.id)
         .subject(account.id)

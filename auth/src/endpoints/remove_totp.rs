@@ -4,19 +4,18 @@ use std::sync::Arc;
 
 use auth_client::SignedIn;
 use axum::{extract::State, response::Response};
-use http_api::{Form, JsonObject, Problem, RequestContext};
+use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::{answer, fields};
 use crate::{
-    auth::Auth,
-    command_metadata::CommandMetadata,
-    domain::{self, Refusal},
-    error::ApiError,
-    password::Password,
+    auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError, password::Password,
     second_factor::matching,
 };
+
+/// In the security log.
+const REMOVAL: &str = "second_factor_removal";
 
 struct Request {
     password: Arc<Password>,
@@ -50,20 +49,14 @@ pub(crate) async fn remove_totp(
     let account = proven.account;
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let now = auth.clock.now();
-    let mut is_right = false;
     let changed = auth
-        .change_account(id, &metadata, |current| {
-            let judged =
-                domain::second_factor::remove(current, &account.password_hash, now, |account, factor| {
-                    matching(&auth.sealing, account, factor, &request.code, now)
-                })?;
-            is_right = judged.is_right;
-            Ok(judged.events)
+        .change_with_code(REMOVAL, id, &metadata, |current| {
+            domain::second_factor::remove(current, &account.password_hash, now, |account, factor| {
+                matching(&auth.sealing, account, factor, &request.code, now)
+            })
         })
         .await?;
-    if !is_right {
-        return Err(Refusal::CodeIsWrong.into());
-    }
+    SecurityEvent::success(REMOVAL).actor(id).subject(id).record();
     tracing::info!(account.id = %id, "a second factor was given up");
     Ok(answer::no_content(id, changed.position))
 }

@@ -158,7 +158,9 @@ fn exists(path: &Path) -> Result<bool, KeysUnusable> {
 }
 
 fn read_file(path: &Path) -> Result<zeroize::Zeroizing<String>, KeysUnusable> {
-    let text = private::require(path).and_then(|()| fs::read_to_string(path));
+    let text = private::require(path)
+        .and_then(|()| private::require_own(path))
+        .and_then(|()| fs::read_to_string(path));
     let text = text.map_err(|source| KeysUnusable::File {
         action: "read",
         path: path.to_owned(),
@@ -302,6 +304,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_key_that_somebody_else_has_put_there_is_refused() {
+        use std::os::unix::fs::{MetadataExt as _, chown};
+
+        let directory = tempfile::tempdir().unwrap();
+        open(directory.path(), true).unwrap();
+        let path = directory.path().join(FIRST_KEY);
+        if fs::metadata(&path).unwrap().uid() != 0 {
+            // Only root can give a file away.
+            assert!(chown(&path, Some(0), None).is_err());
+            return;
+        }
+        chown(&path, Some(65_534), None).unwrap();
+        let error = read(directory.path()).err().unwrap().to_string();
+        assert!(error.contains("belongs to user 65534"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Second factors: the codes of authenticator apps, recovery codes, and how their secrets are kept.
 
 mod codes;
+mod judging;
 mod recovery;
 mod sealing;
 mod totp;

@@ -1,5 +1,8 @@
 //! `POST /auth/me/totp`, `/confirm`, `DELETE /auth/me/totp` and `POST /auth/login/second-factor`.
 
+use std::{collections::BTreeSet, time::Duration};
+
+use auth_client::{Verifier, VerifierOptions};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use data_encoding::BASE32_NOPAD;
 use events::Role;
@@ -269,11 +272,13 @@ async fn the_log_holds_neither_the_secret_nor_a_code() {
 
 #[tokio::test]
 async fn a_role_can_ask_for_a_second_factor() {
-    let app = App::start().await;
-    app.sign_in_admin(EMAIL).await;
-    let app = app
+    let lenient = App::start().await;
+    lenient.sign_in_admin(EMAIL).await;
+    let app = lenient
         .replica(|config, _| config.second_factor_roles = [Role::Admin].into())
         .await;
+    // It would answer checks over the bus, too.
+    lenient.background.shut_down(Duration::from_secs(10)).await;
     let weak = app
         .login(EMAIL, PASSWORD)
         .await
@@ -297,6 +302,46 @@ async fn a_role_can_ask_for_a_second_factor() {
     let strong = go_on(&app, &token, &code(&app, &secret, 0)).await.expect(200, "");
     let strong = strong.text("/access_token");
     app.get("/auth/users").token(&strong).send().await.expect(200, "");
+
+    // A program token is as strong as the session that it was made in.
+    for (session, may) in [(&weak, false), (&strong, true)] {
+        let body = json!({"name": "Trail", "scopes": ["audit:read"]});
+        let made = app.post("/auth/tokens").token(session).json(&body).send().await;
+        let token = made.expect(201, "").text("/token");
+        let roles = roles_of(&app, &token).await;
+        assert_eq!(roles.contains(&Role::Admin), may, "{roles:?}");
+        assert!(roles.contains(&Role::User), "{roles:?}");
+    }
+}
+
+/// What whoever shows this token may do.
+async fn roles_of(app: &App, token: &str) -> BTreeSet<Role> {
+    let options = VerifierOptions {
+        clock: app.dependencies.clock.clone(),
+        ..VerifierOptions::default()
+    };
+    let verifier = Verifier::start(app.dependencies.bus.clone(), options, &app.background).await;
+    verifier.verify(token).await.unwrap().roles.clone()
+}
+
+#[tokio::test]
+async fn nobody_guesses_a_factor_into_force() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in(EMAIL).await;
+    let answer = enroll(&app, &access, PASSWORD).await.expect(200, "");
+    let secret = answer.text("/secret");
+    for _ in 0..5 {
+        confirm(&app, &access, &wrong(&app, &secret))
+            .await
+            .expect(401, "bad-credentials");
+    }
+    confirm(&app, &access, &code(&app, &secret, 0))
+        .await
+        .expect(429, "rate-limited");
+    app.clock.advance(30);
+    confirm(&app, &access, &code(&app, &secret, 0))
+        .await
+        .expect(204, "");
 }
 
 #[tokio::test]

@@ -28,3 +28,43 @@ pub fn require(path: &Path) -> io::Result<()> {
         ),
     ))
 }
+
+/// Refuses a file that somebody else than this process's user or root has made: where others can put files beside ours, that
+/// nobody else can read one does not say that it is ours.
+///
+/// # Errors
+/// When it is, with one sentence that says whose it is, or when there is no such file.
+pub fn require_own(path: &Path) -> io::Result<()> {
+    require_owner(path, rustix::process::geteuid().as_raw())
+}
+
+fn require_owner(path: &Path, user: u32) -> io::Result<()> {
+    let owner = fs::metadata(path)?.uid();
+    if owner == user || owner == 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        ErrorKind::PermissionDenied,
+        format!(
+            "{} belongs to user {owner}, and is believed only if it belongs to user {user} or root: look who put it there",
+            path.display()
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_somebody_else_is_refused() {
+        let file = std::env::current_exe().unwrap();
+        assert!(require_own(&file).is_ok());
+        let owner = fs::metadata(&file).unwrap().uid();
+        let refused = require_owner(&file, owner + 1)
+            .err()
+            .map(|error| error.to_string());
+        let is_of_root = owner == 0;
+        assert_eq!(refused.is_none(), is_of_root, "{refused:?}");
+    }
+}

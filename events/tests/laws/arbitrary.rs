@@ -148,15 +148,24 @@ fn program_token_created() -> impl Strategy<Value = ProgramTokenCreated> {
         select(vec![Scope::TasksRead, Scope::TasksWrite, Scope::AuditRead]),
         0..=3,
     );
-    (token_id(), text(), scopes, hash(), option::of(timestamp())).prop_map(
-        |(token, name, scopes, token_hash, expires_at)| ProgramTokenCreated {
-            token,
-            name,
-            scopes,
-            token_hash,
-            expires_at,
-        },
+    (
+        token_id(),
+        text(),
+        scopes,
+        hash(),
+        option::of(timestamp()),
+        any::<bool>(),
     )
+        .prop_map(
+            |(token, name, scopes, token_hash, expires_at, second_factor)| ProgramTokenCreated {
+                token,
+                name,
+                scopes,
+                token_hash,
+                expires_at,
+                second_factor,
+            },
+        )
 }
 
 pub(crate) fn session_event() -> impl Strategy<Value = SessionEvent> {

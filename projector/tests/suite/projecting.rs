@@ -155,6 +155,7 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
             scopes: [Scope::TasksRead].into(),
             token_hash: "a secret".into(),
             expires_at: None,
+            second_factor: false,
         }
         .into(),
         ProgramTokenUsed { token }.into(),

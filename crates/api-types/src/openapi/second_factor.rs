@@ -50,7 +50,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .body(&examples::confirm_totp())
         .nothing(204, "Logins need a code from now on.", &TOKEN)
-        .problems(&[BadCredentials, SecondFactorExists])
+        .problems(&[BadCredentials, SecondFactorExists, RateLimited])
         .build(),
         own(
             HttpMethod::Delete,

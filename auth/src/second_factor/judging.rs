@@ -1,0 +1,50 @@
+//! Has a code judged and counted by one append, and says in the security log what came of it.
+
+use events::{Account, UserId};
+use http_api::SecurityEvent;
+
+use crate::{
+    auth::{Auth, Changed},
+    command_metadata::CommandMetadata,
+    domain::{Refusal, second_factor::Judged},
+    error::{ApiError, CommandError},
+};
+
+impl Auth {
+    /// Changes an account by a decision that judges a code: one append counts the code, whether right or wrong, and does what a
+    /// right one is for. No code counts twice, and no wrong one is forgotten, however many are sent at once. Also while the key of
+    /// the account cannot be used, since there is nothing personal in codes.
+    ///
+    /// # Errors
+    /// Those of the decision, and [`Refusal::CodeIsWrong`].
+    pub(crate) async fn change_with_code(
+        &self,
+        event: &'static str,
+        id: UserId,
+        metadata: &CommandMetadata,
+        mut decide: impl FnMut(Option<&Account>) -> Result<Judged, Refusal>,
+    ) -> Result<Changed, ApiError> {
+        let mut is_right = false;
+        let changed = self
+            .change_impersonal_account(id, metadata, |account| {
+                let judged = decide(account)?;
+                is_right = judged.is_right;
+                Ok(judged.events)
+            })
+            .await;
+        let failed = |reason| SecurityEvent::failure(event, reason).subject(id).record();
+        match changed {
+            Ok(changed) if is_right => Ok(changed),
+            Ok(_) => {
+                failed("bad_code");
+                Err(Refusal::CodeIsWrong.into())
+            }
+            Err(error) => {
+                if let CommandError::Refused(Refusal::TooManyWrongCodes { .. }) = &error {
+                    failed("too_many_attempts");
+                }
+                Err(error.into())
+            }
+        }
+    }
+}
