@@ -25,6 +25,8 @@
     reason = "tests fail by panicking"
 )]
 
+#[path = "kurrentdb/cluster.rs"]
+mod cluster;
 mod conformance;
 #[path = "kurrentdb/faults.rs"]
 mod faults;

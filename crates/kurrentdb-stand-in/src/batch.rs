@@ -15,7 +15,7 @@ use crate::{
         wrong_version,
     },
     log::{Outcome, until},
-    node::Node,
+    node::{NOT_READY, Node, Refusal},
 };
 
 enum Message {
@@ -69,7 +69,7 @@ async fn receive(
     messages: UnboundedSender<Message>,
 ) {
     while let Ok(Some(request)) = requests.message().await {
-        if let Some(not_leader) = node.not_leader() {
+        if let Some(Refusal::NotLeader(not_leader)) = node.refusal() {
             let _ = messages.send(Message::Answer(Err(not_leader)));
             continue;
         }
@@ -131,8 +131,11 @@ fn start(node: &Node, request: BatchAppendReq) -> Started {
     if node.faults.denies_appends() {
         return Started::Answer(denied());
     }
-    if let Some(message) = node.faults.is_not_ready() {
-        return Started::Answer(not_handled(message));
+    if node.faults.is_not_ready() || node.refusal().is_some() {
+        return Started::Answer(not_handled(NOT_READY));
+    }
+    if node.is_cut_off() {
+        return Started::Dropped;
     }
     let (name, expected, events) = match append(request) {
         Ok(append) => append,

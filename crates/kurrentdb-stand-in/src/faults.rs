@@ -1,8 +1,11 @@
 //! What goes wrong in the stand-in when a test wants it, and what was counted.
 
-use std::sync::{
-    Arc, Condvar, Mutex,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::watch;
@@ -11,6 +14,8 @@ use tokio::sync::watch;
 pub(crate) struct Faults {
     pub(crate) lost_answers: AtomicUsize,
     pub(crate) not_ready: AtomicUsize,
+    /// Nodes that know no users.
+    pub(crate) empty: Mutex<HashSet<usize>>,
     pub(crate) denied_appends: AtomicBool,
     pub(crate) denied_reads: AtomicBool,
     /// Moves when the subscriptions there are shall fail.
@@ -25,8 +30,15 @@ impl Faults {
         take(&self.lost_answers)
     }
 
-    pub(crate) fn is_not_ready(&self) -> Option<&'static str> {
-        take(&self.not_ready).then_some("Server Is Not Ready")
+    pub(crate) fn is_not_ready(&self) -> bool {
+        take(&self.not_ready)
+    }
+
+    pub(crate) fn is_empty(&self, node: usize) -> bool {
+        self.empty
+            .lock()
+            .expect("no panic under the lock")
+            .contains(&node)
     }
 
     pub(crate) fn denies_appends(&self) -> bool {

@@ -11,6 +11,9 @@
 //! 5. An append that is not done within 2 s is answered with a time-out, whatever was asked.
 //! 6. Filtered reads and subscriptions examine every event of the server, others' too, and pay for each.
 //! 7. A node can stand still: it accepts connections and answers nothing, not even a ping.
+//! 8. A node that knows no leader says that it is not ready: to an append as an answer that ends nothing, to a read as
+//!    unavailable. So does a leader that is cut off from the others once it has noticed; before, its appends run into the
+//!    time-out. It keeps all connections and subscriptions, and nothing comes over the latter.
 //!
 //! It is strict where the real one may be lenient: nothing can be read from where no record begins.
 
@@ -222,6 +225,11 @@ impl StandIn {
         });
     }
 
+    /// Cuts `node` off from the others and not from its clients. It believes what it knew for as long as `unnoticed`.
+    pub fn cut_off(&self, node: usize, unnoticed: Duration) {
+        self.cluster.cut_off(node, unnoticed);
+    }
+
     /// Writes the next `count` appends and breaks off at once, before they are indexed.
     pub fn lose_answers(&self, count: usize) {
         self.faults.lost_answers.store(count, Ordering::SeqCst);
@@ -230,6 +238,12 @@ impl StandIn {
     /// Answers the next `count` appends that the server is not ready.
     pub fn refuse_as_not_ready(&self, count: usize) {
         self.faults.not_ready.store(count, Ordering::SeqCst);
+    }
+
+    /// `node` has no users yet, as one that was added during an election: it refuses everybody as unknown.
+    pub fn empty(&self, node: usize) {
+        let mut empty = self.faults.empty.lock().expect("no panic under the lock");
+        empty.insert(node);
     }
 
     /// Callers may no longer append, or read the log.

@@ -3,11 +3,13 @@
 #![expect(clippy::result_large_err, reason = "a status is what tonic wants")]
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -15,18 +17,29 @@ use kurrentdb_protocol::event_store::client::{
     Empty,
     gossip::{ClusterInfo, EndPoint, MemberInfo, gossip_server::Gossip, member_info::VNodeState},
 };
+use tokio::time::sleep;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use crate::{Behaviour, faults::Faults, log::Log};
 
 /// No node is the leader.
 pub(crate) const NOBODY: usize = usize::MAX;
+/// What a node says that knows no leader.
+pub(crate) const NOT_READY: &str = "Server Is Not Ready";
 
-/// What all nodes know.
+/// What all nodes know that hear each other.
 #[derive(Default)]
 pub(crate) struct Cluster {
     pub(crate) members: Mutex<Vec<Member>>,
     pub(crate) leader: AtomicUsize,
+    cut: Mutex<HashMap<usize, Cut>>,
+}
+
+/// What a node knew when it was cut off from the others. It believes it until it notices, and then knows no leader.
+struct Cut {
+    leader: usize,
+    members: Vec<Member>,
+    noticed_at: Instant,
 }
 
 #[derive(Clone)]
@@ -39,6 +52,27 @@ impl Cluster {
     fn members(&self) -> Vec<Member> {
         self.members.lock().expect("no panic under the lock").clone()
     }
+
+    /// Cuts `node` off from the others; it notices after `unnoticed`.
+    pub(crate) fn cut_off(&self, node: usize, unnoticed: Duration) {
+        let cut = Cut {
+            leader: self.leader.load(Ordering::SeqCst),
+            members: self.members(),
+            noticed_at: Instant::now() + unnoticed,
+        };
+        self.cut
+            .lock()
+            .expect("no panic under the lock")
+            .insert(node, cut);
+    }
+}
+
+/// Why a node does not do what only the leader does.
+pub(crate) enum Refusal {
+    /// It knows no leader, or is about to be one or to be none.
+    NotReady,
+    /// Another node is the leader; the status names it.
+    NotLeader(Status),
 }
 
 pub(crate) struct Node {
@@ -55,6 +89,9 @@ impl Node {
         let Some((name, password)) = &self.behaviour.user else {
             return Ok(());
         };
+        if self.faults.is_empty(self.index) {
+            return Err(Status::unauthenticated("Unauthenticated"));
+        }
         let expected = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
         match metadata.get("authorization") {
             Some(value) if value.as_bytes() == expected.as_bytes() => Ok(()),
@@ -63,15 +100,43 @@ impl Node {
         }
     }
 
-    /// The refusal of a node that is not the leader.
-    pub(crate) fn not_leader(&self) -> Option<Status> {
-        let leader = self.cluster.leader.load(Ordering::SeqCst);
+    /// Whether nothing that is written here reaches the other nodes, nor the other way round.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        let cut = self.cluster.cut.lock().expect("no panic under the lock");
+        cut.contains_key(&self.index)
+    }
+
+    /// Waits until it hears from the other nodes.
+    pub(crate) async fn hears_others(&self) {
+        while self.is_cut_off() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The leader and the members as this node knows them.
+    fn view(&self) -> (usize, Vec<Member>) {
+        let cut = self.cluster.cut.lock().expect("no panic under the lock");
+        match cut.get(&self.index) {
+            None => (self.cluster.leader.load(Ordering::SeqCst), self.cluster.members()),
+            Some(cut) if Instant::now() < cut.noticed_at => (cut.leader, cut.members.clone()),
+            Some(cut) => {
+                let mut members = cut.members.clone();
+                for (index, member) in members.iter_mut().enumerate() {
+                    member.is_alive = index == self.index;
+                }
+                (NOBODY, members)
+            }
+        }
+    }
+
+    /// Why it does not do what only the leader does, unless it is the leader.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        let (leader, members) = self.view();
         if leader == self.index {
             return None;
         }
-        let members = self.cluster.members();
         let Some(member) = members.get(leader) else {
-            return Some(Status::unknown("No leader info available in response"));
+            return Some(Refusal::NotReady);
         };
         let mut status = Status::not_found("Leader info available");
         let details = status.metadata_mut();
@@ -82,7 +147,16 @@ impl Node {
         ] {
             details.insert(name, value.parse().expect("plain text"));
         }
-        Some(status)
+        Some(Refusal::NotLeader(status))
+    }
+
+    /// As [`Self::refusal`], where a call is answered by nothing else.
+    pub(crate) fn refused(&self) -> Result<(), Status> {
+        match self.refusal() {
+            None => Ok(()),
+            Some(Refusal::NotReady) => Err(Status::unavailable(NOT_READY)),
+            Some(Refusal::NotLeader(status)) => Err(status),
+        }
     }
 }
 
@@ -101,13 +175,12 @@ impl Gossip for Service {
     async fn read(&self, request: Request<Empty>) -> Result<Response<ClusterInfo>, Status> {
         let node = &self.0;
         node.authenticate(request.metadata())?;
-        let leader = node.cluster.leader.load(Ordering::SeqCst);
-        let members = node.cluster.members();
+        let (leader, members) = node.view();
         let members = members.into_iter().enumerate().map(|(index, member)| {
-            let state = if index == leader {
-                VNodeState::Leader
-            } else {
-                VNodeState::Follower
+            let state = match leader {
+                NOBODY => VNodeState::Unknown,
+                leader if index == leader => VNodeState::Leader,
+                _ => VNodeState::Follower,
             };
             MemberInfo {
                 instance_id: None,

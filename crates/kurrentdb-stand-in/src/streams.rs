@@ -60,10 +60,8 @@ impl Streams for Service {
 
     async fn read(&self, request: Request<ReadReq>) -> Result<Response<Self::ReadStream>, Status> {
         self.0.authenticate(request.metadata())?;
-        if request.metadata().contains_key("requires-leader")
-            && let Some(not_leader) = self.0.not_leader()
-        {
-            return Err(not_leader);
+        if request.metadata().contains_key("requires-leader") {
+            self.0.refused()?;
         }
         let options = request
             .into_inner()
@@ -136,9 +134,7 @@ impl Streams for Service {
     /// Only the vendor's client appends in this way, and only what is not refused.
     async fn append(&self, request: Request<Streaming<AppendReq>>) -> Result<Response<AppendResp>, Status> {
         self.0.authenticate(request.metadata())?;
-        if let Some(not_leader) = self.0.not_leader() {
-            return Err(not_leader);
-        }
+        self.0.refused()?;
         let request = as_batch(request.into_inner()).await?;
         match batch::alone(&self.0, request).await {
             batch_append_resp::Result::Success(success) => Ok(Response::new(append_answer(success)?)),
@@ -298,6 +294,8 @@ async fn follow(
     send(answers, answer(read_resp::Content::Confirmation(confirmation))).await?;
     let mut is_live = false;
     loop {
+        // Whether the node is the leader is not asked again, so that a subscription of one that is cut off is silent.
+        node.hears_others().await;
         length.mark_unchanged();
         let page = match node.log.forwards(position, window) {
             Ok(page) => page,

@@ -1,10 +1,10 @@
 //! The way to the leader: finding it, keeping a connection to it, and leaving it when it fails.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use events::StreamName;
 use futures::{StreamExt, stream::FuturesUnordered};
-use kurrentdb_protocol::event_store::client::gossip::{ClusterInfo, member_info::VNodeState};
+use kurrentdb_protocol::event_store::client::gossip::{ClusterInfo, MemberInfo, member_info::VNodeState};
 use runtime::Backoff;
 use tokio::{
     net::lookup_host,
@@ -37,6 +37,7 @@ const STREAM_WINDOW: u32 = 1 << 20;
 #[derive(Clone)]
 pub(super) struct Node {
     pub(super) channel: Channel,
+    address: Address,
     /// Counts the connections.
     generation: u64,
 }
@@ -55,6 +56,8 @@ struct Current {
     members: Vec<Address>,
     /// The leader that a node named which is not.
     leader: Option<Address>,
+    /// The leader that was left because it seems to be none any more.
+    left: Option<Address>,
     failed: Option<(Instant, Failure)>,
 }
 
@@ -120,7 +123,7 @@ impl Connection {
                 let node = self.node().await?;
                 let result = operation(node.clone()).await;
                 if let Err(failure) = &result {
-                    self.failed(&node, failure).await;
+                    self.failed(&node, failure, attempts.before()).await;
                 }
                 result
             };
@@ -145,10 +148,11 @@ impl Connection {
             return Err(failure.clone());
         }
         match self.find_leader(&mut current).await {
-            Ok(channel) => {
+            Ok((address, channel)) => {
                 current.generation += 1;
                 let node = Node {
                     channel,
+                    address,
                     generation: current.generation,
                 };
                 current.failed = None;
@@ -162,9 +166,14 @@ impl Connection {
         }
     }
 
+    /// Whether a failure says that the node is of no more use. `before` is why the attempt before failed.
+    pub(super) fn is_over(&self, failure: &Failure, before: Option<&Failure>) -> bool {
+        failure.is_of_node(before) && (self.settings.is_cluster || !failure.is_of_leader(before))
+    }
+
     /// Leaves `node` if the failure says that it is of no more use, unless that has been done already.
-    pub(super) async fn failed(&self, node: &Node, failure: &Failure) {
-        if !failure.is_of_node() {
+    pub(super) async fn failed(&self, node: &Node, failure: &Failure, before: Option<&Failure>) {
+        if !self.is_over(failure, before) {
             return;
         }
         let mut current = self.current.lock().await;
@@ -172,58 +181,73 @@ impl Connection {
             current.leader.clone_from(leader);
         }
         if current.generation == node.generation && current.node.take().is_some() {
+            current.left = failure.is_of_leader(before).then(|| node.address.clone());
             tracing::debug!(%failure, "the connection to KurrentDB is given up");
         }
     }
 
-    async fn find_leader(&self, current: &mut Current) -> Result<Channel, Failure> {
+    async fn find_leader(&self, current: &mut Current) -> Result<(Address, Channel), Failure> {
         if let Some(leader) = current.leader.take()
             && let Ok((channel, _)) = self.ask(&leader, None).await
         {
-            return Ok(channel);
+            return Ok((leader, channel));
         }
         if !self.settings.is_cluster {
-            let (channel, _) = self.ask(&self.settings.hosts[0], None).await?;
-            return Ok(channel);
+            let host = &self.settings.hosts[0];
+            let (channel, _) = self.ask(host, None).await?;
+            return Ok((host.clone(), channel));
         }
-        let mut asking: FuturesUnordered<_> = self
-            .candidates(&current.members)
-            .await
-            .into_iter()
-            .map(|(address, name)| async move { self.ask(&address, name.as_deref()).await })
+        let candidates = self.candidates(&current.members).await;
+        let mut asking: FuturesUnordered<_> = candidates
+            .iter()
+            .map(|(address, name)| self.leader_by(address, name.as_deref()))
             .collect();
-        let mut failure = Failure::Connection("there is no host of this name".to_owned());
-        while let Some(answer) = asking.next().await {
-            let cluster = match answer {
-                Ok((_, cluster)) => cluster,
-                Err(reason) => {
-                    failure = reason;
-                    continue;
-                }
-            };
-            let alive: Vec<_> = cluster.members.iter().filter(|member| member.is_alive).collect();
-            let address = |member: &kurrentdb_protocol::event_store::client::gossip::MemberInfo| {
-                let at = member.http_end_point.as_ref()?;
-                Some(Address {
-                    host: at.address.clone(),
-                    port: at.port.try_into().ok()?,
-                })
-            };
-            current.members = alive.iter().filter_map(|member| address(member)).collect();
-            let leader = alive
-                .iter()
-                .find(|member| member.state() == VNodeState::Leader)
-                .and_then(|member| address(member));
+        let (mut left, mut failure) = (None, None);
+        while let Some((members, leader)) = asking.next().await {
+            if !members.is_empty() {
+                current.members = members;
+            }
             match leader {
-                // It must answer itself: the others take a moment to notice that a leader has stopped.
-                Some(leader) => match self.ask(&leader, None).await {
-                    Ok((channel, _)) => return Ok(channel),
-                    Err(reason) => failure = reason,
-                },
-                None => failure = Failure::NotReady("the cluster has no leader".to_owned()),
+                // One that is cut off may go on naming itself: another one's word counts more.
+                Ok((address, channel)) if current.left.as_ref() == Some(&address) => {
+                    left = Some((address, channel));
+                }
+                Ok(leader) => return Ok(leader),
+                // A node that refuses us may know no users yet, and does not hide that others will have a leader soon.
+                Err(reason) if failure.is_none() || reason.may_pass() => failure = Some(reason),
+                Err(_) => {}
             }
         }
-        Err(failure)
+        left.ok_or_else(|| {
+            failure.unwrap_or_else(|| Failure::Connection("there is no host of this name".to_owned()))
+        })
+    }
+
+    /// The nodes that are there, as the one at `address` sees it, and the leader, which must answer itself: the others take
+    /// a moment to notice that one has stopped.
+    async fn leader_by(
+        &self,
+        address: &Address,
+        name: Option<&str>,
+    ) -> (Vec<Address>, Result<(Address, Channel), Failure>) {
+        let members = match self.ask(address, name).await {
+            Ok((_, cluster)) => cluster.members,
+            Err(failure) => return (Vec::new(), Err(failure)),
+        };
+        let alive = || members.iter().filter(|member| member.is_alive);
+        let leader = match alive().find(|member| member.state() == VNodeState::Leader) {
+            Some(leader) => match member_address(leader) {
+                Some(leader) => {
+                    let asked = self.ask(&leader, None).await;
+                    asked.map(|(channel, _)| (leader, channel))
+                }
+                None => Err(Failure::Other(
+                    "the leader of the cluster has no address".to_owned(),
+                )),
+            },
+            None => Err(Failure::NotReady("the cluster has no leader".to_owned())),
+        };
+        (alive().filter_map(member_address).collect(), leader)
     }
 
     /// Who may know the leader: the hosts of the connection string, by all of their addresses, and the nodes that were
@@ -242,12 +266,15 @@ impl Connection {
                         host: address.ip().to_string(),
                         port: address.port(),
                     };
-                    (address, Some(host.host.clone()))
+                    let name =
+                        (self.settings.tls.is_some() && address.host != host.host).then(|| host.host.clone());
+                    (address, name)
                 })),
                 Ok(Err(_)) | Err(_) => tracing::debug!(%host, "there is no address for the host"),
             }
         }
-        candidates.dedup_by(|one, other| one.0 == other.0);
+        let mut seen = HashSet::new();
+        candidates.retain(|candidate| seen.insert(candidate.clone()));
         candidates
     }
 
@@ -286,6 +313,14 @@ impl Connection {
     }
 }
 
+fn member_address(member: &MemberInfo) -> Option<Address> {
+    let at = member.http_end_point.as_ref()?;
+    Some(Address {
+        host: at.address.clone(),
+        port: at.port.try_into().ok()?,
+    })
+}
+
 /// An error with what caused it.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();
@@ -312,6 +347,11 @@ impl Attempts {
             backoff: Backoff::new(PAUSE, LONGEST_PAUSE),
             failure: None,
         }
+    }
+
+    /// Why the attempt before failed.
+    pub(super) fn before(&self) -> Option<&Failure> {
+        self.failure.as_ref()
     }
 
     /// What there is to say when the deadline is over.

@@ -14,8 +14,11 @@ pub(super) enum Failure {
     NotLeader(Option<Address>),
     #[error("the connection failed: {0}")]
     Connection(String),
+    /// It knows no leader, or something else is wrong with it.
     #[error("the server is not ready: {0}")]
     NotReady(String),
+    #[error("the server is busy: {0}")]
+    Busy(String),
     /// The server says that it did not get it done in time. It may be done all the same.
     #[error("the server ran into a time-out")]
     TimedOut,
@@ -39,9 +42,12 @@ impl Failure {
     /// Whether another attempt may succeed where this one failed.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Self::NotLeader(_) | Self::Connection(_) | Self::NotReady(_) | Self::TimedOut | Self::Late => {
-                true
-            }
+            Self::NotLeader(_)
+            | Self::Connection(_)
+            | Self::NotReady(_)
+            | Self::Busy(_)
+            | Self::TimedOut
+            | Self::Late => true,
             Self::Unauthenticated
             | Self::Denied(_)
             | Self::Deleted
@@ -50,9 +56,31 @@ impl Failure {
         }
     }
 
-    /// Whether the node, or the connection to it, may be of no more use.
-    pub(super) fn is_of_node(&self) -> bool {
-        matches!(self, Self::NotLeader(_) | Self::Connection(_) | Self::Late)
+    /// What a server says that does not do what it was asked to.
+    pub(super) fn not_handled(message: String) -> Self {
+        if message.contains("Busy") {
+            Self::Busy(message)
+        } else {
+            Self::NotReady(message)
+        }
+    }
+
+    /// Whether the node, or the connection to it, may be of no more use. `before` is why the attempt before failed.
+    pub(super) fn is_of_node(&self, before: Option<&Self>) -> bool {
+        match self {
+            Self::NotLeader(_) | Self::Connection(_) | Self::Late => true,
+            failure => failure.is_of_leader(before),
+        }
+    }
+
+    /// Whether another node may be the leader, though this one does not say so: a leader that is cut off from the others
+    /// runs into time-outs, and is not ready once it has noticed.
+    pub(super) fn is_of_leader(&self, before: Option<&Self>) -> bool {
+        match self {
+            Self::NotReady(_) => true,
+            Self::TimedOut => matches!(before, Some(Self::TimedOut)),
+            _ => false,
+        }
     }
 }
 
@@ -89,7 +117,7 @@ impl From<Status> for Failure {
             {
                 Self::NoSuchPosition
             }
-            (Code::Unavailable, _) if status.message().starts_with("Server") => Self::NotReady(message()),
+            (Code::Unavailable, _) if status.message().starts_with("Server") => Self::not_handled(message()),
             // So do a connection that breaks, a server that shuts down and one that cannot go on come out.
             (
                 Code::Unavailable

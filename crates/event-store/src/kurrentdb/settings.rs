@@ -19,7 +19,7 @@ use crate::OpenError;
 const DEFAULT_MAX_APPEND_BYTES: usize = 1 << 20;
 
 /// Where a node answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Address {
     pub(super) host: String,
     pub(super) port: u16,

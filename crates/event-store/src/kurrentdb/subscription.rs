@@ -140,7 +140,7 @@ async fn receive(connection: &Connection, place: &mut Place, events: &Sender<Ent
     };
     let ended = receiving.await;
     if let Err(failure) = &ended {
-        connection.failed(&node, failure).await;
+        connection.failed(&node, failure, None).await;
     }
     ended
 }

@@ -113,7 +113,8 @@ impl Writer {
         };
         let mut attempts = Attempts::new(deadline);
         loop {
-            let failure = match timeout_at(deadline, self.attempt(request.clone())).await {
+            let attempt = self.attempt(request.clone(), attempts.before());
+            let failure = match timeout_at(deadline, attempt).await {
                 Ok(Err(NotWritten::Failed(failure))) => failure,
                 Ok(done) => return done,
                 Err(_) => return Err(NotWritten::Failed(attempts.late())),
@@ -133,15 +134,22 @@ impl Writer {
         }
     }
 
-    async fn attempt(&self, request: BatchAppendReq) -> Result<Written, NotWritten> {
+    async fn attempt(
+        &self,
+        request: BatchAppendReq,
+        before: Option<&Failure>,
+    ) -> Result<Written, NotWritten> {
         let stream = self.stream().await.map_err(NotWritten::Failed)?;
-        match stream.append(request).await {
-            Ok(answer) => read_answer(answer),
-            Err(failure) => {
-                self.give_up(&stream, &failure).await;
-                Err(NotWritten::Failed(failure))
-            }
+        let (written, has_ended) = match stream.append(request).await {
+            Ok(answer) => (read_answer(answer), false),
+            Err(failure) => (Err(NotWritten::Failed(failure)), true),
+        };
+        if let Err(NotWritten::Failed(failure)) = &written
+            && (has_ended || self.connection.is_over(failure, before))
+        {
+            self.give_up(&stream, failure, before).await;
         }
+        written
     }
 
     /// The stream that is open, or a new one.
@@ -157,7 +165,7 @@ impl Writer {
     }
 
     /// The next append opens another stream. Those that still wait for answers of this one keep it until they have them.
-    async fn give_up(&self, stream: &Arc<BatchStream>, failure: &Failure) {
+    async fn give_up(&self, stream: &Arc<BatchStream>, failure: &Failure, before: Option<&Failure>) {
         tracing::debug!(%failure, "a stream of appends is given up");
         let mut current = self.stream.lock().await;
         if current
@@ -167,7 +175,7 @@ impl Writer {
             *current = None;
         }
         drop(current);
-        self.connection.failed(&stream.node, failure).await;
+        self.connection.failed(&stream.node, failure, before).await;
     }
 }
 
@@ -212,7 +220,7 @@ fn refusal(status: &Status) -> NotWritten {
         (Code::PermissionDenied, message) => Failure::Denied(message.to_owned()),
         (Code::DeadlineExceeded, _) => Failure::TimedOut,
         // "Server Is Not Ready", "Server Is Busy" and the like come without a code.
-        (Code::Ok | Code::Unknown | Code::Internal, message) => Failure::NotReady(message.to_owned()),
+        (Code::Ok | Code::Unknown | Code::Internal, message) => Failure::not_handled(message.to_owned()),
         (_, message) => Failure::Other(message.to_owned()),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use event_store::{EventStore, StoreError};
+use event_store::StoreError;
 use kurrentdb_stand_in::{Behaviour, StandIn};
 use tokio::{
     task::JoinSet,
@@ -220,95 +220,6 @@ async fn subscription_survives_a_lost_server() {
     }
     assert_in_order(&seen, false);
     assert_eq!(seen, whole_log(&*store).await);
-}
-
-/// A store on a cluster of three, and one task that appends to it all the time.
-struct Load {
-    server: StandIn,
-    store: Arc<dyn EventStore>,
-}
-
-impl Load {
-    async fn start(parameters: &str) -> Self {
-        let server = StandIn::with(Behaviour::default(), 3);
-        let hosts: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
-        let url = format!("kurrentdb://{}?tls=false{parameters}", hosts.join(","));
-        let store = event_store::open(&url, 1).await.unwrap();
-        Self { server, store }
-    }
-
-    /// Appends while `fault` happens and for `lasting` afterwards; says the longest time without a success.
-    async fn longest_gap(&mut self, lasting: Duration, fault: impl AsyncFnOnce(&mut StandIn)) -> Duration {
-        let store = Arc::clone(&self.store);
-        let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
-        let load = tokio::spawn(async move {
-            let (mut longest, mut last) = (Duration::ZERO, Instant::now());
-            let mut ids = Vec::new();
-            while stopped.try_recv().is_err() {
-                let new = event("{}");
-                let name = stream(&format!("task-{}", new.id));
-                ids.push(new.id);
-                store.append(&name, 0, vec![new]).await.expect("no append fails");
-                longest = longest.max(last.elapsed());
-                last = Instant::now();
-            }
-            (longest, ids)
-        });
-        sleep(Duration::from_millis(200)).await;
-        fault(&mut self.server).await;
-        sleep(lasting).await;
-        stop.send(()).unwrap();
-        let (longest, ids) = load.await.unwrap();
-        let log = whole_log(&*self.store).await;
-        assert_in_order(&log, false);
-        assert!(
-            ids.iter()
-                .all(|id| log.iter().filter(|event| event.id == *id).count() == 1)
-        );
-        longest
-    }
-}
-
-/// The others elect another leader after a moment; a client that waits for its connection to be declared dead waits much
-/// longer. (The vendor's does so for 20 seconds.)
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn frozen_leader_is_left() {
-    let mut load = Load::start("").await;
-    let freeze = async |server: &mut StandIn| {
-        server.freeze(0);
-        sleep(Duration::from_secs(2)).await;
-        server.elect(Some(1));
-    };
-    let gap = load.longest_gap(Duration::from_secs(7), freeze).await;
-    assert!(gap > Duration::from_millis(1_900), "it was not frozen: {gap:?}");
-    assert!(gap < Duration::from_secs(8), "{gap:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_leader_is_left_without_an_error() {
-    let mut load = Load::start("").await;
-    let kill = async |server: &mut StandIn| {
-        server.stop_node(0);
-        sleep(Duration::from_secs(1)).await;
-        server.elect(Some(2));
-    };
-    let gap = load.longest_gap(Duration::from_secs(3), kill).await;
-    assert!(gap < Duration::from_secs(3), "{gap:?}");
-}
-
-/// The leader resigns and names the new one: nothing else ends.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn new_leader_is_followed() {
-    let mut load = Load::start("").await;
-    let resign = async |server: &mut StandIn| {
-        server.elect(None);
-        sleep(Duration::from_millis(300)).await;
-        server.elect(Some(2));
-        sleep(Duration::from_millis(300)).await;
-        server.elect(Some(0));
-    };
-    let gap = load.longest_gap(Duration::from_secs(1), resign).await;
-    assert!(gap < Duration::from_secs(2), "{gap:?}");
 }
 
 /// A server that stands still for a while and goes on: the same connection string has one host only.

@@ -74,7 +74,7 @@ impl LogEnd {
             .start(&node, &self.connection)
             .await;
         if let Err(failure) = &started {
-            self.connection.failed(&node, failure).await;
+            self.connection.failed(&node, failure, None).await;
         }
         started
     }

@@ -1,0 +1,183 @@
+//! Leaders that fail, resign or are cut off, and how a store finds the next one.
+
+use std::{sync::Arc, time::Duration};
+
+use event_store::EventStore;
+use kurrentdb_stand_in::{Behaviour, StandIn};
+use tokio::time::{Instant, sleep};
+
+use super::conformance::{assert_in_order, event, events, stream, whole_log};
+
+/// A store on a cluster of three, and one task that appends to it all the time.
+struct Load {
+    server: StandIn,
+    store: Arc<dyn EventStore>,
+}
+
+impl Load {
+    async fn start(parameters: &str) -> Self {
+        let server = StandIn::with(Behaviour::default(), 3);
+        let store = Self::open(&server, parameters).await;
+        Self { server, store }
+    }
+
+    async fn open(server: &StandIn, parameters: &str) -> Arc<dyn EventStore> {
+        let hosts: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+        let url = format!("kurrentdb://{}?tls=false{parameters}", hosts.join(","));
+        event_store::open(&url, 1).await.unwrap()
+    }
+
+    /// Appends while `fault` happens and for `lasting` afterwards; says the longest time without a success.
+    async fn longest_gap(&mut self, lasting: Duration, fault: impl AsyncFnOnce(&mut StandIn)) -> Duration {
+        let store = Arc::clone(&self.store);
+        let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+        let load = tokio::spawn(async move {
+            let (mut longest, mut last) = (Duration::ZERO, Instant::now());
+            let mut ids = Vec::new();
+            while stopped.try_recv().is_err() {
+                let new = event("{}");
+                let name = stream(&format!("task-{}", new.id));
+                ids.push(new.id);
+                store.append(&name, 0, vec![new]).await.expect("no append fails");
+                longest = longest.max(last.elapsed());
+                last = Instant::now();
+            }
+            (longest, ids)
+        });
+        sleep(Duration::from_millis(200)).await;
+        fault(&mut self.server).await;
+        sleep(lasting).await;
+        stop.send(()).unwrap();
+        let (longest, ids) = load.await.unwrap();
+        let log = whole_log(&*self.store).await;
+        assert_in_order(&log, false);
+        assert!(
+            ids.iter()
+                .all(|id| log.iter().filter(|event| event.id == *id).count() == 1)
+        );
+        longest
+    }
+}
+
+/// The others elect another leader after a moment; a client that waits for its connection to be declared dead waits much
+/// longer. (The vendor's does so for 20 seconds.)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frozen_leader_is_left() {
+    let mut load = Load::start("").await;
+    let freeze = async |server: &mut StandIn| {
+        server.freeze(0);
+        sleep(Duration::from_secs(2)).await;
+        server.elect(Some(1));
+    };
+    let gap = load.longest_gap(Duration::from_secs(7), freeze).await;
+    assert!(gap > Duration::from_millis(1_900), "it was not frozen: {gap:?}");
+    assert!(gap < Duration::from_secs(8), "{gap:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_leader_is_left_without_an_error() {
+    let mut load = Load::start("").await;
+    let kill = async |server: &mut StandIn| {
+        server.stop_node(0);
+        sleep(Duration::from_secs(1)).await;
+        server.elect(Some(2));
+    };
+    let gap = load.longest_gap(Duration::from_secs(3), kill).await;
+    assert!(gap < Duration::from_secs(3), "{gap:?}");
+}
+
+/// The leader resigns and names the new one: nothing else ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_leader_is_followed() {
+    let mut load = Load::start("").await;
+    let resign = async |server: &mut StandIn| {
+        server.elect(None);
+        sleep(Duration::from_millis(300)).await;
+        server.elect(Some(2));
+        sleep(Duration::from_millis(300)).await;
+        server.elect(Some(0));
+    };
+    let gap = load.longest_gap(Duration::from_secs(1), resign).await;
+    assert!(gap < Duration::from_secs(2), "{gap:?}");
+}
+
+/// A leader that has lost the others keeps its connections to clients, and answers for as long as the cut lasts that it is
+/// not ready. The others have another leader meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leader_that_is_cut_off_is_left() {
+    let mut load = Load::start("").await;
+    let cut = async |server: &mut StandIn| {
+        // As long as a real one takes to notice that its replicas are gone.
+        server.cut_off(0, Duration::from_secs(3));
+        server.elect(Some(1));
+    };
+    load.longest_gap(Duration::from_secs(6), cut).await;
+}
+
+/// A leader that goes on believing that it leads says nothing but that it has run into a time-out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leader_that_only_times_out_is_left() {
+    let mut load = Load::start("").await;
+    let cut = async |server: &mut StandIn| {
+        server.cut_off(0, Duration::from_secs(3_600));
+        server.elect(Some(1));
+    };
+    load.longest_gap(Duration::from_secs(6), cut).await;
+}
+
+/// A process that only reads finds the new leader, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_leave_a_leader_that_is_cut_off() {
+    let Load { server, store } = Load::start("").await;
+    store.append(&stream("task-1"), 0, events(2)).await.unwrap();
+    let reader = Load::open(&server, "").await;
+    assert_eq!(whole_log(&*reader).await.len(), 2);
+    server.cut_off(0, Duration::ZERO);
+    server.elect(Some(1));
+    assert_eq!(
+        reader
+            .stream_page(&stream("task-1"), 0, 10)
+            .await
+            .unwrap()
+            .entries
+            .len(),
+        2
+    );
+    assert_eq!(whole_log(&*reader).await.len(), 2);
+}
+
+/// A node that is behind names a leader that stands still. The others' answers do not wait for that one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frozen_node_that_is_named_as_leader_delays_nobody() {
+    let server = StandIn::with(Behaviour::default(), 3);
+    server.cut_off(1, Duration::from_secs(3_600));
+    server.freeze(0);
+    server.elect(Some(2));
+    for _ in 0..10 {
+        // Whoever waits for the node that stands still has no second attempt.
+        let store = Load::open(&server, "&gossipTimeout=6000&defaultDeadline=5000").await;
+        store.can_append().await.unwrap();
+    }
+}
+
+/// A node that is added to a cluster knows no users before it has the log, and refuses everybody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_without_users_hides_no_election() {
+    let behaviour = Behaviour {
+        user: Some(("taskledger".to_owned(), "secret".to_owned())),
+        ..Behaviour::default()
+    };
+    let server = StandIn::with(behaviour, 3);
+    server.empty(2);
+    server.elect(None);
+    let opening = tokio::spawn({
+        let [one, other, empty] = server.addresses()[..] else {
+            panic!("three nodes")
+        };
+        let url = format!("kurrentdb://taskledger:secret@{one},{other},{empty}?tls=false");
+        async move { event_store::open(&url, 1).await.map(drop) }
+    });
+    sleep(Duration::from_secs(2)).await;
+    server.elect(Some(1));
+    opening.await.unwrap().unwrap();
+}
