@@ -8,7 +8,7 @@ use kurrentdb_protocol::event_store::client::gossip::{ClusterInfo, MemberInfo, m
 use runtime::Backoff;
 use tokio::{
     net::lookup_host,
-    sync::Mutex,
+    sync::{Mutex, watch},
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tonic::{
@@ -46,12 +46,13 @@ pub(super) struct Node {
 pub(super) struct Connection {
     pub(super) settings: Settings,
     current: Mutex<Current>,
+    /// Of the newest connection.
+    generation: watch::Sender<u64>,
 }
 
 #[derive(Default)]
 struct Current {
     node: Option<Node>,
-    generation: u64,
     /// The nodes that gossip named last.
     members: Vec<Address>,
     /// The leader that a node named which is not.
@@ -76,6 +77,7 @@ impl Connection {
         Arc::new(Self {
             settings,
             current: Mutex::default(),
+            generation: watch::Sender::default(),
         })
     }
 
@@ -149,12 +151,13 @@ impl Connection {
         }
         match self.find_leader(&mut current).await {
             Ok((address, channel)) => {
-                current.generation += 1;
+                let generation = *self.generation.borrow() + 1;
                 let node = Node {
                     channel,
                     address,
-                    generation: current.generation,
+                    generation,
                 };
+                self.generation.send_replace(generation);
                 current.failed = None;
                 current.node = Some(node.clone());
                 Ok(node)
@@ -164,6 +167,18 @@ impl Connection {
                 Err(failure)
             }
         }
+    }
+
+    /// Whether no other connection has taken the place of `node`.
+    pub(super) fn is_newest(&self, node: &Node) -> bool {
+        *self.generation.borrow() == node.generation
+    }
+
+    /// Waits until another connection has taken the place of `node`.
+    pub(super) async fn replaced(&self, node: &Node) {
+        let mut generation = self.generation.subscribe();
+        // The sender lives as long as `self`.
+        let _ = generation.wait_for(|newest| *newest != node.generation).await;
     }
 
     /// Whether a failure says that the node is of no more use. `before` is why the attempt before failed.
@@ -180,7 +195,7 @@ impl Connection {
         if let Failure::NotLeader(leader) = failure {
             current.leader.clone_from(leader);
         }
-        if current.generation == node.generation && current.node.take().is_some() {
+        if self.is_newest(node) && current.node.take().is_some() {
             current.left = failure.is_of_leader(before).then(|| node.address.clone());
             tracing::debug!(%failure, "the connection to KurrentDB is given up");
         }

@@ -113,7 +113,8 @@ async fn follow(connection: Arc<Connection>, mut place: Place, events: Sender<En
     }
 }
 
-/// Subscribes and sends what comes; ends with a failure, or when nobody wants events any more.
+/// Subscribes and sends what comes; ends with a failure, or when nobody wants events any more. A leader that is one no more
+/// may keep a subscription open and send nothing, so it also ends when the rest of the process has left the node.
 async fn receive(connection: &Connection, place: &mut Place, events: &Sender<Entry>) -> Result<(), Failure> {
     let node = connection.node().await?;
     let receiving = async {
@@ -138,7 +139,12 @@ async fn receive(connection: &Connection, place: &mut Place, events: &Sender<Ent
             }
         }
     };
-    let ended = receiving.await;
+    let ended = tokio::select! {
+        ended = receiving => ended,
+        () = connection.replaced(&node) => {
+            Err(Failure::Connection("the process has another connection now".to_owned()))
+        }
+    };
     if let Err(failure) = &ended {
         connection.failed(&node, failure, None).await;
     }

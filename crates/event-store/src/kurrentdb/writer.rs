@@ -155,7 +155,9 @@ impl Writer {
     /// The stream that is open, or a new one.
     async fn stream(&self) -> Result<Arc<BatchStream>, Failure> {
         let mut current = self.stream.lock().await;
-        if let Some(stream) = &*current {
+        if let Some(stream) = &*current
+            && self.connection.is_newest(&stream.node)
+        {
             return Ok(Arc::clone(stream));
         }
         let node = self.connection.node().await?;

@@ -6,7 +6,7 @@ use event_store::EventStore;
 use kurrentdb_stand_in::{Behaviour, StandIn};
 use tokio::time::{Instant, sleep};
 
-use super::conformance::{assert_in_order, event, events, stream, whole_log};
+use super::conformance::{assert_in_order, event, events, stream, take, whole_log};
 
 /// A store on a cluster of three, and one task that appends to it all the time.
 struct Load {
@@ -180,4 +180,18 @@ async fn node_without_users_hides_no_election() {
     sleep(Duration::from_secs(2)).await;
     server.elect(Some(1));
     opening.await.unwrap().unwrap();
+}
+
+/// Nothing comes over the subscription of a leader that is cut off, and nothing ends it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_follow_the_leader() {
+    let Load { server, store } = Load::start("").await;
+    let mut subscription = store.subscribe(0);
+    store.append(&stream("task-1"), 0, events(2)).await.unwrap();
+    let mut seen = take(&mut subscription, 2).await;
+    server.cut_off(0, Duration::ZERO);
+    server.elect(Some(1));
+    store.append(&stream("task-1"), 2, events(1)).await.unwrap();
+    seen.extend(take(&mut subscription, 1).await);
+    assert_eq!(seen, whole_log(&*store).await);
 }
