@@ -1,22 +1,24 @@
 //! Grows the tree with the log and signs checkpoints of it.
 //!
 //! Any number of processes may keep one tree: each transaction begins where the tree is, or does nothing. One that finds
-//! another at work waits until that one stands still. A tree only ever grows by events that the log has, and before anything
-//! is signed, the tree is compared with what was signed before.
+//! another at work waits until that one stands still, and remembers meanwhile what that one signs. A tree only ever grows by
+//! events that the log has, and before anything is signed, the tree is compared with what was signed before.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use event_store::{EventStore, StoredPage, agrees};
-use events::{EventId, LogPoint, StoredEvent};
+use events::LogPoint;
 use prometheus::IntGauge;
 use runtime::{Backoff, Clock, Metrics};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use transparency_log::{Algorithm, Checkpoint, Edge, Hash, Signer, TileKind, WIDTH, entry_hash, leaf_hash};
+use transparency_log::{Algorithm, Checkpoint, Note, Signer};
 
 use crate::{
-    AuditTree, KeepError, LastSigned, SigningKeys, Tree, origin::new_origin, reading::signed,
-    tables::ChangedTile,
+    AuditTree, KeepError, LastSigned, SignedCheckpoint, SigningKeys, Tree,
+    growing_tree::GrowingTree,
+    origin::{new_origin, require_own},
+    reading::signed,
 };
 
 /// Events added at once.
@@ -30,6 +32,8 @@ const STANDBY: Duration = Duration::from_secs(2);
 /// After failures.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// For a last look at what was signed, when it is time to stop.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(1);
 /// So many checkpoints of a tree are kept, and so often the older ones are deleted.
 const KEPT_CHECKPOINTS: i64 = 10_000;
 const CHECKPOINTS_PER_CLEANING: u32 = 100;
@@ -54,7 +58,7 @@ impl CheckpointSignerMetrics {
             ),
             stopped: metrics.gauge(
                 "taskledger_projector_audit_stopped",
-                "1 while nothing is signed because the tree and the log, or what was signed before, do not agree.",
+                "1 while nothing is signed because the tree and the log, what was signed before, or the keys do not agree.",
             ),
         }
     }
@@ -75,12 +79,9 @@ pub struct CheckpointSigner {
     forgetful: bool,
 }
 
-/// A tree in memory, as far as it is needed to let it grow.
+/// What is needed to go on from one step to the next.
 struct AtWork {
-    tree: Tree,
-    edge: Edge,
-    /// The entries of the last, partial tile.
-    entries: Vec<Hash>,
+    growing: GrowingTree,
     signers: Vec<Signer>,
     /// What was signed last and has been compared with the tree.
     signed: Option<Checkpoint>,
@@ -91,8 +92,8 @@ struct AtWork {
 }
 
 impl CheckpointSigner {
-    /// Keeps `tree` in step with `store`. The keys are in the directory `keys`, where the first is made when there is none;
-    /// `prefix` is what the name of a new tree begins with.
+    /// Keeps `tree` in step with `store`. The keys are in the directory `keys`, where the first is made when there is neither
+    /// a key nor a tree; `prefix` is what the name of a new tree begins with.
     #[must_use]
     pub fn new(
         tree: AuditTree,
@@ -151,10 +152,12 @@ impl CheckpointSigner {
             };
             complaint = said;
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
                 () = tokio::time::sleep(pause) => {}
             }
         }
+        // What another process has signed in the last moments, if the database still answers.
+        let _ = tokio::time::timeout(LONGEST_FAREWELL, self.load()).await;
     }
 
     /// Adds the next events of the log, and signs if it is time to. `true` when there are more.
@@ -168,12 +171,12 @@ impl CheckpointSigner {
         };
         let page = self
             .store
-            .stored_page(signed(at_work.tree.last.position), PAGE)
+            .stored_page(signed(at_work.growing.tree.last.position), PAGE)
             .await?;
         let more = page.more && !page.events.is_empty();
         if page.events.is_empty() {
             if at_work.compared_at.elapsed() >= COMPARE_EVERY {
-                self.compare(&[at_work.tree.last]).await?;
+                self.compare(&[at_work.growing.tree.last]).await?;
                 at_work.compared_at = Instant::now();
             }
         } else {
@@ -183,24 +186,20 @@ impl CheckpointSigner {
         let is_signed = at_work
             .signed
             .as_ref()
-            .is_some_and(|signed| signed.size == at_work.tree.size);
+            .is_some_and(|signed| signed.size == at_work.growing.tree.size);
         if is_due && (!is_signed || at_work.remembered.is_some()) {
             self.sign(&mut at_work, more).await?;
         }
-        self.metrics.size.set(signed(at_work.tree.size));
+        self.metrics.size.set(signed(at_work.growing.tree.size));
         self.at_work = Some(at_work);
         Ok(more)
     }
 
-    /// The newest tree, or the first one, ready to grow.
+    /// The newest tree, ready to grow, once no other process is at work on it.
     async fn load(&mut self) -> Result<AtWork, KeepError> {
-        let tree = match self.tree.newest().await? {
-            Some(tree) => tree,
-            None => {
-                self.tree.begin(0, &new_origin(&self.prefix)).await?;
-                self.tree.newest().await?.ok_or(KeepError::Overtaken)?
-            }
-        };
+        let (tree, stored) = self.newest().await?;
+        let signers = self.signers(&tree, stored.as_ref())?;
+        let remembered = self.follow(&tree, stored.as_ref()).await?;
         if self
             .overtaken_at
             .replace(tree.size)
@@ -209,92 +208,85 @@ impl CheckpointSigner {
             return Err(KeepError::Overtaken);
         }
         self.overtaken_at = None;
-        let keys = SigningKeys::open(&self.keys)?;
-        let signers = keys.signers(&tree.origin, Algorithm::Ed25519)?;
-        let remembered = LastSigned::new(&self.keys).read(&tree.origin)?;
-        let mut tiles = Vec::new();
-        for tile in Edge::tiles(tree.size) {
-            let mut hashes = self.tree.hashes(tree.id, tile.kind, tile.number).await?;
-            hashes.truncate(usize::try_from(tile.width).unwrap_or(usize::MAX));
-            tiles.push((tile, hashes));
-        }
-        let edge = Edge::resume(tree.size, |wanted| {
-            let found = tiles.iter_mut().find(|(tile, _)| *tile == wanted);
-            found
-                .map(|(_, hashes)| std::mem::take(hashes))
-                .unwrap_or_default()
-        })?;
-        let mut entries = self
-            .tree
-            .hashes(tree.id, TileKind::Entries, tree.size / WIDTH)
-            .await?;
-        entries.truncate(usize::try_from(tree.size % WIDTH).unwrap_or_default());
-        if entries.len() as u64 != tree.size % WIDTH {
-            return Err(KeepError::Damaged(
-                "the last tile of entries is too short".to_owned(),
-            ));
-        }
-        self.compare(&[tree.last]).await?;
-        let signed = match self.tree.last_checkpoint(&tree).await? {
-            Some(signed) => {
-                self.agrees_with(&tree, &signed.checkpoint).await?;
-                Some(signed.checkpoint)
-            }
-            None => None,
-        };
+        let growing = GrowingTree::load(&self.tree, tree).await?;
+        self.compare(&[growing.tree.last]).await?;
         Ok(AtWork {
-            tree,
-            edge,
-            entries,
+            growing,
             signers,
-            signed,
-            remembered: remembered.map(|note| note.text.parse()).transpose()?,
+            signed: stored.map(|stored| stored.checkpoint),
+            remembered,
             signed_at: Instant::now(),
             compared_at: Instant::now(),
         })
     }
 
-    async fn grow(&mut self, at_work: &mut AtWork, page: StoredPage) -> Result<(), KeepError> {
-        let before = at_work.tree.clone();
-        let mut tiles = Vec::new();
-        let mut leaves = Vec::with_capacity(page.events.len());
-        let mut first_positions = Vec::new();
-        for event in &page.events {
-            if at_work.entries.is_empty() {
-                first_positions.push((at_work.tree.size / WIDTH, event.position));
+    /// The newest tree, or the first one, and what was signed of it last.
+    async fn newest(&self) -> Result<(Tree, Option<SignedCheckpoint>), KeepError> {
+        let known = match self.tree.newest().await? {
+            Some(tree) => tree,
+            None => {
+                self.tree.begin(0, &new_origin(&self.prefix)).await?;
+                self.tree.newest().await?.ok_or(KeepError::Overtaken)?
             }
-            let entry = entry_hash(&event.canonical());
-            leaves.push(leaf_hash(&entry.0));
-            at_work.entries.push(entry);
-            at_work.tree.size += 1;
-            if at_work.entries.len() as u64 == WIDTH {
-                tiles.push(entries_tile(
-                    at_work.tree.size / WIDTH - 1,
-                    std::mem::take(&mut at_work.entries),
-                ));
-            }
+        };
+        let stored = self.tree.last_checkpoint(&known).await?;
+        // Read after the checkpoint, so that it has grown as far at least.
+        match self.tree.newest().await? {
+            Some(tree) if tree.id == known.id => Ok((tree, stored)),
+            _ => Err(KeepError::Overtaken),
         }
-        if !at_work.entries.is_empty() {
-            tiles.push(entries_tile(at_work.tree.size / WIDTH, at_work.entries.clone()));
-        }
-        for ((level, number), hashes) in at_work.edge.extend(leaves) {
-            let first = first_positions
-                .iter()
-                .find(|(tile, _)| level == 0 && *tile == number);
-            tiles.push(ChangedTile {
-                kind: TileKind::Hashes(level),
-                number,
-                hashes,
-                first_position: first.map(|(_, position)| *position),
+    }
+
+    /// Those who sign `tree` here. The first key is made for a tree of which nobody can have signed anything.
+    fn signers(&self, tree: &Tree, stored: Option<&SignedCheckpoint>) -> Result<Vec<Signer>, KeepError> {
+        let is_first = tree.id == 1 && tree.size == 0 && stored.is_none();
+        let keys = match is_first {
+            true => SigningKeys::open(&self.keys)?,
+            false => SigningKeys::read(&self.keys)?,
+        };
+        let signers = keys.signers(&tree.origin, Algorithm::Ed25519)?;
+        if signers.is_empty() {
+            return Err(KeepError::StrangeKeys {
+                directory: self.keys.clone(),
+                origin: tree.origin.clone(),
             });
         }
-        if let Some(last) = page.events.last() {
-            at_work.tree.last = point(last);
+        if let Some(stored) = stored {
+            require_own(stored, &signers, &self.keys)?;
         }
+        Ok(signers)
+    }
+
+    /// Remembers what was signed last, by whichever process, once it is compared with the tree and with what was remembered
+    /// before. Returns what is remembered and still to be compared.
+    async fn follow(
+        &mut self,
+        tree: &Tree,
+        stored: Option<&SignedCheckpoint>,
+    ) -> Result<Option<Checkpoint>, KeepError> {
+        let remembered = LastSigned::new(&self.keys).checkpoint(&tree.origin)?;
+        let Some(stored) = stored else {
+            return Ok(remembered);
+        };
+        self.agrees_with(tree, &stored.checkpoint).await?;
+        if let Some(remembered) = remembered {
+            if remembered.size >= stored.checkpoint.size {
+                return Ok(Some(remembered));
+            }
+            self.agrees_with(tree, &remembered).await?;
+        }
+        self.remember(&tree.origin, &stored.note).await;
+        Ok(None)
+    }
+
+    async fn grow(&mut self, at_work: &mut AtWork, page: StoredPage) -> Result<(), KeepError> {
+        let before = at_work.growing.tree.clone();
+        let tiles = at_work.growing.extend(&page.events);
+        let after = &at_work.growing.tree;
         // A log that has both has what is between them.
-        self.compare(&[before.last, at_work.tree.last]).await?;
+        self.compare(&[before.last, after.last]).await?;
         at_work.compared_at = Instant::now();
-        if self.tree.grow(&before, &at_work.tree, &tiles).await? {
+        if self.tree.grow(&before, after, &tiles).await? {
             Ok(())
         } else {
             self.overtaken_at = Some(before.size);
@@ -303,7 +295,7 @@ impl CheckpointSigner {
     }
 
     async fn sign(&mut self, at_work: &mut AtWork, more: bool) -> Result<(), KeepError> {
-        let tree = &at_work.tree;
+        let tree = &at_work.growing.tree;
         if let Some(remembered) = &at_work.remembered {
             if remembered.size > tree.size {
                 // The databases may only be behind what was signed.
@@ -312,14 +304,39 @@ impl CheckpointSigner {
             self.agrees_with(tree, remembered).await?;
             at_work.remembered = None;
         }
+        if let Some(stored) = self.tree.last_checkpoint(tree).await? {
+            require_own(&stored, &at_work.signers, &self.keys)?;
+            if stored.checkpoint.size > tree.size {
+                return Err(KeepError::Overtaken);
+            }
+            if at_work.signed.as_ref() != Some(&stored.checkpoint) {
+                self.agrees_with(tree, &stored.checkpoint).await?;
+            }
+        }
         let checkpoint = Checkpoint {
             origin: tree.origin.clone(),
             size: tree.size,
-            root: at_work.edge.root(),
+            root: at_work.growing.root(),
         };
         let note = checkpoint.sign(&at_work.signers);
-        let (memory, origin, kept) = (LastSigned::new(&self.keys), tree.origin.clone(), note.clone());
-        let written = tokio::task::spawn_blocking(move || memory.write(&origin, &kept)).await;
+        self.remember(&tree.origin, &note).await;
+        self.tree
+            .add_checkpoint(tree, &checkpoint, &note, self.clock.now())
+            .await?;
+        self.metrics.signed.set(signed(checkpoint.size));
+        at_work.signed = Some(checkpoint);
+        at_work.signed_at = Instant::now();
+        self.checkpoints += 1;
+        if self.checkpoints.is_multiple_of(CHECKPOINTS_PER_CLEANING) {
+            self.tree.forget_checkpoints(tree, KEPT_CHECKPOINTS).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what was signed beside the keys; when that fails, says so once and goes on.
+    async fn remember(&mut self, origin: &str, note: &Note) {
+        let (memory, origin, note) = (LastSigned::new(&self.keys), origin.to_owned(), note.clone());
+        let written = tokio::task::spawn_blocking(move || memory.write(&origin, &note)).await;
         let failed = match written {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
@@ -336,17 +353,6 @@ impl CheckpointSigner {
             );
         }
         self.forgetful = failed.is_some();
-        self.tree
-            .add_checkpoint(tree, &checkpoint, &note, self.clock.now())
-            .await?;
-        self.metrics.signed.set(signed(checkpoint.size));
-        at_work.signed = Some(checkpoint);
-        at_work.signed_at = Instant::now();
-        self.checkpoints += 1;
-        if self.checkpoints.is_multiple_of(CHECKPOINTS_PER_CLEANING) {
-            self.tree.forget_checkpoints(tree, KEPT_CHECKPOINTS).await?;
-        }
-        Ok(())
     }
 
     /// Makes sure that the log has these events.
@@ -370,22 +376,5 @@ impl CheckpointSigner {
         } else {
             Err(KeepError::Forked { size: signed.size })
         }
-    }
-}
-
-fn entries_tile(number: u64, hashes: Vec<Hash>) -> ChangedTile {
-    ChangedTile {
-        kind: TileKind::Entries,
-        number,
-        hashes,
-        first_position: None,
-    }
-}
-
-fn point(event: &StoredEvent) -> LogPoint {
-    LogPoint {
-        position: u64::try_from(event.position).unwrap_or_default(),
-        // An id that cannot be read is that of some event, but of none that anybody can compare.
-        id: Some(EventId(event.id.parse().unwrap_or_default())),
     }
 }

@@ -1,5 +1,7 @@
 //! What can be wrong with the tree, and with asking for it.
 
+use std::path::PathBuf;
+
 use database::DatabaseError;
 use event_store::StoreError;
 use transparency_log::{CheckpointError, EdgeError, MissingTile, NoteError};
@@ -27,6 +29,19 @@ pub enum KeepError {
         /// The size of the checkpoint that does not fit.
         size: u64,
     },
+    /// Others than the keys that are here have signed the tree.
+    #[error(
+        "none of the keys in {} is one that signs the audit tree {origin}: nothing is signed with them. Copy the keys of the \
+         projector that signs it to there; when they are lost, make one with `taskledger audit rotate-key` and begin a tree of \
+         a new origin with `taskledger restore check --repair`",
+        directory.display()
+    )]
+    StrangeKeys {
+        /// Where the keys are that were tried.
+        directory: PathBuf,
+        /// The tree that others sign.
+        origin: String,
+    },
     /// Tiles are missing or damaged.
     #[error("the tiles of the tree are damaged: {0}. `taskledger audit verify` says what differs")]
     Damaged(String),
@@ -45,7 +60,11 @@ impl KeepError {
     /// Whether trying again changes nothing until somebody has looked.
     pub(crate) fn needs_an_operator(&self) -> bool {
         match self {
-            Self::LostEnd | Self::Forked { .. } | Self::Damaged(_) | Self::Keys(_) => true,
+            Self::LostEnd
+            | Self::Forked { .. }
+            | Self::StrangeKeys { .. }
+            | Self::Damaged(_)
+            | Self::Keys(_) => true,
             Self::Overtaken | Self::Database(_) | Self::Store(_) => false,
         }
     }

@@ -44,6 +44,15 @@ impl LastSigned {
         }
     }
 
+    /// What the last checkpoint of this origin says; `None` when none is remembered.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn checkpoint(&self, origin: &str) -> Result<Option<Checkpoint>, KeepError> {
+        let note = self.read(origin)?;
+        Ok(note.map(|note| note.text.parse()).transpose()?)
+    }
+
     /// Remembers a checkpoint of this origin, durably.
     ///
     /// # Errors

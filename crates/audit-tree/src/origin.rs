@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use event_store::{EventStore, agrees};
+use transparency_log::{Algorithm, NoteError, Signer};
 
-use crate::{AuditTree, KeepError, LastSigned};
+use crate::{AuditTree, KeepError, LastSigned, SignedCheckpoint, SigningKeys, growing_tree::GrowingTree};
 
 /// The tree does not come from the log that is there, or not all that was signed comes from this tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,27 +49,37 @@ pub async fn disagreement(
             newest.last.position
         ));
     }
-    let remembered = match keys {
-        Some(keys) => LastSigned::new(keys).read(&newest.origin)?,
-        None => None,
-    };
-    let Some(remembered) = remembered else {
+    let Some(keys) = keys else {
         return Ok(None);
     };
-    let remembered: transparency_log::Checkpoint = remembered.text.parse()?;
-    if remembered.size > newest.size {
-        // The tree may only be behind, unless the log is not that long.
-        let left = events_after(store, newest.last.position, remembered.size - newest.size).await?;
-        if newest.size + left < remembered.size {
+    let signers = SigningKeys::read(keys)?.signers(&newest.origin, Algorithm::Ed25519)?;
+    if !signers.is_empty()
+        && let Some(stored) = tree.last_checkpoint(&newest).await?
+        && let Err(KeepError::StrangeKeys { .. }) = require_own(&stored, &signers, keys)
+    {
+        return because(format!(
+            "none of the keys in {} has signed its last checkpoint; copy the ones that did to there, if they are not lost",
+            keys.display()
+        ));
+    }
+    let Some(remembered) = LastSigned::new(keys).checkpoint(&newest.origin)? else {
+        return Ok(None);
+    };
+    // The tree may only be behind what was signed of it.
+    let root = if remembered.size <= newest.size {
+        tree.root_at(&newest, remembered.size).await?
+    } else {
+        let mut growing = GrowingTree::load(tree, newest.clone()).await?;
+        grow(&mut growing, store, remembered.size).await?;
+        if growing.tree.size < remembered.size {
             return because(format!(
                 "a checkpoint of {} events was signed, and the log has {}",
-                remembered.size,
-                newest.size + left
+                remembered.size, growing.tree.size
             ));
         }
-        return Ok(None);
-    }
-    if tree.root_at(&newest, remembered.size).await? == remembered.root {
+        growing.root()
+    };
+    if root == remembered.root {
         return Ok(None);
     }
     because(format!("another tree of {} events was signed", remembered.size))
@@ -91,15 +102,33 @@ pub async fn renew_origin(tree: &AuditTree) -> Result<Option<String>, KeepError>
     Ok(tree.newest().await?.map(|tree| tree.origin))
 }
 
-/// How many events the log has after a position, counted up to `most`.
-async fn events_after(store: &dyn EventStore, position: u64, most: u64) -> Result<u64, KeepError> {
-    let (mut after, mut count) = (crate::reading::signed(position), 0);
-    loop {
-        let page = store.stored_page(after, 1_000).await?;
-        count += page.events.len() as u64;
-        after = page.events.last().map_or(after, |event| event.position);
-        if count >= most || !page.more || page.events.is_empty() {
-            return Ok(count);
+/// Lets a tree grow in memory, as far as the log goes and up to `size`.
+async fn grow(growing: &mut GrowingTree, store: &dyn EventStore, size: u64) -> Result<(), KeepError> {
+    while growing.tree.size < size {
+        let missing = usize::try_from(size - growing.tree.size).unwrap_or(usize::MAX);
+        let after = crate::reading::signed(growing.tree.last.position);
+        let page = store.stored_page(after, missing.min(1_000)).await?;
+        if page.events.is_empty() {
+            break;
         }
+        growing.extend(&page.events);
+    }
+    Ok(())
+}
+
+/// Makes sure that one of `signers`, whose keys are in the directory `keys`, has signed this.
+pub(crate) fn require_own(
+    stored: &SignedCheckpoint,
+    signers: &[Signer],
+    keys: &Path,
+) -> Result<(), KeepError> {
+    let own: Vec<_> = signers.iter().map(|signer| signer.verifier().clone()).collect();
+    match stored.note.verify(&own) {
+        Ok(()) => Ok(()),
+        Err(NoteError::Unsigned) => Err(KeepError::StrangeKeys {
+            directory: keys.to_owned(),
+            origin: stored.checkpoint.origin.clone(),
+        }),
+        Err(error) => Err(error.into()),
     }
 }

@@ -2,11 +2,14 @@
 //! changed in the database behind its back stays unnoticed.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use audit_tree::{
-    AuditTree, CheckpointSigner, CheckpointSignerMetrics, Disagreement, KeepError, Kept, SigningKeys,
-    Verification, disagreement, renew_origin, verify,
+    AuditTree, CheckpointSigner, CheckpointSignerMetrics, Disagreement, KeepError, Kept, LastSigned,
+    SigningKeys, Tree, Verification, disagreement, renew_origin, verify,
 };
 use database::{Database, Schema};
 use event_store::{EventStore, SqlStore};
@@ -141,6 +144,47 @@ impl Ground {
             .unwrap()
     }
 
+    /// The same log and tree, seen from a host with its own directory of keys, which are the same ones or none.
+    fn another_host(&self, has_keys: bool) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let keys = directory.path().join("keys");
+        if has_keys {
+            self.copy_keys_to(&keys);
+        }
+        Self {
+            log: self.log.clone(),
+            store: self.store.clone(),
+            tree_database: self.tree_database.clone(),
+            tree: self.tree.clone(),
+            keys,
+            directory,
+            _server: None,
+        }
+    }
+
+    fn copy_keys_to(&self, keys: &Path) {
+        database::private::create_directory(keys).unwrap();
+        for file in std::fs::read_dir(&self.keys).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "pem") {
+                std::fs::copy(&path, keys.join(path.file_name().unwrap())).unwrap();
+            }
+        }
+    }
+
+    /// Log and tree go back together, as from one backup.
+    async fn go_back_to(&self, tree: &Tree) {
+        let (size, id) = (tree.size, tree.last.id.unwrap().0);
+        self.in_log(&format!("DELETE FROM events WHERE position > {size}"))
+            .await;
+        self.in_tree(&format!("DELETE FROM tree_checkpoints WHERE size > {size}"))
+            .await;
+        self.in_tree(&format!(
+            "UPDATE trees SET size = {size}, position = {size}, event_id = '{id}'"
+        ))
+        .await;
+    }
+
     /// `{}` as a payload, in SQL.
     fn empty_payload(&self) -> &'static str {
         match self.log.is_postgres() {
@@ -174,6 +218,8 @@ on_both!(
     a_tree_that_is_kept_by_several_grows_once
     a_log_that_lost_its_end_is_signed_under_a_new_name_only
     what_was_signed_is_remembered_outside_the_databases
+    a_standby_remembers_what_others_have_signed
+    only_keys_that_have_signed_a_tree_go_on_with_it
     a_tree_that_was_changed_is_not_signed
     every_change_of_the_log_is_found
     a_dropped_payload_is_covered_by_the_hash_that_was_kept
@@ -306,17 +352,8 @@ async fn what_was_signed_is_remembered_outside_the_databases(ground: Ground) {
     let old_tree = ground.tree.newest().await.unwrap().unwrap();
     ground.append("task-1", 10, 10).await;
     ground.keep().await.unwrap();
-    // Log and tree go back together, as from one backup, and the log goes on in another way.
-    ground.in_log("DELETE FROM events WHERE position > 10").await;
-    ground
-        .in_tree("DELETE FROM tree_checkpoints WHERE size > 10")
-        .await;
-    let id = old_tree.last.id.unwrap().0;
-    ground
-        .in_tree(&format!(
-            "UPDATE trees SET size = 10, position = 10, event_id = '{id}'"
-        ))
-        .await;
+    // The log goes on in another way.
+    ground.go_back_to(&old_tree).await;
     assert!(matches!(ground.keep().await, Err(KeepError::LostEnd)));
     assert!(ground.disagreement().await.is_some());
     ground.append("task-2", 0, 15).await;
@@ -330,6 +367,98 @@ async fn what_was_signed_is_remembered_outside_the_databases(ground: Ground) {
     renew_origin(&ground.tree).await.unwrap();
     ground.keep().await.unwrap();
     assert_eq!(ground.checkpoint().await.size, 25);
+}
+
+async fn a_standby_remembers_what_others_have_signed(ground: Ground) {
+    ground.append("task-1", 0, 19).await;
+    let mut active = ground.keeper();
+    while active.step().await.unwrap() {}
+    let dumped = ground.tree.newest().await.unwrap().unwrap();
+    let standby = ground.another_host(true);
+    let mut waiting = standby.keeper();
+    assert!(!waiting.step().await.unwrap());
+    ground.append("task-1", 19, 5).await;
+    while active.step().await.unwrap() {}
+    let signed = ground.checkpoint().await;
+    assert_eq!(signed.size, 24);
+    for _ in 0..3 {
+        let _ = waiting.step().await;
+    }
+    let remembered = LastSigned::new(&standby.keys).checkpoint(&signed.origin).unwrap();
+    assert_eq!(remembered, Some(signed));
+
+    // All databases go back to what was dumped, and only the standby is started again.
+    ground.go_back_to(&dumped).await;
+    assert!(standby.disagreement().await.is_some());
+    assert!(matches!(standby.keep().await, Err(KeepError::LostEnd)));
+    ground.append("task-2", 0, 7).await;
+    assert!(
+        standby.disagreement().await.is_some(),
+        "the log is longer than what was signed, and another, and the tree has not grown"
+    );
+    let refused = standby.keep().await;
+    assert!(
+        matches!(refused, Err(KeepError::Forked { size: 24 })),
+        "{refused:?}"
+    );
+    assert_eq!(ground.checkpoint().await.size, 19, "nothing was signed");
+}
+
+async fn only_keys_that_have_signed_a_tree_go_on_with_it(ground: Ground) {
+    ground.append("task-1", 0, 5).await;
+    let mut active = ground.keeper();
+    while active.step().await.unwrap() {}
+    let signed = ground.checkpoint().await;
+
+    // A host that has no keys, and then others.
+    let other = ground.another_host(false);
+    ground.append("task-1", 5, 5).await;
+    for _ in 0..2 {
+        let refused = other.keep().await;
+        assert!(
+            matches!(refused, Err(KeepError::StrangeKeys { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(ground.checkpoint().await, signed, "nothing was signed");
+        let remembered = LastSigned::new(&other.keys).checkpoint(&signed.origin).unwrap();
+        assert_eq!(remembered, None, "what was signed by others is not believed");
+        if SigningKeys::read(&other.keys)
+            .unwrap()
+            .signers("x", Algorithm::Ed25519)
+            .unwrap()
+            .is_empty()
+        {
+            assert_eq!(other.disagreement().await, None, "it only signs nothing");
+            SigningKeys::add(&other.keys).unwrap();
+        }
+    }
+    assert!(other.disagreement().await.is_some());
+    // Those that have signed it, beside its own.
+    ground.copy_keys_to(&other.keys);
+    other.keep().await.unwrap();
+    assert_eq!(ground.checkpoint().await.size, 10);
+    assert_eq!(other.disagreement().await, None);
+
+    // Who is at work notices it, too.
+    let mut active = ground.keeper();
+    while active.step().await.unwrap() {}
+    let strange = ground.another_host(false);
+    let strange = SigningKeys::open(&strange.keys)
+        .unwrap()
+        .signers(&signed.origin, Algorithm::Ed25519)
+        .unwrap();
+    let note = ground.checkpoint().await.sign(&strange).to_string();
+    ground
+        .in_tree(&format!(
+            "UPDATE tree_checkpoints SET note = '{note}' WHERE size = 10"
+        ))
+        .await;
+    ground.append("task-1", 10, 5).await;
+    let refused = active.step().await;
+    assert!(
+        matches!(refused, Err(KeepError::StrangeKeys { .. })),
+        "{refused:?}"
+    );
 }
 
 async fn a_tree_that_was_changed_is_not_signed(ground: Ground) {
