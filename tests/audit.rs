@@ -444,6 +444,12 @@ async fn embedded_witnesses_notice_a_forked_log() {
         .await
         .unwrap();
     tree.close().await;
+    let (code, said) = audited.tool(&["audit", "verify"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("the log is not the one of the checkpoint that is remembered beside the keys"),
+        "{said}"
+    );
     for file in fs::read_dir(audited.system.data_dir().join("keys/audit")).unwrap() {
         let path = file.unwrap().path();
         if path

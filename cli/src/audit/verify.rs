@@ -1,14 +1,14 @@
 //! Computing the whole tree again: from the log, or from an export without a system.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{Context, ensure};
-use audit_tree::{Kept, Verification};
+use audit_tree::{AuditTree, Kept, LastSigned, Verification};
 use clap::Args;
 use log_transfer::{Line, Reader};
 use serde_json::json;
@@ -58,6 +58,7 @@ impl Verify {
             None => {
                 let store = platform::existing_event_store(&settings.storage).await?;
                 let tree = platform::existing_audit_tree(&settings.storage).await?;
+                kept.remembered = remembered(&tree, &settings.audit_keys_dir()).await?;
                 let mut display = ProgressDisplay::new();
                 let tell = |position, head| display.show(0, position, head);
                 let report = audit_tree::verify(&store, &tree, &keys, &self.witness, &kept, tell).await;
@@ -119,6 +120,14 @@ impl Verify {
     }
 }
 
+/// What was signed last of the tree, if that is remembered here and may be read.
+async fn remembered(tree: &AuditTree, keys: &Path) -> anyhow::Result<Option<Checkpoint>> {
+    match tree.newest().await? {
+        Some(tree) if fs::read_dir(keys).is_ok() => Ok(LastSigned::new(keys).checkpoint(&tree.origin)?),
+        _ => Ok(None),
+    }
+}
+
 /// The checkpoint in a file, signed by one of `keys`.
 fn checkpoint(path: &Path, keys: &[VerifierKey]) -> anyhow::Result<Checkpoint> {
     let note: Note = read(path)?.parse()?;
@@ -146,6 +155,7 @@ fn of_export(path: &Path, kept: Kept) -> anyhow::Result<Verification> {
     let Kept {
         checkpoints: mut kept,
         entries,
+        ..
     } = kept;
     ensure!(
         kept.iter().all(|it| it.origin == kept[0].origin),

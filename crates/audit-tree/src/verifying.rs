@@ -10,11 +10,13 @@ use std::{
 use event_store::EventStore;
 use events::StoredEvent;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use transparency_log::{
-    Checkpoint, Edge, Hash, NoteError, TileKind, VerifierKey, WIDTH, cosigned_at, entry_hash, leaf_hash,
-};
+use transparency_log::{Checkpoint, Hash, NoteError, VerifierKey, cosigned_at, entry_hash};
 
-use crate::{AuditTree, SignedCheckpoint, Tree, VerifyError, reading::signed};
+use crate::{
+    AuditTree, SignedCheckpoint, VerifyError,
+    comparison::{Comparison, Leaf},
+    reading::signed,
+};
 
 /// Positions of which each part of the log consists that is read and hashed at once: whole tiles.
 const PART: u64 = 8_192;
@@ -50,19 +52,14 @@ pub struct Verification {
     pub differences: Vec<String>,
 }
 
-/// An event as far as it is needed here.
-#[derive(Debug, Clone, Copy)]
-struct Leaf {
-    position: i64,
-    entry: Hash,
-    is_dropped: bool,
-}
-
 /// What somebody has kept outside, with which the log is compared.
 #[derive(Debug, Default)]
 pub struct Kept {
     /// Checkpoints whose signatures have been checked.
     pub checkpoints: Vec<Checkpoint>,
+    /// What the keys of the tree have signed last, as [`crate::LastSigned`] remembers it. Its signature needs no look:
+    /// whoever can write it has the keys.
+    pub remembered: Option<Checkpoint>,
     /// The entries of events with their payloads, which the log may have dropped since.
     pub entries: HashSet<Hash>,
 }
@@ -91,14 +88,10 @@ pub async fn verify(
         .iter()
         .map(|signed| &signed.checkpoint)
         .chain(&kept.checkpoints)
+        .chain(&kept.remembered)
         .map(|it| (it.size, None))
         .collect();
-    let mut comparison = Comparison {
-        tree,
-        newest: &newest,
-        edge: Edge::default(),
-        differing_tile: None,
-    };
+    let mut comparison = Comparison::new(tree, &newest);
     comparison.pass(&[], &mut roots);
     let mut parts = parts(store, head);
     while let Some(leaves) = parts.try_next().await? {
@@ -109,15 +102,15 @@ pub async fn verify(
         }
         let leaves = aligned(
             store.positions_are_dense(),
-            comparison.edge.size(),
+            comparison.size(),
             leaves,
             &mut report,
         );
         comparison.compare(&leaves).await?;
-        comparison.pass(&leaves, &mut roots);
-        progress(comparison.edge.size(), head);
+        let tiles = comparison.pass(&leaves, &mut roots);
+        comparison.compare_upper(&tiles).await?;
+        progress(comparison.size(), head);
     }
-    let tiles_differ_at = comparison.differing_tile;
     check_checkpoints(&checkpoints, &roots, keys, witnesses, &mut report);
     for checkpoint in &kept.checkpoints {
         if checkpoint.origin != newest.origin {
@@ -132,13 +125,16 @@ pub async fn verify(
             ));
         }
     }
+    if let Some(remembered) = &kept.remembered {
+        check_remembered(remembered, &roots, &mut report);
+    }
     if report.events < newest.size {
         report.differences.push(format!(
             "the log has {} events, the tree {}",
             report.events, newest.size
         ));
     }
-    if let Some(position) = tiles_differ_at {
+    if let Some(position) = comparison.differing_position {
         let blame = if report.differences.is_empty() {
             "the checkpoints agree with the log, so that the tiles were changed"
         } else {
@@ -152,6 +148,10 @@ pub async fn verify(
             .first_difference
             .map_or(position, |first| first.min(position));
         report.first_difference = Some(first);
+    } else if let Some(tile) = comparison.differing_upper {
+        report.differences.push(format!(
+            "the tile {tile} is not the one of the log, so that proofs which are made of it are wrong"
+        ));
     }
     Ok(report)
 }
@@ -273,59 +273,19 @@ fn aligned(is_dense: bool, size: u64, leaves: Vec<Leaf>, report: &mut Verificati
     aligned
 }
 
-/// The tree that is computed again, beside the one that there is.
-struct Comparison<'a> {
-    tree: &'a AuditTree,
-    newest: &'a Tree,
-    edge: Edge,
-    differing_tile: Option<i64>,
-}
-
-impl Comparison<'_> {
-    /// Compares the leaves that come next with the tiles, until the first difference.
-    async fn compare(&mut self, leaves: &[Leaf]) -> Result<(), VerifyError> {
-        let start = self.edge.size();
-        if self.differing_tile.is_some() || leaves.is_empty() || start >= self.newest.size {
-            return Ok(());
-        }
-        let covered = (self.newest.size - start).min(leaves.len() as u64);
-        let first = start / WIDTH;
-        let count = (start + covered).div_ceil(WIDTH) - first;
-        for kind in [TileKind::Entries, TileKind::Hashes(0)] {
-            let tiles = self.tree.run_of_tiles(self.newest.id, kind, first, count).await?;
-            let stored: BTreeMap<u64, Vec<Hash>> = tiles.into_iter().collect();
-            for (index, leaf) in (start..start + covered).zip(leaves) {
-                let offset = usize::try_from(index % WIDTH).unwrap_or_default();
-                let hash = stored.get(&(index / WIDTH)).and_then(|hashes| hashes.get(offset));
-                let expected = match kind {
-                    TileKind::Entries => leaf.entry,
-                    TileKind::Hashes(_) => leaf_hash(&leaf.entry.0),
-                };
-                if hash != Some(&expected) {
-                    let position = self
-                        .differing_tile
-                        .map_or(leaf.position, |first| first.min(leaf.position));
-                    self.differing_tile = Some(position);
-                    break;
-                }
-            }
-        }
-        Ok(())
+/// Compares what is remembered beside the keys with what was computed.
+fn check_remembered(remembered: &Checkpoint, roots: &BTreeMap<u64, Option<Hash>>, report: &mut Verification) {
+    let Checkpoint { size, root, .. } = remembered;
+    if *size > report.size {
+        report.differences.push(format!(
+            "a checkpoint of {size} events is remembered beside the keys, and the tree has {}",
+            report.size
+        ));
     }
-
-    /// Lets the tree grow, and notes its root at every size that is asked for.
-    fn pass(&mut self, leaves: &[Leaf], roots: &mut BTreeMap<u64, Option<Hash>>) {
-        let (start, end) = (self.edge.size(), self.edge.size() + leaves.len() as u64);
-        let mut done = 0;
-        for (size, root) in roots.range_mut(start..=end) {
-            let upto = usize::try_from(size - start).unwrap_or_default();
-            self.edge
-                .extend(leaves[done..upto].iter().map(|leaf| leaf_hash(&leaf.entry.0)));
-            done = upto;
-            *root = Some(self.edge.root());
-        }
-        self.edge
-            .extend(leaves[done..].iter().map(|leaf| leaf_hash(&leaf.entry.0)));
+    if roots.get(size).copied().flatten() != Some(*root) {
+        report.differences.push(format!(
+            "the log is not the one of the checkpoint that is remembered beside the keys, of {size} events"
+        ));
     }
 }
 

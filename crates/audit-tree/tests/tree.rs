@@ -225,6 +225,7 @@ on_both!(
     a_dropped_payload_is_covered_by_the_hash_that_was_kept
     what_stands_where_there_can_be_nothing_is_found
     changed_tiles_and_checkpoints_are_found
+    a_tree_that_was_emptied_is_found_by_what_is_remembered
     a_log_that_was_rewritten_with_its_tree_is_found_by_a_checkpoint_that_was_kept
 );
 
@@ -556,6 +557,7 @@ async fn a_dropped_payload_is_covered_by_the_hash_that_was_kept(ground: Ground) 
             .map(|position| entry_hash(&events[position - 1].canonical()))
             .collect(),
         checkpoints: vec![checkpoint.clone()],
+        remembered: None,
     };
     let report = ground.verify_with(kept(&[1, 2, 300])).await;
     assert_eq!((report.differences, report.dropped, report.shown), (vec![], 3, 2));
@@ -656,11 +658,56 @@ async fn changed_tiles_and_checkpoints_are_found(ground: Ground) {
             .await;
     }
     assert_eq!(ground.verify(&[]).await.differences, [""; 0]);
+    let nothing = if ground.log.is_postgres() { "''" } else { "x''" };
+    for hashes in [nothing, "(SELECT hashes FROM kept0)"] {
+        ground
+            .in_tree(&format!(
+                "UPDATE tree_tiles SET hashes = {hashes} WHERE level = 1"
+            ))
+            .await;
+        assert_upper_tile_differs(&ground.verify(&[]).await);
+    }
+    ground.in_tree("DELETE FROM tree_tiles WHERE level = 1").await;
+    assert_upper_tile_differs(&ground.verify(&[]).await);
     ground
         .in_tree("UPDATE tree_checkpoints SET note = replace(note, '300', '299')")
         .await;
     let report = ground.verify(&[]).await;
     assert!(!report.differences.is_empty());
+}
+
+fn assert_upper_tile_differs(report: &Verification) {
+    let said = report.differences.join("\n");
+    assert!(said.contains("the tile 1/000.p/1 is not"), "{said}");
+    assert_eq!(report.first_difference, None);
+}
+
+async fn a_tree_that_was_emptied_is_found_by_what_is_remembered(ground: Ground) {
+    ground.append("task-1", 0, 30).await;
+    ground.keep().await.unwrap();
+    let remembered = ground.checkpoint().await;
+    for table in ["tree_tiles", "tree_checkpoints"] {
+        ground.in_tree(&format!("DELETE FROM {table}")).await;
+    }
+    ground
+        .in_tree("UPDATE trees SET size = 0, position = 0, event_id = NULL")
+        .await;
+    let verify = async || {
+        let remembered = Some(remembered.clone());
+        let kept = Kept {
+            remembered,
+            ..Kept::default()
+        };
+        ground.verify_with(kept).await.differences.join("\n")
+    };
+    let said = verify().await;
+    assert!(said.contains("and the tree has 0"), "{said}");
+    assert!(!said.contains("the log is not"), "{said}");
+    ground
+        .in_log("UPDATE events SET recorded_at = recorded_at + 1 WHERE position = 7")
+        .await;
+    let said = verify().await;
+    assert!(said.contains("the log is not the one"), "{said}");
 }
 
 async fn a_log_that_was_rewritten_with_its_tree_is_found_by_a_checkpoint_that_was_kept(ground: Ground) {
