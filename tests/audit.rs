@@ -564,6 +564,17 @@ async fn embedded_recipe_of_the_documentation() {
     assert_ne!(forged, recipe);
     let (holds, said) = run(1, &forged);
     assert!(!holds, "{said}");
+    for (what, change) in [
+        ("metadata", ".metadata += \" \""),
+        ("data", ".data += \" \""),
+        ("data", ".data_without_secrets = {} | .data += \" \""),
+        ("data", ".data_base64 = \"e30=\" | del(.data)"),
+    ] {
+        let forged = recipe.replace(" >event\n", &format!(" | jq -c '{change}' >event\n"));
+        let (holds, said) = run(checkpoint.size, &forged);
+        assert!(!holds, "{change}: {said}");
+        assert!(said.contains(&format!("{what}: FAILED")), "{change}: {said}");
+    }
     audited.system.stop().await;
 }
 
