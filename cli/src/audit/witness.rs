@@ -22,6 +22,7 @@ use crate::{
 
 /// A checkpoint with a proof has some kilobytes.
 const MOST_BYTES: usize = 64 * 1024;
+const FORKED: &str = "a log has shown a checkpoint that does not go on from the one that was cosigned last";
 
 #[derive(Debug, Args)]
 pub(crate) struct Witness {
@@ -70,14 +71,13 @@ async fn add_checkpoint(State(witness): State<Arc<Cosigner>>, body: Bytes) -> Re
         Refused::Malformed(_) => StatusCode::BAD_REQUEST,
         Refused::UnknownOrigin => StatusCode::NOT_FOUND,
         Refused::Untrusted => StatusCode::FORBIDDEN,
-        Refused::Conflict { size } => {
-            let size_of_last = [(header::CONTENT_TYPE, "text/x.tlog.size")];
-            return (StatusCode::CONFLICT, size_of_last, format!("{size}\n")).into_response();
+        Refused::Conflict { size } => return conflict(*size),
+        Refused::OtherRoot { size } => {
+            tracing::error!("{FORKED}");
+            return conflict(*size);
         }
         Refused::Inconsistent => {
-            tracing::error!(
-                "a log has shown a checkpoint that does not go on from the one that was cosigned last"
-            );
+            tracing::error!("{FORKED}");
             StatusCode::UNPROCESSABLE_ENTITY
         }
         Refused::Failed(error) => {
@@ -86,6 +86,12 @@ async fn add_checkpoint(State(witness): State<Arc<Cosigner>>, body: Bytes) -> Re
         }
     };
     (status, format!("{refused}\n")).into_response()
+}
+
+/// The log is told how far the checkpoint went that was cosigned last.
+fn conflict(size: u64) -> Response {
+    let size_of_last = [(header::CONTENT_TYPE, "text/x.tlog.size")];
+    (StatusCode::CONFLICT, size_of_last, format!("{size}\n")).into_response()
 }
 
 async fn checkpoint(State(witness): State<Arc<Cosigner>>, Path(origin_hash): Path<String>) -> Response {

@@ -60,6 +60,8 @@ enum PushError {
         "it has cosigned a tree of {0} events, which this log does not have: the log was restored, or there are two"
     )]
     Ahead(u64),
+    #[error("it has cosigned another tree of {0} events: the log was changed, or there are two")]
+    OtherRoot(u64),
     #[error("it answers {0}")]
     Refused(String),
     #[error("its answer has no cosignature of its key")]
@@ -153,10 +155,14 @@ impl Seen {
                     return Ok(());
                 }
                 StatusCode::CONFLICT => {
+                    let shown = old;
                     old = answer
                         .trim()
                         .parse()
                         .map_err(|_| PushError::Refused("409 without a size".to_owned()))?;
+                    if old == size && shown == size {
+                        return Err(PushError::OtherRoot(size));
+                    }
                     if old > tree.size {
                         return Err(PushError::Ahead(old));
                     }

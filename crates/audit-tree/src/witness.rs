@@ -43,6 +43,12 @@ pub enum Refused {
         /// The size of what was cosigned last.
         size: u64,
     },
+    /// The log has another tree of the size of what was cosigned last.
+    #[error("the last checkpoint cosigned has {size} leaves, too, and another root")]
+    OtherRoot {
+        /// The size of both.
+        size: u64,
+    },
     /// The log did not only grow, or does not prove it.
     #[error("the checkpoint does not go on from the last one that was cosigned")]
     Inconsistent,
@@ -121,15 +127,13 @@ impl Witness {
         }
         // What it guards is on the disk, and written whole.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let (size, root) = match self.last.read(origin)? {
-            Some(last) => {
-                let last: Checkpoint = last.text.parse().map_err(KeepError::from)?;
-                (last.size, last.root)
-            }
-            None => (0, empty_root()),
-        };
+        let last = self.last.checkpoint(origin)?;
+        let (size, root) = last.map_or((0, empty_root()), |last| (last.size, last.root));
         if old_size != size {
             return Err(Refused::Conflict { size });
+        }
+        if checkpoint.size == size && checkpoint.root != root {
+            return Err(Refused::OtherRoot { size });
         }
         verify_consistency(size, &root, checkpoint.size, &checkpoint.root, &proof)
             .map_err(|_| Refused::Inconsistent)?;
@@ -257,9 +261,10 @@ mod tests {
         let forked = ground.checkpoint(ORIGIN, &[leaf_hash(&[0]), leaf_hash(&[9]), leaf_hash(&[2])]);
         let same_size = ground.checkpoint(ORIGIN, &[leaf_hash(&[0]), leaf_hash(&[9])]);
         for witness in &witnesses {
+            let other = witness.add_checkpoint(&request(2, vec![], same_size.clone()));
+            assert!(matches!(other, Err(Refused::OtherRoot { size: 2 })), "{other:?}");
             for request in [
                 request(2, vec![leaf_hash(&[2])], forked.clone()),
-                request(2, vec![], same_size.clone()),
                 request(2, vec![], forked.clone()),
             ] {
                 let refused = witness.add_checkpoint(&request);
