@@ -37,6 +37,7 @@ mod program_tokens;
 mod proxies;
 mod readme;
 mod reporting;
+mod restored_erasures;
 mod restored_log;
 mod retention;
 mod revert;

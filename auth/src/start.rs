@@ -15,7 +15,7 @@ use crate::{
     aggregates::repository,
     auth::Auth,
     config::{Config, Dependencies},
-    erasure::finish_what_has_begun,
+    erasure::{finish_what_has_begun, replay_erasures, replay_new_erasures},
     key_count::count_keys,
     key_reload::KeyFiles,
     keys,
@@ -59,6 +59,8 @@ pub async fn start(
 
     BusCollector::register(Arc::clone(&dependencies.bus), dependencies.metrics.registry())?;
     let auth = Arc::new(Auth::new(&config, &dependencies, keys)?);
+    // Before anybody is answered: the keys, or the log, may come from a backup.
+    replay_erasures(&auth).await?;
     let check = Arc::new(TokenCheck(Arc::clone(&auth)));
     let options = ResponderOptions {
         queue_limit: config.check_queue,
@@ -78,6 +80,10 @@ pub async fn start(
     background.spawn("old snapshots of accounts", snapshots);
     let finishing = finish_what_has_begun(Arc::clone(&auth), background.stop());
     background.spawn("erasures that have begun", finishing);
+    let replayer = Arc::clone(&auth);
+    background.spawn_until_stopped("erasures in the log", async move {
+        replay_new_erasures(&replayer).await;
+    });
     let keys = answer(
         Arc::clone(&dependencies.bus),
         KEYS_QUEUE,

@@ -1,9 +1,10 @@
 //! After the log was restored from a backup, or a standby without its last events was promoted: what disagrees with the
 //! log that is there, and putting it right.
 
-use std::process::ExitCode;
+use std::{collections::BTreeSet, process::ExitCode};
 
-use ::events::UserId;
+use ::events::{CorrelationId, UserId};
+use auth::Operator;
 use clap::Subcommand;
 use database::Schema;
 use relay::restore;
@@ -12,7 +13,7 @@ use serde_json::json;
 
 use crate::{
     operation::{Attribution, Conclusion},
-    output, platform,
+    output, platform, role,
     settings::Settings,
 };
 
@@ -21,11 +22,11 @@ pub(crate) enum Command {
     /// Compare with the log whatever was derived from it; exit code 1 if something disagrees
     ///
     /// Compares the checkpoints of the read models, decisions about parked events, the relay's progress, the audit tree and the
-    /// keys of people: of some the key may be damaged or lost, and a backup may have those of some whom the log has erased
-    /// since. May run while the system is stopped or at work. Messages in queues, answers kept for idempotency keys and tokens that
+    /// keys of people: of some the key may be damaged or lost, a backup of the keys may have those of some whom the log has erased
+    /// since, and a backup of the log may have some who are erased, and have no key any more. May run while the system is stopped or at work. Messages in queues, answers kept for idempotency keys and tokens that
     /// clients hold need no look: whoever uses them asks the log first.
     Check {
-        /// Put right what disagrees: empty the read models, which are projected again; destroy keys again; forget the rest
+        /// Put right what disagrees: empty the read models, which are projected again; destroy keys again; erase again who has none; forget the rest
         #[arg(long)]
         repair: bool,
         /// One JSON object
@@ -57,21 +58,24 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     let keys = platform::subject_keys(settings, &*store).await?;
     let Comparison {
         revived,
+        unerased,
         damaged,
         lost,
     } = keys.compare(&*store).await?;
     // Only a backup brings those back.
-    let is_beyond_repair = !damaged.is_empty() || !lost.is_empty();
+    let mut is_beyond_repair = !damaged.is_empty() || !lost.is_empty();
 
     let agrees = checkpoints.is_empty()
         && discards.is_empty()
         && relay.is_empty()
         && audit.is_none()
         && revived.is_empty()
+        && unerased.is_empty()
         && !is_beyond_repair;
     let mut new_origin = None;
+    let mut erased_again = Ok(());
     if repair && !agrees {
-        let repair = async |_| {
+        let repair = async |operation| {
             if !checkpoints.is_empty() || !discards.is_empty() {
                 projector::empty(&read_models, &discards).await?;
             }
@@ -80,6 +84,10 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             }
             for subject in &revived {
                 keys.destroy(*subject).await?;
+            }
+            if !unerased.is_empty() {
+                erased_again = erase_again(settings, &unerased, operation).await;
+                is_beyond_repair |= erased_again.is_err();
             }
             if audit.is_some() {
                 new_origin = audit_tree::renew_origin(&tree).await?;
@@ -117,6 +125,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             "damaged_keys": damaged.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "lost_keys": lost.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "revived_keys": revived.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "unerased_people": unerased.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "relay_progress": relay.iter().map(|(partitions, point)| json!({
                 "partitions": partitions,
                 "position": point.position,
@@ -159,6 +168,15 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
                 repaired("it is now")
             ))?;
         }
+        for subject in &unerased {
+            output::line(&format!(
+                "the key of {subject} is destroyed, and the log has not erased them{}",
+                match &erased_again {
+                    Ok(()) => repaired("they are erased again"),
+                    Err(error) => format!(": not all of them could be erased again: {error:#}"),
+                }
+            ))?;
+        }
         let unusable = damaged.iter().map(|subject| (subject, "damaged"));
         for (subject, how) in unusable.chain(lost.iter().map(|subject| (subject, "lost"))) {
             output::line(&format!(
@@ -180,9 +198,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         output::line(&match (agrees, repair) {
             (true, _) => format!("everything agrees with the log, which ends at position {head}"),
             (false, true) if is_beyond_repair => {
-                format!(
-                    "NOT all could be repaired: keys of people cannot be used; the log ends at position {head}"
-                )
+                format!("NOT all could be repaired; the log ends at position {head}")
             }
             (false, true) => {
                 format!("repaired: everything agrees with the log, which ends at position {head}")
@@ -199,4 +215,25 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Erases those whose key is destroyed, which nobody does to anybody else: the log is from before that.
+async fn erase_again(
+    settings: &Settings,
+    people: &BTreeSet<UserId>,
+    operation: CorrelationId,
+) -> anyhow::Result<()> {
+    let dependencies = platform::auth(settings, "restore").await?;
+    let erased = async {
+        let operator = Operator::new(&role::auth_config(settings), &dependencies)?;
+        let mut erased = Ok(());
+        for person in people {
+            let done = operator.erase(*person, operation.clone()).await;
+            erased = erased.and(done.map(drop));
+        }
+        erased
+    };
+    let erased = erased.await;
+    dependencies.bus.close().await;
+    erased
 }

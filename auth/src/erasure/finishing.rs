@@ -38,7 +38,7 @@ pub(crate) async fn finish_what_has_begun(auth: Arc<Auth>, stop: CancellationTok
 }
 
 /// An erasure that has begun, and whether everything that follows from it was done in this round.
-type Followed = (Pending, bool);
+pub(super) type Followed = (Pending, bool);
 
 /// Finishes what has begun. `known` is what there was in the last round: when something came, was followed or went since, rows
 /// were deleted, and SQLite must not keep their bytes. A round that falls between the two finds nothing to follow yet.
@@ -66,7 +66,7 @@ fn show(auth: &Auth, pending: &[Followed]) {
 }
 
 /// Finishes what has begun, and returns all of it.
-async fn finish_all(auth: &Auth) -> Result<Vec<Followed>, Failure> {
+pub(super) async fn finish_all(auth: &Auth) -> Result<Vec<Followed>, Failure> {
     let mut all: Vec<Followed> = Vec::new();
     loop {
         let after = all.last().map(|(last, _)| last.subject);

@@ -4,6 +4,7 @@
 
 mod finishing;
 mod pending;
+mod replaying;
 
 use std::fmt;
 
@@ -15,6 +16,7 @@ use events::{
 };
 
 pub(crate) use finishing::finish_what_has_begun;
+pub(crate) use replaying::{replay_erasures, replay_new_erasures};
 
 use crate::{
     auth::Auth,

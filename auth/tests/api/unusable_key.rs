@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use database::Database;
+use database::{Database, Value};
 use events::UserId;
 use http::Method;
 use runtime::Clock as _;
@@ -147,4 +147,43 @@ async fn the_command_that_gave_up_a_key_and_was_killed_is_concluded() {
     app.operator().erase(id, OPERATION.into()).await.unwrap_err();
     faults.appends_left.store(usize::MAX, Ordering::SeqCst);
     operation_is_concluded(&app, &operation, id).await;
+}
+
+/// The log is from a backup that was made before the erasure, and so is what was to be finished.
+#[tokio::test]
+async fn whose_key_is_destroyed_is_erased_before_anybody_is_answered() {
+    let app = App::start().await;
+    let (access, refresh) = app.sign_in(ADA).await;
+    let id = id_of(&app, &access).await;
+    app.dependencies.keys.destroy(id).await.unwrap();
+    let app = app.restarted().await;
+    app.me(&access).await.expect(401, "session-ended");
+    app.refresh(&refresh).await.expect(401, "session-ended");
+    app.login(ADA, PASSWORD).await.expect(401, "bad-credentials");
+    app.register(ADA).await.expect(201, "");
+    assert!(app.kinds().await.iter().any(|kind| kind == "account.erased"));
+}
+
+/// The keys are from a backup that was made before the erasure.
+#[tokio::test]
+async fn whoever_was_erased_has_no_key_again_when_it_is_put_back() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in(ADA).await;
+    let id = id_of(&app, &access).await;
+    let keys = app.keys_database().await;
+    let row = "SELECT wrapped FROM data_keys WHERE subject = $1 AND destroyed_at IS NULL";
+    let wrapped = async || keys.fetch_optional(row, &[id.0.into()]).await.unwrap();
+    let backup = wrapped().await.unwrap().optional_bytes(0).unwrap().unwrap();
+    let erase = app.call(Method::DELETE, "/auth/me").token(&access);
+    let erased = erase.json(&json!({ "password": PASSWORD })).send().await;
+    erased.expect(204, "");
+    assert!(wrapped().await.is_none());
+    let forget = "DELETE FROM pending_erasures";
+    app.dependencies.operations.execute(forget, &[]).await.unwrap();
+    let put_back = "UPDATE data_keys SET wrapped = $2, master_key = (SELECT id FROM master_keys), destroyed_at = NULL \
+         WHERE subject = $1";
+    let values: [Value; 2] = [id.0.into(), backup.into()];
+    assert_eq!(keys.execute(put_back, &values).await.unwrap(), 1);
+    app.restarted().await;
+    assert!(wrapped().await.is_none());
 }

@@ -3,6 +3,7 @@
 
 mod comparison;
 mod copying;
+mod followed_erasures;
 mod key_metrics;
 mod master_key_registry;
 mod rewrapping;
@@ -21,6 +22,7 @@ use runtime::Clock;
 
 pub use comparison::{Comparison, erased_people};
 pub use copying::Copied;
+pub use followed_erasures::Erasures;
 use key_metrics::Counters;
 pub use rewrapping::Rewrapped;
 

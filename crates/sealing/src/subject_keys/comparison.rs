@@ -1,5 +1,6 @@
 //! The keys of people compared with the log, such as after they were restored from a backup: whose key is there again, although
-//! the log has erased them, and whose key is damaged or missing, although the log needs it.
+//! the log has erased them, whose key is destroyed, although it has not, and whose key is damaged or missing, although the log
+//! needs it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,13 +11,15 @@ use super::{AT_ONCE, SubjectKey, SubjectKeys};
 use crate::{KeyError, erased_person};
 
 /// Records of the log that are read at once.
-const PAGE: usize = 2_000;
+pub(super) const PAGE: usize = 2_000;
 
 /// Whose key is not as the log says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
     /// Whom the log has erased, and whose key is not destroyed.
     pub revived: BTreeSet<UserId>,
+    /// Whose key is destroyed, and whom the log has not erased.
+    pub unerased: BTreeSet<UserId>,
     /// Whose key is there and cannot be unwrapped.
     pub damaged: BTreeSet<UserId>,
     /// About whom there are sealed events, and who have no key.
@@ -46,6 +49,7 @@ impl SubjectKeys {
     /// When the log or the database does not answer.
     pub async fn compare(&self, log: &dyn EventStore) -> Result<Comparison, KeyError> {
         let (mut compared, mut after) = (Comparison::default(), 0);
+        let mut all_erased = BTreeSet::new();
         loop {
             let page = log.stored_page(after, PAGE).await?;
             // Whether they were erased.
@@ -54,6 +58,7 @@ impl SubjectKeys {
                 after = event.position;
                 if let Some(erased) = erased_person(event) {
                     subjects.insert(erased, true);
+                    all_erased.insert(erased);
                 } else if let Some(subject) = needs_key(event) {
                     subjects.entry(subject).or_default();
                 }
@@ -66,9 +71,11 @@ impl SubjectKeys {
         // Whoever was erased needs none.
         let Comparison {
             revived,
+            unerased,
             damaged,
             lost,
         } = &mut compared;
+        unerased.retain(|subject| !all_erased.contains(subject));
         damaged.retain(|subject| !revived.contains(subject));
         lost.retain(|subject| !revived.contains(subject));
         Ok(compared)
@@ -90,7 +97,8 @@ impl SubjectKeys {
                 match key {
                     Some(SubjectKey::Damaged) => drop(compared.damaged.insert(*subject)),
                     None => drop(compared.lost.insert(*subject)),
-                    Some(SubjectKey::Live(_) | SubjectKey::Destroyed) => {}
+                    Some(SubjectKey::Destroyed) => drop(compared.unerased.insert(*subject)),
+                    Some(SubjectKey::Live(_)) => {}
                 }
             }
         }

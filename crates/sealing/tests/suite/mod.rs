@@ -1,5 +1,7 @@
 //! What is promised of sealed events and of the keys of people, whatever database they are in.
 
+mod followed_erasures;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use database::{Database, Schema};
@@ -11,6 +13,8 @@ use events::{
 use runtime::SystemClock;
 use sealing::{Comparison, Copied, KeyError, MasterKeys, SealedStore, SubjectKeys, erased_people};
 use uuid::Uuid;
+
+pub(crate) use followed_erasures::whoever_was_erased_is_found_when_their_key_is_put_back;
 
 const TITLE: &str = "Call Dr. Ames about the results";
 const REQUEST: &str = "ada@example.org";
@@ -29,6 +33,7 @@ macro_rules! promises {
             a_key_is_never_made_again what_was_moved_does_not_open an_unusable_key_is_one_unreadable_record
             a_lost_key_is_not_replaced readiness_asks_whether_keys_can_be_made rotation_wraps_every_key_again another_master_key_is_refused what_comes_sealed_over_the_bus_is_opened
             without_the_keys_nothing_is_appended clear_events_of_before_are_read
+            whoever_was_erased_is_found_when_their_key_is_put_back
             who_was_erased_and_has_a_key_again_is_found who_was_erased_gets_no_key_by_a_copy
         );
     };

@@ -1,0 +1,88 @@
+//! Makes erasures hold whatever was restored from a backup: whoever the log has erased has no key again, and whoever has lost
+//! their key is erased in the log.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use events::{StreamName, UserId};
+
+use super::{finishing::finish_all, pending};
+use crate::{auth::Auth, command_metadata::CommandMetadata, error::Failure};
+
+/// Between two looks into what the log has since. Each looks at the number of destroyed keys.
+const EVERY: Duration = Duration::from_secs(60);
+/// So many keys are looked at together.
+const AT_ONCE: u64 = 500;
+
+/// Before auth answers anybody: destroys the keys of those whom the log has erased and who have one again, and erases those whose
+/// key is destroyed and whom the log has not erased.
+///
+/// # Errors
+/// When the log or the keys cannot be read, or a key not be destroyed.
+pub(crate) async fn replay_erasures(auth: &Auth) -> anyhow::Result<()> {
+    let unexplained = replay(auth)
+        .await
+        .context("it cannot be made sure that whoever was erased stays erased")?;
+    if unexplained > 0 {
+        erase_whose_keys_are_destroyed(auth)
+            .await
+            .context("it cannot be found out whose keys are destroyed and who is not erased")?;
+    }
+    Ok(())
+}
+
+/// The same for the keys again and again, so that the next start has little to read.
+pub(crate) async fn replay_new_erasures(auth: &Auth) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        if let Err(error) = replay(auth).await {
+            tracing::warn!(%error, "the erasures in the log cannot be followed, trying again");
+        }
+    }
+}
+
+/// Destroys again the keys of those whom the log has erased. Returns how many more keys are destroyed than it has erased people.
+async fn replay(auth: &Auth) -> Result<u64, Failure> {
+    let erasures = auth.subject_keys.erasures(&*auth.store).await;
+    let erasures = erasures.map_err(Failure::SubjectKeys)?;
+    for revived in &erasures.revived {
+        tracing::warn!(account.id = %revived, "the log has erased a person whose key is not destroyed: it is destroyed now");
+        // All that follows from the erasure may have come back together with the key.
+        if let Err(error) = auth.finish_erasure(*revived, &CommandMetadata::system()).await {
+            tracing::warn!(%error, account.id = %revived, "what follows from an erasure cannot be done again");
+            auth.destroy_key(*revived).await?;
+        }
+    }
+    let remembered = auth.subject_keys.remember(&erasures).await;
+    remembered.map_err(Failure::SubjectKeys)
+}
+
+async fn erase_whose_keys_are_destroyed(auth: &Auth) -> Result<(), Failure> {
+    let mut last = None;
+    loop {
+        let page = auth.subject_keys.destroyed_page(last, AT_ONCE).await;
+        let page = page.map_err(Failure::SubjectKeys)?;
+        let Some(end) = page.last() else { break };
+        last = Some(*end);
+        for person in page {
+            if !is_to_be_erased(auth, person).await? {
+                continue;
+            }
+            tracing::warn!(account.id = %person, "the key of a person is destroyed whom the log has not erased: they are erased now");
+            let begun = pending::begin(&auth.operations, person, None, auth.clock.now()).await;
+            begun.map_err(Failure::Operations)?;
+        }
+    }
+    // What fails of it is tried again.
+    finish_all(auth).await.map(drop)
+}
+
+/// Whether the log has an account of `person` that is not erased.
+async fn is_to_be_erased(auth: &Auth, person: UserId) -> Result<bool, Failure> {
+    let head = auth.store.stream_head(&StreamName::account(person)).await;
+    if head.map_err(aggregate::RepositoryError::Store)?.is_none() {
+        return Ok(false);
+    }
+    let erased = auth.erased_event(person).await;
+    Ok(erased.map_err(aggregate::RepositoryError::Store)?.is_none())
+}

@@ -1,0 +1,157 @@
+//! Whoever was erased stays so, whatever is put back from a backup: the keys alone, or everything but the keys.
+
+use std::{fs, path::PathBuf};
+
+use database::{Database, Schema, Value};
+use reqwest::Method;
+use serde_json::{Value as Json, json};
+
+use crate::{
+    erasure::{WORDS, leave_traces, nothing_is_left, run},
+    support::{Footing, PASSWORD, Person, System},
+};
+
+const ALL_BUT_THE_KEYS: [&str; 4] = ["events.db", "operations.db", "audit-tree.db", "read-models.db"];
+
+#[tokio::test]
+async fn embedded_keys_that_are_put_back_open_nothing() {
+    keys_that_are_put_back_open_nothing(Footing::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_put_back_open_nothing_on_postgres_and_rabbitmq() {
+    keys_that_are_put_back_open_nothing(Footing::Servers).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_put_back_open_nothing_on_kurrentdb() {
+    keys_that_are_put_back_open_nothing(Footing::KurrentDb).await;
+}
+
+#[tokio::test]
+async fn embedded_log_that_is_put_back_revives_nobody_who_checks_it() {
+    log_that_is_put_back_revives_nobody(true).await;
+}
+
+#[tokio::test]
+async fn embedded_log_that_is_put_back_revives_nobody_who_only_starts() {
+    log_that_is_put_back_revives_nobody(false).await;
+}
+
+async fn keys_that_are_put_back_open_nothing(footing: Footing) {
+    let mut system = System::start(footing).await;
+    let ada = leave_traces(&system).await;
+    let id = id_of(&ada).await;
+    let keys = Database::connect(&system.database_url("subject-keys.db"), Schema::SubjectKeys, 1)
+        .await
+        .unwrap();
+    let row = "SELECT master_key, wrapped FROM data_keys WHERE subject = $1";
+    let subject: Value = id.parse::<uuid::Uuid>().unwrap().into();
+    let row = keys
+        .fetch_optional(row, std::slice::from_ref(&subject))
+        .await
+        .unwrap()
+        .unwrap();
+    let (master_key, wrapped) = (row.text(0).unwrap(), row.optional_bytes(1).unwrap().unwrap());
+
+    erase(&ada).await;
+    system.terminate_all();
+    let put_back =
+        "UPDATE data_keys SET master_key = $2, wrapped = $3, destroyed_at = NULL WHERE subject = $1";
+    let values = [subject, master_key.into(), wrapped.into()];
+    assert_eq!(keys.execute(put_back, &values).await.unwrap(), 1);
+    keys.close().await;
+    let operations = Database::connect(&system.database_url("operations.db"), Schema::Operations, 1)
+        .await
+        .unwrap();
+    operations
+        .execute("DELETE FROM pending_erasures", &[])
+        .await
+        .unwrap();
+    operations.close().await;
+    let log = ["events", "tail", "--from", "0", "--json"];
+    assert!(
+        run(&system, &log).contains("quagga-title"),
+        "the key is there again"
+    );
+
+    launch(&mut system).await;
+    let said = run(&system, &log);
+    for word in WORDS {
+        assert!(!said.contains(word), "{word} can be read in the log");
+    }
+    assert_eq!(check(&system, &[]), (Some(0), json!([])));
+    system.stop().await;
+}
+
+async fn log_that_is_put_back_revives_nobody(checks: bool) {
+    let mut system = System::start(Footing::Embedded).await;
+    let ada = leave_traces(&system).await;
+    let id = id_of(&ada).await;
+    system.read_models_equal_the_log().await;
+    system.terminate_all();
+    let backup = |name: &str| -> (PathBuf, PathBuf) {
+        let file = system.data_dir().join(name);
+        (file.with_extension("before"), file)
+    };
+    for (copy, file) in ALL_BUT_THE_KEYS.map(backup) {
+        fs::copy(file, copy).unwrap();
+    }
+    launch(&mut system).await;
+    erase(&ada).await;
+    system.terminate_all();
+    for name in ALL_BUT_THE_KEYS {
+        let file = system.data_dir().join(name);
+        fs::rename(file.with_extension("before"), file).unwrap();
+    }
+
+    if checks {
+        assert_eq!(check(&system, &[]), (Some(1), json!([id])));
+        assert_eq!(check(&system, &["--repair"]), (Some(0), json!([id])));
+        assert_eq!(check(&system, &[]), (Some(0), json!([])));
+    }
+    launch(&mut system).await;
+    ada.get("/auth/me").await.expect(401);
+    let refresh = json!({"refresh_token": ada.refresh_token});
+    ada.post("/auth/refresh", refresh).await.expect(401);
+    let login = json!({"email": ada.email, "password": PASSWORD});
+    ada.post("/auth/login", login.clone()).await.expect(401);
+    assert_eq!(check(&system, &[]).1, json!([]));
+    let words: Vec<&str> = WORDS.into_iter().chain([ada.email.as_str()]).collect();
+    nothing_is_left(&system, Footing::Embedded, &words).await;
+    // The address is nobody's.
+    let mut again = ada.clone();
+    again.token.clear();
+    again.post("/auth/register", login).await.expect(201);
+    system.read_models_equal_the_log().await;
+    system.stop().await;
+}
+
+async fn id_of(person: &Person) -> String {
+    let me = person.get("/auth/me").await.expect(200).body;
+    me["user"]["id"].as_str().unwrap().to_owned()
+}
+
+async fn erase(person: &Person) {
+    let password = Some(json!({ "password": PASSWORD }));
+    person
+        .send(Method::DELETE, "/auth/me", password)
+        .await
+        .expect(204);
+}
+
+async fn launch(system: &mut System) {
+    for replica in system.replicas() {
+        system.launch(replica);
+    }
+    system.ready().await;
+}
+
+/// Compares with the log, and returns the exit code and whose keys are destroyed although the log has not erased them.
+fn check(system: &System, arguments: &[&str]) -> (Option<i32>, Json) {
+    let arguments = [&["restore", "check", "--json"], arguments].concat();
+    let output = system.tool(&arguments).output().unwrap();
+    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+    let mut said: Json = serde_json::from_slice(&output.stdout).unwrap();
+    (output.status.code(), said["unerased_people"].take())
+}
