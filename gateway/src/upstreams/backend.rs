@@ -6,7 +6,7 @@ use http_api::Forwarded;
 use tower::ServiceExt;
 
 use super::{
-    client::Client,
+    connector::Connector,
     metrics::UpstreamMetrics,
     replayable_body::{ReplayableBody, in_time},
     replica::read_glance,
@@ -29,12 +29,12 @@ impl Backend {
     pub(crate) fn new(
         name: &'static str,
         upstream: Upstream,
-        client: &Client,
+        connector: &Connector,
         metrics: &UpstreamMetrics,
     ) -> anyhow::Result<Self> {
         let place = match upstream {
             Upstream::InProcess(router) => Place::Here(router),
-            Upstream::Http(urls) => Place::There(Box::new(Replicas::new(name, &urls, client, metrics)?)),
+            Upstream::Http(urls) => Place::There(Box::new(Replicas::new(name, &urls, connector, metrics)?)),
         };
         Ok(Self { name, place })
     }
