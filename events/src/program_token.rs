@@ -67,7 +67,7 @@ pub struct ProgramTokenCreated {
     /// When it runs out by itself.
     pub expires_at: Option<Timestamp>,
     /// Whether it was made in a session that began with a second factor. What was made before this was recorded was not.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub second_factor: bool,
 }
 
