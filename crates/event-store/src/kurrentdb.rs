@@ -99,8 +99,13 @@ impl KurrentDbStore {
         Ok(store)
     }
 
-    /// What a read of a stream finds, in one piece.
-    async fn of_stream(&self, read: impl Fn() -> Read + Send + Sync) -> Result<Vec<WireEvent>, StoreError> {
+    /// What a read of a stream finds, in one piece. It is about `all` that there is if it can only find nothing where the
+    /// stream has never been.
+    async fn of_stream(
+        &self,
+        all: Option<&StreamName>,
+        read: impl Fn() -> Read + Send + Sync,
+    ) -> Result<Vec<WireEvent>, StoreError> {
         let read = |node: Node| {
             let (connection, read) = (&self.connection, read());
             async move {
@@ -112,11 +117,18 @@ impl KurrentDbStore {
                     bytes += size(&event);
                     events.push(event);
                 }
-                Ok(events)
+                let is_lost = events.is_empty() && !reading.is_of_nothing;
+                Ok((events, is_lost))
             }
         };
         let deadline = self.connection.settings.deadline;
-        self.connection.run(deadline, read).await.map_err(unavailable)
+        let (events, is_lost) = self.connection.run(deadline, read).await.map_err(unavailable)?;
+        match all {
+            Some(stream) if is_lost => Err(StoreError::Corrupt(format!(
+                "stream {stream} has no event any more: it was truncated in KurrentDB"
+            ))),
+            _ => Ok(events),
+        }
     }
 
     /// `event` of `stream`, where nobody else appends.
@@ -171,7 +183,10 @@ impl KurrentDbStore {
                     actual,
                 })
             }
-            Err(NotWritten::TooLarge(most)) => Err(StoreError::TooLarge { bytes, most }),
+            Err(NotWritten::TooLarge(said)) => Err(StoreError::TooLarge {
+                bytes,
+                most: said.unwrap_or(most),
+            }),
             Err(NotWritten::Failed(failure)) => Err(unavailable(failure)),
         }
     }
@@ -232,7 +247,10 @@ impl EventStore for KurrentDbStore {
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {
         let name = self.connection.name(stream);
         loop {
-            let last = self.of_stream(|| Read::stream_end(&name)).await?.pop();
+            let last = self
+                .of_stream(Some(stream), || Read::stream_end(&name))
+                .await?
+                .pop();
             let head = last.map(|event| StreamHead {
                 version: event.stream_revision + 1,
                 position: event.commit_position,
@@ -261,7 +279,9 @@ impl EventStore for KurrentDbStore {
         let count = limit.min(CHUNK);
         let (events, more) = loop {
             let events = self
-                .of_stream(|| Read::stream(&name, after_version, count))
+                .of_stream((after_version == 0).then_some(stream), || {
+                    Read::stream(&name, after_version, count)
+                })
                 .await?;
             let bytes: usize = events.iter().map(size).sum();
             let more = events.len() >= count || bytes >= PAGE_BYTES;

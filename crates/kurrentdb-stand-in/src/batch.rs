@@ -11,8 +11,8 @@ use tonic::{Status, Streaming};
 
 use crate::{
     convert::{
-        append, bad_request, batch_answer, deleted, denied, not_handled, success, timed_out, too_large,
-        wrong_version,
+        append, bad_request, batch_answer, deleted, denied, event_too_large, not_handled, success, timed_out,
+        too_large, wrong_version,
     },
     log::{Outcome, until},
     node::{NOT_READY, Node, Refusal},
@@ -136,6 +136,9 @@ fn start(node: &Node, request: BatchAppendReq) -> Started {
     }
     if node.is_cut_off() {
         return Started::Dropped;
+    }
+    if node.faults.is_too_large() {
+        return Started::Answer(event_too_large(node.behaviour.max_append_bytes));
     }
     let (name, expected, events) = match append(request) {
         Ok(append) => append,

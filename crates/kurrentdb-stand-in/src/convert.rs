@@ -255,6 +255,28 @@ pub(crate) fn too_large(most: usize) -> batch_append_resp::Result {
     refusal(Code::InvalidArgument, name, name, &detail)
 }
 
+/// The detail of newer versions: which event, its size, and the most that one may have.
+#[derive(Clone, PartialEq, Message)]
+struct MaximumAppendEventSizeExceeded {
+    #[prost(string, tag = "1")]
+    event_id: String,
+    #[prost(uint32, tag = "2")]
+    proposed_event_size: u32,
+    #[prost(uint32, tag = "3")]
+    max_append_event_size: u32,
+}
+
+pub(crate) fn event_too_large(most: usize) -> batch_append_resp::Result {
+    let most = u32::try_from(most).unwrap_or(u32::MAX);
+    let detail = MaximumAppendEventSizeExceeded {
+        event_id: Uuid::nil().to_string(),
+        proposed_event_size: most.saturating_add(1),
+        max_append_event_size: most,
+    };
+    let name = "MaximumAppendEventSizeExceeded";
+    refusal(Code::InvalidArgument, name, name, &detail)
+}
+
 pub(crate) fn deleted(stream: &str) -> batch_append_resp::Result {
     let detail = StreamDeleted {
         stream_identifier: Some(StreamIdentifier {
@@ -351,4 +373,14 @@ pub(crate) fn event(record: &Record, ids: Option<&UuidOption>) -> ReadResp {
         link: None,
         position: Some(read_event::Position::CommitPosition(record.position)),
     }))
+}
+
+/// Takes the position out of an event, as versions before 22.6 do in reads of streams.
+pub(crate) fn without_position(answer: &mut ReadResp) {
+    if let Some(read_resp::Content::Event(read)) = &mut answer.content
+        && let Some(event) = &mut read.event
+    {
+        (event.commit_position, event.prepare_position) = (u64::MAX, u64::MAX);
+        read.position = None;
+    }
 }

@@ -14,6 +14,8 @@ use tokio::sync::watch;
 pub(crate) struct Faults {
     pub(crate) lost_answers: AtomicUsize,
     pub(crate) not_ready: AtomicUsize,
+    pub(crate) too_large: AtomicUsize,
+    pub(crate) failed_reads: AtomicUsize,
     /// Nodes that know no users.
     pub(crate) empty: Mutex<HashSet<usize>>,
     pub(crate) denied_appends: AtomicBool,
@@ -32,6 +34,14 @@ impl Faults {
 
     pub(crate) fn is_not_ready(&self) -> bool {
         take(&self.not_ready)
+    }
+
+    pub(crate) fn is_too_large(&self) -> bool {
+        take(&self.too_large)
+    }
+
+    pub(crate) fn fails_read(&self) -> bool {
+        take(&self.failed_reads)
     }
 
     pub(crate) fn is_empty(&self, node: usize) -> bool {

@@ -68,6 +68,11 @@ pub struct Behaviour {
     /// What a filtered read pays for each event.
     pub examining: Duration,
     pub max_append_bytes: usize,
+    /// Whether it says `InvalidPosition` of a read from where no record begins, and not `Error` as of everything that goes
+    /// wrong. Versions up to 23.10 do not.
+    pub names_invalid_positions: bool,
+    /// Whether events of a stream come with their positions. Versions before 22.6 leave them out.
+    pub says_positions: bool,
     /// The name and password that callers need.
     pub user: Option<(String, String)>,
     /// A certificate and its key, in PEM.
@@ -83,6 +88,8 @@ impl Default for Behaviour {
             write_timeout: Duration::from_secs(2),
             examining: Duration::from_micros(8),
             max_append_bytes: 1 << 20,
+            names_invalid_positions: true,
+            says_positions: true,
             user: None,
             tls: None,
         }
@@ -233,6 +240,16 @@ impl StandIn {
     /// Writes the next `count` appends and breaks off at once, before they are indexed.
     pub fn lose_answers(&self, count: usize) {
         self.faults.lost_answers.store(count, Ordering::SeqCst);
+    }
+
+    /// Answers the next `count` reads of the log that something went wrong, as of a file that is being replaced.
+    pub fn fail_reads(&self, count: usize) {
+        self.faults.failed_reads.store(count, Ordering::SeqCst);
+    }
+
+    /// Refuses the next `count` appends for the size of one event, as newer versions do.
+    pub fn refuse_as_too_large(&self, count: usize) {
+        self.faults.too_large.store(count, Ordering::SeqCst);
     }
 
     /// Answers the next `count` appends that the server is not ready.

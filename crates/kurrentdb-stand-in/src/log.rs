@@ -92,12 +92,15 @@ struct Stream {
     records: Vec<Arc<Record>>,
     /// Readers see none before it.
     first: u64,
+    /// The last revision that was truncated. The server goes on counting from it.
+    truncated: Option<u64>,
     deleted: bool,
 }
 
 impl Stream {
     fn last(&self) -> i64 {
-        self.records.last().map_or(-1, |record| record.revision as i64)
+        let last = self.records.last().map(|record| record.revision);
+        last.or(self.truncated).map_or(-1, u64::cast_signed)
     }
 }
 
@@ -221,7 +224,7 @@ impl Log {
             .partition_point(|record| record.revision < stream.first);
         let end = indexed(&stream.records, now);
         match stream.records.get(begin..end) {
-            Some(visible) if end > 0 => StreamRead::Records(read(visible)),
+            Some(visible) if end > 0 || stream.truncated.is_some() => StreamRead::Records(read(visible)),
             _ => StreamRead::NotFound,
         }
     }
@@ -235,7 +238,11 @@ impl Log {
             || records.scavenged.contains(&position)
             || all.get(from).is_none_or(|record| record.position == position);
         if !is_record {
-            return Err("Unexpected ReadAllResult: Error >> no record begins here");
+            return Err(if self.behaviour.names_invalid_positions {
+                "Unexpected ReadAllResult: InvalidPosition"
+            } else {
+                "Unexpected ReadAllResult: Error"
+            });
         }
         Ok(all[from..].iter().take(count).cloned().collect())
     }
@@ -275,6 +282,9 @@ impl Log {
             .filter(|record| record.revision < first)
             .map(|record| record.position)
             .collect();
+        stream.truncated = first
+            .checked_sub(1)
+            .map(|last| last.min(stream.last().cast_unsigned()));
         stream.records.retain(|record| record.revision >= first);
         records.all.retain(|record| !gone.contains(&record.position));
         records.scavenged.extend(gone);

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::{
     PAGE, batch,
-    convert::{Keep, answer, append_answer, as_batch, bounded, event, filter, name, start},
+    convert::{Keep, answer, append_answer, as_batch, bounded, event, filter, name, start, without_position},
     faults::OpenCall,
     log::{Record, StreamRead},
     node::{Node, Service, denied},
@@ -89,14 +89,17 @@ impl Streams for Service {
                     Some(RevisionOption::End(_)) if backwards => self.0.log.stream_backwards(&name, count),
                     _ => return Err(Status::invalid_argument("revision out of range")),
                 };
-                return Ok(self.respond(|_, answers| async move {
+                return Ok(self.respond(|node, answers| async move {
                     let not_found = StreamNotFound {
                         stream_identifier: options.stream_identifier,
                     };
-                    let _ = of_stream(read, &name, not_found, &ids, &answers).await;
+                    let _ = of_stream(&node, read, &name, not_found, &ids, &answers).await;
                 }));
             }
             (Some(StreamOption::All(_)), _) if self.0.faults.denies_reads() => return Err(denied()),
+            (Some(StreamOption::All(_)), Some(CountOption::Count(_))) if self.0.faults.fails_read() => {
+                return Err(Status::unknown("Unexpected ReadAllResult: Error"));
+            }
             (Some(StreamOption::All(options)), Some(CountOption::Count(count))) => {
                 let (from, left) = (start(options)?, bounded(count));
                 Reading {
@@ -173,6 +176,7 @@ async fn send(answers: &Answers<ReadResp>, answer: ReadResp) -> Result<(), Gone>
 }
 
 async fn of_stream(
+    node: &Node,
     read: StreamRead,
     name: &str,
     not_found: StreamNotFound,
@@ -182,7 +186,11 @@ async fn of_stream(
     match read {
         StreamRead::Records(records) => {
             for record in records {
-                send(answers, event(&record, Some(ids))).await?;
+                let mut event = event(&record, Some(ids));
+                if !node.behaviour.says_positions {
+                    without_position(&mut event);
+                }
+                send(answers, event).await?;
             }
             Ok(())
         }

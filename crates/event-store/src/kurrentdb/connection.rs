@@ -29,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// Whoever has waited while another one looked for the leader in vain does not look again at once.
 const FRESH: Duration = Duration::from_millis(100);
+/// A server that says for so long that it cannot read from a position has no record there.
+const UNREADABLE_FOR: Duration = Duration::from_secs(1);
 /// So much may be under way from the server to us, in all and for one stream.
 const CONNECTION_WINDOW: u32 = 8 << 20;
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -353,6 +355,8 @@ pub(super) struct Attempts {
     backoff: Backoff,
     /// Why the attempt before failed.
     failure: Option<Failure>,
+    /// Since when each attempt was a read that failed.
+    unreadable_since: Option<Instant>,
 }
 
 impl Attempts {
@@ -361,6 +365,7 @@ impl Attempts {
             deadline,
             backoff: Backoff::new(PAUSE, LONGEST_PAUSE),
             failure: None,
+            unreadable_since: None,
         }
     }
 
@@ -374,8 +379,18 @@ impl Attempts {
         self.failure.unwrap_or(Failure::Late)
     }
 
-    /// Waits until it is time for the next one, or gives `failure` back when there is none.
+    /// Waits until it is time for the next one, or gives `failure` back when there is none. Reads that fail for long mean
+    /// that no record begins at their position.
     pub(super) async fn next(&mut self, failure: Failure) -> Result<(), Failure> {
+        let now = Instant::now();
+        self.unreadable_since =
+            matches!(failure, Failure::FailedRead).then(|| self.unreadable_since.unwrap_or(now));
+        if self
+            .unreadable_since
+            .is_some_and(|since| now - since >= UNREADABLE_FOR)
+        {
+            return Err(Failure::NoSuchPosition);
+        }
         let pause = self.backoff.pause();
         if !failure.may_pass() || Instant::now() + pause >= self.deadline {
             return Err(failure);

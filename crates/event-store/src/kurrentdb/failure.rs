@@ -31,6 +31,9 @@ pub(super) enum Failure {
     Denied(String),
     #[error("the stream was deleted in KurrentDB")]
     Deleted,
+    /// A read of the log went wrong. Servers up to 23.10 say the same where no record begins.
+    #[error("the server could not read its log")]
+    FailedRead,
     /// No record begins at the position that a read was to start from.
     #[error("no record begins at the position")]
     NoSuchPosition,
@@ -47,6 +50,7 @@ impl Failure {
             | Self::NotReady(_)
             | Self::Busy(_)
             | Self::TimedOut
+            | Self::FailedRead
             | Self::Late => true,
             Self::Unauthenticated
             | Self::Denied(_)
@@ -110,13 +114,10 @@ impl From<Status> for Failure {
             (Code::InvalidArgument, _) if status.message().contains("invalid position") => {
                 Self::NoSuchPosition
             }
-            // What older servers say of it.
-            (Code::Unknown, _)
-                if status.message().starts_with("Unexpected ")
-                    && status.message().contains("ReadAllResult") =>
-            {
+            (Code::Unknown, _) if status.message().contains("ReadAllResult: InvalidPosition") => {
                 Self::NoSuchPosition
             }
+            (Code::Unknown, _) if status.message().contains("ReadAllResult: Error") => Self::FailedRead,
             (Code::Unavailable, _) if status.message().starts_with("Server") => Self::not_handled(message()),
             // So do a connection that breaks, a server that shuts down and one that cannot go on come out.
             (

@@ -104,7 +104,7 @@ pub(super) async fn note(
 pub(super) async fn unfinished(store: &KurrentDbStore) -> Result<Option<UnfinishedImport>, StoreError> {
     let name = store.connection.name(&StreamName::raw(IMPORTS));
     loop {
-        let last = store.of_stream(|| Read::stream_end(&name)).await?.pop();
+        let last = store.of_stream(None, || Read::stream_end(&name)).await?.pop();
         let version = last.as_ref().map_or(0, |event| event.stream_revision + 1);
         if store.conflicts.is_behind(&name, version) {
             sleep(UNTIL_INDEXED).await;

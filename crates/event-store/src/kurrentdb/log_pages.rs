@@ -28,17 +28,16 @@ impl KurrentDbStore {
         if after > LAST || limit == 0 {
             return Ok((Vec::new(), limit == 0));
         }
-        let page = |node: Node| async move {
-            match self
-                .page_from(&node, self.end.skip(after), after, limit, read)
-                .await
-            {
-                // The log was cut, and goes on in another way.
-                Err(Failure::NoSuchPosition) => self.page_from(&node, 0, after, limit, read).await,
-                page => page,
-            }
+        let page = async |from: u64| {
+            let page = |node: Node| async move { self.page_from(&node, from, after, limit, read).await };
+            self.connection.run(LOG_DEADLINE, page).await
         };
-        self.connection.run(LOG_DEADLINE, page).await.map_err(unavailable)
+        let page = match page(self.end.skip(after)).await {
+            // The log was cut, and goes on in another way.
+            Err(Failure::NoSuchPosition) => page(0).await,
+            page => page,
+        };
+        page.map_err(unavailable)
     }
 
     /// Up to `limit` records of the log after `after`, read from the record at `from` on.

@@ -21,6 +21,7 @@ use kurrentdb_protocol::event_store::client::{
 use tonic::Streaming;
 
 use super::{
+    LAST,
     calls::{self, stream_identifier},
     connection::{Connection, Node},
     failure::Failure,
@@ -28,6 +29,10 @@ use super::{
 
 /// So many events a filtered read looks at before it pauses. The usual 32 make a search several times as slow.
 const WINDOW: u32 = 2_000;
+
+/// What is said of an event without a position.
+const NO_POSITION: &str =
+    "the server does not say where its events are in the log, as versions before 22.6 do not";
 
 /// What a read is about.
 pub(super) struct Read(Options);
@@ -119,7 +124,10 @@ impl Read {
         let request = connection.request(ReadReq {
             options: Some(self.0),
         });
-        calls::read(node.channel.clone(), request).await.map(Reading)
+        Ok(Reading {
+            answers: calls::read(node.channel.clone(), request).await?,
+            is_of_nothing: false,
+        })
     }
 }
 
@@ -135,7 +143,11 @@ fn at(position: u64) -> AllOption {
 }
 
 /// A read that goes on. Dropping it resets the stream.
-pub(super) struct Reading(Streaming<ReadResp>);
+pub(super) struct Reading {
+    answers: Streaming<ReadResp>,
+    /// The server has said that there is no such stream.
+    pub(super) is_of_nothing: bool,
+}
 
 /// What a read brings.
 pub(super) enum Found {
@@ -147,18 +159,24 @@ pub(super) enum Found {
 impl Reading {
     /// The next event or checkpoint; nothing at the end, or if there is no such stream.
     pub(super) async fn next(&mut self) -> Result<Option<Found>, Failure> {
-        while let Some(answer) = self.0.message().await? {
+        while let Some(answer) = self.answers.message().await? {
             match answer.content {
                 // Links are not followed; they come as events of their own.
                 Some(read_resp::Content::Event(read)) => {
                     if let Some(event) = read.event {
+                        if event.commit_position > LAST {
+                            return Err(Failure::Other(NO_POSITION.to_owned()));
+                        }
                         return Ok(Some(Found::Event(Box::new(event))));
                     }
                 }
                 Some(read_resp::Content::Checkpoint(checkpoint)) => {
                     return Ok(Some(Found::Checkpoint(checkpoint.commit_position)));
                 }
-                Some(read_resp::Content::StreamNotFound(_)) => return Ok(None),
+                Some(read_resp::Content::StreamNotFound(_)) => {
+                    self.is_of_nothing = true;
+                    return Ok(None);
+                }
                 _ => {}
             }
         }

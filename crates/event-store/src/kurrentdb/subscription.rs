@@ -87,6 +87,7 @@ struct Place {
 /// Sends events until nobody wants them any more.
 async fn follow(connection: Arc<Connection>, mut place: Place, events: Sender<Entry>) {
     let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
+    let mut failed_read = false;
     loop {
         let before = place;
         let failure = tokio::select! {
@@ -99,7 +100,9 @@ async fn follow(connection: Arc<Connection>, mut place: Place, events: Sender<En
         if place != before {
             backoff.reset();
         }
-        if matches!(failure, Failure::NoSuchPosition) {
+        let failed_again = failed_read && matches!(failure, Failure::FailedRead);
+        failed_read = matches!(failure, Failure::FailedRead);
+        if failed_again || matches!(failure, Failure::NoSuchPosition) {
             // The log was cut and goes on in another way. What stands after the position is found from the start.
             place.examined = 0;
         }

@@ -59,8 +59,8 @@ pub(super) struct Written {
 pub(super) enum NotWritten {
     /// The stream is at this version.
     Conflict(u64),
-    /// The server takes so many bytes at most.
-    TooLarge(usize),
+    /// The server takes so many bytes at most, if it says so.
+    TooLarge(Option<usize>),
     Failed(Failure),
 }
 
@@ -215,8 +215,9 @@ fn refusal(status: &Status) -> NotWritten {
             }
         }
         (Code::InvalidArgument, message) if message.starts_with("MaximumAppend") => {
-            let most = MaximumAppendSizeExceeded::decode(detail).map_or(0, |detail| detail.max_append_size);
-            return NotWritten::TooLarge(most as usize);
+            // Newer servers have a message of another form for one event that is too large.
+            let said = MaximumAppendSizeExceeded::decode(detail).ok();
+            return NotWritten::TooLarge(said.map(|detail| detail.max_append_size as usize));
         }
         (Code::NotFound, "StreamDeleted") => Failure::Deleted,
         (Code::PermissionDenied, message) => Failure::Denied(message.to_owned()),

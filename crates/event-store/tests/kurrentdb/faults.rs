@@ -325,3 +325,68 @@ async fn truncated_streams_are_damage() {
     assert!(store.identify(&[head]).await.unwrap()[0].is_some());
     assert!(store.read_all(last, 10).await.unwrap().is_empty());
 }
+
+/// A stream whose events are all gone is not an empty one: the server refuses to begin it again, and nobody could go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_have_lost_all_events_are_damage() {
+    let server = StandIn::start();
+    let store = open(&server).await;
+    store.append(&stream("task-1"), 0, events(3)).await.unwrap();
+    server.truncate_stream("task-1", 3);
+    for _ in 0..2 {
+        let result = store.stream_page(&stream("task-1"), 0, 10).await;
+        assert!(matches!(result, Err(StoreError::Corrupt(_))), "{result:?}");
+        let result = store.stream_head(&stream("task-1")).await;
+        assert!(matches!(result, Err(StoreError::Corrupt(_))), "{result:?}");
+        assert_eq!(conflict(store.append(&stream("task-1"), 0, events(1)).await), 3);
+    }
+    assert!(
+        store
+            .stream_page(&stream("task-1"), 3, 10)
+            .await
+            .unwrap()
+            .entries
+            .is_empty()
+    );
+    assert!(
+        store
+            .stream_page(&stream("task-2"), 0, 10)
+            .await
+            .unwrap()
+            .entries
+            .is_empty()
+    );
+}
+
+/// A server that fails to read says nothing of the log. Older ones say the same where no record begins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_reads_are_no_lost_events() {
+    for names_invalid_positions in [true, false] {
+        let server = StandIn::with(
+            Behaviour {
+                names_invalid_positions,
+                ..Behaviour::default()
+            },
+            1,
+        );
+        let store = open(&server).await;
+        let head = store
+            .append(&stream("task-1"), 0, events(2))
+            .await
+            .unwrap()
+            .position;
+        for _ in 0..10 {
+            server.fail_reads(2);
+            assert!(store.identify(&[head]).await.unwrap()[0].is_some());
+            server.fail_reads(2);
+            assert_eq!(store.head().await.unwrap(), head);
+            server.fail_reads(2);
+            assert_eq!(store.read_all(0, 10).await.unwrap().len(), 2);
+        }
+        server.lose_tail(1);
+        let others = vec![event("x".repeat(5_000)), event("{}")];
+        store.append(&stream("task-2"), 0, others).await.unwrap();
+        assert_eq!(store.identify(&[head + 10]).await.unwrap(), [None]);
+        assert_eq!(store.read_all(head + 10, 10).await.unwrap().len(), 1);
+    }
+}

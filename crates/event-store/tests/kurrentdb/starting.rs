@@ -157,3 +157,31 @@ async fn appends_beyond_the_servers_bound_are_refused() {
     }
     store.append(&stream("task-1"), 0, events(1)).await.unwrap();
 }
+
+/// What a newer server says of the size of one event is no bound for an append.
+#[tokio::test]
+async fn events_beyond_the_servers_bound_are_refused() {
+    let server = StandIn::start();
+    let store = open(&server).await;
+    server.refuse_as_too_large(1);
+    match store.append(&stream("task-1"), 0, events(1)).await {
+        Err(StoreError::TooLarge { most, .. }) => assert_eq!(most, 1 << 20),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Without the positions of events nothing can be found in the log.
+#[tokio::test]
+async fn servers_that_are_too_old_are_named() {
+    let behaviour = Behaviour {
+        says_positions: false,
+        ..Behaviour::default()
+    };
+    let server = StandIn::with(behaviour, 1);
+    let store = open(&server).await;
+    store.append(&stream("task-1"), 0, events(1)).await.unwrap();
+    match store.stream_page(&stream("task-1"), 0, 10).await {
+        Err(StoreError::Unavailable(reason)) => assert!(reason.to_string().contains("22.6"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+}
