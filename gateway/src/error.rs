@@ -9,13 +9,13 @@ use http_api::{Problem, ProblemCode};
 pub(crate) enum ForwardError {
     /// Nobody took the connection; nothing was sent.
     #[error("cannot connect")]
-    Unreachable(#[source] Box<dyn Error + Send + Sync>),
+    Unreachable(#[source] hyper_util::client::legacy::Error),
     /// Every replica has left the last requests without an answer, and is left alone for a moment; nothing was sent.
     #[error("every replica has left the last requests without an answer")]
     LeftAlone,
     /// The connection broke before an answer. The request may have been carried out.
     #[error("the connection broke before an answer")]
-    Lost(#[source] hyper::Error),
+    Lost(#[source] hyper_util::client::legacy::Error),
     /// No answer in time. The request may have been carried out.
     #[error("no answer in time")]
     TimedOut,

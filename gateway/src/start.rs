@@ -18,7 +18,7 @@ use crate::{
     limits::Limiter,
     policy::{self, Policies},
     reference, routes,
-    upstreams::{Backend, COMMAND_API, Connector, UpstreamMetrics},
+    upstreams::{Backend, COMMAND_API, Client, UpstreamMetrics},
 };
 
 const ROLE: &str = "gateway";
@@ -40,9 +40,9 @@ pub async fn start(
         background.spawn_until_stopped("policy", reloading);
     }
     let limiter = Limiter::new(policies.clone(), Arc::clone(&dependencies.verifier), &metrics);
-    let connector = Connector::believing(config.upstream_ca.as_deref()).context("TASKLEDGER_UPSTREAM_CA")?;
+    let client = Client::believing(config.upstream_ca.as_deref()).context("TASKLEDGER_UPSTREAM_CA")?;
     let upstream_metrics = UpstreamMetrics::new(&metrics);
-    let backend = |name, upstream| Backend::new(name, upstream, &connector, &upstream_metrics).map(Arc::new);
+    let backend = |name, upstream| Backend::new(name, upstream, &client, &upstream_metrics).map(Arc::new);
     let command_api = backend(COMMAND_API, config.command_api)?;
     let query_api = backend("query-api", config.query_api)?;
     let auth = backend("auth", config.auth)?;

@@ -6,7 +6,7 @@ use http_api::Forwarded;
 use tower::ServiceExt;
 
 use super::{
-    connector::Connector,
+    client::Client,
     metrics::UpstreamMetrics,
     replayable_body::{ReplayableBody, in_time},
     replica::read_glance,
@@ -29,12 +29,12 @@ impl Backend {
     pub(crate) fn new(
         name: &'static str,
         upstream: Upstream,
-        connector: &Connector,
+        client: &Client,
         metrics: &UpstreamMetrics,
     ) -> anyhow::Result<Self> {
         let place = match upstream {
             Upstream::InProcess(router) => Place::Here(router),
-            Upstream::Http(urls) => Place::There(Box::new(Replicas::new(name, &urls, connector, metrics)?)),
+            Upstream::Http(urls) => Place::There(Box::new(Replicas::new(name, &urls, client, metrics)?)),
         };
         Ok(Self { name, place })
     }

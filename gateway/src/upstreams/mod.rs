@@ -1,16 +1,12 @@
 //! The roles behind the front door: which replica a request goes to, when it is sent again, and when a replica is left alone.
 //!
-//! A request about whose caller something is remembered ([`affinity`]) goes to that caller's replica; any other to the one of
+//! A request about whose caller something is remembered ([`placing`]) goes to that caller's replica; any other to the one of
 //! two that has less to do. A replica that is not ready, or whose circuit ([`breaker`]) is open, is passed over.
 
 mod affinity;
-mod answer_body;
 mod backend;
 mod breaker;
 mod client;
-mod connection;
-mod connector;
-mod idle_connections;
 mod in_flight;
 mod metrics;
 mod repeatable;
@@ -20,6 +16,6 @@ mod replicas;
 mod retry_budget;
 
 pub(crate) use backend::Backend;
-pub(crate) use connector::Connector;
+pub(crate) use client::Client;
 pub(crate) use metrics::UpstreamMetrics;
 pub(crate) use repeatable::COMMAND_API;

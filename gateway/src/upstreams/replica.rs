@@ -22,7 +22,6 @@ use url::Url;
 use super::{
     breaker::Breaker,
     client::Client,
-    connector::Connector,
     in_flight::InFlight,
     metrics::UpstreamMetrics,
     replayable_body::{Continue, ReplayableBody, in_time},
@@ -40,7 +39,7 @@ const GLANCE_LIMIT: usize = 8 * 1024 * 1024;
 /// One replica.
 pub(super) struct Replica {
     client: Client,
-    is_https: bool,
+    scheme: Scheme,
     authority: Authority,
     /// In front of every path; without a slash at the end.
     prefix: String,
@@ -55,12 +54,12 @@ impl Replica {
     pub(super) fn new(
         role: &str,
         url: &Url,
-        connector: &Connector,
+        client: &Client,
         metrics: &UpstreamMetrics,
     ) -> anyhow::Result<Self> {
         let scheme = match url.scheme() {
             "http" => Scheme::HTTP,
-            "https" if connector.believes_somebody => Scheme::HTTPS,
+            "https" if client.believes_somebody => Scheme::HTTPS,
             "https" => bail!(
                 "{role} is at `{url}`, and nobody is believed about that: set TASKLEDGER_UPSTREAM_CA to the file of its \
                  authority"
@@ -77,8 +76,7 @@ impl Replica {
         };
         let labels = [role, authority.as_str()];
         let replica = Self {
-            client: Client::new(connector, scheme.clone(), &authority)?,
-            is_https: scheme == Scheme::HTTPS,
+            client: client.clone(),
             prefix: url.path().trim_end_matches('/').to_owned(),
             // Until the first look says otherwise.
             ready: AtomicBool::new(true),
@@ -86,6 +84,7 @@ impl Replica {
             breaker: Breaker::new(),
             circuit_gauge: metrics.circuit_open.with_label_values(&labels),
             in_flight: InFlight::new(metrics.in_flight.with_label_values(&labels)),
+            scheme,
             authority,
         };
         replica.ready_gauge.set(1);
@@ -147,18 +146,20 @@ impl Replica {
         *request.method_mut() = parts.method.clone();
         *request.uri_mut() = self.uri(parts.uri.path_and_query())?;
         *request.headers_mut() = parts.headers.clone();
+        request.headers_mut().remove(header::HOST);
         let counted = self.in_flight.begin();
-        // Futures are copied into those that wait for them: a large one around which there are many is boxed.
-        let answering = Box::pin(self.client.request(request));
-        match in_time(&body, answering).await? {
+        match in_time(&body, self.client.request(request)).await? {
             Ok(response) => Ok(response.map(|body| Body::new(HeldBody::new(body, counted)))),
-            Err(error) => Err(body.failure().unwrap_or(error)),
+            Err(error) => Err(match body.failure() {
+                Some(failure) => failure,
+                None if error.is_connect() => ForwardError::Unreachable(error),
+                None => ForwardError::Lost(error),
+            }),
         }
     }
 
-    /// Asks whether it is ready, and closes the connections to it that are of no use any more.
+    /// Asks whether it is ready.
     pub(super) async fn look(&self) {
-        self.client.tidy(Instant::now());
         let ready = self.glance("/health/ready").await.is_ok();
         if self.set_ready(ready) {
             tracing::info!(upstream.address = %self.authority, upstream.ready = ready, "a replica changed");
@@ -183,13 +184,15 @@ impl Replica {
             *request.uri_mut() = self
                 .uri(Some(&PathAndQuery::from_static(path)))
                 .map_err(|error| error.to_string())?;
-            let response = self.client.request(request).await.map_err(|error| match error {
-                ForwardError::Unreachable(_) if self.is_https => {
-                    format!("cannot connect: {}", causes(&error))
-                }
-                ForwardError::Unreachable(_) => "cannot connect".to_owned(),
-                _ => "the connection broke".to_owned(),
-            })?;
+            let response = self
+                .client
+                .request(request)
+                .await
+                .map_err(|error| match error.is_connect() {
+                    true if self.scheme == Scheme::HTTPS => format!("cannot connect: {}", causes(&error)),
+                    true => "cannot connect".to_owned(),
+                    false => "the connection broke".to_owned(),
+                })?;
             read_glance(response.map(Body::new)).await
         };
         timeout(GLANCE_TIMEOUT, glance)
@@ -198,11 +201,14 @@ impl Replica {
     }
 
     fn uri(&self, path: Option<&PathAndQuery>) -> Result<Uri, http::Error> {
+        let builder = Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone());
         match path {
-            Some(path) if self.prefix.is_empty() => Ok(path.clone().into()),
+            Some(path) if self.prefix.is_empty() => builder.path_and_query(path.clone()).build(),
             path => {
                 let path = path.map_or("/", PathAndQuery::as_str);
-                Ok(format!("{}{path}", self.prefix).parse()?)
+                builder.path_and_query(format!("{}{path}", self.prefix)).build()
             }
         }
     }

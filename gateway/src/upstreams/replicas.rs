@@ -16,7 +16,7 @@ use url::Url;
 
 use super::{
     affinity::CallerKey,
-    connector::Connector,
+    client::Client,
     metrics::UpstreamMetrics,
     repeatable::{COMMAND_API, is_repeatable},
     replayable_body::ReplayableBody,
@@ -45,7 +45,7 @@ impl Replicas {
     pub(super) fn new(
         role: &'static str,
         urls: &[Url],
-        connector: &Connector,
+        client: &Client,
         metrics: &UpstreamMetrics,
     ) -> anyhow::Result<Self> {
         ensure!(
@@ -54,7 +54,7 @@ impl Replicas {
         );
         let replicas = urls
             .iter()
-            .map(|url| Replica::new(role, url, connector, metrics))
+            .map(|url| Replica::new(role, url, client, metrics))
             .collect::<anyhow::Result<_>>()?;
         Ok(Self {
             role,
