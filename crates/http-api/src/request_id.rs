@@ -3,7 +3,6 @@
 use events::CorrelationId;
 use http::{HeaderMap, HeaderValue};
 use runtime::new_id;
-use uuid::fmt::Hyphenated;
 
 use crate::headers::X_REQUEST_ID;
 
@@ -48,10 +47,7 @@ pub(crate) fn of_request(headers: &HeaderMap) -> (String, HeaderValue) {
     {
         return (text.to_owned(), value.clone());
     }
-    let id = new_id()
-        .hyphenated()
-        .encode_lower(&mut [0; Hyphenated::LENGTH])
-        .to_owned();
+    let id = new_id().to_string();
     let value = HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
     (id, value)
 }

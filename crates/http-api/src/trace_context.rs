@@ -3,7 +3,6 @@
 use events::Traceparent;
 use http::HeaderMap;
 use runtime::new_id;
-use uuid::fmt::Simple;
 
 use crate::headers::TRACEPARENT;
 
@@ -35,12 +34,10 @@ pub(crate) fn valid(headers: &HeaderMap) -> Option<Traceparent> {
 /// The request's `traceparent`, or a new one.
 pub(crate) fn of_request(headers: &HeaderMap) -> Traceparent {
     valid(headers).unwrap_or_else(|| {
-        let (mut trace, mut span) = ([0; Simple::LENGTH], [0; Simple::LENGTH]);
-        let trace = new_id().simple().encode_lower(&mut trace);
-        let span = new_id().simple().encode_lower(&mut span);
+        let trace = new_id().simple().to_string();
+        let span = new_id().simple().to_string();
         // A UUIDv7 ends in 62 random bits, as the standard asks of both ids.
-        let span = span.get(16..).unwrap_or("0000000000000001");
-        ["00-", trace, "-", span, "-01"].concat().into()
+        format!("00-{trace}-{}-01", span.get(16..).unwrap_or("0000000000000001")).into()
     })
 }
 
