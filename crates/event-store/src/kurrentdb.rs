@@ -1,6 +1,7 @@
 //! The log in KurrentDB, over its published protocol. Versions are its revisions plus one, positions its commit
 //! positions: they increase, with gaps. Streams and events that are not Taskledger's are passed over.
 
+mod attempts;
 mod batch;
 mod calls;
 mod conflicts;

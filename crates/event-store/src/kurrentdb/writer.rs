@@ -27,12 +27,8 @@ use tokio::{
 };
 
 use super::{
-    LAST,
-    batch::BatchStream,
-    calls::stream_identifier,
-    connection::{Attempts, Connection},
-    failure::Failure,
-    record,
+    LAST, attempts::Attempts, batch::BatchStream, calls::stream_identifier, connection::Connection,
+    failure::Failure, record,
 };
 
 /// The appends that wait for their answers may have so many kibibytes together, and count as four at least.
