@@ -15,8 +15,8 @@ use bus::Bus;
 use database::Database;
 use event_store::{EventStore, StoreError};
 use events::{
-    Account, AccountEvent, Admins, AuthenticationMethod, ConsistencyToken, EmailAddress, EndReason,
-    ProgramToken, Role, Session, SessionId, UserId,
+    Account, AccountEvent, Admins, ConsistencyToken, EmailAddress, EndReason, ProgramToken, Role, Session,
+    SessionId, UserId,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use runtime::{Clock, new_id};
@@ -318,7 +318,7 @@ impl Auth {
 
     /// What the account may do in `session`: a role that asks for a second factor counts only where one was shown.
     pub(crate) fn roles_in(&self, account: &Account, session: &Session) -> BTreeSet<Role> {
-        self.roles_with(account, session.methods.contains(&AuthenticationMethod::Mfa))
+        self.roles_with(account, session.has_second_factor())
     }
 
     /// What the account may do with a program token. One that was made without a second factor does not stand in for it, and none

@@ -228,6 +228,12 @@ impl Session {
         Some(session)
     }
 
+    /// Whether it began with a second factor.
+    #[must_use]
+    pub fn has_second_factor(&self) -> bool {
+        self.methods.contains(&AuthenticationMethod::Mfa)
+    }
+
     /// Whether its tokens are good at `now`.
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {

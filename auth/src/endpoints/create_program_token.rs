@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use api_types::NewProgramToken;
 use auth_client::SignedIn;
 use axum::{extract::State, response::Response};
-use events::{AuthenticationMethod, ProgramTokenCreated, Scope, Timestamp, TokenId};
+use events::{ProgramTokenCreated, Scope, Timestamp, TokenId};
 use http::StatusCode;
 use http_api::{FieldError, FieldErrors, Form, JsonObject, Problem, RequestContext, items, text};
 use runtime::new_id;
@@ -85,7 +85,7 @@ pub(crate) async fn create_program_token(
         scopes: request.scopes,
         token_hash: token.hash(),
         expires_at: request.expires_at,
-        second_factor: session.is_some_and(|session| session.methods.contains(&AuthenticationMethod::Mfa)),
+        second_factor: session.is_some_and(|session| session.has_second_factor()),
     };
     let metadata = CommandMetadata::new(caller.actor(), &context);
     let changed = auth

@@ -146,7 +146,8 @@ impl Auth {
         Ok(())
     }
 
-    /// Erases the person `id`, as `metadata` say by whom, if their key was destroyed, which nobody does to anybody else. Returns whether they are erased.
+    /// Erases the person `id`, as `metadata` say by whom, if their key was destroyed, which nobody does to anybody else. Returns
+    /// whether they are erased.
     pub(super) async fn erase_if_key_is_destroyed(
         &self,
         id: UserId,

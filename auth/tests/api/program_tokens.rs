@@ -28,7 +28,8 @@ async fn revoke(app: &App, access: &str, id: &str) -> Answer {
     app.call(Method::DELETE, &path).token(access).send().await
 }
 
-async fn verifier(app: &App) -> std::sync::Arc<Verifier> {
+/// What roles check tokens with.
+pub(crate) async fn verifier(app: &App) -> std::sync::Arc<Verifier> {
     let options = VerifierOptions {
         clock: app.dependencies.clock.clone(),
         ..VerifierOptions::default()

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use auth_client::{Verifier, VerifierOptions};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use data_encoding::BASE32_NOPAD;
 use events::Role;
@@ -10,7 +9,10 @@ use http::Method;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, App, PASSWORD};
+use crate::{
+    program_tokens::verifier,
+    support::{Answer, App, PASSWORD},
+};
 
 const EMAIL: &str = "ada@example.com";
 
@@ -316,12 +318,8 @@ async fn a_role_can_ask_for_a_second_factor() {
 
 /// What whoever shows this token may do.
 async fn roles_of(app: &App, token: &str) -> BTreeSet<Role> {
-    let options = VerifierOptions {
-        clock: app.dependencies.clock.clone(),
-        ..VerifierOptions::default()
-    };
-    let verifier = Verifier::start(app.dependencies.bus.clone(), options, &app.background).await;
-    verifier.verify(token).await.unwrap().roles.clone()
+    let identity = verifier(app).await.verify(token).await;
+    identity.unwrap().roles.clone()
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! The transparency log of the event log: the Merkle tree in SQL, who lets it grow, who reads it, and who proves it.
 //!
 //! `checkpoint_signer.rs` adds the events of the log in order (`growing_tree.rs`) and signs checkpoints, with the keys of
-//! `key_files.rs` and the memory of `last_signed.rs`. `origin.rs` says whether it can go on. `tables.rs` is the SQL. `reading.rs` makes proofs of what is there. `verifying.rs` computes the whole
-//! tree again from the log and compares (`comparison.rs`). `pushing.rs` shows checkpoints to witnesses, `witness.rs` is one. What is hashed and signed is said in `transparency-log` and `events`; it must not be
-//! known here who asks, nor over which protocol.
+//! `key_files.rs` and the memory of `last_signed.rs`. `origin.rs` says whether it can go on. `tables.rs` is the SQL.
+//! `reading.rs` makes proofs of what is there. `verifying.rs` computes the whole tree again from the log and compares
+//! (`comparison.rs`). `pushing.rs` shows checkpoints to witnesses, `witness.rs` is one. What is hashed and signed is said in
+//! `transparency-log` and `events`; it must not be known here who asks, nor over which protocol.
 
 mod checkpoint_signer;
 mod comparison;

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    hash::Hash,
     ops::ControlFlow,
 };
 
@@ -71,10 +72,7 @@ impl<'a> Ended<'a> {
             return Ok(*known);
         }
         let closing = self.ask(stream).await?;
-        if self.closings.len() >= MOST_REMEMBERED {
-            self.closings.clear();
-        }
-        self.closings.insert(stream.clone(), closing);
+        remember(&mut self.closings, stream.clone(), closing);
         Ok(closing)
     }
 
@@ -115,10 +113,15 @@ impl<'a> Ended<'a> {
             .iter()
             .flatten()
             .any(|event| AccountErased::has_kind(&event.kind) && event.recorded_at < self.before);
-        if self.erased.len() >= MOST_REMEMBERED {
-            self.erased.clear();
-        }
-        self.erased.insert(person, is_erasure);
+        remember(&mut self.erased, person, is_erasure);
         Ok(is_erasure)
     }
+}
+
+/// Keeps an answer; when there are too many, all others are asked for again.
+fn remember<Asked: Eq + Hash, Answer>(answers: &mut HashMap<Asked, Answer>, asked: Asked, answer: Answer) {
+    if answers.len() >= MOST_REMEMBERED {
+        answers.clear();
+    }
+    answers.insert(asked, answer);
 }

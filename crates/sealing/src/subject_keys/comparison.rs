@@ -11,7 +11,7 @@ use super::{AT_ONCE, SubjectKey, SubjectKeys};
 use crate::{KeyError, erased_person};
 
 /// Records of the log that are read at once.
-pub(super) const PAGE: usize = 2_000;
+const PAGE: usize = 2_000;
 
 /// Whose key is not as the log says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,15 +31,26 @@ pub struct Comparison {
 /// # Errors
 /// When it does not answer.
 pub async fn erased_people(log: &dyn EventStore) -> Result<BTreeSet<UserId>, KeyError> {
-    let (mut erased, mut after) = (BTreeSet::new(), 0);
-    loop {
+    erased_between(log, 0, i64::MAX).await
+}
+
+/// Whom `log` has erased after one position and up to another.
+pub(super) async fn erased_between(
+    log: &dyn EventStore,
+    mut after: i64,
+    to: i64,
+) -> Result<BTreeSet<UserId>, KeyError> {
+    let mut erased = BTreeSet::new();
+    while after < to {
         let page = log.stored_page(after, PAGE).await?;
-        erased.extend(page.events.iter().filter_map(erased_person));
+        let within = page.events.iter().filter(|event| event.position <= to);
+        erased.extend(within.filter_map(erased_person));
         match page.events.last() {
             Some(last) if page.more => after = last.position,
-            _ => return Ok(erased),
+            _ => break,
         }
     }
+    Ok(erased)
 }
 
 impl SubjectKeys {

@@ -7,8 +7,8 @@ use event_store::{EventStore, agrees, head_point};
 use events::{EventId, LogPoint, UserId};
 use uuid::Uuid;
 
-use super::{SubjectKeys, comparison::PAGE};
-use crate::{KeyError, erased_person};
+use super::{SubjectKeys, comparison::erased_between};
+use crate::KeyError;
 
 /// The erasures in a log up to a point of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,21 +37,7 @@ impl SubjectKeys {
         {
             (from, people) = (LogPoint::START, 0);
         }
-        let (from, until_position) = (signed(from.position), signed(until.position));
-        let (mut erased, mut after) = (BTreeSet::new(), from);
-        while after < until_position {
-            let page = log.stored_page(after, PAGE).await?;
-            let Some(last) = page.events.last() else { break };
-            after = last.position;
-            let within = page
-                .events
-                .iter()
-                .filter(|event| event.position <= until_position);
-            erased.extend(within.filter_map(erased_person));
-            if !page.more {
-                break;
-            }
-        }
+        let erased = erased_between(log, signed(from.position), signed(until.position)).await?;
         let destroyed = self.destroyed(&erased).await?;
         people += erased.len() as u64;
         Ok(Erasures {
