@@ -11,8 +11,8 @@ use argon2::Argon2;
 use clap::Args;
 
 use crate::{
+    limits::{Ratio, Wanted},
     load::{self, Kind},
-    print,
     system::{Footing, System},
 };
 
@@ -20,14 +20,14 @@ use crate::{
 const CROWD: usize = 64;
 /// People who work on tasks meanwhile.
 const WORKERS: usize = 8;
-/// What logins have of bare argon2 at least, and how much longer a task takes beside a storm of them at most.
-const LEAST_SHARE: f64 = 0.9;
-const MOST_SLOWER: f64 = 2.0;
 
 #[derive(Debug, Args)]
 pub(crate) struct Logins {
-    /// Seconds for each figure
-    #[arg(long, default_value_t = 8)]
+    /// How often each is measured, in turn with its limit
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds for each measurement
+    #[arg(long, default_value_t = 4)]
     seconds: u64,
 }
 
@@ -39,41 +39,36 @@ impl Logins {
             .map_or(1, usize::from)
             .saturating_sub(1)
             .max(1);
-        let before = bare_hashes(threads, seconds)?;
         let system = System::start(Footing::Servers, binary).await?;
         let crowd = load::join(&system.front(), CROWD).await?;
         let crowd = load::at(&crowd, &system.address("auth")).await?;
         let workers = load::join(&system.front(), WORKERS).await?;
 
-        print("                               per second        p50        p95        p99        max  (ms)");
-        let logins = load::run(&crowd, seconds, Kind::Logins).await?;
-        print(&logins.row(&format!("logins, {CROWD} connections")));
-        let calm = load::run(&workers, seconds, Kind::Commands).await?;
-        print(&calm.row("commands without logins"));
-        let storm = load::run(&crowd, seconds, Kind::Logins);
-        let (storm, beside) = futures::try_join!(storm, load::run(&workers, seconds, Kind::Commands))?;
-        print(&storm.row("logins beside commands"));
-        print(&beside.row("commands beside logins"));
+        let (mut share, mut slower) = (Ratio::default(), Ratio::default());
+        for _ in 0..self.rounds {
+            let bare = tokio::task::spawn_blocking(move || bare_hashes(threads, seconds)).await??;
+            let logins = load::run(&crowd, seconds, Kind::Logins).await?;
+            share.add(logins.rate(), bare);
+            let calm = load::run(&workers, seconds, Kind::Commands).await?;
+            let storm = load::run(&crowd, seconds, Kind::Logins);
+            let (_, beside) = futures::try_join!(storm, load::run(&workers, seconds, Kind::Commands))?;
+            slower.add(beside.p99(), calm.p99());
+        }
         system.stop().await?;
 
-        // Once before and once after, since a machine that is warm or shared gets slower while it is measured.
-        let bare = f64::midpoint(before, bare_hashes(threads, seconds)?);
-        let share = logins.rate() / bare;
-        print(&format!(
-            "logins are {share:.2} of {bare:.0} bare hashes a second on {threads} threads, at least {LEAST_SHARE}{}",
-            verdict(share >= LEAST_SHARE)
-        ));
-        let slower = beside.p99() / calm.p99();
-        print(&format!(
-            "beside logins the p99 of commands is {slower:.2} times as long, at most {MOST_SLOWER}{}",
-            verdict(slower <= MOST_SLOWER)
-        ));
+        Ratio::print_head();
+        share.report(
+            &format!("logins, {CROWD} conn. | argon2 on {threads} threads"),
+            "/s",
+            Wanted::AtLeast(0.9),
+        );
+        slower.report(
+            "p99 of commands beside a storm of logins | without",
+            "ms",
+            Wanted::AtMost(2.0),
+        );
         Ok(())
     }
-}
-
-const fn verdict(is_met: bool) -> &'static str {
-    if is_met { "" } else { "  MISSED" }
 }
 
 /// Hashes a second with the default parameters, which are auth's.

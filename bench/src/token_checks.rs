@@ -111,6 +111,8 @@ impl TokenChecks {
                     let asked = Instant::now();
                     question.ask(&token).await?;
                     nanoseconds.record(u64::try_from(asked.elapsed().as_nanos())?)?;
+                    // What is remembered is there at once, and somebody has to look for the answers to the rest.
+                    tokio::task::consume_budget().await;
                 }
                 anyhow::Ok(nanoseconds)
             });
