@@ -16,7 +16,7 @@ use transparency_log::Algorithm;
 use crate::{
     catch_up,
     limits::{Ratio, Wanted},
-    log, print, system,
+    log, print, servers,
 };
 
 /// Records read at once, as the verification does.
@@ -34,7 +34,7 @@ pub(crate) struct Audit {
 
 impl Audit {
     pub(crate) async fn run(&self) -> anyhow::Result<()> {
-        let database = system::Database::create().await?;
+        let database = servers::Database::create().await?;
         let store = event_store::open(&database.url, 8).await?;
         log::fill(&store, self.events.div_ceil(3)).await?;
         let directory = TempDir::new()?;
@@ -57,7 +57,7 @@ impl Audit {
 
     /// Events a second of a projector with new read models, which keeps a new audit tree with the keys at `keys` beside them.
     async fn project(&self, store: &Arc<dyn EventStore>, keys: Option<PathBuf>) -> anyhow::Result<f64> {
-        let rows = system::Database::create().await?;
+        let rows = servers::Database::create().await?;
         let audit = match keys {
             Some(keys) => Some(keeping(&rows.url, keys).await?),
             None => None,
@@ -68,7 +68,7 @@ impl Audit {
     }
 
     async fn verify(&self, store: &Arc<dyn EventStore>, keys: &std::path::Path) -> anyhow::Result<()> {
-        let rows = system::Database::create().await?;
+        let rows = servers::Database::create().await?;
         let AuditKeeping {
             tree,
             keys,

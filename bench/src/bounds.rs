@@ -1,5 +1,7 @@
 //! What a long stream, a greedy caller, a slow commit or a fast appender costs everybody else.
 
+mod long_stream;
+
 use std::{
     path::Path,
     sync::{
@@ -9,27 +11,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
-use auth_client::messages::{CheckReply, CheckRequest, VERIFY_QUEUE, Verdict};
-use bus::{Bus, RabbitBus, RabbitOptions};
+use anyhow::{Context as _, Result};
+use bus::{RabbitBus, RabbitOptions};
 use clap::Args;
-use event_store::EventStore;
-use events::{
-    AccountEvent, AccountSessionOpened, SessionEvent, SessionId, SessionRefreshed, StreamName, TaskEvent,
-    TaskId, TaskRenamed, UserId,
-};
 use futures::StreamExt as _;
 use http::Method;
 use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::task::JoinSet;
 
+use self::long_stream::{Request, Side};
 use crate::{
     client::Person,
     limits::median,
     load::{self, Kind},
-    log, print,
-    system::{self, Footing, System},
+    log, print, servers,
+    system::{Footing, System},
 };
 
 #[derive(Debug, Args)]
@@ -46,10 +43,6 @@ pub(crate) struct Bounds {
 }
 
 const SHORT: u64 = 10;
-/// Events of an append while a stream is made long.
-const STEP: u64 = 1_000;
-/// Requests of one measurement.
-const REQUESTS: usize = 200;
 
 /// Requests that the greedy writer has under way.
 const GREEDY: usize = 8;
@@ -76,7 +69,7 @@ impl Bounds {
             name: "bench".to_owned(),
             namespace: system.namespace.clone(),
         };
-        let bus = RabbitBus::connect(&system::amqp_url(), options).await?;
+        let bus = RabbitBus::connect(&servers::amqp_url(), options).await?;
         let mut sides = Vec::new();
         for length in [SHORT, self.long] {
             sides.push(Side::make(&system, store.as_ref(), length).await?);
@@ -218,7 +211,7 @@ impl Bounds {
     }
 
     async fn commits(&self, listeners: bool) -> Result<f64> {
-        let database = system::Database::create().await?;
+        let database = servers::Database::create().await?;
         let mut postgres = PgConnection::connect(&database.url).await?;
         let name = database.url.rsplit('/').next().unwrap_or_default().to_owned();
         // The server waits this long before each flush, as a slow disk would.
@@ -276,151 +269,6 @@ fn row(name: &str, left: f64, right: f64, unit: &str, ratio: f64, holds: impl Fn
         figure(left),
         figure(right)
     ));
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Request {
-    TokenCheck,
-    Login,
-    NoOp,
-    Refused,
-}
-
-impl Request {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::TokenCheck => "a token check that no cache answers, median",
-            Self::Login => "a login, median",
-            Self::NoOp => "a PATCH that changes nothing, median",
-            Self::Refused => "a command that is refused, median",
-        }
-    }
-}
-
-/// A person whose account, session and task have so many events. Each login is an event of the account.
-struct Side {
-    person: Person,
-    /// The same person at auth.
-    at_auth: Person,
-    task: String,
-}
-
-impl Side {
-    async fn make(system: &System, store: &dyn EventStore, length: u64) -> Result<Self> {
-        let person = Person::join(&system.front()).await?;
-        let owner = UserId(person.id);
-        let session: SessionId = person.session_id().await?;
-        let answer = person
-            .send(Method::POST, "/tasks", Some(&json!({"title": "Grow old"})), &[])
-            .await?;
-        let task = answer.member("/id")?;
-        let id: TaskId = task.parse()?;
-        let renamed: TaskEvent = TaskRenamed {
-            title: "Grow older".to_owned(),
-        }
-        .into();
-        grow(
-            store,
-            &StreamName::task(id),
-            length,
-            log::new_event(owner, &renamed),
-        )
-        .await?;
-        let opened: AccountEvent = AccountSessionOpened {
-            session,
-            closed: Vec::new(),
-        }
-        .into();
-        grow(
-            store,
-            &StreamName::account(owner),
-            length,
-            log::of(owner, opened.encode()),
-        )
-        .await?;
-        let refreshed: SessionEvent = SessionRefreshed {
-            refresh_hash: "0".repeat(64).into(),
-            client: None,
-            used: None,
-        }
-        .into();
-        grow(
-            store,
-            &StreamName::session(session),
-            length,
-            log::of(owner, refreshed.encode()),
-        )
-        .await?;
-        let at_auth = person.at(&system.address("auth")).await?;
-        let person = person.at(&system.address("command-api")).await?;
-        Ok(Self {
-            person,
-            at_auth,
-            task,
-        })
-    }
-
-    /// Milliseconds.
-    async fn median(&self, request: Request, bus: &RabbitBus) -> Result<f64> {
-        let requests = match request {
-            // Most of it is the hash of the password.
-            Request::Login => REQUESTS / 10,
-            _ => REQUESTS,
-        };
-        let mut took = Vec::with_capacity(requests);
-        for _ in 0..requests {
-            let started = Instant::now();
-            match request {
-                Request::TokenCheck => {
-                    let token = self.person.tokens().await.access;
-                    let question = CheckRequest::Token(token).encode();
-                    let reply = bus
-                        .request(VERIFY_QUEUE, question, Duration::from_secs(5))
-                        .await?;
-                    let verdict = CheckReply::decode(&reply)?.verdict;
-                    ensure!(matches!(verdict, Verdict::Accepted(_)), "{verdict:?}");
-                }
-                Request::Login => drop(self.at_auth.log_in().await?),
-                Request::NoOp => {
-                    let path = format!("/tasks/{}", self.task);
-                    self.person
-                        .send(Method::PATCH, &path, Some(&json!({})), &[])
-                        .await?;
-                }
-                Request::Refused => {
-                    let path = format!("/tasks/{}/complete", self.task);
-                    let headers = [("If-Match", "\"1\"")];
-                    let answer = self.person.ask(Method::POST, &path, None, &headers).await?;
-                    ensure!(answer.status == 412, "{}", answer.status);
-                }
-            }
-            took.push(started.elapsed().as_secs_f64() * 1_000.0);
-        }
-        Ok(median(took))
-    }
-}
-
-/// Appends the same event until the stream has `length`.
-async fn grow(
-    store: &dyn EventStore,
-    stream: &StreamName,
-    length: u64,
-    event: events::NewEvent,
-) -> Result<()> {
-    let mut version = store.stream_head(stream).await?.map_or(0, |head| head.version);
-    while version < length {
-        let count = STEP.min(length - version);
-        let again = || {
-            let mut event = event.clone();
-            event.id = events::EventId(uuid::Uuid::now_v7());
-            event
-        };
-        let events = std::iter::repeat_with(again)
-            .take(usize::try_from(count)?)
-            .collect();
-        version = store.append(stream, version, events).await?.version;
-    }
-    Ok(())
 }
 
 async fn write_greedily(person: Person, stop: Arc<AtomicBool>) -> Result<usize> {

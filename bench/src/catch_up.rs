@@ -14,7 +14,7 @@ use projector::AuditKeeping;
 use runtime::Background;
 use tempfile::TempDir;
 
-use crate::{log, system, system::Footing};
+use crate::{log, servers, system::Footing};
 
 /// Fills a log with `count` events and returns the events a second of a projector that works them off.
 pub(crate) async fn alone(footing: Footing, count: u64) -> anyhow::Result<f64> {
@@ -25,7 +25,7 @@ pub(crate) async fn alone(footing: Footing, count: u64) -> anyhow::Result<f64> {
             (None, file("events.db"), file("read-models.db"))
         }
         Footing::Servers => {
-            let database = system::Database::create().await?;
+            let database = servers::Database::create().await?;
             let url = database.url.clone();
             (Some(database), url.clone(), url)
         }

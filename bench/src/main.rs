@@ -21,18 +21,23 @@ mod limits;
 mod load;
 mod log;
 mod logins;
+mod output;
 mod replicas;
+mod role_process;
 mod search;
+mod servers;
 mod soak;
 mod system;
+mod threads;
 mod token_checks;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use load::Kind;
+use output::print;
 use system::Footing;
-use tokio::runtime::Runtime;
+use threads::{inside, outside_only};
 
 /// Measures commands, queries, the time until a command is visible, the projector, and their limits.
 #[derive(Debug, Parser)]
@@ -103,16 +108,6 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// For what runs parts of Taskledger in this process.
-fn inside() -> std::io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
-}
-
-/// For what only sends requests, as pgbench does: one thread leaves the other cores to those who answer.
-fn outside_only() -> std::io::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
-}
-
 async fn outside(footing: Footing, options: &Outside, binary: &std::path::Path) -> anyhow::Result<()> {
     let seconds = Duration::from_secs(options.seconds);
     let system = system::System::start(footing, binary).await?;
@@ -169,9 +164,4 @@ fn remember(system: &system::System, when: &str, at_most: Option<f64>) -> anyhow
         each.join(", ")
     ));
     Ok(())
-}
-
-#[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
-fn print(line: &str) {
-    println!("{line}");
 }

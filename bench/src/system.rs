@@ -3,18 +3,21 @@
 use std::{
     net::TcpListener,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
-use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
-use url::Url;
+
+use crate::{
+    role_process::Role,
+    servers::{Database, amqp_url},
+};
 
 /// A policy of the gateway that limits as little as one may. It goes on with tables.
 pub(crate) const UNLIMITED: &str = "[unauthenticated]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n";
@@ -63,15 +66,6 @@ pub(crate) struct System {
     beside: Option<Role>,
     database: Option<Database>,
     directory: TempDir,
-}
-
-/// One process.
-struct Role {
-    name: &'static str,
-    address: String,
-    admin: String,
-    command: Command,
-    process: Option<Child>,
 }
 
 impl System {
@@ -155,13 +149,12 @@ impl System {
                     .env_remove("AMQP_URL")
                     .env_remove("EVENT_STORE_URL");
             }
-            system.roles.push(Role {
+            system.roles.push(Role::new(
                 name,
-                address: format!("127.0.0.1:{api}"),
-                admin: format!("127.0.0.1:{admin}"),
+                format!("127.0.0.1:{api}"),
+                format!("127.0.0.1:{admin}"),
                 command,
-                process: None,
-            });
+            ));
         }
         let started = Instant::now();
         for role in &mut system.roles {
@@ -260,13 +253,7 @@ impl System {
         for (variable, value) in settings {
             command.env(variable, value);
         }
-        let mut role = Role {
-            name,
-            address: address.clone(),
-            admin,
-            command,
-            process: None,
-        };
+        let mut role = Role::new(name, address.clone(), admin, command);
         role.start()?;
         self.beside = Some(role);
         ready(&address).await?;
@@ -328,86 +315,6 @@ impl System {
             .find(|role| role.name == name)
             .with_context(|| format!("no {name}"))
     }
-}
-
-impl Role {
-    fn start(&mut self) -> anyhow::Result<()> {
-        let process = self.command.spawn();
-        self.process = Some(process.with_context(|| format!("cannot start {}", self.name))?);
-        Ok(())
-    }
-
-    fn stop(&mut self) -> anyhow::Result<()> {
-        if let Some(mut process) = self.process.take() {
-            Command::new("kill").arg(process.id().to_string()).status()?;
-            process.wait()?;
-        }
-        Ok(())
-    }
-
-    fn memory(&self) -> anyhow::Result<f64> {
-        self.memory_in("VmRSS:")
-    }
-
-    /// One of the figures in MiB that Linux has about the memory of a process.
-    fn memory_in(&self, figure: &str) -> anyhow::Result<f64> {
-        let process = self.process.as_ref().context("not running")?;
-        let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()))?;
-        let kibibytes: f64 = status
-            .lines()
-            .find_map(|line| line.strip_prefix(figure)?.trim().split(' ').next())
-            .with_context(|| format!("no {figure}"))?
-            .parse()?;
-        Ok(kibibytes / 1_024.0)
-    }
-}
-
-impl Drop for Role {
-    fn drop(&mut self) {
-        if let Some(process) = &mut self.process {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
-}
-
-/// A PostgreSQL database of this run's own.
-pub(crate) struct Database {
-    pub(crate) url: String,
-    name: String,
-}
-
-impl Database {
-    pub(crate) async fn create() -> anyhow::Result<Self> {
-        let name = format!("taskledger_bench_{}", uuid::Uuid::now_v7().simple());
-        execute(&format!("CREATE DATABASE {name}")).await?;
-        let mut url = Url::parse(&postgres_url())?;
-        url.set_path(&name);
-        Ok(Self {
-            url: url.to_string(),
-            name,
-        })
-    }
-
-    pub(crate) async fn drop(self) -> anyhow::Result<()> {
-        execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name)).await
-    }
-}
-
-pub(crate) fn postgres_url() -> String {
-    std::env::var("DATABASE_URL").unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/postgres".to_owned())
-}
-
-pub(crate) fn amqp_url() -> String {
-    std::env::var("AMQP_URL").unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".to_owned())
-}
-
-async fn execute(sql: &str) -> anyhow::Result<()> {
-    let mut connection = PgConnection::connect(&postgres_url())
-        .await
-        .context("cannot connect to PostgreSQL")?;
-    sqlx::query(sql).execute(&mut connection).await?;
-    Ok(())
 }
 
 pub(crate) fn free_port() -> anyhow::Result<u16> {

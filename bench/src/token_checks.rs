@@ -20,8 +20,8 @@ use runtime::Background;
 use tokio::task::JoinSet;
 
 use crate::{
-    load, print,
-    system::{self, Footing, System},
+    load, print, servers,
+    system::{Footing, System},
 };
 
 /// People whose tokens are checked in turn.
@@ -64,7 +64,7 @@ impl TokenChecks {
             name: "bench".to_owned(),
             namespace: system.namespace.clone(),
         };
-        let bus: Arc<dyn Bus> = RabbitBus::connect(&system::amqp_url(), options).await?;
+        let bus: Arc<dyn Bus> = RabbitBus::connect(&servers::amqp_url(), options).await?;
         let background = Background::new();
         let serving = ResponderOptions {
             queue_limit: 1_000,

@@ -35,6 +35,7 @@ use clap::{
     CommandFactory, FromArgMatches, Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
 };
+use output::{complain, print};
 use settings::Settings;
 use telemetry::Telemetry;
 
@@ -98,7 +99,6 @@ enum Command {
     Projection(projection::Command),
 }
 
-#[cfg(feature = "otlp")]
 impl Command {
     /// What its process is called in traces.
     fn role(&self) -> &'static str {
@@ -213,7 +213,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     let runtime = runtime.enable_all().build()?;
-    let telemetry = Telemetry::start(&settings, format, &command, runtime.handle())?;
+    let telemetry = Telemetry::start(&settings, format, command.role(), runtime.handle())?;
     let code = runtime.block_on(async {
         let code = carry_out(command, &settings).await;
         // Also after a command that failed: a SQLite file is to be whole by itself.
@@ -244,21 +244,4 @@ async fn carry_out(command: Command, settings: &Settings) -> anyhow::Result<Exit
         Command::Config => Ok(()),
     }
     .map(|()| ExitCode::SUCCESS)
-}
-
-/// What a command says beside its answer, above all why it failed.
-#[expect(
-    clippy::print_stderr,
-    reason = "the one place where a command says why it failed"
-)]
-pub(crate) fn complain(sentence: &str) {
-    eprintln!("taskledger: {sentence}");
-}
-
-/// What a command answers, as opposed to what it logs.
-#[expect(clippy::print_stdout, reason = "the one place where a command answers")]
-pub(crate) fn print(text: &str) {
-    use std::io::Write as _;
-    print!("{text}");
-    let _ = std::io::stdout().flush();
 }

@@ -87,6 +87,22 @@ pub(crate) fn counted(number: u64, what: &str) -> String {
     }
 }
 
+/// What a command says beside its answer, above all why it failed.
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place where a command says why it failed"
+)]
+pub(crate) fn complain(sentence: &str) {
+    eprintln!("taskledger: {sentence}");
+}
+
+/// What a command answers, as opposed to what it logs.
+#[expect(clippy::print_stdout, reason = "the one place where a command answers")]
+pub(crate) fn print(text: &str) {
+    print!("{text}");
+    let _ = io::stdout().flush();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

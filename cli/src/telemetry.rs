@@ -7,7 +7,7 @@ use runtime::{
 };
 use tokio::runtime::Handle;
 
-use crate::{Command, settings::Settings};
+use crate::settings::Settings;
 
 /// The settings that can be wrong.
 const LOGS: &str = "TASKLEDGER_LOG, TASKLEDGER_SECURITY_LOG, TASKLEDGER_ACCESS_LOG";
@@ -36,12 +36,11 @@ impl Telemetry {
     pub(crate) fn start(
         settings: &Settings,
         format: LogFormat,
-        command: &Command,
+        role: &str,
         runtime: &Handle,
     ) -> anyhow::Result<Self> {
         let (layer, exporting) = match &settings.log.otlp_endpoint {
             Some(endpoint) => {
-                let role = command.role();
                 let clock = crate::platform::clock();
                 let (spans, exporting) = crate::otlp::start(endpoint, role, clock, runtime.clone())?;
                 (Some(Box::new(spans) as ExtraLayer), Some(exporting))
@@ -56,12 +55,7 @@ impl Telemetry {
 
     /// Starts to log.
     #[cfg(not(feature = "otlp"))]
-    pub(crate) fn start(
-        settings: &Settings,
-        format: LogFormat,
-        _: &Command,
-        _: &Handle,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn start(settings: &Settings, format: LogFormat, _: &str, _: &Handle) -> anyhow::Result<Self> {
         anyhow::ensure!(
             settings.log.otlp_endpoint.is_none(),
             "TASKLEDGER_OTLP_ENDPOINT is set, but this program was built without the feature otlp"

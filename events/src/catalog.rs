@@ -1,8 +1,8 @@
 //! The catalogue of event types: wire name and schema version to typed event and back.
 
 use crate::{
-    AccountEvent, AdminsEvent, EmailEvent, OperationEvent, RecordedEvent, SessionEvent, TaskEvent,
-    codec::{CodecError, Encoded},
+    AccountEvent, AdminsEvent, CodecError, EmailEvent, Encoded, OperationEvent, RecordedEvent, SessionEvent,
+    TaskEvent,
 };
 
 /// Any event of the catalogue.

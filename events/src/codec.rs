@@ -1,73 +1,8 @@
 //! How the payloads of one kind of stream are written and read, by a table of their wire names and schema versions.
 
-use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Encoding, EventId, Metadata, NewEvent, Timestamp, upcast};
-
-/// A payload ready for the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encoded {
-    /// Wire name.
-    pub kind: &'static str,
-    /// The schema version that this build writes.
-    pub schema_version: u16,
-    /// How `data` is written.
-    pub encoding: Encoding,
-    /// The payload.
-    pub data: Bytes,
-}
-
-impl Encoded {
-    /// The event with this payload.
-    #[must_use]
-    pub fn into_event(self, id: EventId, metadata: Metadata, recorded_at: Timestamp) -> NewEvent {
-        NewEvent {
-            id,
-            kind: self.kind.to_owned(),
-            schema_version: self.schema_version,
-            encoding: self.encoding,
-            data: self.data,
-            metadata,
-            recorded_at,
-        }
-    }
-}
-
-/// A payload that this build cannot read.
-#[derive(Debug, thiserror::Error)]
-pub enum CodecError {
-    /// No event of the catalogue has this wire name.
-    #[error("unknown event type `{0}`")]
-    UnknownType(String),
-    /// What is personal in it has not been opened.
-    #[error("event type `{0}` is sealed")]
-    Sealed(String),
-    /// Its payload was dropped from the log.
-    #[error("the payload of an event of type `{0}` was dropped from the log")]
-    Dropped(String),
-    /// Written by a newer build.
-    #[error("event type `{kind}` has schema version {found}, this build reads up to {known}")]
-    NewerVersion {
-        /// Wire name.
-        kind: String,
-        /// The version in the log.
-        found: u16,
-        /// The newest version that this build knows.
-        known: u16,
-    },
-    /// The payload is not what its type and version say.
-    #[error("event type `{kind}` version {schema_version} has a malformed payload")]
-    Malformed {
-        /// Wire name.
-        kind: String,
-        /// The version in the log.
-        schema_version: u16,
-        /// What the JSON reader found.
-        #[source]
-        source: serde_json::Error,
-    },
-}
+use crate::{CodecError, Encoded, Encoding, upcast};
 
 /// Declares the enum of one stream kind's events as a table `Variant(Payload) = "wire.name", version`.
 macro_rules! catalog {

@@ -12,9 +12,11 @@ mod bounded_text;
 mod catalog;
 mod closed_streams;
 mod codec;
+mod codec_error;
 mod due;
 mod email;
 mod email_address;
+mod encoded;
 mod envelope;
 mod ids;
 mod invisible;
@@ -44,10 +46,11 @@ pub use aggregate::{Aggregate, StreamEvent};
 pub use bounded_text::BoundedText;
 pub use catalog::Event;
 pub use closed_streams::{ClosedStream, Closing, Droppable};
-pub use codec::{CodecError, Encoded};
+pub use codec_error::CodecError;
 pub use due::{Due, ParseDueError};
 pub use email::{EmailClaimed, EmailEvent, EmailReleased};
 pub use email_address::{EmailAddress, NotAnAddress, fold_part_of_address};
+pub use encoded::Encoded;
 pub use envelope::{Actor, CorrelationId, Encoding, KeyText, Metadata, NewEvent, RecordedEvent, Traceparent};
 pub use ids::{
     EventId, OperationId, ParseIdError, ParseStreamError, SessionId, StreamKind, StreamName, TaskId, TokenId,

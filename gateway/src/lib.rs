@@ -31,6 +31,7 @@ mod limits;
 mod metrics_page;
 mod policy;
 mod reference;
+mod router;
 mod routes;
 mod start;
 mod target;

@@ -1,15 +1,8 @@
 //! The public paths, and the role behind each. A path that is not here does not exist for clients.
 
-use std::sync::Arc;
-
-use axum::{Router, extract::Request, routing::any};
 use http::Method;
 
-use crate::{
-    forward::{self, Gateway},
-    guard::Guard,
-    target::Target,
-};
+use crate::target::Target;
 
 /// A path of the query API alone.
 const READ_ONLY: Target = Target::Split {
@@ -18,7 +11,7 @@ const READ_ONLY: Target = Target::Split {
 };
 
 /// To add a public path, add its line.
-const ROUTES: &[(&str, Target)] = &[
+pub(crate) const ROUTES: &[(&str, Target)] = &[
     ("/.well-known/jwks.json", Target::Auth),
     ("/auth/register", Target::Auth),
     ("/auth/login", Target::Auth),
@@ -78,18 +71,6 @@ const ROUTES: &[(&str, Target)] = &[
 /// Every public path.
 pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
     ROUTES.iter().map(|(path, _)| *path)
-}
-
-/// Forwards every public path, past the guard.
-pub(crate) fn router(gateway: &Arc<Gateway>, guard: &Guard) -> Router {
-    ROUTES.iter().fold(Router::new(), |router, (path, target)| {
-        let (gateway, guard) = (Arc::clone(gateway), guard.clone());
-        let handler = move |request: Request| async move {
-            let forwarding = |request| forward::forward(&gateway, *target, request);
-            guard.admit(Some(path), request, forwarding).await
-        };
-        router.route(path, any(handler))
-    })
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::{
     guard::{self, Guard},
     limits::Limiter,
     policy::{self, Policies},
-    reference, routes,
+    reference, router,
     upstreams::{Backend, COMMAND_API, Client, UpstreamMetrics},
 };
 
@@ -73,7 +73,7 @@ pub async fn start(
     let others = reference::router()
         .fallback(|| async { Problem::not_found() })
         .layer(middleware::from_fn_with_state(guard.clone(), guard::guard));
-    let routes = routes::router(&gateway, &guard).merge(others);
+    let routes = router::router(&gateway, &guard).merge(others);
     let served = http_api::with_middleware_and_metrics(routes, ROLE, &metrics, health, move |asker| {
         let exposition = exposition.clone();
         async move { exposition.text(asker).await }

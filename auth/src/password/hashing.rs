@@ -9,29 +9,12 @@ use argon2::{
 use tokio::time::Instant;
 
 use super::{
-    Password,
+    HashingFailed, Password,
     admission::{Admission, Asker, Slot},
     argon2_parameters::{Argon2Parameters, dummy},
     bcrypt_hash,
     failure_time::FailureTime,
 };
-
-/// Why a password was neither hashed nor verified.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum HashingFailed {
-    /// Too many wait already.
-    #[error("too many passwords wait to be hashed")]
-    Overloaded,
-    /// Too many of one address wait already.
-    #[error("too many passwords from one address wait to be hashed")]
-    Crowded,
-    /// A parameter that argon2 does not take, or no randomness.
-    #[error("argon2: {0}")]
-    Argon2(String),
-    /// The thread that hashed did not finish.
-    #[error("a hashing thread broke off")]
-    Broken,
-}
 
 /// What comparing a password to a hash came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@ mod common;
 mod failure_time;
 mod hash_metrics;
 mod hashing;
+mod hashing_failed;
 mod pattern;
 mod policy;
 
@@ -20,7 +21,8 @@ pub(crate) use admission::{Asker, Slot};
 pub use argon2_parameters::Argon2Parameters;
 pub(crate) use bcrypt_hash::is_bcrypt;
 pub(crate) use breached::UnusableFile;
-pub(crate) use hashing::{Hasher, HashingFailed};
+pub(crate) use hashing::Hasher;
+pub(crate) use hashing_failed::HashingFailed;
 pub(crate) use policy::{DEFAULT_MIN_CHARACTERS, MIN_CHARACTERS_RANGE, Policy, Weakness};
 
 /// A password as it was typed. Wiped from memory when dropped, never shown.

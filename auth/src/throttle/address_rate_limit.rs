@@ -3,6 +3,8 @@
 
 use database::{Database, DatabaseError};
 
+use super::whole_seconds::whole_seconds;
+
 /// Failed attempts: a hundred at once, then ten a minute. Many people can have one address.
 pub(super) const FAILURES: Allowance = Allowance {
     // As it is looked up together with the counters of the account.
@@ -37,7 +39,7 @@ impl Allowance {
     }
 
     pub(super) fn seconds_for_one(&self) -> u64 {
-        super::seconds(self.micros_for_one)
+        whole_seconds(self.micros_for_one)
     }
 
     /// Uses up one, also when nothing is left.

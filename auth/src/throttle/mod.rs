@@ -8,6 +8,7 @@ mod account_delays;
 mod address_rate_limit;
 mod cleanup;
 mod counter_keys;
+mod whole_seconds;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use runtime::Clock;
 pub(crate) use account_delays::Standing;
 pub(crate) use cleanup::keep_bounded;
 pub(crate) use counter_keys::Attempt;
+use whole_seconds::whole_seconds;
 
 use crate::{
     domain::Refusal,
@@ -53,7 +55,7 @@ impl Throttle {
         match standing.wait(now) {
             0 => Ok(standing),
             micros => Err(Refusal::AttemptsAreTooMany {
-                seconds: seconds(micros),
+                seconds: whole_seconds(micros),
             }
             .into()),
         }
@@ -138,9 +140,4 @@ impl Throttle {
 
 fn unusable(error: DatabaseError) -> CommandError {
     Failure::Operations(error).into()
-}
-
-/// At least one, and no part of a second too early.
-fn seconds(micros: i64) -> u64 {
-    u64::try_from(micros).unwrap_or(0).div_ceil(1_000_000).max(1)
 }

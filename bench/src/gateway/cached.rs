@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::json;
 
-use super::{CONNECTIONS, wrk};
+use super::{second_gateway::CONNECTIONS, wrk};
 use crate::{
     client::Person,
     limits::{Ratio, Wanted},

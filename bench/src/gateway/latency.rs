@@ -12,7 +12,10 @@ use tokio::{
     time::{MissedTickBehavior, interval_at},
 };
 
-use super::{in_front_of, nginx::Nginx, quiet};
+use super::{
+    nginx::Nginx,
+    second_gateway::{in_front_of, quiet},
+};
 use crate::{
     client::Person,
     limits, print,

@@ -6,7 +6,11 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::Context as _;
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::{BY_ADDRESS, in_front_of, nginx::Nginx, quiet, wrk};
+use super::{
+    nginx::Nginx,
+    second_gateway::{BY_ADDRESS, in_front_of, quiet},
+    wrk,
+};
 use crate::{
     print,
     system::{System, UNLIMITED},

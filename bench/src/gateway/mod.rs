@@ -8,12 +8,12 @@ mod cached;
 mod latency;
 mod memory;
 mod nginx;
+mod second_gateway;
 mod throughput;
 mod wrk;
 
 use std::{path::Path, time::Duration};
 
-use anyhow::Context as _;
 use clap::Args;
 
 use self::nginx::Nginx;
@@ -21,9 +21,6 @@ use crate::{
     client::Person,
     system::{Footing, System},
 };
-
-/// How many connections the requests come over.
-const CONNECTIONS: usize = 64;
 
 #[derive(Debug, Args)]
 pub(crate) struct GatewayBench {
@@ -55,39 +52,4 @@ impl GatewayBench {
         memory::run(&mut system, &upstream, self.addresses).await?;
         system.stop().await
     }
-}
-
-/// A limit by address that nobody reaches.
-const BY_ADDRESS: &str = "[[limit]]\nname = \"address\"\nby = \"address\"\nroutes = [\"*\"]\nrequests = 20000\nper_seconds = 1\nburst = 200000\n";
-
-/// Of the requests that succeed in time, one in a million is logged.
-fn quiet() -> (&'static str, String) {
-    ("TASKLEDGER_ACCESS_LOG_SAMPLE", "1000000".to_owned())
-}
-
-/// Another gateway beside the system's own, whose roles are all `upstream`, with this policy and these settings besides.
-async fn in_front_of(
-    system: &mut System,
-    upstream: &Nginx,
-    policy: &str,
-    settings: &[(&'static str, String)],
-) -> anyhow::Result<String> {
-    let file = system.directory().join("bench-gateway.toml");
-    std::fs::write(&file, policy)?;
-    let mut all = vec![("TASKLEDGER_GATEWAY_CONFIG".to_owned(), file.display().to_string())];
-    for role in ["AUTH", "COMMAND_API", "QUERY_API", "PROJECTOR"] {
-        all.push((
-            format!("TASKLEDGER_{role}_URL"),
-            format!("http://{}", upstream.address()),
-        ));
-    }
-    all.extend(
-        settings
-            .iter()
-            .map(|(variable, value)| ((*variable).to_owned(), value.clone())),
-    );
-    system
-        .start_beside("gateway", &all)
-        .await
-        .context("the gateway in front of nginx")
 }

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::{BY_ADDRESS, CONNECTIONS, in_front_of, nginx::Nginx, quiet, wrk};
+use super::{
+    nginx::Nginx,
+    second_gateway::{BY_ADDRESS, CONNECTIONS, in_front_of, quiet},
+    wrk,
+};
 use crate::{
     limits::{Ratio, Wanted},
     system::{System, UNLIMITED},

@@ -4,7 +4,7 @@ use std::{path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, ensure};
 
-use super::CONNECTIONS;
+use super::second_gateway::CONNECTIONS;
 
 /// What one run of it saw.
 pub(super) struct Outcome {

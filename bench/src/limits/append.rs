@@ -8,17 +8,17 @@ use events::UserId;
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 use uuid::Uuid;
 
-use super::{Ratio, Rounds, Wanted};
+use super::ratio::{Ratio, Rounds, Wanted};
 use crate::{
     log::{self, LIFE},
-    system,
+    servers,
 };
 
 const INSERT: &str = "INSERT INTO events \
     (position, version, recorded_at, schema_version, id, stream, type, encoding, metadata, data) ";
 
 pub(super) async fn postgres(rounds: Rounds) -> Result<()> {
-    let database = system::Database::create().await?;
+    let database = servers::Database::create().await?;
     let store = event_store::open(&database.url, 4).await?;
     let mut by_hand = PgConnection::connect(&database.url).await?;
     by_hand.execute("SET search_path = event_store").await?;

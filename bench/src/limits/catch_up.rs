@@ -9,13 +9,13 @@ use serde_json::Value;
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 use uuid::Uuid;
 
-use super::{Ratio, Rounds, Wanted};
-use crate::{catch_up, log, system};
+use super::ratio::{Ratio, Rounds, Wanted};
+use crate::{catch_up, log, servers};
 
 const TASKS: u64 = 100_000;
 
 pub(super) async fn run(rounds: Rounds) -> Result<()> {
-    let database = system::Database::create().await?;
+    let database = servers::Database::create().await?;
     let store = event_store::open(&database.url, 8).await?;
     log::fill(&store, TASKS).await?;
     let mut postgres = PgConnection::connect(&database.url).await?;

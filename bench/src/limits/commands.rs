@@ -14,10 +14,11 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{Ratio, Rounds, Wanted};
+use super::ratio::{Ratio, Rounds, Wanted};
 use crate::{
     load::{self, Kind},
-    system::{self, Footing, System},
+    servers,
+    system::{Footing, System},
 };
 
 const CONNECTIONS: usize = 64;
@@ -54,7 +55,7 @@ pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
 
 /// Rows per second.
 async fn by_hand(rounds: Rounds) -> Result<f64> {
-    let database = system::Database::create().await?;
+    let database = servers::Database::create().await?;
     drop(event_store::open(&database.url, 1).await?);
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {

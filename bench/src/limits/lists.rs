@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{Ratio, Rounds, Wanted};
+use super::ratio::{Ratio, Rounds, Wanted};
 use crate::{
     client::Person,
     load,

@@ -12,15 +12,15 @@ use futures::TryStreamExt as _;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 
-use super::{Ratio, Rounds, Wanted};
-use crate::{catch_up, log, system};
+use super::ratio::{Ratio, Rounds, Wanted};
+use crate::{catch_up, log, servers};
 
 const TASKS: u64 = 100_000;
 const EVENTS: f64 = TASKS as f64 * 3.0;
 const TABLES: [&str; 5] = ["tasks", "task_history", "accounts", "sessions", "audit_log"];
 
 pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
-    let database = system::Database::create().await?;
+    let database = servers::Database::create().await?;
     let store = event_store::open(&database.url, 8).await?;
     log::fill(&store, TASKS).await?;
     catch_up::project(store.clone(), &database.url).await?;
@@ -99,7 +99,7 @@ fn rebuild(binary: &Path, url: &str) -> Result<f64> {
     let status = Command::new(binary)
         .args(["projection", "rebuild", "--yes"])
         .env("DATABASE_URL", url)
-        .env("AMQP_URL", system::amqp_url())
+        .env("AMQP_URL", servers::amqp_url())
         .env("TASKLEDGER_DATA_DIR", directory.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

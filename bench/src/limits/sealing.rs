@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Ratio, Rounds, Wanted};
+use super::ratio::{Ratio, Rounds, Wanted};
 use crate::{
     load::{self, Kind},
     system::{Footing, Plan, System},

@@ -27,11 +27,11 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{Ratio, Rounds, Wanted};
+use super::ratio::{Ratio, Rounds, Wanted};
 use crate::{
     client::Person,
-    load,
-    system::{self, Footing, System},
+    load, servers,
+    system::{Footing, System},
 };
 
 /// People, or publishers by hand, each at [`PACE`]: together 500 a second.
@@ -104,13 +104,13 @@ fn ticks(begin: Instant, number: u32) -> tokio::time::Interval {
 }
 
 async fn by_hand(span: Duration) -> Result<f64> {
-    let database = system::Database::create().await?;
+    let database = servers::Database::create().await?;
     let mut postgres = PgConnection::connect(&database.url).await?;
     postgres
         .execute("CREATE TABLE messages (id uuid PRIMARY KEY)")
         .await?;
     postgres.close().await?;
-    let connection = Connection::connect(&system::amqp_url(), ConnectionProperties::default()).await?;
+    let connection = Connection::connect(&servers::amqp_url(), ConnectionProperties::default()).await?;
     let begin = Instant::now();
     let latencies = latencies()?;
     let queues: Vec<String> = (0..QUEUES).map(|_| format!("bench-{}", Uuid::now_v7())).collect();
@@ -173,7 +173,7 @@ async fn consumer(
     begin: Instant,
     latencies: Latencies,
 ) -> Result<JoinHandle<Result<()>>> {
-    let connection = Connection::connect(&system::amqp_url(), ConnectionProperties::default()).await?;
+    let connection = Connection::connect(&servers::amqp_url(), ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     let mut kind = FieldTable::default();
     kind.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));

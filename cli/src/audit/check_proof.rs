@@ -8,7 +8,7 @@ use clap::Args;
 use log_transfer::ExportedEvent;
 use transparency_log::{InclusionProof, VerifierKey, entry_hash, leaf_hash};
 
-use super::read;
+use super::input::read;
 use crate::output;
 
 /// What is said of a line that does not show its payload.

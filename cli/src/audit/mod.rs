@@ -1,6 +1,7 @@
 //! Proving that nothing in the log was changed: to the operator, and to auditors who have nothing but a public key.
 
 mod check_proof;
+mod input;
 mod key;
 mod log;
 mod prove;
@@ -8,14 +9,8 @@ mod rotate_key;
 mod verify;
 mod witness;
 
-use std::{
-    fs,
-    io::{self, Read as _},
-    path::Path,
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Subcommand;
 
 use crate::settings::Settings;
@@ -53,16 +48,4 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         Command::CheckProof(command) => command.run(),
         Command::Witness(command) => command.run(settings).await,
     }
-}
-
-/// The text of a file, or of the standard input for `-`.
-fn read(path: &Path) -> anyhow::Result<String> {
-    if path == Path::new("-") {
-        let mut text = String::new();
-        io::stdin()
-            .read_to_string(&mut text)
-            .context("cannot read the standard input")?;
-        return Ok(text);
-    }
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }

@@ -14,7 +14,7 @@ use log_transfer::{Line, Reader};
 use serde_json::json;
 use transparency_log::{Checkpoint, Edge, Note, VerifierKey, entry_hash, leaf_hash};
 
-use super::{key, read};
+use super::{input::read, key};
 use crate::{output, platform, progress::ProgressDisplay, settings::Settings};
 
 #[derive(Debug, Args)]

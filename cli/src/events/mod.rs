@@ -4,6 +4,7 @@
 mod drop;
 mod export;
 mod import;
+mod page;
 mod show;
 mod stats;
 mod tail;
@@ -13,9 +14,6 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::{platform, settings::Settings};
-
-/// Events read at once.
-const PAGE: usize = 2_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -5,7 +5,7 @@ use anyhow::{Context, bail};
 use event_store::{Entry, EventStore, Unreadable, position};
 use serde_json::{Value, json};
 
-use super::PAGE;
+use super::page::PAGE;
 use crate::output;
 
 pub(super) async fn show(store: &dyn EventStore, what: &str, json: bool) -> anyhow::Result<()> {

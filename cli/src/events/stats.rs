@@ -6,7 +6,7 @@ use ::events::Timestamp;
 use event_store::{Entry, EventStore, Gaps, describe_gap, position};
 use serde_json::json;
 
-use super::PAGE;
+use super::page::PAGE;
 use crate::output;
 
 /// What a pass over the log counts. Grows with the number of types, not with the log.

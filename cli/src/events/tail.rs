@@ -5,7 +5,7 @@ use event_store::{Entry, EventStore, position};
 use futures::StreamExt as _;
 
 use super::{
-    PAGE,
+    page::PAGE,
     show::{to_json, unreadable_to_json},
 };
 use crate::output;

@@ -14,7 +14,7 @@ use clap::Args;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use task_files::Writer;
 
-use super::{Account, Format, api_client::ApiClient};
+use super::{account::Account, api_client::ApiClient, format::Format};
 use crate::{complain, output, settings::Settings};
 
 #[derive(Debug, Args)]

@@ -17,8 +17,9 @@ use runtime::Backoff;
 use task_files::{Content, FileTask, Found, TimeZone};
 
 use super::{
-    Account, Format,
+    account::Account,
     api_client::{ApiClient, said},
+    format::Format,
 };
 use crate::{complain, output, settings::Settings};
 

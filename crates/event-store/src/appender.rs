@@ -14,8 +14,8 @@ use crate::{
     Appended, StoreError,
     append::{Append, Outcome, PreparedEvent},
     append_metrics,
+    error::check_size,
     fair_queue::FairQueue,
-    store::check_size,
 };
 
 /// So many appends may wait before the next one has to wait for a place in the queue,

@@ -6,7 +6,7 @@ use events::{StoredEvent, StoredPayload};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{StoreError, store::check_size};
+use crate::{StoreError, error::check_size};
 
 /// The bytes of the longest name of a stream: PostgreSQL cannot index much longer ones.
 const LONGEST_STREAM: usize = 1_000;

@@ -3,6 +3,7 @@
 
 mod attempts;
 mod batch;
+mod bounds;
 mod calls;
 mod conflicts;
 mod connection;
@@ -16,7 +17,7 @@ mod settings;
 mod subscription;
 mod writer;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use events::{EventDigest, EventId, LogPoint, NewEvent, StoredEvent, StreamName};
@@ -27,9 +28,10 @@ use kurrentdb_protocol::event_store::client::streams::{
 use tokio::time::sleep;
 
 use self::{
+    bounds::{CHUNK, LAST, UNTIL_INDEXED},
     conflicts::Conflicts,
     connection::{Connection, Node},
-    failure::Failure,
+    failure::{Failure, unavailable},
     log_end::LogEnd,
     read::Read,
     settings::Settings,
@@ -37,15 +39,8 @@ use self::{
 };
 use crate::{
     Appended, DropError, Entry, EventStore, ImportError, OpenError, PAGE_BYTES, Page, StoreError, StoredPage,
-    StreamHead, UnfinishedImport, Unreadable, store::check_size,
+    StreamHead, UnfinishedImport, Unreadable, error::check_size,
 };
-
-/// Events asked for at once: a page is cut to its bytes between two of them.
-const CHUNK: usize = 500;
-/// Positions and revisions are signed on the server.
-const LAST: u64 = i64::MAX as u64;
-/// Between two looks at a stream that is known to be longer.
-const UNTIL_INDEXED: Duration = Duration::from_millis(2);
 
 /// The event store in KurrentDB.
 pub struct KurrentDbStore {
@@ -115,7 +110,7 @@ impl KurrentDbStore {
                 while bytes < PAGE_BYTES
                     && let Some(event) = reading.next_event().await?
                 {
-                    bytes += size(&event);
+                    bytes += record::size_in_page(&event);
                     events.push(event);
                 }
                 let is_lost = events.is_empty() && !reading.is_of_nothing;
@@ -226,7 +221,7 @@ impl EventStore for KurrentDbStore {
     }
 
     async fn import(&self, after: LogPoint, events: &[StoredEvent]) -> Result<LogPoint, ImportError> {
-        import::import(self, after, events).await
+        self.import_events(after, events).await
     }
 
     async fn drop_payloads(&self, _: &[EventDigest]) -> Result<u64, DropError> {
@@ -234,15 +229,15 @@ impl EventStore for KurrentDbStore {
     }
 
     fn check_import(&self, event: &StoredEvent) -> Result<(), ImportError> {
-        import::check(self, event).map(drop)
+        self.check_imported(event).map(drop)
     }
 
     async fn note_import(&self, unfinished: Option<&UnfinishedImport>) -> Result<(), StoreError> {
-        import::note(self, unfinished).await
+        self.append_import_note(unfinished).await
     }
 
     async fn unfinished_import(&self) -> Result<Option<UnfinishedImport>, StoreError> {
-        import::unfinished(self).await
+        self.last_import_note().await
     }
 
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError> {
@@ -284,7 +279,7 @@ impl EventStore for KurrentDbStore {
                     Read::stream(&name, after_version, count)
                 })
                 .await?;
-            let bytes: usize = events.iter().map(size).sum();
+            let bytes: usize = events.iter().map(record::size_in_page).sum();
             let more = events.len() >= count || bytes >= PAGE_BYTES;
             let version = events
                 .last()
@@ -339,17 +334,5 @@ impl EventStore for KurrentDbStore {
 
     fn subscribe(&self, after: u64) -> BoxStream<'static, Page> {
         subscription::subscribe(Arc::clone(&self.connection), &self.end, after.min(LAST))
-    }
-}
-
-/// What counts for the bytes of a page.
-fn size(event: &WireEvent) -> usize {
-    event.data.len() + event.custom_metadata.len()
-}
-
-fn unavailable(failure: Failure) -> StoreError {
-    match failure {
-        Failure::Deleted => StoreError::Corrupt(failure.to_string()),
-        failure => StoreError::unavailable(failure),
     }
 }

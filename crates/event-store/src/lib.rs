@@ -8,6 +8,7 @@ mod append;
 mod append_metrics;
 mod appender;
 mod dropping;
+mod error;
 mod fair_queue;
 mod identity;
 mod import;
@@ -22,16 +23,16 @@ mod subscription;
 mod watch;
 
 pub use dropping::DropError;
+pub use error::{OpenError, StoreError};
 pub use identity::{agrees, head_point};
 pub use import::{ImportError, UnfinishedImport, check_import};
 #[cfg(feature = "kurrentdb")]
 pub use kurrentdb::KurrentDbStore;
 pub use missing_positions::{Gaps, describe_gap};
-pub use open::{OpenError, is_kurrentdb, open};
+pub use open::{is_kurrentdb, open};
 pub use page::{Entry, PAGE_BYTES, Page, Unreadable, position, subject_of};
 pub use sql::SqlStore;
 pub use store::{
-    Appended, EventStore, StoreError, StoredPage, StreamHead, for_each_entry, for_each_event,
-    read_whole_stream,
+    Appended, EventStore, StoredPage, StreamHead, for_each_entry, for_each_event, read_whole_stream,
 };
 pub use watch::LogWatch;

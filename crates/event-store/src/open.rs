@@ -2,25 +2,9 @@
 
 use std::sync::Arc;
 
-use database::{Database, DatabaseError, Schema};
+use database::{Database, Schema};
 
-use crate::{EventStore, SqlStore};
-
-/// Why there is no store.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The database cannot be opened.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// The store is not at this URL.
-    #[error("cannot use {url} as event store: {reason}")]
-    Url {
-        /// Where the store should be, with the password masked.
-        url: String,
-        /// What is wrong.
-        reason: String,
-    },
-}
+use crate::{EventStore, OpenError, SqlStore};
 
 /// Opens the store at `url` (`postgres://…` or `sqlite:path`) with at most `connections` connections that
 /// read, and applies missing migrations. On PostgreSQL one more writes, and one more listens once there is a

@@ -1,8 +1,10 @@
 //! The log in PostgreSQL or in a SQLite file. Reads go through the database's pool, appends through the append task
 //! and a writer of its own kind.
 
+mod channel;
 mod dropping;
 mod import;
+mod position_list;
 mod postgres;
 mod record;
 mod sqlite;
@@ -14,12 +16,16 @@ use std::{
 };
 
 use async_trait::async_trait;
-use database::{Database, DatabaseError, Patience, Row, Value};
+use database::{Database, DatabaseError, Patience, Row};
 use events::{EventDigest, EventId, LogPoint, NewEvent, StoredEvent, StreamName};
 use futures::stream::BoxStream;
 use tokio::{sync::watch, task::AbortHandle};
 
-use self::record::{bytes_of, columns, corrupt, limit, recorded, signed, size, stored};
+use self::{
+    channel::CHANNEL,
+    position_list::{list, one_of},
+    record::{bytes_of, columns, corrupt, limit, recorded, signed, size, stored},
+};
 use crate::{
     Appended, DropError, EventStore, ImportError, PAGE_BYTES, Page, StoreError, StoredPage, StreamHead,
     UnfinishedImport,
@@ -27,9 +33,6 @@ use crate::{
     import::check_import,
     subscription::{self, Source},
 };
-
-/// Where those who append to PostgreSQL announce the position of the last event, once it is committed.
-const CHANNEL: &str = "taskledger_events";
 
 /// With `NOTIFY` this is for the notification that was lost,
 const SAFETY_POLL_POSTGRES: Duration = Duration::from_secs(1);
@@ -255,26 +258,6 @@ impl Log {
             task.abort_handle()
         });
     }
-}
-
-/// In SQL, that a position is one of the [`list`] `$1`: one statement for any number of positions.
-fn one_of(database: &Database) -> &'static str {
-    if database.is_postgres() {
-        "= ANY ($1::text::bigint[])"
-    } else {
-        "IN (SELECT value FROM json_each($1))"
-    }
-}
-
-/// Positions as one parameter.
-fn list(database: &Database, positions: impl Iterator<Item = i64>) -> Value {
-    let list: Vec<String> = positions.map(|position| position.to_string()).collect();
-    let list = list.join(",");
-    Value::from(if database.is_postgres() {
-        format!("{{{list}}}")
-    } else {
-        format!("[{list}]")
-    })
 }
 
 fn page(rows: Result<Vec<Row>, DatabaseError>, limit: usize) -> Result<Page, StoreError> {

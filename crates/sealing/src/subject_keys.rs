@@ -109,12 +109,9 @@ impl SubjectKeys {
         Ok(keys)
     }
 
-    /// Whether any data key has ever been made in `database`, so that the master keys must not be made up.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub async fn are_in_use(database: &Database) -> Result<bool, KeyError> {
-        Ok(!master_key_registry::registered(database).await?.is_empty())
+    /// Says that there are sealed events about `subject`, and no key.
+    pub(crate) fn report_lost(&self, subject: UserId) {
+        self.0.counters.report_lost(subject);
     }
 
     /// Whether there is nothing at all in `database`: no key was ever made, and none was destroyed.
@@ -267,7 +264,7 @@ impl SubjectKeys {
             _ => None,
         };
         let Some(key) = unwrapped else {
-            self.report_damaged(subject);
+            self.0.counters.report_damaged(subject);
             return Ok((subject, SubjectKey::Damaged));
         };
         Ok((subject, SubjectKey::Live(Arc::new(key))))

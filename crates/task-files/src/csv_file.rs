@@ -6,8 +6,9 @@ use api_types::Task;
 use csv::{QuoteStyle, ReaderBuilder, StringRecord, Terminator, WriterBuilder};
 
 use crate::{
-    Content, FileTask, Found, Unreadable, due, escaped_list, line_numbers::LineNumbers, name, priority,
-    status,
+    Content, FileTask, Found, Unreadable, escaped_list,
+    line_numbers::LineNumbers,
+    values::{due, name, priority, status},
 };
 
 /// The columns, in the order in which they are written.

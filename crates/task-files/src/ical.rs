@@ -206,7 +206,7 @@ fn to_task(
                 };
             }
             "DUE" => task.due = Some(due(property, zone)?),
-            EXACT_DUE => exact = Some(crate::due(value)?),
+            EXACT_DUE => exact = Some(crate::values::due(value)?),
             "CATEGORIES" => task.tags.extend(escaped_list::split(value, escape)),
             name if OF_THE_CALENDAR.contains(&name) => {}
             name => *ignored.entry(name.to_owned()).or_default() += 1,
@@ -231,7 +231,7 @@ fn due(property: &Property, zone: &TimeZone) -> Result<Due, String> {
     let wrong = || format!("its DUE is `{text}`, which is neither a day nor a time");
     if !text.contains('T') {
         let day = Date::strptime(DAY, text).map_err(|_| wrong())?;
-        return crate::due(&day.to_string());
+        return crate::values::due(&day.to_string());
     }
     let local = DateTime::strptime(TIME, text.trim_end_matches('Z')).map_err(|_| wrong())?;
     let zone = match property.parameter("TZID") {
@@ -242,7 +242,7 @@ fn due(property: &Property, zone: &TimeZone) -> Result<Due, String> {
         None => zone.clone(),
     };
     let instant = zone.to_timestamp(local).map_err(|_| wrong())?;
-    crate::due(&instant.to_string())
+    crate::values::due(&instant.to_string())
 }
 
 #[cfg(test)]

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, value::RawValue};
 
-use crate::{Content, FileTask, Found, Unreadable, due, line_numbers::LineNumbers, priority, status};
+use crate::{
+    Content, FileTask, Found, Unreadable,
+    line_numbers::LineNumbers,
+    values::{due, priority, status},
+};
 
 /// What the API shows and nobody can set.
 const SHOWN: [&str; 6] = [

@@ -214,7 +214,8 @@ fn route(text: &str) -> Result<RoutePattern, InvalidPolicy> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::DEFAULT, *};
+    use super::*;
+    use crate::policy::policies::DEFAULT;
 
     fn refused(text: &str) -> String {
         parse(text).unwrap_err().0

@@ -5,14 +5,15 @@
 //! who has seen a checkpoint finds rows behind it afterwards. The tables before are kept for one step back.
 
 mod dropped_rows;
+mod error;
 mod generations;
 mod operator_state;
 mod swap;
 
 use std::{sync::Arc, time::Duration};
 
-use database::{Database, DatabaseError};
-use event_store::{EventStore, StoreError, agrees};
+use database::Database;
+use event_store::{EventStore, agrees};
 use events::PartitionCount;
 use runtime::Metrics;
 use tokio_util::sync::CancellationToken;
@@ -20,14 +21,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     metrics::ProjectorMetrics,
     models::{AUDIT_LOG, Model as _, TASK_HISTORY, for_each_model},
-    operator::{
-        parking::ParkingError,
-        verify::{Comparison, compare_tables},
-    },
+    operator::verify::{Comparison, compare_tables},
     pace::Pace,
     projecting::{apply::Applier, catch_up::catch_up, checkpoint, log_identity::LogIdentity},
 };
 pub use dropped_rows::DroppedRows;
+pub use error::RebuildError;
 use generations::{Generation, Lock, Places, remove_files};
 
 /// How long the projectors may be held up while the last events are applied.
@@ -55,64 +54,6 @@ pub struct Progress {
     pub position: u64,
     /// The end of the log.
     pub head: u64,
-}
-
-/// Why a rebuild did not work out.
-#[derive(Debug, thiserror::Error)]
-pub enum RebuildError {
-    /// There is another one.
-    #[error("another rebuild is at work")]
-    AtWork,
-    /// Nothing was rebuilt yet.
-    #[error("there is nothing to go back to: no rebuild has replaced the read models")]
-    NoPrevious,
-    /// The log could not be read to its end quickly enough.
-    #[error(
-        "the tables are at position {position} and did not reach the live ones in time: nothing was changed, try again"
-    )]
-    Behind {
-        /// Where they are.
-        position: u64,
-    },
-    /// An event was discarded that the shadow tables have taken in.
-    #[error(
-        "the event at position {0} was discarded after these tables had taken it in: nothing was changed; build them anew with --restart"
-    )]
-    Discarded(u64),
-    /// The tables come from another history of the log.
-    #[error(
-        "these tables were projected from another history of the log, before it was restored: nothing was changed; run `taskledger projection rebuild`"
-    )]
-    OtherLog,
-    /// Somebody has been at work on the live tables all the time.
-    #[error("other transactions did not let go of the live tables in time: nothing was changed, try again")]
-    Busy,
-    /// A file could not be dealt with.
-    #[error("cannot {what} {path}: {source}")]
-    File {
-        /// What was tried.
-        what: &'static str,
-        /// Which file.
-        path: String,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A decision about a parked event could not be repeated.
-    #[error(transparent)]
-    Parking(#[from] ParkingError),
-    /// The read models cannot be used.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// The log cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<sqlx::Error> for RebuildError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error.into())
-    }
 }
 
 impl Rebuild {

@@ -2,8 +2,10 @@
 
 mod audit;
 mod differences;
+mod error;
 mod exceptions;
 mod history;
+mod reading;
 mod report;
 mod rows;
 mod sample;
@@ -12,21 +14,18 @@ mod tables;
 use std::time::{Duration, Instant};
 
 use database::{Database, DatabaseError};
-use event_store::{EventStore, Gaps, StoreError, describe_gap};
-use events::StreamName;
+use event_store::{EventStore, Gaps, describe_gap};
 
 use crate::{
     models::for_each_model,
-    projecting::{
-        checkpoint,
-        decode::{Decoded, decode},
-        fold::{Fold, GapPolicy, HoleFound},
-    },
+    projecting::{checkpoint, decode::decode, fold::Fold},
 };
 use audit::AuditVerifier;
 use differences::Differences;
+pub use error::VerifyError;
 use exceptions::Exceptions;
 use history::HistoryVerifier;
+use reading::{PAGE, fold_in};
 use report::Counted;
 use rows::RowVerifier;
 
@@ -35,22 +34,8 @@ pub use sample::verify_sample;
 pub(crate) use tables::compare_tables;
 pub use tables::{ComparedTable, Comparison};
 
-/// Rows and events read at once.
-const PAGE: usize = 2_000;
-
 /// How long the projection may take to reach the head of the log.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Why a comparison came to no result.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    /// The read models cannot be read.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// The log cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// Folds the log up to its present head in memory and compares every row of the read models with it. May run
 /// beside a projector at work: rows that have moved on meanwhile are compared with a fold of their own stream.
@@ -123,29 +108,6 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
     report.left_by_drop = verifier.left_by_drop;
     report.differences = verifier.differences.list();
     Ok(report)
-}
-
-/// Folds one event; what does not fit is parked, so holes are never reported.
-fn fold_in(fold: &mut Fold, event: Decoded) {
-    let (Ok(()) | Err(HoleFound)) = fold.take(&event, None, GapPolicy::Park);
-}
-
-/// Gives every event of `stream` to `each`, with no more than a page of them in memory.
-async fn each_of_stream(
-    store: &dyn EventStore,
-    stream: &StreamName,
-    mut each: impl FnMut(Decoded),
-) -> Result<(), StoreError> {
-    let mut version = 0;
-    loop {
-        let page = store.stream_page(stream, version, PAGE).await?;
-        let (more, last) = (page.more, page.version());
-        decode(store, page).await?.into_iter().for_each(&mut each);
-        match last {
-            Some(last) if more && last > version => version = last,
-            _ => return Ok(()),
-        }
-    }
 }
 
 async fn wait_for(read_models: &Database, head: u64) -> Result<u64, DatabaseError> {

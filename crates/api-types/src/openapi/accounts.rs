@@ -3,8 +3,8 @@
 use utoipa::openapi::HttpMethod;
 
 use super::{
+    account_examples,
     endpoint::{Builder, Endpoint, endpoint},
-    examples,
 };
 use crate::{NoFields, ProblemCode::*};
 
@@ -31,7 +31,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .nothing(204, "Every session of the caller has ended.", &TOKEN)
         .build(),
         own(HttpMethod::Get, "/auth/me", "getMe", "Show the caller's account")
-            .answer(200, "The account.", &TOKEN, &examples::user_body())
+            .answer(200, "The account.", &TOKEN, &account_examples::user_body())
             .build(),
         own(
             HttpMethod::Patch,
@@ -40,12 +40,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Change the name to show",
         )
         .about("Absent keeps the name, `null` clears it.")
-        .patch_body(&examples::rename())
+        .patch_body(&account_examples::rename())
         .answer(
             200,
             "The account after the change.",
             &TOKEN,
-            &examples::user_body(),
+            &account_examples::user_body(),
         )
         .build(),
         own(HttpMethod::Delete, "/auth/me", "eraseMe", "Erase the caller")
@@ -53,7 +53,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 "Ends every session, removes everything of the person from what can be read, and frees the address. Cannot be \
                  undone. An account with a second factor needs `code`, too. The last admin stays.",
             )
-            .body(&examples::erase_me())
+            .body(&account_examples::erase_me())
             .nothing(204, "The person is erased.", &["Consistency-Token", "Erasure-Receipt"])
             .problems(&[BadCredentials, LastAdmin, RateLimited, Overloaded])
             .build(),
@@ -64,7 +64,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Change the password",
         )
         .about("Ends every other session.")
-        .body(&examples::change_password())
+        .body(&account_examples::change_password())
         .nothing(204, "The new password is in force.", &TOKEN)
         .problems(&[BadCredentials, RateLimited, Overloaded])
         .build(),
@@ -74,7 +74,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "listSessions",
             "Show where the caller is logged in",
         )
-        .answer(200, "The open sessions.", &TOKEN, &examples::sessions())
+        .answer(200, "The open sessions.", &TOKEN, &account_examples::sessions())
         .build(),
         own(
             HttpMethod::Delete,
@@ -97,8 +97,8 @@ fn register() -> Endpoint {
         "register",
         "Open an account",
     )
-    .body(&examples::register())
-    .answer(201, "The new account.", &TOKEN, &examples::user_body())
+    .body(&account_examples::register())
+    .answer(201, "The new account.", &TOKEN, &account_examples::user_body())
     .problems(&[EmailTaken, RateLimited, Overloaded, Unavailable])
     .build()
 }
@@ -109,8 +109,8 @@ fn login() -> Endpoint {
             "Begins a session. An unknown address and a wrong password have the same answer. After five failures in a row the \
              next attempt must wait, longer and longer.",
         )
-        .body(&examples::login())
-        .answer(200, "The tokens of the new session.", &TOKEN, &examples::tokens())
+        .body(&account_examples::login())
+        .answer(200, "The tokens of the new session.", &TOKEN, &account_examples::tokens())
         .problems(&[BadCredentials, SecondFactorRequired, AccountDisabled, RateLimited, Overloaded, Unavailable])
         .build()
 }
@@ -124,7 +124,7 @@ fn reset_password() -> Endpoint {
         "Set a new password with the token of a reset",
     )
     .about("An operator or an admin hands the token out. Ends every session; the second factor stays unless they said otherwise.")
-    .body(&examples::reset_password())
+    .body(&account_examples::reset_password())
     .nothing(204, "The new password is in force.", &TOKEN)
     .problems(&[TokenInvalid, TokenExpired, AccountDisabled, NotFound, Overloaded, Unavailable])
     .build()
@@ -139,12 +139,12 @@ fn refresh() -> Endpoint {
         "Exchange a refresh token",
     )
     .about("Each refresh token works once. One that comes a second time ends its session.")
-    .body(&examples::refresh())
+    .body(&account_examples::refresh())
     .answer(
         200,
         "The next tokens of the session.",
         &TOKEN,
-        &examples::tokens(),
+        &account_examples::tokens(),
     )
     .problems(&[TokenInvalid, TokenExpired, SessionEnded, NotFound, Unavailable])
     .build()

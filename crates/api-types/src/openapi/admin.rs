@@ -6,9 +6,9 @@ use utoipa::openapi::{
 };
 
 use super::{
+    account_examples,
     components::{integer, parameter, text},
     endpoint::{Builder, Endpoint, endpoint},
-    examples,
     queries::{SHOWN, STATE},
 };
 use crate::{NoFields, ProblemCode::*};
@@ -28,12 +28,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .about(
             "Without the role `user` an account has no tasks. The last admin cannot lose the role `admin`.",
         )
-        .body(&examples::set_roles())
+        .body(&account_examples::set_roles())
         .answer(
             200,
             "The account after the change.",
             &TOKEN,
-            &examples::user_body(),
+            &account_examples::user_body(),
         )
         .problems(&[LastAdmin])
         .build(),
@@ -48,7 +48,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
              cannot be disabled.",
         )
         .empty_body(&NoFields {})
-        .answer(200, "The account.", &TOKEN, &examples::user_body())
+        .answer(200, "The account.", &TOKEN, &account_examples::user_body())
         .problems(&[LastAdmin])
         .build(),
         account(
@@ -58,7 +58,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Take an account into use again",
         )
         .empty_body(&NoFields {})
-        .answer(200, "The account.", &TOKEN, &examples::user_body())
+        .answer(200, "The account.", &TOKEN, &account_examples::user_body())
         .build(),
         account(
             HttpMethod::Post,
@@ -67,8 +67,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Offer somebody a new password",
         )
         .about("The token is for `/auth/reset`. It is good for an hour and ends any that was made before.")
-        .empty_body(&examples::offer_reset())
-        .answer(200, "The reset.", &TOKEN, &examples::offered_reset())
+        .empty_body(&account_examples::offer_reset())
+        .answer(200, "The reset.", &TOKEN, &account_examples::offered_reset())
         .build(),
         account(
             HttpMethod::Delete,
@@ -89,7 +89,12 @@ fn list_users() -> Endpoint {
         .needs_role()
         .shared(&STATE)
         .parameters(filters())
-        .answer(200, "A page of accounts.", &SHOWN, &examples::managed_users())
+        .answer(
+            200,
+            "A page of accounts.",
+            &SHOWN,
+            &account_examples::managed_users(),
+        )
         .problems(&[BadCursor, ProjectionBehind])
         .build()
 }

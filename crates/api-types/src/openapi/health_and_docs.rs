@@ -3,8 +3,8 @@
 use utoipa::openapi::{Content, HttpMethod, Object, Schema, Type};
 
 use super::{
+    account_examples,
     endpoint::{Endpoint, endpoint},
-    examples,
 };
 use crate::{Liveness, LivenessStatus, ProblemCode::Unavailable, Readiness, ReadinessStatus};
 
@@ -22,7 +22,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Show the public keys",
         )
         .about("Anyone can verify access tokens with them (RFC 7517).")
-        .answer(200, "The keys, the newest first.", &[], &examples::jwks())
+        .answer(200, "The keys, the newest first.", &[], &account_examples::jwks())
         .problems(&[Unavailable])
         .build(),
         endpoint(

@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 document of everything that the gateway serves.
 
+mod account_examples;
 mod accounts;
 mod admin;
 mod audit;

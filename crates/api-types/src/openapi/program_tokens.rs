@@ -2,7 +2,7 @@
 
 use utoipa::openapi::HttpMethod;
 
-use super::{accounts::own, endpoint::Endpoint, examples};
+use super::{account_examples, accounts::own, endpoint::Endpoint};
 use crate::{NoFields, ProblemCode::*};
 
 const TOKEN: [&str; 1] = ["Consistency-Token"];
@@ -15,7 +15,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "listProgramTokens",
             "Show the tokens of the caller's programs",
         )
-        .answer(200, "The tokens.", &TOKEN, &examples::program_tokens())
+        .answer(200, "The tokens.", &TOKEN, &account_examples::program_tokens())
         .build(),
         own(
             HttpMethod::Post,
@@ -24,8 +24,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Make a token for a program",
         )
         .about("The token is shown this once. It is good for what its scopes name, and for nothing under `/auth`.")
-        .body(&examples::create_program_token())
-        .answer(201, "The token.", &TOKEN, &examples::new_program_token())
+        .body(&account_examples::create_program_token())
+        .answer(201, "The token.", &TOKEN, &account_examples::new_program_token())
         .problems(&[TooManyTokens])
         .build(),
         own(

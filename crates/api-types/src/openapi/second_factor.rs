@@ -3,9 +3,9 @@
 use utoipa::openapi::HttpMethod;
 
 use super::{
+    account_examples,
     accounts::{TAG, own},
     endpoint::{Endpoint, endpoint},
-    examples,
 };
 use crate::ProblemCode::*;
 
@@ -21,8 +21,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Go on with a login that needs a code",
         )
         .about("After five wrong codes in a row the next one has to wait, each time longer.")
-        .body(&examples::second_factor_login())
-        .answer(200, "The tokens of the new session.", &TOKEN, &examples::tokens())
+        .body(&account_examples::second_factor_login())
+        .answer(
+            200,
+            "The tokens of the new session.",
+            &TOKEN,
+            &account_examples::tokens(),
+        )
         .problems(&[
             BadCredentials,
             TokenInvalid,
@@ -38,8 +43,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Set a second factor up",
         )
         .about("It counts once it is confirmed. Everything in the answer is shown this once.")
-        .body(&examples::enroll_totp())
-        .answer(200, "The new second factor.", &TOKEN, &examples::totp_enrolment())
+        .body(&account_examples::enroll_totp())
+        .answer(
+            200,
+            "The new second factor.",
+            &TOKEN,
+            &account_examples::totp_enrolment(),
+        )
         .problems(&[BadCredentials, SecondFactorExists, RateLimited, Overloaded])
         .build(),
         own(
@@ -48,7 +58,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "confirmTotp",
             "Put the second factor into force",
         )
-        .body(&examples::confirm_totp())
+        .body(&account_examples::confirm_totp())
         .nothing(204, "Logins need a code from now on.", &TOKEN)
         .problems(&[BadCredentials, SecondFactorExists, RateLimited])
         .build(),
@@ -58,7 +68,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "removeTotp",
             "Give the second factor up",
         )
-        .body(&examples::remove_totp())
+        .body(&account_examples::remove_totp())
         .nothing(204, "Logins need no code any more.", &TOKEN)
         .problems(&[BadCredentials, RateLimited, Overloaded])
         .build(),

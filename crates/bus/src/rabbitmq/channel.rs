@@ -22,7 +22,7 @@ use lapin::{
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::PATIENCE;
+use super::timing::BROKER_TIMEOUT;
 use crate::BusError;
 
 /// A channel and its connection's end.
@@ -83,7 +83,7 @@ impl BrokerChannel {
         &self,
         work: impl Future<Output = Result<T, BusError>>,
     ) -> Result<T, BusError> {
-        self.wait_within(PATIENCE, work).await
+        self.wait_within(BROKER_TIMEOUT, work).await
     }
 
     /// As [`Self::wait_for`], with other patience.

@@ -12,10 +12,10 @@ use tokio::{sync::watch, task::AbortHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BACKOFF, PATIENCE,
     address::Address,
     channel::{BrokerChannel, lost, silent},
     supervision::restarted_after_panic,
+    timing::{BACKOFF, BROKER_TIMEOUT},
 };
 use crate::{BusError, counts::Counters};
 
@@ -73,9 +73,9 @@ struct Session {
 impl Session {
     async fn channel(&self) -> Result<BrokerChannel, BusError> {
         let opening = self.lost.run_until_cancelled(self.connection.create_channel());
-        let channel = timeout(PATIENCE, opening)
+        let channel = timeout(BROKER_TIMEOUT, opening)
             .await
-            .map_err(|_| silent(PATIENCE))?
+            .map_err(|_| silent(BROKER_TIMEOUT))?
             .ok_or_else(lost)?;
         Ok(BrokerChannel::new(
             channel.map_err(BusError::unavailable)?,
@@ -165,9 +165,9 @@ impl BrokerConnection {
 
     /// Opens a channel, and waits for a connection if there is none.
     pub(super) async fn channel(&self) -> Result<BrokerChannel, BusError> {
-        let session = timeout(PATIENCE, self.connected())
+        let session = timeout(BROKER_TIMEOUT, self.connected())
             .await
-            .map_err(|_| silent(PATIENCE))?;
+            .map_err(|_| silent(BROKER_TIMEOUT))?;
         session.channel().await
     }
 
@@ -230,15 +230,15 @@ async fn connect(address: &Address, name: &str, purpose: Purpose) -> Result<Sess
         .with_uri(address.uri.clone())
         .with_properties(properties)
         .with_tls_config(address.tls.clone());
-    let connection = timeout(PATIENCE, builder.connect())
+    let connection = timeout(BROKER_TIMEOUT, builder.connect())
         .await
-        .map_err(|_| silent(PATIENCE))?
+        .map_err(|_| silent(BROKER_TIMEOUT))?
         .map_err(BusError::unavailable)?;
     let probe = match purpose {
         Purpose::Other => None,
         Purpose::Publishing => {
-            let opening = timeout(PATIENCE, connection.create_channel());
-            let channel = opening.await.map_err(|_| silent(PATIENCE))?;
+            let opening = timeout(BROKER_TIMEOUT, connection.create_channel());
+            let channel = opening.await.map_err(|_| silent(BROKER_TIMEOUT))?;
             Some(channel.map_err(BusError::unavailable)?)
         }
     };

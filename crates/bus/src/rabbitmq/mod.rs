@@ -26,11 +26,13 @@ mod connection;
 mod consumer;
 mod listener;
 mod names;
+mod options;
 mod publisher;
 mod requester;
 mod responder;
 mod subscription;
 mod supervision;
+mod timing;
 mod topology;
 
 use std::{sync::Arc, time::Duration};
@@ -38,7 +40,6 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use events::PartitionCount;
-use runtime::Backoff;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -50,28 +51,9 @@ use connection::{BrokerConnection, Purpose};
 use consumer::PartitionConsumer;
 use listener::TopicListener;
 use names::Names;
+pub use options::RabbitOptions;
 use publisher::Publisher;
 use requester::Requester;
-
-/// How long anything waits for the broker before it is given up as unavailable.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The pauses between attempts to reach a broker that is away.
-const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-
-/// How to connect.
-#[derive(Debug, Clone)]
-pub struct RabbitOptions {
-    /// Who connects, for example the role. The broker shows it with each connection.
-    pub name: String,
-    /// What every name on the broker starts with. Installations that share a virtual host differ in it.
-    /// Letters, digits, `.`, `_` and `-`, at most 64.
-    pub namespace: String,
-}
-
-impl RabbitOptions {
-    /// The namespace unless another is chosen.
-    pub const NAMESPACE: &'static str = "taskledger";
-}
 
 /// A bus over RabbitMQ.
 #[derive(Debug)]

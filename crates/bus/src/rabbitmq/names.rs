@@ -3,7 +3,7 @@
 use events::PartitionCount;
 use lapin::types::ShortString;
 
-use super::RabbitOptions;
+use super::options::RabbitOptions;
 use crate::BusError;
 
 /// The names of one installation.

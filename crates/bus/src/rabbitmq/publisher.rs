@@ -20,12 +20,12 @@ use lapin::{
 use tokio::sync::Mutex;
 
 use super::{
-    PATIENCE,
     channel::BrokerChannel,
     cloud_event,
     connection::BrokerConnection,
     consumer::partition_queue,
     names::Names,
+    timing::BROKER_TIMEOUT,
     topology::{NOT_FOUND, declare_exchange},
 };
 use crate::{BusError, EventMessage, Refusal};
@@ -181,7 +181,7 @@ impl Publisher {
             writes.push(channel.publish(exchange.clone(), key, mandatory, &message.event.data, properties));
         }
         drop(guard);
-        let deadline = PATIENCE + Duration::from_millis(bytes * 1_000 / BYTES_PER_SECOND);
+        let deadline = BROKER_TIMEOUT + Duration::from_millis(bytes * 1_000 / BYTES_PER_SECOND);
         let confirming = channel.wait_within(deadline, async {
             let mut confirms = Vec::with_capacity(writes.len());
             for write in writes {

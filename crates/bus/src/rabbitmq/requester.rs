@@ -22,10 +22,10 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    BACKOFF,
     channel::{BrokerChannel, Deliveries, lost},
     connection::BrokerConnection,
     supervision::restarted_after_panic,
+    timing::BACKOFF,
 };
 use crate::{BusError, MAX_OUTSTANDING};
 

@@ -16,9 +16,9 @@ use lapin::{
 use tokio::task::JoinHandle;
 
 use super::{
-    BACKOFF,
     channel::{BrokerChannel, Deliveries},
     connection::BrokerConnection,
+    timing::BACKOFF,
     topology::{LOOK_EVERY, Queue},
 };
 use crate::BusError;

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 
-use super::BACKOFF;
+use super::timing::BACKOFF;
 
 /// Runs what `start` starts to its end, and starts it again after a panic: a connection that nobody makes again would
 /// leave half a process that looks alive.

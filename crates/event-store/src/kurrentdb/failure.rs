@@ -5,6 +5,7 @@ use std::error::Error;
 use tonic::{Code, Status};
 
 use super::settings::Address;
+use crate::StoreError;
 
 /// A call that failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -130,5 +131,13 @@ impl From<Status> for Failure {
             ) => Self::Connection(message()),
             _ => Self::Other(message()),
         }
+    }
+}
+
+/// What a caller of the store is told of a failure.
+pub(super) fn unavailable(failure: Failure) -> StoreError {
+    match failure {
+        Failure::Deleted => StoreError::Corrupt(failure.to_string()),
+        failure => StoreError::unavailable(failure),
     }
 }

@@ -7,9 +7,11 @@ use kurrentdb_protocol::event_store::client::streams::batch_append_req::Proposed
 use tokio::time::sleep;
 
 use super::{
-    KurrentDbStore, UNTIL_INDEXED,
+    KurrentDbStore,
+    bounds::UNTIL_INDEXED,
+    failure::unavailable,
     read::Read,
-    record, unavailable,
+    record,
     writer::{Expected, NotWritten},
 };
 use crate::{ImportError, StoreError, UnfinishedImport, head_point, import};
@@ -17,103 +19,102 @@ use crate::{ImportError, StoreError, UnfinishedImport, head_point, import};
 /// The stream of what became of imports, after the prefix. Its events are not the log's.
 const IMPORTS: &str = "taskledger.imports";
 
-pub(super) async fn import(
-    store: &KurrentDbStore,
-    after: LogPoint,
-    events: &[StoredEvent],
-) -> Result<LogPoint, ImportError> {
-    for event in events {
-        check(store, event)?;
-    }
-    let most = store.connection.settings.max_append_bytes;
-    // What else belongs to an event takes less than its metadata.
-    let runs = import::runs(events, most / 2)?;
-    if head_point(store).await? != after {
-        return Err(ImportError::MovedOn);
-    }
-    let mut end = after;
-    for run in runs {
-        let run = &events[run];
-        let mut proposed = Vec::with_capacity(run.len());
-        for event in run {
-            let (id, event) = check(store, event)?;
-            proposed.push(event);
-            end.id = Some(id);
+impl KurrentDbStore {
+    /// Appends the events, run by run.
+    pub(super) async fn import_events(
+        &self,
+        after: LogPoint,
+        events: &[StoredEvent],
+    ) -> Result<LogPoint, ImportError> {
+        for event in events {
+            self.check_imported(event)?;
         }
-        let first = &run[0];
-        let expected = u64::try_from(first.version - 1).unwrap_or_default();
-        let stream = StreamName::raw(&*first.stream);
-        match store.append_proposed(&stream, expected, proposed).await {
-            Ok(appended) => end.position = appended.position,
-            Err(StoreError::Conflict { actual, .. }) => {
-                let reason = format!("the stream is at version {actual}");
-                return Err(ImportError::refused(first, reason));
+        let most = self.connection.settings.max_append_bytes;
+        // What else belongs to an event takes less than its metadata.
+        let runs = import::runs(events, most / 2)?;
+        if head_point(self).await? != after {
+            return Err(ImportError::MovedOn);
+        }
+        let mut end = after;
+        for run in runs {
+            let run = &events[run];
+            let mut proposed = Vec::with_capacity(run.len());
+            for event in run {
+                let (id, event) = self.check_imported(event)?;
+                proposed.push(event);
+                end.id = Some(id);
             }
-            Err(error) => return Err(error.into()),
+            let first = &run[0];
+            let expected = u64::try_from(first.version - 1).unwrap_or_default();
+            let stream = StreamName::raw(&*first.stream);
+            match self.append_proposed(&stream, expected, proposed).await {
+                Ok(appended) => end.position = appended.position,
+                Err(StoreError::Conflict { actual, .. }) => {
+                    let reason = format!("the stream is at version {actual}");
+                    return Err(ImportError::refused(first, reason));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
+        Ok(end)
     }
-    Ok(end)
-}
 
-/// What the server asks of an event, and what it gets. Returns its id, too.
-pub(super) fn check(
-    store: &KurrentDbStore,
-    event: &StoredEvent,
-) -> Result<(EventId, ProposedMessage), ImportError> {
-    let id = import::check(event)?;
-    if event.stream.starts_with('$') || event.kind.starts_with('$') {
-        let reason = "names of streams and events that begin with `$` are KurrentDB's own";
-        return Err(ImportError::refused(event, reason));
+    /// What the server asks of an event, and what it gets. Returns its id, too.
+    pub(super) fn check_imported(
+        &self,
+        event: &StoredEvent,
+    ) -> Result<(EventId, ProposedMessage), ImportError> {
+        let id = import::check(event)?;
+        if event.stream.starts_with('$') || event.kind.starts_with('$') {
+            let reason = "names of streams and events that begin with `$` are KurrentDB's own";
+            return Err(ImportError::refused(event, reason));
+        }
+        let proposed = record::proposed_as_stored(id, event, self.connection.prefix())
+            .ok_or_else(|| ImportError::refused(event, "its metadata is no JSON"))?;
+        let most = self.connection.settings.max_append_bytes;
+        if record::size(&proposed) > most {
+            let reason = format!("it is larger than the {most} bytes that KurrentDB takes at once");
+            return Err(ImportError::refused(event, reason));
+        }
+        Ok((EventId(id), proposed))
     }
-    let proposed = record::proposed_as_stored(id, event, store.connection.prefix())
-        .ok_or_else(|| ImportError::refused(event, "its metadata is no JSON"))?;
-    let most = store.connection.settings.max_append_bytes;
-    if record::size(&proposed) > most {
-        let reason = format!("it is larger than the {most} bytes that KurrentDB takes at once");
-        return Err(ImportError::refused(event, reason));
-    }
-    Ok((EventId(id), proposed))
-}
 
-/// Adds what became of an import to what is known of them.
-pub(super) async fn note(
-    store: &KurrentDbStore,
-    unfinished: Option<&UnfinishedImport>,
-) -> Result<(), StoreError> {
-    let name = store.connection.name(&StreamName::raw(IMPORTS));
-    let data = serde_json::to_vec(&unfinished).map_err(StoreError::unavailable)?;
-    let bytes = data.len();
-    let event = record::binary(runtime::new_id(), IMPORTS.to_owned(), data.into(), Bytes::new());
-    match store
-        .writer
-        .append(&name, Expected::Any, vec![event], bytes)
-        .await
-    {
-        Ok(written) => {
-            store.conflicts.saw(name, written.revision.saturating_add(1));
-            Ok(())
-        }
-        Err(NotWritten::Failed(failure)) => Err(unavailable(failure)),
-        Err(NotWritten::Conflict(_) | NotWritten::TooLarge(_)) => {
-            Err(StoreError::unavailable("KurrentDB has refused to note an import"))
+    /// Adds what became of an import to what is known of them.
+    pub(super) async fn append_import_note(
+        &self,
+        unfinished: Option<&UnfinishedImport>,
+    ) -> Result<(), StoreError> {
+        let name = self.connection.name(&StreamName::raw(IMPORTS));
+        let data = serde_json::to_vec(&unfinished).map_err(StoreError::unavailable)?;
+        let bytes = data.len();
+        let event = record::binary(runtime::new_id(), IMPORTS.to_owned(), data.into(), Bytes::new());
+        match self.writer.append(&name, Expected::Any, vec![event], bytes).await {
+            Ok(written) => {
+                self.conflicts.saw(name, written.revision.saturating_add(1));
+                Ok(())
+            }
+            Err(NotWritten::Failed(failure)) => Err(unavailable(failure)),
+            Err(NotWritten::Conflict(_) | NotWritten::TooLarge(_)) => {
+                Err(StoreError::unavailable("KurrentDB has refused to note an import"))
+            }
         }
     }
-}
 
-/// The import that has begun and not ended.
-pub(super) async fn unfinished(store: &KurrentDbStore) -> Result<Option<UnfinishedImport>, StoreError> {
-    let name = store.connection.name(&StreamName::raw(IMPORTS));
-    loop {
-        let last = store.of_stream(None, || Read::stream_end(&name)).await?.pop();
-        let version = last.as_ref().map_or(0, |event| event.stream_revision + 1);
-        if store.conflicts.is_behind(&name, version) {
-            sleep(UNTIL_INDEXED).await;
-            continue;
+    /// The import that has begun and not ended.
+    pub(super) async fn last_import_note(&self) -> Result<Option<UnfinishedImport>, StoreError> {
+        let name = self.connection.name(&StreamName::raw(IMPORTS));
+        loop {
+            let last = self.of_stream(None, || Read::stream_end(&name)).await?.pop();
+            let version = last.as_ref().map_or(0, |event| event.stream_revision + 1);
+            if self.conflicts.is_behind(&name, version) {
+                sleep(UNTIL_INDEXED).await;
+                continue;
+            }
+            return match last {
+                Some(event) => serde_json::from_slice(&event.data)
+                    .map_err(|error| StoreError::Corrupt(format!("what is noted of an import: {error}"))),
+                None => Ok(None),
+            };
         }
-        return match last {
-            Some(event) => serde_json::from_slice(&event.data)
-                .map_err(|error| StoreError::Corrupt(format!("what is noted of an import: {error}"))),
-            None => Ok(None),
-        };
     }
 }

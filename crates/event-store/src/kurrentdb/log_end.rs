@@ -20,7 +20,7 @@ use tokio::{sync::Mutex, task::JoinHandle, time::timeout};
 
 use self::{
     place::{Gap, Place, Seen},
-    search::leave_mark,
+    search::{OurEvents, leave_mark},
 };
 use super::{connection::Connection, failure::Failure, read::Read, writer::Writer};
 
@@ -54,6 +54,7 @@ struct Known {
 /// The end of the log.
 pub(super) struct LogEnd {
     connection: Arc<Connection>,
+    events: OurEvents,
     writer: Arc<Writer>,
     known: Mutex<Option<Known>>,
     /// What the last look has found, to read without waiting.
@@ -66,6 +67,7 @@ pub(super) struct LogEnd {
 impl LogEnd {
     pub(super) fn new(connection: Arc<Connection>, writer: Arc<Writer>) -> Arc<Self> {
         Arc::new(Self {
+            events: OurEvents::new(Arc::clone(&connection)),
             connection,
             writer,
             known: Mutex::default(),
@@ -140,7 +142,7 @@ impl LogEnd {
 
     async fn look(self: &Arc<Self>) -> Result<End, Failure> {
         let mut known = self.known.lock().await;
-        let Some(end) = self.server_end().await? else {
+        let Some(end) = self.events.server_end().await? else {
             *known = None;
             self.found(End::default(), Default::default());
             return Ok(End {
@@ -149,13 +151,13 @@ impl LogEnd {
             });
         };
         let is_same_log = match &*known {
-            Some(known) => self.has(known.examined).await? && self.has_last(known.last).await?,
+            Some(known) => self.events.has(known.examined).await? && self.events.has_last(known.last).await?,
             None => false,
         };
         self.is_examining.store(true, Ordering::Relaxed);
         if !is_same_log {
             let mut new = Known::new(end, self);
-            new.hint = self.newest_mark().await?;
+            new.hint = self.events.newest_mark().await?;
             let position = new.hint.map_or(0, |hint| hint.position);
             let is_certain = false;
             self.found(End { position, is_certain }, Default::default());
@@ -178,7 +180,12 @@ impl LogEnd {
         self.found(found, [gap, known.gap]);
         if found.is_certain && known.examined.position > known.marked.max(found.position) + MARK_EVERY {
             known.marked = known.examined.position;
-            let mark = leave_mark(Arc::clone(&self.writer), self.marks(), known.examined, known.last);
+            let mark = leave_mark(
+                Arc::clone(&self.writer),
+                self.events.marks(),
+                known.examined,
+                known.last,
+            );
             runtime::spawn("mark of the end of the log", mark);
         }
         Ok(found)
@@ -215,10 +222,10 @@ impl LogEnd {
     /// Looks at what has come up to `end`.
     async fn advance(&self, known: &mut Known, end: Place) -> Result<(), Failure> {
         let from = known.examined.position;
-        let mut new = self.reading(Read::log(from, usize::MAX)).await?;
+        let mut new = self.events.reading(Read::log(from, usize::MAX)).await?;
         let mut is_ours = false;
         while let Some(event) = new.next_event().await? {
-            if event.commit_position > from && self.is_ours(&event) {
+            if event.commit_position > from && self.events.is_ours(&event) {
                 is_ours = true;
                 break;
             }
@@ -226,9 +233,9 @@ impl LogEnd {
         drop(new);
         if is_ours {
             // The last one is found from behind, however many there are.
-            let mut back = self.reading(Read::log_backwards(None, usize::MAX)).await?;
+            let mut back = self.events.reading(Read::log_backwards(None, usize::MAX)).await?;
             while let Some(event) = back.next_event().await? {
-                if self.is_ours(&event) {
+                if self.events.is_ours(&event) {
                     let place = Place::of(&event);
                     if known.search.is_none() {
                         known.gap = known.gap.or_larger(Gap::after(known.last, known.examined));
@@ -246,7 +253,7 @@ impl LogEnd {
 
 impl Known {
     /// Nothing but where the server ends now.
-    fn new(end: Place, log: &Arc<LogEnd>) -> Self {
+    fn new(end: Place, log: &LogEnd) -> Self {
         Self {
             examined: end,
             begun_at: end,
@@ -256,7 +263,7 @@ impl Known {
             marked: 0,
             search: Some(runtime::spawn(
                 "first search for the end of the log",
-                Arc::clone(log).search(end),
+                log.events.clone().search(end),
             )),
         }
     }

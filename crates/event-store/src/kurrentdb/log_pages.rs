@@ -9,8 +9,13 @@ use events::EventId;
 use kurrentdb_protocol::event_store::client::streams::read_resp::read_event::RecordedEvent as WireEvent;
 
 use super::{
-    CHUNK, KurrentDbStore, LAST, connection::Node, failure::Failure, log_end::End, read::Read, record, size,
-    unavailable,
+    KurrentDbStore,
+    bounds::{CHUNK, LAST},
+    connection::Node,
+    failure::{Failure, unavailable},
+    log_end::End,
+    read::Read,
+    record,
 };
 use crate::{PAGE_BYTES, StoreError};
 
@@ -91,7 +96,7 @@ impl KurrentDbStore {
                 }
                 from = at;
                 if at > after {
-                    bytes += size(&event);
+                    bytes += record::size_in_page(&event);
                     entries.extend(made(event, self.connection.prefix()));
                 }
             }

@@ -21,7 +21,7 @@ use kurrentdb_protocol::event_store::client::{
 use tonic::Streaming;
 
 use super::{
-    LAST,
+    bounds::LAST,
     calls::{self, stream_identifier},
     connection::{Connection, Node},
     failure::Failure,

@@ -99,6 +99,11 @@ pub(super) fn size(event: &ProposedMessage) -> usize {
     event.data.len() + event.custom_metadata.len() + 2 * kind
 }
 
+/// What a record counts for the bytes of a page.
+pub(super) fn size_in_page(event: &WireEvent) -> usize {
+    event.data.len() + event.custom_metadata.len()
+}
+
 /// The name of the type of an event from the server.
 pub(super) fn kind(event: &WireEvent) -> String {
     event.metadata.get("type").cloned().unwrap_or_default()

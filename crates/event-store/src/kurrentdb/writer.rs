@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use super::{
-    LAST, attempts::Attempts, batch::BatchStream, calls::stream_identifier, connection::Connection,
+    attempts::Attempts, batch::BatchStream, bounds::LAST, calls::stream_identifier, connection::Connection,
     failure::Failure, record,
 };
 

@@ -6,7 +6,7 @@ use database::{Database, DatabaseError};
 use events::{EventDigest, StoredPayload};
 
 use super::{
-    list, one_of,
+    position_list::{list, one_of},
     record::{columns, stored},
 };
 use crate::{DropError, StoreError};

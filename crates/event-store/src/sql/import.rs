@@ -4,7 +4,7 @@
 use database::{Database, DatabaseError, Transaction, Value};
 use events::{EventId, LogPoint, StoredEvent};
 
-use super::{CHANNEL, record::columns};
+use super::{channel::CHANNEL, record::columns};
 use crate::{ImportError, StoreError, UnfinishedImport, import};
 
 /// Rows of a statement.

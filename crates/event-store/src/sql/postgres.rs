@@ -14,7 +14,7 @@ use crate::{
     append::{Append, Outcome, PreparedEvent},
     appender::{BatchError, Writer, slots},
     sql::{
-        CHANNEL,
+        channel::CHANNEL,
         record::{signed, unsigned},
     },
 };

@@ -4,8 +4,6 @@ use events::UserId;
 use prometheus::IntCounter;
 use runtime::process_metrics;
 
-use super::SubjectKeys;
-
 pub(super) struct Counters {
     pub(super) made: IntCounter,
     pub(super) destroyed: IntCounter,
@@ -28,17 +26,15 @@ impl Counters {
             lost: outcome("lost"),
         }
     }
-}
 
-impl SubjectKeys {
     pub(super) fn report_damaged(&self, subject: UserId) {
-        self.0.counters.damaged.inc();
+        self.damaged.inc();
         tracing::error!(account.id = %subject, "the key of a person is damaged: `taskledger restore check` names all of them");
     }
 
     /// Says that there are sealed events about `subject`, and no key.
-    pub(crate) fn report_lost(&self, subject: UserId) {
-        self.0.counters.lost.inc();
+    pub(super) fn report_lost(&self, subject: UserId) {
+        self.lost.inc();
         tracing::error!(account.id = %subject, "the key of a person is lost: `taskledger restore check` names all of them");
     }
 }

@@ -15,6 +15,14 @@ pub(super) async fn registered(database: &Database) -> Result<Vec<String>, Datab
 }
 
 impl SubjectKeys {
+    /// Whether any data key has ever been made in `database`, so that the master keys must not be made up.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn are_in_use(database: &Database) -> Result<bool, KeyError> {
+        Ok(!registered(database).await?.is_empty())
+    }
+
     /// The ids of the master keys that have wrapped data keys, the oldest first.
     pub(super) async fn registered(&self) -> Result<Vec<String>, DatabaseError> {
         registered(&self.0.database).await

@@ -7,7 +7,12 @@ use event_store::EventStore;
 use events::{StreamName, UserId};
 use uuid::Uuid;
 
-use super::{PAGE, VerifyError, differences::Differences, each_of_stream, exceptions::Exceptions, fold_in};
+use super::{
+    VerifyError,
+    differences::Differences,
+    exceptions::Exceptions,
+    reading::{PAGE, each_of_stream, fold_in},
+};
 use crate::models::{
     ListedModel, Model, ModelRows, Slot,
     table::{Column, Table},

@@ -13,8 +13,12 @@ use rand::{RngExt as _, seq::IteratorRandom as _};
 use uuid::Uuid;
 
 use super::{
-    Counted, Report, VerifyError, differences::Differences, each_of_stream, exceptions::Exceptions, fold_in,
-    rows::row_values, rows::slot_values,
+    VerifyError,
+    differences::Differences,
+    exceptions::Exceptions,
+    reading::{PAGE, each_of_stream, fold_in},
+    report::{Counted, Report},
+    rows::{row_values, slot_values},
 };
 use crate::{
     models::{ListedModel, Model, for_each_model, table_of},
@@ -239,7 +243,7 @@ async fn from_log(
     if reached <= SHORT {
         let mut after = 0;
         while after < reached {
-            let page = store.log_page(after, super::PAGE).await?;
+            let page = store.log_page(after, PAGE).await?;
             let Some(last) = page.position() else { break };
             after = last;
             for event in page.entries.into_iter().flatten() {

@@ -8,7 +8,7 @@ use read_models::{CHECKPOINTS, checkpoint_of};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{PAGE, differences::Differences, rows::row_values};
+use super::{differences::Differences, reading::PAGE, rows::row_values};
 use crate::models::{
     AUDIT_LOG, Model as _, TASK_HISTORY, for_each_model,
     table::{Column, Table},

@@ -5,11 +5,9 @@ use std::{sync::Arc, time::Duration};
 use kurrentdb_protocol::event_store::client::streams::read_resp::read_event::RecordedEvent as WireEvent;
 use tokio::time::timeout;
 
-use super::{
-    LogEnd,
-    place::{Mark, Place},
-};
+use super::place::{Mark, Place};
 use crate::kurrentdb::{
+    connection::Connection,
     failure::Failure,
     read::{Read, Reading},
     record,
@@ -21,9 +19,19 @@ const SEARCH_DEADLINE: Duration = Duration::from_secs(3_600);
 /// The stream of the marks, after the prefix.
 const MARKS: &str = "taskledger.log-end";
 
-impl LogEnd {
+/// Our events among those of others, as the server has them.
+#[derive(Clone)]
+pub(super) struct OurEvents {
+    connection: Arc<Connection>,
+}
+
+impl OurEvents {
+    pub(super) fn new(connection: Arc<Connection>) -> Self {
+        Self { connection }
+    }
+
     /// Our last event before `end`, found from behind.
-    pub(super) async fn search(self: Arc<Self>, end: Place) -> Result<Option<Place>, Failure> {
+    pub(super) async fn search(self, end: Place) -> Result<Option<Place>, Failure> {
         let searching = async {
             // The record at the end itself is not before it.
             if let Some(event) = self.at(end.position).await?
@@ -93,7 +101,7 @@ impl LogEnd {
     }
 
     /// The record that begins at `position`.
-    pub(in crate::kurrentdb) async fn at(&self, position: u64) -> Result<Option<WireEvent>, Failure> {
+    async fn at(&self, position: u64) -> Result<Option<WireEvent>, Failure> {
         let deadline = self.connection.settings.deadline;
         let found = self.connection.run(deadline, move |node| async move {
             Read::log(position, 1)

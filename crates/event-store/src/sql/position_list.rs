@@ -1,0 +1,23 @@
+//! Any number of positions as one parameter of a statement.
+
+use database::{Database, Value};
+
+/// In SQL, that a position is one of the [`list`] `$1`: one statement for any number of positions.
+pub(super) fn one_of(database: &Database) -> &'static str {
+    if database.is_postgres() {
+        "= ANY ($1::text::bigint[])"
+    } else {
+        "IN (SELECT value FROM json_each($1))"
+    }
+}
+
+/// Positions as one parameter.
+pub(super) fn list(database: &Database, positions: impl Iterator<Item = i64>) -> Value {
+    let list: Vec<String> = positions.map(|position| position.to_string()).collect();
+    let list = list.join(",");
+    Value::from(if database.is_postgres() {
+        format!("{{{list}}}")
+    } else {
+        format!("[{list}]")
+    })
+}

@@ -1,0 +1,87 @@
+//! The policy in force: read at the start, and replaced when the file is read again.
+
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use super::{
+    Policy,
+    file::{InvalidPolicy, parse},
+};
+
+/// What is in force when no file says otherwise; also the file that operators start from.
+pub(super) const DEFAULT: &str = include_str!("../../../deploy/gateway.toml");
+
+/// The policy in force.
+#[derive(Debug, Clone)]
+pub(crate) struct Policies(Arc<RwLock<Arc<Policy>>>);
+
+impl Policies {
+    /// What `file` says, or the default.
+    ///
+    /// # Errors
+    /// When it cannot be read or says what cannot be.
+    pub(crate) fn read(file: Option<&Path>) -> anyhow::Result<Self> {
+        let policy = match file {
+            Some(file) => from_file(file)?,
+            None => parse(DEFAULT)?,
+        };
+        Ok(Self(Arc::new(RwLock::new(Arc::new(policy)))))
+    }
+
+    pub(crate) fn current(&self) -> Arc<Policy> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads `file` again. What was in force stays when that fails.
+    pub(super) fn replace_from(&self, file: &Path) -> anyhow::Result<()> {
+        let policy = from_file(file)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+        Ok(())
+    }
+}
+
+fn from_file(file: &Path) -> anyhow::Result<Policy> {
+    use anyhow::Context as _;
+    let text = std::fs::read_to_string(file).with_context(|| {
+        format!(
+            "cannot read {}, which TASKLEDGER_GATEWAY_CONFIG names",
+            file.display()
+        )
+    })?;
+    parse(&text).map_err(|InvalidPolicy(reason)| anyhow::anyhow!("{}: {reason}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_file_is_refused_and_what_was_in_force_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("gateway.toml");
+        std::fs::write(&file, "trusted_proxies = [\"10.0.0.1\"]").unwrap();
+        let policies = Policies::read(Some(&file)).unwrap();
+        let before = policies.current();
+        for broken in [
+            "trusted_proxies = [",
+            "trusted_proxies = [\"here\"]",
+            "unknown = 1",
+        ] {
+            std::fs::write(&file, broken).unwrap();
+            assert!(policies.replace_from(&file).is_err(), "{broken}");
+            assert_eq!(policies.current(), before);
+        }
+        std::fs::remove_file(&file).unwrap();
+        assert!(policies.replace_from(&file).is_err());
+        std::fs::write(&file, "trusted_proxies = [\"10.0.0.2\"]").unwrap();
+        policies.replace_from(&file).unwrap();
+        assert!(
+            policies
+                .current()
+                .trusted_proxies
+                .include("10.0.0.2".parse().unwrap())
+        );
+    }
+}

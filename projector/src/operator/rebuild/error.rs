@@ -1,0 +1,64 @@
+//! Why a rebuild did not work out.
+
+use database::DatabaseError;
+use event_store::StoreError;
+
+use crate::operator::parking::ParkingError;
+
+/// Why a rebuild did not work out.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// There is another one.
+    #[error("another rebuild is at work")]
+    AtWork,
+    /// Nothing was rebuilt yet.
+    #[error("there is nothing to go back to: no rebuild has replaced the read models")]
+    NoPrevious,
+    /// The log could not be read to its end quickly enough.
+    #[error(
+        "the tables are at position {position} and did not reach the live ones in time: nothing was changed, try again"
+    )]
+    Behind {
+        /// Where they are.
+        position: u64,
+    },
+    /// An event was discarded that the shadow tables have taken in.
+    #[error(
+        "the event at position {0} was discarded after these tables had taken it in: nothing was changed; build them anew with --restart"
+    )]
+    Discarded(u64),
+    /// The tables come from another history of the log.
+    #[error(
+        "these tables were projected from another history of the log, before it was restored: nothing was changed; run `taskledger projection rebuild`"
+    )]
+    OtherLog,
+    /// Somebody has been at work on the live tables all the time.
+    #[error("other transactions did not let go of the live tables in time: nothing was changed, try again")]
+    Busy,
+    /// A file could not be dealt with.
+    #[error("cannot {what} {path}: {source}")]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// Which file.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A decision about a parked event could not be repeated.
+    #[error(transparent)]
+    Parking(#[from] ParkingError),
+    /// The read models cannot be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for RebuildError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
