@@ -112,20 +112,6 @@ impl DatabaseError {
             _ => false,
         }
     }
-
-    /// Whether a lock was not to be had in time, or not without two waiting for each other: nothing has happened, and
-    /// the same may succeed later.
-    #[must_use]
-    pub fn is_locked(&self) -> bool {
-        match self {
-            // PostgreSQL: deadlock, lock not available.
-            Self::Sql(sqlx::Error::Database(error)) => error.code().is_some_and(|code| match code.len() {
-                SQLSTATE_LENGTH => ["40P01", "55P03"].contains(&&*code),
-                _ => matches!(primary_code(&code), Some(5 | 6)),
-            }),
-            _ => false,
-        }
-    }
 }
 
 const SQLSTATE_LENGTH: usize = 5;

@@ -38,8 +38,8 @@ impl Database {
         Ok(Transaction::new(self, loan))
     }
 
-    /// As [`Self::begin`]; a statement in it that waits longer than `lock_timeout` for another's lock fails with an error
-    /// that [`DatabaseError::is_locked`]. On SQLite the whole database is locked when it begins.
+    /// As [`Self::begin`]; a statement in it that waits longer than `lock_timeout` for another's lock fails, and
+    /// the same may succeed later ([`DatabaseError::is_unavailable`]). On SQLite the whole database is locked when it begins.
     ///
     /// # Errors
     /// When no connection is to be had.
