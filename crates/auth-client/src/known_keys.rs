@@ -8,6 +8,7 @@ use std::{
 
 use bus::Bus;
 use bytes::Bytes;
+use runtime::Backoff;
 use tokio::{
     sync::{Mutex, Notify},
     time::Instant,
@@ -114,7 +115,7 @@ impl KnownKeys {
 
     /// Asks at once, and again until there is an answer; then now and then, and when the keys have changed, for ever.
     pub(crate) async fn keep_up(&self) {
-        let mut retry = AFTER_FAILURE;
+        let mut backoff = Backoff::new(AFTER_FAILURE, LONGEST_PAUSE);
         loop {
             let mut last = self.last.lock().await;
             let asked = self.ask().await;
@@ -125,14 +126,12 @@ impl KnownKeys {
             drop(last);
             let pause = match asked {
                 Ok(()) => {
-                    retry = AFTER_FAILURE;
+                    backoff.reset();
                     RENEW_EVERY
                 }
                 Err(reason) => {
                     tracing::debug!(%reason, "the public keys of access tokens cannot be asked for");
-                    let pause = retry;
-                    retry = (retry * 2).min(LONGEST_PAUSE);
-                    pause
+                    backoff.pause()
                 }
             };
             tokio::select! {

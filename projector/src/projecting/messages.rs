@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bus::{Bus, EventConsumer, EventMessage};
 use events::PartitionCount;
 use futures::{FutureExt as _, future::BoxFuture};
-use tokio::time::sleep;
+use runtime::Backoff;
 
 use crate::pace::Pace;
 
@@ -52,7 +52,7 @@ async fn open(
     partition: u16,
     pace: Pace,
 ) -> Box<dyn EventConsumer> {
-    let mut pause = pace.shortest_pause;
+    let mut backoff = Backoff::new(pace.shortest_pause, pace.longest_pause);
     loop {
         match bus.consume(partitions, partition).await {
             Ok(consumer) => return consumer,
@@ -62,8 +62,7 @@ async fn open(
                     %error,
                     "cannot consume from the message bus yet: the log is read instead"
                 );
-                sleep(pause).await;
-                pause = (pause * 2).min(pace.longest_pause);
+                backoff.wait().await;
             }
         }
     }
