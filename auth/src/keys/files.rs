@@ -133,19 +133,13 @@ fn changed_at(path: &Path) -> Result<Timestamp, KeysUnusable> {
 
 /// The files of signing keys, the oldest first, and those that wait for their time last.
 pub(super) fn key_files(directory: &Path) -> Result<Vec<PathBuf>, KeysUnusable> {
-    let failed = |source| KeysUnusable::File {
+    let mut files = private::key_files(directory).map_err(|source| KeysUnusable::File {
         action: "read",
         path: directory.to_owned(),
         source,
-    };
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|extension| extension == "pem") {
-            files.push(path);
-        }
-    }
-    files.sort_by_key(|path| (is_next(path), path.clone()));
+    })?;
+    // A stable sort: within both parts they stay in the order of their names.
+    files.sort_by_key(|path| is_next(path));
     Ok(files)
 }
 
@@ -158,10 +152,7 @@ fn exists(path: &Path) -> Result<bool, KeysUnusable> {
 }
 
 fn read_file(path: &Path) -> Result<zeroize::Zeroizing<String>, KeysUnusable> {
-    let text = private::require(path)
-        .and_then(|()| private::require_own(path))
-        .and_then(|()| fs::read_to_string(path));
-    let text = text.map_err(|source| KeysUnusable::File {
+    let text = private::read_key(path).map_err(|source| KeysUnusable::File {
         action: "read",
         path: path.to_owned(),
         source,

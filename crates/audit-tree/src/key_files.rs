@@ -4,7 +4,7 @@
 //! checks them knows the new key, delete the old one and restart.
 
 use std::{
-    fmt, fs, io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -37,7 +37,7 @@ impl SigningKeys {
     /// Reads the keys in `directory`, after making the first one if there is none.
     ///
     /// # Errors
-    /// When that is not possible, or others than the owner have rights to them.
+    /// When that is not possible, when others than the owner have rights to one, or when somebody else has made it.
     pub fn open(directory: &Path) -> Result<Self, KeysUnusable> {
         let keys = Self::read(directory)?;
         if !keys.keys.is_empty() {
@@ -53,23 +53,13 @@ impl SigningKeys {
     /// # Errors
     /// As [`Self::open`].
     pub fn read(directory: &Path) -> Result<Self, KeysUnusable> {
-        let mut files = Vec::new();
-        match fs::read_dir(directory) {
-            Ok(entries) => {
-                for entry in entries {
-                    let path = entry.map_err(failed(directory))?.path();
-                    if path.extension().is_some_and(|extension| extension == "pem") {
-                        files.push(path);
-                    }
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        let files = match private::key_files(directory) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(failed(directory)(error)),
-        }
-        files.sort();
+        };
         let keys = files.iter().map(|path| {
-            let pem = private::require(path).and_then(|()| fs::read_to_string(path));
-            let pem = Zeroizing::new(pem.map_err(failed(path))?);
+            let pem = Zeroizing::new(private::read_key(path).map_err(failed(path))?);
             SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeysUnusable {
                 path: path.clone(),
                 reason: "expected an Ed25519 private key in PKCS#8 PEM".to_owned(),
@@ -154,5 +144,43 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> KeysUnusable {
     move |error| KeysUnusable {
         path: path.to_owned(),
         reason: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        SigningKeys::open(directory.path()).unwrap();
+        let path = directory.path().join(FIRST_KEY);
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        let error = SigningKeys::read(directory.path()).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("chmod 600 {}", path.display())),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_key_that_somebody_else_has_put_there_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        SigningKeys::open(directory.path()).unwrap();
+        let path = directory.path().join(FIRST_KEY);
+        if fs::metadata(&path).unwrap().uid() != 0 {
+            // Only root can give a file away.
+            assert!(chown(&path, Some(0), None).is_err());
+            return;
+        }
+        chown(&path, Some(65_534), None).unwrap();
+        let error = SigningKeys::read(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("belongs to user 65534"), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use runtime::private::OF_OTHERS;
-pub use runtime::private::{require, require_own};
+pub use runtime::private::{key_files, read_key, require};
 
 /// In a directory with this bit, everybody keeps files, such as `/tmp`.
 const STICKY: u32 = 0o1000;

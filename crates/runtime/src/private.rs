@@ -1,10 +1,10 @@
-//! Files that hold secrets, whoever keeps them.
+//! Files that hold secrets, whoever keeps them, and directories of private keys.
 
 use std::{
     fs,
     io::{self, ErrorKind},
     os::unix::fs::MetadataExt as _,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Rights of the group and of others.
@@ -31,10 +31,7 @@ pub fn require(path: &Path) -> io::Result<()> {
 
 /// Refuses a file that somebody else than this process's user or root has made: where others can put files beside ours, that
 /// nobody else can read one does not say that it is ours.
-///
-/// # Errors
-/// When it is, with one sentence that says whose it is, or when there is no such file.
-pub fn require_own(path: &Path) -> io::Result<()> {
+fn require_own(path: &Path) -> io::Result<()> {
     require_owner(path, rustix::process::geteuid().as_raw())
 }
 
@@ -50,6 +47,32 @@ fn require_owner(path: &Path, user: u32) -> io::Result<()> {
             path.display()
         ),
     ))
+}
+
+/// The files of private keys in `directory`, which are those whose names end with `.pem`, in the order of their names.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn key_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "pem") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Reads a private key, or another secret that stands among keys: whoever can put a file there could sign with it.
+///
+/// # Errors
+/// When others have rights to it, when somebody else has made it, or when it cannot be read.
+pub fn read_key(path: &Path) -> io::Result<String> {
+    require(path)?;
+    require_own(path)?;
+    fs::read_to_string(path)
 }
 
 #[cfg(test)]

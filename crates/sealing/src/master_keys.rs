@@ -3,8 +3,6 @@
 
 use std::{
     fmt, fs, io,
-    io::Write as _,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -91,12 +89,8 @@ impl MasterKeys {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound && may_create => {
                 let directory = path.parent().unwrap_or(path);
-                fs::DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(directory)
-                    .map_err(failed)?;
-                write(path, &line(&generate()), false).map_err(failed)?;
+                private::create_directory(directory).map_err(failed)?;
+                private::create_whole(path, line(&generate()).as_bytes()).map_err(failed)?;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(KeyError::Missing(path.display().to_string()));
@@ -171,7 +165,7 @@ impl MasterKeys {
         };
         let text = read(path)?;
         let new = Zeroizing::new(format!("{}{}", *line(&generate()), text.trim_start()));
-        write(path, &new, true).map_err(|source| file_error(path, source))?;
+        private::replace(path, new.as_bytes()).map_err(|source| file_error(path, source))?;
         Ok(self.renewed().await.first().map(|key| key.id.clone()))
     }
 
@@ -195,7 +189,7 @@ impl MasterKeys {
         }
         let text = read(path)?;
         let first = text.split_whitespace().next().unwrap_or_default();
-        write(path, &Zeroizing::new(format!("{first}\n")), true).map_err(failed)?;
+        private::replace(path, Zeroizing::new(format!("{first}\n")).as_bytes()).map_err(failed)?;
         self.renewed().await;
         Ok(())
     }
@@ -238,33 +232,6 @@ fn file_error(path: &Path, source: io::Error) -> KeyError {
         path: path.to_owned(),
         source,
     }
-}
-
-/// Writes a file whole, durably and for its owner alone. One that is there stays as it is unless `replace` says otherwise.
-fn write(path: &Path, content: &str, replace: bool) -> io::Result<()> {
-    let draft = path.with_extension(format!("{}.draft", runtime::new_id()));
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)?;
-    let written = file
-        .write_all(content.as_bytes())
-        .and_then(|()| file.sync_all())
-        .and_then(|()| match replace {
-            true => fs::rename(&draft, path),
-            // A hard link fails when the name is taken, and nobody sees half a file.
-            false => match fs::hard_link(&draft, path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-                linked => linked,
-            },
-        });
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    written?;
-    fs::File::open(path.parent().unwrap_or(path))?.sync_all()
 }
 
 impl fmt::Debug for MasterKey {
