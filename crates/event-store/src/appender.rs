@@ -71,6 +71,17 @@ impl Appender {
         }
     }
 
+    /// Makes sure that the append task is there, without which no append succeeds whatever the database says.
+    ///
+    /// # Errors
+    /// When the task has ended.
+    pub(crate) fn check_running(&self) -> Result<(), StoreError> {
+        if self.queue.is_closed() {
+            return Err(ended());
+        }
+        Ok(())
+    }
+
     /// As [`crate::EventStore::append`]. When it is dropped before it is done, the events may or may not be
     /// appended.
     pub(crate) async fn append(
@@ -93,7 +104,6 @@ impl Appender {
             .map(PreparedEvent::new)
             .collect::<Result<Vec<_>, _>>()?;
         let bytes = check_size(events.iter().map(PreparedEvent::bytes).sum())?;
-        let ended = || StoreError::unavailable("the append task has ended");
         let append = async {
             let units = u32::try_from(bytes / UNIT + 1).unwrap_or(u32::MAX);
             let room = Arc::clone(&self.room).acquire_many_owned(units).await;
@@ -192,6 +202,10 @@ async fn commit(writer: &mut impl Writer, batch: Vec<Append>, head: &watch::Send
                 .for_each(|append| append.answer(Err(error.clone())));
         }
     }
+}
+
+fn ended() -> StoreError {
+    StoreError::unavailable("the append task has ended")
 }
 
 fn panicked() -> StoreError {

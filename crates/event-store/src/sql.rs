@@ -187,6 +187,7 @@ impl EventStore for SqlStore {
     }
 
     async fn can_append(&self) -> Result<(), StoreError> {
+        self.appender.check_running()?;
         self.log
             .database
             .can_write_to("events")
@@ -325,3 +326,6 @@ impl Log {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
