@@ -90,7 +90,7 @@ impl FromStr for Role {
 pub struct AccountRegistered {
     /// As the person wrote it, trimmed.
     pub email: String,
-    /// How to call them.
+    /// The name to show for them.
     pub display_name: Option<String>,
     /// PHC string. Empty in what comes from the bus.
     #[serde(default)]
@@ -169,7 +169,7 @@ pub struct Account {
     pub id: UserId,
     /// Their address.
     pub email: String,
-    /// How to call them.
+    /// The name to show for them.
     pub display_name: Option<String>,
     /// PHC string.
     pub password_hash: SecretHash,

@@ -46,16 +46,16 @@ impl<'a> Asker<'a> {
 
 /// The threads, and the queue before them.
 pub(super) struct Admission {
-    /// One permit for each thread that hashes,
+    /// One permit for each thread that hashes.
     threads: Arc<Semaphore>,
-    /// and one for each password that is being hashed or is next.
+    /// One permit for each password that is being hashed or is next.
     admitted: Arc<Semaphore>,
-    /// So many strangers wait to be admitted directly, so that nobody else waits behind all of them.
+    /// One permit for each stranger who waits to be admitted directly; others wait behind no more strangers than these.
     strangers: Arc<Semaphore>,
     /// One permit for each password that is being hashed or waits for it.
     places_of_strangers: Arc<Semaphore>,
     places_of_familiar: Arc<Semaphore>,
-    /// So much of an address is worked on at once, and so much waits.
+    /// How much of one address is worked on at once, and how much of it waits.
     addresses: Turns<String>,
     /// One guess after another for each counter of failures.
     counters: Turns<String>,

@@ -7,18 +7,18 @@ use database::{Database, DatabaseError, Value};
 use super::{address_rate_limit, counter_keys::Attempt};
 use crate::domain::FREE_ATTEMPTS;
 
-/// The wait after the first failure that costs time, in microseconds. It doubles with each further one,
+/// The wait after the first failure that costs time, in microseconds. It doubles with each further one.
 const FIRST_WAIT: i64 = 1_000_000;
-/// up to this.
+/// The longest wait after a failure, in microseconds.
 const LONGEST_WAIT: i64 = 15 * 60 * 1_000_000;
 /// NIST SP 800-63B-4, section 3.2.2: after so many failures in a row a password proves nothing any more. From an address that
 /// is not familiar the account cannot be entered before somebody did from one that is, or the password was reset.
 pub(super) const MOST_FAILURES: u64 = 100;
-/// What is said then, in microseconds.
+/// The wait that is named once a password proves nothing any more, in microseconds.
 const WAIT_OF_THE_LOCKED: i64 = 24 * 3_600 * 1_000_000;
-/// An address that was used is written down again after so long, in microseconds,
+/// How long a familiar address that is used again is not written down again, in microseconds.
 const REMEMBER_AGAIN: i64 = 24 * 3_600 * 1_000_000;
-/// and of one account so many are kept, those that were used last.
+/// The most familiar addresses that are kept of one account: those that were used last.
 const FAMILIAR_ADDRESSES: u64 = 20;
 
 const LOOK_UP: &str = "SELECT 'familiar' AS counter, used_at AS instant, CAST(0 AS BIGINT) AS failures \

@@ -7,7 +7,7 @@
 //! that came after the first try began.
 //!
 //! A batch is one row too. In the log each of its commands has a key of its own, made from the batch's key and its
-//! place; a batch of which some commands could not be carried out leaves word of the others in its row.
+//! place; a batch of which some commands could not be carried out notes in its row which of them are done.
 
 mod cleanup;
 mod error;

@@ -20,11 +20,11 @@ use super::{
 
 /// What a key takes besides its text and its answer.
 const KEY_BYTES: u64 = 256;
-/// So long this process counts before it looks again,
+/// How long this process counts on from what it has read, before it reads again.
 const EVERY: Duration = Duration::from_secs(600);
-/// for so many people.
+/// The most people whose counts are kept in memory.
 const PEOPLE: u64 = 10_000;
-/// Whoever has no room is not looked at again for so long.
+/// How long the count of somebody who has no room is not read again.
 const FULL: Duration = Duration::from_secs(60);
 /// Rows deleted at once.
 const ROWS: u64 = 1_000;

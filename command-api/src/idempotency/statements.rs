@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use database::Database;
 
-/// Microseconds since 1970 by PostgreSQL's clock, also within a transaction,
+/// Microseconds since 1970 by PostgreSQL's clock, which goes on within a transaction.
 const POSTGRES_NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-/// and by the clock of the machine, where SQLite has none of its own.
+/// Microseconds since 1970 by the clock of the machine, since SQLite has none of its own.
 const SQLITE_NOW: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
 
 #[derive(Debug)]

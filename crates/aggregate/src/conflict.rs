@@ -8,9 +8,9 @@ use tokio::time::Instant;
 
 /// How long a command is decided again because somebody else appended first.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// After the first conflict a command waits up to so long, and each time so much longer,
+/// The longest wait after the first conflict of a command. It grows by as much with each further one.
 const PAUSE: Duration = Duration::from_millis(2);
-/// up to this.
+/// The longest wait after any conflict.
 const LONGEST_PAUSE: Duration = Duration::from_millis(32);
 
 /// The conflicts that a command has met.

@@ -32,7 +32,7 @@ impl Caller {
         self.0.actor()
     }
 
-    /// Whether they have `role`. An admin may everything an auditor may.
+    /// Whether they have `role`. An admin may do everything that an auditor may.
     #[must_use]
     pub fn has_role(&self, role: Role) -> bool {
         self.0.has_role(role)

@@ -36,7 +36,7 @@ pub struct Identity {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Credential {
-    /// A login: the person may everything that the account may.
+    /// A login: the person may do everything that the account may.
     Session(SessionId),
     /// A token that the person made for a program, which may what its scopes say.
     ProgramToken {
@@ -80,7 +80,7 @@ impl Identity {
         }
     }
 
-    /// Whether they have `role`. An admin may everything an auditor may.
+    /// Whether they have `role`. An admin may do everything that an auditor may.
     #[must_use]
     pub fn has_role(&self, role: Role) -> bool {
         self.roles.contains(&role) || (role == Role::Auditor && self.roles.contains(&Role::Admin))

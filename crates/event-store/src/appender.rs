@@ -18,18 +18,19 @@ use crate::{
     fair_queue::FairQueue,
 };
 
-/// So many appends may wait before the next one has to wait for a place in the queue,
+/// The most appends that may wait: the next one has to wait for a place in the queue.
 const QUEUE: usize = 4_096;
-/// and so many of these units of bytes.
+/// The most units of [`UNIT`] bytes that may wait, of all appends together.
 const QUEUE_UNITS: usize = (32 << 20) / UNIT;
+/// The bytes in a unit of room in the queue.
 const UNIT: usize = 1_024;
 /// An append that is not answered for so long, from its arrival on, is given up. Longer than a commit may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// A batch takes no more appends than this,
+/// The most appends in one batch.
 const BATCH_APPENDS: usize = 1_000;
-/// and no further one when it holds this many bytes.
+/// A batch that holds this many bytes takes no further append.
 const BATCH_BYTES: usize = 4 << 20;
-/// and is committed after so many turns, even if each of them brought more.
+/// A batch is committed after this many turns at the latest, even if each of them brought more appends.
 const GATHER_TURNS: u32 = 16;
 
 /// Why a batch was not committed.

@@ -34,9 +34,10 @@ use crate::{
     subscription::{self, Source},
 };
 
-/// With `NOTIFY` this is for the notification that was lost,
+/// How often subscriptions look into PostgreSQL by themselves, should a notification have been lost.
 const SAFETY_POLL_POSTGRES: Duration = Duration::from_secs(1);
-/// and here the only way to learn of another process's appends. Finding nothing costs one look at a page in memory.
+/// How often subscriptions look into SQLite, which is the only way to learn of another process's appends. Finding nothing costs
+/// one look at a page in memory.
 const SAFETY_POLL_SQLITE: Duration = Duration::from_millis(100);
 
 /// The event store in a SQL database.

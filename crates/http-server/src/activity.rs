@@ -16,9 +16,9 @@ use tokio::time::Instant;
 
 use crate::{head::Refusal, load::AtWork};
 
-/// So much of a body that nobody wants is read, so that the connection can go on,
+/// The most bytes that are read of a body that nobody wants, so that the connection can go on.
 const REST: u64 = 16 * 1024;
-/// if it comes soon.
+/// How soon the rest of a body that nobody wants must come, so that the connection can go on.
 const REST_WITHIN: Duration = Duration::from_millis(500);
 
 /// How long a connection may wait, and for what.

@@ -17,9 +17,9 @@ use crate::{
     workers::Workers,
 };
 
-/// So many of those for whom there is no place are told so at the same time; others are closed without a word,
+/// The most connections for which there is no place and that are told so at the same time. Others are closed without a word.
 const REFUSED_AT_ONCE: usize = 128;
-/// and so long they have to ask for anything.
+/// How long a connection for which there is no place may take to ask for anything.
 const REFUSED_WITHIN: Duration = Duration::from_secs(1);
 /// Between two lines in the log about connections that cannot be accepted.
 const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);

@@ -9,11 +9,11 @@ use std::{
 use runtime::random_between;
 use tokio::time::Instant;
 
-/// So many requests in a row without an answer open the circuit. Any answer, to whomever, starts the count again.
+/// The number of requests in a row without an answer that opens the circuit. Any answer, to whomever, starts the count again.
 const FAILURES: u32 = 5;
-/// How long it stays open the first time; twice as long each time that the trial fails,
+/// How long the circuit stays open the first time. It stays open twice as long each time that the trial fails.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// up to this.
+/// The longest time that the circuit stays open before the next trial.
 const LONGEST: Duration = Duration::from_secs(8);
 
 /// The circuit of one replica.
