@@ -8,7 +8,6 @@ use crate::auth::Auth;
 /// Who is about to be given a role, or erased.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountHolder {
-    /// Whose account.
     pub user_id: UserId,
     /// The address, as its owner wrote it; `None` when the key of the account is damaged or lost.
     pub email: Option<String>,

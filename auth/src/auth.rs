@@ -49,7 +49,7 @@ pub(crate) struct Auth {
     /// Also of people whose key cannot be used, without what is personal.
     pub(crate) impersonal_accounts: Repository<Account>,
     pub(crate) sessions: Repository<Session>,
-    /// Likewise.
+    /// Also of people whose key cannot be used, without what is personal.
     pub(crate) impersonal_sessions: Repository<Session>,
     pub(crate) claims: Repository<Claim>,
     pub(crate) admins: Repository<Admins>,

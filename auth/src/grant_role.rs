@@ -9,7 +9,6 @@ use crate::{command_metadata::CommandMetadata, last_admin, operator::Operator};
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Granted {
-    /// Whose account.
     pub user_id: UserId,
     /// Their roles now.
     pub roles: BTreeSet<Role>,

@@ -3,6 +3,8 @@
 //! `domain/` decides, `crates/aggregate` loads and appends, `endpoints/` has a file for each endpoint, `token_check.rs`
 //! answers whether a token is good. All state is in events; what is remembered of it is compared with the log at each use.
 
+#![expect(missing_docs, reason = "only the program itself uses a role")]
+
 mod account_holder;
 mod account_snapshots;
 mod aggregates;

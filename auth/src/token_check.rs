@@ -20,7 +20,6 @@ use crate::{auth::Auth, error::Failure, program_token_check};
 /// How long a check may take: whoever asked over the bus waits no longer.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// Checks tokens.
 pub(crate) struct TokenCheck(pub(crate) Arc<Auth>);
 
 impl TokenCheck {

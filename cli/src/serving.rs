@@ -95,7 +95,7 @@ pub(crate) struct Door {
 /// Who comes through a door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Visitors {
-    /// Anyone.
+    /// Whoever comes.
     Strangers,
     /// The gateways, which have limited strangers already.
     Gateways,

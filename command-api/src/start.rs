@@ -53,7 +53,6 @@ pub struct Dependencies {
     pub read_models: Database,
     /// Tells who is calling.
     pub verifier: Arc<Verifier>,
-    /// The time.
     pub clock: Arc<dyn Clock>,
 }
 

@@ -44,7 +44,7 @@ catalog! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Own tasks.
+    /// May have tasks of their own.
     User,
     /// Read the whole audit trail.
     Auditor,
@@ -125,7 +125,7 @@ pub struct PasswordRehashed {
 /// A login succeeded and opens a session, whose own stream begins next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountSessionOpened {
-    /// Which session.
+    /// The session that was opened.
     pub session: SessionId,
     /// Sessions that had ended, or had to close to make room for this one.
     pub closed: Vec<SessionId>,
@@ -165,13 +165,13 @@ impl AccountErased {
 /// The state of one account after some version of its stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// Whose.
+    /// The person whose account it is.
     pub id: UserId,
-    /// Their address.
+    /// The e-mail address of the person.
     pub email: String,
     /// The name to show for them.
     pub display_name: Option<String>,
-    /// PHC string.
+    /// The hash of the password, as a PHC string.
     pub password_hash: SecretHash,
     /// What they may do.
     pub roles: BTreeSet<Role>,

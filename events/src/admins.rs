@@ -17,21 +17,21 @@ catalog! {
 /// The account became an admin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdminAdded {
-    /// Which account.
+    /// The account that is an admin or was one.
     pub account: UserId,
 }
 
 /// The account is no longer an admin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdminRemoved {
-    /// Which account.
+    /// The account that is an admin or was one.
     pub account: UserId,
 }
 
 /// The admins after some version of their stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Admins {
-    /// Their accounts.
+    /// The accounts that are admins.
     pub accounts: BTreeSet<UserId>,
 }
 

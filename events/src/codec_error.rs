@@ -15,7 +15,7 @@ pub enum CodecError {
     /// Written by a newer build.
     #[error("event type `{kind}` has schema version {found}, this build reads up to {known}")]
     NewerVersion {
-        /// Wire name.
+        /// The wire name of its type.
         kind: String,
         /// The version in the log.
         found: u16,
@@ -25,7 +25,7 @@ pub enum CodecError {
     /// The payload is not what its type and version say.
     #[error("event type `{kind}` version {schema_version} has a malformed payload")]
     Malformed {
-        /// Wire name.
+        /// The wire name of its type.
         kind: String,
         /// The version in the log.
         schema_version: u16,

@@ -15,7 +15,7 @@ catalog! {
 /// An account took the address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmailClaimed {
-    /// Which account.
+    /// The account that has claimed the address.
     pub account: UserId,
 }
 

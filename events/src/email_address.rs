@@ -28,7 +28,7 @@ pub enum NotAnAddress {
     /// More than 254 octets, or more than 64 before the `@`.
     #[error("must have at most 254 bytes, 64 of them before the @")]
     TooLong,
-    /// Anything else.
+    /// It is no e-mail address at all.
     #[error("must be an address such as ada@example.com")]
     Malformed,
 }

@@ -7,13 +7,13 @@ use crate::{Encoding, EventId, Metadata, NewEvent, Timestamp};
 /// A payload ready for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
-    /// Wire name.
+    /// The wire name of its type.
     pub kind: &'static str,
     /// The schema version that this build writes.
     pub schema_version: u16,
     /// How `data` is written.
     pub encoding: Encoding,
-    /// The payload.
+    /// The payload as bytes.
     pub data: Bytes,
 }
 

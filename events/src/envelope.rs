@@ -15,9 +15,9 @@ pub enum Actor {
     User(UserId),
     /// A program of a person, with a token that the person made for it.
     Program {
-        /// The person.
+        /// The person whose program it is.
         user: UserId,
-        /// The token.
+        /// The token that the program has.
         token: TokenId,
     },
     /// An operator at the command line.

@@ -22,7 +22,7 @@ pub type OperationReason = BoundedText<2_000>;
 /// An operator is about to do something. Recorded before anything is done, so that nothing is done unrecorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationStarted {
-    /// What.
+    /// The command that was given.
     pub command: OperatorCommand,
     /// Who, as they say or as their system knows them.
     pub by: OperatorName,
@@ -33,7 +33,7 @@ pub struct OperationStarted {
 /// The command has ended. One that was broken off, by a crash for example, has no such event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationFinished {
-    /// How.
+    /// How the command ended.
     pub outcome: OperationOutcome,
     /// What came of it, in a few words, if there is more to say.
     pub result: Option<BoundedText<400>>,

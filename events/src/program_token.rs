@@ -55,7 +55,7 @@ impl FromStr for Scope {
 /// A program token was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramTokenCreated {
-    /// Which.
+    /// The token that this is about.
     pub token: TokenId,
     /// What the person calls it.
     pub name: String,
@@ -74,21 +74,21 @@ pub struct ProgramTokenCreated {
 /// A program token was used for the first time in a day or longer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramTokenUsed {
-    /// Which.
+    /// The token that this is about.
     pub token: TokenId,
 }
 
 /// A program token was taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramTokenRevoked {
-    /// Which.
+    /// The token that this is about.
     pub token: TokenId,
 }
 
 /// A program token as its account knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramToken {
-    /// Which.
+    /// The id of the token.
     pub id: TokenId,
     /// What the person calls it.
     pub name: String,

@@ -37,7 +37,7 @@ pub struct SecondFactorRemoved {}
 /// A right code was shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecondFactorPassed {
-    /// Which.
+    /// The code that was used up.
     pub code: UsedCode,
 }
 

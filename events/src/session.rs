@@ -90,7 +90,7 @@ pub enum AuthenticationMethod {
 /// A login succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionStarted {
-    /// Whose.
+    /// The person who has logged in.
     pub account: UserId,
     /// Hex SHA-256 of the first refresh token. Empty in what comes from the bus.
     #[serde(default)]
@@ -99,7 +99,7 @@ pub struct SessionStarted {
     pub expires_at: Timestamp,
     /// Where the login came from.
     pub ip: Option<String>,
-    /// With what.
+    /// The program that the person has logged in with, as it calls itself.
     pub user_agent: Option<String>,
     /// How the person was known. Version 1 did not say: by a password.
     #[serde(default = "by_password")]
@@ -156,7 +156,7 @@ pub struct GoodRefreshToken {
 pub struct ExchangedRefreshToken {
     /// Hex SHA-256 of it.
     pub hash: SecretHash,
-    /// When.
+    /// When this token was exchanged.
     pub at: Timestamp,
     /// By which client.
     pub client: Option<String>,
@@ -165,16 +165,16 @@ pub struct ExchangedRefreshToken {
 /// The session is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionEnded {
-    /// Why.
+    /// Why the session has ended.
     pub reason: EndReason,
 }
 
 /// The state of one session after some version of its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Which.
+    /// The id of the session.
     pub id: SessionId,
-    /// Whose.
+    /// The person who has logged in.
     pub account: UserId,
     /// The refresh tokens that are good, those that were made last in the end, at most [`MAX_REFRESH_TOKENS`]: one, unless
     /// one was presented again within moments. Each is exchanged by itself.
@@ -191,7 +191,7 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// Where the login came from.
     pub ip: Option<String>,
-    /// With what.
+    /// The program that the person has logged in with, as it calls itself.
     pub user_agent: Option<String>,
     /// How the person was known.
     pub methods: BTreeSet<AuthenticationMethod>,

@@ -16,7 +16,7 @@ pub struct StoredEvent {
     pub stream: String,
     /// Place in its stream.
     pub version: i64,
-    /// Its id.
+    /// The id of the event, as it is stored.
     pub id: String,
     /// Wire name of its type.
     pub kind: String,
@@ -28,7 +28,7 @@ pub struct StoredEvent {
     pub recorded_at: i64,
     /// The metadata, byte for byte.
     pub metadata: Bytes,
-    /// The payload.
+    /// The payload, or what is left of it.
     pub data: StoredPayload,
 }
 
@@ -101,7 +101,7 @@ pub struct EventDigest {
     pub stream: String,
     /// Place in its stream.
     pub version: i64,
-    /// Its id.
+    /// The id of the event, as it is stored.
     pub id: String,
     /// Wire name of its type.
     #[serde(rename = "type")]

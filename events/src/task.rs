@@ -27,13 +27,13 @@ catalog! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Not begun.
+    /// Nobody has begun it.
     Open,
-    /// Begun.
+    /// Somebody works on it.
     InProgress,
-    /// Finished.
+    /// It is finished.
     Done,
-    /// Given up.
+    /// It was given up.
     Cancelled,
 }
 
@@ -62,14 +62,14 @@ impl Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
-    /// Can wait.
+    /// It can wait.
     Low,
-    /// The default.
+    /// What a task has unless another priority is asked for.
     #[default]
     Normal,
     /// Before the others.
     High,
-    /// Before everything.
+    /// It comes before everything else.
     Urgent,
 }
 
@@ -103,7 +103,7 @@ pub struct TaskCreated {
     pub title: String,
     /// Up to 10,000 characters.
     pub description: Option<String>,
-    /// How urgent.
+    /// How urgent the task is.
     pub priority: Priority,
     /// When it is due.
     pub due: Option<Due>,
@@ -177,7 +177,7 @@ pub struct TaskPurged {}
 /// The state of one task after some version of its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
-    /// Which task.
+    /// The id of the task.
     pub id: TaskId,
     /// Whose; never shown, since only the owner can look. [`UserId::NOBODY`]'s once it was purged.
     pub owner: UserId,

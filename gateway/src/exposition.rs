@@ -38,7 +38,6 @@ impl Exposition {
         }
     }
 
-    /// The page.
     pub(crate) async fn text(&self, asker: Asker) -> String {
         let mut gathered = self.gathered.lock().await;
         if let Some((at, text)) = &*gathered

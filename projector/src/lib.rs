@@ -3,6 +3,8 @@
 //! `start.rs` starts the role. `projecting/` brings events from the log into the tables, `models/` has the tables, a file for
 //! each, and `operator/` what an operator does with them. To add a read model, see `models/mod.rs`.
 
+#![expect(missing_docs, reason = "only the program itself uses a role")]
+
 mod erased_people;
 mod error;
 mod metrics;

@@ -10,7 +10,7 @@ use runtime::Metrics;
 
 use crate::projecting::fold::Cause;
 
-/// Seconds.
+/// The bounds of the buckets, in seconds.
 const BATCH_BUCKETS: [f64; 12] = [
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
 ];

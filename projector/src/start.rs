@@ -52,7 +52,6 @@ pub struct Dependencies {
 /// number of partitions, so that it grows beside them and not with each.
 #[derive(Clone)]
 pub struct AuditKeeping {
-    /// The tree.
     pub tree: AuditTree,
     /// The directory of the keys that sign it.
     pub keys: PathBuf,

@@ -25,7 +25,6 @@ const ASK_THE_LOG_AFTER: Duration = Duration::from_millis(50);
 pub(crate) enum Reached {
     /// It is there.
     There,
-    /// Not yet.
     Behind,
     /// It never will be: the log does not have it, or not any more.
     Lost,

@@ -9,7 +9,6 @@ use crate::{
     },
 };
 
-/// Every query.
 pub(crate) fn router(app: App) -> Router {
     Router::new()
         .route("/tasks", get(list_tasks::list_tasks))

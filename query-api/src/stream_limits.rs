@@ -19,7 +19,7 @@ pub(crate) enum TooManyStreams {
     /// Of this person.
     #[error("this person has too many streams")]
     OfCaller,
-    /// Of everybody.
+    /// Everybody together has too many streams.
     #[error("there are too many streams")]
     OfAll,
 }

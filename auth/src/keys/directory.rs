@@ -23,7 +23,6 @@ pub enum KeyUse {
     Next,
     /// It signs from this moment on, when everyone knows it.
     SignsFrom(Timestamp),
-    /// It signs.
     Signs,
     /// It verifies the tokens that it has signed.
     Verifies,
@@ -38,7 +37,6 @@ pub struct KeyState {
     pub algorithm: SigningAlgorithm,
     /// What it is good for.
     pub used: KeyUse,
-    /// Its file.
     pub path: PathBuf,
 }
 
@@ -56,12 +54,7 @@ pub enum NotRetired {
     Signs(String),
     /// Tokens that it has signed may still be good.
     #[error("tokens of key {kid} may be good until {until}: wait, or say --force if it has leaked")]
-    InUse {
-        /// Which key.
-        kid: String,
-        /// Until when.
-        until: Timestamp,
-    },
+    InUse { kid: String, until: Timestamp },
 }
 
 /// Every key as it counts at `now`, the oldest first.

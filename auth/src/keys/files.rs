@@ -30,7 +30,6 @@ pub enum KeysUnusable {
     File {
         /// What was tried.
         action: &'static str,
-        /// On what.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -39,7 +38,6 @@ pub enum KeysUnusable {
     /// A file is not what it should be.
     #[error("{} cannot be used: {reason}", path.display())]
     Content {
-        /// Which.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,

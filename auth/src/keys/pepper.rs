@@ -14,7 +14,6 @@ pub(crate) const TAG_BYTES: usize = 16;
 /// What a tag is for: a tag for one purpose is none for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Refresh tokens.
     RefreshToken,
     /// Tokens that people make for their programs.
     ProgramToken,

@@ -10,7 +10,6 @@ pub struct Argon2Parameters {
     pub memory_kib: u32,
     /// Passes over it.
     pub iterations: u32,
-    /// Lanes.
     pub parallelism: u32,
 }
 

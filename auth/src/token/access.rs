@@ -49,7 +49,6 @@ impl AccessTokens {
         }
     }
 
-    /// The keys.
     pub(crate) fn keyring(&self) -> Arc<Keyring> {
         Arc::clone(&self.keyring.read().unwrap_or_else(PoisonError::into_inner))
     }

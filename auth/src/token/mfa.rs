@@ -19,7 +19,6 @@ const PASSWORD_BYTES: usize = 8;
 
 /// A login that waits for a second factor.
 pub(crate) struct MfaToken {
-    /// Whose login.
     pub(crate) account: UserId,
     /// The session that it is to begin; it can begin once.
     pub(crate) session: SessionId,

@@ -8,13 +8,10 @@ use super::{
 /// Anything that can be asked of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Make it.
     Create(CreateTask),
     /// Change some of its fields.
     Change(ChangeTask),
-    /// Begin it.
     Start(StartTask),
-    /// Finish it.
     Complete(CompleteTask),
     /// Give it up.
     Cancel(CancelTask),

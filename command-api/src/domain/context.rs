@@ -31,7 +31,6 @@ impl ExpectedVersion {
 pub struct Context {
     /// Which task the command is about.
     pub task: TaskId,
-    /// Who asks.
     pub caller: UserId,
     /// Which versions the caller is willing to change; creations ignore it.
     pub expected: ExpectedVersion,

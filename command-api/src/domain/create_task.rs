@@ -11,7 +11,6 @@ pub struct CreateTask {
     pub title: Title,
     /// More about it.
     pub description: Option<Description>,
-    /// How urgent.
     pub priority: Priority,
     /// When it is due.
     pub due: Option<Due>,

@@ -11,8 +11,6 @@ impl Description {
     /// The most characters that a description may have.
     pub const MAX: usize = 10_000;
 
-    /// Checks.
-    ///
     /// # Errors
     /// When it is too long or has a control character other than a tab or a line break.
     pub fn parse(text: &str) -> Result<Self, InvalidText> {

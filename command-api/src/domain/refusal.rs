@@ -9,30 +9,20 @@ use serde::{Deserialize, Serialize};
 pub enum Refusal {
     /// There never was such a task.
     #[error("there is no task {id}")]
-    TaskNotFound {
-        /// Which.
-        id: TaskId,
-    },
+    TaskNotFound { id: TaskId },
     /// It is someone else's.
     #[error("task {id} belongs to {owner}")]
     NotOwner {
-        /// Which.
         id: TaskId,
         /// Whose it is. Never told to the caller.
         owner: UserId,
     },
     /// It is in the trash.
     #[error("task {id} is deleted")]
-    TaskIsDeleted {
-        /// Which.
-        id: TaskId,
-    },
+    TaskIsDeleted { id: TaskId },
     /// A creation met a task.
     #[error("task {id} exists already")]
-    TaskExists {
-        /// Which.
-        id: TaskId,
-    },
+    TaskExists { id: TaskId },
     /// The task is at another version than the caller expected.
     #[error("the task is at version {actual}")]
     VersionMismatch {

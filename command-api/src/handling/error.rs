@@ -12,7 +12,6 @@ pub enum CommandError {
     /// The business says no.
     #[error("refused: {refusal}")]
     Refused {
-        /// Why.
         #[source]
         refusal: Refusal,
         /// The state that it was refused on; `None` when the caller must not learn of any.
@@ -20,10 +19,7 @@ pub enum CommandError {
     },
     /// Others kept changing the task in between. Worth another try.
     #[error("others kept changing the task, {conflicts} times in a row")]
-    Contended {
-        /// How often.
-        conflicts: u32,
-    },
+    Contended { conflicts: u32 },
     /// It is not known what became of an earlier command of the same batch on the same task, so this one was
     /// not tried.
     #[error("an earlier command on the task could not be carried out")]

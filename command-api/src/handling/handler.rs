@@ -17,7 +17,6 @@ use super::{
 };
 use crate::domain::{UndoTask, decide, purge};
 
-/// Runs commands.
 pub struct CommandHandler {
     store: Arc<dyn EventStore>,
     clock: Arc<dyn Clock>,

@@ -20,7 +20,6 @@ pub enum Settled {
     Accepted(TaskState),
     /// The business said no.
     Refused {
-        /// Why.
         refusal: Refusal,
         /// The state that it was refused on; `None` when the caller must not learn of any.
         seen: Option<ConsistencyToken>,

@@ -15,7 +15,6 @@ pub struct CommandMetrics {
 }
 
 impl CommandMetrics {
-    /// Registers them.
     #[must_use]
     pub fn new(metrics: &Metrics) -> Self {
         Self {

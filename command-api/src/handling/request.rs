@@ -28,7 +28,6 @@ pub struct CommandRequest {
 /// Who asks, and in which request.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// Who asks.
     pub caller: UserId,
     /// Who acts for them, for the metadata of events.
     pub actor: Actor,

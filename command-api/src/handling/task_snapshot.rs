@@ -72,7 +72,6 @@ impl KeptTask {
         }
     }
 
-    /// Which task.
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.task.id

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 /// A task after some event of its stream.
 #[derive(Debug, Clone)]
 pub struct TaskState {
-    /// The task.
     pub task: Arc<Task>,
     /// Its last event.
     pub end: StreamHead,

@@ -37,7 +37,6 @@ pub struct IdempotencyKeys {
 pub struct Keyed<'a> {
     /// Who sends it.
     pub owner: UserId,
-    /// Its key.
     pub key: &'a IdempotencyKey,
     /// What it asks for.
     pub hash: RequestHash,

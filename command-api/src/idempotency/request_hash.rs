@@ -25,7 +25,6 @@ impl RequestHash {
         Self(hash.0.finalize().into())
     }
 
-    /// The digest.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

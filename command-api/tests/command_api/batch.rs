@@ -99,7 +99,7 @@ async fn every_command_is_answered_as_it_would_be_alone() {
 }
 
 #[tokio::test]
-async fn a_command_that_is_none_does_not_keep_the_others_back() {
+async fn an_invalid_command_does_not_block_the_others() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;
     let path = app.task().await;

@@ -62,7 +62,7 @@ async fn a_batch_is_answered_again_without_a_second_effect(footing: Footing) {
         .results(&[201]);
 }
 
-async fn twins_have_one_effect_and_one_answer(footing: Footing) {
+async fn concurrent_duplicates_have_one_effect_and_one_answer(footing: Footing) {
     let stage = Stage::new(footing).await;
     let (one, two) = (App::start(&stage).await, App::start(&stage).await);
     let path = one.task().await;
@@ -182,7 +182,7 @@ async fn an_outage_in_the_middle_leaves_the_rest_to_a_later_try(footing: Footing
 
 on_both_footings!(
     a_batch_is_answered_again_without_a_second_effect,
-    twins_have_one_effect_and_one_answer,
+    concurrent_duplicates_have_one_effect_and_one_answer,
     a_crash_in_the_middle_repeats_nothing_and_forgets_nothing,
     what_had_no_effect_gets_none_from_a_later_try,
     an_outage_in_the_middle_leaves_the_rest_to_a_later_try,

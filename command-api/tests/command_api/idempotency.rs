@@ -175,7 +175,7 @@ async fn another_request_may_not_use_the_key(footing: Footing) {
     assert_ne!(other.body["id"], created.body["id"]);
 }
 
-async fn twins_have_one_effect_and_one_answer(footing: Footing) {
+async fn concurrent_duplicates_have_one_effect_and_one_answer(footing: Footing) {
     let stage = Stage::new(footing).await;
     let (one, two) = (App::start(&stage).await, App::start(&stage).await);
     let app = |n: usize| if n.is_multiple_of(2) { &one } else { &two };
@@ -249,7 +249,7 @@ async fn a_crash_before_the_answer_was_stored_is_no_second_effect(footing: Footi
     assert_eq!(app.events(&path).await.len(), 5);
 }
 
-async fn a_twin_takes_over_from_a_process_that_is_gone(footing: Footing) {
+async fn a_duplicate_takes_over_from_a_process_that_is_gone(footing: Footing) {
     let stage = Stage::new(footing).await;
     let app = App::start(&stage).await;
     let create = || app.post("/tasks").key("k").json(json!({"title": "a"}));
@@ -322,9 +322,9 @@ on_both_footings!(
     every_command_is_answered_again_without_a_second_effect,
     refusals_are_answered_again_too,
     another_request_may_not_use_the_key,
-    twins_have_one_effect_and_one_answer,
+    concurrent_duplicates_have_one_effect_and_one_answer,
     a_crash_before_the_answer_was_stored_is_no_second_effect,
-    a_twin_takes_over_from_a_process_that_is_gone,
+    a_duplicate_takes_over_from_a_process_that_is_gone,
     answers_outlive_the_process_and_not_two_days,
 );
 

@@ -13,13 +13,13 @@ const SEARCH: Duration = Duration::from_secs(2);
 /// What is to be appended.
 #[derive(Debug)]
 pub struct Append<'a, E> {
-    /// Where.
+    /// The stream that is appended to.
     pub stream: &'a StreamName,
     /// The version of the stream that the decision was made on.
     pub expected_version: u64,
     /// When the last event before these was accepted. Clocks can go backwards, the times of an entity must not.
     pub not_before: Timestamp,
-    /// What happens.
+    /// The events that are appended.
     pub events: &'a [E],
     /// Shared by all of the events.
     pub metadata: &'a Metadata,

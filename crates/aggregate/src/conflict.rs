@@ -23,7 +23,7 @@ pub struct Conflicts {
 /// A command has met conflicts for too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GivenUp {
-    /// How many.
+    /// How many conflicts the command has met.
     pub conflicts: u32,
 }
 

@@ -15,7 +15,7 @@ pub enum RepositoryError {
     /// Somebody else was faster, every time. Worth another try.
     #[error("{conflicts} attempts to append to {stream} met a conflict")]
     Contended {
-        /// The stream.
+        /// The stream that holds the record.
         stream: StreamName,
         /// How often it was tried.
         conflicts: u32,

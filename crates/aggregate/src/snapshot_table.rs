@@ -20,7 +20,7 @@ pub struct SnapshotSql {
     pub fold: i64,
     /// So many are kept.
     pub most: u64,
-    /// Its name.
+    /// The name of the table.
     pub table: &'static str,
     /// Its column of ids.
     pub key: &'static str,

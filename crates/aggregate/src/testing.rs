@@ -16,7 +16,7 @@ pub fn given<A: Aggregate>(id: A::Id, history: impl IntoIterator<Item = A::Event
     Given { state }
 }
 
-/// A history.
+/// The events that have happened before the decision.
 #[derive(Debug, Clone)]
 pub struct Given<A> {
     state: Option<A>,
@@ -36,7 +36,7 @@ impl<A: Aggregate> Given<A> {
         self.state.as_ref()
     }
 
-    /// Decides.
+    /// Makes the decision on the state after the history.
     pub fn when<R>(&self, decide: impl FnOnce(Option<&A>) -> Result<Vec<A::Event>, R>) -> When<A::Event, R> {
         When {
             decided: decide(self.state()),
@@ -45,7 +45,7 @@ impl<A: Aggregate> Given<A> {
 }
 
 impl<E: Debug + PartialEq, R: Debug + PartialEq> When<E, R> {
-    /// This happens.
+    /// Makes sure that exactly these events follow.
     ///
     /// # Panics
     /// When something else does.

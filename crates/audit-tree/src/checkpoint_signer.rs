@@ -29,7 +29,7 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// How often a tree at rest is compared with the log, and how long another process at work is left alone.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 const STANDBY: Duration = Duration::from_secs(2);
-/// After failures.
+/// The pause after the first failure.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// For a last look at what was signed, when it is time to stop.
@@ -47,7 +47,7 @@ pub struct CheckpointSignerMetrics {
 }
 
 impl CheckpointSignerMetrics {
-    /// Registers them.
+    /// Makes the metrics and registers them.
     #[must_use]
     pub fn new(metrics: &Metrics) -> Self {
         Self {

@@ -41,7 +41,7 @@ impl GrowingTree {
         Ok(Self { tree, edge, entries })
     }
 
-    /// Its root.
+    /// The root of the tree as it is now.
     pub(crate) fn root(&self) -> Hash {
         self.edge.root()
     }

@@ -24,7 +24,7 @@ const PART: u64 = 8_192;
 const PARALLEL: usize = 4;
 /// Records read at once, so that a part is whole pages.
 const PAGE: usize = 2_048;
-/// Checkpoints compared.
+/// The most checkpoints that are compared.
 const MOST_CHECKPOINTS: u32 = 10_000;
 
 /// What a verification found.

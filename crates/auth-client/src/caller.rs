@@ -20,7 +20,7 @@ use crate::{
 pub struct Caller(pub Arc<Identity>);
 
 impl Caller {
-    /// Who.
+    /// The person who is calling.
     #[must_use]
     pub fn user_id(&self) -> UserId {
         self.0.user_id
@@ -57,7 +57,7 @@ impl Caller {
 /// A caller who is logged in, and the session of the login.
 #[derive(Debug, Clone)]
 pub struct SignedIn {
-    /// Who.
+    /// The person who is calling.
     pub caller: Caller,
     /// In which session.
     pub session: SessionId,

@@ -29,7 +29,7 @@ pub(crate) enum Source {
     Memory,
     /// The public keys: it cannot be genuine, or they could not be had.
     Keys,
-    /// Auth.
+    /// Auth has answered.
     Auth,
 }
 

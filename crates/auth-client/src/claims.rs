@@ -25,15 +25,15 @@ const LEEWAY_SECONDS: i64 = 30;
 pub struct Claims {
     /// Who issued it.
     pub iss: String,
-    /// For whom.
+    /// The audience that the token is meant for.
     pub aud: String,
-    /// The person.
+    /// The person who has the token.
     pub sub: UserId,
-    /// Their address.
+    /// The e-mail address of the person.
     pub email: String,
     /// What they might do when it was issued.
     pub roles: BTreeSet<Role>,
-    /// The session.
+    /// The session that the token belongs to.
     pub sid: SessionId,
     /// The client that the token was issued to (RFC 9068): this system itself, since people log in with it directly.
     #[serde(default)]

@@ -20,11 +20,11 @@ pub const REVOCATIONS: &str = "taskledger.auth.revoked";
 /// Who is calling, as auth knows them at the moment of the check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// Who.
+    /// The person who has the token.
     pub user_id: UserId,
     /// By what they are known.
     pub credential: Credential,
-    /// Their address.
+    /// The e-mail address of the person.
     pub email: String,
     /// What they may do.
     pub roles: BTreeSet<Role>,
@@ -40,7 +40,7 @@ pub enum Credential {
     Session(SessionId),
     /// A token that the person made for a program, which may what its scopes say.
     ProgramToken {
-        /// Which token.
+        /// The id of the token.
         id: TokenId,
         /// What it is good for.
         scopes: BTreeSet<Scope>,

@@ -35,7 +35,7 @@ pub const MAX_WAITING: u32 = 100_000;
 /// What a listener to a broadcast hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
-    /// A message.
+    /// A message has come.
     Message(Bytes),
     /// The connection was lost for a while: messages may have been missed.
     Gap,
@@ -150,7 +150,7 @@ pub trait Bus: Send + Sync + 'static {
 pub struct Refusal {
     /// The position of its event.
     pub position: u64,
-    /// Why.
+    /// Why it could not be read.
     pub reason: String,
 }
 

@@ -37,7 +37,7 @@ struct Server {
     /// instead of failing.
     writes: Connections,
     postgres: Option<PostgresServer>,
-    /// SQLite's.
+    /// The file, if it is in SQLite.
     file: Option<PathBuf>,
     signals: Arc<Hub>,
 }

@@ -29,7 +29,7 @@ pub enum DatabaseError {
         "the {schema} database at {url} was migrated by a newer version of Taskledger (it has migration {found}, this build knows up to {known}): run that version"
     )]
     Newer {
-        /// Which schema.
+        /// The name of the schema.
         schema: &'static str,
         /// The URL with its password masked.
         url: String,
@@ -41,7 +41,7 @@ pub enum DatabaseError {
     /// A migration failed.
     #[error("cannot migrate the {schema} database at {url}: {source}")]
     Migrate {
-        /// Which schema.
+        /// The name of the schema.
         schema: &'static str,
         /// The URL with its password masked.
         url: String,

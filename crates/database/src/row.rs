@@ -9,9 +9,9 @@ use crate::DatabaseError;
 
 /// A row of a result.
 pub enum Row {
-    /// Of PostgreSQL.
+    /// A row of PostgreSQL.
     Postgres(PgRow),
-    /// Of SQLite.
+    /// A row of SQLite.
     Sqlite(SqliteRow),
 }
 

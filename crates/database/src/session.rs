@@ -27,7 +27,7 @@ const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) WHER
 /// can do this, and those refuse the setting.
 const CHECK_CLIENT: &str = "SET client_connection_check_interval = '1s'";
 
-/// A connection.
+/// A connection of the pool.
 #[derive(Debug)]
 pub(crate) enum Session {
     Postgres {

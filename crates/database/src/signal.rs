@@ -69,7 +69,7 @@ impl Signals {
 #[derive(Debug)]
 pub(crate) struct Hub {
     local: broadcast::Sender<Word>,
-    /// On PostgreSQL.
+    /// What comes from other processes, on PostgreSQL.
     remote: Option<Remote>,
 }
 

@@ -130,7 +130,7 @@ impl Transaction {
         });
     }
 
-    /// Commits.
+    /// Makes everything that was done in it durable and visible.
     ///
     /// # Errors
     /// When the database could not; then nothing happened, unless the connection broke or the deadline passed at that

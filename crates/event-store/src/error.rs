@@ -28,7 +28,7 @@ pub enum StoreError {
     /// Someone else appended first, or the caller's picture was wrong from the start.
     #[error("stream {stream} is at version {actual}, not {expected}")]
     Conflict {
-        /// Which stream.
+        /// The stream that was to be appended to.
         stream: StreamName,
         /// What the caller expected.
         expected: u64,
@@ -43,7 +43,7 @@ pub enum StoreError {
     TooLarge {
         /// Of its payloads and metadata.
         bytes: usize,
-        /// The bound.
+        /// The most bytes that an append may have.
         most: usize,
     },
     /// The store cannot be reached or cannot write. Worth another try later.

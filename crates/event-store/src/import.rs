@@ -31,9 +31,9 @@ pub enum ImportError {
     /// The store cannot hold an event, or not in this place: nothing of the events given was written.
     #[error("the event {id}, version {version} of the stream {stream}, cannot be imported: {reason}")]
     Refused {
-        /// Its id.
+        /// The id of the event, as it is stored.
         id: String,
-        /// Its stream.
+        /// The name of its stream.
         stream: String,
         /// Its place there.
         version: i64,

@@ -11,10 +11,10 @@ pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// One record: an event, or what is known of one that cannot be read.
 pub type Entry = Result<RecordedEvent, Unreadable>;
 
-/// Consecutive records.
+/// Consecutive records of the log or of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {
-    /// In order.
+    /// The records, in order.
     pub entries: Vec<Entry>,
     /// Whether there may be more after these: the page is full by number or by bytes.
     pub more: bool,
@@ -27,7 +27,7 @@ pub struct Page {
 pub struct Unreadable {
     /// Place in the whole log.
     pub position: u64,
-    /// Its stream.
+    /// The stream that the record belongs to.
     pub stream: StreamName,
     /// Place in its stream; 0 when not even that can be read.
     pub version: u64,

@@ -158,7 +158,7 @@ pub trait EventStore: Send + Sync + 'static {
 /// Consecutive records of the log as they are stored.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StoredPage {
-    /// In order.
+    /// The records, in order.
     pub events: Vec<StoredEvent>,
     /// Whether there may be more after these: the page is full by number or by bytes.
     pub more: bool,

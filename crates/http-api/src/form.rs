@@ -52,7 +52,7 @@ pub struct Form {
 }
 
 impl Form {
-    /// Starts reading.
+    /// Begins to read an object, member by member.
     #[must_use]
     pub fn new(fields: Map<String, Value>) -> Self {
         Self {
@@ -113,7 +113,7 @@ impl Form {
         });
     }
 
-    /// Ends reading.
+    /// Ends the reading of the object.
     ///
     /// # Errors
     /// `422 validation-failed` with every mistake, unknown fields among them.

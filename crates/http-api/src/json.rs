@@ -33,7 +33,7 @@ static ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 /// A body that is one JSON object.
 #[derive(Debug, Clone)]
 pub struct JsonObject {
-    /// The object.
+    /// The members of the object.
     pub fields: Map<String, Value>,
 }
 

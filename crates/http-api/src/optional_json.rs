@@ -12,7 +12,7 @@ use crate::{JsonObject, Problem};
 /// A body that is one JSON object, or none, with or without a content type, which is the same as an empty object.
 #[derive(Debug, Clone)]
 pub struct OptionalJsonObject {
-    /// The object.
+    /// The members of the object.
     pub fields: Map<String, Value>,
 }
 

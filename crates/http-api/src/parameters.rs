@@ -21,7 +21,7 @@ const MOST_NAME: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}`: {detail}")]
 pub struct BadParameter {
-    /// Which.
+    /// The name of the parameter.
     pub name: String,
     /// What is wrong with it, as a sentence for the caller.
     pub detail: String,

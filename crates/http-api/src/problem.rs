@@ -164,7 +164,7 @@ impl Problem {
         }
     }
 
-    /// The status.
+    /// The HTTP status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.0.status

@@ -37,7 +37,7 @@ pub struct SecurityEvent {
 }
 
 impl SecurityEvent {
-    /// It succeeded.
+    /// An event that has succeeded.
     pub const fn success(event: &'static str) -> Self {
         Self::new(event, "success", None)
     }

@@ -44,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) commands: TaskTracker,
     pub(crate) stop: CancellationToken,
     pub(crate) load: Load,
-    /// By reason.
+    /// TLS handshakes that have failed, by reason.
     pub(crate) failed_handshakes: IntCounterVec,
 }
 

@@ -42,7 +42,7 @@ pub enum Refusal {
 pub(crate) enum Framing {
     /// After so many bytes.
     Length(u64),
-    /// By chunks.
+    /// The body comes in chunks that say how long they are.
     Chunked,
 }
 

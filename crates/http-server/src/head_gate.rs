@@ -12,7 +12,7 @@ const LOOK_AGAIN: usize = 1024;
 /// What comes next on a connection.
 #[derive(Debug)]
 enum Next {
-    /// A head.
+    /// The head of a request.
     Head,
     /// So many bytes of a body.
     Body(u64),

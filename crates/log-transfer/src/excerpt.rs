@@ -91,7 +91,7 @@ impl Excerpt {
         Ok(Reader::new(BufReader::new(&mut self.file)))
     }
 
-    /// Its end.
+    /// Where the excerpt ends.
     #[must_use]
     pub const fn end(&self) -> &End {
         &self.end

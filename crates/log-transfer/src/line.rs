@@ -10,7 +10,7 @@ const END: &str = r#"{"end":"#;
 /// A line of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
-    /// An event.
+    /// An event of the log.
     Event(Box<ExportedEvent>),
     /// The last line of an export that is whole.
     End(End),

@@ -6,9 +6,9 @@ use uuid::Uuid;
 /// In whose SQL a statement is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// PostgreSQL's.
+    /// What PostgreSQL understands.
     Postgres,
-    /// SQLite's.
+    /// What SQLite understands.
     Sqlite,
 }
 

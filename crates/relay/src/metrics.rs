@@ -18,7 +18,7 @@ pub struct RelayMetrics {
 }
 
 impl RelayMetrics {
-    /// Registers them.
+    /// Makes the metrics and registers them.
     #[must_use]
     pub fn new(metrics: &Metrics) -> Self {
         Self {

@@ -29,7 +29,7 @@ pub enum StartError {
     /// A file of a log cannot be written.
     #[error("the log {path} cannot be written: {source}", path = .path.display())]
     CannotLog {
-        /// Which file.
+        /// The file that is to blame.
         path: PathBuf,
         /// What the system said.
         source: io::Error,

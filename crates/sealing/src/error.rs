@@ -41,7 +41,7 @@ pub enum KeyError {
     /// The file of the master keys cannot be read or written.
     #[error("cannot use the master keys in {}: {source}", path.display())]
     File {
-        /// Which.
+        /// The file that is to blame.
         path: PathBuf,
         /// What the system said.
         #[source]

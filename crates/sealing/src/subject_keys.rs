@@ -41,7 +41,7 @@ const AT_ONCE: usize = 500;
 /// What there is of somebody's key.
 #[derive(Debug, Clone)]
 pub(crate) enum SubjectKey {
-    /// The key.
+    /// It is there, and can be used.
     Live(Arc<Key>),
     /// It was destroyed.
     Destroyed,

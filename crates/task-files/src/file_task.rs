@@ -28,7 +28,7 @@ pub struct FileTask {
     pub priority: Priority,
     /// When it is due.
     pub due: Option<Due>,
-    /// Its tags.
+    /// The tags of the task.
     pub tags: Vec<String>,
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::{RwLock, oneshot};
 /// A store over another, with a switch for each fault.
 pub struct FaultyStore {
     inner: Arc<dyn EventStore>,
-    /// Nothing works.
+    /// Whether every call fails.
     pub down: AtomicBool,
     /// Reads of streams never end.
     pub hangs: AtomicBool,
@@ -49,7 +49,7 @@ pub struct FaultyStore {
 /// What was read from streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
-    /// How often.
+    /// How often it was read from.
     pub reads: usize,
     /// How many events.
     pub events: usize,

@@ -8,7 +8,7 @@ pub enum TlsError {
     /// There is no such file, or it cannot be read.
     #[error("cannot read {path}: {source}", path = .path.display())]
     Unreadable {
-        /// Which file.
+        /// The file that is to blame.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -19,7 +19,7 @@ pub enum TlsError {
     /// The file holds nothing of what it is for.
     #[error("{path} holds no {wanted} in PEM form", path = .path.display())]
     Missing {
-        /// Which file.
+        /// The file that is to blame.
         path: PathBuf,
         /// What it should hold.
         wanted: &'static str,
@@ -27,7 +27,7 @@ pub enum TlsError {
     /// What the file holds is damaged.
     #[error("{path} is not what it should be: {reason}", path = .path.display())]
     Malformed {
-        /// Which file.
+        /// The file that is to blame.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,

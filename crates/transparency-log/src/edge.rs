@@ -21,7 +21,7 @@ pub struct Edge {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the tile {level}/{number} at the edge of the tree has {actual} hashes, not {expected}")]
 pub struct EdgeError {
-    /// Its level.
+    /// The level of the tree that it is on, from 0 for the leaves.
     pub level: u8,
     /// Its number at this level.
     pub number: u64,

@@ -100,7 +100,7 @@ impl VerifierKey {
         })
     }
 
-    /// The name.
+    /// The name of the key.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

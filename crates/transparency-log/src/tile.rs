@@ -22,7 +22,7 @@ pub enum TileKind {
 /// A tile. One of less than [`WIDTH`] is the beginning of what will once be the full one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tile {
-    /// Of what.
+    /// Whether it holds hashes or entries.
     pub kind: TileKind,
     /// Its number at its level, from 0.
     pub number: u64,

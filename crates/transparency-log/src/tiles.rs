@@ -16,7 +16,7 @@ pub struct Tiles(HashMap<(u8, u64), Vec<Hash>>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the tile {level}/{number} of the tree is missing or too short")]
 pub struct MissingTile {
-    /// Its level.
+    /// The level of the tree that it is on, from 0 for the leaves.
     pub level: u8,
     /// Its number at this level.
     pub number: u64,

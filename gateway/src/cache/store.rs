@@ -18,7 +18,6 @@ pub(crate) const LIFETIME: Duration = Duration::from_secs(5);
 /// Access tokens of which it is known that something was asked to be changed.
 const WRITERS: u64 = 100_000;
 
-/// All answers.
 #[derive(Clone)]
 pub(crate) struct Answers {
     answers: Cache<Key, Arc<Stored>>,

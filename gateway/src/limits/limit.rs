@@ -71,7 +71,6 @@ impl RoutePattern {
     }
 }
 
-/// One limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Limit {
     pub(crate) name: Name,

@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{config::Upstream, error::ForwardError};
 
-/// One role.
 pub(crate) struct Backend {
     name: &'static str,
     place: Place,

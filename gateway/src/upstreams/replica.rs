@@ -36,7 +36,6 @@ const GLANCE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Metrics longer than this are not taken, in bytes.
 const GLANCE_LIMIT: usize = 8 * 1024 * 1024;
 
-/// One replica.
 pub(super) struct Replica {
     client: Client,
     scheme: Scheme,

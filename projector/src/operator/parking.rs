@@ -19,11 +19,9 @@ use crate::{
 pub struct ParkedEvent {
     /// Where it is in the log.
     pub position: u64,
-    /// Its stream.
     pub stream: StreamName,
     /// Its place in the stream.
     pub version: u64,
-    /// Its type.
     pub kind: String,
     /// Why it is parked.
     pub reason: String,
@@ -57,12 +55,7 @@ pub enum ParkingError {
     },
     /// The log does not have the event.
     #[error("the log has no version {version} of stream {stream}")]
-    NotInLog {
-        /// Which stream.
-        stream: StreamName,
-        /// Which version.
-        version: u64,
-    },
+    NotInLog { stream: StreamName, version: u64 },
     /// The read models cannot be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),

@@ -12,7 +12,6 @@ use crate::{
 /// A table of the read models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableStatus {
-    /// Its name.
     pub name: &'static str,
     /// What it holds, in a few words.
     pub about: &'static str,
@@ -29,10 +28,8 @@ pub struct Status {
     pub partitions: Vec<PartitionStatus>,
 }
 
-/// One partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionStatus {
-    /// Which.
     pub partition: u16,
     /// Everything of it up to here has been projected.
     pub checkpoint: u64,

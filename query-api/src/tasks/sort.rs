@@ -9,7 +9,6 @@ use serde::Serialize;
 pub(crate) struct Sort {
     /// What is compared.
     pub(crate) by: SortBy,
-    /// Greatest first.
     pub(crate) descending: bool,
 }
 

@@ -119,7 +119,7 @@ impl Read {
         self
     }
 
-    /// Starts it.
+    /// Sends the read to `node`.
     pub(super) async fn start(self, node: &Node, connection: &Connection) -> Result<Reading, Failure> {
         let request = connection.request(ReadReq {
             options: Some(self.0),

@@ -47,7 +47,6 @@ impl DroppedRows {
         Ok(())
     }
 
-    /// Closes them.
     pub async fn close(&self) {
         for tables in &self.tables {
             tables.close().await;

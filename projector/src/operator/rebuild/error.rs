@@ -40,7 +40,6 @@ pub enum RebuildError {
     File {
         /// What was tried.
         what: &'static str,
-        /// Which file.
         path: String,
         /// What the system said.
         #[source]

@@ -18,9 +18,7 @@ const CONNECTIONS: u32 = 6;
 /// One of the sets of tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Generation {
-    /// In use.
     Live,
-    /// Being built.
     Shadow,
     /// In use before.
     Previous,

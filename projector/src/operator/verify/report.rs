@@ -16,7 +16,6 @@ macro_rules! report {
         pub struct Report {
             /// The log was folded up to here.
             pub position: u64,
-            /// Events folded.
             pub events: u64,
             $(
                 #[doc = concat!("Rows of `", stringify!($table), "`.")]

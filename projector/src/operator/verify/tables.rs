@@ -50,9 +50,7 @@ pub struct Comparison {
 /// One table in both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComparedTable {
-    /// Its name.
     pub name: &'static str,
-    /// Rows compared.
     pub rows: u64,
     /// Rows that cannot be compared, since one side has seen a newer event of theirs than the other.
     pub moved: u64,
