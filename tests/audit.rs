@@ -418,7 +418,7 @@ async fn embedded_witnesses_notice_a_forked_log() {
     let report: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
     assert!(report["cosignatures"].as_u64().unwrap() >= 2, "{said}");
 
-    // An operator with the database and the key writes the log anew, tree and memory and all, under the same name.
+    // An operator with the database and the key writes the log again, tree and memory and all, under the same name.
     audited.system.terminate(Role::Up);
     let log = Database::connect(&audited.system.database_url("events.db"), Schema::EventStore, 1)
         .await

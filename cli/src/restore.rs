@@ -147,7 +147,7 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             ))?;
         }
         if repair && (!checkpoints.is_empty() || !discards.is_empty()) {
-            output::line("the read models were emptied: the projector makes them anew from the log")?;
+            output::line("the read models were emptied: the projector makes them again from the log")?;
         }
         for position in &discards {
             output::line(&format!(

@@ -12,7 +12,7 @@ use crate::handling::CommandHandler;
 
 /// Between two looks through the whole trash.
 const EVERY: Duration = Duration::from_secs(60);
-/// So many tasks are purged one after the other, then the system rests, so that people are not held up.
+/// The number of tasks that are purged one after the other before a pause, so that people are not held up.
 const PAGE: usize = 100;
 const REST: Duration = Duration::from_secs(1);
 

@@ -9,7 +9,7 @@ use crate::{Aggregate, SecretHash, SessionId, StreamName, Timestamp, UserId, cod
 /// How many refresh tokens of one session are good at once.
 pub const MAX_REFRESH_TOKENS: usize = 32;
 
-/// So long after it has run out a session is closed.
+/// How long after it has run out a session is closed.
 const CLOSED_AFTER_SECONDS: i64 = 24 * 60 * 60;
 
 catalog! {

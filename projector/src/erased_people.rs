@@ -49,7 +49,7 @@ async fn forget(read_models: &Database, forgotten: Option<u64>) -> Result<Option
         }
         return Ok(Some(erased));
     }
-    // SQLite keeps a number in each file for whoever uses it. Here it says after how many erasures the file was last made anew.
+    // SQLite keeps a number in each file for whoever uses it. Here it says after how many erasures the file was last made again.
     let noted = "SELECT user_version AS number FROM pragma_user_version";
     if number(read_models, noted).await? == erased {
         return Ok(Some(erased));

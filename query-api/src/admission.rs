@@ -196,7 +196,7 @@ mod tests {
     const GREEDY: UserId = UserId(Uuid::from_u128(1));
     const HONEST: UserId = UserId(Uuid::from_u128(2));
 
-    /// So many queries at once, as far as they are let in at once.
+    /// How many queries are let in at once.
     fn at_once(admission: &Admission, caller: UserId, cost: Cost, queries: usize) -> Vec<Admitted> {
         (0..queries)
             .filter_map(|_| admission.admit(caller, cost).now_or_never()?.ok())

@@ -169,7 +169,7 @@ impl Checkpoints {
         }
         for ((known, before), found) in self.known.iter().zip(before).zip(found) {
             if found < before {
-                // Checkpoints only fall when the read models are built anew.
+                // Checkpoints only fall when the read models are built again.
                 known.send_replace(found);
             } else {
                 advance(known, found);

@@ -297,7 +297,7 @@ pub(crate) async fn damaged_rows_are_made_anew(world: &World) {
     }
     only_the_poison_is_parked(world, &whole_log(world).await).await;
     let code = tool(&*world.system.lock().await, &["projection", "rebuild", "--yes"]).await;
-    assert_eq!(code, 0, "the read models are not made anew");
+    assert_eq!(code, 0, "the read models are not made again");
     world.poisoned.lock().await.rows.clear();
     projection_reaches_the_head(world).await;
 }

@@ -2,7 +2,7 @@
 
 use events::{EndReason, UserId};
 
-/// So many failed attempts at a password in a row cost no time: people mistype.
+/// The number of failed attempts at a password in a row that cost no time: people mistype.
 pub(crate) const FREE_ATTEMPTS: u32 = 5;
 
 /// The rules say no.

@@ -3,7 +3,7 @@
 use database::{Database, DatabaseError};
 use events::{CorrelationId, Timestamp, UserId};
 
-/// So many are looked at together.
+/// The most erasures that are looked at together.
 const MOST: u64 = 100;
 
 /// An erasure that has begun.

@@ -11,7 +11,7 @@ use crate::{auth::Auth, command_metadata::CommandMetadata, error::Failure};
 
 /// Between two looks into what the log has since. Each looks at the number of destroyed keys.
 const EVERY: Duration = Duration::from_secs(60);
-/// So many keys are looked at together.
+/// The most keys that are looked at together.
 const AT_ONCE: u64 = 500;
 
 /// Before auth answers anybody: destroys the keys of those whom the log has erased and who have one again, and erases those whose

@@ -18,7 +18,7 @@ use super::{
 
 /// Nobody waits longer: the gateway gives up some seconds later.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// So many more are admitted than hash at once: they look up what they compare with while the threads are busy, so that no
+/// How many more are admitted than hash at once: they look up what they compare with while the threads are busy, so that no
 /// thread waits for a database.
 const PREPARING: usize = 1;
 

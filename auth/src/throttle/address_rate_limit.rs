@@ -24,7 +24,7 @@ const USE_UP: &str = "INSERT INTO address_allowances (key, full_at) VALUES ($1, 
          CASE WHEN address_allowances.full_at > $3 THEN address_allowances.full_at + $4 ELSE $2 END \
      WHERE address_allowances.full_at <= $5";
 
-/// So much at once, and so much in the long run.
+/// How much is allowed at once, and how much in the long run.
 #[derive(Debug)]
 pub(super) struct Allowance {
     pub(super) prefix: &'static str,

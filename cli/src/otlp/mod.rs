@@ -21,7 +21,7 @@ use self::{collector::Collector, spans::Spans};
 
 /// Spans that wait to be sent, at most. What comes when it is full is dropped: nobody waits for the collector.
 const QUEUE: usize = 2_048;
-/// So long after the first that waits they are sent.
+/// How long the first one waits at most until all that wait are sent.
 const DELAY: Duration = Duration::from_secs(1);
 /// What is left at the end has so long to be sent.
 const FAREWELL: Duration = Duration::from_secs(2);

@@ -37,7 +37,7 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Build the read models anew from the log while the live ones serve, then let the new ones take over
+    /// Build the read models again from the log while the live ones serve, then let the new ones take over
     ///
     /// Can be interrupted and goes on where it was. The tables before are kept for `projection rollback`.
     Rebuild(rebuild::Rebuild),

@@ -1,4 +1,4 @@
-//! Building the read models anew while the old ones serve, and going one step back.
+//! Building the read models again while the old ones serve, and going one step back.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},

@@ -17,7 +17,7 @@ use crate::{
     idempotency::{Claim, IdempotencyError, IdempotencyKey, Keyed, Lease, RequestHash, Stored},
 };
 
-/// So many tasks are looked up at once.
+/// The most tasks that are looked up at once.
 const AT_ONCE: usize = 8;
 
 /// What a request with a key asks for.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{CommandError, CommandHandler, KeptTask, TaskState};
 use crate::domain::Refusal;
 
-/// So many tasks are read at once.
+/// The most tasks that are read at once.
 const AT_ONCE: usize = 8;
 
 /// What became of a command for good: another try would change nothing.

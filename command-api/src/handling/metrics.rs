@@ -25,7 +25,7 @@ impl CommandMetrics {
             ),
             conflicts: metrics.counter(
                 "taskledger_command_api_conflicts_total",
-                "Appends that were decided anew because someone else appended first.",
+                "Appends that were decided again because someone else appended first.",
             ),
             log_replaced: metrics.counter(
                 "taskledger_command_api_log_replaced_total",

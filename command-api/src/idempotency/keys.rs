@@ -19,7 +19,7 @@ use super::{
 const LEASE: Duration = Duration::from_secs(5);
 /// How long a request waits for the answer to its twin. More than a lease, so that it gets to take over.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// So many requests with one key are here at once, the one that works among them. They wait without a connection.
+/// The most requests with one key that are here at once, the one that works among them. They wait without a connection.
 const TWINS: usize = 32;
 /// The longest pause between two looks at a twin that another process works on.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);

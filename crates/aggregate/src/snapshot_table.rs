@@ -18,7 +18,7 @@ pub struct SnapshotSql {
     pub of: &'static str,
     /// The meaning of what is kept. To be raised when the fold changes, so that what an older one made is ignored.
     pub fold: i64,
-    /// So many are kept.
+    /// The most snapshots that are kept.
     pub most: u64,
     /// The name of the table.
     pub table: &'static str,

@@ -34,7 +34,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// For a last look at what was signed, when it is time to stop.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(1);
-/// So many checkpoints of a tree are kept, and so often the older ones are deleted.
+/// The number of checkpoints of a tree that are kept. The older ones are deleted each time that as many have been added.
 const KEPT_CHECKPOINTS: i64 = 10_000;
 const CHECKPOINTS_PER_CLEANING: u32 = 100;
 

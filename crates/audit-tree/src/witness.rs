@@ -270,8 +270,8 @@ mod tests {
                 let refused = witness.add_checkpoint(&request);
                 assert!(matches!(refused, Err(Refused::Inconsistent)), "{refused:?}");
             }
-            let anew = witness.add_checkpoint(&request(0, vec![], forked.clone()));
-            assert!(matches!(anew, Err(Refused::Conflict { size: 2 })), "{anew:?}");
+            let again = witness.add_checkpoint(&request(0, vec![], forked.clone()));
+            assert!(matches!(again, Err(Refused::Conflict { size: 2 })), "{again:?}");
             let kept = witness.checkpoint(&sha256(ORIGIN.as_bytes())).unwrap().unwrap();
             assert_eq!(kept.text, shown.text);
         }

@@ -714,7 +714,7 @@ async fn a_log_that_was_rewritten_with_its_tree_is_found_by_a_checkpoint_that_wa
     ground.append("task-1", 0, 50).await;
     ground.keep().await.unwrap();
     let kept = ground.checkpoint().await;
-    // Whoever can write to both databases and has the key makes everything anew.
+    // Whoever can write to both databases and has the key makes everything again.
     ground
         .in_log(&format!(
             "UPDATE events SET data = {} WHERE position = 7",

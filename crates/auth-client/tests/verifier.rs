@@ -225,7 +225,7 @@ async fn identities_are_never_mixed_up() {
                 let identity = verifier.verify(&token).await.unwrap();
                 assert_eq!(*identity, identity_of(&token));
                 if caller == 0 && round % 10 == 0 {
-                    clock.advance(31); // everything is asked anew
+                    clock.advance(31); // everything is asked again
                 }
             }
         })

@@ -249,7 +249,7 @@ impl Database {
         self.server.signals.send(channel, key.into(), payload.into());
     }
 
-    /// Leaves nothing of deleted rows in the file of SQLite: writes it anew, which may take a while, and empties its -wal.
+    /// Leaves nothing of deleted rows in the file of SQLite: writes it again, which may take a while, and empties its -wal.
     /// Returns whether that is done; it is not while somebody reads in a transaction, for whom nobody who writes is held up.
     /// PostgreSQL looks after this by itself.
     ///
@@ -260,7 +260,7 @@ impl Database {
             return Ok(true);
         }
         let mut writer = self.writes().loan(Patience::Maintenance).await?;
-        // Before the file is written anew, since all of it goes through the -wal, and stays there as long as the reader.
+        // Before the file is written again, since all of it goes through the -wal, and stays there as long as the reader.
         if !empty_wal(&mut writer).await? {
             return Ok(false);
         }

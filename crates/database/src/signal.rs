@@ -25,9 +25,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{manager::LOAN, pool::PostgresServer};
 
-/// So many signals may wait for a slow receiver in this process, who is told when some were lost.
+/// The most signals that may wait for a slow receiver in this process, which is told when some were lost.
 const WAITING: usize = 1_024;
-/// So many keys may wait to be sent to the server. Those that find no place are lost, as signals may be.
+/// The most keys that may wait to be sent to the server. Those that find no place are lost, as signals may be.
 const KEYS: usize = 4_096;
 /// A silent connection is asked so often whether it is still there.
 const ASK_EVERY: Duration = Duration::from_secs(10);

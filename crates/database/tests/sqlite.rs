@@ -288,7 +288,7 @@ async fn who_reads_in_a_transaction_holds_up_nobody_when_deleted_rows_are_to_be_
     for _ in 0..3 {
         let forgetting = tokio::time::timeout(Duration::from_secs(5), database.forget_deleted());
         assert!(!forgetting.await.expect("nobody waits for the reader").unwrap());
-        assert_eq!(wal(), before, "the file is not written anew for nothing");
+        assert_eq!(wal(), before, "the file is not written again for nothing");
     }
     insert(&database, 1).await.unwrap();
     drop(reader);

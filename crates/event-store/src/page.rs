@@ -5,7 +5,7 @@ use events::{RecordedEvent, StreamName, UserId};
 
 use crate::StoreError;
 
-/// A page ends with the record that brings it to so many bytes, however many were asked for.
+/// A page ends with the record that brings it to this many bytes, however many records were asked for.
 pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// One record: an event, or what is known of one that cannot be read.

@@ -12,9 +12,9 @@ use crate::{EventStore, StoreError, agrees, head_point};
 
 /// How often the log is compared with what was seen of it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// So long after a look the log is taken for the same: a look, the pause and some patience.
+/// How long after a look the log is taken for the same: a look, the pause and some more.
 const VOUCHES_FOR: Duration = Duration::from_millis(2_500);
-/// So many places are not kept for the next look: it comes at once.
+/// The number of places with which the next look comes at once.
 const ENOUGH: usize = 512;
 
 /// Keeps the furthest places of the log that this process has seen, and compares them with the log about once a second.

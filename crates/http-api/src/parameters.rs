@@ -14,7 +14,7 @@ use crate::problem::Problem;
 /// What a query string may hold as sent, but a reference in a `Link` header may not.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
 
-/// So many bytes of an unknown name are told back.
+/// The most bytes of an unknown name that the answer repeats.
 const MOST_NAME: usize = 100;
 
 /// A parameter that is unknown, repeated, empty, or has a value that it cannot have.

@@ -14,7 +14,7 @@ const LOOK_AGAIN: usize = 1024;
 enum Next {
     /// The head of a request.
     Head,
-    /// So many bytes of a body.
+    /// This many bytes of a body.
     Body(u64),
     /// Chunks of a body.
     Chunks(Chunks),
@@ -29,7 +29,7 @@ pub(crate) struct HeadGate {
     next: Next,
     /// What has come and not been handed on.
     held: BytesMut,
-    /// So many bytes of it have been judged, and may be handed on.
+    /// How many bytes of it have been judged, and may be handed on.
     passed: usize,
     /// Of a head, so many bytes have been looked at.
     looked_at: usize,
@@ -114,7 +114,7 @@ impl HeadGate {
         refusal
     }
 
-    /// So many bytes of a body may be read past the gate at once.
+    /// How many bytes of a body may be read past the gate at once.
     pub(crate) fn limit(&self) -> usize {
         match &self.next {
             Next::Body(left) => usize::try_from(*left).unwrap_or(usize::MAX),

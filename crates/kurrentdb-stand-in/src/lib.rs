@@ -261,7 +261,7 @@ impl StandIn {
         self.log.tombstone(stream);
     }
 
-    /// The log is empty, as on a server that was set up anew.
+    /// The log is empty, as on a server that was set up again.
     pub fn forget(&self) {
         self.log.forget();
     }

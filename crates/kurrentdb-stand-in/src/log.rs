@@ -295,7 +295,7 @@ impl Log {
         self.records().streams.entry(name.to_owned()).or_default().deleted = true;
     }
 
-    /// The server is set up anew.
+    /// The server is set up again.
     pub(crate) fn forget(&self) {
         *self.records() = Records::default();
     }

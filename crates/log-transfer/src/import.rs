@@ -66,15 +66,15 @@ impl From<io::Error> for ImportError {
 pub struct Inspection {
     /// The end of the export.
     pub end: End,
-    /// So many of its events, the first ones, the store has.
+    /// How many of its events, the first ones, the store has.
     pub present: u64,
     /// The store has events after all of those in the export.
     pub goes_on: bool,
     /// Its positions are 1, 2, 3 …, as those of the stores in SQL are.
     pub is_dense: bool,
-    /// So many of its events say something in clear that is personal, and are sealed in the log, or will be.
+    /// How many of its events say something in clear that is personal, and are sealed in the log, or will be.
     pub sealed_on_the_way: u64,
-    /// So many of them say so in the log, too, or will.
+    /// How many of them say so in the log, too, or will.
     pub stays_in_clear: u64,
     /// About whom something is sealed in it.
     pub sealed: BTreeSet<UserId>,

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-/// So many at once, and one more after each interval.
+/// A number that may happen at once, and one more after each interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Quota {
     interval: Duration,
@@ -15,7 +15,7 @@ pub struct Quota {
 /// What a key has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
-    /// So many may happen now.
+    /// How many may happen now.
     pub remaining: u32,
     /// Until all of the burst may happen again.
     pub full_after: Duration,
@@ -32,7 +32,7 @@ impl Quota {
         Self { interval, burst }
     }
 
-    /// So many may happen at once.
+    /// How many may happen at once.
     #[must_use]
     pub fn burst(self) -> u32 {
         self.burst

@@ -17,7 +17,7 @@ const LONGEST: usize = SHORTEST << 7;
 /// The longest sequence of characters that has bits.
 const LONGEST_GRAM: usize = 3;
 
-/// So many bits for a sequence of one, two or three characters. There are few different short ones, and a word of one
+/// The number of bits for a sequence of one, two or three characters. There are few different short ones, and a word of one
 /// character has nothing else to be told by.
 const BITS_OF_A_GRAM: [u8; LONGEST_GRAM] = [4, 3, 2];
 

@@ -11,9 +11,9 @@ use std::{
 use prometheus::IntCounter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// So many bytes of lines wait to be written; one more line is dropped.
+/// The most bytes of lines that wait to be written. A line for which there is no room is dropped.
 const MOST_WAITING: usize = 4 * 1024 * 1024;
-/// So many bytes of whole lines are written at once: what others write to the same pipe does not get into the middle of them
+/// The most bytes of whole lines that are written at once: what others write to the same pipe does not get into the middle of them
 /// (PIPE_BUF of POSIX).
 const MOST_AT_ONCE: usize = 4096;
 /// Lines are gathered for so long, so that not each of them wakes the thread.

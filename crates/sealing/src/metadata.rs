@@ -13,7 +13,7 @@ use crate::{
 
 /// What a sealed text begins with.
 const PREFIX: &str = "sealed:";
-/// So many bytes of a text are kept, more than the API takes, so that it still fits into its place when it is sealed.
+/// The most bytes of a text that are kept: more than the API takes, and few enough that it still fits into its place when it is sealed.
 const MOST_BYTES: usize = 264;
 const MOST_BYTES_OF_CORRELATION_ID: usize = 128;
 

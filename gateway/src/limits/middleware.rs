@@ -33,7 +33,7 @@ use super::{
 
 /// What metrics and the access log call the limit on requests at work.
 const IN_FLIGHT: &str = "in-flight";
-/// So many budgets are remembered, those with most spent; 3 MiB.
+/// The most budgets that are remembered, those with most spent, in 3 MiB.
 const BUDGETS: usize = 128 * 1024;
 
 /// What limiting needs.

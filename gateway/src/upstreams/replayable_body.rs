@@ -22,7 +22,7 @@ use crate::error::ForwardError;
 
 /// For the head of an answer, counted from when the last part of the request was sent.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// So many bytes of a body are kept to be sent again: no command is longer.
+/// The most bytes of a body that are kept to be sent again: no command is longer.
 const MOST_KEPT: usize = 1024 * 1024;
 
 /// Waits for an answer as long as the request is still being sent, and a while longer.

@@ -8,7 +8,7 @@ use std::{
 use runtime::random_between;
 use tokio::time::Instant;
 
-/// So much of a retry does each request pay in.
+/// How much of a retry each request pays in.
 const SHARE: f64 = 0.2;
 /// Retries a second that are always allowed: few requests pay too little in.
 const EACH_SECOND: f64 = 10.0;

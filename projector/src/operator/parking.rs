@@ -125,7 +125,7 @@ pub async fn retry_position(
 }
 
 /// Gives up on the parked event at `position`: the stream goes on without it, also when everything is projected
-/// anew. It must be the first parked one of its stream; retry the stream for the rest.
+/// again. It must be the first parked one of its stream; retry the stream for the rest.
 ///
 /// # Errors
 /// When it is not parked or not the first of its stream, or the read models cannot be used.

@@ -1,4 +1,4 @@
-//! Builds the read models anew beside those in use, and puts them in their place.
+//! Builds the read models again beside those in use, and puts them in their place.
 //!
 //! The shadow tables have checkpoints of their own, so a rebuild that is interrupted goes on where it was. They
 //! take over in one transaction, in which the projectors must wait and the last few events are applied: nobody

@@ -1,5 +1,5 @@
 //! Whether the read models come from the log that is there. After a restore, a failover that lost the last events, or
-//! a swap of the log, positions mean other events: then nothing is projected until the read models are made anew.
+//! a swap of the log, positions mean other events: then nothing is projected until the read models are made again.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl LogIdentity {
     }
 
     /// Compares the checkpoints of all partitions with the log. Called again and again, it also notices that the
-    /// read models have been made anew.
+    /// read models have been made again.
     pub(crate) async fn compare(&self, checkpoints: &[LogPoint]) -> Result<(), ProjectError> {
         let agree = agrees(&*self.store, checkpoints).await?;
         let mismatches = agree.iter().filter(|agrees| !**agrees).count();

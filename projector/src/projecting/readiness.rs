@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::metrics::ProjectorMetrics;
 
-/// So many heartbeats without a step forward, although there is something to project, are too many.
+/// The number of heartbeats without a step forward, although there is something to project, that is too many.
 const STUCK: u32 = 10;
 
 pub(crate) struct Condition {

@@ -1,4 +1,4 @@
-//! The read models are built anew beside those in use, and take over.
+//! The read models are built again beside those in use, and take over.
 
 use std::sync::{
     Arc,
@@ -167,7 +167,7 @@ pub(crate) async fn an_interrupted_rebuild_goes_on_where_it_was(ground: Ground) 
     rebuild.swap().await.unwrap();
     assert_eq!(dump(&ground).await, before);
 
-    // Begun anew on request.
+    // Begun again on request.
     assert!(!rebuild.build(&stop, |_| {}).await.unwrap());
     rebuild.restart().await.unwrap();
     let mut first = None;

@@ -6,7 +6,7 @@ use events::{EventId, Timestamp, UserId};
 
 use super::{AuditFilter, AuditPlace};
 
-/// So many positions are looked at in one statement by whoever follows the trail.
+/// The most positions that one statement looks at for somebody who follows the trail.
 const STRETCH: u64 = 10_000;
 
 /// Up to `limit` entries after a place, and the place of the last one when there are more.

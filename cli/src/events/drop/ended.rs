@@ -11,7 +11,7 @@ use ::events::{AccountErased, ClosedStream, Closing, Droppable, StreamName, Time
 use database::{Database, DatabaseError};
 use event_store::{EventStore, StoreError, for_each_entry};
 
-/// So many answers are remembered, some 100 bytes each.
+/// The most answers that are remembered, some 100 bytes each.
 const MOST_REMEMBERED: usize = 50_000;
 
 /// What may become of the payload of an event.

@@ -173,7 +173,7 @@ async fn drop_exported(
     Ok(())
 }
 
-/// Writes the file of the log anew without what was dropped, if it is in SQLite. Returns whether it has only what it needs; not
+/// Writes the file of the log again without what was dropped, if it is in SQLite. Returns whether it has only what it needs; not
 /// while a system is at work on it.
 async fn make_smaller(storage: &Storage) -> anyhow::Result<bool> {
     if !platform::database_url(storage, Schema::EventStore)?.starts_with("sqlite:") {

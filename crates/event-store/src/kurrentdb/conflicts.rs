@@ -9,7 +9,7 @@ use std::{
 
 /// What is written is indexed within this time, or never: a leader that fails may lose it.
 const KEPT: Duration = Duration::from_secs(2);
-/// So many streams are remembered.
+/// The most streams that are remembered.
 const MOST: usize = 10_000;
 
 /// The versions that streams have had, by their names on the server.

@@ -25,7 +25,7 @@ use crate::OpenError;
 
 /// Whoever has waited while another one looked for the leader in vain does not look again at once.
 const FRESH: Duration = Duration::from_millis(100);
-/// So much may be under way from the server to us, in all and for one stream.
+/// The most bytes that may be under way from the server to us, in all and for one stream.
 const CONNECTION_WINDOW: u32 = 8 << 20;
 const STREAM_WINDOW: u32 = 1 << 20;
 

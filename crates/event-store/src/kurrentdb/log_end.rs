@@ -30,7 +30,7 @@ pub(super) use place::End;
 const PATIENCE: Duration = Duration::from_millis(800);
 /// A look may take this long all the same.
 const LOOK_DEADLINE: Duration = Duration::from_secs(60);
-/// So many looks may wait for each other.
+/// The most looks that may wait for each other.
 const MOST_LOOKS: usize = 16;
 /// When others have written so much since our last event or mark, a mark is left.
 const MARK_EVERY: u64 = 16 << 20;

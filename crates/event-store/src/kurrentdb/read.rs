@@ -27,7 +27,7 @@ use super::{
     failure::Failure,
 };
 
-/// So many events a filtered read looks at before it pauses. The usual 32 make a search several times as slow.
+/// The number of events that a filtered read looks at before it pauses. The usual 32 make a search several times as slow.
 const WINDOW: u32 = 2_000;
 
 /// What is said of an event without a position.

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{Entry, Page};
 
-/// So many events may wait for the subscriber before the server has to.
+/// The most events that may wait for the subscriber before the server has to wait.
 const WAITING: usize = 1_000;
 /// The longest pause between two attempts to subscribe, before jitter.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);

@@ -51,7 +51,7 @@ impl PostgresWriter {
         }
     }
 
-    /// The connection, made anew if there is none that works.
+    /// The connection, made again if there is none that works.
     async fn connection(&mut self) -> Result<PgConnection, sqlx::Error> {
         if let Some(mut connection) = self.connection.take()
             && (self.last_used.elapsed() < IDLE || connection.ping().await.is_ok())

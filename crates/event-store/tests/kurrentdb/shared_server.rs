@@ -12,7 +12,7 @@ use super::{
     open, url,
 };
 
-/// So many events take the server more than two seconds to look at.
+/// A number of events that the server takes more than two seconds to look at.
 const MANY: usize = 300_000;
 /// Nobody waits longer for a probe.
 const SOON: Duration = Duration::from_secs(1);

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::arbitrary;
 
-/// So many events; each takes its turn in the database.
+/// The number of events. Each takes its turn in the database.
 const EVENTS: usize = 400;
 
 #[tokio::test]

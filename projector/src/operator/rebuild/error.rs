@@ -24,7 +24,7 @@ pub enum RebuildError {
     },
     /// An event was discarded that the shadow tables have taken in.
     #[error(
-        "the event at position {0} was discarded after these tables had taken it in: nothing was changed; build them anew with --restart"
+        "the event at position {0} was discarded after these tables had taken it in: nothing was changed; build them again with --restart"
     )]
     Discarded(u64),
     /// The tables come from another history of the log.

@@ -224,7 +224,7 @@ mod test {
         project(&database, me, 100, true).await;
         let role = TestRole::start(&database).await;
         assert_eq!(list(&role, me, 100, "wait=0").await.status.as_u16(), 200);
-        // The read models are built anew; whoever waits makes the role look, and it believes what it sees.
+        // The read models are built again; whoever waits makes the role look, and it believes what it sees.
         database.execute("DELETE FROM checkpoints", &[]).await.unwrap();
         list(&role, me, 101, "wait=0")
             .await
