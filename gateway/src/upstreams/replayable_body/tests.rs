@@ -1,0 +1,65 @@
+//! Bodies that are sent once more.
+
+use http_body_util::BodyExt;
+
+use super::*;
+
+const LIMIT: Duration = Duration::from_millis(200);
+
+fn parts(count: usize, size: usize) -> Body {
+    let part = move |_| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; size]));
+    Body::from_stream(futures::stream::iter((0..count).map(part)))
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_answer_is_given_up() {
+    let body = ReplayableBody::new(Body::empty());
+    let outcome = within(LIMIT, &body, std::future::pending::<()>()).await;
+    assert!(matches!(outcome, Err(ForwardError::TimedOut)));
+}
+
+#[tokio::test]
+async fn a_request_that_is_still_being_sent_is_not() {
+    let parts = futures::stream::unfold(0, |sent| async move {
+        tokio::time::sleep(LIMIT / 4).await;
+        (sent < 10).then(|| (Ok::<_, std::io::Error>("part "), sent + 1))
+    });
+    let body = ReplayableBody::new(Body::from_stream(parts));
+    let outcome = within(LIMIT, &body, body.clone().collect()).await;
+    assert_eq!(outcome.unwrap().unwrap().to_bytes().len(), 50);
+}
+
+#[tokio::test]
+async fn what_was_kept_is_sent_again_and_the_rest_after_it() {
+    let body = ReplayableBody::kept(parts(3, 10));
+    let mut first = body.clone();
+    assert!(first.frame().await.is_some());
+    drop(first);
+    for _ in 0..2 {
+        assert!(body.is_whole());
+        assert_eq!(body.clone().collect().await.unwrap().to_bytes().len(), 30);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_kept_or_too_long_is_sent_once() {
+    for body in [
+        ReplayableBody::new(parts(1, 10)),
+        ReplayableBody::kept(parts(2, MOST_KEPT / 2 + 1)),
+    ] {
+        assert!(body.is_whole());
+        body.clone().collect().await.unwrap();
+        assert!(!body.is_whole());
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_read_before_it_is_asked_for() {
+    let awaited = Arc::new(Continue::default());
+    let body = ReplayableBody::new(parts(1, 10));
+    let mut attempt = body.clone().once_asked_for(Arc::clone(&awaited));
+    assert!(tokio::time::timeout(LIMIT, attempt.frame()).await.is_err());
+    assert!(body.is_whole());
+    awaited.open();
+    assert!(attempt.frame().await.is_some());
+}
