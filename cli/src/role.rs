@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     databases, graceful_shutdown, platform,
-    serving::{Door, Process, Visitors, until_stopped},
+    serving::{Listener, Process, Visitors, until_stopped},
     settings::Settings,
 };
 
@@ -35,7 +35,7 @@ enum Kind {
 }
 
 pub(crate) async fn auth(settings: &Settings) -> anyhow::Result<()> {
-    let doors = Doors::open(
+    let listeners = Listeners::open(
         settings,
         &Defaults {
             role: "auth",
@@ -49,11 +49,11 @@ pub(crate) async fn auth(settings: &Settings) -> anyhow::Result<()> {
     let dependencies = platform::auth(settings, "auth").await?;
     process.close_at_the_end(&dependencies.bus);
     let router = auth::start(auth_config(settings), dependencies, &process.background).await?;
-    doors.serve(router, process).await
+    listeners.serve(router, process).await
 }
 
 pub(crate) async fn command_api(settings: &Settings) -> anyhow::Result<()> {
-    let doors = Doors::open(
+    let listeners = Listeners::open(
         settings,
         &Defaults {
             role: "command-api",
@@ -77,11 +77,11 @@ pub(crate) async fn command_api(settings: &Settings) -> anyhow::Result<()> {
         clock: platform::clock(),
     };
     let router = command_api::start(command_config(settings), dependencies, &process.background).await?;
-    doors.serve(router, process).await
+    listeners.serve(router, process).await
 }
 
 pub(crate) async fn query_api(settings: &Settings) -> anyhow::Result<()> {
-    let doors = Doors::open(
+    let listeners = Listeners::open(
         settings,
         &Defaults {
             role: "query-api",
@@ -102,11 +102,11 @@ pub(crate) async fn query_api(settings: &Settings) -> anyhow::Result<()> {
         clock: platform::clock(),
     };
     let router = query_api::start(query_config(settings)?, dependencies, &process.background).await?;
-    doors.serve(router, process).await
+    listeners.serve(router, process).await
 }
 
 pub(crate) async fn projector(settings: &Settings) -> anyhow::Result<()> {
-    let doors = Doors::open(
+    let listeners = Listeners::open(
         settings,
         &Defaults {
             role: "projector",
@@ -125,11 +125,11 @@ pub(crate) async fn projector(settings: &Settings) -> anyhow::Result<()> {
     };
     process.close_at_the_end(&dependencies.bus);
     let router = projector::start(projector_config(settings), dependencies, &process.background).await?;
-    doors.serve(router, process).await
+    listeners.serve(router, process).await
 }
 
 pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
-    let doors = Doors::open(
+    let listeners = Listeners::open(
         settings,
         &Defaults {
             role: "gateway",
@@ -155,7 +155,7 @@ pub(crate) async fn gateway(settings: &Settings) -> anyhow::Result<()> {
         verifier: platform::verifier(bus, &process.background).await?,
     };
     let router = gateway::start(config, dependencies, &process.background).await?;
-    doors.serve(router, process).await
+    listeners.serve(router, process).await
 }
 
 pub(crate) fn auth_config(settings: &Settings) -> auth::Config {
@@ -199,16 +199,16 @@ pub(crate) fn projector_config(settings: &Settings) -> projector::Config {
 }
 
 /// The addresses of one role: that of its API, if it has one, and that of its probes.
-struct Doors {
+struct Listeners {
     role: &'static str,
     kind: Kind,
     /// Whose word about clients is taken.
     gateways: Peers,
-    api: Option<Door>,
-    admin: Door,
+    api: Option<Listener>,
+    admin: Listener,
 }
 
-impl Doors {
+impl Listeners {
     async fn open(settings: &Settings, defaults: &Defaults) -> anyhow::Result<Self> {
         platform::require_servers(settings, defaults.role, defaults.kind == Kind::Internal)?;
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -219,11 +219,11 @@ impl Doors {
                     Kind::Public => Visitors::Strangers,
                     Kind::Internal => Visitors::Gateways,
                 };
-                Some(Door::open(address, visitors).await?)
+                Some(Listener::open(address, visitors).await?)
             }
             None => None,
         };
-        let admin = Door::open(
+        let admin = Listener::open(
             settings
                 .http
                 .admin_listen
@@ -241,7 +241,7 @@ impl Doors {
     }
 
     async fn serve(self, router: Router, process: Process) -> anyhow::Result<()> {
-        let api = self.api.as_ref().map(|door| door.address().to_string());
+        let api = self.api.as_ref().map(|listener| listener.address().to_string());
         tracing::info!(role = self.role, listen = api, admin.listen = %self.admin.address(), "ready");
         let admin = (self.admin, http_api::admin_of(router.clone()));
         let router = match self.kind {
@@ -254,12 +254,12 @@ impl Doors {
             Some(leaving) => graceful_shutdown::announced(router, leaving.clone()),
             None => router,
         };
-        let doors = self
+        let listeners = self
             .api
-            .map(|door| (door, router))
+            .map(|listener| (listener, router))
             .into_iter()
             .chain([admin])
             .collect();
-        until_stopped(doors, process, leaving).await
+        until_stopped(listeners, process, leaving).await
     }
 }

@@ -86,13 +86,13 @@ impl Process {
 }
 
 /// A router on an address, bound already, so that a port in use is found before anything starts.
-pub(crate) struct Door {
-    listener: tokio::net::TcpListener,
+pub(crate) struct Listener {
+    socket: tokio::net::TcpListener,
     address: SocketAddr,
     visitors: Visitors,
 }
 
-/// Who comes through a door.
+/// Who comes to a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Visitors {
     /// Whoever comes.
@@ -103,15 +103,15 @@ pub(crate) enum Visitors {
     Operators,
 }
 
-impl Door {
+impl Listener {
     /// Listens on `address`.
     pub(crate) async fn open(address: SocketAddr, visitors: Visitors) -> anyhow::Result<Self> {
-        let listener = bind(address).await?;
-        let address = listener
+        let socket = bind(address).await?;
+        let address = socket
             .local_addr()
             .context("cannot tell the address listened on")?;
         Ok(Self {
-            listener,
+            socket,
             address,
             visitors,
         })
@@ -159,10 +159,10 @@ impl Door {
     }
 }
 
-/// Serves every door until SIGINT or SIGTERM, or until background work has failed, then stops in order. A process that
+/// Serves every listener until SIGINT or SIGTERM, or until background work has failed, then stops in order. A process that
 /// announces its end does so by `leaving`, and takes requests for a moment longer.
 pub(crate) async fn until_stopped(
-    doors: Vec<(Door, Router)>,
+    listeners: Vec<(Listener, Router)>,
     process: Process,
     leaving: Option<CancellationToken>,
 ) -> anyhow::Result<()> {
@@ -180,12 +180,12 @@ pub(crate) async fn until_stopped(
     background.spawn_until_stopped("memory", watching);
     let closing = CancellationToken::new();
     let servers = TaskTracker::new();
-    for (door, router) in doors {
-        let mut options = door.options(&limits, &tls, descriptors, &pressure);
-        if door.visitors != Visitors::Operators {
+    for (listener, router) in listeners {
+        let mut options = listener.options(&limits, &tls, descriptors, &pressure);
+        if listener.visitors != Visitors::Operators {
             options.workers.clone_from(&workers);
         }
-        servers.spawn(serve(door.listener, router, options, closing.clone()));
+        servers.spawn(serve(listener.socket, router, options, closing.clone()));
     }
     servers.close();
     let failed = tokio::select! {

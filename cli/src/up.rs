@@ -7,7 +7,7 @@ use gateway::Upstream;
 
 use crate::{
     data_dir, databases, platform, role,
-    serving::{Door, Process, Visitors, until_stopped},
+    serving::{Listener, Process, Visitors, until_stopped},
     settings::Settings,
     sole_process,
 };
@@ -22,12 +22,12 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
         None
     };
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let door = Door::open(
+    let listener = Listener::open(
         settings.http.listen.unwrap_or(loopback(8080)),
         Visitors::Strangers,
     )
     .await?;
-    let admin = Door::open(
+    let admin = Listener::open(
         settings.http.admin_listen.unwrap_or(loopback(9090)),
         Visitors::Operators,
     )
@@ -118,11 +118,11 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     )
     .await?;
 
-    let base = format!("{}://{}", process.scheme(), door.address());
+    let base = format!("{}://{}", process.scheme(), listener.address());
     greet(settings, &base, admin.address(), embedded)?;
     let probes = http_api::admin_of(router.clone());
     until_stopped(
-        vec![(door, http_api::public_of(router)), (admin, probes)],
+        vec![(listener, http_api::public_of(router)), (admin, probes)],
         process,
         None,
     )

@@ -8,7 +8,7 @@ use read_models::Progress;
 use tokio::sync::Semaphore;
 
 /// How long to wait until everything that was in the log has been projected.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests of all callers that wait for the projection or read the audit trail at the same time. More are turned away at once.
 const MOST_AT_ONCE: usize = 64;
 /// Events that are looked at. A request with 100 commands leaves some hundreds.
@@ -68,7 +68,7 @@ impl Requests {
     ) -> Result<Vec<Changed>, RequestsError> {
         let _place = self.places.try_acquire().map_err(|_| RequestsError::Crowded)?;
         let token = ConsistencyToken::new(caller, head);
-        Progress::reach(&self.read_models, self.partitions, &[token], PATIENCE)
+        Progress::reach(&self.read_models, self.partitions, &[token], TIMEOUT)
             .await?
             .ok_or(RequestsError::Behind)?;
         // In the order of the index, so that nothing is sorted.

@@ -13,6 +13,7 @@ mod catalog;
 mod closed_streams;
 mod codec;
 mod codec_error;
+mod consistency_token;
 mod due;
 mod email;
 mod email_address;
@@ -22,15 +23,16 @@ mod ids;
 mod invisible;
 mod log_point;
 mod operation;
+mod partition;
 mod password_reset;
 mod personal;
 mod program_token;
-mod progress;
 mod second_factor;
 mod secret_hash;
 mod secrets;
 mod session;
 mod stored;
+mod subject_hash;
 mod task;
 mod text;
 mod timestamp;
@@ -47,6 +49,7 @@ pub use bounded_text::BoundedText;
 pub use catalog::Event;
 pub use closed_streams::{ClosedStream, Closing, Droppable};
 pub use codec_error::CodecError;
+pub use consistency_token::{ConsistencyToken, ParseConsistencyTokenError};
 pub use due::{Due, ParseDueError};
 pub use email::{EmailClaimed, EmailEvent, EmailReleased};
 pub use email_address::{EmailAddress, NotAnAddress, fold_part_of_address};
@@ -62,6 +65,7 @@ pub use operation::{
     OperationEvent, OperationFinished, OperationOutcome, OperationReason, OperationStarted, OperatorCommand,
     OperatorName,
 };
+pub use partition::PartitionCount;
 pub use password_reset::{PasswordReset, PendingReset, ResetOffered};
 pub use personal::{
     DividedPayload, ERASED, PERSONAL_MEMBERS, SEALED_MEMBER, divide_payload, erased_payload, sealed_part,
@@ -70,7 +74,6 @@ pub use personal::{
 pub use program_token::{
     MAX_PROGRAM_TOKENS, ProgramToken, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, Scope,
 };
-pub use progress::{ConsistencyToken, ParseConsistencyTokenError, PartitionCount};
 pub use second_factor::{
     FREE_WRONG_CODES, SecondFactor, SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed,
     SecondFactorRefused, SecondFactorRemoved, UsedCode,

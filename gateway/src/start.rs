@@ -12,10 +12,11 @@ use crate::{
     client_address,
     config::{Config, Dependencies},
     consistency::Memory,
-    cors, exposition,
+    cors,
     forward::Gateway,
     guard::{self, Guard},
     limits::Limiter,
+    merged_metrics::MergedMetrics,
     policy::{self, Policies},
     reference, router,
     upstreams::{Backend, COMMAND_API, Client, UpstreamMetrics},
@@ -67,7 +68,7 @@ pub async fn start(
         Memory::new(),
         &metrics,
     ));
-    let exposition = exposition::Exposition::new(metrics.clone(), backends);
+    let merged = MergedMetrics::new(metrics.clone(), backends);
     let guard = Guard::new(policies.clone(), limiter);
     // Also around paths that do not exist.
     let others = reference::router()
@@ -75,8 +76,8 @@ pub async fn start(
         .layer(middleware::from_fn_with_state(guard.clone(), guard::guard));
     let routes = router::router(&gateway, &guard).merge(others);
     let served = http_api::with_middleware_and_metrics(routes, ROLE, &metrics, health, move |asker| {
-        let exposition = exposition.clone();
-        async move { exposition.text(asker).await }
+        let merged = merged.clone();
+        async move { merged.text(asker).await }
     });
     let mark = middleware::from_fn_with_state(policies.clone(), cors::mark);
     let arrive = move |request: Request| client_address::arrive(&policies.current(), request);

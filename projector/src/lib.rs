@@ -10,9 +10,9 @@ mod error;
 mod metrics;
 mod models;
 mod operator;
-mod pace;
 mod projecting;
 mod start;
+mod tuning;
 
 pub use operator::{
     parking::{ParkedEvent, ParkingError, Retried, discard, parked, retry, retry_position},
@@ -21,6 +21,6 @@ pub use operator::{
     status::{PartitionStatus, Status, TableStatus, status, tables},
     verify::{ComparedTable, Comparison, Report, VerifyError, verify, verify_sample},
 };
-pub use pace::Pace;
 pub use projecting::checkpoint::completed;
-pub use start::{AuditKeeping, Config, Dependencies, start, start_at_pace};
+pub use start::{AuditKeeping, Config, Dependencies, start, start_with_tuning};
+pub use tuning::Tuning;

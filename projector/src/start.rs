@@ -17,12 +17,12 @@ use crate::{
     erased_people::forget_the_erased,
     metrics::ProjectorMetrics,
     operator::verify::verify_sample,
-    pace::Pace,
     projecting::{
         apply::Applier, checkpoint, decode::sentence, fill_grams::fill_grams, log_identity::LogIdentity,
         log_reader::LogReader, ownership::Ownership, readiness::Condition, worker_context::Surroundings,
         workers::Workers,
     },
+    tuning::Tuning,
 };
 
 /// Tasks, accounts and sessions compared with the log at a time.
@@ -72,16 +72,16 @@ pub async fn start(
     dependencies: Dependencies,
     background: &Background,
 ) -> anyhow::Result<Router> {
-    start_at_pace(config, Pace::default(), dependencies, background).await
+    start_with_tuning(config, Tuning::default(), dependencies, background).await
 }
 
-/// As [`start`], at a pace of one's own.
+/// As [`start`], with a tuning of one's own.
 ///
 /// # Errors
 /// As [`start`].
-pub async fn start_at_pace(
+pub async fn start_with_tuning(
     config: Config,
-    pace: Pace,
+    tuning: Tuning,
     dependencies: Dependencies,
     background: &Background,
 ) -> anyhow::Result<Router> {
@@ -117,13 +117,13 @@ pub async fn start_at_pace(
         background.spawn("audit tree", keeper.run(background.stop()));
     }
     let identity = LogIdentity::new(store.clone(), applier.metrics.clone());
-    let condition = Arc::new(Condition::new(applier.metrics.clone(), pace.heartbeat));
+    let condition = Arc::new(Condition::new(applier.metrics.clone(), tuning.heartbeat));
     let surroundings = Surroundings {
         applier: applier.clone(),
         store: store.clone(),
         bus,
         identity: identity.clone(),
-        pace,
+        tuning,
         delivered: Arc::default(),
     };
     let workers = Workers::new(surroundings.clone(), background.clone());
@@ -140,12 +140,12 @@ pub async fn start_at_pace(
     background.spawn("log reader", reader.run());
     background.spawn(
         "count of parked events",
-        count_parked(applier.clone(), pace, background.stop()),
+        count_parked(applier.clone(), tuning, background.stop()),
     );
     let forgetting = forget_the_erased(read_models.clone(), background.stop());
     background.spawn("what was erased", forgetting);
-    background.spawn("search index", fill_grams(read_models, pace, background.stop()));
-    background.spawn("sample", sample(applier, store, pace, background.stop()));
+    background.spawn("search index", fill_grams(read_models, tuning, background.stop()));
+    background.spawn("sample", sample(applier, store, tuning, background.stop()));
     Ok(http_api::with_middleware(
         Router::new(),
         "projector",
@@ -155,7 +155,7 @@ pub async fn start_at_pace(
 }
 
 /// Keeps the number of parked events right, whoever parks, retries or discards them.
-async fn count_parked(applier: Applier, pace: Pace, stop: CancellationToken) {
+async fn count_parked(applier: Applier, tuning: Tuning, stop: CancellationToken) {
     const SQL: &str = "SELECT COUNT(*) AS parked FROM parked_events";
     loop {
         match applier.read_models.fetch_optional(SQL, &[]).await {
@@ -168,17 +168,17 @@ async fn count_parked(applier: Applier, pace: Pace, stop: CancellationToken) {
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(pace.heartbeat) => {}
+            () = tokio::time::sleep(tuning.heartbeat) => {}
         }
     }
 }
 
 /// Compares a few rows with the log again and again, so that somebody notices should they ever differ.
-async fn sample(applier: Applier, store: Arc<dyn EventStore>, pace: Pace, stop: CancellationToken) {
+async fn sample(applier: Applier, store: Arc<dyn EventStore>, tuning: Tuning, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(pace.sample) => {}
+            () = tokio::time::sleep(tuning.sample) => {}
         }
         match verify_sample(store.as_ref(), &applier.read_models, SAMPLE).await {
             Ok(report) => {

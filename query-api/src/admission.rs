@@ -22,7 +22,7 @@ const MOST_IN_FLIGHT: usize = 64;
 /// that stands still does not keep the places for requests from those who wait for nothing.
 const MOST_AWAITING: usize = 1_024;
 /// How long a query waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a query costs the database, roughly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Admission {
             ordinary: Class::new(connections, connections / 2),
             costly: Class::new(connections / 4, connections / 8),
             awaiting: Class::new(MOST_AWAITING, MOST_IN_FLIGHT),
-            patience: PATIENCE,
+            patience: TIMEOUT,
         }
     }
 

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Nobody waits longer: the gateway gives up some seconds later.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// How many more are admitted than hash at once: they look up what they compare with while the threads are busy, so that no
 /// thread waits for a database.
 const PREPARING: usize = 1;
@@ -114,7 +114,7 @@ impl Admission {
     /// all, or it took too long.
     pub(super) async fn admit(&self, asker: Asker<'_>) -> Result<Slot, HashingFailed> {
         let waiting = Counted::waiting();
-        let admitted = timeout(PATIENCE, self.wait(asker))
+        let admitted = timeout(TIMEOUT, self.wait(asker))
             .await
             .unwrap_or(Err(HashingFailed::Overloaded));
         drop(waiting);
@@ -163,7 +163,7 @@ impl Admission {
 
 async fn take(turns: &Turns<String>, key: &str) -> Result<Turn<String>, HashingFailed> {
     turns
-        .take(key.to_owned(), PATIENCE)
+        .take(key.to_owned(), TIMEOUT)
         .await
         .map_err(|none| match none {
             NoTurn::Full => HashingFailed::Crowded,

@@ -4,12 +4,12 @@ mod access;
 mod mfa;
 mod opaque;
 mod program;
-mod refresh;
+mod refresh_token;
 mod reset;
 
 pub(crate) use access::{AccessTokens, Issued, Owner};
 pub(crate) use mfa::MfaToken;
 pub(crate) use opaque::constant_time_eq;
 pub(crate) use program::{ProgramToken, ProgramTokenName};
-pub(crate) use refresh::RefreshToken;
+pub(crate) use refresh_token::RefreshToken;
 pub(crate) use reset::ResetToken;

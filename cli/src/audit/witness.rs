@@ -16,7 +16,7 @@ use transparency_log::VerifierKey;
 
 use crate::{
     platform,
-    serving::{Door, Process, Visitors, until_stopped},
+    serving::{Listener, Process, Visitors, until_stopped},
     settings::Settings,
 };
 
@@ -43,16 +43,16 @@ pub(crate) struct Witness {
 impl Witness {
     pub(super) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let witness = Cosigner::open(&self.dir, &self.name, self.log_key.clone(), platform::clock())?;
-        let door = Door::open(self.address, Visitors::Strangers).await?;
+        let listener = Listener::open(self.address, Visitors::Strangers).await?;
         let process = Process::new(settings)?;
-        let (key, scheme, address) = (witness.key(), process.scheme(), door.address());
+        let (key, scheme, address) = (witness.key(), process.scheme(), listener.address());
         crate::print(&format!("{key}@{scheme}://{address}/\n"));
         let router = Router::new()
             .route("/add-checkpoint", post(add_checkpoint))
             .route("/{origin_hash}/checkpoint", get(checkpoint))
             .layer(DefaultBodyLimit::max(MOST_BYTES))
             .with_state(Arc::new(witness));
-        until_stopped(vec![(door, router)], process, None).await?;
+        until_stopped(vec![(listener, router)], process, None).await?;
         Ok(ExitCode::SUCCESS)
     }
 }

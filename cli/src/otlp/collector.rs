@@ -14,7 +14,7 @@ use opentelemetry_http::{HttpClient, HttpError};
 use tokio::{runtime::Handle, time::timeout};
 
 /// For a whole exchange.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer answers are not read, in bytes.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
@@ -56,5 +56,5 @@ impl HttpClient for Collector {
 async fn timeout_of(
     exchange: impl Future<Output = Result<Response<Bytes>, HttpError>> + Send,
 ) -> Result<Response<Bytes>, HttpError> {
-    timeout(PATIENCE, exchange).await?
+    timeout(TIMEOUT, exchange).await?
 }

@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::Args;
 use database::Schema;
 use event_store::EventStore;
-use projector::{Pace, Progress};
+use projector::{Progress, Tuning};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -148,7 +148,7 @@ impl Rollback {
 async fn open(settings: &Settings, store: &Arc<dyn EventStore>) -> anyhow::Result<projector::Rebuild> {
     let storage = &settings.storage;
     let url = platform::database_url(storage, Schema::ReadModels)?;
-    Ok(projector::Rebuild::open(&url, Arc::clone(store), storage.partitions, Pace::default()).await?)
+    Ok(projector::Rebuild::open(&url, Arc::clone(store), storage.partitions, Tuning::default()).await?)
 }
 
 async fn compare(rebuild: &projector::Rebuild) -> anyhow::Result<bool> {

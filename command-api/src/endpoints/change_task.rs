@@ -4,22 +4,22 @@ use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
 use http_api::{Form, JsonObject, Presence};
 
-use super::{app_state::Api, call::Call, fields, task_path::TaskPath};
+use super::{app_state::Api, command_headers::CommandHeaders, fields, task_path::TaskPath};
 use crate::{domain::ChangeTask, error::ApiError};
 
 /// `200` with the task; nothing to change: `200`, same version.
 pub(crate) async fn change_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,
-    call: Call,
+    headers: CommandHeaders,
     TaskPath(id): TaskPath,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let keyed = call.keyed(&body.fields);
+    let keyed = headers.keyed(&body.fields);
     let mut form = Form::new(body.fields);
     let command = read(&mut form);
     form.finish()?;
-    api.run(&caller, &call, keyed, id.ok_or(ApiError::NotFound)?, command)
+    api.run(&caller, &headers, keyed, id.ok_or(ApiError::NotFound)?, command)
         .await
 }
 

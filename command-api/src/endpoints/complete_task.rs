@@ -4,17 +4,17 @@ use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
 use http_api::NoFields;
 
-use super::{app_state::Api, call::Call, task_path::TaskPath};
+use super::{app_state::Api, command_headers::CommandHeaders, task_path::TaskPath};
 use crate::{domain::CompleteTask, error::ApiError};
 
 /// `200` with the task; there already: `200`, same version.
 pub(crate) async fn complete_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,
-    call: Call,
+    headers: CommandHeaders,
     TaskPath(id): TaskPath,
     _: NoFields,
 ) -> Result<Response, ApiError> {
-    api.run_bare(&caller, &call, id.ok_or(ApiError::NotFound)?, CompleteTask)
+    api.run_bare(&caller, &headers, id.ok_or(ApiError::NotFound)?, CompleteTask)
         .await
 }

@@ -18,7 +18,7 @@ const BATCHES_AT_ONCE: usize = 2;
 /// How many batches of one person are here, with those that wait.
 const MOST_BATCHES: usize = 10;
 /// The longest wait of a command for the same person's others.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one person may have of this process at the same time.
 pub(crate) struct Shares {
@@ -43,7 +43,7 @@ pub(super) async fn turn(
     person: UserId,
     allowance: Allowance,
 ) -> Result<Turn<UserId>, ApiError> {
-    turns.take(person, PATIENCE).await.map_err(|none| match none {
+    turns.take(person, TIMEOUT).await.map_err(|none| match none {
         NoTurn::Full => ApiError::TooMany(allowance),
         NoTurn::Late => ApiError::Late,
     })

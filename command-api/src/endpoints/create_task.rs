@@ -6,24 +6,24 @@ use events::TaskId;
 use http_api::{Form, JsonObject, Problem};
 use runtime::new_id;
 
-use super::{app_state::Api, call::Call, fields};
+use super::{app_state::Api, command_headers::CommandHeaders, fields};
 use crate::{domain::CreateTask, error::ApiError};
 
 /// `201` with the task and its `Location`.
 pub(crate) async fn create_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,
-    call: Call,
+    headers: CommandHeaders,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let keyed = call.keyed(&body.fields);
+    let keyed = headers.keyed(&body.fields);
     let mut form = Form::new(body.fields);
     let command = read(&mut form);
     form.finish()?;
     let command = command.ok_or_else(Problem::internal)?;
     // There always is a list of tasks, which has no version.
-    call.check_without_version(true)?;
-    api.run(&caller, &call, keyed, TaskId(new_id()), command).await
+    headers.check_without_version(true)?;
+    api.run(&caller, &headers, keyed, TaskId(new_id()), command).await
 }
 
 /// `{title, description?, priority?, due?, tags?}`; what may be cleared later may be `null` now. `None` and

@@ -5,9 +5,9 @@
 mod answer;
 mod app_state;
 pub(crate) mod batch;
-mod call;
 pub(crate) mod cancel_task;
 pub(crate) mod change_task;
+mod command_headers;
 pub(crate) mod complete_task;
 mod concurrency_limits;
 pub(crate) mod create_task;

@@ -5,18 +5,18 @@ use axum::{extract::State, response::Response};
 use http_api::{FieldError, Form, JsonObject};
 use serde_json::Value;
 
-use super::{app_state::Api, call::Call, task_path::TaskPath};
+use super::{app_state::Api, command_headers::CommandHeaders, task_path::TaskPath};
 use crate::{domain::RevertTask, error::ApiError};
 
 /// `200` with the task; it is so already: `200`, same version.
 pub(crate) async fn revert_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,
-    call: Call,
+    headers: CommandHeaders,
     TaskPath(id): TaskPath,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let keyed = call.keyed(&body.fields);
+    let keyed = headers.keyed(&body.fields);
     let mut form = Form::new(body.fields);
     let to_version = form.required("to_version", version);
     form.finish()?;
@@ -28,7 +28,7 @@ pub(crate) async fn revert_task(
         to_version,
         was: was.map(Box::new),
     };
-    api.run(&caller, &call, keyed, id, command).await
+    api.run(&caller, &headers, keyed, id, command).await
 }
 
 fn version(value: &Value) -> Result<u64, FieldError> {

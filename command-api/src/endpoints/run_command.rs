@@ -6,8 +6,8 @@ use events::TaskId;
 use serde_json::Map;
 
 use super::{
-    answer::answer, app_state::Api, call::Call, concurrency_limits::turn, idempotent_request::once,
-    single_command::Single,
+    answer::answer, app_state::Api, command_headers::CommandHeaders, concurrency_limits::turn,
+    idempotent_request::once, single_command::Single,
 };
 use crate::{
     domain::{Command, ExpectedVersion},
@@ -21,11 +21,11 @@ impl Api {
     pub(crate) async fn run_bare(
         &self,
         caller: &Caller,
-        call: &Call,
+        headers: &CommandHeaders,
         task: TaskId,
         command: impl Into<Command>,
     ) -> Result<Response, ApiError> {
-        self.run(caller, call, call.keyed(&Map::new()), task, command)
+        self.run(caller, headers, headers.keyed(&Map::new()), task, command)
             .await
     }
 
@@ -33,7 +33,7 @@ impl Api {
     pub(crate) async fn run(
         &self,
         caller: &Caller,
-        call: &Call,
+        headers: &CommandHeaders,
         keyed: Option<(IdempotencyKey, RequestHash)>,
         task: TaskId,
         command: impl Into<Command>,
@@ -45,10 +45,10 @@ impl Api {
             expected: match command {
                 // The conditions were about the list.
                 Command::Create(_) => ExpectedVersion::Any,
-                _ => call.expected(),
+                _ => headers.expected(),
             },
             command,
-            origin: call.origin(caller),
+            origin: headers.origin(caller),
             tries: Tries::default(),
         };
         match keyed {

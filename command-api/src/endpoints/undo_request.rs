@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     app_state::Api,
     batch::{BatchCommand, carry_out},
-    call::Call,
+    command_headers::CommandHeaders,
     concurrency_limits::turn,
 };
 use crate::{
@@ -22,16 +22,16 @@ use crate::{
 pub(crate) async fn undo_request(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,
-    call: Call,
+    headers: CommandHeaders,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     let _turn = turn(&api.shares.batches, caller.user_id(), BATCHES).await?;
-    let keyed = call.keyed(&body.fields);
+    let keyed = headers.keyed(&body.fields);
     let mut form = Form::new(body.fields);
     let request = form.required("request_id", request_id);
     form.finish()?;
     // Nothing can be read here.
-    call.check_without_version(false)?;
+    headers.check_without_version(false)?;
     let commands = match request {
         Some(request) => commands(&api, &caller, &request).await?,
         None => Vec::new(),
@@ -40,7 +40,7 @@ pub(crate) async fn undo_request(
         return Err(ApiError::NotFound);
     }
     let commands = commands.into_iter().map(Ok).collect();
-    carry_out(&api, &caller, &call, keyed, commands).await
+    carry_out(&api, &caller, &headers, keyed, commands).await
 }
 
 fn request_id(value: &Value) -> Result<CorrelationId, FieldError> {

@@ -9,7 +9,7 @@ use super::{
 use crate::domain::Command;
 
 /// What the next decision rests on.
-pub(super) struct Basis {
+pub(super) struct DecisionState {
     pub(super) state: Option<TaskState>,
     /// Of the stream.
     pub(super) version: u64,
@@ -19,12 +19,12 @@ pub(super) struct Basis {
 
 /// What a look at the stream has found.
 pub(super) enum Read {
-    Basis(Basis),
+    State(DecisionState),
     /// An earlier try has decided.
     Decided(Outcome),
 }
 
-impl From<Current> for Basis {
+impl From<Current> for DecisionState {
     fn from(Current { state, version }: Current) -> Self {
         Self {
             state,
@@ -34,18 +34,18 @@ impl From<Current> for Basis {
     }
 }
 
-/// A basis that needs no look at the store.
-pub(super) async fn remembered(states: &TaskStates, request: &CommandRequest) -> Option<Basis> {
-    let basis = match &request.command {
+/// A state that needs no look at the store.
+pub(super) async fn remembered(states: &TaskStates, request: &CommandRequest) -> Option<DecisionState> {
+    let known = match &request.command {
         // A new id: nothing can be there.
-        Command::Create(_) => Basis {
+        Command::Create(_) => DecisionState {
             state: None,
             version: 0,
             fresh: true,
         },
         _ => {
             let state = states.remembered(request.task).await?;
-            Basis {
+            DecisionState {
                 version: state.end.version,
                 state: Some(state),
                 fresh: false,
@@ -53,7 +53,7 @@ pub(super) async fn remembered(states: &TaskStates, request: &CommandRequest) ->
         }
     };
     // What another try of this command did may be in memory already. Only the stream tells.
-    request.is_alone().then_some(basis)
+    request.is_alone().then_some(known)
 }
 
 /// The task now, unless an earlier try has decided. Those are looked for if `search` says so, or if there may be any by the
@@ -78,23 +78,23 @@ pub(super) async fn read(
         (None, Some(current)) => current,
         (None, None) => states.now(request.task).await?,
     };
-    Ok(Read::Basis(current.into()))
+    Ok(Read::State(current.into()))
 }
 
-/// The task after an append on `basis` met version `actual`, in one read of what came since. A longer pass looks for an
+/// The task after an append on `known` met version `actual`, in one read of what came since. A longer pass looks for an
 /// earlier try of a command with a key, and for a task that was not there.
 pub(super) async fn after_conflict(
     states: &TaskStates,
     request: &CommandRequest,
-    basis: Basis,
+    known: DecisionState,
     actual: u64,
 ) -> Result<Read, CommandError> {
-    let current = match (&request.origin.idempotency_key, basis.state) {
+    let current = match (&request.origin.idempotency_key, known.state) {
         (None, Some(known)) => states.caught_up(known, actual).await?,
         _ => None,
     };
     match current {
-        Some(current) => Ok(Read::Basis(current.into())),
+        Some(current) => Ok(Read::State(current.into())),
         None => {
             states.forget(request.task).await;
             read(states, request, true).await

@@ -11,7 +11,7 @@ use runtime::{Clock, new_id};
 use super::{
     CommandError, CommandMetrics, CommandRequest, KeptTask, Outcome, TaskState,
     conflict_queue::{Contenders, Contest},
-    decision_state::{self, Basis, Read},
+    decision_state::{self, DecisionState, Read},
     earlier_try::not_found,
     task_states::TaskStates,
 };
@@ -129,8 +129,8 @@ impl CommandHandler {
     /// # Errors
     /// When the store fails.
     pub async fn purge(&self, task: TaskId, deleted_before: Timestamp) -> Result<bool, CommandError> {
-        let basis = Basis::from(self.states.now(task).await?);
-        let Some(state) = &basis.state else {
+        let known = DecisionState::from(self.states.now(task).await?);
+        let Some(state) = &known.state else {
             return Ok(false);
         };
         let events = purge(&state.task, deleted_before);
@@ -146,42 +146,46 @@ impl CommandHandler {
             traceparent: None,
             idempotency_key: None,
         };
-        let attempt = self.append(task, &metadata, &basis, &events).await?;
+        let attempt = self.append(task, &metadata, &known, &events).await?;
         Ok(matches!(attempt, Attempt::Accepted(_)))
     }
 
     async fn run(&self, request: &CommandRequest) -> Result<Outcome, CommandError> {
         let mut contest = Contest::new(&self.contenders, request.task);
         let mut read = match decision_state::remembered(&self.states, request).await {
-            Some(basis) => Read::Basis(basis),
+            Some(known) => Read::State(known),
             None => decision_state::read(&self.states, request, !request.is_alone()).await?,
         };
         loop {
-            let basis = match read {
-                Read::Basis(basis) => basis,
+            let known = match read {
+                Read::State(known) => known,
                 Read::Decided(outcome) => return Ok(outcome),
             };
-            read = match self.attempt(request, &basis).await? {
+            read = match self.attempt(request, &known).await? {
                 Attempt::Accepted(outcome) => return Ok(outcome),
                 Attempt::MemoryMayBeBehind => decision_state::read(&self.states, request, false).await?,
                 Attempt::Conflict { actual } => {
                     self.metrics.conflicts.inc();
                     contest.wait().await?;
-                    decision_state::after_conflict(&self.states, request, basis, actual).await?
+                    decision_state::after_conflict(&self.states, request, known, actual).await?
                 }
             };
         }
     }
 
-    async fn attempt(&self, request: &CommandRequest, basis: &Basis) -> Result<Attempt, CommandError> {
-        let state = basis.state.as_ref();
+    async fn attempt(
+        &self,
+        request: &CommandRequest,
+        known: &DecisionState,
+    ) -> Result<Attempt, CommandError> {
+        let state = known.state.as_ref();
         let task = state.map(|state| &*state.task);
         match decide(task, &request.command, &request.context()) {
             Ok(events) if !events.is_empty() => {
                 let metadata = request.metadata(new_id());
-                self.append(request.task, &metadata, basis, &events).await
+                self.append(request.task, &metadata, known, &events).await
             }
-            Ok(_) | Err(_) if !basis.fresh => Ok(Attempt::MemoryMayBeBehind),
+            Ok(_) | Err(_) if !known.fresh => Ok(Attempt::MemoryMayBeBehind),
             Ok(_) => {
                 let state = state.cloned().ok_or_else(|| not_found(request))?;
                 Ok(Attempt::Accepted(Outcome { state, effect: false }))
@@ -194,25 +198,25 @@ impl CommandHandler {
         &self,
         task: TaskId,
         metadata: &Metadata,
-        basis: &Basis,
+        known: &DecisionState,
         events: &[TaskEvent],
     ) -> Result<Attempt, CommandError> {
-        let updated_at = basis.state.as_ref().map(|state| state.task.updated_at);
+        let updated_at = known.state.as_ref().map(|state| state.task.updated_at);
         let append = Append {
             stream: &StreamName::task(task),
-            expected_version: basis.version,
+            expected_version: known.version,
             not_before: updated_at.unwrap_or(Timestamp::MIN),
             events,
             metadata,
         };
         match aggregate::append(&*self.store, &*self.clock, append).await {
             Ok(Appended::Written(written)) => {
-                let before = basis.state.clone();
+                let before = known.state.clone();
                 let Some(state) = TaskState::appended(before, task, events, written) else {
                     // Only a creation is accepted without a state, and that makes one.
                     return Ok(Attempt::Conflict { actual: 0 });
                 };
-                self.states.appended(state.clone(), basis.version).await;
+                self.states.appended(state.clone(), known.version).await;
                 Ok(Attempt::Accepted(Outcome { state, effect: true }))
             }
             // What is in memory is only behind, as far as can be told.

@@ -24,7 +24,7 @@ const READS: usize = 4;
 /// How many commands may wait for a read of one task.
 const WAITING: usize = 256;
 /// A read that cannot begin within this time is given up.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Whoever has folded this many events leaves a snapshot behind.
 const LONG_FOLD: u64 = 256;
 /// After this many events of a task a snapshot is kept, too.
@@ -130,7 +130,7 @@ impl TaskStates {
         // One reads, the others find the state in memory.
         let _turn = self
             .loads
-            .take(task, PATIENCE)
+            .take(task, TIMEOUT)
             .await
             .map_err(|_| CommandError::Overloaded)?;
         match self.current_in_memory(task).await? {
@@ -194,7 +194,7 @@ impl TaskStates {
     }
 
     async fn look_back(&self) -> Result<SemaphorePermit<'_>, CommandError> {
-        match timeout(PATIENCE, self.looks_back.acquire()).await {
+        match timeout(TIMEOUT, self.looks_back.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),
             // It is never closed.
             Ok(Err(_)) | Err(_) => Err(CommandError::Overloaded),
@@ -316,7 +316,7 @@ impl TaskStates {
     }
 
     async fn permit(&self) -> Result<SemaphorePermit<'_>, CommandError> {
-        match timeout(PATIENCE, self.reads.acquire()).await {
+        match timeout(TIMEOUT, self.reads.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
             // It is never closed.
             Ok(Err(_)) | Err(_) => Err(CommandError::Overloaded),

@@ -18,7 +18,7 @@ use super::{
 /// How long one process may work on a command before another takes over. Far more than a command takes.
 const LEASE: Duration = Duration::from_secs(5);
 /// How long a request waits for the answer to its twin. More than a lease, so that it gets to take over.
-const PATIENCE: Duration = Duration::from_secs(8);
+const TIMEOUT: Duration = Duration::from_secs(8);
 /// The most requests with one key that are here at once, the one that works among them. They wait without a connection.
 const TWINS: usize = 32;
 /// The longest pause between two looks at a twin that another process works on.
@@ -104,7 +104,7 @@ impl IdempotencyKeys {
     /// a twin is worked on for too long, or too many wait for it; [`IdempotencyError::TooMany`] when the person has too
     /// many keys; otherwise when the database fails.
     pub async fn claim(&self, request: Keyed<'_>) -> Result<Claim, IdempotencyError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let twin = (request.owner, request.key.clone());
         let turn = match self.twins.take(twin, LEASE).await {
             Ok(turn) => Some(turn),

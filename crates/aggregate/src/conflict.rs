@@ -7,7 +7,7 @@ use runtime::random_between;
 use tokio::time::Instant;
 
 /// How long a command is decided again because somebody else appended first.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest wait after the first conflict of a command. It grows by as much with each further one.
 const PAUSE: Duration = Duration::from_millis(2);
 /// The longest wait after any conflict.
@@ -34,7 +34,7 @@ impl Conflicts {
     /// When that has been too long.
     pub fn meet(&mut self) -> Result<Duration, GivenUp> {
         self.met = self.met.saturating_add(1);
-        let until = *self.until.get_or_insert_with(|| Instant::now() + PATIENCE);
+        let until = *self.until.get_or_insert_with(|| Instant::now() + TIMEOUT);
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(self.given_up());
@@ -65,7 +65,7 @@ mod tests {
         while conflicts.meet().is_ok() {
             conflicts.pause().await;
         }
-        assert!((PATIENCE..PATIENCE + LONGEST_PAUSE).contains(&begun.elapsed()));
+        assert!((TIMEOUT..TIMEOUT + LONGEST_PAUSE).contains(&begun.elapsed()));
         let met = conflicts.given_up().conflicts;
         assert!(met > 200, "{met}");
     }

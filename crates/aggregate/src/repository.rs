@@ -27,7 +27,7 @@ const SNAPSHOT_EVERY: u64 = 256;
 /// How many long streams are folded at once.
 const LONG_STREAMS_AT_ONCE: usize = 2;
 /// How long a load waits until it may fold a long stream.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes that the remembered states may take, about.
 const BYTES_OF_STATES: u64 = 4 << 20;
 
@@ -296,7 +296,7 @@ impl<A: Aggregate> Repository<A> {
     }
 
     async fn permit(&self) -> Result<SemaphorePermit<'_>, RepositoryError> {
-        match timeout(PATIENCE, self.long_streams.acquire()).await {
+        match timeout(TIMEOUT, self.long_streams.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
             // It is never closed.
             Ok(Err(_)) | Err(_) => Err(RepositoryError::Overloaded),

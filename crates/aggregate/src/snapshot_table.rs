@@ -7,7 +7,7 @@ use database::{Database, DatabaseError, Value};
 use tokio::time::timeout;
 
 /// Nobody waits longer for a snapshot.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// Rows deleted at once, so that nobody waits long for a lock.
 const ROWS: u64 = 1_000;
 
@@ -54,7 +54,7 @@ impl SnapshotTable {
                 .await?;
             row.map(|row| row.text("state")).transpose()
         };
-        match timeout(PATIENCE, reading).await {
+        match timeout(TIMEOUT, reading).await {
             Ok(Ok(kept)) => kept,
             Ok(Err(error)) => {
                 tracing::warn!(of = self.sql.of, %id, %error, "cannot read a snapshot, doing without");
@@ -68,7 +68,7 @@ impl SnapshotTable {
     pub async fn put<const N: usize>(&self, id: impl Display, values: [Value; N]) {
         let mut all = vec![self.sql.fold.into()];
         all.extend(values);
-        match timeout(PATIENCE, self.database.execute(self.sql.put, &all)).await {
+        match timeout(TIMEOUT, self.database.execute(self.sql.put, &all)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(of = self.sql.of, %id, %error, "cannot keep a snapshot"),
             Err(_) => tracing::warn!(of = self.sql.of, %id, "cannot keep a snapshot in time"),

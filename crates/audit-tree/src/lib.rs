@@ -3,7 +3,7 @@
 //! `checkpoint_signer.rs` adds the events of the log in order (`growing_tree.rs`) and signs checkpoints, with the keys of
 //! `key_files.rs` and the memory of `last_signed.rs`. `origin.rs` says whether it can go on. `tables.rs` is the SQL.
 //! `reading.rs` makes proofs of what is there. `verifying.rs` computes the whole tree again from the log and compares
-//! (`comparison.rs`). `pushing.rs` shows checkpoints to witnesses, `witness.rs` is one. What is hashed and signed is said in
+//! (`comparison.rs`). `witness_client.rs` shows checkpoints to witnesses, `witness.rs` is one. What is hashed and signed is said in
 //! `transparency-log` and `events`; it must not be known here who asks, nor over which protocol.
 
 mod checkpoint_signer;
@@ -13,19 +13,19 @@ mod growing_tree;
 mod key_files;
 mod last_signed;
 mod origin;
-mod pushing;
 mod reading;
 mod tables;
 mod verifying;
 mod witness;
+mod witness_client;
 
 pub use checkpoint_signer::{CheckpointSigner, CheckpointSignerMetrics};
 pub use error::{KeepError, ReadError, VerifyError};
 pub use key_files::{KeysUnusable, SigningKeys};
 pub use last_signed::LastSigned;
 pub use origin::{Disagreement, disagreement, renew_origin};
-pub use pushing::{WitnessAddress, push};
 pub use reading::SignedCheckpoint;
 pub use tables::{AuditTree, Tree};
 pub use verifying::{Kept, Verification, verify};
 pub use witness::{Refused, Witness};
+pub use witness_client::{WitnessAddress, push};

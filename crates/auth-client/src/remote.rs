@@ -48,7 +48,7 @@ pub(crate) struct Remote {
     rules: TokenRules,
     keys: KnownKeys,
     /// Checks under way.
-    flights: DashMap<TokenHash, Flight>,
+    pending: DashMap<TokenHash, PendingCheck>,
     program_tokens: Semaphore,
 }
 
@@ -63,7 +63,7 @@ enum Shown {
 
 /// What a check found, and when it was sent.
 type Answer = Result<(Arc<Identity>, Epoch), VerifyError>;
-type Flight = Shared<BoxFuture<'static, Answer>>;
+type PendingCheck = Shared<BoxFuture<'static, Answer>>;
 
 impl Remote {
     /// Begins to listen to revocations, in the `background`.
@@ -81,7 +81,7 @@ impl Remote {
             cache,
             bus,
             options,
-            flights: DashMap::new(),
+            pending: DashMap::new(),
             program_tokens: Semaphore::new(PROGRAM_TOKENS_AT_ONCE),
         });
         let first = remote.bus.listen(REVOCATIONS).await;
@@ -133,7 +133,7 @@ impl Remote {
             if let Some(identity) = self.cache.get(hash, self.options.clock.now()) {
                 return Ok(identity);
             }
-            let (identity, asked) = self.board(hash, token, shown).await?;
+            let (identity, asked) = self.join_or_start(hash, token, shown).await?;
             if self.cache.is_current(&identity, asked) {
                 return Ok(identity);
             }
@@ -168,11 +168,11 @@ impl Remote {
     }
 
     /// Joins the check of this token that is under way, or sends one.
-    fn board(self: &Arc<Self>, hash: TokenHash, token: &str, shown: &Shown) -> Flight {
-        match self.flights.entry(hash) {
-            Entry::Occupied(flight) => flight.get().clone(),
+    fn join_or_start(self: &Arc<Self>, hash: TokenHash, token: &str, shown: &Shown) -> PendingCheck {
+        match self.pending.entry(hash) {
+            Entry::Occupied(check) => check.get().clone(),
             Entry::Vacant(vacant) => {
-                // Between the look into the cache and here, an earlier flight may have landed.
+                // Between the look into the cache and here, an earlier check may have ended.
                 let asked = self.cache.epoch();
                 if let Some(identity) = self.cache.get(hash, self.options.clock.now()) {
                     return futures::future::ready(Ok((identity, asked))).boxed().shared();
@@ -182,16 +182,16 @@ impl Remote {
                 let traceparent = http_api::current_traceparent();
                 // A task of its own: whoever asked first may hang up, and the others still get their answer.
                 let task = runtime::spawn("token check", async move {
-                    let _landing = Landing {
+                    let _guard = PendingGuard {
                         remote: &remote,
                         hash,
                     };
                     remote.ask(hash, token, &shown, traceparent).await
                 });
-                let flight = task.map(|joined| {
+                let check = task.map(|joined| {
                     joined.unwrap_or_else(|_| Err(VerifyError::Unavailable("the check broke off".to_owned())))
                 });
-                vacant.insert(flight.boxed().shared()).value().clone()
+                vacant.insert(check.boxed().shared()).value().clone()
             }
         }
     }
@@ -317,15 +317,15 @@ impl Shown {
     }
 }
 
-/// Takes a check off the board, however it ended.
-struct Landing<'a> {
+/// Takes a check out of those under way, however it ended.
+struct PendingGuard<'a> {
     remote: &'a Remote,
     hash: TokenHash,
 }
 
-impl Drop for Landing<'_> {
+impl Drop for PendingGuard<'_> {
     fn drop(&mut self) {
-        self.remote.flights.remove(&self.hash);
+        self.remote.pending.remove(&self.hash);
     }
 }
 

@@ -21,7 +21,7 @@ use ::events::Metadata;
 use broker::{Broker, Proxy, with, with_broker};
 use bus::{Bus, BusError, EventConsumer, Heard, RabbitBus, RabbitOptions};
 use conformance::{
-    PATIENCE, four, message, messages, positions, read,
+    TIMEOUT, four, message, messages, positions, read,
     requests::{Desk, QUEUE, Server, ask},
     soon,
 };
@@ -236,7 +236,7 @@ async fn without_a_connection_everything_fails_fast_and_then_resumes() {
         let mut listener = bus.listen("news").await.unwrap();
         assert!(bus.is_connected());
 
-        let outstanding = ask(&dyn_bus, "held", PATIENCE);
+        let outstanding = ask(&dyn_bus, "held", TIMEOUT);
         desk.until("the request", |desk| desk.seen("held")).await;
         proxy.shut();
         let start = Instant::now();
@@ -244,7 +244,7 @@ async fn without_a_connection_everything_fails_fast_and_then_resumes() {
         assert!(matches!(failed, Err(BusError::Unavailable(_))), "{failed:?}");
         connected(&bus, false).await;
         for _ in 0..10 {
-            let failed = bus.request(QUEUE, "now".into(), PATIENCE).await;
+            let failed = bus.request(QUEUE, "now".into(), TIMEOUT).await;
             assert!(matches!(failed, Err(BusError::Unavailable(_))), "{failed:?}");
         }
         assert!(bus.publish(&messages(0, 1..=1)).await.is_err());
@@ -257,7 +257,7 @@ async fn without_a_connection_everything_fails_fast_and_then_resumes() {
         publish(&bus, 1..=5).await;
         assert_eq!(positions(&read(&mut *consumer, 5).await), [1, 2, 3, 4, 5]);
         soon("requests to be served again", async {
-            while bus.request(QUEUE, "again".into(), PATIENCE).await.is_err() {
+            while bus.request(QUEUE, "again".into(), TIMEOUT).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         })
@@ -287,7 +287,7 @@ async fn requests_across_lost_connections_are_answered_right_or_not_at_all() {
                     let mut answered = 0;
                     for round in 0.. {
                         let request = format!("random {who} {round}");
-                        if let Ok(reply) = caller.request(QUEUE, request.clone().into(), PATIENCE).await {
+                        if let Ok(reply) = caller.request(QUEUE, request.clone().into(), TIMEOUT).await {
                             assert_eq!(reply, format!("re: {request}"));
                             answered += 1;
                         } else {
@@ -303,7 +303,7 @@ async fn requests_across_lost_connections_are_answered_right_or_not_at_all() {
         for _ in 0..3 {
             // Everything works, and something is under way.
             soon("requests to be served", async {
-                while caller.request(QUEUE, "cut soon".into(), PATIENCE).await.is_err() {
+                while caller.request(QUEUE, "cut soon".into(), TIMEOUT).await.is_err() {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             })
@@ -385,7 +385,7 @@ async fn the_deleted_queue_of_a_responder_is_declared_again() {
             .await
             .unwrap();
         soon("requests to be served again", async {
-            while bus.request(QUEUE, "again".into(), PATIENCE).await.is_err() {
+            while bus.request(QUEUE, "again".into(), TIMEOUT).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         })

@@ -25,7 +25,7 @@ const QUEUE_UNITS: usize = (32 << 20) / UNIT;
 /// The bytes in a unit of room in the queue.
 const UNIT: usize = 1_024;
 /// An append that is not answered for so long, from its arrival on, is given up. Longer than a commit may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// The most appends in one batch.
 const BATCH_APPENDS: usize = 1_000;
 /// A batch that holds this many bytes takes no further append.
@@ -68,7 +68,7 @@ impl Appender {
         Self {
             queue,
             room: Arc::new(Semaphore::new(QUEUE_UNITS)),
-            patience: PATIENCE,
+            patience: TIMEOUT,
         }
     }
 

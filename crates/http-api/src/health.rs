@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use tokio::{sync::Mutex, time::Instant};
 
 /// How long one check may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// What the checks found is told again for so long.
 const FRESH: Duration = Duration::from_millis(500);
 
@@ -178,10 +178,10 @@ impl Health {
     /// Runs every check, all at once.
     async fn run(&self) -> Readiness {
         let checks = self.checks.iter().map(|(name, check)| async {
-            let outcome = tokio::time::timeout(PATIENCE, check()).await;
+            let outcome = tokio::time::timeout(TIMEOUT, check()).await;
             (
                 *name,
-                outcome.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs()))),
+                outcome.unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs()))),
             )
         });
         Readiness {

@@ -68,13 +68,13 @@ pub fn with_middleware(router: Router, role: &'static str, metrics: &Metrics, he
     })
 }
 
-/// As [`with_middleware`], for a role whose `/metrics` shows more than its own: `exposition` makes the text.
+/// As [`with_middleware`], for a role whose `/metrics` shows more than its own: `page` makes the text.
 pub fn with_middleware_and_metrics<F, Fut>(
     router: Router,
     role: &'static str,
     metrics: &Metrics,
     health: Health,
-    exposition: F,
+    page: F,
 ) -> Router
 where
     F: Fn(Asker) -> Fut + Clone + Send + Sync + 'static,
@@ -86,11 +86,11 @@ where
         .route("/health/live", get(live))
         .route(
             "/health/ready",
-            get(|door: Option<Extension<Door>>| async move {
+            get(|listener: Option<Extension<Listener>>| async move {
                 let readiness = health.ready().await;
-                match door {
-                    Some(Extension(Door::Public)) => readiness.without_reasons(),
-                    Some(Extension(Door::Admin)) | None => readiness.into_response(),
+                match listener {
+                    Some(Extension(Listener::Public)) => readiness.without_reasons(),
+                    Some(Extension(Listener::Admin)) | None => readiness.into_response(),
                 }
             }),
         )
@@ -105,7 +105,7 @@ where
                     Some(_) => Asker::SameProcess,
                     None => Asker::Outside,
                 };
-                prometheus_text(exposition(asker).await)
+                prometheus_text(page(asker).await)
             }),
         )
         .route_layer(middleware::from_fn(refuse_parameters));
@@ -129,23 +129,23 @@ pub enum Asker {
 
 /// Only the probes and `/metrics` of a router that [`with_middleware`] made, for an address that is not public.
 pub fn admin_of(router: Router) -> Router {
-    through(Door::Admin, router)
+    reached_by(Listener::Admin, router)
 }
 
 /// A router that [`with_middleware`] made, for an address that anyone can reach: without `/metrics` and `/health/startup`, and with a readiness that
 /// gives no reasons.
 pub fn public_of(router: Router) -> Router {
-    through(Door::Public, router)
+    reached_by(Listener::Public, router)
 }
 
-/// Through which address a request came, where a router has more than one.
+/// Which listener a request came by, where a router has more than one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Door {
+enum Listener {
     Public,
     Admin,
 }
 
-impl Door {
+impl Listener {
     fn leads_to(self, path: &str) -> bool {
         match self {
             Self::Public => path != METRICS && path != STARTUP,
@@ -154,9 +154,9 @@ impl Door {
     }
 }
 
-fn through(door: Door, router: Router) -> Router {
+fn reached_by(listener: Listener, router: Router) -> Router {
     router.layer(MapRequestLayer::new(move |mut request: Request| {
-        request.extensions_mut().insert(door);
+        request.extensions_mut().insert(listener);
         request
     }))
 }
@@ -196,9 +196,9 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
     let client = RequestContext::client(request.headers(), request.extensions());
     let entry = log.begin(&mut request, id_header.clone(), traceparent.clone(), client);
     let refused = request.extensions_mut().remove::<Refusal>();
-    let door = request.extensions().get::<Door>().copied();
+    let listener = request.extensions().get::<Listener>().copied();
     let is_over_tls = request.extensions().get::<OverTls>().is_some();
-    let is_elsewhere = door.is_some_and(|door| !door.leads_to(request.uri().path()));
+    let is_elsewhere = listener.is_some_and(|listener| !listener.leads_to(request.uri().path()));
     let answering = async {
         let stopped = match refused {
             Some(refusal) => Some(refused_problem(refusal)),
@@ -225,7 +225,7 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
     headers.reserve(2 + SECURITY_HEADERS.len());
     headers.insert(X_REQUEST_ID.clone(), id_header);
     // Only the public address speaks for its host: what a role says to the gateway reaches clients, too.
-    if is_over_tls && door == Some(Door::Public) {
+    if is_over_tls && listener == Some(Listener::Public) {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
     }
     for (name, value) in SECURITY_HEADERS {

@@ -18,7 +18,7 @@ use http_server::{Pressure, ServerOptions};
 use support::{Client, Server, get_of};
 
 /// Longer than a server that has refused a body waits for the little that is left of it.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Asks on a new connection, which the answer may be the end of.
 async fn status(server: &Server, path: &str) -> u16 {
@@ -179,7 +179,7 @@ async fn bodies_that_are_held_back_take_no_more_memory_than_allowed() {
         let mut client = server.connect().await;
         client.send(head).await;
         client.send(format!("{{\"a\":\"{}", "x".repeat(59_000))).await;
-        let answer = tokio::time::timeout(PATIENCE, client.0.readable()).await;
+        let answer = tokio::time::timeout(TIMEOUT, client.0.readable()).await;
         match answer {
             Ok(_) => {
                 assert_eq!(client.answer().await.0, 503);

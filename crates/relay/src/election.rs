@@ -18,7 +18,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// stands still, or a connection that died without a word, keeps nobody out.
 const IDLE_SESSION_MS: u32 = 6_000;
 /// A try that takes longer is given up.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// The lock's name among PostgreSQL's advisory locks of one database: "TLRELAY" in ASCII.
 const LOCK: i64 = 0x54_4c52_454c_4159;
 
@@ -66,7 +66,7 @@ impl Election {
             Self::Postgres(server) => {
                 let mut connection = None;
                 loop {
-                    let stood = tokio::time::timeout(PATIENCE, campaign(server, connection.take())).await;
+                    let stood = tokio::time::timeout(TIMEOUT, campaign(server, connection.take())).await;
                     match stood.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
                         Ok((connection, true)) => return Leadership::Postgres(connection),
                         Ok((kept, false)) => connection = Some(kept),

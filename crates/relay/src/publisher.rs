@@ -27,7 +27,7 @@ use crate::{
 /// Progress is saved so long after the first that is not saved. What is published twice after a crash is harmless.
 const SAVE_AFTER: Duration = Duration::from_millis(500);
 /// How long a database may take to say or save something.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a stop waits for what is on its way.
 const FAREWELL: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -89,7 +89,7 @@ impl Relay {
 
     /// Publishes until `stop` is cancelled or the leadership lost.
     async fn serve(&self, leadership: &mut Leadership, stop: &CancellationToken) -> anyhow::Result<()> {
-        let chain = timeout(PATIENCE, self.resume())
+        let chain = timeout(TIMEOUT, self.resume())
             .await
             .context("the databases do not answer")??;
         let (done, finished) = mpsc::unbounded_channel();
@@ -219,7 +219,7 @@ impl Relay {
         &self,
         publishing: &mut Publishing,
     ) -> anyhow::Result<futures::stream::BoxStream<'static, Page>> {
-        let head = timeout(PATIENCE, head_point(&*self.store))
+        let head = timeout(TIMEOUT, head_point(&*self.store))
             .await
             .context("the event store does not answer")?
             .context("cannot read the log's end")?;
@@ -252,7 +252,7 @@ impl Relay {
 
     /// Saves up to where everything is published, or chooses when to try again.
     async fn save(&self, publishing: &mut Publishing) {
-        match timeout(PATIENCE, self.progress.save(publishing.pages.published())).await {
+        match timeout(TIMEOUT, self.progress.save(publishing.pages.published())).await {
             Ok(Ok(())) => publishing.unsaved = false,
             Ok(Err(error)) => tracing::warn!(%error, "cannot save the relay's progress, trying again"),
             Err(_) => tracing::warn!("the database does not take the relay's progress, trying again"),
@@ -265,7 +265,7 @@ impl Relay {
         let mut lag = Lag::default();
         loop {
             let point = *reached.borrow();
-            if let Ok(Ok(now)) = timeout(PATIENCE, self.store.head()).await {
+            if let Ok(Ok(now)) = timeout(TIMEOUT, self.store.head()).await {
                 head.send_replace(now);
                 let published = u64::try_from(self.metrics.position.get()).unwrap_or(0);
                 self.metrics.lag.set(gauge(now.saturating_sub(published)));

@@ -5,7 +5,7 @@ use event_store::{agrees, head_point};
 use events::LogPoint;
 use tokio::time::timeout;
 
-use crate::{Relay, partition_sequence::Chain, publisher::PATIENCE};
+use crate::{Relay, partition_sequence::Chain, publisher::TIMEOUT};
 
 /// A log that ends up to here is published from its beginning when it is not known how far it was.
 const SHORT_LOG: u64 = 512;
@@ -43,7 +43,7 @@ impl Relay {
     }
 
     pub(crate) async fn agrees(&self, point: LogPoint) -> anyhow::Result<bool> {
-        let agree = timeout(PATIENCE, agrees(&*self.store, &[point]))
+        let agree = timeout(TIMEOUT, agrees(&*self.store, &[point]))
             .await
             .context("the event store does not answer")?
             .context("cannot compare the relay's progress with the log")?;

@@ -8,7 +8,7 @@ use bus::Bus;
 use events::RecordedEvent;
 
 /// How long publishing waits for it. Whoever does not hear of it finds out within half a minute.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Broadcasts what `events` make worthless.
 pub(crate) async fn broadcast(bus: &dyn Bus, events: impl Iterator<Item = &RecordedEvent>) {
@@ -23,7 +23,7 @@ pub(crate) async fn broadcast(bus: &dyn Bus, events: impl Iterator<Item = &Recor
         }
         Ok::<_, bus::BusError>(())
     };
-    match tokio::time::timeout(PATIENCE, all).await {
+    match tokio::time::timeout(TIMEOUT, all).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "revocations were not broadcast"),
         Err(_) => tracing::warn!("revocations were not broadcast in time"),

@@ -28,7 +28,7 @@ const OVERHEAD_BYTES: usize = 256;
 /// How often a log line says that a partition is skipped.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 /// How long a working bus may refuse to take anything of a batch.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Failures in a row after which the cause is looked for among the messages.
 const SUSPICIOUS: u32 = 2;
 /// How often a sender whose queue is full looks whether the bus is there again.
@@ -266,7 +266,7 @@ impl Sender {
                 continue;
             }
             failures += 1;
-            if since.elapsed() > PATIENCE {
+            if since.elapsed() > TIMEOUT {
                 parts.push_front(part);
                 let rest: Vec<_> = parts.drain(..).flatten().collect();
                 pass_over(&self.metrics, &rest, &error.to_string());

@@ -168,7 +168,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TIMEOUT: Duration = Duration::from_secs(20);
 
     /// A disk that stands still until it is told to go on, and then keeps what it gets.
     struct Disk {
@@ -208,13 +208,13 @@ mod tests {
         for _ in 0..4 {
             go_on.send(()).unwrap();
         }
-        assert!(log.flush(PATIENCE));
+        assert!(log.flush(TIMEOUT));
         let all: Vec<u8> = lines.try_iter().flatten().collect();
         assert_eq!(all, b"line 000\nline 001\nline 002\nline 003\n");
         // There is room again.
         log.write_all(b"afterwards\n").unwrap();
         go_on.send(()).unwrap();
-        assert!(log.flush(PATIENCE));
+        assert!(log.flush(TIMEOUT));
         assert_eq!(lines.recv().unwrap(), b"afterwards\n");
         assert_eq!(dropped.get(), 6);
     }
@@ -231,7 +231,7 @@ mod tests {
         for _ in 0..4 {
             go_on.send(()).unwrap();
         }
-        assert!(log.flush(PATIENCE));
+        assert!(log.flush(TIMEOUT));
         let lengths: Vec<usize> = lines.try_iter().map(|lines| lines.len()).collect();
         assert_eq!(lengths, [4_000, 4_000, 2_000, 9_001]);
     }
@@ -247,7 +247,7 @@ mod tests {
         for _ in 0..3 {
             log.write_all(b"lost\n").unwrap();
         }
-        assert!(log.flush(PATIENCE));
+        assert!(log.flush(TIMEOUT));
         assert_eq!(dropped.get(), 3);
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Nobody waits longer for what another has asked.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The same question: whoever has to see more asks for themselves.
 type Flight = (Key, u64);
@@ -45,7 +45,7 @@ pub(super) enum Boarded {
 impl Flights {
     pub(super) async fn board(&self, lookup: &Lookup) -> Boarded {
         let flight = (lookup.key.clone(), lookup.at_least);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let mut landing = match self.0.entry(flight.clone()) {
                 Entry::Occupied(entry) => entry.get().clone(),

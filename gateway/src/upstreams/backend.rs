@@ -9,19 +9,19 @@ use super::{
     client::Client,
     metrics::UpstreamMetrics,
     replayable_body::{ReplayableBody, in_time},
-    replica::read_glance,
+    replica::read_probe,
     replicas::Replicas,
 };
 use crate::{config::Upstream, error::ForwardError};
 
 pub(crate) struct Backend {
     name: &'static str,
-    place: Place,
+    location: Location,
 }
 
-enum Place {
-    Here(Router),
-    There(Box<Replicas>),
+enum Location {
+    Local(Router),
+    Remote(Box<Replicas>),
 }
 
 impl Backend {
@@ -31,11 +31,11 @@ impl Backend {
         client: &Client,
         metrics: &UpstreamMetrics,
     ) -> anyhow::Result<Self> {
-        let place = match upstream {
-            Upstream::InProcess(router) => Place::Here(router),
-            Upstream::Http(urls) => Place::There(Box::new(Replicas::new(name, &urls, client, metrics)?)),
+        let location = match upstream {
+            Upstream::InProcess(router) => Location::Local(router),
+            Upstream::Http(urls) => Location::Remote(Box::new(Replicas::new(name, &urls, client, metrics)?)),
         };
-        Ok(Self { name, place })
+        Ok(Self { name, location })
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -44,8 +44,8 @@ impl Backend {
 
     /// Forwards one request.
     pub(crate) async fn send(&self, parts: Parts, body: Body) -> Result<Response, ForwardError> {
-        match &self.place {
-            Place::Here(router) => {
+        match &self.location {
+            Location::Local(router) => {
                 let body = ReplayableBody::new(body);
                 let mut request = Request::from_parts(parts, Body::new(body.clone()));
                 request.extensions_mut().clear();
@@ -53,50 +53,47 @@ impl Backend {
                 let Ok(response) = in_time(&body, router.clone().oneshot(request)).await?;
                 Ok(response)
             }
-            Place::There(replicas) => replicas.send(&parts, body).await,
+            Location::Remote(replicas) => replicas.send(&parts, body).await,
         }
     }
 
     /// Whether it can serve; for several replicas, whether any can.
     pub(crate) async fn ready(&self) -> Result<(), String> {
-        let glances = self.glances("/health/ready").await;
-        if glances.iter().any(|(_, glance)| glance.is_ok()) {
+        let probes = self.probe_all("/health/ready").await;
+        if probes.iter().any(|(_, probe)| probe.is_ok()) {
             return Ok(());
         }
-        let reasons: Vec<_> = glances
-            .into_iter()
-            .filter_map(|(_, glance)| glance.err())
-            .collect();
+        let reasons: Vec<_> = probes.into_iter().filter_map(|(_, probe)| probe.err()).collect();
         Err(reasons.join("; "))
     }
 
     /// The metrics of each replica: where it is, and its text or why there is none.
     pub(crate) async fn metrics(&self) -> Vec<(Option<&str>, Result<String, String>)> {
-        self.glances("/metrics").await
+        self.probe_all("/metrics").await
     }
 
     /// Looks after its replicas, for ever.
     pub(crate) async fn watch(&self) {
-        match &self.place {
-            Place::Here(_) => {}
-            Place::There(replicas) => replicas.watch().await,
+        match &self.location {
+            Location::Local(_) => {}
+            Location::Remote(replicas) => replicas.watch().await,
         }
     }
 
-    async fn glances(&self, path: &'static str) -> Vec<(Option<&str>, Result<String, String>)> {
-        match &self.place {
-            Place::Here(router) => {
+    async fn probe_all(&self, path: &'static str) -> Vec<(Option<&str>, Result<String, String>)> {
+        match &self.location {
+            Location::Local(router) => {
                 let mut request = Request::new(Body::empty());
                 *request.uri_mut() = http::Uri::from_static(path);
                 request.extensions_mut().insert(Forwarded);
                 let Ok(response) = router.clone().oneshot(request).await;
-                vec![(None, read_glance(response).await)]
+                vec![(None, read_probe(response).await)]
             }
-            Place::There(replicas) => {
-                let glances = replicas.glances(path).await;
-                glances
+            Location::Remote(replicas) => {
+                let probes = replicas.probe_all(path).await;
+                probes
                     .into_iter()
-                    .map(|(address, glance)| (Some(address), glance))
+                    .map(|(address, probe)| (Some(address), probe))
                     .collect()
             }
         }

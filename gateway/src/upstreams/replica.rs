@@ -32,9 +32,9 @@ use crate::{
 };
 
 /// For a probe, or the metrics of a replica. A role gives its own checks a second.
-const GLANCE_TIMEOUT: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Metrics longer than this are not taken, in bytes.
-const GLANCE_LIMIT: usize = 8 * 1024 * 1024;
+const PROBE_LIMIT: usize = 8 * 1024 * 1024;
 
 pub(super) struct Replica {
     client: Client,
@@ -159,7 +159,7 @@ impl Replica {
 
     /// Asks whether it is ready.
     pub(super) async fn look(&self) {
-        let ready = self.glance("/health/ready").await.is_ok();
+        let ready = self.probe("/health/ready").await.is_ok();
         if self.set_ready(ready) {
             tracing::info!(upstream.address = %self.authority, upstream.ready = ready, "a replica changed");
             if ready {
@@ -177,8 +177,8 @@ impl Replica {
     }
 
     /// Its answer to a GET of `path`, or why there is none.
-    pub(super) async fn glance(&self, path: &'static str) -> Result<String, String> {
-        let glance = async {
+    pub(super) async fn probe(&self, path: &'static str) -> Result<String, String> {
+        let probe = async {
             let mut request = Request::new(ReplayableBody::new(Body::empty()));
             *request.uri_mut() = self
                 .uri(Some(&PathAndQuery::from_static(path)))
@@ -192,11 +192,11 @@ impl Replica {
                     true => "cannot connect".to_owned(),
                     false => "the connection broke".to_owned(),
                 })?;
-            read_glance(response.map(Body::new)).await
+            read_probe(response.map(Body::new)).await
         };
-        timeout(GLANCE_TIMEOUT, glance)
+        timeout(PROBE_TIMEOUT, probe)
             .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", GLANCE_TIMEOUT.as_secs())))
+            .unwrap_or_else(|_| Err(format!("no answer within {} s", PROBE_TIMEOUT.as_secs())))
     }
 
     fn uri(&self, path: Option<&PathAndQuery>) -> Result<Uri, http::Error> {
@@ -214,9 +214,9 @@ impl Replica {
 }
 
 /// The text of a good answer; otherwise what it says is wrong.
-pub(super) async fn read_glance(response: Response) -> Result<String, String> {
+pub(super) async fn read_probe(response: Response) -> Result<String, String> {
     let status = response.status();
-    let bytes = axum::body::to_bytes(response.into_body(), GLANCE_LIMIT)
+    let bytes = axum::body::to_bytes(response.into_body(), PROBE_LIMIT)
         .await
         .map_err(|_| "the answer broke off".to_owned())?;
     let text = String::from_utf8(bytes.into()).map_err(|_| "the answer is not text".to_owned())?;

@@ -158,11 +158,11 @@ impl Replicas {
     }
 
     /// The answer of every replica to a GET of `path`: its address, and the text or why there is none.
-    pub(super) async fn glances(&self, path: &'static str) -> Vec<(&str, Result<String, String>)> {
-        let glances = self
+    pub(super) async fn probe_all(&self, path: &'static str) -> Vec<(&str, Result<String, String>)> {
+        let probes = self
             .replicas
             .iter()
-            .map(|replica| async { (replica.address(), replica.glance(path).await) });
-        join_all(glances).await
+            .map(|replica| async { (replica.address(), replica.probe(path).await) });
+        join_all(probes).await
     }
 }

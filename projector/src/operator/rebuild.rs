@@ -22,8 +22,8 @@ use crate::{
     metrics::ProjectorMetrics,
     models::{AUDIT_LOG, Model as _, TASK_HISTORY, for_each_model},
     operator::verify::{Comparison, compare_tables},
-    pace::Pace,
     projecting::{apply::Applier, catch_up::catch_up, checkpoint, log_identity::LogIdentity},
+    tuning::Tuning,
 };
 pub use dropped_rows::DroppedRows;
 pub use error::RebuildError;
@@ -41,7 +41,7 @@ pub struct Rebuild {
     store: Arc<dyn EventStore>,
     live: Database,
     partitions: PartitionCount,
-    pace: Pace,
+    tuning: Tuning,
     _lock: Lock,
 }
 
@@ -66,7 +66,7 @@ impl Rebuild {
         url: &str,
         store: Arc<dyn EventStore>,
         partitions: PartitionCount,
-        pace: Pace,
+        tuning: Tuning,
     ) -> Result<Self, RebuildError> {
         let places = Places::new(url);
         let live = places.open(Generation::Live).await?;
@@ -76,7 +76,7 @@ impl Rebuild {
             store,
             live,
             partitions,
-            pace,
+            tuning,
         })
     }
 
@@ -117,7 +117,7 @@ impl Rebuild {
         tell(progress);
         {
             let identity = self.identity(&applier);
-            let work = catch_up(&applier, &self.store, &identity, self.pace, stop);
+            let work = catch_up(&applier, &self.store, &identity, self.tuning, stop);
             tokio::pin!(work);
             loop {
                 tokio::select! {
@@ -200,7 +200,7 @@ impl Rebuild {
             &applier,
             &self.store,
             &self.identity(&applier),
-            self.pace,
+            self.tuning,
             &CancellationToken::new(),
         )
         .await;
@@ -234,7 +234,7 @@ impl Rebuild {
             &applier,
             &self.store,
             &self.identity(&applier),
-            self.pace,
+            self.tuning,
             &CancellationToken::new(),
         )
         .await;

@@ -35,7 +35,7 @@ pub(crate) use tables::compare_tables;
 pub use tables::{ComparedTable, Comparison};
 
 /// How long the projection may take to reach the head of the log.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Folds the log up to its present head in memory and compares every row of the read models with it. May run
 /// beside a projector at work: rows that have moved on meanwhile are compared with a fold of their own stream.
@@ -111,7 +111,7 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
 }
 
 async fn wait_for(read_models: &Database, head: u64) -> Result<u64, DatabaseError> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let reached = checkpoint::completed(read_models).await?;
         if reached >= head || Instant::now() >= deadline {

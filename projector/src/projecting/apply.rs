@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     metrics::ProjectorMetrics,
     projecting::{
-        checkpoint::{self, Move},
+        checkpoint::{self, CheckpointMove},
         decode::{Decoded, sentence},
         fold::{GapPolicy, HoleFound, Parked},
         loading, writing,
@@ -80,7 +80,7 @@ impl From<DatabaseError> for ApplyError {
 }
 
 /// An event that must be parked because the database does not take what it leads to.
-struct Doomed {
+struct ForcedPark {
     position: u64,
     reason: String,
 }
@@ -109,7 +109,7 @@ impl Applier {
     pub(crate) async fn apply(
         &self,
         events: &[Decoded],
-        moves: &[Move],
+        moves: &[CheckpointMove],
         gaps: GapPolicy,
     ) -> Result<(), ApplyError> {
         let timer = self.metrics.batch_duration.start_timer();
@@ -136,7 +136,7 @@ impl Applier {
     async fn apply_each(
         &self,
         events: &[Decoded],
-        moves: &[Move],
+        moves: &[CheckpointMove],
         gaps: GapPolicy,
     ) -> Result<(), ApplyError> {
         let mut moves = moves.to_vec();
@@ -146,18 +146,18 @@ impl Applier {
                 continue;
             };
             let position = event.record.position;
-            let step = [Move {
+            let step = [CheckpointMove {
                 to: event.point(),
                 ..*whole
             }];
             let one = std::slice::from_ref(event);
             match self.transact(one, &step, gaps, None).await {
                 Err(ApplyError::Database(error)) if error.refuses_data() => {
-                    let doomed = Doomed {
+                    let forced = ForcedPark {
                         position,
                         reason: format!("the database refuses it: {}", sentence(&error)),
                     };
-                    self.transact(one, &step, gaps, Some(doomed)).await?;
+                    self.transact(one, &step, gaps, Some(forced)).await?;
                 }
                 result => result?,
             }
@@ -174,11 +174,11 @@ impl Applier {
     async fn transact(
         &self,
         events: &[Decoded],
-        moves: &[Move],
+        moves: &[CheckpointMove],
         gaps: GapPolicy,
-        doomed: Option<Doomed>,
+        forced: Option<ForcedPark>,
     ) -> Result<(), ApplyError> {
-        let transaction = self.transaction(events, moves, gaps, doomed);
+        let transaction = self.transaction(events, moves, gaps, forced);
         let result = tokio::time::timeout(LONGEST_TRANSACTION, transaction).await;
         result.unwrap_or(Err(ApplyError::Late))
     }
@@ -186,9 +186,9 @@ impl Applier {
     async fn transaction(
         &self,
         events: &[Decoded],
-        moves: &[Move],
+        moves: &[CheckpointMove],
         gaps: GapPolicy,
-        doomed: Option<Doomed>,
+        forced: Option<ForcedPark>,
     ) -> Result<(), ApplyError> {
         let mut tx = self.read_models.begin_with_lock_timeout(LOCK_TIMEOUT).await?;
         for step in moves {
@@ -199,10 +199,10 @@ impl Applier {
         if !events.is_empty() {
             let mut fold = loading::load(&self.read_models, &mut tx, events).await?;
             for event in events {
-                let doomed = doomed
+                let forced = forced
                     .as_ref()
-                    .filter(|doomed| doomed.position == event.record.position);
-                let reason = doomed.map(|doomed| doomed.reason.as_str());
+                    .filter(|forced| forced.position == event.record.position);
+                let reason = forced.map(|forced| forced.reason.as_str());
                 fold.take(event, reason, gaps)
                     .map_err(|HoleFound| ApplyError::Hole)?;
             }

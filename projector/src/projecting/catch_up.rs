@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::ProjectError,
-    pace::Pace,
     projecting::{
         apply::{Applier, ApplyError},
-        checkpoint::{self, Move},
+        checkpoint::{self, CheckpointMove},
         decode::{Decoded, decode, sentence},
         fold::GapPolicy,
         log_identity::LogIdentity,
     },
+    tuning::Tuning,
 };
 
 /// Reads and applies all partitions until the end of the log; on any failure from the checkpoints again, after a
@@ -25,13 +25,13 @@ pub(crate) async fn catch_up(
     applier: &Applier,
     store: &Arc<dyn EventStore>,
     identity: &LogIdentity,
-    pace: Pace,
+    tuning: Tuning,
     stop: &CancellationToken,
 ) {
-    let mut backoff = pace.backoff();
+    let mut backoff = tuning.backoff();
     let all: BTreeSet<u16> = applier.partitions.iter().collect();
     loop {
-        match catch_up_once(applier, store, identity, &all, pace, stop).await {
+        match catch_up_once(applier, store, identity, &all, tuning, stop).await {
             Ok(()) => return,
             Err(ProjectError::OtherLog) => {
                 if !identity.agreed(stop).await {
@@ -61,7 +61,7 @@ pub(crate) async fn catch_up_once(
     store: &Arc<dyn EventStore>,
     identity: &LogIdentity,
     partitions: &BTreeSet<u16>,
-    pace: Pace,
+    tuning: Tuning,
     stop: &CancellationToken,
 ) -> Result<(), ProjectError> {
     let mut checkpoints = checkpoint::load_all(&applier.read_models, applier.partitions).await?;
@@ -72,16 +72,16 @@ pub(crate) async fn catch_up_once(
     let Some(from) = positions.min() else {
         return Ok(());
     };
-    let mut pages = read_ahead(store.clone(), from, pace.page);
+    let mut pages = read_ahead(store.clone(), from, tuning.page);
     while let Some(page) = pages.recv().await {
         let page = page?;
         let Some(to) = page.last().map(Decoded::point) else {
             continue;
         };
         identity.confirm(&checkpoints, to).await?;
-        let moves: Vec<Move> = partitions
+        let moves: Vec<CheckpointMove> = partitions
             .iter()
-            .map(|partition| Move {
+            .map(|partition| CheckpointMove {
                 partition: *partition,
                 from: checkpoints[usize::from(*partition)].position,
                 to,

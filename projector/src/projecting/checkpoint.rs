@@ -6,7 +6,7 @@ use read_models::{CHECKPOINT_CHANNEL, Step, log_point};
 
 /// A checkpoint on its way forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Move {
+pub(crate) struct CheckpointMove {
     pub(crate) partition: u16,
     pub(crate) from: u64,
     pub(crate) to: LogPoint,
@@ -97,7 +97,7 @@ pub(crate) async fn completed_point(read_models: &Database) -> Result<LogPoint, 
 pub(crate) async fn advance(
     tx: &mut Transaction,
     partitions: PartitionCount,
-    step: Move,
+    step: CheckpointMove,
 ) -> Result<bool, DatabaseError> {
     let moved = tx
         .execute(
@@ -165,7 +165,7 @@ pub(crate) async fn bring(
 }
 
 /// Tells everyone who waits, if and when the transaction has committed. The last word of a partition is enough.
-pub(crate) fn signal(tx: &mut Transaction, partitions: PartitionCount, step: Move) {
+pub(crate) fn signal(tx: &mut Transaction, partitions: PartitionCount, step: CheckpointMove) {
     let step = Step {
         partitions: partitions.get(),
         partition: step.partition,

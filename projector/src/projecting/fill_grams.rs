@@ -5,7 +5,7 @@ use std::time::Duration;
 use database::{Database, DatabaseError};
 use tokio_util::sync::CancellationToken;
 
-use crate::{pace::Pace, projecting::decode::sentence};
+use crate::{projecting::decode::sentence, tuning::Tuning};
 
 /// Tasks in one transaction: long ones take a few hundred microseconds each.
 const BATCH: u64 = 100;
@@ -14,17 +14,17 @@ const BATCH: u64 = 100;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Looks for such tasks again and again, until `stop`. Where there are none, an empty index says so.
-pub(crate) async fn fill_grams(read_models: Database, pace: Pace, stop: CancellationToken) {
+pub(crate) async fn fill_grams(read_models: Database, tuning: Tuning, stop: CancellationToken) {
     loop {
         let pause = match fill_batch(&read_models).await {
-            Ok(0) => pace.sample,
+            Ok(0) => tuning.sample,
             Ok(_) => PAUSE,
             Err(error) => {
                 tracing::warn!(
                     error = sentence(&error),
                     "cannot make tasks searchable by their grams"
                 );
-                pace.heartbeat
+                tuning.heartbeat
             }
         };
         tokio::select! {

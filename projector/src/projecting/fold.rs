@@ -90,11 +90,11 @@ pub(crate) enum GapPolicy {
 pub(crate) struct HoleFound;
 
 impl Fold {
-    /// Applies one event, or parks it. `doomed` is why it must be parked whatever it says.
+    /// Applies one event, or parks it. `forced` is why it must be parked whatever it says.
     pub(crate) fn take(
         &mut self,
         event: &Decoded,
-        doomed: Option<&str>,
+        forced: Option<&str>,
         gaps: GapPolicy,
     ) -> Result<(), HoleFound> {
         let record = &event.record;
@@ -116,7 +116,7 @@ impl Fold {
             self.park(record, Cause::Follows, "an earlier event of its stream is parked");
             return Ok(());
         }
-        let applied = match doomed {
+        let applied = match forced {
             Some(reason) => {
                 self.park(record, Cause::Refused, reason);
                 return Ok(());

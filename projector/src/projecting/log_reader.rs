@@ -38,7 +38,7 @@ const LOOKS: u32 = 4;
 const PAGES: usize = 4;
 
 /// How long one partition may keep the others waiting for the next page.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long an orderly end may wait for the last checkpoints.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -112,7 +112,7 @@ impl LogReader {
 
     /// Never returns.
     async fn look_again_and_again(&mut self) {
-        let pause = self.pages.surroundings.pace.heartbeat / LOOKS;
+        let pause = self.pages.surroundings.tuning.heartbeat / LOOKS;
         loop {
             if let Err(error) = self.look().await {
                 self.pages.tell(&error);
@@ -166,14 +166,17 @@ impl LogReader {
     /// one look when the bus is away or silent.
     fn due(&mut self, head: u64) -> u64 {
         let Surroundings {
-            bus, pace, delivered, ..
+            bus,
+            tuning,
+            delivered,
+            ..
         } = &self.pages.surroundings;
         let delivered = delivered.load(Ordering::Relaxed);
         let is_silent = std::mem::replace(&mut self.delivered, delivered) == delivered;
         let patience = if is_silent || !bus.is_connected() {
-            pace.heartbeat / LOOKS
+            tuning.heartbeat / LOOKS
         } else {
-            pace.heartbeat
+            tuning.heartbeat
         };
         let now = Instant::now();
         let due = self
@@ -183,7 +186,7 @@ impl LogReader {
             .find(|(at, _)| now.duration_since(*at) >= patience)
             .map_or(0, |(_, head)| *head);
         self.heads.push_back((now, head));
-        while self.heads.len() > 1 && now.duration_since(self.heads[1].0) >= pace.heartbeat {
+        while self.heads.len() > 1 && now.duration_since(self.heads[1].0) >= tuning.heartbeat {
             self.heads.pop_front();
         }
         due.min(head)
@@ -224,7 +227,7 @@ impl PageReader {
             applier,
             store,
             identity,
-            pace,
+            tuning,
             ..
         } = &self.surroundings;
         let Some(start) = behind.iter().map(|behind| behind.checkpoint.position).min() else {
@@ -234,7 +237,7 @@ impl PageReader {
         let (mut after, mut more) = (start, false);
         let mut end = None;
         for _ in 0..pages {
-            let page = store.log_page(after, pace.page).await?;
+            let page = store.log_page(after, tuning.page).await?;
             more = page.more;
             let events = decode(&**store, page).await?;
             let Some(to) = events.last().map(Decoded::point) else {
@@ -274,7 +277,7 @@ impl PageReader {
             return;
         }
         let slice = Slice { from, to, events };
-        if self.workers.hand(behind.partition, slice, PATIENCE).await {
+        if self.workers.hand(behind.partition, slice, TIMEOUT).await {
             behind.handed = Some(to);
         } else {
             behind.stuck = true;
@@ -299,7 +302,7 @@ impl PageReader {
             applier,
             store,
             identity,
-            pace,
+            tuning,
             ..
         } = &self.surroundings;
         let checkpoints = checkpoint::load_all(&applier.read_models, applier.partitions).await?;
@@ -313,7 +316,7 @@ impl PageReader {
         let points: Vec<LogPoint> = idle.iter().map(at).collect();
         let (mut after, mut end) = (start, None);
         loop {
-            let page = store.log_page(after, pace.page).await?;
+            let page = store.log_page(after, tuning.page).await?;
             let more = page.more;
             let events = decode(&**store, page).await?;
             for event in &events {

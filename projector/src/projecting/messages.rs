@@ -7,7 +7,7 @@ use events::PartitionCount;
 use futures::{FutureExt as _, future::BoxFuture};
 use runtime::Backoff;
 
-use crate::pace::Pace;
+use crate::tuning::Tuning;
 
 pub(crate) struct Messages(State);
 
@@ -17,8 +17,8 @@ enum State {
 }
 
 impl Messages {
-    pub(crate) fn new(bus: Arc<dyn Bus>, partitions: PartitionCount, partition: u16, pace: Pace) -> Self {
-        Self(State::Opening(open(bus, partitions, partition, pace).boxed()))
+    pub(crate) fn new(bus: Arc<dyn Bus>, partitions: PartitionCount, partition: u16, tuning: Tuning) -> Self {
+        Self(State::Opening(open(bus, partitions, partition, tuning).boxed()))
     }
 
     /// Waits for at least one message. Cancelling it loses nothing.
@@ -50,9 +50,9 @@ async fn open(
     bus: Arc<dyn Bus>,
     partitions: PartitionCount,
     partition: u16,
-    pace: Pace,
+    tuning: Tuning,
 ) -> Box<dyn EventConsumer> {
-    let mut backoff = Backoff::new(pace.shortest_pause, pace.longest_pause);
+    let mut backoff = Backoff::new(tuning.shortest_pause, tuning.longest_pause);
     loop {
         match bus.consume(partitions, partition).await {
             Ok(consumer) => return consumer,

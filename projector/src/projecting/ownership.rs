@@ -84,12 +84,12 @@ impl Ownership {
             applier,
             store,
             identity,
-            pace,
+            tuning,
             ..
         } = &self.surroundings;
-        let mut backoff = pace.backoff();
+        let mut backoff = tuning.backoff();
         loop {
-            match catch_up_once(applier, store, identity, &partitions, *pace, &self.stop).await {
+            match catch_up_once(applier, store, identity, &partitions, *tuning, &self.stop).await {
                 Ok(()) | Err(ProjectError::Apply(ApplyError::Fenced | ApplyError::Blocked)) => return,
                 Err(ProjectError::OtherLog) => {
                     if !identity.agreed(&self.stop).await {

@@ -13,7 +13,7 @@ use crate::{
     error::ProjectError,
     projecting::{
         apply::{Applier, ApplyError, Turn, in_turn},
-        checkpoint::{self, Move},
+        checkpoint::{self, CheckpointMove},
         decode::{Decoded, decode, sentence},
         fold::GapPolicy,
         gap_detection::{Plan, plan},
@@ -61,9 +61,9 @@ impl Live {
             return;
         }
         let Surroundings {
-            applier, bus, pace, ..
+            applier, bus, tuning, ..
         } = self.surroundings.clone();
-        let mut messages = Messages::new(bus, applier.partitions, self.partition, pace);
+        let mut messages = Messages::new(bus, applier.partitions, self.partition, tuning);
         loop {
             tokio::select! {
                 biased;
@@ -76,10 +76,10 @@ impl Live {
                         return;
                     }
                 }
-                mut batch = messages.next(pace.batch) => {
+                mut batch = messages.next(tuning.batch) => {
                     let turn = applier.turn().await;
                     // Whatever has come while the others had theirs goes into the same transaction.
-                    batch.extend(messages.arrived(pace.batch.saturating_sub(batch.len())));
+                    batch.extend(messages.arrived(tuning.batch.saturating_sub(batch.len())));
                     self.surroundings.delivered.fetch_add(batch.len() as u64, Ordering::Relaxed);
                     if !self.take(Work::Messages(batch), turn).await {
                         return;
@@ -100,7 +100,7 @@ impl Live {
             });
             messages.sort_unstable_by_key(|message| message.event.position);
         }
-        let mut backoff = self.surroundings.pace.backoff();
+        let mut backoff = self.surroundings.tuning.backoff();
         let mut turn = turn;
         loop {
             if let Some(moved) = self.pending.moved() {
@@ -228,10 +228,10 @@ impl Live {
             let Surroundings {
                 store,
                 identity,
-                pace,
+                tuning,
                 ..
             } = &self.surroundings;
-            let page = store.log_page(self.checkpoint.position, pace.page).await?;
+            let page = store.log_page(self.checkpoint.position, tuning.page).await?;
             let read = decode(&**store, page).await?;
             let Some(to) = read.last().map(Decoded::point) else {
                 break;
@@ -261,7 +261,7 @@ impl Live {
     }
 
     async fn apply(&mut self, events: &[Decoded], to: LogPoint, gaps: GapPolicy) -> Result<(), ApplyError> {
-        let step = Move {
+        let step = CheckpointMove {
             partition: self.partition,
             from: self.checkpoint.position,
             to,
@@ -282,7 +282,7 @@ impl Live {
             metrics,
             ..
         } = self.surroundings.applier.clone();
-        let mut backoff = self.surroundings.pace.backoff();
+        let mut backoff = self.surroundings.tuning.backoff();
         loop {
             match checkpoint::load(&read_models, partitions, self.partition).await {
                 Ok(checkpoint) => {

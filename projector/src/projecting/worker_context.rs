@@ -6,8 +6,8 @@ use bus::Bus;
 use event_store::EventStore;
 
 use crate::{
-    pace::Pace,
     projecting::{apply::Applier, log_identity::LogIdentity},
+    tuning::Tuning,
 };
 
 /// A partition that is further behind is brought up from the store at once, whatever is on its way on the bus.
@@ -20,7 +20,7 @@ pub(crate) struct Surroundings {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) identity: LogIdentity,
-    pub(crate) pace: Pace,
+    pub(crate) tuning: Tuning,
     /// Messages that the bus has delivered to this process.
     pub(crate) delivered: Arc<AtomicU64>,
 }

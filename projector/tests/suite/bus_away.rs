@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bus::{Bus, BusError, EventConsumer, EventMessage, InProcessBus, Listener, Responder, ResponderOptions};
 use bytes::Bytes;
 use events::{PartitionCount, TaskCompleted};
-use projector::Pace;
+use projector::Tuning;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -115,7 +115,7 @@ pub(crate) async fn a_trickle_of_old_messages_does_not_keep_it_from_the_log(grou
 /// Who stops right after the last event leaves no partition behind.
 pub(crate) async fn an_orderly_end_leaves_every_partition_at_the_end_of_the_log(ground: Ground) {
     // So slow that nobody looks at the idle ones before the end.
-    let slow = Pace {
+    let slow = Tuning {
         heartbeat: Duration::from_secs(600),
         ..pace()
     };

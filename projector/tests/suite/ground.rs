@@ -10,7 +10,7 @@ use bus::{Bus, InProcessBus};
 use database::{Database, Row, Schema};
 use event_store::EventStore;
 use events::PartitionCount;
-use projector::{Config, Dependencies, Pace, Report};
+use projector::{Config, Dependencies, Report, Tuning};
 use runtime::Background;
 use tempfile::TempDir;
 use test_support::TestDatabase;
@@ -40,8 +40,8 @@ pub(crate) fn partitions(count: u16) -> PartitionCount {
 }
 
 /// Small batches and short pauses, so that a test meets all of them.
-pub(crate) fn pace() -> Pace {
-    Pace {
+pub(crate) fn pace() -> Tuning {
+    Tuning {
         batch: 7,
         page: 16,
         heartbeat: Duration::from_millis(50),
@@ -99,7 +99,7 @@ impl Ground {
         self.project_at_pace(pace(), count, bus).await
     }
 
-    pub(crate) async fn project_at_pace(&self, pace: Pace, count: u16, bus: Arc<dyn Bus>) -> Running {
+    pub(crate) async fn project_at_pace(&self, pace: Tuning, count: u16, bus: Arc<dyn Bus>) -> Running {
         let background = Background::new();
         let dependencies = Dependencies {
             store: self.store.clone(),
@@ -110,7 +110,7 @@ impl Ground {
         let config = Config {
             partitions: partitions(count),
         };
-        let router = projector::start_at_pace(config, pace, dependencies, &background)
+        let router = projector::start_with_tuning(config, pace, dependencies, &background)
             .await
             .unwrap();
         Running { router, background }

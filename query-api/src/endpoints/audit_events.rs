@@ -16,7 +16,7 @@ use crate::{
     app_state::App,
     audit::{self, AuditFilter, AuditPlace},
     error::ApiError,
-    tasks::PATIENCE,
+    tasks::TIMEOUT,
 };
 
 const DEFAULT_LIMIT: u16 = 50;
@@ -56,7 +56,7 @@ pub(crate) async fn audit_events(
         };
         let _admitted = app.admission.admit(viewer, cost).await?;
         let reading = audit::page(&app.read_models, &filter, after, limit);
-        tokio::time::timeout(PATIENCE, reading)
+        tokio::time::timeout(TIMEOUT, reading)
             .await
             .map_err(|_| ApiError::TooSlow)??
     };

@@ -23,7 +23,7 @@ pub(crate) async fn task_summary(
     let shown = reached(&app, caller.user_id(), &AtLeast::of(&headers)?).await?;
     let _admitted = app.admission.admit(caller.user_id(), Cost::High).await?;
     let counting = tasks::summary(&app.read_models, caller.user_id(), app.clock.now());
-    let summary = tokio::time::timeout(tasks::PATIENCE, counting)
+    let summary = tokio::time::timeout(tasks::TIMEOUT, counting)
         .await
         .map_err(|_| ApiError::TooSlow)??;
     Ok((shown.headers(), Json(summary)).into_response())

@@ -17,7 +17,7 @@ pub(crate) use changes::{ChangesError, changes};
 pub(crate) use filter::{Filter, Range};
 pub(crate) use follow::Follower;
 pub(crate) use history::{HistoryError, HistoryPlace, Moment, history, past_task};
-pub(crate) use read::{ListError, Listing, PATIENCE, find, list};
+pub(crate) use read::{ListError, Listing, TIMEOUT, find, list};
 pub(crate) use row::TaskView;
 pub(crate) use sort::{Sort, SortBy};
 pub(crate) use summary::summary;

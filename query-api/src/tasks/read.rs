@@ -17,7 +17,7 @@ use super::{
 use crate::cursor_key::{BadCursor, CursorKey};
 
 /// How long a page may take. A query that is given up ends in the database as well.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the counting of all that pass a filter may take, beside the page.
 const PATIENCE_OF_COUNTING: Duration = Duration::from_secs(1);
 
@@ -53,7 +53,7 @@ pub(crate) enum ListError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// It took too long.
-    #[error("the query took longer than {} s", PATIENCE.as_secs())]
+    #[error("the query took longer than {} s", TIMEOUT.as_secs())]
     TooSlow,
 }
 
@@ -107,7 +107,7 @@ pub(crate) async fn list(
         }
         Ok::<_, DatabaseError>((candidates, rows, end))
     };
-    let (candidates, rows, end) = timeout(PATIENCE, reading)
+    let (candidates, rows, end) = timeout(TIMEOUT, reading)
         .await
         .map_err(|_| ListError::TooSlow)??;
     let total = if *count {

@@ -24,7 +24,7 @@ pub(super) use command::BatchCommand;
 
 use super::{
     app_state::Api,
-    call::Call,
+    command_headers::CommandHeaders,
     concurrency_limits::turn,
     idempotent_request::{Attempt, Attempted, Work, once},
 };
@@ -42,28 +42,28 @@ pub(crate) const MOST_BYTES: usize = 1 << 20;
 pub(crate) async fn run_batch(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,
-    call: Call,
+    headers: CommandHeaders,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     let _turn = turn(&api.shares.batches, caller.user_id(), BATCHES).await?;
-    let keyed = call.keyed(&body.fields);
+    let keyed = headers.keyed(&body.fields);
     let commands = envelope::read(body.fields)?;
     // Nothing can be read here.
-    call.check_without_version(false)?;
-    carry_out(&api, &caller, &call, keyed, commands).await
+    headers.check_without_version(false)?;
+    carry_out(&api, &caller, &headers, keyed, commands).await
 }
 
 /// Runs `commands`, once if they are `keyed`, and answers with what became of each.
 pub(super) async fn carry_out(
     api: &Api,
     caller: &Caller,
-    call: &Call,
+    headers: &CommandHeaders,
     keyed: Option<(IdempotencyKey, RequestHash)>,
     commands: Vec<Result<BatchCommand, Problem>>,
 ) -> Result<Response, ApiError> {
     let batch = Batch {
         commands,
-        origin: call.origin(caller),
+        origin: headers.origin(caller),
         seed: TaskId(new_id()),
     };
     let commands = batch.commands.len();

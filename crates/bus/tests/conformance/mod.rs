@@ -25,13 +25,13 @@ pub(crate) trait Rig: Send + Sync {
 }
 
 /// Nothing here takes anywhere near so long; a test that waits longer has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Waits for `future`, not for ever.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future)
+    tokio::time::timeout(TIMEOUT, future)
         .await
-        .unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+        .unwrap_or_else(|_| panic!("waited {TIMEOUT:?} for {what}"))
 }
 
 pub(crate) fn four() -> PartitionCount {

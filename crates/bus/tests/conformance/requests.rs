@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::{PATIENCE, Rig, soon};
+use super::{Rig, TIMEOUT, soon};
 
 pub(crate) const QUEUE: &str = "test.verify";
 const SHORT: Duration = Duration::from_millis(300);
@@ -137,7 +137,7 @@ pub(crate) async fn a_reply_comes_back_byte_for_byte(rig: &dyn Rig) {
         &[b'x'; 300_000],
     ] {
         let reply = caller
-            .request(QUEUE, Bytes::copy_from_slice(request), PATIENCE)
+            .request(QUEUE, Bytes::copy_from_slice(request), TIMEOUT)
             .await
             .unwrap();
         assert_eq!(reply, [b"re: ", request].concat());
@@ -153,10 +153,7 @@ pub(crate) async fn each_of_64_requesters_gets_its_own_reply(rig: &dyn Rig) {
         tokio::spawn(async move {
             for round in 0..15 {
                 let request = format!("random delay, requester {who}, round {round}");
-                let reply = bus
-                    .request(QUEUE, request.clone().into(), PATIENCE)
-                    .await
-                    .unwrap();
+                let reply = bus.request(QUEUE, request.clone().into(), TIMEOUT).await.unwrap();
                 assert_eq!(reply, format!("re: {request}"));
             }
         })
@@ -181,7 +178,7 @@ pub(crate) async fn a_late_reply_reaches_nobody(rig: &dyn Rig) {
     }
     // What is answered now is for others.
     let next: Vec<_> = (0..4)
-        .map(|n| ask(&bus, format!("held again {n}"), PATIENCE))
+        .map(|n| ask(&bus, format!("held again {n}"), TIMEOUT))
         .collect();
     desk.until("the requests", |desk| {
         (0..4).all(|n| desk.seen(&format!("held again {n}")))
@@ -195,7 +192,7 @@ pub(crate) async fn a_late_reply_reaches_nobody(rig: &dyn Rig) {
         );
     }
     assert_eq!(
-        bus.request(QUEUE, "one more".into(), PATIENCE).await.unwrap(),
+        bus.request(QUEUE, "one more".into(), TIMEOUT).await.unwrap(),
         "re: one more"
     );
     server.end().await;
@@ -205,14 +202,14 @@ pub(crate) async fn an_expired_request_is_not_served(rig: &dyn Rig) {
     let bus = rig.bus().await;
     let desk = Desk::new();
     let server = Server::start(&bus, &desk, 10, 1).await;
-    let first = ask(&bus, "held", PATIENCE);
+    let first = ask(&bus, "held", TIMEOUT);
     desk.until("the first", |desk| desk.seen("held")).await;
     // The broker's clock starts a little later than the caller's; the second request gives it that time.
     for (request, deadline) in [("expired", SHORT / 10), ("expired later", SHORT)] {
         let expired = bus.request(QUEUE, request.into(), deadline).await;
         assert!(matches!(expired, Err(BusError::Deadline(_))), "{expired:?}");
     }
-    let third = ask(&bus, "third", PATIENCE);
+    let third = ask(&bus, "third", TIMEOUT);
     desk.gate.add_permits(1);
     assert_eq!(soon("the first", first).await.unwrap().unwrap(), "re: held");
     assert_eq!(soon("the third", third).await.unwrap().unwrap(), "re: third");
@@ -224,9 +221,9 @@ pub(crate) async fn without_a_responder_a_request_fails_at_once(rig: &dyn Rig) {
     let bus = rig.bus().await;
     let unserved = || async {
         let start = Instant::now();
-        let answer = bus.request(QUEUE, "anyone?".into(), PATIENCE).await;
+        let answer = bus.request(QUEUE, "anyone?".into(), TIMEOUT).await;
         assert!(matches!(answer, Err(BusError::Unavailable(_))), "{answer:?}");
-        assert!(start.elapsed() < PATIENCE / 2);
+        assert!(start.elapsed() < TIMEOUT / 2);
     };
     unserved().await;
     Server::start(&rig.bus().await, &Desk::new(), 10, 1)
@@ -240,10 +237,10 @@ pub(crate) async fn a_full_queue_sheds_load(rig: &dyn Rig) {
     let bus = rig.bus().await;
     let desk = Desk::new();
     let server = Server::start(&rig.bus().await, &desk, 2, 1).await;
-    let first = ask(&bus, "held 0", PATIENCE);
+    let first = ask(&bus, "held 0", TIMEOUT);
     desk.until("the first", |desk| desk.seen("held 0")).await;
     let mut rest: Vec<_> = (1..=10)
-        .map(|n| ask(&bus, format!("held {n}"), PATIENCE))
+        .map(|n| ask(&bus, format!("held {n}"), TIMEOUT))
         .collect();
     // All but those that fit the queue are told before anything is answered.
     let mut refused = 0;
@@ -265,7 +262,7 @@ pub(crate) async fn no_more_requests_run_at_once_than_allowed(rig: &dyn Rig) {
     let desk = Desk::new();
     let server = Server::start(&bus, &desk, 100, 3).await;
     let asking: Vec<_> = (0..50)
-        .map(|n| ask(&bus, format!("random {n}"), PATIENCE))
+        .map(|n| ask(&bus, format!("random {n}"), TIMEOUT))
         .collect();
     for (n, asked) in asking.into_iter().enumerate() {
         assert_eq!(
@@ -282,7 +279,7 @@ pub(crate) async fn several_responders_share_a_queue(rig: &dyn Rig) {
     let desks = [Desk::new(), Desk::new()];
     let one = Server::start(&rig.bus().await, &desks[0], 10, 1).await;
     let other = Server::start(&rig.bus().await, &desks[1], 10, 1).await;
-    let asking = [ask(&bus, "held a", PATIENCE), ask(&bus, "held b", PATIENCE)];
+    let asking = [ask(&bus, "held a", TIMEOUT), ask(&bus, "held b", TIMEOUT)];
     // One at a time each, so both are at it.
     for desk in &desks {
         desk.until("its request", |desk| desk.seen("held a") || desk.seen("held b"))
@@ -302,7 +299,7 @@ pub(crate) async fn stopping_finishes_what_has_begun(rig: &dyn Rig) {
     let bus = rig.bus().await;
     let desk = Desk::new();
     let server = Server::start(&rig.bus().await, &desk, 10, 4).await;
-    let begun: Vec<_> = (0..4).map(|n| ask(&bus, format!("held {n}"), PATIENCE)).collect();
+    let begun: Vec<_> = (0..4).map(|n| ask(&bus, format!("held {n}"), TIMEOUT)).collect();
     desk.until("the requests", |desk| {
         (0..4).all(|n| desk.seen(&format!("held {n}")))
     })
@@ -333,7 +330,7 @@ pub(crate) async fn a_stopped_responder_leaves_the_rest_to_another(rig: &dyn Rig
     let stopped = Server::start(&rig.bus().await, &desks[0], 100, 1).await;
     let other = Server::start(&rig.bus().await, &desks[1], 100, 1).await;
     let asking: Vec<_> = (0..40)
-        .map(|n| ask(&bus, format!("random {n}"), PATIENCE))
+        .map(|n| ask(&bus, format!("random {n}"), TIMEOUT))
         .collect();
     stopped.end().await;
     for (n, asked) in asking.into_iter().enumerate() {
@@ -350,7 +347,7 @@ pub(crate) async fn a_panicking_responder_costs_one_request(rig: &dyn Rig) {
     let server = Server::start(&bus, &Desk::new(), 10, 1).await;
     assert!(bus.request(QUEUE, "panic".into(), SHORT).await.is_err());
     assert_eq!(
-        bus.request(QUEUE, "still there?".into(), PATIENCE).await.unwrap(),
+        bus.request(QUEUE, "still there?".into(), TIMEOUT).await.unwrap(),
         "re: still there?"
     );
     server.end().await;
@@ -365,7 +362,7 @@ pub(crate) async fn a_hanging_responder_gives_its_slot_back_at_the_deadline(rig:
     desk.until("the request that hangs", |desk| desk.seen("held"))
         .await;
     assert_eq!(
-        bus.request(QUEUE, "next".into(), PATIENCE).await.unwrap(),
+        bus.request(QUEUE, "next".into(), TIMEOUT).await.unwrap(),
         "re: next"
     );
     assert!(matches!(hanging.await.unwrap(), Err(BusError::Deadline(_))));

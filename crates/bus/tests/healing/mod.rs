@@ -15,7 +15,7 @@ use lapin::{
 use crate::{
     broker::{self, Broker, Proxy, with_broker},
     conformance::{
-        PATIENCE, four, messages, positions, read,
+        TIMEOUT, four, messages, positions, read,
         requests::{Desk, QUEUE, Server},
         soon,
     },
@@ -181,7 +181,7 @@ async fn rabbitmq_requests_are_served_again_after_their_queue_was_deleted() {
         let delete = QueueDeleteOptions::default();
         broker.channel().await.queue_delete(queue, delete).await.unwrap();
         soon("requests to be served again", async {
-            while bus.request(QUEUE, "again".into(), PATIENCE).await.is_err() {
+            while bus.request(QUEUE, "again".into(), TIMEOUT).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         })
@@ -285,8 +285,8 @@ async fn rabbitmq_a_broker_in_alarm_is_not_connected() {
             assert_eq!(bus.publish(&messages(0, 1..=1)).await.is_err(), raised);
             assert_eq!(bus.broadcast("news", "x".into()).await.is_err(), raised);
             if raised {
-                assert!(bus.request(QUEUE, "x".into(), PATIENCE).await.is_err());
-                assert!(start.elapsed() < PATIENCE / 4, "{:?}", start.elapsed());
+                assert!(bus.request(QUEUE, "x".into(), TIMEOUT).await.is_err());
+                assert!(start.elapsed() < TIMEOUT / 4, "{:?}", start.elapsed());
             }
         }
     })

@@ -27,7 +27,7 @@ use super::{connection::Connection, failure::Failure, read::Read, writer::Writer
 pub(super) use place::End;
 
 /// Whoever asks waits no longer than this, and gets what was known before.
-const PATIENCE: Duration = Duration::from_millis(800);
+const TIMEOUT: Duration = Duration::from_millis(800);
 /// A look may take this long all the same.
 const LOOK_DEADLINE: Duration = Duration::from_secs(60);
 /// The most looks that may wait for each other.
@@ -96,7 +96,7 @@ impl LogEnd {
                 found
             }
         });
-        let found = match timeout(PATIENCE, &mut look).await {
+        let found = match timeout(TIMEOUT, &mut look).await {
             Ok(found) => Ok(found),
             Err(_) => match self.known_before() {
                 Ok(end) => return Ok(end),
@@ -200,7 +200,7 @@ impl LogEnd {
         if !is_new && !search.is_finished() {
             return Ok(());
         }
-        let Ok(joined) = timeout(PATIENCE / 2, search).await else {
+        let Ok(joined) = timeout(TIMEOUT / 2, search).await else {
             return Ok(());
         };
         (known.search, known.hint) = (None, None);

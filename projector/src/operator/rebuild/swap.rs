@@ -12,7 +12,7 @@ use super::{
 };
 use crate::projecting::{
     apply::is_lock_timeout,
-    checkpoint::{self, Move},
+    checkpoint::{self, CheckpointMove},
     decode::sentence,
 };
 
@@ -105,7 +105,7 @@ pub(super) async fn schemas(
             .ok()
             .and_then(PartitionCount::new);
         if let (Some(partitions), Ok(partition)) = (count, u16::try_from(row.integer("partition")?)) {
-            let step = Move {
+            let step = CheckpointMove {
                 partition,
                 from: 0,
                 to: LogPoint { position, id: None },

@@ -17,7 +17,7 @@ use super::{ANYONE, FOR_A_MOMENT, TEXT, admit_anyone, newest, number};
 use crate::{app_state::App, error::ApiError};
 
 /// How long an event that is in the log may take to be in a checkpoint.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Answers with the proof, in the tree of the last checkpoint.
@@ -62,7 +62,7 @@ async fn event(app: &App, position: u64, id: EventId) -> Result<EventDigest, Api
 /// The tree and its last checkpoint once that covers the event; what has just been appended is waited for.
 async fn covered(app: &App, position: u64) -> Result<(Tree, SignedCheckpoint), ApiError> {
     let _place = app.admission.await_projection(ANYONE)?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let tree = newest(app).await?;
         let signed = app.audit.tree.last_checkpoint(&tree).await?;

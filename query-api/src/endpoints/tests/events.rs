@@ -26,7 +26,7 @@ mod test {
         testing::{EXPIRES_AT, TestRole, audit, insert_history, task, user},
     };
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TIMEOUT: Duration = Duration::from_secs(20);
 
     struct Stream {
         body: BodyDataStream,
@@ -54,7 +54,7 @@ mod test {
                     self.text = rest.to_owned();
                     return Some(block);
                 }
-                let bytes = timeout(PATIENCE, self.body.next()).await.unwrap()?.unwrap();
+                let bytes = timeout(TIMEOUT, self.body.next()).await.unwrap()?.unwrap();
                 self.text.push_str(std::str::from_utf8(&bytes).unwrap());
             }
         }
@@ -171,7 +171,7 @@ mod test {
 
     async fn assert_ends(mut stream: Stream) {
         let end = async { while stream.block().await.is_some() {} };
-        timeout(PATIENCE, end).await.unwrap();
+        timeout(TIMEOUT, end).await.unwrap();
     }
 
     pub(super) async fn a_stream_ends_with_its_session(database: Database) {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A request to do something, without its body.
-pub(crate) struct Call {
+pub(crate) struct CommandHeaders {
     context: RequestContext,
     preconditions: Preconditions,
     key: Option<IdempotencyKey>,
@@ -26,8 +26,8 @@ pub(crate) struct Call {
     conditions: Vec<u8>,
 }
 
-impl Call {
-    /// The key, if there is one, with the hash of what it stands for: this call with `body`.
+impl CommandHeaders {
+    /// The key, if there is one, with the hash of what it stands for: this request with `body`.
     pub(crate) fn keyed(&self, body: &Map<String, Value>) -> Option<(IdempotencyKey, RequestHash)> {
         let key = self.key.clone()?;
         Some((
@@ -61,7 +61,7 @@ impl Call {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Call {
+impl<S: Send + Sync> FromRequestParts<S> for CommandHeaders {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {

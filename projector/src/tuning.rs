@@ -6,7 +6,7 @@ use runtime::Backoff;
 
 /// How the projector paces itself. The defaults suit everything but tests.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct Tuning {
     /// Messages taken from the bus at once.
     pub batch: usize,
     /// Events read from the store at once, when there is much to read.
@@ -21,7 +21,7 @@ pub struct Pace {
     pub longest_pause: Duration,
 }
 
-impl Default for Pace {
+impl Default for Tuning {
     fn default() -> Self {
         Self {
             batch: 500,
@@ -34,7 +34,7 @@ impl Default for Pace {
     }
 }
 
-impl Pace {
+impl Tuning {
     /// The pauses between attempts.
     pub(crate) const fn backoff(&self) -> Backoff {
         Backoff::new(self.shortest_pause, self.longest_pause)

@@ -15,7 +15,7 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// Gathers the metrics of every role.
 #[derive(Clone)]
-pub(crate) struct Exposition {
+pub(crate) struct MergedMetrics {
     own: Metrics,
     up: IntGaugeVec,
     backends: Arc<[Arc<Backend>]>,
@@ -23,7 +23,7 @@ pub(crate) struct Exposition {
     gathered: Arc<Mutex<Option<(Instant, String)>>>,
 }
 
-impl Exposition {
+impl MergedMetrics {
     pub(crate) fn new(own: Metrics, backends: impl Into<Arc<[Arc<Backend>]>>) -> Self {
         let up = own.gauge_vec(
             "taskledger_upstream_up",

@@ -1,66 +1,16 @@
-//! Partitions of the log, and tokens that name a state of the projection.
+//! Tokens that name a state of the projection.
 
-use std::{fmt, num::NonZeroU16, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use sha2::{Digest, Sha256};
 
-use crate::{EventId, LogPoint, UserId};
-
-/// Into how many partitions the log is projected. One subject's events always share a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PartitionCount(NonZeroU16);
-
-impl PartitionCount {
-    /// At least 1, at most 256.
-    #[must_use]
-    pub const fn new(count: u16) -> Option<Self> {
-        match NonZeroU16::new(count) {
-            Some(n) if count <= 256 => Some(Self(n)),
-            _ => None,
-        }
-    }
-
-    /// The number of partitions.
-    #[must_use]
-    pub const fn get(self) -> u16 {
-        self.0.get()
-    }
-
-    /// The partition of a subject, from 0.
-    #[must_use]
-    pub fn of(self, subject: UserId) -> u16 {
-        self.of_hash(subject_hash(subject))
-    }
-
-    /// The partition that a token waits on, from 0.
-    #[must_use]
-    pub fn of_token(self, token: ConsistencyToken) -> u16 {
-        self.of_hash(token.subject_hash)
-    }
-
-    fn of_hash(self, hash: u32) -> u16 {
-        // The remainder is below 256, so it always fits.
-        (hash % u32::from(self.get())) as u16
-    }
-
-    /// Every partition, from 0.
-    pub fn iter(self) -> impl Iterator<Item = u16> {
-        0..self.get()
-    }
-}
-
-/// The first four bytes of the subject id's SHA-256: stable across releases, platforms and partition counts.
-fn subject_hash(subject: UserId) -> u32 {
-    let digest = Sha256::digest(subject.0.as_bytes());
-    u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])
-}
+use crate::{EventId, LogPoint, UserId, subject_hash::subject_hash};
 
 /// "At least everything about this subject up to this position": the value of the `Consistency-Token`
 /// header. It names the subject by hash, so it stays valid when the number of partitions changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConsistencyToken {
-    subject_hash: u32,
+    pub(crate) subject_hash: u32,
     /// The position in the log that must have been projected.
     pub position: u64,
     /// The end of the id of the event there, if the token says which it is: in another history of the log another
