@@ -66,7 +66,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::{
-        super::testing::{NOW, registered_and},
+        super::testing::{NOW, registered},
         *,
     };
 
@@ -86,61 +86,63 @@ mod tests {
     }
 
     #[test]
-    fn an_account_has_so_many_tokens_at_most_and_those_that_ran_out_make_room() {
-        let full: Vec<AccountEvent> = (0..MAX_PROGRAM_TOKENS)
-            .map(|number| created(number, (number == 7).then(|| NOW.plus_seconds(60))).into())
-            .collect();
-        let account = registered_and(&full);
+    fn the_tokens_of_an_account_are_bounded_and_those_that_ran_out_make_room() {
+        let full = registered((0..MAX_PROGRAM_TOKENS).map(|number| {
+            let expires_at = (number == 7).then(|| NOW.plus_seconds(60));
+            created(number, expires_at).into()
+        }));
         let more = created(999, None);
-        assert_eq!(
-            create(account.as_ref(), &more, NOW),
-            Err(Refusal::TooManyProgramTokens)
-        );
-        assert_eq!(
-            create(account.as_ref(), &more, NOW.plus_seconds(60)),
-            Ok(vec![ProgramTokenRevoked { token: token(7) }.into(), more.into()])
-        );
+        full.when(|account| create(account, &more, NOW))
+            .then_refused(Refusal::TooManyProgramTokens);
+        full.when(|account| create(account, &more, NOW.plus_seconds(60)))
+            .then([
+                ProgramTokenRevoked { token: token(7) }.into(),
+                more.clone().into(),
+            ]);
     }
 
     #[test]
     fn a_token_is_taken_back_once() {
-        let account = registered_and(&[created(1, None).into()]);
-        let revoked: Vec<AccountEvent> = vec![ProgramTokenRevoked { token: token(1) }.into()];
-        assert_eq!(revoke(account.as_ref(), token(1)), Ok(revoked.clone()));
-        let after = registered_and(&[vec![created(1, None).into()], revoked].concat());
-        assert_eq!(
-            revoke(after.as_ref(), token(1)),
-            Err(Refusal::ProgramTokenIsUnknown)
-        );
+        let revoked = || AccountEvent::from(ProgramTokenRevoked { token: token(1) });
+        registered([created(1, None).into()])
+            .when(|account| revoke(account, token(1)))
+            .then([revoked()]);
+        registered([created(1, None).into(), revoked()])
+            .when(|account| revoke(account, token(1)))
+            .then_refused(Refusal::ProgramTokenIsUnknown);
     }
 
     #[test]
     fn all_are_taken_back_at_once() {
-        let account = registered_and(&[created(1, None).into(), created(2, Some(NOW)).into()]);
-        let revoked = [1, 2].map(|number| ProgramTokenRevoked { token: token(number) }.into());
-        assert_eq!(revoke_all(account.as_ref()), Ok(revoked.to_vec()));
-        for nothing_to_revoke in [registered_and(&[]), registered_and(&[AccountDisabled {}.into()])] {
-            assert_eq!(revoke_all(nothing_to_revoke.as_ref()), Ok(vec![]));
-        }
-        let erased = registered_and(&[AccountErased {}.into()]);
-        assert_eq!(revoke_all(erased.as_ref()), Err(Refusal::AccountIsUnknown));
+        registered([created(1, None).into(), created(2, Some(NOW)).into()])
+            .when(revoke_all)
+            .then([1, 2].map(|number| ProgramTokenRevoked { token: token(number) }.into()));
+        registered([]).when(revoke_all).then_nothing();
+        registered([AccountDisabled {}.into()])
+            .when(revoke_all)
+            .then_nothing();
+        registered([AccountErased {}.into()])
+            .when(revoke_all)
+            .then_refused(Refusal::AccountIsUnknown);
     }
 
     #[test]
     fn a_use_is_noted_once_a_day() {
-        let account = registered_and(&[created(1, None).into()]);
-        let used: AccountEvent = ProgramTokenUsed { token: token(1) }.into();
-        assert_eq!(note_use(account.as_ref(), token(1), NOW), Ok(vec![used.clone()]));
-        assert_eq!(note_use(account.as_ref(), token(2), NOW), Ok(vec![]));
-        let account = registered_and(&[created(1, None).into(), used.clone()]);
+        let used = || AccountEvent::from(ProgramTokenUsed { token: token(1) });
+        let unused = registered([created(1, None).into()]);
+        unused
+            .when(|account| note_use(account, token(1), NOW))
+            .then([used()]);
+        unused
+            .when(|account| note_use(account, token(2), NOW))
+            .then_nothing();
+        let after = registered([created(1, None).into(), used()]);
         let day = NOTE_USE_AFTER_SECONDS;
-        assert_eq!(
-            note_use(account.as_ref(), token(1), NOW.plus_seconds(day - 1)),
-            Ok(vec![])
-        );
-        assert_eq!(
-            note_use(account.as_ref(), token(1), NOW.plus_seconds(day)),
-            Ok(vec![used])
-        );
+        after
+            .when(|account| note_use(account, token(1), NOW.plus_seconds(day - 1)))
+            .then_nothing();
+        after
+            .when(|account| note_use(account, token(1), NOW.plus_seconds(day)))
+            .then([used()]);
     }
 }

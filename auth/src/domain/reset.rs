@@ -53,7 +53,7 @@ mod tests {
     use events::{AccountDisabled, AccountErased, AccountEvent, ProgramTokenRevoked};
 
     use super::{
-        super::testing::{NOW, program_token, registered_and},
+        super::testing::{NOW, program_token, registered},
         *,
     };
 
@@ -69,43 +69,52 @@ mod tests {
         complete(account, &hash.into(), &"hash-2".into(), now)
     }
 
+    fn reset() -> AccountEvent {
+        PasswordReset {
+            password_hash: "hash-2".into(),
+            removes_second_factor: false,
+        }
+        .into()
+    }
+
     #[test]
     fn a_reset_is_used_once_within_its_hour_and_only_the_newest() {
-        let account = registered_and(&[offered("a").into(), offered("b").into()]);
-        let reset: Vec<AccountEvent> = vec![
-            PasswordReset {
-                password_hash: "hash-2".into(),
-                removes_second_factor: false,
-            }
-            .into(),
-        ];
+        let account = registered([offered("a").into(), offered("b").into()]);
         let hour = NOW.plus_seconds(3_600);
-        assert_eq!(used(account.as_ref(), "b", NOW), Ok(reset.clone()));
-        assert_eq!(used(account.as_ref(), "a", NOW), Err(Refusal::ResetIsUnknown));
-        assert_eq!(used(account.as_ref(), "b", hour), Err(Refusal::ResetHasExpired));
-        let after = registered_and(&[vec![offered("b").into()], reset].concat());
-        assert_eq!(used(after.as_ref(), "b", NOW), Err(Refusal::ResetIsUnknown));
-        assert_eq!(after.unwrap().password_hash, "hash-2".into());
+        account.when(|account| used(account, "b", NOW)).then([reset()]);
+        account
+            .when(|account| used(account, "a", NOW))
+            .then_refused(Refusal::ResetIsUnknown);
+        account
+            .when(|account| used(account, "b", hour))
+            .then_refused(Refusal::ResetHasExpired);
+        let after = registered([offered("b").into(), reset()]);
+        after
+            .when(|account| used(account, "b", NOW))
+            .then_refused(Refusal::ResetIsUnknown);
+        assert_eq!(after.state().unwrap().password_hash, "hash-2".into());
     }
 
     #[test]
     fn a_reset_takes_the_tokens_of_programs_back() {
         let created = program_token();
         let token = created.token;
-        let account = registered_and(&[created.into(), offered("a").into()]);
-        let events = used(account.as_ref(), "a", NOW).unwrap();
-        assert_eq!(events[1..], [ProgramTokenRevoked { token }.into()]);
+        registered([created.into(), offered("a").into()])
+            .when(|account| used(account, "a", NOW))
+            .then([reset(), ProgramTokenRevoked { token }.into()]);
     }
 
     #[test]
     fn a_disabled_account_stays_so_and_an_erased_one_is_not_there() {
-        let disabled = registered_and(&[offered("a").into(), AccountDisabled {}.into()]);
-        assert_eq!(used(disabled.as_ref(), "a", NOW), Err(Refusal::AccountIsDisabled));
-        let erased = registered_and(&[offered("a").into(), AccountErased {}.into()]);
-        assert_eq!(used(erased.as_ref(), "a", NOW), Err(Refusal::ResetIsUnknown));
-        assert_eq!(
-            offer(erased.as_ref(), &offered("a")),
-            Err(Refusal::AccountIsUnknown)
-        );
+        registered([offered("a").into(), AccountDisabled {}.into()])
+            .when(|account| used(account, "a", NOW))
+            .then_refused(Refusal::AccountIsDisabled);
+        let erased = registered([offered("a").into(), AccountErased {}.into()]);
+        erased
+            .when(|account| used(account, "a", NOW))
+            .then_refused(Refusal::ResetIsUnknown);
+        erased
+            .when(|account| offer(account, &offered("a")))
+            .then_refused(Refusal::AccountIsUnknown);
     }
 }

@@ -1,5 +1,6 @@
 //! What the tests of several decisions start from.
 
+use aggregate::testing::{Given, given_at};
 use events::{
     Account, AccountEvent, AccountRegistered, ProgramTokenCreated, Scope, Timestamp, TokenId, UserId,
 };
@@ -23,15 +24,21 @@ pub(super) fn program_token() -> ProgramTokenCreated {
     }
 }
 
-/// An account that was registered, and to which `events` have happened.
-pub(super) fn registered_and(events: &[AccountEvent]) -> Option<Account> {
+/// An account that was registered, and to which `events` have happened, all at [`NOW`].
+pub(super) fn registered(events: impl IntoIterator<Item = AccountEvent>) -> Given<Account> {
     let registered = AccountRegistered {
         email: "ada@example.com".into(),
         display_name: None,
         password_hash: PASSWORD_HASH.into(),
     };
-    let all = [&[registered.into()], events].concat();
-    (1..).zip(&all).fold(None, |state, (version, event)| {
-        Account::evolve(state, UserId(Uuid::nil()), event, version, NOW)
-    })
+    given_at(
+        UserId(Uuid::nil()),
+        NOW,
+        [registered.into()].into_iter().chain(events),
+    )
+}
+
+/// Its state.
+pub(super) fn registered_and(events: &[AccountEvent]) -> Option<Account> {
+    registered(events.to_vec()).state().cloned()
 }

@@ -6,12 +6,30 @@ use events::{Aggregate, Timestamp};
 
 /// What has happened to `id` so far, an event a second, from the first second of 1970.
 pub fn given<A: Aggregate>(id: A::Id, history: impl IntoIterator<Item = A::Event>) -> Given<A> {
+    folded(id, history, |version| {
+        Timestamp::from_micros(i64::from(version) * 1_000_000)
+    })
+}
+
+/// What has happened to `id` so far, all of it at `at`.
+pub fn given_at<A: Aggregate>(
+    id: A::Id,
+    at: Timestamp,
+    history: impl IntoIterator<Item = A::Event>,
+) -> Given<A> {
+    folded(id, history, |_| at)
+}
+
+fn folded<A: Aggregate>(
+    id: A::Id,
+    history: impl IntoIterator<Item = A::Event>,
+    at: impl Fn(u32) -> Timestamp,
+) -> Given<A> {
     let state = history
         .into_iter()
         .zip(1_u32..)
         .fold(None, |state, (event, version)| {
-            let at = Timestamp::from_micros(i64::from(version) * 1_000_000);
-            A::evolve(state, &id, &event, version.into(), at)
+            A::evolve(state, &id, &event, version.into(), at(version))
         });
     Given { state }
 }
