@@ -3,8 +3,9 @@
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
+use aggregate::read_on;
 use database::Database;
-use event_store::{EventStore, LogWatch, StreamHead, for_each_event};
+use event_store::{EventStore, LogWatch, StoreError, StreamHead, for_each_event};
 use events::{CorrelationId, LogPoint, RecordedEvent, StreamName, Task, TaskId, UserId};
 use runtime::Turns;
 use tokio::{
@@ -261,22 +262,19 @@ impl TaskStates {
         known: TaskState,
         behind: u64,
     ) -> Result<Option<Current>, CommandError> {
-        let (before, end) = (known.end.version.saturating_sub(1), known.end);
+        let (end, mut folded) = (known.end, 0);
         let mut state = Some(known);
-        let (mut is_of_this_log, mut folded) = (false, 0);
-        for_each_event(&*self.store, &StreamName::task(task), before, |event| {
-            if event.version == end.version {
-                is_of_this_log = event.id == end.id;
-            } else if is_of_this_log {
-                state = TaskState::after(state.take(), task, &event)?;
+        let is_of_this_log = read_on(
+            &*self.store,
+            &StreamName::task(task),
+            end,
+            |entry| entry.map_err(StoreError::from),
+            |event| {
+                state = TaskState::after(state.take(), task, event)?;
                 folded += 1;
-            }
-            Ok::<_, CommandError>(if is_of_this_log {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            })
-        })
+                Ok::<_, CommandError>(())
+            },
+        )
         .await?;
         let Some(state) = state.filter(|_| is_of_this_log && folded >= behind) else {
             return Ok(None);

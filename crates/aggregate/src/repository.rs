@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     Append, Appended, Conflicts, ExecuteError, GivenUp, Loaded, RepositoryError, Snapshots, StateCache,
-    append,
+    append, read_on,
 };
 
 /// A stream of more events than this is long.
@@ -99,7 +99,7 @@ impl<A: Aggregate> Repository<A> {
             return Ok(loaded);
         }
         let mut loaded = Loaded::default();
-        if self.read_on(&mut loaded, id, &stream, LONG_STREAM).await? {
+        if self.fold_up_to(&mut loaded, id, &stream, LONG_STREAM).await? {
             self.remember(id, &loaded).await;
             return Ok(loaded);
         }
@@ -108,7 +108,7 @@ impl<A: Aggregate> Repository<A> {
         if let Some(loaded) = self.load_from_known(id, &stream).await? {
             return Ok(loaded);
         }
-        self.read_on(&mut loaded, id, &stream, u64::MAX).await?;
+        self.fold_up_to(&mut loaded, id, &stream, u64::MAX).await?;
         self.remember(id, &loaded).await;
         self.keep(id, &loaded).await;
         Ok(loaded)
@@ -230,26 +230,22 @@ impl<A: Aggregate> Repository<A> {
         id: &A::Id,
         stream: &StreamName,
     ) -> Result<Option<Loaded<A>>, RepositoryError> {
-        let end = known.end;
-        let mut is_of_this_log = false;
-        let before = known.version().saturating_sub(1);
-        for_each_entry(&*self.store, stream, before, |entry| {
-            let event = self.read(entry)?;
-            if is_of_this_log {
-                known.fold(id, &event)?;
-            } else if Some(event.id) == end.map(|end| end.id) {
-                is_of_this_log = true;
-            } else {
-                return Ok(ControlFlow::Break(()));
-            }
-            Ok::<_, RepositoryError>(ControlFlow::Continue(()))
-        })
+        let Some(end) = known.end else {
+            return Ok(None);
+        };
+        let is_of_this_log = read_on(
+            &*self.store,
+            stream,
+            end,
+            |entry| self.read(entry),
+            |event| Ok::<_, RepositoryError>(known.fold(id, event)?),
+        )
         .await?;
         Ok(is_of_this_log.then_some(known))
     }
 
     /// Folds up to `most` more events in. Returns whether those were all.
-    async fn read_on(
+    async fn fold_up_to(
         &self,
         loaded: &mut Loaded<A>,
         id: &A::Id,
