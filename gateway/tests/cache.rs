@@ -41,7 +41,7 @@ const BOB: (&str, &str) = ("authorization", "Bearer bob.x.y");
 
 /// A log whose only event is that it became longer, and a projection of it that lags behind until it is asked for more.
 #[derive(Default)]
-struct World {
+struct Fixture {
     head: AtomicU64,
     projected: AtomicU64,
     /// Questions that reached the query API.
@@ -53,7 +53,7 @@ struct World {
     gate: Option<Notify>,
 }
 
-impl World {
+impl Fixture {
     async fn command(&self) -> Response {
         // A few steps before and after it takes effect, for others to come in between.
         some_yields(self.head.load(SeqCst)).await;
@@ -104,18 +104,18 @@ fn with_token(request: &HeaderMap, position: u64, body: String) -> Response {
     (headers, body).into_response()
 }
 
-fn roles(world: &Arc<World>) -> Config {
+fn roles(fixture: &Arc<Fixture>) -> Config {
     let serve = |role: &'static str, router: Router| {
         Upstream::InProcess(with_middleware(router, role, &Metrics::new(role), Health::new()))
     };
-    let (asked, told) = (Arc::clone(world), Arc::clone(world));
+    let (asked, told) = (Arc::clone(fixture), Arc::clone(fixture));
     let query = move |request: Request| {
-        let world = Arc::clone(&asked);
-        async move { world.query(request).await }
+        let fixture = Arc::clone(&asked);
+        async move { fixture.query(request).await }
     };
     let command = move || {
-        let world = Arc::clone(&told);
-        async move { world.command().await }
+        let fixture = Arc::clone(&told);
+        async move { fixture.command().await }
     };
     Config {
         query_api: serve("query-api", Router::new().route("/{*path}", any(query))),
@@ -124,9 +124,9 @@ fn roles(world: &Arc<World>) -> Config {
     }
 }
 
-async fn gateway(background: &Background) -> (Router, Arc<World>) {
-    let world = Arc::new(World::default());
-    (background.gateway(roles(&world)).await, world)
+async fn gateway(background: &Background) -> (Router, Arc<Fixture>) {
+    let fixture = Arc::new(Fixture::default());
+    (background.gateway(roles(&fixture)).await, fixture)
 }
 
 async fn get(gateway: &Router, path: &str, headers: &[(&str, &str)]) -> Response {
@@ -141,7 +141,7 @@ fn status_of(response: &Response) -> &str {
 #[tokio::test]
 async fn the_same_question_is_answered_again_without_the_role_and_no_other() {
     let background = Background::default();
-    let (gateway, world) = gateway(&background).await;
+    let (gateway, fixture) = gateway(&background).await;
     let first = get(&gateway, "/tasks?limit=3", &[ANN]).await;
     assert_eq!(status_of(&first), "taskledger; fwd=miss; stored");
     let first_headers = first.headers().clone();
@@ -160,7 +160,7 @@ async fn the_same_question_is_answered_again_without_the_role_and_no_other() {
     }
     assert_ne!(again.headers()["x-request-id"], first_id);
     assert_eq!(text(again).await, body);
-    assert_eq!(world.asked.load(SeqCst), 1);
+    assert_eq!(fixture.asked.load(SeqCst), 1);
     // Another person, the same person with another token, another question.
     for (path, who) in [
         ("/tasks?limit=3", BOB),
@@ -168,12 +168,12 @@ async fn the_same_question_is_answered_again_without_the_role_and_no_other() {
         ("/tasks?limit=4", ANN),
         ("/tasks/0190a000-0000-7000-8000-000000000001", ANN),
     ] {
-        let asked = world.asked.load(SeqCst);
+        let asked = fixture.asked.load(SeqCst);
         assert_eq!(
             status_of(&get(&gateway, path, &[who]).await),
             "taskledger; fwd=miss; stored"
         );
-        assert_eq!(world.asked.load(SeqCst), asked + 1);
+        assert_eq!(fixture.asked.load(SeqCst), asked + 1);
     }
     // A head, a stranger, and what depends on the time or on more than the state.
     for (method, path, headers) in [
@@ -190,14 +190,14 @@ async fn the_same_question_is_answered_again_without_the_role_and_no_other() {
         ("GET", "/tasks?limit=3", vec![ANN, ("cache-control", "no-store")]),
     ] {
         for _ in 0..2 {
-            let asked = world.asked.load(SeqCst);
+            let asked = fixture.asked.load(SeqCst);
             let response = ask(&gateway, request(method, path, &headers, Body::empty())).await;
             assert_eq!(
                 status_of(&response),
                 "taskledger; fwd=bypass",
                 "{method} {path} {headers:?}"
             );
-            assert_eq!(world.asked.load(SeqCst), asked + 1);
+            assert_eq!(fixture.asked.load(SeqCst), asked + 1);
         }
     }
     let fresh = get(&gateway, "/tasks?limit=3", &[ANN, ("cache-control", "no-cache")]).await;
@@ -207,7 +207,7 @@ async fn the_same_question_is_answered_again_without_the_role_and_no_other() {
 #[tokio::test]
 async fn who_has_it_is_told_so_without_the_role() {
     let background = Background::default();
-    let (gateway, world) = gateway(&background).await;
+    let (gateway, fixture) = gateway(&background).await;
     let first = get(&gateway, "/tasks", &[ANN]).await;
     let etag = first.headers()["etag"].to_str().unwrap().to_owned();
     for condition in [etag.clone(), format!("\"other\", W/{etag}"), "*".to_owned()] {
@@ -217,7 +217,7 @@ async fn who_has_it_is_told_so_without_the_role() {
         assert_eq!(status_of(&response), "taskledger; hit");
         assert_eq!(text(response).await, "");
     }
-    assert_eq!(world.asked.load(SeqCst), 1);
+    assert_eq!(fixture.asked.load(SeqCst), 1);
     let other = get(&gateway, "/tasks", &[ANN, ("if-none-match", "\"other\"")]).await;
     assert_eq!(other.status(), StatusCode::OK);
     let malformed = get(&gateway, "/tasks", &[ANN, ("if-none-match", "other")]).await;
@@ -235,42 +235,42 @@ async fn who_has_it_is_told_so_without_the_role() {
 #[tokio::test]
 async fn a_write_makes_what_was_kept_unreachable_also_one_that_failed() {
     let background = Background::default();
-    let (gateway, world) = gateway(&background).await;
+    let (gateway, fixture) = gateway(&background).await;
     let read = async |headers: &[(&str, &str)]| text(get(&gateway, "/tasks", headers).await).await;
     assert_eq!(read(&[ANN]).await, "0 ");
     ask(&gateway, request("POST", "/tasks", &[ANN], "{}")).await;
     assert_eq!(read(&[ANN]).await, "1 ");
     // What came to be elsewhere is known by the token that the client sends.
-    world.head.store(5, SeqCst);
+    fixture.head.store(5, SeqCst);
     assert_eq!(read(&[ANN]).await, "1 ");
     let token = ConsistencyToken::new(ann(), 5).to_string();
     assert_eq!(read(&[ANN, ("consistency-token", &token)]).await, "5 ");
-    let asked = world.asked.load(SeqCst);
+    let asked = fixture.asked.load(SeqCst);
     assert_eq!(read(&[ANN, ("consistency-token", &token)]).await, "5 ");
-    assert_eq!(world.asked.load(SeqCst), asked, "that is enough for the token");
+    assert_eq!(fixture.asked.load(SeqCst), asked, "that is enough for the token");
 
     // Nobody answers the command, but it took effect.
-    let world = Arc::new(World::default());
+    let fixture = Arc::new(Fixture::default());
     let silent = Router::new().route("/{*path}", any(|| async { StatusCode::SERVICE_UNAVAILABLE }));
     let config = Config {
         command_api: Upstream::InProcess(silent),
-        ..roles(&world)
+        ..roles(&fixture)
     };
     let gateway = background.gateway(config).await;
     assert_eq!(text(get(&gateway, "/tasks", &[ANN]).await).await, "0 ");
     let post = ask(&gateway, request("POST", "/tasks", &[ANN], "{}")).await;
     assert_eq!(post.status(), StatusCode::SERVICE_UNAVAILABLE);
-    world.projected.store(1, SeqCst);
+    fixture.projected.store(1, SeqCst);
     assert_eq!(text(get(&gateway, "/tasks", &[ANN]).await).await, "1 ");
 }
 
 #[tokio::test]
 async fn a_token_that_is_no_longer_good_gets_nothing_of_what_was_kept() {
     let background = Background::default();
-    let world = Arc::new(World::default());
+    let fixture = Arc::new(Fixture::default());
     let people = Arc::new(TwoPeople::default());
     let verifier = auth_client::Verifier::direct(Arc::clone(&people) as Arc<dyn auth_client::Check>);
-    let gateway = gateway::start(roles(&world), gateway::Dependencies { verifier }, &background.0)
+    let gateway = gateway::start(roles(&fixture), gateway::Dependencies { verifier }, &background.0)
         .await
         .unwrap();
     get(&gateway, "/tasks", &[ANN]).await;
@@ -286,39 +286,39 @@ async fn a_token_that_is_no_longer_good_gets_nothing_of_what_was_kept() {
         "she is not who she was"
     );
     people.revoke_ann();
-    let asked = world.asked.load(SeqCst);
+    let asked = fixture.asked.load(SeqCst);
     assert_eq!(
         status_of(&get(&gateway, "/tasks", &[ANN]).await),
         "taskledger; fwd=bypass"
     );
-    assert_eq!(world.asked.load(SeqCst), asked + 1, "the role refuses her");
+    assert_eq!(fixture.asked.load(SeqCst), asked + 1, "the role refuses her");
 }
 
 #[tokio::test]
 async fn what_fails_or_is_long_is_passed_on_and_not_kept() {
     let background = Background::default();
-    let (gateway, world) = gateway(&background).await;
-    world.fails.store(true, SeqCst);
+    let (gateway, fixture) = gateway(&background).await;
+    fixture.fails.store(true, SeqCst);
     for _ in 0..2 {
         let failed = get(&gateway, "/tasks", &[ANN]).await;
         assert_eq!(failed.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(status_of(&failed), "taskledger; fwd=miss");
     }
-    world.fails.store(false, SeqCst);
-    world.padding.store(300 * 1024, SeqCst);
+    fixture.fails.store(false, SeqCst);
+    fixture.padding.store(300 * 1024, SeqCst);
     for _ in 0..2 {
         let long = get(&gateway, "/tasks", &[ANN]).await;
         assert_eq!(status_of(&long), "taskledger; fwd=miss");
         assert_eq!(text(long).await.len(), 300 * 1024 + 2);
     }
-    assert_eq!(world.asked.load(SeqCst), 4);
+    assert_eq!(fixture.asked.load(SeqCst), 4);
 }
 
 #[tokio::test]
 async fn what_is_kept_has_a_bound() {
     let background = Background::default();
-    let (gateway, world) = gateway(&background).await;
-    world.padding.store(200 * 1024, SeqCst);
+    let (gateway, fixture) = gateway(&background).await;
+    fixture.padding.store(200 * 1024, SeqCst);
     for number in 0..400 {
         let path = format!("/tasks?q={number}");
         assert_eq!(get(&gateway, &path, &[ANN]).await.status(), StatusCode::OK);
@@ -341,12 +341,12 @@ async fn what_is_kept_has_a_bound() {
     assert!(bytes().await > 1 << 20, "something was kept");
 }
 
-async fn gated(background: &Background) -> (Router, Arc<World>) {
-    let world = Arc::new(World {
+async fn gated(background: &Background) -> (Router, Arc<Fixture>) {
+    let fixture = Arc::new(Fixture {
         gate: Some(Notify::new()),
-        ..World::default()
+        ..Fixture::default()
     });
-    (background.gateway(roles(&world)).await, world)
+    (background.gateway(roles(&fixture)).await, fixture)
 }
 
 async fn until(condition: impl Fn() -> bool) {
@@ -360,17 +360,17 @@ async fn until(condition: impl Fn() -> bool) {
 #[tokio::test]
 async fn those_who_ask_the_same_at_once_share_one_question() {
     let background = Background::default();
-    let (gateway, world) = gated(&background).await;
+    let (gateway, fixture) = gated(&background).await;
     let asking: Vec<_> = (0..50)
         .map(|_| {
             let gateway = gateway.clone();
             tokio::spawn(async move { get(&gateway, "/tasks", &[ANN]).await })
         })
         .collect();
-    until(|| world.asked.load(SeqCst) == 1).await;
+    until(|| fixture.asked.load(SeqCst) == 1).await;
     // The others are on their way, or wait.
     sleep(std::time::Duration::from_millis(50)).await;
-    world.gate.as_ref().unwrap().notify_one();
+    fixture.gate.as_ref().unwrap().notify_one();
     let mut shared = 0;
     for response in asking {
         let response = response.await.unwrap();
@@ -378,24 +378,24 @@ async fn those_who_ask_the_same_at_once_share_one_question() {
         shared += usize::from(status_of(&response) == "taskledger; fwd=miss; collapsed");
     }
     assert!(shared >= 40, "{shared}");
-    assert_eq!(world.asked.load(SeqCst), 1);
+    assert_eq!(fixture.asked.load(SeqCst), 1);
 }
 
 #[tokio::test]
 async fn when_the_one_who_asked_hangs_up_another_asks() {
     let background = Background::default();
-    let (gateway, world) = gated(&background).await;
+    let (gateway, fixture) = gated(&background).await;
     let ask_it = || {
         let gateway = gateway.clone();
         tokio::spawn(async move { get(&gateway, "/tasks", &[ANN]).await })
     };
     let first = ask_it();
-    until(|| world.asked.load(SeqCst) == 1).await;
+    until(|| fixture.asked.load(SeqCst) == 1).await;
     let second = ask_it();
     sleep(std::time::Duration::from_millis(50)).await;
     first.abort();
-    until(|| world.asked.load(SeqCst) == 2).await;
-    world.gate.as_ref().unwrap().notify_waiters();
+    until(|| fixture.asked.load(SeqCst) == 2).await;
+    fixture.gate.as_ref().unwrap().notify_waiters();
     assert_eq!(second.await.unwrap().status(), StatusCode::OK);
 }
 
@@ -404,10 +404,10 @@ async fn when_the_one_who_asked_hangs_up_another_asks() {
 #[tokio::test]
 async fn no_read_is_stale_in_whatever_order_she_writes_and_reads_through_two_front_doors() {
     let background = Background::default();
-    let world = Arc::new(World::default());
+    let fixture = Arc::new(Fixture::default());
     let doors = [
-        background.gateway(roles(&world)).await,
-        background.gateway(roles(&world)).await,
+        background.gateway(roles(&fixture)).await,
+        background.gateway(roles(&fixture)).await,
     ];
     // The state that each front door's answers have told of.
     let told = [AtomicU64::new(0), AtomicU64::new(0)];
@@ -440,14 +440,14 @@ async fn no_read_is_stale_in_whatever_order_she_writes_and_reads_through_two_fro
         let acts = (0..at_once).map(|_| {
             let (door, choice) = (random.random_range(0..2), random.random_range(0..10));
             let path = ["/tasks", "/tasks?limit=3"][random.random_range(0..2)];
-            let (write, read, world) = (&write, &read, &world);
+            let (write, read, fixture) = (&write, &read, &fixture);
             async move {
                 match choice {
                     0 | 1 => write(door).await,
                     2 => {
                         // The projection comes further by itself.
-                        let head = world.head.load(SeqCst);
-                        world.projected.fetch_max(head, SeqCst);
+                        let head = fixture.head.load(SeqCst);
+                        fixture.projected.fetch_max(head, SeqCst);
                     }
                     3..=5 => read(door, path, true).await,
                     _ => read(door, path, false).await,

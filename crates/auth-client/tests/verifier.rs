@@ -83,7 +83,7 @@ fn serve(
     });
 }
 
-struct World {
+struct Fixture {
     bus: Arc<InProcessBus>,
     auth: Arc<FakeAuth>,
     keys: Arc<FakeKeys>,
@@ -93,7 +93,7 @@ struct World {
     background: Background,
 }
 
-impl World {
+impl Fixture {
     async fn new<F, Fut>(judge: F) -> Self
     where
         F: Fn(String, usize) -> Fut + Send + Sync + 'static,
@@ -114,7 +114,7 @@ impl World {
         let clock = Arc::new(TestClock::standing_at(Timestamp::from_micros(START)));
         let options = options(&clock);
         let verifier = Verifier::start(Arc::clone(&bus) as _, options, &background).await;
-        let world = Self {
+        let fixture = Self {
             bus,
             auth,
             keys,
@@ -123,16 +123,16 @@ impl World {
             auth_background,
             background,
         };
-        eventually("auth serves", || world.verifies_something()).await;
+        eventually("auth serves", || fixture.verifies_something()).await;
         eventually("the keys are known", || async {
             !matches!(
-                world.verifier.verify(&Signer::new(9).token(0, NOW)).await,
+                fixture.verifier.verify(&Signer::new(9).token(0, NOW)).await,
                 Err(VerifyError::Unavailable(_))
             )
         })
         .await;
-        world.auth.asked.store(0, Ordering::SeqCst);
-        world
+        fixture.auth.asked.store(0, Ordering::SeqCst);
+        fixture
     }
 
     /// An auth that accepts every token as [`identity_of`] says.
@@ -209,7 +209,7 @@ fn accept(token: &str) -> Bytes {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn identities_are_never_mixed_up() {
     // The later a request comes, the sooner it is answered, so that replies overtake one another.
-    let world = World::new(|token, number| async move {
+    let fixture = Fixture::new(|token, number| async move {
         for _ in 0..(64 - number % 64) * 4 {
             tokio::task::yield_now().await;
         }
@@ -217,8 +217,8 @@ async fn identities_are_never_mixed_up() {
     })
     .await;
     let callers = (0..64).map(|caller| {
-        let verifier = Arc::clone(&world.verifier);
-        let clock = Arc::clone(&world.clock);
+        let verifier = Arc::clone(&fixture.verifier);
+        let clock = Arc::clone(&fixture.clock);
         tokio::spawn(async move {
             for round in 0..50 {
                 let token = token(caller * 50 + round % 25);
@@ -233,21 +233,21 @@ async fn identities_are_never_mixed_up() {
     for caller in join_all(callers).await {
         caller.unwrap();
     }
-    assert!(world.asked() >= 64 * 25);
+    assert!(fixture.asked() >= 64 * 25);
 }
 
 #[tokio::test]
 async fn a_reply_to_another_check_is_refused() {
-    let world = World::new(|_, _| async { accept(&token(666)) }).await;
-    let refused = world.verifier.verify(&token(1)).await;
+    let fixture = Fixture::new(|_, _| async { accept(&token(666)) }).await;
+    let refused = fixture.verifier.verify(&token(1)).await;
     assert!(matches!(refused, Err(VerifyError::Unavailable(_))), "{refused:?}");
-    assert_eq!(world.verifier.remembered(), 0);
+    assert_eq!(fixture.verifier.remembered(), 0);
 }
 
 /// Accepts every token, each when `gate` lets it.
-async fn held_by(gate: &Arc<Semaphore>) -> World {
+async fn held_by(gate: &Arc<Semaphore>) -> Fixture {
     let gate = Arc::clone(gate);
-    World::new(move |token, _| {
+    Fixture::new(move |token, _| {
         let gate = Arc::clone(&gate);
         async move {
             if token != "x.x.warm-up" {
@@ -262,86 +262,86 @@ async fn held_by(gate: &Arc<Semaphore>) -> World {
 #[tokio::test]
 async fn checks_of_one_token_at_once_are_one_request() {
     let gate = Arc::new(Semaphore::new(0));
-    let world = held_by(&gate).await;
+    let fixture = held_by(&gate).await;
     let checks: Vec<_> = (0..64)
         .map(|_| {
-            let verifier = Arc::clone(&world.verifier);
+            let verifier = Arc::clone(&fixture.verifier);
             tokio::spawn(async move { verifier.verify(&token(1)).await })
         })
         .collect();
-    eventually("the check is sent", || async { world.asked() == 1 }).await;
+    eventually("the check is sent", || async { fixture.asked() == 1 }).await;
     gate.add_permits(1);
     for check in checks {
         assert_eq!(*check.await.unwrap().unwrap(), identity_of(&token(1)));
     }
-    assert_eq!(world.asked(), 1);
+    assert_eq!(fixture.asked(), 1);
 }
 
 #[tokio::test]
 async fn who_asked_first_may_hang_up() {
     let gate = Arc::new(Semaphore::new(0));
-    let world = held_by(&gate).await;
+    let fixture = held_by(&gate).await;
     let spawn = || {
-        let verifier = Arc::clone(&world.verifier);
+        let verifier = Arc::clone(&fixture.verifier);
         tokio::spawn(async move { verifier.verify(&token(1)).await })
     };
     let first = spawn();
-    eventually("the check is sent", || async { world.asked() == 1 }).await;
+    eventually("the check is sent", || async { fixture.asked() == 1 }).await;
     let second = spawn();
     tokio::task::yield_now().await;
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     gate.add_permits(1);
     assert!(second.await.unwrap().is_ok());
-    assert_eq!(world.asked(), 1);
+    assert_eq!(fixture.asked(), 1);
 }
 
 #[tokio::test]
 async fn good_answers_are_remembered_for_thirty_seconds() {
-    let world = World::accepting().await;
+    let fixture = Fixture::accepting().await;
     for _ in 0..3 {
-        world.verifier.verify(&token(1)).await.unwrap();
+        fixture.verifier.verify(&token(1)).await.unwrap();
     }
-    world.clock.advance(29);
-    world.verifier.verify(&token(1)).await.unwrap();
-    assert_eq!(world.asked(), 1);
-    world.clock.advance(1);
-    world.verifier.verify(&token(1)).await.unwrap();
-    assert_eq!(world.asked(), 2);
+    fixture.clock.advance(29);
+    fixture.verifier.verify(&token(1)).await.unwrap();
+    assert_eq!(fixture.asked(), 1);
+    fixture.clock.advance(1);
+    fixture.verifier.verify(&token(1)).await.unwrap();
+    assert_eq!(fixture.asked(), 2);
 }
 
 #[tokio::test]
 async fn rejections_are_told_apart_and_remembered_for_a_second() {
     for rejection in [Rejection::Malformed, Rejection::Expired, Rejection::SessionEnded] {
-        let world =
-            World::new(move |token, _| async move { reply(&token, Verdict::Rejected(rejection)) }).await;
+        let fixture =
+            Fixture::new(move |token, _| async move { reply(&token, Verdict::Rejected(rejection)) }).await;
         for _ in 0..3 {
             assert_eq!(
-                world.verifier.verify(&token(1)).await,
+                fixture.verifier.verify(&token(1)).await,
                 Err(VerifyError::Rejected(rejection))
             );
         }
-        assert_eq!(world.asked(), 1);
-        world.clock.advance(1);
+        assert_eq!(fixture.asked(), 1);
+        fixture.clock.advance(1);
         assert_eq!(
-            world.verifier.verify(&token(1)).await,
+            fixture.verifier.verify(&token(1)).await,
             Err(VerifyError::Rejected(rejection))
         );
-        assert_eq!(world.asked(), 2);
+        assert_eq!(fixture.asked(), 2);
     }
 }
 
 #[tokio::test]
 async fn a_token_that_ran_out_on_the_way_is_expired() {
-    let world = World::accepting().await;
-    world.clock.advance(900);
+    let fixture = Fixture::accepting().await;
+    fixture.clock.advance(900);
     let expired = Err(VerifyError::Rejected(Rejection::Expired));
-    assert_eq!(world.verifier.verify(&token(1)).await, expired);
+    assert_eq!(fixture.verifier.verify(&token(1)).await, expired);
 }
 
 #[tokio::test]
 async fn what_cannot_be_a_token_is_asked_of_nobody() {
-    let world = World::accepting().await;
+    let fixture = Fixture::accepting().await;
     for text in [
         "",
         "x",
@@ -351,28 +351,28 @@ async fn what_cannot_be_a_token_is_asked_of_nobody() {
         &format!("a.b.{}", "c".repeat(4096)),
     ] {
         let malformed = Err(VerifyError::Rejected(Rejection::Malformed));
-        assert_eq!(world.verifier.verify(text).await, malformed, "{text}");
+        assert_eq!(fixture.verifier.verify(text).await, malformed, "{text}");
     }
-    assert_eq!(world.asked(), 0);
+    assert_eq!(fixture.asked(), 0);
 }
 
 #[tokio::test]
 async fn a_revocation_forgets_its_session_or_account() {
-    let world = World::accepting().await;
+    let fixture = Fixture::accepting().await;
     let (one, two) = (identity_of(&token(1)), identity_of(&token(2)));
     for (revocation, asked) in [
         (Revocation::Session(one.credential.session().unwrap()), 3),
         (Revocation::Account(two.user_id), 4),
     ] {
         for number in [1, 2] {
-            world.verifier.verify(&token(number)).await.unwrap();
+            fixture.verifier.verify(&token(number)).await.unwrap();
         }
-        world.revoke(revocation).await;
+        fixture.revoke(revocation).await;
         eventually("the revocation is heard", || async {
             for number in [1, 2] {
-                world.verifier.verify(&token(number)).await.unwrap();
+                fixture.verifier.verify(&token(number)).await.unwrap();
             }
-            world.asked() == asked
+            fixture.asked() == asked
         })
         .await;
     }
@@ -383,7 +383,7 @@ async fn an_answer_from_before_a_revocation_is_not_believed() {
     let gate = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&gate);
     // The first answer is decided before the session ends, and arrives after the revocation.
-    let world = World::new(move |asked, number| {
+    let fixture = Fixture::new(move |asked, number| {
         let gate = Arc::clone(&held);
         async move {
             match number {
@@ -398,12 +398,12 @@ async fn an_answer_from_before_a_revocation_is_not_believed() {
         }
     })
     .await;
-    let verifier = Arc::clone(&world.verifier);
+    let verifier = Arc::clone(&fixture.verifier);
     let check = tokio::spawn(async move { verifier.verify(&token(1)).await });
-    eventually("the check is sent", || async { world.asked() == 1 }).await;
+    eventually("the check is sent", || async { fixture.asked() == 1 }).await;
     // A witness that the revocation has been heard: listeners hear in the order in which they began.
-    let mut witness = world.bus.listen(REVOCATIONS).await.unwrap();
-    world
+    let mut witness = fixture.bus.listen(REVOCATIONS).await.unwrap();
+    fixture
         .revoke(Revocation::Session(
             identity_of(&token(1)).credential.session().unwrap(),
         ))
@@ -415,30 +415,30 @@ async fn an_answer_from_before_a_revocation_is_not_believed() {
     gate.add_permits(1);
     let ended = Err(VerifyError::Rejected(Rejection::SessionEnded));
     assert_eq!(check.await.unwrap(), ended);
-    assert_eq!(world.verifier.remembered(), 0);
+    assert_eq!(fixture.verifier.remembered(), 0);
 }
 
 #[tokio::test]
 async fn without_auth_remembered_tokens_go_on_working() {
-    let world = World::accepting().await;
-    world.verifier.verify(&token(1)).await.unwrap();
-    world.auth_background.stop().cancel();
-    eventually("auth is gone", || async { !world.verifies_something().await }).await;
-    assert!(world.verifier.verify(&token(1)).await.is_ok());
+    let fixture = Fixture::accepting().await;
+    fixture.verifier.verify(&token(1)).await.unwrap();
+    fixture.auth_background.stop().cancel();
+    eventually("auth is gone", || async { !fixture.verifies_something().await }).await;
+    assert!(fixture.verifier.verify(&token(1)).await.is_ok());
     assert!(matches!(
-        world.verifier.verify(&token(2)).await,
+        fixture.verifier.verify(&token(2)).await,
         Err(VerifyError::Unavailable(_))
     ));
-    world.clock.advance(30);
+    fixture.clock.advance(30);
     assert!(matches!(
-        world.verifier.verify(&token(1)).await,
+        fixture.verifier.verify(&token(1)).await,
         Err(VerifyError::Unavailable(_))
     ));
 }
 
 #[tokio::test]
 async fn auth_that_cannot_tell_or_talks_nonsense_is_unavailable() {
-    let world = World::new(|token, number| async move {
+    let fixture = Fixture::new(|token, number| async move {
         if number % 2 == 0 {
             reply(&token, Verdict::Unavailable)
         } else {
@@ -448,7 +448,7 @@ async fn auth_that_cannot_tell_or_talks_nonsense_is_unavailable() {
     .await;
     for _ in 0..4 {
         assert!(matches!(
-            world.verifier.verify(&token(1)).await,
+            fixture.verifier.verify(&token(1)).await,
             Err(VerifyError::Unavailable(_))
         ));
     }
@@ -457,12 +457,12 @@ async fn auth_that_cannot_tell_or_talks_nonsense_is_unavailable() {
 #[tokio::test]
 async fn an_answer_that_comes_too_late_is_none() {
     let gate = Arc::new(Semaphore::new(0));
-    let world = held_by(&gate).await;
+    let fixture = held_by(&gate).await;
     let hasty = VerifierOptions {
         deadline: Duration::from_millis(100),
-        ..options(&world.clock)
+        ..options(&fixture.clock)
     };
-    let hasty = Verifier::start(Arc::clone(&world.bus) as _, hasty, &world.background).await;
+    let hasty = Verifier::start(Arc::clone(&fixture.bus) as _, hasty, &fixture.background).await;
     let late = hasty.verify(&token(1)).await;
     assert!(matches!(late, Err(VerifyError::Unavailable(_))), "{late:?}");
     assert_eq!(hasty.remembered(), 0);
@@ -479,8 +479,8 @@ async fn an_answer_that_comes_too_late_is_none() {
 
 #[tokio::test]
 async fn stopping_ends_the_background_work() {
-    let world = World::accepting().await;
-    for background in [&world.background, &world.auth_background] {
+    let fixture = Fixture::accepting().await;
+    for background in [&fixture.background, &fixture.auth_background] {
         assert!(
             background.shut_down(Duration::from_secs(10)).await,
             "the tasks end"
@@ -594,7 +594,7 @@ async fn a_bus_that_cannot_be_listened_to_yet_is_tried_again() {
 
 #[tokio::test]
 async fn what_is_not_genuine_is_served_to_nobody_though_the_bus_accepts_it() {
-    let world = World::accepting().await;
+    let fixture = Fixture::accepting().await;
     let (signer, other) = (Signer::new(1), Signer::new(2));
     let good = signer::claims(1, NOW);
     let with = |mut base: Value, name: &str, value: Value| {
@@ -621,28 +621,29 @@ async fn what_is_not_genuine_is_served_to_nobody_though_the_bus_accepts_it() {
         signer.sign(&signer.header(), &with(good.clone(), "iat", json!(NOW + 60))),
     ];
     for token in &forged {
-        let refused = world.verifier.verify(token).await;
+        let refused = fixture.verifier.verify(token).await;
         assert_eq!(
             refused,
             Err(VerifyError::Rejected(Rejection::Malformed)),
             "{token}"
         );
-        assert_eq!(world.verifier.subject(token), None);
+        assert_eq!(fixture.verifier.subject(token), None);
     }
     let expired = signer.sign(&signer.header(), &with(good.clone(), "exp", json!(NOW)));
-    let refused = world.verifier.verify(&expired).await;
+    let refused = fixture.verifier.verify(&expired).await;
     assert_eq!(refused, Err(VerifyError::Rejected(Rejection::Expired)));
-    assert_eq!(world.asked(), 0, "junk does not reach the bus");
-    assert!(world.verifier.verify(&genuine).await.is_ok());
+    assert_eq!(fixture.asked(), 0, "junk does not reach the bus");
+    assert!(fixture.verifier.verify(&genuine).await.is_ok());
 }
 
 #[tokio::test]
 async fn an_accepted_token_of_somebody_else_is_refused() {
-    let world =
-        World::new(|asked, _| async move { reply(&asked, Verdict::Accepted(identity_of(&token(2)))) }).await;
-    let refused = world.verifier.verify(&token(1)).await;
+    let fixture =
+        Fixture::new(|asked, _| async move { reply(&asked, Verdict::Accepted(identity_of(&token(2)))) })
+            .await;
+    let refused = fixture.verifier.verify(&token(1)).await;
     assert!(matches!(refused, Err(VerifyError::Unavailable(_))), "{refused:?}");
-    assert_eq!(world.verifier.remembered(), 0);
+    assert_eq!(fixture.verifier.remembered(), 0);
 }
 
 #[tokio::test]
@@ -675,72 +676,80 @@ async fn while_no_key_was_ever_known_nobody_is_turned_away_for_good() {
 
 #[tokio::test]
 async fn a_new_key_is_learned_and_made_up_ones_are_not_asked_for_each_time() {
-    let world = World::accepting().await;
-    let before = world.keys.asked.load(Ordering::SeqCst);
+    let fixture = Fixture::accepting().await;
+    let before = fixture.keys.asked.load(Ordering::SeqCst);
     for number in 0..200 {
         let mut header = Signer::new(2).header();
         header["kid"] = json!(format!("made-up-{number}"));
         let junk = Signer::new(2).sign(&header, &signer::claims(1, NOW));
-        let refused = world.verifier.verify(&junk).await;
+        let refused = fixture.verifier.verify(&junk).await;
         assert_eq!(refused, Err(VerifyError::Rejected(Rejection::Malformed)));
     }
-    assert!(world.keys.asked.load(Ordering::SeqCst) <= before + 2);
-    *world.keys.signer.lock().unwrap() = Signer::new(2);
+    assert!(fixture.keys.asked.load(Ordering::SeqCst) <= before + 2);
+    *fixture.keys.signer.lock().unwrap() = Signer::new(2);
     eventually("the new key is learned", || async {
-        world.verifier.verify(&Signer::new(2).token(1, NOW)).await.is_ok()
+        fixture
+            .verifier
+            .verify(&Signer::new(2).token(1, NOW))
+            .await
+            .is_ok()
     })
     .await;
 }
 
 #[tokio::test]
 async fn what_a_key_that_was_taken_away_has_signed_is_refused_though_it_is_remembered() {
-    let world = World::accepting().await;
-    world.verifier.verify(&token(1)).await.unwrap();
-    *world.keys.signer.lock().unwrap() = Signer::new(2);
+    let fixture = Fixture::accepting().await;
+    fixture.verifier.verify(&token(1)).await.unwrap();
+    *fixture.keys.signer.lock().unwrap() = Signer::new(2);
     assert!(
-        world.verifier.verify(&token(1)).await.is_ok(),
+        fixture.verifier.verify(&token(1)).await.is_ok(),
         "nobody has said so yet"
     );
-    world.revoke(Revocation::Keys).await;
+    fixture.revoke(Revocation::Keys).await;
     // Well before the keys are asked for without a reason, and before an answer runs out: the clock stands still.
     let refused = async || {
         eventually("its tokens are refused", || async {
-            world.verifier.verify(&token(1)).await == Err(VerifyError::Rejected(Rejection::Malformed))
+            fixture.verifier.verify(&token(1)).await == Err(VerifyError::Rejected(Rejection::Malformed))
         })
         .await;
     };
     tokio::time::timeout(Duration::from_secs(5), refused())
         .await
         .unwrap();
-    assert_eq!(world.verifier.subject(&token(1)), None);
+    assert_eq!(fixture.verifier.subject(&token(1)), None);
 }
 
 #[tokio::test]
 async fn a_set_of_keys_that_lacks_one_makes_what_is_remembered_worthless() {
-    let world = World::accepting().await;
-    world.verifier.verify(&token(1)).await.unwrap();
-    *world.keys.signer.lock().unwrap() = Signer::new(2);
+    let fixture = Fixture::accepting().await;
+    fixture.verifier.verify(&token(1)).await.unwrap();
+    *fixture.keys.signer.lock().unwrap() = Signer::new(2);
     // The news got lost, and the set is asked for because somebody shows a token of the new key.
     eventually("the new key is learned", || async {
-        world.verifier.verify(&Signer::new(2).token(2, NOW)).await.is_ok()
+        fixture
+            .verifier
+            .verify(&Signer::new(2).token(2, NOW))
+            .await
+            .is_ok()
     })
     .await;
     assert_eq!(
-        world.verifier.verify(&token(1)).await,
+        fixture.verifier.verify(&token(1)).await,
         Err(VerifyError::Rejected(Rejection::Malformed))
     );
 }
 
 #[tokio::test]
 async fn whom_a_genuine_token_names_is_known_without_auth() {
-    let world = World::accepting().await;
-    world.auth_background.stop().cancel();
+    let fixture = Fixture::accepting().await;
+    fixture.auth_background.stop().cancel();
     assert_eq!(
-        world.verifier.subject(&token(1)),
+        fixture.verifier.subject(&token(1)),
         Some(identity_of(&token(1)).user_id)
     );
-    world.clock.advance(900);
-    assert_eq!(world.verifier.subject(&token(1)), None);
+    fixture.clock.advance(900);
+    assert_eq!(fixture.verifier.subject(&token(1)), None);
 }
 
 /// Says once that broadcasts may have been missed.
@@ -807,24 +816,24 @@ impl Bus for GappyBus {
 
 #[tokio::test]
 async fn a_gap_in_the_broadcasts_makes_tokens_asked_again() {
-    let world = World::accepting().await;
+    let fixture = Fixture::accepting().await;
     let gaps = Arc::new(Semaphore::new(0));
     let bus = Arc::new(GappyBus {
-        bus: Arc::clone(&world.bus),
+        bus: Arc::clone(&fixture.bus),
         gaps: Arc::clone(&gaps),
     });
-    let verifier = Verifier::start(bus, options(&world.clock), &world.background).await;
+    let verifier = Verifier::start(bus, options(&fixture.clock), &fixture.background).await;
     eventually("the keys are known", || async {
         verifier.verify(&token(1)).await.is_ok()
     })
     .await;
-    let asked = world.asked();
+    let asked = fixture.asked();
     verifier.verify(&token(1)).await.unwrap();
-    assert_eq!(world.asked(), asked, "remembered");
+    assert_eq!(fixture.asked(), asked, "remembered");
     gaps.add_permits(1);
     eventually("the token is asked about again", || async {
         verifier.verify(&token(1)).await.unwrap();
-        world.asked() > asked
+        fixture.asked() > asked
     })
     .await;
 }

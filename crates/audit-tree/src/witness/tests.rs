@@ -8,12 +8,12 @@ use super::*;
 
 const ORIGIN: &str = "example.org/log";
 
-struct Ground {
+struct Fixture {
     directory: tempfile::TempDir,
     log: Signer,
 }
 
-impl Ground {
+impl Fixture {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let keys = SigningKeys::open(&directory.path().join("log")).unwrap();
@@ -53,9 +53,9 @@ fn request(old_size: u64, proof: Vec<Hash>, checkpoint: Note) -> String {
 
 #[test]
 fn a_log_that_grows_is_cosigned_also_after_a_restart() {
-    let ground = Ground::new();
-    let witness = ground.witness("w1");
-    let one = ground.checkpoint(ORIGIN, &leaves(0..1));
+    let fixture = Fixture::new();
+    let witness = fixture.witness("w1");
+    let one = fixture.checkpoint(ORIGIN, &leaves(0..1));
     let line = witness.add_checkpoint(&request(0, vec![], one.clone())).unwrap();
     let cosigned = one.with(line.trim_end().parse().unwrap());
     assert_eq!(cosigned_at(&cosigned, witness.key()), Ok(Some(1_800_000_000)));
@@ -65,8 +65,8 @@ fn a_log_that_grows_is_cosigned_also_after_a_restart() {
     );
     assert_eq!(witness.checkpoint(&sha256(b"another")).unwrap(), None);
 
-    let witness = ground.witness("w1");
-    let two = ground.checkpoint(ORIGIN, &leaves(0..2));
+    let witness = fixture.witness("w1");
+    let two = fixture.checkpoint(ORIGIN, &leaves(0..2));
     let early = witness.add_checkpoint(&request(0, vec![], two.clone()));
     assert!(matches!(early, Err(Refused::Conflict { size: 1 })), "{early:?}");
     let proof = vec![leaf_hash(&[1])];
@@ -81,17 +81,17 @@ fn a_log_that_grows_is_cosigned_also_after_a_restart() {
 
 #[test]
 fn two_witnesses_notice_a_forked_log() {
-    let ground = Ground::new();
-    let witnesses = [ground.witness("w1"), ground.witness("w2")];
-    let shown = ground.checkpoint(ORIGIN, &leaves(0..2));
+    let fixture = Fixture::new();
+    let witnesses = [fixture.witness("w1"), fixture.witness("w2")];
+    let shown = fixture.checkpoint(ORIGIN, &leaves(0..2));
     for witness in &witnesses {
         witness
             .add_checkpoint(&request(0, vec![], shown.clone()))
             .unwrap();
     }
     // The log has rewritten its second entry, and has proofs of the tree that it has now.
-    let forked = ground.checkpoint(ORIGIN, &[leaf_hash(&[0]), leaf_hash(&[9]), leaf_hash(&[2])]);
-    let same_size = ground.checkpoint(ORIGIN, &[leaf_hash(&[0]), leaf_hash(&[9])]);
+    let forked = fixture.checkpoint(ORIGIN, &[leaf_hash(&[0]), leaf_hash(&[9]), leaf_hash(&[2])]);
+    let same_size = fixture.checkpoint(ORIGIN, &[leaf_hash(&[0]), leaf_hash(&[9])]);
     for witness in &witnesses {
         let other = witness.add_checkpoint(&request(2, vec![], same_size.clone()));
         assert!(matches!(other, Err(Refused::OtherRoot { size: 2 })), "{other:?}");
@@ -111,10 +111,10 @@ fn two_witnesses_notice_a_forked_log() {
 
 #[test]
 fn what_is_not_of_a_known_log_is_refused() {
-    let ground = Ground::new();
-    let witness = ground.witness("w1");
-    let note = ground.checkpoint(ORIGIN, &leaves(0..1));
-    let unknown = ground.checkpoint("example.org/other", &leaves(0..1));
+    let fixture = Fixture::new();
+    let witness = fixture.witness("w1");
+    let note = fixture.checkpoint(ORIGIN, &leaves(0..1));
+    let unknown = fixture.checkpoint("example.org/other", &leaves(0..1));
     let refused = |request: &str| witness.add_checkpoint(request).unwrap_err();
     assert!(matches!(
         refused(&request(0, vec![], unknown)),
