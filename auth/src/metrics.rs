@@ -1,6 +1,6 @@
 //! What auth counts.
 
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use runtime::Metrics;
 
 /// What auth counts.
@@ -8,6 +8,7 @@ pub(crate) struct Counters {
     logins: IntCounterVec,
     checks: IntCounterVec,
     pub(crate) ended_sessions: IntCounterVec,
+    pub(crate) unreadable_rows: IntCounter,
     pub(crate) subject_keys: IntGaugeVec,
     pub(crate) erasures_pending: IntGauge,
     pub(crate) oldest_erasure: IntGauge,
@@ -27,6 +28,10 @@ impl Counters {
                 "taskledger_auth_ended_sessions_total",
                 "Ended sessions by reason.",
                 "reason",
+            ),
+            unreadable_rows: metrics.counter(
+                "taskledger_auth_unreadable_rows_total",
+                "Rows of accounts left out of a page because this release cannot read them.",
             ),
             subject_keys: metrics.gauge_vec(
                 "taskledger_auth_subject_keys",

@@ -1,5 +1,6 @@
 //! What the role measures, beside what every HTTP role does.
 
+use database::DatabaseError;
 use prometheus::{Histogram, IntCounter, IntGauge};
 use runtime::Metrics;
 
@@ -29,6 +30,12 @@ impl UnreadableRows {
             "taskledger_query_api_unreadable_rows_total",
             "Rows left out of a page because this release cannot read them.",
         ))
+    }
+
+    /// Counts a row of `table` that is left out, so that the others are shown.
+    pub(crate) fn leave_out(&self, table: &str, error: &DatabaseError) {
+        self.0.inc();
+        tracing::warn!(table, %error, "a row cannot be read and is left out");
     }
 }
 

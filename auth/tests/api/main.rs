@@ -35,4 +35,5 @@ mod second_factor;
 mod sessions;
 mod support;
 mod throttle;
+mod unreadable_accounts;
 mod unusable_key;

@@ -36,7 +36,8 @@ pub struct AuditFilter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AuditPlace {
     pub(crate) recorded_at: i64,
-    pub(crate) position: u64,
+    /// As it stands in the row, which may be damaged.
+    pub(crate) position: i64,
 }
 
 #[derive(Serialize)]
@@ -67,7 +68,7 @@ impl AuditPlace {
         let (recorded_at, position) = bytes.split_first_chunk::<8>().ok_or(BadCursor)?;
         Ok(Self {
             recorded_at: i64::from_be_bytes(*recorded_at),
-            position: u64::from_be_bytes(position.try_into().map_err(|_| BadCursor)?),
+            position: i64::from_be_bytes(position.try_into().map_err(|_| BadCursor)?),
         })
     }
 }

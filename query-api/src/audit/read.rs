@@ -5,16 +5,18 @@ use database::{Database, DatabaseError, Row};
 use events::{EventId, Timestamp, UserId};
 
 use super::{AuditFilter, AuditPlace};
+use crate::metrics::UnreadableRows;
 
 /// The most positions that one statement looks at for somebody who follows the trail.
 const STRETCH: u64 = 10_000;
 
-/// Up to `limit` entries after a place, and the place of the last one when there are more.
+/// Up to `limit` entries after a place, without those that cannot be read, and the place of the last one when there are more.
 pub(crate) async fn page(
     database: &Database,
     filter: &AuditFilter,
     after: Option<AuditPlace>,
     limit: u16,
+    unreadable: &UnreadableRows,
 ) -> Result<(Vec<AuditEvent>, Option<AuditPlace>), DatabaseError> {
     let (sql, values) = filter.page(after, u32::from(limit) + 1);
     let mut rows = database.fetch_all(&sql, &values).await?;
@@ -23,15 +25,15 @@ pub(crate) async fn page(
     let end = match rows.last() {
         Some(last) if more => Some(AuditPlace {
             recorded_at: last.integer("recorded_at")?,
-            position: last.unsigned("position")?,
+            position: last.integer("position")?,
         }),
         _ => None,
     };
-    let entries: Result<_, _> = rows.iter().map(entry).collect();
-    Ok((entries?, end))
+    let entries = readable(&rows, |error| unreadable.leave_out("audit_log", error));
+    Ok((entries, end))
 }
 
-/// The newest entries, at most `limit`, the newest first.
+/// The newest entries, at most `limit`, the newest first, without those that cannot be read.
 ///
 /// # Errors
 /// When the database fails.
@@ -42,11 +44,11 @@ pub async fn newest(
 ) -> Result<Vec<AuditEvent>, DatabaseError> {
     let (sql, values) = filter.page(None, limit);
     let rows = database.fetch_all(&sql, &values).await?;
-    rows.iter().map(entry).collect()
+    Ok(readable(&rows, warn))
 }
 
 /// The entries above the position `after`, in the order of the log, and the position that this has come to: `to` at the end, an
-/// earlier one when there is more to read.
+/// earlier one when there is more to read. Those that cannot be read are left out.
 ///
 /// # Errors
 /// When the database fails.
@@ -59,8 +61,18 @@ pub async fn read_on(
     let to = to.min(after.saturating_add(STRETCH));
     let (sql, values) = filter.between(after, to);
     let rows = database.fetch_all(&sql, &values).await?;
-    let entries: Result<_, _> = rows.iter().map(entry).collect();
-    Ok((entries?, to))
+    Ok((readable(&rows, warn), to))
+}
+
+/// The entries of rows, without those that a newer release, or damage, has made unreadable.
+fn readable(rows: &[Row], mut left_out: impl FnMut(&DatabaseError)) -> Vec<AuditEvent> {
+    rows.iter()
+        .filter_map(|row| entry(row).inspect_err(&mut left_out).ok())
+        .collect()
+}
+
+fn warn(error: &DatabaseError) {
+    tracing::warn!(%error, "an entry of the audit trail cannot be read and is left out");
 }
 
 fn entry(row: &Row) -> Result<AuditEvent, DatabaseError> {

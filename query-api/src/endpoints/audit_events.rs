@@ -55,7 +55,7 @@ pub(crate) async fn audit_events(
             Cost::Ordinary
         };
         let _admitted = app.admission.admit(viewer, cost).await?;
-        let reading = audit::page(&app.read_models, &filter, after, limit);
+        let reading = audit::page(&app.read_models, &filter, after, limit, &app.unreadable_rows);
         tokio::time::timeout(TIMEOUT, reading)
             .await
             .map_err(|_| ApiError::TooSlow)??

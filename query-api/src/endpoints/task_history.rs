@@ -83,10 +83,17 @@ pub(crate) async fn task_history(
     drop(admitted);
 
     let body = Body {
-        items: page.rows.iter().map(Item::of).collect::<Result<_, _>>()?,
+        items: page.rows.iter().filter_map(|row| readable(&app, row)).collect(),
         next_cursor: page.next_cursor,
     };
     let mut answer = shown.headers();
     answer.insert(header::CONTENT_TYPE, JSON);
     Ok((answer, json(&body)?).into_response())
+}
+
+/// The event of a row; nothing when a newer release, or damage, has made of it what this one cannot read. The others are shown.
+fn readable<'r>(app: &App, row: &'r Row) -> Option<Item<'r>> {
+    Item::of(row)
+        .inspect_err(|error| app.unreadable_rows.leave_out("task_history", error))
+        .ok()
 }

@@ -151,8 +151,7 @@ impl EventStream {
         for row in &rows {
             // What a newer release, or damage, has made unreadable keeps nothing else back.
             if let Err(error) = self.write(&mut page, row) {
-                self.app.unreadable_rows.0.inc();
-                tracing::warn!(%error, "an event in the history of a task cannot be read and is left out");
+                self.app.unreadable_rows.leave_out("task_history", &error);
             }
         }
         if page.is_empty() && !rows.is_empty() {

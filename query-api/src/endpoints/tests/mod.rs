@@ -14,6 +14,7 @@ mod random_queries;
 mod search;
 mod sharing;
 mod summary;
+mod unreadable_rows;
 
 /// Runs an `async fn(Database)` as two tests: `<name>::sqlite` and `<name>::postgres`.
 macro_rules! on_both {
