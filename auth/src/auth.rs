@@ -25,6 +25,7 @@ use sealing::SubjectKeys;
 use crate::{
     command_metadata::CommandMetadata,
     domain::{self, Claim, Refusal},
+    endpoints::concurrency_limits::Shares,
     error::{CommandError, Failure},
     key_reload::{KeyFiles, LOOK_EVERY},
     keys::Pepper,
@@ -40,8 +41,10 @@ use crate::{
 const BROADCAST_PATIENCE: Duration = Duration::from_secs(1);
 /// How long an answer waits until the streams of closed sessions say that they ended.
 const CLEANUP_PATIENCE: Duration = Duration::from_secs(2);
-/// How many sessions are read or ended at once.
-const SESSIONS_AT_ONCE: usize = 16;
+/// How many sessions of an account are read at once: others need connections, too.
+const SESSIONS_READ_AT_ONCE: usize = 2;
+/// How many sessions of an account are ended at once. Appends share their transactions.
+const SESSIONS_ENDED_AT_ONCE: usize = 16;
 
 /// Everything that the endpoints need.
 pub(crate) struct Auth {
@@ -57,6 +60,7 @@ pub(crate) struct Auth {
     pub(crate) hasher: Hasher,
     pub(crate) password_policy: Policy,
     pub(crate) throttle: Arc<Throttle>,
+    pub(crate) shares: Shares,
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) tokens: AccessTokens,
     pub(crate) key_files: KeyFiles,
@@ -224,7 +228,7 @@ impl Auth {
         metadata: &CommandMetadata,
     ) -> u64 {
         let (account, position) = (changed.account.id, AtomicU64::new(changed.position));
-        let endings = stream::iter(&changed.closed).for_each_concurrent(SESSIONS_AT_ONCE, async |id| {
+        let endings = stream::iter(&changed.closed).for_each_concurrent(SESSIONS_ENDED_AT_ONCE, async |id| {
             match self.append_end(*id, account, reason, metadata).await {
                 Ok(done) => drop(position.fetch_max(done.position, Ordering::Relaxed)),
                 // A login that was cut short opened it and never began it.
@@ -265,7 +269,7 @@ impl Auth {
     pub(crate) async fn open_sessions(&self, account: &Account) -> Result<Vec<Loaded<Session>>, Failure> {
         stream::iter(account.open_sessions.iter().copied())
             .map(|id| async move { self.sessions.load(&id).await })
-            .buffered(SESSIONS_AT_ONCE)
+            .buffered(SESSIONS_READ_AT_ONCE)
             .filter_map(async |loaded| match loaded {
                 // One that this build cannot read is not a reason to hide the others.
                 Err(

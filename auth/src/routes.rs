@@ -16,10 +16,10 @@ use http_api::refuse_parameters;
 use crate::{
     auth::Auth,
     endpoints::{
-        change_password, confirm_totp, create_program_token, end_session, enroll_totp, erase_me, jwks,
-        list_program_tokens, list_sessions, list_users, login, login_second_factor, logout, logout_all, me,
-        offer_reset, refresh, register, remove_totp, rename, reset_password, revoke_program_token,
-        revoke_program_tokens, set_disabled, set_roles,
+        change_password, concurrency_limits, confirm_totp, create_program_token, end_session, enroll_totp,
+        erase_me, jwks, list_program_tokens, list_sessions, list_users, login, login_second_factor, logout,
+        logout_all, me, offer_reset, refresh, register, remove_totp, rename, reset_password,
+        revoke_program_token, revoke_program_tokens, set_disabled, set_roles,
     },
 };
 
@@ -89,6 +89,10 @@ pub(crate) fn routes(state: AppState) -> Router {
         .route_layer(middleware::from_fn(refuse_parameters))
         // What comes after that layer reads the parameters itself.
         .route("/auth/users", get(list_users::list_users))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            concurrency_limits::share,
+        ))
         .layer(middleware::map_response(forbid_storing))
         .with_state(state)
 }

@@ -33,8 +33,10 @@ pub(crate) async fn list_sessions(
 ) -> Result<Response, ApiError> {
     let account = auth.account(caller.user_id()).await?;
     let position = account.position();
+    let account = account.state.ok_or(Refusal::AccountIsUnknown)?;
     let open = auth
-        .open_sessions(&account.state.ok_or(Refusal::AccountIsUnknown)?)
+        .shares
+        .list(caller.user_id(), auth.open_sessions(&account))
         .await?;
     let position = open
         .iter()

@@ -116,11 +116,8 @@ pub(crate) async fn list_users(
     let at_least = AtLeast::of(&headers).map_err(Problem::from)?;
     let shown = auth.projection.reached(caller.user_id(), &at_least).await?;
     let (sql, values) = request.sql(Dialect::of(&auth.read_models));
-    let mut rows = auth
-        .read_models
-        .fetch_all(&sql, &values)
-        .await
-        .map_err(Failure::from)?;
+    let reading = async { Ok(auth.read_models.fetch_all(&sql, &values).await?) };
+    let mut rows = auth.shares.list(caller.user_id(), reading).await?;
     let more = rows.len() as u64 > request.limit;
     rows.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
     // Of the last row, and not of the last that can be read: the next page must not begin with the same rows.

@@ -4,6 +4,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod change_password;
+pub(crate) mod concurrency_limits;
 pub(crate) mod confirm_totp;
 pub(crate) mod create_program_token;
 pub(crate) mod end_session;

@@ -16,6 +16,7 @@ mod change_password;
 mod checks;
 mod crash;
 mod erase_me;
+mod fair_share;
 mod grant;
 mod import;
 mod jwks;

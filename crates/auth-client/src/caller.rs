@@ -198,21 +198,39 @@ fn no_program(caller: &Caller) -> Problem {
 /// # Errors
 /// `401` when there is none, or more than one.
 pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
+    presented(headers).map_err(|none| match none {
+        NoToken::Missing => missing(),
+        NoToken::Malformed => rejected(Rejection::Malformed),
+    })
+}
+
+/// As [`bearer_token`], for whoever leaves it to others to refuse a request without one.
+#[must_use]
+pub fn presented_token(headers: &HeaderMap) -> Option<&str> {
+    presented(headers).ok()
+}
+
+enum NoToken {
+    Missing,
+    Malformed,
+}
+
+fn presented(headers: &HeaderMap) -> Result<&str, NoToken> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else {
-        return Err(missing());
+        return Err(NoToken::Missing);
     };
     if values.next().is_some() {
-        return Err(rejected(Rejection::Malformed));
+        return Err(NoToken::Malformed);
     }
     let Ok(text) = value.to_str() else {
-        return Err(rejected(Rejection::Malformed));
+        return Err(NoToken::Malformed);
     };
     let (scheme, token) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
     if scheme.eq_ignore_ascii_case("bearer") {
         Ok(token.trim())
     } else {
-        Err(missing())
+        Err(NoToken::Missing)
     }
 }
 

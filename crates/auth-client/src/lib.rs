@@ -18,7 +18,7 @@ mod token;
 mod verifier;
 mod verifier_options;
 
-pub use caller::{AuditReader, Caller, SignedIn, TaskOwner, bearer_token};
+pub use caller::{AuditReader, Caller, SignedIn, TaskOwner, bearer_token, presented_token};
 pub use check::{Check, VerifyError};
 pub use claims::{Claims, DEFAULT_ISSUER, TOKEN_TYPE, TokenRules, key_id};
 pub use jwk::VerifyingKey;

@@ -1,0 +1,124 @@
+//! How much one person may have at work in this process at the same time, so that token checks, which use the same connections,
+//! are answered beside it.
+
+use std::time::Duration;
+
+use auth_client::presented_token;
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use events::UserId;
+use http::{HeaderName, HeaderValue};
+use http_api::{Problem, ProblemCode};
+use runtime::{NoTurn, Turn, Turns};
+use tokio::time::timeout;
+
+use crate::{
+    error::{ApiError, Failure},
+    routes::AppState,
+};
+
+/// How many requests of one person run at the same time. Each uses up to three connections of few.
+const REQUESTS_AT_ONCE: usize = 2;
+/// How many requests of one person are here, with those that wait. The policy that a client is told says so, too.
+const MOST_REQUESTS: usize = 64;
+/// How many lists of one person are read at the same time.
+const LISTS_AT_ONCE: usize = 1;
+/// The longest wait of a request for the same person's others.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a list may take. What is given up ends in the database as well.
+const LONGEST_LIST: Duration = Duration::from_secs(3);
+
+/// What one person may have of this process at the same time.
+pub(crate) struct Shares {
+    requests: Turns<UserId>,
+    lists: Turns<UserId>,
+}
+
+impl Shares {
+    pub(crate) fn new() -> Self {
+        Self {
+            requests: Turns::new(REQUESTS_AT_ONCE, MOST_REQUESTS),
+            lists: Turns::new(LISTS_AT_ONCE, REQUESTS_AT_ONCE),
+        }
+    }
+
+    /// What `reading` gives, when it is the turn of `person` and if it does not take too long.
+    ///
+    /// # Errors
+    /// Those of `reading`, and when it takes too long.
+    pub(super) async fn list<T>(
+        &self,
+        person: UserId,
+        reading: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, ApiError> {
+        let _turn = turn(&self.lists, person).await?;
+        Ok(timeout(LONGEST_LIST, reading).await.map_err(|_| too_slow())??)
+    }
+}
+
+/// Lets a request with a token in when it is the turn of its person. Whose it is the token itself says; whether its session is
+/// still live is looked up afterwards, since that takes connections, too.
+pub(crate) async fn share(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let person = presented_token(request.headers()).and_then(|token| state.verifier.subject(token));
+    let Some(person) = person else {
+        return next.run(request).await;
+    };
+    match turn(&state.auth.shares.requests, person).await {
+        Ok(_turn) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn turn(turns: &Turns<UserId>, person: UserId) -> Result<Turn<UserId>, Problem> {
+    turns.take(person, PATIENCE).await.map_err(|none| match none {
+        NoTurn::Full => too_many(),
+        NoTurn::Late => Problem::overloaded("Your other requests take too long. Try again."),
+    })
+}
+
+/// `429`, as of every other bound of what one person has at work.
+fn too_many() -> Problem {
+    Problem::new(ProblemCode::RateLimited)
+        .detail("Wait for the answers to your other requests before sending more.")
+        .retry_after(1)
+        .header(
+            HeaderName::from_static("ratelimit-policy"),
+            HeaderValue::from_static("\"accounts\";q=64;qu=\"concurrent-requests\""),
+        )
+        .header(
+            HeaderName::from_static("ratelimit"),
+            HeaderValue::from_static("\"accounts\";r=0;t=1"),
+        )
+}
+
+fn too_slow() -> Problem {
+    tracing::warn!("a list took too long and was given up");
+    Problem::overloaded("The list took too long. Ask again, or for less at a time.")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    const GREEDY: UserId = UserId(Uuid::from_u128(1));
+    const HONEST: UserId = UserId(Uuid::from_u128(2));
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_takes_too_long_is_given_up_and_holds_up_nobody_else() {
+        let shares = Shares::new();
+        let mut slow = std::pin::pin!(shares.list(GREEDY, pending::<Result<(), _>>()));
+        assert!(futures::poll!(&mut slow).is_pending());
+        let mut next = std::pin::pin!(shares.list(GREEDY, ready(Ok(()))));
+        assert!(futures::poll!(&mut next).is_pending());
+        assert!(shares.list(HONEST, ready(Ok(()))).await.is_ok());
+        assert!(matches!(slow.await, Err(ApiError::Bad(problem)) if problem.code() == "overloaded"));
+        assert!(next.await.is_ok());
+    }
+}

@@ -1,0 +1,72 @@
+//! What one account asks for leaves token checks of everybody else to be answered.
+
+use std::sync::Arc;
+
+use auth_client::{Verifier, VerifierOptions};
+use futures::{StreamExt, stream::FuturesUnordered};
+use http::StatusCode;
+use test_support::FaultyStore;
+
+use crate::support::{App, PASSWORD};
+
+/// As many as the gateway lets one caller have at work.
+const IN_FLIGHT: usize = 512;
+/// The most reads of streams that may come before those of a check which is asked for meanwhile.
+const MOST_READS: usize = 100;
+
+async fn with_many_sessions(app: &App, email: &str) -> String {
+    let (token, _) = app.sign_in(email).await;
+    for _ in 0..20 {
+        app.login(email, PASSWORD).await.expect(200, "");
+    }
+    token
+}
+
+#[tokio::test]
+async fn a_check_is_answered_beside_somebody_who_lists_sessions_without_end() {
+    let (app, store): (App, Arc<FaultyStore>) = App::start_faulty().await;
+    let greedy = with_many_sessions(&app, "greedy@example.com").await;
+    let (honest, _) = app.sign_in("honest@example.com").await;
+    let verifier = Verifier::start(
+        app.dependencies.bus.clone(),
+        VerifierOptions {
+            clock: app.dependencies.clock.clone(),
+            ..VerifierOptions::default()
+        },
+        &app.background,
+    )
+    .await;
+
+    let mut requests: FuturesUnordered<_> = (0..IN_FLIGHT)
+        .map(|_| app.get("/auth/sessions").token(&greedy).send())
+        .collect();
+    let mut answers = Vec::new();
+    let checked = async {
+        // Everything that the greedy one asks for is under way.
+        store.take_cost();
+        let identity = verifier.verify(&honest).await;
+        (identity, store.take_cost().reads)
+    };
+    let mut checked = std::pin::pin!(checked);
+    let (identity, reads) = loop {
+        tokio::select! {
+            biased;
+            Some(answer) = requests.next() => answers.push(answer.status),
+            checked = &mut checked => break checked,
+        }
+    };
+    assert_eq!(identity.unwrap().email, "honest@example.com");
+    assert!(reads <= MOST_READS, "{reads} reads came before the check");
+
+    answers.extend(requests.map(|answer| answer.status).collect::<Vec<_>>().await);
+    let told = |status| answers.iter().filter(|answer| **answer == status).count();
+    assert_eq!(told(StatusCode::TOO_MANY_REQUESTS), IN_FLIGHT - 64);
+    assert_eq!(
+        told(StatusCode::OK) + told(StatusCode::SERVICE_UNAVAILABLE),
+        64,
+        "{answers:?}"
+    );
+    // Nobody is counted any more.
+    let after = app.get("/auth/sessions").token(&greedy).send().await;
+    assert_eq!(after.body["items"].as_array().unwrap().len(), 21);
+}
