@@ -85,6 +85,14 @@ pub struct Lease {
     _turn: Option<Turn<(UserId, IdempotencyKey)>>,
 }
 
+impl Lease {
+    /// How many bytes are stored beside the key until there is an answer.
+    fn stored_bytes(&self) -> u64 {
+        let texts = [&self.before, &self.progress];
+        texts.into_iter().flatten().map(|text| text.len() as u64).sum()
+    }
+}
+
 impl IdempotencyKeys {
     /// The keys in `operations`. Each person may have keys and answers of `bytes_per_person` together.
     #[must_use]
@@ -128,7 +136,9 @@ impl IdempotencyKeys {
                 _turn: None,
             };
             if is_welcome && self.insert(&lease, &request).await? {
-                self.quota.add_key(request.owner, request.key).await;
+                self.quota
+                    .add_key(request.owner, request.key, &request.before)
+                    .await;
                 return Ok(Claim::Run(Lease { _turn: turn, ..lease }));
             }
             match self.find(&request).await? {
@@ -177,7 +187,9 @@ impl IdempotencyKeys {
             effect.into(),
         ];
         if self.operations.execute(&self.statements.settle, &values).await? == 1 {
-            self.quota.add_answer(lease.owner, answer).await;
+            self.quota
+                .replace(lease.owner, lease.stored_bytes(), answer.len() as u64)
+                .await;
             return Ok(Stored::Ours);
         }
         let key = [lease.owner.0.into(), lease.key.as_str().into()];
@@ -204,7 +216,15 @@ impl IdempotencyKeys {
             lease.key.as_str().into(),
             lease.id.into(),
         ];
-        self.operations.execute(&self.statements.release, &values).await?;
+        let released = self.operations.execute(&self.statements.release, &values).await?;
+        if let Some(progress) = progress
+            && released == 1
+        {
+            let old = lease.progress.as_ref().map_or(0, String::len);
+            self.quota
+                .replace(lease.owner, old as u64, progress.len() as u64)
+                .await;
+        }
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use super::{
     statements::{micros, now},
 };
 
-/// What a key takes besides its text and its answer.
+/// What a key takes besides its texts.
 const KEY_BYTES: u64 = 256;
 /// How long this process counts on from what it has read, before it reads again.
 const EVERY: Duration = Duration::from_secs(600);
@@ -88,25 +88,25 @@ impl Quota {
         Ok(false)
     }
 
-    /// `owner` has one more key.
-    pub(super) async fn add_key(&self, owner: UserId, key: &IdempotencyKey) {
-        self.add(owner, key.as_str().len() as u64 + KEY_BYTES).await;
+    /// `owner` has one more key, which stands for a request about tasks that stood at `before`.
+    pub(super) async fn add_key(&self, owner: UserId, key: &IdempotencyKey, before: &str) {
+        self.replace(owner, 0, (key.as_str().len() + before.len()) as u64 + KEY_BYTES)
+            .await;
     }
 
-    /// An answer to `owner` was stored.
-    pub(super) async fn add_answer(&self, owner: UserId, answer: &str) {
-        self.add(owner, answer.len() as u64).await;
-    }
-
-    async fn add(&self, owner: UserId, bytes: u64) {
+    /// A text of so many bytes was stored for `owner` in place of others of so many.
+    pub(super) async fn replace(&self, owner: UserId, old: u64, new: u64) {
         if let Some(used) = self.used.get(&owner).await {
-            used.fetch_add(bytes, Ordering::Relaxed);
+            let update = |used: u64| Some(used.saturating_sub(old) + new);
+            // It is always updated, since there is always something to set it to.
+            let _ = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
         }
     }
 
     async fn count(&self, owner: UserId) -> Result<u64, IdempotencyError> {
-        const SQL: &str = "SELECT coalesce(sum(length(key) + coalesce(length(response), 0) \
-             + coalesce(length(progress), 0)), 0) AS bytes, count(*) AS keys FROM idempotency_keys WHERE owner = $1";
+        const SQL: &str = "SELECT coalesce(sum(length(key) + coalesce(octet_length(response), 0) \
+             + coalesce(octet_length(progress), 0) + coalesce(octet_length(tasks_before), 0)), 0) AS bytes, \
+             count(*) AS keys FROM idempotency_keys WHERE owner = $1";
         let row = self.operations.fetch_optional(SQL, &[owner.0.into()]).await?;
         let used = match row {
             Some(row) => row.unsigned("bytes")? + KEY_BYTES * row.unsigned("keys")?,

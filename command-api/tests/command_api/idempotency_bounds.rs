@@ -101,12 +101,22 @@ async fn problems_are_kept_in_a_few_bytes(footing: Footing) {
 
 /// A request of `owner` with the key `key`.
 async fn claim(keys: &IdempotencyKeys, owner: UserId, key: &str) -> Result<Claim, IdempotencyError> {
+    claim_about(keys, owner, key, "[]").await
+}
+
+/// The same, about tasks that stood at `before`.
+async fn claim_about(
+    keys: &IdempotencyKeys,
+    owner: UserId,
+    key: &str,
+    before: &str,
+) -> Result<Claim, IdempotencyError> {
     keys.claim(Keyed {
         owner,
         key: &IdempotencyKey::parse(key.as_bytes()).unwrap(),
         hash: RequestHash::new("POST", "/tasks", b"", &Map::new()),
         task: TaskId(Uuid::now_v7()),
-        before: "[]".to_owned(),
+        before: before.to_owned(),
     })
     .await
 }
@@ -145,6 +155,48 @@ async fn keys_of_one_person_have_a_bound(footing: Footing) {
     assert!(matches!(claim(&other, user(1), "new").await, Ok(Claim::Run(_))));
 }
 
+/// Requests that are never answered keep where their tasks stood.
+async fn keys_without_an_answer_have_the_same_bound(footing: Footing) {
+    let stage = Stage::new(footing).await;
+    let app = App::start(&stage).await;
+    let (bound, before) = (100_000, "x".repeat(10_000));
+    let keys = IdempotencyKeys::new(app.operations.clone(), bound);
+    let mut claimed = 0;
+    while let Ok(Claim::Run(_)) = claim_about(&keys, user(1), &format!("k{claimed}"), &before).await {
+        claimed += 1;
+        assert!(claimed < 50, "there is no bound");
+    }
+    assert_eq!(claimed, 10);
+    let bytes = stored_bytes(&app.operations).await;
+    assert!(bytes <= 110_000, "{bytes} bytes");
+    // Another process counts the same.
+    let other = IdempotencyKeys::new(app.operations.clone(), bound);
+    let refused = claim(&other, user(1), "new").await;
+    assert!(matches!(refused, Err(IdempotencyError::TooMany)), "{refused:?}");
+}
+
+/// Where the tasks stood is dropped when there is an answer, and not counted any more.
+async fn what_is_replaced_by_an_answer_makes_room(footing: Footing) {
+    let stage = Stage::new(footing).await;
+    let app = App::start(&stage).await;
+    let keys = IdempotencyKeys::new(app.operations.clone(), 50_000);
+    let before = "x".repeat(10_000);
+    for n in 0..50 {
+        let claimed = claim_about(&keys, user(1), &format!("k{n}"), &before).await;
+        let Ok(Claim::Run(lease)) = claimed else {
+            panic!("{n}: {claimed:?}");
+        };
+        keys.release(&lease, Some(&"y".repeat(1_000))).await.unwrap();
+        drop(lease);
+        let again = claim_about(&keys, user(1), &format!("k{n}"), &before).await;
+        let Ok(Claim::Run(lease)) = again else {
+            panic!("{n}: {again:?}");
+        };
+        assert_eq!(lease.progress.as_ref().map(String::len), Some(1_000));
+        keys.settle(&lease, "done", true).await.unwrap();
+    }
+}
+
 async fn too_many_keys_are_too_many_requests(footing: Footing) {
     let stage = Stage::new(footing).await;
     let app = App::start(&stage).await;
@@ -174,5 +226,7 @@ on_both_footings!(
     large_answers_are_kept_in_a_few_bytes,
     problems_are_kept_in_a_few_bytes,
     keys_of_one_person_have_a_bound,
+    keys_without_an_answer_have_the_same_bound,
+    what_is_replaced_by_an_answer_makes_room,
     too_many_keys_are_too_many_requests,
 );
