@@ -77,6 +77,7 @@ pub async fn start(
         .await
         .with_context(|| format!("cannot read the read models at {}", read_models.url()))?;
 
+    let tokens = Arc::clone(&verifier);
     let health = Health::new()
         .read_models(read_models.clone(), |read_models| async move {
             read_models.ping().await
@@ -87,7 +88,9 @@ pub async fn start(
                 let complaint = log.complaint();
                 async move { complaint.map_or(Ok(()), |complaint| Err(complaint.to_owned())) }
             }
-        });
+        })
+        // Without it nobody is answered whose token is not remembered.
+        .bus(move || tokens.is_connected());
     let cursor_key = CursorKey::new(config.cursor_key);
     let metrics = Metrics::new(ROLE);
     let waiting = Waiting::new(&metrics);

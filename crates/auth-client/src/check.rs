@@ -25,6 +25,11 @@ pub trait Check: Send + Sync + 'static {
     /// When it is no good, or when that cannot be found out now.
     async fn check(&self, token: &str) -> Result<Identity, VerifyError>;
 
+    /// Whether it can be asked now.
+    fn is_connected(&self) -> bool {
+        true
+    }
+
     /// Whom a token with a good signature names, without asking whether its session is live.
     fn subject(&self, _token: &str) -> Option<UserId> {
         None

@@ -167,6 +167,10 @@ impl Remote {
         claims.ok().map(|claims| claims.sub)
     }
 
+    pub(crate) fn is_connected(&self) -> bool {
+        self.bus.is_connected()
+    }
+
     /// Joins the check of this token that is under way, or sends one.
     fn join_or_start(self: &Arc<Self>, hash: TokenHash, token: &str, shown: &Shown) -> PendingCheck {
         match self.pending.entry(hash) {

@@ -63,6 +63,15 @@ impl Verifier {
         }
     }
 
+    /// Whether tokens can be checked that nothing is remembered about, as far as the connection to auth goes. For readiness.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        match &self.0 {
+            Kind::Direct(check) => check.is_connected(),
+            Kind::Remote(remote) => remote.is_connected(),
+        }
+    }
+
     /// How many good answers are remembered now. For metrics.
     #[must_use]
     pub fn remembered(&self) -> usize {

@@ -575,6 +575,7 @@ async fn a_check_that_panics_leaves_nobody_waiting() {
 #[tokio::test]
 async fn a_bus_that_forgets_a_request_leaves_nobody_waiting() {
     let (verifier, _) = over_broken_bus(false).await;
+    assert!(!verifier.is_connected(), "it knows that nobody can be asked");
     let unavailable = verifier.verify(&token(1)).await;
     assert!(
         matches!(unavailable, Err(VerifyError::Unavailable(_))),

@@ -34,6 +34,7 @@ pub(crate) struct TestRole {
     clock: Arc<TestClock>,
     log: Arc<TestLog>,
     revoked: Arc<AtomicBool>,
+    cut_off: Arc<AtomicBool>,
     background: Background,
 }
 
@@ -58,11 +59,16 @@ impl TestRole {
         let partitions = PartitionCount::new(4).unwrap();
         let log = Arc::new(TestLog::endless());
         let revoked = Arc::new(AtomicBool::new(false));
+        let cut_off = Arc::new(AtomicBool::new(false));
+        let tokens = TokensAreUserIds {
+            revoked: Arc::clone(&revoked),
+            cut_off: Arc::clone(&cut_off),
+        };
         let dependencies = Dependencies {
             read_models: database.clone(),
             audit_tree: AuditTree::new(database.clone()),
             store: log.clone(),
-            verifier: Verifier::direct(Arc::new(TokensAreUserIds(revoked.clone()))),
+            verifier: Verifier::direct(Arc::new(tokens)),
             clock: clock.clone(),
         };
         let config = Config {
@@ -76,8 +82,14 @@ impl TestRole {
             clock,
             log,
             revoked,
+            cut_off,
             background,
         }
+    }
+
+    /// From now on, or no longer, auth cannot be asked.
+    pub(crate) fn cut_off(&self, is_cut_off: bool) {
+        self.cut_off.store(is_cut_off, Ordering::SeqCst);
     }
 
     /// The log that it asks.
@@ -188,12 +200,15 @@ impl Answer {
 
 /// Stands in for auth, which is another role: the first part of a token names the caller, who has the role `user` unless the
 /// second is `auditor`.
-struct TokensAreUserIds(Arc<AtomicBool>);
+struct TokensAreUserIds {
+    revoked: Arc<AtomicBool>,
+    cut_off: Arc<AtomicBool>,
+}
 
 #[async_trait]
 impl Check for TokensAreUserIds {
     async fn check(&self, token: &str) -> Result<Identity, VerifyError> {
-        if self.0.load(Ordering::SeqCst) {
+        if self.revoked.load(Ordering::SeqCst) {
             return Err(Rejection::SessionEnded.into());
         }
         let id = token.split('.').next().and_then(|id| Uuid::try_parse(id).ok());
@@ -210,5 +225,9 @@ impl Check for TokensAreUserIds {
             roles: BTreeSet::from([role]),
             expires_at: EXPIRES_AT,
         })
+    }
+
+    fn is_connected(&self) -> bool {
+        !self.cut_off.load(Ordering::SeqCst)
     }
 }

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use http::{Request, header};
+use test_support::eventually;
 
 use crate::testing::{TestRole, insert, on_postgres, on_sqlite, task, user};
 
@@ -156,6 +157,30 @@ async fn a_database_that_is_gone_is_unavailable_and_never_a_bug() {
             .send(Request::get("/health/live").body(Body::empty()).unwrap())
             .await;
         assert_eq!(live.status.as_u16(), 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_role_that_cannot_check_tokens_is_not_ready_until_it_can() {
+    on_sqlite(async |database| {
+        let role = TestRole::start(&database).await;
+        let readiness = async || {
+            let ready = Request::get("/health/ready").body(Body::empty()).unwrap();
+            let answer = role.send(ready).await;
+            (answer.status.as_u16(), answer.json()["checks"]["bus"].clone())
+        };
+        for (is_cut_off, status) in [(false, 200), (true, 503), (false, 200)] {
+            role.cut_off(is_cut_off);
+            eventually("readiness follows the connection", async || {
+                let (found, bus) = readiness().await;
+                found == status && (bus == "ok") != is_cut_off
+            })
+            .await;
+        }
+        // Whoever is remembered is served meanwhile.
+        role.cut_off(true);
+        assert_eq!(role.get(user(), "/tasks").await.status.as_u16(), 200);
     })
     .await;
 }
