@@ -25,8 +25,9 @@ pub struct EventMessage {
     pub previous: u64,
 }
 
-/// How many messages a consumer may hold without acknowledging them.
-pub const MAX_UNACKNOWLEDGED: u16 = 512;
+/// How many messages a consumer may hold without acknowledging them. RabbitMQ counts messages and not bytes, and delivers so many
+/// to a consumer that stands still: of the largest events, which have some 56 KiB, they have less than 4 MiB together.
+pub const MAX_UNACKNOWLEDGED: u16 = 64;
 
 /// How many messages wait in a partition's queue; beyond that, or beyond so many bytes as the implementation keeps, the
 /// oldest are dropped, which consumers see as a gap and repair from the store.

@@ -118,6 +118,7 @@ macro_rules! conformance {
                 next_returns_no_more_than_asked_for,
                 cancelling_next_loses_nothing,
                 too_many_unacknowledged_messages_hold_up_the_rest,
+                a_consumer_that_acknowledges_nothing_holds_few_bytes,
                 fat_messages_beyond_a_bound_are_dropped_and_leave_a_gap,
             }
             requests {
