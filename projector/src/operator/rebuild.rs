@@ -29,8 +29,10 @@ pub use dropped_rows::DroppedRows;
 pub use error::RebuildError;
 use generations::{Generation, Lock, Places, remove_files};
 
-/// How long the projectors may be held up while the last events are applied.
+/// How long the projectors may be held up while the tables change places,
 const LONGEST_HOLD: Duration = Duration::from_secs(10);
+/// and how long of it while the last events are applied.
+const LONGEST_SETTLING: Duration = Duration::from_secs(8);
 
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(200);
@@ -42,6 +44,7 @@ pub struct Rebuild {
     live: Database,
     partitions: PartitionCount,
     tuning: Tuning,
+    longest_hold: Duration,
     _lock: Lock,
 }
 
@@ -77,7 +80,15 @@ impl Rebuild {
             live,
             partitions,
             tuning,
+            longest_hold: LONGEST_HOLD,
         })
+    }
+
+    /// Holds projectors up for so long at most, while rows of files change places.
+    #[must_use]
+    pub const fn with_longest_hold(mut self, longest_hold: Duration) -> Self {
+        self.longest_hold = longest_hold;
+        self
     }
 
     /// Throws away what an interrupted rebuild has left.
@@ -204,9 +215,9 @@ impl Rebuild {
             &CancellationToken::new(),
         )
         .await;
-        let settle = tokio::time::timeout(LONGEST_HOLD, self.settle(&next));
         let settle = async {
-            match settle.await {
+            // From now on, and not since before the projectors were held up.
+            match tokio::time::timeout(LONGEST_SETTLING, self.settle(&next)).await {
                 Ok(result) => result,
                 Err(_) => Err(RebuildError::Behind {
                     position: checkpoint::completed(&next).await?,
@@ -218,7 +229,7 @@ impl Rebuild {
             swap::drop_old(&self.live).await;
             position
         } else {
-            swap::files(&self.places, &self.live, generation, settle).await?
+            swap::files(&self.places, &self.live, generation, self.longest_hold, settle).await?
         };
         next.close().await;
         if !self.live.is_postgres() {

@@ -29,14 +29,14 @@ const TABLES: [(&str, &str); 9] = [
     ("checkpoints", "partition"),
 ];
 
-async fn open(ground: &Ground) -> Rebuild {
+pub(crate) async fn open(ground: &Ground) -> Rebuild {
     Rebuild::open(&ground.url(), ground.store.clone(), partitions(2), pace())
         .await
         .unwrap()
 }
 
 /// Every row of every table, as text.
-async fn dump(ground: &Ground) -> Vec<String> {
+pub(crate) async fn dump(ground: &Ground) -> Vec<String> {
     let mut rows = Vec::new();
     for (table, key) in TABLES {
         let sql = if ground.is_postgres() {
@@ -58,7 +58,7 @@ async fn dump(ground: &Ground) -> Vec<String> {
     rows
 }
 
-async fn history(log: &mut Writer, count: u128) {
+pub(crate) async fn history(log: &mut Writer, count: u128) {
     for number in 0..count {
         let owner = user(number % 7);
         log.task(number, owner, created(owner, "Task")).await;

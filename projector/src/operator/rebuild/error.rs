@@ -1,5 +1,7 @@
 //! Why a rebuild did not work out.
 
+use std::time::Duration;
+
 use database::DatabaseError;
 use event_store::StoreError;
 
@@ -35,6 +37,12 @@ pub enum RebuildError {
     /// Somebody has been at work on the live tables all the time.
     #[error("other transactions did not let go of the live tables in time: nothing was changed, try again")]
     Busy,
+    /// The rows of files could not be copied quickly enough.
+    #[error(
+        "there are too many rows to change places within {} s, for which everybody who projects has to wait: nothing was changed; \
+         to build them anew stop the system, delete the file of the read models with its -wal and -shm, and start it again", .0.as_secs()
+    )]
+    TooLarge(Duration),
     /// A file could not be dealt with.
     #[error("cannot {what} {path}: {source}")]
     File {

@@ -167,11 +167,12 @@ async fn try_to_drop_old(live: &Database) -> Result<(), DatabaseError> {
 }
 
 /// SQLite: a running server holds the live file open, so the rows change places and not the files. Readers see
-/// the old rows until the commit; projectors wait, or fail and try again.
+/// the old rows until the commit; projectors wait, or fail and try again, for `longest_hold` at most.
 pub(super) async fn files(
     places: &Places,
     live: &Database,
     generation: Generation,
+    longest_hold: Duration,
     settle: impl Future<Output = Result<u64, RebuildError>>,
 ) -> Result<u64, RebuildError> {
     let (Some(next), Some(copy)) = (places.file(generation), places.copy()) else {
@@ -203,15 +204,22 @@ pub(super) async fn files(
             "INSERT INTO main.\"{table}\" ({columns}) SELECT {columns} FROM next.\"{table}\""
         ));
     }
-    // An immediate transaction would lock the other file, too, which must still be written to.
-    let mut tx = connection.begin().await?;
-    sqlx::query("UPDATE main.checkpoints SET position = position")
-        .execute(&mut *tx)
-        .await?;
-    let position = settle.await?;
-    for sql in statements {
-        sqlx::query(&sql).execute(&mut *tx).await?;
-    }
+    let copying = async {
+        // An immediate transaction would lock the other file, too, which must still be written to.
+        let mut tx = connection.begin().await?;
+        sqlx::query("UPDATE main.checkpoints SET position = position")
+            .execute(&mut *tx)
+            .await?;
+        let position = settle.await?;
+        for sql in statements {
+            sqlx::query(&sql).execute(&mut *tx).await?;
+        }
+        Ok::<_, RebuildError>((tx, position))
+    };
+    // What is not copied by then ends with the connection, and with it the lock.
+    let (tx, position) = tokio::time::timeout(longest_hold, copying)
+        .await
+        .map_err(|_| RebuildError::TooLarge(longest_hold))??;
     tx.commit().await?;
     loan.close().await;
     Ok(position)
