@@ -20,21 +20,22 @@ const PLANNING: [(&str, &str); 4] = [
     ("jit", "off"),
 ];
 
-/// The server notices within 25 seconds when the machine at the other end is gone without a farewell, and gives up
+/// The server notices within 10 seconds when the machine at the other end is gone without a farewell, and gives up
 /// what its transactions had locked: others wait for a checkpoint, or to be the relay.
 const KEEP_ALIVE: [(&str, &str); 4] = [
-    ("tcp_keepalives_idle", "10"),
-    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_idle", "4"),
+    ("tcp_keepalives_interval", "2"),
     ("tcp_keepalives_count", "3"),
-    ("tcp_user_timeout", "25000"),
+    ("tcp_user_timeout", "10000"),
 ];
 
-/// A client that stands still, whose kernel goes on answering for it, holds what it has locked no longer than this.
+/// A client that stands still, whose kernel goes on answering for it, holds what it has locked no longer than this, and whoever
+/// waits for that goes on within 15 seconds.
 /// [`Patience`] sets another `statement_timeout` for what takes longer.
 const DEADLINES: [(&str, &str); 3] = [
     ("statement_timeout", "15s"),
     ("lock_timeout", "10s"),
-    ("idle_in_transaction_session_timeout", "15s"),
+    ("idle_in_transaction_session_timeout", "10s"),
 ];
 
 /// What the statements rely on, whatever the server's defaults.

@@ -7,7 +7,7 @@ use sqlx::{Postgres, postgres::PgArguments, query::Query};
 use crate::{Database, DatabaseError, Row, Value, pooled_connection::Loan};
 
 /// A transaction; rolled back when dropped. Each of its statements has the deadline of its [`Database`]. A server ends it
-/// when nothing is done in it for 15 seconds: what it has locked is not held longer by a process that stands still.
+/// when nothing is done in it for 10 seconds: what it has locked is not held longer by a process that stands still.
 #[derive(Debug)]
 pub struct Transaction {
     loan: Loan,

@@ -97,7 +97,7 @@ async fn every_connection_has_deadlines_on_the_server_as_well() {
     let expected = [
         ("statement_timeout", "15s"),
         ("lock_timeout", "10s"),
-        ("idle_in_transaction_session_timeout", "15s"),
+        ("idle_in_transaction_session_timeout", "10s"),
         ("client_connection_check_interval", "1s"),
     ];
     for (setting, value) in expected {

@@ -104,9 +104,9 @@ async fn every_connection_plans_once_and_notices_a_lost_machine() {
         ("enable_sort", "off"),
         ("enable_seqscan", "off"),
         ("standard_conforming_strings", "on"),
-        ("tcp_user_timeout", "25000"),
-        ("tcp_keepalives_idle", "10"),
-        ("tcp_keepalives_interval", "5"),
+        ("tcp_user_timeout", "10000"),
+        ("tcp_keepalives_idle", "4"),
+        ("tcp_keepalives_interval", "2"),
         ("tcp_keepalives_count", "3"),
     ] {
         let sql = "SELECT current_setting($1) AS value, inet_client_addr() IS NOT NULL AS tcp";

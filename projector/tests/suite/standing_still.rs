@@ -88,11 +88,26 @@ pub(crate) async fn a_frozen_transaction_holds_a_partition_for_seconds_only(grou
         .execute("UPDATE checkpoints SET position = position", &[])
         .await
         .unwrap();
-    let since = Instant::now();
+    // The times are the server's, which ends it.
+    let now = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS millis";
+    let rows = frozen.fetch_all(now, &[]).await.unwrap();
+    let frozen_at = rows[0].unsigned("millis").unwrap();
     let mut log = Writer::new(&ground.store);
     log.task(1, user(1), created(user(1), "Task")).await;
-    eventually("the partition goes on", async || ground.count("tasks").await == 1).await;
-    assert!(since.elapsed() < Duration::from_secs(22), "{:?}", since.elapsed());
+    let went_on = format!("{now} FROM tasks");
+    let mut went_on_at = 0;
+    eventually("the partition goes on", async || {
+        let rows = ground.rows(&went_on).await;
+        went_on_at = rows.first().map_or(0, |row| row.unsigned("millis").unwrap());
+        went_on_at > 0
+    })
+    .await;
+    let held_for = Duration::from_millis(went_on_at - frozen_at);
+    assert!(held_for < Duration::from_secs(15), "{held_for:?}");
+    assert!(
+        held_for > Duration::from_secs(8),
+        "the lock was not held: {held_for:?}"
+    );
     drop(frozen);
     running.stop().await;
 }
