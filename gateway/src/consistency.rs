@@ -14,9 +14,46 @@ const CALLERS: u64 = 100_000;
 /// By then every projection has long caught up. Counted from the command: reading does not prolong it.
 const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// The latest state of each caller.
+/// What the commands of one caller have led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct States {
+    /// The furthest.
+    pub(crate) furthest: ConsistencyToken,
+    /// The furthest of those that came after it and are not as far. Mostly it is a part of the furthest, whose answer was
+    /// faster; when the log has lost its end it is what comes after the restore.
+    pub(crate) since: Option<ConsistencyToken>,
+}
+
+impl States {
+    fn with(self, token: ConsistencyToken) -> Self {
+        if token.position >= self.furthest.position {
+            return token.into();
+        }
+        let is_further = |since: &ConsistencyToken| since.position >= token.position;
+        Self {
+            since: self.since.filter(is_further).or(Some(token)),
+            ..self
+        }
+    }
+
+    /// All that is to be asked for.
+    pub(crate) fn tokens(self) -> impl Iterator<Item = ConsistencyToken> {
+        [Some(self.furthest), self.since].into_iter().flatten()
+    }
+}
+
+impl From<ConsistencyToken> for States {
+    fn from(furthest: ConsistencyToken) -> Self {
+        Self {
+            furthest,
+            since: None,
+        }
+    }
+}
+
+/// The latest states of each caller.
 #[derive(Clone)]
-pub(crate) struct Memory(Cache<UserId, ConsistencyToken>);
+pub(crate) struct Memory(Cache<UserId, States>);
 
 impl Memory {
     pub(crate) fn new() -> Self {
@@ -31,7 +68,7 @@ impl Memory {
         )
     }
 
-    /// Keeps the token of an answer to a command of `caller`, if it is about them and newer than the last.
+    /// Keeps the token of an answer to a command of `caller`, if it is about them.
     ///
     /// A command about someone else, as admins give them, leads to a state of that person, and one header
     /// cannot ask for two states.
@@ -40,32 +77,40 @@ impl Memory {
         if !token.same_subject(ConsistencyToken::new(caller, 0)) {
             return;
         }
-        let latest = |known: Option<moka::Entry<UserId, ConsistencyToken>>| {
-            let newer = match known.map(moka::Entry::into_value) {
-                Some(known) if known.position >= token.position => known,
-                _ => token,
-            };
-            std::future::ready(newer)
+        let latest = |known: Option<moka::Entry<UserId, States>>| {
+            std::future::ready(match known {
+                Some(known) => known.into_value().with(token),
+                None => token.into(),
+            })
         };
         self.0.entry(caller).and_upsert_with(latest).await;
     }
 
-    /// Forgets `asked`, with which a read of `caller` asked for a state, when the answer shows an earlier one: only a
-    /// state that the log has lost is passed over so, after a restore for instance, and it never comes.
-    pub(crate) async fn settle(&self, caller: UserId, asked: ConsistencyToken, answer: &HeaderMap) {
+    /// Forgets the furthest state that a read of `caller` asked for, when the answer shows an earlier one: only a state that the
+    /// log has lost is passed over so, after a restore for instance, and it never comes.
+    pub(crate) async fn settle(&self, caller: UserId, asked: States, answer: &HeaderMap) {
         let Some(shown) = token_in(answer) else { return };
-        if shown.same_subject(asked) && shown.position < asked.position {
-            let drop_it = |known: Option<moka::Entry<UserId, ConsistencyToken>>| {
+        let lost = asked.furthest;
+        if shown.same_subject(lost) && shown.position < lost.position {
+            let drop_it = |known: Option<moka::Entry<UserId, States>>| {
                 // A command may have led further meanwhile.
-                let same = known.is_some_and(|known| *known.value() == asked);
-                std::future::ready(if same { Op::Remove } else { Op::Nop })
+                let known = known
+                    .map(moka::Entry::into_value)
+                    .filter(|known| known.furthest == lost);
+                std::future::ready(match known {
+                    None => Op::Nop,
+                    Some(States { since: None, .. }) => Op::Remove,
+                    Some(States {
+                        since: Some(left), ..
+                    }) => Op::Put(left.into()),
+                })
             };
             self.0.entry(caller).and_compute_with(drop_it).await;
         }
     }
 
-    /// The state that the commands of `caller` have led to.
-    pub(crate) async fn recall(&self, caller: UserId) -> Option<ConsistencyToken> {
+    /// The states that the commands of `caller` have led to.
+    pub(crate) async fn recall(&self, caller: UserId) -> Option<States> {
         self.0.get(&caller).await
     }
 }
@@ -98,7 +143,10 @@ mod tests {
                 .remember(ann, &answer(ConsistencyToken::new(ann, position)))
                 .await;
         }
-        assert_eq!(memory.recall(ann).await.unwrap(), ConsistencyToken::new(ann, 9));
+        assert_eq!(
+            memory.recall(ann).await.unwrap().furthest,
+            ConsistencyToken::new(ann, 9)
+        );
         assert_eq!(memory.recall(bob).await, None);
     }
 
@@ -144,6 +192,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_command_after_the_log_has_lost_its_end_is_asked_for_beside_what_was_lost() {
+        let ann = UserId(Uuid::from_u128(1));
+        let memory = Memory::new();
+        for position in [100, 95, 97, 96] {
+            memory
+                .remember(ann, &answer(ConsistencyToken::new(ann, position)))
+                .await;
+        }
+        let asked = memory.recall(ann).await.unwrap();
+        let positions: Vec<u64> = asked.tokens().map(|token| token.position).collect();
+        assert_eq!(positions, [100, 97]);
+        memory
+            .settle(ann, asked, &answer(ConsistencyToken::new(ann, 97)))
+            .await;
+        let left = memory.recall(ann).await.unwrap();
+        assert_eq!(left, ConsistencyToken::new(ann, 97).into());
+        // What goes further stands for what is not as far.
+        memory
+            .remember(ann, &answer(ConsistencyToken::new(ann, 98)))
+            .await;
+        let asked = memory.recall(ann).await.unwrap();
+        assert_eq!(asked, ConsistencyToken::new(ann, 98).into());
+    }
+
+    #[tokio::test]
     async fn concurrent_commands_leave_the_highest_position() {
         let ann = UserId(Uuid::from_u128(1));
         let memory = Memory::new();
@@ -156,6 +229,9 @@ mod tests {
             }
         });
         futures::future::join_all(commands).await;
-        assert_eq!(memory.recall(ann).await.unwrap(), ConsistencyToken::new(ann, 200));
+        assert_eq!(
+            memory.recall(ann).await.unwrap().furthest,
+            ConsistencyToken::new(ann, 200)
+        );
     }
 }

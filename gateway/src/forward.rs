@@ -7,7 +7,7 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
-use events::{ConsistencyToken, UserId};
+use events::UserId;
 use futures::future::{Either, select};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use http_api::{AccessNotes, CONSISTENCY_TOKEN, Problem};
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::{
     cache::{Answers, CacheMetrics, Lookup, Reader, Status, TokenKey},
     caller::Caller,
-    consistency::{self, Memory},
+    consistency::{self, Memory, States},
     error::{ForwardError, causes},
     headers,
     target::Target,
@@ -90,48 +90,52 @@ impl Gateway {
             None => None,
         };
         let lookup = match &caller {
-            Some(Caller::Verified(identity)) if is_about_tasks => Lookup::of(&request, identity, known),
+            Some(Caller::Verified(identity)) if is_about_tasks => {
+                Lookup::of(&request, identity, known.map(|known| known.furthest))
+            }
             _ => None,
         };
-        let state = match (&caller, known) {
+        let states = match (&caller, known) {
             (Some(caller), Some(known)) if !names_a_state => Some((caller.user_id(), known)),
             _ => None,
         };
         match lookup {
             Some(lookup) => {
-                let ask = |request| self.ask(backend, request, state);
+                let ask = |request| self.ask(backend, request, states);
                 self.reader.read(&lookup, request, ask).await
             }
             None if is_about_tasks => {
-                let response = self.ask(backend, request, state).await?;
+                let response = self.ask(backend, request, states).await?;
                 Ok(self.reader.bypassed(response))
             }
-            None => self.ask(backend, request, state).await,
+            None => self.ask(backend, request, states).await,
         }
     }
 
-    /// Asks the role, for the remembered state of a caller if there is one.
+    /// Asks the role, for the remembered states of a caller if there are some.
     async fn ask(
         &self,
         backend: &Backend,
         mut request: Request,
-        state: Option<(UserId, ConsistencyToken)>,
+        states: Option<(UserId, States)>,
     ) -> Result<Response, ForwardError> {
-        if let Some((_, state)) = state
-            && let Ok(token) = HeaderValue::from_str(&state.to_string())
-        {
+        if let Some((_, states)) = states {
             let headers = request.headers_mut();
-            headers.insert(&CONSISTENCY_TOKEN, token);
+            let tokens: Vec<_> = states.tokens().map(|token| token.to_string()).collect();
+            // Digits, letters and commas are always a header value.
+            if let Ok(tokens) = HeaderValue::try_from(tokens.join(", ")) {
+                headers.insert(&CONSISTENCY_TOKEN, tokens);
+            }
             // Beside what the client prefers. It did not ask for that state, so one that the log has lost is no matter.
             headers.append(PREFER, HeaderValue::from_static("handling=lenient"));
         }
         let response = send(backend, request).await?;
         // Others answer from the log, and their tokens say nothing of the projection.
-        if let Some((caller, state)) = state
+        if let Some((caller, states)) = states
             && std::ptr::eq(backend, &*self.query_api)
             && response.status().is_success()
         {
-            self.memory.settle(caller, state, response.headers()).await;
+            self.memory.settle(caller, states, response.headers()).await;
         }
         Ok(response)
     }
