@@ -119,10 +119,11 @@ async fn migrate_postgres(
 }
 
 /// One process at a time creates and migrates: `IF NOT EXISTS` alone still fails when two do it at the same moment. Only
-/// the others' migrations are waited for longer than for any other lock.
+/// the others' migrations are waited for longer than for any other lock. The lock is the session's, so the server ends one in which
+/// nothing happens: otherwise a process that stands still would hold up everybody who starts.
 async fn create_schema(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
     let alone = format!(
-        "SET statement_timeout = {}; SET lock_timeout = 0; SET search_path = {schema}; \
+        "SET statement_timeout = {}; SET idle_session_timeout = '10s'; SET lock_timeout = 0; SET search_path = {schema}; \
          SELECT pg_advisory_lock(hashtext('taskledger.schema')); \
          SET lock_timeout = '10s'; CREATE SCHEMA IF NOT EXISTS {schema}",
         LIMIT.as_millis()

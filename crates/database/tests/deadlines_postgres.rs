@@ -193,3 +193,30 @@ async fn a_lock_is_waited_for_as_long_as_the_transaction_says() {
         .await;
     assert_eq!(row.unwrap().unwrap().text("value").unwrap(), "10s");
 }
+
+/// A process that is stopped as soon as it has the right to migrate.
+#[tokio::test]
+async fn a_frozen_migration_holds_up_others_for_seconds_only() {
+    let server = TestDatabase::create().await;
+    let observer = connect(&server.url()).await;
+    let frozen = connect(&server.url()).await;
+    let mut migrating = std::pin::pin!(frozen.migrate());
+    let holds = "SELECT count(*) AS held FROM pg_locks WHERE locktype = 'advisory' AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    loop {
+        assert!(
+            futures::poll!(&mut migrating).is_pending(),
+            "it was not stopped in time"
+        );
+        let row = observer.fetch_optional(holds, &[]).await.unwrap().unwrap();
+        if row.unsigned("held").unwrap() > 0 {
+            break;
+        }
+    }
+    // Nobody polls the first any more, and its lock is given up.
+    let url = server.url();
+    let opening = Database::open(url.as_str(), Schema::Operations, 1);
+    let opened = tokio::time::timeout(Duration::from_secs(60), opening).await;
+    let opened = opened.unwrap().unwrap();
+    assert!(opened.is_migrated().await.unwrap());
+}
