@@ -23,7 +23,7 @@ pub(crate) use sort::{Sort, SortBy};
 pub(crate) use summary::summary;
 
 #[cfg(test)]
-pub(crate) use statement::{MOST_CANDIDATES, Statement};
+pub(crate) use statement::{MOST_CANDIDATES, MOST_LOOKED_AT, Statement};
 #[cfg(test)]
 mod history_tests;
 #[cfg(test)]

@@ -148,32 +148,18 @@ async fn read(
 ) -> Result<(Vec<Row>, Option<Place>), DatabaseError> {
     let dialect = Dialect::of(database);
     let statement = match candidates {
-        Candidates::Any => Statement::page(dialect, page),
+        Candidates::Any | Candidates::Many => Statement::page(dialect, page),
         Candidates::Few(ids) if ids.is_empty() => return Ok((Vec::new(), None)),
         Candidates::Few(ids) => Statement::page_among(dialect, page, ids),
-        Candidates::Many => return read_many(database, page).await,
     };
-    Ok((
-        database.fetch_all(&statement.text, &statement.values).await?,
-        None,
-    ))
-}
-
-/// As [`read`], looking at no more candidates than are allowed. Both statements see the same state: a candidate that
-/// disappeared in between would move the end of the page beyond one that nobody has looked at.
-async fn read_many(database: &Database, page: Page<'_>) -> Result<(Vec<Row>, Option<Place>), DatabaseError> {
-    let dialect = Dialect::of(database);
-    let mut tx = database.snapshot().await?;
-    let statement = Statement::page(dialect, page);
-    let rows = tx.fetch_all(&statement.text, &statement.values).await?;
-    let end = if rows.len() < usize::from(page.rows) {
-        let statement = Statement::last_candidate(dialect, page);
-        let last = tx.fetch_optional(&statement.text, &statement.values).await?;
-        last.map(|last| row::place(&last, page.sort)).transpose()?
-    } else {
-        None
+    let mut rows = database.fetch_all(&statement.text, &statement.values).await?;
+    let end = match rows.last() {
+        Some(last) if row::is_end(last)? => Some(row::place(last, page.sort)?),
+        _ => None,
     };
-    tx.commit().await?;
+    if end.is_some() {
+        rows.pop();
+    }
     Ok((rows, end))
 }
 

@@ -16,6 +16,9 @@ use super::{
 pub(super) const COLUMNS: &str = "id, title, description, status, priority, due, tags, created_at, updated_at, \
      completed_at, deleted_at, version";
 
+/// In the place of [`COLUMNS`] in a row that only says where a page ends.
+pub(super) const NOTHING: &str = "id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
+
 /// A task as the API shows it. The projector has written most columns just so, and they are passed on where they lie.
 #[derive(Debug, Serialize)]
 pub(crate) struct TaskView<'r> {
@@ -55,6 +58,11 @@ impl<'r> TaskView<'r> {
             version: row.unsigned(11)?,
         })
     }
+}
+
+/// Whether a row only says where a page ends.
+pub(super) fn is_end(row: &Row) -> Result<bool, DatabaseError> {
+    Ok(row.integer("is_end")? == 1)
 }
 
 /// The place of a row in an order: the value of [`Sort::column`], selected as `place`.

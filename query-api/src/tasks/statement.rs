@@ -4,6 +4,9 @@
 //! very columns that they keep, and continues after a place by comparing rows: so a page is one range
 //! of one index, however many tasks there are. Never `OFFSET` to reach a page, which reads all that it skips.
 //!
+//! A filter that no index knows looks at [`MOST_LOOKED_AT`] tasks for a page, whether they pass it or not: nobody's rare tag reads
+//! all tasks of its owner.
+//!
 //! What a word costs is bounded: `grams` rules out nearly every task without it, and the text of at most
 //! [`MOST_CANDIDATES`] others is read (docs/adr/0012).
 
@@ -13,7 +16,7 @@ use read_models::{Dialect, bits_of_word, in_tag_list};
 use uuid::Uuid;
 
 use super::{
-    Filter, Range, Sort,
+    Filter, Range, Sort, SortBy,
     cursor::{Place, SortKey},
     row,
 };
@@ -21,9 +24,15 @@ use super::{
 /// Tasks that may contain the words of a search, as far as their grams say, and whose text is read for one page.
 pub(crate) const MOST_CANDIDATES: usize = 1_000;
 
+/// Tasks that are looked at for one page when a filter has to be compared with each.
+pub(crate) const MOST_LOOKED_AT: usize = 10_000;
+
 /// Grams looked for in each task, at most: of one word, and of all unless there are more words.
 const MOST_GRAMS_OF_A_WORD: usize = 6;
 const MOST_GRAMS: usize = 16;
+
+/// What a filter is compared with beside what is shown.
+const COMPARED: &str = "due_at, overdue_at, tag_list, search_text";
 
 /// A query and its parameters.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,40 +56,62 @@ pub(crate) struct Page<'a> {
     pub(crate) now: Timestamp,
 }
 
+impl Page<'_> {
+    /// How many tasks are looked at for the page, if there is something to be compared that neither the index knows which keeps
+    /// the order nor the grams.
+    pub(crate) fn most_looked_at(self) -> Option<usize> {
+        if !self.filter.words.is_empty() {
+            return Some(MOST_CANDIDATES);
+        }
+        let mut left = self.filter.clone();
+        match self.sort.by {
+            SortBy::CreatedAt => left.created = Range::default(),
+            SortBy::UpdatedAt => left.updated = Range::default(),
+            SortBy::Due | SortBy::Priority | SortBy::Title => {}
+        }
+        left.deleted = false;
+        (left != Filter::default()).then_some(MOST_LOOKED_AT)
+    }
+}
+
 impl Statement {
-    /// The tasks of a page, read along the index that keeps their order. Of those whose grams have all the words, only
-    /// the first [`MOST_CANDIDATES`] are looked at.
+    /// The tasks of a page, read along the index that keeps their order, and behind them the place where it ends, if it has room
+    /// left although there may be more: a row that [`row::is_end`]. Of those whose grams have all the words, only
+    /// the first [`MOST_CANDIDATES`] are looked at, and without words the first [`MOST_LOOKED_AT`] where the filter asks for more
+    /// than the index knows.
     pub(crate) fn page(dialect: Dialect, page: Page<'_>) -> Self {
         let (column, direction, rows) = (page.sort.column(), page.sort.direction(), page.rows);
         let columns = row::COLUMNS;
         let mut statement = Self::of(dialect);
-        if page.filter.words.is_empty() {
-            statement.text = format!("SELECT {columns}, {column} AS place FROM tasks");
+        let Some(most) = page.most_looked_at() else {
+            statement.text =
+                format!("SELECT {columns}, {column} AS place, CAST(0 AS BIGINT) AS is_end FROM tasks");
             statement.range(page);
             // The number stands in the text so that the planner knows that few rows are wanted.
             statement.text += &format!(" ORDER BY {column} {direction}, id {direction} LIMIT {rows}");
             return statement;
-        }
+        };
         statement.text = format!(
-            "SELECT {columns}, place FROM (SELECT {columns}, {column} AS place, search_text FROM tasks"
+            "SELECT {columns}, place, CAST(0 AS BIGINT) AS is_end FROM (SELECT {columns}, {column} AS place, {COMPARED} FROM tasks"
+        );
+        statement.range(page);
+        statement.text +=
+            &format!(" ORDER BY {column} {direction}, id {direction} LIMIT {most}) AS looked_at WHERE TRUE");
+        if page.filter.words.is_empty() {
+            statement.only(page.filter, page.now);
+        }
+        statement.exactly(page.filter);
+        // Those that are looked at are in order, and stay so: neither database sorts or shuffles what it reads one by one, and the
+        // end is looked for only if the page has room left. Both are of one state: a task that disappeared in between would move
+        // the end of the page beyond one that nobody has looked at.
+        let (nothing, last) = (row::NOTHING, most - 1);
+        statement.text += &format!(
+            " UNION ALL SELECT {nothing}, place, CAST(1 AS BIGINT) AS is_end FROM (SELECT id, {column} AS place FROM tasks"
         );
         statement.range(page);
         statement.text += &format!(
-            " ORDER BY {column} {direction}, id {direction} LIMIT {MOST_CANDIDATES}) AS candidates WHERE TRUE"
+            " ORDER BY {column} {direction}, id {direction} LIMIT 1 OFFSET {last}) AS last_looked_at LIMIT {rows}"
         );
-        statement.exactly(page.filter);
-        // The candidates are in order, and stay so: neither database sorts or shuffles what it reads one by one.
-        statement.text += &format!(" LIMIT {rows}");
-        statement
-    }
-
-    /// The place of the last candidate that [`Self::page`] looks at, if there are so many.
-    pub(crate) fn last_candidate(dialect: Dialect, page: Page<'_>) -> Self {
-        let (column, direction, last) = (page.sort.column(), page.sort.direction(), MOST_CANDIDATES - 1);
-        let mut statement = Self::of(dialect);
-        statement.text = format!("SELECT id, {column} AS place FROM tasks");
-        statement.range(page);
-        statement.text += &format!(" ORDER BY {column} {direction}, id {direction} LIMIT 1 OFFSET {last}");
         statement
     }
 
@@ -108,7 +139,7 @@ impl Statement {
         let columns = row::COLUMNS;
         statement.text += &format!(
             "), page AS MATERIALIZED (SELECT task, place FROM found {order} LIMIT {rows}) \
-             SELECT {columns}, place FROM page JOIN tasks ON id = task {order}"
+             SELECT {columns}, place, CAST(0 AS BIGINT) AS is_end FROM page JOIN tasks ON id = task {order}"
         );
         statement
     }
@@ -146,11 +177,22 @@ impl Statement {
         }
     }
 
-    /// The part of an order that a page begins in, without what only the text can tell.
+    /// The part of an order that a page begins in, without what is compared task by task: what only the text can tell, and
+    /// without words everything that the index does not know.
     fn range(&mut self, page: Page<'_>) {
         self.owned(page.owner, page.filter);
-        self.only(page.filter, page.now);
-        self.grams(page.filter);
+        if page.filter.words.is_empty() {
+            match page.sort.by {
+                SortBy::CreatedAt => self.within("created_at", page.filter.created),
+                SortBy::UpdatedAt => self.within("updated_at", page.filter.updated),
+                // The column is never null, and has what is due where it is due.
+                SortBy::Due => self.within(page.sort.column(), page.filter.due),
+                SortBy::Priority | SortBy::Title => {}
+            }
+        } else {
+            self.only(page.filter, page.now);
+            self.grams(page.filter);
+        }
         self.after(page);
     }
 

@@ -11,6 +11,7 @@ mod one_task;
 mod own_writes;
 mod pages;
 mod random_queries;
+mod rare;
 mod search;
 mod sharing;
 mod summary;
