@@ -154,14 +154,6 @@ pub struct AccountEnabled {}
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountErased {}
 
-impl AccountErased {
-    /// Whether events of the type `kind` are this one.
-    #[must_use]
-    pub fn has_kind(kind: &str) -> bool {
-        kind == AccountEvent::from(Self {}).kind()
-    }
-}
-
 /// The state of one account after some version of its stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {

@@ -22,6 +22,14 @@ macro_rules! catalog {
                     Self::$variant(payload)
                 }
             }
+
+            impl $payload {
+                /// Whether events of the type `kind` are this one.
+                #[must_use]
+                pub fn has_kind(kind: &str) -> bool {
+                    kind == $wire
+                }
+            }
         )+
 
         impl $name {

@@ -301,4 +301,26 @@ async fn everything_is_proved(old: &Old, position: &str, expected: u64, sessions
             assert_eq!(report["first_difference"], position, "{report}");
         }
     }
+    nothing_else_passes_for_dropped(old).await;
+}
+
+/// Whoever empties the payload of what goes on, and keeps its hash as if it had been dropped, is found.
+async fn nothing_else_passes_for_dropped(old: &Old) {
+    let open = "SELECT position, data FROM events WHERE type = 'task.created' AND data_sha256 IS NULL";
+    let row = old.database.fetch_optional(open, &[]).await.unwrap().unwrap();
+    let (position, data) = (row.integer("position").unwrap(), row.bytes("data").unwrap());
+    let hash = events::sha256_bytes(&data).to_vec();
+    let change = "UPDATE events SET data = $1, data_sha256 = $2 WHERE position = $3";
+    let emptied = [Vec::new().into(), hash.into(), position.into()];
+    old.database.execute(change, &emptied).await.unwrap();
+    let report = old.verify(&[]);
+    assert_eq!(
+        (&report["holds"], &report["first_difference"]),
+        (&json!(false), &json!(position)),
+        "{report}"
+    );
+    let put_back = "UPDATE events SET data = $1, data_sha256 = NULL WHERE position = $2";
+    let filled = [data.into(), position.into()];
+    old.database.execute(put_back, &filled).await.unwrap();
+    assert_eq!(old.verify(&[])["holds"], true);
 }

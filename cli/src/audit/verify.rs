@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use audit_tree::{AuditTree, Kept, LastSigned, Verification};
+use audit_tree::{AuditTree, DroppedEvents, EventHeader, Kept, LastSigned, Verification};
 use clap::Args;
 use log_transfer::{Line, Reader};
 use serde_json::json;
@@ -172,6 +172,7 @@ fn of_export(path: &Path, kept: Kept) -> anyhow::Result<Verification> {
         Box::new(BufReader::new(open(path)?))
     };
     let (mut edge, mut last_right, mut before, mut jump) = (Edge::default(), 0, None, None);
+    let mut dropped = DroppedEvents::default();
     let mut next = kept.iter().peekable();
     let mut compare = |edge: &Edge, report: &mut Verification| {
         while let Some(checkpoint) = next.next_if(|checkpoint| checkpoint.size == edge.size()) {
@@ -198,7 +199,11 @@ fn of_export(path: &Path, kept: Kept) -> anyhow::Result<Verification> {
                 report.withheld += u64::from(exported.is_withheld());
                 report.dropped += u64::from(exported.data_dropped);
                 report.shown += u64::from(exported.data_dropped && entries.contains(&entry));
-                exported.event.position
+                let position = exported.event.position;
+                if let Some(stored) = exported.stored() {
+                    dropped.push(&EventHeader::of(&stored));
+                }
+                position
             }
             Err(error) => {
                 differs(&mut report, None, format!("line {number}: {error}"));
@@ -234,6 +239,8 @@ fn of_export(path: &Path, kept: Kept) -> anyhow::Result<Verification> {
             format!("no event stands at position {jump}"),
         );
     }
+    // An export may end before the log does, and so before what ended a stream.
+    report.add_dropped(dropped, false);
     Ok(report)
 }
 

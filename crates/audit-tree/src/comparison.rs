@@ -11,7 +11,6 @@ use crate::{AuditTree, Tree, VerifyError};
 pub(crate) struct Leaf {
     pub(crate) position: i64,
     pub(crate) entry: Hash,
-    pub(crate) is_dropped: bool,
 }
 
 /// The tree that is computed again, beside the one that there is.

@@ -3,11 +3,13 @@
 //! `checkpoint_signer.rs` adds the events of the log in order (`growing_tree.rs`) and signs checkpoints, with the keys of
 //! `key_files.rs` and the memory of `last_signed.rs`. `origin.rs` says whether it can go on. `tables.rs` is the SQL.
 //! `reading.rs` makes proofs of what is there. `verifying.rs` computes the whole tree again from the log and compares
-//! (`comparison.rs`). `witness_client.rs` shows checkpoints to witnesses, `witness.rs` is one. What is hashed and signed is said in
+//! (`comparison.rs`), and says which payloads nobody can have dropped (`dropped_events.rs`). `witness_client.rs` shows checkpoints
+//! to witnesses, `witness.rs` is one. What is hashed and signed is said in
 //! `transparency-log` and `events`; it must not be known here who asks, nor over which protocol.
 
 mod checkpoint_signer;
 mod comparison;
+mod dropped_events;
 mod error;
 mod growing_tree;
 mod key_files;
@@ -20,6 +22,7 @@ mod witness;
 mod witness_client;
 
 pub use checkpoint_signer::{CheckpointSigner, CheckpointSignerMetrics};
+pub use dropped_events::{DroppedEvents, EventHeader};
 pub use error::{KeepError, ReadError, VerifyError};
 pub use key_files::{KeysUnusable, SigningKeys};
 pub use last_signed::LastSigned;

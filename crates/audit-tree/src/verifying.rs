@@ -13,7 +13,7 @@ use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use transparency_log::{Checkpoint, Hash, NoteError, VerifierKey, cosigned_at, entry_hash};
 
 use crate::{
-    AuditTree, SignedCheckpoint, VerifyError,
+    AuditTree, DroppedEvents, EventHeader, SignedCheckpoint, VerifyError,
     comparison::{Comparison, Leaf},
     reading::signed,
 };
@@ -50,6 +50,15 @@ pub struct Verification {
     pub first_difference: Option<i64>,
     /// What is not as it should be, in sentences.
     pub differences: Vec<String>,
+}
+
+impl Verification {
+    /// Adds what was found of the payloads that are missing. `is_whole` says whether all of the log was looked at.
+    pub fn add_dropped(&mut self, dropped: DroppedEvents, is_whole: bool) {
+        let (first, differences) = dropped.finish(is_whole);
+        self.first_difference = [self.first_difference, first].into_iter().flatten().min();
+        self.differences.extend(differences);
+    }
 }
 
 /// What somebody has kept outside, with which the log is compared.
@@ -93,13 +102,16 @@ pub async fn verify(
         .collect();
     let mut comparison = Comparison::new(tree, &newest);
     comparison.pass(&[], &mut roots);
+    let mut dropped = DroppedEvents::default();
     let mut parts = parts(store, head);
-    while let Some(leaves) = parts.try_next().await? {
-        report.events += leaves.len() as u64;
-        for leaf in leaves.iter().filter(|leaf| leaf.is_dropped) {
-            report.dropped += 1;
-            report.shown += u64::from(kept.entries.contains(&leaf.entry));
+    while let Some(part) = parts.try_next().await? {
+        report.events += part.len() as u64;
+        for (leaf, header) in &part {
+            report.dropped += u64::from(header.is_dropped);
+            report.shown += u64::from(header.is_dropped && kept.entries.contains(&leaf.entry));
+            dropped.push(header);
         }
+        let leaves = part.into_iter().map(|(leaf, _)| leaf).collect();
         let leaves = aligned(
             store.positions_are_dense(),
             comparison.size(),
@@ -153,14 +165,18 @@ pub async fn verify(
             "the tile {tile} is not the one of the log, so that proofs which are made of it are wrong"
         ));
     }
+    report.add_dropped(dropped, true);
     Ok(report)
 }
 
-/// The leaves of the log in order, a part at a time.
+/// Events of the log, read and hashed.
+type Part = Vec<(Leaf, EventHeader)>;
+
+/// The events of the log in order, a part at a time.
 fn parts<'a>(
     store: &'a Arc<dyn EventStore>,
     head: u64,
-) -> std::pin::Pin<Box<dyn Stream<Item = Result<Vec<Leaf>, VerifyError>> + Send + 'a>> {
+) -> std::pin::Pin<Box<dyn Stream<Item = Result<Part, VerifyError>> + Send + 'a>> {
     if store.positions_are_dense() {
         let count = head.div_ceil(PART).max(1);
         let ranges = (0..count).map(move |part| {
@@ -188,33 +204,33 @@ fn parts<'a>(
     Box::pin(pages.map_ok(hashed).try_buffered(PARALLEL))
 }
 
-/// The leaves after `after` up to `to`.
-async fn part_of(store: Arc<dyn EventStore>, mut after: i64, to: i64) -> Result<Vec<Leaf>, VerifyError> {
-    let mut leaves = Vec::new();
+/// The events after `after` up to `to`.
+async fn part_of(store: Arc<dyn EventStore>, mut after: i64, to: i64) -> Result<Part, VerifyError> {
+    let mut part = Vec::new();
     loop {
         let mut page = store.stored_page(after, PAGE).await?;
         let read = page.events.len();
         page.events.retain(|event| event.position <= to);
         let is_last = !page.more || page.events.len() < read;
         let Some(last) = page.events.last() else {
-            return Ok(leaves);
+            return Ok(part);
         };
         after = last.position;
-        leaves.extend(hashed(page.events).await?);
+        part.extend(hashed(page.events).await?);
         if is_last || after == to {
-            return Ok(leaves);
+            return Ok(part);
         }
     }
 }
 
-async fn hashed(events: Vec<StoredEvent>) -> Result<Vec<Leaf>, VerifyError> {
+async fn hashed(events: Vec<StoredEvent>) -> Result<Part, VerifyError> {
     let hash = move || {
         let leaf = |event: &StoredEvent| Leaf {
             position: event.position,
             entry: entry_hash(&event.canonical()),
-            is_dropped: event.data.whole().is_none(),
         };
-        events.iter().map(leaf).collect()
+        let hashed = events.iter().map(|event| (leaf(event), EventHeader::of(event)));
+        hashed.collect()
     };
     tokio::task::spawn_blocking(hash)
         .await
@@ -265,7 +281,6 @@ fn aligned(is_dense: bool, size: u64, leaves: Vec<Leaf>, report: &mut Verificati
             aligned.extend((0..missing).map(|offset| Leaf {
                 position: expected + offset,
                 entry: Hash::default(),
-                is_dropped: false,
             }));
         }
         aligned.push(leaf);

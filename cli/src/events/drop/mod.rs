@@ -9,7 +9,7 @@ use std::{
     process::ExitCode,
 };
 
-use ::events::{StreamName, Timestamp, UserId};
+use ::events::{DropCommand, ExportedPayloads, StreamName, Timestamp, UserId};
 use anyhow::ensure;
 use clap::Args;
 use database::Schema;
@@ -98,11 +98,14 @@ impl Drop {
         let mut ended = Ended::before(self.ended_before, &*log.opened, &read_models).await?;
         // Before the command is recorded, so that the record names all of what it is about to drop.
         let (excerpt, plan) = plan::prepare(export, &*log.stored, &mut ended, &read_models).await?;
-        let mut command = format!("events drop --ended-before {}", self.ended_before);
-        if let Some(excerpt) = &excerpt {
-            let what = output::counted(excerpt.end().events, "payload");
-            command += &format!(": {what} in an export with the root {}", excerpt.end().root);
+        let command = DropCommand {
+            ended_before: self.ended_before,
+            exported: excerpt.as_ref().map(|excerpt| ExportedPayloads {
+                payloads: excerpt.end().events,
+                root: excerpt.end().root.to_string(),
+            }),
         }
+        .to_string();
         let act = async |_| {
             plan.tell(Some(export))?;
             let Some(mut excerpt) = excerpt else {

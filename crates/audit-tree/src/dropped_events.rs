@@ -1,0 +1,214 @@
+//! Which of the payloads that are missing `taskledger events drop` can have dropped, as far as what is left of the log tells:
+//! the streams, types and times of events, and the records of the command. Whoever empties another payload in the database
+//! and keeps its hash changes no leaf of the tree, and is found here.
+
+use std::collections::{HashMap, HashSet};
+
+use events::{
+    AccountErased, DropCommand, ExportedPayloads, Metadata, OperationStarted, SessionEnded, StoredEvent,
+    StreamKind, StreamName, TaskPurged, UserId,
+};
+use uuid::Uuid;
+
+/// So many differences are told.
+const MOST_DIFFERENCES: usize = 10;
+
+/// A stream that can end, so that its payloads may be dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Stream {
+    Task(Uuid),
+    Account(Uuid),
+    Session(Uuid),
+}
+
+/// An event as far as it is needed here: without its payload.
+#[derive(Debug)]
+pub struct EventHeader {
+    position: i64,
+    recorded_at: i64,
+    /// `None` when such a stream never ends.
+    stream: Option<Stream>,
+    /// Its payload is missing.
+    pub(crate) is_dropped: bool,
+    /// It ends its stream.
+    is_end: bool,
+    /// Whom it is about, if its payload is missing.
+    subject: Option<UserId>,
+    /// The command whose record it is.
+    command: Option<DropCommand>,
+}
+
+impl EventHeader {
+    /// What matters of an event.
+    #[must_use]
+    pub fn of(event: &StoredEvent) -> Self {
+        let is_dropped = event.data.whole().is_none();
+        let metadata = || serde_json::from_slice::<Metadata>(&event.metadata).ok();
+        let command = match event.data.whole() {
+            Some(data) if OperationStarted::has_kind(&event.kind) => {
+                let started = serde_json::from_slice::<OperationStarted>(data).ok();
+                started.and_then(|started| DropCommand::parse(&started.command))
+            }
+            _ => None,
+        };
+        let (stream, is_end) = match StreamName::raw(&*event.stream).kind() {
+            Ok(StreamKind::Task(id)) => (Some(Stream::Task(id.0)), TaskPurged::has_kind(&event.kind)),
+            Ok(StreamKind::Account(id)) => {
+                (Some(Stream::Account(id.0)), AccountErased::has_kind(&event.kind))
+            }
+            Ok(StreamKind::Session(id)) => (Some(Stream::Session(id.0)), SessionEnded::has_kind(&event.kind)),
+            Ok(StreamKind::Email(_) | StreamKind::Admins | StreamKind::Operation(_)) | Err(_) => {
+                (None, false)
+            }
+        };
+        Self {
+            position: event.position,
+            recorded_at: event.recorded_at,
+            stream,
+            is_dropped,
+            is_end,
+            subject: is_dropped
+                .then(metadata)
+                .flatten()
+                .map(|metadata| metadata.subject),
+            command,
+        }
+    }
+}
+
+/// Payloads that are missing in a stream of which it is not known yet whether it has ended.
+#[derive(Debug)]
+struct Missing {
+    /// The position of the first one.
+    first: i64,
+    subject: Option<UserId>,
+}
+
+/// The events whose payloads are missing, and what makes it right that they are.
+#[derive(Debug, Default)]
+pub struct DroppedEvents {
+    count: u64,
+    /// Some 80 bytes for each stream that has not been seen to end: mostly sessions that ran out.
+    missing: HashMap<Stream, Missing>,
+    erased: HashSet<Uuid>,
+    /// When the youngest of them was recorded, and its position.
+    youngest: Option<(i64, i64)>,
+    /// Up to which time the commands have dropped, and how many payloads by the roots of their files.
+    ended_before: Option<i64>,
+    exported: HashMap<String, u64>,
+    first_difference: Option<i64>,
+    differences: Vec<String>,
+}
+
+impl DroppedEvents {
+    /// Takes the next event of the log, which has to be given from its beginning on.
+    pub fn push(&mut self, event: &EventHeader) {
+        if let Some(command) = &event.command {
+            self.note_command(command);
+        }
+        if event.is_dropped {
+            self.note_missing(event);
+            return;
+        }
+        let Some(stream) = event.stream else { return };
+        if let (Stream::Account(person), true) = (stream, event.is_end) {
+            self.erased.insert(person);
+        }
+        // The last payloads of a stream are dropped first, and nothing follows them but the end of the stream: that of a session
+        // only when it was appended after they were dropped.
+        let is_after_a_drop = self.ended_before.is_some() || !matches!(stream, Stream::Session(_));
+        if !self.missing.is_empty()
+            && let Some(missing) = self.missing.remove(&stream)
+            && !(event.is_end && is_after_a_drop)
+        {
+            self.goes_on(missing.first);
+        }
+    }
+
+    fn note_command(&mut self, command: &DropCommand) {
+        let Some(ExportedPayloads { payloads, root }) = &command.exported else {
+            return;
+        };
+        let before = command.ended_before.as_micros();
+        self.ended_before = self.ended_before.max(Some(before));
+        // A command that was broken off is given again with the same file.
+        self.exported.insert(root.clone(), *payloads);
+    }
+
+    fn note_missing(&mut self, event: &EventHeader) {
+        self.count += 1;
+        self.youngest = self.youngest.max(Some((event.recorded_at, event.position)));
+        let Some(stream) = event.stream else {
+            let what = "and nothing of such a stream is ever dropped";
+            return self.differs(event.position, what);
+        };
+        if event.is_end && matches!(stream, Stream::Session(_)) {
+            // The end of a session goes with the rest of it.
+            self.missing.remove(&stream);
+            return;
+        }
+        self.missing.entry(stream).or_insert(Missing {
+            first: event.position,
+            subject: event.subject,
+        });
+    }
+
+    /// What cannot have been dropped by the command, in sentences, with the first of their positions. `is_whole` says whether
+    /// all of the log was given: what ended a stream may be in the part that was not.
+    #[must_use]
+    pub fn finish(mut self, is_whole: bool) -> (Option<i64>, Vec<String>) {
+        if is_whole {
+            self.require_ends();
+            self.require_records();
+        }
+        (self.first_difference, self.differences)
+    }
+
+    fn require_ends(&mut self) {
+        let has_ended = |stream: &Stream, missing: &Missing| match stream {
+            // It has run out: it names its end in what was dropped, and nothing came after that.
+            Stream::Session(_) => true,
+            Stream::Task(_) => missing.subject.is_some_and(|it| self.erased.contains(&it.0)),
+            Stream::Account(_) => false,
+        };
+        let open = self.missing.iter().filter(|(stream, it)| !has_ended(stream, it));
+        let mut open: Vec<i64> = open.map(|(_, missing)| missing.first).collect();
+        open.sort_unstable();
+        for first in open {
+            self.goes_on(first);
+        }
+    }
+
+    fn require_records(&mut self) {
+        let Some((recorded_at, position)) = self.youngest else {
+            return;
+        };
+        if self.ended_before.is_none_or(|before| recorded_at >= before) {
+            let what = "and no `events drop` is recorded that dropped what is of that time";
+            self.differs(position, what);
+        }
+        let recorded: u64 = self.exported.values().sum();
+        if self.count > recorded && self.differences.is_empty() {
+            self.differences.push(format!(
+                "{} payloads are missing, and the `events drop` that are recorded had only {recorded} to drop",
+                self.count
+            ));
+        }
+    }
+
+    fn goes_on(&mut self, position: i64) {
+        let what = "and its stream has not ended, so that `events drop` cannot have dropped it";
+        self.differs(position, what);
+    }
+
+    fn differs(&mut self, position: i64, what: &str) {
+        let first = self
+            .first_difference
+            .map_or(position, |first| first.min(position));
+        self.first_difference = Some(first);
+        if self.differences.len() < MOST_DIFFERENCES {
+            let what = format!("the payload of the event at position {position} is missing, {what}");
+            self.differences.push(what);
+        }
+    }
+}

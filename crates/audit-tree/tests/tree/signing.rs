@@ -1,0 +1,175 @@
+//! What is signed, by whom, and what never is.
+
+use audit_tree::{KeepError, LastSigned, SigningKeys, renew_origin};
+use transparency_log::Algorithm;
+
+use crate::ground::{Ground, on_both};
+
+on_both!(
+    a_log_that_lost_its_end_is_signed_under_a_new_name_only
+    what_was_signed_is_remembered_outside_the_databases
+    a_standby_remembers_what_others_have_signed
+    only_keys_that_have_signed_a_tree_go_on_with_it
+    a_tree_that_was_changed_is_not_signed
+);
+
+async fn a_log_that_lost_its_end_is_signed_under_a_new_name_only(ground: Ground) {
+    ground.append("task-1", 0, 300).await;
+    ground.keep().await.unwrap();
+    let before = ground.checkpoint().await;
+    assert_eq!(ground.disagreement().await, None);
+    ground.in_log("DELETE FROM events WHERE position > 200").await;
+    assert!(matches!(ground.keep().await, Err(KeepError::LostEnd)));
+    ground.append("task-2", 0, 200).await;
+    assert!(
+        matches!(ground.keep().await, Err(KeepError::LostEnd)),
+        "longer than before, and another"
+    );
+    assert_eq!(ground.checkpoint().await, before, "nothing was signed");
+    let disagreement = ground.disagreement().await.unwrap();
+    assert_eq!(disagreement.origin, before.origin);
+
+    let origin = renew_origin(&ground.tree).await.unwrap().unwrap();
+    assert_ne!(origin, before.origin);
+    assert!(origin.starts_with("example.org/log/"));
+    ground.keep().await.unwrap();
+    let after = ground.checkpoint().await;
+    assert_eq!((after.origin, after.size), (origin, 400));
+    assert_eq!(ground.disagreement().await, None);
+    assert_eq!(ground.verify(&[]).await.differences, [""; 0]);
+    let kept = ground.verify(&[before]).await;
+    assert_eq!(
+        kept.differences.len(),
+        1,
+        "an auditor of the old log is told: {kept:?}"
+    );
+}
+
+async fn what_was_signed_is_remembered_outside_the_databases(ground: Ground) {
+    ground.append("task-1", 0, 10).await;
+    ground.keep().await.unwrap();
+    let old_tree = ground.tree.newest().await.unwrap().unwrap();
+    ground.append("task-1", 10, 10).await;
+    ground.keep().await.unwrap();
+    // The log goes on in another way.
+    ground.go_back_to(&old_tree).await;
+    assert!(matches!(ground.keep().await, Err(KeepError::LostEnd)));
+    assert!(ground.disagreement().await.is_some());
+    ground.append("task-2", 0, 15).await;
+    let refused = ground.keep().await;
+    assert!(
+        matches!(refused, Err(KeepError::Forked { size: 20 })),
+        "{refused:?}"
+    );
+    assert_eq!(ground.checkpoint().await.size, 10, "nothing was signed");
+    assert!(ground.disagreement().await.is_some());
+    renew_origin(&ground.tree).await.unwrap();
+    ground.keep().await.unwrap();
+    assert_eq!(ground.checkpoint().await.size, 25);
+}
+
+async fn a_standby_remembers_what_others_have_signed(ground: Ground) {
+    ground.append("task-1", 0, 19).await;
+    let mut active = ground.keeper();
+    while active.step().await.unwrap() {}
+    let dumped = ground.tree.newest().await.unwrap().unwrap();
+    let standby = ground.another_host(true);
+    let mut waiting = standby.keeper();
+    assert!(!waiting.step().await.unwrap());
+    ground.append("task-1", 19, 5).await;
+    while active.step().await.unwrap() {}
+    let signed = ground.checkpoint().await;
+    assert_eq!(signed.size, 24);
+    for _ in 0..3 {
+        let _ = waiting.step().await;
+    }
+    let remembered = LastSigned::new(&standby.keys).checkpoint(&signed.origin).unwrap();
+    assert_eq!(remembered, Some(signed));
+
+    // All databases go back to what was dumped, and only the standby is started again.
+    ground.go_back_to(&dumped).await;
+    assert!(standby.disagreement().await.is_some());
+    assert!(matches!(standby.keep().await, Err(KeepError::LostEnd)));
+    ground.append("task-2", 0, 7).await;
+    assert!(
+        standby.disagreement().await.is_some(),
+        "the log is longer than what was signed, and another, and the tree has not grown"
+    );
+    let refused = standby.keep().await;
+    assert!(
+        matches!(refused, Err(KeepError::Forked { size: 24 })),
+        "{refused:?}"
+    );
+    assert_eq!(ground.checkpoint().await.size, 19, "nothing was signed");
+}
+
+async fn only_keys_that_have_signed_a_tree_go_on_with_it(ground: Ground) {
+    ground.append("task-1", 0, 5).await;
+    let mut active = ground.keeper();
+    while active.step().await.unwrap() {}
+    let signed = ground.checkpoint().await;
+
+    // A host that has no keys, and then others.
+    let other = ground.another_host(false);
+    ground.append("task-1", 5, 5).await;
+    for _ in 0..2 {
+        let refused = other.keep().await;
+        assert!(
+            matches!(refused, Err(KeepError::StrangeKeys { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(ground.checkpoint().await, signed, "nothing was signed");
+        let remembered = LastSigned::new(&other.keys).checkpoint(&signed.origin).unwrap();
+        assert_eq!(remembered, None, "what was signed by others is not believed");
+        if SigningKeys::read(&other.keys)
+            .unwrap()
+            .signers("x", Algorithm::Ed25519)
+            .unwrap()
+            .is_empty()
+        {
+            assert_eq!(other.disagreement().await, None, "it only signs nothing");
+            SigningKeys::add(&other.keys).unwrap();
+        }
+    }
+    assert!(other.disagreement().await.is_some());
+    // Those that have signed it, beside its own.
+    ground.copy_keys_to(&other.keys);
+    other.keep().await.unwrap();
+    assert_eq!(ground.checkpoint().await.size, 10);
+    assert_eq!(other.disagreement().await, None);
+
+    // Who is at work notices it, too.
+    let mut active = ground.keeper();
+    while active.step().await.unwrap() {}
+    let strange = ground.another_host(false);
+    let strange = SigningKeys::open(&strange.keys)
+        .unwrap()
+        .signers(&signed.origin, Algorithm::Ed25519)
+        .unwrap();
+    let note = ground.checkpoint().await.sign(&strange).to_string();
+    ground
+        .in_tree(&format!(
+            "UPDATE tree_checkpoints SET note = '{note}' WHERE size = 10"
+        ))
+        .await;
+    ground.append("task-1", 10, 5).await;
+    let refused = active.step().await;
+    assert!(
+        matches!(refused, Err(KeepError::StrangeKeys { .. })),
+        "{refused:?}"
+    );
+}
+
+async fn a_tree_that_was_changed_is_not_signed(ground: Ground) {
+    ground.append("task-1", 0, 300).await;
+    ground.keep().await.unwrap();
+    let copy =
+        "UPDATE tree_tiles SET hashes = (SELECT hashes FROM tree_tiles WHERE level = -1 AND number = 0)
+        WHERE level = 0 AND number = 0";
+    ground.in_tree(copy).await;
+    ground.in_tree("DELETE FROM tree_tiles WHERE level = 1").await;
+    ground.append("task-1", 300, 1).await;
+    let refused = ground.keep().await;
+    assert!(matches!(refused, Err(KeepError::Damaged(_))), "{refused:?}");
+    assert_eq!(ground.checkpoint().await.size, 300);
+}
