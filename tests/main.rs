@@ -16,6 +16,7 @@ mod connections;
 mod contract;
 mod conventions;
 mod dropping;
+mod erased_everywhere;
 mod erasure;
 mod every_endpoint;
 mod faults;

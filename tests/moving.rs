@@ -21,13 +21,13 @@ use crate::{
 };
 
 /// A place that a log can move to: its own data directory, with the keys directory of the system that it came from.
-struct Place {
+pub(crate) struct Place {
     directory: TempDir,
     settings: Vec<(&'static str, String)>,
 }
 
 impl Place {
-    fn new(keys: &Path, settings: Vec<(&'static str, String)>) -> Self {
+    pub(crate) fn new(keys: &Path, settings: Vec<(&'static str, String)>) -> Self {
         let mut place = Self::without_keys();
         place.settings = settings;
         for entry in fs::read_dir(keys).unwrap().map(Result::unwrap) {
@@ -81,7 +81,7 @@ impl Place {
     }
 
     #[track_caller]
-    fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         let output = self.tool(arguments);
         assert!(output.status.success(), "{arguments:?} {output:?}");
         String::from_utf8(output.stdout).unwrap()
@@ -89,7 +89,7 @@ impl Place {
 
     /// What the command says when it must not succeed, nor go on for ever, as a role does that is not refused.
     #[track_caller]
-    fn refused(&self, arguments: &[&str]) -> String {
+    pub(crate) fn refused(&self, arguments: &[&str]) -> String {
         let mut command = self.command(arguments);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

@@ -127,12 +127,12 @@ async fn log_that_is_put_back_revives_nobody(checks: bool) {
     system.stop().await;
 }
 
-async fn id_of(person: &Person) -> String {
+pub(crate) async fn id_of(person: &Person) -> String {
     let me = person.get("/auth/me").await.expect(200).body;
     me["user"]["id"].as_str().unwrap().to_owned()
 }
 
-async fn erase(person: &Person) {
+pub(crate) async fn erase(person: &Person) {
     let password = Some(json!({ "password": PASSWORD }));
     person
         .send(Method::DELETE, "/auth/me", password)
@@ -140,7 +140,7 @@ async fn erase(person: &Person) {
         .expect(204);
 }
 
-async fn launch(system: &mut System) {
+pub(crate) async fn launch(system: &mut System) {
     for replica in system.replicas() {
         system.launch(replica);
     }
@@ -148,7 +148,7 @@ async fn launch(system: &mut System) {
 }
 
 /// Compares with the log, and returns the exit code and whose keys are destroyed although the log has not erased them.
-fn check(system: &System, arguments: &[&str]) -> (Option<i32>, Json) {
+pub(crate) fn check(system: &System, arguments: &[&str]) -> (Option<i32>, Json) {
     let arguments = [&["restore", "check", "--json"], arguments].concat();
     let output = system.tool(&arguments).output().unwrap();
     eprintln!("{}", String::from_utf8_lossy(&output.stderr));

@@ -2,12 +2,20 @@
 
 use lapin::{
     Channel, Connection, ConnectionProperties,
-    options::{ExchangeDeleteOptions, QueueDeleteOptions, QueuePurgeOptions},
+    options::{
+        BasicGetOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+        QueuePurgeOptions,
+    },
     types::FieldTable,
 };
 
 /// How many partitions the systems under test have.
 const PARTITIONS: u16 = 4;
+
+/// What messages are published to that are not for one queue alone.
+const EXCHANGES: [&str; 2] = ["events", "broadcast.auth.revoked"];
+/// The queue of copies.
+const COPIES: &str = "copies";
 
 /// The part of a broker that belongs to one system under test.
 pub(crate) struct Broker {
@@ -45,18 +53,61 @@ impl Broker {
     /// Deletes everything that the system declared.
     pub(crate) async fn clean(&self) -> lapin::Result<()> {
         self.delete_queues().await?;
+        let (_connection, channel) = self.channel().await?;
+        channel
+            .queue_delete(self.name(COPIES).into(), QueueDeleteOptions::default())
+            .await?;
         self.delete_exchanges().await
     }
 
     /// Deletes the exchanges of events and of broadcasts, and all bindings with them.
     pub(crate) async fn delete_exchanges(&self) -> lapin::Result<()> {
         let (_connection, channel) = self.channel().await?;
-        for exchange in ["events", "broadcast.auth.revoked"] {
+        for exchange in EXCHANGES {
             channel
                 .exchange_delete(self.name(exchange).into(), ExchangeDeleteOptions::default())
                 .await?;
         }
         Ok(())
+    }
+
+    /// Keeps a copy of every message that is published from now on, in a queue of its own: of events and of broadcasts.
+    pub(crate) async fn keep_copies(&self) -> lapin::Result<()> {
+        let (_connection, channel) = self.channel().await?;
+        let queue = self.name(COPIES);
+        channel
+            .queue_declare(
+                queue.clone().into(),
+                QueueDeclareOptions::default(),
+                FieldTable::default(),
+            )
+            .await?;
+        for exchange in EXCHANGES {
+            channel
+                .queue_bind(
+                    queue.clone().into(),
+                    self.name(exchange).into(),
+                    "#".into(),
+                    QueueBindOptions::default(),
+                    FieldTable::default(),
+                )
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The copies so far, each with its properties and headers as text before its body.
+    pub(crate) async fn copies(&self) -> lapin::Result<Vec<Vec<u8>>> {
+        let (_connection, channel) = self.channel().await?;
+        let mut copies = Vec::new();
+        while let Some(message) = channel
+            .basic_get(self.name(COPIES).into(), BasicGetOptions { no_ack: true })
+            .await?
+        {
+            let head = format!("{:?} {:?}", message.routing_key, message.properties);
+            copies.push([head.as_bytes(), &message.data].concat());
+        }
+        Ok(copies)
     }
 
     /// Takes every projector queue off the exchange of events; exchange, queues and consumers stay.
