@@ -37,6 +37,7 @@ mod operator;
 mod program_tokens;
 mod proxies;
 mod readme;
+mod reasons;
 mod reporting;
 mod restored_erasures;
 mod restored_log;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use aggregate::Loaded;
 use auth_client::Revocation;
-use events::{Account, AccountEvent, Admins, Role, UserId};
+use events::{Account, AccountEvent, AdminReason, Admins, Role, UserId};
 
 use crate::{
     auth::{Auth, Changed},
@@ -21,6 +21,7 @@ pub(crate) async fn set_roles(
     id: UserId,
     metadata: &CommandMetadata,
     roles: &BTreeSet<Role>,
+    reason: Option<&AdminReason>,
 ) -> Result<Changed, CommandError> {
     let removed = if roles.contains(&Role::Admin) {
         None
@@ -28,7 +29,7 @@ pub(crate) async fn set_roles(
         remove(auth, id, metadata).await?
     };
     let changed = change(auth, id, metadata, |account| {
-        domain::account::set_roles(account, roles)
+        domain::account::set_roles(account, roles, reason)
     })
     .await?;
     conclude(auth, metadata, changed, removed).await
@@ -53,9 +54,13 @@ pub(crate) async fn disable(
     auth: &Auth,
     id: UserId,
     metadata: &CommandMetadata,
+    reason: Option<&AdminReason>,
 ) -> Result<Changed, CommandError> {
     let removed = remove(auth, id, metadata).await?;
-    let changed = change(auth, id, metadata, domain::account::disable).await?;
+    let changed = change(auth, id, metadata, |account| {
+        domain::account::disable(account, reason)
+    })
+    .await?;
     conclude(auth, metadata, changed, removed).await
 }
 
@@ -64,8 +69,12 @@ pub(crate) async fn enable(
     auth: &Auth,
     id: UserId,
     metadata: &CommandMetadata,
+    reason: Option<&AdminReason>,
 ) -> Result<Changed, CommandError> {
-    let changed = change(auth, id, metadata, domain::account::enable).await?;
+    let changed = change(auth, id, metadata, |account| {
+        domain::account::enable(account, reason)
+    })
+    .await?;
     conclude(auth, metadata, changed, None).await
 }
 

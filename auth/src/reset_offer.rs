@@ -1,6 +1,6 @@
 //! Offers a reset of a password, for an admin or from the command line.
 
-use events::{CorrelationId, ResetOffered, Timestamp, UserId};
+use events::{AdminReason, CorrelationId, ResetOffered, Timestamp, UserId};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -36,7 +36,7 @@ impl Operator {
         operation: CorrelationId,
     ) -> anyhow::Result<Reset> {
         let metadata = CommandMetadata::operator(operation);
-        let (reset, _) = offer(&self.auth, id, &metadata, removes_second_factor).await?;
+        let (reset, _) = offer(&self.auth, id, &metadata, removes_second_factor, None).await?;
         Ok(reset)
     }
 }
@@ -47,12 +47,14 @@ pub(crate) async fn offer(
     id: UserId,
     metadata: &CommandMetadata,
     removes_second_factor: bool,
+    admin_reason: Option<AdminReason>,
 ) -> Result<(Reset, Changed), CommandError> {
     let token = ResetToken::generate(id, &auth.pepper);
     let offered = ResetOffered {
         reset_hash: token.hash(),
         expires_at: auth.clock.now().plus_seconds(GOOD_FOR_SECONDS),
         removes_second_factor,
+        admin_reason,
     };
     let changed = auth
         .change_account(id, metadata, |account| domain::reset::offer(account, &offered))

@@ -4,8 +4,8 @@
 use std::{process::ExitCode, time::Duration};
 
 use ::events::{
-    Actor, CorrelationId, EmailAddress, EventId, Metadata, OperationEvent, OperationFinished, OperationId,
-    OperationOutcome, OperationStarted, StreamName, UserId, fold_text, line,
+    Actor, CorrelationId, EventId, Metadata, OperationEvent, OperationFinished, OperationId,
+    OperationOutcome, OperationStarted, StreamName, UserId, holds_address, line,
 };
 use anyhow::Context as _;
 use clap::Args;
@@ -50,10 +50,7 @@ fn of_address(what: &str) -> String {
 
 /// The text, if there is no e-mail address in it.
 fn without_address(text: String) -> Option<String> {
-    let folded = fold_text(&text);
-    let mut words = folded.split(|c: char| c.is_whitespace() || "<>()[]\"',;:".contains(c));
-    let has_address = words.any(|word| EmailAddress::parse(word.trim_end_matches('.')).is_ok());
-    (!has_address).then_some(text)
+    (!holds_address(&text)).then_some(text)
 }
 
 /// The user of the system who gives a command. Where users are known by an address, what is before its domain.

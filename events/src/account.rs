@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Aggregate, MAX_PROGRAM_TOKENS, PasswordReset, PendingReset, ProgramToken, ProgramTokenCreated,
-    ProgramTokenRevoked, ProgramTokenUsed, ResetOffered, SecondFactor, SecondFactorConfirmed,
-    SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused, SecondFactorRemoved, SecretHash,
-    SessionId, StreamName, Timestamp, UsedCode, UserId, codec::catalog,
+    Aggregate, BoundedText, MAX_PROGRAM_TOKENS, PasswordReset, PendingReset, ProgramToken,
+    ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, ResetOffered, SecondFactor,
+    SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused,
+    SecondFactorRemoved, SecretHash, SessionId, StreamName, Timestamp, UsedCode, UserId, codec::catalog,
 };
 
 /// How many sessions of one account can be open at once. One more closes the oldest.
@@ -135,24 +135,52 @@ pub struct AccountSessionOpened {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountSessionsEnded {}
 
+/// Why an admin does something to an account. It is about the person, and sealed under their key.
+pub type AdminReason = BoundedText<2_000>;
+
 /// The roles were replaced.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolesChanged {
     /// All roles after the change.
     pub roles: BTreeSet<Role>,
+    /// Why, if an admin said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_reason: Option<AdminReason>,
 }
 
 /// The account may no longer be used. Closes every session for good.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountDisabled {}
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountDisabled {
+    /// Why, if the admin said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_reason: Option<AdminReason>,
+}
 
 /// The account may be used again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountEnabled {}
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountEnabled {
+    /// Why, if the admin said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_reason: Option<AdminReason>,
+}
 
 /// The person was erased. Nothing follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountErased {}
+
+impl AccountEvent {
+    /// Why an admin did it, if they said so.
+    #[must_use]
+    pub const fn admin_reason(&self) -> Option<&AdminReason> {
+        match self {
+            Self::RolesChanged(changed) => changed.admin_reason.as_ref(),
+            Self::Disabled(disabled) => disabled.admin_reason.as_ref(),
+            Self::Enabled(enabled) => enabled.admin_reason.as_ref(),
+            Self::ResetOffered(offered) => offered.admin_reason.as_ref(),
+            _ => None,
+        }
+    }
+}
 
 /// The state of one account after some version of its stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

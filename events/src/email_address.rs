@@ -101,6 +101,14 @@ impl EmailAddress {
     }
 }
 
+/// Whether an address stands in `text`, in whatever spelling: for texts that must name nobody.
+#[must_use]
+pub fn holds_address(text: &str) -> bool {
+    let folded = fold_text(text);
+    let mut words = folded.split(|c: char| c.is_whitespace() || "<>()[]\"',;:".contains(c));
+    words.any(|word| EmailAddress::parse(word.trim_end_matches('.')).is_ok())
+}
+
 /// Part of an address, to be searched for in [`EmailAddress::search_text`]: folded, as the addresses are.
 #[must_use]
 pub fn fold_part_of_address(text: &str) -> String {

@@ -41,8 +41,8 @@ mod upcast;
 
 pub use account::{
     Account, AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed,
-    AccountSessionOpened, AccountSessionsEnded, MAX_OPEN_SESSIONS, PasswordChanged, PasswordRehashed, Role,
-    RolesChanged,
+    AccountSessionOpened, AccountSessionsEnded, AdminReason, MAX_OPEN_SESSIONS, PasswordChanged,
+    PasswordRehashed, Role, RolesChanged,
 };
 pub use admins::{AdminAdded, AdminRemoved, Admins, AdminsEvent};
 pub use aggregate::{Aggregate, StreamEvent};
@@ -54,7 +54,7 @@ pub use consistency_token::{ConsistencyToken, ParseConsistencyTokenError};
 pub use drop_command::{DropCommand, ExportedPayloads};
 pub use due::{Due, ParseDueError};
 pub use email::{EmailClaimed, EmailEvent, EmailReleased};
-pub use email_address::{EmailAddress, NotAnAddress, fold_part_of_address};
+pub use email_address::{EmailAddress, NotAnAddress, fold_part_of_address, holds_address};
 pub use encoded::Encoded;
 pub use envelope::{Actor, CorrelationId, Encoding, KeyText, Metadata, NewEvent, RecordedEvent, Traceparent};
 pub use ids::{

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{SecretHash, Timestamp};
+use crate::{AdminReason, SecretHash, Timestamp};
 
 /// A reset was offered. It takes the place of one that was offered before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct ResetOffered {
     pub expires_at: Timestamp,
     /// Whether the second factor is given up with the password.
     pub removes_second_factor: bool,
+    /// Why, if it was an admin who said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_reason: Option<AdminReason>,
 }
 
 /// The reset was used: there is a new password, and every session is closed.

@@ -15,7 +15,7 @@ pub const ERASED: &str = "erased";
 /// The members of payloads that are personal, in whatever event, each with the JSON that stands for it when it cannot be had
 /// any more, so that events of every version can still be read. A test makes sure that every member of every event is either
 /// here or known to say nothing about a person.
-pub const PERSONAL_MEMBERS: [(&str, &str); 9] = [
+pub const PERSONAL_MEMBERS: [(&str, &str); 10] = [
     ("title", r#""erased""#),
     ("description", "null"),
     ("tags", "[]"),
@@ -27,6 +27,8 @@ pub const PERSONAL_MEMBERS: [(&str, &str); 9] = [
     ("user_agent", "null"),
     // A fingerprint of the client.
     ("client", "null"),
+    // Of what an admin does to an account.
+    ("admin_reason", "null"),
 ];
 
 /// A payload in two parts, each a JSON object.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use events::{
     Account, AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed,
-    AccountSessionOpened, AccountSessionsEnded, MAX_OPEN_SESSIONS, PasswordChanged, PasswordRehashed,
-    ProgramTokenRevoked, Role, RolesChanged, SecretHash, SessionId,
+    AccountSessionOpened, AccountSessionsEnded, AdminReason, MAX_OPEN_SESSIONS, PasswordChanged,
+    PasswordRehashed, ProgramTokenRevoked, Role, RolesChanged, SecretHash, SessionId,
 };
 
 use super::Refusal;
@@ -118,7 +118,7 @@ pub(crate) fn end_sessions(account: Option<&Account>) -> Decided {
 pub(crate) fn grant(account: Option<&Account>, role: Role) -> Decided {
     let mut roles = existing(account)?.roles.clone();
     roles.insert(role);
-    set_roles(account, &roles)
+    set_roles(account, &roles, None)
 }
 
 /// Whether the account is there at all.
@@ -127,28 +127,40 @@ pub(crate) fn exists(account: Option<&Account>) -> Result<(), Refusal> {
 }
 
 /// Replaces the roles.
-pub(crate) fn set_roles(account: Option<&Account>, roles: &BTreeSet<Role>) -> Decided {
+pub(crate) fn set_roles(
+    account: Option<&Account>,
+    roles: &BTreeSet<Role>,
+    reason: Option<&AdminReason>,
+) -> Decided {
     if existing(account)?.roles == *roles {
         return Ok(Vec::new());
     }
-    Ok(vec![RolesChanged { roles: roles.clone() }.into()])
+    let changed = RolesChanged {
+        roles: roles.clone(),
+        admin_reason: reason.cloned(),
+    };
+    Ok(vec![changed.into()])
 }
 
 /// Forbids the account to be used. What was handed out before stays worthless when it may be used again: every session is
 /// closed, and every program token is taken back.
-pub(crate) fn disable(account: Option<&Account>) -> Decided {
+pub(crate) fn disable(account: Option<&Account>, reason: Option<&AdminReason>) -> Decided {
     let account = existing(account)?;
     if account.disabled {
         return Ok(Vec::new());
     }
-    let disabled = std::iter::once(AccountDisabled {}.into());
+    let disabled = AccountDisabled {
+        admin_reason: reason.cloned(),
+    };
+    let disabled = std::iter::once(disabled.into());
     Ok(disabled.chain(every_token_revoked(account)).collect())
 }
 
 /// Allows the account to be used again.
-pub(crate) fn enable(account: Option<&Account>) -> Decided {
+pub(crate) fn enable(account: Option<&Account>, reason: Option<&AdminReason>) -> Decided {
     Ok(if existing(account)?.disabled {
-        vec![AccountEnabled {}.into()]
+        let admin_reason = reason.cloned();
+        vec![AccountEnabled { admin_reason }.into()]
     } else {
         Vec::new()
     })

@@ -125,7 +125,11 @@ mod tests {
     #[test]
     fn the_admins_stream_outweighs_the_accounts_own() {
         let roles = BTreeSet::from([Role::User, Role::Admin]);
-        let claimed = account(&[RolesChanged { roles }.into()]);
+        let changed = RolesChanged {
+            roles,
+            ..RolesChanged::default()
+        };
+        let claimed = account(&[changed.into()]);
         assert!(
             !effective(claimed.clone(), admins([added(2)]).state())
                 .roles
@@ -136,7 +140,7 @@ mod tests {
                 .roles
                 .contains(&Role::Admin)
         );
-        let disabled = account(&[AccountDisabled {}.into()]);
+        let disabled = account(&[AccountDisabled::default().into()]);
         assert!(effective(disabled.clone(), admins([added(1)]).state()).is_live());
         assert!(!effective(disabled, admins([added(2)]).state()).is_live());
     }

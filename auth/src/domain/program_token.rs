@@ -118,7 +118,7 @@ mod tests {
             .when(revoke_all)
             .then([1, 2].map(|number| ProgramTokenRevoked { token: token(number) }.into()));
         registered([]).when(revoke_all).then_nothing();
-        registered([AccountDisabled {}.into()])
+        registered([AccountDisabled::default().into()])
             .when(revoke_all)
             .then_nothing();
         registered([AccountErased {}.into()])

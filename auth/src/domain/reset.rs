@@ -62,6 +62,7 @@ mod tests {
             reset_hash: hash.into(),
             expires_at: NOW.plus_seconds(3_600),
             removes_second_factor: false,
+            admin_reason: None,
         }
     }
 
@@ -106,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_disabled_account_stays_so_and_an_erased_one_is_not_there() {
-        registered([offered("a").into(), AccountDisabled {}.into()])
+        registered([offered("a").into(), AccountDisabled::default().into()])
             .when(|account| used(account, "a", NOW))
             .then_refused(Refusal::AccountIsDisabled);
         let erased = registered([offered("a").into(), AccountErased {}.into()]);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use events::EmailAddress;
+use events::{AdminReason, EmailAddress, holds_address};
 use http_api::{FieldError, Form, Problem, text};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -13,6 +13,7 @@ use crate::{
 };
 
 const MAX_DISPLAY_NAME: usize = 100;
+const MAX_REASON: usize = 500;
 
 /// An address that an account may have.
 pub(crate) fn email(value: &Value) -> Result<EmailAddress, FieldError> {
@@ -33,6 +34,20 @@ pub(crate) fn code(value: &Value) -> Result<Zeroizing<String>, FieldError> {
 pub(crate) fn display_name(value: &Value) -> Result<String, FieldError> {
     events::line(text(value)?, MAX_DISPLAY_NAME)
         .map_err(|error| FieldError::new(error.code(), error.to_string()))
+}
+
+/// Why an admin does something to somebody's account: 1 to 500 characters on one line. It is sealed under the key of that
+/// person alone, so that it must hold nobody's address.
+pub(crate) fn reason(value: &Value) -> Result<AdminReason, FieldError> {
+    let reason = events::line(text(value)?, MAX_REASON)
+        .map_err(|error| FieldError::new(error.code(), error.to_string()))?;
+    if holds_address(&reason) {
+        return Err(FieldError::new(
+            "holds-address",
+            "must not hold an e-mail address",
+        ));
+    }
+    Ok(reason.into())
 }
 
 /// Holds the password in the field `pointer` to the rules for new ones.

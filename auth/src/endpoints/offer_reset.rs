@@ -8,22 +8,23 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use events::{Role, UserId};
+use events::{AdminReason, Role, UserId};
 use http::StatusCode;
 use http_api::{FieldError, Form, OptionalJsonObject, Problem, RequestContext};
 use serde_json::{Map, Value};
 
-use super::answer;
+use super::{answer, fields};
 use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError, reset_offer};
 
-/// Whether the second factor is given up with the password.
-fn read(body: Map<String, Value>) -> Result<bool, Problem> {
+/// Whether the second factor is given up with the password, and why all this.
+fn read(body: Map<String, Value>) -> Result<(bool, Option<AdminReason>), Problem> {
     let mut form = Form::new(body);
     let removes = form.optional("remove_second_factor", |value| {
         value.as_bool().ok_or_else(|| FieldError::wrong_type("a boolean"))
     });
+    let reason = form.optional("reason", fields::reason).into_value();
     form.finish()?;
-    Ok(removes.into_value().unwrap_or_default())
+    Ok((removes.into_value().unwrap_or_default(), reason))
 }
 
 pub(crate) async fn offer_reset(
@@ -34,10 +35,10 @@ pub(crate) async fn offer_reset(
     body: OptionalJsonObject,
 ) -> Result<Response, ApiError> {
     caller.require(Role::Admin)?;
-    let removes_second_factor = read(body.fields)?;
+    let (removes_second_factor, reason) = read(body.fields)?;
     let id: UserId = id.parse().map_err(|_| Refusal::AccountIsUnknown)?;
     let metadata = CommandMetadata::new(caller.actor(), &context);
-    let (offered, changed) = reset_offer::offer(&auth, id, &metadata, removes_second_factor).await?;
+    let (offered, changed) = reset_offer::offer(&auth, id, &metadata, removes_second_factor, reason).await?;
     let body = OfferedReset {
         reset_token: offered.token.to_string(),
         expires_at: offered.expires_at,

@@ -8,11 +8,12 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use events::{Actor, EndReason, Role, UserId};
+use events::{Actor, AdminReason, EndReason, Role, UserId};
 use http::StatusCode;
-use http_api::{NoFields, RequestContext};
+use http_api::{Form, OptionalJsonObject, RequestContext};
+use serde_json::{Map, Value};
 
-use super::answer;
+use super::{answer, fields};
 use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError, last_admin};
 
 pub(crate) async fn disable(
@@ -20,10 +21,10 @@ pub(crate) async fn disable(
     caller: Caller,
     context: RequestContext,
     Path(id): Path<String>,
-    _: NoFields,
+    body: OptionalJsonObject,
 ) -> Result<Response, ApiError> {
-    let (id, metadata) = read(&caller, &context, &id)?;
-    let changed = last_admin::disable(&auth, id, &metadata).await?;
+    let (id, metadata, reason) = read(&caller, &context, &id, body.fields)?;
+    let changed = last_admin::disable(&auth, id, &metadata, reason.as_ref()).await?;
     let position = auth
         .end_closed_sessions(&changed, EndReason::Disabled, &metadata)
         .await;
@@ -40,10 +41,10 @@ pub(crate) async fn enable(
     caller: Caller,
     context: RequestContext,
     Path(id): Path<String>,
-    _: NoFields,
+    body: OptionalJsonObject,
 ) -> Result<Response, ApiError> {
-    let (id, metadata) = read(&caller, &context, &id)?;
-    let changed = last_admin::enable(&auth, id, &metadata).await?;
+    let (id, metadata, reason) = read(&caller, &context, &id, body.fields)?;
+    let changed = last_admin::enable(&auth, id, &metadata, reason.as_ref()).await?;
     Ok(answer::json(
         StatusCode::OK,
         &UserBody::from(changed.account),
@@ -52,8 +53,19 @@ pub(crate) async fn enable(
     ))
 }
 
-fn read(caller: &Caller, context: &RequestContext, id: &str) -> Result<(UserId, CommandMetadata), ApiError> {
+type Command = (UserId, CommandMetadata, Option<AdminReason>);
+
+fn read(
+    caller: &Caller,
+    context: &RequestContext,
+    id: &str,
+    body: Map<String, Value>,
+) -> Result<Command, ApiError> {
     caller.require(Role::Admin)?;
+    let mut form = Form::new(body);
+    let reason = form.optional("reason", fields::reason).into_value();
+    form.finish()?;
     let id = id.parse().map_err(|_| Refusal::AccountIsUnknown)?;
-    Ok((id, CommandMetadata::new(Actor::User(caller.user_id()), context)))
+    let metadata = CommandMetadata::new(Actor::User(caller.user_id()), context);
+    Ok((id, metadata, reason))
 }

@@ -8,19 +8,20 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use events::{Actor, Role, UserId};
+use events::{Actor, AdminReason, Role, UserId};
 use http::StatusCode;
 use http_api::{FieldError, FieldErrors, Form, JsonObject, Problem, RequestContext, items, text};
 use serde_json::{Map, Value};
 
-use super::answer;
+use super::{answer, fields};
 use crate::{auth::Auth, command_metadata::CommandMetadata, domain::Refusal, error::ApiError, last_admin};
 
-fn read(body: Map<String, Value>) -> Result<BTreeSet<Role>, Problem> {
+fn read(body: Map<String, Value>) -> Result<(BTreeSet<Role>, Option<AdminReason>), Problem> {
     let mut form = Form::new(body);
     let roles = form.required("roles", roles);
+    let reason = form.optional("reason", fields::reason).into_value();
     form.finish()?;
-    roles.ok_or_else(Problem::internal)
+    Ok((roles.ok_or_else(Problem::internal)?, reason))
 }
 
 fn roles(value: &Value) -> Result<BTreeSet<Role>, FieldErrors> {
@@ -39,10 +40,10 @@ pub(crate) async fn set_roles(
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     caller.require(Role::Admin)?;
-    let roles = read(body.fields)?;
+    let (roles, reason) = read(body.fields)?;
     let id: UserId = id.parse().map_err(|_| Refusal::AccountIsUnknown)?;
     let metadata = CommandMetadata::new(Actor::User(caller.user_id()), &context);
-    let changed = last_admin::set_roles(&auth, id, &metadata, &roles).await?;
+    let changed = last_admin::set_roles(&auth, id, &metadata, &roles, reason.as_ref()).await?;
     Ok(answer::json(
         StatusCode::OK,
         &UserBody::from(changed.account),

@@ -34,6 +34,20 @@ pub struct SetRoles {
     /// All of them; those that are missing are taken away.
     #[schema(value_type = Vec<stand_ins::Role>)]
     pub roles: Vec<Role>,
+    /// Why, for the audit trail: one line without an e-mail address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 500)]
+    pub reason: Option<String>,
+}
+
+/// Why an admin does something to an account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdminAct {
+    /// For the audit trail: one line without an e-mail address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 500)]
+    pub reason: Option<String>,
 }
 
 /// How a password is to be reset.
@@ -43,6 +57,10 @@ pub struct OfferReset {
     /// Whether the second factor is given up with the password; absent: it stays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remove_second_factor: Option<bool>,
+    /// Why, for the audit trail: one line without an e-mail address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 500)]
+    pub reason: Option<String>,
 }
 
 /// A reset that was offered. It takes the place of any that was offered before.

@@ -47,7 +47,8 @@ pub struct AuditEvent {
     /// When.
     #[schema(value_type = stand_ins::Instant)]
     pub recorded_at: Timestamp,
-    /// What an operator did, or how it ended; only in `operation.started` and `operation.finished`.
+    /// What an operator did, or how it ended: in `operation.started` and `operation.finished`. In what an admin did to an
+    /// account only `reason`, if they said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub operation: Option<AuditedOperation>,

@@ -2,11 +2,11 @@
 
 use events::{
     AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed,
-    AccountSessionOpened, AccountSessionsEnded, AdminAdded, AdminRemoved, AdminsEvent, AuthenticationMethod,
-    Due, EmailClaimed, EmailEvent, EmailReleased, EndReason, Event, OperationEvent, OperationFinished,
-    OperationOutcome, OperationStarted, PasswordChanged, PasswordRehashed, PasswordReset, Priority,
-    ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, ResetOffered, Role, RolesChanged, Scope,
-    SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused,
+    AccountSessionOpened, AccountSessionsEnded, AdminAdded, AdminReason, AdminRemoved, AdminsEvent,
+    AuthenticationMethod, Due, EmailClaimed, EmailEvent, EmailReleased, EndReason, Event, OperationEvent,
+    OperationFinished, OperationOutcome, OperationStarted, PasswordChanged, PasswordRehashed, PasswordReset,
+    Priority, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, ResetOffered, Role, RolesChanged,
+    Scope, SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused,
     SecondFactorRemoved, SecretHash, SessionEnded, SessionEvent, SessionId, SessionRefreshRepeated,
     SessionRefreshed, SessionStarted, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed,
     TaskEvent, TaskPrioritized, TaskPurged, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled,
@@ -108,17 +108,22 @@ pub(crate) fn account_event() -> impl Strategy<Value = AccountEvent> {
             .prop_map(|(session, closed)| AccountSessionOpened { session, closed }.into()),
         3 => second_factor_event(),
         1 => (hash(), timestamp(), any::<bool>()).prop_map(|(reset_hash, expires_at, removes_second_factor)| {
-            ResetOffered { reset_hash, expires_at, removes_second_factor }.into()
+            ResetOffered { reset_hash, expires_at, removes_second_factor, admin_reason: None }.into()
         }),
         1 => (hash(), any::<bool>()).prop_map(|(password_hash, removes_second_factor)| {
             PasswordReset { password_hash, removes_second_factor }.into()
         }),
-        1 => roles.prop_map(|roles| RolesChanged { roles }.into()),
+        1 => (roles, admin_reason()).prop_map(|(roles, admin_reason)| RolesChanged { roles, admin_reason }.into()),
+        1 => admin_reason().prop_map(|admin_reason| AccountDisabled { admin_reason }.into()),
         2 => program_token_created().prop_map(AccountEvent::from),
         1 => token_id().prop_map(|token| ProgramTokenUsed { token }.into()),
         1 => token_id().prop_map(|token| ProgramTokenRevoked { token }.into()),
-        3 => select(vec![AccountEvent::from(AccountDisabled {}), AccountEnabled {}.into(), AccountErased {}.into(), AccountSessionsEnded {}.into()]),
+        3 => select(vec![AccountEvent::from(AccountDisabled::default()), AccountEnabled::default().into(), AccountErased {}.into(), AccountSessionsEnded {}.into()]),
     ]
+}
+
+fn admin_reason() -> impl Strategy<Value = Option<AdminReason>> {
+    option::of(text().prop_map(AdminReason::from))
 }
 
 fn second_factor_event() -> impl Strategy<Value = AccountEvent> {

@@ -23,8 +23,13 @@ pub(crate) const AUDIT_LOG: Table = Table {
     ],
 };
 
-/// Appends the row of `event` in the order of the columns.
-pub(crate) fn audit_values(event: &RecordedEvent, row: &mut Vec<Value>) {
+/// Appends the row of `event` in the order of the columns. What was chosen by the clients of a person who `is_erased`, or says
+/// something of them, is not in it.
+pub(crate) fn audit_values(event: &RecordedEvent, is_erased: bool, row: &mut Vec<Value>) {
+    let correlation_id = match is_erased {
+        true => ERASED.to_owned(),
+        false => storable(&event.metadata.correlation_id),
+    };
     row.extend([
         event.position.into(),
         storable(event.stream.as_str()).into(),
@@ -33,29 +38,29 @@ pub(crate) fn audit_values(event: &RecordedEvent, row: &mut Vec<Value>) {
         storable(&event.kind).into(),
         event.metadata.subject.0.into(),
         event.metadata.actor.to_string().into(),
-        storable(&event.metadata.correlation_id).into(),
+        correlation_id.into(),
         event.metadata.causation_id.into(),
         event.recorded_at.as_micros().into(),
-        operation(event).into(),
+        operation(event, is_erased).into(),
     ]);
 }
 
-/// What an operator did, and why, or how it ended, as JSON. It says nothing about a person.
-fn operation(event: &RecordedEvent) -> Option<String> {
-    if !matches!(event.stream.kind(), Ok(StreamKind::Operation(_))) {
-        return None;
+/// What an operator did, and why, or how it ended, as JSON, which says nothing about a person. Or why an admin did it, which
+/// does.
+fn operation(event: &RecordedEvent, is_erased: bool) -> Option<String> {
+    match event.stream.kind() {
+        Ok(StreamKind::Operation(_)) => {}
+        Ok(StreamKind::Account(_)) if !is_erased => {}
+        _ => return None,
     }
-    let Ok(Event::Operation(operation)) = Event::try_from(event) else {
-        return None;
-    };
-    String::from_utf8(operation.encode().data.to_vec()).ok()
-}
-
-/// What the trail keeps of an event of somebody who was erased.
-pub(crate) fn without_request_id(event: &RecordedEvent) -> RecordedEvent {
-    let mut event = event.clone();
-    event.metadata.correlation_id = ERASED.into();
-    event
+    match Event::try_from(event) {
+        Ok(Event::Operation(operation)) => String::from_utf8(operation.encode().data.to_vec()).ok(),
+        Ok(Event::Account(event)) => {
+            let reason = event.admin_reason()?;
+            Some(serde_json::json!({ "reason": storable(reason) }).to_string())
+        }
+        _ => None,
+    }
 }
 
 /// `text` as both databases can store it: the audit trail takes every event, so it replaces U+0000, which

@@ -13,7 +13,7 @@ mod session;
 pub(crate) mod table;
 mod task;
 
-pub(crate) use audit::{AUDIT_LOG, audit_values, storable, without_request_id};
+pub(crate) use audit::{AUDIT_LOG, audit_values, storable};
 pub(crate) use history::{TASK_HISTORY, TaskVersion};
 pub(crate) use list::{ListedModel, ModelRows, each_listed_model, for_each_model, list_of_models, table_of};
 pub(crate) use model::Model;

@@ -10,7 +10,7 @@ use crate::{
         AUDIT_LOG, ListedModel, Model as _, ModelRows, TASK_HISTORY, TaskVersion, audit_values,
         for_each_model, storable,
         table::{Column, Conflict, Rows, Table},
-        table_of, without_request_id,
+        table_of,
     },
     projecting::{
         decode::{Decoded, Reading},
@@ -33,8 +33,10 @@ const PARKED_EVENTS: Table = Table {
 
 /// What a person leaves in tables that are not folded from one stream each.
 const OTHER_ERASURE: [&str; 4] = [
-    // Their clients may have chosen the request ids. `events::ERASED` is what the log says of those.
-    "UPDATE audit_log SET correlation_id = 'erased' WHERE subject = $1",
+    // Their clients may have chosen the request ids. `events::ERASED` is what the log says of those. What operators did stays, and
+    // why admins did what they did goes.
+    "UPDATE audit_log SET correlation_id = 'erased', operation = CASE WHEN type IN ('operation.started', 'operation.finished') THEN operation END
+     WHERE subject = $1",
     "DELETE FROM task_history WHERE owner = $1",
     "DELETE FROM parked_events WHERE subject = $1",
     // Its reason may quote the event. Nothing about the person is projected any more, so nothing has to be passed over.
@@ -71,11 +73,8 @@ pub(crate) async fn audit(
 ) -> Result<(), DatabaseError> {
     let mut rows = Rows::of(AUDIT_LOG);
     for event in events.iter().filter(|event| event.reading != Reading::Place) {
-        if erased.contains_key(&event.record.metadata.subject) {
-            audit_values(&without_request_id(&event.record), rows.push());
-        } else {
-            audit_values(&event.record, rows.push());
-        }
+        let is_erased = erased.contains_key(&event.record.metadata.subject);
+        audit_values(&event.record, is_erased, rows.push());
     }
     rows.insert(tx, Conflict::Keep).await
 }

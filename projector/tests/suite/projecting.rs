@@ -47,11 +47,12 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
         ada,
         RolesChanged {
             roles: BTreeSet::from([Role::User, Role::Admin]),
+            admin_reason: None,
         },
     )
     .await;
-    log.account(ada, AccountDisabled {}).await;
-    log.account(ada, AccountEnabled {}).await;
+    log.account(ada, AccountDisabled::default()).await;
+    log.account(ada, AccountEnabled::default()).await;
     log.account(bob, registered("bob@example.org")).await;
     log.account(bob, AccountErased {}).await;
     log.session(1, ada, started(ada)).await;
@@ -176,6 +177,7 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
             reset_hash: "a secret".into(),
             expires_at: Timestamp::from_micros(START),
             removes_second_factor: false,
+            admin_reason: None,
         }
         .into(),
         PasswordReset {

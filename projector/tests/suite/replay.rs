@@ -151,8 +151,8 @@ async fn happen(
             )
             .await
         }
-        4..7 => log.account(owner, AccountDisabled {}).await,
-        7..10 => log.account(owner, AccountEnabled {}).await,
+        4..7 => log.account(owner, AccountDisabled::default()).await,
+        7..10 => log.account(owner, AccountEnabled::default()).await,
         10..25 if begun.insert(StreamName::session(super::writer::session(id))) => {
             log.session(id, owner, started(owner)).await
         }

@@ -177,7 +177,7 @@ pub(crate) async fn an_unreadable_row_parks_its_stream_only(ground: Ground) {
             .await;
         for number in 1..=2 {
             let owner = user(number);
-            log.account(owner, events::AccountDisabled {}).await;
+            log.account(owner, events::AccountDisabled::default()).await;
             let refreshed = events::SessionRefreshed {
                 refresh_hash: "another secret".into(),
                 client: None,

@@ -36,6 +36,14 @@ fn opened(number: u128, closed: &[u128]) -> AccountEvent {
     .into()
 }
 
+fn disabling(account: Option<&Account>) -> Decided {
+    disable(account, None)
+}
+
+fn enabling(account: Option<&Account>) -> Decided {
+    enable(account, None)
+}
+
 fn ada() -> AccountEvent {
     registered().into()
 }
@@ -43,6 +51,7 @@ fn ada() -> AccountEvent {
 fn roles(roles: &[Role]) -> AccountEvent {
     RolesChanged {
         roles: roles.iter().copied().collect(),
+        ..RolesChanged::default()
     }
     .into()
 }
@@ -183,8 +192,8 @@ fn sessions_that_ended_make_room_and_then_the_oldest_closes() {
 fn a_session_from_before_disabling_does_not_come_back() {
     let account = account([
         opened(1, &[]),
-        AccountDisabled {}.into(),
-        AccountEnabled {}.into(),
+        AccountDisabled::default().into(),
+        AccountEnabled::default().into(),
     ]);
     let account = account.state().unwrap();
     assert!(account.is_live() && !account.has_open(session(1)));
@@ -204,41 +213,70 @@ fn a_role_is_granted_once() {
 fn roles_are_replaced_as_a_whole() {
     let admin = account([roles(&[Role::User, Role::Admin])]);
     admin
-        .when(|account| set_roles(account, &BTreeSet::from([Role::Auditor])))
+        .when(|account| set_roles(account, &BTreeSet::from([Role::Auditor]), None))
         .then([roles(&[Role::Auditor])]);
     admin
-        .when(|account| set_roles(account, &BTreeSet::from([Role::Admin, Role::User])))
+        .when(|account| set_roles(account, &BTreeSet::from([Role::Admin, Role::User]), None))
         .then_nothing();
 }
 
 #[test]
 fn disabling_and_enabling_happen_once_each() {
     let enabled = account([]);
-    enabled.when(disable).then([AccountDisabled {}.into()]);
-    enabled.when(enable).then_nothing();
-    let disabled = account([AccountDisabled {}.into()]);
-    disabled.when(disable).then_nothing();
-    disabled.when(enable).then([AccountEnabled {}.into()]);
+    enabled.when(disabling).then([AccountDisabled::default().into()]);
+    enabled.when(enabling).then_nothing();
+    let disabled = account([AccountDisabled::default().into()]);
+    disabled.when(disabling).then_nothing();
+    disabled.when(enabling).then([AccountEnabled::default().into()]);
+}
+
+#[test]
+fn what_an_admin_does_says_why() {
+    let reason = AdminReason::from("Ticket 4711");
+    let admin_reason = Some(reason.clone());
+    account([])
+        .when(|account| disable(account, Some(&reason)))
+        .then([AccountDisabled {
+            admin_reason: admin_reason.clone(),
+        }
+        .into()]);
+    account([AccountDisabled::default().into()])
+        .when(|account| enable(account, Some(&reason)))
+        .then([AccountEnabled {
+            admin_reason: admin_reason.clone(),
+        }
+        .into()]);
+    let roles = BTreeSet::from([Role::Auditor]);
+    account([])
+        .when(|account| set_roles(account, &roles, Some(&reason)))
+        .then([RolesChanged {
+            roles: roles.clone(),
+            admin_reason,
+        }
+        .into()]);
 }
 
 #[test]
 fn what_a_program_had_before_its_account_was_disabled_is_worthless_for_good() {
     let created = program_token();
     let token = created.token;
-    let disabled = [AccountDisabled {}.into(), ProgramTokenRevoked { token }.into()];
+    let disabled = [
+        AccountDisabled::default().into(),
+        ProgramTokenRevoked { token }.into(),
+    ];
     account([created.clone().into()])
-        .when(disable)
+        .when(disabling)
         .then(disabled.clone());
     let later = [created.into()]
         .into_iter()
         .chain(disabled)
-        .chain([AccountEnabled {}.into()]);
+        .chain([AccountEnabled::default().into()]);
     assert!(account(later).state().unwrap().program_tokens.is_empty());
 }
 
 #[test]
 fn a_disabled_account_changes_nothing_of_its_own() {
-    let disabled = account([AccountDisabled {}.into()]);
+    let disabled = account([AccountDisabled::default().into()]);
     disabled
         .when(|account| rename(account, None))
         .then_refused(Refusal::AccountIsDisabled);
@@ -253,7 +291,7 @@ fn a_disabled_account_changes_nothing_of_its_own() {
 #[test]
 fn a_person_is_erased_once() {
     account([]).when(erase).then([AccountErased {}.into()]);
-    account([AccountDisabled {}.into()])
+    account([AccountDisabled::default().into()])
         .when(erase)
         .then([AccountErased {}.into()]);
     account([AccountErased {}.into()]).when(erase).then_nothing();
@@ -270,7 +308,7 @@ fn people_erase_themselves_with_the_password_that_counts() {
     registered
         .when(erase_with("hash-0"))
         .then_refused(Refusal::PasswordHasChanged);
-    account([AccountDisabled {}.into()])
+    account([AccountDisabled::default().into()])
         .when(erase_with("hash-1"))
         .then_refused(Refusal::AccountIsDisabled);
     account([AccountErased {}.into()])
@@ -293,9 +331,9 @@ fn nothing_happens_to_an_account_that_is_not_there() {
         |account| change("hash-1", "hash-2", 1)(account),
         end_sessions,
         |account| grant(account, Role::Admin),
-        |account| set_roles(account, &BTreeSet::new()),
-        disable,
-        enable,
+        |account| set_roles(account, &BTreeSet::new(), None),
+        disabling,
+        enabling,
     ];
     for account in [history([]), account([AccountErased {}.into()])] {
         for decide in decisions {

@@ -5,10 +5,10 @@ use uuid::Uuid;
 
 use super::examples::{CREATED, MFA_TOKEN, USER};
 use crate::{
-    ChangePassword, ConfirmTotp, CreateProgramToken, EnrollTotp, EraseMe, Jwk, Jwks, Login, ManagedUser,
-    ManagedUsers, NewProgramToken, OfferReset, OfferedReset, ProgramToken, ProgramTokens, Refresh, Register,
-    RemoveTotp, Rename, ResetPassword, SecondFactorLogin, Session, Sessions, SetRoles, TokenType, Tokens,
-    TotpEnrolment, User, UserBody,
+    AdminAct, ChangePassword, ConfirmTotp, CreateProgramToken, EnrollTotp, EraseMe, Jwk, Jwks, Login,
+    ManagedUser, ManagedUsers, NewProgramToken, OfferReset, OfferedReset, ProgramToken, ProgramTokens,
+    Refresh, Register, RemoveTotp, Rename, ResetPassword, SecondFactorLogin, Session, Sessions, SetRoles,
+    TokenType, Tokens, TotpEnrolment, User, UserBody,
 };
 
 const SESSION: SessionId = SessionId(Uuid::from_u128(0x01a204f4_51f3_7d32_9c1a_4c1de3a5b1f0));
@@ -104,6 +104,13 @@ pub(super) fn erase_me() -> EraseMe {
 pub(super) fn offer_reset() -> OfferReset {
     OfferReset {
         remove_second_factor: Some(false),
+        reason: Some("Ticket 4711".to_owned()),
+    }
+}
+
+pub(super) fn admin_act() -> AdminAct {
+    AdminAct {
+        reason: Some("Ticket 4711".to_owned()),
     }
 }
 
@@ -200,6 +207,7 @@ pub(super) fn managed_users() -> ManagedUsers {
 pub(super) fn set_roles() -> SetRoles {
     SetRoles {
         roles: vec![Role::User, Role::Auditor],
+        reason: Some("Ticket 4711".to_owned()),
     }
 }
 

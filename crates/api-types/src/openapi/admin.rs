@@ -47,7 +47,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Ends every session of the account at once, and takes all tokens back from its programs, for good. The last admin \
              cannot be disabled.",
         )
-        .empty_body(&NoFields {})
+        .empty_body(&account_examples::admin_act())
         .answer(200, "The account.", &TOKEN, &account_examples::user_body())
         .problems(&[LastAdmin])
         .build(),
@@ -57,7 +57,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "enableAccount",
             "Take an account into use again",
         )
-        .empty_body(&NoFields {})
+        .empty_body(&account_examples::admin_act())
         .answer(200, "The account.", &TOKEN, &account_examples::user_body())
         .build(),
         account(
