@@ -36,6 +36,7 @@ mod operations;
 mod operator;
 mod program_tokens;
 mod proxies;
+mod random_pasts;
 mod readme;
 mod reasons;
 mod reporting;
