@@ -1,6 +1,6 @@
 //! Whoever was erased stays so, whatever is put back from a backup: the keys alone, or everything but the keys.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use database::{Database, Schema, Value};
 use reqwest::Method;
@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     erasure::{WORDS, leave_traces, nothing_is_left, run},
-    support::{Footing, PASSWORD, Person, System},
+    support::{Footing, PASSWORD, Person, Role, System},
 };
 
 const ALL_BUT_THE_KEYS: [&str; 4] = ["events.db", "operations.db", "audit-tree.db", "read-models.db"];
@@ -89,21 +89,9 @@ async fn log_that_is_put_back_revives_nobody(checks: bool) {
     let ada = leave_traces(&system).await;
     let id = id_of(&ada).await;
     system.read_models_equal_the_log().await;
-    system.terminate_all();
-    let backup = |name: &str| -> (PathBuf, PathBuf) {
-        let file = system.data_dir().join(name);
-        (file.with_extension("before"), file)
-    };
-    for (copy, file) in ALL_BUT_THE_KEYS.map(backup) {
-        fs::copy(file, copy).unwrap();
-    }
-    launch(&mut system).await;
+    back_up(&mut system).await;
     erase(&ada).await;
-    system.terminate_all();
-    for name in ALL_BUT_THE_KEYS {
-        let file = system.data_dir().join(name);
-        fs::rename(file.with_extension("before"), file).unwrap();
-    }
+    put_back(&mut system);
 
     if checks {
         assert_eq!(check(&system, &[]), (Some(1), json!([id])));
@@ -125,6 +113,73 @@ async fn log_that_is_put_back_revives_nobody(checks: bool) {
     again.post("/auth/register", login).await.expect(201);
     system.read_models_equal_the_log().await;
     system.stop().await;
+}
+
+#[tokio::test]
+async fn embedded_last_admin_of_a_log_that_is_put_back_stays_erased_by_whoever_checks_it() {
+    last_admin_of_a_log_that_is_put_back_stays_erased(true).await;
+}
+
+#[tokio::test]
+async fn embedded_last_admin_of_a_log_that_is_put_back_stays_erased_by_whoever_only_starts() {
+    last_admin_of_a_log_that_is_put_back_stays_erased(false).await;
+}
+
+/// The log is from when the person who was erased since was the only admin.
+async fn last_admin_of_a_log_that_is_put_back_stays_erased(checks: bool) {
+    let mut system = System::start(Footing::Embedded).await;
+    let mut ada = leave_traces(&system).await;
+    let mut carol = Person::join(&system.base, "carol").await;
+    run(&system, &["users", "grant", &ada.email, "admin", "--yes"]);
+    ada.log_in().await;
+    let id = id_of(&ada).await;
+    system.read_models_equal_the_log().await;
+    back_up(&mut system).await;
+    let bob = Person::join(&system.base, "bob").await;
+    run(&system, &["users", "grant", &bob.email, "admin", "--yes"]);
+    erase(&ada).await;
+    put_back(&mut system);
+
+    if checks {
+        assert_eq!(check(&system, &["--repair"]), (Some(0), json!([id])));
+    }
+    launch(&mut system).await;
+    ada.get("/auth/users").await.expect(401);
+    let login = json!({"email": ada.email, "password": PASSWORD});
+    ada.post("/auth/login", login).await.expect(401);
+    assert_eq!(check(&system, &[]).1, json!([]));
+    let words: Vec<&str> = WORDS.into_iter().chain([ada.email.as_str()]).collect();
+    nothing_is_left(&system, Footing::Embedded, &words).await;
+    if !checks {
+        let said = system.log_text(Role::Up.into());
+        assert!(said.contains("nobody is an admin any more"), "{said}");
+    }
+    // Until an operator names somebody.
+    carol.get("/auth/users").await.expect(403);
+    run(&system, &["users", "grant", &carol.email, "admin", "--yes"]);
+    carol.log_in().await;
+    carol.get("/auth/users").await.expect(200);
+    system.read_models_equal_the_log().await;
+    system.stop().await;
+}
+
+/// Keeps a copy of everything but the keys, as it is while nothing runs.
+async fn back_up(system: &mut System) {
+    system.terminate_all();
+    for name in ALL_BUT_THE_KEYS {
+        let file = system.data_dir().join(name);
+        fs::copy(&file, file.with_extension("before")).unwrap();
+    }
+    launch(system).await;
+}
+
+/// Stops the system, and puts the copy back.
+fn put_back(system: &mut System) {
+    system.terminate_all();
+    for name in ALL_BUT_THE_KEYS {
+        let file = system.data_dir().join(name);
+        fs::rename(file.with_extension("before"), file).unwrap();
+    }
 }
 
 pub(crate) async fn id_of(person: &Person) -> String {

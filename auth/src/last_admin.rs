@@ -104,15 +104,28 @@ pub(crate) async fn erase(
     }
 }
 
-/// Takes the account of a person who is erased, or about to be, out of the admins. Returns the position in the log if that
-/// was needed.
-pub(crate) async fn leave(
+/// Takes the account of a person who is about to be erased out of the admins, unless it is the last.
+pub(crate) async fn leave(auth: &Auth, id: UserId, metadata: &CommandMetadata) -> Result<(), CommandError> {
+    let decide = |admins: Option<&Admins>, _| domain::admins::remove(admins, id);
+    auth.admins.execute(&(), &metadata.about(id), decide).await?;
+    Ok(())
+}
+
+/// Takes the account of a person who was erased out of the admins, also if it is the last: that they are erased comes before
+/// that somebody is left, whom an operator can name at any time. Returns the position in the log if that was needed.
+pub(crate) async fn leave_erased(
     auth: &Auth,
     id: UserId,
     metadata: &CommandMetadata,
 ) -> Result<Option<u64>, CommandError> {
-    let decide = |admins: Option<&Admins>, _| domain::admins::remove(admins, id);
+    let decide = |admins: Option<&Admins>, _| Ok::<_, Refusal>(domain::admins::remove_erased(admins, id));
     let done = auth.admins.execute(&(), &metadata.about(id), decide).await?;
+    if done.changed && done.state.is_none_or(|admins| admins.accounts.is_empty()) {
+        tracing::warn!(
+            account.id = %id,
+            "the last admin is a person who was erased, so that nobody is an admin any more: name one with `taskledger users grant`"
+        );
+    }
     Ok(done.changed.then_some(done.position))
 }
 

@@ -28,6 +28,14 @@ pub(crate) fn remove(admins: Option<&Admins>, account: UserId) -> Result<Vec<Adm
     Ok(vec![AdminRemoved { account }.into()])
 }
 
+/// Removes an account whose person was erased, also if it is the last: they must not come back as an admin.
+pub(crate) fn remove_erased(admins: Option<&Admins>, account: UserId) -> Vec<AdminsEvent> {
+    match contains(admins, account) {
+        true => vec![AdminRemoved { account }.into()],
+        false => Vec::new(),
+    }
+}
+
 /// `account` as it counts: its roles and whether it can be used, with what the stream `admins` says about it.
 pub(crate) fn effective(mut account: Account, admins: Option<&Admins>) -> Account {
     if account.erased {

@@ -52,7 +52,7 @@ impl Auth {
     /// Erases the person `id` as `decide` says, with everything that follows from it.
     ///
     /// # Errors
-    /// What `decide` says, and [`Refusal::AccountIsLastAdmin`]: then nothing was done. Otherwise when something underneath
+    /// What `decide` says, and [`Refusal::AccountIsLastAdmin`] unless they were erased before: then nothing was done. Otherwise when something underneath
     /// fails: then the person may be erased, and the rest follows by itself.
     pub(crate) async fn erase(
         &self,
@@ -65,6 +65,9 @@ impl Auth {
             .await
             .map_err(Failure::Operations)?;
         self.give_up_unusable_key(id).await?;
+        if self.is_key_destroyed(id).await? {
+            last_admin::leave_erased(self, id, metadata).await?;
+        }
         let changed = last_admin::erase(self, id, metadata, decide).await?;
         let receipt = self.receipt(id).await;
         let ended = self
@@ -153,14 +156,22 @@ impl Auth {
         id: UserId,
         metadata: &CommandMetadata,
     ) -> Result<bool, CommandError> {
-        let is_destroyed = self.subject_keys.is_destroyed(id).await;
-        if !is_destroyed.map_err(Failure::SubjectKeys)? {
+        if !self.is_key_destroyed(id).await? {
             return Ok(false);
         }
+        last_admin::leave_erased(self, id, metadata).await?;
         let changed = last_admin::erase(self, id, metadata, domain::account::erase).await?;
         self.end_closed_sessions(&changed, EndReason::Erased, metadata)
             .await;
         Ok(true)
+    }
+
+    /// Whether the key of the person `id` was destroyed: then they were erased, also when the log has gone back to before that.
+    async fn is_key_destroyed(&self, id: UserId) -> Result<bool, Failure> {
+        self.subject_keys
+            .is_destroyed(id)
+            .await
+            .map_err(Failure::SubjectKeys)
     }
 
     async fn destroy_key(&self, id: UserId) -> Result<(), Failure> {
@@ -180,13 +191,8 @@ impl Auth {
         if let Some(email) = &email {
             position = self.release_address(email, id, &metadata).await?;
         }
-        match last_admin::leave(self, id, &metadata).await {
-            Ok(left) => position = position.max(left.unwrap_or_default()),
-            Err(CommandError::Refused(refusal)) => {
-                tracing::error!(account.id = %id, %refusal, "a person who was erased is still among the admins");
-            }
-            Err(error) => return Err(error),
-        }
+        let left = last_admin::leave_erased(self, id, &metadata).await?;
+        position = position.max(left.unwrap_or_default());
         self.throttle.erase(&self.pepper, id, email.as_ref()).await?;
         erasure::forget_commands(&self.operations, id)
             .await
