@@ -90,10 +90,10 @@ pub(crate) async fn run(settings: &Settings, command: Command) -> anyhow::Result
                 is_beyond_repair |= erased_again.is_err();
             }
             if audit.is_some() {
-                new_origin = audit_tree::renew_origin(&tree).await?;
+                new_origin = audit_tree::renew_origin(&tree, &settings.auth.audit_origin).await?;
             }
             let origin = new_origin.as_ref();
-            let origin = origin.map(|new| format!("; the audit tree goes on under the origin {new}"));
+            let origin = origin.map(|new| format!("; {}", audit_tree::announcement(new)));
             let result = format!("the log ended at position {head}{}", origin.unwrap_or_default());
             let conclusion = match is_beyond_repair {
                 false => Conclusion::succeeded(),

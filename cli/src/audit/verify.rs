@@ -58,7 +58,7 @@ impl Verify {
             None => {
                 let store = platform::existing_event_store(&settings.storage).await?;
                 let tree = platform::existing_audit_tree(&settings.storage).await?;
-                kept.remembered = remembered(&tree, &settings.audit_keys_dir()).await?;
+                remember(&mut kept, &tree, &settings.audit_keys_dir()).await?;
                 let mut display = ProgressDisplay::new();
                 let tell = |position, head| display.show(0, position, head);
                 let report = audit_tree::verify(&store, &tree, &keys, &self.witness, &kept, tell).await;
@@ -120,12 +120,17 @@ impl Verify {
     }
 }
 
-/// What was signed last of the tree, if that is remembered here and may be read.
-async fn remembered(tree: &AuditTree, keys: &Path) -> anyhow::Result<Option<Checkpoint>> {
-    match tree.newest().await? {
-        Some(tree) if fs::read_dir(keys).is_ok() => Ok(LastSigned::new(keys).checkpoint(&tree.origin)?),
-        _ => Ok(None),
+/// Adds what was signed last with the keys that are here, if that is remembered and may be read.
+async fn remember(kept: &mut Kept, tree: &AuditTree, keys: &Path) -> anyhow::Result<()> {
+    let Some(tree) = tree.newest().await?.filter(|_| fs::read_dir(keys).is_ok()) else {
+        return Ok(());
+    };
+    let memory = LastSigned::new(keys);
+    kept.remembered = memory.checkpoint(&tree.origin)?;
+    if kept.remembered.is_none() {
+        kept.signed_before = memory.any_origin()?;
     }
+    Ok(())
 }
 
 /// The checkpoint in a file, signed by one of `keys`.

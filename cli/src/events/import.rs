@@ -68,11 +68,18 @@ impl Import {
         if inspection.missing() > 0 || inspection.is_unfinished {
             // Nobody else appends before it has ended, so what goes on after the export is the record of another try.
             if !inspection.goes_on {
-                let result = format!(
+                let mut result = format!(
                     "{}, root {}",
                     output::counted(inspection.end.events, "event"),
                     inspection.end.root
                 );
+                // The keys may have signed another tree, in the place that the log comes from.
+                let tree = platform::audit_tree(storage).await?;
+                if tree.newest().await?.is_none()
+                    && let Some(origin) = audit_tree::renew_origin(&tree, &settings.auth.audit_origin).await?
+                {
+                    result += &format!("; {}", audit_tree::announcement(&origin));
+                }
                 self.attribution
                     .record_afterwards(&*store, "events import", UserId::NOBODY, &result)
                     .await?;

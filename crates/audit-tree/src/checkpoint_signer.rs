@@ -17,7 +17,7 @@ use transparency_log::{Algorithm, Checkpoint, Note, Signer};
 use crate::{
     AuditTree, KeepError, LastSigned, SignedCheckpoint, SigningKeys, Tree,
     growing_tree::GrowingTree,
-    origin::{new_origin, require_own},
+    origin::{AnnouncementSearch, new_origin, require_own},
     reading::signed,
 };
 
@@ -77,6 +77,8 @@ pub struct CheckpointSigner {
     overtaken_at: Option<u64>,
     checkpoints: u32,
     forgetful: bool,
+    /// Of an origin under which nothing was signed yet, while others are remembered.
+    announcement: Option<AnnouncementSearch>,
 }
 
 /// What is needed to go on from one step to the next.
@@ -114,6 +116,7 @@ impl CheckpointSigner {
             overtaken_at: None,
             checkpoints: 0,
             forgetful: false,
+            announcement: None,
         }
     }
 
@@ -296,6 +299,14 @@ impl CheckpointSigner {
 
     async fn sign(&mut self, at_work: &mut AtWork, more: bool) -> Result<(), KeepError> {
         let tree = &at_work.growing.tree;
+        if at_work.signed.is_none() && at_work.remembered.is_none() {
+            let is_known = self.is_known(&tree.origin).await;
+            if more && matches!(is_known, Err(KeepError::Unannounced { .. })) {
+                // What announces it is rather at the end of the log.
+                return Ok(());
+            }
+            is_known?;
+        }
         if let Some(remembered) = &at_work.remembered {
             if remembered.size > tree.size {
                 // The databases may only be behind what was signed.
@@ -331,6 +342,27 @@ impl CheckpointSigner {
             self.tree.forget_checkpoints(tree, KEPT_CHECKPOINTS).await?;
         }
         Ok(())
+    }
+
+    /// Makes sure that a tree of which nothing is remembered may have its name: nothing at all was signed with the keys that are
+    /// here, or an event of the log announces it.
+    async fn is_known(&mut self, origin: &str) -> Result<(), KeepError> {
+        let memory = LastSigned::new(&self.keys);
+        let Some(before) = memory.any_origin()?.filter(|before| before != origin) else {
+            return Ok(());
+        };
+        let search = self.announcement.take_if(|search| search.is_of(origin));
+        let mut search = search.unwrap_or_else(|| AnnouncementSearch::of(origin));
+        let is_announced = search.finds_it(&*self.store).await?;
+        self.announcement = Some(search);
+        match is_announced {
+            true => Ok(()),
+            false => Err(KeepError::Unannounced {
+                origin: origin.to_owned(),
+                before,
+                directory: self.keys.clone(),
+            }),
+        }
     }
 
     /// Keeps what was signed beside the keys; when that fails, says so once and goes on.

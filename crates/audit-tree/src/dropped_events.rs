@@ -10,6 +10,8 @@ use events::{
 };
 use uuid::Uuid;
 
+use crate::origin::announced_by;
+
 /// So many differences are told.
 const MOST_DIFFERENCES: usize = 10;
 
@@ -36,6 +38,8 @@ pub struct EventHeader {
     subject: Option<UserId>,
     /// The command whose record it is.
     command: Option<DropCommand>,
+    /// The origin of the tree that it announces.
+    pub(crate) announced_origin: Option<String>,
 }
 
 impl EventHeader {
@@ -72,6 +76,7 @@ impl EventHeader {
                 .flatten()
                 .map(|metadata| metadata.subject),
             command,
+            announced_origin: announced_by(event),
         }
     }
 }

@@ -42,6 +42,21 @@ pub enum KeepError {
         /// The tree that others sign.
         origin: String,
     },
+    /// The tree has a name that the log knows nothing of.
+    #[error(
+        "no event of the log announces the origin {origin} of the audit tree, and the keys in {} have signed {before}: the tree was \
+         changed or replaced, or the keys come from elsewhere. Nothing is signed until `taskledger restore check --repair` has \
+         begun a tree of a new origin",
+        directory.display()
+    )]
+    Unannounced {
+        /// What the tree is called.
+        origin: String,
+        /// What is remembered.
+        before: String,
+        /// Where it is remembered.
+        directory: PathBuf,
+    },
     /// Tiles are missing or damaged.
     #[error("the tiles of the tree are damaged: {0}. `taskledger audit verify` says what differs")]
     Damaged(String),
@@ -63,6 +78,7 @@ impl KeepError {
             Self::LostEnd
             | Self::Forked { .. }
             | Self::StrangeKeys { .. }
+            | Self::Unannounced { .. }
             | Self::Damaged(_)
             | Self::Keys(_) => true,
             Self::Overtaken | Self::Database(_) | Self::Store(_) => false,

@@ -12,6 +12,9 @@ use transparency_log::{Checkpoint, Note};
 
 use crate::KeepError;
 
+/// Of the files.
+const EXTENSION: &str = "checkpoint";
+
 /// The last checkpoint of each origin, in a directory.
 #[derive(Debug, Clone)]
 pub struct LastSigned(PathBuf);
@@ -53,6 +56,27 @@ impl LastSigned {
         Ok(note.map(|note| note.text.parse()).transpose()?)
     }
 
+    /// The origin of something that is remembered; `None` when nothing was ever signed with the keys in this directory.
+    ///
+    /// # Errors
+    /// When the directory or a file in it cannot be read.
+    pub fn any_origin(&self) -> Result<Option<String>, KeepError> {
+        let damaged = |error: io::Error| KeepError::Damaged(format!("{}: {error}", self.0.display()));
+        let files = match fs::read_dir(&self.0) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(damaged(error)),
+        };
+        for file in files {
+            let path = file.map_err(damaged)?.path();
+            if path.extension().is_some_and(|extension| extension == EXTENSION) {
+                let text = fs::read_to_string(path).map_err(damaged)?;
+                return Ok(Some(text.lines().next().unwrap_or_default().to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
     /// Remembers a checkpoint of this origin, durably.
     ///
     /// # Errors
@@ -64,6 +88,6 @@ impl LastSigned {
     /// Origins may have slashes, and two of them differ in a few characters only.
     fn path(&self, origin: &str) -> PathBuf {
         self.0
-            .join(format!("{}.checkpoint", &sha256(origin.as_bytes())[..16]))
+            .join(format!("{}.{EXTENSION}", &sha256(origin.as_bytes())[..16]))
     }
 }

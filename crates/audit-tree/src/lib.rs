@@ -26,7 +26,7 @@ pub use dropped_events::{DroppedEvents, EventHeader};
 pub use error::{KeepError, ReadError, VerifyError};
 pub use key_files::{KeysUnusable, SigningKeys};
 pub use last_signed::LastSigned;
-pub use origin::{Disagreement, disagreement, renew_origin};
+pub use origin::{Disagreement, announcement, disagreement, renew_origin};
 pub use reading::SignedCheckpoint;
 pub use tables::{AuditTree, Tree};
 pub use verifying::{Kept, Verification, verify};

@@ -1,11 +1,17 @@
-//! Which log it is that is signed: a name of its own for each history of the event log.
+//! Which log it is that is signed: a name of its own for each history of the event log. Keys that have signed under one name
+//! go on under another only if an event of the log announces it, so that whoever changes the name in the database does not get
+//! around what is remembered of the one before.
 
 use std::path::Path;
 
 use event_store::{EventStore, agrees};
+use events::{OperationFinished, StoredEvent};
 use transparency_log::{Algorithm, NoteError, Signer};
 
 use crate::{AuditTree, KeepError, LastSigned, SignedCheckpoint, SigningKeys, growing_tree::GrowingTree};
+
+/// Events looked at at once.
+const PAGE: usize = 2_000;
 
 /// The tree does not come from the log that is there, or not all that was signed comes from this tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +20,59 @@ pub struct Disagreement {
     pub origin: String,
     /// Why, as a sentence.
     pub reason: String,
+}
+
+const ANNOUNCEMENT: &str = "the audit tree goes on under the origin ";
+
+/// What the result of a command says that has begun a tree of this origin.
+#[must_use]
+pub fn announcement(origin: &str) -> String {
+    format!("{ANNOUNCEMENT}{origin}")
+}
+
+/// The origin that this event announces.
+pub(crate) fn announced_by(event: &StoredEvent) -> Option<String> {
+    if !OperationFinished::has_kind(&event.kind) {
+        return None;
+    }
+    let finished: OperationFinished = serde_json::from_slice(event.data.whole()?).ok()?;
+    let result = finished.result?;
+    let (_, origin) = result.split_once(ANNOUNCEMENT)?;
+    Some(origin.to_owned())
+}
+
+/// Looks for the event that announces an origin, from its beginning on, and goes on where it was.
+#[derive(Debug)]
+pub(crate) struct AnnouncementSearch {
+    origin: String,
+    after: i64,
+    is_found: bool,
+}
+
+impl AnnouncementSearch {
+    pub(crate) fn of(origin: &str) -> Self {
+        Self {
+            origin: origin.to_owned(),
+            after: i64::MIN,
+            is_found: false,
+        }
+    }
+
+    pub(crate) fn is_of(&self, origin: &str) -> bool {
+        self.origin == origin
+    }
+
+    /// Whether the log announces it, as far as it goes now.
+    pub(crate) async fn finds_it(&mut self, store: &dyn EventStore) -> Result<bool, KeepError> {
+        while !self.is_found {
+            let page = store.stored_page(self.after, PAGE).await?;
+            let Some(last) = page.events.last() else { break };
+            self.after = last.position;
+            let mut announced = page.events.iter().filter_map(announced_by);
+            self.is_found = announced.any(|origin| origin == self.origin);
+        }
+        Ok(self.is_found)
+    }
 }
 
 /// A name that no other log has.
@@ -30,8 +89,13 @@ pub async fn disagreement(
     tree: &AuditTree,
     keys: Option<&Path>,
 ) -> Result<Option<Disagreement>, KeepError> {
+    let memory = keys.map(LastSigned::new);
     let Some(newest) = tree.newest().await? else {
-        return Ok(None);
+        let signed = memory.map(|memory| memory.any_origin()).transpose()?.flatten();
+        return Ok(signed.map(|origin| Disagreement {
+            origin,
+            reason: "it is not there, and the keys here have signed it".to_owned(),
+        }));
     };
     let because = |reason: String| {
         Ok(Some(Disagreement {
@@ -62,8 +126,14 @@ pub async fn disagreement(
             keys.display()
         ));
     }
-    let Some(remembered) = LastSigned::new(keys).checkpoint(&newest.origin)? else {
-        return Ok(None);
+    let memory = LastSigned::new(keys);
+    let Some(remembered) = memory.checkpoint(&newest.origin)? else {
+        return match memory.any_origin()? {
+            Some(before) if !AnnouncementSearch::of(&newest.origin).finds_it(store).await? => because(
+                format!("no event of the log announces this origin, and the keys here have signed {before}"),
+            ),
+            _ => Ok(None),
+        };
     };
     // The tree may only be behind what was signed of it.
     let root = if remembered.size <= newest.size {
@@ -85,20 +155,18 @@ pub async fn disagreement(
     because(format!("another tree of {} events was signed", remembered.size))
 }
 
-/// Begins a tree of a new origin, which grows from the first event on. What was signed under the name before stays true of
-/// the log that was there before.
+/// Begins a tree of a new origin, which grows from the first event on; the first part of a first one is `prefix`. What was signed
+/// under the name before stays true of the log that was there before. Whoever calls this says so in the log ([`announcement`]).
 ///
 /// # Errors
 /// When that is not possible.
-pub async fn renew_origin(tree: &AuditTree) -> Result<Option<String>, KeepError> {
-    let Some(newest) = tree.newest().await? else {
-        return Ok(None);
+pub async fn renew_origin(tree: &AuditTree, prefix: &str) -> Result<Option<String>, KeepError> {
+    let (id, origin) = match tree.newest().await? {
+        Some(newest) => (newest.id, newest.origin),
+        None => (0, format!("{prefix}/")),
     };
-    let prefix = newest
-        .origin
-        .rsplit_once('/')
-        .map_or(&*newest.origin, |(prefix, _)| prefix);
-    tree.begin(newest.id, &new_origin(prefix)).await?;
+    let prefix = origin.rsplit_once('/').map_or(&*origin, |(prefix, _)| prefix);
+    tree.begin(id, &new_origin(prefix)).await?;
     Ok(tree.newest().await?.map(|tree| tree.origin))
 }
 

@@ -69,6 +69,8 @@ pub struct Kept {
     /// What the keys of the tree have signed last, as [`crate::LastSigned`] remembers it. Its signature needs no look:
     /// whoever can write it has the keys.
     pub remembered: Option<Checkpoint>,
+    /// Under which other origin the keys of the tree have signed, when nothing is remembered of its own.
+    pub signed_before: Option<String>,
     /// The entries of events with their payloads, which the log may have dropped since.
     pub entries: HashSet<Hash>,
 }
@@ -102,7 +104,7 @@ pub async fn verify(
         .collect();
     let mut comparison = Comparison::new(tree, &newest);
     comparison.pass(&[], &mut roots);
-    let mut dropped = DroppedEvents::default();
+    let (mut dropped, mut is_announced) = (DroppedEvents::default(), false);
     let mut parts = parts(store, head);
     while let Some(part) = parts.try_next().await? {
         report.events += part.len() as u64;
@@ -110,6 +112,7 @@ pub async fn verify(
             report.dropped += u64::from(header.is_dropped);
             report.shown += u64::from(header.is_dropped && kept.entries.contains(&leaf.entry));
             dropped.push(header);
+            is_announced |= header.announced_origin.as_ref() == Some(&newest.origin);
         }
         let leaves = part.into_iter().map(|(leaf, _)| leaf).collect();
         let leaves = aligned(
@@ -139,6 +142,13 @@ pub async fn verify(
     }
     if let Some(remembered) = &kept.remembered {
         check_remembered(remembered, &roots, &mut report);
+    } else if let Some(before) = &kept.signed_before
+        && !is_announced
+    {
+        report.differences.push(format!(
+            "no event of the log announces the origin {} of the tree, and the keys here have signed {before}",
+            newest.origin
+        ));
     }
     if report.events < newest.size {
         report.differences.push(format!(

@@ -123,7 +123,7 @@ async fn a_dropped_payload_is_covered_by_the_hash_that_was_kept(ground: Ground) 
             .map(|position| entry_hash(&events[position - 1].canonical()))
             .collect(),
         checkpoints: vec![checkpoint.clone()],
-        remembered: None,
+        ..Kept::default()
     };
     let report = ground.verify_with(kept(&[1, 2, 300])).await;
     assert_eq!((report.differences, report.dropped, report.shown), (vec![], 3, 2));

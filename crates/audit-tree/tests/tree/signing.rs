@@ -1,9 +1,10 @@
 //! What is signed, by whom, and what never is.
 
-use audit_tree::{KeepError, LastSigned, SigningKeys, renew_origin};
+use audit_tree::{KeepError, Kept, LastSigned, SigningKeys, announcement, renew_origin};
+use events::{OperationFinished, OperationOutcome, UserId};
 use transparency_log::Algorithm;
 
-use crate::ground::{Ground, on_both};
+use crate::ground::{Ground, RECORDED_AT, on_both};
 
 on_both!(
     a_log_that_lost_its_end_is_signed_under_a_new_name_only
@@ -11,7 +12,30 @@ on_both!(
     a_standby_remembers_what_others_have_signed
     only_keys_that_have_signed_a_tree_go_on_with_it
     a_tree_that_was_changed_is_not_signed
+    a_tree_of_another_name_is_signed_once_the_log_announces_it
 );
+
+impl Ground {
+    async fn renew_origin(&self) -> String {
+        renew_origin(&self.tree, "example.org/log")
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    /// Appends what a command records that has begun a tree of this origin.
+    async fn announce(&self, origin: &str) {
+        let finished = OperationFinished {
+            outcome: OperationOutcome::Succeeded,
+            result: Some(format!("the log ended at position 7; {}", announcement(origin)).into()),
+        };
+        let data = serde_json::to_string(&finished).unwrap();
+        let stream = format!("operation-{}", runtime::new_id());
+        let events = [("operation.finished", data)];
+        self.append_events(&stream, 0, UserId::NOBODY, RECORDED_AT, &events)
+            .await;
+    }
+}
 
 async fn a_log_that_lost_its_end_is_signed_under_a_new_name_only(ground: Ground) {
     ground.append("task-1", 0, 300).await;
@@ -29,12 +53,14 @@ async fn a_log_that_lost_its_end_is_signed_under_a_new_name_only(ground: Ground)
     let disagreement = ground.disagreement().await.unwrap();
     assert_eq!(disagreement.origin, before.origin);
 
-    let origin = renew_origin(&ground.tree).await.unwrap().unwrap();
+    let origin = ground.renew_origin().await;
     assert_ne!(origin, before.origin);
     assert!(origin.starts_with("example.org/log/"));
+    assert!(matches!(ground.keep().await, Err(KeepError::Unannounced { .. })));
+    ground.announce(&origin).await;
     ground.keep().await.unwrap();
     let after = ground.checkpoint().await;
-    assert_eq!((after.origin, after.size), (origin, 400));
+    assert_eq!((after.origin, after.size), (origin, 401));
     assert_eq!(ground.disagreement().await, None);
     assert_eq!(ground.verify(&[]).await.differences, [""; 0]);
     let kept = ground.verify(&[before]).await;
@@ -63,9 +89,10 @@ async fn what_was_signed_is_remembered_outside_the_databases(ground: Ground) {
     );
     assert_eq!(ground.checkpoint().await.size, 10, "nothing was signed");
     assert!(ground.disagreement().await.is_some());
-    renew_origin(&ground.tree).await.unwrap();
+    let origin = ground.renew_origin().await;
+    ground.announce(&origin).await;
     ground.keep().await.unwrap();
-    assert_eq!(ground.checkpoint().await.size, 25);
+    assert_eq!(ground.checkpoint().await.size, 26);
 }
 
 async fn a_standby_remembers_what_others_have_signed(ground: Ground) {
@@ -172,4 +199,57 @@ async fn a_tree_that_was_changed_is_not_signed(ground: Ground) {
     let refused = ground.keep().await;
     assert!(matches!(refused, Err(KeepError::Damaged(_))), "{refused:?}");
     assert_eq!(ground.checkpoint().await.size, 300);
+}
+
+async fn a_tree_of_another_name_is_signed_once_the_log_announces_it(ground: Ground) {
+    ground.append("task-1", 0, 30).await;
+    ground.keep().await.unwrap();
+    let before = ground.checkpoint().await.origin;
+    let verified = async |origin: &str| {
+        let memory = LastSigned::new(&ground.keys);
+        assert_eq!(memory.checkpoint(origin).unwrap(), None);
+        let kept = Kept {
+            signed_before: memory.any_origin().unwrap(),
+            ..Kept::default()
+        };
+        ground.verify_with(kept).await.differences.join("\n")
+    };
+    // Whoever writes to the database gives the tree another name, in whatever way.
+    ground
+        .in_tree("UPDATE trees SET origin = 'example.org/log/another'")
+        .await;
+    assert!(matches!(ground.keep().await, Err(KeepError::StrangeKeys { .. })));
+    ground.in_tree("DELETE FROM tree_checkpoints").await;
+    let refused = async |origin: &str| {
+        let refused = ground.keep().await;
+        assert!(
+            matches!(&refused, Err(KeepError::Unannounced { origin: it, before: signed, .. })
+                if it == origin && *signed == before),
+            "{refused:?}"
+        );
+        let disagreement = ground.disagreement().await.unwrap();
+        assert!(
+            disagreement.reason.contains("no event of the log announces"),
+            "{disagreement:?}"
+        );
+        let said = verified(origin).await;
+        assert!(said.contains(&format!("announces the origin {origin}")), "{said}");
+    };
+    refused("example.org/log/another").await;
+    ground.announce("example.org/log/anoth").await;
+    refused("example.org/log/another").await;
+
+    ground.in_tree("DELETE FROM tree_tiles").await;
+    ground.in_tree("DELETE FROM trees").await;
+    let gone = ground.disagreement().await.unwrap();
+    assert_eq!(gone.origin, before);
+    assert!(matches!(ground.keep().await, Err(KeepError::Unannounced { .. })));
+    let origin = ground.tree.newest().await.unwrap().unwrap().origin;
+    refused(&origin).await;
+
+    ground.announce(&origin).await;
+    assert_eq!(verified(&origin).await, "");
+    ground.keep().await.unwrap();
+    assert_eq!(ground.checkpoint().await.size, 32);
+    assert_eq!(ground.disagreement().await, None);
 }
