@@ -1,5 +1,7 @@
 //! Parked events: what they are, another try, and giving up on them. For an operator.
 
+use std::collections::HashSet;
+
 use database::{Database, DatabaseError, Row, Transaction};
 use event_store::{EventStore, StoreError};
 use events::StreamName;
@@ -13,6 +15,9 @@ use crate::{
         loading, writing,
     },
 };
+
+/// Streams in one statement.
+const MOST_AT_ONCE: usize = 200;
 
 /// An event that could not be projected, or that follows one in its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +83,27 @@ pub async fn parked(read_models: &Database) -> Result<Vec<ParkedEvent>, Database
         .iter()
         .map(from_row)
         .collect()
+}
+
+/// Those of `streams` with parked events.
+///
+/// # Errors
+/// When the read models cannot be read.
+pub async fn parked_among(
+    read_models: &Database,
+    streams: &[&StreamName],
+) -> Result<HashSet<StreamName>, DatabaseError> {
+    let mut parked = HashSet::new();
+    for some in streams.chunks(MOST_AT_ONCE) {
+        let places: Vec<String> = (1..=some.len()).map(|number| format!("${number}")).collect();
+        let places = places.join(", ");
+        let sql = format!("SELECT DISTINCT stream FROM parked_events WHERE stream IN ({places})");
+        let values: Vec<_> = some.iter().map(|stream| stream.as_str().into()).collect();
+        for row in read_models.fetch_all(&sql, &values).await? {
+            parked.insert(StreamName::raw(row.text("stream")?));
+        }
+    }
+    Ok(parked)
 }
 
 /// Projects the parked events of `stream` in order, as far as that goes.

@@ -1,18 +1,21 @@
-//! Which events belong to what ended long ago, as the log says. One stream after the other is asked, so that memory does not grow
-//! with the log.
+//! Which events belong to what ended long ago, as the log says. Streams are asked some at a time and answers are forgotten again,
+//! so that memory does not grow with the log.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     hash::Hash,
     ops::ControlFlow,
 };
 
 use ::events::{AccountErased, ClosedStream, Closing, Droppable, StreamName, Timestamp, UserId};
-use database::{Database, DatabaseError};
+use database::Database;
 use event_store::{EventStore, StoreError, for_each_entry};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 /// The most answers that are remembered, some 100 bytes each.
 const MOST_REMEMBERED: usize = 50_000;
+/// So many streams are read at once.
+const AT_ONCE: usize = 8;
 
 /// What may become of the payload of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,103 +28,273 @@ pub(super) enum Fate {
     Goes { is_whole_stream: bool },
 }
 
+impl Fate {
+    fn of(version: i64, closing: Closing, is_parked: bool) -> Self {
+        let Closing::Closed(Droppable {
+            up_to,
+            is_whole_stream,
+        }) = closing
+        else {
+            return match closing {
+                Closing::Unknown => Self::Waits,
+                _ => Self::Stays,
+            };
+        };
+        match u64::try_from(version) {
+            Ok(version) if version <= up_to && is_parked => Self::Waits,
+            Ok(version) if version <= up_to => Self::Goes { is_whole_stream },
+            _ => Self::Stays,
+        }
+    }
+}
+
 /// Tells what ended before some time.
 pub(super) struct Ended<'a> {
     opened: &'a dyn EventStore,
+    read_models: &'a Database,
     pub(super) before: Timestamp,
-    /// Streams with parked events are still needed. There are few, since somebody has to look at each.
-    parked: HashSet<StreamName>,
-    closings: HashMap<StreamName, Closing>,
-    erased: HashMap<UserId, bool>,
+    closings: Remembered<StreamName, Closing>,
+    erased: Remembered<UserId, bool>,
 }
 
 impl<'a> Ended<'a> {
-    pub(super) async fn before(
-        before: Timestamp,
-        opened: &'a dyn EventStore,
-        read_models: &Database,
-    ) -> Result<Self, DatabaseError> {
-        let parked = projector::parked(read_models).await?;
-        Ok(Self {
+    pub(super) fn before(before: Timestamp, opened: &'a dyn EventStore, read_models: &'a Database) -> Self {
+        Self {
             opened,
+            read_models,
             before,
-            parked: parked.into_iter().map(|event| event.stream).collect(),
-            closings: HashMap::new(),
-            erased: HashMap::new(),
-        })
-    }
-
-    /// What may become of the payload of this version of `stream`.
-    pub(super) async fn fate(&mut self, stream: &str, version: i64) -> Result<Fate, StoreError> {
-        let stream = StreamName::raw(stream);
-        Ok(match self.closing(&stream).await? {
-            Closing::Open => Fate::Stays,
-            Closing::Unknown => Fate::Waits,
-            Closing::Closed(Droppable { up_to, .. })
-                if !u64::try_from(version).is_ok_and(|it| it <= up_to) =>
-            {
-                Fate::Stays
-            }
-            Closing::Closed(_) if self.parked.contains(&stream) => Fate::Waits,
-            Closing::Closed(Droppable { is_whole_stream, .. }) => Fate::Goes { is_whole_stream },
-        })
-    }
-
-    async fn closing(&mut self, stream: &StreamName) -> Result<Closing, StoreError> {
-        if let Some(known) = self.closings.get(stream) {
-            return Ok(*known);
+            closings: Remembered::new(MOST_REMEMBERED),
+            erased: Remembered::new(MOST_REMEMBERED),
         }
-        let closing = self.ask(stream).await?;
-        remember(&mut self.closings, stream.clone(), closing);
-        Ok(closing)
     }
 
-    async fn ask(&mut self, stream: &StreamName) -> Result<Closing, StoreError> {
-        let Some(mut closed) = ClosedStream::before(self.before, stream) else {
-            return Ok(Closing::Open);
-        };
-        for_each_entry(self.opened, stream, 0, |entry| {
-            match entry {
-                Ok(event) => closed.push(&event),
-                Err(_) => closed.push_unreadable(),
-            }
-            Ok::<_, StoreError>(match closed.is_open_for_sure() {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            })
-        })
-        .await?;
-        let person_is_erased = match closed.ends_with() {
-            Some(person) if !closed.is_open_for_sure() => self.is_erased(person).await?,
-            _ => false,
-        };
-        Ok(closed.finish(person_is_erased))
-    }
-
-    /// Whether a person was erased before that time, which is the last event of their account.
-    async fn is_erased(&mut self, person: UserId) -> Result<bool, StoreError> {
-        if let Some(known) = self.erased.get(&person) {
-            return Ok(*known);
-        }
-        let account = StreamName::account(person);
-        let last = match self.opened.stream_head(&account).await? {
-            Some(head) => self.opened.stream_page(&account, head.version - 1, 1).await?,
-            None => return Ok(false),
-        };
-        let is_erasure = last
-            .entries
+    /// What may become of the payloads of these versions of streams.
+    pub(super) async fn fates(&mut self, events: &[(&str, i64)]) -> anyhow::Result<Vec<Fate>> {
+        let streams: BTreeSet<StreamName> = events
             .iter()
-            .flatten()
-            .any(|event| AccountErased::has_kind(&event.kind) && event.recorded_at < self.before);
-        remember(&mut self.erased, person, is_erasure);
-        Ok(is_erasure)
+            .map(|(stream, _)| StreamName::raw(*stream))
+            .collect();
+        let closings = self.closings(&streams).await?;
+        let closed: Vec<&StreamName> = closings
+            .iter()
+            .filter(|(_, closing)| matches!(closing, Closing::Closed(_)))
+            .map(|(stream, _)| stream)
+            .collect();
+        // Asked every time: streams with parked events are still needed.
+        let parked = projector::parked_among(self.read_models, &closed).await?;
+        let fate = |(stream, version): &(&str, i64)| {
+            let stream = StreamName::raw(*stream);
+            let closing = closings.get(&stream).copied().unwrap_or(Closing::Open);
+            Fate::of(*version, closing, parked.contains(&stream))
+        };
+        Ok(events.iter().map(fate).collect())
+    }
+
+    async fn closings(
+        &mut self,
+        streams: &BTreeSet<StreamName>,
+    ) -> Result<HashMap<StreamName, Closing>, StoreError> {
+        let (mut closings, mut unknown) = (HashMap::new(), Vec::new());
+        for stream in streams {
+            match self.closings.get(stream) {
+                Some(closing) => drop(closings.insert(stream.clone(), *closing)),
+                None => unknown.push(stream),
+            }
+        }
+        // All answers are here before anything else is asked: a question that nobody goes on with would keep its connection.
+        let (opened, before) = (self.opened, self.before);
+        let read: Vec<(&StreamName, Option<ClosedStream>)> = stream::iter(unknown)
+            .map(|stream| async move { Ok::<_, StoreError>((stream, read(opened, before, stream).await?)) })
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let erased = self
+            .erased(read.iter().filter_map(|(_, closed)| person(closed.as_ref())))
+            .await?;
+        for (stream, closed) in read {
+            let person_is_erased = person(closed.as_ref()).is_some_and(|person| erased[&person]);
+            let closing = closed.map_or(Closing::Open, |closed| closed.finish(person_is_erased));
+            self.closings.insert(stream.clone(), closing);
+            closings.insert(stream.clone(), closing);
+        }
+        Ok(closings)
+    }
+
+    /// Which of these people were erased before that time.
+    async fn erased(
+        &mut self,
+        people: impl Iterator<Item = UserId>,
+    ) -> Result<HashMap<UserId, bool>, StoreError> {
+        let (mut erased, mut unknown) = (HashMap::new(), BTreeSet::new());
+        for person in people {
+            match self.erased.get(&person) {
+                Some(is_erased) => drop(erased.insert(person, *is_erased)),
+                None => drop(unknown.insert(person)),
+            }
+        }
+        let (opened, before) = (self.opened, self.before);
+        let read: Vec<(UserId, bool)> =
+            stream::iter(unknown)
+                .map(|person| async move {
+                    Ok::<_, StoreError>((person, is_erased(opened, before, person).await?))
+                })
+                .buffered(AT_ONCE)
+                .try_collect()
+                .await?;
+        for (person, is_erased) in read {
+            self.erased.insert(person, is_erased);
+            erased.insert(person, is_erased);
+        }
+        Ok(erased)
     }
 }
 
-/// Keeps an answer; when there are too many, all others are asked for again.
-fn remember<Asked: Eq + Hash, Answer>(answers: &mut HashMap<Asked, Answer>, asked: Asked, answer: Answer) {
-    if answers.len() >= MOST_REMEMBERED {
-        answers.clear();
+/// Whose erasure would end this stream.
+fn person(closed: Option<&ClosedStream>) -> Option<UserId> {
+    closed
+        .filter(|closed| !closed.is_open_for_sure())
+        .and_then(ClosedStream::ends_with)
+}
+
+/// Reads a stream, as far as it says whether it has ended; `None` if such a stream never does.
+async fn read(
+    opened: &dyn EventStore,
+    before: Timestamp,
+    stream: &StreamName,
+) -> Result<Option<ClosedStream>, StoreError> {
+    let Some(mut closed) = ClosedStream::before(before, stream) else {
+        return Ok(None);
+    };
+    for_each_entry(opened, stream, 0, |entry| {
+        match entry {
+            Ok(event) => closed.push(&event),
+            Err(_) => closed.push_unreadable(),
+        }
+        Ok::<_, StoreError>(match closed.is_open_for_sure() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })
+    })
+    .await?;
+    Ok(Some(closed))
+}
+
+/// Whether a person was erased before that time, which is the last event of their account.
+async fn is_erased(opened: &dyn EventStore, before: Timestamp, person: UserId) -> Result<bool, StoreError> {
+    let account = StreamName::account(person);
+    let Some(head) = opened.stream_head(&account).await? else {
+        return Ok(false);
+    };
+    let last = opened.stream_page(&account, head.version - 1, 1).await?;
+    let is_erasure =
+        |event: &::events::RecordedEvent| AccountErased::has_kind(&event.kind) && event.recorded_at < before;
+    Ok(last.entries.iter().flatten().any(is_erasure))
+}
+
+/// Answers, of which there are never more than so many: then all are asked for again.
+#[derive(Debug)]
+struct Remembered<Asked, Answer> {
+    most: usize,
+    answers: HashMap<Asked, Answer>,
+}
+
+impl<Asked: Eq + Hash, Answer> Remembered<Asked, Answer> {
+    fn new(most: usize) -> Self {
+        Self {
+            most,
+            answers: HashMap::new(),
+        }
     }
-    answers.insert(asked, answer);
+
+    fn get(&self, asked: &Asked) -> Option<&Answer> {
+        self.answers.get(asked)
+    }
+
+    fn insert(&mut self, asked: Asked, answer: Answer) {
+        if self.answers.len() >= self.most {
+            self.answers.clear();
+        }
+        self.answers.insert(asked, answer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ::events::{
+        Actor, EndReason, Event, EventId, Metadata, NewEvent, SessionEnded, SessionId, TaskDeleted, TaskId,
+    };
+    use database::Schema;
+    use event_store::SqlStore;
+    use runtime::new_id;
+
+    use super::*;
+
+    const BEFORE: Timestamp = Timestamp::from_micros(1_000);
+
+    fn event(event: &Event) -> NewEvent {
+        event.encode().into_event(
+            EventId(new_id()),
+            Metadata {
+                subject: UserId(new_id()),
+                actor: Actor::System,
+                correlation_id: "request".into(),
+                causation_id: new_id(),
+                traceparent: None,
+                idempotency_key: None,
+            },
+            Timestamp::from_micros(10),
+        )
+    }
+
+    #[tokio::test]
+    async fn however_many_streams_are_asked_few_answers_are_kept_and_all_are_right() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = async |name: &str, schema| {
+            let url = Database::file_url(&directory.path().join(name));
+            Database::open(&url, schema, 2).await.unwrap()
+        };
+        let store: Arc<dyn EventStore> = Arc::new(SqlStore::new(open("events.db", Schema::EventStore).await));
+        let read_models = open("read-models.db", Schema::ReadModels).await;
+        let mut names = Vec::new();
+        for number in 0..100 {
+            let (stream, of_stream) = match number % 2 {
+                0 => {
+                    let reason = EndReason::Logout;
+                    (
+                        StreamName::session(SessionId(new_id())),
+                        Event::Session(SessionEnded { reason }.into()),
+                    )
+                }
+                _ => (
+                    StreamName::task(TaskId(new_id())),
+                    Event::Task(TaskDeleted {}.into()),
+                ),
+            };
+            store.append(&stream, 0, vec![event(&of_stream)]).await.unwrap();
+            names.push(stream);
+        }
+        let mut ended = Ended::before(BEFORE, &*store, &read_models);
+        ended.closings.most = 10;
+        ended.erased.most = 10;
+        for _ in 0..2 {
+            for some in names.chunks(30) {
+                let asked: Vec<(&str, i64)> = some.iter().map(|name| (name.as_str(), 1)).collect();
+                let fates = ended.fates(&asked).await.unwrap();
+                for ((stream, _), fate) in asked.iter().zip(fates) {
+                    let goes = Fate::Goes {
+                        is_whole_stream: true,
+                    };
+                    let expected = if stream.starts_with("session") {
+                        goes
+                    } else {
+                        Fate::Stays
+                    };
+                    assert_eq!(fate, expected, "{stream}");
+                }
+                assert!(ended.closings.answers.len() <= 10 && ended.erased.answers.len() <= 10);
+            }
+        }
+    }
 }

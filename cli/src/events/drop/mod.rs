@@ -68,7 +68,7 @@ impl Drop {
         stored.drop_payloads(&[]).await?;
         let opened = platform::existing_opened_event_store(settings).await?;
         let read_models = platform::existing_read_models(&settings.storage).await?;
-        let mut ended = Ended::before(self.ended_before, &*opened, &read_models).await?;
+        let mut ended = Ended::before(self.ended_before, &*opened, &read_models);
         let export = self.export.as_deref();
         let (excerpt, plan) = plan::look(export, &*stored, &mut ended, &read_models).await?;
         let export = export.filter(|_| excerpt.is_some());
@@ -95,7 +95,7 @@ impl Drop {
         let read_models = platform::existing_read_models(&settings.storage).await?;
         let log = platform::event_log_of(settings, stored).await?;
         let rows = DroppedRows::open(&platform::database_url(&settings.storage, Schema::ReadModels)?).await?;
-        let mut ended = Ended::before(self.ended_before, &*log.opened, &read_models).await?;
+        let mut ended = Ended::before(self.ended_before, &*log.opened, &read_models);
         // Before the command is recorded, so that the record names all of what it is about to drop.
         let (excerpt, plan) = plan::prepare(export, &*log.stored, &mut ended, &read_models).await?;
         let command = DropCommand {
@@ -159,8 +159,10 @@ async fn drop_exported(
     while let Some(part) = excerpt.previous_part()? {
         done += part.len() as u64;
         let (mut going, mut without_rows) = (Vec::new(), BTreeSet::new());
-        for event in part {
-            if let Fate::Goes { is_whole_stream } = ended.fate(&event.stream, event.version).await? {
+        let of_part: Vec<_> = part.iter().map(|event| (&*event.stream, event.version)).collect();
+        let fates = ended.fates(&of_part).await?;
+        for (event, fate) in part.into_iter().zip(fates) {
+            if let Fate::Goes { is_whole_stream } = fate {
                 if is_whole_stream {
                     without_rows.insert(StreamName::raw(&*event.stream));
                 }

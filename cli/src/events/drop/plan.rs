@@ -15,6 +15,9 @@ use log_transfer::{Excerpt, ExcerptWriter, ReadError, Reader, StoredEvents};
 use super::ended::{Ended, Fate};
 use crate::{output, progress::ProgressDisplay};
 
+/// So many events are decided about together.
+const PART: usize = 500;
+
 /// What is to be dropped, and what is not.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
@@ -44,6 +47,7 @@ impl Plan {
         let mut log = StoredEvents::new(stored, 0, head);
         let mut display = ProgressDisplay::new();
         let mut plan = Self::default();
+        let mut part: Vec<(StoredEvent, bool)> = Vec::new();
         while let Some(event) = log.next().await? {
             let position = u64::try_from(event.position).unwrap_or_default();
             if let Some(gap) = gaps.before(position) {
@@ -62,26 +66,49 @@ impl Plan {
             if !is_exported && !is_whole {
                 continue;
             }
-            match ended.fate(&event.stream, event.version).await? {
-                Fate::Stays if is_exported => bail!(
+            part.push((event, is_exported));
+            if part.len() == PART {
+                plan.add(std::mem::take(&mut part), ended, out).await?;
+            }
+        }
+        plan.add(part, ended, out).await?;
+        display.end();
+        exported.end()?;
+        Ok(plan)
+    }
+
+    /// Decides about events that are old enough, and whether each is in the file.
+    async fn add<W: Write>(
+        &mut self,
+        part: Vec<(StoredEvent, bool)>,
+        ended: &mut Ended<'_>,
+        out: &mut ExcerptWriter<W>,
+    ) -> anyhow::Result<()> {
+        let of_part: Vec<_> = part
+            .iter()
+            .map(|(event, _)| (&*event.stream, event.version))
+            .collect();
+        let fates = ended.fates(&of_part).await?;
+        for ((event, is_exported), fate) in part.iter().zip(fates) {
+            let is_whole = event.data.whole().is_some();
+            match fate {
+                Fate::Stays if *is_exported => bail!(
                     "version {} of the stream {} is still needed, so that this is another export",
                     event.version,
                     event.stream
                 ),
-                Fate::Waits if is_exported => plan.exported_waiting += u64::from(is_whole),
-                Fate::Waits => plan.waiting += 1,
-                Fate::Goes { .. } if is_exported => plan.left += u64::from(is_whole),
+                Fate::Waits if *is_exported => self.exported_waiting += u64::from(is_whole),
+                Fate::Waits => self.waiting += 1,
+                Fate::Goes { .. } if *is_exported => self.left += u64::from(is_whole),
                 Fate::Goes { .. } => {
-                    out.write(&event)?;
-                    plan.new += 1;
-                    plan.new_bytes += event.data.size() as u64;
+                    out.write(event)?;
+                    self.new += 1;
+                    self.new_bytes += event.data.size() as u64;
                 }
                 Fate::Stays => {}
             }
         }
-        display.end();
-        exported.end()?;
-        Ok(plan)
+        Ok(())
     }
 
     /// How many of the `exported` payloads had been dropped before.
