@@ -18,19 +18,19 @@ use transparency_log::{
 
 use crate::support::{Footing, Person, Role, System, until};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A system with some events, and what an auditor has of it.
-struct Audited {
-    system: System,
-    ada: Person,
+pub(crate) struct Audited {
+    pub(crate) system: System,
+    pub(crate) ada: Person,
     auditor: Person,
-    keys: Vec<VerifierKey>,
-    files: tempfile::TempDir,
+    pub(crate) keys: Vec<VerifierKey>,
+    pub(crate) files: tempfile::TempDir,
 }
 
 impl Audited {
-    async fn start(footing: Footing, tasks: usize) -> Self {
+    pub(crate) async fn start(footing: Footing, tasks: usize) -> Self {
         let system = System::start(footing).await;
         let ada = Person::join(&system.base, "ada").await;
         let mut auditor = Person::join(&system.base, "auditor").await;
@@ -64,14 +64,14 @@ impl Audited {
         reqwest::get(format!("{}{path}", self.system.base)).await.unwrap()
     }
 
-    async fn text(&self, path: &str) -> String {
+    pub(crate) async fn text(&self, path: &str) -> String {
         let response = self.get(path).await;
         assert_eq!(response.status(), 200, "{path}");
         response.text().await.unwrap()
     }
 
     /// The checkpoint, once it covers every event there is now.
-    async fn checkpoint(&self) -> (String, Checkpoint) {
+    pub(crate) async fn checkpoint(&self) -> (String, Checkpoint) {
         let head = self.head().await;
         let mut found = None;
         until("the checkpoint covers the log", PATIENCE, async || {
@@ -114,7 +114,7 @@ impl Audited {
         path
     }
 
-    fn tool(&self, arguments: &[&str]) -> (i32, String) {
+    pub(crate) fn tool(&self, arguments: &[&str]) -> (i32, String) {
         let output: Output = self.system.tool(arguments).output().unwrap();
         let said =
             String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -482,13 +482,14 @@ async fn embedded_witnesses_notice_a_forked_log() {
 }
 
 /// A witness as a process.
-struct Running {
+pub(crate) struct Running {
     child: std::process::Child,
-    address: String,
+    /// Its key and where it is, as a log is told.
+    pub(crate) address: String,
 }
 
 impl Running {
-    fn witness(audited: &Audited, name: &str) -> Self {
+    pub(crate) fn witness(audited: &Audited, name: &str) -> Self {
         use std::io::BufRead as _;
         let directory = audited.files.path().join(name);
         let name = format!("witness.example/{name}");

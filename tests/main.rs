@@ -20,6 +20,7 @@ mod erased_everywhere;
 mod erasure;
 mod every_endpoint;
 mod faults;
+mod foreign_witness;
 mod full_disk;
 mod hang_up;
 mod history;
