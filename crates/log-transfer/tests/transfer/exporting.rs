@@ -1,0 +1,173 @@
+//! Writing an export, and gone on with it; what it has may be dropped.
+
+use std::fs::{self, File};
+
+use event_store::head_point;
+use events::{StoredEvent, StreamName, UserId};
+use log_transfer::{Excerpt, ExcerptWriter, ReadError, StoredEvents};
+use uuid::Uuid;
+
+use crate::place::{EVENTS, Place, event};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_was_broken_off_anywhere_goes_on() {
+    let (place, _) = Place::with_tasks(EVENTS, false).await;
+    let end = place.export(u64::MAX).await.unwrap();
+    assert_eq!((end.events, end.position), (EVENTS as u64, EVENTS as i64));
+    let whole = fs::read(place.file()).unwrap();
+    let last_line = whole[..whole.len() - 1]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .unwrap()
+        + 1;
+    let places = [
+        0,
+        1,
+        700,
+        last_line - 1,
+        last_line,
+        last_line + 3,
+        whole.len() - 1,
+        whole.len(),
+    ];
+    for cut in places {
+        fs::write(place.file(), &whole[..cut]).unwrap();
+        assert_eq!(place.export(u64::MAX).await.unwrap(), end, "cut at {cut}");
+        assert_eq!(fs::read(place.file()).unwrap(), whole, "cut at {cut}");
+    }
+    // The log goes on, and so does the file.
+    let person = UserId(Uuid::now_v7());
+    place
+        .append(
+            &StreamName::account(person),
+            0,
+            event(person, "account.erased", "{}"),
+        )
+        .await;
+    assert_eq!(place.export(u64::MAX).await.unwrap().events, EVENTS as u64 + 1);
+    assert!(fs::read(place.file()).unwrap().starts_with(&whole[..last_line]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_no_export_of_this_log_is_left_as_it_is() {
+    let (place, _) = Place::with_tasks(5, false).await;
+    let (other, _) = Place::with_tasks(5, false).await;
+    other.export(u64::MAX).await.unwrap();
+    let of_other = fs::read_to_string(other.file()).unwrap();
+    place.export(3).await.unwrap();
+    let of_place = fs::read_to_string(place.file()).unwrap();
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let with_second = |second: &str| {
+        let mut lines = lines(&of_place);
+        second.clone_into(&mut lines[1]);
+        lines.pop();
+        lines.join("\n") + "\n"
+    };
+    let withheld = {
+        let mut second: serde_json::Value = serde_json::from_str(&lines(&of_place)[1]).unwrap();
+        second["event"]["type"] = "of.a_later_release".into();
+        with_second(&second.to_string())
+    };
+    let contents = [
+        // Another line than the last is not of this log, though each is right by itself.
+        with_second(&lines(&of_other)[1]),
+        with_second(&lines(&of_place)[2]),
+        lines(&of_place)[1..3].join("\n") + "\n",
+        withheld,
+        of_other.clone(),
+        of_other.lines().next().unwrap().to_owned() + "\n",
+        "my diary".to_owned(),
+        "my diary\n".to_owned(),
+        of_place.replacen("\"version\":1", "\"version\":2", 1),
+        of_place + "{\"event\":1}\n",
+    ];
+    for content in contents {
+        fs::write(place.file(), &content).unwrap();
+        place.export(u64::MAX).await.unwrap_err();
+        assert_eq!(fs::read_to_string(place.file()).unwrap(), content);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_excerpt_is_read_from_its_end_backwards_and_what_it_has_may_be_dropped() {
+    let (place, _) = Place::with_tasks(EVENTS, false).await;
+    let before = place.stored().await;
+    let stream = before[0].stream.clone();
+    let file = || File::open(place.file()).unwrap();
+    let write = async |wanted: &(dyn Fn(&StoredEvent) -> bool + Sync)| {
+        let mut out = ExcerptWriter::new(File::create(place.file()).unwrap());
+        let mut log = StoredEvents::new(&*place.store, 0, 2_400);
+        while let Some(event) = log.next().await.unwrap() {
+            if wanted(&event) {
+                out.write(&event).unwrap();
+            }
+        }
+        out.finish().unwrap().0
+    };
+    let end = write(&|event| event.stream == stream).await;
+    let wanted: Vec<_> = before
+        .iter()
+        .filter(|event| event.stream == stream && event.position <= 2_400)
+        .map(StoredEvent::digest)
+        .collect();
+    assert_eq!(
+        (end.events, end.position),
+        (wanted.len() as u64, wanted.last().unwrap().position)
+    );
+
+    let mut excerpt = Excerpt::open(file()).unwrap();
+    assert_eq!(*excerpt.end(), end);
+    let mut reader = excerpt.reader().unwrap();
+    let mut read = Vec::new();
+    while let Some(event) = reader.next_event().unwrap() {
+        read.push(event.event);
+    }
+    assert_eq!(read, wanted);
+    let mut parts = Vec::new();
+    while let Some(part) = excerpt.previous_part().unwrap() {
+        assert!(!part.is_empty() && part.len() <= 256);
+        parts.insert(0, part);
+    }
+    assert!(parts.len() > 3);
+    assert_eq!(parts.concat(), wanted);
+
+    // Of one that is broken off or changed nothing can be had.
+    let whole = fs::read_to_string(place.file()).unwrap();
+    let cut = whole.rfind("{\"end\"").unwrap();
+    fs::write(place.file(), &whole[..cut]).unwrap();
+    let unfinished = Excerpt::open(file()).unwrap_err();
+    assert!(matches!(unfinished, ReadError::Unfinished { .. }), "{unfinished}");
+    fs::write(place.file(), whole.replacen("Secret", "Public", 1)).unwrap();
+    let changed = Excerpt::open(file()).unwrap_err();
+    assert!(matches!(changed, ReadError::Line { number: 1, .. }), "{changed}");
+
+    // Dropped, they are in an export by their hashes, and stay so in the place that it moves to.
+    assert_eq!(
+        place.store.drop_payloads(&wanted).await.unwrap(),
+        wanted.len() as u64
+    );
+    let after = write(&|event| event.stream == stream && event.data.whole().is_some()).await;
+    assert_eq!(after.events, 0);
+    let empty = Excerpt::open(file()).unwrap().previous_part().unwrap();
+    assert_eq!(empty, None);
+    write(&|event| event.stream == stream).await;
+    let shown = Excerpt::open(file()).unwrap_err();
+    assert!(matches!(shown, ReadError::Line { number: 1, .. }), "{shown}");
+    fs::remove_file(place.file()).unwrap();
+    place.export(u64::MAX).await.unwrap();
+    let new = Place::empty().await;
+    new.import(&place.file()).await.unwrap();
+    assert_eq!(new.stored().await, place.stored().await);
+    new.export(u64::MAX).await.unwrap();
+    assert_eq!(fs::read(new.file()).unwrap(), fs::read(place.file()).unwrap());
+
+    // A log that has the payloads still is the same log.
+    let earlier = Place::empty().await;
+    let mut end = head_point(&*earlier.store).await.unwrap();
+    for events in before[..2_000].chunks(500) {
+        end = earlier.store.import(end, events).await.unwrap();
+    }
+    assert_eq!(earlier.import(&place.file()).await.unwrap().present, 2_000);
+    let now = earlier.stored().await;
+    assert_eq!((now.len(), &now[..2_000]), (before.len(), &before[..2_000]));
+}
