@@ -65,6 +65,20 @@ can_make_users() {
     return 1
 }
 
+# Whether a small disk can be mounted, to be filled.
+can_mount() {
+    local disk mounted=1
+    disk=$(mktemp -d)
+    if mount -t tmpfs -o size=1m,mode=0700 tmpfs "$disk" 2>/dev/null; then
+        mounted=0
+        umount "$disk"
+    else
+        echo "no disk is really filled: that needs the right to mount one"
+    fi
+    rmdir "$disk"
+    return "$mounted"
+}
+
 # The URL without its password.
 masked() {
     sed -E 's#(://[^:/@]+):[^@/]*@#\1:***@#' <<<"$1"

@@ -7,7 +7,13 @@ use sqlx::Connection as _;
 
 use crate::support::{Footing, Person, Role, System};
 
-const FILES: [&str; 4] = ["events.db", "subject-keys.db", "operations.db", "read-models.db"];
+const FILES: [&str; 5] = [
+    "events.db",
+    "subject-keys.db",
+    "operations.db",
+    "audit-tree.db",
+    "read-models.db",
+];
 
 /// How many rows the query counts in a copy of the file alone.
 async fn count_in_copy(file: &Path, sql: &str) -> i64 {
@@ -22,6 +28,7 @@ async fn count_in_copy(file: &Path, sql: &str) -> i64 {
 #[track_caller]
 fn assert_whole_and_private(data: &Path, after: &str) {
     for file in FILES {
+        assert!(data.join(file).exists(), "after {after} there is no {file}");
         let wal = data.join(format!("{file}-wal"));
         assert!(!wal.exists(), "after {after} there is {}", wal.display());
     }

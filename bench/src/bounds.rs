@@ -182,7 +182,7 @@ impl Bounds {
             "/s",
             ratio,
             |ratio| ratio >= 0.995,
-            "at least 1.0",
+            "at least 1.0, to half a per cent",
         );
         print(&format!("  (skipped by the relay: {skipped})"));
         drop(store);
