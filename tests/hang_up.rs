@@ -1,5 +1,7 @@
 //! People hang up at any moment. What they asked for is done all the same, once it was received.
 
+mod credentials;
+
 use std::{cell::RefCell, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -49,6 +51,8 @@ async fn commands_run_to_their_end(footing: Footing) {
         tasks(&ada, &moments).await;
         account(&ada, &moments).await;
         administration(&root, &moments).await;
+        let eve = Person::join(&system.base, &format!("eve{round}")).await;
+        credentials::credentials(&eve, &root, &moments).await;
     }
     half_closed(&system).await;
     system.stop().await;
@@ -101,6 +105,14 @@ async fn tasks(ada: &Person, moments: &Moments) {
     .await;
     give_up(Method::POST, &format!("{path}/restore"), None).await;
     becomes(ada, &path, "/status", json!("cancelled")).await;
+    let first = items[0]["title"].clone();
+    let revert = json!({"to_version": 1});
+    give_up(Method::POST, &format!("{path}/revert"), Some(revert)).await;
+    becomes(ada, &path, "/title", first.clone()).await;
+    let mistake = ada.patch(&path, json!({"title": "mistake"})).await.expect(200);
+    let undo = json!({"request_id": mistake.header("x-request-id")});
+    give_up(Method::POST, "/tasks/undo", Some(undo)).await;
+    becomes(ada, &path, "/title", first).await;
 }
 
 /// Every command on one's own account and sessions, the last of which end them.
