@@ -1,6 +1,8 @@
 //! Every place where a client's text enters an event, a header or a row, with the longest and strangest value that is
 //! let in: it comes out of the log, the bus, the read models and the API as it went in, and bounded.
 
+mod places;
+
 use std::time::Duration;
 
 use events::RecordedEvent;
