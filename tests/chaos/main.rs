@@ -23,6 +23,7 @@ mod checks;
 mod command;
 mod faults;
 mod keeper;
+mod lists;
 mod lost_tail;
 mod poison;
 mod restart;
@@ -175,6 +176,7 @@ async fn run(seed: u64, schedule: &Schedule, world: &World) -> Report {
         .collect();
     checks::ended_sessions_are_refused(&gateways, &ended).await;
     checks::session_is_alive(keeper.kept()).await;
+    lists::damaged_rows_hide_nobody_else(world, keeper.kept()).await;
     checks::damaged_rows_are_made_anew(world).await;
     let mut system = world.system.lock().await;
     system.terminate_all();

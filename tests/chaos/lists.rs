@@ -1,0 +1,49 @@
+//! Lists that hold rows which nobody can read: they hide nobody else.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use crate::{
+    checks::tool,
+    support::{Person, until},
+    world::World,
+};
+
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Whoever may see all accounts walks through those that can be read, however small the pages are.
+pub(crate) async fn damaged_rows_hide_nobody_else(world: &World, somebody: &Person) {
+    let sql = "SELECT id, roles = '[\"emperor\"]' AS is_damaged FROM read_models.accounts";
+    let rows = sqlx::query(sql).fetch_all(&world.servers().pool).await.unwrap();
+    let is_damaged = |row: &sqlx::postgres::PgRow| row.get::<bool, _>("is_damaged");
+    if !rows.iter().any(is_damaged) {
+        return;
+    }
+    let readable: BTreeSet<Uuid> = rows
+        .iter()
+        .filter(|row| !is_damaged(row))
+        .map(|row| row.get("id"))
+        .collect();
+    let grant = ["users", "grant", &somebody.email, "admin"];
+    assert_eq!(tool(&*world.system.lock().await, &grant).await, 0);
+    until("the list of accounts has everybody else", PATIENCE, async || {
+        let mut listed = BTreeSet::new();
+        let mut path = "/auth/users?limit=2".to_owned();
+        loop {
+            let page = somebody.get(&path).await;
+            if page.status != 200 {
+                return false;
+            }
+            let items = page.body["items"].as_array().unwrap().iter();
+            listed.extend(items.map(|item| item["id"].as_str().unwrap().parse::<Uuid>().unwrap()));
+            let Some(next) = page.body["next_cursor"].as_str() else {
+                break;
+            };
+            path = format!("/auth/users?limit=2&cursor={next}");
+        }
+        listed == readable
+    })
+    .await;
+}
