@@ -24,7 +24,6 @@ mod cors;
 mod error;
 mod forward;
 mod guard;
-mod guarded_body;
 mod headers;
 mod limits;
 mod merged_metrics;

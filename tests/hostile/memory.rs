@@ -55,6 +55,37 @@ async fn readers_that_do_not_read() {
     system.stop().await;
 }
 
+/// A batch of a few kilobytes on one long task many times: megabytes of an answer, which a command has in any case.
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_that_do_not_read_what_their_commands_led_to() {
+    let system = System::start(Footing::Embedded).await;
+    let honest = Honest::before_the_attack(&system).await;
+    let greedy = Person::join(&system.base, "greedy").await;
+    let task = json!({"title": "long", "description": "\u{1F600}".repeat(10_000)});
+    let task = greedy.post("/tasks", task).await.expect(201).body["id"].clone();
+    let commands = vec![json!({"op": "start", "id": task}); 100];
+    let body = json!({"commands": commands}).to_string();
+    let ask = format!(
+        "POST /tasks/batch HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        greedy.token,
+        body.len()
+    );
+    let mut attacker = Attacker::new(&system.base, 1);
+    attacker.open(150, ask.as_bytes()).await;
+    let statuses = attacker.statuses().await;
+    honest
+        .is_not_disturbed("150 readers of 4 MB about a batch who do not read", &system)
+        .await;
+    assert!(statuses.contains(&200), "{statuses:?}");
+    // So many of one person's batches are here at once, those that wait included.
+    assert!(
+        statuses.iter().all(|status| matches!(status, 200 | 429 | 503)),
+        "{statuses:?}"
+    );
+    system.stop().await;
+}
+
 /// Addresses that only a proxy can vouch for, each seen once or twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_without_number() {

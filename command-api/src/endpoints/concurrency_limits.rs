@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use axum::{body::Body, response::Response};
 use events::UserId;
+use http_api::GuardedBody;
 use runtime::{NoTurn, Turn, Turns};
 
 use super::batch::rate::BatchRate;
@@ -47,4 +49,10 @@ pub(super) async fn turn(
         NoTurn::Full => ApiError::TooMany(allowance),
         NoTurn::Late => ApiError::Late,
     })
+}
+
+/// The turn lasts until the client has taken `response`: one that is long is kept here until then, and one person is not to have
+/// many of them kept.
+pub(super) fn until_taken(response: Response, turn: Turn<UserId>) -> Response {
+    response.map(|body| Body::new(GuardedBody::new(body, turn)))
 }

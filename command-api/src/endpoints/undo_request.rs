@@ -10,7 +10,7 @@ use super::{
     app_state::Api,
     batch::{BatchCommand, carry_out},
     command_headers::CommandHeaders,
-    concurrency_limits::turn,
+    concurrency_limits::{turn, until_taken},
 };
 use crate::{
     domain::ExpectedVersion,
@@ -25,7 +25,7 @@ pub(crate) async fn undo_request(
     headers: CommandHeaders,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let _turn = turn(&api.shares.batches, caller.user_id(), BATCHES).await?;
+    let turn = turn(&api.shares.batches, caller.user_id(), BATCHES).await?;
     let keyed = headers.keyed(&body.fields);
     let mut form = Form::new(body.fields);
     let request = form.required("request_id", request_id);
@@ -40,7 +40,8 @@ pub(crate) async fn undo_request(
         return Err(ApiError::NotFound);
     }
     let commands = commands.into_iter().map(Ok).collect();
-    carry_out(&api, &caller, &headers, keyed, commands).await
+    let response = carry_out(&api, &caller, &headers, keyed, commands).await?;
+    Ok(until_taken(response, turn))
 }
 
 fn request_id(value: &Value) -> Result<CorrelationId, FieldError> {

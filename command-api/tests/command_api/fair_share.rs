@@ -64,6 +64,36 @@ async fn a_few_batches_of_one_person_run_and_wait_and_the_rest_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_has_its_turn_until_its_answer_has_been_taken() {
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
+    let task = app.task().await;
+    let id = task.strip_prefix("/tasks/").unwrap();
+    let batch = || {
+        app.post("/tasks/batch")
+            .json(json!({"commands": [{"op": "start", "id": id}, {"op": "start", "id": id}]}))
+    };
+    let unread = [batch().unread().await, batch().unread().await];
+    let mut more: FuturesUnordered<_> = (0..20).map(|_| batch().send()).collect();
+    for _ in 0..12 {
+        let refused = tokio::time::timeout(SOON, more.next()).await.expect("soon");
+        is_rate_limited(&refused.unwrap());
+    }
+    app.post("/tasks/batch")
+        .by(user(2))
+        .json(json!({"commands": [{"op": "create", "title": "another's"}]}))
+        .send()
+        .await
+        .results(&[201]);
+    drop(unread);
+    let replies: Vec<Reply> = more.collect().await;
+    assert_eq!(replies.len(), 8);
+    for reply in replies {
+        reply.results(&[200, 200]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hundreds_of_requests_with_one_key_leave_the_other_keys_alone() {
     let stage = Stage::sqlite().await;
     let store = FaultyStore::over(stage.store().await);

@@ -14,6 +14,7 @@ mod context;
 mod error_list;
 mod etag;
 mod form;
+mod guarded_body;
 mod headers;
 mod health;
 mod json;
@@ -39,6 +40,7 @@ pub use context::{RequestContext, UserAgent};
 pub use error_list::ErrorRoom;
 pub use etag::{Named, Preconditions, ReadOutcome, etag, if_match, outcome_of_read};
 pub use form::{FieldErrors, Form, Presence, items, text};
+pub use guarded_body::GuardedBody;
 pub use headers::{
     CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, TRACEPARENT, X_FORWARDED_FOR, X_REQUEST_ID, list as header_list,
     members as header_members,

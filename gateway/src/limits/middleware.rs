@@ -12,14 +12,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::Method;
-use http_api::{AccessNotes, ClientAddress, Problem, ProblemCode};
+use http_api::{AccessNotes, ClientAddress, GuardedBody, Problem, ProblemCode};
 use prometheus::IntCounterVec;
 use rate_limit::{Quota, Refused, Spending, Standing};
 use runtime::Metrics;
 
 use crate::{
     caller::{Caller, shows_a_program_token, signed_subject},
-    guarded_body::HeldBody,
     policy::Policies,
 };
 
@@ -131,7 +130,7 @@ pub(crate) async fn limit(
     };
     // It is at work until its answer has been taken.
     let response = answer(admitted.request).await;
-    let mut response = response.map(|body| Body::new(HeldBody::new(body, admitted.at_work)));
+    let mut response = response.map(|body| Body::new(GuardedBody::new(body, admitted.at_work)));
     // A role's own refusal says whatever that role counts.
     if !response.headers().contains_key(&fields::RATE_LIMIT) {
         fields::tell(response.headers_mut(), &admitted.standings);

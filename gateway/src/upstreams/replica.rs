@@ -15,6 +15,7 @@ use http::{
     request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
+use http_api::GuardedBody;
 use prometheus::IntGauge;
 use tokio::time::{Instant, timeout};
 use url::Url;
@@ -26,10 +27,7 @@ use super::{
     metrics::UpstreamMetrics,
     replayable_body::{Continue, ReplayableBody, in_time},
 };
-use crate::{
-    error::{ForwardError, causes},
-    guarded_body::HeldBody,
-};
+use crate::error::{ForwardError, causes};
 
 /// For a probe, or the metrics of a replica. A role gives its own checks a second.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -148,7 +146,7 @@ impl Replica {
         request.headers_mut().remove(header::HOST);
         let counted = self.in_flight.begin();
         match in_time(&body, self.client.request(request)).await? {
-            Ok(response) => Ok(response.map(|body| Body::new(HeldBody::new(body, counted)))),
+            Ok(response) => Ok(response.map(|body| Body::new(GuardedBody::new(body, counted)))),
             Err(error) => Err(match body.failure() {
                 Some(failure) => failure,
                 None if error.is_connect() => ForwardError::Unreachable(error),

@@ -25,7 +25,7 @@ pub(super) use command::BatchCommand;
 use super::{
     app_state::Api,
     command_headers::CommandHeaders,
-    concurrency_limits::turn,
+    concurrency_limits::{turn, until_taken},
     idempotent_request::{Attempt, Attempted, Work, once},
 };
 use crate::{
@@ -45,12 +45,13 @@ pub(crate) async fn run_batch(
     headers: CommandHeaders,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let _turn = turn(&api.shares.batches, caller.user_id(), BATCHES).await?;
+    let turn = turn(&api.shares.batches, caller.user_id(), BATCHES).await?;
     let keyed = headers.keyed(&body.fields);
     let commands = envelope::read(body.fields)?;
     // Nothing can be read here.
     headers.check_without_version(false)?;
-    carry_out(&api, &caller, &headers, keyed, commands).await
+    let response = carry_out(&api, &caller, &headers, keyed, commands).await?;
+    Ok(until_taken(response, turn))
 }
 
 /// Runs `commands`, once if they are `keyed`, and answers with what became of each.

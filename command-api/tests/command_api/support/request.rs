@@ -1,6 +1,6 @@
 //! A request to a router, and what came back.
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, response::Response};
 use events::UserId;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
@@ -84,16 +84,7 @@ impl Request {
     }
 
     pub(crate) async fn send(self) -> Reply {
-        let builder = match &self.token {
-            Some(token) => self.builder.header("authorization", format!("Bearer {token}")),
-            None => self.builder,
-        };
-        let response = self
-            .router
-            .oneshot(builder.body(self.body).unwrap())
-            .await
-            .unwrap();
-        let (parts, body) = response.into_parts();
+        let (parts, body) = self.unread().await.into_parts();
         let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
         let body = serde_json::from_str(&text).unwrap_or_default();
         Reply {
@@ -102,6 +93,18 @@ impl Request {
             text,
             body,
         }
+    }
+
+    /// The answer as a client has it who has not taken its body.
+    pub(crate) async fn unread(self) -> Response {
+        let builder = match &self.token {
+            Some(token) => self.builder.header("authorization", format!("Bearer {token}")),
+            None => self.builder,
+        };
+        self.router
+            .oneshot(builder.body(self.body).unwrap())
+            .await
+            .unwrap()
     }
 }
 

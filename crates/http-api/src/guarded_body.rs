@@ -1,5 +1,4 @@
-//! The body of an answer that keeps a guard, such as a place among the requests in flight, until it has been passed on whole or given
-//! up.
+//! A body that keeps a guard until it has been passed on whole or given up. It must not know what is guarded.
 
 use std::{
     pin::Pin,
@@ -9,19 +8,21 @@ use std::{
 use axum::body::HttpBody;
 use hyper::body::{Frame, SizeHint};
 
-/// A body, and what is dropped with it.
-pub(crate) struct HeldBody<B, Held> {
+/// The body of an answer, and what ends with it, such as a place among the requests in flight.
+pub struct GuardedBody<B, Guard> {
     body: B,
-    _held: Held,
+    _guard: Guard,
 }
 
-impl<B, Held> HeldBody<B, Held> {
-    pub(crate) fn new(body: B, held: Held) -> Self {
-        Self { body, _held: held }
+impl<B, Guard> GuardedBody<B, Guard> {
+    /// `guard` is dropped together with `body`.
+    #[must_use]
+    pub fn new(body: B, guard: Guard) -> Self {
+        Self { body, _guard: guard }
     }
 }
 
-impl<B: HttpBody + Unpin, Held: Unpin> HttpBody for HeldBody<B, Held> {
+impl<B: HttpBody + Unpin, Guard: Unpin> HttpBody for GuardedBody<B, Guard> {
     type Data = B::Data;
     type Error = B::Error;
 
