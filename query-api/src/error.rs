@@ -37,7 +37,7 @@ pub(crate) enum ApiError {
     /// The caller asks for too much at the same time, or everybody does.
     Overloaded,
     /// There are as many streams as there may be.
-    TooManyStreams(TooManyStreams),
+    TooManyStreams,
     /// The query took too long and was given up.
     TooSlow,
     /// The read models did not answer, or not as they should.
@@ -111,8 +111,8 @@ impl From<BadCursor> for ApiError {
 }
 
 impl From<TooManyStreams> for ApiError {
-    fn from(error: TooManyStreams) -> Self {
-        Self::TooManyStreams(error)
+    fn from(TooManyStreams: TooManyStreams) -> Self {
+        Self::TooManyStreams
     }
 }
 
@@ -160,10 +160,7 @@ impl From<ApiError> for Problem {
             ApiError::Overloaded => {
                 overloaded("Too many of your queries are in flight. Wait for their answers, then ask again.")
             }
-            ApiError::TooManyStreams(TooManyStreams::OfAll) => {
-                overloaded("There are too many streams of events. Try again later.")
-            }
-            ApiError::TooManyStreams(TooManyStreams::OfCaller) => Problem::new(ProblemCode::RateLimited)
+            ApiError::TooManyStreams => Problem::new(ProblemCode::RateLimited)
                 .detail("You have too many streams of events. Close one of them.")
                 .retry_after(1)
                 .header(

@@ -1,4 +1,4 @@
-//! How many streams of events there may be at once, in all and of one person.
+//! How many streams of events one person may have at once. How many there may be in all the server says, of which each takes a place.
 
 use std::{
     collections::HashMap,
@@ -10,19 +10,11 @@ use prometheus::IntGauge;
 
 /// Streams of one person. More devices than most people have; each costs a connection.
 const MOST_OF_ONE: usize = 8;
-/// Streams of this process.
-const MOST: usize = 4_096;
 
-/// There are as many streams as there may be.
+/// This person has as many streams as one may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TooManyStreams {
-    /// Of this person.
-    #[error("this person has too many streams")]
-    OfCaller,
-    /// Everybody together has too many streams.
-    #[error("there are too many streams")]
-    OfAll,
-}
+#[error("this person has too many streams")]
+pub(crate) struct TooManyStreams;
 
 /// The streams that there are.
 #[derive(Debug, Clone)]
@@ -54,12 +46,9 @@ impl Places {
     /// When there is none.
     pub(crate) fn take(&self, owner: UserId) -> Result<Place, TooManyStreams> {
         let mut taken = self.taken();
-        if taken.values().sum::<usize>() >= MOST {
-            return Err(TooManyStreams::OfAll);
-        }
         let of_one = taken.entry(owner).or_default();
         if *of_one >= MOST_OF_ONE {
-            return Err(TooManyStreams::OfCaller);
+            return Err(TooManyStreams);
         }
         *of_one += 1;
         self.0.open.inc();

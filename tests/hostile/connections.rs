@@ -5,6 +5,10 @@ use std::time::Duration;
 use super::{attacker::Attacker, honest::Honest};
 use crate::support::{Footing, Replica, Role, System, until};
 
+/// It is at work until its body is there, which never comes.
+const UNFINISHED: &[u8] =
+    b"POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_idle_connections() {
     let system = System::start(Footing::Embedded).await;
@@ -59,6 +63,29 @@ async fn more_connections_than_descriptors() {
     system.stop().await;
 }
 
+/// Slow bodies, none of which says who sends it, from more addresses than one would need to take all places.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_from_many_addresses_leave_places_to_those_who_are_known() {
+    let mut system = System::start(Footing::Embedded).await;
+    let up = Replica::from(Role::Up);
+    system.terminate(up);
+    // A quarter of them for requests at work: 512.
+    system.limit_descriptors(2_048);
+    system.launch(up);
+    system.ready().await;
+    let honest = Honest::before_the_attack(&system).await;
+    let mut attackers = Vec::new();
+    for number in 1..=3 {
+        let mut attacker = Attacker::new(&system.base, number);
+        attacker.open(250, UNFINISHED).await;
+        attackers.push(attacker);
+    }
+    honest
+        .is_not_disturbed("750 slow bodies for 512 places", &system)
+        .await;
+    system.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn more_requests_at_work_than_one_caller_may_have() {
     let mut system = System::start(Footing::Embedded).await;
@@ -71,9 +98,7 @@ async fn more_requests_at_work_than_one_caller_may_have() {
     system.ready().await;
     let honest = Honest::before_the_attack(&system).await;
     let mut attacker = Attacker::new(&system.base, 1);
-    // Each is at work until its body is there, which never comes.
-    let unfinished = b"POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{";
-    attacker.open(40, unfinished).await;
+    attacker.open(40, UNFINISHED).await;
     let mut late = Attacker::new(&system.base, 1);
     let refused = async |late: &mut Attacker| {
         late.connections.clear();
@@ -89,7 +114,7 @@ async fn more_requests_at_work_than_one_caller_may_have() {
         Duration::from_secs(20),
         async || {
             // The question itself may have had the last place when the last of the attack came.
-            attacker.open(1, unfinished).await;
+            attacker.open(1, UNFINISHED).await;
             refused(&mut late).await
         },
     )

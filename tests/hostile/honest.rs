@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Person, System};
 
@@ -12,6 +12,11 @@ const REQUESTS: usize = 100;
 const NOISE: Duration = Duration::from_millis(300);
 /// What one process may take.
 const MOST_MEMORY: u64 = 160 * 1024 * 1024;
+
+/// A task of so many characters, of four bytes each.
+fn long(characters: usize) -> Value {
+    json!({"title": "honest", "description": "\u{1F600}".repeat(characters)})
+}
 
 /// An honest client, and the slowest of its answers before an attack.
 pub(super) struct Honest {
@@ -25,6 +30,8 @@ impl Honest {
             person: Person::join(&system.base, "honest").await,
             before: Duration::ZERO,
         };
+        honest.person.post("/tasks", long(10_000)).await.expect(201);
+        honest.person.post("/tasks", long(10_000)).await.expect(201);
         honest.slowest().await;
         honest.before = honest.slowest().await;
         honest
@@ -66,12 +73,15 @@ impl Honest {
                 _ => self.person.clone(),
             };
             let begun = Instant::now();
-            match number % 2 {
+            match number % 4 {
                 0 => person.get("/tasks?limit=1").await.expect(200),
-                _ => person
+                1 => person
                     .post("/tasks", json!({"title": "honest"}))
                     .await
                     .expect(201),
+                // Some 80 KB, and 20 KB.
+                2 => person.get("/tasks?sort=created_at&limit=2").await.expect(200),
+                _ => person.post("/tasks", long(5_000)).await.expect(201),
             };
             took.push(begun.elapsed());
         }

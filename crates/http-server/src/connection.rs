@@ -22,6 +22,7 @@ use crate::{
     head::{MAX_HEAD, Refusal},
     load::{AtWork, Load},
     options::ServerOptions,
+    request_load::RequestLoad,
     socket::{Peer, Socket},
     transport::Transport,
 };
@@ -88,6 +89,7 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
             ))
         });
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(RequestLoad::new(Arc::clone(&at_work)));
         if is_tls {
             request.extensions_mut().insert(OverTls);
         }
@@ -126,11 +128,16 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
     }
 }
 
+/// Whether the answer lasts as long as its client likes.
+fn is_event_stream(response: &Response<Body>) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(EVENT_STREAM))
+}
+
 /// Ends when nobody waits for the next part of an answer. Who follows a stream of events has no reason to close their side
 /// before its end; of other answers a client may take the rest after that.
 fn gone(client: Peer, response: &Response<Body>) -> Gone {
-    let kind = response.headers().get(header::CONTENT_TYPE);
-    let is_event_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(EVENT_STREAM));
+    let is_event_stream = is_event_stream(response);
     Box::pin(async move {
         client.closed().await;
         if !is_event_stream {
@@ -175,9 +182,10 @@ impl Shared {
     ) -> Result<Response<Body>, HungUp> {
         let is_read = request.method().is_safe();
         let response = self.respond(request, client, is_read).await?;
-        at_work.forget_received();
+        at_work.forget();
         let size = response.body().size_hint().lower();
-        let has_room = at_work.answer(usize::try_from(size).unwrap_or(usize::MAX));
+        let fits = at_work.answer(usize::try_from(size).unwrap_or(usize::MAX));
+        let has_room = fits && (!is_event_stream(&response) || at_work.stream());
         // What a command has done is told in any case.
         if has_room || !is_read {
             return Ok(response);
@@ -188,7 +196,7 @@ impl Shared {
             stand_in.headers_mut().insert(REQUEST_ID, id.clone());
         }
         drop(response);
-        at_work.forget_received();
+        at_work.forget();
         self.respond(stand_in, client, is_read).await
     }
 

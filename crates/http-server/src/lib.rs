@@ -3,7 +3,7 @@
 //!
 //! `server.rs` accepts, `workers.rs` spreads connections over threads, `connection.rs` serves one connection, `transport.rs` is TCP or TLS, `socket.rs` bounds its waits, `head_gate.rs` and `head.rs`
 //! judge each head before hyper reads it, `body.rs` bounds the bodies of requests, `connection_limit.rs` the connections and `load.rs` what
-//! is at work.
+//! is at work, for whom `request_load.rs` lets others say.
 
 mod activity;
 mod body;
@@ -14,6 +14,7 @@ mod head_gate;
 mod load;
 mod options;
 mod pressure;
+mod request_load;
 mod server;
 mod socket;
 mod transport;
@@ -25,5 +26,6 @@ pub use connection_limit::network_of;
 pub use head::Refusal;
 pub use options::ServerOptions;
 pub use pressure::Pressure;
+pub use request_load::{CallerBytes, RequestLoad};
 pub use server::{bind, serve};
 pub use workers::Workers;

@@ -28,11 +28,14 @@ pub struct ServerOptions {
     pub max_connections: usize,
     /// The same for those from one address (of IPv6: from one network of 64 bits).
     pub max_connections_per_address: usize,
-    /// Requests at work at once; more are refused.
+    /// Requests at work at once; more are refused. Half of them may be streams of events, and half of them of senders who are
+    /// said to be unknown.
     pub max_requests: usize,
     /// Bytes at once of bodies that are being received, and of answers that their clients have not taken. What goes beyond is
     /// refused, except small bodies, small answers, and answers to commands.
     pub max_bytes: usize,
+    /// The same of one caller, as far as whoever answers requests tells callers apart ([`RequestLoad`](crate::RequestLoad)).
+    pub max_bytes_per_caller: usize,
     /// While it is set, requests are refused.
     pub pressure: Option<Pressure>,
     /// For requests in flight to finish once the server is told to stop.
@@ -53,6 +56,7 @@ impl Default for ServerOptions {
             max_connections_per_address: usize::MAX,
             max_requests: 4_096,
             max_bytes: 48 * 1024 * 1024,
+            max_bytes_per_caller: 12 * 1024 * 1024,
             pressure: None,
             grace: Duration::from_secs(10),
         }

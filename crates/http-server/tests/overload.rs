@@ -119,6 +119,31 @@ async fn more_requests_than_allowed_are_refused_on_a_connection_that_goes_on() {
 }
 
 #[tokio::test]
+async fn streams_of_events_leave_half_of_the_places_to_other_requests() {
+    let server = Server::start(ServerOptions {
+        max_requests: 4,
+        ..ServerOptions::default()
+    })
+    .await;
+    let stream = async || {
+        let mut client = server.connect().await;
+        client.send(get_of("/stream/text_event-stream")).await;
+        let mut head = [0; 12];
+        tokio::io::AsyncReadExt::read_exact(&mut client.0, &mut head)
+            .await
+            .unwrap();
+        (client, head.ends_with(b"200"))
+    };
+    let (first, second, third) = (stream().await, stream().await, stream().await);
+    assert_eq!((first.1, second.1, third.1), (true, true, false));
+    for path in ["/", "/peer"] {
+        assert_eq!(status(&server, path).await, 200);
+    }
+    drop((first, second));
+    while !stream().await.1 {}
+}
+
+#[tokio::test]
 async fn while_memory_is_short_requests_are_refused() {
     let pressure = Pressure::default();
     let server = Server::start(ServerOptions {

@@ -1,44 +1,55 @@
-//! How many requests one caller has at work at the same time: whoever asks for a lot that takes long finds the system full, and
-//! nobody else does.
+//! What one caller has at work at the same time: whoever asks for a lot that takes long, or takes no answers, finds the system
+//! full, and nobody else does.
 
 use std::sync::Arc;
 
 use dashmap::{DashMap, Entry};
+use http_server::CallerBytes;
 
 use super::subject::Subject;
 
 /// What every caller has at work. There are no more of them than requests at work, which `http-server` bounds.
 #[derive(Clone, Default)]
-pub(super) struct InFlight(Arc<DashMap<Subject, u32>>);
+pub(super) struct InFlight(Arc<DashMap<Subject, OfCaller>>);
+
+#[derive(Default)]
+struct OfCaller {
+    requests: u32,
+    bytes: CallerBytes,
+}
 
 /// One request at work, until it is dropped.
 pub(super) struct AtWork {
     all: InFlight,
     caller: Subject,
+    /// What is kept because of all requests of the same caller.
+    pub(super) bytes: CallerBytes,
 }
 
 impl InFlight {
     /// One more of `caller`, unless there are `most` already.
     pub(super) fn begin(&self, caller: Subject, most: u32) -> Option<AtWork> {
-        match self.0.entry(caller.clone()) {
-            Entry::Occupied(count) if *count.get() >= most => return None,
-            Entry::Occupied(mut count) => *count.get_mut() += 1,
-            Entry::Vacant(none) => {
-                none.insert(1);
-            }
-        }
+        let mut of_caller = match self.0.entry(caller.clone()) {
+            Entry::Occupied(known) if known.get().requests >= most => return None,
+            Entry::Occupied(known) => known.into_ref(),
+            Entry::Vacant(none) => none.insert(OfCaller::default()),
+        };
+        of_caller.requests += 1;
+        let bytes = of_caller.bytes.clone();
+        drop(of_caller);
         Some(AtWork {
             all: self.clone(),
             caller,
+            bytes,
         })
     }
 }
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        self.all.0.remove_if_mut(&self.caller, |_, count| {
-            *count -= 1;
-            *count == 0
+        self.all.0.remove_if_mut(&self.caller, |_, of_caller| {
+            of_caller.requests -= 1;
+            of_caller.requests == 0
         });
     }
 }

@@ -13,6 +13,7 @@ use axum::{
 };
 use http::Method;
 use http_api::{AccessNotes, ClientAddress, GuardedBody, Problem, ProblemCode};
+use http_server::RequestLoad;
 use prometheus::IntCounterVec;
 use rate_limit::{Quota, Refused, Spending, Standing};
 use runtime::Metrics;
@@ -102,6 +103,18 @@ impl Limiter {
         self.decisions.with_label_values(&[limit, decision]).inc();
     }
 
+    /// Counts a request among those that say nothing about their senders, or refuses it.
+    fn begin_anonymous(&self, notes: &AccessNotes, load: &RequestLoad) -> Result<(), Problem> {
+        if load.count_as_anonymous() {
+            return Ok(());
+        }
+        self.count(IN_FLIGHT, "refused");
+        notes.limit_refused(IN_FLIGHT);
+        Err(Problem::overloaded(
+            "There are as many requests without a token at work as there may be. Nothing was done.",
+        ))
+    }
+
     /// Counts one more request at work of this caller, or refuses it.
     fn begin(&self, notes: &AccessNotes, caller: Subject, most: u32) -> Result<AtWork, Problem> {
         self.in_flight.begin(caller, most).ok_or_else(|| {
@@ -165,6 +178,10 @@ async fn admit<'a>(
     }
     let sender = signed.map_or_else(|| network.clone(), Subject::User);
     let mut at_work = limiter.begin(&notes, sender, in_flight)?;
+    let load = request.extensions().get::<RequestLoad>().cloned();
+    if let (None, Some(load)) = (signed, &load) {
+        limiter.begin_anonymous(&notes, load)?;
+    }
     let (user, mut standings) = match signed {
         None if shows_a_program_token(request.headers()) => {
             // Nobody but auth can tell a made-up one from a good one, so each costs the budget of its address first.
@@ -177,11 +194,17 @@ async fn admit<'a>(
                 // Until now it was one of the strangers from its address.
                 notes.user(user);
                 at_work = limiter.begin(&notes, Subject::User(user), in_flight)?;
+                if let Some(load) = &load {
+                    load.count_as_known();
+                }
             }
             (user, standings)
         }
         user => (user, Vec::new()),
     };
+    if let Some(load) = &load {
+        load.count_for(&at_work.bytes);
+    }
     let counted = limits.iter().filter_map(|limit| {
         let subject = match (limit.by, user) {
             (By::Address, _) if !standings.is_empty() => return None,
