@@ -6,12 +6,12 @@
     reason = "a helper that fails is a test that fails"
 )]
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use axum::{Router, body::Body, extract::ConnectInfo, response::IntoResponse, routing::post};
 use gateway::{Config, Upstream};
 use http::{HeaderMap, StatusCode, header};
-use support::{Background, ask, embedded, program_of_ann, request, told};
+use support::{Background, TwoPeople, ask, embedded, program_of_ann, request, told};
 use tempfile::TempDir;
 
 mod support;
@@ -29,6 +29,11 @@ impl Front {
     }
 
     async fn before(policy: &str, change: impl FnOnce(&mut Config)) -> Self {
+        Self::asking(Arc::default(), policy, change).await
+    }
+
+    /// One that has tokens checked by `people`.
+    async fn asking(people: Arc<TwoPeople>, policy: &str, change: impl FnOnce(&mut Config)) -> Self {
         let directory = TempDir::new().unwrap();
         let file: PathBuf = directory.path().join("gateway.toml");
         std::fs::write(&file, policy).unwrap();
@@ -36,7 +41,7 @@ impl Front {
         let mut config = embedded();
         config.policy = Some(file);
         change(&mut config);
-        let router = background.gateway(config).await;
+        let router = background.gateway_that_asks(people, config).await;
         Self {
             _background: background,
             _directory: directory,
@@ -155,9 +160,9 @@ async fn without_a_token_of_ours_there_is_always_a_limit() {
 
 #[tokio::test]
 async fn a_program_counts_as_its_person_from_its_first_request_on() {
-    let limits = "[unauthenticated]\nrequests = 1\nper_seconds = 3600\n\
+    let limits = "[unauthenticated]\nrequests = 7\nper_seconds = 3600\n\
                   [[limit]]\nname = \"user\"\nby = \"user\"\nroutes = [\"*\"]\nrequests = 2\nper_seconds = 3600\n\
-                  [[limit]]\nname = \"address\"\nby = \"address\"\nroutes = [\"*\"]\nrequests = 7\nper_seconds = 3600\n";
+                  [[limit]]\nname = \"address\"\nby = \"address\"\nroutes = [\"*\"]\nrequests = 13\nper_seconds = 3600\n";
     let front = Front::with(limits).await;
     let program = program_of_ann();
     let made_up = program.replace("aaa", "bbb");
@@ -166,13 +171,15 @@ async fn a_program_counts_as_its_person_from_its_first_request_on() {
         request("GET", "/tasks", &[("authorization", &*token)], Body::empty())
     };
     // Nothing is left for strangers.
-    assert_eq!(front.get("192.0.2.1", "").await, StatusCode::OK);
+    for _ in 0..7 {
+        assert_eq!(front.get("192.0.2.1", "").await, StatusCode::OK);
+    }
     assert_eq!(front.get("192.0.2.1", &made_up).await, LIMITED);
     let (status, headers) = front.from("192.0.2.1", asked(&program)).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(
         headers["ratelimit-policy"],
-        r#""address";q=7;w=3600, "user";q=2;w=3600"#
+        r#""address";q=13;w=3600, "user";q=2;w=3600"#
     );
     assert_eq!(front.get("192.0.2.2", "ann.x.y").await, StatusCode::OK);
     assert_eq!(front.get("192.0.2.1", &program).await, LIMITED);
@@ -182,7 +189,23 @@ async fn a_program_counts_as_its_person_from_its_first_request_on() {
     }
     let (status, headers) = front.from("192.0.2.1", asked(&made_up)).await;
     assert_eq!(status, LIMITED);
-    assert_eq!(headers["ratelimit-policy"], r#""address";q=7;w=3600"#);
+    assert_eq!(headers["ratelimit-policy"], r#""address";q=13;w=3600"#);
+}
+
+#[tokio::test]
+async fn auth_is_asked_no_more_often_about_made_up_programs_than_the_limit_that_is_always_there_allows() {
+    let people = Arc::new(TwoPeople::default());
+    let policy = "[unauthenticated]\nrequests = 5\nper_seconds = 3600\n";
+    let front = Front::asking(Arc::clone(&people), policy, |_| {}).await;
+    for number in 0..20 {
+        let made_up = program_of_ann().replace("aaa", &format!("{number:03}"));
+        let status = front.get("192.0.2.1", &made_up).await;
+        assert_eq!(status == LIMITED, number >= 5, "{number}");
+    }
+    // The gateway asks once for the limits, and the role behind once more.
+    let asked = people.asked_about_programs();
+    assert!((5..=10).contains(&asked), "{asked}");
+    assert_eq!(front.get("192.0.2.2", &program_of_ann()).await, StatusCode::OK);
 }
 
 #[tokio::test]

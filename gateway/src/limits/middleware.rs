@@ -182,12 +182,19 @@ async fn admit<'a>(
     if let (None, Some(load)) = (signed, &load) {
         limiter.begin_anonymous(&notes, load)?;
     }
+    let mut is_address_counted = false;
     let (user, mut standings) = match signed {
         None if shows_a_program_token(request.headers()) => {
-            // Nobody but auth can tell a made-up one from a good one, so each costs the budget of its address first.
-            let by_address = limits.iter().filter(|limit| limit.by == By::Address);
-            let counted = by_address.map(|limit| (*limit, network.clone()));
-            let standings = limiter.spend(&notes, counted.collect())?;
+            // Nobody but auth can tell a made-up one from a good one, and asking costs. So each that is not remembered as good
+            // costs a budget of its address first: that of the limit which is always there, and those which the operator has set.
+            let counted = limits.iter().filter_map(|limit| match limit.by {
+                By::Address => Some((*limit, network.clone())),
+                By::Anonymous => Some((*limit, Subject::unproven(address))),
+                By::User | By::Account => None,
+            });
+            let mut standings = limiter.spend(&notes, counted.collect())?;
+            standings.retain(|(limit, _)| limit.by == By::Address);
+            is_address_counted = true;
             let caller = Caller::of(&limiter.verifier, request.headers()).await;
             let user = caller.map(|caller| caller.user_id());
             if let Some(user) = user {
@@ -207,7 +214,7 @@ async fn admit<'a>(
     }
     let counted = limits.iter().filter_map(|limit| {
         let subject = match (limit.by, user) {
-            (By::Address, _) if !standings.is_empty() => return None,
+            (By::Address, _) if is_address_counted => return None,
             (By::Address, _) | (By::Anonymous, None) => network.clone(),
             (By::User, Some(user)) => Subject::User(user),
             (By::Anonymous, Some(_)) | (By::User, None) | (By::Account, _) => return None,

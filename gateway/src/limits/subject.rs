@@ -9,6 +9,9 @@ use http_server::network_of;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Subject {
     Network(IpAddr),
+    /// The same, as far as it sends program tokens that are not known to be good: what it sends without a token does not keep its
+    /// programs out.
+    Unproven(IpAddr),
     User(UserId),
     /// An e-mail address, as one network tries it: what strangers spend is not what the owner needs.
     Account {
@@ -22,6 +25,11 @@ impl Subject {
     /// of them are one.
     pub(crate) fn network(address: IpAddr) -> Self {
         Self::Network(network_of(address))
+    }
+
+    /// Whoever sends program tokens from `address` that may be made up.
+    pub(super) fn unproven(address: IpAddr) -> Self {
+        Self::Unproven(network_of(address))
     }
 
     /// Whoever tries the account of `email` from `address`.

@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -45,6 +45,7 @@ pub fn program_of_ann() -> String {
 pub struct TwoPeople {
     is_changed: AtomicBool,
     is_revoked: AtomicBool,
+    asked_about_programs: AtomicUsize,
 }
 
 impl TwoPeople {
@@ -57,11 +58,19 @@ impl TwoPeople {
     pub fn revoke_ann(&self) {
         self.is_revoked.store(true, Ordering::SeqCst);
     }
+
+    /// How often it was asked about what has the form of a program token.
+    pub fn asked_about_programs(&self) -> usize {
+        self.asked_about_programs.load(Ordering::SeqCst)
+    }
 }
 
 #[async_trait]
 impl Check for TwoPeople {
     async fn check(&self, token: &str) -> Result<Identity, VerifyError> {
+        if token.starts_with(PROGRAM_TOKEN_PREFIX) {
+            self.asked_about_programs.fetch_add(1, Ordering::SeqCst);
+        }
         let user_id = match token.split('.').next() {
             Some("ann") if self.is_revoked.load(Ordering::SeqCst) => {
                 return Err(Rejection::SessionEnded.into());
@@ -175,8 +184,14 @@ impl Background {
     }
 
     pub async fn gateway(&self, config: Config) -> Router {
+        self.gateway_that_asks(Arc::new(TwoPeople::default()), config)
+            .await
+    }
+
+    /// A gateway that has tokens checked by `people`.
+    pub async fn gateway_that_asks(&self, people: Arc<TwoPeople>, config: Config) -> Router {
         let dependencies = Dependencies {
-            verifier: Verifier::direct(Arc::new(TwoPeople::default())),
+            verifier: Verifier::direct(people),
         };
         gateway::start(config, dependencies, &self.0).await.unwrap()
     }
