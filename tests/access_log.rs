@@ -1,12 +1,6 @@
 //! The access log: one line of JSON for each request, whatever the client sends, and no request that waits for the log.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, OpenOptions},
-    path::Path,
-    process::Command,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -231,48 +225,4 @@ async fn one_in_so_many_successes_is_written_and_every_error() {
     until("every error is written", PATIENCE, async || of(401) == 30).await;
     assert_eq!(of(200), 1, "the first of a thousand");
     system.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_request_waits_for_a_log_that_nobody_reads() {
-    let mut system = System::start(Footing::Embedded).await;
-    system.terminate_all();
-    let pipe = system.directory().join("pipe");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    // Somebody has to hold the other end, or the system would wait for that.
-    let _unread = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
-    system.set("TASKLEDGER_ACCESS_LOG", pipe.display().to_string());
-    system.launch(Role::Up);
-    system.ready().await;
-    let http = reqwest::Client::builder()
-        .user_agent("u".repeat(512))
-        .build()
-        .unwrap();
-    // 64 KiB fit into the pipe and 4 MiB before it; each line is longer than 1.5 KiB.
-    let url = format!("{}/{}", system.base, "p".repeat(1_500));
-    let metrics = async || system.admin_text(Role::Up.into(), "/metrics").await;
-    let dropped = async || {
-        let text = metrics().await;
-        let line = text
-            .lines()
-            .find(|line| line.starts_with("taskledger_access_log_dropped_total{"));
-        line.unwrap().rsplit(' ').next().unwrap().parse::<u64>().unwrap()
-    };
-    assert_eq!(dropped().await, 0);
-    let mut sent = 0;
-    while dropped().await == 0 {
-        for _ in 0..100 {
-            let answer = tokio::time::timeout(PATIENCE, http.get(&url).send()).await;
-            assert!(matches!(answer.unwrap().unwrap().status().as_u16(), 404 | 429));
-            sent += 1;
-        }
-        assert!(sent < 10_000, "the log takes more than it may");
-    }
-    Person::join(&system.base, "ada")
-        .await
-        .get("/tasks")
-        .await
-        .expect(200);
-    // Also its end does not wait for the log.
-    assert_eq!(system.terminate(Role::Up), Some(0));
 }

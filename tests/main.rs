@@ -60,4 +60,5 @@ mod tls_servers;
 mod tour;
 mod trace;
 mod undo;
+mod unread_logs;
 mod whole_tables;

@@ -70,6 +70,8 @@ async fn secrets_stay_secret(footing: Footing) {
             .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
             .collect()
     });
+    // Their ends write what is left.
+    system.terminate_all();
     for replica in replicas {
         let log = system.log_text(replica);
         // Some roles have nothing to say that is finer than that.

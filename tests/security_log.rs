@@ -68,7 +68,7 @@ async fn guess_codes(person: &Person) -> usize {
 }
 
 async fn the_security_log_tells_who_tried_what(footing: Footing) {
-    let system = System::start(footing).await;
+    let mut system = System::start(footing).await;
     let ada = Person::join(&system.base, "ada").await;
     let id = ada.get("/auth/me").await.expect(200).body["user"]["id"].clone();
     let mut stranger = ada.clone();
@@ -97,6 +97,8 @@ async fn the_security_log_tells_who_tried_what(footing: Footing) {
         .unwrap()
         .expect(401);
 
+    // Their ends write what is left.
+    system.terminate_all();
     let text: String = system
         .replicas()
         .into_iter()

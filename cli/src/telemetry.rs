@@ -25,9 +25,9 @@ fn logs(settings: &Settings, format: LogFormat, extra: Option<ExtraLayer>) -> an
 
 /// What has to be ended in order.
 pub(crate) struct Telemetry {
-    logs: Logs,
     #[cfg(feature = "otlp")]
     exporting: Option<crate::otlp::Exporting>,
+    _logs: Logs,
 }
 
 impl Telemetry {
@@ -48,7 +48,7 @@ impl Telemetry {
             None => (None, None),
         };
         Ok(Self {
-            logs: logs(settings, format, layer)?,
+            _logs: logs(settings, format, layer)?,
             exporting,
         })
     }
@@ -61,7 +61,7 @@ impl Telemetry {
             "TASKLEDGER_OTLP_ENDPOINT is set, but this program was built without the feature otlp"
         );
         Ok(Self {
-            logs: logs(settings, format, None)?,
+            _logs: logs(settings, format, None)?,
         })
     }
 
@@ -71,6 +71,5 @@ impl Telemetry {
         if let Some(exporting) = self.exporting {
             exporting.shut_down();
         }
-        self.logs.end();
     }
 }

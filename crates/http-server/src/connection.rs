@@ -89,7 +89,9 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
             ))
         });
         request.extensions_mut().insert(ConnectInfo(peer));
-        request.extensions_mut().insert(RequestLoad::new(Arc::clone(&at_work)));
+        request
+            .extensions_mut()
+            .insert(RequestLoad::new(Arc::clone(&at_work)));
         if is_tls {
             request.extensions_mut().insert(OverTls);
         }

@@ -214,7 +214,10 @@ mod tests {
         };
         let (first, second) = (of(&greedy), of(&greedy));
         assert!(first.answer(90_000) && !second.answer(90_000));
-        assert!(of(&greedy).answer(SMALL) && of(&greedy).receive(SMALL_BODY), "little");
+        assert!(
+            of(&greedy).answer(SMALL) && of(&greedy).receive(SMALL_BODY),
+            "little"
+        );
         assert!(!of(&greedy).receive(SMALL_BODY + 1));
         assert!(of(&other).answer(90_000) && of(&other).receive(90_000));
         drop((first, second));
@@ -222,7 +225,10 @@ mod tests {
         let before = load.begin().0;
         assert!(before.receive(90_000));
         before.count_for(&greedy);
-        assert!(!of(&greedy).answer(90_000), "what came before it was known whose it is");
+        assert!(
+            !of(&greedy).answer(90_000),
+            "what came before it was known whose it is"
+        );
         drop(before);
         assert_eq!((greedy.add(0), other.add(0)), (0, 0));
     }

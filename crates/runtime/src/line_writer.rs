@@ -16,8 +16,8 @@ const MOST_WAITING: usize = 4 * 1024 * 1024;
 /// The most bytes of whole lines that are written at once: what others write to the same pipe does not get into the middle of them
 /// (PIPE_BUF of POSIX).
 const MOST_AT_ONCE: usize = 4096;
-/// Lines are gathered for so long, so that not each of them wakes the thread.
-const GATHER: Duration = Duration::from_millis(5);
+/// Between two lines in the log about lines that were dropped.
+const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);
 
 /// A place to put lines, which are written in their order, several at once.
 #[derive(Clone)]
@@ -30,7 +30,17 @@ struct Queue {
     /// Told when everything has been written.
     written: Condvar,
     most: usize,
-    dropped: IntCounter,
+    log: Log,
+}
+
+/// Which log it is that is written, and how.
+pub(crate) struct Log {
+    /// What it is called in the log, and its thread by the system.
+    pub(crate) name: &'static str,
+    /// Lines are gathered for so long, so that not each of many wakes the thread.
+    pub(crate) gather: Duration,
+    /// Counts lines that could not be written.
+    pub(crate) dropped: IntCounter,
 }
 
 #[derive(Default)]
@@ -41,29 +51,26 @@ struct Waiting {
 }
 
 impl LineWriter {
-    /// Starts the thread that writes to `target`. Lines that are dropped are counted in `dropped`.
+    /// Starts the thread that writes `log` to `target`. Lines that are dropped are counted, and told of in the log.
     ///
     /// # Errors
     /// When the system has no thread for it.
-    pub(crate) fn start(target: impl Write + Send + 'static, dropped: IntCounter) -> io::Result<Self> {
-        Self::with_room(MOST_WAITING, target, dropped)
+    pub(crate) fn start(target: impl Write + Send + 'static, log: Log) -> io::Result<Self> {
+        Self::with_room(MOST_WAITING, target, log)
     }
 
-    fn with_room(
-        most: usize,
-        mut target: impl Write + Send + 'static,
-        dropped: IntCounter,
-    ) -> io::Result<Self> {
+    fn with_room(most: usize, mut target: impl Write + Send + 'static, log: Log) -> io::Result<Self> {
+        let name = log.name.to_owned();
         let queue = Arc::new(Queue {
             waiting: Mutex::default(),
             filled: Condvar::new(),
             written: Condvar::new(),
             most,
-            dropped,
+            log,
         });
         let writing = Arc::clone(&queue);
         thread::Builder::new()
-            .name("access log".to_owned())
+            .name(name)
             .spawn(move || writing.write_all(&mut target))?;
         Ok(Self(queue))
     }
@@ -93,7 +100,7 @@ impl Queue {
     fn put(&self, line: &[u8]) {
         let mut waiting = self.waiting();
         if waiting.bytes + line.len() > self.most {
-            self.dropped.inc();
+            self.log.dropped.inc();
             return;
         }
         waiting.bytes += line.len();
@@ -104,26 +111,39 @@ impl Queue {
     fn next(&self) -> Vec<u8> {
         let is_empty = |waiting: &mut Waiting| waiting.lines.is_empty();
         drop(self.filled.wait_while(self.waiting(), is_empty));
-        thread::sleep(GATHER);
+        thread::sleep(self.log.gather);
         std::mem::take(&mut self.waiting().lines)
     }
 
     /// Writes for as long as the process lives. Lines that cannot be written, because the disk is full for instance, are
     /// dropped like those for which there is no room.
     fn write_all(&self, target: &mut impl Write) {
+        let mut complained: Option<(Instant, u64)> = None;
         loop {
             let lines = self.next();
             let mut rest = &lines[..];
             while !rest.is_empty() {
                 let (some, others) = rest.split_at(whole_lines(rest));
                 if target.write_all(some).and_then(|()| target.flush()).is_err() {
-                    self.dropped.inc_by(count_lines(some));
+                    self.log.dropped.inc_by(count_lines(some));
                 }
                 rest = others;
                 self.waiting().bytes -= some.len();
             }
             if self.waiting().bytes == 0 {
                 self.written.notify_all();
+            }
+            let dropped = self.log.dropped.get();
+            let (is_soon, known) = complained.map_or((false, 0), |(at, dropped)| {
+                (at.elapsed() < COMPLAIN_AGAIN, dropped)
+            });
+            if dropped > known && !is_soon {
+                complained = Some((Instant::now(), dropped));
+                tracing::error!(
+                    lines = dropped - known,
+                    "lines of the {} could not be written in time, or not at all",
+                    self.log.name
+                );
             }
         }
     }
@@ -188,6 +208,14 @@ mod tests {
         }
     }
 
+    fn log(dropped: &IntCounter) -> Log {
+        Log {
+            name: "log",
+            gather: Duration::from_millis(5),
+            dropped: dropped.clone(),
+        }
+    }
+
     fn counter() -> IntCounter {
         IntCounter::new("dropped", "Dropped.").unwrap()
     }
@@ -198,23 +226,25 @@ mod tests {
         let (written, lines) = channel();
         let dropped = counter();
         let disk = Disk { go_on: told, written };
-        let mut log = LineWriter::with_room(40, disk, dropped.clone()).unwrap();
+        let mut writer = LineWriter::with_room(40, disk, log(&dropped)).unwrap();
         // Nothing is written during this, and yet it ends.
         for number in 0..10 {
-            log.write_all(format!("line {number:03}\n").as_bytes()).unwrap();
+            writer
+                .write_all(format!("line {number:03}\n").as_bytes())
+                .unwrap();
         }
         assert_eq!(dropped.get(), 6, "four lines of nine bytes have room");
-        assert!(!log.flush(Duration::from_millis(1)));
+        assert!(!writer.flush(Duration::from_millis(1)));
         for _ in 0..4 {
             go_on.send(()).unwrap();
         }
-        assert!(log.flush(TIMEOUT));
+        assert!(writer.flush(TIMEOUT));
         let all: Vec<u8> = lines.try_iter().flatten().collect();
         assert_eq!(all, b"line 000\nline 001\nline 002\nline 003\n");
         // There is room again.
-        log.write_all(b"afterwards\n").unwrap();
+        writer.write_all(b"afterwards\n").unwrap();
         go_on.send(()).unwrap();
-        assert!(log.flush(TIMEOUT));
+        assert!(writer.flush(TIMEOUT));
         assert_eq!(lines.recv().unwrap(), b"afterwards\n");
         assert_eq!(dropped.get(), 6);
     }
@@ -224,14 +254,14 @@ mod tests {
         let line = [&[b'x'; 999][..], b"\n"].concat();
         let (written, lines) = channel();
         let (go_on, told) = channel();
-        let mut log = LineWriter::start(Disk { go_on: told, written }, counter()).unwrap();
+        let mut writer = LineWriter::start(Disk { go_on: told, written }, log(&counter())).unwrap();
         // They are put at once, so that they are taken at once.
-        log.write_all(&line.repeat(10)).unwrap();
-        log.write_all(&[&[b'y'; 9_000][..], b"\n"].concat()).unwrap();
+        writer.write_all(&line.repeat(10)).unwrap();
+        writer.write_all(&[&[b'y'; 9_000][..], b"\n"].concat()).unwrap();
         for _ in 0..4 {
             go_on.send(()).unwrap();
         }
-        assert!(log.flush(TIMEOUT));
+        assert!(writer.flush(TIMEOUT));
         let lengths: Vec<usize> = lines.try_iter().map(|lines| lines.len()).collect();
         assert_eq!(lengths, [4_000, 4_000, 2_000, 9_001]);
     }
@@ -243,11 +273,11 @@ mod tests {
         let dropped = counter();
         drop(go_on);
         let disk = Disk { go_on: told, written };
-        let mut log = LineWriter::start(disk, dropped.clone()).unwrap();
+        let mut writer = LineWriter::start(disk, log(&dropped)).unwrap();
         for _ in 0..3 {
-            log.write_all(b"lost\n").unwrap();
+            writer.write_all(b"lost\n").unwrap();
         }
-        assert!(log.flush(TIMEOUT));
+        assert!(writer.flush(TIMEOUT));
         assert_eq!(dropped.get(), 3);
     }
 }

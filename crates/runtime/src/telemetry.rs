@@ -1,26 +1,28 @@
-//! Structured logs, to standard error: JSON for machines, text for people.
+//! Structured logs, to standard error or files: JSON for machines, text for people. Nothing that is done waits for a log to be
+//! written.
 
 use std::{
     fs::{File, OpenOptions},
     io::IsTerminal,
     os::unix::fs::OpenOptionsExt as _,
+    panic,
     path::{Path, PathBuf},
     str::FromStr,
-    sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{FilterExt as _, LevelFilter, Targets},
-    fmt::writer::BoxMakeWriter,
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
 
 pub use crate::access_sampling::{DURATION, STATUS, Sampling};
 use crate::{
-    access_sampling::Sampler, line_writer::LineWriter, process_metrics::process_metrics,
+    access_sampling::Sampler,
+    line_writer::{LineWriter, Log},
+    process_metrics::process_metrics,
     start_error::StartError,
 };
 
@@ -54,8 +56,12 @@ pub const SECURITY: &str = "security";
 /// The target of the access log.
 pub const ACCESS: &str = "access";
 
-/// For the last lines of the access log, once the process ends.
+/// Lines of the access log are gathered for so long before they are written: there are many.
+const GATHER_ACCESS: Duration = Duration::from_millis(5);
+/// For the last lines, once the process ends.
 const LAST_LINES: Duration = Duration::from_secs(2);
+/// For the line that says that those took too long.
+const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// Where the logs of a process go, and what is in them.
 #[derive(Debug, Clone, Copy)]
@@ -75,16 +81,57 @@ pub struct LogOptions<'a> {
 /// A layer that sees the same spans and events as the logs.
 pub type ExtraLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// The logs of this process; to be ended when the process ends.
+/// The logs of this process, each behind a thread that writes it. When they are dropped, also by a panic, that waits a moment for
+/// what has not been written.
 pub struct Logs {
+    lines: LineWriter,
+    security: LineWriter,
     access: LineWriter,
 }
 
 impl Logs {
-    /// Waits a moment for what has not been written.
-    pub fn end(self) {
-        if !self.access.flush(LAST_LINES) {
-            tracing::warn!("the last lines of the access log could not be written in time");
+    fn start(options: &LogOptions<'_>) -> Result<Self, StartError> {
+        let metrics = process_metrics();
+        let lines = Log {
+            name: "log",
+            gather: Duration::ZERO,
+            dropped: metrics.counter(
+                "taskledger_log_dropped_total",
+                "Lines of the log that could not be written in time, or not at all.",
+            ),
+        };
+        let security = Log {
+            name: "security log",
+            gather: Duration::ZERO,
+            dropped: metrics.counter(
+                "taskledger_security_log_dropped_total",
+                "Lines of the security log that could not be written in time, or not at all.",
+            ),
+        };
+        let access = Log {
+            name: "access log",
+            gather: GATHER_ACCESS,
+            dropped: metrics.counter(
+                "taskledger_access_log_dropped_total",
+                "Lines of the access log that could not be written in time, or not at all.",
+            ),
+        };
+        Ok(Self {
+            lines: writer(None, lines)?,
+            security: writer(options.security, security)?,
+            access: writer(options.access, access)?,
+        })
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        let deadline = Instant::now() + LAST_LINES;
+        let in_time = [&self.lines, &self.security, &self.access]
+            .map(|log| log.flush(deadline.saturating_duration_since(Instant::now())));
+        if in_time.contains(&false) {
+            tracing::warn!("the last lines of the logs could not be written in time");
+            self.lines.flush(LAST_WORD);
         }
     }
 }
@@ -107,7 +154,8 @@ pub fn init(options: LogOptions<'_>, extra: Option<ExtraLayer>) -> Result<Logs, 
         Some(extra) => Some(extra.with_filter(read_filter(&without_access)?)),
         None => None,
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = Logs::start(&options)?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(logs.lines.clone());
     let lines = match options.format {
         LogFormat::Text => lines
             .with_ansi(std::io::stderr().is_terminal())
@@ -121,14 +169,13 @@ pub fn init(options: LogOptions<'_>, extra: Option<ExtraLayer>) -> Result<Logs, 
             .boxed(),
     };
     let security = tracing_subscriber::fmt::layer()
-        .with_writer(security_writer(options.security)?)
+        .with_writer(logs.security.clone())
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
         .with_filter(Targets::new().with_target(SECURITY, LevelFilter::INFO));
-    let writer = access_writer(options.access)?;
-    let access = tracing_subscriber::fmt::layer().with_writer(writer.clone());
+    let access = tracing_subscriber::fmt::layer().with_writer(logs.access.clone());
     let access = match (options.access, options.format) {
         (None, LogFormat::Text) => access
             .with_ansi(std::io::stderr().is_terminal())
@@ -151,30 +198,24 @@ pub fn init(options: LogOptions<'_>, extra: Option<ExtraLayer>) -> Result<Logs, 
         .with(access.with_filter(of_access))
         .try_init()
         .map_err(|_| StartError::LoggingTwice)?;
-    Ok(Logs { access: writer })
+    // By default it would be written to standard error, and wait for whoever reads that.
+    panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string);
+        let message = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!(panic = message, at, "a thread panicked");
+    }));
+    Ok(logs)
 }
 
-/// A file or standard error, behind a thread that writes to it.
-fn access_writer(path: Option<&Path>) -> Result<LineWriter, StartError> {
-    let dropped = process_metrics().counter(
-        "taskledger_access_log_dropped_total",
-        "Lines of the access log that could not be written in time, or not at all.",
-    );
+/// A file or standard error, behind a thread that writes to it. It writes whole lines: several processes can share a file.
+fn writer(path: Option<&Path>, log: Log) -> Result<LineWriter, StartError> {
     let writer = match path {
-        Some(path) => LineWriter::start(appended(path)?, dropped),
-        None => LineWriter::start(std::io::stderr(), dropped),
+        Some(path) => LineWriter::start(appended(path)?, log),
+        None => LineWriter::start(std::io::stderr(), log),
     };
     writer.map_err(|source| StartError::CannotLog {
         path: path.map_or_else(|| PathBuf::from("on standard error"), Path::to_owned),
         source,
-    })
-}
-
-/// The file, or standard error. Each line is one write, so that several processes can share a file.
-fn security_writer(path: Option<&Path>) -> Result<BoxMakeWriter, StartError> {
-    Ok(match path {
-        Some(path) => BoxMakeWriter::new(Arc::new(appended(path)?)),
-        None => BoxMakeWriter::new(std::io::stderr),
     })
 }
 
