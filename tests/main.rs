@@ -12,6 +12,7 @@ mod audit;
 mod audit_trail;
 #[cfg(target_os = "linux")]
 mod bounded_memory;
+mod compose;
 mod connections;
 mod contract;
 mod conventions;
@@ -21,6 +22,7 @@ mod erasure;
 mod every_endpoint;
 mod faults;
 mod foreign_witness;
+mod forged_addresses;
 mod full_disk;
 mod hang_up;
 mod history;

@@ -1,0 +1,90 @@
+//! `compose.yaml` and the scripts under `deploy/` that it starts, as far as that can be tried without a container engine.
+
+use std::{collections::BTreeMap, fs, net::IpAddr, process::Command};
+
+use http_api::Peers;
+
+use crate::support::free_port;
+
+fn compose() -> String {
+    fs::read_to_string("../compose.yaml").unwrap()
+}
+
+/// The secrets of a trial, by the names of the variables that replace them.
+fn defaults() -> BTreeMap<String, String> {
+    let text = compose();
+    let variables = text.split("${").skip(1).filter_map(|rest| rest.split_once('}'));
+    let with_defaults = variables.filter_map(|(variable, _)| variable.split_once(":-"));
+    with_defaults
+        .filter(|(name, _)| name.ends_with("_PASSWORD") || *name == "MASTER_KEYS")
+        .map(|(name, default)| (name.to_owned(), default.to_owned()))
+        .collect()
+}
+
+/// What the script says and whether it starts the program, which only says so here.
+fn started(address: &str, secrets: &BTreeMap<String, String>) -> (bool, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("taskledger");
+    fs::write(&program, "#!/bin/sh\necho \"started $*\"\n").unwrap();
+    assert!(
+        Command::new("chmod")
+            .arg("+x")
+            .arg(&program)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = Command::new("/bin/sh")
+        .args(["../deploy/start-migrate.sh", "migrate"])
+        .env_clear()
+        .env("PATH", directory.path())
+        .env("GATEWAY_ADDRESS", address)
+        .envs(secrets)
+        .output()
+        .unwrap();
+    let is_started = output.stdout == b"started migrate\n";
+    assert_eq!(is_started, output.status.success(), "{output:?}");
+    (is_started, String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn nothing_that_others_reach_starts_with_a_secret_of_the_trial() {
+    let defaults = defaults();
+    assert_eq!(defaults.len(), 10, "{defaults:?}");
+    for here in ["127.0.0.1", "localhost", "[::1]"] {
+        assert!(started(here, &defaults).0, "{here}");
+    }
+    let own: BTreeMap<String, String> = defaults
+        .keys()
+        .map(|name| (name.clone(), format!("secret{}", free_port())))
+        .collect();
+    for elsewhere in ["0.0.0.0", "[::]", "192.0.2.1"] {
+        assert_eq!(started(elsewhere, &own), (true, String::new()), "{elsewhere}");
+        for (name, default) in &defaults {
+            let mut secrets = own.clone();
+            secrets.insert(name.clone(), default.clone());
+            let (is_started, says) = started(elsewhere, &secrets);
+            assert!(!is_started && says.contains(name.as_str()), "{name}: {says}");
+        }
+    }
+}
+
+#[test]
+fn the_roles_believe_the_address_that_the_gateway_has() {
+    let text = compose();
+    let value = |name: &str| {
+        let line = text.lines().find_map(|line| line.trim().strip_prefix(name));
+        line.unwrap_or_else(|| panic!("{name}")).trim().to_owned()
+    };
+    let gateway = value("ipv4_address:");
+    assert_eq!(value("TASKLEDGER_GATEWAY_PEERS:"), gateway);
+    let gateway: IpAddr = gateway.parse().unwrap();
+    let (network, range) = (value("- subnet:"), value("ip_range:"));
+    let of_others: IpAddr = range.split('/').next().unwrap().parse().unwrap();
+    let (network, range) = (
+        Peers::parse([&*network]).unwrap(),
+        Peers::parse([&*range]).unwrap(),
+    );
+    assert!(network.include(gateway) && network.include(of_others));
+    assert!(!range.include(gateway), "it could be given to somebody else");
+}

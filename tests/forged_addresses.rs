@@ -1,0 +1,39 @@
+//! Whose request it is, as a role tells it that somebody reaches without the gateway in between.
+
+use serde_json::Value;
+
+use crate::support::{Footing, Role, System};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_believes_nobody_but_the_gateway_on_postgres_and_rabbitmq() {
+    let mut system = System::start(Footing::Servers).await;
+    let http = reqwest::Client::new();
+    // This test asks from 127.0.0.1: once that is the gateway's address, and once it is not.
+    for (gateway, asked) in [("127.0.0.1", "from-the-gateway"), ("192.0.2.1", "from-elsewhere")] {
+        system.terminate(Role::Auth);
+        system.set("TASKLEDGER_GATEWAY_PEERS", gateway);
+        system.launch(Role::Auth);
+        system.ready().await;
+        let answer = http
+            .get(format!("{}/auth/me", system.setting("TASKLEDGER_AUTH_URL")))
+            .bearer_auth("not.a.token")
+            .header("X-Forwarded-For", "198.51.100.7")
+            .header("X-Request-Id", asked)
+            .send()
+            .await;
+        assert_eq!(answer.unwrap().status(), 401);
+    }
+    // Their ends write what is left.
+    system.terminate_all();
+    let log = system.log_text(Role::Auth.into());
+    let client = |asked: &str| {
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut of_it = lines.filter(|line| line["target"] == "security" && line["request.id"] == asked);
+        of_it.next().unwrap()["client.ip"].clone()
+    };
+    assert_eq!(client("from-the-gateway"), "198.51.100.7");
+    assert_eq!(client("from-elsewhere"), "127.0.0.1");
+    system.stop().await;
+}
