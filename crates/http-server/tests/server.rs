@@ -179,6 +179,33 @@ async fn an_answer_that_is_not_taken_is_given_up() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_taken_in_trickles_is_given_up() {
+    let options = ServerOptions {
+        answer_timeout: SHORT,
+        stall_timeout: DEADLINE * 3,
+        grace: DEADLINE * 3,
+        ..ServerOptions::default()
+    };
+    let server = Server::start(options).await;
+    let mut client = server.connect().await;
+    client.send(get_of("/endless")).await;
+    client.until("\r\n\r\n").await;
+    // Each piece is taken long before the server would give up waiting for it, and all of them would take longer than this test.
+    let trickle = tokio::spawn(async move {
+        let mut piece = [0; 8 * 1024];
+        while client.0.read(&mut piece).await.is_ok_and(|length| length > 0) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    server.stop.cancel();
+    timeout(DEADLINE, server.task)
+        .await
+        .expect("the server does not wait for its grace")
+        .unwrap();
+    trickle.abort();
+}
+
+#[tokio::test]
 async fn a_body_that_ends_early_is_malformed() {
     let server = Server::start(ServerOptions::default()).await;
     let mut client = server.connect().await;
