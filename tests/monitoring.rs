@@ -62,6 +62,33 @@ async fn work(person: &Person) {
     person.get("/auth/me").await.expect(200);
 }
 
+/// The names of all metrics that rules and panels ask for.
+fn asked_for() -> BTreeSet<String> {
+    let rules = fs::read_to_string(deploy("alerts.yml")).unwrap();
+    let mut asked: BTreeSet<String> = names(&rules);
+    asked.extend(panels().iter().flat_map(|(_, query)| names(query)));
+    asked
+}
+
+/// Those about replicas are not there without replicas.
+fn is_about_replicas(name: &str) -> bool {
+    name.starts_with("taskledger_gateway_upstream_")
+}
+
+#[tokio::test]
+async fn rules_and_panels_about_replicas_ask_for_metrics_that_there_are_on_postgres_and_rabbitmq() {
+    let system = System::start(Footing::Servers).await;
+    work(&Person::join(&system.base, "ada").await).await;
+    let page = reqwest::get(format!("{}/metrics", system.admin())).await.unwrap();
+    let there = names(&page.text().await.unwrap());
+    let mut asked = asked_for();
+    asked.retain(|name| is_about_replicas(name));
+    assert!(asked.len() >= 4, "{asked:?}");
+    let missing: Vec<_> = asked.difference(&there).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    system.stop().await;
+}
+
 #[tokio::test]
 async fn rules_and_panels_ask_for_metrics_that_there_are() {
     let system = System::start(Footing::Embedded).await;
@@ -82,13 +109,9 @@ async fn rules_and_panels_ask_for_metrics_that_there_are() {
         let series = format!("taskledger_subject_keys_total{{outcome=\"{outcome}\"");
         assert!(page.contains(&series), "{outcome}");
     }
-    let rules = fs::read_to_string(deploy("alerts.yml")).unwrap();
-    let mut asked: BTreeSet<String> = names(&rules);
-    asked.extend(panels().iter().flat_map(|(_, query)| names(query)));
-    // Those about replicas are not there without replicas, those about certificates not without TLS (tls.rs has them).
-    let is_elsewhere = |name: &&String| {
-        name.starts_with("taskledger_gateway_upstream_") || name.starts_with("taskledger_tls_")
-    };
+    let asked = asked_for();
+    // Those about certificates are not there without TLS (tls.rs has them).
+    let is_elsewhere = |name: &&String| is_about_replicas(name) || name.starts_with("taskledger_tls_");
     let missing: Vec<_> = asked
         .difference(&there)
         .filter(|name| !is_elsewhere(name))
@@ -237,6 +260,12 @@ async fn prometheus_scrapes_the_system_on_postgres_and_answers_every_panel_and_r
             assert_ne!(rule["state"], "firing", "nothing is wrong: {rule}");
         }
         rules.iter().all(|rule| rule["health"] == "ok")
+    })
+    .await;
+    system.terminate_all();
+    until("it is noticed that the gateway is gone", PATIENCE, async || {
+        let gone = "ALERTS{alertname=\"TaskledgerGatewayGone\"}";
+        !prometheus.query(gone).await.is_empty()
     })
     .await;
     system.stop().await;

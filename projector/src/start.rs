@@ -93,6 +93,11 @@ pub async fn start_with_tuning(
     } = dependencies;
     let metrics = Metrics::new("projector");
     BusCollector::register(Arc::clone(&bus), metrics.registry())?;
+    let partitions = metrics.gauge(
+        "taskledger_projector_partitions",
+        "Partitions into which the log is projected, by all projectors together.",
+    );
+    partitions.set(config.partitions.get().into());
     let applier = Applier::new(
         read_models.clone(),
         config.partitions,
