@@ -20,6 +20,8 @@ const IDLE: usize = 10_000;
 /// From how many addresses they come.
 const SOURCES: usize = 50;
 const MOST_AT_START: f64 = 20.0;
+/// Whatever clients do.
+const MOST: f64 = 200.0;
 
 /// A new address for each request, beginning with number N.
 const NEW_ADDRESSES: &str = "local n = N\n\
@@ -40,15 +42,17 @@ pub(super) async fn run(system: &mut System, upstream: &Nginx, addresses: u64) -
     let gateway = in_front_of(system, upstream, &policy, &settings).await?;
     let at_start = system.memory_beside()?;
     let of_files = system.memory_of_files_beside()?;
-    let verdict = if at_start <= MOST_AT_START { "" } else { "  MISSED" };
+    let judged = verdict(at_start, MOST_AT_START);
     print(&format!(
-        "memory of the gateway after the start: {at_start:.1} MiB, at most {MOST_AT_START}{verdict}; {of_files:.1} of them are pages of the program file"
+        "memory of the gateway after the start: {at_start:.1} MiB, at most {MOST_AT_START}{judged}; {of_files:.1} of them are pages of the program file"
     ));
     let idle = connect_all(&gateway).await?;
+    let with_idle = system.memory_beside()?;
+    let judged = verdict(with_idle, MOST);
     print(&format!(
-        "with {} connections on which nothing happens: {:.1} MiB",
+        "with {} connections on which nothing happens: {with_idle:.1} MiB, at most {MOST}{judged}; {:.1} KiB for each",
         idle.len(),
-        system.memory_beside()?
+        (with_idle - at_start) * 1024.0 / idle.len() as f64
     ));
     drop(idle);
     let script = system.directory().join("addresses.lua");
@@ -59,11 +63,16 @@ pub(super) async fn run(system: &mut System, upstream: &Nginx, addresses: u64) -
         let outcome = wrk::ask(&gateway, "/.well-known/jwks.json", &[], Some(&script), span).await?;
         seen += outcome.requests;
     }
+    let after = system.memory_beside()?;
+    let judged = verdict(after, MOST);
     print(&format!(
-        "after requests of {seen} addresses: {:.1} MiB",
-        system.memory_beside()?
+        "after requests of {seen} addresses: {after:.1} MiB, at most {MOST}{judged}; what limits remember has its size from the start"
     ));
     system.stop_beside()
+}
+
+fn verdict(mib: f64, most: f64) -> &'static str {
+    if mib <= most { "" } else { "  MISSED" }
 }
 
 /// From several addresses, since one may not have so many.
