@@ -9,8 +9,12 @@ use std::{
 };
 
 use serde_json::json;
+use test_support::Authority;
 
-use crate::support::{Footing, Person, Replica, Role, System, free_port, until};
+use crate::{
+    support::{Footing, Person, Replica, Role, System, free_port, until},
+    tls::get,
+};
 
 const LIMITS: &str = "trusted_proxies = [\"127.0.0.1\"]\n[[limit]]\nname = \"keys\"\nby = \"address\"\n\
                       routes = [\"/.well-known/jwks.json\"]\nrequests = 2\nper_seconds = 3600\n";
@@ -41,15 +45,22 @@ fn installed(program: &str) -> Command {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_nginx() {
-    behind(|directory, port, gateway| {
-        let recipe: String = fs::read_to_string("../deploy/nginx.conf")
-            .unwrap()
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("ssl_"))
-            .map(|line| format!("{line}\n"))
-            .collect();
+    let (authority, over_tls) = (Authority::new(), free_port());
+    let setting = |directory: &Path, port, gateway: &str| {
+        let issued = authority.issue(&["127.0.0.1"]);
+        for (name, text) in [
+            ("fullchain.pem", issued.certificate),
+            ("privkey.pem", issued.key),
+            ("authority.pem", authority.certificate()),
+        ] {
+            fs::write(directory.join(name), text).unwrap();
+        }
+        let recipe = fs::read_to_string("../deploy/nginx.conf").unwrap();
+        let recipe = replaced(&recipe, "/etc/ssl/taskledger", &directory.display().to_string());
+        // The rest of the test does without, at another port of the same server.
+        let both = format!("listen 127.0.0.1:{over_tls} ssl; listen 127.0.0.1:{port};");
         let file = directory.join("nginx.conf");
-        let recipe = replaced(&recipe, "listen 443 ssl;", &format!("listen 127.0.0.1:{port};"));
+        let recipe = replaced(&recipe, "listen 443 ssl;", &both);
         fs::write(&file, replaced(&recipe, "127.0.0.1:8080", gateway)).unwrap();
         let mut command = installed("nginx");
         command.arg("-p").arg(directory).arg("-c").arg(file);
@@ -59,13 +70,26 @@ async fn behind_nginx() {
         );
         command.args(["-g", &globals]);
         command
-    })
-    .await;
+    };
+    let and_then = async |directory: &Path| {
+        let base = format!("http://127.0.0.1:{over_tls}");
+        let ready = get(&base, "/health/ready", &directory.join("authority.pem"))
+            .await
+            .unwrap();
+        assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+        assert!(
+            ready
+                .to_lowercase()
+                .contains("strict-transport-security: max-age"),
+            "{ready}"
+        );
+    };
+    behind(setting, and_then).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_caddy() {
-    behind(|directory, port, gateway| {
+    let setting = |directory: &Path, port, gateway: &str| {
         let recipe = fs::read_to_string("../deploy/Caddyfile").unwrap();
         let recipe = replaced(&recipe, "tasks.example.org", &format!("http://127.0.0.1:{port}"));
         let recipe = replaced(&recipe, "127.0.0.1:8080", gateway);
@@ -77,8 +101,8 @@ async fn behind_caddy() {
             .arg(file);
         command.env("HOME", directory);
         command
-    })
-    .await;
+    };
+    behind(setting, async |_: &Path| {}).await;
 }
 
 fn replaced(text: &str, from: &str, to: &str) -> String {
@@ -86,7 +110,8 @@ fn replaced(text: &str, from: &str, to: &str) -> String {
     text.replace(from, to)
 }
 
-async fn behind(proxy: impl Fn(&Path, u16, &str) -> Command) {
+/// Starts what `proxy` says, in front of a system, and tries everything through it; at last what `and_then` tries.
+async fn behind(proxy: impl Fn(&Path, u16, &str) -> Command, and_then: impl AsyncFn(&Path)) {
     let mut system = System::start(Footing::Embedded).await;
     let up = Replica::from(Role::Up);
     let file = system.directory().join("gateway.toml");
@@ -139,6 +164,7 @@ async fn behind(proxy: impl Fn(&Path, u16, &str) -> Command) {
     assert!(created.header("strict-transport-security").contains("max-age"));
     let tasks = ada.get("/tasks").await.expect(200);
     assert_eq!(tasks.body["items"][0]["title"], "through a proxy");
+    and_then(system.directory()).await;
     drop(_proxy);
     system.stop().await;
 }

@@ -63,7 +63,7 @@ fn certificate_of(authority: &Authority, directory: &Path) -> PathBuf {
 }
 
 /// The answer to a `GET` over TLS by somebody who believes the authority in the file.
-async fn get(base: &str, path: &str, authority: &Path) -> std::io::Result<String> {
+pub(crate) async fn get(base: &str, path: &str, authority: &Path) -> std::io::Result<String> {
     let address = base.strip_prefix("http://").unwrap();
     let config = ::tls::trusting(authority).unwrap();
     let stream = TcpStream::connect(address).await?;
