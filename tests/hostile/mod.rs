@@ -7,4 +7,5 @@
 mod attacker;
 mod connections;
 mod honest;
+mod logins;
 mod memory;
