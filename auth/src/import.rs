@@ -2,8 +2,9 @@
 //!
 //! Can be broken off and started again: whoever is there already is left as they are.
 
-use std::{collections::HashMap, io::Read};
+use std::{collections::HashMap, io::BufRead};
 
+use csv::StringRecord;
 use events::{AccountRegistered, CorrelationId, EmailAddress, UserId};
 use runtime::new_id;
 
@@ -45,13 +46,14 @@ struct Candidate {
 
 impl Operator {
     /// Opens an account for each line of `file`: CSV (RFC 4180) with a line of names, `email`, `password_hash` and, if there,
-    /// `display_name`. Without an operation it only says what it would do.
+    /// `display_name`. Nothing of that goes over two lines, so that every line is judged by itself. Without an operation it only
+    /// says what it would do.
     ///
     /// # Errors
     /// A sentence: the file cannot be read, the event store cannot be used. What was opened before that stays.
     pub async fn import(
         &self,
-        file: impl Read,
+        file: impl BufRead,
         operation: Option<CorrelationId>,
     ) -> anyhow::Result<Imported> {
         let auth = &self.auth;
@@ -88,9 +90,13 @@ impl Operator {
     }
 }
 
-fn read(file: impl Read, bad: &mut Vec<BadLine>) -> anyhow::Result<Vec<Candidate>> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
-    let names = reader.headers()?.clone();
+fn read(file: impl BufRead, bad: &mut Vec<BadLine>) -> anyhow::Result<Vec<Candidate>> {
+    let mut lines = (1..).zip(file.split(b'\n'));
+    let names = match lines.next() {
+        Some((_, line)) => columns(&line?),
+        None => Ok(StringRecord::new()),
+    };
+    let names = names.unwrap_or_default();
     let column = |name: &str| names.iter().position(|column| column.trim() == name);
     let (Some(email), Some(hash)) = (column("email"), column("password_hash")) else {
         anyhow::bail!("the first line must name the columns email and password_hash");
@@ -98,20 +104,19 @@ fn read(file: impl Read, bad: &mut Vec<BadLine>) -> anyhow::Result<Vec<Candidate
     let name = column("display_name");
     let mut seen = HashMap::new();
     let mut candidates = Vec::new();
-    for (number, record) in reader.records().enumerate() {
-        let record = match record {
+    for (line, text) in lines {
+        let text = text?;
+        if text.trim_ascii().is_empty() {
+            continue;
+        }
+        let record = match columns(&text) {
             Ok(record) => record,
-            Err(error) if error.is_io_error() => return Err(error.into()),
-            Err(error) => {
-                let line = error.position().map_or(number as u64 + 2, csv::Position::line);
-                bad.push(BadLine {
-                    line,
-                    reason: "is not CSV in UTF-8".to_owned(),
-                });
+            Err(reason) => {
+                let reason = reason.to_owned();
+                bad.push(BadLine { line, reason });
                 continue;
             }
         };
-        let line = record.position().map_or(number as u64 + 2, csv::Position::line);
         let field = |column: usize| record.get(column).unwrap_or_default().trim();
         let candidate = candidate(field(email), field(hash), name.map(field).unwrap_or_default());
         let reason = match candidate {
@@ -131,6 +136,22 @@ fn read(file: impl Read, bad: &mut Vec<BadLine>) -> anyhow::Result<Vec<Candidate
         bad.push(BadLine { line, reason });
     }
     Ok(candidates)
+}
+
+/// The columns of one line. A quote that is not closed would take the next line with it.
+fn columns(line: &[u8]) -> Result<StringRecord, &'static str> {
+    if line.iter().filter(|byte| **byte == b'"').count() % 2 == 1 {
+        return Err("has a quote that is not closed on the same line");
+    }
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(line);
+    match reader.records().next() {
+        Some(Ok(record)) => Ok(record),
+        Some(Err(_)) => Err("is not CSV in UTF-8"),
+        None => Ok(StringRecord::new()),
+    }
 }
 
 fn candidate(email: &str, hash: &str, name: &str) -> Result<(EmailAddress, AccountRegistered), String> {

@@ -79,6 +79,48 @@ async fn every_bad_line_is_named_and_shows_no_hash() {
 }
 
 #[tokio::test]
+async fn a_quote_that_is_not_closed_takes_no_other_line_with_it() {
+    let app = App::start().await;
+    let file = format!(
+        "email,password_hash,display_name\r\n\
+         \"ada@example.com,{HASH},Ada\r\n\
+         bob@example.com,{HASH},\"Bob\r\n\
+         carol@example.com,{HASH},Carol\r\n\
+         dave@example.com,{HASH},\"Dave\nthe second\"\n\
+         \n\
+         \"erin@example.com\",\"{HASH}\",\"Erin \"\"the\"\" first\"\n\
+         frank@example.com,{HASH},\"Frank"
+    );
+    let imported = import(&app, &file, false).await.unwrap();
+    let bad: Vec<_> = imported.bad.iter().map(|bad| bad.line).collect();
+    assert_eq!(
+        (imported.opened, bad),
+        (2, vec![2, 3, 5, 6, 9]),
+        "{:?}",
+        imported.bad
+    );
+    let reason = "has a quote that is not closed on the same line";
+    assert!(imported.bad.iter().all(|bad| bad.reason == reason));
+    let erin = app.login("erin@example.com", "correctbatteryhorsestapler").await;
+    assert_eq!(erin.text("/user/display_name"), "Erin \"the\" first");
+    app.login("carol@example.com", "correctbatteryhorsestapler")
+        .await
+        .expect(200, "");
+}
+
+#[tokio::test]
+async fn lines_that_are_no_text_are_named() {
+    let app = App::start().await;
+    let mut file = format!("email,password_hash\nada@example.com,{HASH}\nb").into_bytes();
+    file.extend(b"\xff@example.com,x\n");
+    file.extend(format!("carol@example.com,{HASH}\n").into_bytes());
+    let imported = app.operator().import(&file[..], Some(OPERATION.into()));
+    let imported = imported.await.unwrap();
+    let bad: Vec<_> = imported.bad.iter().map(|bad| bad.line).collect();
+    assert_eq!((imported.opened, bad), (2, vec![3]));
+}
+
+#[tokio::test]
 async fn another_kind_of_file_is_refused() {
     let app = App::start().await;
     for text in [
