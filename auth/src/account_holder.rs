@@ -13,7 +13,7 @@ pub struct AccountHolder {
     pub email: Option<String>,
     /// When it was registered.
     pub registered_at: Timestamp,
-    /// When the last session began of those that were not all ended since.
+    /// When somebody last logged in, also when that session has ended.
     pub last_login_at: Option<Timestamp>,
     /// Whether they were erased, so that only what follows from it may be missing.
     pub is_erased: bool,
@@ -22,14 +22,6 @@ pub struct AccountHolder {
 impl AccountHolder {
     /// Who has `account`.
     pub(crate) async fn of(auth: &Auth, account: &Account) -> anyhow::Result<Self> {
-        let last_login_at = match account.open_sessions.last() {
-            Some(last) => auth
-                .impersonal_session(*last)
-                .await?
-                .state
-                .map(|session| session.started_at),
-            None => None,
-        };
         Ok(Self {
             user_id: account.id,
             email: match auth.account(account.id).await {
@@ -37,7 +29,7 @@ impl AccountHolder {
                 other => other?.state.map(|account| account.email),
             },
             registered_at: account.created_at,
-            last_login_at,
+            last_login_at: account.last_login_at,
             is_erased: account.erased,
         })
     }

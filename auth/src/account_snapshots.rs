@@ -15,7 +15,7 @@ use crate::second_factor::Sealing;
 /// Of up to some 30 KB each.
 const SQL: SnapshotSql = SnapshotSql {
     of: "account",
-    fold: 1,
+    fold: 2,
     most: 10_000,
     table: "account_snapshots",
     key: "owner",

@@ -276,10 +276,9 @@ impl Users {
 
 /// Shows who it is.
 fn show(holder: &AccountHolder) {
-    let last_login = holder.last_login_at.map_or_else(
-        || "never, or logged out everywhere since".to_owned(),
-        |at| at.to_string(),
-    );
+    let last_login = holder
+        .last_login_at
+        .map_or_else(|| "never".to_owned(), |at| at.to_string());
     crate::print(&format!(
         "{email}: account {id}, registered {registered}, last login {last_login}\n",
         email = holder

@@ -201,6 +201,8 @@ pub struct Account {
     /// [`MAX_OPEN_SESSIONS`]. One that is missing here is not live, whatever its own stream says; one that is here may
     /// have ended by itself.
     pub open_sessions: Vec<SessionId>,
+    /// When the last session was opened, whatever became of it.
+    pub last_login_at: Option<Timestamp>,
     /// The tokens that its programs have, the oldest first, at most [`MAX_PROGRAM_TOKENS`].
     pub program_tokens: Vec<ProgramToken>,
     /// What a login needs beside the password, once it is confirmed.
@@ -258,7 +260,10 @@ impl Account {
                 account.open_sessions.clear();
             }
             AccountEvent::Enabled(_) => account.disabled = false,
-            AccountEvent::SessionOpened(opened) => account.open(opened),
+            AccountEvent::SessionOpened(opened) => {
+                account.open(opened);
+                account.last_login_at = Some(at);
+            }
             AccountEvent::SessionsEnded(_) => account.open_sessions.clear(),
             AccountEvent::TokenCreated(created) => account.add_program_token(ProgramToken::new(created, at)),
             AccountEvent::TokenUsed(used) => {
@@ -303,6 +308,7 @@ impl Account {
             AccountEvent::Erased(_) => {
                 account.erased = true;
                 account.open_sessions.clear();
+                account.last_login_at = None;
                 account.program_tokens.clear();
                 account.second_factor = None;
                 account.reset = None;
@@ -359,6 +365,7 @@ impl Account {
             roles: BTreeSet::from([Role::User]),
             disabled: false,
             open_sessions: Vec::new(),
+            last_login_at: None,
             program_tokens: Vec::new(),
             second_factor: None,
             reset: None,

@@ -41,8 +41,14 @@ async fn shows_who_it_is() {
     );
     assert_eq!((seen.registered_at, seen.last_login_at), (registered_at, None));
     app.clock.advance(60);
-    app.sign_in("ada@example.com").await;
-    assert_eq!(look().await.last_login_at, Some(app.dependencies.clock.now()));
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let last_login_at = Some(app.dependencies.clock.now());
+    assert_eq!(look().await.last_login_at, last_login_at);
+    // It is not forgotten with the session.
+    app.clock.advance(60);
+    let everywhere = app.post("/auth/logout-all").token(&access).send();
+    everywhere.await.expect(204, "");
+    assert_eq!(look().await.last_login_at, last_login_at);
 }
 
 #[tokio::test]

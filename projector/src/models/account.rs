@@ -98,6 +98,7 @@ impl Model for Account {
             roles: read_models::roles_of_list(&row.text("roles")?)?,
             disabled: row.boolean("disabled")?,
             open_sessions: Vec::new(),
+            last_login_at: None,
             program_tokens: Vec::new(),
             second_factor: None,
             reset: None,
