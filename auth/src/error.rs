@@ -176,7 +176,7 @@ fn refused(refusal: &Refusal) -> Problem {
             "codes",
             events::FREE_WRONG_CODES.into(),
             u64::try_from(*wait_seconds).unwrap_or(1),
-            "Too many codes were wrong. Wait, or use a recovery code.",
+            "Too many codes were wrong. Wait, or use a recovery code; after very many only that or an operator helps.",
         ),
         Refusal::LoginIsOver => unauthorized(
             ProblemCode::TokenInvalid,

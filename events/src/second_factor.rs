@@ -7,10 +7,15 @@ use crate::{SecretHash, Timestamp};
 
 /// How many codes can be wrong in a row before the next one has to wait.
 pub const FREE_WRONG_CODES: u32 = 5;
+/// NIST SP 800-63B-4, section 3.2.2: after so many wrong codes in a row those of the app prove nothing any more, until a recovery code
+/// was right or the factor was set up again.
+const MOST_WRONG_CODES: u32 = 100;
 /// How long the first wait is; each further wrong code doubles it.
 const FIRST_WAIT_SECONDS: i64 = 30;
-/// The longest wait.
+/// The longest wait that ends by itself.
 const LONGEST_WAIT_SECONDS: i64 = 60 * 60;
+/// What is said when waiting is of no use any more.
+const WAIT_OF_THE_LOCKED_SECONDS: i64 = 24 * 60 * 60;
 
 /// A second factor was set up. It counts once a code has confirmed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,9 +97,18 @@ impl SecondFactor {
         self.last_step.is_some()
     }
 
-    /// For how many seconds from `now` no further code is looked at; 0 when one is.
+    /// Whether so many codes were wrong in a row that those of the app prove nothing any more.
+    #[must_use]
+    pub const fn is_locked(&self) -> bool {
+        self.refused_in_row >= MOST_WRONG_CODES
+    }
+
+    /// For how many seconds from `now` no further code of the app is looked at; 0 when one is.
     #[must_use]
     pub fn wait_seconds(&self, now: Timestamp) -> i64 {
+        if self.is_locked() {
+            return WAIT_OF_THE_LOCKED_SECONDS;
+        }
         let (Some(last), Some(doublings)) = (
             self.last_refused_at,
             self.refused_in_row.checked_sub(FREE_WRONG_CODES),
@@ -151,5 +165,23 @@ mod tests {
         assert_eq!(factor.wait_seconds(start.plus_seconds(3_600)), 0);
         factor.pass(UsedCode::Totp(1));
         assert_eq!((factor.wait_seconds(start), factor.refused_in_all), (0, 14));
+    }
+
+    #[test]
+    fn a_hundred_wrong_codes_in_a_row_end_the_attempts_until_a_recovery_code_is_right() {
+        let start = Timestamp::from_micros(1_800_000_000_000_000);
+        let mut factor = SecondFactor::enrolled(&SecondFactorEnrolled {
+            totp_secret: "sealed".into(),
+            recovery_hashes: vec!["a".into()],
+        });
+        let years_later = start.plus_seconds(100_000_000);
+        for _ in 1..MOST_WRONG_CODES {
+            factor.refuse(start);
+        }
+        assert_eq!(factor.wait_seconds(years_later), 0);
+        factor.refuse(start);
+        assert_eq!(factor.wait_seconds(years_later), 86_400);
+        factor.pass(UsedCode::Recovery(0));
+        assert_eq!(factor.wait_seconds(start), 0);
     }
 }

@@ -120,17 +120,23 @@ async fn open_session(
                     .subject(account.id)
                     .record();
                 // Codes are counted by themselves.
-                auth.throttle.succeeded(attempt, &standing).await;
+                succeeded(auth, attempt, &standing, &account).await;
                 return Err(demand_code(auth, &account, rehashed.as_ref(), id, &metadata).await);
             }
             Ok(opened) => {
-                auth.throttle.succeeded(attempt, &standing).await;
+                succeeded(auth, attempt, &standing, &account).await;
                 session_start::end_crowded_out(auth, &opened, &metadata).await;
                 return Ok((opened.account, metadata));
             }
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Somebody has shown the password: what failed before does not count any more, neither here nor in their sessions.
+async fn succeeded(auth: &Auth, attempt: &Attempt, standing: &Standing, account: &Account) {
+    auth.throttle.succeeded(attempt, standing).await;
+    auth.throttle.forgive_sessions(&auth.pepper, account.id).await;
 }
 
 /// Asks for a code of the second factor. What is remembered of this login is in the token that goes with the answer.

@@ -106,6 +106,7 @@ async fn use_reset(auth: Arc<Auth>, context: RequestContext, body: JsonObject) -
         let guesses = Attempt::at_email(&auth.pepper, &email, &context);
         auth.throttle.forget(&guesses).await;
     }
+    auth.throttle.forgive_sessions(&auth.pepper, id).await;
     auth.revoke(Revocation::Account(id)).await;
     let position = auth
         .end_closed_sessions(&changed, EndReason::PasswordChanged, &metadata)

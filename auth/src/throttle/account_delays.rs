@@ -12,7 +12,8 @@ const FIRST_WAIT: i64 = 1_000_000;
 /// The longest wait after a failure, in microseconds.
 const LONGEST_WAIT: i64 = 15 * 60 * 1_000_000;
 /// NIST SP 800-63B-4, section 3.2.2: after so many failures in a row a password proves nothing any more. From an address that
-/// is not familiar the account cannot be entered before somebody did from one that is, or the password was reset.
+/// is not familiar the account cannot be entered before somebody did from one that is, or the password was reset. From within
+/// sessions it cannot be shown, in whichever of them, before somebody has logged in with it.
 pub(super) const MOST_FAILURES: u64 = 100;
 /// The wait that is named once a password proves nothing any more, in microseconds.
 const WAIT_OF_THE_LOCKED: i64 = 24 * 3_600 * 1_000_000;
@@ -25,7 +26,9 @@ const LOOK_UP: &str = "SELECT 'familiar' AS counter, used_at AS instant, CAST(0 
          FROM familiar_addresses WHERE account = $1 AND address = $2 \
      UNION ALL SELECT 'account', blocked_until, failures FROM authentication_failures WHERE key = $1 \
      UNION ALL SELECT 'account from address', blocked_until, failures FROM authentication_failures WHERE key = $3 \
+     UNION ALL SELECT 'all sessions', blocked_until, failures FROM authentication_failures WHERE key = $4 \
      UNION ALL SELECT 'address', full_at, 0 FROM address_allowances WHERE key = $2";
+const FAILURES: &str = "SELECT failures FROM authentication_failures WHERE key = $1";
 const FORGET: &str = "DELETE FROM authentication_failures WHERE key IN ($1, $2)";
 /// Everybody's failures at an account. Keys are hexadecimal, so that nothing in them is a pattern.
 const FORGET_ALL: &str = "DELETE FROM authentication_failures WHERE key = $1 OR key LIKE $1 || '-%'";
@@ -60,16 +63,20 @@ pub(crate) struct Standing {
     familiar_since: Option<i64>,
     strangers: Counter,
     familiar: Counter,
+    /// How often all sessions of the person failed together, for an attempt from within one.
+    in_all_sessions: u64,
     /// When the address's allowance of failures will be whole.
     allowance_full_at: i64,
 }
 
 impl Standing {
     pub(super) async fn look_up(operations: &Database, attempt: &Attempt) -> Result<Self, DatabaseError> {
-        let values: [Value; 3] = [
+        let values: [Value; 4] = [
             attempt.account.as_str().into(),
             attempt.address.as_str().into(),
             attempt.account_from_address.as_str().into(),
+            // Nothing is counted under no key.
+            attempt.all_sessions.as_deref().unwrap_or_default().into(),
         ];
         let mut standing = Self::default();
         for row in operations.fetch_all(LOOK_UP, &values).await? {
@@ -82,6 +89,7 @@ impl Standing {
                 "familiar" => standing.familiar_since = Some(instant),
                 "account" => standing.strangers = counter,
                 "account from address" => standing.familiar = counter,
+                "all sessions" => standing.in_all_sessions = counter.failures,
                 _ => standing.allowance_full_at = instant,
             }
         }
@@ -118,6 +126,9 @@ impl Standing {
     /// How long the attempt must wait, in microseconds.
     pub(super) fn wait(&self, now: i64) -> i64 {
         let mut wait = self.counter().wait(now);
+        if self.in_all_sessions >= MOST_FAILURES {
+            wait = WAIT_OF_THE_LOCKED;
+        }
         if !self.is_familiar() {
             wait = wait.max(address_rate_limit::FAILURES.wait(self.allowance_full_at, now));
         }
@@ -155,16 +166,30 @@ pub(super) async fn add_failure(
     standing: &Standing,
     now: i64,
 ) -> Result<(), DatabaseError> {
-    operations
-        .execute(statement, &[standing.counted_under(attempt).into(), now.into()])
-        .await
-        .map(drop)
+    let keys = [standing.counted_under(attempt)];
+    for key in keys.into_iter().chain(attempt.all_sessions.as_deref()) {
+        operations.execute(statement, &[key.into(), now.into()]).await?;
+    }
+    Ok(())
 }
 
 /// Forgets all failures at the account of `attempt`, wherever they came from.
 pub(super) async fn forget(operations: &Database, attempt: &Attempt) -> Result<(), DatabaseError> {
     let key = [attempt.account.as_str().into()];
     operations.execute(FORGET_ALL, &key).await.map(drop)
+}
+
+/// Forgets what the sessions of a person failed at together, which is counted under `key`.
+pub(super) async fn forgive_sessions(operations: &Database, key: &str) -> Result<(), DatabaseError> {
+    // Nearly always there is nothing, and reading waits for nobody.
+    if operations
+        .fetch_optional(FAILURES, &[key.into()])
+        .await?
+        .is_some()
+    {
+        operations.execute(FORGET, &[key.into(), key.into()]).await?;
+    }
+    Ok(())
 }
 
 /// Deletes everything that is kept under `key`, and under keys that begin with it.
@@ -187,6 +212,13 @@ pub(super) async fn keep_success(
             attempt.account_from_address.as_str().into(),
         ];
         operations.execute(FORGET, &keys).await?;
+    }
+    if let Some(key) = attempt
+        .all_sessions
+        .as_deref()
+        .filter(|_| standing.in_all_sessions > 0)
+    {
+        operations.execute(FORGET, &[key.into(), key.into()]).await?;
     }
     let is_written_down = standing
         .familiar_since

@@ -22,6 +22,8 @@ pub(crate) struct Attempt {
     pub(super) address: String,
     /// The account as this address tries it.
     pub(super) account_from_address: String,
+    /// What all sessions of one person share, for a guess from within one of them.
+    pub(super) all_sessions: Option<String>,
 }
 
 impl Attempt {
@@ -39,6 +41,7 @@ impl Attempt {
             account_from_address: format!("{account}-{address}"),
             account,
             address,
+            all_sessions: None,
         }
     }
 
@@ -56,8 +59,17 @@ impl Attempt {
     ) -> Self {
         let session = pepper.key_of_attempts(PASSWORD_CHECK, session.to_string().as_bytes());
         // The person stands first, so that everything of theirs is found without their sessions.
-        let account = format!("{}-{session}", key_of_person(pepper, person));
-        Self::counted_as(PASSWORD_CHECK, account, key_of_address(pepper, context))
+        let person = key_of_person(pepper, person);
+        let account = format!("{person}-{session}");
+        Self {
+            all_sessions: Some(person),
+            ..Self::counted_as(PASSWORD_CHECK, account, key_of_address(pepper, context))
+        }
+    }
+
+    /// What is counted of all sessions of `person` together.
+    pub(super) fn key_of_sessions(pepper: &Pepper, person: UserId) -> String {
+        key_of_person(pepper, person)
     }
 
     /// Under which keys guesses at the passwords of `person`, whose address is `email`, are counted; or with what such a

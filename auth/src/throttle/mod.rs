@@ -88,6 +88,14 @@ impl Throttle {
         }
     }
 
+    /// Forgets what the sessions of `person` failed at together: somebody has logged in, so they know the password.
+    pub(crate) async fn forgive_sessions(&self, pepper: &Pepper, person: UserId) {
+        let key = Attempt::key_of_sessions(pepper, person);
+        if let Err(error) = account_delays::forgive_sessions(&self.operations, &key).await {
+            tracing::warn!(%error, "a login succeeded, and failures within sessions still count");
+        }
+    }
+
     /// Forgets everybody's failures at the account of `attempt`, whose password is another one now.
     pub(crate) async fn forget(&self, attempt: &Attempt) {
         if let Err(error) = account_delays::forget(&self.operations, attempt).await {

@@ -267,6 +267,28 @@ async fn a_stolen_token_gives_no_more_guesses_at_the_password() {
 }
 
 #[tokio::test]
+async fn after_a_hundred_failures_in_all_sessions_together_the_password_is_shown_at_a_login_only() {
+    let app = quick(&App::start().await, |_| {}).await;
+    let (one, _) = app.sign_in("ada@example.com").await;
+    let (other, _) = app.sign_in("ada@example.com").await;
+    let enroll = async |token: &str, password: &str| {
+        let call = app.post("/auth/me/totp").token(token);
+        call.json(&json!({ "password": password })).send().await
+    };
+    enroll(&one, WRONG).await.expect(401, "bad-credentials");
+    // That session's own counter, and that of all sessions.
+    let become_99 = "UPDATE authentication_failures SET failures = 99, blocked_until = 0";
+    let operations = &app.dependencies.operations;
+    assert_eq!(operations.execute(become_99, &[]).await.unwrap(), 2);
+    enroll(&other, WRONG).await.expect(401, "bad-credentials");
+    for token in [&one, &other] {
+        assert_eq!(wait(enroll(token, PASSWORD).await), 24 * 3_600);
+    }
+    app.login("ada@example.com", PASSWORD).await.expect(200, "");
+    enroll(&other, PASSWORD).await.expect(200, "");
+}
+
+#[tokio::test]
 async fn counters_that_cannot_be_kept_are_503() {
     let app = App::start().await;
     app.register("ada@example.com").await.expect(201, "");
