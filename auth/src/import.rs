@@ -68,6 +68,7 @@ impl Operator {
                 imported.opened += 1;
                 continue;
             };
+            auth.prepare_for_hash(&candidate.registered.password_hash).await?;
             let metadata = CommandMetadata::operator(operation.clone());
             let opened = open_account(
                 auth,

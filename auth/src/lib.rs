@@ -17,6 +17,7 @@ mod erase;
 mod erasure;
 mod error;
 mod grant_role;
+mod hash_costs;
 mod import;
 mod key_count;
 mod key_reload;

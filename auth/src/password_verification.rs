@@ -9,7 +9,7 @@ use http_api::{RequestContext, SecurityEvent};
 use crate::{
     auth::Auth,
     domain::Refusal,
-    error::{ApiError, CommandError},
+    error::{ApiError, CommandError, Failure},
     password::{Asker, Password, Slot},
     throttle::{Attempt, Standing},
 };
@@ -53,6 +53,11 @@ impl Auth {
         let hash = account.as_ref().map(|account| &*account.password_hash);
         for (which, password) in passwords.iter().enumerate() {
             let verified = self.hasher.verify(&slot, password, hash).await?;
+            if let (Some(hash), Some(took)) = (hash, verified.first_of_its_kind) {
+                self.remember_hash_cost(hash, took)
+                    .await
+                    .map_err(Failure::Operations)?;
+            }
             if let Some(account) = account.as_ref().filter(|_| verified.matches) {
                 return Ok(Proven {
                     account: account.clone(),

@@ -62,6 +62,7 @@ pub async fn start(
     let auth = Arc::new(Auth::new(&config, &dependencies, keys)?);
     // Before anybody is answered: the keys, or the log, may come from a backup.
     replay_erasures(&auth).await?;
+    auth.recall_hash_costs().await;
     let check = Arc::new(TokenCheck(Arc::clone(&auth)));
     let options = ResponderOptions {
         queue_limit: config.check_queue,
@@ -96,6 +97,10 @@ pub async fn start(
     let keeper = Arc::clone(&auth);
     background.spawn_until_stopped("signing keys", async move {
         keeper.keep_keys().await;
+    });
+    let recaller = Arc::clone(&auth);
+    background.spawn_until_stopped("what hashes cost", async move {
+        recaller.keep_recalling_hash_costs().await;
     });
     let counter = Arc::clone(&auth);
     background.spawn_until_stopped("count of the keys of people", async move {

@@ -33,16 +33,31 @@ impl FailureTime {
         }
     }
 
-    /// A comparison with `hash` took so long.
-    pub(super) fn record(&self, hash: &str, took: Duration) {
+    /// A comparison with `hash` took so long. Returns whether it is the first with a hash of this kind.
+    pub(super) fn record(&self, hash: &str, took: Duration) -> bool {
         // Each average is written whole, so a poisoned lock is as good as any.
         let mut averages = self.averages.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = kind_of(hash);
         if let Some(average) = averages.get_mut(kind) {
             *average = average.mul_f64(1.0 - WEIGHT) + took.mul_f64(WEIGHT);
-        } else if averages.len() < KINDS {
-            averages.insert(kind.to_owned(), took);
+            false
+        } else {
+            averages.len() < KINDS && averages.insert(kind.to_owned(), took).is_none()
         }
+    }
+
+    /// Comparisons with hashes of this kind are known to take so long, if none was measured here yet.
+    pub(super) fn expect(&self, kind: &str, took: Duration) {
+        let mut averages = self.averages.lock().unwrap_or_else(PoisonError::into_inner);
+        if averages.len() < KINDS {
+            averages.entry(kind.to_owned()).or_insert(took);
+        }
+    }
+
+    /// Whether it is known what a comparison with `hash` costs.
+    pub(super) fn knows(&self, hash: &str) -> bool {
+        let averages = self.averages.lock().unwrap_or_else(PoisonError::into_inner);
+        averages.contains_key(kind_of(hash))
     }
 
     /// Waits until a failure whose comparison began at `since` has taken as long as every other.
@@ -58,7 +73,7 @@ impl FailureTime {
 }
 
 /// The algorithm and its parameters: a PHC string without salt and output, of bcrypt the version and the cost.
-fn kind_of(hash: &str) -> &str {
+pub(crate) fn kind_of(hash: &str) -> &str {
     if hash.starts_with("$2") {
         return hash.get(..6).unwrap_or(hash);
     }
@@ -87,7 +102,7 @@ mod tests {
         let time = FailureTime::new(Duration::from_millis(250));
         let millis = Duration::from_millis;
         assert_eq!(time.duration(), millis(250));
-        time.record("$2b$10$cheap", millis(30));
+        assert!(time.record("$2b$10$cheap", millis(30)));
         assert_eq!(time.duration(), millis(250));
         for _ in 0..100 {
             time.record("$2b$12$dear", millis(200));
@@ -100,5 +115,19 @@ mod tests {
         );
         time.record("$2b$20$absurd", millis(60_000));
         assert_eq!(time.duration(), LONGEST);
+    }
+
+    #[test]
+    fn what_was_measured_elsewhere_counts_until_it_is_measured_here() {
+        let time = FailureTime::new(Duration::ZERO);
+        let millis = Duration::from_millis;
+        let hash = "$2b$12$dear";
+        assert!(!time.knows(hash));
+        time.expect("$2b$12", millis(200));
+        assert!(time.knows(hash));
+        assert_eq!(time.duration(), millis(600));
+        assert!(!time.record(hash, millis(200)), "it is not new any more");
+        time.expect("$2b$12", millis(1));
+        assert!(time.duration() > millis(590), "{:?}", time.duration());
     }
 }

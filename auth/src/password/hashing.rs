@@ -23,6 +23,8 @@ pub(crate) struct Verified {
     pub(crate) matches: bool,
     /// Whether the hash is weaker than those made today.
     pub(crate) is_outdated: bool,
+    /// How long it took, if it was the first with a hash of this kind.
+    pub(crate) first_of_its_kind: Option<Duration>,
 }
 
 /// Hashes and verifies passwords.
@@ -88,11 +90,22 @@ impl Hasher {
             (compare(&password, &owned), begun.elapsed())
         })
         .await?;
-        self.failure_time.record(hash, took);
+        let is_first = self.failure_time.record(hash, took);
         Ok(Verified {
             matches: matches && exists,
             is_outdated,
+            first_of_its_kind: is_first.then_some(took),
         })
+    }
+
+    /// Lets failures take as long from now on as comparisons with hashes of this kind, which take so long.
+    pub(crate) fn expect(&self, kind: &str, took: Duration) {
+        self.failure_time.expect(kind, took);
+    }
+
+    /// Whether it is known what a comparison with `hash` costs.
+    pub(crate) fn knows_cost_of(&self, hash: &str) -> bool {
+        self.failure_time.knows(hash)
     }
 
     /// Waits until a comparison that began at `since`, and failed, has taken as long as every other that fails.

@@ -21,6 +21,7 @@ pub(crate) use admission::{Asker, Slot};
 pub use argon2_parameters::Argon2Parameters;
 pub(crate) use bcrypt_hash::is_bcrypt;
 pub(crate) use breached::UnusableFile;
+pub(crate) use failure_time::kind_of;
 pub(crate) use hashing::Hasher;
 pub(crate) use hashing_failed::HashingFailed;
 pub(crate) use policy::{DEFAULT_MIN_CHARACTERS, MIN_CHARACTERS_RANGE, Policy, Weakness};

@@ -1,6 +1,9 @@
 //! `taskledger users import`
 
+use std::time::{Duration, Instant};
+
 use events::{Actor, Event};
+use test_support::eventually;
 
 use crate::support::{App, OPERATION};
 
@@ -38,6 +41,44 @@ async fn opens_accounts_that_log_in_with_their_old_password() {
     let rehashed = app.payloads("account.password_rehashed").await;
     assert_eq!(rehashed.len(), 2, "each old hash is replaced once");
     assert!(rehashed.iter().all(|event| matches!(event, Event::Account(_))));
+}
+
+/// How long a failed login takes of an address that nobody has.
+async fn time_of_a_failure(app: &App) -> Duration {
+    let email = format!("nobody{}@example.com", app.dependencies.clock.now().as_micros());
+    let begun = Instant::now();
+    app.login(&email, "not-the-right-one")
+        .await
+        .expect(401, "bad-credentials");
+    begun.elapsed()
+}
+
+#[tokio::test]
+async fn the_first_failure_after_a_start_takes_as_long_as_with_the_dearest_hash_that_was_imported() {
+    let app = App::start().await;
+    let file = format!("email,password_hash\nada@example.com,{HASH}\n");
+    import(&app, &file, true).await.unwrap();
+    let operations = &app.dependencies.operations;
+    let become_dear = "UPDATE password_hash_costs SET micros = 100000 WHERE kind = '$2b$04'";
+    assert_eq!(
+        operations.execute(become_dear, &[]).await.unwrap(),
+        0,
+        "a dry run"
+    );
+    let running = app
+        .replica(|config, _| config.failed_login_time = Duration::ZERO)
+        .await;
+    import(&app, &file, false).await.unwrap();
+    assert_eq!(operations.execute(become_dear, &[]).await.unwrap(), 1);
+    let three_times = Duration::from_millis(300);
+    let started = running.replica(|_, _| {}).await;
+    let took = time_of_a_failure(&started).await;
+    assert!(took >= three_times, "{took:?}");
+    eventually("a replica that was running has heard of it", async || {
+        running.clock.advance(900);
+        time_of_a_failure(&running).await >= three_times
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -114,7 +155,8 @@ async fn lines_that_are_no_text_are_named() {
     let mut file = format!("email,password_hash\nada@example.com,{HASH}\nb").into_bytes();
     file.extend(b"\xff@example.com,x\n");
     file.extend(format!("carol@example.com,{HASH}\n").into_bytes());
-    let imported = app.operator().import(&file[..], Some(OPERATION.into()));
+    let operator = app.operator();
+    let imported = operator.import(&file[..], Some(OPERATION.into()));
     let imported = imported.await.unwrap();
     let bad: Vec<_> = imported.bad.iter().map(|bad| bad.line).collect();
     assert_eq!((imported.opened, bad), (2, vec![3]));

@@ -1,0 +1,69 @@
+//! Remembers beyond this process what comparing a password with each kind of hash costs, so that failed logins take as long as with
+//! the dearest from the first one after a start on, and from the import of a dear hash on.
+
+use std::{sync::Arc, time::Duration};
+
+use database::DatabaseError;
+
+use crate::{
+    auth::Auth,
+    error::Failure,
+    password::{Asker, Password, kind_of},
+};
+
+/// Another process may have met, or imported, hashes of another kind.
+const RECALL_EVERY: Duration = Duration::from_secs(5);
+const RECALL: &str = "SELECT kind, micros FROM password_hash_costs ORDER BY micros DESC LIMIT 64";
+const REMEMBER: &str =
+    "INSERT INTO password_hash_costs (kind, micros) VALUES ($1, $2) ON CONFLICT (kind) DO NOTHING";
+
+impl Auth {
+    /// Lets failures take as long as every process that ever was has found out.
+    pub(crate) async fn recall_hash_costs(&self) {
+        if let Err(error) = self.try_to_recall().await {
+            tracing::warn!(%error, "what hashes cost cannot be recalled: the first failed logins may tell of dear ones");
+        }
+    }
+
+    async fn try_to_recall(&self) -> Result<(), DatabaseError> {
+        for row in self.operations.fetch_all(RECALL, &[]).await? {
+            let took = Duration::from_micros(row.unsigned("micros")?);
+            self.hasher.expect(&row.text("kind")?, took);
+        }
+        Ok(())
+    }
+
+    /// Does so again and again.
+    pub(crate) async fn keep_recalling_hash_costs(&self) {
+        loop {
+            tokio::time::sleep(RECALL_EVERY).await;
+            self.recall_hash_costs().await;
+        }
+    }
+
+    /// Lets other processes know that comparisons with hashes like `hash` take so long.
+    pub(crate) async fn remember_hash_cost(&self, hash: &str, took: Duration) -> Result<(), DatabaseError> {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let values = [kind_of(hash).into(), micros.into()];
+        self.operations.execute(REMEMBER, &values).await.map(drop)
+    }
+
+    /// Measures what a comparison with `hash` costs and remembers it, before somebody has it.
+    ///
+    /// # Errors
+    /// When it cannot be remembered.
+    pub(crate) async fn prepare_for_hash(&self, hash: &str) -> Result<(), Failure> {
+        if self.hasher.knows_cost_of(hash) {
+            return Ok(());
+        }
+        let slot = self.hasher.admit(Asker::stranger("")).await?;
+        let nobodys = Arc::new(Password::new("of nobody"));
+        let verified = self.hasher.verify(&slot, &nobodys, Some(hash)).await?;
+        if let Some(took) = verified.first_of_its_kind {
+            self.remember_hash_cost(hash, took)
+                .await
+                .map_err(Failure::Operations)?;
+        }
+        Ok(())
+    }
+}
