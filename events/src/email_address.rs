@@ -96,7 +96,7 @@ impl EmailAddress {
     /// Whether `text` contains the address, in either spelling of its domain and in any case.
     #[must_use]
     pub fn is_part_of(&self, text: &str) -> bool {
-        let folded = fold_text(text);
+        let folded = fold_text(text).replace('\u{3002}', ".");
         folded.contains(&self.canonical) || folded.contains(&self.unicode)
     }
 }

@@ -1,11 +1,9 @@
 //! Guessing at passwords: it gets slow, it tells nothing, and it keeps the owner out of nothing.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
-use reqwest::Client;
-use serde_json::json;
-
-use crate::support::{Answer, Footing, PASSWORD, Person, System, until};
+use super::{log_in, stranger};
+use crate::support::{Footing, PASSWORD, Person, System, until};
 
 #[tokio::test]
 async fn embedded_guesses_get_slow_and_keep_nobody_out() {
@@ -15,23 +13,6 @@ async fn embedded_guesses_get_slow_and_keep_nobody_out() {
 #[tokio::test]
 async fn guesses_get_slow_and_keep_nobody_out_on_postgres_and_rabbitmq() {
     guesses_get_slow_and_keep_nobody_out(Footing::Servers).await;
-}
-
-/// Somebody at another address of this machine.
-fn stranger(system: &System, address: [u8; 4]) -> Person {
-    let http = Client::builder().local_address(IpAddr::from(address));
-    Person {
-        base: system.base.clone(),
-        http: http.build().unwrap(),
-        email: String::new(),
-        token: String::new(),
-        refresh_token: String::new(),
-    }
-}
-
-async fn log_in(person: &Person, email: &str, password: &str) -> Answer {
-    let body = json!({"email": email, "password": password});
-    person.post("/auth/login", body).await
 }
 
 /// What the answers to wrong guesses at `email` say until one comes too early, and how many were judged. On a slow machine
@@ -61,8 +42,8 @@ async fn guesses_get_slow_and_keep_nobody_out(footing: Footing) {
     let system = System::start(footing).await;
     let mut ada = Person::join(&system.base, "ada").await;
     let (near, far) = (
-        stranger(&system, [127, 0, 0, 2]),
-        stranger(&system, [127, 0, 0, 3]),
+        stranger(&system.base, [127, 0, 0, 2]),
+        stranger(&system.base, [127, 0, 0, 3]),
     );
 
     let strangers = [&near, &far];

@@ -1,22 +1,44 @@
 //! What somebody tries who means harm, from outside, on every footing. docs/security.md says which attack is tried where.
 
+mod addresses;
 mod forged_tokens;
 mod guessing;
+mod imported_accounts;
+mod oracle;
+mod passwords;
 mod privileges;
 mod recovery;
+mod refresh_tokens;
 mod second_factor;
 mod sessions;
+mod spent_attempts;
 
-use std::time::Duration;
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
-use serde_json::json;
+use database::{Database, Schema};
+use event_store::EventStore;
+use events::{Actor, Encoded, EventId, Metadata, StreamName, Timestamp, UserId};
+use reqwest::Client;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::support::{Answer, Person, until};
+use crate::support::{Answer, Footing, Person, Replica, Role, System, until};
 
-/// Within which what has ended is refused everywhere. A second is promised; a machine that is busy with other tests gets more,
-/// and still far less than the half minute for which an answer is remembered.
+/// Within which what has ended is refused everywhere, at the latest, as long as the bus is up. One second is what the system is made
+/// for, and [`at_once`] says how long it was; a machine that is busy with other tests gets more, and still far less than the half
+/// minute for which an answer is remembered.
 const AT_ONCE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` holds, which is to be at once, and says how long that took.
+async fn at_once(what: &str, condition: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    until(what, AT_ONCE, condition).await;
+    eprintln!("{what}: after {} ms, of 1000", begun.elapsed().as_millis());
+}
 
 /// `person` with another token.
 fn with_token(person: &Person, token: impl Into<String>) -> Person {
@@ -24,6 +46,109 @@ fn with_token(person: &Person, token: impl Into<String>) -> Person {
         token: token.into(),
         ..person.clone()
     }
+}
+
+/// Somebody without an account, at another address of this machine.
+fn stranger(base: &str, address: [u8; 4]) -> Person {
+    let http = Client::builder().local_address(IpAddr::from(address));
+    Person {
+        base: base.to_owned(),
+        http: http.build().unwrap(),
+        email: String::new(),
+        token: String::new(),
+        refresh_token: String::new(),
+    }
+}
+
+async fn log_in(person: &Person, email: &str, password: &str) -> Answer {
+    let body = json!({"email": email, "password": password});
+    person.post("/auth/login", body).await
+}
+
+fn text(body: &Value, name: &str) -> String {
+    body[name].as_str().unwrap().to_owned()
+}
+
+/// What is in the access token of `person`.
+fn claims(person: &Person) -> Value {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+    let part = person.token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&BASE64URL.decode(part).unwrap()).unwrap()
+}
+
+/// What an operator's command says, which must succeed.
+fn said(system: &System, arguments: &[&str]) -> String {
+    let output = system.tool(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?} {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Somebody whom an operator has made an admin.
+async fn admin(system: &System) -> Person {
+    let mut root = Person::join(&system.base, "root").await;
+    said(system, &["users", "grant", &root.email, "admin"]);
+    root.log_in().await;
+    root
+}
+
+/// The process that plays the role auth.
+fn auth_of(footing: Footing) -> Replica {
+    match footing {
+        Footing::Embedded => Role::Up.into(),
+        Footing::Servers | Footing::KurrentDb => Role::Auth.into(),
+    }
+}
+
+/// Kills auth and starts it again, with the settings as they are now.
+async fn restart_auth(system: &mut System, footing: Footing) {
+    system.kill(auth_of(footing));
+    system.launch(auth_of(footing));
+    system.ready().await;
+}
+
+/// Where failed attempts are counted.
+async fn operations(system: &System) -> Database {
+    let url = system.database_url("operations.db");
+    Database::connect(&url, Schema::Operations, 2).await.unwrap()
+}
+
+/// Makes every counter of failed attempts one of `failures` in a row whose wait is over, as if so many had been made over the
+/// last days.
+async fn let_failures_become(system: &System, failures: u64) {
+    const SQL: &str = "UPDATE authentication_failures SET failures = $1, blocked_until = 0";
+    let operations = operations(system).await;
+    let changed = operations.execute(SQL, &[failures.into()]).await.unwrap();
+    assert!(changed > 0, "nobody has failed");
+}
+
+/// Appends what auth would have, so long ago, to a stream that is there.
+async fn append_as_auth(
+    system: &System,
+    stream: &StreamName,
+    subject: UserId,
+    events: Vec<Encoded>,
+    ago: Duration,
+) {
+    let store = event_store::open(&system.store_url(), 2).await.unwrap();
+    let head = store.stream_head(stream).await.unwrap().unwrap();
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - ago;
+    let at = Timestamp::from_micros(at.as_micros().try_into().unwrap());
+    let metadata = Metadata {
+        subject,
+        actor: Actor::User(subject),
+        correlation_id: "appended by a test".into(),
+        causation_id: Uuid::now_v7(),
+        traceparent: None,
+        idempotency_key: None,
+    };
+    let events = events
+        .into_iter()
+        .map(|event| event.into_event(EventId(Uuid::now_v7()), metadata.clone(), at));
+    let store: &dyn EventStore = &*store;
+    store
+        .append(stream, head.version, events.collect())
+        .await
+        .unwrap();
 }
 
 /// What auth, the query API and the command API say to whoever shows this token.

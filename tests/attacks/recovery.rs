@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{AT_ONCE, is_refused_everywhere, is_served_everywhere, is_shown, with_token};
+use super::{PATIENCE, at_once, is_refused_everywhere, is_served_everywhere, is_shown, with_token};
 use crate::support::{Answer, Footing, PASSWORD, Person, System, until};
 
 const NEXT: &str = "violet harbour lantern";
@@ -74,7 +74,7 @@ async fn recovery_ends_what_an_intruder_has(footing: Footing) {
         "bad-credentials"
     );
     for left in [&ada, &door] {
-        until("nothing is left to the intruder", AT_ONCE, async || {
+        at_once("nothing is left to the intruder", async || {
             is_refused_everywhere(left).await
         })
         .await;
@@ -99,13 +99,13 @@ async fn recovery_ends_what_an_intruder_has(footing: Footing) {
     let id = me["user"]["id"].as_str().unwrap();
     for act in ["disable", "enable"] {
         let path = format!("/auth/users/{id}/{act}");
-        until(act, AT_ONCE * 4, async || {
+        until(act, PATIENCE, async || {
             root.post(&path, json!({})).await.status == 200
         })
         .await;
     }
     for left in [&bob, &door] {
-        until("nothing is left to the intruder", AT_ONCE, async || {
+        at_once("nothing is left to the intruder", async || {
             is_refused_everywhere(left).await
         })
         .await;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{is_refused_everywhere, is_shown, with_token};
+use super::{PATIENCE, admin, at_once, claims, is_refused_everywhere, is_shown, log_in, text, with_token};
 use crate::support::{Answer, Footing, PASSWORD, Person, System, totp_code, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,13 +28,14 @@ async fn an_admin_without_a_second_factor_is_none_where_the_role_asks_for_it_on_
     an_admin_without_a_second_factor_is_none(Footing::Servers).await;
 }
 
-fn text(body: &Value, name: &str) -> String {
-    body[name].as_str().unwrap().to_owned()
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_admins_require_a_second_factor_of_a_role_at_once() {
+    admins_require_a_second_factor_of_a_role(Footing::Embedded, 1).await;
 }
 
-async fn log_in(person: &Person, password: &str) -> Answer {
-    let body = json!({"email": person.email, "password": password});
-    person.post("/auth/login", body).await
+#[tokio::test(flavor = "multi_thread")]
+async fn admins_require_a_second_factor_of_a_role_at_once_on_postgres_and_rabbitmq() {
+    admins_require_a_second_factor_of_a_role(Footing::Servers, 2).await;
 }
 
 async fn go_on(person: &Person, mfa_token: &str, code: &str) -> Answer {
@@ -60,7 +62,7 @@ async fn a_password_alone_gets_nobody_in(footing: Footing) {
         .expect(204);
 
     // The password gets a token that opens nothing but the next step.
-    let half = log_in(&ada, PASSWORD).await.expect(401);
+    let half = log_in(&ada, &ada.email, PASSWORD).await.expect(401);
     assert_eq!(half.code(), "second-factor-required");
     let members = half.body.as_object().unwrap();
     assert!(!members.contains_key("access_token") && !members.contains_key("refresh_token"));
@@ -71,7 +73,10 @@ async fn a_password_alone_gets_nobody_in(footing: Footing) {
         .await;
     assert_eq!(refresh.expect(401).code(), "token-invalid");
     assert_eq!(
-        log_in(&ada, "a wrong passphrase").await.expect(401).code(),
+        log_in(&ada, &ada.email, "a wrong passphrase")
+            .await
+            .expect(401)
+            .code(),
         "bad-credentials"
     );
 
@@ -80,12 +85,18 @@ async fn a_password_alone_gets_nobody_in(footing: Footing) {
         go_on(&ada, &mfa_token, &used).await.expect(401).code(),
         "bad-credentials"
     );
-    go_on(&ada, &mfa_token, &recovery[0]).await.expect(200);
+    let entered = go_on(&ada, &mfa_token, &recovery[0]).await.expect(200).body;
+    let entered = with_token(&ada, text(&entered, "access_token"));
+    assert_eq!(claims(&entered)["amr"], json!(["pwd", "otp", "mfa"]));
+    assert_eq!(claims(&ada)["amr"], json!(["pwd"]));
     assert_eq!(
         go_on(&ada, &mfa_token, &recovery[1]).await.expect(401).code(),
         "token-invalid"
     );
-    let again = text(&log_in(&ada, PASSWORD).await.expect(401).body, "mfa_token");
+    let again = text(
+        &log_in(&ada, &ada.email, PASSWORD).await.expect(401).body,
+        "mfa_token",
+    );
     assert_eq!(
         go_on(&ada, &again, &recovery[0]).await.expect(401).code(),
         "bad-credentials"
@@ -94,7 +105,10 @@ async fn a_password_alone_gets_nobody_in(footing: Footing) {
     // Guesses have to wait after a few, however many logins they are spread over, and the owner's way in stays open.
     let mut judged = 0;
     let refused = loop {
-        let mfa_token = text(&log_in(&ada, PASSWORD).await.expect(401).body, "mfa_token");
+        let mfa_token = text(
+            &log_in(&ada, &ada.email, PASSWORD).await.expect(401).body,
+            "mfa_token",
+        );
         let answer = go_on(&ada, &mfa_token, &wrong_code(&secret)).await;
         if answer.status == 429 {
             break answer;
@@ -104,12 +118,15 @@ async fn a_password_alone_gets_nobody_in(footing: Footing) {
         assert!(judged <= 10, "nobody has to wait");
     };
     assert!(!refused.header("retry-after").is_empty(), "{refused:?}");
-    let mfa_token = text(&log_in(&ada, PASSWORD).await.expect(401).body, "mfa_token");
+    let mfa_token = text(
+        &log_in(&ada, &ada.email, PASSWORD).await.expect(401).body,
+        "mfa_token",
+    );
     go_on(&ada, &mfa_token, &totp_code(&secret)).await.expect(429);
     go_on(&ada, &mfa_token, &recovery[1]).await.expect(200);
 
     // A stolen session does not get rid of it.
-    let remove = |body: Value| ada.send(reqwest::Method::DELETE, "/auth/me/totp", Some(body));
+    let remove = |body: Value| ada.send(Method::DELETE, "/auth/me/totp", Some(body));
     let wrong = json!({"password": "a wrong passphrase", "code": recovery[2]});
     assert_eq!(remove(wrong).await.expect(401).code(), "bad-credentials");
     remove(json!({"password": PASSWORD})).await.expect(422);
@@ -128,7 +145,7 @@ async fn a_password_alone_gets_nobody_in(footing: Footing) {
         "the login asks for the code",
         Duration::from_secs(20),
         async || {
-            let answer = log_in(&ada, "violet harbour lantern").await;
+            let answer = log_in(&ada, &ada.email, "violet harbour lantern").await;
             assert_ne!(answer.status, 200, "{answer:?}");
             answer.code() == "second-factor-required"
         },
@@ -164,12 +181,96 @@ async fn an_admin_without_a_second_factor_is_none(footing: Footing) {
         .await
         .expect(204);
     root.get("/auth/users").await.expect(403);
-    let mfa_token = text(&log_in(&root, PASSWORD).await.expect(401).body, "mfa_token");
+    let mfa_token = text(
+        &log_in(&root, &root.email, PASSWORD).await.expect(401).body,
+        "mfa_token",
+    );
     let recovery = enrolled["recovery_codes"][0].as_str().unwrap();
     let entered = go_on(&root, &mfa_token, recovery).await.expect(200).body;
-    let admin = with_token(&root, text(&entered, "access_token"));
-    is_shown(&admin, "/auth/users").await;
+    let entered = with_token(&root, text(&entered, "access_token"));
+    is_shown(&entered, "/auth/users").await;
     // Sessions from before stay without it.
     root.get("/auth/users").await.expect(403);
+    system.stop().await;
+}
+
+/// Logs in with a second factor that is set up for it.
+async fn enroll(person: &Person) -> Person {
+    let enrolled = person.post("/auth/me/totp", json!({"password": PASSWORD})).await;
+    let enrolled = enrolled.expect(200).body;
+    let code = json!({"code": totp_code(&text(&enrolled, "secret"))});
+    person.post("/auth/me/totp/confirm", code).await.expect(204);
+    let half = log_in(person, &person.email, PASSWORD).await.expect(401).body;
+    let recovery = enrolled["recovery_codes"][0].as_str().unwrap();
+    let entered = go_on(person, &text(&half, "mfa_token"), recovery)
+        .await
+        .expect(200)
+        .body;
+    with_token(person, text(&entered, "access_token"))
+}
+
+/// What the front doors say to whoever wants what an auditor may, and what only an admin may.
+async fn as_admin(system: &System, person: &Person) -> Vec<u16> {
+    let mut said = Vec::new();
+    for base in &system.bases {
+        let person = Person {
+            base: base.clone(),
+            ..person.clone()
+        };
+        for path in ["/auth/users", "/audit/export"] {
+            said.push(person.get(path).await.status.as_u16());
+        }
+    }
+    said
+}
+
+async fn admins_require_a_second_factor_of_a_role(footing: Footing, replicas: usize) {
+    let mut system = System::launched(footing, replicas).await;
+    system.ready().await;
+    let strong = enroll(&admin(&system).await).await;
+    let weak = admin(&system).await;
+    let require = async |roles: Value| {
+        let body = Some(json!({ "roles": roles }));
+        let answer = strong.send(Method::PUT, "/auth/second-factor-roles", body).await;
+        answer.expect(200).body["roles"].clone()
+    };
+    // Everybody remembers that this one is an admin.
+    until("the weak admin is served", PATIENCE, async || {
+        as_admin(&system, &weak).await.iter().all(|status| *status == 200)
+    })
+    .await;
+    assert_eq!(require(json!(["admin"])).await, json!(["admin"]));
+    at_once("without the factor there is no admin", async || {
+        as_admin(&system, &weak).await.iter().all(|status| *status == 403)
+    })
+    .await;
+    weak.get("/auth/me").await.expect(200);
+    assert!(
+        as_admin(&system, &strong)
+            .await
+            .iter()
+            .all(|status| *status == 200)
+    );
+    let me = strong.get("/auth/me").await.expect(200).body["user"]["id"].clone();
+    let trail = "/audit/events?type=admins.second_factor_roles_changed";
+    until("the audit trail says who did it", PATIENCE, async || {
+        let items = strong.get(trail).await.body["items"].clone();
+        items[0]["actor"] == me
+    })
+    .await;
+
+    // A setting is a floor.
+    system.set("TASKLEDGER_SECOND_FACTOR_ROLES", "auditor");
+    for replica in system.replicas() {
+        system.kill(replica);
+        system.launch(replica);
+    }
+    system.ready().await;
+    assert_eq!(require(json!(["admin"])).await, json!(["auditor", "admin"]));
+    assert_eq!(require(json!([])).await, json!(["auditor"]));
+    at_once("the admin is one again", async || {
+        as_admin(&system, &weak).await.iter().all(|status| *status == 200)
+    })
+    .await;
     system.stop().await;
 }

@@ -1,14 +1,15 @@
 //! Stolen refresh tokens, and tokens of sessions that have ended.
 
-use event_store::EventStore;
-use events::{
-    Actor, EndReason, EventId, Metadata, SessionEnded, SessionEvent, SessionId, StreamName, Timestamp, UserId,
-};
-use reqwest::Method;
-use serde_json::{Value, json};
-use uuid::Uuid;
+use std::time::Duration;
 
-use super::{AT_ONCE, everywhere, is_refused_everywhere, is_served_everywhere, is_shown, with_token};
+use events::{EndReason, SessionEnded, SessionEvent, SessionId, StreamName, UserId};
+use reqwest::Method;
+use serde_json::json;
+
+use super::{
+    append_as_auth, at_once, claims, everywhere, is_refused_everywhere, is_served_everywhere, is_shown, text,
+    with_token,
+};
 use crate::support::{Answer, Footing, Person, Role, System, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,10 +29,6 @@ async fn refresh(person: &Person, token: &str, user_agent: &str) -> Answer {
     sent.await.unwrap()
 }
 
-fn text(answer: &Answer, name: &str) -> String {
-    answer.body[name].as_str().unwrap().to_owned()
-}
-
 async fn stolen_and_ended_sessions_open_nothing(footing: Footing) {
     let system = System::start(footing).await;
     let mut ada = Person::join(&system.base, "ada").await;
@@ -39,17 +36,14 @@ async fn stolen_and_ended_sessions_open_nothing(footing: Footing) {
     // A thief uses the token first: the owner's next refresh ends the session of both.
     let stolen = ada.refresh_token.clone();
     let thief = refresh(&ada, &stolen, "thief").await.expect(200);
-    let thiefs = with_token(&ada, text(&thief, "access_token"));
+    let thiefs = with_token(&ada, text(&thief.body, "access_token"));
     is_served_everywhere(&thiefs).await;
     let refused = refresh(&ada, &stolen, "owner").await.expect(401);
     assert_eq!(refused.code(), "session-ended");
     for person in [&ada, &thiefs] {
-        until("both are out", AT_ONCE, async || {
-            is_refused_everywhere(person).await
-        })
-        .await;
+        at_once("both are out", async || is_refused_everywhere(person).await).await;
     }
-    let next = text(&thief, "refresh_token");
+    let next = text(&thief.body, "refresh_token");
     assert_eq!(
         refresh(&ada, &next, "thief").await.expect(401).code(),
         "session-ended"
@@ -60,11 +54,8 @@ async fn stolen_and_ended_sessions_open_nothing(footing: Footing) {
     let stolen = ada.refresh_token.clone();
     let owner = refresh(&ada, &stolen, "owner").await.expect(200);
     refresh(&ada, &stolen, "thief").await.expect(401);
-    let owners = with_token(&ada, text(&owner, "access_token"));
-    until("both are out", AT_ONCE, async || {
-        is_refused_everywhere(&owners).await
-    })
-    .await;
+    let owners = with_token(&ada, text(&owner.body, "access_token"));
+    at_once("both are out", async || is_refused_everywhere(&owners).await).await;
 
     // A token is good for what it is.
     ada.log_in().await;
@@ -94,7 +85,7 @@ async fn stolen_and_ended_sessions_open_nothing(footing: Footing) {
             }
         };
         ended.expect(204);
-        until(end, AT_ONCE, async || is_refused_everywhere(&other).await).await;
+        at_once(end, async || is_refused_everywhere(&other).await).await;
         assert_eq!(
             other.get("/tasks").await.expect(401).code(),
             "session-ended",
@@ -107,40 +98,16 @@ async fn stolen_and_ended_sessions_open_nothing(footing: Footing) {
     system.stop().await;
 }
 
-fn claims(person: &Person) -> Value {
-    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
-    let part = person.token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&BASE64URL.decode(part).unwrap()).unwrap()
-}
-
 /// What auth leaves behind that is killed between its append and its broadcast.
 async fn append_the_end(system: &System, person: &Person) {
     let claims = claims(person);
     let id = |name: &str| claims[name].as_str().unwrap();
     let (subject, session): (UserId, SessionId) = (id("sub").parse().unwrap(), id("sid").parse().unwrap());
-    let store = event_store::open(&system.store_url(), 2).await.unwrap();
-    let store: &dyn EventStore = &*store;
-    let stream = StreamName::session(session);
-    let head = store.stream_head(&stream).await.unwrap().unwrap();
     let ended = SessionEvent::from(SessionEnded {
         reason: EndReason::Logout,
     });
-    let encoded = ended.encode();
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = Timestamp::from_micros(since.unwrap().as_micros().try_into().unwrap());
-    let event = encoded.into_event(
-        EventId(Uuid::now_v7()),
-        Metadata {
-            subject,
-            actor: Actor::User(subject),
-            correlation_id: "killed".into(),
-            causation_id: Uuid::now_v7(),
-            traceparent: None,
-            idempotency_key: None,
-        },
-        now,
-    );
-    store.append(&stream, head.version, vec![event]).await.unwrap();
+    let stream = StreamName::session(session);
+    append_as_auth(system, &stream, subject, vec![ended.encode()], Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,9 +118,11 @@ async fn a_session_that_auth_ended_before_it_was_killed_is_refused_on_postgres_a
     for person in [&ada, &bob] {
         is_served_everywhere(person).await;
     }
+    let mut unknown = bob.clone();
+    unknown.log_in().await;
     system.kill(Role::Auth);
     append_the_end(&system, &ada).await;
-    until("nobody serves the session", AT_ONCE, async || {
+    at_once("nobody serves the session", async || {
         let answers = [
             ada.get("/tasks").await,
             ada.post("/tasks", json!({"title": "Late"})).await,
@@ -164,6 +133,7 @@ async fn a_session_that_auth_ended_before_it_was_killed_is_refused_on_postgres_a
     })
     .await;
     is_shown(&bob, "/tasks").await;
+    assert_eq!(unknown.get("/tasks").await.expect(503).code(), "unavailable");
     system.launch(Role::Auth);
     system.ready().await;
     for answer in everywhere(&ada).await {
@@ -171,4 +141,29 @@ async fn a_session_that_auth_ended_before_it_was_killed_is_refused_on_postgres_a
     }
     is_served_everywhere(&bob).await;
     system.stop().await;
+}
+
+/// For how long an answer is remembered, and how long such a test may be late.
+const REMEMBERED: Duration = Duration::from_secs(30 + 10);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ended_while_the_bus_was_silent_is_remembered_for_half_a_minute_on_postgres_and_rabbitmq()
+ {
+    let mut system = System::start(Footing::Servers).await;
+    let ada = Person::join(&system.base, "ada").await;
+    is_served_everywhere(&ada).await;
+    system.proxy.as_ref().unwrap().hold_still(REMEMBERED * 2);
+    let ended = ada.send(Method::POST, "/auth/logout", None).await;
+    ended.expect(204);
+    until("nobody serves the session", REMEMBERED, async || {
+        let answers = [
+            ada.get("/tasks").await,
+            ada.post("/tasks", json!({"title": "Late"})).await,
+        ];
+        answers
+            .iter()
+            .all(|answer| answer.status == 503 || answer.status == 401)
+    })
+    .await;
+    system.clean().await;
 }

@@ -26,6 +26,11 @@ def before_call(context, case, kwargs):
         field = "password" if case.operation.path == "/auth/register" else "new_password"
         if fits(case.body.get(field)):
             case.body[field] = f"tractor-{next(NUMBERS)}-canyon-plum"
+    # A role that asks for a second factor counts for nothing in the session of this run. An admin does without `auditor`.
+    if case.operation.path == "/auth/second-factor-roles" and isinstance(case.body, dict):
+        roles = case.body.get("roles")
+        if isinstance(roles, list):
+            case.body["roles"] = [role for role in roles if role not in ("admin", "user")]
     # A cursor is what an earlier answer gave, for the same query. One that is made up is refused, as it should be.
     query = case.query or {}
     for name in ("cursor", "since"):

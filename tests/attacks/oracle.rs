@@ -1,0 +1,176 @@
+//! Finding out from failed logins who has an account, and how its password was hashed: by what the answers say, and by how long they
+//! take.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::{log_in, restart_auth, said, stranger, text, with_token};
+use crate::support::{Answer, Footing, PASSWORD, Person, System};
+
+/// bcrypt with cost 6, of nobody's password.
+const BCRYPT: &str = "$2b$06$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie";
+/// Every account takes four guesses for nothing.
+const GUESSES: usize = 4;
+const ACCOUNTS: usize = 2;
+/// One of the rounds shows no difference. A real one shows in each; what else the machine does seldom shows in all.
+const ROUNDS: usize = 3;
+/// Medians of a machine that is busy differ by so much. The hashes below differ by a multiple of it.
+const NOISE: Duration = Duration::from_millis(40);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_failed_logins_say_the_same_and_take_the_same_time() {
+    failed_logins_say_the_same_and_take_the_same_time(Footing::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_logins_say_the_same_and_take_the_same_time_on_postgres_and_rabbitmq() {
+    failed_logins_say_the_same_and_take_the_same_time(Footing::Servers).await;
+}
+
+/// What a guess can be made at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Today,
+    OlderHash,
+    Imported,
+    Disabled,
+    Erased,
+    Unknown,
+    NoAddress,
+}
+
+const KINDS: [Kind; 7] = [
+    Kind::Today,
+    Kind::OlderHash,
+    Kind::Imported,
+    Kind::Disabled,
+    Kind::Erased,
+    Kind::Unknown,
+    Kind::NoAddress,
+];
+
+fn address(kind: Kind, number: usize) -> String {
+    let at = if kind == Kind::NoAddress {
+        ""
+    } else {
+        "@example.org"
+    };
+    format!("{kind:?}{number}{at}").to_lowercase()
+}
+
+fn addresses(kind: Kind) -> impl Iterator<Item = String> {
+    (0..ROUNDS * ACCOUNTS).map(move |number| address(kind, number))
+}
+
+/// Registers everybody of this kind, and returns who they are when they have logged in.
+async fn register(anybody: &Person, kind: Kind) -> Vec<(String, Person)> {
+    let mut people = Vec::new();
+    for email in addresses(kind) {
+        let body = json!({"email": email, "password": PASSWORD});
+        let registered = anybody.post("/auth/register", body).await.expect(201).body;
+        let id = text(&registered["user"], "id");
+        let entered = log_in(anybody, &email, PASSWORD).await.expect(200).body;
+        people.push((id, with_token(anybody, text(&entered, "access_token"))));
+    }
+    people
+}
+
+/// Makes the accounts. The parameters of argon2 are raised on the way.
+async fn prepare(system: &mut System, footing: Footing) {
+    let anybody = stranger(&system.base, [127, 0, 0, 1]);
+    register(&anybody, Kind::OlderHash).await;
+    for (_, person) in register(&anybody, Kind::Erased).await {
+        let password = Some(json!({"password": PASSWORD}));
+        person
+            .send(Method::DELETE, "/auth/me", password)
+            .await
+            .expect(204);
+    }
+    let root = super::admin(system).await;
+    for (id, _) in register(&anybody, Kind::Disabled).await {
+        root.post(&format!("/auth/users/{id}/disable"), json!({}))
+            .await
+            .expect(200);
+    }
+    let file = system.directory().join("users.csv");
+    let lines = addresses(Kind::Imported).map(|email| format!("{email},{BCRYPT}\n"));
+    fs::write(
+        &file,
+        format!("email,password_hash\n{}", lines.collect::<String>()),
+    )
+    .unwrap();
+    said(system, &["users", "import", file.to_str().unwrap()]);
+    system.set("TASKLEDGER_ARGON2_PASSES", "8");
+    restart_auth(system, footing).await;
+    register(&anybody, Kind::Today).await;
+}
+
+/// All that an answer says, but for what is different in any two. What is no address has no limit of its own, which its sender
+/// knows, so that the limits are only told of the others.
+fn content(answer: &Answer, tells_limits: bool) -> String {
+    let mut headers: Vec<_> = answer.headers.iter().collect();
+    headers.retain(|(name, _)| match name.as_str() {
+        "date" | "x-request-id" => false,
+        "ratelimit" | "ratelimit-policy" => tells_limits,
+        _ => true,
+    });
+    headers.sort_by_key(|(name, _)| name.as_str());
+    let mut body = answer.body.clone();
+    body["request_id"] = json!(null);
+    format!("{} {headers:?} {body}", answer.status)
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// Guesses at everybody of this round. Whatever else the machine does meets all kinds alike, since they take turns.
+async fn guess(guesser: &Person, round: usize) -> Vec<(Kind, Duration)> {
+    let mut times = KINDS.map(|_| Vec::new());
+    for sample in 0..ACCOUNTS * GUESSES {
+        let mut said = Vec::new();
+        for (kind, times) in KINDS.into_iter().zip(&mut times) {
+            let email = address(kind, round * ACCOUNTS + sample / GUESSES);
+            let begun = Instant::now();
+            let answer = log_in(guesser, &email, "a wrong passphrase").await;
+            times.push(begun.elapsed());
+            said.push((kind, answer.expect(401)));
+        }
+        for (kind, answer) in &said {
+            let tells_limits = *kind != Kind::NoAddress;
+            let [said, other] = [answer, &said[0].1].map(|answer| content(answer, tells_limits));
+            assert_eq!(said, other, "{kind:?} is told otherwise");
+        }
+    }
+    let medians = times.iter_mut().map(|times| median(times));
+    KINDS.into_iter().zip(medians).collect()
+}
+
+async fn failed_logins_say_the_same_and_take_the_same_time(footing: Footing) {
+    let mut system = System::start(footing).await;
+    prepare(&mut system, footing).await;
+    let mut differences = Vec::new();
+    for round in 0..ROUNDS {
+        // Each address has failures of its own.
+        let guesser = stranger(&system.base, [127, 0, 0, 2 + u8::try_from(round).unwrap()]);
+        let medians = guess(&guesser, round).await;
+        let times = || medians.iter().map(|(_, time)| *time);
+        if times().max().unwrap() - times().min().unwrap() < NOISE {
+            break;
+        }
+        differences.push(medians);
+    }
+    assert!(differences.len() < ROUNDS, "the time tells: {differences:#?}");
+
+    // A disabled account says so to whoever knows the password, and to nobody else.
+    let owner = stranger(&system.base, [127, 0, 0, 1]);
+    let refused = log_in(&owner, &address(Kind::Disabled, 0), PASSWORD).await;
+    assert_eq!(refused.expect(403).code(), "account-disabled");
+    system.stop().await;
+}
