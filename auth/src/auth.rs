@@ -120,28 +120,41 @@ impl Auth {
 
     /// The account `id` as it counts now.
     pub(crate) async fn account(&self, id: UserId) -> Result<Loaded<Account>, Failure> {
-        self.account_in(&self.accounts, id).await
+        Ok(self.account_and_admins(id).await?.0)
     }
 
     /// As [`Self::account`], without what is personal if its key cannot be used: for whoever shows and decides nothing that
     /// depends on that.
     pub(crate) async fn impersonal_account(&self, id: UserId) -> Result<Loaded<Account>, Failure> {
-        match self.account(id).await {
+        Ok(self.impersonal_account_and_admins(id).await?.0)
+    }
+
+    /// As [`Self::impersonal_account`], with what the admins have laid down at the same time.
+    pub(crate) async fn impersonal_account_and_admins(
+        &self,
+        id: UserId,
+    ) -> Result<(Loaded<Account>, Admins), Failure> {
+        match self.account_and_admins(id).await {
             Err(failure) if failure.is_unusable_key() => self.account_in(&self.impersonal_accounts, id).await,
             other => other,
         }
+    }
+
+    /// As [`Self::account`], with what the admins have laid down at the same time.
+    pub(crate) async fn account_and_admins(&self, id: UserId) -> Result<(Loaded<Account>, Admins), Failure> {
+        self.account_in(&self.accounts, id).await
     }
 
     async fn account_in(
         &self,
         accounts: &Repository<Account>,
         id: UserId,
-    ) -> Result<Loaded<Account>, Failure> {
+    ) -> Result<(Loaded<Account>, Admins), Failure> {
         let (mut account, admins) = futures::try_join!(accounts.load(&id), self.admins.load(&()))?;
         account.state = account
             .state
             .map(|account| domain::admins::effective(account, admins.state.as_ref()));
-        Ok(account)
+        Ok((account, admins.state.unwrap_or_default()))
     }
 
     /// Decides about the account `id` as it counts now and appends; returns the account.
@@ -311,34 +324,42 @@ impl Auth {
     }
 
     /// An access token for `account` in `session`.
-    pub(crate) fn issue(&self, account: &Account, session: &Session) -> Result<Issued, Failure> {
+    pub(crate) async fn issue(&self, account: &Account, session: &Session) -> Result<Issued, Failure> {
+        let admins = self.admins.load(&()).await?.state.unwrap_or_default();
         let owner = Owner {
             id: account.id,
             email: account.email.clone(),
-            roles: self.roles_in(account, session),
+            roles: self.roles_in(account, session, &admins),
         };
         Ok(self.tokens.issue(&owner, session, self.clock.now(), new_id())?)
     }
 
     /// What the account may do in `session`: a role that asks for a second factor counts only where one was shown.
-    pub(crate) fn roles_in(&self, account: &Account, session: &Session) -> BTreeSet<Role> {
-        self.roles_with(account, session.has_second_factor())
+    pub(crate) fn roles_in(&self, account: &Account, session: &Session, admins: &Admins) -> BTreeSet<Role> {
+        self.roles_with(account, session.has_second_factor(), admins)
     }
 
     /// What the account may do with a program token. One that was made without a second factor does not stand in for it, and none
     /// does once the account has given it up.
-    pub(crate) fn roles_of_program(&self, account: &Account, token: &ProgramToken) -> BTreeSet<Role> {
-        self.roles_with(
-            account,
-            token.second_factor && account.confirmed_second_factor().is_some(),
-        )
+    pub(crate) fn roles_of_program(
+        &self,
+        account: &Account,
+        token: &ProgramToken,
+        admins: &Admins,
+    ) -> BTreeSet<Role> {
+        let is_strong = token.second_factor && account.confirmed_second_factor().is_some();
+        self.roles_with(account, is_strong, admins)
     }
 
-    fn roles_with(&self, account: &Account, is_strong: bool) -> BTreeSet<Role> {
+    fn roles_with(&self, account: &Account, is_strong: bool, admins: &Admins) -> BTreeSet<Role> {
+        let asking = self.roles_that_ask(admins);
         let roles = account.roles.iter().copied();
-        roles
-            .filter(|role| is_strong || !self.second_factor_roles.contains(role))
-            .collect()
+        roles.filter(|role| is_strong || !asking.contains(role)).collect()
+    }
+
+    /// The roles that ask for a second factor: those of the setting, and those that the admins have added.
+    pub(crate) fn roles_that_ask(&self, admins: &Admins) -> BTreeSet<Role> {
+        &self.second_factor_roles | &admins.second_factor_roles
     }
 }
 

@@ -16,8 +16,8 @@ pub(crate) async fn judge(auth: &Auth, name: &str, hash: &str) -> Result<Verdict
         return Ok(Verdict::Rejected(Rejection::Malformed));
     };
     let now = auth.clock.now();
-    let account = auth.account(shown.account).await?.state;
-    let Some(account) = account.filter(Account::is_live) else {
+    let (account, admins) = auth.account_and_admins(shown.account).await?;
+    let Some(account) = account.state.filter(Account::is_live) else {
         return Ok(Verdict::Rejected(Rejection::SessionEnded));
     };
     let mut tokens = account.program_tokens.iter();
@@ -37,7 +37,7 @@ pub(crate) async fn judge(auth: &Auth, name: &str, hash: &str) -> Result<Verdict
             scopes: known.scopes.clone(),
         },
         email: account.email.clone(),
-        roles: auth.roles_of_program(&account, known),
+        roles: auth.roles_of_program(&account, known, &admins),
         expires_at: known.expires_at.unwrap_or(Timestamp::MAX),
     }))
 }

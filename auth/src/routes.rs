@@ -19,7 +19,7 @@ use crate::{
         change_password, concurrency_limits, confirm_totp, create_program_token, end_session, enroll_totp,
         erase_me, jwks, list_program_tokens, list_sessions, list_users, login, login_second_factor, logout,
         logout_all, me, offer_reset, refresh, register, remove_totp, rename, reset_password,
-        revoke_program_token, revoke_program_tokens, set_disabled, set_roles,
+        revoke_program_token, revoke_program_tokens, second_factor_roles, set_disabled, set_roles,
     },
 };
 
@@ -77,6 +77,10 @@ pub(crate) fn routes(state: AppState) -> Router {
         .route(
             "/auth/tokens/{id}",
             delete(revoke_program_token::revoke_program_token),
+        )
+        .route(
+            "/auth/second-factor-roles",
+            get(second_factor_roles::show).put(second_factor_roles::set),
         )
         .route("/auth/users/{id}/roles", put(set_roles::set_roles))
         .route("/auth/users/{id}/disable", post(set_disabled::disable))

@@ -51,7 +51,7 @@ pub(crate) async fn start(
         .subject(account.id)
         .record();
     tracing::info!(account.id = %account.id, session.id = %id, "logged in");
-    let issued = auth.issue(&account, &session)?;
+    let issued = auth.issue(&account, &session).await?;
     Ok(token_answer(
         auth,
         account,

@@ -36,9 +36,9 @@ impl TokenCheck {
             Ok(claims) => claims,
             Err(rejection) => return Ok(Verdict::Rejected(rejection)),
         };
-        let (session, account) = futures::try_join!(
+        let (session, (account, admins)) = futures::try_join!(
             auth.impersonal_session(claims.sid),
-            auth.impersonal_account(claims.sub)
+            auth.impersonal_account_and_admins(claims.sub)
         )?;
         let session = session
             .state
@@ -52,7 +52,7 @@ impl TokenCheck {
             email: account.email.clone(),
             credential: Credential::Session(session.id),
             // What they may do now, not what they might when the token was issued.
-            roles: auth.roles_in(&account, &session),
+            roles: auth.roles_in(&account, &session, &admins),
             expires_at: claims.expires_at().min(session.ends_at()),
         }))
     }

@@ -1,16 +1,18 @@
-//! Who the admins are: one stream for all of them, because only one stream can promise that somebody is left.
+//! Who the admins are, and what they have laid down for everybody: one stream for all of it, because only one stream can promise
+//! that somebody is left, and because whoever judges a token reads it anyway.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Aggregate, StreamName, Timestamp, UserId, codec::catalog};
+use crate::{Aggregate, Role, StreamName, Timestamp, UserId, codec::catalog};
 
 catalog! {
     /// What can happen to the circle of admins.
     AdminsEvent {
         Added(AdminAdded) = "admins.added", 1;
         Removed(AdminRemoved) = "admins.removed", 1;
+        SecondFactorRolesChanged(SecondFactorRolesChanged) = "admins.second_factor_roles_changed", 1;
     }
 }
 
@@ -28,11 +30,20 @@ pub struct AdminRemoved {
     pub account: UserId,
 }
 
+/// Other roles count from now on in sessions with a second factor only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondFactorRolesChanged {
+    /// All of them after the change.
+    pub roles: BTreeSet<Role>,
+}
+
 /// The admins after some version of their stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Admins {
     /// The accounts that are admins.
     pub accounts: BTreeSet<UserId>,
+    /// Roles that count in sessions with a second factor only.
+    pub second_factor_roles: BTreeSet<Role>,
 }
 
 impl Admins {
@@ -40,9 +51,16 @@ impl Admins {
     #[must_use]
     pub fn evolve(mut self, event: &AdminsEvent) -> Self {
         match event {
-            AdminsEvent::Added(added) => self.accounts.insert(added.account),
-            AdminsEvent::Removed(removed) => self.accounts.remove(&removed.account),
-        };
+            AdminsEvent::Added(added) => {
+                self.accounts.insert(added.account);
+            }
+            AdminsEvent::Removed(removed) => {
+                self.accounts.remove(&removed.account);
+            }
+            AdminsEvent::SecondFactorRolesChanged(changed) => {
+                self.second_factor_roles.clone_from(&changed.roles);
+            }
+        }
         self
     }
 }

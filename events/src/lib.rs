@@ -44,7 +44,7 @@ pub use account::{
     AccountSessionOpened, AccountSessionsEnded, AdminReason, MAX_OPEN_SESSIONS, PasswordChanged,
     PasswordRehashed, Role, RolesChanged,
 };
-pub use admins::{AdminAdded, AdminRemoved, Admins, AdminsEvent};
+pub use admins::{AdminAdded, AdminRemoved, Admins, AdminsEvent, SecondFactorRolesChanged};
 pub use aggregate::{Aggregate, StreamEvent};
 pub use bounded_text::BoundedText;
 pub use catalog::Event;

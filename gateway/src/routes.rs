@@ -28,6 +28,7 @@ pub(crate) const ROUTES: &[(&str, Target)] = &[
     ("/auth/sessions/{id}", Target::Auth),
     ("/auth/tokens", Target::Auth),
     ("/auth/tokens/{id}", Target::Auth),
+    ("/auth/second-factor-roles", Target::Auth),
     ("/auth/users", Target::Auth),
     ("/auth/users/{id}/roles", Target::Auth),
     ("/auth/users/{id}/disable", Target::Auth),

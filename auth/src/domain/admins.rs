@@ -1,10 +1,14 @@
-//! Decisions about who the admins are, and what being one means for an account.
+//! Decisions about who the admins are, what being one means for an account, and what admins lay down for everybody.
 //!
 //! The stream `admins` is the truth: whoever is in it is an admin and can use their account, also while events of the
 //! account's own stream that follow from it are still missing. So somebody is left whenever that stream names somebody,
 //! and only its last name can never be taken away.
 
-use events::{Account, AdminAdded, AdminRemoved, Admins, AdminsEvent, Role, UserId};
+use std::collections::BTreeSet;
+
+use events::{
+    Account, AdminAdded, AdminRemoved, Admins, AdminsEvent, Role, SecondFactorRolesChanged, UserId,
+};
 
 use super::Refusal;
 
@@ -36,6 +40,17 @@ pub(crate) fn remove_erased(admins: Option<&Admins>, account: UserId) -> Vec<Adm
     }
 }
 
+/// Lets `roles` count in sessions with a second factor only, and no others.
+pub(crate) fn set_second_factor_roles(admins: Option<&Admins>, roles: &BTreeSet<Role>) -> Vec<AdminsEvent> {
+    let are_so = admins.map_or(roles.is_empty(), |admins| admins.second_factor_roles == *roles);
+    if are_so {
+        Vec::new()
+    } else {
+        let roles = roles.clone();
+        vec![SecondFactorRolesChanged { roles }.into()]
+    }
+}
+
 /// `account` as it counts: its roles and whether it can be used, with what the stream `admins` says about it.
 pub(crate) fn effective(mut account: Account, admins: Option<&Admins>) -> Account {
     if account.erased {
@@ -56,8 +71,6 @@ fn contains(admins: Option<&Admins>, account: UserId) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use aggregate::testing::{Given, given};
     use events::{AccountDisabled, AccountEvent, AccountRegistered, RolesChanged};
     use proptest::prelude::*;
@@ -118,6 +131,25 @@ mod tests {
     fn whoever_is_no_admin_can_be_removed_for_nothing() {
         admins([]).when(remove_user(1)).then_nothing();
         admins([added(2)]).when(remove_user(1)).then_nothing();
+    }
+
+    #[test]
+    fn the_roles_that_ask_for_a_second_factor_are_changed_once() {
+        let set = |roles: &[Role]| {
+            let roles: BTreeSet<Role> = roles.iter().copied().collect();
+            move |admins: Option<&Admins>| Ok::<_, Refusal>(set_second_factor_roles(admins, &roles))
+        };
+        let changed = |roles: &[Role]| {
+            let roles = roles.iter().copied().collect();
+            AdminsEvent::from(SecondFactorRolesChanged { roles })
+        };
+        let both = [Role::Auditor, Role::Admin];
+        admins([added(1)]).when(set(&both)).then([changed(&both)]);
+        admins([added(1), changed(&both)]).when(set(&both)).then_nothing();
+        admins([added(1), changed(&both)])
+            .when(set(&[]))
+            .then([changed(&[])]);
+        admins([]).when(set(&[])).then_nothing();
     }
 
     fn account(events: &[AccountEvent]) -> Account {

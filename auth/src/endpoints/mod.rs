@@ -28,5 +28,6 @@ pub(crate) mod rename;
 pub(crate) mod reset_password;
 pub(crate) mod revoke_program_token;
 pub(crate) mod revoke_program_tokens;
+pub(crate) mod second_factor_roles;
 pub(crate) mod set_disabled;
 pub(crate) mod set_roles;

@@ -87,7 +87,7 @@ async fn next_tokens(
         other => other?,
     };
     let session = refreshed.state.ok_or(Refusal::RefreshTokenIsUnknown)?;
-    let issued = auth.issue(&account, &session)?;
+    let issued = auth.issue(&account, &session).await?;
     Ok(token_answer(
         &auth,
         account,

@@ -24,7 +24,8 @@ fn read(body: Map<String, Value>) -> Result<(BTreeSet<Role>, Option<AdminReason>
     Ok((roles.ok_or_else(Problem::internal)?, reason))
 }
 
-fn roles(value: &Value) -> Result<BTreeSet<Role>, FieldErrors> {
+/// An array of roles.
+pub(super) fn roles(value: &Value) -> Result<BTreeSet<Role>, FieldErrors> {
     items(value, "an array of roles", |item| {
         text(item)?
             .parse()

@@ -269,7 +269,11 @@ async fn nothing_is_left_of_guesses_and_addresses() {
     assert!(count(&app, "familiar_addresses").await >= 1);
 
     erase_with(&app, &access, PASSWORD).await.expect(204, "");
-    assert_eq!(count(&app, "authentication_failures").await, 1, "Bob's");
+    assert_eq!(
+        count(&app, "authentication_failures").await,
+        2,
+        "Bob's: of the session, and of all of them"
+    );
     assert_eq!(count(&app, "familiar_addresses").await, 0);
 
     // The work that is remembered goes, too, once nothing can arrive any more.

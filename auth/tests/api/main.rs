@@ -33,6 +33,7 @@ mod refresh;
 mod register;
 mod reset;
 mod second_factor;
+mod second_factor_roles;
 mod sessions;
 mod support;
 mod throttle;

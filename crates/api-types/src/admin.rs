@@ -50,6 +50,15 @@ pub struct AdminAct {
     pub reason: Option<String>,
 }
 
+/// The roles that count in sessions with a second factor only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecondFactorRoles {
+    /// All of them; those that an operator has set are always among them.
+    #[schema(value_type = Vec<stand_ins::Role>)]
+    pub roles: Vec<Role>,
+}
+
 /// How a password is to be reset.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -22,7 +22,7 @@ mod stand_ins;
 mod task;
 
 pub use account::{ChangePassword, EraseMe, Register, Rename, ResetPassword, User, UserBody};
-pub use admin::{AdminAct, ManagedUser, ManagedUsers, OfferReset, OfferedReset, SetRoles};
+pub use admin::{AdminAct, ManagedUser, ManagedUsers, OfferReset, OfferedReset, SecondFactorRoles, SetRoles};
 pub use audit::ConsistencyProof;
 pub use audit_trail::{AuditEvent, AuditPage, AuditedOperation};
 pub use batch::{Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, IfMatch};

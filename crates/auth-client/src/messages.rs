@@ -158,7 +158,7 @@ pub enum Revocation {
     Session(SessionId),
     /// Every session of this account ended, or what is known about the account changed.
     Account(UserId),
-    /// A signing key was taken away: whatever it has signed is worthless.
+    /// A signing key was taken away, or other roles ask for a second factor: whatever is remembered of any token is worthless.
     Keys,
 }
 
@@ -180,6 +180,7 @@ impl Revocation {
                 | "account.token_revoked"
                 | "account.erased",
             ) => Some(Self::Account(account)),
+            (StreamKind::Admins, "admins.second_factor_roles_changed") => Some(Self::Keys),
             (StreamKind::Admins, _) => Some(Self::Account(event.metadata.subject)),
             _ => None,
         }

@@ -1,5 +1,7 @@
 //! Strategies for arbitrary events and the values in them, within and beyond what the commands allow.
 
+use std::collections::BTreeSet;
+
 use events::{
     AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed,
     AccountSessionOpened, AccountSessionsEnded, AdminAdded, AdminReason, AdminRemoved, AdminsEvent,
@@ -7,10 +9,10 @@ use events::{
     OperationFinished, OperationOutcome, OperationStarted, PasswordChanged, PasswordRehashed, PasswordReset,
     Priority, ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, ResetOffered, Role, RolesChanged,
     Scope, SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused,
-    SecondFactorRemoved, SecretHash, SessionEnded, SessionEvent, SessionId, SessionRefreshRepeated,
-    SessionRefreshed, SessionStarted, TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed,
-    TaskEvent, TaskPrioritized, TaskPurged, TaskRenamed, TaskReopened, TaskRestored, TaskScheduled,
-    TaskStarted, TaskTagged, Timestamp, TokenId, UsedCode, UserId,
+    SecondFactorRemoved, SecondFactorRolesChanged, SecretHash, SessionEnded, SessionEvent, SessionId,
+    SessionRefreshRepeated, SessionRefreshed, SessionStarted, TaskCancelled, TaskCompleted, TaskCreated,
+    TaskDeleted, TaskDescribed, TaskEvent, TaskPrioritized, TaskPurged, TaskRenamed, TaskReopened,
+    TaskRestored, TaskScheduled, TaskStarted, TaskTagged, Timestamp, TokenId, UsedCode, UserId,
 };
 use proptest::{collection, option, prelude::*, sample::select};
 
@@ -96,7 +98,6 @@ pub(crate) fn account_event() -> impl Strategy<Value = AccountEvent> {
         }
         .into()
     });
-    let roles = collection::btree_set(select(vec![Role::User, Role::Auditor, Role::Admin]), 0..=3);
     prop_oneof![
         2 => registered,
         1 => option::of(text()).prop_map(|display_name| AccountRenamed { display_name }.into()),
@@ -113,7 +114,7 @@ pub(crate) fn account_event() -> impl Strategy<Value = AccountEvent> {
         1 => (hash(), any::<bool>()).prop_map(|(password_hash, removes_second_factor)| {
             PasswordReset { password_hash, removes_second_factor }.into()
         }),
-        1 => (roles, admin_reason()).prop_map(|(roles, admin_reason)| RolesChanged { roles, admin_reason }.into()),
+        1 => (roles(), admin_reason()).prop_map(|(roles, admin_reason)| RolesChanged { roles, admin_reason }.into()),
         1 => admin_reason().prop_map(|admin_reason| AccountDisabled { admin_reason }.into()),
         2 => program_token_created().prop_map(AccountEvent::from),
         1 => token_id().prop_map(|token| ProgramTokenUsed { token }.into()),
@@ -237,10 +238,15 @@ fn email_event() -> impl Strategy<Value = EmailEvent> {
     ]
 }
 
+fn roles() -> impl Strategy<Value = BTreeSet<Role>> {
+    collection::btree_set(select(vec![Role::User, Role::Auditor, Role::Admin]), 0..=3)
+}
+
 fn admins_event() -> impl Strategy<Value = AdminsEvent> {
     prop_oneof![
         user_id().prop_map(|account| AdminAdded { account }.into()),
         user_id().prop_map(|account| AdminRemoved { account }.into()),
+        roles().prop_map(|roles| SecondFactorRolesChanged { roles }.into()),
     ]
 }
 

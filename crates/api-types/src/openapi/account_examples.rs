@@ -7,8 +7,8 @@ use super::examples::{CREATED, MFA_TOKEN, USER};
 use crate::{
     AdminAct, ChangePassword, ConfirmTotp, CreateProgramToken, EnrollTotp, EraseMe, Jwk, Jwks, Login,
     ManagedUser, ManagedUsers, NewProgramToken, OfferReset, OfferedReset, ProgramToken, ProgramTokens,
-    Refresh, Register, RemoveTotp, Rename, ResetPassword, SecondFactorLogin, Session, Sessions, SetRoles,
-    TokenType, Tokens, TotpEnrolment, User, UserBody,
+    Refresh, Register, RemoveTotp, Rename, ResetPassword, SecondFactorLogin, SecondFactorRoles, Session,
+    Sessions, SetRoles, TokenType, Tokens, TotpEnrolment, User, UserBody,
 };
 
 const SESSION: SessionId = SessionId(Uuid::from_u128(0x01a204f4_51f3_7d32_9c1a_4c1de3a5b1f0));
@@ -201,6 +201,12 @@ pub(super) fn managed_users() -> ManagedUsers {
     ManagedUsers {
         items: vec![managed],
         next_cursor: None,
+    }
+}
+
+pub(super) fn second_factor_roles() -> SecondFactorRoles {
+    SecondFactorRoles {
+        roles: vec![Role::Auditor],
     }
 }
 

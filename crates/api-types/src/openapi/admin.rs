@@ -80,7 +80,30 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .empty_body(&NoFields {})
         .nothing(204, "The tokens are refused from now on.", &TOKEN)
         .build(),
+        second_factor_roles(HttpMethod::Get, "secondFactorRoles", "Which roles ask for a second factor").build(),
+        second_factor_roles(
+            HttpMethod::Put,
+            "setSecondFactorRoles",
+            "Let roles ask for a second factor",
+        )
+        .about(
+            "Without one in a session, a role that asks for it counts for nothing there from then on, yours included. Roles that \
+             an operator has set ask for it whatever is sent.",
+        )
+        .body(&account_examples::second_factor_roles())
+        .build(),
     ]
+}
+
+fn second_factor_roles(method: HttpMethod, id: &'static str, summary: &'static str) -> Builder {
+    endpoint(method, "/auth/second-factor-roles", TAG, id, summary)
+        .needs_role()
+        .answer(
+            200,
+            "The roles that count in sessions with a second factor only.",
+            &TOKEN,
+            &account_examples::second_factor_roles(),
+        )
 }
 
 fn list_users() -> Endpoint {

@@ -1,0 +1,60 @@
+//! `GET` and `PUT /auth/second-factor-roles`: which roles count in sessions with a second factor only.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use api_types::SecondFactorRoles;
+use auth_client::{Caller, Revocation};
+use axum::{extract::State, response::Response};
+use events::{Actor, Admins, Role, UserId};
+use http::StatusCode;
+use http_api::{Form, JsonObject, Problem, RequestContext};
+use serde_json::{Map, Value};
+
+use super::{answer, set_roles};
+use crate::{
+    auth::Auth,
+    command_metadata::CommandMetadata,
+    domain::{self, Refusal},
+    error::{ApiError, Failure},
+};
+
+fn read(body: Map<String, Value>) -> Result<BTreeSet<Role>, Problem> {
+    let mut form = Form::new(body);
+    let roles = form.required("roles", set_roles::roles);
+    form.finish()?;
+    roles.ok_or_else(Problem::internal)
+}
+
+fn shown(auth: &Auth, admins: Option<Admins>, position: u64) -> Response {
+    let roles = auth.roles_that_ask(&admins.unwrap_or_default());
+    let body = SecondFactorRoles {
+        roles: roles.into_iter().collect(),
+    };
+    answer::json(StatusCode::OK, &body, UserId::NOBODY, position)
+}
+
+pub(crate) async fn show(State(auth): State<Arc<Auth>>, caller: Caller) -> Result<Response, ApiError> {
+    caller.require(Role::Admin)?;
+    let admins = auth.admins.load(&()).await.map_err(Failure::from)?;
+    let position = admins.position();
+    Ok(shown(&auth, admins.state, position))
+}
+
+pub(crate) async fn set(
+    State(auth): State<Arc<Auth>>,
+    caller: Caller,
+    context: RequestContext,
+    body: JsonObject,
+) -> Result<Response, ApiError> {
+    caller.require(Role::Admin)?;
+    let roles = read(body.fields)?;
+    // It is about everybody.
+    let metadata = CommandMetadata::new(Actor::User(caller.user_id()), &context).about(UserId::NOBODY);
+    let decide = |admins: Option<&Admins>, _| {
+        Ok::<_, Refusal>(domain::admins::set_second_factor_roles(admins, &roles))
+    };
+    let done = auth.admins.execute(&(), &metadata, decide).await?;
+    // Also when nothing happened: whoever did it before may have died before telling anyone.
+    auth.revoke(Revocation::Keys).await;
+    Ok(shown(&auth, done.state, done.position))
+}

@@ -1,0 +1,105 @@
+//! `GET` and `PUT /auth/second-factor-roles`
+
+use std::time::Duration;
+
+use auth_client::{REVOCATIONS, Revocation};
+use bus::Heard;
+use events::{Actor, Role, UserId};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, App, PASSWORD};
+
+const PATH: &str = "/auth/second-factor-roles";
+
+async fn set(app: &App, token: &str, roles: &[&str]) -> Answer {
+    let call = app.call(Method::PUT, PATH).token(token);
+    call.json(&json!({ "roles": roles })).send().await
+}
+
+async fn shown(app: &App, token: &str) -> Value {
+    let answer = app.get(PATH).token(token).send().await.expect(200, "");
+    answer.body["roles"].clone()
+}
+
+async fn roles_of_a_login(app: &App, email: &str) -> Value {
+    let answer = app.login(email, PASSWORD).await.expect(200, "");
+    let token = answer.text("/access_token");
+    app.me(&token).await.expect(200, "");
+    let claims = token.split('.').nth(1).unwrap();
+    let claims = data_encoding::BASE64URL_NOPAD.decode(claims.as_bytes()).unwrap();
+    serde_json::from_slice::<Value>(&claims).unwrap()["roles"].clone()
+}
+
+#[tokio::test]
+async fn an_admin_requires_a_second_factor_of_a_role_on_every_replica() {
+    let app = App::start().await;
+    let replica = app.replica(|_, _| {}).await;
+    let root = app.sign_in_admin("root@example.com").await;
+    app.register("ada@example.com").await;
+    app.grant("ada@example.com", Role::Auditor).await;
+    assert_eq!(shown(&app, &root).await, json!([]));
+    assert_eq!(
+        roles_of_a_login(&replica, "ada@example.com").await,
+        json!(["user", "auditor"])
+    );
+    let mut revocations = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
+
+    for _ in 0..2 {
+        let answer = set(&app, &root, &["auditor"]).await.expect(200, "");
+        assert_eq!(answer.body["roles"], json!(["auditor"]));
+        let heard = tokio::time::timeout(Duration::from_secs(10), revocations.next());
+        let Heard::Message(bytes) = heard.await.unwrap() else {
+            panic!("a gap")
+        };
+        assert_eq!(Revocation::decode(&bytes).unwrap(), Revocation::Keys);
+    }
+    assert_eq!(
+        roles_of_a_login(&replica, "ada@example.com").await,
+        json!(["user"])
+    );
+    set(&replica, &root, &[]).await.expect(200, "");
+    assert_eq!(
+        roles_of_a_login(&app, "ada@example.com").await,
+        json!(["user", "auditor"])
+    );
+
+    let log = app.log().await;
+    let kind = "admins.second_factor_roles_changed";
+    let changes: Vec<_> = log.iter().filter(|recorded| recorded.kind == kind).collect();
+    assert_eq!(changes.len(), 2, "what is so already is no event");
+    for recorded in changes {
+        assert_eq!(recorded.metadata.subject, UserId::NOBODY);
+        assert!(matches!(recorded.metadata.actor, Actor::User(_)));
+        assert_eq!(Revocation::caused_by(recorded), Some(Revocation::Keys));
+    }
+}
+
+#[tokio::test]
+async fn what_the_operator_has_set_cannot_be_taken_back() {
+    let lenient = App::start().await;
+    let root = lenient.sign_in_admin("root@example.com").await;
+    let app = lenient
+        .replica(|config, _| config.second_factor_roles = [Role::Auditor].into())
+        .await;
+    assert_eq!(shown(&app, &root).await, json!(["auditor"]));
+    let answer = set(&app, &root, &["user"]).await.expect(200, "");
+    assert_eq!(answer.body["roles"], json!(["user", "auditor"]));
+    let answer = set(&app, &root, &[]).await.expect(200, "");
+    assert_eq!(answer.body["roles"], json!(["auditor"]));
+}
+
+#[tokio::test]
+async fn admins_only_and_no_other_roles() {
+    let app = App::start().await;
+    let root = app.sign_in_admin("root@example.com").await;
+    let (ada, _) = app.sign_in("ada@example.com").await;
+    set(&app, &ada, &[]).await.expect(403, "forbidden");
+    app.get(PATH).token(&ada).send().await.expect(403, "forbidden");
+    let mistakes = set(&app, &root, &["owner"]).await.mistakes();
+    assert_eq!(mistakes, [("/roles/0".to_owned(), "unknown-role".to_owned())]);
+    // Who requires it of admins and has none is an admin no more, until they have one.
+    set(&app, &root, &["admin"]).await.expect(200, "");
+    set(&app, &root, &[]).await.expect(403, "forbidden");
+    app.me(&root).await.expect(200, "");
+}
