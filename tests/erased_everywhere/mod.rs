@@ -52,8 +52,7 @@ async fn nothing_is_left_of_who_was_erased_nor_in_a_dump_of_before_on_postgres_a
 async fn talkative(footing: Footing) -> System {
     let mut system = System::start(footing).await;
     system.terminate_all();
-    // The AMQP client would print the bytes of every message at trace, token checks with their addresses among them.
-    system.set("TASKLEDGER_LOG", "trace,lapin=debug");
+    system.set("TASKLEDGER_LOG", "trace,lapin=trace");
     for (setting, file) in [
         ("TASKLEDGER_ACCESS_LOG", LOGS_OF_CLIENTS[0]),
         ("TASKLEDGER_SECURITY_LOG", LOGS_OF_CLIENTS[1]),

@@ -13,7 +13,7 @@ use std::{
 
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
-    filter::{FilterExt as _, LevelFilter, Targets},
+    filter::{FilterExt as _, LevelFilter, Targets, combinator::And},
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
@@ -49,6 +49,9 @@ impl FromStr for LogFormat {
 
 /// The AMQP client prints whole messages that the broker returns to it, and token checks carry tokens.
 const NEVER_LOGGED: &str = "lapin::returned_messages=off";
+
+/// The AMQP client, which at the level of traces prints the bytes of every message.
+const AMQP_CLIENT: &str = "lapin";
 
 /// The target of the security log, whose lines are JSON and written whatever `filter` says.
 pub const SECURITY: &str = "security";
@@ -136,22 +139,27 @@ impl Drop for Logs {
     }
 }
 
+/// What `filter` lets through, with the directives in `rest` besides. No filter lets messages through.
+fn read_filter<S>(filter: &str, rest: &str) -> Result<And<EnvFilter, Targets, S>, StartError> {
+    let without_messages = Targets::new()
+        .with_default(LevelFilter::TRACE)
+        .with_target(AMQP_CLIENT, LevelFilter::DEBUG);
+    EnvFilter::try_new(format!("{filter},{NEVER_LOGGED},{SECURITY}=off{rest}"))
+        .map(|lines| lines.and(without_messages))
+        .map_err(|error| StartError::BadLogFilter {
+            filter: filter.to_owned(),
+            reason: error.to_string(),
+        })
+}
+
 /// Sends this process's logs where `options` say, with a layer beside them.
 ///
 /// # Errors
 /// When the filter cannot be read, a file cannot be written, or when called twice.
 pub fn init(options: LogOptions<'_>, extra: Option<ExtraLayer>) -> Result<Logs, StartError> {
-    let read_filter = |rest: &str| {
-        EnvFilter::try_new(format!("{},{NEVER_LOGGED},{SECURITY}=off{rest}", options.filter)).map_err(
-            |error| StartError::BadLogFilter {
-                filter: options.filter.to_owned(),
-                reason: error.to_string(),
-            },
-        )
-    };
     let without_access = format!(",{ACCESS}=off");
     let extra = match extra {
-        Some(extra) => Some(extra.with_filter(read_filter(&without_access)?)),
+        Some(extra) => Some(extra.with_filter(read_filter(options.filter, &without_access)?)),
         None => None,
     };
     let logs = Logs::start(&options)?;
@@ -188,12 +196,12 @@ pub fn init(options: LogOptions<'_>, extra: Option<ExtraLayer>) -> Result<Logs, 
             .with_span_list(false)
             .boxed(),
     };
-    let of_access = read_filter("")?
+    let of_access = read_filter(options.filter, "")?
         .and(Targets::new().with_target(ACCESS, LevelFilter::TRACE))
         .and(Sampler::new(options.sampling));
     tracing_subscriber::registry()
         .with(extra)
-        .with(lines.with_filter(read_filter(&without_access)?))
+        .with(lines.with_filter(read_filter(options.filter, &without_access)?))
         .with(security)
         .with(access.with_filter(of_access))
         .try_init()
