@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use auth_client::Verifier;
+use auth_client::{Verifier, presented_token};
 use axum::{
     Router,
-    extract::FromRef,
-    middleware,
-    response::Response,
+    extract::{FromRef, Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
     routing::{delete, get, post, put},
 };
 use http::{HeaderValue, header};
@@ -16,10 +16,10 @@ use http_api::refuse_parameters;
 use crate::{
     auth::Auth,
     endpoints::{
-        change_password, concurrency_limits, confirm_totp, create_program_token, end_session, enroll_totp,
-        erase_me, jwks, list_program_tokens, list_sessions, list_users, login, login_second_factor, logout,
-        logout_all, me, offer_reset, refresh, register, remove_totp, rename, reset_password,
-        revoke_program_token, revoke_program_tokens, second_factor_roles, set_disabled, set_roles,
+        change_password, confirm_totp, create_program_token, end_session, enroll_totp, erase_me, jwks,
+        list_program_tokens, list_sessions, list_users, login, login_second_factor, logout, logout_all, me,
+        offer_reset, refresh, register, remove_totp, rename, reset_password, revoke_program_token,
+        revoke_program_tokens, second_factor_roles, set_disabled, set_roles,
     },
 };
 
@@ -93,10 +93,7 @@ pub(crate) fn routes(state: AppState) -> Router {
         .route_layer(middleware::from_fn(refuse_parameters))
         // What comes after that layer reads the parameters itself.
         .route("/auth/users", get(list_users::list_users))
-        .layer(middleware::from_fn_with_state(
-            state.clone(),
-            concurrency_limits::share,
-        ))
+        .layer(middleware::from_fn_with_state(state.clone(), share))
         .layer(middleware::map_response(forbid_storing))
         .with_state(state)
 }
@@ -107,4 +104,17 @@ async fn forbid_storing(mut response: Response) -> Response {
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Lets a request with a token in when it is the turn of its person. Whose it is the token itself says; whether its session is
+/// still live is looked up afterwards, since that takes connections, too.
+async fn share(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let person = presented_token(request.headers()).and_then(|token| state.verifier.subject(token));
+    let Some(person) = person else {
+        return next.run(request).await;
+    };
+    match state.auth.shares.request(person).await {
+        Ok(_turn) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
 }

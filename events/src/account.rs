@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Aggregate, BoundedText, MAX_PROGRAM_TOKENS, PasswordReset, PendingReset, ProgramToken,
+    AdminReason, Aggregate, MAX_PROGRAM_TOKENS, PasswordReset, PendingReset, ProgramToken,
     ProgramTokenCreated, ProgramTokenRevoked, ProgramTokenUsed, ResetOffered, SecondFactor,
     SecondFactorConfirmed, SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused,
     SecondFactorRemoved, SecretHash, SessionId, StreamName, Timestamp, UsedCode, UserId, codec::catalog,
@@ -134,9 +134,6 @@ pub struct AccountSessionOpened {
 /// Every session of the account was closed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountSessionsEnded {}
-
-/// Why an admin does something to an account. It is about the person, and sealed under their key.
-pub type AdminReason = BoundedText<2_000>;
 
 /// The roles were replaced.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@
 //! To change one, never edit it: raise its version in the table and add a step to `upcast.rs`.
 
 mod account;
+mod admin_reason;
 mod admins;
 mod aggregate;
 mod bounded_text;
@@ -41,9 +42,10 @@ mod upcast;
 
 pub use account::{
     Account, AccountDisabled, AccountEnabled, AccountErased, AccountEvent, AccountRegistered, AccountRenamed,
-    AccountSessionOpened, AccountSessionsEnded, AdminReason, MAX_OPEN_SESSIONS, PasswordChanged,
-    PasswordRehashed, Role, RolesChanged,
+    AccountSessionOpened, AccountSessionsEnded, MAX_OPEN_SESSIONS, PasswordChanged, PasswordRehashed, Role,
+    RolesChanged,
 };
+pub use admin_reason::AdminReason;
 pub use admins::{AdminAdded, AdminRemoved, Admins, AdminsEvent, SecondFactorRolesChanged};
 pub use aggregate::{Aggregate, StreamEvent};
 pub use bounded_text::BoundedText;

@@ -3,22 +3,13 @@
 
 use std::time::Duration;
 
-use auth_client::presented_token;
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
 use events::UserId;
 use http::{HeaderName, HeaderValue};
 use http_api::{Problem, ProblemCode};
 use runtime::{NoTurn, Turn, Turns};
 use tokio::time::timeout;
 
-use crate::{
-    error::{ApiError, Failure},
-    routes::AppState,
-};
+use crate::error::{ApiError, Failure};
 
 /// How many requests of one person run at the same time. Each uses up to three connections of few.
 const REQUESTS_AT_ONCE: usize = 2;
@@ -45,6 +36,14 @@ impl Shares {
         }
     }
 
+    /// The turn of `person` for a request.
+    ///
+    /// # Errors
+    /// When too many of their requests are here, or it takes too long.
+    pub(crate) async fn request(&self, person: UserId) -> Result<Turn<UserId>, Problem> {
+        turn(&self.requests, person).await
+    }
+
     /// What `reading` gives, when it is the turn of `person` and if it does not take too long.
     ///
     /// # Errors
@@ -56,19 +55,6 @@ impl Shares {
     ) -> Result<T, ApiError> {
         let _turn = turn(&self.lists, person).await?;
         Ok(timeout(LONGEST_LIST, reading).await.map_err(|_| too_slow())??)
-    }
-}
-
-/// Lets a request with a token in when it is the turn of its person. Whose it is the token itself says; whether its session is
-/// still live is looked up afterwards, since that takes connections, too.
-pub(crate) async fn share(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let person = presented_token(request.headers()).and_then(|token| state.verifier.subject(token));
-    let Some(person) = person else {
-        return next.run(request).await;
-    };
-    match turn(&state.auth.shares.requests, person).await {
-        Ok(_turn) => next.run(request).await,
-        Err(error) => error.into_response(),
     }
 }
 

@@ -8,14 +8,13 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use event_store::{EventStore, StoredPage, agrees};
 use events::LogPoint;
-use prometheus::IntGauge;
-use runtime::{Backoff, Clock, Metrics};
+use runtime::{Backoff, Clock};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transparency_log::{Algorithm, Checkpoint, Note, Signer};
 
 use crate::{
-    AuditTree, KeepError, LastSigned, SignedCheckpoint, SigningKeys, Tree,
+    AuditTree, CheckpointSignerMetrics, KeepError, LastSigned, SignedCheckpoint, SigningKeys, Tree,
     growing_tree::GrowingTree,
     origin::{AnnouncementSearch, new_origin, require_own},
     reading::signed,
@@ -37,32 +36,6 @@ const LONGEST_FAREWELL: Duration = Duration::from_secs(1);
 /// The number of checkpoints of a tree that are kept. The older ones are deleted each time that as many have been added.
 const KEPT_CHECKPOINTS: i64 = 10_000;
 const CHECKPOINTS_PER_CLEANING: u32 = 100;
-
-/// What it shows of itself.
-#[derive(Debug, Clone)]
-pub struct CheckpointSignerMetrics {
-    size: IntGauge,
-    signed: IntGauge,
-    stopped: IntGauge,
-}
-
-impl CheckpointSignerMetrics {
-    /// Makes the metrics and registers them.
-    #[must_use]
-    pub fn new(metrics: &Metrics) -> Self {
-        Self {
-            size: metrics.gauge("taskledger_projector_audit_tree_events", "Events in the audit tree."),
-            signed: metrics.gauge(
-                "taskledger_projector_audit_checkpoint_events",
-                "Events in the last checkpoint of the audit tree that was signed.",
-            ),
-            stopped: metrics.gauge(
-                "taskledger_projector_audit_stopped",
-                "1 while nothing is signed because the tree and the log, what was signed before, or the keys do not agree.",
-            ),
-        }
-    }
-}
 
 /// Lets a tree grow, and signs checkpoints of it.
 pub struct CheckpointSigner {

@@ -7,6 +7,7 @@
 
 mod activity;
 mod body;
+mod caller_bytes;
 mod connection;
 mod connection_limit;
 mod head;
@@ -21,11 +22,12 @@ mod transport;
 mod workers;
 
 pub use body::{BodyOverloaded, BodyStalled};
+pub use caller_bytes::CallerBytes;
 pub use connection::OverTls;
 pub use connection_limit::network_of;
 pub use head::Refusal;
 pub use options::ServerOptions;
 pub use pressure::Pressure;
-pub use request_load::{CallerBytes, RequestLoad};
+pub use request_load::RequestLoad;
 pub use server::{bind, serve};
 pub use workers::Workers;

@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use crate::{options::ServerOptions, pressure::Pressure, request_load::CallerBytes};
+use crate::{caller_bytes::CallerBytes, options::ServerOptions, pressure::Pressure};
 
 /// A body up to this size is received whatever else is under way, for the same reason: whoever withholds the ends of large ones
 /// keeps nobody from logging in.

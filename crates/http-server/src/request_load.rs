@@ -1,27 +1,9 @@
 //! What whoever answers a request tells about its sender, so that one of them, or all who are unknown, leave room for the others. The
 //! server itself does not know who they are.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
 
-use crate::load::AtWork;
-
-/// The bytes that are kept because of one caller. Clones count together.
-#[derive(Debug, Clone, Default)]
-pub struct CallerBytes(Arc<AtomicUsize>);
-
-impl CallerBytes {
-    /// So many more; how many there are now is told.
-    pub(crate) fn add(&self, bytes: usize) -> usize {
-        self.0.fetch_add(bytes, Ordering::Relaxed) + bytes
-    }
-
-    pub(crate) fn remove(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
+use crate::{caller_bytes::CallerBytes, load::AtWork};
 
 /// Among the extensions of a request: its place among what the server has at work.
 #[derive(Clone)]
