@@ -17,10 +17,12 @@ use crate::{
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/witness_checker/check.py");
 
 fn python() -> Command {
-    match std::env::var("WITNESS_CHECKER") {
-        Ok(python) => Command::new(python),
-        Err(_) => panic!("WITNESS_CHECKER names no Python: run ./test, which installs what it needs"),
-    }
+    let python = std::env::var("WITNESS_CHECKER");
+    Command::new(
+        python
+            .map_err(|_| "WITNESS_CHECKER names no Python: run ./test, which installs what it needs")
+            .unwrap(),
+    )
 }
 
 /// What the foreign code says, and whether it is content.

@@ -105,9 +105,11 @@ impl<'a> Past<'a> {
         let id = self.path.rsplit('/').next().unwrap().parse().unwrap();
         let mut states: Vec<(Timestamp, Task)> = Vec::new();
         for record in self.log.read_stream(&stream, 0, 1_000).await.unwrap() {
-            let Ok(Event::Task(event)) = Event::try_from(&record) else {
-                panic!("{record:?}");
+            let event = match Event::try_from(&record).unwrap() {
+                Event::Task(event) => Some(event),
+                _ => None,
             };
+            let event = event.unwrap();
             let before = states.last().map(|(_, task)| task.clone());
             let after = Task::evolve(before, id, &event, record.version, record.recorded_at);
             states.push((record.recorded_at, after.unwrap()));
