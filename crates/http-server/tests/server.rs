@@ -167,9 +167,15 @@ async fn a_body_that_trickles_in_is_given_up() {
 
 #[tokio::test]
 async fn an_answer_that_is_not_taken_is_given_up() {
-    let server = Server::start(short()).await;
+    let options = ServerOptions {
+        // Or the answer would be refused for its length.
+        max_bytes: usize::MAX,
+        ..short()
+    };
+    let server = Server::start(options).await;
     let mut client = server.connect().await;
     client.send(get_of("/endless")).await;
+    client.until("\r\n\r\n").await;
     // While nobody reads, the server fills the buffers between the two, waits, and then gives up.
     server.stop.cancel();
     timeout(Duration::from_secs(8), server.task)
@@ -184,6 +190,8 @@ async fn an_answer_that_is_taken_in_trickles_is_given_up() {
         answer_timeout: SHORT,
         stall_timeout: DEADLINE * 3,
         grace: DEADLINE * 3,
+        // Or the answer would be refused for its length.
+        max_bytes: usize::MAX,
         ..ServerOptions::default()
     };
     let server = Server::start(options).await;
