@@ -63,6 +63,29 @@ async fn more_connections_than_descriptors() {
     system.stop().await;
 }
 
+/// Slow bodies, none of which says who sends it, from more addresses than one would need to take all places.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_from_many_addresses_leave_places_to_those_who_are_known() {
+    let mut system = System::start(Footing::Embedded).await;
+    let up = Replica::from(Role::Up);
+    system.terminate(up);
+    // A quarter of them for requests at work: 512.
+    system.limit_descriptors(2_048);
+    system.launch(up);
+    system.ready().await;
+    let honest = Honest::before_the_attack(&system).await;
+    let mut attackers = Vec::new();
+    for number in 1..=3 {
+        let mut attacker = Attacker::new(&system.base, number);
+        attacker.open(250, UNFINISHED).await;
+        attackers.push(attacker);
+    }
+    honest
+        .is_not_disturbed("750 slow bodies for 512 places", &system)
+        .await;
+    system.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn more_requests_at_work_than_one_caller_may_have() {
     let mut system = System::start(Footing::Embedded).await;

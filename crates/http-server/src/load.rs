@@ -63,6 +63,8 @@ impl Half {
 pub(crate) struct AtWork {
     state: Arc<State>,
     bytes: AtomicUsize,
+    /// It has a place among the requests at work: it was not refused.
+    has_place: AtomicBool,
     /// Whose bytes they are, once somebody has told.
     caller: OnceLock<CallerBytes>,
     is_stream: AtomicBool,
@@ -84,18 +86,24 @@ impl Load {
         }))
     }
 
-    /// One more request; whether there is room for it is told beside it.
+    /// One more request; whether there is room for it is told beside it. One that is refused takes no place, however long it takes
+    /// to tell its client.
     pub(crate) fn begin(&self) -> (Arc<AtWork>, bool) {
         let before = self.0.requests.fetch_add(1, Ordering::Relaxed);
         let is_short = self.0.pressure.as_ref().is_some_and(Pressure::is_set);
+        let has_room = before < self.0.most_requests && !is_short;
         let at_work = Arc::new(AtWork {
             state: Arc::clone(&self.0),
             bytes: AtomicUsize::new(0),
+            has_place: AtomicBool::new(true),
             caller: OnceLock::new(),
             is_stream: AtomicBool::new(false),
             is_anonymous: AtomicBool::new(false),
         });
-        (at_work, before < self.0.most_requests && !is_short)
+        if !has_room {
+            at_work.leave_place();
+        }
+        (at_work, has_room)
     }
 }
 
@@ -117,7 +125,18 @@ impl AtWork {
 
     /// It carries nothing that says who sent it, if there is room for one more such.
     pub(crate) fn anonymous(&self) -> bool {
-        self.state.anonymous.enter(&self.is_anonymous)
+        let has_room = self.state.anonymous.enter(&self.is_anonymous);
+        if !has_room {
+            self.not_anonymous();
+            self.leave_place();
+        }
+        has_room
+    }
+
+    fn leave_place(&self) {
+        if self.has_place.swap(false, Ordering::Relaxed) {
+            self.state.requests.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// It is known after all who sent it.
@@ -155,7 +174,7 @@ impl Drop for AtWork {
     fn drop(&mut self) {
         self.forget();
         self.not_anonymous();
-        self.state.requests.fetch_sub(1, Ordering::Relaxed);
+        self.leave_place();
     }
 }
 
@@ -246,6 +265,21 @@ mod tests {
             let next = load.begin().0;
             assert!(enter(&next));
         }
+    }
+
+    #[test]
+    fn what_is_refused_takes_no_place() {
+        let load = load(2, 0, 0);
+        let strangers: Vec<_> = (0..5).map(|_| load.begin().0).collect();
+        drop(strangers);
+        let (first, second) = (load.begin().0, load.begin().0);
+        assert!(first.anonymous() && !second.anonymous());
+        let third = load.begin();
+        assert!(third.1, "a stranger who is refused, and is still told so");
+        let fourth = load.begin();
+        assert!(!fourth.1);
+        drop(third);
+        assert!(load.begin().1, "one more that is refused");
     }
 
     #[test]
