@@ -1,11 +1,5 @@
 //! What is left of the logs of a process when it ends.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a helper that fails is a test that fails"
-)]
-
 use std::{fs, panic, time::Duration};
 
 use runtime::{
