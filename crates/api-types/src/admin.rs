@@ -36,7 +36,7 @@ pub struct SetRoles {
     pub roles: Vec<Role>,
     /// Why, for the audit trail: one line without an e-mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(value_type = Option<stand_ins::AdminReason>)]
     pub reason: Option<String>,
 }
 
@@ -46,7 +46,7 @@ pub struct SetRoles {
 pub struct AdminAct {
     /// For the audit trail: one line without an e-mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(value_type = Option<stand_ins::AdminReason>)]
     pub reason: Option<String>,
 }
 
@@ -68,7 +68,7 @@ pub struct OfferReset {
     pub remove_second_factor: Option<bool>,
     /// Why, for the audit trail: one line without an e-mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(value_type = Option<stand_ins::AdminReason>)]
     pub reason: Option<String>,
 }
 

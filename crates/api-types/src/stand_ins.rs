@@ -85,6 +85,8 @@ stand_ins! {
     /// The name to show: one line, of which something can be seen, without control characters and direction controls.
     /// White space around it is dropped.
     DisplayName => |name| name.min_length(Some(1)).max_length(Some(100)).pattern(Some(line())).examples(["Ada"]);
+    /// Why an admin does something, for the audit trail: one line without an e-mail address.
+    AdminReason => |reason| reason.min_length(Some(1)).max_length(Some(500)).pattern(Some(line())).examples(["Ticket 4711"]);
     /// A new password: any characters, counted in Unicode NFC. Not one that is guessed first, not a short pattern or a run
     /// along the keyboard, and not made of the address.
     NewPassword => |password| password
