@@ -10,9 +10,10 @@ use test_support::TestDatabase;
 use uuid::Uuid;
 
 /// The tables that `erasure` does not empty, and why.
-const OTHERS: [(&str, &str); 6] = [
+const OTHERS: [(&str, &str); 7] = [
     ("_sqlx_migrations", "no people"),
     ("relay_progress", "no people"),
+    ("password_hash_costs", "parameters of hashes, of no account"),
     (
         "address_allowances",
         "client addresses as keyed hashes, of no account",
