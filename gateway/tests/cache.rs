@@ -71,8 +71,8 @@ impl Fixture {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
         let sent = request.headers().get_all(&CONSISTENCY_TOKEN).iter();
-        for token in sent {
-            let token: ConsistencyToken = token.to_str().unwrap().parse().unwrap();
+        for token in sent.flat_map(|list| list.to_str().unwrap().split(", ")) {
+            let token: ConsistencyToken = token.parse().unwrap();
             if token.position <= self.head.load(SeqCst) {
                 self.projected.fetch_max(token.position, SeqCst);
             }
