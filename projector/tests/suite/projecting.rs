@@ -10,10 +10,11 @@ use events::{
     EmailReleased, EndReason, Event, OperationEvent, OperationFinished, OperationId, OperationOutcome,
     OperationStarted, PasswordChanged, PasswordRehashed, PasswordReset, ProgramTokenCreated,
     ProgramTokenRevoked, ProgramTokenUsed, ResetOffered, Role, RolesChanged, Scope, SecondFactorConfirmed,
-    SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused, SecondFactorRemoved, SessionEnded,
-    SessionId, SessionRefreshRepeated, SessionRefreshed, StreamName, TaskCancelled, TaskCompleted,
-    TaskCreated, TaskDeleted, TaskDescribed, TaskPrioritized, TaskPurged, TaskRenamed, TaskReopened,
-    TaskRestored, TaskScheduled, TaskStarted, TaskTagged, Timestamp, TokenId, UsedCode, UserId,
+    SecondFactorEnrolled, SecondFactorPassed, SecondFactorRefused, SecondFactorRemoved,
+    SecondFactorRolesChanged, SessionEnded, SessionId, SessionRefreshRepeated, SessionRefreshed, StreamName,
+    TaskCancelled, TaskCompleted, TaskCreated, TaskDeleted, TaskDescribed, TaskPrioritized, TaskPurged,
+    TaskRenamed, TaskReopened, TaskRestored, TaskScheduled, TaskStarted, TaskTagged, Timestamp, TokenId,
+    UsedCode, UserId,
 };
 use tower::ServiceExt;
 
@@ -197,6 +198,10 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
     for change in [
         AdminsEvent::from(AdminAdded { account: ada }),
         AdminRemoved { account: ada }.into(),
+        SecondFactorRolesChanged {
+            roles: [Role::Admin].into(),
+        }
+        .into(),
     ] {
         log.append(&StreamName::admins(), ada, change.encode()).await;
     }
