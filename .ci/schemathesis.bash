@@ -22,8 +22,6 @@ find_schemathesis() {
 }
 
 install_schemathesis() {
-    if ! python3 -m venv "$1"; then
-        can_install && install_packages python3 python3-venv && python3 -m venv "$1" || return 1
-    fi
+    virtual_environment "$1" || return 1
     "$1/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$SCHEMATHESIS_VERSION"
 }

@@ -56,6 +56,13 @@ install_packages() {
     } >&2
 }
 
+# Makes a virtual environment of Python in this folder.
+virtual_environment() {
+    if ! python3 -m venv "$1"; then
+        can_install && install_packages python3 python3-venv && python3 -m venv "$1" || return 1
+    fi
+}
+
 # Whether a test can make users of its own on both servers; says so if not.
 can_make_users() {
     [[ $AMQP_URL == *@127.0.0.1:* || $AMQP_URL == *@localhost:* ]] &&

@@ -24,9 +24,7 @@ find_witness_checker() {
 }
 
 install_witness_checker() {
-    if ! python3 -m venv "$1"; then
-        can_install && install_packages python3 python3-venv && python3 -m venv "$1" || return 1
-    fi
+    virtual_environment "$1" || return 1
     local pip=("$1/bin/pip" install --quiet --disable-pip-version-check)
     "${pip[@]}" "cryptography>=50.0.2" &&
         # They ask for Python 3.12, and need nothing of it.
