@@ -3,22 +3,12 @@
 use axum::response::{IntoResponse, Response};
 use event_store::StoreError;
 use events::ConsistencyToken;
-use http::{HeaderName, HeaderValue};
-use http_api::{CONSISTENCY_TOKEN, FieldError, Problem, ProblemCode};
+use http::HeaderValue;
+use http_api::{Allowance, CONSISTENCY_TOKEN, FieldError, Problem, ProblemCode};
 
 use crate::{
     changed_tasks::RequestsError, domain::Refusal, handling::CommandError, idempotency::IdempotencyError,
 };
-
-/// How much of something one person may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Allowance {
-    /// `RateLimit-Policy`
-    policy: &'static str,
-    /// `RateLimit`
-    none_left: &'static str,
-    retry_after: u64,
-}
 
 /// Commands that one person sends at the same time.
 pub(crate) const COMMANDS: Allowance = Allowance {
@@ -96,10 +86,9 @@ impl From<ApiError> for Problem {
             ApiError::Command(error) => command(error),
             ApiError::Idempotency(error) => idempotency(error),
             ApiError::Requests(error) => requests(error),
-            ApiError::TooMany(allowance) => {
-                too_many(allowance).detail("Wait for the answers to your other requests before sending more.")
-            }
-            ApiError::Late => overloaded("Your other commands take too long. Try again."),
+            ApiError::TooMany(allowance) => Problem::used_up(allowance)
+                .detail("Wait for the answers to your other requests before sending more."),
+            ApiError::Late => Problem::overloaded("Your other commands take too long. Try again."),
         }
     }
 }
@@ -111,7 +100,7 @@ fn command(error: CommandError) -> Problem {
             tracing::warn!(conflicts, "gave up on a task that others keep changing");
             Problem::unavailable("Others keep changing this task. Try again.")
         }
-        CommandError::Overloaded => overloaded("Too many commands wait for their tasks. Try again."),
+        CommandError::Overloaded => Problem::overloaded("Too many commands wait for their tasks. Try again."),
         CommandError::HeldUp => Problem::unavailable(
             "An earlier command of the batch on the same task could not be carried out, so this one was not tried.",
         ),
@@ -149,7 +138,9 @@ fn requests(error: RequestsError) -> Problem {
         RequestsError::Behind => Problem::new(ProblemCode::ProjectionBehind)
             .detail("What that request did is not known yet. Nothing was undone: ask again.")
             .retry_after(1),
-        RequestsError::Crowded => overloaded("Too many requests wait for what is to be undone. Try again."),
+        RequestsError::Crowded => {
+            Problem::overloaded("Too many requests wait for what is to be undone. Try again.")
+        }
         RequestsError::TooMany => {
             let detail = "names more than one request: more than 100 tasks were changed under it";
             Problem::validation(vec![FieldError::new("too-many", detail).at("/request_id")])
@@ -186,27 +177,6 @@ fn refused(refusal: Refusal) -> Problem {
     }
 }
 
-/// `429 rate-limited`
-fn too_many(allowance: Allowance) -> Problem {
-    Problem::new(ProblemCode::RateLimited)
-        .retry_after(allowance.retry_after)
-        .header(
-            HeaderName::from_static("ratelimit-policy"),
-            HeaderValue::from_static(allowance.policy),
-        )
-        .header(
-            HeaderName::from_static("ratelimit"),
-            HeaderValue::from_static(allowance.none_left),
-        )
-}
-
-/// `503 overloaded`
-fn overloaded(detail: &'static str) -> Problem {
-    Problem::new(ProblemCode::Overloaded)
-        .detail(detail)
-        .retry_after(1)
-}
-
 fn seen_at(problem: Problem, seen: Option<ConsistencyToken>) -> Problem {
     match seen.map(|token| HeaderValue::try_from(token.to_string())) {
         Some(Ok(token)) => problem.header(CONSISTENCY_TOKEN.clone(), token),
@@ -226,7 +196,7 @@ fn idempotency(error: IdempotencyError) -> Problem {
             tracing::error!(%error, "the table of idempotency keys is unavailable");
             Problem::unavailable("The idempotency key cannot be checked. Try again with the same key.")
         }
-        IdempotencyError::TooMany => too_many(KEYS).detail(
+        IdempotencyError::TooMany => Problem::used_up(KEYS).detail(
             "Too many idempotency keys within a day. There is room again when the oldest are a day old.",
         ),
         IdempotencyError::Unreadable(error) => {

@@ -4,14 +4,20 @@ use audit_tree::ReadError;
 use axum::response::{IntoResponse, Response};
 use database::DatabaseError;
 use event_store::StoreError;
-use http::{HeaderName, HeaderValue};
-use http_api::{BadParameter, Problem, ProblemCode};
+use http_api::{Allowance, BadParameter, Problem, ProblemCode};
 
 use crate::{
     admission::Overloaded,
     cursor_key::BadCursor,
     stream_limits::TooManyStreams,
     tasks::{ChangesError, HistoryError, ListError},
+};
+
+/// Streams of events that one person follows at the same time.
+const STREAMS: Allowance = Allowance {
+    policy: "\"streams\";q=8;qu=\"concurrent-requests\"",
+    none_left: "\"streams\";r=0;t=1",
+    retry_after: 1,
 };
 
 /// Why there is no answer.
@@ -142,12 +148,6 @@ impl From<Overloaded> for ApiError {
     }
 }
 
-fn overloaded(detail: &str) -> Problem {
-    Problem::new(ProblemCode::Overloaded)
-        .detail(detail)
-        .retry_after(1)
-}
-
 impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Self {
         match error {
@@ -157,23 +157,15 @@ impl From<ApiError> for Problem {
             ApiError::OtherLog => Problem::new(ProblemCode::BadCursor)
                 .detail("The log was restored since. Forget what you know, and begin without the token."),
             ApiError::TaskNotFound => Problem::not_found(),
-            ApiError::Overloaded => {
-                overloaded("Too many of your queries are in flight. Wait for their answers, then ask again.")
+            ApiError::Overloaded => Problem::overloaded(
+                "Too many of your queries are in flight. Wait for their answers, then ask again.",
+            ),
+            ApiError::TooManyStreams => {
+                Problem::used_up(STREAMS).detail("You have too many streams of events. Close one of them.")
             }
-            ApiError::TooManyStreams => Problem::new(ProblemCode::RateLimited)
-                .detail("You have too many streams of events. Close one of them.")
-                .retry_after(1)
-                .header(
-                    HeaderName::from_static("ratelimit-policy"),
-                    HeaderValue::from_static("\"streams\";q=8;qu=\"concurrent-requests\""),
-                )
-                .header(
-                    HeaderName::from_static("ratelimit"),
-                    HeaderValue::from_static("\"streams\";r=0;t=1"),
-                ),
             ApiError::TooSlow => {
                 tracing::warn!("a query took too long and was given up");
-                overloaded("The query took too long. Ask again, or for less at a time.")
+                Problem::overloaded("The query took too long. Ask again, or for less at a time.")
             }
             ApiError::Database(error) if error.is_unavailable() => {
                 tracing::warn!(%error, "the read models do not answer");

@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use events::UserId;
-use http::{HeaderName, HeaderValue};
-use http_api::{Problem, ProblemCode};
+use http_api::{Allowance, Problem};
 use runtime::{NoTurn, Turn, Turns};
 use tokio::time::timeout;
 
@@ -13,12 +12,18 @@ use crate::error::{ApiError, Failure};
 
 /// How many requests of one person run at the same time. Each uses up to three connections of few.
 const REQUESTS_AT_ONCE: usize = 2;
-/// How many requests of one person are here, with those that wait. The policy that a client is told says so, too.
+/// How many requests of one person are here, with those that wait.
 const MOST_REQUESTS: usize = 64;
+/// The same as a client is told it.
+const REQUESTS: Allowance = Allowance {
+    policy: "\"accounts\";q=64;qu=\"concurrent-requests\"",
+    none_left: "\"accounts\";r=0;t=1",
+    retry_after: 1,
+};
 /// How many lists of one person are read at the same time.
 const LISTS_AT_ONCE: usize = 1;
 /// The longest wait of a request for the same person's others.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a list may take. What is given up ends in the database as well.
 const LONGEST_LIST: Duration = Duration::from_secs(3);
 
@@ -59,25 +64,11 @@ impl Shares {
 }
 
 async fn turn(turns: &Turns<UserId>, person: UserId) -> Result<Turn<UserId>, Problem> {
-    turns.take(person, PATIENCE).await.map_err(|none| match none {
-        NoTurn::Full => too_many(),
+    turns.take(person, TIMEOUT).await.map_err(|none| match none {
+        NoTurn::Full => Problem::used_up(REQUESTS)
+            .detail("Wait for the answers to your other requests before sending more."),
         NoTurn::Late => Problem::overloaded("Your other requests take too long. Try again."),
     })
-}
-
-/// `429`, as of every other bound of what one person has at work.
-fn too_many() -> Problem {
-    Problem::new(ProblemCode::RateLimited)
-        .detail("Wait for the answers to your other requests before sending more.")
-        .retry_after(1)
-        .header(
-            HeaderName::from_static("ratelimit-policy"),
-            HeaderValue::from_static("\"accounts\";q=64;qu=\"concurrent-requests\""),
-        )
-        .header(
-            HeaderName::from_static("ratelimit"),
-            HeaderValue::from_static("\"accounts\";r=0;t=1"),
-        )
 }
 
 fn too_slow() -> Problem {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use axum::{body::Body, response::Response};
 use events::UserId;
-use http_api::GuardedBody;
+use http_api::{Allowance, GuardedBody};
 use runtime::{NoTurn, Turn, Turns};
 
 use super::batch::rate::BatchRate;
-use crate::error::{Allowance, ApiError};
+use crate::error::ApiError;
 
 /// How many commands of one person run at the same time.
 const COMMANDS_AT_ONCE: usize = 64;

@@ -8,6 +8,7 @@
 
 mod access_log;
 mod access_notes;
+mod allowance;
 mod client_address;
 mod consistency;
 mod context;
@@ -33,6 +34,7 @@ mod trace_context;
 
 pub use access_log::Forwarded;
 pub use access_notes::AccessNotes;
+pub use allowance::Allowance;
 pub use api_types::{FieldError, ProblemCode};
 pub use client_address::{ClientAddress, Peers, believing_only};
 pub use consistency::AtLeast;
