@@ -324,12 +324,16 @@ impl Auth {
     }
 
     /// An access token for `account` in `session`.
-    pub(crate) async fn issue(&self, account: &Account, session: &Session) -> Result<Issued, Failure> {
-        let admins = self.admins.load(&()).await?.state.unwrap_or_default();
+    pub(crate) fn issue(
+        &self,
+        account: &Account,
+        session: &Session,
+        admins: &Admins,
+    ) -> Result<Issued, Failure> {
         let owner = Owner {
             id: account.id,
             email: account.email.clone(),
-            roles: self.roles_in(account, session, &admins),
+            roles: self.roles_in(account, session, admins),
         };
         Ok(self.tokens.issue(&owner, session, self.clock.now(), new_id())?)
     }

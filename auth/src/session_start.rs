@@ -16,7 +16,7 @@ use crate::{
     command_metadata::CommandMetadata,
     domain::{self, Refusal},
     endpoints::answer,
-    error::ApiError,
+    error::{ApiError, Failure},
     token::{Issued, RefreshToken},
 };
 
@@ -51,7 +51,14 @@ pub(crate) async fn start(
         .subject(account.id)
         .record();
     tracing::info!(account.id = %account.id, session.id = %id, "logged in");
-    let issued = auth.issue(&account, &session).await?;
+    let admins = auth
+        .admins
+        .load(&())
+        .await
+        .map_err(Failure::from)?
+        .state
+        .unwrap_or_default();
+    let issued = auth.issue(&account, &session, &admins)?;
     Ok(token_answer(
         auth,
         account,

@@ -59,7 +59,7 @@ async fn next_tokens(
     let presented = read(body.fields, &auth.pepper)?.ok_or(Refusal::RefreshTokenIsUnknown)?;
     let session = auth.session(presented.session).await?;
     let session = session.state.ok_or(Refusal::RefreshTokenIsUnknown)?;
-    let account = auth.account(session.account).await?;
+    let (account, admins) = auth.account_and_admins(session.account).await?;
     let metadata = CommandMetadata::new(Actor::User(session.account), &context);
     let Some(account) = account.state.filter(|account| account.has_open(session.id)) else {
         return Err(finish_end(&auth, &metadata, &session).await.into());
@@ -87,7 +87,7 @@ async fn next_tokens(
         other => other?,
     };
     let session = refreshed.state.ok_or(Refusal::RefreshTokenIsUnknown)?;
-    let issued = auth.issue(&account, &session).await?;
+    let issued = auth.issue(&account, &session, &admins)?;
     Ok(token_answer(
         &auth,
         account,
