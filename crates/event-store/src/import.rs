@@ -1,12 +1,10 @@
 //! Events of another log on their way into this one: how the store is asked, and why it may refuse.
 
-use std::ops::Range;
-
 use events::{StoredEvent, StoredPayload};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{StoreError, error::check_size};
+use crate::StoreError;
 
 /// The bytes of the longest name of a stream: PostgreSQL cannot index much longer ones.
 const LONGEST_STREAM: usize = 1_000;
@@ -108,28 +106,4 @@ pub(crate) fn kept_hash(event: &StoredEvent) -> Result<Option<[u8; 32]>, ImportE
         Ok(()) => Ok(Some(hash)),
         Err(_) => Err(ImportError::refused(event, "the hash of its payload is none")),
     }
-}
-
-/// The runs of events that follow each other in one stream, each with no more bytes than one append may have.
-pub(crate) fn runs(events: &[StoredEvent], most_bytes: usize) -> Result<Vec<Range<usize>>, StoreError> {
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    let mut bytes = 0;
-    for (index, event) in events.iter().enumerate() {
-        let size = check_size(event.data.size() + event.metadata.len())?;
-        let follows = runs.last().is_some_and(|run| {
-            let before = &events[run.end - 1];
-            before.stream == event.stream && before.version + 1 == event.version
-        });
-        match runs.last_mut() {
-            Some(run) if follows && bytes + size <= most_bytes => {
-                run.end = index + 1;
-                bytes += size;
-            }
-            _ => {
-                runs.push(index..index + 1);
-                bytes = size;
-            }
-        }
-    }
-    Ok(runs)
 }

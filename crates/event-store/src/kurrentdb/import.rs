@@ -1,6 +1,8 @@
 //! Writes events of another log: each run of events that follow each other in one stream is an append, one after the other, so
 //! that the order of the whole log stays. Positions are the server's.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use events::{EventId, LogPoint, StoredEvent, StreamName};
 use kurrentdb_protocol::event_store::client::streams::batch_append_req::ProposedMessage;
@@ -14,7 +16,7 @@ use super::{
     record,
     writer::{Expected, NotWritten},
 };
-use crate::{ImportError, StoreError, UnfinishedImport, head_point, import};
+use crate::{ImportError, StoreError, UnfinishedImport, error::check_size, head_point, import};
 
 /// The stream of what became of imports, after the prefix. Its events are not the log's.
 const IMPORTS: &str = "taskledger.imports";
@@ -31,7 +33,7 @@ impl KurrentDbStore {
         }
         let most = self.connection.settings.max_append_bytes;
         // What else belongs to an event takes less than its metadata.
-        let runs = import::runs(events, most / 2)?;
+        let runs = runs(events, most / 2)?;
         if head_point(self).await? != after {
             return Err(ImportError::MovedOn);
         }
@@ -117,4 +119,28 @@ impl KurrentDbStore {
             };
         }
     }
+}
+
+/// The runs of events that follow each other in one stream, each with no more bytes than one append may have.
+fn runs(events: &[StoredEvent], most_bytes: usize) -> Result<Vec<Range<usize>>, StoreError> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    let mut bytes = 0;
+    for (index, event) in events.iter().enumerate() {
+        let size = check_size(event.data.size() + event.metadata.len())?;
+        let follows = runs.last().is_some_and(|run| {
+            let before = &events[run.end - 1];
+            before.stream == event.stream && before.version + 1 == event.version
+        });
+        match runs.last_mut() {
+            Some(run) if follows && bytes + size <= most_bytes => {
+                run.end = index + 1;
+                bytes += size;
+            }
+            _ => {
+                runs.push(index..index + 1);
+                bytes = size;
+            }
+        }
+    }
+    Ok(runs)
 }
