@@ -21,6 +21,8 @@ pub struct FaultyStore {
     pub down: AtomicBool,
     /// Reads of streams never end.
     pub hangs: AtomicBool,
+    /// While somebody holds this for writing, reads of streams wait.
+    pub reading: RwLock<()>,
     /// Appends to accounts fail, which is what a crash after a claim looks like.
     pub accounts: AtomicBool,
     /// Appends to sessions fail.
@@ -63,6 +65,7 @@ impl FaultyStore {
             inner,
             down: AtomicBool::new(false),
             hangs: AtomicBool::new(false),
+            reading: RwLock::new(()),
             accounts: AtomicBool::new(false),
             sessions: AtomicBool::new(false),
             appends_left: AtomicUsize::new(usize::MAX),
@@ -96,6 +99,7 @@ impl FaultyStore {
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
+        let _reading = self.reading.read().await;
         Ok(())
     }
 }
