@@ -22,6 +22,9 @@ impl Timestamp {
     pub const MAX: Self = Self(253_402_300_799_999_999);
     /// The first microsecond of the year 0000.
     pub const MIN: Self = Self(-62_167_219_200_000_000);
+    /// How far the clock of another process may be ahead of ours, in seconds. Whoever compares an instant of another process with
+    /// the present takes one that is so far in the future for the present.
+    pub const CLOCK_LEEWAY_SECONDS: i64 = 30;
 
     /// From microseconds since the Unix epoch, clamped to the years 0000 to 9999 that RFC 3339 can write.
     #[must_use]

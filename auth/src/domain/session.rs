@@ -83,13 +83,15 @@ fn index(session: &Session, is_it: impl Fn(&GoodRefreshToken) -> bool) -> Option
 }
 
 /// Whether the token that is `presented` was exchanged for `token`, a moment ago and by the same client. The successor is
-/// unused then, for else it would not be good.
+/// unused then, for else it would not be good. When it was exchanged is what another replica's clock said, which may be ahead of
+/// `now`.
 fn came_of(token: &GoodRefreshToken, presented: Presented<'_>, now: Timestamp) -> bool {
     token.predecessor.as_ref().is_some_and(|exchanged| {
+        let start = exchanged.at.plus_seconds(-Timestamp::CLOCK_LEEWAY_SECONDS);
         let end = exchanged.at.plus_seconds(REPEAT_WITHIN_SECONDS);
         *exchanged.hash == *presented.hash
             && exchanged.client.as_deref() == Some(presented.client)
-            && (exchanged.at..end).contains(&now)
+            && (start..end).contains(&now)
     })
 }
 

@@ -74,7 +74,7 @@ impl MfaToken {
     pub(crate) fn is_good(&self, account: &Account, factor: &SecondFactor, now: Timestamp) -> bool {
         let wrong_codes = factor.refused_in_all.checked_sub(self.refused_before);
         self.password == fingerprint(account)
-            && self.issued_at <= now
+            && self.issued_at <= now.plus_seconds(Timestamp::CLOCK_LEEWAY_SECONDS)
             && now < self.issued_at.plus_seconds(GOOD_FOR_SECONDS)
             && wrong_codes.is_some_and(|wrong| wrong < u64::from(FREE_WRONG_CODES))
     }

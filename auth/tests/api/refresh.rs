@@ -101,6 +101,18 @@ async fn a_refresh_whose_answer_was_lost_can_be_repeated_also_elsewhere_and_afte
 }
 
 #[tokio::test]
+async fn two_tabs_at_replicas_whose_clocks_differ_log_nobody_out() {
+    let app = App::start().await;
+    for behind in [1, 20] {
+        let (_, token) = app.sign_in(&format!("ada{behind}@example.com")).await;
+        app.refresh(&token).await.expect(200, "");
+        app.clock.advance(-behind);
+        app.refresh(&token).await.expect(200, "");
+    }
+    assert!(end_reasons(&app).await.is_empty());
+}
+
+#[tokio::test]
 async fn two_tabs_that_refresh_at_once_log_nobody_out_whichever_answer_is_kept() {
     let app = App::start().await;
     let replica = app.replica(|_, _| {}).await;

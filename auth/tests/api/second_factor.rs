@@ -239,6 +239,20 @@ async fn a_changed_password_ends_the_logins_that_wait() {
 }
 
 #[tokio::test]
+async fn a_login_goes_on_at_a_replica_whose_clock_is_behind() {
+    let app = App::start().await;
+    let (_, secret, _) = enrolled(&app).await;
+    let token = mfa_token(&app).await;
+    app.clock.advance(-20);
+    go_on(&app, &token, &code(&app, &secret, 0)).await.expect(200, "");
+    let token = mfa_token(&app).await;
+    app.clock.advance(-31);
+    go_on(&app, &token, &code(&app, &secret, 1))
+        .await
+        .expect(401, "token-invalid");
+}
+
+#[tokio::test]
 async fn it_is_given_up_for_the_password_and_a_code() {
     let app = App::start().await;
     let (access, secret, _) = enrolled(&app).await;

@@ -17,9 +17,6 @@ pub const DEFAULT_ISSUER: &str = "taskledger";
 /// `typ` of the header of an access token (RFC 9068, section 2.1).
 pub const TOKEN_TYPE: &str = "at+jwt";
 
-/// How far the clock of whoever issued a token may be ahead of ours.
-const LEEWAY_SECONDS: i64 = 30;
-
 /// What an access token says. Times are seconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
@@ -107,10 +104,11 @@ impl TokenRules {
             .map_err(|_| Rejection::Malformed)?
             .claims;
         let seconds = now.as_seconds();
+        let latest = seconds.saturating_add(Timestamp::CLOCK_LEEWAY_SECONDS);
         if claims.exp <= seconds {
             return Err(Rejection::Expired);
         }
-        if claims.nbf.unwrap_or(claims.iat).max(claims.iat) > seconds.saturating_add(LEEWAY_SECONDS) {
+        if claims.nbf.unwrap_or(claims.iat).max(claims.iat) > latest {
             return Err(Rejection::Malformed);
         }
         Ok(claims)

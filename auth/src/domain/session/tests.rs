@@ -190,7 +190,9 @@ fn the_same_client_may_repeat_its_last_refresh_within_moments() {
     assert_eq!(with("phone", 0), Ok(vec![repeated("c")]));
     assert_eq!(with("phone", 4), Ok(vec![repeated("c")]));
     assert_eq!(with("phone", 5), Err(Refusal::RefreshTokenIsUsed));
-    assert_eq!(with("phone", -1), Err(Refusal::RefreshTokenIsUsed));
+    // The clock of the replica that made the exchange is ahead of this one's.
+    assert_eq!(with("phone", -30), Ok(vec![repeated("c")]));
+    assert_eq!(with("phone", -31), Err(Refusal::RefreshTokenIsUsed));
     assert_eq!(with("thief", 0), Err(Refusal::RefreshTokenIsUsed));
     let used = at_start(&[started(), refreshed("b"), refreshed("c")]);
     assert_eq!(
