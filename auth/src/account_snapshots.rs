@@ -15,7 +15,7 @@ use crate::second_factor::Sealing;
 /// Of up to some 30 KB each.
 const SQL: SnapshotSql = SnapshotSql {
     of: "account",
-    fold: 2,
+    fold: 3,
     most: 10_000,
     table: "account_snapshots",
     key: "owner",

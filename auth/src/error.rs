@@ -185,7 +185,7 @@ fn refused(refusal: &Refusal) -> Problem {
         ),
         Refusal::ResetIsUnknown => unauthorized(
             ProblemCode::TokenInvalid,
-            "The reset token is malformed, was used, or a newer one took its place.",
+            "The reset token is malformed, was used or taken back, or a newer one took its place.",
             r#"Bearer error="invalid_token", error_description="The reset token is not good""#,
         ),
         Refusal::ResetHasExpired => unauthorized(

@@ -104,7 +104,7 @@ pub struct AccountRenamed {
     pub display_name: Option<String>,
 }
 
-/// The password changed. Closes every session but the one that it names.
+/// The password changed. Closes every session but the one that it names, and takes back a reset that was offered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordChanged {
     /// PHC string. Empty in what comes from the bus.
@@ -145,7 +145,7 @@ pub struct RolesChanged {
     pub admin_reason: Option<AdminReason>,
 }
 
-/// The account may no longer be used. Closes every session for good.
+/// The account may no longer be used. Closes every session for good, and takes back a reset that was offered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountDisabled {
     /// Why, if the admin said so.
@@ -194,6 +194,8 @@ pub struct Account {
     pub roles: BTreeSet<Role>,
     /// Whether the account may not be used.
     pub disabled: bool,
+    /// How often it was disabled. What was handed out before the last time does not count any more.
+    pub times_disabled: u64,
     /// The sessions that are open as far as the account is concerned, the oldest first, at most
     /// [`MAX_OPEN_SESSIONS`]. One that is missing here is not live, whatever its own stream says; one that is here may
     /// have ended by itself.
@@ -247,6 +249,7 @@ impl Account {
                 account
                     .open_sessions
                     .retain(|session| Some(*session) == changed.surviving_session);
+                account.reset = None;
             }
             AccountEvent::PasswordRehashed(rehashed) => {
                 account.password_hash.clone_from(&rehashed.password_hash);
@@ -254,7 +257,9 @@ impl Account {
             AccountEvent::RolesChanged(changed) => account.roles.clone_from(&changed.roles),
             AccountEvent::Disabled(_) => {
                 account.disabled = true;
+                account.times_disabled = account.times_disabled.saturating_add(1);
                 account.open_sessions.clear();
+                account.reset = None;
             }
             AccountEvent::Enabled(_) => account.disabled = false,
             AccountEvent::SessionOpened(opened) => {
@@ -361,6 +366,7 @@ impl Account {
             password_hash: registered.password_hash.clone(),
             roles: BTreeSet::from([Role::User]),
             disabled: false,
+            times_disabled: 0,
             open_sessions: Vec::new(),
             last_login_at: None,
             program_tokens: Vec::new(),

@@ -50,7 +50,9 @@ pub(crate) fn complete(
 
 #[cfg(test)]
 mod tests {
-    use events::{AccountDisabled, AccountErased, AccountEvent, ProgramTokenRevoked};
+    use events::{
+        AccountDisabled, AccountEnabled, AccountErased, AccountEvent, PasswordChanged, ProgramTokenRevoked,
+    };
 
     use super::{
         super::testing::{NOW, program_token, registered},
@@ -106,8 +108,26 @@ mod tests {
     }
 
     #[test]
+    fn a_reset_that_was_offered_ends_as_the_account_is_disabled_or_its_password_changes() {
+        let disabled = AccountEvent::from(AccountDisabled::default());
+        let enabled = AccountEvent::from(AccountEnabled::default());
+        let changed = AccountEvent::from(PasswordChanged {
+            password_hash: "hash-3".into(),
+            surviving_session: None,
+        });
+        for since in [vec![disabled.clone()], vec![disabled, enabled], vec![changed]] {
+            let before = std::iter::once(offered("a").into()).chain(since.clone());
+            registered(before)
+                .when(|account| used(account, "a", NOW))
+                .then_refused(Refusal::ResetIsUnknown);
+            let after = since.into_iter().chain([offered("b").into()]);
+            assert!(registered(after).state().unwrap().reset.is_some());
+        }
+    }
+
+    #[test]
     fn a_disabled_account_stays_so_and_an_erased_one_is_not_there() {
-        registered([offered("a").into(), AccountDisabled::default().into()])
+        registered([AccountDisabled::default().into(), offered("a").into()])
             .when(|account| used(account, "a", NOW))
             .then_refused(Refusal::AccountIsDisabled);
         let erased = registered([offered("a").into(), AccountErased {}.into()]);

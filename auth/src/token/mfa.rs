@@ -1,5 +1,5 @@
 //! What a login gets when the password was right and a code is still missing. It says how far the login has come, and is good
-//! for a few minutes, for this password, and for a few wrong codes. Nothing of it is kept.
+//! for a few minutes, for this password, until the account is disabled, and for a few wrong codes. Nothing of it is kept.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::keys::{Pepper, Purpose};
 const GOOD_FOR_SECONDS: i64 = 5 * 60;
 
 const CONTENT_BYTES: usize = 56;
-const PASSWORD_BYTES: usize = 8;
+const FINGERPRINT_BYTES: usize = 8;
 
 /// A login that waits for a second factor.
 pub(crate) struct MfaToken {
@@ -25,8 +25,8 @@ pub(crate) struct MfaToken {
     issued_at: Timestamp,
     /// How many codes had ever been wrong when it was issued.
     refused_before: u64,
-    /// Tells the password that was verified from others.
-    password: [u8; PASSWORD_BYTES],
+    /// Tells the account that was known then from one whose password has changed, or that was disabled since.
+    fingerprint: [u8; FINGERPRINT_BYTES],
 }
 
 impl MfaToken {
@@ -37,7 +37,7 @@ impl MfaToken {
             session,
             issued_at: now,
             refused_before: factor.refused_in_all,
-            password: fingerprint(account),
+            fingerprint: fingerprint(account),
         }
     }
 
@@ -48,7 +48,7 @@ impl MfaToken {
             self.session.0.as_bytes(),
             &self.issued_at.as_micros().to_be_bytes(),
             &self.refused_before.to_be_bytes(),
-            &self.password,
+            &self.fingerprint,
         ]
         .concat();
         opaque::make(Purpose::MfaToken, &content, pepper)
@@ -60,29 +60,34 @@ impl MfaToken {
         let (account, rest) = content.split_at(16);
         let (session, rest) = rest.split_at(16);
         let (issued_at, rest) = rest.split_at(8);
-        let (refused_before, password) = rest.split_at(8);
+        let (refused_before, fingerprint) = rest.split_at(8);
         Some(Self {
             account: UserId(Uuid::from_slice(account).ok()?),
             session: SessionId(Uuid::from_slice(session).ok()?),
             issued_at: Timestamp::from_micros(i64::from_be_bytes(issued_at.try_into().ok()?)),
             refused_before: u64::from_be_bytes(refused_before.try_into().ok()?),
-            password: password.try_into().ok()?,
+            fingerprint: fingerprint.try_into().ok()?,
         })
     }
 
     /// Whether it still counts at `now` for `account`, whose second factor is `factor`.
     pub(crate) fn is_good(&self, account: &Account, factor: &SecondFactor, now: Timestamp) -> bool {
         let wrong_codes = factor.refused_in_all.checked_sub(self.refused_before);
-        self.password == fingerprint(account)
+        self.fingerprint == fingerprint(account)
             && self.issued_at <= now.plus_seconds(Timestamp::CLOCK_LEEWAY_SECONDS)
             && now < self.issued_at.plus_seconds(GOOD_FOR_SECONDS)
             && wrong_codes.is_some_and(|wrong| wrong < u64::from(FREE_WRONG_CODES))
     }
 }
 
-fn fingerprint(account: &Account) -> [u8; PASSWORD_BYTES] {
-    let mut fingerprint = [0; PASSWORD_BYTES];
-    fingerprint.copy_from_slice(&Sha256::digest(account.password_hash.as_bytes())[..PASSWORD_BYTES]);
+fn fingerprint(account: &Account) -> [u8; FINGERPRINT_BYTES] {
+    let mut hash = Sha256::new_with_prefix(account.password_hash.as_bytes());
+    // Nothing is added for the others, so that a login goes on while auth is upgraded from a release that added nothing.
+    if account.times_disabled > 0 {
+        hash.update(account.times_disabled.to_be_bytes());
+    }
+    let mut fingerprint = [0; FINGERPRINT_BYTES];
+    fingerprint.copy_from_slice(&hash.finalize()[..FINGERPRINT_BYTES]);
     fingerprint
 }
 

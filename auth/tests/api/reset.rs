@@ -116,10 +116,31 @@ async fn a_disabled_account_is_not_opened_by_a_reset() {
     let admin = app.sign_in_admin("root@example.com").await;
     let (access, _) = app.sign_in(EMAIL).await;
     let id = app.me(&access).await.text("/user/id");
-    let token = offered(&app).await;
+    let before = offered(&app).await;
     let path = format!("/auth/users/{id}/disable");
     app.post(&path).token(&admin).send().await.expect(200, "");
-    reset(&app, &token, NEW_PASSWORD)
+    reset(&app, &before, NEW_PASSWORD)
+        .await
+        .expect(401, "token-invalid");
+    let since = offered(&app).await;
+    reset(&app, &since, NEW_PASSWORD)
         .await
         .expect(403, "account-disabled");
+    let path = format!("/auth/users/{id}/enable");
+    app.post(&path).token(&admin).send().await.expect(200, "");
+    reset(&app, &since, NEW_PASSWORD).await.expect(204, "");
+}
+
+#[tokio::test]
+async fn a_reset_does_not_outlive_the_password_that_it_was_for() {
+    let app = App::start().await;
+    let (access, _) = app.sign_in(EMAIL).await;
+    let token = offered(&app).await;
+    let change = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
+    let call = app.post("/auth/me/password").token(&access).json(&change);
+    call.send().await.expect(204, "");
+    reset(&app, &token, "marble bicycle teapot")
+        .await
+        .expect(401, "token-invalid");
+    app.login(EMAIL, NEW_PASSWORD).await.expect(200, "");
 }

@@ -239,6 +239,26 @@ async fn a_changed_password_ends_the_logins_that_wait() {
 }
 
 #[tokio::test]
+async fn disabling_ends_the_logins_that_wait_for_good() {
+    let app = App::start().await;
+    let (access, secret, _) = enrolled(&app).await;
+    let admin = app.sign_in_admin("root@example.com").await;
+    let id = app.me(&access).await.text("/user/id");
+    let waiting = mfa_token(&app).await;
+    for change in ["disable", "enable"] {
+        let path = format!("/auth/users/{id}/{change}");
+        app.post(&path).token(&admin).send().await.expect(200, "");
+    }
+    go_on(&app, &waiting, &code(&app, &secret, 0))
+        .await
+        .expect(401, "token-invalid");
+    let begun_since = mfa_token(&app).await;
+    go_on(&app, &begun_since, &code(&app, &secret, 0))
+        .await
+        .expect(200, "");
+}
+
+#[tokio::test]
 async fn a_login_goes_on_at_a_replica_whose_clock_is_behind() {
     let app = App::start().await;
     let (_, secret, _) = enrolled(&app).await;

@@ -102,6 +102,7 @@ impl Model for Account {
             program_tokens: Vec::new(),
             second_factor: None,
             reset: None,
+            times_disabled: 0,
             erased: false,
             created_at: timestamp(row.integer("created_at")?),
             updated_at: timestamp(row.integer("updated_at")?),
