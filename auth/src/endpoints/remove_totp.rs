@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth_client::SignedIn;
+use auth_client::{Revocation, SignedIn};
 use axum::{extract::State, response::Response};
 use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent};
 use serde_json::{Map, Value};
@@ -58,5 +58,7 @@ pub(crate) async fn remove_totp(
         .await?;
     SecurityEvent::success(REMOVAL).actor(id).subject(id).record();
     tracing::info!(account.id = %id, "a second factor was given up");
+    // Program tokens that stood in for it have lost roles.
+    auth.revoke(Revocation::Account(id)).await;
     Ok(answer::no_content(id, changed.position))
 }

@@ -3,6 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+use auth_client::{REVOCATIONS, Revocation};
+use bus::Heard;
 use data_encoding::BASE32_NOPAD;
 use events::Role;
 use http::Method;
@@ -288,6 +290,22 @@ async fn it_is_given_up_for_the_password_and_a_code() {
     app.login(EMAIL, PASSWORD).await.expect(200, "");
     let again = enroll(&app, &access, PASSWORD).await.expect(200, "");
     assert_ne!(again.text("/secret"), secret);
+}
+
+#[tokio::test]
+async fn giving_it_up_is_told_to_whoever_remembers_tokens() {
+    let app = App::start().await;
+    let (access, secret, _) = enrolled(&app).await;
+    let me = app.me(&access).await.text("/user/id").parse().unwrap();
+    let mut revocations = app.dependencies.bus.listen(REVOCATIONS).await.unwrap();
+    remove(&app, &access, &code(&app, &secret, 0))
+        .await
+        .expect(204, "");
+    let heard = tokio::time::timeout(Duration::from_secs(10), revocations.next());
+    let Heard::Message(bytes) = heard.await.unwrap() else {
+        panic!("a gap")
+    };
+    assert_eq!(Revocation::decode(&bytes).unwrap(), Revocation::Account(me));
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use events::{
-    Actor, RecordedEvent, Role, Scope, SessionId, StreamKind, Timestamp, TokenId, Traceparent, UserId,
+    AccountEvent, Actor, Event, RecordedEvent, Role, Scope, SessionId, StreamKind, Timestamp, TokenId,
+    Traceparent, UserId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -178,12 +179,25 @@ impl Revocation {
                 | "account.enabled"
                 | "account.sessions_ended"
                 | "account.token_revoked"
+                | "account.second_factor_removed"
                 | "account.erased",
             ) => Some(Self::Account(account)),
+            (StreamKind::Account(account), "account.session_opened") => {
+                closes_sessions(event).then_some(Self::Account(account))
+            }
             (StreamKind::Admins, "admins.second_factor_roles_changed") => Some(Self::Keys),
             (StreamKind::Admins, _) => Some(Self::Account(event.metadata.subject)),
             _ => None,
         }
+    }
+}
+
+/// Whether the session that was opened has closed others, as one too many does. What cannot be read may have.
+fn closes_sessions(event: &RecordedEvent) -> bool {
+    match Event::try_from(event) {
+        Ok(Event::Account(AccountEvent::SessionOpened(opened))) => !opened.closed.is_empty(),
+        Ok(_) => false,
+        Err(_) => true,
     }
 }
 

@@ -1,4 +1,6 @@
-//! The messages about tokens keep their shape.
+//! The messages about tokens keep their shape, and what makes answers worthless is told.
+
+use events::{AccountSessionOpened, Encoding, EventId, Metadata, StreamName};
 
 use super::*;
 
@@ -88,4 +90,111 @@ fn an_admin_may_what_an_auditor_may() {
     assert!(identity(&[Role::Admin]).has_role(Role::Auditor));
     assert!(!identity(&[Role::Auditor]).has_role(Role::Admin));
     assert!(!identity(&[Role::User]).has_role(Role::Auditor));
+}
+
+/// Kinds of events after which an answer about a token may be another one.
+const TOLD: [&str; 14] = [
+    "account.password_changed",
+    "account.password_reset",
+    "account.roles_changed",
+    "account.disabled",
+    "account.enabled",
+    "account.sessions_ended",
+    "account.token_revoked",
+    // Program tokens stand in for the factor no more.
+    "account.second_factor_removed",
+    "account.erased",
+    "session.ended",
+    "admins.added",
+    "admins.removed",
+    "admins.second_factor_roles_changed",
+    // When it closes others.
+    "account.session_opened",
+];
+
+/// Kinds of events that take nothing from anybody whose token was accepted before.
+const NOT_TOLD: [&str; 13] = [
+    "account.registered",
+    // The name is no part of an answer.
+    "account.renamed",
+    "account.password_rehashed",
+    "account.token_created",
+    "account.token_used",
+    "account.second_factor_enrolled",
+    "account.second_factor_confirmed",
+    "account.second_factor_passed",
+    "account.second_factor_refused",
+    "account.reset_offered",
+    "session.started",
+    "session.refreshed",
+    "session.refresh_repeated",
+];
+
+const USER: UserId = UserId(uuid::Uuid::from_u128(2));
+const SESSION: SessionId = SessionId(uuid::Uuid::from_u128(1));
+
+fn recorded(kind: &str, data: &str) -> RecordedEvent {
+    let stream = match kind.split('.').next() {
+        Some("session") => StreamName::session(SESSION),
+        Some("admins") => StreamName::admins(),
+        _ => StreamName::account(USER),
+    };
+    RecordedEvent {
+        position: 1,
+        stream,
+        version: 1,
+        id: EventId(uuid::Uuid::nil()),
+        kind: kind.to_owned(),
+        schema_version: 1,
+        encoding: Encoding::Json,
+        data: data.to_owned().into(),
+        metadata: Metadata {
+            subject: USER,
+            actor: Actor::Operator,
+            correlation_id: "test".into(),
+            causation_id: uuid::Uuid::nil(),
+            traceparent: None,
+            idempotency_key: None,
+        },
+        recorded_at: Timestamp::from_micros(0),
+    }
+}
+
+#[test]
+fn every_event_of_accounts_sessions_and_admins_is_told_or_takes_nothing() {
+    let known: BTreeSet<_> = TOLD.into_iter().chain(NOT_TOLD).collect();
+    let kinds: BTreeSet<_> = Event::catalog()
+        .map(|(kind, _)| kind)
+        .filter(|kind| ["account.", "session.", "admins."].iter().any(|of| kind.starts_with(of)))
+        .collect();
+    assert_eq!(known, kinds);
+    for kind in TOLD {
+        let expected = match kind {
+            "session.ended" => Revocation::Session(SESSION),
+            "admins.second_factor_roles_changed" => Revocation::Keys,
+            _ => Revocation::Account(USER),
+        };
+        assert_eq!(Revocation::caused_by(&recorded(kind, "{}")), Some(expected), "{kind}");
+    }
+    for kind in NOT_TOLD {
+        assert_eq!(Revocation::caused_by(&recorded(kind, "{}")), None, "{kind}");
+    }
+}
+
+#[test]
+fn a_session_that_was_opened_is_told_of_when_it_has_closed_others() {
+    let opened = |closed: &[SessionId]| {
+        let opened = AccountSessionOpened {
+            session: SESSION,
+            closed: closed.to_vec(),
+        };
+        let data = AccountEvent::from(opened).encode().data;
+        recorded("account.session_opened", std::str::from_utf8(&data).unwrap())
+    };
+    assert_eq!(Revocation::caused_by(&opened(&[])), None);
+    let another = SessionId(uuid::Uuid::from_u128(3));
+    assert_eq!(
+        Revocation::caused_by(&opened(&[another])),
+        Some(Revocation::Account(USER))
+    );
 }
