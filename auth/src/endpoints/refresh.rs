@@ -98,11 +98,13 @@ async fn next_tokens(
     ))
 }
 
-/// Tells the client from others, without saying where it is or what it is.
+/// Tells the client from others, without saying where it is or what it is: by its network, since devices change their address
+/// within one (RFC 8981), and by what it calls itself.
 fn fingerprint(context: &RequestContext, pepper: &Pepper) -> String {
-    let ip = context.client_ip.as_deref().unwrap_or_default();
+    let network = context.client_network().map(|network| network.to_string());
+    let network = network.unwrap_or_default();
     let user_agent = context.user_agent.as_deref().unwrap_or_default();
-    let content = format!("{ip}\0{user_agent}");
+    let content = format!("{network}\0{user_agent}");
     hex::encode(&pepper.tag(Purpose::Client, content.as_bytes())[..8])
 }
 

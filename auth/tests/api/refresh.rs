@@ -82,6 +82,30 @@ async fn a_used_token_from_another_client_ends_the_session_at_once() {
 }
 
 #[tokio::test]
+async fn a_client_is_known_again_in_its_network_and_nowhere_else() {
+    let app = App::start().await;
+    let refresh = async |token: &str, address: &str| {
+        let call = app.post("/auth/refresh").json(&json!({"refresh_token": token}));
+        call.header("x-forwarded-for", address).send().await
+    };
+    for (number, first, second, is_same) in [
+        (0, "2001:db8:1:2::1", "2001:db8:1:2:a:b:c:d", true),
+        (1, "2001:db8:1:2::1", "2001:db8:1:3::1", false),
+        (2, "192.0.2.1", "::ffff:192.0.2.1", true),
+        (3, "192.0.2.1", "192.0.2.2", false),
+    ] {
+        let (_, token) = app.sign_in(&format!("ada{number}@example.com")).await;
+        refresh(&token, first).await.expect(200, "");
+        let (status, code) = if is_same {
+            (200, "")
+        } else {
+            (401, "session-ended")
+        };
+        refresh(&token, second).await.expect(status, code);
+    }
+}
+
+#[tokio::test]
 async fn a_refresh_whose_answer_was_lost_can_be_repeated_also_elsewhere_and_after_a_restart() {
     let app = App::start().await;
     let (_, first) = app.sign_in("ada@example.com").await;

@@ -5,6 +5,7 @@ use std::{convert::Infallible, net::IpAddr};
 use axum::extract::FromRequestParts;
 use events::{BoundedText, CorrelationId, Traceparent};
 use http::{Extensions, HeaderMap, HeaderValue, header, request::Parts};
+use http_server::network_of;
 
 use crate::{client_address::peer, headers::X_FORWARDED_FOR, request_id, trace_context};
 
@@ -41,6 +42,14 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
 }
 
 impl RequestContext {
+    /// The network that the client has to itself: its address, of IPv6 the first 64 bits, of which it may use any and often changes
+    /// the rest.
+    #[must_use]
+    pub fn client_network(&self) -> Option<IpAddr> {
+        let address = self.client_ip.as_deref()?.parse().ok()?;
+        Some(network_of(address))
+    }
+
     /// What the gateway says, otherwise the peer of the connection.
     pub(crate) fn client(headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
         let forwarded = headers

@@ -165,7 +165,11 @@ fn every_event_of_accounts_sessions_and_admins_is_told_or_takes_nothing() {
     let known: BTreeSet<_> = TOLD.into_iter().chain(NOT_TOLD).collect();
     let kinds: BTreeSet<_> = Event::catalog()
         .map(|(kind, _)| kind)
-        .filter(|kind| ["account.", "session.", "admins."].iter().any(|of| kind.starts_with(of)))
+        .filter(|kind| {
+            ["account.", "session.", "admins."]
+                .iter()
+                .any(|of| kind.starts_with(of))
+        })
         .collect();
     assert_eq!(known, kinds);
     for kind in TOLD {
@@ -174,7 +178,11 @@ fn every_event_of_accounts_sessions_and_admins_is_told_or_takes_nothing() {
             "admins.second_factor_roles_changed" => Revocation::Keys,
             _ => Revocation::Account(USER),
         };
-        assert_eq!(Revocation::caused_by(&recorded(kind, "{}")), Some(expected), "{kind}");
+        assert_eq!(
+            Revocation::caused_by(&recorded(kind, "{}")),
+            Some(expected),
+            "{kind}"
+        );
     }
     for kind in NOT_TOLD {
         assert_eq!(Revocation::caused_by(&recorded(kind, "{}")), None, "{kind}");
