@@ -19,7 +19,7 @@ use crate::{
     operator::verify::verify_sample,
     projecting::{
         apply::Applier, checkpoint, decode::sentence, fill_grams::fill_grams, log_identity::LogIdentity,
-        log_reader::LogReader, ownership::Ownership, readiness::Condition, worker_context::Surroundings,
+        log_reader::LogReader, ownership::Ownership, readiness::Readiness, worker_context::WorkerContext,
         workers::Workers,
     },
     tuning::Tuning,
@@ -122,8 +122,8 @@ pub async fn start_with_tuning(
         background.spawn("audit tree", keeper.run(background.stop()));
     }
     let identity = LogIdentity::new(store.clone(), applier.metrics.clone());
-    let condition = Arc::new(Condition::new(applier.metrics.clone(), tuning.heartbeat));
-    let surroundings = Surroundings {
+    let readiness = Arc::new(Readiness::new(applier.metrics.clone(), tuning.heartbeat));
+    let context = WorkerContext {
         applier: applier.clone(),
         store: store.clone(),
         bus,
@@ -131,16 +131,16 @@ pub async fn start_with_tuning(
         tuning,
         delivered: Arc::default(),
     };
-    let workers = Workers::new(surroundings.clone(), background.clone());
+    let workers = Workers::new(context.clone(), background.clone());
     let ownership = Ownership::new(
-        surroundings.clone(),
+        context.clone(),
         workers.clone(),
-        condition.clone(),
+        readiness.clone(),
         runtime::new_id(),
         background.stop(),
     );
     let writing = WriteProbe::start(read_models.clone(), background);
-    let reader = LogReader::new(surroundings, workers, condition.clone(), background.stop());
+    let reader = LogReader::new(context, workers, readiness.clone(), background.stop());
     background.spawn("ownership of partitions", ownership.run());
     background.spawn("log reader", reader.run());
     background.spawn(
@@ -155,7 +155,7 @@ pub async fn start_with_tuning(
         Router::new(),
         "projector",
         &metrics,
-        health(condition, writing, identity),
+        health(readiness, writing, identity),
     ))
 }
 
@@ -202,7 +202,7 @@ async fn sample(applier: Applier, store: Arc<dyn EventStore>, tuning: Tuning, st
 }
 
 /// Answered from what is known, without asking any server. Without the bus the log is read, so that is no reason.
-fn health(condition: Arc<Condition>, writing: WriteProbe, identity: LogIdentity) -> Health {
+fn health(readiness: Arc<Readiness>, writing: WriteProbe, identity: LogIdentity) -> Health {
     Health::new()
         .check(LOG, move || {
             let complaint = identity.complaint();
@@ -213,7 +213,7 @@ fn health(condition: Arc<Condition>, writing: WriteProbe, identity: LogIdentity)
             async move { state }
         })
         .check("projection", move || {
-            let complaint = condition.complaint();
+            let complaint = readiness.complaint();
             async move { complaint.map_or(Ok(()), Err) }
         })
 }

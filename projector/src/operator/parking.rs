@@ -1,4 +1,4 @@
-//! Parked events: what they are, another try, and giving up on them. For an operator.
+//! Parked events: what they are, another try, and giving up on them. For an operator. What is parked `projecting/fold.rs` decides.
 
 use std::collections::HashSet;
 

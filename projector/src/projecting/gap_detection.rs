@@ -1,4 +1,5 @@
-//! Whether a message follows what has been projected, repeats it, or leaves a gap for which the store must be asked.
+//! Whether a message follows what has been projected, repeats it, or leaves a gap for which the store must be asked,
+//! which `gap_repair.rs` does.
 
 use bus::EventMessage;
 

@@ -40,7 +40,7 @@ pub(crate) async fn claim(
 }
 
 /// Gives everything back, so that the others need not wait.
-pub(crate) async fn resign(read_models: &Database, replica: Uuid) -> Result<(), DatabaseError> {
+pub(crate) async fn release(read_models: &Database, replica: Uuid) -> Result<(), DatabaseError> {
     if read_models.is_postgres() {
         for sql in [
             "DELETE FROM partition_leases WHERE replica = $1",

@@ -22,8 +22,8 @@ use crate::{
         checkpoint,
         decode::{Decoded, decode, sentence},
         log_segment::Slice,
-        readiness::Condition,
-        worker_context::{FAR, Surroundings},
+        readiness::Readiness,
+        worker_context::{FAR, WorkerContext},
         workers::Workers,
     },
 };
@@ -45,7 +45,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 pub(crate) struct LogReader {
     pages: PageReader,
-    condition: Arc<Condition>,
+    readiness: Arc<Readiness>,
     stop: CancellationToken,
     /// Where the log ended at the last looks.
     heads: VecDeque<(Instant, u64)>,
@@ -59,7 +59,7 @@ pub(crate) struct LogReader {
 /// Reads pages of the log and hands to each partition its own.
 #[derive(Clone)]
 struct PageReader {
-    surroundings: Surroundings,
+    context: WorkerContext,
     workers: Workers,
 }
 
@@ -76,17 +76,14 @@ struct Behind {
 
 impl LogReader {
     pub(crate) fn new(
-        surroundings: Surroundings,
+        context: WorkerContext,
         workers: Workers,
-        condition: Arc<Condition>,
+        readiness: Arc<Readiness>,
         stop: CancellationToken,
     ) -> Self {
         Self {
-            pages: PageReader {
-                surroundings,
-                workers,
-            },
-            condition,
+            pages: PageReader { context, workers },
+            readiness,
             stop,
             heads: VecDeque::new(),
             delivered: 0,
@@ -112,12 +109,12 @@ impl LogReader {
 
     /// Never returns.
     async fn look_again_and_again(&mut self) {
-        let pause = self.pages.surroundings.tuning.heartbeat / LOOKS;
+        let pause = self.pages.context.tuning.heartbeat / LOOKS;
         loop {
             if let Err(error) = self.look().await {
                 self.pages.tell(&error);
                 if !matches!(error, ProjectError::OtherLog) {
-                    self.condition.failed(sentence(&error));
+                    self.readiness.failed(sentence(&error));
                 }
             }
             let _ = timeout(pause, self.more.notified()).await;
@@ -126,13 +123,13 @@ impl LogReader {
 
     /// One look, and whatever is to be read then for those who are nearly at the end.
     async fn look(&mut self) -> Result<(), ProjectError> {
-        let Surroundings {
+        let WorkerContext {
             applier,
             store,
             identity,
             bus,
             ..
-        } = &self.pages.surroundings;
+        } = &self.pages.context;
         let checkpoints = checkpoint::load_all(&applier.read_models, applier.partitions).await?;
         let head = store.head().await?;
         applier.metrics.head_is(head);
@@ -142,7 +139,7 @@ impl LogReader {
         }
         identity.compare(&checkpoints).await?;
         let due = self.due(head);
-        self.condition.looked(&checkpoints, due);
+        self.readiness.looked(&checkpoints, due);
         let (mut near, mut far) = (Vec::new(), Vec::new());
         for partition in self.pages.workers.free() {
             let checkpoint = checkpoints[usize::from(partition)];
@@ -165,12 +162,12 @@ impl LogReader {
     /// Where the log ended so long ago that everything up to there must have been projected by now: a heartbeat, or
     /// one look when the bus is away or silent.
     fn due(&mut self, head: u64) -> u64 {
-        let Surroundings {
+        let WorkerContext {
             bus,
             tuning,
             delivered,
             ..
-        } = &self.pages.surroundings;
+        } = &self.pages.context;
         let delivered = delivered.load(Ordering::Relaxed);
         let is_silent = std::mem::replace(&mut self.delivered, delivered) == delivered;
         let patience = if is_silent || !bus.is_connected() {
@@ -213,7 +210,7 @@ impl PageReader {
         if matches!(error, ProjectError::OtherLog) {
             return;
         }
-        self.surroundings.applier.metrics.failures.inc();
+        self.context.applier.metrics.failures.inc();
         tracing::warn!(
             error = sentence(error),
             "cannot compare the projection with the log"
@@ -223,13 +220,13 @@ impl PageReader {
     /// Reads up to so many pages, from the one furthest behind on, and hands to each its own. `true` when there is
     /// more to read.
     async fn read(&self, mut behind: Vec<Behind>, pages: usize) -> Result<bool, ProjectError> {
-        let Surroundings {
+        let WorkerContext {
             applier,
             store,
             identity,
             tuning,
             ..
-        } = &self.surroundings;
+        } = &self.context;
         let Some(start) = behind.iter().map(|behind| behind.checkpoint.position).min() else {
             return Ok(false);
         };
@@ -286,7 +283,7 @@ impl PageReader {
 
     /// Moves the checkpoints of partitions that have no events between there and `to`, all at once.
     async fn bring(&self, idle: &[(u16, u64)], to: LogPoint) -> Result<(), ProjectError> {
-        let applier = &self.surroundings.applier;
+        let applier = &self.context.applier;
         let mut idle = idle.to_vec();
         idle.retain(|(_, position)| *position < to.position);
         for partition in checkpoint::bring(&applier.read_models, applier.partitions, &idle, to).await? {
@@ -298,13 +295,13 @@ impl PageReader {
 
     /// At the end: those of whom nothing is left to apply are moved to the end of the log.
     async fn bring_idle_to_the_end(&self) -> Result<(), ProjectError> {
-        let Surroundings {
+        let WorkerContext {
             applier,
             store,
             identity,
             tuning,
             ..
-        } = &self.surroundings;
+        } = &self.context;
         let checkpoints = checkpoint::load_all(&applier.read_models, applier.partitions).await?;
         let head = store.head().await?;
         let mut idle = self.workers.all();

@@ -1,11 +1,12 @@
 //! From the log to the tables. Knows nothing of what an operator asks for.
 //!
 //! `ownership.rs` has the partitions that this replica owns (`leases.rs`) worked on, each by a worker of its own
-//! (`workers.rs`, `partition_consumer.rs`). They get their events from the bus (`messages.rs`), and from `log_reader.rs`, which compares the
+//! (`workers.rs`, `partition_consumer.rs`). They get their events from the bus (`messages.rs`; what is missing
+//! there `gap_detection.rs` finds and `gap_repair.rs` reads from the log), and from `log_reader.rs`, which compares the
 //! checkpoints with the log and reads what is behind once for all of them; `catch_up.rs` brings many partitions up to the end
 //! of a long log at once. `apply.rs` applies a batch of events in one transaction: `checkpoint.rs` fences it, `loading.rs`
 //! reads the rows concerned, `fold.rs` folds events into them, `writing.rs` writes them back. What cannot be read or applied
-//! is parked with its stream.
+//! is parked with its stream: `fold.rs` decides it, `operator/parking.rs` tries again.
 
 pub(crate) mod apply;
 pub(crate) mod catch_up;
@@ -14,6 +15,7 @@ pub(crate) mod decode;
 pub(crate) mod fill_grams;
 pub(crate) mod fold;
 pub(crate) mod gap_detection;
+pub(crate) mod gap_repair;
 pub(crate) mod leases;
 pub(crate) mod loading;
 pub(crate) mod log_identity;

@@ -9,31 +9,31 @@ use uuid::Uuid;
 use crate::{
     error::ProjectError,
     projecting::{
-        apply::ApplyError, catch_up::catch_up_once, decode::sentence, leases, readiness::Condition,
-        worker_context::Surroundings, workers::Workers,
+        apply::ApplyError, catch_up::catch_up_once, decode::sentence, leases, readiness::Readiness,
+        worker_context::WorkerContext, workers::Workers,
     },
 };
 
 pub(crate) struct Ownership {
-    surroundings: Surroundings,
+    context: WorkerContext,
     workers: Workers,
-    condition: Arc<Condition>,
+    readiness: Arc<Readiness>,
     replica: Uuid,
     stop: CancellationToken,
 }
 
 impl Ownership {
     pub(crate) fn new(
-        surroundings: Surroundings,
+        context: WorkerContext,
         workers: Workers,
-        condition: Arc<Condition>,
+        readiness: Arc<Readiness>,
         replica: Uuid,
         stop: CancellationToken,
     ) -> Self {
         Self {
-            surroundings,
+            context,
             workers,
-            condition,
+            readiness,
             replica,
             stop,
         }
@@ -56,23 +56,23 @@ impl Ownership {
             if started {
                 self.workers.run(&owned);
             }
-            self.condition.tick();
+            self.readiness.tick();
         }
-        if let Err(error) = leases::resign(&self.surroundings.applier.read_models, self.replica).await {
+        if let Err(error) = leases::release(&self.context.applier.read_models, self.replica).await {
             tracing::debug!(error = sentence(&error), "cannot give the partitions back");
         }
     }
 
     /// Should that fail, everything stays as it is: the checkpoints keep two owners from harm.
     async fn claim(&self, owned: &mut BTreeSet<u16>) {
-        let applier = &self.surroundings.applier;
+        let applier = &self.context.applier;
         match leases::claim(&applier.read_models, applier.partitions, self.replica).await {
             Ok(claimed) => {
                 if claimed != *owned {
                     tracing::info!(partitions = ?claimed, "this process projects these partitions");
                 }
                 *owned = claimed;
-                self.condition.owns(owned);
+                self.readiness.owns(owned);
             }
             Err(error) => tracing::warn!(error = sentence(&error), "cannot claim partitions: trying again"),
         }
@@ -80,13 +80,13 @@ impl Ownership {
 
     /// Until the end of the log, or until somebody else is at work on a partition: then each goes on by itself.
     async fn catch_up(&self, partitions: BTreeSet<u16>) {
-        let Surroundings {
+        let WorkerContext {
             applier,
             store,
             identity,
             tuning,
             ..
-        } = &self.surroundings;
+        } = &self.context;
         let mut backoff = tuning.backoff();
         loop {
             match catch_up_once(applier, store, identity, &partitions, *tuning, &self.stop).await {

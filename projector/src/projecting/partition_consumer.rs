@@ -1,5 +1,5 @@
 //! One partition while it is up to date: messages from the bus, what the log reader brings, and, when messages are missing, the
-//! events from the store (`repair`). `gap_detection.rs` finds what is missing.
+//! events from the store. `gap_detection.rs` finds that some are missing, and `gap_repair.rs` reads them.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -19,18 +19,18 @@ use crate::{
         gap_detection::{Plan, plan},
         log_segment::{Pending, Slice},
         messages::Messages,
-        worker_context::{FAR, Surroundings},
+        worker_context::{FAR, WorkerContext},
     },
 };
 
 /// The loop of one partition.
-pub(crate) struct Live {
-    surroundings: Surroundings,
-    partition: u16,
+pub(crate) struct PartitionConsumer {
+    pub(super) context: WorkerContext,
+    pub(super) partition: u16,
     stop: CancellationToken,
     pending: Arc<Pending>,
     /// As far as this process knows.
-    checkpoint: LogPoint,
+    pub(super) checkpoint: LogPoint,
 }
 
 /// What is to be applied.
@@ -39,15 +39,15 @@ enum Work {
     Slice(Slice),
 }
 
-impl Live {
+impl PartitionConsumer {
     pub(crate) fn new(
-        surroundings: Surroundings,
+        context: WorkerContext,
         partition: u16,
         pending: Arc<Pending>,
         stop: CancellationToken,
     ) -> Self {
         Self {
-            surroundings,
+            context,
             partition,
             stop,
             pending,
@@ -60,9 +60,9 @@ impl Live {
         if !self.reload().await {
             return;
         }
-        let Surroundings {
+        let WorkerContext {
             applier, bus, tuning, ..
-        } = self.surroundings.clone();
+        } = self.context.clone();
         let mut messages = Messages::new(bus, applier.partitions, self.partition, tuning);
         loop {
             tokio::select! {
@@ -80,7 +80,7 @@ impl Live {
                     let turn = applier.turn().await;
                     // Whatever has come while the others had theirs goes into the same transaction.
                     batch.extend(messages.arrived(tuning.batch.saturating_sub(batch.len())));
-                    self.surroundings.delivered.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                    self.context.delivered.fetch_add(batch.len() as u64, Ordering::Relaxed);
                     if !self.take(Work::Messages(batch), turn).await {
                         return;
                     }
@@ -93,14 +93,14 @@ impl Live {
     /// Applies it, as often as it takes. `false` when it is time to stop and it is not applied.
     async fn take(&mut self, mut work: Work, turn: Turn) -> bool {
         if let Work::Messages(messages) = &mut work {
-            let partitions = self.surroundings.applier.partitions;
+            let partitions = self.context.applier.partitions;
             messages.retain(|message| {
                 message.partitions == partitions
                     && partitions.of(message.event.metadata.subject) == self.partition
             });
             messages.sort_unstable_by_key(|message| message.event.position);
         }
-        let mut backoff = self.surroundings.tuning.backoff();
+        let mut backoff = self.context.tuning.backoff();
         let mut turn = turn;
         loop {
             if let Some(moved) = self.pending.moved() {
@@ -109,7 +109,7 @@ impl Live {
             match in_turn(turn.take(), self.attempt(&mut work)).await {
                 Ok(()) => return true,
                 Err(ProjectError::OtherLog) => {
-                    if !self.surroundings.identity.agreed(&self.stop).await {
+                    if !self.context.identity.agreed(&self.stop).await {
                         return false;
                     }
                 }
@@ -124,12 +124,12 @@ impl Live {
             if self.stop.is_cancelled() || !self.reload().await {
                 return false;
             }
-            turn = self.surroundings.applier.turn().await;
+            turn = self.context.applier.turn().await;
         }
     }
 
     fn complain(&self, error: &ProjectError) {
-        let metrics = &self.surroundings.applier.metrics;
+        let metrics = &self.context.applier.metrics;
         match error {
             ProjectError::Apply(ApplyError::Fenced) => tracing::info!(
                 partition = self.partition,
@@ -161,16 +161,16 @@ impl Live {
     }
 
     async fn attempt_messages(&mut self, messages: &mut Vec<EventMessage>) -> Result<(), ProjectError> {
-        if self.surroundings.identity.sift(self.checkpoint, messages).await? {
+        if self.context.identity.sift(self.checkpoint, messages).await? {
             // What stands in the log at the positions of those that were dropped may have been announced by nobody.
-            let head = self.surroundings.store.head().await?;
+            let head = self.context.store.head().await?;
             return self.repair(head).await;
         }
         match plan(self.checkpoint.position, messages) {
             Plan::Skip => Ok(()),
             Plan::Apply(messages) => {
                 // They travel as they are stored: what is personal in them is opened here.
-                let store = &*self.surroundings.store;
+                let store = &*self.context.store;
                 let sent = messages.iter().map(|message| message.event.clone()).collect();
                 let page = Page {
                     entries: store.opened(sent).await?,
@@ -194,19 +194,14 @@ impl Live {
                 read_models,
                 partitions,
                 ..
-            } = &self.surroundings.applier;
+            } = &self.context.applier;
             self.checkpoint = checkpoint::load(read_models, *partitions, self.partition).await?;
         }
         let reached = self.checkpoint.position;
         if reached < slice.from || reached >= slice.to.position {
             return Ok(());
         }
-        match self
-            .surroundings
-            .identity
-            .confirm(&[self.checkpoint], slice.to)
-            .await
-        {
+        match self.context.identity.confirm(&[self.checkpoint], slice.to).await {
             // The log reader reads again.
             Err(ProjectError::LostTail) => return Ok(()),
             result => result?,
@@ -217,56 +212,18 @@ impl Live {
         Ok(())
     }
 
-    /// Reads from the store what is above the checkpoint, at least up to `until`, unless that is much: then the log
-    /// reader does, for all partitions at once.
-    async fn repair(&mut self, until: u64) -> Result<(), ProjectError> {
-        if until.saturating_sub(self.checkpoint.position) > FAR {
-            return Ok(());
-        }
-        let mut found = false;
-        while self.checkpoint.position < until {
-            let Surroundings {
-                store,
-                identity,
-                tuning,
-                ..
-            } = &self.surroundings;
-            let page = store.log_page(self.checkpoint.position, tuning.page).await?;
-            let read = decode(&**store, page).await?;
-            let Some(to) = read.last().map(Decoded::point) else {
-                break;
-            };
-            identity.confirm(&[self.checkpoint], to).await?;
-            let partitions = self.surroundings.applier.partitions;
-            let events: Vec<Decoded> = read
-                .into_iter()
-                .filter(|event| partitions.of(event.record.metadata.subject) == self.partition)
-                .collect();
-            found |= !events.is_empty();
-            self.apply(&events, to, GapPolicy::Park).await?;
-        }
-        self.repaired(found);
-        Ok(())
-    }
-
-    fn repaired(&self, found: bool) {
-        if found {
-            self.surroundings.applier.metrics.gaps_repaired.inc();
-            tracing::debug!(
-                partition = self.partition,
-                checkpoint = self.checkpoint.position,
-                "read missed events from the log"
-            );
-        }
-    }
-
-    async fn apply(&mut self, events: &[Decoded], to: LogPoint, gaps: GapPolicy) -> Result<(), ApplyError> {
+    pub(super) async fn apply(
+        &mut self,
+        events: &[Decoded],
+        to: LogPoint,
+        gaps: GapPolicy,
+    ) -> Result<(), ApplyError> {
         let step = CheckpointMove {
             partition: self.partition,
             from: self.checkpoint.position,
             to,
         };
-        self.surroundings.applier.apply(events, &[step], gaps).await?;
+        self.context.applier.apply(events, &[step], gaps).await?;
         self.checkpoint = to;
         if tracing::enabled!(tracing::Level::DEBUG) {
             events.iter().for_each(note);
@@ -281,8 +238,8 @@ impl Live {
             partitions,
             metrics,
             ..
-        } = self.surroundings.applier.clone();
-        let mut backoff = self.surroundings.tuning.backoff();
+        } = self.context.applier.clone();
+        let mut backoff = self.context.tuning.backoff();
         loop {
             match checkpoint::load(&read_models, partitions, self.partition).await {
                 Ok(checkpoint) => {

@@ -15,7 +15,7 @@ use crate::metrics::ProjectorMetrics;
 /// The number of heartbeats without a step forward, although there is something to project, that is too many.
 const STUCK: u32 = 10;
 
-pub(crate) struct Condition {
+pub(crate) struct Readiness {
     metrics: ProjectorMetrics,
     patience: Duration,
     state: Mutex<State>,
@@ -37,7 +37,7 @@ struct Since {
     moved: Instant,
 }
 
-impl Condition {
+impl Readiness {
     pub(crate) fn new(metrics: ProjectorMetrics, heartbeat: Duration) -> Self {
         Self {
             metrics,

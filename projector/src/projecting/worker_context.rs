@@ -15,7 +15,7 @@ pub(crate) const FAR: u64 = 2_000;
 
 /// What every partition of a process works with.
 #[derive(Clone)]
-pub(crate) struct Surroundings {
+pub(crate) struct WorkerContext {
     pub(crate) applier: Applier,
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) bus: Arc<dyn Bus>,

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::projecting::{
     log_segment::{Pending, Slice},
-    partition_consumer::Live,
-    worker_context::Surroundings,
+    partition_consumer::PartitionConsumer,
+    worker_context::WorkerContext,
 };
 
 /// Slices that wait for one partition, beside the one in its hands.
@@ -23,7 +23,7 @@ const WAITING: usize = 1;
 /// Starts and stops workers.
 #[derive(Clone)]
 pub(crate) struct Workers {
-    surroundings: Surroundings,
+    context: WorkerContext,
     running: Arc<Mutex<BTreeMap<u16, Worker>>>,
     background: Background,
 }
@@ -35,9 +35,9 @@ struct Worker {
 }
 
 impl Workers {
-    pub(crate) fn new(surroundings: Surroundings, background: Background) -> Self {
+    pub(crate) fn new(context: WorkerContext, background: Background) -> Self {
         Self {
-            surroundings,
+            context,
             running: Arc::default(),
             background,
         }
@@ -63,13 +63,13 @@ impl Workers {
     fn start(&self, partition: u16) -> Worker {
         let (slices, received) = mpsc::channel(WAITING);
         let (pending, stop) = (Arc::<Pending>::default(), self.background.stop().child_token());
-        let live = Live::new(
-            self.surroundings.clone(),
+        let consumer = PartitionConsumer::new(
+            self.context.clone(),
             partition,
             Arc::clone(&pending),
             stop.clone(),
         );
-        self.background.spawn("partition", live.run(received));
+        self.background.spawn("partition", consumer.run(received));
         Worker {
             slices,
             pending,

@@ -1,0 +1,56 @@
+//! Repairs a gap that `gap_detection.rs` has found in what the bus brought to a partition: reads what is missing from the store.
+
+use crate::{
+    error::ProjectError,
+    projecting::{
+        decode::{Decoded, decode},
+        fold::GapPolicy,
+        partition_consumer::PartitionConsumer,
+        worker_context::{FAR, WorkerContext},
+    },
+};
+
+impl PartitionConsumer {
+    /// Reads from the store what is above the checkpoint, at least up to `until`, unless that is much: then the log
+    /// reader does, for all partitions at once.
+    pub(super) async fn repair(&mut self, until: u64) -> Result<(), ProjectError> {
+        if until.saturating_sub(self.checkpoint.position) > FAR {
+            return Ok(());
+        }
+        let mut found = false;
+        while self.checkpoint.position < until {
+            let WorkerContext {
+                store,
+                identity,
+                tuning,
+                ..
+            } = &self.context;
+            let page = store.log_page(self.checkpoint.position, tuning.page).await?;
+            let read = decode(&**store, page).await?;
+            let Some(to) = read.last().map(Decoded::point) else {
+                break;
+            };
+            identity.confirm(&[self.checkpoint], to).await?;
+            let partitions = self.context.applier.partitions;
+            let events: Vec<Decoded> = read
+                .into_iter()
+                .filter(|event| partitions.of(event.record.metadata.subject) == self.partition)
+                .collect();
+            found |= !events.is_empty();
+            self.apply(&events, to, GapPolicy::Park).await?;
+        }
+        self.repaired(found);
+        Ok(())
+    }
+
+    pub(super) fn repaired(&self, found: bool) {
+        if found {
+            self.context.applier.metrics.gaps_repaired.inc();
+            tracing::debug!(
+                partition = self.partition,
+                checkpoint = self.checkpoint.position,
+                "read missed events from the log"
+            );
+        }
+    }
+}
