@@ -308,7 +308,7 @@ fn failed(failure: &Failure) -> Problem {
             RepositoryError::Store(StoreError::Empty | StoreError::TooLarge { .. } | StoreError::Corrupt(_))
             | RepositoryError::Unreadable(_),
         )
-        | Failure::Hashing(HashingFailed::Argon2(_) | HashingFailed::Broken)
+        | Failure::Hashing(HashingFailed::Argon2(_) | HashingFailed::NoThread(_) | HashingFailed::Broken)
         | Failure::Signing(_) => {
             tracing::error!(error = %failure, "a request failed");
             Problem::internal()

@@ -153,7 +153,7 @@ impl Auth {
             config.hashing_queue,
             config.failed_login_time,
         )
-        .context("the parameters of argon2 cannot be used")?;
+        .context("passwords cannot be hashed")?;
         let password_policy = Policy::open(
             config.min_password_characters,
             config.breached_passwords.as_deref(),

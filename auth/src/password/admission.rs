@@ -46,8 +46,6 @@ impl<'a> Asker<'a> {
 
 /// The threads, and the queue before them.
 pub(super) struct Admission {
-    /// One permit for each thread that hashes.
-    threads: Arc<Semaphore>,
     /// One permit for each password that is being hashed or is next.
     admitted: Arc<Semaphore>,
     /// One permit for each stranger who waits to be admitted directly; others wait behind no more strangers than these.
@@ -61,7 +59,7 @@ pub(super) struct Admission {
     counters: Turns<String>,
 }
 
-/// The right to hash as soon as a thread is free, until it is dropped.
+/// The right to hash as soon as a thread is free, which it is at the latest when those admitted before have hashed.
 #[derive(Debug, Clone)]
 pub(crate) struct Slot {
     held: Arc<Held>,
@@ -71,22 +69,11 @@ pub(crate) struct Slot {
 
 #[derive(Debug)]
 struct Held {
-    threads: Arc<Semaphore>,
     _admitted: OwnedSemaphorePermit,
     _stranger: Option<OwnedSemaphorePermit>,
     _turns: (Turn<String>, Option<Turn<String>>),
     _place: OwnedSemaphorePermit,
     _counted: Counted,
-}
-
-impl Slot {
-    /// Waits until a thread is free, which it is at the latest when those admitted before have hashed.
-    ///
-    /// # Errors
-    /// [`HashingFailed::Broken`] when the process ends.
-    pub(super) async fn thread(&self) -> Result<OwnedSemaphorePermit, HashingFailed> {
-        permit(&self.held.threads).await
-    }
 }
 
 impl Admission {
@@ -96,7 +83,6 @@ impl Admission {
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
         let admitted = threads + PREPARING;
         Self {
-            threads: semaphore(threads),
             admitted: semaphore(admitted),
             strangers: semaphore(admitted),
             places_of_strangers: semaphore(admitted + waiting),
@@ -149,7 +135,6 @@ impl Admission {
         let admitted = permit(&self.admitted).await?;
         Ok(Slot {
             held: Arc::new(Held {
-                threads: Arc::clone(&self.threads),
                 _admitted: admitted,
                 _stranger: stranger,
                 _turns: (of_address, of_counter),
@@ -195,17 +180,6 @@ mod tests {
     async fn busy(admission: &Admission, address: &str) -> [Slot; 2] {
         let admit = async || admission.admit(Asker::stranger(address)).await.unwrap();
         [admit().await, admit().await]
-    }
-
-    #[tokio::test]
-    async fn whoever_is_next_prepares_while_the_thread_is_busy() {
-        let admission = Admission::new(1, 2);
-        let [hashes, prepares] = busy(&admission, "a").await;
-        let thread = hashes.thread().await.unwrap();
-        let mut next = std::pin::pin!(prepares.thread());
-        assert!(futures::poll!(&mut next).is_pending());
-        drop(thread);
-        let _thread = next.await.unwrap();
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Hashes passwords with argon2id (RFC 9106) on a bounded pool of blocking threads, and verifies them there.
+//! Hashes passwords with argon2id (RFC 9106) on threads of their own, and verifies them there.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,6 +14,7 @@ use super::{
     argon2_parameters::{Argon2Parameters, dummy},
     bcrypt_hash,
     failure_time::FailureTime,
+    hashing_threads::HashingThreads,
 };
 
 /// What comparing a password to a hash came to.
@@ -33,6 +34,7 @@ pub(crate) struct Hasher {
     /// Compared to when there is no account, so that this takes as long as when there is one.
     dummy: String,
     admission: Admission,
+    threads: HashingThreads,
     failure_time: FailureTime,
 }
 
@@ -55,6 +57,7 @@ impl Hasher {
             argon2,
             dummy: dummy(parameters),
             admission: Admission::new(threads, waiting),
+            threads: HashingThreads::start(threads).map_err(HashingFailed::NoThread)?,
             failure_time: FailureTime::new(shortest_failure),
         })
     }
@@ -71,7 +74,8 @@ impl Hasher {
     pub(crate) async fn hash(&self, slot: &Slot, password: &Arc<Password>) -> Result<String, HashingFailed> {
         let argon2 = self.argon2.clone();
         let password = Arc::clone(password);
-        run(slot, move || make(&argon2, password.normalized().as_bytes())).await?
+        self.run(slot, move || make(&argon2, password.normalized().as_bytes()))
+            .await?
     }
 
     /// Compares `password` to `hash`; without one it takes the same time and does not match.
@@ -85,11 +89,11 @@ impl Hasher {
         let hash = hash.unwrap_or(&self.dummy);
         let is_outdated = self.is_outdated(hash);
         let (password, owned) = (Arc::clone(password), hash.to_owned());
-        let (matches, took) = run(slot, move || {
+        let compare = move || {
             let begun = Instant::now();
             (compare(&password, &owned), begun.elapsed())
-        })
-        .await?;
+        };
+        let (matches, took) = self.run(slot, compare).await?;
         let is_first = self.failure_time.record(hash, took);
         Ok(Verified {
             matches: matches && exists,
@@ -113,6 +117,21 @@ impl Hasher {
         self.failure_time.wait(since).await;
     }
 
+    async fn run<T: Send + 'static>(
+        &self,
+        slot: &Slot,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HashingFailed> {
+        // Held by the thread, not by the caller: who hangs up does not make room for another.
+        let slot = slot.clone();
+        let work = move || {
+            let done = work();
+            drop(slot);
+            done
+        };
+        self.threads.run(work).await
+    }
+
     fn is_outdated(&self, hash: &str) -> bool {
         let today = self.argon2.params();
         let Ok(parsed) = PasswordHash::new(hash) else {
@@ -126,20 +145,6 @@ impl Hasher {
             || params.t_cost() < today.t_cost()
             || params.p_cost() < today.p_cost()
     }
-}
-
-async fn run<T: Send + 'static>(
-    slot: &Slot,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, HashingFailed> {
-    // Held by the thread, not by the caller: who hangs up does not make the thread free.
-    let held = (slot.clone(), slot.thread().await?);
-    tokio::task::spawn_blocking(move || {
-        let _held = held;
-        work()
-    })
-    .await
-    .map_err(|_| HashingFailed::Broken)
 }
 
 fn make(argon2: &Argon2<'_>, password: &[u8]) -> Result<String, HashingFailed> {

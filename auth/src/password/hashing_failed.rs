@@ -12,6 +12,9 @@ pub(crate) enum HashingFailed {
     /// A parameter that argon2 does not take, or no randomness.
     #[error("argon2: {0}")]
     Argon2(String),
+    /// No thread could be started.
+    #[error("no thread to hash passwords on: {0}")]
+    NoThread(std::io::Error),
     /// The thread that hashed did not finish.
     #[error("a hashing thread broke off")]
     Broken,

@@ -9,6 +9,7 @@ mod failure_time;
 mod hash_metrics;
 mod hashing;
 mod hashing_failed;
+mod hashing_threads;
 mod pattern;
 mod policy;
 

@@ -1,0 +1,101 @@
+//! The threads that hash passwords, and do nothing else. Each takes the next password from a queue as soon as it has done with
+//! one. Were it told by a task of the runtime instead, then that task would have to wait for a core first, and so would the
+//! thread, while logins wait: with all cores busy that costs a fifth of the time.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
+};
+
+use tokio::sync::oneshot;
+
+use super::HashingFailed;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The way to the threads. They end, their work done, when this is dropped.
+pub(super) struct HashingThreads {
+    /// Not bounded here: whoever adds to it has been admitted.
+    jobs: mpsc::Sender<Job>,
+}
+
+impl HashingThreads {
+    /// Starts `count` threads.
+    ///
+    /// # Errors
+    /// When the system has no thread for one.
+    pub(super) fn start(count: usize) -> io::Result<Self> {
+        let (jobs, waiting) = mpsc::channel();
+        let waiting = Arc::new(Mutex::new(waiting));
+        for number in 0..count {
+            let waiting = Arc::clone(&waiting);
+            thread::Builder::new()
+                .name(format!("hashing {number}"))
+                .spawn(move || work(&waiting))?;
+        }
+        Ok(Self { jobs })
+    }
+
+    /// Does `work` on one of the threads, also when whoever waits for it has gone.
+    ///
+    /// # Errors
+    /// [`HashingFailed::Broken`] when `work` panics.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HashingFailed> {
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(move || {
+            // Nobody may wait for it any more.
+            let _ = answer.send(work());
+        });
+        self.jobs.send(job).map_err(|_| HashingFailed::Broken)?;
+        answered.await.map_err(|_| HashingFailed::Broken)
+    }
+}
+
+fn work(waiting: &Mutex<mpsc::Receiver<Job>>) {
+    loop {
+        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = next else { return };
+        // Whoever waits for it learns it from the channel that the job drops.
+        let _ = catch_unwind(AssertUnwindSafe(job));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_thread_outlives_what_breaks_on_it() {
+        let threads = HashingThreads::start(1).unwrap();
+        let broken = threads.run(|| -> u32 { panic!("a bug") }).await;
+        assert!(matches!(broken, Err(HashingFailed::Broken)), "{broken:?}");
+        assert_eq!(threads.run(|| 7).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_done_all_the_same() {
+        let threads = HashingThreads::start(1).unwrap();
+        let (told, done) = oneshot::channel();
+        let mut abandoned = Box::pin(threads.run(move || told.send(())));
+        assert!(futures::poll!(&mut abandoned).is_pending());
+        drop(abandoned);
+        done.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn as_many_are_at_work_at_once_as_there_are_threads() {
+        let threads = HashingThreads::start(2).unwrap();
+        let both = Arc::new(std::sync::Barrier::new(2));
+        let meet = || {
+            let both = Arc::clone(&both);
+            move || both.wait().is_leader()
+        };
+        let (one, other) = tokio::join!(threads.run(meet()), threads.run(meet()));
+        assert_ne!(one.unwrap(), other.unwrap());
+    }
+}
