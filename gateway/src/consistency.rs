@@ -7,7 +7,7 @@ use std::time::Duration;
 use events::{ConsistencyToken, UserId};
 use http::HeaderMap;
 use http_api::CONSISTENCY_TOKEN;
-use moka::{future::Cache, ops::compute::Op, policy::EvictionPolicy};
+use moka::{ops::compute::Op, policy::EvictionPolicy, sync::Cache};
 
 /// Callers remembered at most. The one who was away longest goes first.
 const CALLERS: u64 = 100_000;
@@ -72,23 +72,20 @@ impl Memory {
     ///
     /// A command about someone else, as admins give them, leads to a state of that person, and one header
     /// cannot ask for two states.
-    pub(crate) async fn remember(&self, caller: UserId, answer: &HeaderMap) {
+    pub(crate) fn remember(&self, caller: UserId, answer: &HeaderMap) {
         let Some(token) = token_in(answer) else { return };
         if !token.same_subject(ConsistencyToken::new(caller, 0)) {
             return;
         }
         let latest = |known: Option<moka::Entry<UserId, States>>| {
-            std::future::ready(match known {
-                Some(known) => known.into_value().with(token),
-                None => token.into(),
-            })
+            known.map_or_else(|| token.into(), |known| known.into_value().with(token))
         };
-        self.0.entry(caller).and_upsert_with(latest).await;
+        self.0.entry(caller).and_upsert_with(latest);
     }
 
     /// Forgets the furthest state that a read of `caller` asked for, when the answer shows an earlier one: only a state that the
     /// log has lost is passed over so, after a restore for instance, and it never comes.
-    pub(crate) async fn settle(&self, caller: UserId, asked: States, answer: &HeaderMap) {
+    pub(crate) fn settle(&self, caller: UserId, asked: States, answer: &HeaderMap) {
         let Some(shown) = token_in(answer) else { return };
         let lost = asked.furthest;
         if shown.same_subject(lost) && shown.position < lost.position {
@@ -97,21 +94,21 @@ impl Memory {
                 let known = known
                     .map(moka::Entry::into_value)
                     .filter(|known| known.furthest == lost);
-                std::future::ready(match known {
+                match known {
                     None => Op::Nop,
                     Some(States { since: None, .. }) => Op::Remove,
                     Some(States {
                         since: Some(left), ..
                     }) => Op::Put(left.into()),
-                })
+                }
             };
-            self.0.entry(caller).and_compute_with(drop_it).await;
+            self.0.entry(caller).and_compute_with(drop_it);
         }
     }
 
     /// The states that the commands of `caller` have led to.
-    pub(crate) async fn recall(&self, caller: UserId) -> Option<States> {
-        self.0.get(&caller).await
+    pub(crate) fn recall(&self, caller: UserId) -> Option<States> {
+        self.0.get(&caller)
     }
 }
 
@@ -139,54 +136,46 @@ mod tests {
         let (ann, bob) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
         let memory = Memory::new();
         for position in [5, 9, 7] {
-            memory
-                .remember(ann, &answer(ConsistencyToken::new(ann, position)))
-                .await;
+            memory.remember(ann, &answer(ConsistencyToken::new(ann, position)));
         }
         assert_eq!(
-            memory.recall(ann).await.unwrap().furthest,
+            memory.recall(ann).unwrap().furthest,
             ConsistencyToken::new(ann, 9)
         );
-        assert_eq!(memory.recall(bob).await, None);
+        assert_eq!(memory.recall(bob), None);
     }
 
     #[tokio::test]
     async fn keeps_nothing_about_others_and_nothing_malformed() {
         let (ann, bob) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
         let memory = Memory::new();
-        memory.remember(ann, &answer(ConsistencyToken::new(bob, 3))).await;
+        memory.remember(ann, &answer(ConsistencyToken::new(bob, 3)));
         let nonsense =
             HeaderMap::from_iter([(CONSISTENCY_TOKEN.clone(), HeaderValue::from_static("nonsense"))]);
-        memory.remember(ann, &nonsense).await;
-        memory.remember(ann, &HeaderMap::new()).await;
-        assert_eq!(memory.recall(ann).await, None);
-        assert_eq!(memory.recall(bob).await, None);
+        memory.remember(ann, &nonsense);
+        memory.remember(ann, &HeaderMap::new());
+        assert_eq!(memory.recall(ann), None);
+        assert_eq!(memory.recall(bob), None);
     }
 
     #[tokio::test]
     async fn a_state_that_the_log_has_lost_is_forgotten_once_an_answer_passes_over_it() {
         let (ann, bob) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
         let memory = Memory::new();
-        memory
-            .remember(ann, &answer(ConsistencyToken::new(ann, 11)))
-            .await;
-        let asked = memory.recall(ann).await.unwrap();
+        memory.remember(ann, &answer(ConsistencyToken::new(ann, 11)));
+        let asked = memory.recall(ann).unwrap();
         for shown in [ConsistencyToken::new(ann, 11), ConsistencyToken::new(bob, 8)] {
-            memory.settle(ann, asked, &answer(shown)).await;
-            assert!(memory.recall(ann).await.is_some(), "{shown}");
+            memory.settle(ann, asked, &answer(shown));
+            assert!(memory.recall(ann).is_some(), "{shown}");
         }
-        memory.settle(ann, asked, &HeaderMap::new()).await;
-        assert!(memory.recall(ann).await.is_some());
-        memory
-            .settle(ann, asked, &answer(ConsistencyToken::new(ann, 8)))
-            .await;
-        assert_eq!(memory.recall(ann).await, None);
-        memory.remember(ann, &answer(ConsistencyToken::new(ann, 9))).await;
-        memory
-            .settle(ann, asked, &answer(ConsistencyToken::new(ann, 8)))
-            .await;
+        memory.settle(ann, asked, &HeaderMap::new());
+        assert!(memory.recall(ann).is_some());
+        memory.settle(ann, asked, &answer(ConsistencyToken::new(ann, 8)));
+        assert_eq!(memory.recall(ann), None);
+        memory.remember(ann, &answer(ConsistencyToken::new(ann, 9)));
+        memory.settle(ann, asked, &answer(ConsistencyToken::new(ann, 8)));
         assert!(
-            memory.recall(ann).await.is_some(),
+            memory.recall(ann).is_some(),
             "it is about the one that was asked for"
         );
     }
@@ -196,23 +185,17 @@ mod tests {
         let ann = UserId(Uuid::from_u128(1));
         let memory = Memory::new();
         for position in [100, 95, 97, 96] {
-            memory
-                .remember(ann, &answer(ConsistencyToken::new(ann, position)))
-                .await;
+            memory.remember(ann, &answer(ConsistencyToken::new(ann, position)));
         }
-        let asked = memory.recall(ann).await.unwrap();
+        let asked = memory.recall(ann).unwrap();
         let positions: Vec<u64> = asked.tokens().map(|token| token.position).collect();
         assert_eq!(positions, [100, 97]);
-        memory
-            .settle(ann, asked, &answer(ConsistencyToken::new(ann, 97)))
-            .await;
-        let left = memory.recall(ann).await.unwrap();
+        memory.settle(ann, asked, &answer(ConsistencyToken::new(ann, 97)));
+        let left = memory.recall(ann).unwrap();
         assert_eq!(left, ConsistencyToken::new(ann, 97).into());
         // What goes further stands for what is not as far.
-        memory
-            .remember(ann, &answer(ConsistencyToken::new(ann, 98)))
-            .await;
-        let asked = memory.recall(ann).await.unwrap();
+        memory.remember(ann, &answer(ConsistencyToken::new(ann, 98)));
+        let asked = memory.recall(ann).unwrap();
         assert_eq!(asked, ConsistencyToken::new(ann, 98).into());
     }
 
@@ -222,15 +205,11 @@ mod tests {
         let memory = Memory::new();
         let commands = (1..=200_u64).rev().map(|position| {
             let memory = memory.clone();
-            async move {
-                memory
-                    .remember(ann, &answer(ConsistencyToken::new(ann, position)))
-                    .await
-            }
+            async move { memory.remember(ann, &answer(ConsistencyToken::new(ann, position))) }
         });
-        futures::future::join_all(commands).await;
+        futures::future::join_all(commands);
         assert_eq!(
-            memory.recall(ann).await.unwrap().furthest,
+            memory.recall(ann).unwrap().furthest,
             ConsistencyToken::new(ann, 200)
         );
     }

@@ -86,7 +86,7 @@ impl Gateway {
             false => None,
         };
         let known = match &caller {
-            Some(caller) => self.memory.recall(caller.user_id()).await,
+            Some(caller) => self.memory.recall(caller.user_id()),
             None => None,
         };
         let lookup = match &caller {
@@ -135,7 +135,7 @@ impl Gateway {
             && std::ptr::eq(backend, &*self.query_api)
             && response.status().is_success()
         {
-            self.memory.settle(caller, states, response.headers()).await;
+            self.memory.settle(caller, states, response.headers());
         }
         Ok(response)
     }
@@ -146,10 +146,10 @@ impl Gateway {
         let Some(token) = token else {
             return self.command(backend, request).await;
         };
-        self.answers.written(token).await;
+        self.answers.written(token);
         let outcome = self.command(backend, request).await;
         // Also one that failed may have taken effect.
-        self.answers.written(token).await;
+        self.answers.written(token);
         outcome
     }
 
@@ -168,7 +168,7 @@ impl Gateway {
             Either::Right((caller, sending)) => (sending.await?, caller),
         };
         if let Some(caller) = caller {
-            self.memory.remember(caller.user_id(), response.headers()).await;
+            self.memory.remember(caller.user_id(), response.headers());
         }
         Ok(response)
     }

@@ -136,9 +136,7 @@ impl IdempotencyKeys {
                 _turn: None,
             };
             if is_welcome && self.insert(&lease, &request).await? {
-                self.quota
-                    .add_key(request.owner, request.key, &request.before)
-                    .await;
+                self.quota.add_key(request.owner, request.key, &request.before);
                 return Ok(Claim::Run(Lease { _turn: turn, ..lease }));
             }
             match self.find(&request).await? {
@@ -188,8 +186,7 @@ impl IdempotencyKeys {
         ];
         if self.operations.execute(&self.statements.settle, &values).await? == 1 {
             self.quota
-                .replace(lease.owner, lease.stored_bytes(), answer.len() as u64)
-                .await;
+                .replace(lease.owner, lease.stored_bytes(), answer.len() as u64);
             return Ok(Stored::Ours);
         }
         let key = [lease.owner.0.into(), lease.key.as_str().into()];
@@ -221,9 +218,7 @@ impl IdempotencyKeys {
             && released == 1
         {
             let old = lease.progress.as_ref().map_or(0, String::len);
-            self.quota
-                .replace(lease.owner, old as u64, progress.len() as u64)
-                .await;
+            self.quota.replace(lease.owner, old as u64, progress.len() as u64);
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::{
 
 use database::Database;
 use events::UserId;
-use moka::{future::Cache, policy::EvictionPolicy};
+use moka::{policy::EvictionPolicy, sync::Cache};
 
 use super::{
     IdempotencyError, IdempotencyKey,
@@ -68,7 +68,7 @@ impl Quota {
 
     /// Whether `owner` may have one more key. When there is no room, keys that are older than promised make some.
     pub(super) async fn has_room(&self, owner: UserId) -> Result<bool, IdempotencyError> {
-        let used = match self.used.get(&owner).await {
+        let used = match self.used.get(&owner) {
             Some(used) => used.load(Ordering::Relaxed),
             None => self.count(owner).await?,
         };
@@ -84,19 +84,18 @@ impl Quota {
         {
             return Ok(true);
         }
-        self.full.insert(owner, ()).await;
+        self.full.insert(owner, ());
         Ok(false)
     }
 
     /// `owner` has one more key, which stands for a request about tasks that stood at `before`.
-    pub(super) async fn add_key(&self, owner: UserId, key: &IdempotencyKey, before: &str) {
-        self.replace(owner, 0, (key.as_str().len() + before.len()) as u64 + KEY_BYTES)
-            .await;
+    pub(super) fn add_key(&self, owner: UserId, key: &IdempotencyKey, before: &str) {
+        self.replace(owner, 0, (key.as_str().len() + before.len()) as u64 + KEY_BYTES);
     }
 
     /// A text of so many bytes was stored for `owner` in place of others of so many.
-    pub(super) async fn replace(&self, owner: UserId, old: u64, new: u64) {
-        if let Some(used) = self.used.get(&owner).await {
+    pub(super) fn replace(&self, owner: UserId, old: u64, new: u64) {
+        if let Some(used) = self.used.get(&owner) {
             let update = |used: u64| Some(used.saturating_sub(old) + new);
             // It is always updated, since there is always something to set it to.
             let _ = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
@@ -112,7 +111,7 @@ impl Quota {
             Some(row) => row.unsigned("bytes")? + KEY_BYTES * row.unsigned("keys")?,
             None => 0,
         };
-        self.used.insert(owner, Arc::new(AtomicU64::new(used))).await;
+        self.used.insert(owner, Arc::new(AtomicU64::new(used)));
         Ok(used)
     }
 }

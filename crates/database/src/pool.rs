@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use deadpool::managed::{self, PoolError, QueueMode};
+use futures::future::BoxFuture;
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -41,25 +42,27 @@ impl Connections {
         Ok(Self(pool))
     }
 
-    /// The next free connection, within 5 seconds, or 15 on SQLite.
-    pub(crate) async fn loan(&self, patience: Patience) -> Result<Loan, DatabaseError> {
-        let longest = match self.manager().options {
-            Options::Postgres(_) => LOAN,
-            Options::Sqlite(_) => LOAN_SQLITE,
-        };
-        let waiting = timeout(longest, self.0.get()).await;
-        let session = waiting
-            .map_err(|_| sqlx::Error::PoolTimedOut)?
-            .map_err(|error| match error {
-                PoolError::Backend(error) => error,
-                PoolError::Closed => sqlx::Error::PoolClosed,
-                PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
-                    sqlx::Error::PoolTimedOut
-                }
-            })?;
-        let mut loan = Loan::new(session, patience);
-        loan.announce_patience().await?;
-        Ok(loan)
+    /// The next free connection, within 5 seconds, or 15 on SQLite. Boxed, so that it is compiled only here.
+    pub(crate) fn loan(&self, patience: Patience) -> BoxFuture<'_, Result<Loan, DatabaseError>> {
+        Box::pin(async move {
+            let longest = match self.manager().options {
+                Options::Postgres(_) => LOAN,
+                Options::Sqlite(_) => LOAN_SQLITE,
+            };
+            let waiting = timeout(longest, self.0.get()).await;
+            let session = waiting
+                .map_err(|_| sqlx::Error::PoolTimedOut)?
+                .map_err(|error| match error {
+                    PoolError::Backend(error) => error,
+                    PoolError::Closed => sqlx::Error::PoolClosed,
+                    PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
+                        sqlx::Error::PoolTimedOut
+                    }
+                })?;
+            let mut loan = Loan::new(session, patience);
+            loan.announce_patience().await?;
+            Ok(loan)
+        })
     }
 
     /// As [`Self::loan`], for whoever starts: is told at once when there is no server, but waits while there is one

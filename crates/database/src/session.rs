@@ -1,10 +1,12 @@
-//! One connection to either database: how it is set up, and how it runs statements.
+//! One connection to either database: how it is set up, and how it runs statements. Futures are boxed where they leave this file:
+//! a future that is not is compiled again, with the driver in it, in every crate that awaits it.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
+use futures::future::BoxFuture;
 use sqlx::{
     ConnectOptions as _, Connection as _, Executor as _, PgConnection, Postgres, Sqlite, SqliteConnection,
     postgres::{PgArguments, PgConnectOptions},
@@ -43,27 +45,31 @@ pub(crate) enum Session {
 }
 
 impl Session {
-    pub(crate) async fn connect_postgres(options: &PgConnectOptions) -> Result<Self, sqlx::Error> {
-        Ok(Self::Postgres {
-            connection: connect_postgres(options).await?,
-            patience: Patience::Request,
+    pub(crate) fn connect_postgres(options: &PgConnectOptions) -> BoxFuture<'_, Result<Self, sqlx::Error>> {
+        Box::pin(async move {
+            Ok(Self::Postgres {
+                connection: connect_postgres(options).await?,
+                patience: Patience::Request,
+            })
         })
     }
 
-    pub(crate) async fn connect_sqlite(options: &SqliteConnectOptions) -> Result<Self, sqlx::Error> {
-        let mut connection = options.connect().await?;
-        let interrupt = Arc::new(AtomicBool::new(false));
-        let wanted = {
-            let interrupt = Arc::clone(&interrupt);
-            move || !interrupt.load(Ordering::Relaxed)
-        };
-        connection
-            .lock_handle()
-            .await?
-            .set_progress_handler(INSTRUCTIONS, wanted);
-        Ok(Self::Sqlite {
-            connection,
-            interrupt,
+    pub(crate) fn connect_sqlite(options: &SqliteConnectOptions) -> BoxFuture<'_, Result<Self, sqlx::Error>> {
+        Box::pin(async move {
+            let mut connection = options.connect().await?;
+            let interrupt = Arc::new(AtomicBool::new(false));
+            let wanted = {
+                let interrupt = Arc::clone(&interrupt);
+                move || !interrupt.load(Ordering::Relaxed)
+            };
+            connection
+                .lock_handle()
+                .await?
+                .set_progress_handler(INSTRUCTIONS, wanted);
+            Ok(Self::Sqlite {
+                connection,
+                interrupt,
+            })
         })
     }
 
@@ -76,64 +82,84 @@ impl Session {
     }
 
     /// Has the server, too, end statements that take longer. A frozen client cannot.
-    pub(crate) async fn set_patience(&mut self, wanted: Patience) -> Result<(), sqlx::Error> {
-        if let Self::Postgres { connection, patience } = self {
-            let sql = format!("SET statement_timeout = {}", wanted.limit().as_millis());
-            connection.execute(sql.as_str()).await?;
-            *patience = wanted;
-        }
-        Ok(())
+    pub(crate) fn set_patience(&mut self, wanted: Patience) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+        Box::pin(async move {
+            if let Self::Postgres { connection, patience } = self {
+                let sql = format!("SET statement_timeout = {}", wanted.limit().as_millis());
+                connection.execute(sql.as_str()).await?;
+                *patience = wanted;
+            }
+            Ok(())
+        })
     }
 
     /// Runs statements without parameters.
-    pub(crate) async fn run(&mut self, sql: &str) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Postgres { connection, .. } => connection.execute(sql).await.map(drop),
-            Self::Sqlite { connection, .. } => connection.execute(sql).await.map(drop),
-        }
-    }
-
-    pub(crate) async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, sqlx::Error> {
-        Ok(match self {
-            Self::Postgres { connection, .. } => {
-                let done = run_postgres(sql, values).execute(connection).await?;
-                done.rows_affected()
-            }
-            Self::Sqlite { connection, .. } => {
-                run_sqlite(sql, values).execute(connection).await?.rows_affected()
+    pub(crate) fn run<'a>(&'a mut self, sql: &'a str) -> BoxFuture<'a, Result<(), sqlx::Error>> {
+        Box::pin(async move {
+            match self {
+                Self::Postgres { connection, .. } => connection.execute(sql).await.map(drop),
+                Self::Sqlite { connection, .. } => connection.execute(sql).await.map(drop),
             }
         })
     }
 
-    pub(crate) async fn fetch_all(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
-        Ok(match self {
-            Self::Postgres { connection, .. } => {
-                let rows = run_postgres(sql, values).fetch_all(connection).await?;
-                rows.into_iter().map(Row::Postgres).collect()
-            }
-            Self::Sqlite { connection, .. } => {
-                let rows = run_sqlite(sql, values).fetch_all(connection).await?;
-                rows.into_iter().map(Row::Sqlite).collect()
-            }
+    pub(crate) fn execute<'a>(
+        &'a mut self,
+        sql: &'a str,
+        values: &'a [Value],
+    ) -> BoxFuture<'a, Result<u64, sqlx::Error>> {
+        Box::pin(async move {
+            Ok(match self {
+                Self::Postgres { connection, .. } => {
+                    let done = run_postgres(sql, values).execute(connection).await?;
+                    done.rows_affected()
+                }
+                Self::Sqlite { connection, .. } => {
+                    run_sqlite(sql, values).execute(connection).await?.rows_affected()
+                }
+            })
+        })
+    }
+
+    pub(crate) fn fetch_all<'a>(
+        &'a mut self,
+        sql: &'a str,
+        values: &'a [Value],
+    ) -> BoxFuture<'a, Result<Vec<Row>, sqlx::Error>> {
+        Box::pin(async move {
+            Ok(match self {
+                Self::Postgres { connection, .. } => {
+                    let rows = run_postgres(sql, values).fetch_all(connection).await?;
+                    rows.into_iter().map(Row::Postgres).collect()
+                }
+                Self::Sqlite { connection, .. } => {
+                    let rows = run_sqlite(sql, values).fetch_all(connection).await?;
+                    rows.into_iter().map(Row::Sqlite).collect()
+                }
+            })
         })
     }
 
     /// Runs a statement that only PostgreSQL has, on PostgreSQL.
-    pub(crate) async fn execute_postgres(
-        &mut self,
-        query: Query<'_, Postgres, PgArguments>,
-    ) -> Result<u64, sqlx::Error> {
-        match self {
-            Self::Postgres { connection, .. } => Ok(query.execute(connection).await?.rows_affected()),
-            Self::Sqlite { .. } => Err(sqlx::Error::Configuration("this is no PostgreSQL".into())),
-        }
+    pub(crate) fn execute_postgres<'a, 'q: 'a>(
+        &'a mut self,
+        query: Query<'q, Postgres, PgArguments>,
+    ) -> BoxFuture<'a, Result<u64, sqlx::Error>> {
+        Box::pin(async move {
+            match self {
+                Self::Postgres { connection, .. } => Ok(query.execute(connection).await?.rows_affected()),
+                Self::Sqlite { .. } => Err(sqlx::Error::Configuration("this is no PostgreSQL".into())),
+            }
+        })
     }
 
-    pub(crate) async fn ping(&mut self) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Postgres { connection, .. } => connection.ping().await,
-            Self::Sqlite { connection, .. } => connection.ping().await,
-        }
+    pub(crate) fn ping(&mut self) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+        Box::pin(async move {
+            match self {
+                Self::Postgres { connection, .. } => connection.ping().await,
+                Self::Sqlite { connection, .. } => connection.ping().await,
+            }
+        })
     }
 
     /// Ends a statement that nobody waits for any more, and waits until it has ended. PostgreSQL is only waited for.
@@ -153,27 +179,33 @@ impl Session {
         }
     }
 
-    pub(crate) async fn close(self) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Postgres { connection, .. } => connection.close().await,
-            Self::Sqlite { connection, .. } => connection.close().await,
-        }
+    pub(crate) fn close(self) -> BoxFuture<'static, Result<(), sqlx::Error>> {
+        Box::pin(async move {
+            match self {
+                Self::Postgres { connection, .. } => connection.close().await,
+                Self::Sqlite { connection, .. } => connection.close().await,
+            }
+        })
     }
 }
 
 /// A connection with the settings that cannot be given with the others when it is made.
-pub(crate) async fn connect_postgres(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
-    let mut connection = options.connect().await?;
-    connection.execute(DURABLE).await?;
-    match connection.execute(CHECK_CLIENT).await {
-        Err(sqlx::Error::Database(error)) => {
-            tracing::debug!(%error, "statements of clients that have gone run to their end on this server");
+pub(crate) fn connect_postgres(
+    options: &PgConnectOptions,
+) -> BoxFuture<'_, Result<PgConnection, sqlx::Error>> {
+    Box::pin(async move {
+        let mut connection = options.connect().await?;
+        connection.execute(DURABLE).await?;
+        match connection.execute(CHECK_CLIENT).await {
+            Err(sqlx::Error::Database(error)) => {
+                tracing::debug!(%error, "statements of clients that have gone run to their end on this server");
+            }
+            result => {
+                result?;
+            }
         }
-        result => {
-            result?;
-        }
-    }
-    Ok(connection)
+        Ok(connection)
+    })
 }
 
 /// Statements are written in this project's source; whatever a client sends arrives as a [`Value`].

@@ -17,7 +17,7 @@ use std::{
 
 use database::{Database, Row, Value};
 use events::UserId;
-use moka::future::Cache;
+use moka::sync::Cache;
 use runtime::Clock;
 
 pub use comparison::{Comparison, erased_people};
@@ -140,7 +140,7 @@ impl SubjectKeys {
         let database = &self.0.database;
         let destroyed = database.execute(SQL, &[subject.0.into(), now.into()]).await?;
         self.0.counters.destroyed.inc_by(destroyed);
-        self.0.cache.insert(subject, SubjectKey::Destroyed).await;
+        self.0.cache.insert(subject, SubjectKey::Destroyed);
         self.empty_the_write_ahead_log().await
     }
 
@@ -205,7 +205,7 @@ impl SubjectKeys {
         let mut found = HashMap::with_capacity(subjects.len());
         let mut unknown = Vec::new();
         for subject in subjects {
-            match self.0.cache.get(subject).await {
+            match self.0.cache.get(subject) {
                 Some(key) => {
                     found.insert(*subject, key);
                 }
@@ -214,7 +214,7 @@ impl SubjectKeys {
         }
         for some in unknown.chunks(AT_ONCE) {
             for (subject, key) in self.load(some).await? {
-                self.0.cache.insert(subject, key.clone()).await;
+                self.0.cache.insert(subject, key.clone());
                 found.insert(subject, key);
             }
         }
@@ -228,7 +228,7 @@ impl SubjectKeys {
             self.make(some).await?;
             // Another process may have been faster, or have destroyed one meanwhile.
             for (subject, key) in self.load(some).await? {
-                self.0.cache.insert(subject, key.clone()).await;
+                self.0.cache.insert(subject, key.clone());
                 found.insert(subject, key);
             }
         }

@@ -76,18 +76,18 @@ impl Reader {
                 Asked::Passed(response) => Ok((response, Status::NotStored)),
             };
         }
-        if let Some(stored) = self.answers.get(lookup).await {
+        if let Some(stored) = self.answers.get(lookup) {
             return Ok((stored.answer(), Status::Hit));
         }
         let lead = match self.flights.board(lookup).await {
-            Boarded::Shares(stored) if self.answers.suits(&stored, lookup).await => {
+            Boarded::Shares(stored) if self.answers.suits(&stored, lookup) => {
                 return Ok((stored.answer(), Status::Collapsed));
             }
             Boarded::Shares(_) | Boarded::Alone => None,
             Boarded::Leads(lead) => Some(lead),
         };
         // Between the look and the boarding, an earlier question may have been answered.
-        if let Some(stored) = self.answers.get(lookup).await {
+        if let Some(stored) = self.answers.get(lookup) {
             if let Some(lead) = lead {
                 lead.lands(Some(Arc::clone(&stored)));
             }
@@ -120,7 +120,7 @@ impl Reader {
         Ok(match Stored::take(lookup, asked, response).await? {
             Taken::Stored(stored) => {
                 let stored = Arc::new(stored);
-                self.answers.put(lookup.key.clone(), Arc::clone(&stored)).await;
+                self.answers.put(lookup.key.clone(), Arc::clone(&stored));
                 Asked::Stored(stored)
             }
             Taken::Passed(response) => Asked::Passed(response),

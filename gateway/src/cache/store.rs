@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use moka::future::Cache;
+use moka::sync::Cache;
 use tokio::time::Instant;
 
 use super::{
@@ -43,27 +43,27 @@ impl Answers {
     }
 
     /// What was kept for `lookup`, if it is good enough.
-    pub(super) async fn get(&self, lookup: &Lookup) -> Option<Arc<Stored>> {
-        let stored = self.answers.get(&lookup.key).await?;
-        self.suits(&stored, lookup).await.then_some(stored)
+    pub(super) fn get(&self, lookup: &Lookup) -> Option<Arc<Stored>> {
+        let stored = self.answers.get(&lookup.key)?;
+        self.suits(&stored, lookup).then_some(stored)
     }
 
     /// Whether `stored` may answer `lookup` now.
-    pub(super) async fn suits(&self, stored: &Stored, lookup: &Lookup) -> bool {
+    pub(super) fn suits(&self, stored: &Stored, lookup: &Lookup) -> bool {
         if !stored.suits(lookup) || stored.asked.elapsed() >= LIFETIME {
             return false;
         }
-        let written = self.writes.get(&lookup.key.token).await;
+        let written = self.writes.get(&lookup.key.token);
         written.is_none_or(|written| stored.asked > written)
     }
 
-    pub(super) async fn put(&self, key: Key, stored: Arc<Stored>) {
-        self.answers.insert(key, stored).await;
+    pub(super) fn put(&self, key: Key, stored: Arc<Stored>) {
+        self.answers.insert(key, stored);
     }
 
     /// A command with this token is about to be sent, or was answered.
-    pub(crate) async fn written(&self, token: TokenKey) {
-        self.writes.insert(token, Instant::now()).await;
+    pub(crate) fn written(&self, token: TokenKey) {
+        self.writes.insert(token, Instant::now());
     }
 
     /// How many there are, and how many bytes they take, roughly. For metrics.

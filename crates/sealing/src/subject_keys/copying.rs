@@ -105,7 +105,7 @@ impl SubjectKeys {
         }
         transaction.commit().await?;
         for key in keys {
-            self.0.cache.invalidate(&UserId(key.subject)).await;
+            self.0.cache.invalidate(&UserId(key.subject));
         }
         Ok(())
     }
