@@ -1,4 +1,5 @@
-//! What becomes of tasks: counts, changes since an earlier look, and the history of one.
+//! What becomes of tasks: counts, changes since an earlier look, and the history of one. Tasks and items may be
+//! [borrowed](crate::BorrowedTask) ones.
 
 use events::{TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -47,10 +48,10 @@ pub struct TasksByPriority {
 
 /// What has changed since an earlier look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct TaskChanges {
+pub struct TaskChanges<T = Task> {
     /// The tasks that have changed and are not in the trash, as they are now.
-    #[schema(max_items = 100)]
-    pub changed: Vec<Task>,
+    #[schema(max_items = 100, value_type = Vec<Task>)]
+    pub changed: Vec<T>,
     /// Those that have changed and are in the trash.
     #[schema(max_items = 100, value_type = Vec<stand_ins::Id>)]
     pub deleted: Vec<TaskId>,
@@ -62,10 +63,10 @@ pub struct TaskChanges {
 
 /// A part of the history of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct TaskHistory {
+pub struct TaskHistory<T = HistoryItem> {
     /// What happened, the oldest first.
-    #[schema(max_items = 100)]
-    pub items: Vec<HistoryItem>,
+    #[schema(max_items = 100, value_type = Vec<HistoryItem>)]
+    pub items: Vec<T>,
     /// Send it as `cursor` to read on; `null` at the end.
     #[schema(required = true)]
     pub next_cursor: Option<String>,
@@ -91,6 +92,16 @@ pub struct HistoryItem {
     pub correlation_id: String,
     /// What it changed.
     pub changes: Vec<FieldChange>,
+}
+
+/// The data of an event of a stream: an item of a history, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskEvent<T = HistoryItem> {
+    /// The task.
+    pub task: TaskId,
+    /// What happened to it.
+    #[serde(flatten)]
+    pub item: T,
 }
 
 /// What became of one field of a task.

@@ -10,6 +10,7 @@ mod admin;
 mod audit;
 mod audit_trail;
 mod batch;
+mod borrowed;
 mod health;
 mod history;
 mod keys;
@@ -26,9 +27,11 @@ pub use admin::{AdminAct, ManagedUser, ManagedUsers, OfferReset, OfferedReset, S
 pub use audit::ConsistencyProof;
 pub use audit_trail::{AuditEvent, AuditPage, AuditedOperation};
 pub use batch::{Batch, BatchCommand, BatchOperation, BatchResult, BatchResults, IfMatch};
+pub use borrowed::{BorrowedHistoryItem, BorrowedTask};
 pub use health::{Liveness, LivenessStatus, Readiness, ReadinessStatus};
 pub use history::{
-    FieldChange, HistoryItem, TaskChanges, TaskHistory, TaskSummary, TasksByPriority, TasksByStatus,
+    FieldChange, HistoryItem, TaskChanges, TaskEvent, TaskHistory, TaskSummary, TasksByPriority,
+    TasksByStatus,
 };
 pub use keys::{Jwk, Jwks};
 pub use problem::{FieldError, Problem, ProblemCode};

@@ -1,4 +1,4 @@
-//! Tasks: what clients send, and what they see.
+//! Tasks: what clients send, and what they see. Those of a page may be [borrowed](crate::BorrowedTask) ones.
 
 use events::{Due, Priority, Status, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -84,10 +84,10 @@ impl From<&events::Task> for Task {
 
 /// A part of a list of tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct TaskPage {
+pub struct TaskPage<T = Task> {
     /// The tasks, in the order asked for.
-    #[schema(max_items = 100)]
-    pub items: Vec<Task>,
+    #[schema(max_items = 100, value_type = Vec<Task>)]
+    pub items: Vec<T>,
     /// Send it as `cursor` with the same query to read on; `null` at the end.
     #[schema(required = true)]
     pub next_cursor: Option<String>,

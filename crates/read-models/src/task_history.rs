@@ -50,7 +50,7 @@ pub enum TaskChange {
     },
 }
 
-/// A task as it was at some version, in the form in which the API shows tasks.
+/// A task as it was at some version, in the form in which rows keep it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields are those of a task")]
 pub struct PastTask {

@@ -16,7 +16,7 @@ use crate::{
     admission::Cost,
     app_state::App,
     error::ApiError,
-    tasks::{self, Moment, TaskView},
+    tasks::{self, Moment},
 };
 
 /// Answers with the task and its version as `ETag`, `304` when the caller has that version, `412` when
@@ -41,7 +41,7 @@ pub(crate) async fn get_task(
             let row = tasks::find(&app.read_models, caller.user_id(), id)
                 .await?
                 .ok_or(ApiError::TaskNotFound)?;
-            let task = TaskView::of(&row)?;
+            let task = tasks::task_of(&row)?;
             answer(&conditions, headers, task.version, &task)
         }
         Some(moment) => {

@@ -1,33 +1,25 @@
 //! `GET /tasks/changes`: what has changed since an earlier look.
 
+use api_types::TaskChanges;
 use auth_client::TaskOwner;
 use axum::{
     extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
 use database::Row;
+use events::TaskId;
 use http::{HeaderMap, header};
 use http_api::{AtLeast, Parameters};
-use serde::Serialize;
-use uuid::Uuid;
 
 use super::{JSON, consistency::reached, json, limit};
 use crate::{
     admission::Cost,
     app_state::App,
     error::ApiError,
-    tasks::{self, Since, TaskView},
+    tasks::{self, Since},
 };
 
 const DEFAULT_LIMIT: u16 = 100;
-
-#[derive(Debug, Serialize)]
-struct Body<'r> {
-    changed: Vec<TaskView<'r>>,
-    deleted: Vec<Uuid>,
-    next: String,
-    more: bool,
-}
 
 /// Answers with the tasks that have changed since the token, and with the next token.
 pub(crate) async fn task_changes(
@@ -50,7 +42,7 @@ pub(crate) async fn task_changes(
     let changes = tasks::changes(&app.read_models, &app.log, owner, since, limit).await?;
     drop(admitted);
 
-    let mut body = Body {
+    let mut body = TaskChanges {
         changed: Vec::with_capacity(changes.rows.len()),
         deleted: changes.purged,
         next: changes.next.write(&app.cursor_key, owner),
@@ -58,7 +50,7 @@ pub(crate) async fn task_changes(
     };
     for row in &changes.rows {
         if is_deleted(row)? {
-            body.deleted.push(row.uuid("id")?);
+            body.deleted.push(TaskId(row.uuid("id")?));
         } else if let Some(task) = super::list_tasks::view(&app, row) {
             body.changed.push(task);
         }

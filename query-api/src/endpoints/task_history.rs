@@ -1,16 +1,14 @@
 //! `GET /tasks/{id}/history`: what happened to one task, the oldest first.
 
+use api_types::{BorrowedHistoryItem, TaskHistory};
 use auth_client::TaskOwner;
 use axum::{
     extract::{Path, RawQuery, State, rejection::PathRejection},
     response::{IntoResponse, Response},
 };
-use database::{DatabaseError, Row};
-use events::Timestamp;
+use database::Row;
 use http::{HeaderMap, header};
 use http_api::{AtLeast, Parameters};
-use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::{JSON, consistency::reached, get_task::task_id, json, limit};
 use crate::{
@@ -21,43 +19,6 @@ use crate::{
 };
 
 const DEFAULT_LIMIT: u16 = 50;
-
-#[derive(Debug, Serialize)]
-struct Body<'r> {
-    items: Vec<Item<'r>>,
-    next_cursor: Option<String>,
-}
-
-/// One event. The projector has written the changes just so.
-#[derive(Debug, Serialize)]
-pub(super) struct Item<'r> {
-    version: u64,
-    position: u64,
-    r#type: &'r str,
-    actor: &'r str,
-    recorded_at: Timestamp,
-    correlation_id: &'r str,
-    changes: &'r RawValue,
-}
-
-impl<'r> Item<'r> {
-    /// The event of a row of `task_history`.
-    ///
-    /// # Errors
-    /// When it is not as the projector writes it.
-    pub(super) fn of(row: &'r Row) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            version: row.unsigned("version")?,
-            position: row.unsigned("position")?,
-            r#type: row.str("type")?,
-            actor: row.str("actor")?,
-            recorded_at: Timestamp::from_micros(row.integer("recorded_at")?),
-            correlation_id: row.str("correlation_id")?,
-            changes: serde_json::from_str(row.str("changes")?)
-                .map_err(|error| DatabaseError::Unexpected(format!("changes of a task: {error}")))?,
-        })
-    }
-}
 
 /// Answers with a page of the history; the task may be in the trash.
 pub(crate) async fn task_history(
@@ -82,7 +43,7 @@ pub(crate) async fn task_history(
     let page = tasks::history(&app.read_models, &app.cursor_key, owner, task, after, limit).await?;
     drop(admitted);
 
-    let body = Body {
+    let body = TaskHistory {
         items: page.rows.iter().filter_map(|row| readable(&app, row)).collect(),
         next_cursor: page.next_cursor,
     };
@@ -92,8 +53,8 @@ pub(crate) async fn task_history(
 }
 
 /// The event of a row; nothing when a newer release, or damage, has made of it what this one cannot read. The others are shown.
-fn readable<'r>(app: &App, row: &'r Row) -> Option<Item<'r>> {
-    Item::of(row)
+fn readable<'r>(app: &App, row: &'r Row) -> Option<BorrowedHistoryItem<'r>> {
+    tasks::history_item_of(row)
         .inspect_err(|error| app.unreadable_rows.leave_out("task_history", error))
         .ok()
 }

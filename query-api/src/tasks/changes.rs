@@ -6,8 +6,7 @@
 
 use database::{Database, DatabaseError, Row};
 use event_store::StoreError;
-use events::{LogPoint, UserId};
-use uuid::Uuid;
+use events::{LogPoint, TaskId, UserId};
 
 use super::{
     change_token::{Since, event_at, first_parked},
@@ -18,10 +17,10 @@ use crate::log_identity::LogIdentity;
 /// A part of what has changed.
 #[derive(Debug)]
 pub(crate) struct Changes {
-    /// The tasks that have changed, as they are now, those in the trash among them: each is a [`super::TaskView`].
+    /// The tasks that have changed, as they are now, those in the trash among them: [`task_of`](super::task_of) reads each.
     pub(crate) rows: Vec<Row>,
     /// Those that were taken out of the trash for good.
-    pub(crate) purged: Vec<Uuid>,
+    pub(crate) purged: Vec<TaskId>,
     /// Where to read on.
     pub(crate) next: Since,
     /// Whether there are more already.
@@ -78,7 +77,7 @@ pub(crate) async fn changes(
         }
         rows.truncate(told);
     }
-    let purged: Result<_, _> = purged.iter().map(|row| row.uuid("task")).collect();
+    let purged: Result<_, _> = purged.iter().map(|row| row.uuid("task").map(TaskId)).collect();
     let seen = match last {
         Some(position) => LogPoint {
             position,

@@ -1,6 +1,7 @@
 //! The history of one task, and the task as it was. Read from `task_history`, where a page and a state of the past cost
 //! the same however long the history is.
 
+use api_types::{BorrowedHistoryItem, Task};
 use database::{Database, DatabaseError, Row};
 use events::{TaskId, Timestamp, UserId};
 use read_models::PastTask;
@@ -110,6 +111,23 @@ pub(crate) async fn history(
     Ok(History { rows, next_cursor })
 }
 
+/// The item of a row with these columns. The projector has written the changes just as the API shows them.
+///
+/// # Errors
+/// When it is not as the projector writes it.
+pub(crate) fn history_item_of(row: &Row) -> Result<BorrowedHistoryItem<'_>, DatabaseError> {
+    Ok(BorrowedHistoryItem {
+        version: row.unsigned("version")?,
+        position: row.unsigned("position")?,
+        r#type: row.str("type")?,
+        actor: row.str("actor")?,
+        recorded_at: Timestamp::from_micros(row.integer("recorded_at")?),
+        correlation_id: row.str("correlation_id")?,
+        changes: serde_json::from_str(row.str("changes")?)
+            .map_err(|error| DatabaseError::Unexpected(format!("changes of a task: {error}")))?,
+    })
+}
+
 /// One range of the index of versions.
 pub(super) fn statement(limit: u16) -> String {
     format!(
@@ -127,7 +145,7 @@ pub(crate) async fn past_task(
     owner: UserId,
     task: TaskId,
     moment: Moment,
-) -> Result<PastTask, HistoryError> {
+) -> Result<Task, HistoryError> {
     let current = current_version(database, owner, task).await?;
     let version = match moment {
         Moment::Version(version) if version > current => return Err(HistoryError::NotFound),
@@ -153,7 +171,40 @@ pub(crate) async fn past_task(
     }
     // A version that an operator gave up on changed nothing but this.
     past.version = version;
-    Ok(past)
+    Ok(shown(past))
+}
+
+/// A task of the past as the API shows tasks.
+fn shown(past: PastTask) -> Task {
+    // Taken apart, so that a new field is shown or left out on purpose.
+    let PastTask {
+        id,
+        title,
+        description,
+        status,
+        priority,
+        due,
+        tags,
+        created_at,
+        updated_at,
+        completed_at,
+        deleted_at,
+        version,
+    } = past;
+    Task {
+        id,
+        title,
+        description,
+        status,
+        priority,
+        due,
+        tags,
+        created_at,
+        updated_at,
+        completed_at,
+        deleted_at,
+        version,
+    }
 }
 
 /// From the last whole state on.

@@ -16,9 +16,9 @@ pub(crate) use change_token::Since;
 pub(crate) use changes::{ChangesError, changes};
 pub(crate) use filter::{Filter, Range};
 pub(crate) use follow::Follower;
-pub(crate) use history::{HistoryError, HistoryPlace, Moment, history, past_task};
+pub(crate) use history::{HistoryError, HistoryPlace, Moment, history, history_item_of, past_task};
 pub(crate) use read::{ListError, Listing, TIMEOUT, find, list};
-pub(crate) use row::TaskView;
+pub(crate) use row::task_of;
 pub(crate) use sort::{Sort, SortBy};
 pub(crate) use summary::summary;
 

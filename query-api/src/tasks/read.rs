@@ -37,7 +37,7 @@ pub(crate) struct Listing {
 /// A part of a list.
 #[derive(Debug)]
 pub(crate) struct Listed {
-    /// Each one is a [`super::TaskView`].
+    /// [`task_of`](super::task_of) reads each.
     pub(crate) rows: Vec<Row>,
     /// Where the next page begins, when there may be more.
     pub(crate) next_cursor: Option<String>,
@@ -184,7 +184,7 @@ async fn total(
     }
 }
 
-/// The row of the task `id`, if it is there, not in the trash, and belongs to `owner`: a [`super::TaskView`].
+/// The row of the task `id`, for [`task_of`](super::task_of), if it is there, not in the trash, and belongs to `owner`.
 ///
 /// # Errors
 /// When the database fails.

@@ -1,17 +1,16 @@
 //! Rows of `tasks` as the API shows them.
 
+use api_types::BorrowedTask;
 use database::{DatabaseError, Row};
 use events::{Due, Priority, Status, TaskId, Timestamp};
-use serde::Serialize;
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
 use super::{
     Sort, SortBy,
     cursor::{Place, SortKey},
 };
 
-/// What [`TaskView::of`] reads, by place: a page is fifty times as many values, and looking each up by name took a
+/// What [`task_of`] reads, by place: a page is fifty times as many values, and looking each up by name took a
 /// while.
 pub(super) const COLUMNS: &str = "id, title, description, status, priority, due, tags, created_at, updated_at, \
      completed_at, deleted_at, version";
@@ -19,45 +18,26 @@ pub(super) const COLUMNS: &str = "id, title, description, status, priority, due,
 /// In the place of [`COLUMNS`] in a row that only says where a page ends.
 pub(super) const NOTHING: &str = "id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
 
-/// A task as the API shows it. The projector has written most columns just so, and they are passed on where they lie.
-#[derive(Debug, Serialize)]
-pub(crate) struct TaskView<'r> {
-    id: Uuid,
-    title: &'r str,
-    description: Option<&'r str>,
-    status: &'r str,
-    priority: Priority,
-    due: Option<&'r str>,
-    tags: &'r RawValue,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-    completed_at: Option<Timestamp>,
-    deleted_at: Option<Timestamp>,
-    pub(crate) version: u64,
-}
-
-impl<'r> TaskView<'r> {
-    /// The task of a row.
-    ///
-    /// # Errors
-    /// When it is not as the projector writes it.
-    pub(crate) fn of(row: &'r Row) -> Result<Self, DatabaseError> {
-        let instant = |micros: Option<i64>| micros.map(Timestamp::from_micros);
-        Ok(Self {
-            id: row.uuid(0)?,
-            title: row.str(1)?,
-            description: row.optional_str(2)?,
-            status: status(row.str(3)?)?,
-            priority: priority(row.integer(4)?)?,
-            due: row.optional_str(5)?.map(due).transpose()?,
-            tags: tags(row.str(6)?)?,
-            created_at: Timestamp::from_micros(row.integer(7)?),
-            updated_at: Timestamp::from_micros(row.integer(8)?),
-            completed_at: instant(row.optional_integer(9)?),
-            deleted_at: instant(row.optional_integer(10)?),
-            version: row.unsigned(11)?,
-        })
-    }
+/// The task of a row. The projector has written most columns just as the API shows them.
+///
+/// # Errors
+/// When it is not as the projector writes it.
+pub(crate) fn task_of(row: &Row) -> Result<BorrowedTask<'_>, DatabaseError> {
+    let instant = |micros: Option<i64>| micros.map(Timestamp::from_micros);
+    Ok(BorrowedTask {
+        id: TaskId(row.uuid(0)?),
+        title: row.str(1)?,
+        description: row.optional_str(2)?,
+        status: status(row.str(3)?)?,
+        priority: priority(row.integer(4)?)?,
+        due: row.optional_str(5)?.map(due).transpose()?,
+        tags: tags(row.str(6)?)?,
+        created_at: Timestamp::from_micros(row.integer(7)?),
+        updated_at: Timestamp::from_micros(row.integer(8)?),
+        completed_at: instant(row.optional_integer(9)?),
+        deleted_at: instant(row.optional_integer(10)?),
+        version: row.unsigned(11)?,
+    })
 }
 
 /// Whether a row only says where a page ends.
@@ -84,13 +64,8 @@ fn priority(rank: i64) -> Result<Priority, DatabaseError> {
         .ok_or_else(|| DatabaseError::Unexpected(format!("{rank} as the priority of a task")))
 }
 
-fn status(name: &str) -> Result<&str, DatabaseError> {
-    match Status::named(name) {
-        Some(_) => Ok(name),
-        None => Err(DatabaseError::Unexpected(format!(
-            "`{name}` as the status of a task"
-        ))),
-    }
+fn status(name: &str) -> Result<Status, DatabaseError> {
+    Status::named(name).ok_or_else(|| DatabaseError::Unexpected(format!("`{name}` as the status of a task")))
 }
 
 fn due(text: &str) -> Result<&str, DatabaseError> {

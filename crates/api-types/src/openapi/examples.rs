@@ -6,7 +6,8 @@ use uuid::Uuid;
 use crate::{
     AuditEvent, AuditPage, AuditedOperation, Batch, BatchCommand, BatchOperation, BatchResult, BatchResults,
     ChangeTask, CreateTask, FieldChange, FieldError, HistoryItem, IfMatch, Problem, ProblemCode, RevertTask,
-    Task, TaskChanges, TaskHistory, TaskPage, TaskSummary, TasksByPriority, TasksByStatus, UndoRequest,
+    Task, TaskChanges, TaskEvent, TaskHistory, TaskPage, TaskSummary, TasksByPriority, TasksByStatus,
+    UndoRequest,
 };
 
 /// 2026-11-22T20:30:50.417526Z
@@ -89,8 +90,7 @@ pub(super) fn changes() -> TaskChanges {
 pub(super) fn event() -> String {
     let item = history().items.remove(0);
     let kind = item.r#type.clone();
-    let mut data = serde_json::json!(item);
-    data["task"] = TASK.to_string().into();
+    let data = serde_json::json!(TaskEvent { task: TASK, item });
     format!("id: {}\nevent: {kind}\ndata: {data}\n\n", changes().next)
 }
 

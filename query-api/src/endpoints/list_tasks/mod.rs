@@ -2,6 +2,7 @@
 
 mod request;
 
+use api_types::{BorrowedTask, TaskPage};
 use auth_client::TaskOwner;
 use axum::{
     extract::{RawQuery, State},
@@ -11,7 +12,6 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use database::Row;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_api::{AtLeast, Parameters, Problem, ReadOutcome, outcome_of_read};
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::consistency::reached;
@@ -19,16 +19,8 @@ use crate::{
     admission::Cost,
     app_state::App,
     error::ApiError,
-    tasks::{self, Listing, TaskView},
+    tasks::{self, Listing},
 };
-
-#[derive(Debug, Serialize)]
-struct Body<'r> {
-    items: Vec<TaskView<'r>>,
-    next_cursor: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total: Option<u64>,
-}
 
 /// Bytes of a `Link`. Many clients and proxies take 8 KiB of headers in all.
 const LONGEST_LINK: usize = 4_096;
@@ -57,7 +49,7 @@ pub(crate) async fn list_tasks(
     {
         answer.insert(header::LINK, next);
     }
-    let body = Body {
+    let body = TaskPage {
         items: page.rows.iter().filter_map(|row| view(&app, row)).collect(),
         next_cursor: page.next_cursor,
         total: page.total,
@@ -95,8 +87,8 @@ fn cost(listing: &Listing) -> Cost {
 
 /// The task of a row; nothing when a newer release, or damage, has made of it what this one cannot read. The others are
 /// shown.
-pub(super) fn view<'r>(app: &App, row: &'r Row) -> Option<TaskView<'r>> {
-    TaskView::of(row)
+pub(super) fn view<'r>(app: &App, row: &'r Row) -> Option<BorrowedTask<'r>> {
+    tasks::task_of(row)
         .inspect_err(|error| {
             app.unreadable_rows.0.inc();
             let id = row.uuid("id").map(|id| id.to_string()).unwrap_or_default();

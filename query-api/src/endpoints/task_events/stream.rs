@@ -3,22 +3,21 @@
 
 use std::{convert::Infallible, fmt::Write as _, sync::Arc, time::Duration};
 
+use api_types::TaskEvent;
 use auth_client::{Identity, VerifyError};
 use database::{DatabaseError, Row};
+use events::TaskId;
 use futures::{Stream, stream};
-use serde::Serialize;
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
-use uuid::Uuid;
 
 use crate::{
     admission::Cost,
     app_state::App,
-    endpoints::task_history::Item,
     stream_limits::Place,
-    tasks::{Follower, Since},
+    tasks::{self, Follower, Since},
 };
 
 /// Says that the stream lives, and is a look for what no signal told of.
@@ -41,13 +40,6 @@ pub(super) struct EventStream {
     checked_at: Instant,
     heartbeat_at: Instant,
     _place: Place,
-}
-
-#[derive(Serialize)]
-struct Event<'r> {
-    task: Uuid,
-    #[serde(flatten)]
-    item: Item<'r>,
 }
 
 impl EventStream {
@@ -163,9 +155,9 @@ impl EventStream {
     fn write(&self, page: &mut String, row: &Row) -> Result<(), DatabaseError> {
         let since = self.follower.seen(row)?;
         let id = since.write(&self.app.cursor_key, self.identity.user_id);
-        let event = Event {
-            task: row.uuid("task")?,
-            item: Item::of(row)?,
+        let event = TaskEvent {
+            task: TaskId(row.uuid("task")?),
+            item: tasks::history_item_of(row)?,
         };
         let kind = row.str("type")?;
         // Names, numbers and texts can always be written; JSON has no line breaks in it.
