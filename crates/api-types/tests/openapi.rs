@@ -3,7 +3,13 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use api_types::openapi;
+use events::{EventDigest, sha256};
 use serde_json::Value;
+use transparency_log::{InclusionProof, entry_hash, leaf_hash};
+
+/// The public key of the log that the examples of the audit are from.
+const EXAMPLE_KEY: &str = "taskledger.local/01a2d31c4f5b7c2d8e9f0a1b2c3d4e5f+2a93a41f+\
+                           AUvq3isjNDC5cYuqzs8P4FHLIqILbXmlqfxa2HOI4vc8";
 
 #[test]
 fn the_document_in_the_repository_is_up_to_date() {
@@ -65,4 +71,59 @@ fn every_operation_has_a_name_of_its_own_a_summary_and_an_answer() {
         let answers = operation["responses"].as_object().unwrap();
         assert!(answers.keys().any(|status| status.starts_with('2')), "{name}");
     }
+}
+
+/// The bodies of requests and of answers that say that it worked: what each is called, and its content.
+fn bodies(document: &Value) -> Vec<(String, Value)> {
+    let mut bodies = Vec::new();
+    for (method, path) in openapi::operations() {
+        let operation = &document["paths"][&path][method.to_ascii_lowercase()];
+        let answers = operation["responses"].as_object().into_iter().flatten();
+        let successes = answers.filter(|(status, _)| status.starts_with('2'));
+        let contents = successes
+            .map(|(status, answer)| (status.as_str(), &answer["content"]))
+            .chain([("request", &operation["requestBody"]["content"])]);
+        for (which, content) in contents {
+            for (media_type, content) in content.as_object().into_iter().flatten() {
+                let name = format!("{method} {path}, {which}, {media_type}");
+                bodies.push((name, content.clone()));
+            }
+        }
+    }
+    bodies
+}
+
+#[test]
+fn every_body_has_an_example() {
+    let document = serde_json::to_value(openapi::document()).unwrap();
+    let bodies = bodies(&document);
+    assert!(bodies.len() > 50, "{bodies:?}");
+    let bare: Vec<_> = bodies
+        .iter()
+        .filter(|(_, content)| content["example"].is_null() && content["examples"].is_null())
+        .map(|(name, _)| name)
+        .collect();
+    assert!(bare.is_empty(), "{bare:#?}");
+}
+
+#[test]
+fn the_examples_of_the_audit_belong_together() {
+    let document = serde_json::to_value(openapi::document()).unwrap();
+    let example = |path: &str, media_type: &str| {
+        let content = &document["paths"][path]["get"]["responses"]["200"]["content"][media_type];
+        content["example"].as_str().unwrap().to_owned()
+    };
+    let export = example("/audit/export", "application/x-ndjson");
+    let line: Value = serde_json::from_str(&export).unwrap();
+    let event: EventDigest = serde_json::from_value(line["event"].clone()).unwrap();
+    let hash_of = |member: &str| sha256(line[member].as_str().unwrap().as_bytes());
+    assert_eq!(hash_of("metadata"), event.metadata_sha256);
+    assert_eq!(hash_of("data"), event.data_sha256);
+
+    let text = example("/audit/proof", "text/plain; charset=utf-8");
+    let proof: InclusionProof = text.parse().unwrap();
+    let leaf = leaf_hash(&entry_hash(&event.canonical()).0);
+    proof.verify(leaf, &[EXAMPLE_KEY.parse().unwrap()]).unwrap();
+    let checkpoint = example("/audit/checkpoint", "text/plain; charset=utf-8");
+    assert_eq!(checkpoint, proof.checkpoint.to_string());
 }

@@ -181,12 +181,17 @@ fn members(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
         .map(|(name, value)| (name.as_str(), value))
 }
 
+/// The example of a body, or the first of several.
 fn example(content: &Value) -> String {
-    match content.get("example") {
-        Some(example) => {
-            let text = serde_json::to_string_pretty(example).unwrap_or_default();
-            format!("<pre>{}</pre>", escaped(&text))
-        }
-        None => String::new(),
-    }
+    let named = members(&content["examples"]).next().map(|(_, example)| example);
+    let summary = named
+        .and_then(|example| example["summary"].as_str())
+        .map(|summary| format!("<p>{}</p>", prose(summary)))
+        .unwrap_or_default();
+    let text = match content.get("example").or_else(|| named?.get("value")) {
+        Some(Value::String(text)) => text.clone(),
+        Some(example) => serde_json::to_string_pretty(example).unwrap_or_default(),
+        None => return String::new(),
+    };
+    format!("{summary}<pre>{}</pre>", escaped(&text))
 }

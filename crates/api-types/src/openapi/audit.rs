@@ -1,11 +1,13 @@
 //! What is proved of the log, and the log itself for auditors.
 
 use utoipa::openapi::{
-    Content, HttpMethod, Object, Ref, Required, Schema, Type,
+    Content, ContentBuilder, HttpMethod, Ref, Required,
+    example::ExampleBuilder,
     path::{Parameter, ParameterBuilder, ParameterIn},
 };
 
 use super::{
+    audit_examples,
     components::{integer, parameter, text},
     endpoint::{Endpoint, endpoint},
 };
@@ -17,8 +19,24 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![checkpoint(), tile(), proof(), consistency(), export()]
 }
 
-fn any() -> Content {
-    Content::new(Some(Schema::Object(Object::with_type(Type::String))))
+/// A text that is no JSON.
+fn plain(example: &str) -> Content {
+    ContentBuilder::new()
+        .schema(Some(text().build()))
+        .example(Some(example.into()))
+        .build()
+}
+
+/// Bytes, with an example in hexadecimal, since JSON has no bytes.
+fn bytes(name: &str, example: &str) -> Content {
+    let example = ExampleBuilder::new()
+        .summary("The bytes, here in hexadecimal.")
+        .value(Some(example.into()))
+        .build();
+    ContentBuilder::new()
+        .schema(Some(text().build()))
+        .examples_from_iter([(name, example)])
+        .build()
 }
 
 fn number(name: &str, description: &str, example: u64) -> Parameter {
@@ -41,7 +59,12 @@ fn checkpoint() -> Endpoint {
             "A signed note (C2SP tlog-checkpoint): the origin, the number of events, the root of the Merkle tree over them, \
              and signatures, those of witnesses among them.",
         )
-        .answer_of(200, "The checkpoint.", &[], Some(("text/plain; charset=utf-8", any())))
+        .answer_of(
+            200,
+            "The checkpoint.",
+            &[],
+            Some(("text/plain; charset=utf-8", plain(audit_examples::CHECKPOINT))),
+        )
         .problems(&[NotFound, Overloaded, Unavailable])
         .build()
 }
@@ -66,7 +89,12 @@ fn tile() -> Endpoint {
     )
     .about("A tile of the tree, or of its entries (C2SP tlog-tiles). It never changes.")
     .parameters(vec![path])
-    .answer_of(200, "The hashes.", &[], Some(("application/octet-stream", any())))
+    .answer_of(
+        200,
+        "The hashes.",
+        &[],
+        Some(("application/octet-stream", bytes("tile", audit_examples::TILE))),
+    )
     .problems(&[NotFound, Overloaded, Unavailable])
     .build()
 }
@@ -86,7 +114,12 @@ fn proof() -> Endpoint {
                 Ref::from_schema_name("Id").into(),
             ),
         ])
-        .answer_of(200, "The proof.", &[], Some(("text/plain; charset=utf-8", any())))
+        .answer_of(
+            200,
+            "The proof.",
+            &[],
+            Some(("text/plain; charset=utf-8", plain(&audit_examples::proof()))),
+        )
         .problems(&[NotFound, Overloaded, Unavailable])
         .build()
 }
@@ -132,7 +165,12 @@ fn export() -> Endpoint {
             number("from", "The first position.", 1),
             number("to", "The last position; when it is left out, the present end of the log.", 1),
         ])
-        .answer_of(200, "The events.", &[], Some(("application/x-ndjson", any())))
+        .answer_of(
+            200,
+            "The events.",
+            &[],
+            Some(("application/x-ndjson", plain(audit_examples::EXPORT))),
+        )
         .problems(&[Overloaded, Unavailable])
         .build()
 }

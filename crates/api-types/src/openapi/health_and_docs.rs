@@ -1,6 +1,7 @@
 //! Health and the reference page, for whoever watches the service or writes a client.
 
-use utoipa::openapi::{Content, HttpMethod, Object, Schema, Type};
+use serde_json::{Value, json};
+use utoipa::openapi::{Content, ContentBuilder, HttpMethod, Object, Schema, Type};
 
 use super::{
     account_examples,
@@ -12,7 +13,6 @@ const TAG: &str = "Operations";
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let readiness = |status| Readiness { status };
-    let any = |kind| Content::new(Some(Schema::Object(Object::with_type(kind))));
     vec![
         endpoint(
             HttpMethod::Get,
@@ -63,7 +63,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             200,
             "OpenAPI 3.1.",
             &[],
-            Some(("application/json", any(Type::Object))),
+            Some(("application/json", any(Type::Object, shortened_document()))),
         )
         .build(),
         endpoint(
@@ -78,8 +78,30 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             200,
             "The reference.",
             &[],
-            Some(("text/html; charset=utf-8", any(Type::String))),
+            Some((
+                "text/html; charset=utf-8",
+                any(
+                    Type::String,
+                    "<!doctype html>\n<html lang=\"en\">…</html>\n".into(),
+                ),
+            )),
         )
         .build(),
     ]
+}
+
+fn any(kind: Type, example: Value) -> Content {
+    ContentBuilder::new()
+        .schema(Some(Schema::Object(Object::with_type(kind))))
+        .example(Some(example))
+        .build()
+}
+
+/// This document without its operations. All of it would have itself in it.
+fn shortened_document() -> Value {
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": "Taskledger", "version": env!("CARGO_PKG_VERSION")},
+        "paths": {},
+    })
 }

@@ -4,6 +4,7 @@ mod account_examples;
 mod accounts;
 mod admin;
 mod audit;
+mod audit_examples;
 mod audit_trail;
 mod commands;
 mod components;
