@@ -1,11 +1,11 @@
 //! Auth: accounts, sessions and tokens; the only role that sees passwords or signing keys.
 //!
-//! `domain/` decides, `crates/aggregate` loads and appends, `endpoints/` has a file for each endpoint, `token_check.rs`
-//! answers whether a token is good. All state is in events; what is remembered of it is compared with the log at each use.
+//! `domain/` decides, `crates/aggregate` loads and appends, `endpoints/` has a file for each endpoint, `operator/` one for
+//! each command of an operator, `token_check.rs` answers whether a token is good. All state is in events; what is remembered of
+//! it is compared with the log at each use.
 
 #![expect(missing_docs, reason = "only the program itself uses a role")]
 
-mod account_holder;
 mod account_snapshots;
 mod aggregates;
 mod auth;
@@ -13,12 +13,9 @@ mod command_metadata;
 mod config;
 mod domain;
 mod endpoints;
-mod erase;
 mod erasure;
 mod error;
-mod grant_role;
 mod hash_costs;
-mod import;
 mod key_count;
 mod key_reload;
 pub mod keys;
@@ -40,13 +37,9 @@ mod throttle;
 mod token;
 mod token_check;
 
-pub use account_holder::AccountHolder;
 pub use config::{Config, Dependencies};
-pub use erase::Erased;
 pub use erasure::Receipt;
-pub use grant_role::Granted;
-pub use import::{BadLine, Imported};
-pub use operator::Operator;
+pub use operator::{AccountHolder, BadLine, Erased, Granted, Imported, Operator};
 pub use password::Argon2Parameters;
 pub use reset_offer::Reset;
 pub use start::start;

@@ -1,6 +1,6 @@
 //! Offers a reset of a password, for an admin or from the command line.
 
-use events::{AdminReason, CorrelationId, ResetOffered, Timestamp, UserId};
+use events::{AdminReason, ResetOffered, Timestamp, UserId};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -8,7 +8,6 @@ use crate::{
     command_metadata::CommandMetadata,
     domain,
     error::CommandError,
-    operator::Operator,
     token::ResetToken,
 };
 
@@ -22,23 +21,6 @@ pub struct Reset {
     pub token: Zeroizing<String>,
     /// Until when.
     pub expires_at: Timestamp,
-}
-
-impl Operator {
-    /// Offers a reset of the password of the account `id`.
-    ///
-    /// # Errors
-    /// A sentence: the account is not there any more, the event store cannot be used.
-    pub async fn reset(
-        &self,
-        id: UserId,
-        removes_second_factor: bool,
-        operation: CorrelationId,
-    ) -> anyhow::Result<Reset> {
-        let metadata = CommandMetadata::operator(operation);
-        let (reset, _) = offer(&self.auth, id, &metadata, removes_second_factor, None).await?;
-        Ok(reset)
-    }
 }
 
 /// Offers a reset of the password of the account `id`.

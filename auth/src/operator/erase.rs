@@ -3,7 +3,8 @@
 use anyhow::bail;
 use events::{CorrelationId, UserId};
 
-use crate::{command_metadata::CommandMetadata, domain, erasure::Receipt, operator::Operator};
+use super::Operator;
+use crate::{command_metadata::CommandMetadata, domain, erasure::Receipt};
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

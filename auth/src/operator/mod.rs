@@ -1,4 +1,13 @@
-//! What an operator's commands work on: auth without its routes, and the accounts that they name.
+//! What an operator does with accounts at the command line: imports them, gives them roles, offers resets of their passwords,
+//! takes tokens back, and erases people. This file has what all of that works on: auth without its routes, and the accounts
+//! that are named.
+
+mod account_holder;
+mod erase;
+mod grant_role;
+mod import;
+mod reset_password;
+mod revoke_program_tokens;
 
 use std::fmt;
 
@@ -6,16 +15,20 @@ use anyhow::{Context as _, bail};
 use events::{EmailAddress, UserId};
 
 use crate::{
-    account_holder::AccountHolder,
     auth::Auth,
     config::{Config, Dependencies},
     keys,
 };
 
+pub use account_holder::AccountHolder;
+pub use erase::Erased;
+pub use grant_role::Granted;
+pub use import::{BadLine, Imported};
+
 /// An operator at the command line. Each of its commands is part of an operation that the caller has recorded, and whose id
 /// its events carry as their correlation id.
 pub struct Operator {
-    pub(crate) auth: Auth,
+    auth: Auth,
 }
 
 impl fmt::Debug for Operator {

@@ -8,12 +8,12 @@ use csv::StringRecord;
 use events::{AccountRegistered, CorrelationId, EmailAddress, UserId};
 use runtime::new_id;
 
+use super::Operator;
 use crate::{
     command_metadata::CommandMetadata,
     domain::Refusal,
     endpoints::{fields::display_name, register::open_account},
     error::CommandError,
-    operator::Operator,
     password::is_bcrypt,
 };
 

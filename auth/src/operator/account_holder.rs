@@ -21,7 +21,7 @@ pub struct AccountHolder {
 
 impl AccountHolder {
     /// Who has `account`.
-    pub(crate) async fn of(auth: &Auth, account: &Account) -> anyhow::Result<Self> {
+    pub(super) async fn of(auth: &Auth, account: &Account) -> anyhow::Result<Self> {
         Ok(Self {
             user_id: account.id,
             email: match auth.account(account.id).await {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use events::{CorrelationId, Role, UserId};
 
-use crate::{command_metadata::CommandMetadata, last_admin, operator::Operator};
+use super::Operator;
+use crate::{command_metadata::CommandMetadata, last_admin};
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,17 @@
+//! Takes all tokens back from the programs of an account, from the command line.
+
+use events::{CorrelationId, UserId};
+
+use super::Operator;
+use crate::{command_metadata::CommandMetadata, revoke_program_tokens::revoke_all};
+
+impl Operator {
+    /// Takes all tokens back from the programs of the account `id`, and returns how many there were. Sessions stay.
+    ///
+    /// # Errors
+    /// A sentence: the account is not there any more, the event store cannot be used.
+    pub async fn revoke_tokens(&self, id: UserId, operation: CorrelationId) -> anyhow::Result<usize> {
+        let (_, revoked) = revoke_all(&self.auth, id, &CommandMetadata::operator(operation)).await?;
+        Ok(revoked)
+    }
+}
