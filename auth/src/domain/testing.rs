@@ -37,8 +37,3 @@ pub(super) fn registered(events: impl IntoIterator<Item = AccountEvent>) -> Give
         [registered.into()].into_iter().chain(events),
     )
 }
-
-/// Its state.
-pub(super) fn registered_and(events: &[AccountEvent]) -> Option<Account> {
-    registered(events.to_vec()).state().cloned()
-}
