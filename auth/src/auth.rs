@@ -31,7 +31,7 @@ use crate::{
     keys::Pepper,
     metrics::Counters,
     password::{Hasher, Policy},
-    projection::Projection,
+    projection::AwaitedProjection,
     second_factor::Sealing,
     throttle::Throttle,
     token::{AccessTokens, Issued, Owner},
@@ -72,7 +72,7 @@ pub(crate) struct Auth {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) subject_keys: SubjectKeys,
     pub(crate) read_models: Database,
-    pub(crate) projection: Projection,
+    pub(crate) projection: AwaitedProjection,
     pub(crate) operations: Database,
     pub(crate) counters: Counters,
 }

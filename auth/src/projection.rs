@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use database::Database;
-use event_store::{EventStore, StoreError};
+use event_store::EventStore;
 use events::{ConsistencyToken, PartitionCount, UserId};
 use http::HeaderMap;
 use http_api::{AtLeast, Problem};
-use read_models::Progress;
+use read_models::{CompareError, Projection, Reached};
+use runtime::Background;
 use tokio::sync::Semaphore;
 
 use crate::error::{ApiError, Failure};
@@ -16,21 +17,22 @@ use crate::error::{ApiError, Failure};
 const MOST_AWAITING: usize = 64;
 
 /// The read models as the projector brings them up to the log, and who may wait for that.
-pub(crate) struct Projection {
-    read_models: Database,
-    store: Arc<dyn EventStore>,
-    partitions: PartitionCount,
+pub(crate) struct AwaitedProjection {
+    projection: Arc<Projection>,
     places: Semaphore,
 }
 
-impl Projection {
+impl AwaitedProjection {
     pub(crate) fn new(read_models: Database, store: Arc<dyn EventStore>, partitions: PartitionCount) -> Self {
         Self {
-            read_models,
-            store,
-            partitions,
+            projection: Projection::new(read_models, store, partitions),
             places: Semaphore::new(MOST_AWAITING),
         }
+    }
+
+    /// Follows it in the `background`, for those who wait.
+    pub(crate) fn follow(&self, background: &Background) {
+        self.projection.follow(background);
     }
 
     /// Waits until the read models show what a request wants to see. Returns the headers of the answer: what it shows at least of
@@ -39,39 +41,35 @@ impl Projection {
     /// # Errors
     /// When that is not there in time, or too many wait already.
     pub(crate) async fn reached(&self, caller: UserId, at_least: &AtLeast) -> Result<HeaderMap, ApiError> {
-        let now = Progress::read(&self.read_models, self.partitions).await;
-        let mut progress = now.map_err(Failure::from)?;
-        let mut missing = at_least.tokens.clone();
-        missing.retain(|token| !progress.shows(*token));
-        if !missing.is_empty() {
+        let projection = &self.projection;
+        // This is asked so seldom that nobody compares meanwhile.
+        projection.compare().await.map_err(Failure::from)?;
+        if !at_least.tokens.iter().all(|token| projection.shows(*token)) {
             let _place = self
                 .places
                 .try_acquire()
                 .map_err(|_| Problem::overloaded("Too many requests wait for the read models."))?;
-            let has_lost = drop_lost(&*self.store, &mut missing).await?;
-            if has_lost && !at_least.is_lenient {
-                return Err(at_least.behind(true).into());
-            }
-            let reaching = Progress::reach(&self.read_models, self.partitions, &missing, at_least.wait());
-            progress = reaching
+            let waited = projection
+                .reach_all(&at_least.tokens, at_least.wait(), at_least.is_lenient)
                 .await
-                .map_err(Failure::from)?
-                .ok_or_else(|| at_least.behind(false))?;
+                .map_err(Failure::from)?;
+            match waited.reached {
+                Reached::There => {}
+                Reached::Behind => return Err(at_least.behind(false).into()),
+                Reached::Lost => return Err(at_least.behind(true).into()),
+            }
+            // What was waited for is of one partition, and the answer tells of all.
+            projection.look().await.map_err(Failure::from)?;
         }
-        Ok(at_least.shown(ConsistencyToken::new(caller, progress.least())))
+        Ok(at_least.shown(ConsistencyToken::new(caller, projection.least())))
     }
 }
 
-/// Takes out what the log does not have, so that it is never projected. Returns whether there was any.
-async fn drop_lost(store: &dyn EventStore, missing: &mut Vec<ConsistencyToken>) -> Result<bool, Failure> {
-    let positions: Vec<u64> = missing.iter().map(|token| token.position).collect();
-    let found = store.identify(&positions).await.map_err(unreadable)?;
-    let before = missing.len();
-    let mut found = found.into_iter();
-    missing.retain(|token| found.next().flatten().is_some_and(|id| token.may_name(id)));
-    Ok(missing.len() < before)
-}
-
-fn unreadable(error: StoreError) -> Failure {
-    Failure::Repository(error.into())
+impl From<CompareError> for Failure {
+    fn from(error: CompareError) -> Self {
+        match error {
+            CompareError::ReadModels(error) => error.into(),
+            CompareError::Log(error) => Self::Repository(error.into()),
+        }
+    }
 }

@@ -22,7 +22,7 @@ use crate::{
     keys,
     metrics::Counters,
     password::{Hasher, Policy},
-    projection::Projection,
+    projection::AwaitedProjection,
     public_keys::PublicKeys,
     routes::{AppState, routes},
     second_factor::Sealing,
@@ -63,6 +63,7 @@ pub async fn start(
     // Before anybody is answered: the keys, or the log, may come from a backup.
     replay_erasures(&auth).await?;
     auth.recall_hash_costs().await;
+    auth.projection.follow(background);
     let check = Arc::new(TokenCheck(Arc::clone(&auth)));
     let options = ResponderOptions {
         queue_limit: config.check_queue,
@@ -170,7 +171,7 @@ impl Auth {
             // Nothing in them is personal, and one person's key must not be in everybody's way.
             claims: repository(&store, &clock).impersonal(),
             admins: repository(&store, &clock).impersonal(),
-            projection: Projection::new(read_models.clone(), Arc::clone(&store), partitions),
+            projection: AwaitedProjection::new(read_models.clone(), Arc::clone(&store), partitions),
             store,
             throttle: Arc::new(Throttle::new(operations.clone(), Arc::clone(&clock))),
             shares: Shares::new(),

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use database::{Database, DatabaseError};
-use events::{ConsistencyToken, CorrelationId, PartitionCount, StreamKind, StreamName, TaskId, UserId};
-use read_models::Progress;
+use event_store::StoreError;
+use events::{ConsistencyToken, CorrelationId, StreamKind, StreamName, TaskId, UserId};
+use read_models::{CompareError, Projection, Reached};
 use tokio::sync::Semaphore;
 
 /// How long to wait until everything that was in the log has been projected.
@@ -20,7 +21,7 @@ const MOST_TASKS: usize = 100;
 #[derive(Clone)]
 pub(crate) struct Requests {
     read_models: Database,
-    partitions: PartitionCount,
+    projection: Arc<Projection>,
     places: Arc<Semaphore>,
 }
 
@@ -47,13 +48,25 @@ pub(crate) enum RequestsError {
     /// The read models did not answer.
     #[error(transparent)]
     ReadModels(#[from] DatabaseError),
+    /// The log did not say whether the read models come from it.
+    #[error(transparent)]
+    Log(StoreError),
+}
+
+impl From<CompareError> for RequestsError {
+    fn from(error: CompareError) -> Self {
+        match error {
+            CompareError::ReadModels(error) => Self::ReadModels(error),
+            CompareError::Log(error) => Self::Log(error),
+        }
+    }
 }
 
 impl Requests {
-    pub(crate) fn new(read_models: Database, partitions: PartitionCount) -> Self {
+    pub(crate) fn new(read_models: Database, projection: Arc<Projection>) -> Self {
         Self {
             read_models,
-            partitions,
+            projection,
             places: Arc::new(Semaphore::new(MOST_AT_ONCE)),
         }
     }
@@ -68,9 +81,11 @@ impl Requests {
     ) -> Result<Vec<Changed>, RequestsError> {
         let _place = self.places.try_acquire().map_err(|_| RequestsError::Crowded)?;
         let token = ConsistencyToken::new(caller, head);
-        Progress::reach(&self.read_models, self.partitions, &[token], TIMEOUT)
-            .await?
-            .ok_or(RequestsError::Behind)?;
+        // This is asked so seldom that nobody compares meanwhile.
+        self.projection.compare().await?;
+        if self.projection.reach(token, TIMEOUT).await? != Reached::There {
+            return Err(RequestsError::Behind);
+        }
         // In the order of the index, so that nothing is sorted.
         let sql = format!(
             "SELECT stream, version FROM audit_log WHERE correlation_id = $1 AND subject = $2 AND type LIKE 'task.%' \

@@ -145,6 +145,7 @@ fn requests(error: RequestsError) -> Problem {
             let detail = "names more than one request: more than 100 tasks were changed under it";
             Problem::validation(vec![FieldError::new("too-many", detail).at("/request_id")])
         }
+        RequestsError::Log(error) => command(CommandError::Store(error)),
         RequestsError::ReadModels(error) if error.is_unavailable() => {
             tracing::warn!(%error, "the read models do not answer");
             Problem::unavailable("The read models do not answer at the moment. Nothing was undone.")

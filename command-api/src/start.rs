@@ -10,6 +10,7 @@ use database::Database;
 use event_store::{EventStore, LogWatch};
 use events::PartitionCount;
 use http_api::{Health, with_middleware};
+use read_models::Projection;
 use relay::{Election, Relay, RelayMetrics, RelayProgress};
 use runtime::{Background, Clock, Metrics};
 
@@ -103,6 +104,8 @@ pub async fn start(
         .operations(operations.clone(), |operations| async move {
             operations.can_write().await
         });
+    let projection = Projection::new(read_models.clone(), Arc::clone(&store), config.partitions);
+    projection.follow(background);
     let metrics_of_commands = CommandMetrics::new(&metrics);
     let handler = Arc::new(CommandHandler::new(
         store,
@@ -130,7 +133,7 @@ pub async fn start(
             keys: Arc::new(keys),
             verifier,
             shares: Arc::new(Shares::new()),
-            requests: Requests::new(read_models, config.partitions),
+            requests: Requests::new(read_models, projection),
         }),
         ROLE,
         &metrics,

@@ -18,7 +18,7 @@ use crate::{
     metrics::ProjectorMetrics,
     operator::verify::verify_sample,
     projecting::{
-        apply::Applier, checkpoint, decode::sentence, fill_grams::fill_grams, log_identity::LogIdentity,
+        apply::Applier, checkpoint, decode::sentence, fill_grams::fill_grams, log_comparison::LogComparison,
         log_reader::LogReader, ownership::Ownership, readiness::Readiness, worker_context::WorkerContext,
         workers::Workers,
     },
@@ -121,7 +121,7 @@ pub async fn start_with_tuning(
         let keeper = CheckpointSigner::new(tree, store.clone(), keys, origin, clock, metrics);
         background.spawn("audit tree", keeper.run(background.stop()));
     }
-    let identity = LogIdentity::new(store.clone(), applier.metrics.clone());
+    let identity = LogComparison::new(store.clone(), applier.metrics.clone());
     let readiness = Arc::new(Readiness::new(applier.metrics.clone(), tuning.heartbeat));
     let context = WorkerContext {
         applier: applier.clone(),
@@ -202,11 +202,11 @@ async fn sample(applier: Applier, store: Arc<dyn EventStore>, tuning: Tuning, st
 }
 
 /// Answered from what is known, without asking any server. Without the bus the log is read, so that is no reason.
-fn health(readiness: Arc<Readiness>, writing: WriteProbe, identity: LogIdentity) -> Health {
+fn health(readiness: Arc<Readiness>, writing: WriteProbe, identity: LogComparison) -> Health {
     Health::new()
         .check(LOG, move || {
             let complaint = identity.complaint();
-            async move { complaint.map_or(Ok(()), Err) }
+            async move { complaint.map_or(Ok(()), |complaint| Err(complaint.to_owned())) }
         })
         .check(READ_MODELS, move || {
             let state = writing.state();

@@ -7,14 +7,13 @@ use auth_client::Verifier;
 use axum::extract::FromRef;
 use database::Database;
 use event_store::EventStore;
+use read_models::Projection;
 use runtime::Clock;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     admission::Admission,
-    checkpoints::Checkpoints,
     cursor_key::CursorKey,
-    log_identity::LogIdentity,
     metrics::{UnreadableRows, Waiting},
     stream_limits::Places,
 };
@@ -32,8 +31,7 @@ pub(crate) struct App {
     pub(crate) read_models: Database,
     pub(crate) audit: Audit,
     pub(crate) admission: Admission,
-    pub(crate) checkpoints: Arc<Checkpoints>,
-    pub(crate) log: LogIdentity,
+    pub(crate) projection: Arc<Projection>,
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cursor_key: CursorKey,

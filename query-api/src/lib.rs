@@ -6,11 +6,9 @@
 mod admission;
 mod app_state;
 pub mod audit;
-mod checkpoints;
 mod cursor_key;
 mod endpoints;
 mod error;
-mod log_identity;
 mod metrics;
 mod routes;
 mod start;

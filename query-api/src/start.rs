@@ -10,14 +10,13 @@ use database::Database;
 use event_store::EventStore;
 use events::PartitionCount;
 use http_api::{Health, LOG};
+use read_models::Projection;
 use runtime::{Background, Clock, Metrics};
 
 use crate::{
     admission::Admission,
     app_state::{App, Audit},
-    checkpoints::Checkpoints,
     cursor_key::CursorKey,
-    log_identity::LogIdentity,
     metrics::{UnreadableRows, Waiting, event_streams},
     routes::router,
     stream_limits::Places,
@@ -72,10 +71,14 @@ pub async fn start(
         tree: audit_tree,
         store: store.clone(),
     };
-    let log = LogIdentity::new(store, read_models.clone(), config.partitions);
-    let checkpoints = Checkpoints::follow(read_models.clone(), config.partitions, log.clone(), background)
+    let projection = Projection::new(read_models.clone(), store, config.partitions);
+    // Listen first, so that nothing falls between reading and listening.
+    projection.follow(background);
+    projection
+        .look()
         .await
         .with_context(|| format!("cannot read the read models at {}", read_models.url()))?;
+    projection.keep_comparing(background);
 
     let tokens = Arc::clone(&verifier);
     let health = Health::new()
@@ -83,9 +86,9 @@ pub async fn start(
             read_models.ping().await
         })
         .check(LOG, {
-            let log = log.clone();
+            let projection = Arc::clone(&projection);
             move || {
-                let complaint = log.complaint();
+                let complaint = projection.complaint();
                 async move { complaint.map_or(Ok(()), |complaint| Err(complaint.to_owned())) }
             }
         })
@@ -98,8 +101,7 @@ pub async fn start(
         read_models,
         audit,
         admission: Admission::new(config.connections),
-        checkpoints,
-        log,
+        projection,
         verifier,
         clock,
         cursor_key,

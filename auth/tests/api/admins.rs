@@ -222,6 +222,39 @@ async fn the_list_shows_at_least_the_state_that_is_asked_for() {
 }
 
 #[tokio::test]
+async fn nothing_is_promised_of_read_models_that_come_from_another_log() {
+    let app = App::start().await;
+    let admin = app.sign_in_admin("root@example.com").await;
+    let backup = app.log().await.len() as u64;
+    app.register("lost@example.com").await.expect(201, "");
+    app.project(app.log().await.len() as u64).await;
+    // The log goes back to a backup, and grows beyond the checkpoints.
+    app.cut_log(backup).await;
+    let registered = app.register("new@example.com").await.expect(201, "");
+    app.register("newer@example.com").await.expect(201, "");
+    let token = registered.header("consistency-token").to_owned();
+    let list = async |prefer: &str| {
+        app.get("/auth/users")
+            .token(&admin)
+            .header("consistency-token", &token)
+            .header("prefer", prefer)
+            .send()
+            .await
+    };
+    for prefer in ["wait=0", "wait=1", "wait=0, handling=lenient"] {
+        list(prefer).await.expect(503, "projection-behind");
+    }
+    let unasked = app.get("/auth/users").token(&admin).send().await.expect(200, "");
+    let shown: events::ConsistencyToken = unasked.header("consistency-token").parse().unwrap();
+    assert_eq!(shown.position, 0, "positions of another log mean nothing here");
+
+    // An operator has the read models made again.
+    app.project(app.log().await.len() as u64).await;
+    let listed = list("wait=0").await.expect(200, "");
+    assert_eq!(listed.text("/items/1/email"), "new@example.com");
+}
+
+#[tokio::test]
 async fn lists_accounts_page_by_page() {
     let app = App::start().await;
     let admin = app.sign_in_admin("root@example.com").await;

@@ -19,12 +19,10 @@ impl App {
             tx.execute(sql, &[]).await.unwrap();
         }
         let (mut sessions, mut accounts) = (BTreeMap::new(), BTreeMap::new());
-        for recorded in self
-            .log()
-            .await
-            .iter()
-            .filter(|recorded| recorded.position <= position)
-        {
+        let log = self.log().await;
+        let projected = log.iter().filter(|recorded| recorded.position <= position);
+        let last = projected.clone().last().map(|recorded| recorded.id.0);
+        for recorded in projected {
             let (version, at) = (recorded.version, recorded.recorded_at);
             match (
                 Event::try_from(recorded).unwrap(),
@@ -77,11 +75,13 @@ impl App {
             tx.execute(sql, &values).await.unwrap();
         }
         for partition in self.dependencies.partitions.iter() {
-            let sql = "INSERT INTO checkpoints (partitions, partition, position) VALUES ($1, $2, $3)";
+            let sql =
+                "INSERT INTO checkpoints (partitions, partition, position, event_id) VALUES ($1, $2, $3, $4)";
             let values = [
                 self.dependencies.partitions.get().into(),
                 partition.into(),
                 position.into(),
+                last.into(),
             ];
             tx.execute(sql, &values).await.unwrap();
         }

@@ -1,12 +1,13 @@
 //! What the projector writes into the read models and other roles read back: how text, tags, roles and changes are encoded,
-//! how far each partition has come, and how each database is asked about it.
+//! how far each partition has come and how to wait for it, and how each database is asked about it.
 //!
 //! It must not know how events become rows, nor what queries look like.
 
 mod checkpoints;
 mod dialect;
 mod grams;
-mod progress;
+mod log_identity;
+mod projection;
 mod roles;
 mod task_history;
 mod task_text;
@@ -16,7 +17,8 @@ pub use checkpoints::{
 };
 pub use dialect::Dialect;
 pub use grams::{Bit, bits_of_word, signature};
-pub use progress::Progress;
+pub use log_identity::LogIdentity;
+pub use projection::{CompareError, Projection, Reached, Waited};
 pub use roles::{in_role_list, role_list, roles_of_list};
 pub use task_history::{PastTask, TaskChange};
 pub use task_text::{in_tag_list, search_text, tag_list};

@@ -22,7 +22,7 @@ use crate::{
     metrics::ProjectorMetrics,
     models::{AUDIT_LOG, Model as _, TASK_HISTORY, for_each_model},
     operator::verify::{Comparison, compare_tables},
-    projecting::{apply::Applier, catch_up::catch_up, checkpoint, log_identity::LogIdentity},
+    projecting::{apply::Applier, catch_up::catch_up, checkpoint, log_comparison::LogComparison},
     tuning::Tuning,
 };
 pub use dropped_rows::DroppedRows;
@@ -269,8 +269,8 @@ impl Rebuild {
         Ok(agree.into_iter().all(|agrees| agrees))
     }
 
-    fn identity(&self, applier: &Applier) -> LogIdentity {
-        LogIdentity::new(self.store.clone(), applier.metrics.clone())
+    fn identity(&self, applier: &Applier) -> LogComparison {
+        LogComparison::new(self.store.clone(), applier.metrics.clone())
     }
 
     fn applier(&self, read_models: &Database) -> Applier {

@@ -14,7 +14,7 @@ use crate::{
         checkpoint::{self, CheckpointMove},
         decode::{Decoded, decode, sentence},
         fold::GapPolicy,
-        log_identity::LogIdentity,
+        log_comparison::LogComparison,
     },
     tuning::Tuning,
 };
@@ -24,7 +24,7 @@ use crate::{
 pub(crate) async fn catch_up(
     applier: &Applier,
     store: &Arc<dyn EventStore>,
-    identity: &LogIdentity,
+    identity: &LogComparison,
     tuning: Tuning,
     stop: &CancellationToken,
 ) {
@@ -59,7 +59,7 @@ pub(crate) async fn catch_up(
 pub(crate) async fn catch_up_once(
     applier: &Applier,
     store: &Arc<dyn EventStore>,
-    identity: &LogIdentity,
+    identity: &LogComparison,
     partitions: &BTreeSet<u16>,
     tuning: Tuning,
     stop: &CancellationToken,

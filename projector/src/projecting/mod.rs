@@ -18,7 +18,7 @@ pub(crate) mod gap_detection;
 pub(crate) mod gap_repair;
 pub(crate) mod leases;
 pub(crate) mod loading;
-pub(crate) mod log_identity;
+pub(crate) mod log_comparison;
 pub(crate) mod log_reader;
 pub(crate) mod log_segment;
 pub(crate) mod messages;

@@ -6,7 +6,7 @@ use bus::Bus;
 use event_store::EventStore;
 
 use crate::{
-    projecting::{apply::Applier, log_identity::LogIdentity},
+    projecting::{apply::Applier, log_comparison::LogComparison},
     tuning::Tuning,
 };
 
@@ -19,7 +19,7 @@ pub(crate) struct WorkerContext {
     pub(crate) applier: Applier,
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) bus: Arc<dyn Bus>,
-    pub(crate) identity: LogIdentity,
+    pub(crate) identity: LogComparison,
     pub(crate) tuning: Tuning,
     /// Messages that the bus has delivered to this process.
     pub(crate) delivered: Arc<AtomicU64>,

@@ -4,10 +4,10 @@
 use events::{ConsistencyToken, UserId};
 use http::{HeaderMap, header};
 use http_api::AtLeast;
-use tokio::time::Instant;
+use read_models::Reached;
 
 use super::CACHE_CONTROL;
-use crate::{app_state::App, checkpoints::Reached, error::ApiError};
+use crate::{app_state::App, error::ApiError};
 
 /// What a response shows at least.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) async fn reached(app: &App, caller: UserId, at_least: &AtLeast) -> Re
         reached?;
     }
     // Taken before any row is read, so that it never promises more than the rows show.
-    let token = app.checkpoints.state_of(caller);
+    let token = app.projection.state_of(caller);
     Ok(Shown {
         position: token.position,
         headers: at_least.shown(token),
@@ -36,30 +36,23 @@ pub(crate) async fn reached(app: &App, caller: UserId, at_least: &AtLeast) -> Re
 }
 
 async fn wait(app: &App, caller: UserId, at_least: &AtLeast) -> Result<(), ApiError> {
-    let shows = |token: &ConsistencyToken| app.checkpoints.shows(*token);
+    let shows = |token: &ConsistencyToken| app.projection.shows(*token);
     if at_least.tokens.iter().all(shows) {
         return Ok(());
     }
     let _place = app.admission.await_projection(caller)?;
-    let deadline = Instant::now() + at_least.wait();
-    for token in &at_least.tokens {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let is_lost = match app.checkpoints.reach(*token, left).await? {
-            Reached::There => continue,
-            Reached::Lost => true,
-            Reached::Behind => false,
-        };
-        if is_lost {
-            app.waiting.lost.inc();
-            if at_least.is_lenient {
-                // What there is now is the best answer, and its token says how far that goes.
-                continue;
-            }
-        }
-        app.waiting.behind.inc();
-        return Err(ApiError::ProjectionBehind(at_least.behind(is_lost)));
+    // For whoever is lenient what there is now is the best answer, and its token says how far that goes.
+    let waited = app
+        .projection
+        .reach_all(&at_least.tokens, at_least.wait(), at_least.is_lenient)
+        .await?;
+    app.waiting.lost.inc_by(waited.lost);
+    if waited.reached == Reached::There {
+        return Ok(());
     }
-    Ok(())
+    app.waiting.behind.inc();
+    let is_lost = waited.reached == Reached::Lost;
+    Err(ApiError::ProjectionBehind(at_least.behind(is_lost)))
 }
 
 impl Shown {

@@ -39,7 +39,7 @@ pub(crate) async fn task_changes(
     };
     let shown = reached(&app, owner, &AtLeast::of(&headers)?).await?;
     let admitted = app.admission.admit(owner, Cost::Ordinary).await?;
-    let changes = tasks::changes(&app.read_models, &app.log, owner, since, limit).await?;
+    let changes = tasks::changes(&app.read_models, &app.projection, owner, since, limit).await?;
     drop(admitted);
 
     let mut body = TaskChanges {

@@ -7,12 +7,12 @@
 use database::{Database, DatabaseError, Row};
 use event_store::StoreError;
 use events::{LogPoint, TaskId, UserId};
+use read_models::Projection;
 
 use super::{
     change_token::{Since, event_at, first_parked},
     row,
 };
-use crate::log_identity::LogIdentity;
 
 /// A part of what has changed.
 #[derive(Debug)]
@@ -45,12 +45,12 @@ pub(crate) enum ChangesError {
 /// When the token is from another log, or the database or the log cannot be read.
 pub(crate) async fn changes(
     database: &Database,
-    log: &LogIdentity,
+    projection: &Projection,
     owner: UserId,
     since: Since,
     limit: u16,
 ) -> Result<Changes, ChangesError> {
-    if !log.agrees_with(since.seen).await? {
+    if !projection.log_has(since.seen).await? {
         return Err(ChangesError::OtherLog);
     }
     // Of one state: what is parked in one statement must not be projected in the next.

@@ -125,6 +125,15 @@ impl App {
         (app.await, faults)
     }
 
+    /// As a backup that was taken at `position` has it, under the running role.
+    pub(crate) async fn cut_log(&self, position: u64) {
+        let url = Database::file_url(&self.directory.path().join("events.db"));
+        let log = Database::connect(&url, Schema::EventStore, 1).await.unwrap();
+        let cut = "DELETE FROM events WHERE position > $1";
+        assert!(log.execute(cut, &[position.into()]).await.unwrap() > 0);
+        log.close().await;
+    }
+
     /// Where the keys of people are.
     pub(crate) async fn keys_database(&self) -> Database {
         let url = Database::file_url(&self.directory.path().join("subject-keys.db"));

@@ -49,7 +49,7 @@ impl EventStream {
         let id = since.write(&app.cursor_key, owner);
         let now = Instant::now();
         Self {
-            projected: app.checkpoints.watch(owner),
+            projected: app.projection.watch(owner),
             greeting: Some(format!("retry: 1000\nid: {id}\n\n")),
             follower: Follower::new(owner, since),
             app,
@@ -112,7 +112,7 @@ impl EventStream {
         if self.app.stop.is_cancelled()
             || self.app.clock.now() >= self.identity.expires_at
             // What is projected comes from another log: its positions say nothing to the client.
-            || self.app.log.complaint().is_some()
+            || self.app.projection.complaint().is_some()
         {
             return true;
         }

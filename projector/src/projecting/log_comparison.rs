@@ -1,38 +1,35 @@
-//! Whether the read models come from the log that is there. After a restore, a failover that lost the last events, or
-//! a swap of the log, positions mean other events: then nothing is projected until the read models are made again.
+//! Compares whatever is about to be projected with the log that is there. After a restore, a failover that lost the last
+//! events, or a swap of the log, nothing is projected until the read models are made again.
 
 use std::sync::Arc;
 
 use bus::EventMessage;
-use event_store::{EventStore, agrees};
+use event_store::EventStore;
 use events::LogPoint;
-use tokio::sync::watch;
+use read_models::LogIdentity;
 use tokio_util::sync::CancellationToken;
 
 use crate::{error::ProjectError, metrics::ProjectorMetrics};
 
 /// Compares checkpoints and messages with the log, and remembers what came of it for everybody in this process.
 #[derive(Clone)]
-pub(crate) struct LogIdentity {
-    store: Arc<dyn EventStore>,
+pub(crate) struct LogComparison {
+    identity: LogIdentity,
     metrics: ProjectorMetrics,
-    /// Partitions with a checkpoint that names an event which the log does not have.
-    mismatches: Arc<watch::Sender<usize>>,
 }
 
-impl LogIdentity {
+impl LogComparison {
     pub(crate) fn new(store: Arc<dyn EventStore>, metrics: ProjectorMetrics) -> Self {
         Self {
-            store,
+            identity: LogIdentity::new(store),
             metrics,
-            mismatches: Arc::new(watch::Sender::new(0)),
         }
     }
 
     /// Compares the checkpoints of all partitions with the log. Called again and again, it also notices that the
     /// read models have been made again.
     pub(crate) async fn compare(&self, checkpoints: &[LogPoint]) -> Result<(), ProjectError> {
-        let agree = agrees(&*self.store, checkpoints).await?;
+        let agree = self.identity.agrees(checkpoints).await?;
         let mismatches = agree.iter().filter(|agrees| !**agrees).count();
         self.found(mismatches, checkpoints, &agree);
         match mismatches {
@@ -50,7 +47,7 @@ impl LogIdentity {
         read_to: LogPoint,
     ) -> Result<(), ProjectError> {
         let points = [checkpoints, &[read_to]].concat();
-        let agree = agrees(&*self.store, &points).await?;
+        let agree = self.identity.agrees(&points).await?;
         let (has_read_to, agree) = agree.split_last().ok_or(ProjectError::LostTail)?;
         self.refuse(checkpoints, agree)?;
         if *has_read_to {
@@ -74,7 +71,7 @@ impl LogIdentity {
         let points: Vec<LogPoint> = std::iter::once(checkpoint)
             .chain(messages.iter().map(|message| LogPoint::from(&message.event)))
             .collect();
-        let agree = agrees(&*self.store, &points).await?;
+        let agree = self.identity.agrees(&points).await?;
         self.refuse(&points[..1], &agree[..1])?;
         let before = messages.len();
         let mut known = agree[1..].iter();
@@ -100,21 +97,13 @@ impl LogIdentity {
     }
 
     /// Why nothing may be projected now, if so.
-    pub(crate) fn complaint(&self) -> Option<String> {
-        let mismatches = *self.mismatches.borrow();
-        (mismatches > 0).then(|| {
-            "the read models do not come from this log: run `taskledger restore check --repair`".to_owned()
-        })
+    pub(crate) fn complaint(&self) -> Option<&'static str> {
+        self.identity.complaint()
     }
 
     /// Waits until [`Self::compare`] has found nothing wrong. `false` when it is time to stop.
     pub(crate) async fn agreed(&self, stop: &CancellationToken) -> bool {
-        let mut mismatches = self.mismatches.subscribe();
-        tokio::select! {
-            () = stop.cancelled() => false,
-            // Ends never: `self` keeps the sender.
-            agreed = mismatches.wait_for(|mismatches| *mismatches == 0) => agreed.is_ok(),
-        }
+        stop.run_until_cancelled(self.identity.agreed()).await.is_some()
     }
 
     fn refuse(&self, points: &[LogPoint], agree: &[bool]) -> Result<(), ProjectError> {
@@ -127,7 +116,7 @@ impl LogIdentity {
     }
 
     fn found(&self, mismatches: usize, points: &[LogPoint], agree: &[bool]) {
-        let before = self.mismatches.send_replace(mismatches);
+        let before = self.identity.note(mismatches);
         self.metrics
             .log_mismatch
             .set(i64::try_from(mismatches).unwrap_or(i64::MAX));
@@ -190,7 +179,7 @@ mod tests {
         };
         store.append(&stream, 0, written.clone()).await.unwrap();
         let metrics = ProjectorMetrics::new(&Metrics::new("projector"));
-        let identity = LogIdentity::new(Arc::clone(&store), metrics);
+        let identity = LogComparison::new(Arc::clone(&store), metrics);
         identity.confirm(&[point(5)], point(10)).await.unwrap();
 
         // It loses its tail and grows again, after the events up to the tenth were read.

@@ -1,0 +1,319 @@
+//! How far the read models have come, and waiting until they have come far enough.
+//!
+//! The projector signals each step; the table of checkpoints is read when signals may have been lost, and
+//! every now and then while somebody waits. What is known may lag behind what is there, never the reverse. Checkpoints of another
+//! log are no measure for this one: nothing is shown then, and nothing is waited for.
+
+use std::{sync::Arc, time::Duration};
+
+use database::{Database, DatabaseError};
+use event_store::{EventStore, StoreError};
+use events::{ConsistencyToken, LogPoint, PartitionCount, UserId};
+use runtime::Background;
+use tokio::{sync::watch, time::Instant};
+
+use crate::{CHECKPOINT_CHANNEL, Step, checkpoints, log_identity::LogIdentity};
+
+/// How often the table is read while somebody waits, in case a signal was lost.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How often the checkpoints are compared with the log.
+const COMPARE_EVERY: Duration = Duration::from_secs(1);
+
+/// A projection is usually there within a few milliseconds. Whoever waits longer than this asks the log whether it has what is
+/// waited for at all.
+const ASK_THE_LOG_AFTER: Duration = Duration::from_millis(50);
+
+/// What came of waiting for a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// It is there.
+    There,
+    /// It was not there in time.
+    Behind,
+    /// It never will be: the log does not have it, or not any more.
+    Lost,
+}
+
+/// What came of waiting for several states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waited {
+    /// The first that was not there and not passed over, or [`Reached::There`].
+    pub reached: Reached,
+    /// How many were found to be lost.
+    pub lost: u64,
+}
+
+/// Why the checkpoints could not be compared with the log.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// They cannot be read.
+    #[error("cannot read the checkpoints: {0}")]
+    ReadModels(#[from] DatabaseError),
+    /// The log does not answer.
+    #[error("cannot ask the log: {0}")]
+    Log(#[from] StoreError),
+}
+
+/// The position up to which each partition has been projected.
+pub struct Projection {
+    read_models: Database,
+    partitions: PartitionCount,
+    log: LogIdentity,
+    known: Vec<watch::Sender<u64>>,
+    waiting: watch::Sender<usize>,
+}
+
+impl Projection {
+    /// The projection of the log in `store` into `partitions`. Nothing is known of it until it is looked at.
+    #[must_use]
+    pub fn new(read_models: Database, store: Arc<dyn EventStore>, partitions: PartitionCount) -> Arc<Self> {
+        Arc::new(Self {
+            read_models,
+            partitions,
+            log: LogIdentity::new(store),
+            known: partitions.iter().map(|_| watch::Sender::new(0)).collect(),
+            waiting: watch::Sender::new(0),
+        })
+    }
+
+    /// Hears of each step of it from now on, and looks for itself while somebody waits, in the `background`. Whoever waits
+    /// without that learns of nothing but at the end.
+    pub fn follow(self: &Arc<Self>, background: &Background) {
+        let mut signals = self.read_models.signals(CHECKPOINT_CHANNEL);
+        let here = Arc::clone(self);
+        background.spawn_until_stopped("signals of checkpoints", async move {
+            loop {
+                match signals.next().await {
+                    Some(payload) => here.hear(&payload),
+                    None => here.look_or_log().await,
+                }
+            }
+        });
+        let here = Arc::clone(self);
+        background.spawn_until_stopped("looks at checkpoints", async move {
+            let mut waiting = here.waiting.subscribe();
+            // Ends never: `here` keeps the sender.
+            while waiting.wait_for(|waiting| *waiting > 0).await.is_ok() {
+                tokio::time::sleep(LOOK_EVERY).await;
+                here.look_or_log().await;
+            }
+        });
+    }
+
+    /// Compares it with the log once a second, in the `background`: for a role that is asked so often that it cannot
+    /// [compare](Self::compare) before each answer.
+    pub fn keep_comparing(self: &Arc<Self>, background: &Background) {
+        let here = Arc::clone(self);
+        background.spawn_until_stopped("identity of the log", async move {
+            loop {
+                if let Err(error) = here.compare().await {
+                    tracing::debug!(%error, "cannot compare the read models with the log");
+                }
+                tokio::time::sleep(COMPARE_EVERY).await;
+            }
+        });
+    }
+
+    /// Reads how far it has come.
+    ///
+    /// # Errors
+    /// When the checkpoints cannot be read.
+    pub async fn look(&self) -> Result<(), DatabaseError> {
+        self.read().await.map(drop)
+    }
+
+    /// Reads how far it has come, and whether that is a measure for this log.
+    ///
+    /// # Errors
+    /// When the checkpoints or the log cannot be read. What was known before holds then.
+    pub async fn compare(&self) -> Result<(), CompareError> {
+        let points = self.read().await?;
+        let agree = self.log.agrees(&points).await?;
+        let mismatches = agree.iter().filter(|agrees| !**agrees).count();
+        let before = self.log.note(mismatches);
+        if let (0, Some(complaint)) = (before, self.complaint()) {
+            tracing::error!("{complaint}");
+        }
+        Ok(())
+    }
+
+    /// Why nobody can be told that a state is there, if so: a sentence for the operator.
+    #[must_use]
+    pub fn complaint(&self) -> Option<&'static str> {
+        self.log.complaint()
+    }
+
+    /// Whether the log has the event that stands at `point`.
+    ///
+    /// # Errors
+    /// When the log does not answer.
+    pub async fn log_has(&self, point: LogPoint) -> Result<bool, StoreError> {
+        let agree = self.log.agrees(&[point]).await?;
+        Ok(agree.into_iter().all(|agrees| agrees))
+    }
+
+    /// The state of everything about `subject` that any later read shows at least.
+    #[must_use]
+    pub fn state_of(&self, subject: UserId) -> ConsistencyToken {
+        let position = match self.complaint() {
+            None => *self.known[usize::from(self.partitions.of(subject))].borrow(),
+            Some(_) => 0,
+        };
+        ConsistencyToken::new(subject, position)
+    }
+
+    /// Up to where everything about everybody has been projected.
+    #[must_use]
+    pub fn least(&self) -> u64 {
+        match self.complaint() {
+            None => self.known.iter().map(|known| *known.borrow()).min(),
+            Some(_) => None,
+        }
+        .unwrap_or_default()
+    }
+
+    /// Follows how far everything about `subject` has been projected.
+    #[must_use]
+    pub fn watch(&self, subject: UserId) -> watch::Receiver<u64> {
+        self.known[usize::from(self.partitions.of(subject))].subscribe()
+    }
+
+    /// Whether everything that `token` names is known to have been projected. Costs no SQL.
+    #[must_use]
+    pub fn shows(&self, token: ConsistencyToken) -> bool {
+        self.complaint().is_none() && *self.of(token).borrow() >= token.position
+    }
+
+    /// Waits, at most so long, until everything that `token` names has been projected; not at all for what the log does not
+    /// have.
+    ///
+    /// # Errors
+    /// When it was not known in time and the last look into the table failed.
+    pub async fn reach(&self, token: ConsistencyToken, within: Duration) -> Result<Reached, DatabaseError> {
+        if self.complaint().is_some() {
+            return Ok(Reached::Behind);
+        }
+        let _waiting = Waiting::new(&self.waiting);
+        let at_first = within.min(ASK_THE_LOG_AFTER);
+        if self.comes_within(token, at_first).await? {
+            return Ok(Reached::There);
+        }
+        match self.log.has(token).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(Reached::Lost),
+            Err(error) => tracing::debug!(%error, "cannot ask the log for what a token names"),
+        }
+        let left = within.saturating_sub(at_first);
+        if !left.is_zero() && self.comes_within(token, left).await? {
+            return Ok(Reached::There);
+        }
+        Ok(Reached::Behind)
+    }
+
+    /// As [`Self::reach`], until all of `tokens` are there. What the log does not have is passed over for whoever
+    /// `is_lenient`, and ends the wait for others.
+    ///
+    /// # Errors
+    /// As [`Self::reach`].
+    pub async fn reach_all(
+        &self,
+        tokens: &[ConsistencyToken],
+        within: Duration,
+        is_lenient: bool,
+    ) -> Result<Waited, DatabaseError> {
+        let deadline = Instant::now() + within;
+        let mut lost = 0;
+        for token in tokens {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let reached = self.reach(*token, left).await?;
+            lost += u64::from(reached == Reached::Lost);
+            match reached {
+                Reached::There => {}
+                Reached::Lost if is_lenient => {}
+                Reached::Lost | Reached::Behind => return Ok(Waited { reached, lost }),
+            }
+        }
+        Ok(Waited {
+            reached: Reached::There,
+            lost,
+        })
+    }
+
+    async fn comes_within(&self, token: ConsistencyToken, wait: Duration) -> Result<bool, DatabaseError> {
+        let mut known = self.of(token).subscribe();
+        let comes = known.wait_for(|position| *position >= token.position);
+        if tokio::time::timeout(wait, comes).await.is_ok() {
+            return Ok(true);
+        }
+        // Signals may lag: nobody is turned away without a look.
+        self.look().await?;
+        Ok(*self.of(token).borrow() >= token.position)
+    }
+
+    fn of(&self, token: ConsistencyToken) -> &watch::Sender<u64> {
+        &self.known[usize::from(self.partitions.of_token(token))]
+    }
+
+    /// Takes a signal. One of another number of partitions is about another set of checkpoints.
+    fn hear(&self, payload: &str) {
+        let Ok(step) = payload.parse::<Step>() else {
+            return tracing::warn!(payload, "a signal about checkpoints is malformed");
+        };
+        if step.partitions == self.partitions.get()
+            && let Some(known) = self.known.get(usize::from(step.partition))
+        {
+            advance(known, step.position);
+        }
+    }
+
+    /// Reads the table. A partition without a row is at 0.
+    async fn read(&self) -> Result<Vec<LogPoint>, DatabaseError> {
+        let before: Vec<u64> = self.known.iter().map(|known| *known.borrow()).collect();
+        let mut found = vec![LogPoint::START; self.known.len()];
+        for (partition, point) in checkpoints(&self.read_models, self.partitions).await? {
+            if let Some(place) = found.get_mut(usize::from(partition)) {
+                *place = point;
+            }
+        }
+        for ((known, before), found) in self.known.iter().zip(before).zip(&found) {
+            if found.position < before {
+                // Checkpoints only fall when the read models are built again.
+                known.send_replace(found.position);
+            } else {
+                advance(known, found.position);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn look_or_log(&self) {
+        if let Err(error) = self.look().await {
+            tracing::warn!(%error, "cannot read the checkpoints of the read models");
+        }
+    }
+}
+
+fn advance(known: &watch::Sender<u64>, position: u64) {
+    known.send_if_modified(|known| {
+        let forward = position > *known;
+        *known = position.max(*known);
+        forward
+    });
+}
+
+/// Counts among those who wait, until dropped.
+struct Waiting<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
