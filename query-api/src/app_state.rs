@@ -7,13 +7,13 @@ use auth_client::Verifier;
 use axum::extract::FromRef;
 use database::Database;
 use event_store::EventStore;
+use http_api::CursorKey;
 use read_models::Projection;
 use runtime::Clock;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     admission::Admission,
-    cursor_key::CursorKey,
     metrics::{UnreadableRows, Waiting},
     stream_limits::Places,
 };

@@ -4,11 +4,10 @@ use audit_tree::ReadError;
 use axum::response::{IntoResponse, Response};
 use database::DatabaseError;
 use event_store::StoreError;
-use http_api::{Allowance, BadParameter, Problem, ProblemCode};
+use http_api::{Allowance, BadCursor, BadParameter, Problem, ProblemCode};
 
 use crate::{
     admission::Overloaded,
-    cursor_key::BadCursor,
     stream_limits::TooManyStreams,
     tasks::{ChangesError, HistoryError, ListError},
 };
@@ -153,7 +152,7 @@ impl From<ApiError> for Problem {
         match error {
             ApiError::BadParameter(error) => error.into(),
             ApiError::VersionMismatch { actual } => Problem::version_mismatch(actual),
-            ApiError::BadCursor(error) => Problem::new(ProblemCode::BadCursor).detail(error.to_string()),
+            ApiError::BadCursor(error) => error.into(),
             ApiError::OtherLog => Problem::new(ProblemCode::BadCursor)
                 .detail("The log was restored since. Forget what you know, and begin without the token."),
             ApiError::TaskNotFound => Problem::not_found(),

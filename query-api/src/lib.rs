@@ -6,7 +6,6 @@
 mod admission;
 mod app_state;
 pub mod audit;
-mod cursor_key;
 mod endpoints;
 mod error;
 mod metrics;

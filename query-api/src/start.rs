@@ -9,14 +9,13 @@ use axum::Router;
 use database::Database;
 use event_store::EventStore;
 use events::PartitionCount;
-use http_api::{Health, LOG};
+use http_api::{CursorKey, Health, LOG};
 use read_models::Projection;
 use runtime::{Background, Clock, Metrics};
 
 use crate::{
     admission::Admission,
     app_state::{App, Audit},
-    cursor_key::CursorKey,
     metrics::{UnreadableRows, Waiting, event_streams},
     routes::router,
     stream_limits::Places,

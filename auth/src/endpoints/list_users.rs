@@ -9,98 +9,121 @@ use axum::{
     extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use database::{DatabaseError, Row, Value};
 use events::{Role, Timestamp, UserId, fold_part_of_address};
 use http::HeaderMap;
-use http_api::{AtLeast, Parameters, Problem, ProblemCode};
+use http_api::{AtLeast, BadCursor, BadParameter, CursorKey, Parameters, Problem, limit_to};
 use read_models::{Dialect, in_role_list, roles_of_list};
-use sha2::{Digest, Sha256};
+use serde::Serialize;
+use uuid::Uuid;
 
 use crate::{
     auth::Auth,
     error::{ApiError, Failure},
 };
 
-const DEFAULT_LIMIT: u64 = 50;
-const MAX_LIMIT: u64 = 200;
+const DEFAULT_LIMIT: u16 = 50;
+const LONGEST_LIMIT: u16 = 200;
+/// What cursors of this list are for, beside the other texts that the key signs.
+const PURPOSE: &str = "accounts";
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 struct Request {
+    filter: Filter,
+    limit: u16,
+    cursor: Option<String>,
+}
+
+/// What an account must be; nothing means anything.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Filter {
     role: Option<Role>,
     /// Part of an address, folded.
     email: Option<String>,
-    limit: u64,
-    after: Option<Place>,
 }
 
-/// The time and the id of an account, which the order goes by.
-type Place = (Timestamp, UserId);
+/// The place of an account in the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    created_at: Timestamp,
+    id: UserId,
+}
+
+/// A cursor only goes on with the query that it came from, of the person who asked.
+#[derive(Serialize)]
+struct Binding<'a> {
+    viewer: UserId,
+    filter: &'a Filter,
+}
+
+impl Place {
+    fn write(self, key: &CursorKey, viewer: UserId, filter: &Filter) -> String {
+        let mut bytes = self.created_at.as_micros().to_be_bytes().to_vec();
+        bytes.extend_from_slice(self.id.0.as_bytes());
+        key.seal(PURPOSE, &Binding { viewer, filter }, bytes)
+    }
+
+    fn read(key: &CursorKey, cursor: &str, viewer: UserId, filter: &Filter) -> Result<Self, BadCursor> {
+        let bytes = key.open(PURPOSE, &Binding { viewer, filter }, cursor)?;
+        let (created_at, id) = bytes.split_first_chunk::<8>().ok_or(BadCursor)?;
+        Ok(Self {
+            created_at: Timestamp::from_micros(i64::from_be_bytes(*created_at)),
+            id: UserId(Uuid::from_slice(id).map_err(|_| BadCursor)?),
+        })
+    }
+
+    fn of(row: &Row) -> Result<Self, DatabaseError> {
+        Ok(Self {
+            created_at: Timestamp::from_micros(row.integer("created_at")?),
+            id: UserId(row.uuid("id")?),
+        })
+    }
+}
 
 impl Request {
-    fn read(query: &str) -> Result<Self, Problem> {
+    fn read(query: &str) -> Result<Self, BadParameter> {
         let mut parameters = Parameters::parse(query)?;
         let role = parameters.single("role", |value| value.parse::<Role>())?;
         let email = parameters.single("email", |value| Ok(fold_part_of_address(value)))?;
-        let limit = parameters.single("limit", |value| match value.parse() {
-            Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
-            _ => Err(format!("must be from 1 to {MAX_LIMIT}")),
-        })?;
+        let limit = parameters.single("limit", limit_to(LONGEST_LIMIT))?;
         let cursor = parameters.single("cursor", |value| Ok(value.to_owned()))?;
         parameters.finish()?;
-        let mut request = Self {
-            role,
-            email: email.filter(|text| !text.is_empty()),
+        Ok(Self {
+            filter: Filter {
+                role,
+                email: email.filter(|text| !text.is_empty()),
+            },
             limit: limit.unwrap_or(DEFAULT_LIMIT),
-            after: None,
-        };
-        if let Some(cursor) = cursor {
-            request.after = Some(request.read_cursor(&cursor).ok_or_else(bad_cursor)?);
-        }
-        Ok(request)
+            cursor,
+        })
     }
 
-    fn read_cursor(&self, cursor: &str) -> Option<Place> {
-        let text = String::from_utf8(BASE64URL.decode(cursor).ok()?).ok()?;
-        let mut parts = text.split('~');
-        let (query, at, id) = (parts.next()?, parts.next()?, parts.next()?);
-        if parts.next().is_some() || query != self.fingerprint() {
-            return None;
-        }
-        Some((Timestamp::from_micros(at.parse().ok()?), id.parse().ok()?))
-    }
-
-    fn cursor(&self, (at, id): Place) -> String {
-        BASE64URL.encode(format!("{}~{}~{id}", self.fingerprint(), at.as_micros()))
-    }
-
-    /// A cursor only goes on with the query that it came from.
-    fn fingerprint(&self) -> String {
-        hex::encode(&Sha256::digest(format!("{:?}~{:?}", self.role, self.email))[..6])
-    }
-
-    fn sql(&self, dialect: Dialect) -> (String, Vec<Value>) {
+    /// The accounts after this place, and one more, which says whether there is another page.
+    fn sql(&self, after: Option<Place>, dialect: Dialect) -> (String, Vec<Value>) {
         let contains = |column: &str, value: usize| dialect.contains(column, &format!("${value}"));
         let mut sql = "SELECT id, email, display_name, roles, disabled, created_at FROM accounts WHERE 1 = 1"
             .to_owned();
         let mut values: Vec<Value> = Vec::new();
-        if let Some(role) = self.role {
+        if let Some(role) = self.filter.role {
             values.push(in_role_list(role).into());
             sql.push_str(&format!(" AND {}", contains("roles", values.len())));
         }
-        if let Some(email) = &self.email {
+        if let Some(email) = &self.filter.email {
             values.push(email.as_str().into());
             sql.push_str(&format!(" AND {}", contains("email_search", values.len())));
         }
-        if let Some((at, id)) = self.after {
-            values.extend([at.as_micros().into(), id.0.into()]);
+        if let Some(Place { created_at, id }) = after {
+            values.extend([created_at.as_micros().into(), id.0.into()]);
             sql.push_str(&format!(
                 " AND (created_at, id) > (${}, ${})",
                 values.len() - 1,
                 values.len()
             ));
         }
-        sql.push_str(&format!(" ORDER BY created_at, id LIMIT {}", self.limit + 1));
+        sql.push_str(&format!(
+            " ORDER BY created_at, id LIMIT {}",
+            u32::from(self.limit) + 1
+        ));
         (sql, values)
     }
 }
@@ -112,26 +135,28 @@ pub(crate) async fn list_users(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     caller.require(Role::Admin)?;
-    let request = Request::read(query.as_deref().unwrap_or_default())?;
+    let request = Request::read(query.as_deref().unwrap_or_default()).map_err(Problem::from)?;
+    let (key, viewer) = (auth.pepper.cursor_key(), caller.user_id());
+    let after = request
+        .cursor
+        .as_deref()
+        .map(|cursor| Place::read(&key, cursor, viewer, &request.filter))
+        .transpose()
+        .map_err(Problem::from)?;
     let at_least = AtLeast::of(&headers).map_err(Problem::from)?;
-    let shown = auth.projection.reached(caller.user_id(), &at_least).await?;
-    let (sql, values) = request.sql(Dialect::of(&auth.read_models));
+    let shown = auth.projection.reached(viewer, &at_least).await?;
+    let (sql, values) = request.sql(after, Dialect::of(&auth.read_models));
     let reading = async { Ok(auth.read_models.fetch_all(&sql, &values).await?) };
-    let mut rows = auth.shares.list(caller.user_id(), reading).await?;
-    let more = rows.len() as u64 > request.limit;
-    rows.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
+    let mut rows = auth.shares.list(viewer, reading).await?;
+    let more = rows.len() > usize::from(request.limit);
+    rows.truncate(request.limit.into());
     // Of the last row, and not of the last that can be read: the next page must not begin with the same rows.
-    let end = rows.last().filter(|_| more).map(place).transpose();
-    let next_cursor = end.map_err(Failure::from)?.map(|end| request.cursor(end));
+    let end = rows.last().filter(|_| more).map(Place::of).transpose();
+    let next_cursor = end
+        .map_err(Failure::from)?
+        .map(|end| end.write(&key, viewer, &request.filter));
     let items = rows.iter().filter_map(|row| readable(&auth, row)).collect();
     Ok((shown, Json(ManagedUsers { items, next_cursor })).into_response())
-}
-
-fn place(row: &Row) -> Result<Place, DatabaseError> {
-    Ok((
-        Timestamp::from_micros(row.integer("created_at")?),
-        UserId(row.uuid("id")?),
-    ))
 }
 
 /// The account of a row; nothing when a newer release, or damage, has made of it what this one cannot read. The others are shown.
@@ -158,27 +183,20 @@ fn read(row: &Row) -> Result<ManagedUser, DatabaseError> {
     })
 }
 
-fn bad_cursor() -> Problem {
-    Problem::new(ProblemCode::BadCursor)
-        .detail("A cursor goes on with the query that it came from. Start again without one.")
-}
-
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
-    fn read(query: &str) -> Result<Request, &'static str> {
-        Request::read(query).map_err(|problem| problem.code())
+    fn read(query: &str) -> Result<Request, String> {
+        Request::read(query).map_err(|error| error.name)
     }
 
     #[test]
     fn parameters_are_checked() {
         assert_eq!(read("").unwrap().limit, 50);
-        assert_eq!(read("role=admin").unwrap().role, Some(Role::Admin));
+        assert_eq!(read("role=admin").unwrap().filter.role, Some(Role::Admin));
         assert_eq!(
-            read("email=%CE%A3%CE%91%CE%A3").unwrap().email.as_deref(),
+            read("email=%CE%A3%CE%91%CE%A3").unwrap().filter.email.as_deref(),
             Some("σασ")
         );
         for bad in [
@@ -186,24 +204,39 @@ mod tests {
             "limit=0",
             "limit=201",
             "limit=x",
+            "limit=+5",
+            "limit=%2B5",
             "colour=red",
             "limit=1&limit=2",
             "email=%00",
             "email=%FF",
             "email=",
         ] {
-            assert_eq!(read(bad), Err("bad-parameter"), "{bad:?}");
+            let name = bad.split('=').next().unwrap_or_default();
+            assert_eq!(read(bad), Err(name.to_owned()), "{bad:?}");
         }
     }
 
     #[test]
     fn a_cursor_goes_on_with_its_own_query_only() {
-        let request = read("role=user").unwrap();
-        let last = (Timestamp::from_micros(7), UserId(Uuid::from_u128(1)));
-        let cursor = request.cursor(last);
-        let next = read(&format!("cursor={cursor}&role=user")).unwrap();
-        assert_eq!(next.after, Some(last));
-        assert_eq!(read(&format!("cursor={cursor}&role=admin")), Err("bad-cursor"));
-        assert_eq!(read("cursor=x"), Err("bad-cursor"));
+        let key = CursorKey::new([7; 32]);
+        let (viewer, other) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
+        let filter = |query: &str| read(query).unwrap().filter;
+        let last = Place {
+            created_at: Timestamp::from_micros(7),
+            id: UserId(Uuid::from_u128(3)),
+        };
+        let asked = filter("role=user");
+        let cursor = last.write(&key, viewer, &asked);
+        assert_eq!(Place::read(&key, &cursor, viewer, &asked), Ok(last));
+        for (key, viewer, filter) in [
+            (&key, viewer, filter("role=admin")),
+            (&key, viewer, filter("role=user&email=a")),
+            (&key, other, filter("role=user")),
+            (&CursorKey::new([8; 32]), viewer, filter("role=user")),
+        ] {
+            assert_eq!(Place::read(key, &cursor, viewer, &filter), Err(BadCursor));
+        }
+        assert_eq!(Place::read(&key, "x", viewer, &asked), Err(BadCursor));
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use events::EmailAddress;
 use hmac::{Hmac, KeyInit, Mac};
+use http_api::CursorKey;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -84,6 +85,11 @@ impl Pepper {
     /// The key that seals the secrets of second factors. Whoever has the log alone cannot open them.
     pub(crate) fn sealing_key(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.hmac(&[b"seal-second-factor\0"]))
+    }
+
+    /// The key that seals cursors. It is the same on every replica.
+    pub(crate) fn cursor_key(&self) -> CursorKey {
+        CursorKey::new(self.hmac(&[b"cursor\0"]))
     }
 
     fn hmac(&self, parts: &[&[u8]]) -> [u8; 32] {

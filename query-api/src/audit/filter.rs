@@ -5,9 +5,8 @@
 
 use database::Value;
 use events::{Actor, Timestamp, UserId};
+use http_api::{BadCursor, CursorKey};
 use serde::Serialize;
-
-use crate::cursor_key::{BadCursor, CursorKey};
 
 const PURPOSE: &str = "audit trail";
 

@@ -8,9 +8,9 @@ use axum::{
 };
 use events::{Actor, Due, Role, Timestamp, UserId};
 use http::HeaderMap;
-use http_api::{AtLeast, BadParameter, Parameters, request_id_of};
+use http_api::{AtLeast, BadParameter, Parameters, limit_to, request_id_of};
 
-use super::{consistency::reached, limit};
+use super::{LONGEST_LIMIT, consistency::reached};
 use crate::{
     admission::Cost,
     app_state::App,
@@ -32,7 +32,9 @@ pub(crate) async fn audit_events(
 ) -> Result<Response, ApiError> {
     let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let mut filter = filter(&mut parameters)?;
-    let limit = parameters.single("limit", limit)?.unwrap_or(DEFAULT_LIMIT);
+    let limit = parameters
+        .single("limit", limit_to(LONGEST_LIMIT))?
+        .unwrap_or(DEFAULT_LIMIT);
     let cursor = parameters.single("cursor", |text| Ok(text.to_owned()))?;
     parameters.finish()?;
     let viewer = caller.user_id();

@@ -31,14 +31,5 @@ fn json(page: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     Ok(json)
 }
 
-/// How many items a page is to have at most.
-fn limit(text: &str) -> Result<u16, String> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    match text.parse() {
-        Ok(limit @ 1..=LONGEST_LIMIT) if digits => Ok(limit),
-        _ => Err(format!("expected a whole number from 1 to {LONGEST_LIMIT}")),
-    }
-}
-
 #[cfg(test)]
 mod tests;

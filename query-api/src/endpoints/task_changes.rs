@@ -9,9 +9,9 @@ use axum::{
 use database::Row;
 use events::TaskId;
 use http::{HeaderMap, header};
-use http_api::{AtLeast, Parameters};
+use http_api::{AtLeast, Parameters, limit_to};
 
-use super::{JSON, consistency::reached, json, limit};
+use super::{JSON, LONGEST_LIMIT, consistency::reached, json};
 use crate::{
     admission::Cost,
     app_state::App,
@@ -30,7 +30,9 @@ pub(crate) async fn task_changes(
 ) -> Result<Response, ApiError> {
     let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let token = parameters.single("since", |text| Ok(text.to_owned()))?;
-    let limit = parameters.single("limit", limit)?.unwrap_or(DEFAULT_LIMIT);
+    let limit = parameters
+        .single("limit", limit_to(LONGEST_LIMIT))?
+        .unwrap_or(DEFAULT_LIMIT);
     parameters.finish()?;
     let owner = caller.user_id();
     let since = match token {

@@ -8,9 +8,9 @@ use axum::{
 };
 use database::Row;
 use http::{HeaderMap, header};
-use http_api::{AtLeast, Parameters};
+use http_api::{AtLeast, Parameters, limit_to};
 
-use super::{JSON, consistency::reached, get_task::task_id, json, limit};
+use super::{JSON, LONGEST_LIMIT, consistency::reached, get_task::task_id, json};
 use crate::{
     admission::Cost,
     app_state::App,
@@ -29,7 +29,9 @@ pub(crate) async fn task_history(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let mut parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
-    let limit = parameters.single("limit", limit)?.unwrap_or(DEFAULT_LIMIT);
+    let limit = parameters
+        .single("limit", limit_to(LONGEST_LIMIT))?
+        .unwrap_or(DEFAULT_LIMIT);
     let cursor = parameters.single("cursor", |text| Ok(text.to_owned()))?;
     parameters.finish()?;
     let at_least = AtLeast::of(&headers)?;

@@ -2,10 +2,9 @@
 
 use database::{Database, DatabaseError, Transaction};
 use events::{EventId, LogPoint, UserId};
+use http_api::{BadCursor, CursorKey};
 use serde::Serialize;
 use uuid::Uuid;
-
-use crate::cursor_key::{BadCursor, CursorKey};
 
 const PURPOSE: &str = "task changes";
 const NUMBER: usize = size_of::<u64>();

@@ -1,11 +1,11 @@
 //! Cursors: the place after which a page begins, signed together with the query that it belongs to.
 
 use events::{TaskId, UserId};
+use http_api::{BadCursor, CursorKey};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Filter, Sort, SortBy};
-use crate::cursor_key::{BadCursor, CursorKey};
 
 /// What the cursor's bytes mean. Raise it when they change; older cursors are then refused.
 const FORMAT: u8 = 1;

@@ -4,10 +4,9 @@
 use api_types::{BorrowedHistoryItem, Task};
 use database::{Database, DatabaseError, Row};
 use events::{TaskId, Timestamp, UserId};
+use http_api::{BadCursor, CursorKey};
 use read_models::PastTask;
 use serde::{Serialize, de::DeserializeOwned};
-
-use crate::cursor_key::{BadCursor, CursorKey};
 
 const PURPOSE: &str = "task history";
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use database::{Database, DatabaseError, Row};
 use events::{TaskId, Timestamp, UserId};
+use http_api::{BadCursor, CursorKey};
 use read_models::Dialect;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -14,7 +15,6 @@ use super::{
     row::{self, COLUMNS},
     statement::{MOST_CANDIDATES, Page, Statement},
 };
-use crate::cursor_key::{BadCursor, CursorKey};
 
 /// How long a page may take. A query that is given up ends in the database as well.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use events::{Due, Priority, Status, fold_text, line};
-use http_api::{BadParameter, Parameters};
+use http_api::{BadParameter, Parameters, limit_to};
 use serde::{Deserialize, de::value::StrDeserializer};
 
 use crate::{
-    endpoints::limit,
+    endpoints::LONGEST_LIMIT,
     tasks::{Filter, Listing, Range},
 };
 
@@ -42,7 +42,9 @@ pub(super) fn parse(mut parameters: Parameters) -> Result<Listing, BadParameter>
     let sort = given
         .single("sort", |text| text.parse().map_err(str::to_owned))?
         .unwrap_or_default();
-    let limit = given.single("limit", limit)?.unwrap_or(DEFAULT_LIMIT);
+    let limit = given
+        .single("limit", limit_to(LONGEST_LIMIT))?
+        .unwrap_or(DEFAULT_LIMIT);
     let cursor = given.single("cursor", |text| Ok(text.to_owned()))?;
     let count = flag(given, "count")?;
     parameters.finish()?;

@@ -5,6 +5,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
 use sha2::Sha256;
 
+use crate::{ProblemCode, problem::Problem};
+
 /// A tag of HMAC-SHA-256 cut to 128 bits (RFC 2104, section 5).
 const TAG_BYTES: usize = 16;
 const SHA_256_BLOCK_BYTES: usize = 64;
@@ -12,11 +14,17 @@ const SHA_256_BLOCK_BYTES: usize = 64;
 /// The text is no cursor of this query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a cursor of this query: send it back as it came, with the filters and sort that it came with")]
-pub(crate) struct BadCursor;
+pub struct BadCursor;
 
 /// The key that signs.
 #[derive(Clone)]
-pub(crate) struct CursorKey([u8; 32]);
+pub struct CursorKey([u8; 32]);
+
+impl From<BadCursor> for Problem {
+    fn from(error: BadCursor) -> Self {
+        Self::new(ProblemCode::BadCursor).detail(error.to_string())
+    }
+}
 
 impl std::fmt::Debug for CursorKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -25,12 +33,15 @@ impl std::fmt::Debug for CursorKey {
 }
 
 impl CursorKey {
-    pub(crate) const fn new(key: [u8; 32]) -> Self {
+    /// A key of 32 random bytes.
+    #[must_use]
+    pub const fn new(key: [u8; 32]) -> Self {
         Self(key)
     }
 
     /// `bytes` as a text that is good only for this `purpose` and this `binding`: who asks for what.
-    pub(crate) fn seal(&self, purpose: &str, binding: &impl Serialize, mut bytes: Vec<u8>) -> String {
+    #[must_use]
+    pub fn seal(&self, purpose: &str, binding: &impl Serialize, mut bytes: Vec<u8>) -> String {
         let tag = self.mac(&bytes, purpose, binding).finalize().into_bytes();
         bytes.extend_from_slice(&tag[..TAG_BYTES]);
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
@@ -40,12 +51,7 @@ impl CursorKey {
     ///
     /// # Errors
     /// When it was not written by [`Self::seal`] for the same purpose and binding.
-    pub(crate) fn open(
-        &self,
-        purpose: &str,
-        binding: &impl Serialize,
-        text: &str,
-    ) -> Result<Vec<u8>, BadCursor> {
+    pub fn open(&self, purpose: &str, binding: &impl Serialize, text: &str) -> Result<Vec<u8>, BadCursor> {
         let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| BadCursor)?;
         let (signed, tag) = bytes.split_last_chunk::<TAG_BYTES>().ok_or(BadCursor)?;
         self.mac(signed, purpose, binding)
