@@ -8,7 +8,7 @@ use database::{Database, Schema};
 use tokio::sync::Mutex;
 
 /// Connections to one PostgreSQL server that a process lends to whoever needs one. A few more have one purpose only:
-/// appending, signals, the relay's office. Together they are 8: two replicas of the five roles fit into the 100 that
+/// appending, signals, the election of the relay. Together they are 8: two replicas of the five roles fit into the 100 that
 /// PostgreSQL takes by default, with room for operators.
 const OF_A_ROLE: u32 = 5;
 /// All roles in one process need more than one of them.
