@@ -13,7 +13,7 @@ use database::{DatabaseError, Row, Value};
 use events::{Role, Timestamp, UserId, fold_part_of_address};
 use http::HeaderMap;
 use http_api::{AtLeast, BadCursor, BadParameter, CursorKey, Parameters, Problem, limit_to};
-use read_models::{Dialect, in_role_list, roles_of_list};
+use read_models::{AccountRow, Dialect, in_role_list};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -101,8 +101,7 @@ impl Request {
     /// The accounts after this place, and one more, which says whether there is another page.
     fn sql(&self, after: Option<Place>, dialect: Dialect) -> (String, Vec<Value>) {
         let contains = |column: &str, value: usize| dialect.contains(column, &format!("${value}"));
-        let mut sql = "SELECT id, email, display_name, roles, disabled, created_at FROM accounts WHERE 1 = 1"
-            .to_owned();
+        let mut sql = format!("SELECT {} FROM accounts WHERE 1 = 1", AccountRow::COLUMNS);
         let mut values: Vec<Value> = Vec::new();
         if let Some(role) = self.filter.role {
             values.push(in_role_list(role).into());
@@ -171,15 +170,16 @@ fn readable(auth: &Auth, row: &Row) -> Option<ManagedUser> {
 }
 
 fn read(row: &Row) -> Result<ManagedUser, DatabaseError> {
+    let account = AccountRow::of(row)?;
     Ok(ManagedUser {
         user: User {
-            id: UserId(row.uuid("id")?),
-            email: row.text("email")?,
-            display_name: row.optional_text("display_name")?,
-            roles: roles_of_list(&row.text("roles")?)?,
-            created_at: Timestamp::from_micros(row.integer("created_at")?),
+            id: account.id,
+            email: account.email,
+            display_name: account.display_name,
+            roles: account.roles,
+            created_at: account.created_at,
         },
-        disabled: row.boolean("disabled")?,
+        disabled: account.disabled,
     })
 }
 

@@ -3,15 +3,19 @@
 //!
 //! It must not know how events become rows, nor what queries look like.
 
+mod account_row;
 mod checkpoints;
 mod dialect;
 mod grams;
 mod log_identity;
 mod projection;
 mod roles;
+pub mod task_columns;
 mod task_history;
 mod task_text;
+mod unexpected;
 
+pub use account_row::AccountRow;
 pub use checkpoints::{
     CHECKPOINT_CHANNEL, CHECKPOINTS, NotAStep, Step, checkpoint_of, checkpoints, log_point,
 };
@@ -22,3 +26,4 @@ pub use projection::{CompareError, Projection, Reached, Waited};
 pub use roles::{in_role_list, role_list, roles_of_list};
 pub use task_history::{PastTask, TaskChange};
 pub use task_text::{in_tag_list, search_text, tag_list};
+pub use unexpected::unexpected;

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use database::DatabaseError;
 use events::Role;
 
+use crate::unexpected;
+
 /// The column for `roles`.
 #[must_use]
 pub fn role_list(roles: &BTreeSet<Role>) -> String {
@@ -17,7 +19,7 @@ pub fn role_list(roles: &BTreeSet<Role>) -> String {
 /// # Errors
 /// When it holds something else.
 pub fn roles_of_list(list: &str) -> Result<BTreeSet<Role>, DatabaseError> {
-    serde_json::from_str(list).map_err(|_| DatabaseError::Unexpected(format!("column roles holds `{list}`")))
+    serde_json::from_str(list).map_err(|_| unexpected("roles", list))
 }
 
 /// The part of the column that is there exactly when `role` is one of the roles.

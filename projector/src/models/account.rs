@@ -2,6 +2,7 @@
 
 use database::{DatabaseError, Row, Value};
 use events::{Account, AccountEvent, EmailAddress, StreamName, Timestamp, UserId, fold_text};
+use read_models::AccountRow;
 use uuid::Uuid;
 
 use super::model::{Model, has_nul, timestamp};
@@ -90,13 +91,14 @@ impl Model for Account {
     }
 
     fn from_row(row: &Row) -> Result<Self, DatabaseError> {
+        let account = AccountRow::of(row)?;
         Ok(Self {
-            id: UserId(row.uuid("id")?),
-            email: row.text("email")?,
-            display_name: row.optional_text("display_name")?,
+            id: account.id,
+            email: account.email,
+            display_name: account.display_name,
             password_hash: events::SecretHash::default(),
-            roles: read_models::roles_of_list(&row.text("roles")?)?,
-            disabled: row.boolean("disabled")?,
+            roles: account.roles,
+            disabled: account.disabled,
             open_sessions: Vec::new(),
             last_login_at: None,
             program_tokens: Vec::new(),
@@ -104,7 +106,7 @@ impl Model for Account {
             reset: None,
             times_disabled: 0,
             erased: false,
-            created_at: timestamp(row.integer("created_at")?),
+            created_at: account.created_at,
             updated_at: timestamp(row.integer("updated_at")?),
             version: row.unsigned("version")?,
         })

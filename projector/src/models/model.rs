@@ -79,7 +79,3 @@ pub(crate) fn timestamp(micros: i64) -> Timestamp {
 pub(crate) fn micros(instant: Option<Timestamp>) -> Value {
     Value::Integer(instant.map(Timestamp::as_micros))
 }
-
-pub(crate) fn unexpected(column: &str, found: &str) -> DatabaseError {
-    DatabaseError::Unexpected(format!("column {column} holds `{found}`"))
-}

@@ -6,7 +6,7 @@ use database::{DatabaseError, Row, Value};
 use events::{EndReason, Session, SessionEvent, SessionId, StreamName, Timestamp, UserId};
 use uuid::Uuid;
 
-use super::model::{Model, has_nul, micros, timestamp, unexpected};
+use super::model::{Model, has_nul, micros, timestamp};
 use super::table::{Column, Table};
 
 impl Model for Session {
@@ -124,5 +124,5 @@ impl Model for Session {
 }
 
 fn reason(name: &str) -> Result<EndReason, DatabaseError> {
-    EndReason::named(name).ok_or_else(|| unexpected("end_reason", name))
+    EndReason::named(name).ok_or_else(|| read_models::unexpected("end_reason", name))
 }

@@ -1,13 +1,12 @@
 //! `tasks`: one row for each task, also of those in the trash.
 
 use database::{DatabaseError, Row, Value};
-use events::{
-    Due, Priority, RecordedEvent, Status, StreamName, Task, TaskEvent, TaskId, Timestamp, UserId, fold_text,
-};
+use events::{Due, RecordedEvent, StreamName, Task, TaskEvent, TaskId, Timestamp, UserId, fold_text};
+use read_models::task_columns;
 use uuid::Uuid;
 
 use super::history::TaskVersion;
-use super::model::{Model, has_nul, micros, timestamp, unexpected};
+use super::model::{Model, has_nul, micros, timestamp};
 use super::table::{Column, Table};
 
 impl Model for Task {
@@ -117,7 +116,7 @@ impl Model for Task {
             self.due.map(|due| due.to_string()).into(),
             micros(self.due.map(Due::starts_at)),
             micros(self.due.map(Due::overdue_at)),
-            serde_json::Value::from(self.tags.as_slice()).to_string().into(),
+            task_columns::tags_json(&self.tags).into(),
             read_models::tag_list(&self.tags).into(),
             read_models::signature(&search_text).into(),
             search_text.into(),
@@ -131,20 +130,16 @@ impl Model for Task {
     }
 
     fn from_row(row: &Row) -> Result<Self, DatabaseError> {
-        let due = match row.optional_text("due")? {
-            Some(text) => Some(text.parse().map_err(|_| unexpected("due", &text))?),
-            None => None,
-        };
-        let tags = row.text("tags")?;
+        let due = row.optional_text("due")?;
         Ok(Self {
             id: TaskId(row.uuid("id")?),
             owner: UserId(row.uuid("owner")?),
             title: row.text("title")?,
             description: row.optional_text("description")?,
-            status: status(&row.text("status")?)?,
-            priority: priority(row.integer("priority")?)?,
-            due,
-            tags: serde_json::from_str(&tags).map_err(|_| unexpected("tags", &tags))?,
+            status: task_columns::status(&row.text("status")?)?,
+            priority: task_columns::priority(row.integer("priority")?)?,
+            due: due.as_deref().map(task_columns::due).transpose()?,
+            tags: task_columns::tags(&row.text("tags")?)?,
             created_at: timestamp(row.integer("created_at")?),
             updated_at: timestamp(row.integer("updated_at")?),
             completed_at: row.optional_integer("completed_at")?.map(timestamp),
@@ -152,12 +147,4 @@ impl Model for Task {
             version: row.unsigned("version")?,
         })
     }
-}
-
-fn status(name: &str) -> Result<Status, DatabaseError> {
-    Status::named(name).ok_or_else(|| unexpected("status", name))
-}
-
-fn priority(rank: i64) -> Result<Priority, DatabaseError> {
-    Priority::ranked(rank).ok_or_else(|| unexpected("priority", &rank.to_string()))
 }

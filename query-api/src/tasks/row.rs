@@ -2,8 +2,8 @@
 
 use api_types::BorrowedTask;
 use database::{DatabaseError, Row};
-use events::{Due, Priority, Status, TaskId, Timestamp};
-use serde_json::value::RawValue;
+use events::{TaskId, Timestamp};
+use read_models::task_columns;
 
 use super::{
     Sort, SortBy,
@@ -28,10 +28,10 @@ pub(crate) fn task_of(row: &Row) -> Result<BorrowedTask<'_>, DatabaseError> {
         id: TaskId(row.uuid(0)?),
         title: row.str(1)?,
         description: row.optional_str(2)?,
-        status: status(row.str(3)?)?,
-        priority: priority(row.integer(4)?)?,
+        status: task_columns::status(row.str(3)?)?,
+        priority: task_columns::priority(row.integer(4)?)?,
         due: row.optional_str(5)?.map(due).transpose()?,
-        tags: tags(row.str(6)?)?,
+        tags: task_columns::raw_tags(row.str(6)?)?,
         created_at: Timestamp::from_micros(row.integer(7)?),
         updated_at: Timestamp::from_micros(row.integer(8)?),
         completed_at: instant(row.optional_integer(9)?),
@@ -59,25 +59,7 @@ pub(super) fn place(row: &Row, sort: Sort) -> Result<Place, DatabaseError> {
     })
 }
 
-fn priority(rank: i64) -> Result<Priority, DatabaseError> {
-    Priority::ranked(rank)
-        .ok_or_else(|| DatabaseError::Unexpected(format!("{rank} as the priority of a task")))
-}
-
-fn status(name: &str) -> Result<Status, DatabaseError> {
-    Status::named(name).ok_or_else(|| DatabaseError::Unexpected(format!("`{name}` as the status of a task")))
-}
-
+/// It is written as it is shown.
 fn due(text: &str) -> Result<&str, DatabaseError> {
-    match text.parse::<Due>() {
-        Ok(_) => Ok(text),
-        Err(error) => Err(DatabaseError::Unexpected(format!("when a task is due: {error}"))),
-    }
-}
-
-fn tags(json: &str) -> Result<&RawValue, DatabaseError> {
-    serde_json::from_str::<&RawValue>(json)
-        .ok()
-        .filter(|tags| tags.get().starts_with('['))
-        .ok_or_else(|| DatabaseError::Unexpected(format!("{json} as the tags of a task")))
+    task_columns::due(text).map(|_| text)
 }

@@ -1,0 +1,45 @@
+//! A row of `accounts`, as far as it says what somebody may know of an account.
+
+use std::collections::BTreeSet;
+
+use database::{DatabaseError, Row};
+use events::{Role, Timestamp, UserId};
+
+use crate::roles_of_list;
+
+/// What a row says of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRow {
+    /// The person.
+    pub id: UserId,
+    /// As it was registered.
+    pub email: String,
+    /// What they want to be called.
+    pub display_name: Option<String>,
+    /// What they may do.
+    pub roles: BTreeSet<Role>,
+    /// Whether an admin has locked it.
+    pub disabled: bool,
+    /// When it was registered.
+    pub created_at: Timestamp,
+}
+
+impl AccountRow {
+    /// The columns that [`Self::of`] reads.
+    pub const COLUMNS: &str = "id, email, display_name, roles, disabled, created_at";
+
+    /// Reads a row that has [`Self::COLUMNS`] among its columns.
+    ///
+    /// # Errors
+    /// When it is not as the projector writes it.
+    pub fn of(row: &Row) -> Result<Self, DatabaseError> {
+        Ok(Self {
+            id: UserId(row.uuid("id")?),
+            email: row.text("email")?,
+            display_name: row.optional_text("display_name")?,
+            roles: roles_of_list(&row.text("roles")?)?,
+            disabled: row.boolean("disabled")?,
+            created_at: Timestamp::from_micros(row.integer("created_at")?),
+        })
+    }
+}
