@@ -5,8 +5,8 @@ use aggregate::{ExecuteError, RepositoryError};
 use axum::response::{IntoResponse, Response};
 use database::DatabaseError;
 use event_store::StoreError;
-use http::{HeaderName, HeaderValue, header};
-use http_api::{Problem, ProblemCode};
+use http::{HeaderValue, header};
+use http_api::{Allowance, Problem, ProblemCode, RateLimitPolicy};
 use sealing::KeyError;
 use zeroize::Zeroizing;
 
@@ -233,23 +233,19 @@ fn too_many_attempts(seconds: u64) -> Problem {
     )
 }
 
-/// `429` of a limit that auth counts itself, in the form in which the gateway tells of its own
-/// (draft-ietf-httpapi-ratelimit-headers-10). There is no window: how long the next one has to wait grows.
-fn none_left(limit: &str, free: u64, seconds: u64, detail: &str) -> Problem {
-    let problem = Problem::new(ProblemCode::RateLimited)
-        .detail(detail)
-        .retry_after(seconds);
-    let headers = [
-        ("ratelimit-policy", format!("\"{limit}\";q={free}")),
-        ("ratelimit", format!("\"{limit}\";r=0;t={seconds}")),
-    ];
-    headers.into_iter().fold(problem, |problem, (name, text)| {
-        // A name in letters and numbers are always a header value.
-        match HeaderValue::try_from(text) {
-            Ok(value) => problem.header(HeaderName::from_static(name), value),
-            Err(_) => problem,
-        }
+/// `429` of a limit that auth counts itself, in the form in which the gateway tells of its own. There is no window: how long the next one has to wait grows.
+fn none_left(limit: &'static str, free: u64, seconds: u64, detail: &str) -> Problem {
+    let policy = RateLimitPolicy {
+        name: limit,
+        quota: free,
+        unit: None,
+        window: None,
+    };
+    Problem::used_up(Allowance {
+        policy,
+        retry_after: seconds,
     })
+    .detail(detail)
 }
 
 /// RFC 9110, section 15.5.2: a 401 names a challenge.

@@ -4,28 +4,27 @@ use axum::response::{IntoResponse, Response};
 use event_store::StoreError;
 use events::ConsistencyToken;
 use http::HeaderValue;
-use http_api::{Allowance, CONSISTENCY_TOKEN, FieldError, Problem, ProblemCode};
+use http_api::{Allowance, CONSISTENCY_TOKEN, FieldError, Problem, ProblemCode, RateLimitPolicy};
 
 use crate::{
-    changed_tasks::RequestsError, domain::Refusal, handling::CommandError, idempotency::IdempotencyError,
+    changed_tasks::RequestsError,
+    domain::Refusal,
+    handling::CommandError,
+    idempotency::{IdempotencyError, KEYS_PER_PERSON},
 };
 
 /// Commands that one person sends at the same time.
-pub(crate) const COMMANDS: Allowance = Allowance {
-    policy: "\"commands\";q=64;qu=\"concurrent-requests\"",
-    none_left: "\"commands\";r=0;t=1",
-    retry_after: 1,
-};
+pub(crate) const COMMANDS: Allowance = Allowance::at_once("commands", 64);
 /// Batches that one person sends at the same time.
-pub(crate) const BATCHES: Allowance = Allowance {
-    policy: "\"batches\";q=2;qu=\"concurrent-requests\"",
-    none_left: "\"batches\";r=0;t=1",
-    retry_after: 1,
-};
+pub(crate) const BATCHES: Allowance = Allowance::at_once("batches", 2);
 /// Idempotency keys of one person.
 const KEYS: Allowance = Allowance {
-    policy: "\"idempotency-keys\";q=33554432;qu=\"content-bytes\";w=86400",
-    none_left: "\"idempotency-keys\";r=0;t=600",
+    policy: RateLimitPolicy {
+        name: "idempotency-keys",
+        quota: KEYS_PER_PERSON,
+        unit: Some("content-bytes"),
+        window: Some(86_400),
+    },
     retry_after: 600,
 };
 

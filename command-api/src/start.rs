@@ -19,16 +19,13 @@ use crate::{
     endpoints::{Api, Shares},
     handling::{CommandHandler, CommandMetrics},
     housekeeping::keep_house,
-    idempotency::IdempotencyKeys,
+    idempotency::{IdempotencyKeys, KEYS_PER_PERSON},
     routes::router,
     trash::Trash,
 };
 
 /// The role's name in metrics and logs.
 const ROLE: &str = "command-api";
-
-/// Room for the idempotency keys of one person and what was answered, in bytes. Some 50,000 commands within a day.
-const KEYS_PER_PERSON: u64 = 32 << 20;
 
 /// How the role runs.
 #[derive(Debug, Clone, Copy)]

@@ -24,10 +24,13 @@ macro_rules! catalog {
             }
 
             impl $payload {
+                /// The wire name.
+                pub const KIND: &'static str = $wire;
+
                 /// Whether events of the type `kind` are this one.
                 #[must_use]
                 pub fn has_kind(kind: &str) -> bool {
-                    kind == $wire
+                    kind == Self::KIND
                 }
             }
         )+

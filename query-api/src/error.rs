@@ -13,11 +13,7 @@ use crate::{
 };
 
 /// Streams of events that one person follows at the same time.
-const STREAMS: Allowance = Allowance {
-    policy: "\"streams\";q=8;qu=\"concurrent-requests\"",
-    none_left: "\"streams\";r=0;t=1",
-    retry_after: 1,
-};
+const STREAMS: Allowance = Allowance::at_once("streams", 8);
 
 /// Why there is no answer.
 #[derive(Debug)]

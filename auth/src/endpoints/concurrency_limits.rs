@@ -15,11 +15,7 @@ const REQUESTS_AT_ONCE: usize = 2;
 /// How many requests of one person are here, with those that wait.
 const MOST_REQUESTS: usize = 64;
 /// The same as a client is told it.
-const REQUESTS: Allowance = Allowance {
-    policy: "\"accounts\";q=64;qu=\"concurrent-requests\"",
-    none_left: "\"accounts\";r=0;t=1",
-    retry_after: 1,
-};
+const REQUESTS: Allowance = Allowance::at_once("accounts", MOST_REQUESTS as u64);
 /// How many lists of one person are read at the same time.
 const LISTS_AT_ONCE: usize = 1;
 /// The longest wait of a request for the same person's others.

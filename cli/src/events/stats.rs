@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ::events::Timestamp;
-use event_store::{Entry, EventStore, Gaps, describe_gap, position};
+use event_store::{Entry, EventStore, Gaps, LogRange, describe_gap, position};
 use serde_json::json;
 
 use super::page::PAGE;
@@ -43,13 +43,11 @@ impl Stats {
 
 pub(super) async fn stats(store: &dyn EventStore, json: bool) -> anyhow::Result<()> {
     let head = store.head().await?;
-    let (mut stats, mut after) = (Stats::default(), 0);
+    let mut stats = Stats::default();
     let (mut gaps, mut missing) = (Gaps::after(store, 0), Vec::new());
-    while after < head {
-        let page = store.log_page(after, PAGE).await?;
-        let Some(last) = page.position() else { break };
-        after = last;
-        for entry in page.entries.into_iter().filter(|entry| position(entry) <= head) {
+    let mut pages = LogRange::new(store, 0, head, PAGE);
+    while let Some(page) = pages.next().await? {
+        for entry in page.entries {
             missing.extend(gaps.before(position(&entry)));
             stats.take(entry);
         }

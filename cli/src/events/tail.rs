@@ -1,7 +1,7 @@
 //! The last events of the log, and those that come.
 
 use clap::Args;
-use event_store::{Entry, EventStore, position};
+use event_store::{Entry, EventStore, LogRange};
 use futures::StreamExt as _;
 
 use super::{
@@ -43,16 +43,9 @@ impl Tail {
         let head = store.head().await?;
         match self.from {
             Some(from) => {
-                let mut after = from.saturating_sub(1);
-                while after < head {
-                    let page = store.log_page(after, PAGE).await?;
-                    let Some(last) = page.position() else { break };
-                    after = last;
-                    for entry in page
-                        .entries
-                        .iter()
-                        .filter(|entry| position(entry) <= head && self.wants(entry))
-                    {
+                let mut pages = LogRange::new(store, from.saturating_sub(1), head, PAGE);
+                while let Some(page) = pages.next().await? {
+                    for entry in page.entries.iter().filter(|entry| self.wants(entry)) {
                         self.print(entry)?;
                     }
                 }
@@ -81,16 +74,10 @@ impl Tail {
         let mut window = self.lines as u64;
         while found.len() < self.lines && until > 0 {
             let start = until.saturating_sub(window);
-            let (mut after, mut here) = (start, Vec::new());
-            while after < until {
-                let page = store.log_page(after, PAGE).await?;
-                let Some(last) = page.position() else { break };
-                after = last;
-                here.extend(
-                    page.entries
-                        .into_iter()
-                        .filter(|entry| position(entry) <= until && self.wants(entry)),
-                );
+            let mut here = Vec::new();
+            let mut pages = LogRange::new(store, start, until, PAGE);
+            while let Some(page) = pages.next().await? {
+                here.extend(page.entries.into_iter().filter(|entry| self.wants(entry)));
                 let surplus = here.len().saturating_sub(self.lines);
                 here.drain(..surplus);
             }

@@ -9,7 +9,7 @@ use http::{
     HeaderValue, StatusCode,
     header::{CACHE_CONTROL, ETAG, LOCATION},
 };
-use http_api::{CONSISTENCY_TOKEN, Problem, etag};
+use http_api::{CONSISTENCY_TOKEN, PRIVATE, Problem, etag};
 
 use crate::{domain::Command, handling::TaskState};
 
@@ -53,7 +53,7 @@ pub(crate) fn answer(command: &Command, state: &TaskState) -> Response {
     };
     let headers = response.headers_mut();
     headers.insert(CONSISTENCY_TOKEN.clone(), token);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(CACHE_CONTROL, PRIVATE);
     if form != Form::Nothing {
         headers.insert(ETAG, etag(state.task.version));
     }

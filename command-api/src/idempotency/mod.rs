@@ -21,4 +21,5 @@ pub use cleanup::clean_up;
 pub use error::IdempotencyError;
 pub use key::{IdempotencyKey, InvalidKey};
 pub use keys::{Claim, IdempotencyKeys, Keyed, Lease, Stored};
+pub(crate) use quota::KEYS_PER_PERSON;
 pub use request_hash::RequestHash;

@@ -18,6 +18,8 @@ use super::{
     statements::{micros, now},
 };
 
+/// Room for the idempotency keys of one person and what was answered, in bytes. Some 50,000 commands within a day.
+pub(crate) const KEYS_PER_PERSON: u64 = 32 << 20;
 /// What a key takes besides its texts.
 const KEY_BYTES: u64 = 256;
 /// How long this process counts on from what it has read, before it reads again.

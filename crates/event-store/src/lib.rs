@@ -14,6 +14,7 @@ mod identity;
 mod import;
 #[cfg(feature = "kurrentdb")]
 mod kurrentdb;
+mod log_range;
 mod missing_positions;
 mod open;
 mod page;
@@ -28,6 +29,7 @@ pub use identity::{agrees, head_point};
 pub use import::{ImportError, UnfinishedImport, check_import};
 #[cfg(feature = "kurrentdb")]
 pub use kurrentdb::KurrentDbStore;
+pub use log_range::LogRange;
 pub use missing_positions::{Gaps, describe_gap};
 pub use open::{is_kurrentdb, open};
 pub use page::{Entry, PAGE_BYTES, Page, Unreadable, position, subject_of};

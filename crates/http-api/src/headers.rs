@@ -1,6 +1,6 @@
 //! The names of the headers that the API adds to those of HTTP, and how a header that is a list is read.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// `Consistency-Token`: the state of the projection that an answer shows, or that a query wants to see.
 pub static CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("consistency-token");
@@ -12,6 +12,9 @@ pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// `traceparent` (W3C Trace Context)
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// `Cache-Control` of what is one person's: their own client may keep it, and asks again each time.
+pub const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 /// What a header that is a list says: all of its lines as one (RFC 9110, section 5.3), however a client or a proxy has divided
 /// it. `None` when it was not sent.

@@ -29,6 +29,7 @@ mod page_limit;
 mod parameters;
 mod path;
 mod problem;
+mod rate_limit_fields;
 mod request_id;
 mod route;
 mod security_log;
@@ -47,8 +48,8 @@ pub use etag::{Named, Preconditions, ReadOutcome, etag, if_match, outcome_of_rea
 pub use form::{FieldErrors, Form, Presence, items, text};
 pub use guarded_body::GuardedBody;
 pub use headers::{
-    CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, TRACEPARENT, X_FORWARDED_FOR, X_REQUEST_ID, list as header_list,
-    members as header_members,
+    CONSISTENCY_TOKEN, IDEMPOTENCY_KEY, PRIVATE, TRACEPARENT, X_FORWARDED_FOR, X_REQUEST_ID,
+    list as header_list, members as header_members,
 };
 pub use health::{BUS, EVENT_STORE, Health, LOG, OPERATIONS, READ_MODELS, Readiness};
 pub use http_server::network_of;
@@ -59,6 +60,7 @@ pub use optional_json::OptionalJsonObject;
 pub use page_limit::limit_to;
 pub use parameters::{BadParameter, Parameters, refuse_parameters};
 pub use problem::Problem;
+pub use rate_limit_fields::{RATE_LIMIT, RATE_LIMIT_POLICY, RateLimitPolicy, RateLimitStanding};
 pub use request_id::{answering_request, request_id_of};
 pub use security_log::SecurityEvent;
 pub use trace_context::{current_traceparent, parent_id_of, trace_id_of};

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::Method;
-use http_api::{AccessNotes, ClientAddress, GuardedBody, Problem, ProblemCode};
+use http_api::{AccessNotes, ClientAddress, GuardedBody, Problem, ProblemCode, RATE_LIMIT};
 use http_server::RequestLoad;
 use prometheus::IntCounterVec;
 use rate_limit::{Quota, Refused, Spending, Standing};
@@ -145,7 +145,7 @@ pub(crate) async fn limit(
     let response = answer(admitted.request).await;
     let mut response = response.map(|body| Body::new(GuardedBody::new(body, admitted.at_work)));
     // A role's own refusal says whatever that role counts.
-    if !response.headers().contains_key(&fields::RATE_LIMIT) {
+    if !response.headers().contains_key(&RATE_LIMIT) {
         fields::tell(response.headers_mut(), &admitted.standings);
     }
     response

@@ -1,7 +1,7 @@
 //! `task_history`: one row for every event of a task, with what it changed.
 
 use database::Value;
-use events::{RecordedEvent, Task, TaskId};
+use events::{RecordedEvent, Task, TaskId, TaskPurged};
 use read_models::{PastTask, TaskChange};
 
 use super::{
@@ -60,7 +60,7 @@ impl TaskVersion {
 
     /// Whether it is all that is left of the history of its task.
     pub(crate) fn is_purge(&self) -> bool {
-        self.record.kind == "task.purged"
+        TaskPurged::has_kind(&self.record.kind)
     }
 
     /// Appends its row in the order of the columns.

@@ -158,9 +158,10 @@ pub async fn retry_position(
 pub async fn discard(read_models: &Database, position: u64) -> Result<(), ParkingError> {
     let mut tx = read_models.begin().await?;
     checkpoint::lock_all(&mut tx).await?;
-    let sql = format!("SELECT {COLUMNS} FROM parked_events WHERE position = $1");
+    let sql = format!("SELECT {COLUMNS}, subject FROM parked_events WHERE position = $1");
     let row = tx.fetch_optional(&sql, &[position.into()]).await?;
-    let event = from_row(&row.ok_or(ParkingError::NotParked(position))?)?;
+    let row = row.ok_or(ParkingError::NotParked(position))?;
+    let event = from_row(&row)?;
     if let Some(first) = first_of(&mut tx, &event.stream).await?
         && first.position != position
     {
@@ -168,12 +169,7 @@ pub async fn discard(read_models: &Database, position: u64) -> Result<(), Parkin
             first: first.position,
         });
     }
-    tx.execute(
-        "INSERT INTO discarded_events (position, stream, version, type, subject, reason)
-         SELECT position, stream, version, type, subject, reason FROM parked_events WHERE position = $1",
-        &[position.into()],
-    )
-    .await?;
+    give_up_on(&mut tx, &row).await?;
     tx.execute(
         "DELETE FROM parked_events WHERE position = $1",
         &[position.into()],
@@ -196,6 +192,21 @@ pub async fn discard(read_models: &Database, position: u64) -> Result<(), Parkin
     )
     .await?;
     Ok(tx.commit().await?)
+}
+
+/// Remembers that an operator has given up on the event of `row`, which is of `parked_events` or `discarded_events`.
+pub(super) async fn give_up_on(tx: &mut Transaction, row: &Row) -> Result<(), DatabaseError> {
+    let sql = "INSERT INTO discarded_events (position, stream, version, type, subject, reason)
+               VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (position) DO NOTHING";
+    let values = [
+        row.integer("position")?.into(),
+        row.text("stream")?.into(),
+        row.integer("version")?.into(),
+        row.text("type")?.into(),
+        row.uuid("subject")?.into(),
+        row.text("reason")?.into(),
+    ];
+    tx.execute(sql, &values).await.map(drop)
 }
 
 /// Tries the first parked event of `stream`: `Some(true)` when it has been projected, `Some(false)` when it is

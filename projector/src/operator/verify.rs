@@ -14,7 +14,7 @@ mod tables;
 use std::time::{Duration, Instant};
 
 use database::{Database, DatabaseError};
-use event_store::{EventStore, Gaps, describe_gap};
+use event_store::{EventStore, Gaps, LogRange, describe_gap};
 
 use crate::{
     models::for_each_model,
@@ -67,10 +67,9 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
     let mut history = HistoryVerifier::default();
     let mut after = 0;
     let mut gaps = Gaps::after(store, after);
-    while after < head {
-        let page = store.log_page(after, PAGE).await?;
-        let mut page = decode(store, page).await?;
-        page.retain(|event| event.record.position <= head);
+    let mut pages = LogRange::new(store, after, head, PAGE);
+    while let Some(page) = pages.next().await? {
+        let page = decode(store, page).await?;
         let Some(to) = page.last().map(|event| event.record.position) else {
             break;
         };

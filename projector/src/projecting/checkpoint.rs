@@ -1,6 +1,6 @@
 //! How far each partition has been projected, and the fence that keeps two projectors from doing the same twice.
 
-use database::{Database, DatabaseError, Transaction};
+use database::{Database, DatabaseError, Transaction, Value};
 use events::{LogPoint, PartitionCount};
 use read_models::{CHECKPOINT_CHANNEL, Step, log_point};
 
@@ -27,22 +27,30 @@ pub(crate) async fn load_all(
     }
     let mut tx = read_models.begin().await?;
     for partition in partitions.iter() {
-        tx.execute(
-            "INSERT INTO checkpoints (partitions, partition, position, event_id) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (partitions, partition)
-             DO UPDATE SET position = excluded.position, event_id = excluded.event_id
-             WHERE excluded.position > checkpoints.position",
-            &[
-                partitions.get().into(),
-                partition.into(),
-                floor.position.into(),
-                floor.id.map(|id| id.0).into(),
-            ],
-        )
-        .await?;
+        raise(&mut tx, partitions.get(), partition, floor).await?;
     }
     tx.commit().await?;
     points(read_models, partitions).await
+}
+
+/// Moves the checkpoint of a partition up to `floor`, unless it is there or beyond already.
+pub(crate) async fn raise(
+    tx: &mut Transaction,
+    partitions: impl Into<Value>,
+    partition: impl Into<Value>,
+    floor: LogPoint,
+) -> Result<(), DatabaseError> {
+    let sql = "INSERT INTO checkpoints (partitions, partition, position, event_id) VALUES ($1, $2, $3, $4)
+               ON CONFLICT (partitions, partition)
+               DO UPDATE SET position = excluded.position, event_id = excluded.event_id
+               WHERE excluded.position > checkpoints.position";
+    let values = [
+        partitions.into(),
+        partition.into(),
+        floor.position.into(),
+        floor.id.map(|id| id.0).into(),
+    ];
+    tx.execute(sql, &values).await.map(drop)
 }
 
 /// The checkpoint of one partition.

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use database::{DatabaseError, Transaction};
-use events::{StreamName, TaskId, UserId};
+use events::{ERASED, OperationFinished, OperationStarted, StreamName, TaskId, UserId};
 
 use crate::{
     models::{
-        AUDIT_LOG, ListedModel, Model as _, ModelRows, TASK_HISTORY, TaskVersion, audit_values,
-        for_each_model, storable,
-        table::{Column, Conflict, Rows, Table},
+        AUDIT_LOG, ListedModel, Model as _, ModelRows, PARKED_EVENTS, TASK_HISTORY, TaskVersion,
+        audit_values, for_each_model, storable,
+        table::{Conflict, Rows},
         table_of,
     },
     projecting::{
@@ -18,30 +18,17 @@ use crate::{
     },
 };
 
-const PARKED_EVENTS: Table = Table {
-    name: "parked_events",
-    columns: &[
-        ("position", Column::Integer),
-        ("stream", Column::Text),
-        ("version", Column::Integer),
-        ("type", Column::Text),
-        ("subject", Column::Uuid),
-        ("reason", Column::Text),
-        ("attempts", Column::Integer),
-    ],
-};
-
 /// What a person leaves in tables that are not folded from one stream each.
-const OTHER_ERASURE: [&str; 4] = [
-    // Their clients may have chosen the request ids. `events::ERASED` is what the log says of those. What operators did stays, and
-    // why admins did what they did goes.
-    "UPDATE audit_log SET correlation_id = 'erased', operation = CASE WHEN type IN ('operation.started', 'operation.finished') THEN operation END
-     WHERE subject = $1",
+const OTHER_ERASURE: [&str; 3] = [
     "DELETE FROM task_history WHERE owner = $1",
     "DELETE FROM parked_events WHERE subject = $1",
     // Its reason may quote the event. Nothing about the person is projected any more, so nothing has to be passed over.
     "DELETE FROM discarded_events WHERE subject = $1",
 ];
+
+/// Their clients may have chosen the request ids. What operators did stays, and why admins did what they did goes.
+const AUDIT_ERASURE: &str = "UPDATE audit_log SET correlation_id = $2,
+     operation = CASE WHEN type IN ($3, $4) THEN operation END WHERE subject = $1";
 
 /// Writes everything that `fold` has changed.
 pub(crate) async fn write(tx: &mut Transaction, fold: Fold) -> Result<(), DatabaseError> {
@@ -94,6 +81,13 @@ pub(crate) async fn delete(
 /// Deletes what the person `subject`, who was erased at `position` in the log, leaves in the read models, and remembers that
 /// nothing about them is projected any more.
 pub(crate) async fn erase(tx: &mut Transaction, subject: UserId, position: u64) -> Result<(), DatabaseError> {
+    let audit = [
+        subject.0.into(),
+        ERASED.into(),
+        OperationStarted::KIND.into(),
+        OperationFinished::KIND.into(),
+    ];
+    tx.execute(AUDIT_ERASURE, &audit).await?;
     let mut statements = OTHER_ERASURE.to_vec();
     for_each_model!(M => statements.extend(M::ERASURE));
     for sql in statements {

@@ -3,10 +3,9 @@
 
 use events::{ConsistencyToken, UserId};
 use http::{HeaderMap, header};
-use http_api::AtLeast;
+use http_api::{AtLeast, PRIVATE};
 use read_models::Reached;
 
-use super::CACHE_CONTROL;
 use crate::{app_state::App, error::ApiError};
 
 /// What a response shows at least.
@@ -64,7 +63,7 @@ impl Shown {
     /// The headers of every answer to a query.
     pub(crate) fn headers(self) -> HeaderMap {
         let mut headers = self.headers;
-        headers.insert(header::CACHE_CONTROL, CACHE_CONTROL);
+        headers.insert(header::CACHE_CONTROL, PRIVATE);
         headers
     }
 }

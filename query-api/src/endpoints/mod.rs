@@ -13,9 +13,6 @@ pub(crate) mod task_summary;
 use http::HeaderValue;
 use serde::Serialize;
 
-/// How task responses may be kept: by the caller's own client, asking again each time.
-const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, no-cache");
-
 /// What a task takes as a rule. A page that grows from nothing is moved ten times on its way.
 const TASK_BYTES: usize = 512;
 /// Items on a page.

@@ -6,7 +6,7 @@
 
 use database::{Database, DatabaseError, Row};
 use event_store::StoreError;
-use events::{LogPoint, TaskId, UserId};
+use events::{LogPoint, TaskId, TaskPurged, UserId};
 use read_models::Projection;
 
 use super::{
@@ -111,11 +111,12 @@ pub(crate) async fn changes(
     })
 }
 
-/// One range of the index of purged tasks.
+/// One range of the index of purged tasks, which databases choose only if the type is in the text.
 pub(super) fn purged_statement(limit: u16) -> String {
     format!(
-        "SELECT task, position FROM task_history WHERE owner = $1 AND position > $2 AND type = 'task.purged'
+        "SELECT task, position FROM task_history WHERE owner = $1 AND position > $2 AND type = '{}'
          ORDER BY position LIMIT {}",
+        TaskPurged::KIND,
         u32::from(limit) + 1
     )
 }

@@ -9,7 +9,7 @@ use axum::{
 };
 use events::ConsistencyToken;
 use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
-use http_api::{CONSISTENCY_TOKEN, Problem};
+use http_api::{CONSISTENCY_TOKEN, PRIVATE, Problem};
 
 use super::command::BatchCommand;
 use crate::{
@@ -34,7 +34,7 @@ pub(super) fn answer(
     };
     let mut response = Json(answer).into_response();
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(CACHE_CONTROL, PRIVATE);
     if let Some(token) = results
         .values()
         .filter_map(token)

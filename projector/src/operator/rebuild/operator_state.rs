@@ -40,19 +40,9 @@ pub(super) async fn discarded(
                 Err(error) => return Err(error.into()),
             }
         } else if position > reached || gone.contains(&row.uuid("subject")?) {
-            next.execute(
-                "INSERT INTO discarded_events (position, stream, version, type, subject, reason)
-                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (position) DO NOTHING",
-                &[
-                    position.into(),
-                    row.text("stream")?.into(),
-                    row.integer("version")?.into(),
-                    row.text("type")?.into(),
-                    row.uuid("subject")?.into(),
-                    row.text("reason")?.into(),
-                ],
-            )
-            .await?;
+            let mut tx = next.begin().await?;
+            parking::give_up_on(&mut tx, &row).await?;
+            tx.commit().await?;
         } else {
             return Err(RebuildError::Discarded(position));
         }
@@ -88,22 +78,12 @@ pub(super) async fn checkpoints(
     let rows = live
         .fetch_all("SELECT partitions, partition FROM checkpoints", &[])
         .await?;
+    let mut tx = next.begin().await?;
     for row in rows {
-        next.execute(
-            "INSERT INTO checkpoints (partitions, partition, position, event_id) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (partitions, partition)
-             DO UPDATE SET position = excluded.position, event_id = excluded.event_id
-             WHERE excluded.position > checkpoints.position",
-            &[
-                row.integer("partitions")?.into(),
-                row.integer("partition")?.into(),
-                reached.position.into(),
-                reached.id.map(|id| id.0).into(),
-            ],
-        )
-        .await?;
+        let (partitions, partition) = (row.integer("partitions")?, row.integer("partition")?);
+        checkpoint::raise(&mut tx, partitions, partition, reached).await?;
     }
-    Ok(())
+    Ok(tx.commit().await?)
 }
 
 /// The furthest checkpoint.

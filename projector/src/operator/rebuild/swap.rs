@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use database::{Database, DatabaseError, Transaction, private};
+use database::{Database, DatabaseError, Schema, Transaction, private};
 use events::{LogPoint, PartitionCount};
 use sqlx::{Connection as _, SqliteConnection};
 
@@ -23,8 +23,16 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_secs(1);
 
+const LIVE: &str = Schema::ReadModels.name();
+const SHADOW: &str = Schema::ReadModelsShadow.name();
+const PREVIOUS: &str = Schema::ReadModelsPrevious.name();
+/// The live tables for a moment, while the previous ones take their place.
+const NEXT: &str = "read_models_next";
+
 /// Whoever may use the live tables and views may use these, and those that later migrations add.
-const GRANTS: &str = "DO $$
+fn grants() -> String {
+    format!(
+        "DO $$
 DECLARE
     given record;
 BEGIN
@@ -32,33 +40,35 @@ BEGIN
         SELECT a.privilege_type AS privilege, '' AS name,
             CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS role
         FROM pg_namespace n, aclexplode(n.nspacl) a
-        WHERE n.nspname = 'read_models' AND a.grantee <> n.nspowner
+        WHERE n.nspname = '{LIVE}' AND a.grantee <> n.nspowner
         UNION ALL
         SELECT a.privilege_type, quote_ident(c.relname),
             CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) a
-        WHERE n.nspname = 'read_models' AND c.relkind IN ('r', 'v') AND a.grantee <> c.relowner
-            AND to_regclass('read_models_shadow.' || quote_ident(c.relname)) IS NOT NULL
+        WHERE n.nspname = '{LIVE}' AND c.relkind IN ('r', 'v') AND a.grantee <> c.relowner
+            AND to_regclass('{SHADOW}.' || quote_ident(c.relname)) IS NOT NULL
     LOOP
         IF given.name = '' THEN
-            EXECUTE format('GRANT %s ON SCHEMA read_models_shadow TO %s', given.privilege, given.role);
+            EXECUTE format('GRANT %s ON SCHEMA {SHADOW} TO %s', given.privilege, given.role);
         ELSE
-            EXECUTE format('GRANT %s ON read_models_shadow.%s TO %s', given.privilege, given.name, given.role);
+            EXECUTE format('GRANT %s ON {SHADOW}.%s TO %s', given.privilege, given.name, given.role);
         END IF;
     END LOOP;
     FOR given IN
         SELECT a.privilege_type AS privilege, quote_ident(pg_get_userbyid(d.defaclrole)) AS owner,
             CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS role
         FROM pg_default_acl d JOIN pg_namespace n ON n.oid = d.defaclnamespace, aclexplode(d.defaclacl) a
-        WHERE n.nspname = 'read_models' AND d.defaclobjtype = 'r'
+        WHERE n.nspname = '{LIVE}' AND d.defaclobjtype = 'r'
     LOOP
         EXECUTE format(
-            'ALTER DEFAULT PRIVILEGES FOR ROLE %s IN SCHEMA read_models_shadow GRANT %s ON TABLES TO %s',
+            'ALTER DEFAULT PRIVILEGES FOR ROLE %s IN SCHEMA {SHADOW} GRANT %s ON TABLES TO %s',
             given.owner, given.privilege, given.role
         );
     END LOOP;
 END
-$$";
+$$"
+    )
+}
 
 /// PostgreSQL: schemas change their names.
 ///
@@ -83,18 +93,18 @@ pub(super) async fn schemas(
     match generation {
         Generation::Live => {}
         Generation::Shadow => {
-            statements.push(GRANTS.to_owned());
-            if exists(&mut tx, "read_models_previous").await? {
+            statements.push(grants());
+            if exists(&mut tx, PREVIOUS).await? {
                 let aside = format!("{OLD}{}", runtime::new_id().simple());
-                statements.push(rename("read_models_previous", &aside));
+                statements.push(rename(PREVIOUS, &aside));
             }
-            statements.push(rename("read_models", "read_models_previous"));
-            statements.push(rename("read_models_shadow", "read_models"));
+            statements.push(rename(LIVE, PREVIOUS));
+            statements.push(rename(SHADOW, LIVE));
         }
         Generation::Previous => {
-            statements.push(rename("read_models", "read_models_next"));
-            statements.push(rename("read_models_previous", "read_models"));
-            statements.push(rename("read_models_next", "read_models_previous"));
+            statements.push(rename(LIVE, NEXT));
+            statements.push(rename(PREVIOUS, LIVE));
+            statements.push(rename(NEXT, PREVIOUS));
         }
     }
     for sql in statements {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use database::{Database, DatabaseError, Row};
-use events::{Task, TaskId, UserId};
+use events::{Task, TaskId, TaskPurged, UserId};
 
 use super::{
     VerifyError,
@@ -85,13 +85,10 @@ impl HistoryVerifier {
                 ));
             }
         }
-        let sql =
-            "SELECT h.position FROM tasks t JOIN task_history h ON h.task = t.id AND h.type <> 'task.purged'
+        let sql = "SELECT h.position FROM tasks t JOIN task_history h ON h.task = t.id AND h.type <> $2
             WHERE t.owner = $1 ORDER BY h.position LIMIT 1";
-        let left = rows
-            .read_models
-            .fetch_optional(sql, &[UserId::NOBODY.0.into()])
-            .await?;
+        let values = [UserId::NOBODY.0.into(), TaskPurged::KIND.into()];
+        let left = rows.read_models.fetch_optional(sql, &values).await?;
         if let Some(left) = left {
             rows.differences.add(format!(
                 "task_history has position {} of a task that was purged",

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use database::{Database, Value};
-use event_store::EventStore;
+use event_store::{EventStore, LogRange};
 use events::{StreamName, UserId};
 use rand::{RngExt as _, seq::IteratorRandom as _};
 use uuid::Uuid;
@@ -241,11 +241,8 @@ async fn from_log(
         }
     };
     if reached <= SHORT {
-        let mut after = 0;
-        while after < reached {
-            let page = store.log_page(after, PAGE).await?;
-            let Some(last) = page.position() else { break };
-            after = last;
+        let mut pages = LogRange::new(store, 0, reached, PAGE);
+        while let Some(page) = pages.next().await? {
             for event in page.entries.into_iter().flatten() {
                 add(&mut kinds, event.stream, usize::MAX);
             }

@@ -3,14 +3,14 @@
 use std::{cmp::Ordering, collections::VecDeque};
 
 use database::{Database, DatabaseError, Row, Transaction, Value};
-use events::{PartitionCount, UserId};
+use events::{PartitionCount, TaskPurged, UserId};
 use read_models::{CHECKPOINTS, checkpoint_of};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{differences::Differences, reading::PAGE, rows::row_values};
 use crate::models::{
-    AUDIT_LOG, Model as _, TASK_HISTORY, for_each_model,
+    AUDIT_LOG, Model as _, PARKED_EVENTS_ALONE, TASK_HISTORY, for_each_model,
     table::{Column, Table},
 };
 
@@ -21,22 +21,10 @@ fn compared_tables() -> Vec<(Table, &'static str)> {
     tables.extend([
         (TASK_HISTORY, "owner"),
         (AUDIT_LOG, "subject"),
-        (PARKED_EVENTS, "subject"),
+        (PARKED_EVENTS_ALONE, "subject"),
     ]);
     tables
 }
-
-/// Why and how often depend on when an event was parked, so they may differ.
-const PARKED_EVENTS: Table = Table {
-    name: "parked_events",
-    columns: &[
-        ("position", Column::Integer),
-        ("stream", Column::Text),
-        ("version", Column::Integer),
-        ("type", Column::Text),
-        ("subject", Column::Uuid),
-    ],
-};
 
 /// What a comparison of two sets of tables found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,9 +222,9 @@ impl Side {
 
     /// Whether it has purged this task later than `known`.
     async fn has_purged(&mut self, task: Uuid, known: u64) -> Result<bool, DatabaseError> {
-        let sql =
-            "SELECT position FROM task_history WHERE task = $1 AND position > $2 AND type = 'task.purged'";
-        let row = self.tx.fetch_optional(sql, &[task.into(), known.into()]).await?;
+        let sql = "SELECT position FROM task_history WHERE task = $1 AND position > $2 AND type = $3";
+        let values = [task.into(), known.into(), TaskPurged::KIND.into()];
+        let row = self.tx.fetch_optional(sql, &values).await?;
         Ok(row.is_some())
     }
 }

@@ -1,0 +1,22 @@
+//! `parked_events`: events that could not be projected, and those that follow them in their streams.
+
+use super::table::{Column, Table};
+
+pub(crate) const PARKED_EVENTS: Table = Table {
+    name: "parked_events",
+    columns: &[
+        ("position", Column::Integer),
+        ("stream", Column::Text),
+        ("version", Column::Integer),
+        ("type", Column::Text),
+        ("subject", Column::Uuid),
+        ("reason", Column::Text),
+        ("attempts", Column::Integer),
+    ],
+};
+
+/// Without why and how often, which depend on when an event was parked.
+pub(crate) const PARKED_EVENTS_ALONE: Table = Table {
+    name: PARKED_EVENTS.name,
+    columns: PARKED_EVENTS.columns.split_at(5).0,
+};
