@@ -73,21 +73,22 @@ impl From<IdempotencyError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        Problem::from(self).into_response()
+        self.into_logged_problem().into_response()
     }
 }
 
-impl From<ApiError> for Problem {
-    fn from(error: ApiError) -> Self {
-        match error {
-            ApiError::Request(problem) => problem,
-            ApiError::NotFound => Self::not_found(),
-            ApiError::Command(error) => command(error),
-            ApiError::Idempotency(error) => idempotency(error),
-            ApiError::Requests(error) => requests(error),
-            ApiError::TooMany(allowance) => Problem::used_up(allowance)
+impl ApiError {
+    /// What the client is told. What an operator has to know is logged here, so that only whoever writes the answer may ask.
+    pub(crate) fn into_logged_problem(self) -> Problem {
+        match self {
+            Self::Request(problem) => problem,
+            Self::NotFound => Problem::not_found(),
+            Self::Command(error) => command(error),
+            Self::Idempotency(error) => idempotency(error),
+            Self::Requests(error) => requests(error),
+            Self::TooMany(allowance) => Problem::used_up(allowance)
                 .detail("Wait for the answers to your other requests before sending more."),
-            ApiError::Late => Problem::overloaded("Your other commands take too long. Try again."),
+            Self::Late => Problem::overloaded("Your other commands take too long. Try again."),
         }
     }
 }
@@ -104,14 +105,14 @@ fn command(error: CommandError) -> Problem {
             "An earlier command of the batch on the same task could not be carried out, so this one was not tried.",
         ),
         CommandError::Store(StoreError::Unavailable(error)) => {
-            tracing::error!(%error, "the event store is unavailable");
+            tracing::warn!(%error, "the event store is unavailable");
             Problem::unavailable(
                 "The event store cannot be reached. The command may or may not have taken effect: \
                  to try again safely, send an Idempotency-Key.",
             )
         }
         CommandError::Store(StoreError::KeyUnusable(error)) => {
-            tracing::error!(error, "a command failed");
+            tracing::warn!(error, "the key of a person cannot be used");
             Problem::unavailable(
                 "Your data cannot be read or written at the moment. The command did not take effect. Ask an operator.",
             )
@@ -192,8 +193,12 @@ fn idempotency(error: IdempotencyError) -> Problem {
         IdempotencyError::Busy => Problem::unavailable(
             "An earlier request with this Idempotency-Key is still being worked on. Try again.",
         ),
+        IdempotencyError::Database(error) if error.is_unavailable() => {
+            tracing::warn!(%error, "the table of idempotency keys is unavailable");
+            Problem::unavailable("The idempotency key cannot be checked. Try again with the same key.")
+        }
         IdempotencyError::Database(error) => {
-            tracing::error!(%error, "the table of idempotency keys is unavailable");
+            tracing::error!(%error, "the table of idempotency keys cannot be used");
             Problem::unavailable("The idempotency key cannot be checked. Try again with the same key.")
         }
         IdempotencyError::TooMany => Problem::used_up(KEYS).detail(

@@ -143,50 +143,64 @@ impl From<Overloaded> for ApiError {
     }
 }
 
-impl From<ApiError> for Problem {
-    fn from(error: ApiError) -> Self {
-        match error {
-            ApiError::BadParameter(error) => error.into(),
-            ApiError::VersionMismatch { actual } => Problem::version_mismatch(actual),
-            ApiError::BadCursor(error) => error.into(),
-            ApiError::OtherLog => Problem::new(ProblemCode::BadCursor)
+impl ApiError {
+    /// What the client is told. What an operator has to know is logged here, once.
+    fn into_logged_problem(self) -> Problem {
+        match self {
+            Self::BadParameter(error) => error.into(),
+            Self::VersionMismatch { actual } => Problem::version_mismatch(actual),
+            Self::BadCursor(error) => error.into(),
+            Self::OtherLog => Problem::new(ProblemCode::BadCursor)
                 .detail("The log was restored since. Forget what you know, and begin without the token."),
-            ApiError::TaskNotFound => Problem::not_found(),
-            ApiError::Overloaded => Problem::overloaded(
+            Self::TaskNotFound => Problem::not_found(),
+            Self::Overloaded => Problem::overloaded(
                 "Too many of your queries are in flight. Wait for their answers, then ask again.",
             ),
-            ApiError::TooManyStreams => {
+            Self::TooManyStreams => {
                 Problem::used_up(STREAMS).detail("You have too many streams of events. Close one of them.")
             }
-            ApiError::TooSlow => {
+            Self::TooSlow => {
                 tracing::warn!("a query took too long and was given up");
                 Problem::overloaded("The query took too long. Ask again, or for less at a time.")
             }
-            ApiError::Database(error) if error.is_unavailable() => {
+            Self::Database(error) if error.is_unavailable() => {
                 tracing::warn!(%error, "the read models do not answer");
                 Problem::unavailable("The read models do not answer at the moment.")
             }
-            ApiError::Database(error) => {
+            Self::Database(error) => {
                 tracing::error!(%error, "a query failed");
                 Problem::internal()
             }
-            ApiError::Store(error) => {
+            Self::Store(StoreError::Unavailable(error)) => {
                 tracing::warn!(%error, "the log does not answer");
                 Problem::unavailable("The log does not answer at the moment.")
             }
-            ApiError::HistoryIncomplete => {
+            Self::Store(StoreError::KeyUnusable(error)) => {
+                tracing::warn!(error, "the key of a person cannot be used");
+                Problem::unavailable("What is personal in it cannot be read at the moment. Ask an operator.")
+            }
+            Self::Store(
+                error @ (StoreError::Conflict { .. }
+                | StoreError::Empty
+                | StoreError::TooLarge { .. }
+                | StoreError::Corrupt(_)),
+            ) => {
+                tracing::error!(%error, "the log cannot be read");
+                Problem::internal()
+            }
+            Self::HistoryIncomplete => {
                 tracing::error!(
                     "a history has no beginning: the read models were projected by an earlier release; rebuild them"
                 );
                 Problem::unavailable("The history of this task is not available yet.")
             }
-            ApiError::NotInTheTree => Problem::not_found(),
-            ApiError::AuditTree(error) => {
+            Self::NotInTheTree => Problem::not_found(),
+            Self::AuditTree(error) => {
                 tracing::error!(error, "the audit tree is damaged: run `taskledger audit verify`");
                 Problem::internal()
             }
-            ApiError::Precondition(problem) | ApiError::ProjectionBehind(problem) => problem,
-            ApiError::Json(error) => {
+            Self::Precondition(problem) | Self::ProjectionBehind(problem) => problem,
+            Self::Json(error) => {
                 tracing::error!(%error, "an answer could not be written");
                 Problem::internal()
             }
@@ -196,6 +210,6 @@ impl From<ApiError> for Problem {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        Problem::from(self).into_response()
+        self.into_logged_problem().into_response()
     }
 }

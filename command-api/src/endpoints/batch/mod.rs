@@ -138,7 +138,7 @@ impl Work for Batch {
                     Settled::Refused { refusal, seen }
                 }
                 Err(error) => {
-                    open.insert(place, ApiError::from(error).into());
+                    open.insert(place, ApiError::from(error).into_logged_problem());
                     continue;
                 }
             };

@@ -73,7 +73,7 @@ fn result(command: &Result<BatchCommand, Problem>, settled: Option<&Settled>) ->
             }
         }
         (Ok(_), Some(&Settled::Refused { refusal, seen })) => {
-            refused(&ApiError::from(CommandError::Refused { refusal, seen }).into())
+            refused(&ApiError::from(CommandError::Refused { refusal, seen }).into_logged_problem())
         }
         (Ok(_), Some(Settled::Invalid) | None) => refused(&Problem::internal()),
     }
