@@ -45,7 +45,7 @@ pub(crate) async fn task_events(
     let place = app.event_streams.take(owner)?;
     let shown = reached(&app, owner, &AtLeast::of(&headers)?).await?;
     let since = match resumed {
-        Some(since) if !app.log.agrees_with(since.seen).await? => return Err(ApiError::OtherLog),
+        Some(since) if !app.projection.log_has(since.seen).await? => return Err(ApiError::OtherLog),
         Some(since) => since,
         None => Since::from_now_on(&app.read_models, shown.position()).await?,
     };
