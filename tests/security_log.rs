@@ -1,10 +1,12 @@
 //! The security log: a line for each success and failure of authentication and each denied authorization, whatever else is
 //! logged, and no secret in any of them.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Footing, PASSWORD, Person, System, totp_code};
+use crate::support::{Footing, PASSWORD, Person, System, totp_code, until};
 
 #[tokio::test]
 async fn embedded_security_log_tells_who_tried_what() {
@@ -67,6 +69,20 @@ async fn guess_codes(person: &Person) -> usize {
     }
 }
 
+/// Somebody refreshes, logs out, and goes on with the token until it is refused. Returns the id of their account.
+async fn refresh_and_log_out(system: &System) -> Value {
+    let eve = Person::join(&system.base, "eve").await;
+    let id = eve.get("/auth/me").await.expect(200).body["user"]["id"].clone();
+    let refresh = json!({"refresh_token": eve.refresh_token});
+    eve.post("/auth/refresh", refresh).await.expect(200);
+    eve.send(Method::POST, "/auth/logout", None).await.expect(204);
+    until("the session has ended", Duration::from_secs(30), async || {
+        eve.get("/tasks").await.status == 401
+    })
+    .await;
+    id
+}
+
 async fn the_security_log_tells_who_tried_what(footing: Footing) {
     let mut system = System::start(footing).await;
     let ada = Person::join(&system.base, "ada").await;
@@ -97,6 +113,8 @@ async fn the_security_log_tells_who_tried_what(footing: Footing) {
         .unwrap()
         .expect(401);
 
+    let eve = refresh_and_log_out(&system).await;
+
     // Their ends write what is left.
     system.terminate_all();
     let text: String = system
@@ -116,14 +134,15 @@ async fn the_security_log_tells_who_tried_what(footing: Footing) {
             .collect()
     };
     for (event, outcome, reason, count) in [
-        ("register", "success", Value::Null, 2),
+        ("register", "success", Value::Null, 3),
         ("register", "failure", json!("email_taken"), 1),
         ("second_factor_enrolment", "success", Value::Null, 1),
         ("second_factor_confirmation", "failure", json!("bad_code"), 1),
         ("second_factor_confirmation", "success", Value::Null, 1),
         ("first_factor", "success", Value::Null, wrong_codes + 1),
         ("second_factor", "failure", json!("token_invalid"), 1),
-        ("login", "success", Value::Null, 2),
+        ("login", "success", Value::Null, 3),
+        ("refresh", "success", Value::Null, 1),
         ("second_factor", "failure", json!("bad_code"), wrong_codes),
         ("second_factor", "failure", json!("too_many_attempts"), 1),
         ("reset", "failure", json!("unknown"), 1),
@@ -139,7 +158,19 @@ async fn the_security_log_tells_who_tried_what(footing: Footing) {
             assert!(line["request.id"].is_string(), "{line}");
         }
     }
-    assert_eq!(find("login", "success", Value::Null)[0]["actor.id"], id);
+    let logged_in = find("login", "success", Value::Null)[0];
+    assert_eq!(
+        (&logged_in["actor.id"], &logged_in["login.methods"]),
+        (&id, &json!("pwd"))
+    );
+    let refreshed = find("refresh", "success", Value::Null)[0];
+    assert_eq!((&refreshed["actor.id"], &refreshed["subject.id"]), (&eve, &eve));
+    // Not auth has refused it, and yet it is known whose token it was.
+    let ended = find("token", "failure", json!("session_ended"));
+    assert!(
+        !ended.is_empty() && ended.iter().all(|line| line["subject.id"] == eve),
+        "{lines:#?}"
+    );
     assert_eq!(find("role", "denied", json!("admin"))[0]["actor.id"], id);
     let failures = find("login", "failure", json!("bad_credentials"));
     for (line, number) in failures.iter().zip(1..) {

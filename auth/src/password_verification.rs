@@ -14,6 +14,9 @@ use crate::{
     throttle::{Attempt, Standing},
 };
 
+/// What a password that is shown within a session is called in the security log.
+const PASSWORD_CHECK: &str = "password_check";
+
 /// Somebody knows the password.
 pub(crate) struct Proven {
     /// Whose it is.
@@ -28,8 +31,21 @@ pub(crate) struct Proven {
     pub(crate) standing: Standing,
 }
 
+/// What becomes of a request whose password was right when it was compared. If the password counts no more when the change is
+/// appended, the security log says so.
+pub(crate) fn refused_after_proof(id: UserId, error: impl Into<ApiError>) -> ApiError {
+    let error = error.into();
+    if let ApiError::Refused(Refusal::PasswordHasChanged) = &error {
+        SecurityEvent::failure(PASSWORD_CHECK, "bad_credentials")
+            .subject(id)
+            .record();
+    }
+    error
+}
+
 impl Auth {
-    /// Compares `passwords` with that of the account that `find` finds. All of them together are one attempt.
+    /// Compares `passwords` with that of the account that `find` finds. All of them together are one attempt. `whose`
+    /// is who it has to be, if that is known before.
     ///
     /// # Errors
     /// Those of `find`, [`Refusal::AttemptsAreTooMany`] when it is too early, [`Refusal::CredentialsAreWrong`] when there is no
@@ -37,10 +53,11 @@ impl Auth {
     pub(crate) async fn prove_password(
         &self,
         attempt: &Attempt,
+        whose: Option<UserId>,
         passwords: &[&Arc<Password>],
         find: impl AsyncFnOnce() -> Result<Option<Account>, ApiError>,
     ) -> Result<Proven, ApiError> {
-        let standing = self.may_try(attempt).await?;
+        let standing = self.may_try(attempt, whose).await?;
         let asker = Asker {
             address: attempt.source(),
             is_familiar: standing.is_familiar(),
@@ -48,7 +65,7 @@ impl Auth {
         };
         let slot = self.hasher.admit(asker).await?;
         // Others may have failed while this one waited.
-        let standing = self.may_try(attempt).await?;
+        let standing = self.may_try(attempt, whose).await?;
         let account = find().await?;
         let hash = account.as_ref().map(|account| &*account.password_hash);
         for (which, password) in passwords.iter().enumerate() {
@@ -104,18 +121,19 @@ impl Auth {
             }
         };
         let attempt = Attempt::in_session(&self.pepper, id, session, context);
-        let proven = self.prove_password(&attempt, passwords, find).await?;
+        let proven = self.prove_password(&attempt, Some(id), passwords, find).await?;
         self.throttle.succeeded(&attempt, &proven.standing).await;
         Ok(proven)
     }
 
-    async fn may_try(&self, attempt: &Attempt) -> Result<Standing, CommandError> {
+    async fn may_try(&self, attempt: &Attempt, whose: Option<UserId>) -> Result<Standing, CommandError> {
         let checked = self.throttle.check(attempt).await;
         if matches!(
             checked,
             Err(CommandError::Refused(Refusal::AttemptsAreTooMany { .. }))
         ) {
             SecurityEvent::failure(attempt.event, "too_many_attempts")
+                .subject_if_known(whose)
                 .counted_as(attempt.key())
                 .record();
         }

@@ -49,6 +49,7 @@ pub(crate) async fn start(
     SecurityEvent::success("login")
         .actor(account.id)
         .subject(account.id)
+        .methods(&session.methods)
         .record();
     tracing::info!(account.id = %account.id, session.id = %id, "logged in");
     let admins = auth

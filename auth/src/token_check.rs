@@ -99,6 +99,13 @@ impl Check for TokenCheck {
         let claims = self.0.tokens.verify(token, self.0.clock.now());
         claims.ok().map(|claims| claims.sub)
     }
+
+    fn owner(&self, token: &str) -> Option<UserId> {
+        match program_token_name(token) {
+            Some(_) => self.subject(token),
+            None => self.0.tokens.genuine(token).map(|claims| claims.sub),
+        }
+    }
 }
 
 #[async_trait]

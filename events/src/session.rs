@@ -87,6 +87,18 @@ pub enum AuthenticationMethod {
     Mfa,
 }
 
+impl AuthenticationMethod {
+    /// Its name in tokens and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pwd => "pwd",
+            Self::Otp => "otp",
+            Self::Mfa => "mfa",
+        }
+    }
+}
+
 /// A login succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionStarted {
@@ -349,6 +361,13 @@ mod tests {
         for reason in EndReason::ALL {
             assert_eq!(EndReason::named(reason.name()), Some(reason));
             assert_eq!(serde_json::json!(reason), reason.name());
+        }
+        for method in [
+            AuthenticationMethod::Pwd,
+            AuthenticationMethod::Otp,
+            AuthenticationMethod::Mfa,
+        ] {
+            assert_eq!(serde_json::json!(method), method.name());
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     domain,
     error::ApiError,
     password::{Password, Policy},
+    password_verification::refused_after_proof,
     throttle::Attempt,
 };
 
@@ -58,6 +59,10 @@ pub(crate) async fn change_password(
         .await?;
     if proven.which == 1 {
         // Whoever repeats a change whose answer was lost has the new password already.
+        SecurityEvent::success("password_change_repeated")
+            .actor(id)
+            .subject(id)
+            .record();
         auth.revoke(Revocation::Account(id)).await;
         return Ok(answer::no_content(id, shown));
     }
@@ -69,7 +74,8 @@ pub(crate) async fn change_password(
         .change_account(id, &metadata, |now| {
             domain::account::change_password(now, &account.password_hash, &hash, session)
         })
-        .await?;
+        .await
+        .map_err(|error| refused_after_proof(id, error))?;
     SecurityEvent::success("password_change")
         .actor(id)
         .subject(id)

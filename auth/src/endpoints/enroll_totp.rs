@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::{answer, fields};
 use crate::{
     auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError, password::Password,
-    second_factor::Enrolment,
+    password_verification::refused_after_proof, second_factor::Enrolment,
 };
 
 /// What authenticator apps show beside the address.
@@ -43,7 +43,8 @@ pub(crate) async fn enroll_totp(
         .change_account(id, &metadata, |now| {
             domain::second_factor::enroll(now, &account.password_hash, &enrolment.event)
         })
-        .await?;
+        .await
+        .map_err(|error| refused_after_proof(id, error))?;
     SecurityEvent::success("second_factor_enrolment")
         .actor(id)
         .subject(id)

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{answer, fields};
 use crate::{
     auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError, password::Password,
-    second_factor::matching,
+    password_verification::refused_after_proof, second_factor::matching,
 };
 
 /// Where it is proved that the person was erased.
@@ -50,9 +50,12 @@ pub(crate) async fn erase_me(
         .await?;
     let account = proven.account;
     let metadata = CommandMetadata::new(caller.actor(), &context);
-    show_code(&auth, &account, request.code.as_ref(), &metadata).await?;
+    show_code(&auth, &account, request.code.as_ref(), &metadata)
+        .await
+        .map_err(|error| refused_after_proof(id, error))?;
     let decide = |now: Option<&Account>| domain::account::erase_own(now, &account.password_hash);
-    let erasure = auth.erase(id, &metadata, decide).await?;
+    let erasure = auth.erase(id, &metadata, decide).await;
+    let erasure = erasure.map_err(|error| refused_after_proof(id, error))?;
     SecurityEvent::success("erasure").actor(id).subject(id).record();
     tracing::info!(account.id = %id, "a person was erased");
     let mut response = answer::no_content(id, erasure.position);

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
-use events::{Account, Actor, AuthenticationMethod, EmailAddress, SecretHash, SessionId};
+use events::{Account, Actor, AuthenticationMethod, EmailAddress, SecretHash, SessionId, UserId};
 use http_api::{Form, JsonObject, Problem, RequestContext, SecurityEvent, text};
 use runtime::new_id;
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::fields;
 use crate::{
@@ -121,16 +122,36 @@ async fn open_session(
                     .record();
                 // Codes are counted by themselves.
                 succeeded(auth, attempt, &standing, &account).await;
-                return Err(demand_code(auth, &account, rehashed.as_ref(), id, &metadata).await);
+                let demanded = demand_code(auth, &account, rehashed.as_ref(), id, &metadata).await;
+                return Err(match demanded {
+                    Ok(token) => ApiError::SecondFactorRequired(token),
+                    Err(error) => refused(attempt, account.id, error),
+                });
             }
             Ok(opened) => {
                 succeeded(auth, attempt, &standing, &account).await;
                 session_start::end_crowded_out(auth, &opened, &metadata).await;
                 return Ok((opened.account, metadata));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(refused(attempt, account.id, error)),
         }
     }
+}
+
+/// What a login comes to whose password was right when it was compared. The security log says so if it is refused.
+fn refused(attempt: &Attempt, account: UserId, error: CommandError) -> ApiError {
+    let (reason, refusal) = match error {
+        CommandError::Refused(refusal @ Refusal::AccountIsDisabled) => ("account_disabled", refusal),
+        // Somebody was erased in this moment: there is nobody any more.
+        CommandError::Refused(Refusal::AccountIsUnknown) => ("bad_credentials", Refusal::CredentialsAreWrong),
+        CommandError::Refused(refusal) => ("bad_credentials", refusal),
+        CommandError::Failed(failure) => return failure.into(),
+    };
+    SecurityEvent::failure(attempt.event, reason)
+        .subject(account)
+        .counted_as(attempt.key())
+        .record();
+    refusal.into()
 }
 
 /// Somebody has shown the password: what failed before does not count any more, neither here nor in their sessions.
@@ -139,14 +160,14 @@ async fn succeeded(auth: &Auth, attempt: &Attempt, standing: &Standing, account:
     auth.throttle.forgive_sessions(&auth.pepper, account.id).await;
 }
 
-/// Asks for a code of the second factor. What is remembered of this login is in the token that goes with the answer.
+/// What a login goes on with that needs a code of the second factor. Everything that is remembered of it is in this token.
 async fn demand_code(
     auth: &Auth,
     account: &Account,
     rehashed: Option<&SecretHash>,
     session: SessionId,
     metadata: &CommandMetadata,
-) -> ApiError {
+) -> Result<Zeroizing<String>, CommandError> {
     let account = match rehashed {
         None => account.clone(),
         Some(hash) => {
@@ -154,19 +175,15 @@ async fn demand_code(
                 .change_account(account.id, metadata, |now| {
                     domain::account::rehash(now, &account.password_hash, hash)
                 })
-                .await;
-            match noted {
-                Ok(noted) => noted.account,
-                Err(error) => return error.into(),
-            }
+                .await?;
+            noted.account
         }
     };
-    let Some(factor) = account.confirmed_second_factor() else {
+    let factor = account
+        .confirmed_second_factor()
         // It was given up a moment ago.
-        return Refusal::PasswordHasChanged.into();
-    };
-    let token = MfaToken::new(&account, factor, session, auth.clock.now()).text(&auth.pepper);
-    ApiError::SecondFactorRequired(token)
+        .ok_or(Refusal::PasswordHasChanged)?;
+    Ok(MfaToken::new(&account, factor, session, auth.clock.now()).text(&auth.pepper))
 }
 
 /// The account whose address and password these are, and the password hashed again if its hash is weaker than those
@@ -180,14 +197,12 @@ async fn authenticate(
         Some(email) => Ok(auth.account_of(email).await?),
         None => Ok(None),
     };
-    let proven = auth.prove_password(attempt, &[&request.password], find).await?;
+    let proven = auth
+        .prove_password(attempt, None, &[&request.password], find)
+        .await?;
     let account = proven.account;
     if account.disabled {
-        SecurityEvent::failure(attempt.event, "account_disabled")
-            .subject(account.id)
-            .counted_as(attempt.key())
-            .record();
-        return Err(Refusal::AccountIsDisabled.into());
+        return Err(refused(attempt, account.id, Refusal::AccountIsDisabled.into()));
     }
     if !proven.is_outdated {
         return Ok((account, None, proven.standing));

@@ -49,9 +49,14 @@ pub(crate) async fn login_second_factor(
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     let request = Request::read(body.fields, &auth)?;
+    let whose = request.login.as_ref().map(|login| login.account);
     let outcome = go_on(&auth, &context, request).await;
-    if let Err(ApiError::Refused(Refusal::LoginIsOver)) = &outcome {
-        SecurityEvent::failure(EVENT, "token_invalid").record();
+    if let Err(ApiError::Refused(refusal)) = &outcome
+        && let Some(reason) = reason(refusal)
+    {
+        SecurityEvent::failure(EVENT, reason)
+            .subject_if_known(whose)
+            .record();
     }
     auth.counters.login(match &outcome {
         Ok(_) => "success",
@@ -62,10 +67,20 @@ pub(crate) async fn login_second_factor(
     outcome
 }
 
+/// Why no code was judged. The security log has it from elsewhere what came of one that was.
+const fn reason(refusal: &Refusal) -> Option<&'static str> {
+    match refusal {
+        Refusal::LoginIsOver => Some("token_invalid"),
+        Refusal::AccountIsDisabled => Some("account_disabled"),
+        _ => None,
+    }
+}
+
 async fn go_on(auth: &Auth, context: &RequestContext, request: Request) -> Result<Response, ApiError> {
     let login = request.login.ok_or(Refusal::LoginIsOver)?;
     let known = auth.account(login.account).await?;
-    let account = known.state.ok_or(Refusal::LoginIsOver)?;
+    let account = known.state.filter(|account| !account.erased);
+    let account = account.ok_or(Refusal::LoginIsOver)?;
     let metadata = CommandMetadata::new(Actor::User(account.id), context);
     let begun = auth.session(login.session).await?;
     if begun.state.is_some() {

@@ -17,6 +17,9 @@ use crate::{
     token::RefreshToken,
 };
 
+/// In the security log.
+const EVENT: &str = "refresh";
+
 /// The refresh token; `None` for a text that is none.
 fn read(body: Map<String, Value>, pepper: &Pepper) -> Result<Option<RefreshToken>, Problem> {
     let mut form = Form::new(body);
@@ -32,13 +35,29 @@ pub(crate) async fn refresh(
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let refreshed = next_tokens(auth, context, body).await;
+    let Some(presented) = read(body.fields, &auth.pepper)? else {
+        return Err(unknown());
+    };
+    let Some(session) = auth.session(presented.session).await?.state else {
+        return Err(unknown());
+    };
+    let owner = session.account;
+    let refreshed = next_tokens(&auth, &context, &presented, session).await;
     match &refreshed {
-        Ok(_) => SecurityEvent::success("refresh").record(),
-        Err(ApiError::Refused(refusal)) => SecurityEvent::failure("refresh", reason(refusal)).record(),
+        Ok(_) => SecurityEvent::success(EVENT).actor(owner).subject(owner).record(),
+        Err(ApiError::Refused(refusal)) => SecurityEvent::failure(EVENT, reason(refusal))
+            .subject(owner)
+            .record(),
         Err(ApiError::Failed(_) | ApiError::Bad(_) | ApiError::SecondFactorRequired(_)) => {}
     }
     refreshed
+}
+
+/// Nobody knows whose token it is.
+fn unknown() -> ApiError {
+    let refusal = Refusal::RefreshTokenIsUnknown;
+    SecurityEvent::failure(EVENT, reason(&refusal)).record();
+    refusal.into()
 }
 
 const fn reason(refusal: &Refusal) -> &'static str {
@@ -52,22 +71,20 @@ const fn reason(refusal: &Refusal) -> &'static str {
 }
 
 async fn next_tokens(
-    auth: Arc<Auth>,
-    context: RequestContext,
-    body: JsonObject,
+    auth: &Auth,
+    context: &RequestContext,
+    presented: &RefreshToken,
+    session: Session,
 ) -> Result<Response, ApiError> {
-    let presented = read(body.fields, &auth.pepper)?.ok_or(Refusal::RefreshTokenIsUnknown)?;
-    let session = auth.session(presented.session).await?;
-    let session = session.state.ok_or(Refusal::RefreshTokenIsUnknown)?;
     let (account, admins) = auth.account_and_admins(session.account).await?;
-    let metadata = CommandMetadata::new(Actor::User(session.account), &context);
+    let metadata = CommandMetadata::new(Actor::User(session.account), context);
     let Some(account) = account.state.filter(|account| account.has_open(session.id)) else {
-        return Err(finish_end(&auth, &metadata, &session).await.into());
+        return Err(finish_end(auth, &metadata, &session).await.into());
     };
 
     let next = RefreshToken::generate(session.id, presented.generation.saturating_add(1), &auth.pepper);
     let (presented_hash, next_hash) = (presented.hash(), next.hash());
-    let client = fingerprint(&context, &auth.pepper);
+    let client = fingerprint(context, &auth.pepper);
     let shown = domain::session::Presented {
         generation: presented.generation,
         hash: &presented_hash,
@@ -81,7 +98,7 @@ async fn next_tokens(
         .await;
     let refreshed = match refreshed.map_err(CommandError::from) {
         Err(CommandError::Refused(refusal)) => {
-            conclude(&auth, &metadata, &session, &refusal).await?;
+            conclude(auth, &metadata, &session, &refusal).await?;
             return Err(refusal.into());
         }
         other => other?,
@@ -89,7 +106,7 @@ async fn next_tokens(
     let session = refreshed.state.ok_or(Refusal::RefreshTokenIsUnknown)?;
     let issued = auth.issue(&account, &session, &admins)?;
     Ok(token_answer(
-        &auth,
+        auth,
         account,
         &session,
         &issued,

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{answer, fields};
 use crate::{
     auth::Auth, command_metadata::CommandMetadata, domain, error::ApiError, password::Password,
-    second_factor::matching,
+    password_verification::refused_after_proof, second_factor::matching,
 };
 
 /// In the security log.
@@ -55,7 +55,8 @@ pub(crate) async fn remove_totp(
                 matching(&auth.sealing, account, factor, &request.code, now)
             })
         })
-        .await?;
+        .await
+        .map_err(|error| refused_after_proof(id, error))?;
     SecurityEvent::success(REMOVAL).actor(id).subject(id).record();
     tracing::info!(account.id = %id, "a second factor was given up");
     // Program tokens that stood in for it have lost roles.

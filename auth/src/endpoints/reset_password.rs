@@ -66,9 +66,13 @@ pub(crate) async fn reset_password(
     context: RequestContext,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
-    let done = use_reset(auth, context, body).await;
+    let request = Request::read(body.fields, &auth)?;
+    let whose = request.token.as_ref().map(|token| token.account);
+    let done = use_reset(&auth, &context, request).await;
     if let Err(ApiError::Refused(refusal)) = &done {
-        SecurityEvent::failure("reset", reason(refusal)).record();
+        SecurityEvent::failure("reset", reason(refusal))
+            .subject_if_known(whose)
+            .record();
     }
     done
 }
@@ -81,20 +85,19 @@ const fn reason(refusal: &Refusal) -> &'static str {
     }
 }
 
-async fn use_reset(auth: Arc<Auth>, context: RequestContext, body: JsonObject) -> Result<Response, ApiError> {
-    let request = Request::read(body.fields, &auth)?;
+async fn use_reset(auth: &Auth, context: &RequestContext, request: Request) -> Result<Response, ApiError> {
     let token = request.token.ok_or(Refusal::ResetIsUnknown)?;
     let (id, presented, now) = (token.account, token.hash(), auth.clock.now());
     let account = auth.account(id).await?.state;
     let (account, _) = domain::reset::pending(account.as_ref(), &presented, now)?;
-    check_password(&auth, &request.password, &account.email)?;
+    check_password(auth, &request.password, &account.email)?;
     fields::check_not_breached("/new_password", &auth.password_policy, &request.password).await?;
     // Nobody without a good token gets as far as this work.
-    let attempt = Attempt::new(&auth.pepper, "reset", &id.to_string(), &context);
+    let attempt = Attempt::new(&auth.pepper, "reset", &id.to_string(), context);
     let slot = auth.hasher.admit(Asker::stranger(attempt.source())).await?;
     let hash: SecretHash = auth.hasher.hash(&slot, &request.password).await?.into();
     drop(slot);
-    let metadata = CommandMetadata::new(Actor::User(id), &context);
+    let metadata = CommandMetadata::new(Actor::User(id), context);
     let changed = auth
         .change_account(id, &metadata, |account| {
             domain::reset::complete(account, &presented, &hash, now)
@@ -103,7 +106,7 @@ async fn use_reset(auth: Arc<Auth>, context: RequestContext, body: JsonObject) -
     SecurityEvent::success("reset").actor(id).subject(id).record();
     tracing::info!(account.id = %id, "a password was reset");
     if let Ok(email) = EmailAddress::parse(&account.email) {
-        let guesses = Attempt::at_email(&auth.pepper, &email, &context);
+        let guesses = Attempt::at_email(&auth.pepper, &email, context);
         auth.throttle.forget(&guesses).await;
     }
     auth.throttle.forgive_sessions(&auth.pepper, id).await;

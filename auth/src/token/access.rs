@@ -110,6 +110,13 @@ impl AccessTokens {
         self.rules.verify(token, &key.verifying, now)
     }
 
+    /// What `token` says, if it was issued here, also when it has run out.
+    pub(crate) fn genuine(&self, token: &str) -> Option<Claims> {
+        let keyring = self.keyring();
+        let key = keyring.get(&key_id(token).ok()?)?;
+        self.rules.genuine(token, &key.verifying).ok()
+    }
+
     /// Whether `token` names a key that is not here, as one does that a replica with a newer key has issued.
     pub(crate) fn misses_key_of(&self, token: &str) -> bool {
         key_id(token).is_ok_and(|kid| self.keyring().get(&kid).is_none())

@@ -34,6 +34,7 @@ mod register;
 mod reset;
 mod second_factor;
 mod second_factor_roles;
+mod security_log;
 mod sessions;
 mod support;
 mod throttle;

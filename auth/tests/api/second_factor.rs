@@ -40,17 +40,17 @@ pub(crate) fn wrong(app: &App, secret: &str) -> String {
         .unwrap()
 }
 
-async fn enroll(app: &App, access: &str, password: &str) -> Answer {
+pub(crate) async fn enroll(app: &App, access: &str, password: &str) -> Answer {
     let call = app.post("/auth/me/totp").token(access);
     call.json(&json!({ "password": password })).send().await
 }
 
-async fn confirm(app: &App, access: &str, code: &str) -> Answer {
+pub(crate) async fn confirm(app: &App, access: &str, code: &str) -> Answer {
     let call = app.post("/auth/me/totp/confirm").token(access);
     call.json(&json!({ "code": code })).send().await
 }
 
-async fn remove(app: &App, access: &str, code: &str) -> Answer {
+pub(crate) async fn remove(app: &App, access: &str, code: &str) -> Answer {
     let call = app.call(Method::DELETE, "/auth/me/totp").token(access);
     call.json(&json!({"password": PASSWORD, "code": code}))
         .send()
@@ -63,7 +63,7 @@ async fn mfa_token(app: &App) -> String {
     answer.expect(401, "second-factor-required").text("/mfa_token")
 }
 
-async fn go_on(app: &App, mfa_token: &str, code: &str) -> Answer {
+pub(crate) async fn go_on(app: &App, mfa_token: &str, code: &str) -> Answer {
     let body = json!({"mfa_token": mfa_token, "code": code});
     app.post("/auth/login/second-factor").json(&body).send().await
 }

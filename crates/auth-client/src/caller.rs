@@ -171,12 +171,19 @@ where
     Arc<Verifier>: FromRef<S>,
 {
     let token = bearer_token(&parts.headers)?;
-    match Arc::<Verifier>::from_ref(state).verify(token).await {
+    let verifier = Arc::<Verifier>::from_ref(state);
+    match verifier.verify(token).await {
         Ok(identity) => {
             AccessNotes::of(&parts.extensions).user(identity.user_id);
             Ok(Caller(identity))
         }
-        Err(VerifyError::Rejected(rejection)) => Err(rejected(rejection)),
+        Err(VerifyError::Rejected(rejection)) => {
+            let owner = match rejection {
+                Rejection::Malformed => None,
+                Rejection::Expired | Rejection::SessionEnded => verifier.owner(token),
+            };
+            Err(rejected(rejection, owner))
+        }
         Err(VerifyError::Unavailable(reason)) => {
             tracing::warn!(%reason, "a token could not be checked");
             Err(Problem::unavailable(
@@ -200,7 +207,7 @@ fn no_program(caller: &Caller) -> Problem {
 pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
     presented(headers).map_err(|none| match none {
         NoToken::Missing => missing(),
-        NoToken::Malformed => rejected(Rejection::Malformed),
+        NoToken::Malformed => rejected(Rejection::Malformed, None),
     })
 }
 
@@ -240,13 +247,15 @@ fn missing() -> Problem {
         .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }
 
-fn rejected(rejection: Rejection) -> Problem {
+fn rejected(rejection: Rejection, owner: Option<UserId>) -> Problem {
     let reason = match rejection {
         Rejection::Malformed => "malformed",
         Rejection::Expired => "expired",
         Rejection::SessionEnded => "session_ended",
     };
-    SecurityEvent::failure("token", reason).record();
+    SecurityEvent::failure("token", reason)
+        .subject_if_known(owner)
+        .record();
     let (code, challenge) = match rejection {
         Rejection::Malformed => (
             ProblemCode::TokenInvalid,

@@ -34,4 +34,9 @@ pub trait Check: Send + Sync + 'static {
     fn subject(&self, _token: &str) -> Option<UserId> {
         None
     }
+
+    /// Whose token this is or was: whom one with a good signature names, whatever its times say. For the security log.
+    fn owner(&self, _token: &str) -> Option<UserId> {
+        None
+    }
 }

@@ -91,18 +91,25 @@ impl TokenRules {
         Self { validation }
     }
 
+    /// What `token` says, if its signature is that of `key`, also when it has run out or is not good yet.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn genuine(&self, token: &str, key: &VerifyingKey) -> Result<Claims, Rejection> {
+        let mut validation = self.validation.clone();
+        // The key decides, not the header of the token.
+        validation.algorithms = vec![key.algorithm];
+        let decoded = decode::<Claims>(token, &key.key, &validation);
+        decoded.map(|data| data.claims).map_err(|_| Rejection::Malformed)
+    }
+
     /// What `token` says, if its signature is that of `key` and it is good at `now`. Whether its session is still live is
     /// for the caller to find out.
     ///
     /// # Errors
     /// When it is not.
     pub fn verify(&self, token: &str, key: &VerifyingKey, now: Timestamp) -> Result<Claims, Rejection> {
-        let mut validation = self.validation.clone();
-        // The key decides, not the header of the token.
-        validation.algorithms = vec![key.algorithm];
-        let claims = decode::<Claims>(token, &key.key, &validation)
-            .map_err(|_| Rejection::Malformed)?
-            .claims;
+        let claims = self.genuine(token, key)?;
         let seconds = now.as_seconds();
         let latest = seconds.saturating_add(Timestamp::CLOCK_LEEWAY_SECONDS);
         if claims.exp <= seconds {

@@ -167,6 +167,12 @@ impl Remote {
         claims.ok().map(|claims| claims.sub)
     }
 
+    /// Whom a token names, by its signature alone. Nobody but auth can say whose a program token is.
+    pub(crate) fn owner(&self, token: &str) -> Option<UserId> {
+        let key = self.keys.known(&key_id(token).ok()?)?;
+        self.rules.genuine(token, &key).ok().map(|claims| claims.sub)
+    }
+
     pub(crate) fn is_connected(&self) -> bool {
         self.bus.is_connected()
     }

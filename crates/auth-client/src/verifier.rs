@@ -63,6 +63,16 @@ impl Verifier {
         }
     }
 
+    /// Whose token this is or was, as far as that can be told here by its signature, whatever its times say. For the security
+    /// log.
+    #[must_use]
+    pub fn owner(&self, token: &str) -> Option<UserId> {
+        match &self.0 {
+            Kind::Direct(check) => check.owner(token),
+            Kind::Remote(remote) => remote.owner(token),
+        }
+    }
+
     /// Whether tokens can be checked that nothing is remembered about, as far as the connection to auth goes. For readiness.
     #[must_use]
     pub fn is_connected(&self) -> bool {

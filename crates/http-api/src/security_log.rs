@@ -3,13 +3,13 @@
 //! into that field.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::IpAddr,
     sync::{LazyLock, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use events::UserId;
+use events::{AuthenticationMethod, UserId};
 use runtime::telemetry::SECURITY;
 
 use crate::request_id;
@@ -34,6 +34,7 @@ pub struct SecurityEvent {
     subject: Option<UserId>,
     counted_as: Option<String>,
     failures: Option<u64>,
+    methods: Option<String>,
 }
 
 impl SecurityEvent {
@@ -61,6 +62,7 @@ impl SecurityEvent {
             subject: None,
             counted_as: None,
             failures: None,
+            methods: None,
         }
     }
 
@@ -73,6 +75,19 @@ impl SecurityEvent {
     /// To whose account.
     pub const fn subject(mut self, subject: UserId) -> Self {
         self.subject = Some(subject);
+        self
+    }
+
+    /// To whose account, if that is known.
+    pub const fn subject_if_known(mut self, subject: Option<UserId>) -> Self {
+        self.subject = subject;
+        self
+    }
+
+    /// By what they were known.
+    pub fn methods(mut self, methods: &BTreeSet<AuthenticationMethod>) -> Self {
+        let names: Vec<_> = methods.iter().map(|method| method.name()).collect();
+        self.methods = Some(names.join(" "));
         self
     }
 
@@ -103,6 +118,7 @@ impl SecurityEvent {
             subject.id = self.subject.map(|id| id.to_string()),
             attempt.key = self.counted_as,
             attempt.failures = self.failures,
+            login.methods = self.methods,
             client.ip = CLIENT.try_with(|client| *client).ok().flatten().map(|address| address.to_string()),
             request.id = request_id::current(),
             suppressed = (suppressed > 0).then_some(suppressed),

@@ -1,0 +1,357 @@
+//! The security log of auth: whatever the table in the documents names is written, and nothing else.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::Method;
+use serde_json::{Value, json};
+use tracing::subscriber::DefaultGuard;
+
+use crate::{
+    second_factor::{code, confirm, enroll, go_on, remove, wrong},
+    support::{Answer, App, PASSWORD},
+};
+
+const WRONG: &str = "this passphrase is wrong";
+const NEXT: &str = "violet harbour lantern";
+const LAST: &str = "marble bicycle teapot";
+
+/// What is written into the security log by this thread, on which everything in one test happens.
+struct SecurityLog {
+    written: Arc<Mutex<Vec<u8>>>,
+    _guard: DefaultGuard,
+}
+
+#[derive(Clone)]
+struct Writer(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl SecurityLog {
+    fn begin() -> Self {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let writer = Writer(Arc::clone(&written));
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_env_filter("security=info")
+            .with_writer(move || writer.clone())
+            .finish();
+        Self {
+            written,
+            _guard: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    fn lines(&self) -> Vec<Value> {
+        let written = self.written.lock().unwrap();
+        let text = std::str::from_utf8(&written).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+/// Event, outcome, and the reason if the documents say which there are.
+type Kind = (String, String, Option<String>);
+
+fn in_backticks(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// What the table of the documents names.
+fn documented() -> BTreeSet<Kind> {
+    let document = include_str!("../../../docs/operations.md");
+    let (_, section) = document.split_once("\n## The security log\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let mut kinds = BTreeSet::new();
+    for row in rows {
+        let cells: Vec<&str> = row.split('|').collect();
+        let (events, outcomes) = (in_backticks(cells[1]), cells[2]);
+        // The head of the table.
+        if outcomes.contains("`outcome`") {
+            continue;
+        }
+        for outcome in outcomes.split(';') {
+            let (outcome, reasons) = outcome.split_once(':').unwrap_or((outcome, ""));
+            let outcome = in_backticks(outcome)[0];
+            let mut reasons: Vec<_> = in_backticks(reasons).into_iter().map(Some).collect();
+            if reasons.is_empty() {
+                reasons.push(None);
+            }
+            for event in &events {
+                kinds.extend(reasons.iter().map(|reason| {
+                    let reason = reason.map(str::to_owned);
+                    ((*event).to_owned(), outcome.to_owned(), reason)
+                }));
+            }
+        }
+    }
+    kinds
+}
+
+fn kind(line: &Value) -> Kind {
+    let text = |name: &str| line[name].as_str().unwrap().to_owned();
+    let outcome = text("outcome");
+    // Which role or scope it is.
+    let reason = line["reason"].as_str().filter(|_| outcome != "denied");
+    (text("event"), outcome, reason.map(str::to_owned))
+}
+
+async fn change_password(app: &App, access: &str, current: &str, new: &str) -> Answer {
+    let body = json!({"current_password": current, "new_password": new});
+    let call = app.post("/auth/me/password").token(access);
+    call.json(&body).send().await
+}
+
+async fn erase(app: &App, access: &str, body: Value) -> Answer {
+    let call = app.call(Method::DELETE, "/auth/me").token(access);
+    call.json(&body).send().await
+}
+
+async fn set_disabled(app: &App, admin: &str, id: &str, change: &str) {
+    let path = format!("/auth/users/{id}/{change}");
+    app.post(&path).token(admin).send().await.expect(200, "");
+}
+
+async fn use_reset(app: &App, token: &str) -> Answer {
+    let body = json!({"reset_token": token, "new_password": LAST});
+    app.post("/auth/reset").json(&body).send().await
+}
+
+async fn register_from(app: &App, address: &str, email: &str) -> Answer {
+    let body = json!({"email": email, "password": PASSWORD});
+    let call = app.post("/auth/register").json(&body);
+    call.header("x-forwarded-for", address).send().await
+}
+
+async fn half_a_login(app: &App, email: &str) -> String {
+    let half = app.login(email, PASSWORD).await;
+    half.expect(401, "second-factor-required").text("/mfa_token")
+}
+
+async fn accounts(app: &App, admin: &str) {
+    app.register("ada@example.com").await.expect(409, "email-taken");
+    register_from(app, "203.0.113.9", "eve@example.com")
+        .await
+        .expect(201, "");
+    let used_up = "UPDATE address_allowances SET full_at = 4000000000000000";
+    app.dependencies.operations.execute(used_up, &[]).await.unwrap();
+    register_from(app, "203.0.113.9", "eva@example.com")
+        .await
+        .expect(429, "rate-limited");
+
+    let (access, _) = app.sign_in("bob@example.com").await;
+    let id = app.me(&access).await.text("/user/id");
+    for _ in 0..5 {
+        app.login("bob@example.com", WRONG)
+            .await
+            .expect(401, "bad-credentials");
+    }
+    app.login("bob@example.com", PASSWORD)
+        .await
+        .expect(429, "rate-limited");
+    app.clock.advance(60);
+    set_disabled(app, admin, &id, "disable").await;
+    app.login("bob@example.com", PASSWORD)
+        .await
+        .expect(403, "account-disabled");
+    let offered = app.offer_reset("bob@example.com", false).await;
+    use_reset(app, &offered.token)
+        .await
+        .expect(403, "account-disabled");
+    set_disabled(app, admin, &id, "enable").await;
+    use_reset(app, &offered.token).await.expect(204, "");
+    let offered = app.offer_reset("bob@example.com", false).await;
+    app.clock.advance(3_600);
+    use_reset(app, &offered.token).await.expect(401, "token-expired");
+    use_reset(app, "made up").await.expect(401, "token-invalid");
+}
+
+async fn passwords(app: &App) {
+    let (access, _) = app.sign_in("dora@example.com").await;
+    change_password(app, &access, PASSWORD, NEXT)
+        .await
+        .expect(204, "");
+    change_password(app, &access, PASSWORD, NEXT)
+        .await
+        .expect(204, "");
+    for _ in 0..5 {
+        change_password(app, &access, WRONG, LAST)
+            .await
+            .expect(401, "bad-credentials");
+    }
+    change_password(app, &access, NEXT, LAST)
+        .await
+        .expect(429, "rate-limited");
+}
+
+async fn second_factors(app: &App, admin: &str) {
+    const EMAIL: &str = "carol@example.com";
+    let (access, _) = app.sign_in(EMAIL).await;
+    let id = app.me(&access).await.text("/user/id");
+    let secret = enroll(app, &access, PASSWORD).await.text("/secret");
+    for _ in 0..5 {
+        let guess = wrong(app, &secret);
+        confirm(app, &access, &guess).await.expect(401, "bad-credentials");
+    }
+    confirm(app, &access, &code(app, &secret, 0))
+        .await
+        .expect(429, "rate-limited");
+    app.clock.advance(30);
+    confirm(app, &access, &code(app, &secret, 0))
+        .await
+        .expect(204, "");
+    app.clock.advance(60);
+    go_on(app, "made up", "123456").await.expect(401, "token-invalid");
+
+    let half = half_a_login(app, EMAIL).await;
+    set_disabled(app, admin, &id, "disable").await;
+    go_on(app, &half, &code(app, &secret, 0))
+        .await
+        .expect(403, "account-disabled");
+    set_disabled(app, admin, &id, "enable").await;
+    let half = half_a_login(app, EMAIL).await;
+    let begun = go_on(app, &half, &code(app, &secret, 0)).await.expect(200, "");
+    let access = begun.text("/access_token");
+    let half = half_a_login(app, EMAIL).await;
+    for _ in 0..5 {
+        go_on(app, &half, &wrong(app, &secret))
+            .await
+            .expect(401, "bad-credentials");
+    }
+    let half = half_a_login(app, EMAIL).await;
+    go_on(app, &half, &wrong(app, &secret))
+        .await
+        .expect(429, "rate-limited");
+    app.clock.advance(30);
+    for (status, problem) in [(401, "bad-credentials"), (429, "rate-limited")] {
+        let guess = wrong(app, &secret);
+        remove(app, &access, &guess).await.expect(status, problem);
+    }
+    app.clock.advance(60);
+    for (status, problem) in [(401, "bad-credentials"), (429, "rate-limited")] {
+        let body = json!({"password": PASSWORD, "code": wrong(app, &secret)});
+        erase(app, &access, body).await.expect(status, problem);
+    }
+    app.clock.advance(120);
+    let right = code(app, &secret, 0);
+    remove(app, &access, &right).await.expect(204, "");
+    erase(app, &access, json!({ "password": PASSWORD }))
+        .await
+        .expect(204, "");
+}
+
+async fn tokens(app: &App) {
+    let (access, first) = app.sign_in("frank@example.com").await;
+    app.get("/auth/users")
+        .token(&access)
+        .send()
+        .await
+        .expect(403, "forbidden");
+    let body = json!({"name": "Backup", "scopes": ["tasks:read"]});
+    let made = app.post("/auth/tokens").token(&access).json(&body).send().await;
+    app.me(&made.text("/token")).await.expect(403, "forbidden");
+    app.me("not.a.token").await.expect(401, "token-invalid");
+
+    app.refresh("made up").await.expect(401, "token-invalid");
+    for _ in 0..events::MAX_REFRESH_TOKENS {
+        app.refresh(&first).await.expect(200, "");
+    }
+    app.refresh(&first).await.expect(401, "token-invalid");
+    app.clock.advance(5);
+    for _ in 0..2 {
+        app.refresh(&first).await.expect(401, "session-ended");
+    }
+    app.me(&access).await.expect(401, "session-ended");
+    let (access, refresh) = app.sign_in("frank@example.com").await;
+    app.clock.advance(3 * 24 * 60 * 60);
+    app.me(&access).await.expect(401, "token-expired");
+    app.refresh(&refresh).await.expect(401, "token-expired");
+}
+
+async fn quick() -> App {
+    let app = App::start().await;
+    app.replica(|config, _| config.failed_login_time = Duration::ZERO)
+        .await
+}
+
+#[tokio::test]
+async fn everything_that_the_documents_name_is_written_and_nothing_else() {
+    let log = SecurityLog::begin();
+    let app = quick().await;
+    let admin = app.sign_in_admin("root@example.com").await;
+    let (ada, _) = app.sign_in("ada@example.com").await;
+    let id = app.me(&ada).await.text("/user/id");
+    second_factors(&app, &admin).await;
+    passwords(&app).await;
+    accounts(&app, &admin).await;
+    tokens(&app).await;
+
+    let lines = log.lines();
+    let written: BTreeSet<_> = lines.iter().map(kind).collect();
+    assert_eq!(written, documented());
+    let is_known = |line: &Value| line["subject.id"].is_string() || line["outcome"] == "denied";
+    let of_nobody: BTreeSet<_> = lines.iter().filter(|line| !is_known(line)).map(kind).collect();
+    let nobody_known = [
+        ("register", "email_taken"),
+        ("register", "too_many_attempts"),
+        // It is not told whether anybody has the address.
+        ("login", "too_many_attempts"),
+        ("refresh", "malformed"),
+        ("reset", "unknown"),
+        ("second_factor", "token_invalid"),
+        ("token", "malformed"),
+    ];
+    let nobody_known =
+        nobody_known.map(|(event, reason)| (event.to_owned(), "failure".to_owned(), Some(reason.to_owned())));
+    assert_eq!(of_nobody, BTreeSet::from(nobody_known), "{lines:#?}");
+    for line in lines.iter().filter(|line| line["outcome"] == "success") {
+        // Who has shown a password only is not known yet.
+        let is_half = line["event"] == "first_factor";
+        assert!(is_half || line["actor.id"] == line["subject.id"], "{line}");
+    }
+    let logins = lines
+        .iter()
+        .filter(|line| line["event"] == "login" && line["outcome"] == "success");
+    let methods: BTreeSet<_> = logins
+        .clone()
+        .map(|line| line["login.methods"].as_str())
+        .collect();
+    assert_eq!(methods, BTreeSet::from([Some("pwd"), Some("pwd otp mfa")]));
+    assert_eq!(logins.filter(|line| line["subject.id"] == id).count(), 1);
+}
+
+/// Also when the account is disabled between the look at the password and the append.
+#[tokio::test]
+async fn every_login_that_is_refused_is_written() {
+    let log = SecurityLog::begin();
+    let app = quick().await;
+    let admin = app.sign_in_admin("root@example.com").await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    let id = app.me(&access).await.text("/user/id");
+    let mut refused = 0;
+    for _ in 0..6 {
+        let logins = futures::future::join_all((0..8).map(|_| app.login("ada@example.com", PASSWORD)));
+        let (logins, ()) = tokio::join!(logins, set_disabled(&app, &admin, &id, "disable"));
+        refused += logins.iter().filter(|login| login.status == 403).count();
+        set_disabled(&app, &admin, &id, "enable").await;
+    }
+    let lines = log.lines();
+    let written = lines.iter().filter(|line| line["reason"] == "account_disabled");
+    assert_eq!(written.count(), refused);
+}
