@@ -44,8 +44,8 @@ pub(crate) fn refused_after_proof(id: UserId, error: impl Into<ApiError>) -> Api
 }
 
 impl Auth {
-    /// Compares `passwords` with that of the account that `find` finds. All of them together are one attempt. `whose`
-    /// is who it has to be, if that is known before.
+    /// Compares `passwords` with that of the account that `find` finds. All of them together wait for one turn, and each that is
+    /// wrong is counted if none is right. `whose` is who it has to be, if that is known before.
     ///
     /// # Errors
     /// Those of `find`, [`Refusal::AttemptsAreTooMany`] when it is too early, [`Refusal::CredentialsAreWrong`] when there is no
@@ -85,11 +85,15 @@ impl Auth {
                 });
             }
         }
-        // Before the slot is free: then the next guess under the same counter is admitted.
-        self.throttle.failed(attempt, &standing).await?;
+        // Before the slot is free: then the next guess under the same counter is admitted. Each of the passwords was a guess.
+        let mut failures = standing.failures();
+        for _ in passwords {
+            self.throttle.failed(attempt, &standing).await?;
+            failures += 1;
+        }
         let event = SecurityEvent::failure(attempt.event, "bad_credentials")
             .counted_as(attempt.key())
-            .failures(standing.failures() + 1);
+            .failures(failures);
         match account {
             Some(account) => event.subject(account.id).record(),
             None => event.record(),

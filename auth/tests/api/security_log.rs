@@ -190,7 +190,7 @@ async fn passwords(app: &App) {
     change_password(app, &access, PASSWORD, NEXT)
         .await
         .expect(204, "");
-    for _ in 0..5 {
+    for _ in 0..3 {
         change_password(app, &access, WRONG, LAST)
             .await
             .expect(401, "bad-credentials");
@@ -334,6 +334,27 @@ async fn everything_that_the_documents_name_is_written_and_nothing_else() {
         .collect();
     assert_eq!(methods, BTreeSet::from([Some("pwd"), Some("pwd otp mfa")]));
     assert_eq!(logins.filter(|line| line["subject.id"] == id).count(), 1);
+}
+
+/// Two guesses are counted for a change of the password, and the line says so.
+#[tokio::test]
+async fn both_passwords_of_a_change_are_guesses() {
+    let log = SecurityLog::begin();
+    let app = quick().await;
+    let (access, _) = app.sign_in("ada@example.com").await;
+    change_password(&app, &access, WRONG, LAST)
+        .await
+        .expect(401, "bad-credentials");
+    let lines = log.lines();
+    let failed = lines.iter().find(|line| line["outcome"] == "failure").unwrap();
+    assert_eq!(
+        (&failed["event"], &failed["attempt.failures"]),
+        (&json!("password_check"), &json!(2))
+    );
+    change_password(&app, &access, WRONG, PASSWORD)
+        .await
+        .expect(204, "");
+    assert_eq!(log.lines().last().unwrap()["event"], "password_change_repeated");
 }
 
 /// Also when the account is disabled between the look at the password and the append.
