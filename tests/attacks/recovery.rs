@@ -110,5 +110,10 @@ async fn recovery_ends_what_an_intruder_has(footing: Footing) {
         })
         .await;
     }
+    assert_eq!(
+        reset(&bob, &bobs).await.expect(401).code(),
+        "token-invalid",
+        "it was offered before"
+    );
     system.stop().await;
 }

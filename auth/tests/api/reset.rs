@@ -3,7 +3,10 @@
 use events::{Actor, UserId};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, App, PASSWORD};
+use crate::{
+    second_factor::enrolled,
+    support::{Answer, App, PASSWORD},
+};
 
 const EMAIL: &str = "ada@example.com";
 const NEW_PASSWORD: &str = "violet harbour lantern";
@@ -108,6 +111,34 @@ async fn only_an_admin_offers_one_over_http() {
     offer(&app, &admin, &nobody, &json!({}))
         .await
         .expect(404, "not-found");
+}
+
+#[tokio::test]
+async fn an_admin_takes_the_second_factor_off_with_a_reset_only_if_they_say_so() {
+    let app = App::start().await;
+    let admin = app.sign_in_admin("root@example.com").await;
+    let (access, ..) = enrolled(&app).await;
+    let id = app.me(&access).await.text("/user/id");
+    for (body, status, code) in [
+        (json!({}), 401, "second-factor-required"),
+        (
+            json!({"remove_second_factor": false}),
+            401,
+            "second-factor-required",
+        ),
+        (json!({"remove_second_factor": true}), 200, ""),
+    ] {
+        let offered = offer(&app, &admin, &id, &body).await.expect(200, "");
+        reset(&app, &offered.text("/reset_token"), NEW_PASSWORD)
+            .await
+            .expect(204, "");
+        app.login(EMAIL, NEW_PASSWORD).await.expect(status, code);
+    }
+    // The trail says whose act it was.
+    let me = app.me(&admin).await.text("/user/id").parse().unwrap();
+    let log = app.log().await;
+    let mut offers = log.iter().filter(|event| event.kind == "account.reset_offered");
+    assert!(offers.all(|offered| offered.metadata.actor == Actor::User(me)));
 }
 
 #[tokio::test]
