@@ -1,4 +1,5 @@
-//! Whoever wants to get into the account of somebody else, from more addresses than any limit by address minds.
+//! Whoever wants to get into the account of somebody else, from more addresses than any limit by address minds, or to keep everybody
+//! out of theirs.
 
 use std::{
     fs,
@@ -6,21 +7,98 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::honest::Honest;
-use crate::support::{Footing, Replica, Role, System, until};
+use crate::support::{Footing, PASSWORD, Person, Replica, Role, System, until};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn logins_of_one_account_from_addresses_without_number() {
+/// How many passwords of strangers can wait to be hashed.
+const PLACES: usize = 512;
+/// As many as fill the places of strangers, though none of them may have half of these.
+const GREEDY_ADDRESSES: usize = 3;
+const AT_ONCE: usize = 190;
+const NEWCOMERS: usize = 4;
+/// Whoever is told to wait does so for a little, or what tells them so would be measured.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A system whose gateway believes this machine about who the clients are, with a policy for those without a token.
+async fn behind_a_proxy(policy: &str) -> System {
     let mut system = System::start(Footing::Embedded).await;
     let up = Replica::from(Role::Up);
     let file = system.directory().join("gateway.toml");
-    fs::write(&file, "trusted_proxies = [\"127.0.0.1\"]").unwrap();
+    fs::write(&file, format!("trusted_proxies = [\"127.0.0.1\"]\n{policy}")).unwrap();
     system.terminate(up);
     system.set("TASKLEDGER_GATEWAY_CONFIG", file.display().to_string());
     system.launch(up);
     system.ready().await;
+    system
+}
+
+/// How many passwords wait to be hashed.
+async fn waiting(system: &System) -> usize {
+    let metrics = system.admin_text(Role::Up.into(), "/metrics").await;
+    let value = metrics.lines().find_map(|line| {
+        let value = line.strip_prefix("taskledger_auth_password_hashes{state=\"waiting\"} ")?;
+        value.parse().ok()
+    });
+    value.unwrap_or_default()
+}
+
+/// Asks as the client at `address`, and says with which status that is answered.
+async fn ask(system: &System, http: &reqwest::Client, address: &str, path: &str, body: &Value) -> u16 {
+    let asked = http.post(format!("{}{path}", system.base));
+    let asked = asked.header("X-Forwarded-For", address).json(body);
+    asked.send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_addresses_that_fill_the_queue_of_passwords_keep_nobody_out() {
+    let system = behind_a_proxy("[unauthenticated]\nrequests = 20000\nper_seconds = 1\n").await;
+    let mut owner = Person::join(&system.base, "owner").await;
+    let http = reqwest::Client::new();
+    let (accounts, is_over) = (AtomicU32::new(0), AtomicBool::new(false));
+    let greedy = async |number: usize| {
+        let address = format!("198.51.100.{}", number % GREEDY_ADDRESSES);
+        while !is_over.load(Ordering::Relaxed) {
+            // Accounts of their own, whose passwords they know: no wrong one makes them wait.
+            let number = accounts.fetch_add(1, Ordering::Relaxed);
+            let body = json!({"email": format!("greedy{number}@example.org"), "password": PASSWORD});
+            for path in ["/auth/register", "/auth/login"] {
+                match ask(&system, &http, &address, path, &body).await {
+                    200 | 201 => {}
+                    429 | 503 => {
+                        tokio::time::sleep(PAUSE).await;
+                        break;
+                    }
+                    status => panic!("{path}: {status}"),
+                }
+            }
+        }
+    };
+    let watch = async {
+        until("the queue is full", Duration::from_secs(60), async || {
+            waiting(&system).await >= PLACES
+        })
+        .await;
+        owner.log_in().await;
+        let body = json!({"email": owner.email, "password": PASSWORD});
+        for number in 0..NEWCOMERS {
+            let address = format!("203.0.113.{number}");
+            let status = ask(&system, &http, &address, "/auth/login", &body).await;
+            assert_eq!(status, 200, "{address}");
+            let waiting = waiting(&system).await;
+            assert!(waiting > PLACES / 2, "{waiting} wait");
+        }
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let crowd = futures::future::join_all((0..GREEDY_ADDRESSES * AT_ONCE).map(greedy));
+    futures::join!(crowd, watch);
+    system.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_of_one_account_from_addresses_without_number() {
+    let system = behind_a_proxy("").await;
     let honest = Honest::before_the_attack(&system).await;
     let (tries, refused, is_over) = (AtomicU32::new(0), AtomicU32::new(0), AtomicBool::new(false));
     let http = reqwest::Client::new();
@@ -28,9 +106,8 @@ async fn logins_of_one_account_from_addresses_without_number() {
     let spray = async || {
         while !is_over.load(Ordering::Relaxed) {
             let [_, a, b, c] = tries.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-            let asked = http.post(format!("{}/auth/login", system.base));
-            let asked = asked.header("X-Forwarded-For", format!("100.{a}.{b}.{c}"));
-            match asked.json(&body).send().await.unwrap().status().as_u16() {
+            let address = format!("100.{a}.{b}.{c}");
+            match ask(&system, &http, &address, "/auth/login", &body).await {
                 401 => {}
                 429 => drop(refused.fetch_add(1, Ordering::Relaxed)),
                 status => panic!("{status}"),

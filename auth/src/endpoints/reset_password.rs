@@ -94,7 +94,7 @@ async fn use_reset(auth: &Auth, context: &RequestContext, request: Request) -> R
     fields::check_not_breached("/new_password", &auth.password_policy, &request.password).await?;
     // Nobody without a good token gets as far as this work.
     let attempt = Attempt::new(&auth.pepper, "reset", &id.to_string(), context);
-    let slot = auth.hasher.admit(Asker::stranger(attempt.source())).await?;
+    let slot = auth.hasher.admit(Asker::with_token(attempt.source())).await?;
     let hash: SecretHash = auth.hasher.hash(&slot, &request.password).await?.into();
     drop(slot);
     let metadata = CommandMetadata::new(Actor::User(id), context);

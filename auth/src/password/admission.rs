@@ -1,18 +1,20 @@
 //! Whose password is hashed next. Hashing is the most expensive thing that a stranger can ask for, so the threads are
-//! few, the queue is bounded in number and in time, and it is shared fairly: each address has few places in it at once, and
-//! whoever comes from an address that is familiar to the account waits behind none of the others. What is counted together is
-//! tried one after another, so that each guess knows of the failures before it.
+//! few, the queue is bounded in number and in time, and it is shared fairly ([`FairQueue`]). What is counted together is tried one
+//! after another, so that each guess knows of the failures before it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use runtime::{NoTurn, Turn, Turns};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::{Instant, timeout},
 };
 
 use super::{
     HashingFailed,
+    fair_queue::{FairQueue, NoPlace},
     hash_metrics::{self, Counted},
 };
 
@@ -27,7 +29,8 @@ const PREPARING: usize = 1;
 pub(crate) struct Asker<'a> {
     /// Where they are.
     pub(crate) address: &'a str,
-    /// Whether they have a session, or somebody logged in to the account from there before.
+    /// Whether they have shown something already: a session, the token of a reset, or an address from where somebody logged in to
+    /// the account before.
     pub(crate) is_familiar: bool,
     /// Under which key a failure is counted, if it is a guess. No two guesses under one key are admitted at once.
     pub(crate) counter: Option<&'a str>,
@@ -42,21 +45,27 @@ impl<'a> Asker<'a> {
             counter: None,
         }
     }
+
+    /// Somebody at `address` who does not guess at anything, and has shown the token of a reset.
+    pub(crate) const fn with_token(address: &'a str) -> Self {
+        Self {
+            is_familiar: true,
+            ..Self::stranger(address)
+        }
+    }
 }
+
+/// By what somebody who waits is told that they are admitted, or that they have lost their place.
+type Teller = oneshot::Sender<Result<Held, HashingFailed>>;
 
 /// The threads, and the queue before them.
 pub(super) struct Admission {
-    /// One permit for each password that is being hashed or is next.
-    admitted: Arc<Semaphore>,
-    /// One permit for each stranger who waits to be admitted directly; others wait behind no more strangers than these.
-    strangers: Arc<Semaphore>,
-    /// One permit for each password that is being hashed or waits for it.
-    places_of_strangers: Arc<Semaphore>,
-    places_of_familiar: Arc<Semaphore>,
-    /// How much of one address is worked on at once, and how much of it waits.
-    addresses: Turns<String>,
-    /// One guess after another for each counter of failures.
-    counters: Turns<String>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<FairQueue<Teller>>,
 }
 
 /// The right to hash as soon as a thread is free, which it is at the latest when those admitted before have hashed.
@@ -67,29 +76,64 @@ pub(crate) struct Slot {
     pub(crate) since: Instant,
 }
 
+/// What somebody has who is admitted. Whoever drops it lets the next one in.
 #[derive(Debug)]
 struct Held {
-    _admitted: OwnedSemaphorePermit,
-    _stranger: Option<OwnedSemaphorePermit>,
-    _turns: (Turn<String>, Option<Turn<String>>),
-    _place: OwnedSemaphorePermit,
+    shared: Arc<Shared>,
+    counter: Option<String>,
     _counted: Counted,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared.queue().release(self.counter.as_deref());
+        self.shared.admit();
+    }
+}
+
+/// Somebody who waits, or has waited.
+struct Waiter<'a> {
+    shared: &'a Shared,
+    number: u64,
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.shared.queue().leave(self.number);
+    }
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, FairQueue<Teller>> {
+        // Each change of it is made whole.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Admits as many as can be.
+    fn admit(self: &Arc<Self>) {
+        loop {
+            // Not locked while somebody is told: if they are not there any more, what they would have had is dropped.
+            let Some((told_by, counter)) = self.queue().admit() else {
+                return;
+            };
+            let held = Held {
+                shared: Arc::clone(self),
+                counter,
+                _counted: Counted::running(),
+            };
+            let _ = told_by.send(Ok(held));
+        }
+    }
 }
 
 impl Admission {
     /// `threads` hash at once, and `waiting` wait of either kind.
     pub(super) fn new(threads: usize, waiting: usize) -> Self {
         hash_metrics::show();
-        let semaphore = |permits| Arc::new(Semaphore::new(permits));
-        let admitted = threads + PREPARING;
         Self {
-            admitted: semaphore(admitted),
-            strangers: semaphore(admitted),
-            places_of_strangers: semaphore(admitted + waiting),
-            places_of_familiar: semaphore(admitted + waiting),
-            addresses: Turns::new(admitted, admitted + waiting / 2),
-            // Nobody waits there without one of the places.
-            counters: Turns::new(1, usize::MAX),
+            shared: Arc::new(Shared {
+                queue: Mutex::new(FairQueue::new(threads + PREPARING, waiting)),
+            }),
         }
     }
 
@@ -115,52 +159,29 @@ impl Admission {
     }
 
     async fn wait(&self, asker: Asker<'_>) -> Result<Slot, HashingFailed> {
-        let (places, lane) = if asker.is_familiar {
-            (&self.places_of_familiar, None)
-        } else {
-            (&self.places_of_strangers, Some(&self.strangers))
+        let (told_by, told) = oneshot::channel();
+        let entered = self
+            .shared
+            .queue()
+            .enter(asker.is_familiar, asker.address, asker.counter, told_by);
+        let (number, leaves) = entered.map_err(|none| match none {
+            NoPlace::Crowded => HashingFailed::Crowded,
+            NoPlace::Full => HashingFailed::Overloaded,
+        })?;
+        let _waiter = Waiter {
+            shared: &self.shared,
+            number,
         };
-        let place = Arc::clone(places)
-            .try_acquire_owned()
-            .map_err(|_| HashingFailed::Overloaded)?;
-        let of_address = take(&self.addresses, asker.address).await?;
-        let of_counter = match asker.counter {
-            Some(counter) => Some(take(&self.counters, counter).await?),
-            None => None,
-        };
-        let stranger = match lane {
-            Some(lane) => Some(permit(lane).await?),
-            None => None,
-        };
-        let admitted = permit(&self.admitted).await?;
+        if let Some(leaves) = leaves {
+            let _ = leaves.send(Err(HashingFailed::Crowded));
+        }
+        self.shared.admit();
+        let held = told.await.map_err(|_| HashingFailed::Broken)??;
         Ok(Slot {
-            held: Arc::new(Held {
-                _admitted: admitted,
-                _stranger: stranger,
-                _turns: (of_address, of_counter),
-                _place: place,
-                _counted: Counted::running(),
-            }),
+            held: Arc::new(held),
             since: Instant::now(),
         })
     }
-}
-
-async fn take(turns: &Turns<String>, key: &str) -> Result<Turn<String>, HashingFailed> {
-    turns
-        .take(key.to_owned(), TIMEOUT)
-        .await
-        .map_err(|none| match none {
-            NoTurn::Full => HashingFailed::Crowded,
-            NoTurn::Late => HashingFailed::Overloaded,
-        })
-}
-
-async fn permit(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, HashingFailed> {
-    Arc::clone(semaphore)
-        .acquire_owned()
-        .await
-        .map_err(|_| HashingFailed::Broken)
 }
 
 #[cfg(test)]
@@ -249,6 +270,45 @@ mod tests {
         drop(held);
         let _slot = owner.await.unwrap();
         assert!(futures::poll!(strangers.next()).is_pending());
+    }
+
+    #[tokio::test]
+    async fn whoever_has_the_most_places_gives_one_to_a_newcomer() {
+        let admission = Admission::new(1, 4);
+        let held = busy(&admission, "a").await;
+        let mut greedy = FuturesUnordered::new();
+        for address in ["a", "a", "b", "b"] {
+            greedy.push(admission.admit(Asker::stranger(address)));
+        }
+        assert!(futures::poll!(greedy.next()).is_pending());
+        let mut newcomer = std::pin::pin!(admission.admit(Asker::stranger("c")));
+        assert!(futures::poll!(&mut newcomer).is_pending());
+        let told = greedy.next().await.unwrap();
+        assert!(matches!(told, Err(HashingFailed::Crowded)), "{told:?}");
+        drop(held);
+        let mut admitted = 0;
+        while let Some(slot) = greedy.next().await {
+            drop(slot.unwrap());
+            admitted += 1;
+        }
+        assert_eq!(admitted, 3);
+        newcomer.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn whoever_gives_up_leaves_their_place_and_what_they_were_given() {
+        let admission = Admission::new(1, 2);
+        let held = busy(&admission, "a").await;
+        for address in ["b", "c", "d", "e"] {
+            let mut waits = std::pin::pin!(admission.admit(Asker::stranger(address)));
+            assert!(futures::poll!(&mut waits).is_pending(), "{address}");
+        }
+        {
+            let mut admitted_too_late = std::pin::pin!(admission.admit(Asker::stranger("b")));
+            assert!(futures::poll!(&mut admitted_too_late).is_pending());
+            drop(held);
+        }
+        let _all = busy(&admission, "c").await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ mod bcrypt_hash;
 mod breached;
 mod common;
 mod failure_time;
+mod fair_queue;
 mod hash_metrics;
 mod hashing;
 mod hashing_failed;
