@@ -14,7 +14,7 @@ use crate::{
     domain::Refusal,
     endpoints::{fields::display_name, register::open_account},
     error::CommandError,
-    password::is_bcrypt,
+    password::{HIGHEST_COST, is_bcrypt},
 };
 
 /// What became of a file.
@@ -158,9 +158,9 @@ fn columns(line: &[u8]) -> Result<StringRecord, &'static str> {
 fn candidate(email: &str, hash: &str, name: &str) -> Result<(EmailAddress, AccountRegistered), String> {
     let address = EmailAddress::parse(email).map_err(|error| format!("email {error}"))?;
     if !is_bcrypt(hash) {
-        return Err(
-            "password_hash must be one of bcrypt ($2a$, $2b$ or $2y$) with a cost of 4 to 15".to_owned(),
-        );
+        return Err(format!(
+            "password_hash must be one of bcrypt ($2a$, $2b$ or $2y$) with a cost of 4 to {HIGHEST_COST}"
+        ));
     }
     let display_name = match name {
         "" => None,

@@ -5,14 +5,20 @@ use super::Password;
 /// Characters of the salt and the output.
 const SALT_AND_OUTPUT: usize = 53;
 
-/// Whether `hash` is one of bcrypt that a login can be let wait for: of a cost of 15 at most, some seconds.
+/// The highest cost that is taken over: half a second on a machine of today. A comparison that is dearer may take longer than the
+/// longest that a failed login is made to take, and would tell that there is such an account.
+pub(crate) const HIGHEST_COST: u8 = 13;
+
+/// Whether `hash` is one of bcrypt that can be taken over.
 pub(crate) fn is_bcrypt(hash: &str) -> bool {
     let Some((cost, rest)) = version(hash).and_then(|rest| rest.split_once('$')) else {
         return false;
     };
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/');
     cost.len() == 2
-        && cost.parse().is_ok_and(|cost: u8| (4..=15).contains(&cost))
+        && cost
+            .parse()
+            .is_ok_and(|cost: u8| (4..=HIGHEST_COST).contains(&cost))
         && rest.len() == SALT_AND_OUTPUT
         && rest.bytes().all(is_base64)
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 const KINDS: usize = 64;
 /// How much longer than the most expensive comparison a failure takes, so that nearly none takes longer by itself.
 const FACTOR: u32 = 3;
-/// Beyond this a failure takes what it takes.
+/// Beyond this a failure takes what it takes. What is dearer is not imported ([`HIGHEST_COST`](super::HIGHEST_COST)).
 const LONGEST: Duration = Duration::from_secs(2);
 /// How much a new measurement counts for.
 const WEIGHT: f64 = 0.1;

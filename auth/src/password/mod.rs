@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use admission::{Asker, Slot};
 pub use argon2_parameters::Argon2Parameters;
-pub(crate) use bcrypt_hash::is_bcrypt;
+pub(crate) use bcrypt_hash::{HIGHEST_COST, is_bcrypt};
 pub(crate) use breached::UnusableFile;
 pub(crate) use failure_time::kind_of;
 pub(crate) use hashing::Hasher;

@@ -81,6 +81,55 @@ async fn the_first_failure_after_a_start_takes_as_long_as_with_the_dearest_hash_
     .await;
 }
 
+/// One of the rounds shows no difference. A real one shows in each.
+const ROUNDS: usize = 3;
+/// A comparison with the dearest hash takes a multiple of this.
+const NOISE: Duration = Duration::from_millis(100);
+
+#[tokio::test]
+async fn a_failure_with_the_dearest_hash_that_can_be_imported_takes_as_long_as_any_other() {
+    let app = App::start().await;
+    let dearest = HASH.replace("$04$", "$13$");
+    let file = format!("email,password_hash\nada@example.com,{dearest}\n");
+    assert_eq!(import(&app, &file, false).await.unwrap().opened, 1);
+    let started = app
+        .replica(|config, _| config.failed_login_time = Duration::ZERO)
+        .await;
+    let mut differences = Vec::new();
+    for _ in 0..ROUNDS {
+        started.clock.advance(900);
+        let begun = Instant::now();
+        started
+            .login("ada@example.com", "not-the-right-one")
+            .await
+            .expect(401, "bad-credentials");
+        let took = begun.elapsed();
+        let difference = took.abs_diff(time_of_a_failure(&started).await);
+        if difference < NOISE {
+            return;
+        }
+        differences.push((took, difference));
+    }
+    panic!("the time tells: {differences:?}");
+}
+
+#[tokio::test]
+async fn a_hash_that_is_too_dear_is_named_and_what_it_may_cost() {
+    let app = App::start().await;
+    for cost in ["14", "15", "31"] {
+        let dear = HASH.replace("$04$", &format!("${cost}$"));
+        let file = format!("email,password_hash\nada@example.com,{HASH}\nbob@example.com,{dear}\n");
+        let imported = import(&app, &file, true).await.unwrap();
+        let bad: Vec<_> = imported.bad.iter().map(|bad| bad.line).collect();
+        assert_eq!((imported.opened, bad), (1, vec![3]), "{cost}");
+        assert!(
+            imported.bad[0].reason.ends_with("with a cost of 4 to 13"),
+            "{:?}",
+            imported.bad
+        );
+    }
+}
+
 #[tokio::test]
 async fn goes_on_where_it_was_broken_off() {
     let app = App::start().await;
