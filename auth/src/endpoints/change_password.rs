@@ -57,12 +57,16 @@ pub(crate) async fn change_password(
     let proven = auth
         .prove_own_password(id, session, &[&request.current, &request.new], &context)
         .await?;
+    let attempt = email.map(|email| Attempt::at_email(&auth.pepper, &email, &context));
     if proven.which == 1 {
         // Whoever repeats a change whose answer was lost has the new password already.
         SecurityEvent::success("password_change_repeated")
             .actor(id)
             .subject(id)
             .record();
+        if let Some(attempt) = &attempt {
+            auth.throttle.password_was_changed(attempt).await;
+        }
         auth.revoke(Revocation::Account(id)).await;
         return Ok(answer::no_content(id, shown));
     }
@@ -80,10 +84,8 @@ pub(crate) async fn change_password(
         .actor(id)
         .subject(id)
         .record();
-    if let Some(email) = &email {
-        auth.throttle
-            .forget(&Attempt::at_email(&auth.pepper, email, &context))
-            .await;
+    if let Some(attempt) = &attempt {
+        auth.throttle.password_was_changed(attempt).await;
     }
     auth.revoke(Revocation::Account(id)).await;
     let position = auth

@@ -17,7 +17,7 @@ use crate::{
     domain::{self, Claim, Refusal},
     error::{ApiError, CommandError},
     password::{Asker, Password, Policy},
-    throttle::{Attempt, Standing},
+    throttle::Attempt,
 };
 
 #[derive(Debug)]
@@ -85,7 +85,7 @@ async fn open(auth: &Auth, context: &RequestContext, request: Request) -> Result
         .subject(account.id)
         .record();
     // Whoever chose the password from here knows it.
-    auth.throttle.succeeded(&attempt, &Standing::default()).await;
+    auth.throttle.registered(&attempt).await;
     let id = account.id;
     Ok(answer::json(
         StatusCode::CREATED,

@@ -107,7 +107,7 @@ async fn use_reset(auth: &Auth, context: &RequestContext, request: Request) -> R
     tracing::info!(account.id = %id, "a password was reset");
     if let Ok(email) = EmailAddress::parse(&account.email) {
         let guesses = Attempt::at_email(&auth.pepper, &email, context);
-        auth.throttle.forget(&guesses).await;
+        auth.throttle.password_was_reset(&guesses).await;
     }
     auth.throttle.forgive_sessions(&auth.pepper, id).await;
     auth.revoke(Revocation::Account(id)).await;

@@ -22,23 +22,32 @@ const REMEMBER_AGAIN: i64 = 24 * 3_600 * 1_000_000;
 /// The most familiar addresses that are kept of one account: those that were used last.
 const FAMILIAR_ADDRESSES: u64 = 20;
 
-const LOOK_UP: &str = "SELECT 'familiar' AS counter, used_at AS instant, CAST(0 AS BIGINT) AS failures \
+const LOOK_UP: &str = "SELECT 'familiar' AS counter, used_at AS instant, days AS number \
          FROM familiar_addresses WHERE account = $1 AND address = $2 \
      UNION ALL SELECT 'account', blocked_until, failures FROM authentication_failures WHERE key = $1 \
      UNION ALL SELECT 'account from address', blocked_until, failures FROM authentication_failures WHERE key = $3 \
      UNION ALL SELECT 'all sessions', blocked_until, failures FROM authentication_failures WHERE key = $4 \
      UNION ALL SELECT 'address', full_at, 0 FROM address_allowances WHERE key = $2";
 const FAILURES: &str = "SELECT failures FROM authentication_failures WHERE key = $1";
-const FORGET: &str = "DELETE FROM authentication_failures WHERE key IN ($1, $2)";
+const FORGET: &str = "DELETE FROM authentication_failures WHERE key = $1";
+/// What failed at an account from each familiar address.
+const FAILURES_FROM_FAMILIAR: &str = "SELECT address, COALESCE((SELECT failures FROM authentication_failures \
+         WHERE key = account || '-' || address), 0) AS failures \
+     FROM familiar_addresses WHERE account = $1";
 /// Everybody's failures at an account. Keys are hexadecimal, so that nothing in them is a pattern.
 const FORGET_ALL: &str = "DELETE FROM authentication_failures WHERE key = $1 OR key LIKE $1 || '-%'";
-const REMEMBER: &str = "INSERT INTO familiar_addresses (account, address, used_at) VALUES ($1, $2, $3) \
-     ON CONFLICT (account, address) DO UPDATE SET used_at = excluded.used_at";
+/// $4 is 1 for a login and 0 for a registration. What was used after $5 was used on the same day, so that of several logins at once
+/// one counts.
+const REMEMBER: &str = "INSERT INTO familiar_addresses (account, address, used_at, days) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (account, address) DO UPDATE \
+         SET used_at = excluded.used_at, days = familiar_addresses.days + excluded.days \
+     WHERE familiar_addresses.days = 0 OR familiar_addresses.used_at <= $5";
 const FORGET_OLD_ADDRESSES: &str = "DELETE FROM familiar_addresses WHERE account = $1 AND address NOT IN \
      (SELECT address FROM familiar_addresses WHERE account = $1 ORDER BY used_at DESC, address LIMIT $2)";
 
-/// Where from the account was entered, and where from its sessions proved the password again.
+/// Of an account, and of its sessions, for which earlier releases kept them as well.
 const FORGET_FAMILIAR: &str = "DELETE FROM familiar_addresses WHERE account = $1 OR account LIKE $1 || '-%'";
+const FORGET_OTHER_ADDRESSES: &str = "DELETE FROM familiar_addresses WHERE account = $1 AND address <> $2";
 
 /// One row of failures.
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,8 +68,12 @@ impl Counter {
 /// What is known of an attempt before it is made.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Standing {
-    /// When its address was last written down as one from which somebody logged in to the account.
-    familiar_since: Option<i64>,
+    /// Whether it is made from within a session.
+    in_session: bool,
+    /// When its address was last written down as one from which somebody logged in to the account, and how many days that was
+    /// done on.
+    familiar_since: Option<(i64, u64)>,
+    /// Of the account as strangers try it together, or of the session.
     strangers: Counter,
     familiar: Counter,
     /// How often all sessions of the person failed together, for an attempt from within one.
@@ -78,15 +91,19 @@ impl Standing {
             // Nothing is counted under no key.
             attempt.all_sessions.as_deref().unwrap_or_default().into(),
         ];
-        let mut standing = Self::default();
+        let mut standing = Self {
+            in_session: attempt.all_sessions.is_some(),
+            ..Self::default()
+        };
         for row in operations.fetch_all(LOOK_UP, &values).await? {
             let instant = row.integer("instant")?;
+            let number = row.unsigned("number")?;
             let counter = Counter {
-                failures: row.unsigned("failures")?,
+                failures: number,
                 blocked_until: instant,
             };
             match row.str("counter")? {
-                "familiar" => standing.familiar_since = Some(instant),
+                "familiar" => standing.familiar_since = Some((instant, number)),
                 "account" => standing.strangers = counter,
                 "account from address" => standing.familiar = counter,
                 "all sessions" => standing.in_all_sessions = counter.failures,
@@ -96,9 +113,15 @@ impl Standing {
         Ok(standing)
     }
 
-    /// Whether somebody logged in to the account from this address before.
+    /// Whether whoever makes the attempt has shown something already: a session, or an address from which somebody logged in to the
+    /// account before.
     pub(crate) fn is_familiar(&self) -> bool {
-        self.familiar_since.is_some()
+        self.in_session || self.familiar_since.is_some()
+    }
+
+    /// A session has one counter, wherever it is used, so that whoever has stolen it gains nothing by many addresses.
+    fn is_counted_by_address(&self) -> bool {
+        !self.in_session && self.familiar_since.is_some()
     }
 
     /// Failures in a row before this attempt, of those that count for it.
@@ -108,7 +131,7 @@ impl Standing {
 
     /// Under which key a failure of `attempt` is counted.
     pub(crate) fn counted_under<'a>(&self, attempt: &'a Attempt) -> &'a str {
-        if self.is_familiar() {
+        if self.is_counted_by_address() {
             &attempt.account_from_address
         } else {
             &attempt.account
@@ -116,7 +139,7 @@ impl Standing {
     }
 
     fn counter(&self) -> Counter {
-        if self.is_familiar() {
+        if self.is_counted_by_address() {
             self.familiar
         } else {
             self.strangers
@@ -173,13 +196,23 @@ pub(super) async fn add_failure(
     Ok(())
 }
 
-/// Forgets all failures at the account of `attempt`, wherever they came from.
-pub(super) async fn forget(operations: &Database, attempt: &Attempt) -> Result<(), DatabaseError> {
-    let key = [attempt.account.as_str().into()];
-    operations.execute(FORGET_ALL, &key).await.map(drop)
+/// Forgets all failures at the account of `attempt`, wherever they came from, and every familiar address but `kept`.
+pub(super) async fn forget(
+    operations: &Database,
+    attempt: &Attempt,
+    kept: Option<&str>,
+) -> Result<(), DatabaseError> {
+    let account = || attempt.account.as_str().into();
+    operations.execute(FORGET_ALL, &[account()]).await?;
+    // No address is empty that is written down.
+    let others = [account(), kept.unwrap_or_default().into()];
+    operations
+        .execute(FORGET_OTHER_ADDRESSES, &others)
+        .await
+        .map(drop)
 }
 
-/// Forgets what the sessions of a person failed at together, which is counted under `key`.
+/// Forgets what the sessions of a person failed at, which is counted under `key`, and under keys that begin with it.
 pub(super) async fn forgive_sessions(operations: &Database, key: &str) -> Result<(), DatabaseError> {
     // Nearly always there is nothing, and reading waits for nobody.
     if operations
@@ -187,7 +220,7 @@ pub(super) async fn forgive_sessions(operations: &Database, key: &str) -> Result
         .await?
         .is_some()
     {
-        operations.execute(FORGET, &[key.into(), key.into()]).await?;
+        operations.execute(FORGET_ALL, &[key.into()]).await?;
     }
     Ok(())
 }
@@ -200,36 +233,69 @@ pub(super) async fn erase(operations: &Database, key: &str) -> Result<(), Databa
     Ok(())
 }
 
+/// Somebody has shown the password: nothing that failed before counts any more, wherever it came from.
 pub(super) async fn keep_success(
     operations: &Database,
     attempt: &Attempt,
     standing: &Standing,
     now: i64,
 ) -> Result<(), DatabaseError> {
-    if standing.strangers.failures + standing.familiar.failures > 0 {
-        let keys = [
-            attempt.account.as_str().into(),
-            attempt.account_from_address.as_str().into(),
-        ];
-        operations.execute(FORGET, &keys).await?;
+    if let Some(person) = &attempt.all_sessions {
+        if standing.strangers.failures + standing.in_all_sessions > 0 {
+            operations.execute(FORGET_ALL, &[person.as_str().into()]).await?;
+        }
+        return Ok(());
     }
-    if let Some(key) = attempt
-        .all_sessions
-        .as_deref()
-        .filter(|_| standing.in_all_sessions > 0)
+    let account = attempt.account.as_str();
+    let mut failed = Vec::new();
+    for row in operations
+        .fetch_all(FAILURES_FROM_FAMILIAR, &[account.into()])
+        .await?
     {
-        operations.execute(FORGET, &[key.into(), key.into()]).await?;
+        if row.unsigned("failures")? > 0 {
+            failed.push(format!("{account}-{}", row.str("address")?));
+        }
+    }
+    for (counter, key) in [
+        (standing.strangers, &attempt.account),
+        // Of an address that was familiar once.
+        (standing.familiar, &attempt.account_from_address),
+    ] {
+        if counter.failures > 0 {
+            failed.push(key.clone());
+        }
+    }
+    for key in failed {
+        operations.execute(FORGET, &[key.into()]).await?;
     }
     let is_written_down = standing
         .familiar_since
-        .is_some_and(|since| now - since < REMEMBER_AGAIN);
-    if is_written_down || !attempt.has_address() {
+        .is_some_and(|(since, days)| days > 0 && now - since < REMEMBER_AGAIN);
+    if is_written_down {
+        return Ok(());
+    }
+    remember(operations, attempt, 1, now).await
+}
+
+/// Writes down that the address of `attempt` is familiar to its account, where somebody logged in on `days` more.
+pub(super) async fn remember(
+    operations: &Database,
+    attempt: &Attempt,
+    days: u64,
+    now: i64,
+) -> Result<(), DatabaseError> {
+    if !attempt.has_address() {
         return Ok(());
     }
     let (account, address) = (attempt.account.as_str(), attempt.address.as_str());
-    operations
-        .execute(REMEMBER, &[account.into(), address.into(), now.into()])
-        .await?;
+    let values = [
+        account.into(),
+        address.into(),
+        now.into(),
+        days.into(),
+        (now - REMEMBER_AGAIN).into(),
+    ];
+    operations.execute(REMEMBER, &values).await?;
     operations
         .execute(FORGET_OLD_ADDRESSES, &[account.into(), FAMILIAR_ADDRESSES.into()])
         .await?;

@@ -21,7 +21,7 @@ const FAMILIAR_FOR: i64 = 90 * DAY;
 /// A table, the columns that name a row, and in which order rows are dispensable.
 const TABLES: [(&str, &str, &str); 3] = [
     ("authentication_failures", "key", "failures, updated_at"),
-    ("familiar_addresses", "account, address", "used_at"),
+    ("familiar_addresses", "account, address", "days, used_at"),
     ("address_allowances", "key", "full_at"),
 ];
 
@@ -157,8 +157,13 @@ mod tests {
                     vec![key.as_str().into(), Value::from(number * 20), now.into()],
                 ),
                 (
-                    "INSERT INTO familiar_addresses VALUES ('account', $1, $2)",
-                    vec![key.as_str().into(), (now - number * DAY).into()],
+                    "INSERT INTO familiar_addresses (account, address, used_at, days) VALUES ('account', $1, $2, $3)",
+                    vec![
+                        key.as_str().into(),
+                        (now - number * DAY).into(),
+                        // The newest ones were never used again.
+                        number.min(2).into(),
+                    ],
                 ),
                 (
                     "INSERT INTO address_allowances VALUES ($1, $2)",
@@ -179,6 +184,13 @@ mod tests {
             row.unwrap().integer("least").unwrap(),
             40,
             "what says least goes first"
+        );
+        let least = "SELECT min(days) AS least FROM familiar_addresses";
+        let row = throttle.operations.fetch_optional(least, &[]).await.unwrap();
+        assert_eq!(
+            row.unwrap().integer("least").unwrap(),
+            2,
+            "also when it was used last"
         );
 
         clock.0.store(now + 91 * DAY, Ordering::SeqCst);

@@ -1,7 +1,8 @@
 //! Who must wait before the next guess at a password or a code: over all replicas, and across restarts.
 //!
 //! Failures are counted for each account, and delay the next attempt more and more. An address from which somebody has
-//! logged in to the account before is familiar and has a counter of its own, so that strangers cannot keep the owner out.
+//! logged in to the account before is familiar and has a counter of its own, so that strangers cannot keep the owner out. Whoever
+//! shows the password, from wherever, ends the waits of every address.
 //! Beside that, each address has an allowance of failures over all accounts.
 
 mod account_delays;
@@ -79,8 +80,8 @@ impl Throttle {
         Ok(())
     }
 
-    /// Forgets the failures before `attempt`, which succeeded, and makes its address familiar. If that cannot be done, the
-    /// owner waits a little when they mistype the next time.
+    /// Forgets the failures at the account before `attempt`, which succeeded, and makes its address familiar if it is a login. If that
+    /// cannot be done, the owner waits a little when they mistype the next time.
     pub(crate) async fn succeeded(&self, attempt: &Attempt, standing: &Standing) {
         let kept = account_delays::keep_success(&self.operations, attempt, standing, self.now()).await;
         if let Err(error) = kept {
@@ -96,10 +97,31 @@ impl Throttle {
         }
     }
 
-    /// Forgets everybody's failures at the account of `attempt`, whose password is another one now.
-    pub(crate) async fn forget(&self, attempt: &Attempt) {
-        if let Err(error) = account_delays::forget(&self.operations, attempt).await {
-            tracing::warn!(%error, "a password was changed, and the failures before still count");
+    /// Makes the address familiar from which somebody has registered the account of `attempt`, so that strangers cannot keep them
+    /// out of their first login.
+    pub(crate) async fn registered(&self, attempt: &Attempt) {
+        let kept = account_delays::remember(&self.operations, attempt, 0, self.now()).await;
+        if let Err(error) = kept {
+            tracing::warn!(%error, "somebody registered, and their address is not familiar");
+        }
+    }
+
+    /// Forgets everybody's failures at the account of `attempt`, whose owner has changed the password from its address, and makes
+    /// that the only familiar one: at the others may be who knew the password before.
+    pub(crate) async fn password_was_changed(&self, attempt: &Attempt) {
+        let forgotten = async {
+            account_delays::forget(&self.operations, attempt, Some(&attempt.address)).await?;
+            account_delays::remember(&self.operations, attempt, 1, self.now()).await
+        };
+        if let Err(error) = forgotten.await {
+            tracing::warn!(%error, "a password was changed, and what was known of addresses before still counts");
+        }
+    }
+
+    /// Forgets everybody's failures at the account of `attempt`, whose password was reset, and every familiar address.
+    pub(crate) async fn password_was_reset(&self, attempt: &Attempt) {
+        if let Err(error) = account_delays::forget(&self.operations, attempt, None).await {
+            tracing::warn!(%error, "a password was reset, and what was known of addresses before still counts");
         }
     }
 

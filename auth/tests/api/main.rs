@@ -18,6 +18,7 @@ mod crash;
 mod erase_me;
 mod fair_share;
 mod grant;
+mod hash_queue;
 mod import;
 mod jwks;
 mod login;

@@ -131,15 +131,15 @@ async fn a_familiar_address_has_to_wait_as_well() {
 async fn a_new_password_ends_the_waits_of_every_address() {
     let app = quick(&App::start().await, |_| {}).await;
     register_from(&app, HOME, "ada@example.com").await;
+    let elsewhere = login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD)
+        .await
+        .expect(200, "");
     for _ in 0..5 {
         login_from(&app, HOME, "ada@example.com", WRONG)
             .await
             .expect(401, "bad-credentials");
     }
     wait(login_from(&app, HOME, "ada@example.com", PASSWORD).await);
-    let elsewhere = login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD)
-        .await
-        .expect(200, "");
     let new = "a word that nobody knew";
     app.post("/auth/me/password")
         .token(elsewhere.body["access_token"].as_str().unwrap())
@@ -169,6 +169,158 @@ async fn after_a_hundred_failures_in_a_row_only_a_familiar_address_gets_in() {
         .await
         .expect(200, "");
     guess(PASSWORD).await.expect(200, "");
+}
+
+/// Lets every counter be one of so many failures in a row whose wait is over. Returns how many there are.
+async fn let_failures_become(app: &App, failures: u64) -> u64 {
+    const SQL: &str = "UPDATE authentication_failures SET failures = $1, blocked_until = 0";
+    let operations = &app.dependencies.operations;
+    operations.execute(SQL, &[failures.into()]).await.unwrap()
+}
+
+async fn a_login_from_anywhere_ends_the_waits_of_every_address(app: &App) {
+    register_from(app, HOME, "ada@example.com").await;
+    let office = "203.0.113.8";
+    login_from(app, office, "ada@example.com", PASSWORD)
+        .await
+        .expect(200, "");
+    for from in [office, ELSEWHERE] {
+        // Somebody who shares the address of the owner, and strangers.
+        for address in [HOME, ELSEWHERE] {
+            login_from(app, address, "ada@example.com", WRONG)
+                .await
+                .expect(401, "bad-credentials");
+        }
+        assert_eq!(let_failures_become(app, 100).await, 2);
+        assert_eq!(
+            wait(login_from(app, HOME, "ada@example.com", PASSWORD).await),
+            24 * 3_600
+        );
+        if from == ELSEWHERE {
+            let_failures_become(app, 99).await;
+            login_from(app, HOME, "ada@example.com", WRONG).await;
+        }
+        login_from(app, from, "ada@example.com", PASSWORD)
+            .await
+            .expect(200, "");
+        login_from(app, HOME, "ada@example.com", PASSWORD)
+            .await
+            .expect(200, "");
+        login_from(app, ELSEWHERE, "ada@example.com", WRONG)
+            .await
+            .expect(401, "bad-credentials");
+        assert_eq!(let_failures_become(app, 1).await, 1, "the others are forgotten");
+    }
+}
+
+#[tokio::test]
+async fn whoever_shares_an_address_locks_the_owner_out_of_it_until_they_log_in_from_another_one() {
+    let app = quick(&App::start().await, |_| {}).await;
+    a_login_from_anywhere_ends_the_waits_of_every_address(&app).await;
+}
+
+#[tokio::test]
+async fn postgres_forgets_the_failures_of_every_address_as_well() {
+    let server = TestDatabase::create().await;
+    let operations = Database::open(server.url().as_str(), Schema::Operations, 4)
+        .await
+        .unwrap();
+    let app = quick(&App::start().await, |dependencies| {
+        dependencies.operations = operations;
+    })
+    .await;
+    a_login_from_anywhere_ends_the_waits_of_every_address(&app).await;
+}
+
+/// Strangers fail at the account until they have to wait.
+async fn let_strangers_fail(app: &App) {
+    for number in 0..5 {
+        let address = format!("192.0.2.{number}");
+        login_from(app, &address, "ada@example.com", WRONG)
+            .await
+            .expect(401, "bad-credentials");
+    }
+}
+
+#[tokio::test]
+async fn after_a_change_only_the_address_it_came_from_is_familiar() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, ELSEWHERE, "ada@example.com").await;
+    let entered = login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD).await;
+    let token = entered.text("/access_token");
+    let new = "a word that nobody knew";
+    let body = json!({"current_password": PASSWORD, "new_password": new});
+    let change = async || {
+        let call = app.post("/auth/me/password").token(&token).json(&body);
+        call.header("x-forwarded-for", HOME).send().await
+    };
+    // The second one repeats the first, whose answer may have been lost.
+    for _ in 0..2 {
+        change().await.expect(204, "");
+        let_strangers_fail(&app).await;
+        wait(login_from(&app, ELSEWHERE, "ada@example.com", new).await);
+        login_from(&app, HOME, "ada@example.com", new)
+            .await
+            .expect(200, "");
+        login_from(&app, ELSEWHERE, "ada@example.com", new)
+            .await
+            .expect(200, "");
+    }
+}
+
+#[tokio::test]
+async fn after_a_reset_no_address_is_familiar_before_somebody_has_logged_in_from_it() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, HOME, "ada@example.com").await;
+    login_from(&app, HOME, "ada@example.com", PASSWORD)
+        .await
+        .expect(200, "");
+    let token = app.offer_reset("ada@example.com", false).await.token.to_string();
+    let new = "a word that nobody knew";
+    app.post("/auth/reset")
+        .json(&json!({"reset_token": token, "new_password": new}))
+        .header("x-forwarded-for", HOME)
+        .send()
+        .await
+        .expect(204, "");
+    let_strangers_fail(&app).await;
+    wait(login_from(&app, HOME, "ada@example.com", new).await);
+    app.clock.advance(1);
+    login_from(&app, HOME, "ada@example.com", new)
+        .await
+        .expect(200, "");
+    let_strangers_fail(&app).await;
+    login_from(&app, HOME, "ada@example.com", new)
+        .await
+        .expect(200, "");
+}
+
+/// On how many days somebody logged in from each of the familiar addresses, of whichever account.
+async fn days_of_addresses(app: &App) -> Vec<i64> {
+    let sql = "SELECT days FROM familiar_addresses ORDER BY days";
+    let rows = app.dependencies.operations.fetch_all(sql, &[]).await.unwrap();
+    rows.iter().map(|row| row.integer("days").unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_address_counts_for_more_with_each_day_on_which_somebody_logs_in_from_it() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, HOME, "ada@example.com").await;
+    assert_eq!(days_of_addresses(&app).await, [0]);
+    let log_in = async |address| {
+        let answer = login_from(&app, address, "ada@example.com", PASSWORD).await;
+        answer.expect(200, "").text("/access_token")
+    };
+    for day in 1..4 {
+        let at_once = futures::future::join_all((0..4).map(|_| log_in(HOME))).await;
+        let enroll = app.post("/auth/me/totp").token(&at_once[0]);
+        let enroll = enroll.json(&json!({"password": PASSWORD}));
+        enroll.send().await.expect(200, "");
+        assert_eq!(days_of_addresses(&app).await, [day]);
+        app.clock.advance(24 * 3_600);
+    }
+    log_in(ELSEWHERE).await;
+    assert_eq!(days_of_addresses(&app).await, [1, 3]);
 }
 
 #[tokio::test]
@@ -265,6 +417,31 @@ async fn a_stolen_token_gives_no_more_guesses_at_the_password() {
     }
     wait(change(&access, PASSWORD).await);
     change(&other, PASSWORD).await.expect(204, "");
+}
+
+#[tokio::test]
+async fn whoever_is_signed_in_does_not_wait_for_others_at_their_address_and_uses_up_nothing_of_it() {
+    let app = quick(&App::start().await, |_| {}).await;
+    register_from(&app, ELSEWHERE, "ada@example.com").await;
+    let entered = login_from(&app, ELSEWHERE, "ada@example.com", PASSWORD).await;
+    let token = entered.text("/access_token");
+    let enroll = async |password: &str| {
+        let call = app.post("/auth/me/totp").token(&token);
+        let call = call.json(&json!({ "password": password }));
+        call.header("x-forwarded-for", HOME).send().await
+    };
+    enroll(WRONG).await.expect(401, "bad-credentials");
+    let allowances = "SELECT key FROM address_allowances WHERE key NOT LIKE 'registrations-%'";
+    let operations = &app.dependencies.operations;
+    assert!(operations.fetch_all(allowances, &[]).await.unwrap().is_empty());
+    for number in 0..101 {
+        login_from(&app, HOME, &format!("nobody{number}@example.com"), WRONG)
+            .await
+            .expect(401, "bad-credentials");
+    }
+    wait(login_from(&app, HOME, "ada@example.com", PASSWORD).await);
+    enroll(WRONG).await.expect(401, "bad-credentials");
+    enroll(PASSWORD).await.expect(200, "");
 }
 
 #[tokio::test]

@@ -1,0 +1,95 @@
+//! A queue of passwords that is full: whoever has shown something already, and whoever comes from an address that asks for little,
+//! is served all the same.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    time::Duration,
+};
+
+use auth::Argon2Parameters;
+use serde_json::json;
+
+use crate::support::{Answer, App, CHEAP, PASSWORD};
+
+const PLACES: usize = 8;
+/// Together they want three times the places that there are.
+const GREEDY_ADDRESSES: usize = 6;
+const AT_ONCE: usize = PLACES / 2;
+
+async fn post_from(app: &App, address: &str, path: &str, body: &serde_json::Value) -> Answer {
+    let call = app.post(path).json(body).header("x-forwarded-for", address);
+    call.send().await
+}
+
+/// Registers one account after another from a few addresses while `honest` goes on.
+async fn beside_a_crowd(app: &App, honest: impl Future<Output = ()>) {
+    let (is_over, refused, number) = (AtomicBool::new(false), AtomicU32::new(0), AtomicU32::new(0));
+    let greedy = async |who: usize| {
+        let address = format!("198.51.100.{}", who % GREEDY_ADDRESSES);
+        while !is_over.load(Ordering::Relaxed) {
+            let number = number.fetch_add(1, Ordering::Relaxed);
+            let body = json!({"email": format!("greedy{number}@example.com"), "password": PASSWORD});
+            let answer = post_from(app, &address, "/auth/register", &body).await;
+            match answer.status.as_u16() {
+                201 => {}
+                429 | 503 => {
+                    refused.fetch_add(1, Ordering::Relaxed);
+                    tokio::task::yield_now().await;
+                }
+                _ => panic!("{answer:?}"),
+            }
+        }
+    };
+    let honest = async {
+        test_support::eventually("the queue is full", async || refused.load(Ordering::Relaxed) > 50).await;
+        honest.await;
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let crowd = futures::future::join_all((0..GREEDY_ADDRESSES * AT_ONCE).map(greedy));
+    futures::join!(crowd, honest);
+}
+
+/// One thread, to which a password costs some milliseconds.
+async fn with_a_short_queue(app: &App) -> App {
+    app.replica(|config, _| {
+        config.failed_login_time = Duration::ZERO;
+        config.hashing_threads = 1;
+        config.hashing_queue = PLACES;
+        config.argon2 = Argon2Parameters {
+            memory_kib: 8_192,
+            ..CHEAP
+        };
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_crowd_of_strangers_keeps_nobody_out() {
+    let app = with_a_short_queue(&App::start().await).await;
+    let (token, _) = app.sign_in("ada@example.com").await;
+    let reset = app.offer_reset("ada@example.com", false).await.token.to_string();
+    let credentials = json!({"email": "ada@example.com", "password": PASSWORD});
+    let honest = async {
+        for number in 0..5 {
+            let address = format!("192.0.2.{number}");
+            post_from(&app, &address, "/auth/login", &credentials)
+                .await
+                .expect(200, "");
+        }
+        // The address of the crowd has as many places as it may, and somebody at it is signed in.
+        for number in 0..GREEDY_ADDRESSES {
+            let call = app.post("/auth/me/totp").token(&token);
+            let call = call.json(&json!({"password": PASSWORD}));
+            let address = format!("198.51.100.{number}");
+            call.header("x-forwarded-for", &address)
+                .send()
+                .await
+                .expect(200, "");
+        }
+        let new = json!({"reset_token": reset, "new_password": "violet harbour lantern"});
+        post_from(&app, "198.51.100.0", "/auth/reset", &new)
+            .await
+            .expect(204, "");
+    };
+    beside_a_crowd(&app, honest).await;
+}
