@@ -168,6 +168,8 @@ mod tests {
             ("/tasks/events", None, false),
             (&format!("{one}/history"), None, false),
             ("/audit/events", None, false),
+            ("/auth/me", None, false),
+            ("/auth/users", None, false),
         ] {
             assert_eq!(is_timeless(path, query), expected, "{path} {query:?}");
         }
