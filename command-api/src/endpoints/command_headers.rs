@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     domain::ExpectedVersion,
-    handling::Origin,
-    idempotency::{IdempotencyKey, RequestHash},
+    handling::{IdempotencyKey, Origin},
+    idempotency::RequestHash,
 };
 
 /// A request to do something, without its body.

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::app_state::Api;
 use crate::{
     error::ApiError,
-    handling::{CommandError, CommandHandler, KeptAnswer, KeptTask, Origin, Settled, Tries},
-    idempotency::{Claim, IdempotencyError, IdempotencyKey, Keyed, Lease, RequestHash, Stored},
+    handling::{CommandError, CommandHandler, IdempotencyKey, KeptAnswer, KeptTask, Origin, Settled, Tries},
+    idempotency::{Claim, IdempotencyError, Keyed, Lease, RequestHash, Stored},
 };
 
 /// The most tasks that are looked up at once.

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     domain::{Command, ExpectedVersion},
     error::{ApiError, COMMANDS},
-    handling::{CommandRequest, Tries},
-    idempotency::{IdempotencyKey, RequestHash},
+    handling::{CommandRequest, IdempotencyKey, Tries},
+    idempotency::RequestHash,
 };
 
 impl Api {

@@ -5,13 +5,10 @@ use std::ops::ControlFlow;
 use events::RecordedEvent;
 
 use super::{
-    CommandError, CommandRequest, Outcome, TaskState,
+    CommandError, CommandRequest, IdempotencyKey, Outcome, TaskState,
     task_states::{Current, TaskStates},
 };
-use crate::{
-    domain::{Refusal, decide},
-    idempotency::IdempotencyKey,
-};
+use crate::domain::{Refusal, decide};
 
 /// What the stream says about a command.
 pub(super) enum Found {

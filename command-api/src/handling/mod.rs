@@ -10,6 +10,7 @@ mod decision_state;
 mod earlier_try;
 mod error;
 mod handler;
+mod idempotency_key;
 mod kept_answer;
 mod metrics;
 mod request;
@@ -21,6 +22,7 @@ mod task_states;
 
 pub use error::CommandError;
 pub use handler::CommandHandler;
+pub use idempotency_key::{IdempotencyKey, InvalidKey};
 pub use kept_answer::{KeptAnswer, Settled};
 pub use metrics::CommandMetrics;
 pub use request::{CommandRequest, Origin, Outcome, Tries};

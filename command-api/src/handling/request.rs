@@ -4,11 +4,8 @@ use events::{Actor, CorrelationId, Metadata, TaskId, Traceparent, UserId};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{KeptTask, TaskState};
-use crate::{
-    domain::{Command, Context, ExpectedVersion},
-    idempotency::IdempotencyKey,
-};
+use super::{IdempotencyKey, KeptTask, TaskState};
+use crate::domain::{Command, Context, ExpectedVersion};
 
 /// A command, and who wants it why.
 #[derive(Debug, Clone)]

@@ -10,10 +10,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    IdempotencyError, IdempotencyKey, RequestHash,
+    IdempotencyError, RequestHash,
     quota::Quota,
     statements::{Statements, micros},
 };
+use crate::handling::IdempotencyKey;
 
 /// How long one process may work on a command before another takes over. Far more than a command takes.
 const LEASE: Duration = Duration::from_secs(5);

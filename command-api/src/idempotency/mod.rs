@@ -11,7 +11,6 @@
 
 mod cleanup;
 mod error;
-mod key;
 mod keys;
 mod quota;
 mod request_hash;
@@ -19,7 +18,6 @@ mod statements;
 
 pub use cleanup::clean_up;
 pub use error::IdempotencyError;
-pub use key::{IdempotencyKey, InvalidKey};
 pub use keys::{Claim, IdempotencyKeys, Keyed, Lease, Stored};
 pub(crate) use quota::KEYS_PER_PERSON;
 pub use request_hash::RequestHash;

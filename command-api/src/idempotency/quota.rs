@@ -14,9 +14,10 @@ use events::UserId;
 use moka::{policy::EvictionPolicy, sync::Cache};
 
 use super::{
-    IdempotencyError, IdempotencyKey,
+    IdempotencyError,
     statements::{micros, now},
 };
+use crate::handling::IdempotencyKey;
 
 /// Room for the idempotency keys of one person and what was answered, in bytes. Some 50,000 commands within a day.
 pub(crate) const KEYS_PER_PERSON: u64 = 32 << 20;

@@ -1,7 +1,8 @@
 //! What is kept for `Idempotency-Key` has a bound for each person, however much a request asks to be kept.
 
-use command_api::idempotency::{
-    Claim, IdempotencyError, IdempotencyKey, IdempotencyKeys, Keyed, RequestHash,
+use command_api::{
+    handling::IdempotencyKey,
+    idempotency::{Claim, IdempotencyError, IdempotencyKeys, Keyed, RequestHash},
 };
 use database::Database;
 use events::{TaskId, UserId};

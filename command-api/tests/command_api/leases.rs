@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use command_api::idempotency::{Claim, IdempotencyKey, IdempotencyKeys, Keyed, Lease, RequestHash, Stored};
+use command_api::{
+    handling::IdempotencyKey,
+    idempotency::{Claim, IdempotencyKeys, Keyed, Lease, RequestHash, Stored},
+};
 use events::TaskId;
 use serde_json::{Map, json};
 use tokio::{sync::oneshot, task::JoinSet};

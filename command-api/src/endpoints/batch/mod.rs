@@ -30,8 +30,8 @@ use super::{
 };
 use crate::{
     error::{ApiError, BATCHES},
-    handling::{CommandError, CommandHandler, CommandRequest, Origin, Outcome, Settled},
-    idempotency::{IdempotencyKey, RequestHash},
+    handling::{CommandError, CommandHandler, CommandRequest, IdempotencyKey, Origin, Outcome, Settled},
+    idempotency::RequestHash,
 };
 
 /// Of the request's body.
