@@ -131,8 +131,8 @@ mod tests {
         )])
     }
 
-    #[tokio::test]
-    async fn keeps_the_latest_state_of_each_caller_apart() {
+    #[test]
+    fn keeps_the_latest_state_of_each_caller_apart() {
         let (ann, bob) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
         let memory = Memory::new();
         for position in [5, 9, 7] {
@@ -145,8 +145,8 @@ mod tests {
         assert_eq!(memory.recall(bob), None);
     }
 
-    #[tokio::test]
-    async fn keeps_nothing_about_others_and_nothing_malformed() {
+    #[test]
+    fn keeps_nothing_about_others_and_nothing_malformed() {
         let (ann, bob) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
         let memory = Memory::new();
         memory.remember(ann, &answer(ConsistencyToken::new(bob, 3)));
@@ -158,8 +158,8 @@ mod tests {
         assert_eq!(memory.recall(bob), None);
     }
 
-    #[tokio::test]
-    async fn a_state_that_the_log_has_lost_is_forgotten_once_an_answer_passes_over_it() {
+    #[test]
+    fn a_state_that_the_log_has_lost_is_forgotten_once_an_answer_passes_over_it() {
         let (ann, bob) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
         let memory = Memory::new();
         memory.remember(ann, &answer(ConsistencyToken::new(ann, 11)));
@@ -180,8 +180,8 @@ mod tests {
         );
     }
 
-    #[tokio::test]
-    async fn a_command_after_the_log_has_lost_its_end_is_asked_for_beside_what_was_lost() {
+    #[test]
+    fn a_command_after_the_log_has_lost_its_end_is_asked_for_beside_what_was_lost() {
         let ann = UserId(Uuid::from_u128(1));
         let memory = Memory::new();
         for position in [100, 95, 97, 96] {
@@ -199,15 +199,16 @@ mod tests {
         assert_eq!(asked, ConsistencyToken::new(ann, 98).into());
     }
 
-    #[tokio::test]
-    async fn concurrent_commands_leave_the_highest_position() {
+    #[test]
+    fn concurrent_commands_leave_the_highest_position() {
         let ann = UserId(Uuid::from_u128(1));
         let memory = Memory::new();
-        let commands = (1..=200_u64).rev().map(|position| {
-            let memory = memory.clone();
-            async move { memory.remember(ann, &answer(ConsistencyToken::new(ann, position))) }
+        std::thread::scope(|scope| {
+            for position in (1..=200_u64).rev() {
+                let memory = &memory;
+                scope.spawn(move || memory.remember(ann, &answer(ConsistencyToken::new(ann, position))));
+            }
         });
-        futures::future::join_all(commands);
         assert_eq!(
             memory.recall(ann).unwrap().furthest,
             ConsistencyToken::new(ann, 200)

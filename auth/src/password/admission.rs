@@ -71,7 +71,7 @@ struct Shared {
 /// The right to hash as soon as a thread is free, which it is at the latest when those admitted before have hashed.
 #[derive(Debug, Clone)]
 pub(crate) struct Slot {
-    held: Arc<Held>,
+    _held: Arc<Held>,
     /// When it was granted.
     pub(crate) since: Instant,
 }
@@ -178,7 +178,7 @@ impl Admission {
         self.shared.admit();
         let held = told.await.map_err(|_| HashingFailed::Broken)??;
         Ok(Slot {
-            held: Arc::new(held),
+            _held: Arc::new(held),
             since: Instant::now(),
         })
     }

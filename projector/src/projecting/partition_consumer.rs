@@ -19,7 +19,7 @@ use crate::{
         gap_detection::{Plan, plan},
         log_segment::{Pending, Slice},
         messages::Messages,
-        worker_context::{FAR, WorkerContext},
+        worker_context::WorkerContext,
     },
 };
 
