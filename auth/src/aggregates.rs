@@ -9,6 +9,9 @@ use runtime::Clock;
 
 use crate::{domain::Claim, keys::EmailKey};
 
+/// Bytes that the aggregates of one kind may take in memory, about.
+const MOST_BYTES: u64 = 4 << 20;
+
 /// How much of an aggregate there is in memory, about.
 pub(crate) trait InMemory {
     /// In bytes.
@@ -20,7 +23,7 @@ pub(crate) fn repository<A: Aggregate + InMemory>(
     store: &Arc<dyn EventStore>,
     clock: &Arc<dyn Clock>,
 ) -> Repository<A> {
-    Repository::new(Arc::clone(store), Arc::clone(clock), A::bytes)
+    Repository::new(Arc::clone(store), Arc::clone(clock), MOST_BYTES, A::bytes)
 }
 
 impl Aggregate for Claim {

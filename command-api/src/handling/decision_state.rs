@@ -2,17 +2,16 @@
 //! where an earlier try may have decided already.
 
 use super::{
-    CommandError, CommandRequest, Outcome, TaskState,
+    CommandError, CommandRequest, Outcome,
     earlier_try::{self, Found},
-    task_states::{Current, TaskStates},
+    task_state::LoadedTask,
+    task_states::TaskStates,
 };
 use crate::domain::Command;
 
 /// What the next decision rests on.
 pub(super) struct DecisionState {
-    pub(super) state: Option<TaskState>,
-    /// Of the stream.
-    pub(super) version: u64,
+    pub(super) task: LoadedTask,
     /// Whether it is the state of now, not just one in memory.
     pub(super) fresh: bool,
 }
@@ -24,13 +23,9 @@ pub(super) enum Read {
     Decided(Outcome),
 }
 
-impl From<Current> for DecisionState {
-    fn from(Current { state, version }: Current) -> Self {
-        Self {
-            state,
-            version,
-            fresh: true,
-        }
+impl From<LoadedTask> for DecisionState {
+    fn from(task: LoadedTask) -> Self {
+        Self { task, fresh: true }
     }
 }
 
@@ -38,19 +33,11 @@ impl From<Current> for DecisionState {
 pub(super) async fn remembered(states: &TaskStates, request: &CommandRequest) -> Option<DecisionState> {
     let known = match &request.command {
         // A new id: nothing can be there.
-        Command::Create(_) => DecisionState {
-            state: None,
-            version: 0,
-            fresh: true,
+        Command::Create(_) => LoadedTask::default().into(),
+        _ => DecisionState {
+            task: states.remembered(request.task)?,
+            fresh: false,
         },
-        _ => {
-            let state = states.remembered(request.task).await?;
-            DecisionState {
-                version: state.end.version,
-                state: Some(state),
-                fresh: false,
-            }
-        }
     };
     // What another try of this command did may be in memory already. Only the stream tells.
     request.is_alone().then_some(known)
@@ -67,7 +54,7 @@ pub(super) async fn read(
     let current = if search {
         None
     } else {
-        Some(states.now(request.task).await?)
+        Some(states.tasks.load(&request.task).await?)
     };
     let current = match (key, current) {
         (Some(_), Some(current)) if request.is_alone() => current,
@@ -76,7 +63,7 @@ pub(super) async fn read(
             Found::Nothing(current) => current,
         },
         (None, Some(current)) => current,
-        (None, None) => states.now(request.task).await?,
+        (None, None) => states.tasks.load(&request.task).await?,
     };
     Ok(Read::State(current.into()))
 }
@@ -89,14 +76,15 @@ pub(super) async fn after_conflict(
     known: DecisionState,
     actual: u64,
 ) -> Result<Read, CommandError> {
-    let current = match (&request.origin.idempotency_key, known.state) {
-        (None, Some(known)) => states.caught_up(known, actual).await?,
-        _ => None,
+    let (tasks, task) = (&states.tasks, &request.task);
+    let current = match &request.origin.idempotency_key {
+        None => tasks.after_conflict(task, known.task, actual).await?,
+        Some(_) => None,
     };
     match current {
         Some(current) => Ok(Read::State(current.into())),
         None => {
-            states.forget(request.task).await;
+            tasks.forget(task);
             read(states, request, true).await
         }
     }

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use events::RecordedEvent;
 
 use super::{
-    CommandError, CommandRequest, IdempotencyKey, Outcome, TaskState,
-    task_states::{Current, TaskStates},
+    CommandError, CommandRequest, IdempotencyKey, Outcome, TaskState, task_state::LoadedTask,
+    task_states::TaskStates,
 };
 use crate::domain::{Refusal, decide};
 
@@ -15,7 +15,7 @@ pub(super) enum Found {
     /// An earlier try has decided it.
     Decided(Result<Outcome, CommandError>),
     /// None has had an effect, and this is the task now.
-    Nothing(Current),
+    Nothing(LoadedTask),
 }
 
 /// What the pass keeps.
@@ -51,9 +51,9 @@ pub(super) async fn find(
     if let Some(state) = &from {
         search.consider(state);
     }
-    let last = states
-        .fold(request.task, from, |event, state| search.step(event, state))
-        .await?;
+    let from = from.map(LoadedTask::from).unwrap_or_default();
+    let step = |event: &_, now: &_| search.step(event, now);
+    let last = states.tasks.fold(&request.task, from, step).await?;
     let decided = if let Some(state) = search.effect {
         Ok(Outcome { state, effect: true })
     } else if search.is_overtaken {
@@ -62,7 +62,7 @@ pub(super) async fn find(
             None => Err(not_found(request)),
         }
     } else {
-        states.remember(last.state.as_ref()).await;
+        states.tasks.remember(&request.task, &last);
         return Ok(Found::Nothing(last));
     };
     Ok(Found::Decided(decided))
@@ -73,11 +73,11 @@ pub(super) fn not_found(request: &CommandRequest) -> CommandError {
 }
 
 impl Search<'_> {
-    fn step(&mut self, event: &RecordedEvent, state: Option<&TaskState>) -> ControlFlow<()> {
+    fn step(&mut self, event: &RecordedEvent, now: &LoadedTask) -> ControlFlow<()> {
         let is_theirs = event.metadata.actor.person() == Some(self.request.origin.caller);
         let theirs = event.metadata.idempotency_key.as_deref().filter(|_| is_theirs);
         match theirs {
-            Some(key) if key == self.key.as_str() => self.effect = state.cloned(),
+            Some(key) if key == self.key.as_str() => self.effect = TaskState::of(now),
             // A command leaves all its events in one append.
             _ if self.effect.is_some() => return ControlFlow::Break(()),
             Some(later) if self.key.comes_before(later) => {
@@ -85,8 +85,8 @@ impl Search<'_> {
                 return ControlFlow::Break(());
             }
             Some(_) | None => {
-                if let Some(state) = state {
-                    self.consider(state);
+                if let Some(state) = TaskState::of(now) {
+                    self.consider(&state);
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! What keeps a command from taking effect.
 
+use aggregate::RepositoryError;
 use event_store::StoreError;
 use events::{CodecError, ConsistencyToken};
 
@@ -33,6 +34,17 @@ pub enum CommandError {
     /// The task's stream holds an event that this build cannot read.
     #[error("the history of the task cannot be read")]
     Unreadable(#[from] CodecError),
+}
+
+impl From<RepositoryError> for CommandError {
+    fn from(error: RepositoryError) -> Self {
+        match error {
+            RepositoryError::Store(error) => Self::Store(error),
+            RepositoryError::Unreadable(error) => Self::Unreadable(error),
+            RepositoryError::Contended { conflicts, .. } => Self::Contended { conflicts },
+            RepositoryError::Overloaded => Self::Overloaded,
+        }
+    }
 }
 
 impl CommandError {

@@ -1,11 +1,13 @@
-//! Runs a command against the store: load, decide, append, and again after a conflict.
+//! Runs a command against the store: load, decide, append, and again after a conflict. The loop is not that of the other aggregates
+//! (`Repository::execute`), since it begins with what is in memory, looks for earlier tries and queues after a conflict: one loop with a
+//! hook for each of these would be harder to read than two.
 
 use std::sync::Arc;
 
-use aggregate::{Append, Appended};
+use aggregate::Appended;
 use database::Database;
 use event_store::{EventStore, LogWatch};
-use events::{Actor, CorrelationId, Metadata, StreamName, Task, TaskEvent, TaskId, Timestamp, UserId};
+use events::{Actor, CorrelationId, Metadata, Task, TaskEvent, TaskId, Timestamp, UserId};
 use runtime::{Clock, new_id};
 
 use super::{
@@ -13,13 +15,12 @@ use super::{
     conflict_queue::{Contenders, Contest},
     decision_state::{self, DecisionState, Read},
     earlier_try::not_found,
+    task_state::{FoldedTask, LoadedTask},
     task_states::TaskStates,
 };
 use crate::domain::{UndoTask, decide, purge};
 
 pub struct CommandHandler {
-    store: Arc<dyn EventStore>,
-    clock: Arc<dyn Clock>,
     pub(super) states: TaskStates,
     pub(super) metrics: CommandMetrics,
     contenders: Contenders,
@@ -47,9 +48,7 @@ impl CommandHandler {
         metrics: CommandMetrics,
     ) -> Self {
         Self {
-            states: TaskStates::new(Arc::clone(&store), log, operations),
-            store,
-            clock,
+            states: TaskStates::new(store, log, operations, clock),
             metrics,
             contenders: Contenders::new(),
         }
@@ -60,7 +59,8 @@ impl CommandHandler {
     /// # Errors
     /// When the store fails.
     pub async fn before(&self, task: TaskId) -> Result<Option<KeptTask>, CommandError> {
-        Ok(self.states.now(task).await?.state.as_ref().map(KeptTask::of))
+        let now = self.states.tasks.load(&task).await?;
+        Ok(TaskState::of(&now).as_ref().map(KeptTask::of))
     }
 
     /// The task as it was at `version`, if it has been there and `caller` may know. Reads the events up to there.
@@ -74,9 +74,8 @@ impl CommandHandler {
         version: u64,
     ) -> Result<Option<Task>, CommandError> {
         // Whoever may not know costs no more than this look, and is told by the decision.
-        let now = self.states.now(task).await?.state;
-        match now {
-            Some(now) if now.task.owner == caller && version <= now.task.version => {
+        match self.states.tasks.load(&task).await?.state {
+            Some(FoldedTask { task: now, .. }) if now.owner == caller && version <= now.version => {
                 self.states.past(task, version).await
             }
             Some(_) | None => Ok(None),
@@ -103,13 +102,13 @@ impl CommandHandler {
     /// # Errors
     /// When the store fails.
     pub async fn head(&self) -> Result<u64, CommandError> {
-        Ok(self.store.head().await?)
+        Ok(self.states.store.head().await?)
     }
 
     /// Throws away all states in memory: they are from another history of the log.
     pub fn forget_all(&self) {
         self.metrics.log_replaced.inc();
-        self.states.forget_all();
+        self.states.tasks.forget_all();
     }
 
     /// Makes `request` take effect, once.
@@ -129,17 +128,17 @@ impl CommandHandler {
     /// # Errors
     /// When the store fails.
     pub async fn purge(&self, task: TaskId, deleted_before: Timestamp) -> Result<bool, CommandError> {
-        let known = DecisionState::from(self.states.now(task).await?);
-        let Some(state) = &known.state else {
+        let known = self.states.tasks.load(&task).await?;
+        let Some(FoldedTask { task: now, .. }) = &known.state else {
             return Ok(false);
         };
-        let events = purge(&state.task, deleted_before);
+        let events = purge(now, deleted_before);
         if events.is_empty() {
             return Ok(false);
         }
         let causation_id = new_id();
         let metadata = Metadata {
-            subject: state.task.owner,
+            subject: now.owner,
             actor: Actor::System,
             correlation_id: causation_id.to_string().into(),
             causation_id,
@@ -178,19 +177,19 @@ impl CommandHandler {
         request: &CommandRequest,
         known: &DecisionState,
     ) -> Result<Attempt, CommandError> {
-        let state = known.state.as_ref();
-        let task = state.map(|state| &*state.task);
+        let task = known.task.state.as_ref().map(|state| &*state.task);
+        let state = || TaskState::of(&known.task);
         match decide(task, &request.command, &request.context()) {
             Ok(events) if !events.is_empty() => {
                 let metadata = request.metadata(new_id());
-                self.append(request.task, &metadata, known, &events).await
+                self.append(request.task, &metadata, &known.task, &events).await
             }
             Ok(_) | Err(_) if !known.fresh => Ok(Attempt::MemoryMayBeBehind),
             Ok(_) => {
-                let state = state.cloned().ok_or_else(|| not_found(request))?;
+                let state = state().ok_or_else(|| not_found(request))?;
                 Ok(Attempt::Accepted(Outcome { state, effect: false }))
             }
-            Err(refusal) => Err(CommandError::refused(refusal, state)),
+            Err(refusal) => Err(CommandError::refused(refusal, state().as_ref())),
         }
     }
 
@@ -198,33 +197,16 @@ impl CommandHandler {
         &self,
         task: TaskId,
         metadata: &Metadata,
-        known: &DecisionState,
+        known: &LoadedTask,
         events: &[TaskEvent],
     ) -> Result<Attempt, CommandError> {
-        let updated_at = known.state.as_ref().map(|state| state.task.updated_at);
-        let append = Append {
-            stream: &StreamName::task(task),
-            expected_version: known.version,
-            not_before: updated_at.unwrap_or(Timestamp::MIN),
-            events,
-            metadata,
-        };
-        match aggregate::append(&*self.store, &*self.clock, append).await {
-            Ok(Appended::Written(written)) => {
-                let before = known.state.clone();
-                let Some(state) = TaskState::appended(before, task, events, written) else {
-                    // Only a creation is accepted without a state, and that makes one.
-                    return Ok(Attempt::Conflict { actual: 0 });
-                };
-                self.states.appended(state.clone(), known.version).await;
-                Ok(Attempt::Accepted(Outcome { state, effect: true }))
-            }
-            // What is in memory is only behind, as far as can be told.
-            Ok(Appended::Conflict { actual }) => Ok(Attempt::Conflict { actual }),
-            Err(error) => {
-                self.states.forget(task).await;
-                Err(error.into())
-            }
+        match self.states.append(task, known.clone(), events, metadata).await? {
+            Appended::Written(after) => Ok(match TaskState::of(&after) {
+                Some(state) => Attempt::Accepted(Outcome { state, effect: true }),
+                // Only a creation is accepted without a state, and that makes one.
+                None => Attempt::Conflict { actual: 0 },
+            }),
+            Appended::Conflict { actual } => Ok(Attempt::Conflict { actual }),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Load, decide, append: how a command takes effect. It must not know of HTTP.
 //!
 //! `handler.rs` has the loop, `decision_state.rs` what each decision rests on, `earlier_try.rs` what an earlier try did, `conflict_queue.rs`
-//! the turns of those who fight over a task, `task_states.rs` the states, from `task_cache.rs` and `snapshots.rs`. The append
-//! itself is in `crates/aggregate`.
+//! the turns of those who fight over a task, `task_states.rs` the states. How those are loaded and appended to is in
+//! `crates/aggregate`, as for every aggregate; what is folded of a task is in `task_state.rs`, what is kept of it in `snapshots.rs`.
 
 mod batch;
 mod conflict_queue;
@@ -15,7 +15,6 @@ mod kept_answer;
 mod metrics;
 mod request;
 mod snapshots;
-mod task_cache;
 mod task_snapshot;
 mod task_state;
 mod task_states;

@@ -1,11 +1,18 @@
 //! States of tasks with many events, so that nobody folds a long stream from its beginning. Each can be deleted at any
 //! time. None is trusted before its last event was found in the log.
 
-use aggregate::{SnapshotSql, SnapshotTable};
+use std::sync::Arc;
+
+use aggregate::{SnapshotSql, SnapshotTable, Snapshots};
+use async_trait::async_trait;
 use database::{Database, DatabaseError};
+use event_store::EventStore;
 use events::TaskId;
 
-use super::{KeptTask, TaskState};
+use super::{
+    KeptTask, TaskState,
+    task_state::{FoldedTask, LoadedTask},
+};
 
 /// Some 50 MB.
 const SQL: SnapshotSql = SnapshotSql {
@@ -19,28 +26,41 @@ const SQL: SnapshotSql = SnapshotSql {
          SET owner = excluded.owner, fold = excluded.fold, version = excluded.version, state = excluded.state",
 };
 
-/// The table of snapshots.
-#[derive(Debug, Clone)]
-pub(super) struct Snapshots(SnapshotTable);
+/// The table of snapshots, and the log that has the texts.
+pub(super) struct TaskSnapshots {
+    table: SnapshotTable,
+    store: Arc<dyn EventStore>,
+}
 
-impl Snapshots {
-    pub(super) const fn new(operations: Database) -> Self {
-        Self(SnapshotTable::new(operations, SQL))
+impl TaskSnapshots {
+    pub(super) fn new(operations: Database, store: Arc<dyn EventStore>) -> Self {
+        Self {
+            table: SnapshotTable::new(operations, SQL),
+            store,
+        }
+    }
+}
+
+#[async_trait]
+impl Snapshots<FoldedTask> for TaskSnapshots {
+    /// What cannot be read is as good as none.
+    async fn find(&self, id: &TaskId) -> Option<LoadedTask> {
+        let kept: KeptTask = serde_json::from_str(&self.table.find(id.0).await?).ok()?;
+        // A log that cannot be read says so to whoever folds the stream instead.
+        let state = kept.restore(&*self.store).await.ok()?;
+        state.map(LoadedTask::from)
     }
 
-    /// What was last kept of `task`. What cannot be read is as good as none.
-    pub(super) async fn find(&self, task: TaskId) -> Option<KeptTask> {
-        serde_json::from_str(&self.0.find(task.0).await?).ok()
-    }
-
-    /// Keeps `state` in place of an older one.
-    pub(super) async fn put(&self, state: &TaskState) {
-        let Ok(kept) = serde_json::to_string(&KeptTask::of(state)) else {
+    async fn put(&self, id: &TaskId, loaded: &LoadedTask) {
+        let Some(state) = TaskState::of(loaded) else {
             return;
         };
-        let (task, version) = (&state.task, state.end.version);
-        let values = [task.id.0.into(), task.owner.0.into(), version.into(), kept.into()];
-        self.0.put(task.id, values).await;
+        let Ok(kept) = serde_json::to_string(&KeptTask::of(&state)) else {
+            return;
+        };
+        let (owner, version) = (state.task.owner.0, state.end.version);
+        let values = [id.0.into(), owner.into(), version.into(), kept.into()];
+        self.table.put(id, values).await;
     }
 }
 

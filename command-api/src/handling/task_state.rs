@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use aggregate::Written;
+use aggregate::{Aggregate, Loaded};
 use event_store::StreamHead;
-use events::{
-    CodecError, ConsistencyToken, Event, LogPoint, RecordedEvent, Task, TaskEvent, TaskId, Timestamp,
-};
+use events::{ConsistencyToken, LogPoint, StreamName, Task, TaskEvent, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
+
+/// What a task takes in memory besides its texts and its place there, roughly.
+const OVERHEAD: usize = 512;
 
 /// A task after some event of its stream.
 #[derive(Debug, Clone)]
@@ -18,6 +19,16 @@ pub struct TaskState {
     /// Where its texts are from.
     pub(super) texts: TextVersions,
 }
+
+/// A task, and where its texts are from: what is folded from its stream.
+#[derive(Debug, Clone)]
+pub(super) struct FoldedTask {
+    pub(super) task: Arc<Task>,
+    texts: TextVersions,
+}
+
+/// What a stream says of a task, also if there is none.
+pub(super) type LoadedTask = Loaded<FoldedTask>;
 
 /// The versions of the events that brought the texts of a task, which may be long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -38,62 +49,56 @@ impl TaskState {
         ConsistencyToken::at(self.task.owner, point)
     }
 
-    /// The state after `event`, the event at `end` of the stream of task `id`, accepted at `at`.
-    pub(super) fn evolve(
+    /// What `loaded` says, if there is a task.
+    pub(super) fn of(loaded: &LoadedTask) -> Option<Self> {
+        let FoldedTask { task, texts } = loaded.state.clone()?;
+        let end = loaded.end?;
+        Some(Self { task, end, texts })
+    }
+}
+
+impl From<TaskState> for LoadedTask {
+    fn from(TaskState { task, end, texts }: TaskState) -> Self {
+        Self {
+            recorded_at: task.updated_at,
+            state: Some(FoldedTask { task, texts }),
+            end: Some(end),
+        }
+    }
+}
+
+impl FoldedTask {
+    /// What it takes in memory, in bytes, about.
+    pub(super) fn bytes(&self) -> usize {
+        let Self { task, .. } = self;
+        let tags: usize = task.tags.iter().map(|tag| size_of::<String>() + tag.len()).sum();
+        let description = task.description.as_ref().map_or(0, String::len);
+        OVERHEAD + task.title.len() + description + tags
+    }
+}
+
+impl Aggregate for FoldedTask {
+    type Id = TaskId;
+    type Event = TaskEvent;
+
+    fn stream(id: &TaskId) -> StreamName {
+        StreamName::task(*id)
+    }
+
+    fn evolve(
         state: Option<Self>,
-        id: TaskId,
+        id: &TaskId,
         event: &TaskEvent,
-        end: StreamHead,
+        version: u64,
         at: Timestamp,
     ) -> Option<Self> {
         let (task, mut texts) = match state {
-            Some(Self { task, texts, .. }) => (Some(Arc::unwrap_or_clone(task)), texts),
+            Some(Self { task, texts }) => (Some(Arc::unwrap_or_clone(task)), texts),
             None => (None, TextVersions::default()),
         };
-        texts.follow(event, end.version);
-        let task = Arc::new(Task::evolve(task, id, event, end.version, at)?);
-        Some(Self { task, end, texts })
-    }
-
-    /// The state after `events`, which were appended to the stream of task `id`.
-    pub(super) fn appended(
-        state: Option<Self>,
-        id: TaskId,
-        events: &[TaskEvent],
-        written: Written,
-    ) -> Option<Self> {
-        let before = written.end.version - events.len() as u64;
-        events
-            .iter()
-            .zip(before + 1..)
-            .fold(state, |state, (event, version)| {
-                let end = StreamHead {
-                    version,
-                    ..written.end
-                };
-                Self::evolve(state, id, event, end, written.at)
-            })
-    }
-
-    /// The state after a recorded event of the stream of task `id`; none after one that says nothing any more.
-    pub(super) fn after(
-        state: Option<Self>,
-        id: TaskId,
-        event: &RecordedEvent,
-    ) -> Result<Option<Self>, CodecError> {
-        let end = head_at(event);
-        if event.is_dropped() {
-            return Ok(None);
-        }
-        Ok(match Event::try_from(event)? {
-            Event::Task(change) => Self::evolve(state, id, &change, end, event.recorded_at),
-            // Not of this kind of stream: nothing to a task.
-            Event::Account(_)
-            | Event::Session(_)
-            | Event::Email(_)
-            | Event::Admins(_)
-            | Event::Operation(_) => state.map(|state| Self { end, ..state }),
-        })
+        texts.follow(event, version);
+        let task = Arc::new(Task::evolve(task, *id, event, version, at)?);
+        Some(Self { task, texts })
     }
 }
 
@@ -119,14 +124,5 @@ impl TextVersions {
             | TaskEvent::Deleted(_)
             | TaskEvent::Restored(_) => {}
         }
-    }
-}
-
-/// The end of a stream whose last event is `event`.
-pub(super) fn head_at(event: &RecordedEvent) -> StreamHead {
-    StreamHead {
-        version: event.version,
-        position: event.position,
-        id: event.id,
     }
 }

@@ -27,9 +27,9 @@ pub struct Append<'a, E> {
 
 /// What came of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Appended {
+pub enum Appended<W = Written> {
     /// The events are in the log.
-    Written(Written),
+    Written(W),
     /// Somebody else appended first.
     Conflict {
         /// The version of the stream.

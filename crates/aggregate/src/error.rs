@@ -20,8 +20,8 @@ pub enum RepositoryError {
         /// How often it was tried.
         conflicts: u32,
     },
-    /// Too many long streams are read at the moment. Worth another try later.
-    #[error("too many long streams are read at the moment")]
+    /// Too many streams are read at the moment. Worth another try later.
+    #[error("too many streams are read at the moment")]
     Overloaded,
 }
 

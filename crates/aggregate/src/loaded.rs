@@ -41,6 +41,12 @@ impl<A> Loaded<A> {
 }
 
 impl<A: Aggregate> Loaded<A> {
+    /// Whether it is the state of a stream that ends at `head`.
+    pub(crate) fn is_at(&self, head: StreamHead) -> bool {
+        self.end
+            .is_some_and(|end| (end.version, end.id) == (head.version, head.id))
+    }
+
     /// Folds one more event of the stream of `id` in.
     pub(crate) fn fold(&mut self, id: &A::Id, recorded: &RecordedEvent) -> Result<(), CodecError> {
         self.state = if recorded.is_dropped() {

@@ -1,67 +1,62 @@
-//! The aggregates of one kind in the event store: load, decide, append. A decision is made again after a conflict; tasks have a
-//! loop of their own, with turns and a search for earlier tries.
+//! The aggregates of one kind in the event store: loads them, and appends to them.
 //!
-//! What a load costs does not depend on the length of the stream: it reads on from the state that was folded last time, and
-//! nothing if the stream still ends with the event which that state ends with. What nobody has in memory is read on from a
-//! snapshot, where there are any.
+//! What a load costs does not depend on the length of the stream. One look at where it ends tells whether the state in memory is
+//! that of now; if it is not, what came since is folded in. What is not in memory is read on from a snapshot, if there is one
+//! that is not far behind, and folded from its beginning if there is none.
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
-use event_store::{Entry, EventStore, StoreError, Unreadable, for_each_entry};
-use events::{Aggregate, Metadata, RecordedEvent, StreamName, Timestamp};
-use runtime::Clock;
+use event_store::{Entry, EventStore, StoreError, StreamHead, Unreadable, for_each_entry};
+use events::{Aggregate, Metadata, RecordedEvent, StreamName};
+use runtime::{Clock, Turns};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
 
-use crate::{
-    Append, Appended, Conflicts, ExecuteError, GivenUp, Loaded, RepositoryError, Snapshots, StateCache,
-    append, read_on,
-};
+use crate::{Append, Appended, Loaded, RepositoryError, Snapshots, append, state_cache::StateCache};
 
-/// A stream of more events than this is long.
-const LONG_STREAM: u64 = 500;
+/// More events than this are long: they are more than a page of the store.
+const LONG: u64 = 512;
 /// After so many events of a stream a snapshot is kept.
 const SNAPSHOT_EVERY: u64 = 256;
-/// How many long streams are folded at once.
-const LONG_STREAMS_AT_ONCE: usize = 2;
-/// How long a load waits until it may fold a long stream.
+/// How many streams are folded at once; each holds a page of events.
+const FOLDS: usize = 4;
+/// How many of them may be long, so that short ones go on beside them.
+const LONG_FOLDS: usize = 2;
+/// How many may wait for the fold of one stream.
+const WAITING: usize = 1_024;
+/// A fold that cannot begin within this time is given up.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes that the remembered states may take, about.
-const BYTES_OF_STATES: u64 = 4 << 20;
 
 /// The aggregates of one kind.
 pub struct Repository<A: Aggregate> {
     store: Arc<dyn EventStore>,
-    clock: Arc<dyn Clock>,
-    states: StateCache<A::Id, Loaded<A>>,
-    long_streams: Semaphore,
+    pub(crate) clock: Arc<dyn Clock>,
+    states: StateCache<A>,
+    turns: Turns<A::Id>,
+    folds: Semaphore,
+    long_folds: Semaphore,
     is_impersonal: bool,
     snapshots: Option<Arc<dyn Snapshots<A>>>,
 }
 
-/// A command that went through.
-#[derive(Debug)]
-pub struct Executed<A> {
-    /// The state now.
-    pub state: Option<A>,
-    /// The log's position of the stream's last event.
-    pub position: u64,
-    /// Whether anything was appended.
-    pub changed: bool,
-}
-
 impl<A: Aggregate> Repository<A> {
-    /// Those in `store`. `bytes` tells what an aggregate takes in memory, about.
+    /// Those in `store`. Keeps about `most_bytes` of them in memory; `bytes` tells what one takes there.
     #[must_use]
-    pub fn new(store: Arc<dyn EventStore>, clock: Arc<dyn Clock>, bytes: fn(&A) -> usize) -> Self {
-        let bytes = move |loaded: &Loaded<A>| loaded.state.as_ref().map_or(0, bytes);
+    pub fn new(
+        store: Arc<dyn EventStore>,
+        clock: Arc<dyn Clock>,
+        most_bytes: u64,
+        bytes: fn(&A) -> usize,
+    ) -> Self {
         Self {
             store,
             clock,
-            states: StateCache::new(BYTES_OF_STATES, bytes, Loaded::version),
-            long_streams: Semaphore::new(LONG_STREAMS_AT_ONCE),
+            states: StateCache::new(most_bytes, bytes),
+            turns: Turns::new(1, WAITING),
+            folds: Semaphore::new(FOLDS),
+            long_folds: Semaphore::new(LONG_FOLDS),
             is_impersonal: false,
             snapshots: None,
         }
@@ -86,183 +81,204 @@ impl<A: Aggregate> Repository<A> {
         }
     }
 
-    /// The aggregate as it is now.
+    /// The aggregate with everything that was in the log when this was called.
     ///
     /// # Errors
     /// When its stream cannot be read.
     pub async fn load(&self, id: &A::Id) -> Result<Loaded<A>, RepositoryError> {
         let stream = A::stream(id);
-        if let Some(loaded) = self.load_from_known(id, &stream).await? {
-            return Ok(loaded);
+        // Taken before the look, so that it is not ahead of it.
+        let known = self.remembered(id);
+        let Some(head) = self.store.stream_head(&stream).await? else {
+            self.forget(id);
+            return Ok(Loaded::default());
+        };
+        if let Some(now) = self.up_to_date(known, head, id, &stream).await? {
+            return Ok(now);
         }
-        if let Some(loaded) = self.load_from_snapshot(id, &stream).await? {
-            return Ok(loaded);
+        // One reads, the others find the state in memory.
+        let turn = self.turns.take(id.clone(), TIMEOUT).await;
+        let _turn = turn.map_err(|_| RepositoryError::Overloaded)?;
+        let known = self.remembered(id);
+        match self.up_to_date(known, head, id, &stream).await? {
+            Some(now) => Ok(now),
+            None => self.load_from_log(id, &stream, head).await,
         }
-        let mut loaded = Loaded::default();
-        if self.fold_up_to(&mut loaded, id, &stream, LONG_STREAM).await? {
-            self.remember(id, &loaded).await;
-            return Ok(loaded);
+    }
+
+    /// The state in memory, which may be behind its stream, or from another history of the log.
+    pub fn remembered(&self, id: &A::Id) -> Option<Loaded<A>> {
+        self.states.get(id)
+    }
+
+    /// Keeps a state in memory, unless a later one is there.
+    pub fn remember(&self, id: &A::Id, loaded: &Loaded<A>) {
+        if loaded.end.is_some() {
+            self.states.put(id.clone(), loaded.clone());
         }
-        let _permit = self.permit().await?;
-        // Whoever waited here finds what the one before has folded.
-        if let Some(loaded) = self.load_from_known(id, &stream).await? {
-            return Ok(loaded);
-        }
-        self.fold_up_to(&mut loaded, id, &stream, u64::MAX).await?;
-        self.remember(id, &loaded).await;
-        self.keep(id, &loaded).await;
+    }
+
+    /// Forgets the state in memory.
+    pub fn forget(&self, id: &A::Id) {
+        self.states.forget(id);
+    }
+
+    /// Forgets all states in memory.
+    pub fn forget_all(&self) {
+        self.states.clear();
+    }
+
+    /// The state now of what was `known` until an append met version `actual`: one read, of what came after it. Nothing if that
+    /// is long, or if `known` is not from this log.
+    ///
+    /// # Errors
+    /// When the stream cannot be read.
+    pub async fn after_conflict(
+        &self,
+        id: &A::Id,
+        known: Loaded<A>,
+        actual: u64,
+    ) -> Result<Option<Loaded<A>>, RepositoryError> {
+        // Others may have read on while this one waited for its turn.
+        let known = match self.remembered(id) {
+            Some(remembered) if remembered.version() > known.version() => remembered,
+            _ => known,
+        };
+        self.read_on(known, actual, id, &A::stream(id)).await
+    }
+
+    /// Folds the events after `from`, until `each` has seen enough: it gets each event and the state after it.
+    ///
+    /// # Errors
+    /// When the stream cannot be read, or too many others are.
+    pub async fn fold(
+        &self,
+        id: &A::Id,
+        from: Loaded<A>,
+        mut each: impl FnMut(&RecordedEvent, &Loaded<A>) -> ControlFlow<()> + Send,
+    ) -> Result<Loaded<A>, RepositoryError> {
+        let _permit = permit(&self.folds).await?;
+        let mut loaded = from;
+        let after = loaded.version();
+        for_each_entry(&*self.store, &A::stream(id), after, |entry| {
+            let event = self.read(entry)?;
+            loaded.fold(id, &event)?;
+            Ok::<_, RepositoryError>(each(&event, &loaded))
+        })
+        .await?;
         Ok(loaded)
     }
 
-    /// Loads the aggregate, decides at the present time, and appends what was decided, with `metadata`. All of it again
-    /// when somebody else appended in between.
+    /// Appends `events`, which were decided on `loaded`, with `metadata`. Returns the aggregate after them.
     ///
     /// # Errors
-    /// [`ExecuteError::Refused`] when the decision is to refuse.
-    pub async fn execute<R>(
-        &self,
-        id: &A::Id,
-        metadata: &Metadata,
-        mut decide: impl FnMut(Option<&A>, Timestamp) -> Result<Vec<A::Event>, R>,
-    ) -> Result<Executed<A>, ExecuteError<R>> {
-        let mut conflicts = Conflicts::default();
-        loop {
-            let loaded = self.load(id).await?;
-            let events = decide(loaded.state.as_ref(), self.clock.now()).map_err(ExecuteError::Refused)?;
-            if events.is_empty() {
-                return Ok(Executed::new(loaded, false));
-            }
-            if let Some(after) = self.append(id, loaded, &events, metadata).await? {
-                return Ok(Executed::new(after, true));
-            }
-            if let Err(GivenUp { conflicts }) = conflicts.meet() {
-                return Err(ExecuteError::Failed(RepositoryError::Contended {
-                    stream: A::stream(id),
-                    conflicts,
-                }));
-            }
-            conflicts.pause().await;
-        }
-    }
-
-    /// The aggregate after `events`; `None` when somebody else appended first.
-    async fn append(
+    /// Those of the store, but for the conflict. After [`StoreError::Unavailable`] the events may turn out to be in the log.
+    pub async fn append(
         &self,
         id: &A::Id,
         loaded: Loaded<A>,
         events: &[A::Event],
         metadata: &Metadata,
-    ) -> Result<Option<Loaded<A>>, RepositoryError> {
+    ) -> Result<Appended<Loaded<A>>, StoreError> {
+        let before = loaded.version();
         let append_events = Append {
             stream: &A::stream(id),
-            expected_version: loaded.version(),
+            expected_version: before,
             not_before: loaded.recorded_at,
             events,
             metadata,
         };
-        match append(&*self.store, &*self.clock, append_events).await? {
-            Appended::Conflict { .. } => Ok(None),
-            Appended::Written(written) => {
-                let before = loaded.version();
-                let after = loaded.after(id, events, written);
-                self.remember(id, &after).await;
-                if before / SNAPSHOT_EVERY != after.version() / SNAPSHOT_EVERY {
-                    self.keep(id, &after).await;
-                }
-                Ok(Some(after))
-            }
+        let written = match append(&*self.store, &*self.clock, append_events).await? {
+            Appended::Conflict { actual } => return Ok(Appended::Conflict { actual }),
+            Appended::Written(written) => written,
+        };
+        let after = loaded.after(id, events, written);
+        if before / SNAPSHOT_EVERY != after.version() / SNAPSHOT_EVERY {
+            self.keep(id, &after).await;
         }
+        self.remember(id, &after);
+        Ok(Appended::Written(after))
     }
 
-    /// The aggregate as it is now, read on from the state that is remembered, if that one is of this log.
-    async fn load_from_known(
+    /// `known` as it is now that its stream was seen to end at `head`; nothing if it is far behind, or not of this log.
+    async fn up_to_date(
         &self,
+        known: Option<Loaded<A>>,
+        head: StreamHead,
         id: &A::Id,
         stream: &StreamName,
     ) -> Result<Option<Loaded<A>>, RepositoryError> {
-        let Some(known) = self.states.get(id).await else {
-            return Ok(None);
-        };
-        let end = known.end;
-        let head = self.store.stream_head(stream).await?;
-        if head.map(|head| (head.version, head.id)) == end.map(|end| (end.version, end.id)) {
-            return Ok(Some(known));
+        match known {
+            Some(known) if known.is_at(head) => Ok(Some(known)),
+            Some(known) => self.read_on(known, head.version, id, stream).await,
+            None => Ok(None),
         }
-        let read_on = self.read_on_if_of_this_log(known, id, stream).await?;
-        match &read_on {
-            Some(now) => self.remember(id, now).await,
-            // The log was restored or replaced since.
-            None => self.states.forget(id).await,
-        }
-        Ok(read_on)
     }
 
-    /// The aggregate as it is now, read on from a snapshot, if the stream is long and there is one of this log.
-    async fn load_from_snapshot(
-        &self,
-        id: &A::Id,
-        stream: &StreamName,
-    ) -> Result<Option<Loaded<A>>, RepositoryError> {
-        let Some(snapshots) = &self.snapshots else {
-            return Ok(None);
-        };
-        let head = self.store.stream_head(stream).await?;
-        let Some(head) = head.filter(|head| head.version >= SNAPSHOT_EVERY) else {
-            return Ok(None);
-        };
-        let kept = snapshots.find(id).await;
-        // What is far behind is a long stream again.
-        let Some(kept) = kept.filter(|kept| head.version.saturating_sub(kept.version()) <= LONG_STREAM)
-        else {
-            return Ok(None);
-        };
-        let read_on = self.read_on_if_of_this_log(kept, id, stream).await?;
-        if let Some(now) = &read_on {
-            self.remember(id, now).await;
-        }
-        Ok(read_on)
-    }
-
-    /// `known` with everything that came after it; nothing if it is not of this log.
-    async fn read_on_if_of_this_log(
+    /// `known` with everything that came after it, which leads to version `version` at least; nothing if that is long, or if the
+    /// log was restored or replaced since, so that the last event of `known` is not in it.
+    async fn read_on(
         &self,
         mut known: Loaded<A>,
+        version: u64,
         id: &A::Id,
         stream: &StreamName,
     ) -> Result<Option<Loaded<A>>, RepositoryError> {
-        let Some(end) = known.end else {
-            return Ok(None);
-        };
-        let is_of_this_log = read_on(
-            &*self.store,
-            stream,
-            end,
-            |entry| self.read(entry),
-            |event| Ok::<_, RepositoryError>(known.fold(id, event)?),
-        )
-        .await?;
-        Ok(is_of_this_log.then_some(known))
+        let mut is_of_this_log = false;
+        if let Some(end) = known.end
+            && version.saturating_sub(end.version) <= LONG
+        {
+            for_each_entry(&*self.store, stream, end.version.saturating_sub(1), |entry| {
+                let event = self.read(entry)?;
+                if is_of_this_log {
+                    known.fold(id, &event)?;
+                } else if event.id == end.id {
+                    is_of_this_log = true;
+                } else {
+                    return Ok(ControlFlow::Break(()));
+                }
+                Ok::<_, RepositoryError>(ControlFlow::Continue(()))
+            })
+            .await?;
+        }
+        if is_of_this_log && known.version() >= version {
+            self.remember(id, &known);
+            Ok(Some(known))
+        } else {
+            self.forget(id);
+            Ok(None)
+        }
     }
 
-    /// Folds up to `most` more events in. Returns whether those were all.
-    async fn fold_up_to(
+    /// The aggregate from a snapshot and what came after it, or from the beginning of its stream, which ends at `head`.
+    async fn load_from_log(
         &self,
-        loaded: &mut Loaded<A>,
         id: &A::Id,
         stream: &StreamName,
-        most: u64,
-    ) -> Result<bool, RepositoryError> {
-        let mut left = most;
-        for_each_entry(&*self.store, stream, loaded.version(), |entry| {
-            if left == 0 {
-                return Ok(ControlFlow::Break(()));
+        head: StreamHead,
+    ) -> Result<Loaded<A>, RepositoryError> {
+        if let Some(snapshots) = &self.snapshots
+            && head.version >= SNAPSHOT_EVERY
+            && let Some(kept) = snapshots.find(id).await
+        {
+            let _permit = permit(&self.folds).await?;
+            if let Some(now) = self.up_to_date(Some(kept), head, id, stream).await? {
+                self.remember(id, &now);
+                return Ok(now);
             }
-            left -= 1;
-            loaded.fold(id, &self.read(entry)?)?;
-            Ok::<_, RepositoryError>(ControlFlow::Continue(()))
-        })
-        .await?;
-        Ok(left > 0)
+        }
+        let is_long = head.version > LONG;
+        let _permit = match is_long {
+            true => Some(permit(&self.long_folds).await?),
+            false => None,
+        };
+        let everything = |_: &_, _: &_| ControlFlow::Continue(());
+        let loaded = self.fold(id, Loaded::default(), everything).await?;
+        self.remember(id, &loaded);
+        if is_long {
+            self.keep(id, &loaded).await;
+        }
+        Ok(loaded)
     }
 
     fn read(&self, entry: Entry) -> Result<RecordedEvent, StoreError> {
@@ -275,37 +291,18 @@ impl<A: Aggregate> Repository<A> {
         }
     }
 
-    /// Keeps a state for the next time.
-    async fn remember(&self, id: &A::Id, loaded: &Loaded<A>) {
-        if loaded.end.is_some() {
-            self.states.put(id.clone(), loaded.clone()).await;
-        }
-    }
-
     /// Keeps a state for those who do not have it in memory.
     async fn keep(&self, id: &A::Id, loaded: &Loaded<A>) {
-        if let Some(snapshots) = &self.snapshots
-            && loaded.version() >= SNAPSHOT_EVERY
-        {
+        if let Some(snapshots) = &self.snapshots {
             snapshots.put(id, loaded).await;
-        }
-    }
-
-    async fn permit(&self) -> Result<SemaphorePermit<'_>, RepositoryError> {
-        match timeout(TIMEOUT, self.long_streams.acquire()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            // It is never closed.
-            Ok(Err(_)) | Err(_) => Err(RepositoryError::Overloaded),
         }
     }
 }
 
-impl<A> Executed<A> {
-    fn new(loaded: Loaded<A>, changed: bool) -> Self {
-        Self {
-            position: loaded.position(),
-            state: loaded.state,
-            changed,
-        }
+async fn permit(semaphore: &Semaphore) -> Result<SemaphorePermit<'_>, RepositoryError> {
+    match timeout(TIMEOUT, semaphore.acquire()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        // It is never closed.
+        Ok(Err(_)) | Err(_) => Err(RepositoryError::Overloaded),
     }
 }

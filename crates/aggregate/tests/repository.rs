@@ -42,7 +42,7 @@ impl Log {
     /// A repository of a process of its own.
     fn repository<A: Aggregate>(&self) -> Repository<A> {
         let store: Arc<dyn EventStore> = self.store.clone();
-        Repository::new(store, self.clock.clone(), |_| 100)
+        Repository::new(store, self.clock.clone(), 1 << 20, |_| 100)
     }
 }
 
@@ -222,6 +222,22 @@ async fn a_long_stream_is_read_once_and_then_only_what_is_new() {
     assert_eq!(read().await.1, 0);
     happen(&others, renamed("new")).await;
     assert_eq!(read().await, (Some("new".to_owned()), 2));
+}
+
+#[tokio::test]
+async fn many_who_ask_for_what_is_not_in_memory_share_one_read() {
+    let log = Log::new().await;
+    let (accounts, others) = (log.repository::<Account>(), log.repository::<Account>());
+    happen(&others, registered()).await;
+    for number in 1..10 {
+        happen(&others, renamed(&number.to_string())).await;
+    }
+    log.store.take_cost();
+    let id = user(1);
+    for loaded in join_all((0..20).map(|_| accounts.load(&id))).await {
+        assert_eq!(loaded.unwrap().version(), 10);
+    }
+    assert_eq!(log.store.take_cost().events, 10);
 }
 
 #[tokio::test]
