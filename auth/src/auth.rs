@@ -25,7 +25,7 @@ use sealing::SubjectKeys;
 use crate::{
     command_metadata::CommandMetadata,
     domain::{self, Claim, Refusal},
-    endpoints::concurrency_limits::Shares,
+    endpoints::concurrency_limits::ConcurrencyLimits,
     error::{CommandError, Failure},
     key_reload::{KeyFiles, LOOK_EVERY},
     keys::Pepper,
@@ -60,7 +60,7 @@ pub(crate) struct Auth {
     pub(crate) hasher: Hasher,
     pub(crate) password_policy: Policy,
     pub(crate) throttle: Arc<Throttle>,
-    pub(crate) shares: Shares,
+    pub(crate) shares: ConcurrencyLimits,
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) tokens: AccessTokens,
     pub(crate) key_files: KeyFiles,

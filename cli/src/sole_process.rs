@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use database::{Exclusive, PostgresServer};
+use database::{PostgresServer, ProcessLock};
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "taskledger.sole_process";
@@ -13,9 +13,9 @@ const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The right to be the one process that runs all roles without RabbitMQ.
-pub(crate) async fn take(server: &PostgresServer) -> anyhow::Result<Exclusive> {
+pub(crate) async fn take(server: &PostgresServer) -> anyhow::Result<ProcessLock> {
     for _ in 0..TRIES {
-        if let Some(right) = Exclusive::take(server, NAME).await? {
+        if let Some(right) = ProcessLock::take(server, NAME).await? {
             return Ok(right);
         }
         tokio::time::sleep(PAUSE).await;
@@ -26,7 +26,7 @@ pub(crate) async fn take(server: &PostgresServer) -> anyhow::Result<Exclusive> {
 }
 
 /// Stops this process should another get hold of the right, which happens only after the server was away.
-pub(crate) async fn hold(right: Exclusive, stop: CancellationToken) {
+pub(crate) async fn hold(right: ProcessLock, stop: CancellationToken) {
     if stop.run_until_cancelled(right.hold()).await.is_some() {
         tracing::error!(
             "another taskledger runs all roles on this database without RabbitMQ: this process stops"

@@ -16,7 +16,7 @@ use runtime::{Background, Clock, Metrics};
 
 use crate::{
     changed_tasks::Requests,
-    endpoints::{Api, Shares},
+    endpoints::{Api, ConcurrencyLimits},
     handling::{CommandHandler, CommandMetrics},
     housekeeping::keep_house,
     idempotency::{IdempotencyKeys, KEYS_PER_PERSON},
@@ -129,7 +129,7 @@ pub async fn start(
             handler,
             keys: Arc::new(keys),
             verifier,
-            shares: Arc::new(Shares::new()),
+            shares: Arc::new(ConcurrencyLimits::new()),
             requests: Requests::new(read_models, projection),
         }),
         ROLE,

@@ -16,7 +16,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// What the commands of one caller have led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct States {
+pub(crate) struct CallerTokens {
     /// The furthest.
     pub(crate) furthest: ConsistencyToken,
     /// The furthest of those that came after it and are not as far. Mostly it is a part of the furthest, whose answer was
@@ -24,7 +24,7 @@ pub(crate) struct States {
     pub(crate) since: Option<ConsistencyToken>,
 }
 
-impl States {
+impl CallerTokens {
     fn with(self, token: ConsistencyToken) -> Self {
         if token.position >= self.furthest.position {
             return token.into();
@@ -42,7 +42,7 @@ impl States {
     }
 }
 
-impl From<ConsistencyToken> for States {
+impl From<ConsistencyToken> for CallerTokens {
     fn from(furthest: ConsistencyToken) -> Self {
         Self {
             furthest,
@@ -53,9 +53,9 @@ impl From<ConsistencyToken> for States {
 
 /// The latest states of each caller.
 #[derive(Clone)]
-pub(crate) struct Memory(Cache<UserId, States>);
+pub(crate) struct LatestTokens(Cache<UserId, CallerTokens>);
 
-impl Memory {
+impl LatestTokens {
     pub(crate) fn new() -> Self {
         // The default policy may decline newcomers when full; a token that is declined is a stale read.
         let policy = EvictionPolicy::lru();
@@ -77,7 +77,7 @@ impl Memory {
         if !token.same_subject(ConsistencyToken::new(caller, 0)) {
             return;
         }
-        let latest = |known: Option<moka::Entry<UserId, States>>| {
+        let latest = |known: Option<moka::Entry<UserId, CallerTokens>>| {
             known.map_or_else(|| token.into(), |known| known.into_value().with(token))
         };
         self.0.entry(caller).and_upsert_with(latest);
@@ -85,19 +85,19 @@ impl Memory {
 
     /// Forgets the furthest state that a read of `caller` asked for, when the answer shows an earlier one: only a state that the
     /// log has lost is passed over so, after a restore for instance, and it never comes.
-    pub(crate) fn settle(&self, caller: UserId, asked: States, answer: &HeaderMap) {
+    pub(crate) fn settle(&self, caller: UserId, asked: CallerTokens, answer: &HeaderMap) {
         let Some(shown) = token_in(answer) else { return };
         let lost = asked.furthest;
         if shown.same_subject(lost) && shown.position < lost.position {
-            let drop_it = |known: Option<moka::Entry<UserId, States>>| {
+            let drop_it = |known: Option<moka::Entry<UserId, CallerTokens>>| {
                 // A command may have led further meanwhile.
                 let known = known
                     .map(moka::Entry::into_value)
                     .filter(|known| known.furthest == lost);
                 match known {
                     None => Op::Nop,
-                    Some(States { since: None, .. }) => Op::Remove,
-                    Some(States {
+                    Some(CallerTokens { since: None, .. }) => Op::Remove,
+                    Some(CallerTokens {
                         since: Some(left), ..
                     }) => Op::Put(left.into()),
                 }
@@ -107,7 +107,7 @@ impl Memory {
     }
 
     /// The states that the commands of `caller` have led to.
-    pub(crate) fn recall(&self, caller: UserId) -> Option<States> {
+    pub(crate) fn recall(&self, caller: UserId) -> Option<CallerTokens> {
         self.0.get(&caller)
     }
 }
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn keeps_the_latest_state_of_each_caller_apart() {
         let (ann, bob) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
-        let memory = Memory::new();
+        let memory = LatestTokens::new();
         for position in [5, 9, 7] {
             memory.remember(ann, &answer(ConsistencyToken::new(ann, position)));
         }
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn keeps_nothing_about_others_and_nothing_malformed() {
         let (ann, bob) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
-        let memory = Memory::new();
+        let memory = LatestTokens::new();
         memory.remember(ann, &answer(ConsistencyToken::new(bob, 3)));
         let nonsense =
             HeaderMap::from_iter([(CONSISTENCY_TOKEN.clone(), HeaderValue::from_static("nonsense"))]);
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_state_that_the_log_has_lost_is_forgotten_once_an_answer_passes_over_it() {
         let (ann, bob) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
-        let memory = Memory::new();
+        let memory = LatestTokens::new();
         memory.remember(ann, &answer(ConsistencyToken::new(ann, 11)));
         let asked = memory.recall(ann).unwrap();
         for shown in [ConsistencyToken::new(ann, 11), ConsistencyToken::new(bob, 8)] {
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn a_command_after_the_log_has_lost_its_end_is_asked_for_beside_what_was_lost() {
         let ann = UserId(Uuid::from_u128(1));
-        let memory = Memory::new();
+        let memory = LatestTokens::new();
         for position in [100, 95, 97, 96] {
             memory.remember(ann, &answer(ConsistencyToken::new(ann, position)));
         }
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn concurrent_commands_leave_the_highest_position() {
         let ann = UserId(Uuid::from_u128(1));
-        let memory = Memory::new();
+        let memory = LatestTokens::new();
         std::thread::scope(|scope| {
             for position in (1..=200_u64).rev() {
                 let memory = &memory;

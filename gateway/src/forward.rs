@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::{
     cache::{Answers, CacheMetrics, Lookup, Reader, Status, TokenKey},
     caller::Caller,
-    consistency::{self, Memory, States},
+    consistency::{self, CallerTokens, LatestTokens},
     error::{ForwardError, causes},
     headers,
     target::Target,
@@ -33,7 +33,7 @@ pub(crate) struct Gateway {
     query_api: Arc<Backend>,
     auth: Arc<Backend>,
     verifier: Arc<Verifier>,
-    memory: Memory,
+    memory: LatestTokens,
     answers: Answers,
     reader: Reader,
     failures: IntCounterVec,
@@ -45,7 +45,7 @@ impl Gateway {
         query_api: Arc<Backend>,
         auth: Arc<Backend>,
         verifier: Arc<Verifier>,
-        memory: Memory,
+        memory: LatestTokens,
         metrics: &Metrics,
     ) -> Self {
         let answers = Answers::new();
@@ -117,7 +117,7 @@ impl Gateway {
         &self,
         backend: &Backend,
         mut request: Request,
-        states: Option<(UserId, States)>,
+        states: Option<(UserId, CallerTokens)>,
     ) -> Result<Response, ForwardError> {
         if let Some((_, states)) = states {
             let headers = request.headers_mut();

@@ -11,7 +11,7 @@ use tower::util::MapRequestLayer;
 use crate::{
     client_address,
     config::{Config, Dependencies},
-    consistency::Memory,
+    consistency::LatestTokens,
     cors,
     forward::Gateway,
     guard::{self, Guard},
@@ -65,7 +65,7 @@ pub async fn start(
         query_api,
         auth,
         dependencies.verifier,
-        Memory::new(),
+        LatestTokens::new(),
         &metrics,
     ));
     let merged = MergedMetrics::new(metrics.clone(), backends);

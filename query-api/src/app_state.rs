@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admission::Admission,
     metrics::{UnreadableRows, Waiting},
-    stream_limits::Places,
+    stream_limits::StreamLimits,
 };
 
 /// What the endpoints of the audit tree share.
@@ -37,7 +37,7 @@ pub(crate) struct App {
     pub(crate) cursor_key: CursorKey,
     pub(crate) waiting: Waiting,
     pub(crate) unreadable_rows: UnreadableRows,
-    pub(crate) event_streams: Places,
+    pub(crate) event_streams: StreamLimits,
     /// Cancelled when the process is to stop.
     pub(crate) stop: CancellationToken,
 }

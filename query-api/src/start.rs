@@ -18,7 +18,7 @@ use crate::{
     app_state::{App, Audit},
     metrics::{UnreadableRows, Waiting, event_streams},
     routes::router,
-    stream_limits::Places,
+    stream_limits::StreamLimits,
 };
 
 /// What the role is called in metrics and logs.
@@ -106,7 +106,7 @@ pub async fn start(
         cursor_key,
         waiting,
         unreadable_rows: UnreadableRows::new(&metrics),
-        event_streams: Places::new(event_streams(&metrics)),
+        event_streams: StreamLimits::new(event_streams(&metrics)),
         stop: background.stop(),
     });
     Ok(http_api::with_middleware(router, ROLE, &metrics, health))

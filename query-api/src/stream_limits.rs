@@ -18,7 +18,7 @@ pub(crate) struct TooManyStreams;
 
 /// The streams that there are.
 #[derive(Debug, Clone)]
-pub(crate) struct Places(Arc<Inner>);
+pub(crate) struct StreamLimits(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -29,11 +29,11 @@ struct Inner {
 /// Held while a stream lasts.
 #[derive(Debug)]
 pub(crate) struct Place {
-    places: Places,
+    places: StreamLimits,
     owner: UserId,
 }
 
-impl Places {
+impl StreamLimits {
     /// All free; `open` tells how many are not.
     pub(crate) fn new(open: IntGauge) -> Self {
         let taken = Mutex::default();

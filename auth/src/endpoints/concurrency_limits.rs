@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use events::UserId;
 use http_api::{Allowance, Problem};
-use runtime::{NoTurn, Turn, Turns};
+use runtime::{KeyedPermit, KeyedSemaphore, NoKeyedPermit};
 use tokio::time::timeout;
 
 use crate::error::{ApiError, Failure};
@@ -24,16 +24,16 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const LONGEST_LIST: Duration = Duration::from_secs(3);
 
 /// What one person may have of this process at the same time.
-pub(crate) struct Shares {
-    requests: Turns<UserId>,
-    lists: Turns<UserId>,
+pub(crate) struct ConcurrencyLimits {
+    requests: KeyedSemaphore<UserId>,
+    lists: KeyedSemaphore<UserId>,
 }
 
-impl Shares {
+impl ConcurrencyLimits {
     pub(crate) fn new() -> Self {
         Self {
-            requests: Turns::new(REQUESTS_AT_ONCE, MOST_REQUESTS),
-            lists: Turns::new(LISTS_AT_ONCE, REQUESTS_AT_ONCE),
+            requests: KeyedSemaphore::new(REQUESTS_AT_ONCE, MOST_REQUESTS),
+            lists: KeyedSemaphore::new(LISTS_AT_ONCE, REQUESTS_AT_ONCE),
         }
     }
 
@@ -41,7 +41,7 @@ impl Shares {
     ///
     /// # Errors
     /// When too many of their requests are here, or it takes too long.
-    pub(crate) async fn request(&self, person: UserId) -> Result<Turn<UserId>, Problem> {
+    pub(crate) async fn request(&self, person: UserId) -> Result<KeyedPermit<UserId>, Problem> {
         turn(&self.requests, person).await
     }
 
@@ -59,11 +59,11 @@ impl Shares {
     }
 }
 
-async fn turn(turns: &Turns<UserId>, person: UserId) -> Result<Turn<UserId>, Problem> {
+async fn turn(turns: &KeyedSemaphore<UserId>, person: UserId) -> Result<KeyedPermit<UserId>, Problem> {
     turns.take(person, TIMEOUT).await.map_err(|none| match none {
-        NoTurn::Full => Problem::used_up(REQUESTS)
+        NoKeyedPermit::Full => Problem::used_up(REQUESTS)
             .detail("Wait for the answers to your other requests before sending more."),
-        NoTurn::Late => Problem::overloaded("Your other requests take too long. Try again."),
+        NoKeyedPermit::Late => Problem::overloaded("Your other requests take too long. Try again."),
     })
 }
 
@@ -85,7 +85,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_list_that_takes_too_long_is_given_up_and_holds_up_nobody_else() {
-        let shares = Shares::new();
+        let shares = ConcurrencyLimits::new();
         let mut slow = std::pin::pin!(shares.list(GREEDY, pending::<Result<(), _>>()));
         assert!(futures::poll!(&mut slow).is_pending());
         let mut next = std::pin::pin!(shares.list(GREEDY, ready(Ok(()))));

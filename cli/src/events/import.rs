@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs::File, path::PathBuf, process::ExitCode, syn
 use ::events::UserId;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
-use database::{Exclusive, Schema};
+use database::{ProcessLock, Schema};
 use event_store::EventStore;
 use log_transfer::{Inspection, import, inspect};
 use sealing::SubjectKeys;
@@ -209,7 +209,7 @@ fn people(number: usize) -> String {
 /// written only if the log still ends where the part before did.
 enum Right {
     DataDir(#[expect(dead_code, reason = "held, not read")] DataDirLock),
-    SoleProcess(#[expect(dead_code, reason = "held, not read")] Exclusive),
+    SoleProcess(#[expect(dead_code, reason = "held, not read")] ProcessLock),
     Servers,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ::events::Timestamp;
-use event_store::{Entry, EventStore, Gaps, LogRange, describe_gap, position};
+use event_store::{Entry, EventStore, LogRange, MissingPositions, describe_gap, position};
 use serde_json::json;
 
 use super::page::PAGE;
@@ -44,7 +44,7 @@ impl Stats {
 pub(super) async fn stats(store: &dyn EventStore, json: bool) -> anyhow::Result<()> {
     let head = store.head().await?;
     let mut stats = Stats::default();
-    let (mut gaps, mut missing) = (Gaps::after(store, 0), Vec::new());
+    let (mut gaps, mut missing) = (MissingPositions::after(store, 0), Vec::new());
     let mut pages = LogRange::new(store, 0, head, PAGE);
     while let Some(page) = pages.next().await? {
         for entry in page.entries {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use auth_client::Verifier;
 use axum::extract::FromRef;
 
-use super::concurrency_limits::Shares;
+use super::concurrency_limits::ConcurrencyLimits;
 use crate::{changed_tasks::Requests, handling::CommandHandler, idempotency::IdempotencyKeys};
 
 /// What every endpoint needs.
@@ -14,7 +14,7 @@ pub(crate) struct Api {
     pub(crate) handler: Arc<CommandHandler>,
     pub(crate) keys: Arc<IdempotencyKeys>,
     pub(crate) verifier: Arc<Verifier>,
-    pub(crate) shares: Arc<Shares>,
+    pub(crate) shares: Arc<ConcurrencyLimits>,
     pub(crate) requests: Requests,
 }
 

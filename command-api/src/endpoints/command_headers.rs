@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     domain::ExpectedVersion,
-    handling::{IdempotencyKey, Origin},
+    handling::{CommandMetadata, IdempotencyKey},
     idempotency::RequestHash,
 };
 
@@ -50,8 +50,8 @@ impl CommandHeaders {
     }
 
     /// Who asks, and in which request.
-    pub(crate) fn origin(&self, caller: &Caller) -> Origin {
-        Origin {
+    pub(crate) fn origin(&self, caller: &Caller) -> CommandMetadata {
+        CommandMetadata {
             caller: caller.user_id(),
             actor: caller.actor(),
             correlation_id: self.context.request_id.clone(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::{body::Body, response::Response};
 use events::UserId;
 use http_api::{Allowance, GuardedBody};
-use runtime::{NoTurn, Turn, Turns};
+use runtime::{KeyedPermit, KeyedSemaphore, NoKeyedPermit};
 
 use super::batch::rate::BatchRate;
 use crate::error::ApiError;
@@ -23,17 +23,17 @@ const MOST_BATCHES: usize = 10;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one person may have of this process at the same time.
-pub(crate) struct Shares {
-    pub(super) commands: Turns<UserId>,
-    pub(super) batches: Turns<UserId>,
+pub(crate) struct ConcurrencyLimits {
+    pub(super) commands: KeyedSemaphore<UserId>,
+    pub(super) batches: KeyedSemaphore<UserId>,
     pub(super) batch_rate: BatchRate,
 }
 
-impl Shares {
+impl ConcurrencyLimits {
     pub(crate) fn new() -> Self {
         Self {
-            commands: Turns::new(COMMANDS_AT_ONCE, MOST_COMMANDS),
-            batches: Turns::new(BATCHES_AT_ONCE, MOST_BATCHES),
+            commands: KeyedSemaphore::new(COMMANDS_AT_ONCE, MOST_COMMANDS),
+            batches: KeyedSemaphore::new(BATCHES_AT_ONCE, MOST_BATCHES),
             batch_rate: BatchRate::new(),
         }
     }
@@ -41,18 +41,18 @@ impl Shares {
 
 /// Waits for a turn of `person` among the same person's requests.
 pub(super) async fn turn(
-    turns: &Turns<UserId>,
+    turns: &KeyedSemaphore<UserId>,
     person: UserId,
     allowance: Allowance,
-) -> Result<Turn<UserId>, ApiError> {
+) -> Result<KeyedPermit<UserId>, ApiError> {
     turns.take(person, TIMEOUT).await.map_err(|none| match none {
-        NoTurn::Full => ApiError::TooMany(allowance),
-        NoTurn::Late => ApiError::Late,
+        NoKeyedPermit::Full => ApiError::TooMany(allowance),
+        NoKeyedPermit::Late => ApiError::Late,
     })
 }
 
 /// The turn lasts until the client has taken `response`: one that is long is kept here until then, and one person is not to have
 /// many of them kept.
-pub(super) fn until_taken(response: Response, turn: Turn<UserId>) -> Response {
+pub(super) fn until_taken(response: Response, turn: KeyedPermit<UserId>) -> Response {
     response.map(|body| Body::new(GuardedBody::new(body, turn)))
 }

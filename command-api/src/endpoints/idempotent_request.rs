@@ -13,7 +13,9 @@ use tokio::time::Instant;
 use super::app_state::Api;
 use crate::{
     error::ApiError,
-    handling::{CommandError, CommandHandler, IdempotencyKey, KeptAnswer, KeptTask, Origin, Settled, Tries},
+    handling::{
+        CommandError, CommandHandler, CommandMetadata, IdempotencyKey, KeptAnswer, KeptTask, Settled, Tries,
+    },
     idempotency::{Claim, IdempotencyError, Keyed, Lease, RequestHash, Stored},
 };
 
@@ -23,7 +25,7 @@ const AT_ONCE: usize = 8;
 /// What a request with a key asks for.
 pub(crate) trait Work: Sync {
     /// Who asks, and in which request.
-    fn origin(&self) -> &Origin;
+    fn origin(&self) -> &CommandMetadata;
 
     /// The task that it is about, or what the ids of new tasks are made of.
     fn task(&self) -> TaskId;
@@ -137,7 +139,7 @@ async fn before(api: &Api, work: &impl Work) -> Result<Vec<KeptTask>, CommandErr
     Ok(tasks.into_iter().flatten().collect())
 }
 
-fn keep(origin: &Origin, results: &BTreeMap<usize, Settled>) -> KeptAnswer {
+fn keep(origin: &CommandMetadata, results: &BTreeMap<usize, Settled>) -> KeptAnswer {
     let results = results.iter().map(|(place, settled)| (*place, settled));
     KeptAnswer::of(&origin.correlation_id, results)
 }

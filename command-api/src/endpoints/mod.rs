@@ -24,4 +24,4 @@ mod task_path;
 pub(crate) mod undo_request;
 
 pub(crate) use app_state::Api;
-pub(crate) use concurrency_limits::Shares;
+pub(crate) use concurrency_limits::ConcurrencyLimits;

@@ -13,14 +13,14 @@ use super::{
 use crate::{
     domain::Command,
     error::ApiError,
-    handling::{CommandError, CommandHandler, CommandRequest, Origin, Outcome, Settled},
+    handling::{CommandError, CommandHandler, CommandMetadata, CommandRequest, Outcome, Settled},
 };
 
 /// The request, but for what is known of other tries.
 pub(crate) struct Single<'a>(pub(super) &'a CommandRequest);
 
 impl Work for Single<'_> {
-    fn origin(&self) -> &Origin {
+    fn origin(&self) -> &CommandMetadata {
         &self.0.origin
     }
 

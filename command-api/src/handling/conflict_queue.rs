@@ -2,7 +2,7 @@
 
 use aggregate::{Conflicts, GivenUp};
 use events::TaskId;
-use runtime::{Turn, Turns};
+use runtime::{KeyedPermit, KeyedSemaphore};
 
 use super::CommandError;
 
@@ -10,25 +10,25 @@ use super::CommandError;
 const CONTENDERS: usize = 1_024;
 
 /// Those who fight over tasks.
-pub(super) struct Contenders(Turns<TaskId>);
+pub(super) struct ConflictQueue(KeyedSemaphore<TaskId>);
 
 /// One command in its fight over a task.
-pub(super) struct Contest<'a> {
-    contenders: &'a Contenders,
+pub(super) struct QueuedCommand<'a> {
+    contenders: &'a ConflictQueue,
     task: TaskId,
-    turn: Option<Turn<TaskId>>,
+    turn: Option<KeyedPermit<TaskId>>,
     conflicts: Conflicts,
 }
 
-impl Contenders {
+impl ConflictQueue {
     pub(super) fn new() -> Self {
-        Self(Turns::new(1, CONTENDERS))
+        Self(KeyedSemaphore::new(1, CONTENDERS))
     }
 }
 
-impl<'a> Contest<'a> {
+impl<'a> QueuedCommand<'a> {
     /// One that has met no conflict yet.
-    pub(super) fn new(contenders: &'a Contenders, task: TaskId) -> Self {
+    pub(super) fn new(contenders: &'a ConflictQueue, task: TaskId) -> Self {
         Self {
             contenders,
             task,

@@ -12,7 +12,7 @@ use runtime::{Clock, new_id};
 
 use super::{
     CommandError, CommandMetrics, CommandRequest, KeptTask, Outcome, TaskState,
-    conflict_queue::{Contenders, Contest},
+    conflict_queue::{ConflictQueue, QueuedCommand},
     decision_state::{self, DecisionState, Read},
     earlier_try::not_found,
     task_state::{FoldedTask, LoadedTask},
@@ -23,7 +23,7 @@ use crate::domain::{UndoTask, decide, purge};
 pub struct CommandHandler {
     pub(super) states: TaskStates,
     pub(super) metrics: CommandMetrics,
-    contenders: Contenders,
+    contenders: ConflictQueue,
 }
 
 /// What came of one try.
@@ -50,7 +50,7 @@ impl CommandHandler {
         Self {
             states: TaskStates::new(store, log, operations, clock),
             metrics,
-            contenders: Contenders::new(),
+            contenders: ConflictQueue::new(),
         }
     }
 
@@ -150,7 +150,7 @@ impl CommandHandler {
     }
 
     async fn run(&self, request: &CommandRequest) -> Result<Outcome, CommandError> {
-        let mut contest = Contest::new(&self.contenders, request.task);
+        let mut contest = QueuedCommand::new(&self.contenders, request.task);
         let mut read = match decision_state::remembered(&self.states, request).await {
             Some(known) => Read::State(known),
             None => decision_state::read(&self.states, request, !request.is_alone()).await?,

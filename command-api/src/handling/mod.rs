@@ -24,7 +24,7 @@ pub use handler::CommandHandler;
 pub use idempotency_key::{IdempotencyKey, InvalidKey};
 pub use kept_answer::{KeptAnswer, Settled};
 pub use metrics::CommandMetrics;
-pub use request::{CommandRequest, Origin, Outcome, Tries};
+pub use request::{CommandMetadata, CommandRequest, Outcome, Tries};
 pub use snapshots::clean_up_snapshots;
 pub use task_snapshot::KeptTask;
 pub use task_state::TaskState;

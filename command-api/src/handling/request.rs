@@ -17,14 +17,14 @@ pub struct CommandRequest {
     /// Which versions the caller is willing to change.
     pub expected: ExpectedVersion,
     /// Who asks, and in which request.
-    pub origin: Origin,
+    pub origin: CommandMetadata,
     /// What other tries there may be, if it has a key.
     pub tries: Tries,
 }
 
 /// Who asks, and in which request.
 #[derive(Debug, Clone)]
-pub struct Origin {
+pub struct CommandMetadata {
     pub caller: UserId,
     /// Who acts for them, for the metadata of events.
     pub actor: Actor,

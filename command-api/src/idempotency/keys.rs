@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use database::Database;
 use events::{TaskId, UserId};
-use runtime::{Backoff, NoTurn, Turn, Turns, new_id};
+use runtime::{Backoff, KeyedPermit, KeyedSemaphore, NoKeyedPermit, new_id};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -29,7 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 pub struct IdempotencyKeys {
     operations: Database,
     statements: Statements,
-    twins: Turns<(UserId, IdempotencyKey)>,
+    twins: KeyedSemaphore<(UserId, IdempotencyKey)>,
     quota: Quota,
 }
 
@@ -83,7 +83,7 @@ pub struct Lease {
     pub progress: Option<String>,
     /// Until then nobody else takes over.
     pub until: Instant,
-    _turn: Option<Turn<(UserId, IdempotencyKey)>>,
+    _turn: Option<KeyedPermit<(UserId, IdempotencyKey)>>,
 }
 
 impl Lease {
@@ -100,7 +100,7 @@ impl IdempotencyKeys {
     pub fn new(operations: Database, bytes_per_person: u64) -> Self {
         Self {
             statements: Statements::new(&operations),
-            twins: Turns::new(1, TWINS),
+            twins: KeyedSemaphore::new(1, TWINS),
             quota: Quota::new(operations.clone(), bytes_per_person),
             operations,
         }
@@ -117,9 +117,9 @@ impl IdempotencyKeys {
         let twin = (request.owner, request.key.clone());
         let turn = match self.twins.take(twin, LEASE).await {
             Ok(turn) => Some(turn),
-            Err(NoTurn::Full) => return Err(IdempotencyError::Busy),
+            Err(NoKeyedPermit::Full) => return Err(IdempotencyError::Busy),
             // Whoever has the turn has no lease any more.
-            Err(NoTurn::Late) => None,
+            Err(NoKeyedPermit::Late) => None,
         };
         let is_welcome = self.quota.has_room(request.owner).await?;
         let mut backoff = Backoff::new(Duration::from_millis(5), LONGEST_PAUSE);

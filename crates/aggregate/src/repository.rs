@@ -8,7 +8,7 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use event_store::{Entry, EventStore, StoreError, StreamHead, Unreadable, for_each_entry};
 use events::{Aggregate, Metadata, RecordedEvent, StreamName};
-use runtime::{Clock, Turns};
+use runtime::{Clock, KeyedSemaphore};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
@@ -34,7 +34,7 @@ pub struct Repository<A: Aggregate> {
     store: Arc<dyn EventStore>,
     pub(crate) clock: Arc<dyn Clock>,
     states: StateCache<A>,
-    turns: Turns<A::Id>,
+    turns: KeyedSemaphore<A::Id>,
     folds: Semaphore,
     long_folds: Semaphore,
     is_impersonal: bool,
@@ -54,7 +54,7 @@ impl<A: Aggregate> Repository<A> {
             store,
             clock,
             states: StateCache::new(most_bytes, bytes),
-            turns: Turns::new(1, WAITING),
+            turns: KeyedSemaphore::new(1, WAITING),
             folds: Semaphore::new(FOLDS),
             long_folds: Semaphore::new(LONG_FOLDS),
             is_impersonal: false,

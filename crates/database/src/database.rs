@@ -9,7 +9,7 @@ use std::{
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 
 use crate::{
-    DatabaseError, Loan, Patience, PostgresServer, Row, Schema, Signals, Value,
+    DatabaseError, PooledConnection, PostgresServer, Row, Schema, Signals, StatementTimeout, Value,
     error::is_lost,
     manager::Options,
     masked,
@@ -24,7 +24,7 @@ use crate::{
 pub struct Database {
     server: Arc<Server>,
     schema: Schema,
-    patience: Patience,
+    patience: StatementTimeout,
 }
 
 /// What the schemas of one server share, or a file.
@@ -113,7 +113,7 @@ impl Database {
                 file,
             }),
             schema,
-            patience: Patience::Request,
+            patience: StatementTimeout::Request,
         })
     }
 
@@ -135,7 +135,7 @@ impl Database {
 
     /// The same for statements that may take longer, or not as long.
     #[must_use]
-    pub fn with_patience(&self, patience: Patience) -> Self {
+    pub fn with_statement_timeout(&self, patience: StatementTimeout) -> Self {
         Self {
             patience,
             ..self.clone()
@@ -170,7 +170,7 @@ impl Database {
     ///
     /// # Errors
     /// When it is not to be had.
-    pub async fn writer(&self) -> Result<Loan, DatabaseError> {
+    pub async fn writer(&self) -> Result<PooledConnection, DatabaseError> {
         Ok(self
             .writes()
             .loan(self.patience)
@@ -191,7 +191,7 @@ impl Database {
         &self.server.writes
     }
 
-    pub(crate) fn patience(&self) -> Patience {
+    pub(crate) fn patience(&self) -> StatementTimeout {
         self.patience
     }
 
@@ -259,7 +259,7 @@ impl Database {
         if self.is_postgres() {
             return Ok(true);
         }
-        let mut writer = self.writes().loan(Patience::Maintenance).await?;
+        let mut writer = self.writes().loan(StatementTimeout::Maintenance).await?;
         // Before the file is written again, since all of it goes through the -wal, and stays there as long as the reader.
         if !empty_wal(&mut writer).await? {
             return Ok(false);
@@ -290,7 +290,7 @@ impl Database {
 
 /// Empties the -wal of SQLite, unless somebody reads from it for longer than a moment. Returns whether it is empty. Whoever wants
 /// to write waits meanwhile, here and in other processes.
-async fn empty_wal(writer: &mut Loan) -> Result<bool, DatabaseError> {
+async fn empty_wal(writer: &mut PooledConnection) -> Result<bool, DatabaseError> {
     writer.execute(WAIT_A_MOMENT, &[]).await?;
     let emptied = writer.fetch_all("PRAGMA wal_checkpoint(TRUNCATE)", &[]).await;
     writer.execute(WAIT, &[]).await?;

@@ -9,11 +9,12 @@ use sqlx::{
 use tokio::time::timeout;
 
 use crate::{
-    Database, DatabaseError, Patience, PostgresServer, Schema, embedded_migrations::embedded_migrations,
+    Database, DatabaseError, PostgresServer, Schema, StatementTimeout,
+    embedded_migrations::embedded_migrations,
 };
 
 /// All migrations of a schema together, and whoever waits for another process's.
-const LIMIT: Duration = Patience::Maintenance.limit();
+const LIMIT: Duration = StatementTimeout::Maintenance.limit();
 
 impl Database {
     /// Connects to `url` (`postgres://…` or `sqlite:path`) with at most `connections` at once, and applies
@@ -110,7 +111,7 @@ async fn migrate_postgres(
     };
     let result = timeout(LIMIT, migrating).await;
     // The locks end with the connection, however it closes.
-    if let Ok(Err(error)) = timeout(Patience::Request.limit(), connection.close()).await {
+    if let Ok(Err(error)) = timeout(StatementTimeout::Request.limit(), connection.close()).await {
         tracing::debug!(%error, "the connection that migrated did not close in order");
     }
     result

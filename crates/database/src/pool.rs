@@ -11,11 +11,11 @@ use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::{
-    DatabaseError, Patience,
+    DatabaseError, StatementTimeout,
     error::is_lost,
     manager::{LOAN, Manager, Options, close, is_full},
     pool_metrics,
-    pooled_connection::Loan,
+    pooled_connection::PooledConnection,
     session::connect_postgres,
 };
 
@@ -43,7 +43,10 @@ impl Connections {
     }
 
     /// The next free connection, within 5 seconds, or 15 on SQLite. Boxed, so that it is compiled only here.
-    pub(crate) fn loan(&self, patience: Patience) -> BoxFuture<'_, Result<Loan, DatabaseError>> {
+    pub(crate) fn loan(
+        &self,
+        patience: StatementTimeout,
+    ) -> BoxFuture<'_, Result<PooledConnection, DatabaseError>> {
         Box::pin(async move {
             let longest = match self.manager().options {
                 Options::Postgres(_) => LOAN,
@@ -59,7 +62,7 @@ impl Connections {
                         sqlx::Error::PoolTimedOut
                     }
                 })?;
-            let mut loan = Loan::new(session, patience);
+            let mut loan = PooledConnection::new(session, patience);
             loan.announce_patience().await?;
             Ok(loan)
         })
@@ -67,9 +70,9 @@ impl Connections {
 
     /// As [`Self::loan`], for whoever starts: is told at once when there is no server, but waits while there is one
     /// that takes no more connections.
-    pub(crate) async fn first_loan(&self) -> Result<Loan, DatabaseError> {
+    pub(crate) async fn first_loan(&self) -> Result<PooledConnection, DatabaseError> {
         loop {
-            match self.loan(Patience::Request).await {
+            match self.loan(StatementTimeout::Request).await {
                 Err(DatabaseError::Sql(error)) if is_full(&error) => {}
                 result => return result,
             }
@@ -85,7 +88,11 @@ impl Connections {
     }
 
     /// Begins a transaction. A beginning has no effect, so it may be tried twice like a query.
-    pub(crate) async fn begin(&self, statement: &str, patience: Patience) -> Result<Loan, DatabaseError> {
+    pub(crate) async fn begin(
+        &self,
+        statement: &str,
+        patience: StatementTimeout,
+    ) -> Result<PooledConnection, DatabaseError> {
         match self.loan(patience).await?.begin(statement).await {
             Err(DatabaseError::Sql(error)) if is_lost(&error) => {
                 self.loan(patience).await?.begin(statement).await

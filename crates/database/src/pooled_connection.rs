@@ -8,7 +8,7 @@ use sqlx::{Postgres, SqliteConnection, postgres::PgArguments, query::Query};
 use tokio::time::{error::Elapsed, timeout};
 
 use crate::{
-    DatabaseError, Patience, Row, Value,
+    DatabaseError, Row, StatementTimeout, Value,
     error::{is_lost, leaves_connection_unusable},
     manager::{Manager, close, discard, discard_all, put_back},
     session::Session,
@@ -20,11 +20,11 @@ const ENDING: Duration = Duration::from_millis(200);
 
 /// A connection on loan. It goes back when dropped, after what was left unfinished has been ended.
 #[derive(Debug)]
-pub struct Loan {
+pub struct PooledConnection {
     /// There until dropped.
     session: Option<Object<Manager>>,
     left: Left,
-    patience: Patience,
+    patience: StatementTimeout,
 }
 
 /// How the connection would be left if it were dropped now.
@@ -42,8 +42,8 @@ enum Left {
     Lost,
 }
 
-impl Loan {
-    pub(crate) const fn new(session: Object<Manager>, patience: Patience) -> Self {
+impl PooledConnection {
+    pub(crate) const fn new(session: Object<Manager>, patience: StatementTimeout) -> Self {
         Self {
             session: Some(session),
             left: Left::Ready,
@@ -160,7 +160,7 @@ impl Loan {
     }
 }
 
-impl Drop for Loan {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
         let Some(object) = self.session.take() else {
             return;

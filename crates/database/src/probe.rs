@@ -10,7 +10,7 @@ use std::{
 use runtime::Background;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{Database, DatabaseError, Patience};
+use crate::{Database, DatabaseError, StatementTimeout};
 
 /// How often it is asked.
 const EVERY: Duration = Duration::from_secs(1);
@@ -129,7 +129,7 @@ impl Database {
             return Err(sqlx::Error::Io(io::ErrorKind::NotFound.into()).into());
         }
         let file = beside(file);
-        let limit = Patience::Request.limit();
+        let limit = StatementTimeout::Request.limit();
         let writing = tokio::task::spawn_blocking(move || write_and_remove(&file));
         match timeout(limit, writing).await {
             Err(_) => Err(DatabaseError::Late { limit }),

@@ -14,13 +14,13 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// A right that one process holds until it ends, or until its connection does. Given up when dropped.
 #[derive(Debug)]
-pub struct Exclusive {
+pub struct ProcessLock {
     server: PostgresServer,
     name: &'static str,
     connection: PgConnection,
 }
 
-impl Exclusive {
+impl ProcessLock {
     /// Takes the right called `name`, unless another process has it.
     ///
     /// # Errors

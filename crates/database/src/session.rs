@@ -15,7 +15,7 @@ use sqlx::{
 };
 
 use crate::{
-    Patience, Row, Value,
+    Row, StatementTimeout, Value,
     value::{bind_postgres, bind_sqlite},
 };
 
@@ -35,7 +35,7 @@ pub(crate) enum Session {
     Postgres {
         connection: PgConnection,
         /// What the session's `statement_timeout` is set to.
-        patience: Patience,
+        patience: StatementTimeout,
     },
     Sqlite {
         connection: SqliteConnection,
@@ -49,7 +49,7 @@ impl Session {
         Box::pin(async move {
             Ok(Self::Postgres {
                 connection: connect_postgres(options).await?,
-                patience: Patience::Request,
+                patience: StatementTimeout::Request,
             })
         })
     }
@@ -74,7 +74,7 @@ impl Session {
     }
 
     /// Whether the server ends statements that take longer than `wanted`; for SQLite only this process does.
-    pub(crate) fn has_patience(&self, wanted: Patience) -> bool {
+    pub(crate) fn has_patience(&self, wanted: StatementTimeout) -> bool {
         match self {
             Self::Postgres { patience, .. } => *patience == wanted,
             Self::Sqlite { .. } => true,
@@ -82,7 +82,10 @@ impl Session {
     }
 
     /// Has the server, too, end statements that take longer. A frozen client cannot.
-    pub(crate) fn set_patience(&mut self, wanted: Patience) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+    pub(crate) fn set_patience(
+        &mut self,
+        wanted: StatementTimeout,
+    ) -> BoxFuture<'_, Result<(), sqlx::Error>> {
         Box::pin(async move {
             if let Self::Postgres { connection, patience } = self {
                 let sql = format!("SET statement_timeout = {}", wanted.limit().as_millis());

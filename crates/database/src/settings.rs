@@ -31,7 +31,7 @@ const KEEP_ALIVE: [(&str, &str); 4] = [
 
 /// A client that stands still, whose kernel goes on answering for it, holds what it has locked no longer than this, and whoever
 /// waits for that goes on within 15 seconds.
-/// [`Patience`] sets another `statement_timeout` for what takes longer.
+/// [`StatementTimeout`] sets another `statement_timeout` for what takes longer.
 const DEADLINES: [(&str, &str); 3] = [
     ("statement_timeout", "15s"),
     ("lock_timeout", "10s"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What a statement is for, and so how long it may take before it is given up and its connection discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Patience {
+pub enum StatementTimeout {
     /// Somebody waits for the answer, or a lock is held: 15 seconds. What a [`crate::Database`] begins with.
     #[default]
     Request,
@@ -14,7 +14,7 @@ pub enum Patience {
     Maintenance,
 }
 
-impl Patience {
+impl StatementTimeout {
     /// The longest that one statement may take.
     #[must_use]
     pub const fn limit(self) -> Duration {

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use sqlx::{Postgres, postgres::PgArguments, query::Query};
 
-use crate::{Database, DatabaseError, Row, Value, pooled_connection::Loan};
+use crate::{Database, DatabaseError, Row, Value, pooled_connection::PooledConnection};
 
 /// A transaction; rolled back when dropped. Each of its statements has the deadline of its [`Database`]. A server ends it
 /// when nothing is done in it for 10 seconds: what it has locked is not held longer by a process that stands still.
 #[derive(Debug)]
 pub struct Transaction {
-    loan: Loan,
+    loan: PooledConnection,
     database: Database,
     signals: Vec<Signal>,
 }
@@ -71,7 +71,7 @@ impl Database {
 }
 
 impl Transaction {
-    fn new(database: &Database, loan: Loan) -> Self {
+    fn new(database: &Database, loan: PooledConnection) -> Self {
         Self {
             loan,
             database: database.clone(),

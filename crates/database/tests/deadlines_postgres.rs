@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use database::{Database, DatabaseError, Patience, Schema};
+use database::{Database, DatabaseError, Schema, StatementTimeout};
 use proxy::Proxy;
 use test_support::{TestDatabase, eventually};
 
@@ -37,17 +37,17 @@ async fn whatever_a_silent_connection_does_ends_with_the_deadline_and_the_next_o
     let proxy = Proxy::to(&server.url()).await;
     let database = connect(&proxy.url(&server.url())).await;
     for (what, patience) in [
-        ("execute", Patience::Request),
-        ("fetch", Patience::Request),
-        ("fetch", Patience::Page),
-        ("execute", Patience::Maintenance),
-        ("begin", Patience::Request),
-        ("snapshot", Patience::Request),
-        ("execute in a transaction", Patience::Request),
-        ("fetch in a transaction", Patience::Page),
-        ("commit", Patience::Request),
+        ("execute", StatementTimeout::Request),
+        ("fetch", StatementTimeout::Request),
+        ("fetch", StatementTimeout::Page),
+        ("execute", StatementTimeout::Maintenance),
+        ("begin", StatementTimeout::Request),
+        ("snapshot", StatementTimeout::Request),
+        ("execute in a transaction", StatementTimeout::Request),
+        ("fetch in a transaction", StatementTimeout::Page),
+        ("commit", StatementTimeout::Request),
     ] {
-        let database = database.with_patience(patience);
+        let database = database.with_statement_timeout(patience);
         database.ping().await.unwrap();
         let result = match what {
             "execute" => {
@@ -114,12 +114,15 @@ async fn every_connection_has_deadlines_on_the_server_as_well() {
         assert_eq!(found, value, "{setting} of a connection outside the pool");
     }
     for (patience, value) in [
-        (Patience::Page, "1min"),
-        (Patience::Maintenance, "1h"),
-        (Patience::Request, "15s"),
+        (StatementTimeout::Page, "1min"),
+        (StatementTimeout::Maintenance, "1h"),
+        (StatementTimeout::Request, "15s"),
     ] {
         let sql = "SELECT current_setting('statement_timeout') AS value";
-        let row = database.with_patience(patience).fetch_optional(sql, &[]).await;
+        let row = database
+            .with_statement_timeout(patience)
+            .fetch_optional(sql, &[])
+            .await;
         assert_eq!(
             row.unwrap().unwrap().text("value").unwrap(),
             value,

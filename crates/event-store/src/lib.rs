@@ -30,7 +30,7 @@ pub use import::{ImportError, UnfinishedImport, check_import};
 #[cfg(feature = "kurrentdb")]
 pub use kurrentdb::KurrentDbStore;
 pub use log_range::LogRange;
-pub use missing_positions::{Gaps, describe_gap};
+pub use missing_positions::{MissingPositions, describe_gap};
 pub use open::{is_kurrentdb, open};
 pub use page::{Entry, PAGE_BYTES, Page, Unreadable, position, subject_of};
 pub use sql::SqlStore;

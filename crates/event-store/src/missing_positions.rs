@@ -6,11 +6,11 @@ use crate::EventStore;
 
 /// Looks for gaps in what is read of a log, in order.
 #[derive(Debug, Clone)]
-pub struct Gaps {
+pub struct MissingPositions {
     last: Option<u64>,
 }
 
-impl Gaps {
+impl MissingPositions {
     /// What is read of `store` begins above `after`. Finds nothing in a store whose positions are not dense.
     #[must_use]
     pub fn after(store: &dyn EventStore, after: u64) -> Self {

@@ -16,7 +16,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use database::{Database, DatabaseError, Patience, Row};
+use database::{Database, DatabaseError, Row, StatementTimeout};
 use events::{EventDigest, EventId, LogPoint, NewEvent, StoredEvent, StreamName};
 use futures::stream::BoxStream;
 use tokio::{sync::watch, task::AbortHandle};
@@ -320,7 +320,7 @@ impl Log {
         match self.database.fetch_all(SQL, &values).await {
             // Most pages are short, and to let PostgreSQL know beforehand that one may be long costs a round trip.
             Err(error) if error.is_late() => {
-                let patient = self.database.with_patience(Patience::Page);
+                let patient = self.database.with_statement_timeout(StatementTimeout::Page);
                 patient.fetch_all(SQL, &values).await
             }
             rows => rows,

@@ -1,4 +1,4 @@
-//! Turns a role's bare router into a served one: whatever the contract (`docs/api.md`)
+//! KeyedSemaphore a role's bare router into a served one: whatever the contract (`docs/api.md`)
 //! promises for every answer is done here.
 
 use std::{any::Any, panic::AssertUnwindSafe};

@@ -29,7 +29,7 @@ pub fn network_of(address: IpAddr) -> IpAddr {
 
 /// The places of one server.
 #[derive(Clone)]
-pub(crate) struct Places(Arc<Shared>);
+pub(crate) struct ConnectionLimit(Arc<Shared>);
 
 struct Shared {
     most: usize,
@@ -58,7 +58,7 @@ pub(crate) struct Place {
     pub(crate) close: CancellationToken,
 }
 
-impl Places {
+impl ConnectionLimit {
     pub(crate) fn new(options: &ServerOptions) -> Self {
         Self(Arc::new(Shared {
             most: options.max_connections.max(1),
@@ -154,8 +154,8 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn places(most: usize, of_one: usize) -> Places {
-        Places::new(&ServerOptions {
+    fn places(most: usize, of_one: usize) -> ConnectionLimit {
+        ConnectionLimit::new(&ServerOptions {
             max_connections: most,
             max_connections_per_address: of_one,
             ..ServerOptions::default()

@@ -10,7 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     activity::Activity,
     connection::{Shared, connection},
-    connection_limit::Places,
+    connection_limit::ConnectionLimit,
     head::Refusal,
     load::Load,
     options::ServerOptions,
@@ -37,7 +37,11 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 /// Serves `router` until `stop` is cancelled and the requests in flight have been answered, at most
 /// `options.grace` later; commands whose clients have gone get as long again. Requests carry their peer as `ConnectInfo<SocketAddr>`.
 pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions, stop: CancellationToken) {
-    let (places, grace, workers) = (Places::new(&options), options.grace, options.workers.clone());
+    let (places, grace, workers) = (
+        ConnectionLimit::new(&options),
+        options.grace,
+        options.workers.clone(),
+    );
     let refused_at_once = Arc::new(Semaphore::new(REFUSED_AT_ONCE));
     let connections = TaskTracker::new();
     let shared = Shared {

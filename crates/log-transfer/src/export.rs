@@ -5,7 +5,7 @@ use std::{
     io::{self, BufReader, Seek as _, SeekFrom, Write},
 };
 
-use event_store::{EventStore, Gaps, StoreError};
+use event_store::{EventStore, MissingPositions, StoreError};
 use events::StoredEvent;
 
 use crate::{End, ExportedEvent, Line, ReadError, Reader, StoredEvents, summary::Summary};
@@ -116,7 +116,7 @@ impl Export {
             let what = format!("which goes on to position {begun}");
             return Err(ExportError::Another(what));
         }
-        let mut gaps = Gaps::after(store, unsigned(begun));
+        let mut gaps = MissingPositions::after(store, unsigned(begun));
         let mut log = StoredEvents::new(store, begun, to);
         while let Some(event) = log.next().await? {
             self.missing.extend(gaps.before(unsigned(event.position)));

@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
-use super::partition_sequence::Chain;
+use super::partition_sequence::PartitionSequence;
 
 /// Pages of the log in their order, from the first that is not published whole.
 #[derive(Debug)]
 pub(crate) struct Pages {
-    published: Chain,
+    published: PartitionSequence,
     open: VecDeque<Page>,
     /// The number of the first open page.
     first: u64,
@@ -16,14 +16,14 @@ pub(crate) struct Pages {
 #[derive(Debug)]
 struct Page {
     /// Where the page ends.
-    end: Chain,
+    end: PartitionSequence,
     /// Batches of it that are not done.
     batches: usize,
 }
 
 impl Pages {
     /// Everything up to `start` is published.
-    pub(crate) fn new(start: Chain) -> Self {
+    pub(crate) fn new(start: PartitionSequence) -> Self {
         Self {
             published: start,
             open: VecDeque::new(),
@@ -37,7 +37,7 @@ impl Pages {
     }
 
     /// Adds the next page, of so many batches.
-    pub(crate) fn push(&mut self, end: Chain, batches: usize) {
+    pub(crate) fn push(&mut self, end: PartitionSequence, batches: usize) {
         self.open.push_back(Page { end, batches });
         self.advance();
     }
@@ -54,7 +54,7 @@ impl Pages {
     }
 
     /// Up to where everything is published.
-    pub(crate) fn published(&self) -> &Chain {
+    pub(crate) fn published(&self) -> &PartitionSequence {
         &self.published
     }
 
@@ -77,9 +77,9 @@ mod tests {
 
     use super::*;
 
-    fn at(position: u64) -> Chain {
+    fn at(position: u64) -> PartitionSequence {
         let point = LogPoint { position, id: None };
-        Chain::after(PartitionCount::new(1).unwrap(), point)
+        PartitionSequence::after(PartitionCount::new(1).unwrap(), point)
     }
 
     #[test]

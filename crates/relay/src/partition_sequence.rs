@@ -5,7 +5,7 @@ use events::{LogPoint, PartitionCount, RecordedEvent, public_payload};
 
 /// How far the log has been stamped. Whoever stamps on from the same place gives the same stamps.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Chain {
+pub(crate) struct PartitionSequence {
     partitions: PartitionCount,
     /// The last position of each partition, 0 before its first.
     positions: Vec<u64>,
@@ -13,7 +13,7 @@ pub(crate) struct Chain {
     read_up_to: LogPoint,
 }
 
-impl Chain {
+impl PartitionSequence {
     /// A chain that begins after `point`. Its first event in each partition says that `point` was before it, so a
     /// consumer that has not come that far reads the store.
     pub(crate) fn after(partitions: PartitionCount, point: LogPoint) -> Self {

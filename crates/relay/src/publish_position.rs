@@ -3,7 +3,7 @@
 use database::{Database, DatabaseError};
 use events::{EventId, LogPoint, PartitionCount};
 
-use crate::partition_sequence::Chain;
+use crate::partition_sequence::PartitionSequence;
 
 /// The progress of the relay for one number of partitions.
 #[derive(Debug, Clone)]
@@ -20,7 +20,10 @@ impl RelayProgress {
 
     /// Where the relay went on last, if something was saved for this number of partitions. It may be a place of
     /// another history of the log.
-    pub(crate) async fn load(&self, partitions: PartitionCount) -> Result<Option<Chain>, DatabaseError> {
+    pub(crate) async fn load(
+        &self,
+        partitions: PartitionCount,
+    ) -> Result<Option<PartitionSequence>, DatabaseError> {
         let rows = self
             .operations
             .fetch_all(
@@ -31,7 +34,7 @@ impl RelayProgress {
         if rows.len() != usize::from(partitions.get()) {
             return Ok(None);
         }
-        let mut chain = Chain::after(partitions, LogPoint::START);
+        let mut chain = PartitionSequence::after(partitions, LogPoint::START);
         for row in rows {
             let partition = row.unsigned("partition")?;
             let partition = u16::try_from(partition).map_err(|_| {
@@ -47,7 +50,7 @@ impl RelayProgress {
     }
 
     /// Saves where to go on, which may be before where another went on: a log that was restored is shorter.
-    pub(crate) async fn save(&self, chain: &Chain) -> Result<(), DatabaseError> {
+    pub(crate) async fn save(&self, chain: &PartitionSequence) -> Result<(), DatabaseError> {
         let mut transaction = self.operations.begin().await?;
         for (partition, position) in chain.positions() {
             transaction

@@ -19,7 +19,7 @@ use crate::{
     lag::Lag,
     metrics::gauge,
     pages::Pages,
-    partition_sequence::Chain,
+    partition_sequence::PartitionSequence,
     revocations,
     sender::{Inlet, batches, sender},
 };
@@ -54,7 +54,7 @@ pub struct Relay {
 /// What the leading relay has in hand.
 struct Publishing {
     /// Up to where the log is stamped.
-    chain: Chain,
+    chain: PartitionSequence,
     pages: Pages,
     /// One for each partition.
     inlets: Vec<Inlet>,
@@ -196,7 +196,7 @@ impl Relay {
     }
 
     /// The message of a record, or nothing when it cannot be read: consumers find it in the store.
-    fn stamp(&self, chain: &mut Chain, entry: Entry) -> Option<EventMessage> {
+    fn stamp(&self, chain: &mut PartitionSequence, entry: Entry) -> Option<EventMessage> {
         match entry {
             // Whoever lacks it reads it from the log.
             Ok(event) if event.is_dropped() => {
@@ -232,7 +232,7 @@ impl Relay {
             "the relay is far behind and goes on at the end of the log: consumers read the rest from there"
         );
         self.metrics.skipped.inc_by(events);
-        publishing.chain = Chain::after(self.partitions, head);
+        publishing.chain = PartitionSequence::after(self.partitions, head);
         publishing.pages.push(publishing.chain.clone(), 0);
         Ok(self.store.subscribe(head.position))
     }

@@ -5,7 +5,7 @@ use event_store::{agrees, head_point};
 use events::LogPoint;
 use tokio::time::timeout;
 
-use crate::{Relay, partition_sequence::Chain, publisher::TIMEOUT};
+use crate::{Relay, partition_sequence::PartitionSequence, publisher::TIMEOUT};
 
 /// A log that ends up to here is published from its beginning when it is not known how far it was.
 const SHORT_LOG: u64 = 512;
@@ -13,14 +13,15 @@ const SHORT_LOG: u64 = 512;
 impl Relay {
     /// Where it stopped, if the log has that place. If not, or if nobody knows where, it goes on at the end: messages
     /// are hints, and consumers who have not come that far find out and read the store.
-    pub(crate) async fn resume(&self) -> anyhow::Result<Chain> {
+    pub(crate) async fn resume(&self) -> anyhow::Result<PartitionSequence> {
         let saved = self
             .progress
             .load(self.partitions)
             .await
             .context("cannot read the relay's progress")?;
         // Progress of a release that did not keep the event's id proves nothing.
-        let proves = |chain: &Chain| chain.read_up_to().position == 0 || chain.read_up_to().id.is_some();
+        let proves =
+            |chain: &PartitionSequence| chain.read_up_to().position == 0 || chain.read_up_to().id.is_some();
         if let Some(chain) = saved.filter(proves) {
             if self.agrees(chain.read_up_to()).await? {
                 return Ok(chain);
@@ -39,7 +40,7 @@ impl Relay {
         } else {
             LogPoint::START
         };
-        Ok(Chain::after(self.partitions, start))
+        Ok(PartitionSequence::after(self.partitions, start))
     }
 
     pub(crate) async fn agrees(&self, point: LogPoint) -> anyhow::Result<bool> {

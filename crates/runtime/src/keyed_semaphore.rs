@@ -11,7 +11,7 @@ use tokio::{
 
 /// The queues, one for each key that is in use.
 #[derive(Debug)]
-pub struct Turns<K: Eq + Hash> {
+pub struct KeyedSemaphore<K: Eq + Hash> {
     queues: Arc<DashMap<K, Queue>>,
     at_once: usize,
     most: usize,
@@ -26,7 +26,7 @@ struct Queue {
 
 /// There is no turn to be had now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoTurn {
+pub enum NoKeyedPermit {
     /// Too many wait already.
     Full,
     /// Those before took too long.
@@ -35,7 +35,7 @@ pub enum NoTurn {
 
 /// A turn, until it is dropped.
 #[derive(Debug)]
-pub struct Turn<K: Eq + Hash> {
+pub struct KeyedPermit<K: Eq + Hash> {
     _permit: OwnedSemaphorePermit,
     _place: Place<K>,
 }
@@ -47,7 +47,7 @@ struct Place<K: Eq + Hash> {
     key: K,
 }
 
-impl<K: Eq + Hash + Clone> Turns<K> {
+impl<K: Eq + Hash + Clone> KeyedSemaphore<K> {
     /// For each key `at_once` have their turn, and so many wait that they are `most` together.
     #[must_use]
     pub fn new(at_once: usize, most: usize) -> Self {
@@ -62,15 +62,15 @@ impl<K: Eq + Hash + Clone> Turns<K> {
     ///
     /// # Errors
     /// When too many wait already, or it took too long.
-    pub async fn take(&self, key: K, patience: Duration) -> Result<Turn<K>, NoTurn> {
-        let (place, turns) = self.enter(key).ok_or(NoTurn::Full)?;
+    pub async fn take(&self, key: K, patience: Duration) -> Result<KeyedPermit<K>, NoKeyedPermit> {
+        let (place, turns) = self.enter(key).ok_or(NoKeyedPermit::Full)?;
         match timeout(patience, turns.acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(Turn {
+            Ok(Ok(permit)) => Ok(KeyedPermit {
                 _permit: permit,
                 _place: place,
             }),
             // These semaphores are never closed.
-            Ok(Err(_)) | Err(_) => Err(NoTurn::Late),
+            Ok(Err(_)) | Err(_) => Err(NoKeyedPermit::Late),
         }
     }
 
@@ -115,12 +115,15 @@ mod tests {
 
     #[tokio::test]
     async fn one_key_at_a_time_and_others_beside_it() {
-        let turns = Turns::new(1, 2);
+        let turns = KeyedSemaphore::new(1, 2);
         let first = turns.take("a", LONG).await.unwrap();
         let _other = turns.take("b", Duration::ZERO).await.unwrap();
-        assert_eq!(turns.take("a", Duration::ZERO).await.unwrap_err(), NoTurn::Late);
+        assert_eq!(
+            turns.take("a", Duration::ZERO).await.unwrap_err(),
+            NoKeyedPermit::Late
+        );
         let second = tokio::join!(turns.take("a", LONG), async {
-            assert_eq!(turns.take("a", LONG).await.unwrap_err(), NoTurn::Full);
+            assert_eq!(turns.take("a", LONG).await.unwrap_err(), NoKeyedPermit::Full);
             drop(first);
         });
         drop(second);
@@ -132,12 +135,12 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_gives_up_leaves_its_place() {
-        let turns = Turns::new(1, 2);
+        let turns = KeyedSemaphore::new(1, 2);
         let first = turns.take(1, LONG).await.unwrap();
         for _ in 0..5 {
             assert_eq!(
                 turns.take(1, Duration::from_millis(1)).await.unwrap_err(),
-                NoTurn::Late
+                NoKeyedPermit::Late
             );
         }
         drop(first);

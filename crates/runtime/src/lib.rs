@@ -20,7 +20,7 @@ pub mod telemetry;
 pub use background::{Background, spawn};
 pub use backoff::{Backoff, jittered};
 pub use clock::{Clock, SystemClock, new_id};
-pub use keyed_semaphore::{NoTurn, Turn, Turns};
+pub use keyed_semaphore::{KeyedPermit, KeyedSemaphore, NoKeyedPermit};
 pub use metrics::Metrics;
 pub use process_metrics::{encode_process_metrics, process_metrics};
 pub use random::{fill_random, random_between, random_bytes};

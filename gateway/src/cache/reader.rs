@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     lookup::Lookup,
     metrics::CacheMetrics,
-    single_flight::{Boarded, Flights},
+    single_flight::{Joined, PendingReads},
     status::{CACHE_STATUS, Status},
     store::Answers,
     stored::{Stored, Taken},
@@ -25,7 +25,7 @@ use crate::error::ForwardError;
 #[derive(Clone)]
 pub(crate) struct Reader {
     answers: Answers,
-    flights: Flights,
+    flights: PendingReads,
     metrics: CacheMetrics,
 }
 
@@ -33,7 +33,7 @@ impl Reader {
     pub(crate) fn new(answers: Answers, metrics: CacheMetrics) -> Self {
         Self {
             answers,
-            flights: Flights::default(),
+            flights: PendingReads::default(),
             metrics,
         }
     }
@@ -79,12 +79,12 @@ impl Reader {
         if let Some(stored) = self.answers.get(lookup) {
             return Ok((stored.answer(), Status::Hit));
         }
-        let lead = match self.flights.board(lookup).await {
-            Boarded::Shares(stored) if self.answers.suits(&stored, lookup) => {
+        let lead = match self.flights.join_or_start(lookup).await {
+            Joined::Shares(stored) if self.answers.suits(&stored, lookup) => {
                 return Ok((stored.answer(), Status::Collapsed));
             }
-            Boarded::Shares(_) | Boarded::Alone => None,
-            Boarded::Leads(lead) => Some(lead),
+            Joined::Shares(_) | Joined::Alone => None,
+            Joined::Leads(lead) => Some(lead),
         };
         // Between the look and the boarding, an earlier question may have been answered.
         if let Some(stored) = self.answers.get(lookup) {

@@ -19,10 +19,10 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The same question: whoever has to see more asks for themselves.
 type Flight = (Key, u64);
 /// `None` while it is under way.
-type Outcome = Option<Landed>;
+type Outcome = Option<Shared>;
 
 #[derive(Clone)]
-enum Landed {
+enum Shared {
     With(Arc<Stored>),
     /// With an answer that cannot be shared, or with none.
     Empty,
@@ -30,10 +30,10 @@ enum Landed {
 
 /// The questions under way.
 #[derive(Clone, Default)]
-pub(super) struct Flights(Arc<DashMap<Flight, watch::Receiver<Outcome>>>);
+pub(super) struct PendingReads(Arc<DashMap<Flight, watch::Receiver<Outcome>>>);
 
 /// How a read takes part.
-pub(super) enum Boarded {
+pub(super) enum Joined {
     /// It asks, and tells the others.
     Leads(Lead),
     /// Another had asked already, and this is the answer.
@@ -42,8 +42,8 @@ pub(super) enum Boarded {
     Alone,
 }
 
-impl Flights {
-    pub(super) async fn board(&self, lookup: &Lookup) -> Boarded {
+impl PendingReads {
+    pub(super) async fn join_or_start(&self, lookup: &Lookup) -> Joined {
         let flight = (lookup.key.clone(), lookup.at_least);
         let deadline = Instant::now() + TIMEOUT;
         loop {
@@ -52,7 +52,7 @@ impl Flights {
                 Entry::Vacant(entry) => {
                     let (outcome, receiver) = watch::channel(None);
                     entry.insert(receiver);
-                    return Boarded::Leads(Lead {
+                    return Joined::Leads(Lead {
                         flights: self.clone(),
                         flight,
                         outcome,
@@ -66,8 +66,8 @@ impl Flights {
                 Err(_) => None,
             };
             return match landed {
-                Some(Landed::With(stored)) => Boarded::Shares(stored),
-                Some(Landed::Empty) | None => Boarded::Alone,
+                Some(Shared::With(stored)) => Joined::Shares(stored),
+                Some(Shared::Empty) | None => Joined::Alone,
             };
         }
     }
@@ -75,7 +75,7 @@ impl Flights {
 
 /// The one who asks. Dropped without an outcome, when its client has gone, it leaves the question to another.
 pub(super) struct Lead {
-    flights: Flights,
+    flights: PendingReads,
     flight: Flight,
     outcome: watch::Sender<Outcome>,
 }
@@ -84,7 +84,7 @@ impl Lead {
     /// All who wait get this.
     pub(super) fn lands(self, stored: Option<Arc<Stored>>) {
         self.outcome
-            .send_replace(Some(stored.map_or(Landed::Empty, Landed::With)));
+            .send_replace(Some(stored.map_or(Shared::Empty, Shared::With)));
     }
 }
 

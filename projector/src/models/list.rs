@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     history::TaskVersion,
     model::Model,
-    row_buffer::{ApplyFailure, Slots},
+    row_buffer::{ApplyFailure, RowBuffer},
     table::Table,
 };
 
@@ -47,7 +47,7 @@ pub(crate) trait ListedModel: Model {
     const ABOUT: &'static str;
 
     /// Its rows among those of all models.
-    fn slots(rows: &mut ModelRows) -> &mut Slots<Self>;
+    fn slots(rows: &mut ModelRows) -> &mut RowBuffer<Self>;
 
     /// The key of the row of `stream`, if the stream is of this model.
     fn row_of(stream: &StreamKind) -> Option<Uuid>;
@@ -58,7 +58,7 @@ macro_rules! models {
         /// The rows of every model, as far as they are known.
         #[derive(Debug, Default)]
         pub(crate) struct ModelRows {
-            $(pub(crate) $table: Slots<$model>,)+
+            $(pub(crate) $table: RowBuffer<$model>,)+
             /// What events have made of tasks, if anybody wants to know.
             pub(crate) history: Option<Vec<TaskVersion>>,
         }
@@ -67,7 +67,7 @@ macro_rules! models {
             impl ListedModel for $model {
                 const ABOUT: &'static str = $about;
 
-                fn slots(rows: &mut ModelRows) -> &mut Slots<Self> {
+                fn slots(rows: &mut ModelRows) -> &mut RowBuffer<Self> {
                     &mut rows.$table
                 }
 

@@ -19,4 +19,4 @@ pub(crate) use history::{TASK_HISTORY, TaskVersion};
 pub(crate) use list::{ListedModel, ModelRows, each_listed_model, for_each_model, list_of_models, table_of};
 pub(crate) use model::Model;
 pub(crate) use parked::{PARKED_EVENTS, PARKED_EVENTS_ALONE};
-pub(crate) use row_buffer::{ApplyFailure, Slot, Slots};
+pub(crate) use row_buffer::{ApplyFailure, RowBuffer, Slot};

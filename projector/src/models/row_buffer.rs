@@ -9,7 +9,7 @@ use super::model::Model;
 
 /// The rows of one read model by id.
 #[derive(Debug)]
-pub(crate) struct Slots<M>(pub(crate) HashMap<Uuid, Slot<M>>);
+pub(crate) struct RowBuffer<M>(pub(crate) HashMap<Uuid, Slot<M>>);
 
 /// One row: as it was, or as it has become.
 #[derive(Debug)]
@@ -31,13 +31,13 @@ pub(crate) enum ApplyFailure {
     Senseless(String),
 }
 
-impl<M> Default for Slots<M> {
+impl<M> Default for RowBuffer<M> {
     fn default() -> Self {
         Self(HashMap::new())
     }
 }
 
-impl<M: Model> Slots<M> {
+impl<M: Model> RowBuffer<M> {
     /// The version that the row stands for; 0 without one.
     pub(crate) fn version(&self, id: Uuid) -> u64 {
         self.0.get(&id).map_or(0, |slot| slot.state.version())

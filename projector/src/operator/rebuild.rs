@@ -27,7 +27,7 @@ use crate::{
 };
 pub use dropped_rows::DroppedRows;
 pub use error::RebuildError;
-use generations::{Generation, Lock, Places, remove_files};
+use generations::{Generation, Generations, Lock, remove_files};
 
 /// How long the projectors may be held up while the tables change places,
 const LONGEST_HOLD: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// A rebuild of the read models. There is at most one at a time.
 pub struct Rebuild {
-    places: Places,
+    places: Generations,
     store: Arc<dyn EventStore>,
     live: Database,
     partitions: PartitionCount,
@@ -71,7 +71,7 @@ impl Rebuild {
         partitions: PartitionCount,
         tuning: Tuning,
     ) -> Result<Self, RebuildError> {
-        let places = Places::new(url);
+        let places = Generations::new(url);
         let live = places.open(Generation::Live).await?;
         Ok(Self {
             _lock: Lock::take(&places, &live).await?,
@@ -284,7 +284,7 @@ impl Rebuild {
 /// # Errors
 /// [`RebuildError::AtWork`] when a rebuild is at work on them; otherwise when a file cannot be removed.
 pub(crate) fn remove_others(live: &Database) -> Result<(), RebuildError> {
-    let places = Places::new(live.url());
+    let places = Generations::new(live.url());
     let files = [Generation::Previous, Generation::Shadow].map(|generation| places.file(generation));
     if files.iter().flatten().any(|file| file.exists()) {
         let _lock = places.lock_files()?;

@@ -14,7 +14,7 @@ mod tables;
 use std::time::{Duration, Instant};
 
 use database::{Database, DatabaseError};
-use event_store::{EventStore, Gaps, LogRange, describe_gap};
+use event_store::{EventStore, LogRange, MissingPositions, describe_gap};
 
 use crate::{
     models::for_each_model,
@@ -66,7 +66,7 @@ pub async fn verify(store: &dyn EventStore, read_models: &Database) -> Result<Re
     let mut audit = AuditVerifier::default();
     let mut history = HistoryVerifier::default();
     let mut after = 0;
-    let mut gaps = Gaps::after(store, after);
+    let mut gaps = MissingPositions::after(store, after);
     let mut pages = LogRange::new(store, after, head, PAGE);
     while let Some(page) = pages.next().await? {
         let page = decode(store, page).await?;

@@ -21,7 +21,7 @@ use crate::{
     projecting::{
         checkpoint,
         decode::{Decoded, decode, sentence},
-        log_segment::Slice,
+        log_segment::LogSegment,
         readiness::Readiness,
         worker_context::{FAR, WorkerContext},
         workers::Workers,
@@ -273,7 +273,7 @@ impl PageReader {
         if events.is_empty() || behind.stuck {
             return;
         }
-        let slice = Slice { from, to, events };
+        let slice = LogSegment { from, to, events };
         if self.workers.hand(behind.partition, slice, TIMEOUT).await {
             behind.handed = Some(to);
         } else {

@@ -10,7 +10,7 @@ use events::LogPoint;
 use crate::projecting::decode::Decoded;
 
 /// What the log has for one partition above one position and up to another.
-pub(crate) struct Slice {
+pub(crate) struct LogSegment {
     pub(crate) from: u64,
     pub(crate) to: LogPoint,
     pub(crate) events: Vec<Decoded>,

@@ -17,7 +17,7 @@ use crate::{
         decode::{Decoded, decode, sentence},
         fold::GapPolicy,
         gap_detection::{Plan, plan},
-        log_segment::{Pending, Slice},
+        log_segment::{LogSegment, Pending},
         messages::Messages,
         worker_context::WorkerContext,
     },
@@ -36,7 +36,7 @@ pub(crate) struct PartitionConsumer {
 /// What is to be applied.
 enum Work {
     Messages(Vec<EventMessage>),
-    Slice(Slice),
+    LogSegment(LogSegment),
 }
 
 impl PartitionConsumer {
@@ -56,7 +56,7 @@ impl PartitionConsumer {
     }
 
     /// Runs until it is stopped, and finishes the batch in hand.
-    pub(crate) async fn run(mut self, mut slices: mpsc::Receiver<Slice>) {
+    pub(crate) async fn run(mut self, mut slices: mpsc::Receiver<LogSegment>) {
         if !self.reload().await {
             return;
         }
@@ -70,7 +70,7 @@ impl PartitionConsumer {
                 () = self.stop.cancelled() => return,
                 Some(slice) = slices.recv() => {
                     let turn = applier.turn().await;
-                    let done = self.take(Work::Slice(slice), turn).await;
+                    let done = self.take(Work::LogSegment(slice), turn).await;
                     self.pending.done();
                     if !done {
                         return;
@@ -156,7 +156,7 @@ impl PartitionConsumer {
     async fn attempt(&mut self, work: &mut Work) -> Result<(), ProjectError> {
         match work {
             Work::Messages(messages) => self.attempt_messages(messages).await,
-            Work::Slice(slice) => self.attempt_slice(slice).await,
+            Work::LogSegment(slice) => self.attempt_slice(slice).await,
         }
     }
 
@@ -188,7 +188,7 @@ impl PartitionConsumer {
     }
 
     /// What the log reader has found. If it has begun where this partition is not, it comes again.
-    async fn attempt_slice(&mut self, slice: &mut Slice) -> Result<(), ProjectError> {
+    async fn attempt_slice(&mut self, slice: &mut LogSegment) -> Result<(), ProjectError> {
         if slice.from != self.checkpoint.position {
             let Applier {
                 read_models,

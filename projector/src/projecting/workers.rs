@@ -12,7 +12,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::projecting::{
-    log_segment::{Pending, Slice},
+    log_segment::{LogSegment, Pending},
     partition_consumer::PartitionConsumer,
     worker_context::WorkerContext,
 };
@@ -29,7 +29,7 @@ pub(crate) struct Workers {
 }
 
 struct Worker {
-    slices: mpsc::Sender<Slice>,
+    slices: mpsc::Sender<LogSegment>,
     pending: Arc<Pending>,
     stop: CancellationToken,
 }
@@ -92,7 +92,7 @@ impl Workers {
     }
 
     /// Hands a slice to the partition's worker. `false` when it does not take it in time.
-    pub(crate) async fn hand(&self, partition: u16, slice: Slice, patience: Duration) -> bool {
+    pub(crate) async fn hand(&self, partition: u16, slice: LogSegment, patience: Duration) -> bool {
         let Some((slices, pending)) = self
             .lock()
             .get(&partition)

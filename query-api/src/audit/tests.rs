@@ -1,6 +1,6 @@
 //! What a page of the audit trail costs: the plans of both databases.
 
-use database::Patience;
+use database::StatementTimeout;
 use events::{Actor, Timestamp, UserId};
 use uuid::Uuid;
 
@@ -83,7 +83,7 @@ fn pages() -> Vec<(String, Vec<database::Value>, &'static str)> {
 #[tokio::test]
 async fn a_page_of_the_audit_trail_is_one_index_range_on_postgres() {
     on_postgres(async |database| {
-        let patient = database.with_patience(Patience::Maintenance);
+        let patient = database.with_statement_timeout(StatementTimeout::Maintenance);
         let sql = "
             INSERT INTO audit_log (position, stream, version, event_id, type, subject, actor, correlation_id,
                                    causation_id, recorded_at)

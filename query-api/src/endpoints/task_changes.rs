@@ -16,7 +16,7 @@ use crate::{
     admission::Cost,
     app_state::App,
     error::ApiError,
-    tasks::{self, Since},
+    tasks::{self, ChangeToken},
 };
 
 const DEFAULT_LIMIT: u16 = 100;
@@ -36,8 +36,8 @@ pub(crate) async fn task_changes(
     parameters.finish()?;
     let owner = caller.user_id();
     let since = match token {
-        Some(token) => Since::read(&app.cursor_key, &token, owner)?,
-        None => Since::BEGINNING,
+        Some(token) => ChangeToken::read(&app.cursor_key, &token, owner)?,
+        None => ChangeToken::BEGINNING,
     };
     let shown = reached(&app, owner, &AtLeast::of(&headers)?).await?;
     let admitted = app.admission.admit(owner, Cost::Ordinary).await?;

@@ -14,7 +14,7 @@ const TOKEN_BYTES: usize = 3 * NUMBER + size_of::<Uuid>();
 
 /// Where a look ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Since {
+pub(crate) struct ChangeToken {
     /// Everything up to here has been told.
     pub(super) after: u64,
     /// A series of pages is complete only up to here: beyond this there were parked events meanwhile.
@@ -23,7 +23,7 @@ pub(crate) struct Since {
     pub(crate) seen: LogPoint,
 }
 
-impl Since {
+impl ChangeToken {
     /// Nothing has been told.
     pub(crate) const BEGINNING: Self = Self {
         after: 0,

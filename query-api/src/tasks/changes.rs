@@ -10,7 +10,7 @@ use events::{LogPoint, TaskId, TaskPurged, UserId};
 use read_models::Projection;
 
 use super::{
-    change_token::{Since, event_at, first_parked},
+    change_token::{ChangeToken, event_at, first_parked},
     row,
 };
 
@@ -22,7 +22,7 @@ pub(crate) struct Changes {
     /// Those that were taken out of the trash for good.
     pub(crate) purged: Vec<TaskId>,
     /// Where to read on.
-    pub(crate) next: Since,
+    pub(crate) next: ChangeToken,
     /// Whether there are more already.
     pub(crate) more: bool,
 }
@@ -47,7 +47,7 @@ pub(crate) async fn changes(
     database: &Database,
     projection: &Projection,
     owner: UserId,
-    since: Since,
+    since: ChangeToken,
     limit: u16,
 ) -> Result<Changes, ChangesError> {
     if !projection.log_has(since.seen).await? {
@@ -91,13 +91,13 @@ pub(crate) async fn changes(
         .min(first_parked.map_or(u64::MAX, |first| first.saturating_sub(1)));
     let after = last.unwrap_or(since.after);
     let next = if more {
-        Since {
+        ChangeToken {
             after,
             complete_to,
             seen,
         }
     } else {
-        Since {
+        ChangeToken {
             after: after.min(complete_to),
             complete_to: u64::MAX,
             seen,

@@ -3,7 +3,7 @@
 use database::{Database, DatabaseError, Row};
 use events::{EventId, LogPoint, UserId};
 
-use super::change_token::{Since, first_parked};
+use super::change_token::{ChangeToken, first_parked};
 
 /// Events read at once. Each may hold two long descriptions.
 pub(super) const PAGE: usize = 16;
@@ -19,7 +19,7 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    pub(crate) const fn new(owner: UserId, since: Since) -> Self {
+    pub(crate) const fn new(owner: UserId, since: ChangeToken) -> Self {
         Self {
             owner,
             after: since.after,
@@ -56,10 +56,10 @@ impl Follower {
     ///
     /// # Errors
     /// When the row is not as the projector writes it.
-    pub(crate) fn seen(&self, row: &Row) -> Result<Since, DatabaseError> {
+    pub(crate) fn seen(&self, row: &Row) -> Result<ChangeToken, DatabaseError> {
         let position = row.unsigned("position")?;
         let complete_to = self.parked.map_or(u64::MAX, |first| first.saturating_sub(1));
-        Ok(Since {
+        Ok(ChangeToken {
             after: position.min(complete_to),
             complete_to: u64::MAX,
             seen: LogPoint {

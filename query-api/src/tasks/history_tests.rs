@@ -1,6 +1,6 @@
 //! What history, changes and counts cost: the plans of both databases, and what PostgreSQL reads.
 
-use database::{Database, Patience, Value};
+use database::{Database, StatementTimeout, Value};
 use events::{TaskId, Timestamp, UserId};
 use read_models::Dialect;
 use uuid::Uuid;
@@ -58,7 +58,7 @@ fn statements(versions: i64) -> Vec<(String, Vec<Value>, &'static str, u64)> {
 #[tokio::test]
 async fn a_page_of_a_long_history_costs_what_the_page_costs_on_postgres() {
     on_postgres(async |database| {
-        let patient = database.with_patience(Patience::Maintenance);
+        let patient = database.with_statement_timeout(StatementTimeout::Maintenance);
         let history = "
             INSERT INTO task_history (position, task, owner, version, event_id, type, actor, correlation_id, recorded_at,
                                       changes, state)

@@ -12,7 +12,7 @@ mod sort;
 mod statement;
 mod summary;
 
-pub(crate) use change_token::Since;
+pub(crate) use change_token::ChangeToken;
 pub(crate) use changes::{ChangesError, changes};
 pub(crate) use filter::{Filter, Range};
 pub(crate) use follow::Follower;

@@ -1,6 +1,6 @@
 //! What a page costs: the plans of both databases, and what PostgreSQL reads.
 
-use database::{Database, Patience, Value};
+use database::{Database, StatementTimeout, Value};
 use events::{TaskId, Timestamp, UserId};
 use read_models::Dialect;
 use sqlx::Row as _;
@@ -93,7 +93,7 @@ fn pages(dialect: Dialect, filter: &Filter) -> Vec<(Statement, String)> {
 
 /// 500 tasks for each of many users, in the order in which they could have come about: all mixed.
 async fn fill_postgres(database: &Database, users: i64) {
-    let database = database.with_patience(Patience::Maintenance);
+    let database = database.with_statement_timeout(StatementTimeout::Maintenance);
     let sql = "
         INSERT INTO tasks (id, owner, title, title_sort, status, priority, due_at, tags, tag_list, search_text,
                            created_at, updated_at, version, position)
@@ -286,7 +286,7 @@ async fn what_a_search_leaves_is_read_by_id_and_sorted_on_postgres() {
                                updated_at, version, position)
             SELECT gen_random_uuid(), gen_random_uuid(), 'Title', 'title', 'open', 1, '[]', '', 'title', n, n, 1, n
             FROM generate_series(1::bigint, 20000) AS n";
-        let patient = database.with_patience(Patience::Maintenance);
+        let patient = database.with_statement_timeout(StatementTimeout::Maintenance);
         patient.execute(sql, &[]).await.unwrap();
         patient.execute("VACUUM ANALYZE tasks", &[]).await.unwrap();
         let rows = database

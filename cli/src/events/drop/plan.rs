@@ -9,7 +9,7 @@ use std::{
 use ::events::{EventDigest, StoredEvent};
 use anyhow::{Context, bail, ensure};
 use database::{Database, private};
-use event_store::{EventStore, Gaps, describe_gap};
+use event_store::{EventStore, MissingPositions, describe_gap};
 use log_transfer::{Excerpt, ExcerptWriter, ReadError, Reader, StoredEvents};
 
 use super::ended::{Ended, Fate};
@@ -43,7 +43,7 @@ impl Plan {
     ) -> anyhow::Result<Self> {
         let head = stored.head().await?;
         let mut exported = Exported::of(exported)?;
-        let mut gaps = Gaps::after(stored, 0);
+        let mut gaps = MissingPositions::after(stored, 0);
         let mut log = StoredEvents::new(stored, 0, head);
         let mut display = ProgressDisplay::new();
         let mut plan = Self::default();

@@ -30,7 +30,9 @@ use super::{
 };
 use crate::{
     error::{ApiError, BATCHES},
-    handling::{CommandError, CommandHandler, CommandRequest, IdempotencyKey, Origin, Outcome, Settled},
+    handling::{
+        CommandError, CommandHandler, CommandMetadata, CommandRequest, IdempotencyKey, Outcome, Settled,
+    },
     idempotency::RequestHash,
 };
 
@@ -84,13 +86,13 @@ pub(super) async fn carry_out(
 /// What was asked for.
 struct Batch {
     commands: Vec<Result<BatchCommand, Problem>>,
-    origin: Origin,
+    origin: CommandMetadata,
     /// Makes the ids of new tasks, the same for every try.
     seed: TaskId,
 }
 
 impl Work for Batch {
-    fn origin(&self) -> &Origin {
+    fn origin(&self) -> &CommandMetadata {
         &self.origin
     }
 
@@ -166,7 +168,7 @@ impl Batch {
             task,
             command: command.command.clone(),
             expected: command.expected.clone(),
-            origin: Origin {
+            origin: CommandMetadata {
                 idempotency_key: key.map(|key| key.of_command(place)),
                 ..self.origin.clone()
             },

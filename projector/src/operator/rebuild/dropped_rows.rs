@@ -3,7 +3,7 @@
 use database::Database;
 use events::StreamName;
 
-use super::{Generation, Lock, Places, RebuildError};
+use super::{Generation, Generations, Lock, RebuildError};
 use crate::projecting::writing;
 
 /// Every set of tables, while no rebuild is at work on them.
@@ -18,7 +18,7 @@ impl DroppedRows {
     /// # Errors
     /// When a rebuild is at work, or they cannot be opened.
     pub async fn open(url: &str) -> Result<Self, RebuildError> {
-        let places = Places::new(url);
+        let places = Generations::new(url);
         let live = places.open(Generation::Live).await?;
         let lock = Lock::take(&places, &live).await?;
         let mut tables = Vec::new();

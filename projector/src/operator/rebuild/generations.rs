@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use database::{Database, Patience, Schema};
+use database::{Database, Schema, StatementTimeout};
 use sqlx::PgConnection;
 
 use super::RebuildError;
@@ -44,13 +44,13 @@ impl Generation {
 
 /// All of them.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct Generations {
     url: String,
     /// Of the live tables, on SQLite.
     file: Option<PathBuf>,
 }
 
-impl Places {
+impl Generations {
     /// `url` is that of the live ones.
     pub(super) fn new(url: &str) -> Self {
         let file = url.strip_prefix("sqlite:").map(|path| {
@@ -84,7 +84,7 @@ impl Places {
             (_, Some(file)) => Database::file_url(&file),
         };
         let database = Database::open(&url, generation.schema(), CONNECTIONS).await?;
-        Ok(database.with_patience(Patience::Maintenance))
+        Ok(database.with_statement_timeout(StatementTimeout::Maintenance))
     }
 
     pub(super) async fn exists(&self, live: &Database, generation: Generation) -> Result<bool, RebuildError> {
@@ -177,7 +177,7 @@ pub(super) enum Lock {
 }
 
 impl Lock {
-    pub(super) async fn take(places: &Places, live: &Database) -> Result<Self, RebuildError> {
+    pub(super) async fn take(places: &Generations, live: &Database) -> Result<Self, RebuildError> {
         if let Some(server) = live.postgres() {
             // The lock is the session's, so it must not be in the pool.
             let mut connection = server.connect().await?;

@@ -8,7 +8,7 @@ use sqlx::{Connection as _, SqliteConnection};
 
 use super::{
     RebuildError,
-    generations::{Generation, Places, failed, remove_files},
+    generations::{Generation, Generations, failed, remove_files},
 };
 use crate::projecting::{
     apply::is_lock_timeout,
@@ -179,7 +179,7 @@ async fn try_to_drop_old(live: &Database) -> Result<(), DatabaseError> {
 /// SQLite: a running server holds the live file open, so the rows change places and not the files. Readers see
 /// the old rows until the commit; projectors wait, or fail and try again, for `longest_hold` at most.
 pub(super) async fn files(
-    places: &Places,
+    places: &Generations,
     live: &Database,
     generation: Generation,
     longest_hold: Duration,

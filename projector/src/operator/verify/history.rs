@@ -10,7 +10,7 @@ use super::{
     differences::Differences,
     rows::{RowVerifier, row_values},
 };
-use crate::models::{Slots, TASK_HISTORY, TaskVersion};
+use crate::models::{RowBuffer, TASK_HISTORY, TaskVersion};
 
 /// Compares page after page, and remembers what only the end of the log can tell.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ impl HistoryVerifier {
     pub(super) async fn finish(
         self,
         rows: &mut RowVerifier<'_>,
-        expected: &Slots<Task>,
+        expected: &RowBuffer<Task>,
     ) -> Result<(), VerifyError> {
         let mut lacking: BTreeMap<UserId, u64> = BTreeMap::new();
         for (task, (subject, position)) in self.missing {

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_api::{AtLeast, BadParameter, Parameters};
 
 use super::consistency::reached;
-use crate::{app_state::App, error::ApiError, tasks::Since};
+use crate::{app_state::App, error::ApiError, tasks::ChangeToken};
 use stream::EventStream;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -38,7 +38,7 @@ pub(crate) async fn task_events(
                 .map_err(|_| BadParameter::new("Last-Event-ID", "it is not text"))?;
             // A browser that has not seen an id sends an empty one.
             (!id.is_empty())
-                .then(|| Since::read(&app.cursor_key, id, owner))
+                .then(|| ChangeToken::read(&app.cursor_key, id, owner))
                 .transpose()?
         }
     };
@@ -47,7 +47,7 @@ pub(crate) async fn task_events(
     let since = match resumed {
         Some(since) if !app.projection.log_has(since.seen).await? => return Err(ApiError::OtherLog),
         Some(since) => since,
-        None => Since::from_now_on(&app.read_models, shown.position()).await?,
+        None => ChangeToken::from_now_on(&app.read_models, shown.position()).await?,
     };
     let mut answer = shown.headers();
     answer.insert(

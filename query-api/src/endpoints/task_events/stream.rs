@@ -17,7 +17,7 @@ use crate::{
     admission::Cost,
     app_state::App,
     stream_limits::Place,
-    tasks::{self, Follower, Since},
+    tasks::{self, ChangeToken, Follower},
 };
 
 /// Says that the stream lives, and is a look for what no signal told of.
@@ -43,7 +43,13 @@ pub(super) struct EventStream {
 }
 
 impl EventStream {
-    pub(super) fn new(app: App, identity: Arc<Identity>, token: String, since: Since, place: Place) -> Self {
+    pub(super) fn new(
+        app: App,
+        identity: Arc<Identity>,
+        token: String,
+        since: ChangeToken,
+        place: Place,
+    ) -> Self {
         let owner = identity.user_id;
         // An id without data: a client that loses the connection before anything happens comes back to this place.
         let id = since.write(&app.cursor_key, owner);
