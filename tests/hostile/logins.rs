@@ -38,8 +38,9 @@ async fn behind_a_proxy(policy: &str) -> System {
 async fn waiting(system: &System) -> usize {
     let metrics = system.admin_text(Role::Up.into(), "/metrics").await;
     let value = metrics.lines().find_map(|line| {
-        let value = line.strip_prefix("taskledger_auth_password_hashes{state=\"waiting\"} ")?;
-        value.parse().ok()
+        // Other labels follow.
+        let rest = line.strip_prefix("taskledger_auth_password_hashes{state=\"waiting\"")?;
+        rest.rsplit_once(' ')?.1.parse().ok()
     });
     value.unwrap_or_default()
 }

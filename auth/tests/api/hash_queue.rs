@@ -12,8 +12,8 @@ use serde_json::json;
 use crate::support::{Answer, App, CHEAP, PASSWORD};
 
 const PLACES: usize = 8;
-/// Together they want three times the places that there are.
-const GREEDY_ADDRESSES: usize = 6;
+/// Together they want twice the places that there are.
+const GREEDY_ADDRESSES: usize = 4;
 const AT_ONCE: usize = PLACES / 2;
 
 async fn post_from(app: &App, address: &str, path: &str, body: &serde_json::Value) -> Answer {
