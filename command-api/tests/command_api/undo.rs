@@ -122,6 +122,26 @@ async fn each_task_of_a_request_is_undone_on_its_own() {
 }
 
 #[tokio::test]
+async fn nothing_is_undone_by_read_models_that_come_from_another_log() {
+    let app = App::start(&Stage::sqlite().await).await;
+    let path = app.task().await;
+    let change = app.patch(&path).header("x-request-id", "mistake");
+    change
+        .json(json!({"title": "Buy bread"}))
+        .send()
+        .await
+        .is_task(200, 2);
+    project(&app).await;
+    let other = "UPDATE checkpoints SET event_id = $1";
+    let of_another_log = [uuid::Uuid::from_u128(7).into()];
+    app.read_models.execute(other, &of_another_log).await.unwrap();
+    undo(&app, "mistake").await.is_problem(503, "projection-behind");
+
+    project(&app).await;
+    assert_eq!(statuses(&undo(&app, "mistake").await), [200]);
+}
+
+#[tokio::test]
 async fn what_a_request_did_to_others_or_not_at_all_is_not_found() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;
