@@ -123,7 +123,8 @@ async fn each_task_of_a_request_is_undone_on_its_own() {
 
 #[tokio::test]
 async fn nothing_is_undone_by_read_models_that_come_from_another_log() {
-    let app = App::start(&Stage::sqlite().await).await;
+    let stage = Stage::sqlite().await;
+    let app = App::start(&stage).await;
     let path = app.task().await;
     let change = app.patch(&path).header("x-request-id", "mistake");
     change
