@@ -2,7 +2,8 @@
 
 use aggregate::testing::{Given, given_at};
 use events::{
-    Account, AccountEvent, AccountRegistered, ProgramTokenCreated, Scope, Timestamp, TokenId, UserId,
+    Account, AccountEvent, AccountRegistered, AccountSessionOpened, ProgramTokenCreated, Scope, SessionId,
+    Timestamp, TokenId, UserId,
 };
 use uuid::Uuid;
 
@@ -22,6 +23,20 @@ pub(super) fn program_token() -> ProgramTokenCreated {
         expires_at: None,
         second_factor: false,
     }
+}
+
+/// The session of this number.
+pub(super) fn session(number: u128) -> SessionId {
+    SessionId(Uuid::from_u128(number))
+}
+
+/// A login that opened the session of this number, and ended those of the others.
+pub(super) fn opened(number: u128, closed: &[u128]) -> AccountEvent {
+    AccountSessionOpened {
+        session: session(number),
+        closed: closed.iter().copied().map(session).collect(),
+    }
+    .into()
 }
 
 /// An account that was registered, and to which `events` have happened, all at [`NOW`].

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use events::{EmailAddress, SessionId, UserId};
-use http_api::{RequestContext, network_of};
+use http_api::RequestContext;
 
 use crate::keys::Pepper;
 
@@ -100,9 +100,9 @@ fn key_of_person(pepper: &Pepper, person: UserId) -> String {
 
 /// Empty when the address is not known.
 fn key_of_address(pepper: &Pepper, context: &RequestContext) -> String {
-    let address = context.client_ip.as_deref().and_then(|text| text.parse().ok());
-    address
-        .map(|address| pepper.key_of_attempts("address", &octets(network_of(address))))
+    context
+        .client_network()
+        .map(|network| pepper.key_of_attempts("address", &octets(network)))
         .unwrap_or_default()
 }
 

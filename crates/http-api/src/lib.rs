@@ -52,7 +52,6 @@ pub use headers::{
     list as header_list, members as header_members,
 };
 pub use health::{BUS, EVENT_STORE, Health, LOG, OPERATIONS, READ_MODELS, Readiness};
-pub use http_server::network_of;
 pub use json::{BodyLimit, JsonObject, read_body};
 pub use middleware::{Asker, admin_of, public_of, with_middleware, with_middleware_and_metrics};
 pub use no_fields::NoFields;

@@ -5,7 +5,7 @@ use events::{ProgramTokenRevoked, UserId};
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::testing::program_token;
+use crate::domain::testing::{opened, program_token, session};
 
 /// Ada's account, to which `later` happened after she registered.
 fn account(later: impl IntoIterator<Item = AccountEvent>) -> Given<Account> {
@@ -22,18 +22,6 @@ fn registered() -> AccountRegistered {
         display_name: Some("Ada".into()),
         password_hash: "hash-1".into(),
     }
-}
-
-fn session(number: u128) -> SessionId {
-    SessionId(Uuid::from_u128(number))
-}
-
-fn opened(number: u128, closed: &[u128]) -> AccountEvent {
-    AccountSessionOpened {
-        session: session(number),
-        closed: closed.iter().copied().map(session).collect(),
-    }
-    .into()
 }
 
 fn disabling(account: Option<&Account>) -> Decided {

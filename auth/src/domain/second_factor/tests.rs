@@ -1,10 +1,9 @@
 //! Decisions about second factors, told as stories.
 
-use events::{AccountDisabled, AccountErased, AccountSessionOpened, FREE_WRONG_CODES};
-use uuid::Uuid;
+use events::{AccountDisabled, AccountErased, FREE_WRONG_CODES};
 
 use super::{
-    super::testing::{NOW, PASSWORD_HASH, registered},
+    super::testing::{NOW, PASSWORD_HASH, opened, registered, session},
     *,
 };
 
@@ -43,18 +42,6 @@ fn removed() -> AccountEvent {
 fn with_too_many_wrong_codes(history: impl IntoIterator<Item = AccountEvent>) -> Vec<AccountEvent> {
     let wrong = (0..FREE_WRONG_CODES).map(|_| refused());
     history.into_iter().chain(wrong).collect()
-}
-
-fn session(number: u128) -> SessionId {
-    SessionId(Uuid::from_u128(number))
-}
-
-fn opened(number: u128, closed: &[u128]) -> AccountEvent {
-    AccountSessionOpened {
-        session: session(number),
-        closed: closed.iter().copied().map(session).collect(),
-    }
-    .into()
 }
 
 /// What happens for a code. It is right unless it is refused.
