@@ -9,13 +9,13 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Footing, Person, Role, System, until};
+use crate::support::{Deployment, Person, Role, System, until};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A system whose access log is the file `access.log` of its directory, with more `settings`.
 async fn logging(settings: &[(&'static str, &str)]) -> System {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     system.terminate_all();
     let file = system.directory().join("access.log");
     system.set("TASKLEDGER_ACCESS_LOG", file.display().to_string());
@@ -51,7 +51,7 @@ async fn raw(base: &str, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer))
+    tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut answer))
         .await
         .unwrap()
         .unwrap();
@@ -87,7 +87,7 @@ async fn each_request_is_one_line_that_tells_what_became_of_it() {
         .await
         .expect(404);
 
-    until("the lines are there", PATIENCE, async || {
+    until("the lines are there", TIMEOUT, async || {
         lines(&file, "id-").len() == 5
     })
     .await;
@@ -171,7 +171,7 @@ async fn nobody_writes_a_line_of_their_own_and_what_the_parser_refuses_has_one()
             "{status}: {answer}"
         );
     }
-    until("the lines are there", PATIENCE, async || {
+    until("the lines are there", TIMEOUT, async || {
         let all = lines(&file, "");
         let has = |status: u16| all.values().any(|line| line["http.status"] == status);
         statuses.iter().all(|(_, status)| has(*status)) && !lines(&file, "hostile-").is_empty()
@@ -222,7 +222,7 @@ async fn one_in_so_many_successes_is_written_and_every_error() {
         let all = lines(&file, "");
         all.values().filter(|line| line["http.status"] == status).count()
     };
-    until("every error is written", PATIENCE, async || of(401) == 30).await;
+    until("every error is written", TIMEOUT, async || of(401) == 30).await;
     assert_eq!(of(200), 1, "the first of a thousand");
     system.stop().await;
 }

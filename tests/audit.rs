@@ -16,9 +16,9 @@ use transparency_log::{
     verify_consistency,
 };
 
-use crate::support::{Footing, Person, Role, System, until};
+use crate::support::{Deployment, Person, Role, System, until};
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A system with some events, and what an auditor has of it.
 pub(crate) struct Audited {
@@ -30,8 +30,8 @@ pub(crate) struct Audited {
 }
 
 impl Audited {
-    pub(crate) async fn start(footing: Footing, tasks: usize) -> Self {
-        let system = System::start(footing).await;
+    pub(crate) async fn start(deployment: Deployment, tasks: usize) -> Self {
+        let system = System::start(deployment).await;
         let ada = Person::join(&system.base, "ada").await;
         let mut auditor = Person::join(&system.base, "auditor").await;
         assert!(
@@ -74,7 +74,7 @@ impl Audited {
     pub(crate) async fn checkpoint(&self) -> (String, Checkpoint) {
         let head = self.head().await;
         let mut found = None;
-        until("the checkpoint covers the log", PATIENCE, async || {
+        until("the checkpoint covers the log", TIMEOUT, async || {
             let response = self.get("/audit/checkpoint").await;
             if response.status() != 200 {
                 return false;
@@ -129,16 +129,16 @@ fn leaf(line: &str) -> Hash {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_audit() {
-    audit(Footing::Embedded).await;
+    audit(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn audit_on_postgres_and_rabbitmq() {
-    audit(Footing::Servers).await;
+    audit(Deployment::Servers).await;
 }
 
-async fn audit(footing: Footing) {
-    let audited = Audited::start(footing, 5).await;
+async fn audit(deployment: Deployment) {
+    let audited = Audited::start(deployment, 5).await;
     let (_, before) = audited.checkpoint().await;
     for number in 0..5 {
         audited
@@ -340,7 +340,7 @@ async fn embedded_tree_is_accepted_by_the_libraries_of_go() {
     let Ok(checker) = std::env::var("AUDIT_CHECKER") else {
         panic!("AUDIT_CHECKER names no program: run ./test, which builds it");
     };
-    let audited = Audited::start(Footing::Embedded, 3).await;
+    let audited = Audited::start(Deployment::Embedded, 3).await;
     let (earlier, _) = audited.checkpoint().await;
     let earlier = audited.file("earlier", &earlier);
     // More than one tile.
@@ -382,7 +382,7 @@ async fn embedded_tree_is_accepted_by_the_libraries_of_go() {
 /// Two witnesses cosign what they are shown, and notice when the log is rewritten under its name.
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_witnesses_notice_a_forked_log() {
-    let mut audited = Audited::start(Footing::Embedded, 5).await;
+    let mut audited = Audited::start(Deployment::Embedded, 5).await;
     let (_, before) = audited.checkpoint().await;
     let mut witnesses: Vec<Running> = ["one", "two"]
         .map(|name| Running::witness(&audited, name))
@@ -399,7 +399,7 @@ async fn embedded_witnesses_notice_a_forked_log() {
         .iter()
         .map(|address| address.split_once('@').unwrap().0.parse().unwrap())
         .collect();
-    until("both have cosigned", PATIENCE, async || {
+    until("both have cosigned", TIMEOUT, async || {
         let note: Note = audited.text("/audit/checkpoint").await.parse().unwrap();
         keys.iter()
             .all(|key| matches!(cosigned_at(&note, key), Ok(Some(_))))
@@ -464,7 +464,7 @@ async fn embedded_witnesses_notice_a_forked_log() {
     let (_, after) = audited.checkpoint().await;
     assert_eq!(after.origin, before.origin, "it is signed under the old name");
     let up = audited.system.replicas()[0];
-    until("the witnesses do not cosign it", PATIENCE, async || {
+    until("the witnesses do not cosign it", TIMEOUT, async || {
         audited
             .system
             .log_text(up)
@@ -537,7 +537,7 @@ async fn embedded_recipe_of_the_documentation() {
     let (recipe, _) = rest.split_once("```").unwrap();
     let is_command = |line: &&str| !line.starts_with(' ') && !line.starts_with('}');
     assert!(recipe.lines().filter(is_command).count() <= 10);
-    let audited = Audited::start(Footing::Embedded, 6).await;
+    let audited = Audited::start(Deployment::Embedded, 6).await;
     let (_, checkpoint) = audited.checkpoint().await;
     let (code, pem) = audited.tool(&["audit", "key", "--pem"]);
     assert_eq!(code, 0, "{pem}");
@@ -582,7 +582,7 @@ async fn embedded_recipe_of_the_documentation() {
 /// The log is restored to an earlier end: nothing is signed under the old name, and one command begins a new one.
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_log_that_was_restored_is_signed_under_a_new_name() {
-    let mut audited = Audited::start(Footing::Embedded, 5).await;
+    let mut audited = Audited::start(Deployment::Embedded, 5).await;
     let (_, before) = audited.checkpoint().await;
     audited.system.terminate(Role::Up);
     let database = Database::connect(&audited.system.database_url("events.db"), Schema::EventStore, 1)

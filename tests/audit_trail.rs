@@ -8,17 +8,17 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Footing, Person, System};
+use crate::support::{Deployment, Person, System};
 
 // A test that waits for a tool holds up its own thread, and others go between the tool and its servers.
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_audit_trail() {
-    audit_trail(Footing::Embedded).await;
+    audit_trail(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn audit_trail_on_postgres_and_rabbitmq() {
-    audit_trail(Footing::Servers).await;
+    audit_trail(Deployment::Servers).await;
 }
 
 fn log(system: &System, arguments: &[&str]) -> Vec<Value> {
@@ -36,8 +36,8 @@ fn log(system: &System, arguments: &[&str]) -> Vec<Value> {
         .collect()
 }
 
-async fn audit_trail(footing: Footing) {
-    let system = System::start(footing).await;
+async fn audit_trail(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let bob = Person::join(&system.base, "bob").await;
     let commands = json!({"commands": [

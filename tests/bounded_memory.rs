@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use reqwest::{Client, Method};
 
-use crate::support::{Footing, Person, System, until};
+use crate::support::{Deployment, Person, System, until};
 
 const AT_ONCE: usize = 32;
 /// One of them alone may not have so much under way.
@@ -16,16 +16,16 @@ const MOST_GROWTH: u64 = 100 * 1024 * 1024;
 
 #[tokio::test]
 async fn embedded_batches_of_tiny_values_take_little_memory() {
-    batches_of_tiny_values_take_little_memory(Footing::Embedded).await;
+    batches_of_tiny_values_take_little_memory(Deployment::Embedded).await;
 }
 
 #[tokio::test]
 async fn batches_of_tiny_values_take_little_memory_on_postgres_and_rabbitmq() {
-    batches_of_tiny_values_take_little_memory(Footing::Servers).await;
+    batches_of_tiny_values_take_little_memory(Deployment::Servers).await;
 }
 
-async fn batches_of_tiny_values_take_little_memory(footing: Footing) {
-    let system = System::start(footing).await;
+async fn batches_of_tiny_values_take_little_memory(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let mut people = Vec::new();
     for number in 0..PEOPLE {
         people.push(Person::join(&system.base, &format!("person{number}")).await);

@@ -6,14 +6,14 @@ use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 use tokio::task::JoinSet;
 
-use crate::support::{Footing, Person, System};
+use crate::support::{Deployment, Person, System};
 
 /// Of PostgreSQL's 100, with room for operators, and for what it keeps for superusers.
 const MOST: i64 = 80;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_of_every_role_share_postgres_and_rabbitmq_under_load() {
-    let mut system = System::launched(Footing::Servers, 2).await;
+    let mut system = System::launched(Deployment::Servers, 2).await;
     system.ready().await;
     let mut observer = PgConnection::connect(&system.database_url("")).await.unwrap();
     let mut people = JoinSet::new();

@@ -10,7 +10,7 @@ use std::{
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::{Footing, PASSWORD, Person, System, until};
+use crate::support::{Deployment, PASSWORD, Person, System, until};
 
 /// Every operation must have worked at least once, so that the run says something about it. These cannot: they need a token
 /// or a password that nobody can make up, do not end, or leave nothing to another.
@@ -34,7 +34,7 @@ async fn embedded_system_keeps_the_contract_says_schemathesis() {
     let Ok(schemathesis) = std::env::var("SCHEMATHESIS") else {
         panic!("SCHEMATHESIS names no program: run ./test, which installs it");
     };
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     system.terminate_all();
     // schemathesis ends its own session again and again, and logs in more often than anybody may.
     let policy = system.directory().join("gateway.toml");

@@ -6,20 +6,20 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Footing, Person, Role, System, until};
+use crate::support::{Answer, Deployment, Person, Role, System, until};
 
 #[tokio::test]
 async fn embedded_conventions() {
-    conventions(Footing::Embedded).await;
+    conventions(Deployment::Embedded).await;
 }
 
 #[tokio::test]
 async fn conventions_on_postgres_and_rabbitmq() {
-    conventions(Footing::Servers).await;
+    conventions(Deployment::Servers).await;
 }
 
-async fn conventions(footing: Footing) {
-    let system = System::start(footing).await;
+async fn conventions(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     bodies(&ada).await;
     every_body_has_a_bound(&ada).await;
@@ -703,7 +703,7 @@ async fn every_answer(ada: &Person, admin: String) {
 
 #[tokio::test]
 async fn a_dead_dependency_is_503_on_postgres_and_rabbitmq() {
-    let mut system = System::start(Footing::Servers).await;
+    let mut system = System::start(Deployment::Servers).await;
     let ada = Person::join(&system.base, "ada").await;
     ada.get("/tasks").await.expect(200);
     ada.post(

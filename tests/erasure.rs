@@ -12,7 +12,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection, Row as _};
 
-use crate::support::{Footing, PASSWORD, Person, System, until};
+use crate::support::{Deployment, PASSWORD, Person, System, until};
 
 /// What stands in everything that somebody who is erased has written, or can be known by.
 pub(crate) const WORDS: [&str; 8] = [
@@ -29,13 +29,13 @@ const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 9, 8, 7));
 
 #[tokio::test]
 async fn embedded_system_forgets_people() {
-    people_are_forgotten(Footing::Embedded).await;
+    people_are_forgotten(Deployment::Embedded).await;
 }
 
 // More than one thread, since waiting for a tool holds up the one that it is called on, and the proxies must not be.
 #[tokio::test(flavor = "multi_thread")]
 async fn people_are_forgotten_on_postgres_and_rabbitmq() {
-    people_are_forgotten(Footing::Servers).await;
+    people_are_forgotten(Deployment::Servers).await;
 }
 
 /// Somebody who leaves traces wherever that is possible.
@@ -98,7 +98,7 @@ fn said_in_log(system: &System) -> String {
 }
 
 /// Where a word still stands: in which table, or in which file.
-async fn traces(system: &System, footing: Footing, words: &[&str]) -> BTreeMap<String, Vec<String>> {
+async fn traces(system: &System, deployment: Deployment, words: &[&str]) -> BTreeMap<String, Vec<String>> {
     let mut found = BTreeMap::new();
     let mut look = |place: String, bytes: &[u8]| {
         let holds = |word: &&&str| bytes.windows(word.len()).any(|part| part == word.as_bytes());
@@ -107,7 +107,7 @@ async fn traces(system: &System, footing: Footing, words: &[&str]) -> BTreeMap<S
             found.insert(place, words);
         }
     };
-    if footing == Footing::Embedded {
+    if deployment == Deployment::Embedded {
         for (name, bytes) in files(&system.data_dir()) {
             look(name, &bytes);
         }
@@ -145,8 +145,8 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-async fn people_are_forgotten(footing: Footing) {
-    let system = System::start(footing).await;
+async fn people_are_forgotten(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let stays = Person::join(&system.base, "stays").await;
     stays.post("/tasks", json!({"title": "Stays"})).await.expect(201);
     let mut ada = leave_traces(&system).await;
@@ -159,7 +159,7 @@ async fn people_are_forgotten(footing: Footing) {
     system.read_models_equal_the_log().await;
     // Tables that are put aside hold everything, too.
     run(&system, &["projection", "rebuild", "--yes"]);
-    let before = traces(&system, footing, &words).await;
+    let before = traces(&system, deployment, &words).await;
     let history = said_in_log(&system);
     for word in &words {
         let holds = |found: &Vec<String>| found.iter().any(|other| other == word);
@@ -209,7 +209,7 @@ async fn people_are_forgotten(footing: Footing) {
         );
         assert_eq!(told(known.body), told(unknown.body));
     }
-    nothing_is_left(&system, footing, &words).await;
+    nothing_is_left(&system, deployment, &words).await;
     // Nor can the log be opened any more, by those who hold all the keys that there are.
     let history = said_in_log(&system);
     assert!(history.contains("task.created") && history.contains("account.erased"));
@@ -235,10 +235,10 @@ async fn people_are_forgotten(footing: Footing) {
         .into_iter()
         .filter(|word| ![ada.email.as_str(), "quagga-browser", "127.9.8.7"].contains(word))
         .collect();
-    nothing_is_left(&system, footing, &gone).await;
+    nothing_is_left(&system, deployment, &gone).await;
     let tasks = stays.get("/tasks").await.expect(200);
     assert_eq!(tasks.body["items"][0]["title"], "Stays");
-    if footing == Footing::Servers {
+    if deployment == Deployment::Servers {
         whose_key_is_damaged_is_named_and_can_be_erased(&system, &stays).await;
     }
     system.stop().await;
@@ -335,10 +335,10 @@ fn told(mut problem: Value) -> Value {
     problem
 }
 
-pub(crate) async fn nothing_is_left(system: &System, footing: Footing, words: &[&str]) {
+pub(crate) async fn nothing_is_left(system: &System, deployment: Deployment, words: &[&str]) {
     let mut last = BTreeMap::new();
     let gone = until("nothing of them is left", Duration::from_secs(60), async || {
-        let found = traces(system, footing, words).await;
+        let found = traces(system, deployment, words).await;
         if found != last {
             eprintln!("still there: {found:?}");
         }

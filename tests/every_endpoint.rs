@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::support::{Answer, Footing, Person, System};
+use crate::support::{Answer, Deployment, Person, System};
 
 /// An operation of `docs/openapi.json`.
 struct Operation {
@@ -62,7 +62,7 @@ fn problem(answer: &Answer, status: u16, code: &str, about: &str) {
 
 #[tokio::test]
 async fn embedded_endpoints_refuse_parameters_that_they_do_not_know() {
-    let system = System::start(Footing::Embedded).await;
+    let system = System::start(Deployment::Embedded).await;
     let root = admin(&system).await;
     let id = Uuid::now_v7().to_string();
     for operation in Operation::all() {
@@ -81,7 +81,7 @@ async fn embedded_endpoints_refuse_parameters_that_they_do_not_know() {
 
 #[tokio::test]
 async fn embedded_endpoints_know_ids_in_their_hyphenated_form_only() {
-    let system = System::start(Footing::Embedded).await;
+    let system = System::start(Deployment::Embedded).await;
     let root = admin(&system).await;
     let me = root.get("/auth/me").await.expect(200).body["user"]["id"].clone();
     let me: Uuid = me.as_str().unwrap().parse().unwrap();
@@ -112,7 +112,7 @@ async fn embedded_endpoints_know_ids_in_their_hyphenated_form_only() {
 
 #[tokio::test]
 async fn embedded_paths_name_the_methods_that_they_have() {
-    let system = System::start(Footing::Embedded).await;
+    let system = System::start(Deployment::Embedded).await;
     let ada = Person::join(&system.base, "ada").await;
     let operations = Operation::all();
     for operation in &operations {

@@ -1,11 +1,11 @@
 //! Dying processes, emptied queues and lost connections in the middle of load: nothing acknowledged is lost,
 //! nothing is applied twice.
 
-use crate::support::{Footing, Role, System, Workload};
+use crate::support::{Deployment, Role, System, Workload};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_of_roles_under_load_on_postgres_and_rabbitmq() {
-    let mut system = System::start(Footing::Servers).await;
+    let mut system = System::start(Deployment::Servers).await;
     let workload = Workload::start(&system.base, 16).await;
     for role in [Role::Projector, Role::CommandApi, Role::Auth] {
         workload.progress(100).await;
@@ -25,7 +25,7 @@ async fn kill_9_of_roles_under_load_on_postgres_and_rabbitmq() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn purged_queues_and_cut_connections_under_load_on_postgres_and_rabbitmq() {
-    let mut system = System::start(Footing::Servers).await;
+    let mut system = System::start(Deployment::Servers).await;
     let workload = Workload::start(&system.base, 16).await;
     for _ in 0..3 {
         workload.progress(60).await;

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use transparency_log::{Note, VerifierKey, cosigned_at};
 
 use crate::{
-    audit::{Audited, PATIENCE, Running},
-    support::{Footing, Role, free_port, until},
+    audit::{Audited, Running, TIMEOUT},
+    support::{Deployment, Role, free_port, until},
 };
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/witness_checker/check.py");
@@ -42,7 +42,7 @@ fn check(audited: &Audited, what: &str, witness: &str, rest: &[&str]) -> (bool, 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_witness_is_driven_by_a_foreign_client() {
-    let audited = Audited::start(Footing::Embedded, 3).await;
+    let audited = Audited::start(Deployment::Embedded, 3).await;
     let witness = Running::witness(&audited, "one");
     let (key, url) = witness.address.split_once('@').unwrap();
     let state = audited.files.path().join("client.json");
@@ -68,7 +68,7 @@ async fn embedded_witness_is_driven_by_a_foreign_client() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_log_is_cosigned_by_a_foreign_witness() {
-    let mut audited = Audited::start(Footing::Embedded, 3).await;
+    let mut audited = Audited::start(Deployment::Embedded, 3).await;
     let (_, checkpoint) = audited.checkpoint().await;
     let witness = Foreign::start(audited.files.path(), &checkpoint.origin, &audited.keys[0]);
     audited.system.terminate(Role::Up);
@@ -86,7 +86,7 @@ async fn embedded_log_is_cosigned_by_a_foreign_witness() {
             .expect(201);
         let (_, checkpoint) = audited.checkpoint().await;
         let known: VerifierKey = key.parse().unwrap();
-        until("the foreign witness has cosigned", PATIENCE, async || {
+        until("the foreign witness has cosigned", TIMEOUT, async || {
             let note: Note = audited.text("/audit/checkpoint").await.parse().unwrap();
             let size: Option<u64> = note.text.lines().nth(1).and_then(|size| size.parse().ok());
             size >= Some(checkpoint.size) && matches!(cosigned_at(&note, &known), Ok(Some(_)))

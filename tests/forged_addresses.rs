@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::support::{Footing, Role, System};
+use crate::support::{Deployment, Role, System};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_believes_nobody_but_the_gateway_on_postgres_and_rabbitmq() {
-    let mut system = System::start(Footing::Servers).await;
+    let mut system = System::start(Deployment::Servers).await;
     let http = reqwest::Client::new();
     // This test asks from 127.0.0.1: once that is the gateway's address, and once it is not.
     for (gateway, asked) in [("127.0.0.1", "from-the-gateway"), ("192.0.2.1", "from-elsewhere")] {

@@ -9,13 +9,13 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Footing, Role, System, Workload, until};
+use crate::support::{Deployment, Role, System, Workload, until};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_embedded_server_outlives_a_really_full_disk() {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     system.terminate(Role::Up);
     let disk = SmallDisk::mount(system.data_dir());
     // With a new log, on the small disk.
@@ -25,7 +25,7 @@ async fn an_embedded_server_outlives_a_really_full_disk() {
     for _ in 0..3 {
         workload.progress(60).await;
         disk.fill();
-        until("readiness says that the disk is full", PATIENCE, async || {
+        until("readiness says that the disk is full", TIMEOUT, async || {
             !system.is_ready().await
         })
         .await;

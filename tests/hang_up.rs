@@ -12,32 +12,32 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Footing, PASSWORD, Person, System, until};
+use crate::support::{Deployment, PASSWORD, Person, System, until};
 
 /// Every command is given up so many times, each time after another moment.
 const ROUNDS: usize = 6;
 /// From sending a request to hanging up: as long as the slowest commands take.
 const LONGEST_MOMENT: Duration = Duration::from_millis(120);
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 const NEW_PASSWORD: &str = "another long passphrase";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_commands_run_to_their_end() {
-    commands_run_to_their_end(Footing::Embedded).await;
+    commands_run_to_their_end(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_run_to_their_end_on_postgres_and_rabbitmq() {
-    commands_run_to_their_end(Footing::Servers).await;
+    commands_run_to_their_end(Deployment::Servers).await;
 }
 
 /// `HANG_UP_SEED` repeats the moments of an earlier run.
-async fn commands_run_to_their_end(footing: Footing) {
+async fn commands_run_to_their_end(deployment: Deployment) {
     let given = std::env::var("HANG_UP_SEED").ok();
     let seed = given.map_or_else(rand::random, |seed| seed.parse().unwrap());
     eprintln!("HANG_UP_SEED={seed}");
     let moments = Moments(RefCell::new(StdRng::seed_from_u64(seed)));
-    let system = System::start(footing).await;
+    let system = System::start(deployment).await;
     let root = Person::join(&system.base, "root").await;
     let grant = system.tool(&["users", "grant", &root.email, "admin"]).output();
     let grant = grant.unwrap();
@@ -81,7 +81,7 @@ async fn tasks(ada: &Person, moments: &Moments) {
     give_up(Method::POST, "/tasks", Some(json!({"title": "first"}))).await;
     let batch = json!({"commands": [{"op": "create", "title": "second"}]});
     give_up(Method::POST, "/tasks/batch", Some(batch)).await;
-    until("both tasks are there", PATIENCE, async || {
+    until("both tasks are there", TIMEOUT, async || {
         ada.get("/tasks").await.body["items"].as_array().map(Vec::len) == Some(2)
     })
     .await;
@@ -99,7 +99,7 @@ async fn tasks(ada: &Person, moments: &Moments) {
         becomes(ada, &path, "/status", json!(status)).await;
     }
     give_up(Method::DELETE, &path, None).await;
-    until("it is in the trash", PATIENCE, async || {
+    until("it is in the trash", TIMEOUT, async || {
         ada.get(&path).await.status == 404
     })
     .await;
@@ -121,7 +121,7 @@ async fn account(ada: &Person, moments: &Moments) {
     new.email = format!("new-{}", ada.email);
     let body = json!({"email": new.email, "password": PASSWORD});
     hang_up(&new, moments, Method::POST, "/auth/register", Some(body.clone())).await;
-    until("the account is there", PATIENCE, async || {
+    until("the account is there", TIMEOUT, async || {
         new.post("/auth/login", body.clone()).await.status == 200
     })
     .await;
@@ -138,7 +138,7 @@ async fn account(ada: &Person, moments: &Moments) {
     let before = sessions(ada).await.len();
     let body = json!({"email": ada.email, "password": PASSWORD});
     hang_up(ada, moments, Method::POST, "/auth/login", Some(body)).await;
-    until("a session has begun", PATIENCE, async || {
+    until("a session has begun", TIMEOUT, async || {
         sessions(ada).await.len() == before + 1
     })
     .await;
@@ -153,7 +153,7 @@ async fn account(ada: &Person, moments: &Moments) {
     let begun = session(&other).await;
     let body = json!({"refresh_token": other.refresh_token});
     hang_up(&other, moments, Method::POST, "/auth/refresh", Some(body)).await;
-    until("the session is refreshed", PATIENCE, async || {
+    until("the session is refreshed", TIMEOUT, async || {
         let now = sessions(ada)
             .await
             .into_iter()
@@ -191,7 +191,7 @@ async fn administration(root: &Person, moments: &Moments) {
     let path = format!("/auth/users/{id}");
     let body = json!({"roles": ["user", "auditor"]});
     hang_up(root, moments, Method::PUT, &format!("{path}/roles"), Some(body)).await;
-    until("the roles are changed", PATIENCE, async || {
+    until("the roles are changed", TIMEOUT, async || {
         let roles = bob.get("/auth/me").await.body["user"]["roles"].clone();
         roles
             .as_array()
@@ -202,7 +202,7 @@ async fn administration(root: &Person, moments: &Moments) {
     ends(&bob).await;
     hang_up(root, moments, Method::POST, &format!("{path}/enable"), None).await;
     let body = json!({"email": bob.email, "password": PASSWORD});
-    until("the account is enabled", PATIENCE, async || {
+    until("the account is enabled", TIMEOUT, async || {
         bob.post("/auth/login", body.clone()).await.status == 200
     })
     .await;
@@ -217,7 +217,7 @@ async fn sessions(person: &Person) -> Vec<Value> {
 /// The session of `person`, once it is listed.
 async fn session(person: &Person) -> Value {
     let mut current = None;
-    until("the session is listed", PATIENCE, async || {
+    until("the session is listed", TIMEOUT, async || {
         current = sessions(person)
             .await
             .into_iter()
@@ -229,14 +229,14 @@ async fn session(person: &Person) -> Value {
 }
 
 async fn ends(person: &Person) {
-    until("the session has ended", PATIENCE, async || {
+    until("the session has ended", TIMEOUT, async || {
         person.get("/auth/me").await.status == 401
     })
     .await;
 }
 
 async fn becomes(ada: &Person, path: &str, pointer: &str, value: Value) {
-    until(&format!("{pointer} is {value}"), PATIENCE, async || {
+    until(&format!("{pointer} is {value}"), TIMEOUT, async || {
         ada.get(path).await.body.pointer(pointer) == Some(&value)
     })
     .await;

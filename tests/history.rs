@@ -2,20 +2,20 @@
 
 use serde_json::json;
 
-use crate::support::{Footing, Person, System};
+use crate::support::{Deployment, Person, System};
 
 #[tokio::test]
 async fn embedded_past() {
-    past(Footing::Embedded).await;
+    past(Deployment::Embedded).await;
 }
 
 #[tokio::test]
 async fn past_on_postgres_and_rabbitmq() {
-    past(Footing::Servers).await;
+    past(Deployment::Servers).await;
 }
 
-async fn past(footing: Footing) {
-    let system = System::start(footing).await;
+async fn past(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let bob = Person::join(&system.base, "bob").await;
     let created = ada
@@ -130,18 +130,18 @@ async fn past(footing: Footing) {
 /// Whoever asks again and again while others write learns of every task.
 #[tokio::test]
 async fn embedded_changes_are_complete_while_tasks_are_written() {
-    changes_are_complete(Footing::Embedded).await;
+    changes_are_complete(Deployment::Embedded).await;
 }
 
 #[tokio::test]
 async fn changes_are_complete_while_tasks_are_written_on_postgres_and_rabbitmq() {
-    changes_are_complete(Footing::Servers).await;
+    changes_are_complete(Deployment::Servers).await;
 }
 
-async fn changes_are_complete(footing: Footing) {
+async fn changes_are_complete(deployment: Deployment) {
     const WRITERS: usize = 4;
     const TASKS: usize = 25;
-    let system = System::start(footing).await;
+    let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let write = async |writer: usize| {
         for number in 0..TASKS {

@@ -8,16 +8,16 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use serde_json::{Value, json};
 
-use crate::support::{Footing, Person, System, until};
+use crate::support::{Deployment, Person, System, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_keys_are_rotated_without_a_refused_token() {
-    rotation(Footing::Embedded, 1).await;
+    rotation(Deployment::Embedded, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_rotated_without_a_refused_token_on_postgres_and_rabbitmq() {
-    rotation(Footing::Servers, 2).await;
+    rotation(Deployment::Servers, 2).await;
 }
 
 fn tool(system: &System, arguments: &[&str]) -> Output {
@@ -39,8 +39,8 @@ fn header(token: &str) -> Value {
     serde_json::from_slice(&BASE64URL.decode(header).unwrap()).unwrap()
 }
 
-async fn rotation(footing: Footing, replicas: usize) {
-    let mut system = System::launched(footing, replicas).await;
+async fn rotation(deployment: Deployment, replicas: usize) {
+    let mut system = System::launched(deployment, replicas).await;
     system.ready().await;
     let mut ada = Person::join(&system.base, "ada").await;
     let old = header(&ada.token);

@@ -8,7 +8,7 @@ use sqlx::{Executor as _, PgConnection};
 use test_support::TestDatabase;
 use url::Url;
 
-use crate::support::{Footing, Person, Role, System, amqp_url, binary};
+use crate::support::{Deployment, Person, Role, System, amqp_url, binary};
 
 const ROLES: [(Role, &str); 5] = [
     (Role::Auth, "auth"),
@@ -149,7 +149,7 @@ fn rabbitmqctl(arguments: &[&str]) {
 async fn least_rights_on_postgres_and_rabbitmq_are_enough_and_no_more() {
     // Declared first, so that they outlive the system.
     let users = OnceCell::new();
-    let mut system = System::launched_as(Footing::Servers, 1, async |database, namespace| {
+    let mut system = System::launched_as(Deployment::Servers, 1, async |database, namespace| {
         let made = Users::create(database, namespace).await;
         let settings = ROLES.map(|(role, name)| {
             let mut own = vec![("AMQP_URL", made.amqp_url(name))];

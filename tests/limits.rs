@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Footing, Person, Replica, Role, System, until};
+use crate::support::{Deployment, Person, Replica, Role, System, until};
 
 /// One connection that lives through all of the test.
 struct Connection(TcpStream);
@@ -44,7 +44,7 @@ fn policy(requests: u32) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_are_read_again_without_dropping_a_connection_and_a_broken_file_changes_nothing() {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     let up = Replica::from(Role::Up);
     let file: PathBuf = system.directory().join("gateway.toml");
     fs::write(&file, policy(1)).unwrap();
@@ -80,7 +80,7 @@ async fn limits_are_read_again_without_dropping_a_connection_and_a_broken_file_c
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_default_one_account_is_tried_sixty_times_a_minute_and_others_are_not_disturbed() {
-    let system = System::start(Footing::Embedded).await;
+    let system = System::start(Deployment::Embedded).await;
     let known = Person::join(&system.base, "known").await;
     let stranger = Person {
         token: String::new(),

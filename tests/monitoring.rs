@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
 
-use crate::support::{Footing, Person, System, free_port, until};
+use crate::support::{Deployment, Person, System, free_port, until};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Panels that show nothing as long as nothing is wrong.
 const EMPTY_WHEN_WELL: [&str; 1] = ["Errors"];
 
@@ -77,7 +77,7 @@ fn is_about_replicas(name: &str) -> bool {
 
 #[tokio::test]
 async fn rules_and_panels_about_replicas_ask_for_metrics_that_there_are_on_postgres_and_rabbitmq() {
-    let system = System::start(Footing::Servers).await;
+    let system = System::start(Deployment::Servers).await;
     work(&Person::join(&system.base, "ada").await).await;
     let page = reqwest::get(format!("{}/metrics", system.admin())).await.unwrap();
     let there = names(&page.text().await.unwrap());
@@ -91,7 +91,7 @@ async fn rules_and_panels_about_replicas_ask_for_metrics_that_there_are_on_postg
 
 #[tokio::test]
 async fn rules_and_panels_ask_for_metrics_that_there_are() {
-    let system = System::start(Footing::Embedded).await;
+    let system = System::start(Deployment::Embedded).await;
     let ada = Person::join(&system.base, "ada").await;
     work(&ada).await;
     let page = reqwest::get(format!("{}/metrics", system.admin())).await.unwrap();
@@ -205,7 +205,7 @@ async fn prometheus_scrapes_the_system_on_postgres_and_answers_every_panel_and_r
         eprintln!("PROMETHEUS does not name the program: rules and panels were not asked of a Prometheus");
         return;
     };
-    let mut system = System::launched(Footing::Servers, 2).await;
+    let mut system = System::launched(Deployment::Servers, 2).await;
     system.ready().await;
     let people = [
         Person::join(&system.base, "ada").await,
@@ -214,27 +214,23 @@ async fn prometheus_scrapes_the_system_on_postgres_and_answers_every_panel_and_r
     let target = system.admin().replace("http://", "");
     let prometheus = Prometheus::start(&program, &target);
     // Rates need two looks, with work between them.
-    until(
-        "everything has been looked at a few times",
-        PATIENCE,
-        async || {
-            for person in &people {
-                work(person).await;
+    until("everything has been looked at a few times", TIMEOUT, async || {
+        for person in &people {
+            work(person).await;
+        }
+        let looks = "count_over_time(taskledger_upstream_up{upstream=\"query-api\"}[5m])";
+        match prometheus.ask("query", &[("query", looks)]).await {
+            Some(data) => {
+                let seen = data["result"].as_array().into_iter().flatten();
+                let looks = seen.filter(|series| {
+                    let count = series["value"][1].as_str().unwrap_or_default();
+                    count.parse::<f64>().unwrap_or_default() >= 4.0
+                });
+                looks.count() == 2
             }
-            let looks = "count_over_time(taskledger_upstream_up{upstream=\"query-api\"}[5m])";
-            match prometheus.ask("query", &[("query", looks)]).await {
-                Some(data) => {
-                    let seen = data["result"].as_array().into_iter().flatten();
-                    let looks = seen.filter(|series| {
-                        let count = series["value"][1].as_str().unwrap_or_default();
-                        count.parse::<f64>().unwrap_or_default() >= 4.0
-                    });
-                    looks.count() == 2
-                }
-                None => false,
-            }
-        },
-    )
+            None => false,
+        }
+    })
     .await;
     // The page names both: which role it is of, and which replica.
     for role in ["auth", "command-api", "query-api", "projector"] {
@@ -248,7 +244,7 @@ async fn prometheus_scrapes_the_system_on_postgres_and_answers_every_panel_and_r
             "{title} shows nothing: {query}"
         );
     }
-    until("every rule has been tried", PATIENCE, async || {
+    until("every rule has been tried", TIMEOUT, async || {
         let data = prometheus.ask("rules", &[]).await.unwrap();
         let groups = data["groups"].as_array().unwrap().iter();
         let rules: Vec<&Value> = groups
@@ -263,7 +259,7 @@ async fn prometheus_scrapes_the_system_on_postgres_and_answers_every_panel_and_r
     })
     .await;
     system.terminate_all();
-    until("it is noticed that the gateway is gone", PATIENCE, async || {
+    until("it is noticed that the gateway is gone", TIMEOUT, async || {
         let gone = "ALERTS{alertname=\"TaskledgerGatewayGone\"}";
         !prometheus.query(gone).await.is_empty()
     })

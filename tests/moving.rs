@@ -17,7 +17,7 @@ use test_support::TestDatabase;
 
 use crate::{
     erasure::{WORDS, leave_traces, nothing_is_left, run},
-    support::{Footing, Person, Role, System, amqp_url, binary, free_port},
+    support::{Deployment, Person, Role, System, amqp_url, binary, free_port},
 };
 
 /// A place that a log can move to: its own data directory, with the keys directory of the system that it came from.
@@ -137,7 +137,7 @@ fn beginning(export: &str) -> &str {
 // More than one thread, since waiting for a tool holds up the one that it is called on, and the stand-in must not be.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and_all_other_stores() {
-    let mut system = System::launched(Footing::Embedded, 1).await;
+    let mut system = System::launched(Deployment::Embedded, 1).await;
     system.kill(Role::Up);
     system.set("TASKLEDGER_SEAL_EVENTS", "false");
     system.launch(Role::Up);
@@ -199,7 +199,7 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
     // Whoever is erased now is nowhere any more, since nothing of them was left in clear.
     run(&system, &["users", "erase", &quagga.email, "--yes"]);
     let words: Vec<&str> = WORDS.into_iter().chain([quagga.email.as_str()]).collect();
-    nothing_is_left(&system, Footing::Embedded, &words).await;
+    nothing_is_left(&system, Deployment::Embedded, &words).await;
     system.terminate_all();
     run(&system, &["events", "export", "--output", export]);
     let sealed = fs::read_to_string(&file).unwrap();
@@ -266,7 +266,7 @@ async fn a_log_in_clear_is_sealed_on_its_way_and_then_moves_between_postgres_and
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_works_on_half_of_a_log_in_sqlite_kurrentdb_or_postgres_with_rabbitmq() {
-    let mut system = System::launched(Footing::Embedded, 1).await;
+    let mut system = System::launched(Deployment::Embedded, 1).await;
     system.ready().await;
     Person::join(&system.base, "ada").await;
     system.terminate_all();
@@ -336,7 +336,7 @@ async fn nothing_works_on_half_of_a_log_in_sqlite_kurrentdb_or_postgres_with_rab
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_was_erased_gets_no_key_back_by_a_copy_of_older_keys() {
-    let mut system = System::launched(Footing::Embedded, 1).await;
+    let mut system = System::launched(Deployment::Embedded, 1).await;
     system.ready().await;
     let gone = Person::join(&system.base, "gone").await;
     Person::join(&system.base, "stays").await;

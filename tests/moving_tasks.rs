@@ -4,7 +4,7 @@ use std::{fs, process::Output};
 
 use serde_json::{Value, json};
 
-use crate::support::{Footing, Person, System};
+use crate::support::{Deployment, Person, System};
 
 /// What a file keeps of a task.
 const KEPT: [&str; 6] = ["title", "description", "status", "priority", "due", "tags"];
@@ -82,7 +82,7 @@ async fn make_tasks(person: &Person) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_tasks_move_into_another_account_in_every_format() {
-    let system = System::start(Footing::Embedded).await;
+    let system = System::start(Deployment::Embedded).await;
     let ada = Person::join(&system.base, "ada").await;
     make_tasks(&ada).await;
     let of_ada = tasks(&ada).await;

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Footing, Person, Role, System, binary, park_a_later_event, until};
+use crate::support::{Deployment, Person, Role, System, binary, park_a_later_event, until};
 
 /// Commands that change nothing in the system: they look, or run it, or bring it to its feet.
 const LOOK: [&str; 14] = [
@@ -43,7 +43,7 @@ const RUN: [&str; 7] = [
     "up",
 ];
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The commands below `path` that have no commands below them, with whether they ask who gives them and why.
 fn commands(path: &[String]) -> BTreeMap<String, bool> {
@@ -65,7 +65,7 @@ fn commands(path: &[String]) -> BTreeMap<String, bool> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_operators_acts_are_in_the_audit_trail() {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     let mut ada = Person::join(&system.base, "ada").await;
     let bob = Person::join(&system.base, "bob").await;
     let task = ada.post("/tasks", json!({"title": "One"})).await.expect(201).body;
@@ -79,7 +79,7 @@ async fn embedded_operators_acts_are_in_the_audit_trail() {
     std::fs::write(&people, "email,password_hash\nnobody,none\n").unwrap();
     let people = people.to_str().unwrap();
     acts.run(&system, 1, &["users", "import", people]);
-    until("bob sees what is about him", PATIENCE, async || {
+    until("bob sees what is about him", TIMEOUT, async || {
         let seen = operations(&bob, "operation.started").await;
         let seen: Vec<_> = seen.iter().map(|it| it["operation"]["command"].clone()).collect();
         seen == ["users revoke-tokens", "users reset"]

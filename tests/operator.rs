@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::support::{Footing, Person, Role, System, Workload, binary, park_a_later_event};
+use crate::support::{Deployment, Person, Role, System, Workload, binary, park_a_later_event};
 
 /// Runs a tool, which must end with this exit code, and returns what it said.
 #[track_caller]
@@ -39,17 +39,17 @@ async fn create(person: &Person, title: &str) -> String {
 
 #[tokio::test]
 async fn embedded_tools() {
-    tools(Footing::Embedded).await;
+    tools(Deployment::Embedded).await;
 }
 
 // More than one thread, since waiting for a tool holds up the one that it is called on, and the proxies must not be.
 #[tokio::test(flavor = "multi_thread")]
 async fn tools_on_postgres_and_rabbitmq() {
-    tools(Footing::Servers).await;
+    tools(Deployment::Servers).await;
 }
 
-async fn tools(footing: Footing) {
-    let system = System::start(footing).await;
+async fn tools(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let mut tasks = Vec::new();
     for number in 0..5 {
@@ -181,17 +181,17 @@ async fn projection(system: &System, task: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_rebuild_under_load() {
-    rebuild_under_load(Footing::Embedded).await;
+    rebuild_under_load(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rebuild_under_load_on_postgres_and_rabbitmq() {
-    rebuild_under_load(Footing::Servers).await;
+    rebuild_under_load(Deployment::Servers).await;
 }
 
 /// Every answer is right all the while: the workload reads what it has written.
-async fn rebuild_under_load(footing: Footing) {
-    let mut system = System::start(footing).await;
+async fn rebuild_under_load(deployment: Deployment) {
+    let mut system = System::start(deployment).await;
     let workload = Workload::start(&system.base, 8).await;
     for arguments in [
         ["projection", "rebuild", "--yes"],
@@ -205,7 +205,7 @@ async fn rebuild_under_load(footing: Footing) {
         said(&output, 0, &arguments);
     }
     workload.progress(60).await;
-    if footing == Footing::Servers {
+    if deployment == Deployment::Servers {
         // Killed in the middle or not: the next one brings it to an end.
         let mut killed = system.tool(&["projection", "rebuild", "--yes"]).spawn().unwrap();
         workload.progress(5).await;

@@ -5,17 +5,17 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Footing, Person, System, until};
+use crate::support::{Answer, Deployment, Person, System, until};
 
 #[tokio::test]
 async fn embedded_programs_do_what_their_tokens_say() {
-    programs(Footing::Embedded).await;
+    programs(Deployment::Embedded).await;
 }
 
 // More than one thread, since waiting for a tool holds up the one that it is called on, and the proxies must not be.
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_do_what_their_tokens_say_on_postgres_and_rabbitmq() {
-    programs(Footing::Servers).await;
+    programs(Deployment::Servers).await;
 }
 
 async fn program(person: &Person, scopes: Value) -> (Person, String) {
@@ -33,8 +33,8 @@ fn is_forbidden(answer: Answer) {
     assert_eq!(answer.expect(403).code(), "forbidden");
 }
 
-async fn programs(footing: Footing) {
-    let system = System::start(footing).await;
+async fn programs(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let (reader, reading) = program(&ada, json!(["tasks:read"])).await;
     let (writer, writing) = program(&ada, json!(["tasks:write", "tasks:read"])).await;

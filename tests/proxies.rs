@@ -12,7 +12,7 @@ use serde_json::json;
 use test_support::Authority;
 
 use crate::{
-    support::{Footing, Person, Replica, Role, System, free_port, until},
+    support::{Deployment, Person, Replica, Role, System, free_port, until},
     tls::get,
 };
 
@@ -112,7 +112,7 @@ fn replaced(text: &str, from: &str, to: &str) -> String {
 
 /// Starts what `proxy` says, in front of a system, and tries everything through it; at last what `and_then` tries.
 async fn behind(proxy: impl Fn(&Path, u16, &str) -> Command, and_then: impl AsyncFn(&Path)) {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     let up = Replica::from(Role::Up);
     let file = system.directory().join("gateway.toml");
     fs::write(&file, LIMITS).unwrap();

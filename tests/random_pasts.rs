@@ -9,7 +9,7 @@ use futures::FutureExt as _;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 
-use crate::support::{Footing, Person, System};
+use crate::support::{Deployment, Person, System};
 
 const HISTORIES: u64 = 5;
 const COMMANDS: usize = 24;
@@ -18,16 +18,16 @@ const WHAT: [&str; 6] = ["title", "description", "status", "priority", "due", "t
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_random_pasts() {
-    random_pasts(Footing::Embedded).await;
+    random_pasts(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn random_pasts_on_postgres_and_rabbitmq() {
-    random_pasts(Footing::Servers).await;
+    random_pasts(Deployment::Servers).await;
 }
 
-async fn random_pasts(footing: Footing) {
-    let system = System::start(footing).await;
+async fn random_pasts(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let log = system.open_log().await;
     for _ in 0..HISTORIES {

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use crate::support::{Footing, Role, System};
+use crate::support::{Deployment, Role, System};
 
 /// With this set, the README gets what the commands say.
 const UPDATE: &str = "UPDATE_README";
@@ -123,7 +123,7 @@ async fn every_command_of_the_readme_says_what_is_written_below_it() {
         })
         .collect();
     assert!(commands.len() > 10, "{commands:?}");
-    let mut system = System::launched(Footing::Embedded, 1).await;
+    let mut system = System::launched(Deployment::Embedded, 1).await;
     system.kill(Role::Up);
     // The limits that it has by itself, and not those of other tests.
     let policy = readme().with_file_name("deploy").join("gateway.toml");

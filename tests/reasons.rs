@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     erasure::run,
-    support::{Footing, Person, System},
+    support::{Deployment, Person, System},
 };
 
 const ACTS: [(&str, &str, &str); 4] = [
@@ -17,12 +17,12 @@ const ACTS: [(&str, &str, &str); 4] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_admins_say_why() {
-    admins_say_why(Footing::Embedded).await;
+    admins_say_why(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn admins_say_why_on_postgres_and_rabbitmq() {
-    admins_say_why(Footing::Servers).await;
+    admins_say_why(Deployment::Servers).await;
 }
 
 async fn act(admin: &Person, id: &str, act: &str, reason: Option<&str>) {
@@ -52,8 +52,8 @@ async fn told(viewer: &Person, id: &str) -> Vec<(String, Value)> {
     told
 }
 
-async fn admins_say_why(footing: Footing) {
-    let system = System::start(footing).await;
+async fn admins_say_why(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let mut admin = Person::join(&system.base, "admin").await;
     let mut bob = Person::join(&system.base, "bob").await;
     run(&system, &["users", "grant", &admin.email, "admin", "--yes"]);

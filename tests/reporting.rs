@@ -8,7 +8,7 @@ use sqlx::{
     ValueRef as _, sqlite::SqliteRow,
 };
 
-use crate::support::{Footing, Person, System};
+use crate::support::{Deployment, Person, System};
 
 const PAGE: &str = include_str!("../docs/audit.md");
 const VIEWS: [&str; 7] = [
@@ -35,16 +35,16 @@ fn questions() -> BTreeMap<&'static str, &'static str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_questions_in_sql() {
-    ask(Footing::Embedded).await;
+    ask(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn questions_in_sql_on_postgres_and_rabbitmq() {
-    ask(Footing::Servers).await;
+    ask(Deployment::Servers).await;
 }
 
-async fn ask(footing: Footing) {
-    let system = System::start(footing).await;
+async fn ask(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "waldemar").await;
     let mut bob = Person::join(&system.base, "bob").await;
     let mut made = Vec::new();
@@ -78,7 +78,7 @@ async fn ask(footing: Footing) {
     }
     system.read_models_equal_the_log().await;
 
-    let mut asker = Asker::connect(&system, footing).await;
+    let mut asker = Asker::connect(&system, deployment).await;
     let questions = questions();
     assert!(questions.len() >= 12, "{questions:?}");
     for (question, sql) in &questions {
@@ -141,8 +141,8 @@ enum Asker {
 }
 
 impl Asker {
-    async fn connect(system: &System, footing: Footing) -> Self {
-        if footing == Footing::Embedded {
+    async fn connect(system: &System, deployment: Deployment) -> Self {
+        if deployment == Deployment::Embedded {
             let url = system.database_url("read-models.db");
             let mut connection = SqliteConnection::connect(&url).await.unwrap();
             let log = system.data_dir().join("events.db");

@@ -8,24 +8,24 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     erasure::{WORDS, leave_traces, nothing_is_left, run},
-    support::{Footing, PASSWORD, Person, Role, System},
+    support::{Deployment, PASSWORD, Person, Role, System},
 };
 
 const ALL_BUT_THE_KEYS: [&str; 4] = ["events.db", "operations.db", "audit-tree.db", "read-models.db"];
 
 #[tokio::test]
 async fn embedded_keys_that_are_put_back_open_nothing() {
-    keys_that_are_put_back_open_nothing(Footing::Embedded).await;
+    keys_that_are_put_back_open_nothing(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_are_put_back_open_nothing_on_postgres_and_rabbitmq() {
-    keys_that_are_put_back_open_nothing(Footing::Servers).await;
+    keys_that_are_put_back_open_nothing(Deployment::Servers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_are_put_back_open_nothing_on_kurrentdb() {
-    keys_that_are_put_back_open_nothing(Footing::KurrentDb).await;
+    keys_that_are_put_back_open_nothing(Deployment::KurrentDb).await;
 }
 
 #[tokio::test]
@@ -38,8 +38,8 @@ async fn embedded_log_that_is_put_back_revives_nobody_who_only_starts() {
     log_that_is_put_back_revives_nobody(false).await;
 }
 
-async fn keys_that_are_put_back_open_nothing(footing: Footing) {
-    let mut system = System::start(footing).await;
+async fn keys_that_are_put_back_open_nothing(deployment: Deployment) {
+    let mut system = System::start(deployment).await;
     let ada = leave_traces(&system).await;
     let id = id_of(&ada).await;
     let keys = Database::connect(&system.database_url("subject-keys.db"), Schema::SubjectKeys, 1)
@@ -85,7 +85,7 @@ async fn keys_that_are_put_back_open_nothing(footing: Footing) {
 }
 
 async fn log_that_is_put_back_revives_nobody(checks: bool) {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     let ada = leave_traces(&system).await;
     let id = id_of(&ada).await;
     system.read_models_equal_the_log().await;
@@ -106,7 +106,7 @@ async fn log_that_is_put_back_revives_nobody(checks: bool) {
     ada.post("/auth/login", login.clone()).await.expect(401);
     assert_eq!(check(&system, &[]).1, json!([]));
     let words: Vec<&str> = WORDS.into_iter().chain([ada.email.as_str()]).collect();
-    nothing_is_left(&system, Footing::Embedded, &words).await;
+    nothing_is_left(&system, Deployment::Embedded, &words).await;
     // The address is nobody's.
     let mut again = ada.clone();
     again.token.clear();
@@ -127,7 +127,7 @@ async fn embedded_last_admin_of_a_log_that_is_put_back_stays_erased_by_whoever_o
 
 /// The log is from when the person who was erased since was the only admin.
 async fn last_admin_of_a_log_that_is_put_back_stays_erased(checks: bool) {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     let mut ada = leave_traces(&system).await;
     let mut carol = Person::join(&system.base, "carol").await;
     run(&system, &["users", "grant", &ada.email, "admin", "--yes"]);
@@ -149,7 +149,7 @@ async fn last_admin_of_a_log_that_is_put_back_stays_erased(checks: bool) {
     ada.post("/auth/login", login).await.expect(401);
     assert_eq!(check(&system, &[]).1, json!([]));
     let words: Vec<&str> = WORDS.into_iter().chain([ada.email.as_str()]).collect();
-    nothing_is_left(&system, Footing::Embedded, &words).await;
+    nothing_is_left(&system, Deployment::Embedded, &words).await;
     if !checks {
         let said = system.log_text(Role::Up.into());
         assert!(said.contains("nobody is an admin any more"), "{said}");

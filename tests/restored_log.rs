@@ -6,30 +6,30 @@ use std::time::Duration;
 use database::{Database, Schema};
 use serde_json::json;
 
-use crate::support::{Footing, Person, Replica, Role, System, until};
+use crate::support::{Deployment, Person, Replica, Role, System, until};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_restore_of_an_older_log() {
-    restore(Footing::Embedded).await;
+    restore(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn restore_of_an_older_log_on_postgres_and_rabbitmq() {
-    restore(Footing::Servers).await;
+    restore(Deployment::Servers).await;
 }
 
 /// Backup, more tasks, restore, start.
-async fn restore(footing: Footing) {
-    let mut system = System::start(footing).await;
+async fn restore(deployment: Deployment) {
+    let mut system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     create(&ada, "Kept", 3).await;
     system.read_models_equal_the_log().await;
     let backup = head(&system).await;
     create(&ada, "Lost", 3).await;
     system.read_models_equal_the_log().await;
-    if footing == Footing::Servers {
+    if deployment == Deployment::Servers {
         // Published, and still in the queues when the log is restored.
         system.kill(Role::Projector);
         create(&ada, "Lost", 3).await;
@@ -40,10 +40,10 @@ async fn restore(footing: Footing) {
     for replica in system.replicas() {
         system.launch(replica);
     }
-    let projector = projector(footing);
+    let projector = projector(deployment);
     let complains = async || says(&system, projector, "taskledger restore check --repair");
-    until("it is said which command to run", PATIENCE, complains).await;
-    until("commands are accepted", PATIENCE, async || {
+    until("it is said which command to run", TIMEOUT, complains).await;
+    until("commands are accepted", TIMEOUT, async || {
         ada.post("/tasks", json!({"title": "New"})).await.status == 201
     })
     .await;
@@ -51,7 +51,7 @@ async fn restore(footing: Footing) {
     // Readiness is answered from what was found a moment ago.
     until(
         "the projector does not say that it does its job",
-        PATIENCE,
+        TIMEOUT,
         async || !system.is_ready().await,
     )
     .await;
@@ -71,17 +71,17 @@ async fn restore(footing: Footing) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_loss_of_the_tail_while_everything_runs() {
-    loss_of_the_tail(Footing::Embedded).await;
+    loss_of_the_tail(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn loss_of_the_tail_while_everything_runs_on_postgres_and_rabbitmq() {
-    loss_of_the_tail(Footing::Servers).await;
+    loss_of_the_tail(Deployment::Servers).await;
 }
 
 /// The tail goes and others take its places before any role can have looked.
-async fn loss_of_the_tail(footing: Footing) {
-    let mut system = System::start(footing).await;
+async fn loss_of_the_tail(deployment: Deployment) {
+    let mut system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     create(&ada, "Kept", 3).await;
     let backup = head(&system).await;
@@ -89,15 +89,15 @@ async fn loss_of_the_tail(footing: Footing) {
     system.read_models_equal_the_log().await;
     replace_tail(&system, backup, 6).await;
 
-    let projector = projector(footing);
+    let projector = projector(deployment);
     let complains = async || says(&system, projector, "taskledger restore check --repair");
-    until("the projector notices", PATIENCE, complains).await;
-    let publisher = match footing {
-        Footing::Embedded => Role::Up,
-        Footing::Servers | Footing::KurrentDb => Role::CommandApi,
+    until("the projector notices", TIMEOUT, complains).await;
+    let publisher = match deployment {
+        Deployment::Embedded => Role::Up,
+        Deployment::Servers | Deployment::KurrentDb => Role::CommandApi,
     };
     let goes_back = async || says(&system, publisher.into(), "the log is not the one");
-    until("the relay notices", PATIENCE, goes_back).await;
+    until("the relay notices", TIMEOUT, goes_back).await;
     assert_eq!(
         projected(&system, "New").await,
         0,
@@ -120,7 +120,7 @@ async fn is_whole(system: &mut System, ada: &Person, kept: usize, new: usize) {
     system.ready().await;
     system.read_models_equal_the_log().await;
     // The first reads may ask for a state that was lost; they are not turned away for it for ever.
-    until("reads are answered", PATIENCE, async || {
+    until("reads are answered", TIMEOUT, async || {
         ada.get("/tasks").await.status == 200
     })
     .await;
@@ -148,10 +148,10 @@ async fn create(person: &Person, title: &str, count: usize) -> Vec<String> {
     ids
 }
 
-fn projector(footing: Footing) -> Replica {
-    match footing {
-        Footing::Embedded => Role::Up.into(),
-        Footing::Servers | Footing::KurrentDb => Role::Projector.into(),
+fn projector(deployment: Deployment) -> Replica {
+    match deployment {
+        Deployment::Embedded => Role::Up.into(),
+        Deployment::Servers | Deployment::KurrentDb => Role::Projector.into(),
     }
 }
 

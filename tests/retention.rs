@@ -5,19 +5,19 @@ use std::time::Duration;
 use events::{Encoding, EventId, NewEvent, StreamName};
 use serde_json::{Value, json};
 
-use crate::support::{Footing, Person, System, until};
+use crate::support::{Deployment, Person, System, until};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const DAY: i64 = 24 * 60 * 60;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_trash_is_emptied() {
-    emptied(Footing::Embedded, 1).await;
+    emptied(Deployment::Embedded, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn trash_is_emptied_on_postgres_and_rabbitmq() {
-    emptied(Footing::Servers, 2).await;
+    emptied(Deployment::Servers, 2).await;
 }
 
 async fn create(person: &Person, title: &str) -> String {
@@ -53,8 +53,8 @@ async fn titles(person: &Person, query: &str) -> Vec<Value> {
 }
 
 /// Of three tasks in the trash one is old; two replicas empty it at once.
-async fn emptied(footing: Footing, replicas: usize) {
-    let mut system = System::launched(footing, replicas).await;
+async fn emptied(deployment: Deployment, replicas: usize) {
+    let mut system = System::launched(deployment, replicas).await;
     system.ready().await;
     let mut ada = Person::join(&system.base, "ada").await;
     let old = create(&ada, "Thirty-one days").await;
@@ -73,7 +73,7 @@ async fn emptied(footing: Footing, replicas: usize) {
     }
     system.ready().await;
     ada.log_in().await;
-    until("the old task is gone", PATIENCE, async || {
+    until("the old task is gone", TIMEOUT, async || {
         titles(&ada, "/tasks?deleted=true").await == ["Twenty-nine days"]
     })
     .await;

@@ -3,16 +3,16 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Footing, Person, System};
+use crate::support::{Deployment, Person, System};
 
 #[tokio::test]
 async fn embedded_way_back() {
-    way_back(Footing::Embedded).await;
+    way_back(Deployment::Embedded).await;
 }
 
 #[tokio::test]
 async fn way_back_on_postgres_and_rabbitmq() {
-    way_back(Footing::Servers).await;
+    way_back(Deployment::Servers).await;
 }
 
 /// What a task is, apart from when it became so.
@@ -25,8 +25,8 @@ fn what(task: &Value) -> Value {
         .into()
 }
 
-async fn way_back(footing: Footing) {
-    let system = System::start(footing).await;
+async fn way_back(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let bob = Person::join(&system.base, "bob").await;
     let first = ada

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{Footing, Person, Replica, Role, System, until};
+use crate::support::{Deployment, Person, Replica, Role, System, until};
 
 /// Works until told to stop. Every request has to succeed at the first try.
 async fn work(person: Person, stop: Arc<AtomicBool>, done: Arc<AtomicUsize>) {
@@ -27,7 +27,7 @@ async fn work(person: Person, stop: Arc<AtomicBool>, done: Arc<AtomicUsize>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_are_replaced_without_a_failed_request_on_postgres_and_rabbitmq() {
-    let mut system = System::launched(Footing::Servers, 2).await;
+    let mut system = System::launched(Deployment::Servers, 2).await;
     system.ready().await;
     let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut workers = Vec::new();

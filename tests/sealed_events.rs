@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Footing, Person, Role, System, until};
+use crate::support::{Deployment, Person, Role, System, until};
 
 const NAME: &str = "Augusta of Ockham";
 const TITLE: &str = "Ask the oncologist about Tuesday";
@@ -20,12 +20,12 @@ const ADDRESS: &str = "127.0.0.1";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_logs_hold_nothing_personal() {
-    nothing_personal_in_clear(Footing::Embedded).await;
+    nothing_personal_in_clear(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_the_log_nor_the_bus_holds_anything_personal_on_postgres_and_rabbitmq() {
-    nothing_personal_in_clear(Footing::Servers).await;
+    nothing_personal_in_clear(Deployment::Servers).await;
 }
 
 /// Leaves personal words wherever the API takes any.
@@ -60,8 +60,8 @@ async fn leave_traces(system: &System) -> (Person, String) {
     (ada, path)
 }
 
-async fn nothing_personal_in_clear(footing: Footing) {
-    let mut system = System::start(footing).await;
+async fn nothing_personal_in_clear(deployment: Deployment) {
+    let mut system = System::start(deployment).await;
     if let Some(broker) = &system.proxy {
         broker.record();
         for replica in system.replicas() {
@@ -101,7 +101,7 @@ async fn nothing_personal_in_clear(footing: Footing) {
             assert!(!text.contains(word), "{word} is in the log: {text}");
         }
     }
-    if footing == Footing::Embedded {
+    if deployment == Deployment::Embedded {
         for name in ["events.db", "events.db-wal", "audit-tree.db", "audit-tree.db-wal"] {
             let bytes = std::fs::read(system.data_dir().join(name)).unwrap_or_default();
             for word in personal {

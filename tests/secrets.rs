@@ -6,7 +6,7 @@ use reqwest::Method;
 use ring::digest;
 use serde_json::{Value, json};
 
-use crate::support::{Footing, PASSWORD, Person, System, totp_code, until};
+use crate::support::{Deployment, PASSWORD, Person, System, totp_code, until};
 
 const WRONG: &str = "this passphrase is wrong";
 const NEXT: &str = "violet harbour lantern";
@@ -14,13 +14,13 @@ const LAST: &str = "marble bicycle teapot";
 
 #[tokio::test]
 async fn embedded_logs_hold_no_secret() {
-    secrets_stay_secret(Footing::Embedded).await;
+    secrets_stay_secret(Deployment::Embedded).await;
 }
 
 // More than one thread, since waiting for a tool holds up the one that it is called on, and the proxies must not be.
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_logs_nor_the_broker_hold_a_secret_on_postgres_and_rabbitmq() {
-    secrets_stay_secret(Footing::Servers).await;
+    secrets_stay_secret(Deployment::Servers).await;
 }
 
 /// What nobody may read.
@@ -50,8 +50,8 @@ fn text(answer: &Value, name: &str) -> String {
     answer[name].as_str().unwrap().to_owned()
 }
 
-async fn secrets_stay_secret(footing: Footing) {
-    let mut system = System::start(footing).await;
+async fn secrets_stay_secret(deployment: Deployment) {
+    let mut system = System::start(deployment).await;
     system.set("TASKLEDGER_LOG", "trace");
     if let Some(broker) = &system.proxy {
         broker.record();
@@ -81,7 +81,7 @@ async fn secrets_stay_secret(footing: Footing) {
             assert!(line.is_none(), "{replica:?} has logged a secret: {line:?}");
         }
     }
-    if footing == Footing::Servers {
+    if deployment == Deployment::Servers {
         assert!(broker.iter().any(|piece| piece.contains("task.created")));
     }
     for piece in &broker {

@@ -6,21 +6,21 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Footing, PASSWORD, Person, System, totp_code, until};
+use crate::support::{Deployment, PASSWORD, Person, System, totp_code, until};
 
 #[tokio::test]
 async fn embedded_security_log_tells_who_tried_what() {
-    the_security_log_tells_who_tried_what(Footing::Embedded).await;
+    the_security_log_tells_who_tried_what(Deployment::Embedded).await;
 }
 
 #[tokio::test]
 async fn security_log_tells_who_tried_what_on_postgres_and_rabbitmq() {
-    the_security_log_tells_who_tried_what(Footing::Servers).await;
+    the_security_log_tells_who_tried_what(Deployment::Servers).await;
 }
 
 #[tokio::test]
 async fn embedded_security_log_goes_to_the_file_that_is_set() {
-    let mut system = System::launched(Footing::Embedded, 1).await;
+    let mut system = System::launched(Deployment::Embedded, 1).await;
     system.ready().await;
     let file = system.directory().join("security.log");
     system.terminate_all();
@@ -83,8 +83,8 @@ async fn refresh_and_log_out(system: &System) -> Value {
     id
 }
 
-async fn the_security_log_tells_who_tried_what(footing: Footing) {
-    let mut system = System::start(footing).await;
+async fn the_security_log_tells_who_tried_what(deployment: Deployment) {
+    let mut system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let id = ada.get("/auth/me").await.expect(200).body["user"]["id"].clone();
     let mut stranger = ada.clone();

@@ -4,7 +4,7 @@ use std::{process::Stdio, time::Duration};
 
 use test_support::TestDatabase;
 
-use crate::support::{Footing, System, binary, free_port, until};
+use crate::support::{Deployment, System, binary, free_port, until};
 
 /// Runs the binary with `settings` and returns what it said. It must fail, in one line and without a backtrace.
 #[track_caller]
@@ -170,7 +170,7 @@ fn the_front_door_needs_a_broker_and_no_database() {
 
 #[tokio::test]
 async fn a_second_server_on_the_same_data_is_refused() {
-    let system = System::start(Footing::Embedded).await;
+    let system = System::start(Deployment::Embedded).await;
     let directory = system.data_dir().display().to_string();
     let said = refused(&[], &[("TASKLEDGER_DATA_DIR", &directory)]);
     assert!(said.contains("another taskledger"), "{said}");
@@ -179,7 +179,7 @@ async fn a_second_server_on_the_same_data_is_refused() {
 
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_refused() {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     system.terminate(crate::support::Role::Up);
     let events = system.data_dir().join("events.db");
     let mut connection =

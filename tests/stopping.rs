@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 use serde_json::json;
 use sqlx::Connection as _;
 
-use crate::support::{Footing, Person, Role, System};
+use crate::support::{Deployment, Person, Role, System};
 
 const FILES: [&str; 5] = [
     "events.db",
@@ -50,7 +50,7 @@ fn assert_whole_and_private(data: &Path, after: &str) {
 
 #[tokio::test]
 async fn an_orderly_stop_leaves_whole_private_files_and_so_do_operators_commands() {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     let ada = Person::join(&system.base, "ada").await;
     for number in 0..120 {
         let task = json!({"title": number.to_string()});

@@ -10,7 +10,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Footing, PASSWORD, Person, System, until};
+use crate::support::{Deployment, PASSWORD, Person, System, until};
 
 /// Four-byte and composed characters, right-to-left, a family held together by joiners, and what means something in
 /// URLs, SQL, patterns, JSON, CSV and shells. In NFC.
@@ -20,12 +20,12 @@ const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 #[tokio::test]
 async fn embedded_text_comes_out_as_it_went_in() {
-    text_comes_out_as_it_went_in(Footing::Embedded).await;
+    text_comes_out_as_it_went_in(Deployment::Embedded).await;
 }
 
 #[tokio::test]
 async fn text_comes_out_as_it_went_in_on_postgres_and_rabbitmq() {
-    text_comes_out_as_it_went_in(Footing::Servers).await;
+    text_comes_out_as_it_went_in(Deployment::Servers).await;
 }
 
 /// `length` characters, visible at both ends.
@@ -39,8 +39,8 @@ fn visible(length: usize) -> String {
     ('!'..='~').cycle().take(length).collect()
 }
 
-async fn text_comes_out_as_it_went_in(footing: Footing) {
-    let system = System::start(footing).await;
+async fn text_comes_out_as_it_went_in(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let later_trace = format!("01{}-{}", &TRACE[2..], "\"".repeat(20_000));
     let (id, key) = (visible(128), visible(255));

@@ -6,20 +6,20 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::support::{Footing, Person, System};
+use crate::support::{Deployment, Person, System};
 
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(40);
 /// Less than the fifteen seconds between two heartbeats.
 const NOTICED: Duration = Duration::from_secs(7);
 
 #[tokio::test]
 async fn embedded_stream_of_events() {
-    stream_of_events(Footing::Embedded).await;
+    stream_of_events(Deployment::Embedded).await;
 }
 
 #[tokio::test]
 async fn stream_of_events_on_postgres_and_rabbitmq() {
-    stream_of_events(Footing::Servers).await;
+    stream_of_events(Deployment::Servers).await;
 }
 
 struct Stream {
@@ -64,14 +64,14 @@ impl Stream {
                     return event;
                 }
             }
-            let chunk = timeout(PATIENCE, self.response.chunk()).await.unwrap().unwrap()?;
+            let chunk = timeout(TIMEOUT, self.response.chunk()).await.unwrap().unwrap()?;
             self.text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }
 }
 
-async fn stream_of_events(footing: Footing) {
-    let system = System::start(footing).await;
+async fn stream_of_events(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let bob = Person::join(&system.base, "bob").await;
     let mut stream = Stream::open(&ada, None).await;

@@ -18,9 +18,9 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::support::{Footing, Person, Role, System, binary, until};
+use crate::support::{Deployment, Person, Role, System, binary, until};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Files for TLS in a directory.
 struct Files {
@@ -78,7 +78,7 @@ pub(crate) async fn get(base: &str, path: &str, authority: &Path) -> std::io::Re
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_are_served_over_tls_with_whatever_certificate_is_there_now() {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     let directory = system.directory().to_owned();
     system.terminate_all();
     let first = Authority::new();
@@ -124,7 +124,7 @@ async fn clients_are_served_over_tls_with_whatever_certificate_is_there_now() {
 
     fs::write(&files.certificate, "half of it").unwrap();
     system.signal(Role::Up.into(), "HUP");
-    until("the broken file is refused", PATIENCE, async || {
+    until("the broken file is refused", TIMEOUT, async || {
         system
             .log_text(Role::Up.into())
             .contains("the certificate stays as it was")
@@ -136,7 +136,7 @@ async fn clients_are_served_over_tls_with_whatever_certificate_is_there_now() {
     let second = Authority::new();
     Files::put(&directory, &second.issue(&["127.0.0.1"]));
     let second_file = certificate_of(&second, &directory);
-    until("the new certificate is shown", PATIENCE, async || {
+    until("the new certificate is shown", TIMEOUT, async || {
         get(&base, "/health/live", &second_file).await.is_ok()
     })
     .await;
@@ -180,7 +180,7 @@ async fn files_that_cannot_be_used_stop_the_start_in_a_sentence() {
 /// A system whose roles serve the gateway over TLS with this certificate. The gateway believes `believed`.
 async fn secured_inside(issued: &Issued, believed: &Authority, directory: &Path) -> System {
     let files = Files::put(directory, issued);
-    let mut system = System::launched_as(Footing::Servers, 1, async |_, _| {
+    let mut system = System::launched_as(Deployment::Servers, 1, async |_, _| {
         let of_role = |role| (role, files.settings().to_vec());
         BTreeMap::from([Role::Auth, Role::CommandApi, Role::QueryApi].map(of_role))
     })
@@ -238,7 +238,7 @@ async fn a_role_with_a_wrong_name_or_authority_is_not_believed_on_postgres_and_r
         ),
     ] {
         let mut system = secured_inside(&issued, believed, directory.path()).await;
-        until("the gateway says why it is not ready", PATIENCE, async || {
+        until("the gateway says why it is not ready", TIMEOUT, async || {
             system
                 .admin_text(Role::Gateway.into(), "/health/ready")
                 .await

@@ -18,9 +18,9 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{Footing, Person, Role, System, amqp_url, binary, free_port, until};
+use crate::support::{Deployment, Person, Role, System, amqp_url, binary, free_port, until};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn put(directory: &Path, issued: &Issued, authority: &Authority) -> TlsFiles {
     fs::write(directory.join("authority.pem"), authority.certificate()).unwrap();
@@ -174,7 +174,7 @@ async fn postgres_is_spoken_to_over_tls_and_believed_only_if_its_certificate_is_
     };
     let believed = postgres.directory.path().join("authority.pem");
     let url = postgres.verified("127.0.0.1", &believed);
-    until("the server takes connections", PATIENCE, async || {
+    until("the server takes connections", TIMEOUT, async || {
         migrate(&url).status.success()
     })
     .await;
@@ -195,7 +195,7 @@ async fn postgres_is_spoken_to_over_tls_and_believed_only_if_its_certificate_is_
     ));
     assert!(said.contains("No such file"), "{said}");
 
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     system.terminate_all();
     system.set("DATABASE_URL", url);
     system.launch(Role::Up);
@@ -275,7 +275,7 @@ async fn rabbitmq_is_spoken_to_over_tls_and_believed_only_if_its_certificate_is_
     )));
     assert!(said.contains("cannot read /nowhere/at-all.pem"), "{said}");
 
-    let mut system = System::start(Footing::Servers).await;
+    let mut system = System::start(Deployment::Servers).await;
     system.terminate_all();
     system.set("AMQP_URL", secured(port, "127.0.0.1", &believed));
     for replica in system.replicas() {

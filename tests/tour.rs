@@ -2,20 +2,20 @@
 
 use serde_json::json;
 
-use crate::support::{Footing, Person, Role, System};
+use crate::support::{Deployment, Person, Role, System};
 
 #[tokio::test]
 async fn embedded_tour() {
-    tour(Footing::Embedded).await;
+    tour(Deployment::Embedded).await;
 }
 
 #[tokio::test]
 async fn tour_on_postgres_and_rabbitmq() {
-    tour(Footing::Servers).await;
+    tour(Deployment::Servers).await;
 }
 
-async fn tour(footing: Footing) {
-    let system = System::start(footing).await;
+async fn tour(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let mut ada = Person::join(&system.base, "ada").await;
 
     let created = ada
@@ -97,7 +97,7 @@ async fn tour(footing: Footing) {
 
 #[tokio::test]
 async fn embedded_data_survives_kill_9() {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     let mut ada = Person::join(&system.base, "ada").await;
     let mut titles = Vec::new();
     for number in 0..20 {

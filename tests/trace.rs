@@ -3,11 +3,11 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Footing, Person, Replica, Role, System, until};
+use crate::support::{Deployment, Person, Replica, Role, System, until};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The lines of a log that are about the trace and hold all of `words`.
 fn lines(system: &System, replica: impl Into<Replica>, words: &[&str]) -> usize {
@@ -16,8 +16,8 @@ fn lines(system: &System, replica: impl Into<Replica>, words: &[&str]) -> usize 
     log.lines().filter(is_of_it).count()
 }
 
-async fn one_trace_shows_it_all(footing: Footing, role: fn(Role) -> Role) {
-    let mut system = System::launched(footing, 1).await;
+async fn one_trace_shows_it_all(deployment: Deployment, role: fn(Role) -> Role) {
+    let mut system = System::launched(deployment, 1).await;
     system.ready().await;
     // Everybody again, and more talkative.
     system.terminate_all();
@@ -35,19 +35,19 @@ async fn one_trace_shows_it_all(footing: Footing, role: fn(Role) -> Role) {
     ada.get(&format!("/tasks/{id}")).await.expect(200);
 
     // Lines are written a moment after the answer.
-    until("the request", PATIENCE, async || {
+    until("the request", TIMEOUT, async || {
         lines(&system, role(Role::Gateway), &["gateway", "/tasks"]) > 0
     })
     .await;
-    until("the command", PATIENCE, async || {
+    until("the command", TIMEOUT, async || {
         lines(&system, role(Role::CommandApi), &["command-api", "/tasks"]) > 0
     })
     .await;
-    until("the projection", PATIENCE, async || {
+    until("the projection", TIMEOUT, async || {
         lines(&system, role(Role::Projector), &["task.created", "projected"]) > 0
     })
     .await;
-    until("the token check", PATIENCE, async || {
+    until("the token check", TIMEOUT, async || {
         lines(&system, role(Role::Auth), &["token was checked"]) > 0
     })
     .await;
@@ -62,10 +62,10 @@ async fn one_trace_shows_it_all(footing: Footing, role: fn(Role) -> Role) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_trace_shows_request_command_event_and_projection_embedded() {
-    one_trace_shows_it_all(Footing::Embedded, |_| Role::Up).await;
+    one_trace_shows_it_all(Deployment::Embedded, |_| Role::Up).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_trace_shows_request_command_event_and_projection_on_postgres_and_rabbitmq() {
-    one_trace_shows_it_all(Footing::Servers, |role| role).await;
+    one_trace_shows_it_all(Deployment::Servers, |role| role).await;
 }

@@ -2,20 +2,20 @@
 
 use serde_json::json;
 
-use crate::support::{Footing, Person, System};
+use crate::support::{Deployment, Person, System};
 
 #[tokio::test]
 async fn embedded_undo() {
-    undo(Footing::Embedded).await;
+    undo(Deployment::Embedded).await;
 }
 
 #[tokio::test]
 async fn undo_on_postgres_and_rabbitmq() {
-    undo(Footing::Servers).await;
+    undo(Deployment::Servers).await;
 }
 
-async fn undo(footing: Footing) {
-    let system = System::start(footing).await;
+async fn undo(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let bob = Person::join(&system.base, "bob").await;
     let titles: Vec<_> = (0..5).map(|number| format!("Task {number}")).collect();

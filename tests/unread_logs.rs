@@ -10,9 +10,9 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Footing, Person, Role, System, binary, free_port, until};
+use crate::support::{Deployment, Person, Role, System, binary, free_port, until};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// A write that would have to wait fails (`fcntl.h` of Linux).
 const O_NONBLOCK: i32 = 0o4000;
 
@@ -35,7 +35,7 @@ fn full_pipe(path: &Path) -> File {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_waits_for_an_access_log_that_nobody_reads() {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     system.terminate_all();
     let pipe = system.directory().join("pipe");
     let _unread = unread_pipe(&pipe);
@@ -60,7 +60,7 @@ async fn no_request_waits_for_an_access_log_that_nobody_reads() {
     let mut sent = 0;
     while dropped().await == 0 {
         for _ in 0..100 {
-            let answer = tokio::time::timeout(PATIENCE, http.get(&url).send()).await;
+            let answer = tokio::time::timeout(TIMEOUT, http.get(&url).send()).await;
             assert!(matches!(answer.unwrap().unwrap().status().as_u16(), 404 | 429));
             sent += 1;
         }
@@ -77,7 +77,7 @@ async fn no_request_waits_for_an_access_log_that_nobody_reads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_waits_for_a_security_log_that_nobody_reads() {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     system.terminate_all();
     let pipe = system.directory().join("pipe");
     let _full = full_pipe(&pipe);
@@ -88,7 +88,7 @@ async fn no_request_waits_for_a_security_log_that_nobody_reads() {
     let mut junk = Person::join(&system.base, "ada").await;
     junk.token = "not.a.token".to_owned();
     for _ in 0..50 {
-        let answer = tokio::time::timeout(PATIENCE, junk.get("/tasks")).await;
+        let answer = tokio::time::timeout(TIMEOUT, junk.get("/tasks")).await;
         answer.expect("a request waits for the log").expect(401);
     }
     Person::join(&system.base, "bob")
@@ -115,7 +115,7 @@ async fn nothing_waits_for_whoever_reads_standard_error() {
         .spawn()
         .unwrap();
     let base = format!("http://{base}");
-    until("it is ready", PATIENCE, async || {
+    until("it is ready", TIMEOUT, async || {
         let ready = reqwest::get(format!("{base}/health/ready")).await;
         ready.is_ok_and(|ready| ready.status() == 200)
     })
@@ -126,9 +126,6 @@ async fn nothing_waits_for_whoever_reads_standard_error() {
         .status()
         .unwrap();
     assert!(ended.success());
-    until("it ends", PATIENCE, async || {
-        process.try_wait().unwrap().is_some()
-    })
-    .await;
+    until("it ends", TIMEOUT, async || process.try_wait().unwrap().is_some()).await;
     assert!(process.wait().unwrap().success());
 }

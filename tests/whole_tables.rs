@@ -5,14 +5,14 @@ use std::time::Duration;
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection, Row as _};
 
-use crate::support::{Footing, System, Workload, until};
+use crate::support::{Deployment, System, Workload, until};
 
 /// Tables with fewer rows are read from end to end by right.
 const FEW: i64 = 200;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_reads_a_whole_table_on_postgres_and_rabbitmq() {
-    let mut system = System::start(Footing::Servers).await;
+    let mut system = System::start(Deployment::Servers).await;
     let workload = Workload::start(&system.base, 8).await;
     workload.progress(1_500).await;
     workload.finish().await;

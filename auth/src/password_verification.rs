@@ -18,7 +18,7 @@ use crate::{
 const PASSWORD_CHECK: &str = "password_check";
 
 /// Somebody knows the password.
-pub(crate) struct Proven {
+pub(crate) struct VerifiedPassword {
     /// Whose it is.
     pub(crate) account: Account,
     /// Which of the passwords that were tried it is.
@@ -56,7 +56,7 @@ impl Auth {
         whose: Option<UserId>,
         passwords: &[&Arc<Password>],
         find: impl AsyncFnOnce() -> Result<Option<Account>, ApiError>,
-    ) -> Result<Proven, ApiError> {
+    ) -> Result<VerifiedPassword, ApiError> {
         let standing = self.may_try(attempt, whose).await?;
         let asker = Asker {
             address: attempt.source(),
@@ -76,7 +76,7 @@ impl Auth {
                     .map_err(Failure::Operations)?;
             }
             if let Some(account) = account.as_ref().filter(|_| verified.matches) {
-                return Ok(Proven {
+                return Ok(VerifiedPassword {
                     account: account.clone(),
                     which,
                     is_outdated: verified.is_outdated,
@@ -115,7 +115,7 @@ impl Auth {
         session: SessionId,
         passwords: &[&Arc<Password>],
         context: &RequestContext,
-    ) -> Result<Proven, ApiError> {
+    ) -> Result<VerifiedPassword, ApiError> {
         let find = async || {
             let account = self.impersonal_account(id).await?.state;
             match account {

@@ -8,7 +8,7 @@ use events::{Account, Actor, ProgramToken, Timestamp};
 use crate::{auth::Auth, command_metadata::CommandMetadata, domain, error::Failure, token::ProgramTokenName};
 
 /// How long a check waits until a use is noted.
-const NOTE_PATIENCE: Duration = Duration::from_millis(500);
+const NOTE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Judges the token with this name and the hex SHA-256 `hash`.
 pub(crate) async fn judge(auth: &Auth, name: &str, hash: &str) -> Result<Verdict, Failure> {
@@ -51,7 +51,7 @@ async fn note_use(auth: &Auth, account: &Account, token: &ProgramToken, now: Tim
     let noted = auth.change_account(account.id, &metadata, |account| {
         domain::program_token::note_use(account, token.id, now)
     });
-    match tokio::time::timeout(NOTE_PATIENCE, noted).await {
+    match tokio::time::timeout(NOTE_TIMEOUT, noted).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {
             tracing::warn!(%error, token.id = %token.id, "the use of a program token was not noted")

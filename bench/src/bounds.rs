@@ -26,7 +26,7 @@ use crate::{
     limits::median,
     load::{self, Kind},
     log, print, servers,
-    system::{Footing, System},
+    system::{Deployment, System},
 };
 
 #[derive(Debug, Args)]
@@ -62,7 +62,7 @@ impl Bounds {
 
     /// What the same request costs on a stream of ten events and on a long one.
     async fn long_streams(&self, binary: &Path) -> Result<()> {
-        let system = System::start(Footing::Servers, binary).await?;
+        let system = System::start(Deployment::Servers, binary).await?;
         let url = system.database_url().context("no database")?.to_owned();
         let store = event_store::open(&url, 2).await?;
         let options = RabbitOptions {
@@ -116,7 +116,7 @@ impl Bounds {
     /// Somebody else's reads after their own writes, beside an account that sends the largest batches as fast as
     /// they are answered.
     async fn greedy_writer(&self, binary: &Path) -> Result<()> {
-        let system = System::start(Footing::Servers, binary).await?;
+        let system = System::start(Deployment::Servers, binary).await?;
         let span = Duration::from_secs(self.seconds * 3);
         let honest = load::join(&system.front(), 4).await?;
         let pause = Duration::from_millis(50);
@@ -153,7 +153,7 @@ impl Bounds {
 
     /// Whether the relay publishes as fast as the store appends.
     async fn relay(&self, binary: &Path) -> Result<()> {
-        let system = System::start(Footing::Servers, binary).await?;
+        let system = System::start(Deployment::Servers, binary).await?;
         let url = system.database_url().context("no database")?.to_owned();
         let store = event_store::open(&url, 4).await?;
         let mut ratios = (Vec::new(), Vec::new());

@@ -14,17 +14,17 @@ use projector::AuditKeeping;
 use runtime::Background;
 use tempfile::TempDir;
 
-use crate::{log, servers, system::Footing};
+use crate::{log, servers, system::Deployment};
 
 /// Fills a log with `count` events and returns the events a second of a projector that works them off.
-pub(crate) async fn alone(footing: Footing, count: u64) -> anyhow::Result<f64> {
+pub(crate) async fn alone(deployment: Deployment, count: u64) -> anyhow::Result<f64> {
     let directory = TempDir::new()?;
-    let (database, store_url, read_url) = match footing {
-        Footing::Embedded => {
+    let (database, store_url, read_url) = match deployment {
+        Deployment::Embedded => {
             let file = |name| Database::file_url(&directory.path().join(name));
             (None, file("events.db"), file("read-models.db"))
         }
-        Footing::Servers => {
+        Deployment::Servers => {
             let database = servers::Database::create().await?;
             let url = database.url.clone();
             (Some(database), url.clone(), url)

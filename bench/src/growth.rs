@@ -17,7 +17,7 @@ use crate::{
     limits::median,
     load::{self, Kind},
     log, print,
-    system::{Footing, System},
+    system::{Deployment, System},
 };
 
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ const PEOPLE: usize = 16;
 
 impl Growth {
     pub(crate) async fn run(&self, binary: &Path) -> Result<()> {
-        let mut system = System::start(Footing::Servers, binary).await?;
+        let mut system = System::start(Deployment::Servers, binary).await?;
         let mut postgres = PgConnection::connect(system.database_url().context("no database")?).await?;
         let people = load::join(&system.front(), PEOPLE).await?;
         for person in &people {

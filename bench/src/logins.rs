@@ -13,7 +13,7 @@ use clap::Args;
 use crate::{
     limits::{Ratio, Wanted},
     load::{self, Kind},
-    system::{Footing, System},
+    system::{Deployment, System},
 };
 
 /// People who log in over and over. Each has a budget of logins at the gateway, and this asks auth itself.
@@ -39,7 +39,7 @@ impl Logins {
             .map_or(1, usize::from)
             .saturating_sub(1)
             .max(1);
-        let system = System::start(Footing::Servers, binary).await?;
+        let system = System::start(Deployment::Servers, binary).await?;
         let crowd = load::join(&system.front(), CROWD).await?;
         let crowd = load::at(&crowd, &system.address("auth")).await?;
         let workers = load::join(&system.front(), WORKERS).await?;

@@ -36,21 +36,21 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use load::Kind;
 use output::print;
-use system::Footing;
+use system::Deployment;
 use threads::{inside, outside_only};
 
 /// Measures commands, queries, the time until a command is visible, the projector, and their limits.
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: Benchmark,
     /// Where the release binary is
     #[arg(long, global = true, default_value = "target/release/taskledger")]
     binary: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum Benchmark {
     /// One process on SQLite files, from outside
     Embedded(Outside),
     /// Every role its own process over PostgreSQL (DATABASE_URL) and RabbitMQ (AMQP_URL), from outside
@@ -92,30 +92,30 @@ struct Outside {
 fn main() -> anyhow::Result<()> {
     let Arguments { what, binary } = Arguments::parse();
     match what {
-        What::Embedded(options) => inside()?.block_on(outside(Footing::Embedded, &options, &binary)),
-        What::Servers(options) => inside()?.block_on(outside(Footing::Servers, &options, &binary)),
-        What::Limits(limits) => limits.run(&binary),
-        What::Search(search) => outside_only()?.block_on(search.run(&binary)),
-        What::Growth(growth) => inside()?.block_on(growth.run(&binary)),
-        What::Bounds(bounds) => inside()?.block_on(bounds.run(&binary)),
-        What::Audit(audit) => inside()?.block_on(audit.run()),
-        What::Gateway(gateway) => outside_only()?.block_on(gateway.run(&binary)),
-        What::Kurrentdb(kurrentdb) => inside()?.block_on(kurrentdb.run()),
-        What::Logins(logins) => outside_only()?.block_on(logins.run(&binary)),
-        What::Replicas(replicas) => inside()?.block_on(replicas.run(&binary)),
-        What::Soak(soak) => outside_only()?.block_on(soak.run(&binary)),
-        What::TokenChecks(checks) => inside()?.block_on(checks.run(&binary)),
+        Benchmark::Embedded(options) => inside()?.block_on(outside(Deployment::Embedded, &options, &binary)),
+        Benchmark::Servers(options) => inside()?.block_on(outside(Deployment::Servers, &options, &binary)),
+        Benchmark::Limits(limits) => limits.run(&binary),
+        Benchmark::Search(search) => outside_only()?.block_on(search.run(&binary)),
+        Benchmark::Growth(growth) => inside()?.block_on(growth.run(&binary)),
+        Benchmark::Bounds(bounds) => inside()?.block_on(bounds.run(&binary)),
+        Benchmark::Audit(audit) => inside()?.block_on(audit.run()),
+        Benchmark::Gateway(gateway) => outside_only()?.block_on(gateway.run(&binary)),
+        Benchmark::Kurrentdb(kurrentdb) => inside()?.block_on(kurrentdb.run()),
+        Benchmark::Logins(logins) => outside_only()?.block_on(logins.run(&binary)),
+        Benchmark::Replicas(replicas) => inside()?.block_on(replicas.run(&binary)),
+        Benchmark::Soak(soak) => outside_only()?.block_on(soak.run(&binary)),
+        Benchmark::TokenChecks(checks) => inside()?.block_on(checks.run(&binary)),
     }
 }
 
-async fn outside(footing: Footing, options: &Outside, binary: &std::path::Path) -> anyhow::Result<()> {
+async fn outside(deployment: Deployment, options: &Outside, binary: &std::path::Path) -> anyhow::Result<()> {
     let seconds = Duration::from_secs(options.seconds);
-    let system = system::System::start(footing, binary).await?;
+    let system = system::System::start(deployment, binary).await?;
     print(&format!(
-        "{footing:?}: start to ready in {} ms",
+        "{deployment:?}: start to ready in {} ms",
         system.started_in.as_millis()
     ));
-    let at_start = (footing == Footing::Embedded).then_some(40.0);
+    let at_start = (deployment == Deployment::Embedded).then_some(40.0);
     remember(&system, "after the start", at_start)?;
     let people = load::join(&system.front(), 64).await?;
     print("");
@@ -133,11 +133,11 @@ async fn outside(footing: Footing, options: &Outside, binary: &std::path::Path) 
     let figure = load::run(&people[..16], seconds, Kind::Visible { pause }).await?;
     print(&figure.row("acknowledged to visible"));
     print("");
-    let at_end = (footing == Footing::Servers).then_some(150.0);
+    let at_end = (deployment == Deployment::Servers).then_some(150.0);
     remember(&system, "after this", at_end)?;
     system.stop().await?;
 
-    let rate = catch_up::alone(footing, options.events).await?;
+    let rate = catch_up::alone(deployment, options.events).await?;
     print("");
     print(&format!(
         "projector catch-up over {} events: {rate:.0} events/s",

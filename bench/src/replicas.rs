@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use crate::{
     client::Person,
     load, print,
-    system::{Footing, Plan, System},
+    system::{Deployment, Plan, System},
 };
 
 /// Tasks that a caller changes in turn.
@@ -61,7 +61,7 @@ impl Replicas {
         let plan = Plan {
             command_apis: 2,
             event_store,
-            ..Plan::of(Footing::Servers)
+            ..Plan::of(Deployment::Servers)
         };
         let system = System::start_as(plan, binary).await?;
         let people = load::join(&system.front(), self.callers).await?;

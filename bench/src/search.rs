@@ -19,7 +19,7 @@ use crate::{
     client::Person,
     load::{self, Kind},
     print,
-    system::{Footing, System},
+    system::{Deployment, System},
 };
 
 #[derive(Debug, Args)]
@@ -64,12 +64,12 @@ const WORDS: [&str; 16] = [
 
 impl Search {
     pub(crate) async fn run(&self, binary: &Path) -> Result<()> {
-        let footing = if self.servers {
-            Footing::Servers
+        let deployment = if self.servers {
+            Deployment::Servers
         } else {
-            Footing::Embedded
+            Deployment::Embedded
         };
-        let system = System::start(footing, binary).await?;
+        let system = System::start(deployment, binary).await?;
         let people = load::join(&system.front(), 2).await?;
         let (searcher, honest) = (&people[0], &people[1]);
         let started = Instant::now();

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::{
     client::Person,
     load, print,
-    system::{Footing, System},
+    system::{Deployment, System},
 };
 
 #[derive(Debug, Args)]
@@ -126,12 +126,12 @@ impl Soak {
             self.minutes >= 3,
             "the second minute is compared with the last: at least 3"
         );
-        let footing = if self.servers {
-            Footing::Servers
+        let deployment = if self.servers {
+            Deployment::Servers
         } else {
-            Footing::Embedded
+            Deployment::Embedded
         };
-        let system = System::start(footing, binary).await?;
+        let system = System::start(deployment, binary).await?;
         let at_start = memory(&system)?;
         let people = load::join(&system.front(), PEOPLE).await?;
         let minutes = Arc::new(Minutes::default());

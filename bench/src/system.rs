@@ -1,4 +1,4 @@
-//! Starts the release binary on either footing, with data of its own, and leaves nothing behind.
+//! Starts the release binary on either deployment, with data of its own, and leaves nothing behind.
 
 use std::{
     net::TcpListener,
@@ -24,7 +24,7 @@ pub(crate) const UNLIMITED: &str = "[unauthenticated]\nrequests = 20000\nper_sec
 
 /// What the system stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Footing {
+pub(crate) enum Deployment {
     /// One process on SQLite files.
     Embedded,
     /// Every role its own process over PostgreSQL and RabbitMQ.
@@ -34,7 +34,7 @@ pub(crate) enum Footing {
 /// What is to be started.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan<'p> {
-    pub(crate) footing: Footing,
+    pub(crate) deployment: Deployment,
     /// How many processes take commands; with servers only.
     pub(crate) command_apis: usize,
     /// Where the log is, if not in the database.
@@ -45,9 +45,9 @@ pub(crate) struct Plan<'p> {
 
 impl Plan<'_> {
     /// One process of each role, as somebody has it who sets nothing.
-    pub(crate) const fn of(footing: Footing) -> Self {
+    pub(crate) const fn of(deployment: Deployment) -> Self {
         Self {
-            footing,
+            deployment,
             command_apis: 1,
             event_store: None,
             seal_events: true,
@@ -69,9 +69,9 @@ pub(crate) struct System {
 }
 
 impl System {
-    /// Starts the roles of `footing` and waits until they are ready.
-    pub(crate) async fn start(footing: Footing, binary: &Path) -> anyhow::Result<Self> {
-        Self::start_as(Plan::of(footing), binary).await
+    /// Starts the roles of `deployment` and waits until they are ready.
+    pub(crate) async fn start(deployment: Deployment, binary: &Path) -> anyhow::Result<Self> {
+        Self::start_as(Plan::of(deployment), binary).await
     }
 
     /// Starts what `plan` says and waits until it is ready.
@@ -83,9 +83,9 @@ impl System {
             );
         }
         let directory = TempDir::new()?;
-        let (database, names) = match plan.footing {
-            Footing::Embedded => (None, vec!["up"]),
-            Footing::Servers => {
+        let (database, names) = match plan.deployment {
+            Deployment::Embedded => (None, vec!["up"]),
+            Deployment::Servers => {
                 let mut names = vec!["auth"];
                 names.extend(std::iter::repeat_n("command-api", plan.command_apis));
                 names.extend(["query-api", "projector", "gateway"]);

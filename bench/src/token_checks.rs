@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     load, print, servers,
-    system::{Footing, System},
+    system::{Deployment, System},
 };
 
 /// People whose tokens are checked in turn.
@@ -59,7 +59,7 @@ impl Responder for Echo {
 
 impl TokenChecks {
     pub(crate) async fn run(&self, binary: &Path) -> Result<()> {
-        let system = System::start(Footing::Servers, binary).await?;
+        let system = System::start(Deployment::Servers, binary).await?;
         let options = RabbitOptions {
             name: "bench".to_owned(),
             namespace: system.namespace.clone(),

@@ -85,7 +85,7 @@ impl LatestTokens {
 
     /// Forgets the furthest state that a read of `caller` asked for, when the answer shows an earlier one: only a state that the
     /// log has lost is passed over so, after a restore for instance, and it never comes.
-    pub(crate) fn settle(&self, caller: UserId, asked: CallerTokens, answer: &HeaderMap) {
+    pub(crate) fn forget_lost_state(&self, caller: UserId, asked: CallerTokens, answer: &HeaderMap) {
         let Some(shown) = token_in(answer) else { return };
         let lost = asked.furthest;
         if shown.same_subject(lost) && shown.position < lost.position {
@@ -165,15 +165,15 @@ mod tests {
         memory.remember(ann, &answer(ConsistencyToken::new(ann, 11)));
         let asked = memory.recall(ann).unwrap();
         for shown in [ConsistencyToken::new(ann, 11), ConsistencyToken::new(bob, 8)] {
-            memory.settle(ann, asked, &answer(shown));
+            memory.forget_lost_state(ann, asked, &answer(shown));
             assert!(memory.recall(ann).is_some(), "{shown}");
         }
-        memory.settle(ann, asked, &HeaderMap::new());
+        memory.forget_lost_state(ann, asked, &HeaderMap::new());
         assert!(memory.recall(ann).is_some());
-        memory.settle(ann, asked, &answer(ConsistencyToken::new(ann, 8)));
+        memory.forget_lost_state(ann, asked, &answer(ConsistencyToken::new(ann, 8)));
         assert_eq!(memory.recall(ann), None);
         memory.remember(ann, &answer(ConsistencyToken::new(ann, 9)));
-        memory.settle(ann, asked, &answer(ConsistencyToken::new(ann, 8)));
+        memory.forget_lost_state(ann, asked, &answer(ConsistencyToken::new(ann, 8)));
         assert!(
             memory.recall(ann).is_some(),
             "it is about the one that was asked for"
@@ -190,7 +190,7 @@ mod tests {
         let asked = memory.recall(ann).unwrap();
         let positions: Vec<u64> = asked.tokens().map(|token| token.position).collect();
         assert_eq!(positions, [100, 97]);
-        memory.settle(ann, asked, &answer(ConsistencyToken::new(ann, 97)));
+        memory.forget_lost_state(ann, asked, &answer(ConsistencyToken::new(ann, 97)));
         let left = memory.recall(ann).unwrap();
         assert_eq!(left, ConsistencyToken::new(ann, 97).into());
         // What goes further stands for what is not as far.

@@ -135,7 +135,7 @@ impl Gateway {
             && std::ptr::eq(backend, &*self.query_api)
             && response.status().is_success()
         {
-            self.memory.settle(caller, states, response.headers());
+            self.memory.forget_lost_state(caller, states, response.headers());
         }
         Ok(response)
     }

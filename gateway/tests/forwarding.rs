@@ -1,4 +1,4 @@
-//! Which role answers what, and what travels with a request and its answer. Each on both footings: roles in this
+//! Which role answers what, and what travels with a request and its answer. Each is tried with both kinds of backend: roles in this
 //! process, and roles behind addresses of their own.
 
 #![expect(

@@ -17,13 +17,13 @@ use tempfile::TempDir;
 mod support;
 
 /// A gateway with a policy of its own.
-struct Front {
+struct GatewayFixture {
     _background: Background,
     _directory: TempDir,
     router: Router,
 }
 
-impl Front {
+impl GatewayFixture {
     async fn with(policy: &str) -> Self {
         Self::before(policy, |_| {}).await
     }
@@ -85,9 +85,9 @@ fn limit(name: &str, by: &str, routes: &str, requests: u32) -> String {
 
 #[tokio::test]
 async fn a_refusal_says_what_the_limit_is_and_when_to_come_again() {
-    let front = Front::with(&limit("reads", "address", "GET /tasks", 2)).await;
+    let gateway = GatewayFixture::with(&limit("reads", "address", "GET /tasks", 2)).await;
     let asked = || request("GET", "/tasks", &[], Body::empty());
-    let (status, headers) = front.from("192.0.2.1", asked()).await;
+    let (status, headers) = gateway.from("192.0.2.1", asked()).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(
         headers["ratelimit-policy"],
@@ -97,9 +97,9 @@ async fn a_refusal_says_what_the_limit_is_and_when_to_come_again() {
         headers["ratelimit"],
         r#""unauthenticated";r=999;t=1, "reads";r=1;t=1800"#
     );
-    front.get("192.0.2.1", "").await;
+    gateway.get("192.0.2.1", "").await;
 
-    let (status, headers) = front.from("192.0.2.1", asked()).await;
+    let (status, headers) = gateway.from("192.0.2.1", asked()).await;
     assert_eq!(status, LIMITED);
     assert_eq!(headers[header::RETRY_AFTER], "1800");
     assert_eq!(headers["ratelimit-policy"], r#""reads";q=2;w=3600"#);
@@ -107,13 +107,13 @@ async fn a_refusal_says_what_the_limit_is_and_when_to_come_again() {
     assert!(headers.contains_key("x-request-id") && headers.contains_key("x-content-type-options"));
 
     assert_eq!(
-        front.get("192.0.2.2", "").await,
+        gateway.get("192.0.2.2", "").await,
         StatusCode::OK,
         "another address"
     );
     let other = request("GET", "/auth/me", &[], Body::empty());
     assert_eq!(
-        front.from("192.0.2.1", other).await.0,
+        gateway.from("192.0.2.1", other).await.0,
         StatusCode::OK,
         "another route"
     );
@@ -121,41 +121,41 @@ async fn a_refusal_says_what_the_limit_is_and_when_to_come_again() {
 
 #[tokio::test]
 async fn an_address_of_ipv6_is_a_network() {
-    let front = Front::with(&limit("reads", "address", "GET /tasks", 1)).await;
-    assert_eq!(front.get("2001:db8::1", "").await, StatusCode::OK);
-    assert_eq!(front.get("2001:db8::2", "").await, LIMITED);
-    assert_eq!(front.get("2001:db8:0:1::2", "").await, StatusCode::OK);
+    let gateway = GatewayFixture::with(&limit("reads", "address", "GET /tasks", 1)).await;
+    assert_eq!(gateway.get("2001:db8::1", "").await, StatusCode::OK);
+    assert_eq!(gateway.get("2001:db8::2", "").await, LIMITED);
+    assert_eq!(gateway.get("2001:db8:0:1::2", "").await, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn a_user_has_a_budget_wherever_they_are_and_nobody_else_can_spend_it() {
-    let front = Front::with(&limit("user", "user", "*", 2)).await;
+    let gateway = GatewayFixture::with(&limit("user", "user", "*", 2)).await;
     for forged in ["eyJ.ann.x", "down.bob.x", "junk", "x.ann.x"] {
         for _ in 0..5 {
-            assert_ne!(front.get("192.0.2.1", forged).await, LIMITED, "{forged}");
+            assert_ne!(gateway.get("192.0.2.1", forged).await, LIMITED, "{forged}");
         }
     }
-    assert_eq!(front.get("192.0.2.2", "ann.x.y").await, StatusCode::OK);
-    assert_eq!(front.get("192.0.2.3", "ann.other.y").await, StatusCode::OK);
-    assert_eq!(front.get("192.0.2.4", "ann.x.y").await, LIMITED);
+    assert_eq!(gateway.get("192.0.2.2", "ann.x.y").await, StatusCode::OK);
+    assert_eq!(gateway.get("192.0.2.3", "ann.other.y").await, StatusCode::OK);
+    assert_eq!(gateway.get("192.0.2.4", "ann.x.y").await, LIMITED);
     assert_eq!(
-        front.get("192.0.2.4", "down.ann.y").await,
+        gateway.get("192.0.2.4", "down.ann.y").await,
         LIMITED,
         "also while auth is away"
     );
-    assert_eq!(front.get("192.0.2.4", "bob.x.y").await, StatusCode::OK);
+    assert_eq!(gateway.get("192.0.2.4", "bob.x.y").await, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn without_a_token_of_ours_there_is_always_a_limit() {
-    let front = Front::with("[unauthenticated]\nrequests = 3\nper_seconds = 3600\n").await;
+    let gateway = GatewayFixture::with("[unauthenticated]\nrequests = 3\nper_seconds = 3600\n").await;
     for token in ["", "junk", "eyJ.ann.x"] {
-        assert_eq!(front.get("192.0.2.1", token).await, StatusCode::OK);
+        assert_eq!(gateway.get("192.0.2.1", token).await, StatusCode::OK);
     }
-    assert_eq!(front.get("192.0.2.1", "").await, LIMITED);
+    assert_eq!(gateway.get("192.0.2.1", "").await, LIMITED);
     let nowhere = request("GET", "/no/such/path", &[], Body::empty());
-    assert_eq!(front.from("192.0.2.1", nowhere).await.0, LIMITED);
-    assert_eq!(front.get("192.0.2.1", "ann.x.y").await, StatusCode::OK);
+    assert_eq!(gateway.from("192.0.2.1", nowhere).await.0, LIMITED);
+    assert_eq!(gateway.get("192.0.2.1", "ann.x.y").await, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn a_program_counts_as_its_person_from_its_first_request_on() {
     let limits = "[unauthenticated]\nrequests = 7\nper_seconds = 3600\n\
                   [[limit]]\nname = \"user\"\nby = \"user\"\nroutes = [\"*\"]\nrequests = 2\nper_seconds = 3600\n\
                   [[limit]]\nname = \"address\"\nby = \"address\"\nroutes = [\"*\"]\nrequests = 13\nper_seconds = 3600\n";
-    let front = Front::with(limits).await;
+    let gateway = GatewayFixture::with(limits).await;
     let program = program_of_ann();
     let made_up = program.replace("aaa", "bbb");
     let asked = |token: &str| {
@@ -172,22 +172,22 @@ async fn a_program_counts_as_its_person_from_its_first_request_on() {
     };
     // Nothing is left for strangers.
     for _ in 0..7 {
-        assert_eq!(front.get("192.0.2.1", "").await, StatusCode::OK);
+        assert_eq!(gateway.get("192.0.2.1", "").await, StatusCode::OK);
     }
-    assert_eq!(front.get("192.0.2.1", &made_up).await, LIMITED);
-    let (status, headers) = front.from("192.0.2.1", asked(&program)).await;
+    assert_eq!(gateway.get("192.0.2.1", &made_up).await, LIMITED);
+    let (status, headers) = gateway.from("192.0.2.1", asked(&program)).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(
         headers["ratelimit-policy"],
         r#""address";q=13;w=3600, "user";q=2;w=3600"#
     );
-    assert_eq!(front.get("192.0.2.2", "ann.x.y").await, StatusCode::OK);
-    assert_eq!(front.get("192.0.2.1", &program).await, LIMITED);
+    assert_eq!(gateway.get("192.0.2.2", "ann.x.y").await, StatusCode::OK);
+    assert_eq!(gateway.get("192.0.2.1", &program).await, LIMITED);
     // Each that is made up costs the budget of its address.
     for _ in 0..3 {
-        assert_eq!(front.get("192.0.2.1", &made_up).await, LIMITED);
+        assert_eq!(gateway.get("192.0.2.1", &made_up).await, LIMITED);
     }
-    let (status, headers) = front.from("192.0.2.1", asked(&made_up)).await;
+    let (status, headers) = gateway.from("192.0.2.1", asked(&made_up)).await;
     assert_eq!(status, LIMITED);
     assert_eq!(headers["ratelimit-policy"], r#""address";q=13;w=3600"#);
 }
@@ -196,27 +196,39 @@ async fn a_program_counts_as_its_person_from_its_first_request_on() {
 async fn auth_is_asked_no_more_often_about_made_up_programs_than_the_limit_that_is_always_there_allows() {
     let people = Arc::new(TwoPeople::default());
     let policy = "[unauthenticated]\nrequests = 5\nper_seconds = 3600\n";
-    let front = Front::asking(Arc::clone(&people), policy, |_| {}).await;
+    let gateway = GatewayFixture::asking(Arc::clone(&people), policy, |_| {}).await;
     for number in 0..20 {
         let made_up = program_of_ann().replace("aaa", &format!("{number:03}"));
-        let status = front.get("192.0.2.1", &made_up).await;
+        let status = gateway.get("192.0.2.1", &made_up).await;
         assert_eq!(status == LIMITED, number >= 5, "{number}");
     }
     // The gateway asks once for the limits, and the role behind once more.
     let asked = people.asked_about_programs();
     assert!((5..=10).contains(&asked), "{asked}");
-    assert_eq!(front.get("192.0.2.2", &program_of_ann()).await, StatusCode::OK);
+    assert_eq!(gateway.get("192.0.2.2", &program_of_ann()).await, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn an_account_is_tried_so_often_from_one_address_in_every_spelling() {
-    let front = Front::with(&limit("account", "account", "POST /auth/*", 2)).await;
-    assert_eq!(front.login("192.0.2.1", "ada@example.org").await, StatusCode::OK);
-    assert_eq!(front.login("192.0.2.1", " ADA@EXAMPLE.ORG").await, StatusCode::OK);
-    assert_eq!(front.login("192.0.2.1", "ada@Example.org").await, LIMITED);
-    assert_eq!(front.login("192.0.2.1", "bob@example.org").await, StatusCode::OK);
-    assert_eq!(front.login("192.0.2.2", "ada@example.org").await, StatusCode::OK);
-    let told = told(&front.router, "POST", "/auth/login", &[]).await;
+    let gateway = GatewayFixture::with(&limit("account", "account", "POST /auth/*", 2)).await;
+    assert_eq!(
+        gateway.login("192.0.2.1", "ada@example.org").await,
+        StatusCode::OK
+    );
+    assert_eq!(
+        gateway.login("192.0.2.1", " ADA@EXAMPLE.ORG").await,
+        StatusCode::OK
+    );
+    assert_eq!(gateway.login("192.0.2.1", "ada@Example.org").await, LIMITED);
+    assert_eq!(
+        gateway.login("192.0.2.1", "bob@example.org").await,
+        StatusCode::OK
+    );
+    assert_eq!(
+        gateway.login("192.0.2.2", "ada@example.org").await,
+        StatusCode::OK
+    );
+    let told = told(&gateway.router, "POST", "/auth/login", &[]).await;
     assert_eq!(told["body"], "");
 }
 
@@ -230,11 +242,11 @@ async fn what_auth_counts_itself_passes() {
         ];
         (LIMITED, headers, "{}").into_response()
     };
-    let front = Front::before(WIDE, |config| {
+    let gateway = GatewayFixture::before(WIDE, |config| {
         config.auth = Upstream::InProcess(Router::new().route("/auth/login", post(refuses)));
     })
     .await;
-    let (status, headers) = front
+    let (status, headers) = gateway
         .from("192.0.2.1", request("POST", "/auth/login", &[], "{}"))
         .await;
     assert_eq!(
@@ -250,10 +262,10 @@ async fn the_client_is_whoever_a_trusted_proxy_says_and_nobody_else_is_believed(
         "trusted_proxies = [\"10.0.0.0/8\"]\n{}",
         limit("reads", "address", "GET /tasks", 1)
     );
-    let front = Front::with(&policy).await;
+    let gateway = GatewayFixture::with(&policy).await;
     let through = async |peer: &str, forwarded: &str| {
         let headers = [("x-forwarded-for", forwarded)];
-        front
+        gateway
             .from(peer, request("GET", "/tasks", &headers, Body::empty()))
             .await
             .0
@@ -275,7 +287,7 @@ async fn the_client_is_whoever_a_trusted_proxy_says_and_nobody_else_is_believed(
 
 #[tokio::test]
 async fn one_caller_has_so_many_requests_at_work_and_others_are_served() {
-    let front = Front::with("in_flight_per_caller = 1\n").await;
+    let gateway = GatewayFixture::with("in_flight_per_caller = 1\n").await;
     let held = async |peer: &str, token: &str| {
         let bearer = format!("Bearer {token}");
         let headers: &[(&str, &str)] = match token {
@@ -285,7 +297,7 @@ async fn one_caller_has_so_many_requests_at_work_and_others_are_served() {
         let mut asked = request("GET", "/.well-known/jwks.json", headers, Body::empty());
         let peer = SocketAddr::new(peer.parse().unwrap(), 1234);
         asked.extensions_mut().insert(ConnectInfo(peer));
-        ask(&front.router, asked).await
+        ask(&gateway.router, asked).await
     };
     // Answers that nobody has taken yet.
     let ann = held("192.0.2.1", "ann.1.1").await;
@@ -299,9 +311,9 @@ async fn one_caller_has_so_many_requests_at_work_and_others_are_served() {
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE, "{token}");
         assert_eq!(refused.headers()[header::RETRY_AFTER], "1");
     }
-    assert_eq!(front.get("192.0.2.1", "bob.1.1").await, StatusCode::OK);
-    assert_eq!(front.get("192.0.2.9", "").await, StatusCode::OK);
+    assert_eq!(gateway.get("192.0.2.1", "bob.1.1").await, StatusCode::OK);
+    assert_eq!(gateway.get("192.0.2.9", "").await, StatusCode::OK);
     drop((ann, stranger));
-    assert_eq!(front.get("192.0.2.1", "ann.1.1").await, StatusCode::OK);
-    assert_eq!(front.get("192.0.2.1", "").await, StatusCode::OK);
+    assert_eq!(gateway.get("192.0.2.1", "ann.1.1").await, StatusCode::OK);
+    assert_eq!(gateway.get("192.0.2.1", "").await, StatusCode::OK);
 }

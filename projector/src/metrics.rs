@@ -8,7 +8,7 @@ use std::sync::{
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use runtime::Metrics;
 
-use crate::projecting::fold::Cause;
+use crate::projecting::fold::ParkCause;
 
 /// The bounds of the buckets, in seconds.
 const BATCH_BUCKETS: [f64; 12] = [
@@ -117,7 +117,7 @@ impl ProjectorMetrics {
             ),
             head: Arc::default(),
         };
-        for cause in Cause::ALL {
+        for cause in ParkCause::ALL {
             // A counter that begins with its first event cannot be seen to rise by it.
             shown.newly_parked.with_label_values(&[cause.name()]);
         }
@@ -130,7 +130,7 @@ impl ProjectorMetrics {
     }
 
     /// An event was parked.
-    pub(crate) fn parked(&self, cause: Cause) {
+    pub(crate) fn parked(&self, cause: ParkCause) {
         self.newly_parked.with_label_values(&[cause.name()]).inc();
     }
 

@@ -19,56 +19,56 @@ mod suite;
 use bus::InProcessBus;
 use suite::{
     faults::metric,
-    ground::{Ground, eventually},
+    fixture::{Fixture, eventually},
     relay::Relay,
     writer::{Writer, created, user},
 };
 
-suite!(Ground::postgres());
+suite!(Fixture::postgres());
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_commit_is_tried_again() {
-    let ground = Ground::postgres().await;
-    ground
+    let fixture = Fixture::postgres().await;
+    fixture
         .run("CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$")
         .await;
-    ground
+    fixture
         .run(
             "CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON audit_log DEFERRABLE INITIALLY DEFERRED
              FOR EACH ROW EXECUTE FUNCTION fail()",
         )
         .await;
     let bus = InProcessBus::new();
-    let running = ground.project(2, bus.clone()).await;
-    let mut log = Writer::new(&ground.store);
+    let running = fixture.project(2, bus.clone()).await;
+    let mut log = Writer::new(&fixture.store);
     for number in 0..10 {
         log.task(number, user(number), created(user(number), "Task"))
             .await;
     }
-    Relay::new(&ground.store, 2).publish(bus.as_ref()).await;
+    Relay::new(&fixture.store, 2).publish(bus.as_ref()).await;
     eventually("commits fail", async || {
         metric(&running, "taskledger_projector_failures_total").await > 2
     })
     .await;
-    assert_eq!(ground.count("tasks").await, 0);
-    ground.run("DROP TRIGGER fail ON audit_log").await;
-    let report = ground.settled().await;
+    assert_eq!(fixture.count("tasks").await, 0);
+    fixture.run("DROP TRIGGER fail ON audit_log").await;
+    let report = fixture.caught_up().await;
     assert_eq!((report.tasks, report.parked), (10, 0));
     running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_connections_lose_nothing() {
-    let ground = Ground::postgres().await;
+    let fixture = Fixture::postgres().await;
     let bus = InProcessBus::new();
-    let running = ground.project(3, bus.clone()).await;
-    let (mut log, mut relay) = (Writer::new(&ground.store), Relay::new(&ground.store, 3));
+    let running = fixture.project(3, bus.clone()).await;
+    let (mut log, mut relay) = (Writer::new(&fixture.store), Relay::new(&fixture.store, 3));
     for number in 0..200 {
         let owner = user(number % 9);
         log.task(number, owner, created(owner, "Task")).await;
         relay.publish(bus.as_ref()).await;
         if number % 40 == 39 {
-            ground
+            fixture
                 .rows(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                      WHERE datname = current_database() AND pid <> pg_backend_pid()
@@ -78,39 +78,40 @@ async fn lost_connections_lose_nothing() {
         }
     }
     eventually("everything is projected", async || {
-        ground.count("audit_log").await == 200
+        fixture.count("audit_log").await == 200
     })
     .await;
-    assert_eq!(ground.settled().await.tasks, 200);
+    assert_eq!(fixture.caught_up().await.tasks, 200);
     running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_checkpoint_stops_no_other_partition() {
-    standing_still::a_locked_checkpoint_stops_no_other_partition(Ground::postgres().await).await;
+    standing_still::a_locked_checkpoint_stops_no_other_partition(Fixture::postgres().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_share_the_partitions_evenly() {
-    standing_still::replicas_share_the_partitions_evenly(Ground::postgres().await).await;
+    standing_still::replicas_share_the_partitions_evenly(Fixture::postgres().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_stands_still_loses_its_partitions() {
-    standing_still::a_replica_that_stands_still_loses_its_partitions(Ground::postgres().await).await;
+    standing_still::a_replica_that_stands_still_loses_its_partitions(Fixture::postgres().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_do_not_hold_up_a_swap() {
-    standing_still::readers_do_not_hold_up_a_swap(Ground::postgres().await).await;
+    standing_still::readers_do_not_hold_up_a_swap(Fixture::postgres().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_transaction_holds_a_partition_for_seconds_only() {
-    standing_still::a_frozen_transaction_holds_a_partition_for_seconds_only(Ground::postgres().await).await;
+    standing_still::a_frozen_transaction_holds_a_partition_for_seconds_only(Fixture::postgres().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_does_not_read_what_was_discarded_of_other_streams() {
-    standing_still::a_batch_does_not_read_what_was_discarded_of_other_streams(Ground::postgres().await).await;
+    standing_still::a_batch_does_not_read_what_was_discarded_of_other_streams(Fixture::postgres().await)
+        .await;
 }

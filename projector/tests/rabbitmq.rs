@@ -23,7 +23,7 @@ use lapin::{
     options::{ExchangeDeleteOptions, QueueDeleteOptions, QueuePurgeOptions},
 };
 use suite::{
-    ground::{Ground, eventually},
+    fixture::{Fixture, eventually},
     relay::Relay,
     writer::{Writer, created, user},
 };
@@ -91,12 +91,15 @@ impl Broker {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_share_the_partitions_and_survive_purged_queues_and_each_other() {
-    let (ground, broker) = (Ground::sqlite().await, Broker::new());
+    let (fixture, broker) = (Fixture::sqlite().await, Broker::new());
     let publisher = broker.connect().await;
     let channel = broker.channel().await;
-    let first = ground.project(PARTITIONS, broker.connect().await).await;
-    let second = ground.project(PARTITIONS, broker.connect().await).await;
-    let (mut log, mut relay) = (Writer::new(&ground.store), Relay::new(&ground.store, PARTITIONS));
+    let first = fixture.project(PARTITIONS, broker.connect().await).await;
+    let second = fixture.project(PARTITIONS, broker.connect().await).await;
+    let (mut log, mut relay) = (
+        Writer::new(&fixture.store),
+        Relay::new(&fixture.store, PARTITIONS),
+    );
     let mut round = async |number: u128| {
         for task in 0..20 {
             let owner = user(task % 7);
@@ -121,15 +124,15 @@ async fn two_replicas_share_the_partitions_and_survive_purged_queues_and_each_ot
     first.stop().await;
     round(3).await;
     broker.purge(&channel).await;
-    let third = ground.project(PARTITIONS, broker.connect().await).await;
+    let third = fixture.project(PARTITIONS, broker.connect().await).await;
     round(4).await;
     second.stop().await;
     round(5).await;
     eventually("everything is projected", async || {
-        ground.count("audit_log").await == 360
+        fixture.count("audit_log").await == 360
     })
     .await;
-    assert_eq!(ground.settled().await.tasks, 120);
+    assert_eq!(fixture.caught_up().await.tasks, 120);
     third.stop().await;
     broker.clean_up(&channel).await;
 }

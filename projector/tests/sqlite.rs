@@ -15,6 +15,6 @@
 mod long_swap;
 mod suite;
 
-use suite::ground::Ground;
+use suite::fixture::Fixture;
 
-suite!(Ground::sqlite());
+suite!(Fixture::sqlite());

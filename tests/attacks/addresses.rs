@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{PATIENCE, admin, at_once, is_served_everywhere, log_in, said, stranger, with_token};
-use crate::support::{Answer, Footing, PASSWORD, Person, System, until};
+use super::{TIMEOUT, admin, at_once, is_served_everywhere, log_in, said, stranger, with_token};
+use crate::support::{Answer, Deployment, PASSWORD, Person, System, until};
 
 /// Spellings of one address each: case, full width, another full stop, both ways to write IDN, a final sigma, accents as letters
 /// of their own.
@@ -39,22 +39,22 @@ const NO_ADDRESSES: [&str; 5] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_look_alike_addresses_are_one_account() {
-    look_alike_addresses_are_one_account(Footing::Embedded).await;
+    look_alike_addresses_are_one_account(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn look_alike_addresses_are_one_account_on_postgres_and_rabbitmq() {
-    look_alike_addresses_are_one_account(Footing::Servers).await;
+    look_alike_addresses_are_one_account(Deployment::Servers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_account_without_the_role_user_has_no_tasks() {
-    an_account_without_the_role_user_has_no_tasks(Footing::Embedded).await;
+    an_account_without_the_role_user_has_no_tasks(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_without_the_role_user_has_no_tasks_on_postgres_and_rabbitmq() {
-    an_account_without_the_role_user_has_no_tasks(Footing::Servers).await;
+    an_account_without_the_role_user_has_no_tasks(Deployment::Servers).await;
 }
 
 async fn register(person: &Person, email: &str, password: &str) -> Answer {
@@ -66,8 +66,8 @@ fn percent(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-async fn look_alike_addresses_are_one_account(footing: Footing) {
-    let system = System::start(footing).await;
+async fn look_alike_addresses_are_one_account(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let root = admin(&system).await;
     let anybody = with_token(&root, "");
     for spellings in SAME {
@@ -82,7 +82,7 @@ async fn look_alike_addresses_are_one_account(footing: Footing) {
             let weak = register(&anybody, first, &format!("my {spelling} !")).await;
             assert_eq!(weak.expect(422).body["errors"][0]["code"], "contains-address");
             let path = format!("/auth/users?email={}", percent(spelling));
-            until("the admin finds it", PATIENCE, async || {
+            until("the admin finds it", TIMEOUT, async || {
                 root.get(&path).await.body["items"][0]["id"] == *id
             })
             .await;
@@ -129,8 +129,8 @@ async fn asked_for_tasks(person: &Person) -> [Answer; 4] {
     ]
 }
 
-async fn an_account_without_the_role_user_has_no_tasks(footing: Footing) {
-    let system = System::start(footing).await;
+async fn an_account_without_the_role_user_has_no_tasks(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let root = admin(&system).await;
     let mut ada = Person::join(&system.base, "ada").await;
     let wish = json!({"name": "Backup", "scopes": ["tasks:read", "tasks:write"]});
@@ -168,7 +168,7 @@ async fn an_account_without_the_role_user_has_no_tasks(footing: Footing) {
     // They come back with the role.
     set_roles(&["user"]).await;
     let path = format!("/tasks/{}", task["id"].as_str().unwrap());
-    until("the tasks are back", PATIENCE, async || {
+    until("the tasks are back", TIMEOUT, async || {
         ada.get(&path).await.status == 200
     })
     .await;

@@ -9,20 +9,20 @@ use ring::hmac;
 use serde_json::{Value, json};
 
 use super::{everywhere, is_served_everywhere, with_token};
-use crate::support::{Footing, Person, System};
+use crate::support::{Deployment, Person, System};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_forged_tokens_are_refused_everywhere() {
-    forged_tokens_are_refused_everywhere(Footing::Embedded).await;
+    forged_tokens_are_refused_everywhere(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_tokens_are_refused_everywhere_on_postgres_and_rabbitmq() {
-    forged_tokens_are_refused_everywhere(Footing::Servers).await;
+    forged_tokens_are_refused_everywhere(Deployment::Servers).await;
 }
 
 /// A genuine token, taken apart.
-struct Genuine {
+struct TokenParts {
     header: Value,
     claims: Value,
     signature: String,
@@ -66,7 +66,7 @@ fn authenticated(secret: &[u8], header: &Value, claims: &Value) -> String {
     format!("{message}.{tag}")
 }
 
-impl Genuine {
+impl TokenParts {
     async fn of(system: &System, person: &Person) -> Self {
         let mut parts = person.token.split('.');
         let mut part = || parts.next().unwrap();
@@ -211,11 +211,11 @@ impl Genuine {
     }
 }
 
-async fn forged_tokens_are_refused_everywhere(footing: Footing) {
-    let system = System::start(footing).await;
+async fn forged_tokens_are_refused_everywhere(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let bob = Person::join(&system.base, "bob").await;
-    let genuine = Genuine::of(&system, &ada).await;
+    let genuine = TokenParts::of(&system, &ada).await;
 
     // Whoever signs it as auth does is believed: so the others are refused for what is wrong with them.
     let copy = with_token(&ada, genuine.signed(json!({}), json!({})));

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use super::{log_in, stranger};
-use crate::support::{Footing, PASSWORD, Person, System, until};
+use crate::support::{Deployment, PASSWORD, Person, System, until};
 
 #[tokio::test]
 async fn embedded_guesses_get_slow_and_keep_nobody_out() {
-    guesses_get_slow_and_keep_nobody_out(Footing::Embedded).await;
+    guesses_get_slow_and_keep_nobody_out(Deployment::Embedded).await;
 }
 
 #[tokio::test]
 async fn guesses_get_slow_and_keep_nobody_out_on_postgres_and_rabbitmq() {
-    guesses_get_slow_and_keep_nobody_out(Footing::Servers).await;
+    guesses_get_slow_and_keep_nobody_out(Deployment::Servers).await;
 }
 
 /// What the answers to wrong guesses at `email` say until one comes too early, and how many were judged. On a slow machine
@@ -38,8 +38,8 @@ async fn guess_until_refused(strangers: [&Person; 2], email: &str) -> (Vec<Strin
     }
 }
 
-async fn guesses_get_slow_and_keep_nobody_out(footing: Footing) {
-    let system = System::start(footing).await;
+async fn guesses_get_slow_and_keep_nobody_out(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let mut ada = Person::join(&system.base, "ada").await;
     let (near, far) = (
         stranger(&system.base, [127, 0, 0, 2]),

@@ -4,8 +4,8 @@ use std::{fs, process::Output};
 
 use serde_json::Value;
 
-use super::{PATIENCE, log_in, stranger, text, with_token};
-use crate::support::{Footing, System, until};
+use super::{TIMEOUT, log_in, stranger, text, with_token};
+use crate::support::{Deployment, System, until};
 
 /// bcrypt with cost 4, of `OLD_PASSWORD`.
 const HASH: &str = "$2b$04$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie";
@@ -13,12 +13,12 @@ const OLD_PASSWORD: &str = "correctbatteryhorsestapler";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_imported_accounts_log_in_with_their_old_password_and_get_a_hash_of_today() {
-    imported_accounts_log_in(Footing::Embedded).await;
+    imported_accounts_log_in(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn imported_accounts_log_in_with_their_old_password_and_get_a_hash_of_today_on_postgres_and_rabbitmq() {
-    imported_accounts_log_in(Footing::Servers).await;
+    imported_accounts_log_in(Deployment::Servers).await;
 }
 
 fn import(system: &System, lines: &str, dry_run: bool) -> (Option<i32>, String, String) {
@@ -37,8 +37,8 @@ fn import(system: &System, lines: &str, dry_run: bool) -> (Option<i32>, String, 
     (status.code(), text(stdout), text(stderr))
 }
 
-async fn imported_accounts_log_in(footing: Footing) {
-    let system = System::start(footing).await;
+async fn imported_accounts_log_in(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let anybody = stranger(&system.base, [127, 0, 0, 1]);
     let (a, y) = (HASH.replace("$2b$", "$2a$"), HASH.replace("$2b$", "$2y$"));
     let good = format!(
@@ -78,7 +78,7 @@ async fn imported_accounts_log_in(footing: Footing) {
         let entered = log_in(&anybody, email, OLD_PASSWORD).await.expect(200).body;
         let person = with_token(&anybody, text(&entered, "access_token"));
         let mut replaced = Value::Null;
-        until("the audit trail says so", PATIENCE, async || {
+        until("the audit trail says so", TIMEOUT, async || {
             let trail = person.get("/audit/events?type=account.password_rehashed").await;
             replaced = trail.body["items"].clone();
             replaced.as_array().is_some_and(|items| !items.is_empty())

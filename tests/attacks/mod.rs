@@ -1,4 +1,4 @@
-//! What somebody tries who means harm, from outside, on every footing. docs/security.md says which attack is tried where.
+//! What somebody tries who means harm, from outside, on every deployment. docs/security.md says which attack is tried where.
 
 mod addresses;
 mod forged_tokens;
@@ -25,13 +25,13 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Answer, Footing, Person, Replica, Role, System, until};
+use crate::support::{Answer, Deployment, Person, Replica, Role, System, until};
 
 /// Within which what has ended is refused everywhere, at the latest, as long as the bus is up. One second is what the system is made
 /// for, and [`at_once`] says how long it was; a machine that is busy with other tests gets more, and still far less than the half
 /// minute for which an answer is remembered.
 const AT_ONCE: Duration = Duration::from_secs(5);
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` holds, which is to be at once, and says how long that took.
 async fn at_once(what: &str, condition: impl AsyncFnMut() -> bool) {
@@ -92,17 +92,17 @@ async fn admin(system: &System) -> Person {
 }
 
 /// The process that plays the role auth.
-fn auth_of(footing: Footing) -> Replica {
-    match footing {
-        Footing::Embedded => Role::Up.into(),
-        Footing::Servers | Footing::KurrentDb => Role::Auth.into(),
+fn auth_of(deployment: Deployment) -> Replica {
+    match deployment {
+        Deployment::Embedded => Role::Up.into(),
+        Deployment::Servers | Deployment::KurrentDb => Role::Auth.into(),
     }
 }
 
 /// Kills auth and starts it again, with the settings as they are now.
-async fn restart_auth(system: &mut System, footing: Footing) {
-    system.kill(auth_of(footing));
-    system.launch(auth_of(footing));
+async fn restart_auth(system: &mut System, deployment: Deployment) {
+    system.kill(auth_of(deployment));
+    system.launch(auth_of(deployment));
     system.ready().await;
 }
 
@@ -163,7 +163,7 @@ async fn everywhere(person: &Person) -> [Answer; 3] {
 /// Insists that the token is good everywhere, so that every role remembers it. Where the projection is late on a busy machine
 /// it is asked again.
 async fn is_served_everywhere(person: &Person) {
-    until("the token is served", PATIENCE, async || {
+    until("the token is served", TIMEOUT, async || {
         let answers = everywhere(person).await;
         for answer in &answers {
             assert!(answer.status.is_success() || answer.status == 503, "{answer:?}");
@@ -175,7 +175,7 @@ async fn is_served_everywhere(person: &Person) {
 
 /// Insists that `path` is answered, once the projection is there.
 async fn is_shown(person: &Person, path: &str) {
-    until(path, PATIENCE, async || {
+    until(path, TIMEOUT, async || {
         let answer = person.get(path).await;
         assert!(answer.status == 200 || answer.status == 503, "{answer:?}");
         answer.status == 200

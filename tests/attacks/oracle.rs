@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{log_in, restart_auth, said, stranger, text, with_token};
-use crate::support::{Answer, Footing, PASSWORD, Person, System};
+use crate::support::{Answer, Deployment, PASSWORD, Person, System};
 
 /// bcrypt with cost 6, of nobody's password.
 const BCRYPT: &str = "$2b$06$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie";
@@ -24,12 +24,12 @@ const NOISE: Duration = Duration::from_millis(40);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_failed_logins_say_the_same_and_take_the_same_time() {
-    failed_logins_say_the_same_and_take_the_same_time(Footing::Embedded).await;
+    failed_logins_say_the_same_and_take_the_same_time(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_logins_say_the_same_and_take_the_same_time_on_postgres_and_rabbitmq() {
-    failed_logins_say_the_same_and_take_the_same_time(Footing::Servers).await;
+    failed_logins_say_the_same_and_take_the_same_time(Deployment::Servers).await;
 }
 
 /// What a guess can be made at.
@@ -81,7 +81,7 @@ async fn register(anybody: &Person, kind: Kind) -> Vec<(String, Person)> {
 }
 
 /// Makes the accounts. The parameters of argon2 are raised on the way.
-async fn prepare(system: &mut System, footing: Footing) {
+async fn prepare(system: &mut System, deployment: Deployment) {
     let anybody = stranger(&system.base, [127, 0, 0, 1]);
     register(&anybody, Kind::OlderHash).await;
     for (_, person) in register(&anybody, Kind::Erased).await {
@@ -106,7 +106,7 @@ async fn prepare(system: &mut System, footing: Footing) {
     .unwrap();
     said(system, &["users", "import", file.to_str().unwrap()]);
     system.set("TASKLEDGER_ARGON2_PASSES", "8");
-    restart_auth(system, footing).await;
+    restart_auth(system, deployment).await;
     register(&anybody, Kind::Today).await;
 }
 
@@ -152,9 +152,9 @@ async fn guess(guesser: &Person, round: usize) -> Vec<(Kind, Duration)> {
     KINDS.into_iter().zip(medians).collect()
 }
 
-async fn failed_logins_say_the_same_and_take_the_same_time(footing: Footing) {
-    let mut system = System::start(footing).await;
-    prepare(&mut system, footing).await;
+async fn failed_logins_say_the_same_and_take_the_same_time(deployment: Deployment) {
+    let mut system = System::start(deployment).await;
+    prepare(&mut system, deployment).await;
     let mut differences = Vec::new();
     for round in 0..ROUNDS {
         // Each address has failures of its own.

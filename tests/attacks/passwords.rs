@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{PATIENCE, auth_of, log_in, restart_auth, said, with_token};
-use crate::support::{Answer, Footing, PASSWORD, Person, System, until};
+use super::{TIMEOUT, auth_of, log_in, restart_auth, said, with_token};
+use crate::support::{Answer, Deployment, PASSWORD, Person, System, until};
 
 const NEXT: &str = "violet harbour lantern";
 /// Its SHA-1 is `AB66858C86140290A0DAECE71763B95B47917889`.
@@ -14,33 +14,33 @@ const BREACHED: &str = "quartz-lantern-river";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_passwords_that_are_guessed_soon_are_refused_wherever_one_is_set() {
-    weak_passwords_are_refused_wherever_one_is_set(Footing::Embedded).await;
+    weak_passwords_are_refused_wherever_one_is_set(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn passwords_that_are_guessed_soon_are_refused_wherever_one_is_set_on_postgres_and_rabbitmq() {
-    weak_passwords_are_refused_wherever_one_is_set(Footing::Servers).await;
+    weak_passwords_are_refused_wherever_one_is_set(Deployment::Servers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_passwords_are_compared_whole_and_however_they_are_typed() {
-    passwords_are_compared_whole_and_however_they_are_typed(Footing::Embedded).await;
+    passwords_are_compared_whole_and_however_they_are_typed(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn passwords_are_compared_whole_and_however_they_are_typed_on_postgres_and_rabbitmq() {
-    passwords_are_compared_whole_and_however_they_are_typed(Footing::Servers).await;
+    passwords_are_compared_whole_and_however_they_are_typed(Deployment::Servers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_raised_parameters_renew_a_hash_and_the_audit_trail_calls_it_no_new_password() {
-    raised_parameters_renew_a_hash(Footing::Embedded).await;
+    raised_parameters_renew_a_hash(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn raised_parameters_renew_a_hash_and_the_audit_trail_calls_it_no_new_password_on_postgres_and_rabbitmq()
  {
-    raised_parameters_renew_a_hash(Footing::Servers).await;
+    raised_parameters_renew_a_hash(Deployment::Servers).await;
 }
 
 /// Different characters, so many.
@@ -75,12 +75,12 @@ async fn set_everywhere(system: &System, ada: &Person, password: &str) -> [(Answ
     ]
 }
 
-async fn weak_passwords_are_refused_wherever_one_is_set(footing: Footing) {
-    let mut system = System::start(footing).await;
+async fn weak_passwords_are_refused_wherever_one_is_set(deployment: Deployment) {
+    let mut system = System::start(deployment).await;
     let list = system.directory().join("breached.txt");
     fs::write(&list, "AB66858C86140290A0DAECE71763B95B47917889:3\n").unwrap();
     system.set("TASKLEDGER_BREACHED_PASSWORDS", list.display().to_string());
-    restart_auth(&mut system, footing).await;
+    restart_auth(&mut system, deployment).await;
     let ada = with_address(&system, "lovelace@example.com").await;
     for (password, code) in [
         (&*different(14), "too-short"),
@@ -118,8 +118,8 @@ async fn weak_passwords_are_refused_wherever_one_is_set(footing: Footing) {
     system.stop().await;
 }
 
-async fn passwords_are_compared_whole_and_however_they_are_typed(footing: Footing) {
-    let system = System::start(footing).await;
+async fn passwords_are_compared_whole_and_however_they_are_typed(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let anybody = with_token(&Person::join(&system.base, "ada").await, "");
     let register = async |password: &str| {
         let email = format!("{}@example.org", Uuid::new_v4().simple());
@@ -146,7 +146,7 @@ async fn passwords_are_compared_whole_and_however_they_are_typed(footing: Footin
 /// The types of the events about the password of `person`, the oldest first, once there are `count` of them.
 async fn events_about_the_password(person: &Person, count: usize) -> Vec<String> {
     let mut found = Vec::new();
-    until("the audit trail has them", PATIENCE, async || {
+    until("the audit trail has them", TIMEOUT, async || {
         let trail = person.get("/audit/events?limit=100").await;
         let items = trail.body["items"].as_array().cloned().unwrap_or_default();
         let types = items.iter().rev().map(|item| item["type"].as_str().unwrap());
@@ -160,12 +160,12 @@ async fn events_about_the_password(person: &Person, count: usize) -> Vec<String>
     found
 }
 
-async fn raised_parameters_renew_a_hash(footing: Footing) {
-    let mut system = System::start(footing).await;
+async fn raised_parameters_renew_a_hash(deployment: Deployment) {
+    let mut system = System::start(deployment).await;
     let mut ada = Person::join(&system.base, "ada").await;
     system.set("TASKLEDGER_ARGON2_PASSES", "3");
-    restart_auth(&mut system, footing).await;
-    assert!(system.is_running(auth_of(footing)));
+    restart_auth(&mut system, deployment).await;
+    assert!(system.is_running(auth_of(deployment)));
     // A wrong password renews nothing, and a right one once.
     let wrong = log_in(&ada, &ada.email, "a wrong passphrase").await;
     wrong.expect(401);
@@ -179,7 +179,7 @@ async fn raised_parameters_renew_a_hash(footing: Footing) {
 
     // Lowered again, a hash that is dearer stays.
     system.set("TASKLEDGER_ARGON2_PASSES", "2");
-    restart_auth(&mut system, footing).await;
+    restart_auth(&mut system, deployment).await;
     let entered = log_in(&ada, &ada.email, NEXT).await.expect(200).body;
     let ada = with_token(&ada, entered["access_token"].as_str().unwrap());
     let body = json!({"current_password": NEXT, "new_password": PASSWORD});

@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::with_token;
-use crate::support::{Answer, Footing, PASSWORD, Person, System};
+use crate::support::{Answer, Deployment, PASSWORD, Person, System};
 
 #[tokio::test]
 async fn embedded_nobody_gets_more_than_they_may() {
-    nobody_gets_more_than_they_may(Footing::Embedded).await;
+    nobody_gets_more_than_they_may(Deployment::Embedded).await;
 }
 
 #[tokio::test]
 async fn nobody_gets_more_than_they_may_on_postgres_and_rabbitmq() {
-    nobody_gets_more_than_they_may(Footing::Servers).await;
+    nobody_gets_more_than_they_may(Deployment::Servers).await;
 }
 
 struct Operation {
@@ -47,8 +47,8 @@ async fn guarded(person: &Person) -> Vec<Operation> {
     found
 }
 
-async fn nobody_gets_more_than_they_may(footing: Footing) {
-    let system = System::start(footing).await;
+async fn nobody_gets_more_than_they_may(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let bob = Person::join(&system.base, "bob").await;
 

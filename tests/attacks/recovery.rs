@@ -2,20 +2,20 @@
 
 use serde_json::json;
 
-use super::{PATIENCE, at_once, is_refused_everywhere, is_served_everywhere, is_shown, with_token};
-use crate::support::{Answer, Footing, PASSWORD, Person, System, until};
+use super::{TIMEOUT, at_once, is_refused_everywhere, is_served_everywhere, is_shown, with_token};
+use crate::support::{Answer, Deployment, PASSWORD, Person, System, until};
 
 const NEXT: &str = "violet harbour lantern";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_recovery_ends_what_an_intruder_has() {
-    recovery_ends_what_an_intruder_has(Footing::Embedded).await;
+    recovery_ends_what_an_intruder_has(Deployment::Embedded).await;
 }
 
 // More than one thread, since waiting for a tool holds up the one that it is called on, and the proxies must not be.
 #[tokio::test(flavor = "multi_thread")]
 async fn recovery_ends_what_an_intruder_has_on_postgres_and_rabbitmq() {
-    recovery_ends_what_an_intruder_has(Footing::Servers).await;
+    recovery_ends_what_an_intruder_has(Deployment::Servers).await;
 }
 
 fn offered(system: &System, email: &str) -> String {
@@ -40,8 +40,8 @@ async fn back_door(person: &Person) -> Person {
     program
 }
 
-async fn recovery_ends_what_an_intruder_has(footing: Footing) {
-    let system = System::start(footing).await;
+async fn recovery_ends_what_an_intruder_has(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let bob = Person::join(&system.base, "bob").await;
     let door = back_door(&ada).await;
@@ -99,7 +99,7 @@ async fn recovery_ends_what_an_intruder_has(footing: Footing) {
     let id = me["user"]["id"].as_str().unwrap();
     for act in ["disable", "enable"] {
         let path = format!("/auth/users/{id}/{act}");
-        until(act, PATIENCE, async || {
+        until(act, TIMEOUT, async || {
             root.post(&path, json!({})).await.status == 200
         })
         .await;

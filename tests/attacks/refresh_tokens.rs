@@ -5,38 +5,38 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{at_once, is_refused_everywhere, is_served_everywhere, restart_auth, text, with_token};
-use crate::support::{Answer, Footing, Person, System};
+use crate::support::{Answer, Deployment, Person, System};
 
 const HOUR: i64 = 3_600 * 1_000_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_honest_clients_stay_logged_in_whatever_gets_lost() {
-    honest_clients_stay_logged_in(Footing::Embedded, 1).await;
+    honest_clients_stay_logged_in(Deployment::Embedded, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn honest_clients_stay_logged_in_whatever_gets_lost_on_postgres_and_rabbitmq() {
-    honest_clients_stay_logged_in(Footing::Servers, 2).await;
+    honest_clients_stay_logged_in(Deployment::Servers, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_used_token_ends_its_session_also_after_a_restart() {
-    a_used_token_ends_its_session(Footing::Embedded).await;
+    a_used_token_ends_its_session(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_used_token_ends_its_session_also_after_a_restart_on_postgres_and_rabbitmq() {
-    a_used_token_ends_its_session(Footing::Servers).await;
+    a_used_token_ends_its_session(Deployment::Servers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_session_that_nobody_refreshes_for_three_days_ends() {
-    a_session_that_nobody_refreshes_ends(Footing::Embedded).await;
+    a_session_that_nobody_refreshes_ends(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_nobody_refreshes_for_three_days_ends_on_postgres_and_rabbitmq() {
-    a_session_that_nobody_refreshes_ends(Footing::Servers).await;
+    a_session_that_nobody_refreshes_ends(Deployment::Servers).await;
 }
 
 async fn refresh(base: &str, person: &Person, token: &str) -> Answer {
@@ -50,8 +50,8 @@ async fn refresh(base: &str, person: &Person, token: &str) -> Answer {
     sent.await.unwrap()
 }
 
-async fn honest_clients_stay_logged_in(footing: Footing, replicas: usize) {
-    let mut system = System::launched(footing, replicas).await;
+async fn honest_clients_stay_logged_in(deployment: Deployment, replicas: usize) {
+    let mut system = System::launched(deployment, replicas).await;
     system.ready().await;
     let ada = Person::join(&system.base, "ada").await;
     let bases = [system.bases[0].clone(), system.bases[replicas - 1].clone()];
@@ -71,22 +71,22 @@ async fn honest_clients_stay_logged_in(footing: Footing, replicas: usize) {
             *tab = text(&refresh(base, &ada, tab).await.expect(200).body, "refresh_token");
         }
         if round == 1 {
-            restart_auth(&mut system, footing).await;
+            restart_auth(&mut system, deployment).await;
         }
     }
     is_served_everywhere(&ada).await;
     system.stop().await;
 }
 
-async fn a_used_token_ends_its_session(footing: Footing) {
-    let mut system = System::start(footing).await;
+async fn a_used_token_ends_its_session(deployment: Deployment) {
+    let mut system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let first = ada.refresh_token.clone();
     let next = refresh(&system.base, &ada, &first).await.expect(200);
     let last = refresh(&system.base, &ada, &text(&next.body, "refresh_token")).await;
     let last = last.expect(200);
     let newest = with_token(&ada, text(&last.body, "access_token"));
-    restart_auth(&mut system, footing).await;
+    restart_auth(&mut system, deployment).await;
     is_served_everywhere(&newest).await;
     // Its successor was used, so this is a copy, from whichever client.
     let refused = refresh(&system.base, &ada, &first).await.expect(401);
@@ -100,8 +100,8 @@ async fn a_used_token_ends_its_session(footing: Footing) {
 }
 
 /// Moves what happened to the sessions of all people back in time, while auth does not run.
-async fn let_hours_pass(system: &mut System, footing: Footing, hours: i64) {
-    let auth = super::auth_of(footing);
+async fn let_hours_pass(system: &mut System, deployment: Deployment, hours: i64) {
+    let auth = super::auth_of(deployment);
     system.kill(auth);
     const SQL: &str = "UPDATE events SET recorded_at = recorded_at - $1 WHERE stream LIKE 'session-%'";
     let url = system.database_url("events.db");
@@ -112,15 +112,15 @@ async fn let_hours_pass(system: &mut System, footing: Footing, hours: i64) {
     system.ready().await;
 }
 
-async fn a_session_that_nobody_refreshes_ends(footing: Footing) {
-    let mut system = System::start(footing).await;
+async fn a_session_that_nobody_refreshes_ends(deployment: Deployment) {
+    let mut system = System::start(deployment).await;
     let left = Person::join(&system.base, "left").await;
     let kept = Person::join(&system.base, "kept").await;
-    let_hours_pass(&mut system, footing, 40).await;
+    let_hours_pass(&mut system, deployment, 40).await;
     let refreshed = refresh(&system.base, &kept, &kept.refresh_token)
         .await
         .expect(200);
-    let_hours_pass(&mut system, footing, 40).await;
+    let_hours_pass(&mut system, deployment, 40).await;
     // Eighty hours after the login, and forty after the last refresh.
     let refused = refresh(&system.base, &left, &left.refresh_token).await;
     assert_eq!(refused.expect(401).code(), "token-expired");

@@ -5,37 +5,37 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{PATIENCE, admin, at_once, claims, is_refused_everywhere, is_shown, log_in, text, with_token};
-use crate::support::{Answer, Footing, PASSWORD, Person, System, totp_code, until};
+use super::{TIMEOUT, admin, at_once, claims, is_refused_everywhere, is_shown, log_in, text, with_token};
+use crate::support::{Answer, Deployment, PASSWORD, Person, System, totp_code, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_password_alone_gets_nobody_past_a_second_factor() {
-    a_password_alone_gets_nobody_in(Footing::Embedded).await;
+    a_password_alone_gets_nobody_in(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_alone_gets_nobody_past_a_second_factor_on_postgres_and_rabbitmq() {
-    a_password_alone_gets_nobody_in(Footing::Servers).await;
+    a_password_alone_gets_nobody_in(Deployment::Servers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_admin_without_a_second_factor_is_none_where_the_role_asks_for_it() {
-    an_admin_without_a_second_factor_is_none(Footing::Embedded).await;
+    an_admin_without_a_second_factor_is_none(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_without_a_second_factor_is_none_where_the_role_asks_for_it_on_postgres_and_rabbitmq() {
-    an_admin_without_a_second_factor_is_none(Footing::Servers).await;
+    an_admin_without_a_second_factor_is_none(Deployment::Servers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_admins_require_a_second_factor_of_a_role_at_once() {
-    admins_require_a_second_factor_of_a_role(Footing::Embedded, 1).await;
+    admins_require_a_second_factor_of_a_role(Deployment::Embedded, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn admins_require_a_second_factor_of_a_role_at_once_on_postgres_and_rabbitmq() {
-    admins_require_a_second_factor_of_a_role(Footing::Servers, 2).await;
+    admins_require_a_second_factor_of_a_role(Deployment::Servers, 2).await;
 }
 
 async fn go_on(person: &Person, mfa_token: &str, code: &str) -> Answer {
@@ -49,8 +49,8 @@ fn wrong_code(secret: &str) -> String {
     format!("{:06}", (shown + 500_000) % 1_000_000)
 }
 
-async fn a_password_alone_gets_nobody_in(footing: Footing) {
-    let system = System::start(footing).await;
+async fn a_password_alone_gets_nobody_in(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let enrolled = ada.post("/auth/me/totp", json!({"password": PASSWORD})).await;
     let enrolled = enrolled.expect(200).body;
@@ -154,8 +154,8 @@ async fn a_password_alone_gets_nobody_in(footing: Footing) {
     system.stop().await;
 }
 
-async fn an_admin_without_a_second_factor_is_none(footing: Footing) {
-    let mut system = System::start(footing).await;
+async fn an_admin_without_a_second_factor_is_none(deployment: Deployment) {
+    let mut system = System::start(deployment).await;
     system.set("TASKLEDGER_SECOND_FACTOR_ROLES", "admin");
     for replica in system.replicas() {
         system.kill(replica);
@@ -224,8 +224,8 @@ async fn as_admin(system: &System, person: &Person) -> Vec<u16> {
     said
 }
 
-async fn admins_require_a_second_factor_of_a_role(footing: Footing, replicas: usize) {
-    let mut system = System::launched(footing, replicas).await;
+async fn admins_require_a_second_factor_of_a_role(deployment: Deployment, replicas: usize) {
+    let mut system = System::launched(deployment, replicas).await;
     system.ready().await;
     let strong = enroll(&admin(&system).await).await;
     let weak = admin(&system).await;
@@ -235,7 +235,7 @@ async fn admins_require_a_second_factor_of_a_role(footing: Footing, replicas: us
         answer.expect(200).body["roles"].clone()
     };
     // Everybody remembers that this one is an admin.
-    until("the weak admin is served", PATIENCE, async || {
+    until("the weak admin is served", TIMEOUT, async || {
         as_admin(&system, &weak).await.iter().all(|status| *status == 200)
     })
     .await;
@@ -253,7 +253,7 @@ async fn admins_require_a_second_factor_of_a_role(footing: Footing, replicas: us
     );
     let me = strong.get("/auth/me").await.expect(200).body["user"]["id"].clone();
     let trail = "/audit/events?type=admins.second_factor_roles_changed";
-    until("the audit trail says who did it", PATIENCE, async || {
+    until("the audit trail says who did it", TIMEOUT, async || {
         let items = strong.get(trail).await.body["items"].clone();
         items[0]["actor"] == me
     })

@@ -10,16 +10,16 @@ use super::{
     append_as_auth, at_once, claims, everywhere, is_refused_everywhere, is_served_everywhere, is_shown, text,
     with_token,
 };
-use crate::support::{Answer, Footing, Person, Role, System, until};
+use crate::support::{Answer, Deployment, Person, Role, System, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_stolen_and_ended_sessions_open_nothing() {
-    stolen_and_ended_sessions_open_nothing(Footing::Embedded).await;
+    stolen_and_ended_sessions_open_nothing(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stolen_and_ended_sessions_open_nothing_on_postgres_and_rabbitmq() {
-    stolen_and_ended_sessions_open_nothing(Footing::Servers).await;
+    stolen_and_ended_sessions_open_nothing(Deployment::Servers).await;
 }
 
 async fn refresh(person: &Person, token: &str, user_agent: &str) -> Answer {
@@ -29,8 +29,8 @@ async fn refresh(person: &Person, token: &str, user_agent: &str) -> Answer {
     sent.await.unwrap()
 }
 
-async fn stolen_and_ended_sessions_open_nothing(footing: Footing) {
-    let system = System::start(footing).await;
+async fn stolen_and_ended_sessions_open_nothing(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let mut ada = Person::join(&system.base, "ada").await;
 
     // A thief uses the token first: the owner's next refresh ends the session of both.
@@ -112,7 +112,7 @@ async fn append_the_end(system: &System, person: &Person) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_auth_ended_before_it_was_killed_is_refused_on_postgres_and_rabbitmq() {
-    let mut system = System::start(Footing::Servers).await;
+    let mut system = System::start(Deployment::Servers).await;
     let ada = Person::join(&system.base, "ada").await;
     let bob = Person::join(&system.base, "bob").await;
     for person in [&ada, &bob] {
@@ -149,7 +149,7 @@ const REMEMBERED: Duration = Duration::from_secs(30 + 10);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_ended_while_the_bus_was_silent_is_remembered_for_half_a_minute_on_postgres_and_rabbitmq()
  {
-    let mut system = System::start(Footing::Servers).await;
+    let mut system = System::start(Deployment::Servers).await;
     let ada = Person::join(&system.base, "ada").await;
     is_served_everywhere(&ada).await;
     system.proxy.as_ref().unwrap().hold_still(REMEMBERED * 2);

@@ -7,8 +7,8 @@ use events::{AccountEvent, SecondFactorRefused, StreamName, UserId};
 use reqwest::Method;
 use serde_json::json;
 
-use super::{PATIENCE, append_as_auth, let_failures_become, log_in, restart_auth, said, stranger, text};
-use crate::support::{Answer, Footing, PASSWORD, Person, Replica, Role, System, totp_code, until};
+use super::{TIMEOUT, append_as_auth, let_failures_become, log_in, restart_auth, said, stranger, text};
+use crate::support::{Answer, Deployment, PASSWORD, Person, Replica, Role, System, totp_code, until};
 
 const WRONG: &str = "a wrong passphrase";
 const NEXT: &str = "violet harbour lantern";
@@ -17,32 +17,32 @@ const A_DAY: i64 = 24 * 3_600;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_hundred_failures_end_the_attempts_of_strangers_and_keep_nobody_out() {
-    a_hundred_failures_end_the_attempts_of_strangers(Footing::Embedded).await;
+    a_hundred_failures_end_the_attempts_of_strangers(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_failures_end_the_attempts_of_strangers_and_keep_nobody_out_on_postgres_and_rabbitmq() {
-    a_hundred_failures_end_the_attempts_of_strangers(Footing::Servers).await;
+    a_hundred_failures_end_the_attempts_of_strangers(Deployment::Servers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_hundred_wrong_codes_leave_the_recovery_codes() {
-    a_hundred_wrong_codes_leave_the_recovery_codes(Footing::Embedded).await;
+    a_hundred_wrong_codes_leave_the_recovery_codes(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_wrong_codes_leave_the_recovery_codes_on_postgres_and_rabbitmq() {
-    a_hundred_wrong_codes_leave_the_recovery_codes(Footing::Servers).await;
+    a_hundred_wrong_codes_leave_the_recovery_codes(Deployment::Servers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_hundred_failures_in_stolen_sessions_leave_the_login() {
-    a_hundred_failures_in_stolen_sessions_leave_the_login(Footing::Embedded).await;
+    a_hundred_failures_in_stolen_sessions_leave_the_login(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_failures_in_stolen_sessions_leave_the_login_on_postgres_and_rabbitmq() {
-    a_hundred_failures_in_stolen_sessions_leave_the_login(Footing::Servers).await;
+    a_hundred_failures_in_stolen_sessions_leave_the_login(Deployment::Servers).await;
 }
 
 /// For how many seconds whoever got this answer has to wait.
@@ -52,8 +52,8 @@ fn wait(answer: Answer) -> i64 {
     answer.header("retry-after").parse().unwrap()
 }
 
-async fn a_hundred_failures_end_the_attempts_of_strangers(footing: Footing) {
-    let mut system = System::start(footing).await;
+async fn a_hundred_failures_end_the_attempts_of_strangers(deployment: Deployment) {
+    let mut system = System::start(deployment).await;
     let mut ada = Person::join(&system.base, "ada").await;
     let email = ada.email.clone();
     let guesser = stranger(&system.base, [127, 0, 0, 2]);
@@ -66,7 +66,7 @@ async fn a_hundred_failures_end_the_attempts_of_strangers(footing: Footing) {
     let_failures_become(&system, 99).await;
     guess(WRONG).await.expect(401);
     assert_eq!(wait(guess(PASSWORD).await), A_DAY, "also with the right password");
-    restart_auth(&mut system, footing).await;
+    restart_auth(&mut system, deployment).await;
     assert_eq!(wait(guess(PASSWORD).await), A_DAY, "also after a restart");
     assert_eq!(
         wait(log_in(&stranger(&system.base, [127, 0, 0, 3]), &ada.email, PASSWORD).await),
@@ -89,7 +89,7 @@ async fn a_hundred_failures_end_the_attempts_of_strangers(footing: Footing) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_of_auth_count_failures_together_on_postgres_and_rabbitmq() {
-    let mut system = System::launched(Footing::Servers, 2).await;
+    let mut system = System::launched(Deployment::Servers, 2).await;
     system.ready().await;
     let mut ada = Person::join(&system.base, "ada").await;
     let guessers = [
@@ -108,7 +108,7 @@ async fn two_replicas_of_auth_count_failures_together_on_postgres_and_rabbitmq()
         system.kill(replica);
         for guesser in &guessers {
             let mut answer = None;
-            until("the other replica answers", PATIENCE, async || {
+            until("the other replica answers", TIMEOUT, async || {
                 let got = log_in(guesser, &ada.email, PASSWORD).await;
                 answer = (got.status != 503).then_some(got);
                 answer.is_some()
@@ -124,8 +124,8 @@ async fn two_replicas_of_auth_count_failures_together_on_postgres_and_rabbitmq()
     system.stop().await;
 }
 
-async fn a_hundred_wrong_codes_leave_the_recovery_codes(footing: Footing) {
-    let system = System::start(footing).await;
+async fn a_hundred_wrong_codes_leave_the_recovery_codes(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let ada = Person::join(&system.base, "ada").await;
     let id: UserId = text(&ada.get("/auth/me").await.expect(200).body["user"], "id")
         .parse()
@@ -162,8 +162,8 @@ async fn a_hundred_wrong_codes_leave_the_recovery_codes(footing: Footing) {
     system.stop().await;
 }
 
-async fn a_hundred_failures_in_stolen_sessions_leave_the_login(footing: Footing) {
-    let system = System::start(footing).await;
+async fn a_hundred_failures_in_stolen_sessions_leave_the_login(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let mut ada = Person::join(&system.base, "ada").await;
     let stolen = ada.clone();
     ada.log_in().await;

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Whatever fails, works again within this.
-const PATIENCE: Duration = Duration::from_secs(40);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(40);
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A command that was acknowledged.
@@ -101,7 +101,7 @@ impl Author {
 
     /// Sends a command with its key until it is answered.
     async fn answered(&self, method: Method, path: &str, body: Value, key: &str) -> Answer {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + RECOVERY_TIMEOUT;
         loop {
             let headers = [("Idempotency-Key", key)];
             let sending = self
@@ -120,7 +120,7 @@ impl Author {
 
     /// Also with the state in mind that was lost.
     pub(crate) async fn reads_are_answered(&self) {
-        until("reads are answered", PATIENCE, async || {
+        until("reads are answered", RECOVERY_TIMEOUT, async || {
             let reading = self.person.try_send(Method::GET, "/tasks?limit=1", None, &[]);
             matches!(tokio::time::timeout(TIMEOUT, reading).await, Ok(Ok(answer)) if answer.status == 200)
         })

@@ -12,18 +12,18 @@ use futures::future::join_all;
 
 use crate::{
     faults::{PARTITIONS, whole_log},
+    harness::Harness,
     support::{Person, System, until},
     worker::{Outcome, Worker},
-    world::World,
 };
 
 /// So many requests reach both replicas of a role nearly for sure.
 pub(crate) const REPLICAS_TRIED: usize = 6;
 
 /// Waits until every process is ready. Those that could not start for want of a server are started again.
-pub(crate) async fn everybody_is_ready(world: &World) {
+pub(crate) async fn everybody_is_ready(harness: &Harness) {
     until("every process is ready", Duration::from_secs(60), async || {
-        let mut system = world.system.lock().await;
+        let mut system = harness.system.lock().await;
         system.revive();
         system.is_ready().await
     })
@@ -31,8 +31,8 @@ pub(crate) async fn everybody_is_ready(world: &World) {
 }
 
 /// Waits until all that is in the log has been projected.
-pub(crate) async fn projection_reaches_the_head(world: &World) {
-    let servers = world.servers();
+pub(crate) async fn projection_reaches_the_head(harness: &Harness) {
+    let servers = harness.servers();
     let store = servers.store.as_ref();
     until(
         "every checkpoint is at the head",
@@ -97,21 +97,21 @@ pub(crate) async fn session_is_alive(person: &Person) {
 
 /// Holds the log against what was acknowledged, and the read models against the log, once nobody works on them any
 /// more. Returns the length of the log.
-pub(crate) async fn check(world: &World, workers: &[Worker]) -> usize {
-    let log = whole_log(world).await;
-    let is_dense = world.servers().store.positions_are_dense();
+pub(crate) async fn check(harness: &Harness, workers: &[Worker]) -> usize {
+    let log = whole_log(harness).await;
+    let is_dense = harness.servers().store.positions_are_dense();
     positions_and_versions_are_in_order(&log, is_dense);
     acknowledged_commands_are_there_once(&readable(&log), workers);
-    audit_log_equals_the_log(world, &log).await;
-    only_the_poison_is_parked(world, &log).await;
-    let events = read_models_are_the_fold(world).await;
+    audit_log_equals_the_log(harness, &log).await;
+    only_the_poison_is_parked(harness, &log).await;
+    let events = read_models_are_the_fold(harness).await;
     assert_eq!(events, log.len() as u64, "the log has grown by itself");
     log.len()
 }
 
 /// Returns the length of the log.
-pub(crate) async fn read_models_are_the_fold(world: &World) -> u64 {
-    let servers = world.servers();
+pub(crate) async fn read_models_are_the_fold(harness: &Harness) -> u64 {
+    let servers = harness.servers();
     let report = projector::verify(servers.store.as_ref(), &servers.read_models)
         .await
         .unwrap();
@@ -227,16 +227,16 @@ pub(crate) fn fold(stream: &[&RecordedEvent], version: u64) -> Option<Task> {
 }
 
 /// Of records that cannot be read the audit log has none.
-pub(crate) async fn audit_log_equals_the_log(world: &World, log: &[Entry]) {
+pub(crate) async fn audit_log_equals_the_log(harness: &Harness, log: &[Entry]) {
     const SQL: &str = "SELECT format('%s of the log, %s of the audit log', e, a) FROM chaos.opened_events e
          FULL JOIN read_models.audit_log a ON a.position = e.position
          WHERE (e.position, e.stream, e.version, e.id, e.type, e.recorded_at, e.metadata::json->>'subject',
                 e.metadata::json->>'actor', e.metadata::json->>'correlation_id', e.metadata::json->>'causation_id')
              IS DISTINCT FROM (a.position, a.stream, a.version, a.event_id, a.type, a.recorded_at, a.subject::text,
                 a.actor, a.correlation_id, a.causation_id::text)";
-    copy_to_postgres(world, log).await;
+    copy_to_postgres(harness, log).await;
     let different: Vec<String> = sqlx::query_scalar(SQL)
-        .fetch_all(&world.servers().pool)
+        .fetch_all(&harness.servers().pool)
         .await
         .unwrap();
     assert!(
@@ -246,8 +246,8 @@ pub(crate) async fn audit_log_equals_the_log(world: &World, log: &[Entry]) {
 }
 
 /// Puts the log, with its events opened, where the database can compare it.
-async fn copy_to_postgres(world: &World, log: &[Entry]) {
-    let pool = &world.servers().pool;
+async fn copy_to_postgres(harness: &Harness, log: &[Entry]) {
+    let pool = &harness.servers().pool;
     let table = "DROP TABLE IF EXISTS chaos.opened_events;
         CREATE TABLE chaos.opened_events (
             position BIGINT, stream TEXT, version BIGINT, id UUID, type TEXT, recorded_at BIGINT, metadata TEXT)";
@@ -291,19 +291,19 @@ async fn copy_to_postgres(world: &World, log: &[Entry]) {
 }
 
 /// Rows that cannot be read park what follows in their streams; a rebuild writes them and all that was parked.
-pub(crate) async fn damaged_rows_are_made_anew(world: &World) {
-    if world.poisoned.lock().await.rows.is_empty() {
+pub(crate) async fn damaged_rows_are_made_anew(harness: &Harness) {
+    if harness.poisoned.lock().await.rows.is_empty() {
         return;
     }
-    only_the_poison_is_parked(world, &whole_log(world).await).await;
-    let code = tool(&*world.system.lock().await, &["projection", "rebuild", "--yes"]).await;
+    only_the_poison_is_parked(harness, &whole_log(harness).await).await;
+    let code = tool(&*harness.system.lock().await, &["projection", "rebuild", "--yes"]).await;
     assert_eq!(code, 0, "the read models are not made again");
-    world.poisoned.lock().await.rows.clear();
-    projection_reaches_the_head(world).await;
+    harness.poisoned.lock().await.rows.clear();
+    projection_reaches_the_head(harness).await;
 }
 
-async fn only_the_poison_is_parked(world: &World, log: &[Entry]) {
-    let poisoned = world.poisoned.lock().await;
+async fn only_the_poison_is_parked(harness: &Harness, log: &[Entry]) {
+    let poisoned = harness.poisoned.lock().await;
     let unreadable = log.iter().filter(|entry| entry.is_err()).count();
     assert_eq!(
         unreadable, poisoned.without_envelope,
@@ -317,7 +317,7 @@ async fn only_the_poison_is_parked(world: &World, log: &[Entry]) {
             parked.then(|| (position(entry), stream.clone(), version))
         })
         .collect();
-    let parked: Vec<_> = projector::parked(&world.servers().read_models)
+    let parked: Vec<_> = projector::parked(&harness.servers().read_models)
         .await
         .unwrap()
         .into_iter()

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 /// What somebody wants to be done.
 #[derive(Debug, Clone)]
-pub(crate) enum Wish {
+pub(crate) enum Operation {
     Create(Map<String, Value>),
     Change(Map<String, Value>),
     Move(Status),
@@ -16,11 +16,11 @@ pub(crate) enum Wish {
     Restore,
 }
 
-/// A wish about a task; about a new one when it is a creation.
+/// An operation on a task; about a new one when it is a creation.
 #[derive(Debug, Clone)]
 pub(crate) struct Command {
     pub(crate) task: TaskId,
-    pub(crate) wish: Wish,
+    pub(crate) operation: Operation,
     pub(crate) if_match: Option<u64>,
 }
 
@@ -35,35 +35,35 @@ impl Command {
     pub(crate) fn create(fields: Map<String, Value>) -> Self {
         Self {
             task: TaskId(Uuid::nil()),
-            wish: Wish::Create(fields),
+            operation: Operation::Create(fields),
             if_match: None,
         }
     }
 
     pub(crate) fn is_create(&self) -> bool {
-        matches!(self.wish, Wish::Create(_))
+        matches!(self.operation, Operation::Create(_))
     }
 
     /// As a request of its own.
     pub(crate) fn request(&self) -> (Method, String, Option<Value>) {
         let path = format!("/tasks/{}", self.task);
-        match &self.wish {
-            Wish::Create(fields) => (Method::POST, "/tasks".to_owned(), Some(json!(fields))),
-            Wish::Change(fields) => (Method::PATCH, path, Some(json!(fields))),
-            Wish::Move(to) => (Method::POST, format!("{path}/{}", verb(*to)), None),
-            Wish::Delete => (Method::DELETE, path, None),
-            Wish::Restore => (Method::POST, format!("{path}/restore"), None),
+        match &self.operation {
+            Operation::Create(fields) => (Method::POST, "/tasks".to_owned(), Some(json!(fields))),
+            Operation::Change(fields) => (Method::PATCH, path, Some(json!(fields))),
+            Operation::Move(to) => (Method::POST, format!("{path}/{}", verb(*to)), None),
+            Operation::Delete => (Method::DELETE, path, None),
+            Operation::Restore => (Method::POST, format!("{path}/restore"), None),
         }
     }
 
     /// As one of a batch.
     pub(crate) fn in_batch(&self) -> Value {
-        let (op, fields) = match &self.wish {
-            Wish::Create(fields) => ("create", fields.clone()),
-            Wish::Change(fields) => ("update", fields.clone()),
-            Wish::Move(to) => (verb(*to), Map::new()),
-            Wish::Delete => ("delete", Map::new()),
-            Wish::Restore => ("restore", Map::new()),
+        let (op, fields) = match &self.operation {
+            Operation::Create(fields) => ("create", fields.clone()),
+            Operation::Change(fields) => ("update", fields.clone()),
+            Operation::Move(to) => (verb(*to), Map::new()),
+            Operation::Delete => ("delete", Map::new()),
+            Operation::Restore => ("restore", Map::new()),
         };
         let mut command = Value::Object(fields);
         command["op"] = json!(op);
@@ -79,7 +79,7 @@ impl Command {
     /// What it does to `task`; `None` for a creation.
     pub(crate) fn expected(&self, task: Option<&Task>) -> Expected {
         let Some(task) = task else {
-            let Wish::Create(fields) = &self.wish else {
+            let Operation::Create(fields) = &self.operation else {
                 return Expected::Refused(404);
             };
             return Expected::Accepted {
@@ -88,29 +88,29 @@ impl Command {
                 events: 1,
             };
         };
-        let status = if matches!(self.wish, Wish::Delete) {
+        let status = if matches!(self.operation, Operation::Delete) {
             204
         } else {
             200
         };
-        if task.deleted_at.is_some() && !matches!(self.wish, Wish::Delete | Wish::Restore) {
+        if task.deleted_at.is_some() && !matches!(self.operation, Operation::Delete | Operation::Restore) {
             return Expected::Refused(404);
         }
         if self.if_match.is_some_and(|version| version != task.version) {
             return Expected::Refused(412);
         }
-        let mut after = match &self.wish {
-            Wish::Create(_) => return Expected::Refused(409),
-            Wish::Change(fields) => changed(task, fields),
-            Wish::Move(to) => Task {
+        let mut after = match &self.operation {
+            Operation::Create(_) => return Expected::Refused(409),
+            Operation::Change(fields) => changed(task, fields),
+            Operation::Move(to) => Task {
                 status: *to,
                 ..task.clone()
             },
-            Wish::Delete => Task {
+            Operation::Delete => Task {
                 deleted_at: task.deleted_at.or(Some(task.updated_at)),
                 ..task.clone()
             },
-            Wish::Restore => Task {
+            Operation::Restore => Task {
                 deleted_at: None,
                 ..task.clone()
             },
@@ -129,10 +129,10 @@ impl Command {
 
     /// Whether an answer with this status says what may be said about a task that others change, too.
     pub(crate) fn may_answer(&self, status: u16) -> bool {
-        let live = !matches!(self.wish, Wish::Delete | Wish::Restore);
+        let live = !matches!(self.operation, Operation::Delete | Operation::Restore);
         match status {
-            204 => matches!(self.wish, Wish::Delete),
-            200 => !matches!(self.wish, Wish::Delete),
+            204 => matches!(self.operation, Operation::Delete),
+            200 => !matches!(self.operation, Operation::Delete),
             404 => live,
             409 => live,
             412 => self.if_match.is_some(),
@@ -142,11 +142,13 @@ impl Command {
 
     /// Whether `task` is as this command wants it.
     pub(crate) fn is_met_by(&self, task: &Task) -> bool {
-        match &self.wish {
-            Wish::Create(fields) | Wish::Change(fields) => differences(task, &changed(task, fields)) == 0,
-            Wish::Move(to) => task.status == *to,
-            Wish::Delete => task.deleted_at.is_some(),
-            Wish::Restore => task.deleted_at.is_none(),
+        match &self.operation {
+            Operation::Create(fields) | Operation::Change(fields) => {
+                differences(task, &changed(task, fields)) == 0
+            }
+            Operation::Move(to) => task.status == *to,
+            Operation::Delete => task.deleted_at.is_some(),
+            Operation::Restore => task.deleted_at.is_none(),
         }
     }
 }

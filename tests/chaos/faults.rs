@@ -13,10 +13,10 @@ use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
+    harness::{Harness, persist},
     poison, restart,
     schedule::Fault,
     support::Person,
-    world::{World, persist},
 };
 
 /// As the system under test has them.
@@ -28,20 +28,20 @@ const GREEDY_REQUESTS: usize = 4;
 
 impl Fault {
     /// Does it, waits as long as it lasts, and undoes it. Whether it could be done.
-    pub(crate) async fn strike(self, world: &World) -> bool {
-        let servers = world.servers();
+    pub(crate) async fn inject(self, harness: &Harness) -> bool {
+        let servers = harness.servers();
         match self {
             Self::Kill { replica, lasting } => {
-                world.system.lock().await.kill(replica);
+                harness.system.lock().await.kill(replica);
                 sleep(lasting).await;
-                world.system.lock().await.launch(replica);
+                harness.system.lock().await.launch(replica);
             }
             Self::Freeze { replica, lasting } => {
-                world.system.lock().await.signal(replica, "STOP");
+                harness.system.lock().await.signal(replica, "STOP");
                 sleep(lasting).await;
-                world.system.lock().await.signal(replica, "CONT");
+                harness.system.lock().await.signal(replica, "CONT");
             }
-            Self::CutPostgres => world.system.lock().await.postgres.as_ref().unwrap().cut(),
+            Self::CutPostgres => harness.system.lock().await.postgres.as_ref().unwrap().cut(),
             Self::EndSessions => {
                 const SQL: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
@@ -50,44 +50,44 @@ impl Fault {
                 })
                 .await;
             }
-            Self::PostgresVanishes => world.system.lock().await.postgres.as_ref().unwrap().vanish(),
+            Self::PostgresVanishes => harness.system.lock().await.postgres.as_ref().unwrap().vanish(),
             Self::PostgresStandsStill => {
-                let system = world.system.lock().await;
+                let system = harness.system.lock().await;
                 system.postgres.as_ref().unwrap().hold_still(STANDS_STILL);
             }
-            Self::CutAmqp => world.system.lock().await.proxy.as_ref().unwrap().cut(),
-            Self::BrokerVanishes => world.system.lock().await.proxy.as_ref().unwrap().vanish(),
+            Self::CutAmqp => harness.system.lock().await.proxy.as_ref().unwrap().cut(),
+            Self::BrokerVanishes => harness.system.lock().await.proxy.as_ref().unwrap().vanish(),
             Self::DeleteExchanges => {
                 persist("the exchanges are deleted", async || {
-                    let system = world.system.lock().await;
+                    let system = harness.system.lock().await;
                     system.broker.as_ref().unwrap().delete_exchanges().await
                 })
                 .await;
             }
             Self::UnbindQueues => {
                 persist("the queues are unbound", async || {
-                    let system = world.system.lock().await;
+                    let system = harness.system.lock().await;
                     system.broker.as_ref().unwrap().unbind_queues().await
                 })
                 .await;
             }
-            Self::Greed { lasting } => return greed(world, lasting).await,
+            Self::Greed { lasting } => return greed(harness, lasting).await,
             Self::PurgeQueues => {
                 persist("the queues are purged", async || {
-                    let system = world.system.lock().await;
+                    let system = harness.system.lock().await;
                     system.broker.as_ref().unwrap().purge_projector_queues().await
                 })
                 .await;
             }
             Self::DeleteQueues => {
                 persist("the queues are deleted", async || {
-                    let system = world.system.lock().await;
+                    let system = harness.system.lock().await;
                     system.broker.as_ref().unwrap().delete_queues().await
                 })
                 .await;
             }
             Self::RestartBroker => {
-                let namespace = world
+                let namespace = harness
                     .system
                     .lock()
                     .await
@@ -111,7 +111,14 @@ impl Fault {
             }
             Self::SlowDatabase { delay, lasting } => {
                 let slow_down = async |delay| {
-                    world.system.lock().await.postgres.as_ref().unwrap().delay(delay);
+                    harness
+                        .system
+                        .lock()
+                        .await
+                        .postgres
+                        .as_ref()
+                        .unwrap()
+                        .delay(delay);
                 };
                 slow_down(delay).await;
                 sleep(lasting).await;
@@ -128,43 +135,43 @@ impl Fault {
                 sleep(lasting).await;
                 let _ = transaction.rollback().await;
             }
-            Self::Redeliver { dice } => redeliver(world, &mut StdRng::seed_from_u64(dice)).await,
-            Self::Key(fault) => return fault.strike(world).await,
-            Self::Poison { person, kind } => poison::poison(world, person, kind).await,
+            Self::Redeliver { dice } => redeliver(harness, &mut StdRng::seed_from_u64(dice)).await,
+            Self::Key(fault) => return fault.inject(harness).await,
+            Self::Poison { person, kind } => poison::poison(harness, person, kind).await,
             Self::LeaderEnds { lasting } => {
-                let _alone = world.kurrentdb_fault.lock().await;
-                let leader = with_kurrentdb(world, |server| {
+                let _alone = harness.kurrentdb_fault.lock().await;
+                let leader = with_kurrentdb(harness, |server| {
                     let leader = server.leader();
                     server.stop_node(leader);
                     leader
                 })
                 .await;
                 sleep(ELECTION).await;
-                with_kurrentdb(world, |server| server.elect(Some(next(leader)))).await;
+                with_kurrentdb(harness, |server| server.elect(Some(next(leader)))).await;
                 sleep(lasting).await;
-                with_kurrentdb(world, StandIn::start_again).await;
+                with_kurrentdb(harness, StandIn::start_again).await;
             }
             Self::LeaderStandsStill { lasting } => {
-                let _alone = world.kurrentdb_fault.lock().await;
-                let leader = with_kurrentdb(world, |server| {
+                let _alone = harness.kurrentdb_fault.lock().await;
+                let leader = with_kurrentdb(harness, |server| {
                     server.freeze(server.leader());
                     server.leader()
                 })
                 .await;
                 sleep(ELECTION).await;
-                with_kurrentdb(world, |server| server.elect(Some(next(leader)))).await;
+                with_kurrentdb(harness, |server| server.elect(Some(next(leader)))).await;
                 sleep(lasting).await;
-                with_kurrentdb(world, |server| server.thaw(leader)).await;
+                with_kurrentdb(harness, |server| server.thaw(leader)).await;
             }
             Self::AnswersAreLost { count } => {
-                with_kurrentdb(world, |server| server.lose_answers(count)).await
+                with_kurrentdb(harness, |server| server.lose_answers(count)).await
             }
-            Self::SubscriptionsEnd => with_kurrentdb(world, |server| server.fail_subscriptions()).await,
+            Self::SubscriptionsEnd => with_kurrentdb(harness, |server| server.fail_subscriptions()).await,
             Self::KurrentDbEnds { lasting } => {
-                let _alone = world.kurrentdb_fault.lock().await;
-                with_kurrentdb(world, StandIn::stop).await;
+                let _alone = harness.kurrentdb_fault.lock().await;
+                with_kurrentdb(harness, StandIn::stop).await;
                 sleep(lasting).await;
-                with_kurrentdb(world, StandIn::start_again).await;
+                with_kurrentdb(harness, StandIn::start_again).await;
             }
         }
         true
@@ -179,14 +186,14 @@ fn next(leader: usize) -> usize {
     (leader + 1) % 3
 }
 
-async fn with_kurrentdb<T>(world: &World, change: impl FnOnce(&mut StandIn) -> T) -> T {
-    change(world.system.lock().await.kurrentdb.as_mut().unwrap())
+async fn with_kurrentdb<T>(harness: &Harness, change: impl FnOnce(&mut StandIn) -> T) -> T {
+    change(harness.system.lock().await.kurrentdb.as_mut().unwrap())
 }
 
 /// Somebody who is nobody's business creates tasks as fast as the system lets them. What they are answered is not looked
 /// at; that everybody else is served is what the run looks at. `false` when they could not even sign up.
-async fn greed(world: &World, lasting: Duration) -> bool {
-    let base = world.system.lock().await.base.clone();
+async fn greed(harness: &Harness, lasting: Duration) -> bool {
+    let base = harness.system.lock().await.base.clone();
     let until = Instant::now() + lasting;
     let Ok(Ok(person)) = timeout(
         lasting,
@@ -213,13 +220,13 @@ async fn greed(world: &World, lasting: Duration) -> bool {
 }
 
 /// The whole log, read from the start.
-pub(crate) async fn whole_log(world: &World) -> Vec<Entry> {
+pub(crate) async fn whole_log(harness: &Harness) -> Vec<Entry> {
     const PAGE: usize = 10_000;
     persist("the log is read", async || {
         let mut log: Vec<Entry> = Vec::new();
         loop {
             let after = log.last().map_or(0, position);
-            let page = world.servers().store.log_page(after, PAGE).await?;
+            let page = harness.servers().store.log_page(after, PAGE).await?;
             log.extend(page.entries);
             if !page.more {
                 return Ok::<_, StoreError>(log);
@@ -230,9 +237,9 @@ pub(crate) async fn whole_log(world: &World) -> Vec<Entry> {
 }
 
 /// Publishes a stretch of the log twice more, shuffled, each message as the relay sends it.
-async fn redeliver(world: &World, dice: &mut StdRng) {
+async fn redeliver(harness: &Harness, dice: &mut StdRng) {
     let mut last = vec![0; usize::from(PARTITIONS.get())];
-    let mut messages: Vec<EventMessage> = whole_log(world)
+    let mut messages: Vec<EventMessage> = whole_log(harness)
         .await
         .into_iter()
         .flatten()
@@ -253,7 +260,7 @@ async fn redeliver(world: &World, dice: &mut StdRng) {
     messages.extend(messages.clone());
     messages.shuffle(dice);
     persist("old messages are published", async || {
-        world.servers().bus.publish(&messages).await
+        harness.servers().bus.publish(&messages).await
     })
     .await;
 }

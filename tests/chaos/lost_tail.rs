@@ -19,8 +19,8 @@ use crate::{
     authors::{Author, Loss, what_counts_is_there},
     checks::{self, readable, tool},
     faults::whole_log,
-    support::{Footing, Person, Replica, Role, System, postgres_url},
-    world::{World, persist},
+    harness::{Harness, persist},
+    support::{Deployment, Person, Replica, Role, System, postgres_url},
 };
 
 /// Without `CHAOS_SEEDS`: the log alone, and the whole database.
@@ -33,8 +33,8 @@ const NOTICED_WITHIN: Duration = Duration::from_secs(15);
 async fn a_log_that_lost_its_tail_is_noticed_and_put_right_on_postgres_and_rabbitmq() {
     for seed in crate::seeds(&SHORT_RUN) {
         let started = Instant::now();
-        let world = World::new(System::launched(Footing::Servers, 2).await);
-        let report = crate::guarded(&world, run(seed, &world)).await;
+        let harness = Harness::new(System::launched(Deployment::Servers, 2).await);
+        let report = crate::guarded(&harness, run(seed, &harness)).await;
         match report {
             Ok(report) => eprintln!("seed {seed}: {:.1} s, {report}", started.elapsed().as_secs_f64()),
             Err(violation) => {
@@ -45,16 +45,16 @@ async fn a_log_that_lost_its_tail_is_noticed_and_put_right_on_postgres_and_rabbi
     }
 }
 
-async fn run(seed: u64, world: &World) -> String {
+async fn run(seed: u64, harness: &Harness) -> String {
     let dice = &mut StdRng::seed_from_u64(seed);
-    checks::everybody_is_ready(world).await;
-    world.prepare().await;
-    let base = world.system.lock().await.base.clone();
+    checks::everybody_is_ready(harness).await;
+    harness.prepare().await;
+    let base = harness.system.lock().await.base.clone();
     let mut people = Vec::new();
     for number in 0..PEOPLE {
         people.push(Person::join(&base, &format!("author{number}")).await);
     }
-    let floor = world.servers().store.head().await.unwrap();
+    let floor = harness.servers().store.head().await.unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let mut authors = tokio::task::JoinSet::new();
     for (number, person) in (0_u64..).zip(people) {
@@ -64,14 +64,14 @@ async fn run(seed: u64, world: &World) -> String {
     let reviving = async {
         loop {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            world.system.lock().await.revive();
+            harness.system.lock().await.revive();
         }
     };
     let happening = async {
         let loss = if seed.is_multiple_of(2) {
-            whole_database_goes_back(world, dice, floor).await
+            whole_database_goes_back(harness, dice, floor).await
         } else {
-            only_the_log_loses(world, dice, floor).await
+            only_the_log_loses(harness, dice, floor).await
         };
         // Load goes on with what is there now.
         tokio::time::sleep(Duration::from_millis(dice.random_range(500..3_000))).await;
@@ -83,10 +83,10 @@ async fn run(seed: u64, world: &World) -> String {
     };
     stop.store(true, Ordering::Relaxed);
     let authors = authors.join_all().await;
-    checks::everybody_is_ready(world).await;
-    checks::projection_reaches_the_head(world).await;
+    checks::everybody_is_ready(harness).await;
+    checks::projection_reaches_the_head(harness).await;
     join_all(authors.iter().map(Author::reads_are_answered)).await;
-    let system = &mut *world.system.lock().await;
+    let system = &mut *harness.system.lock().await;
     if seed.is_multiple_of(2) {
         begin_a_new_audit_tree_if_need_be(system).await;
     }
@@ -96,10 +96,10 @@ async fn run(seed: u64, world: &World) -> String {
         "something disagrees with the log"
     );
     system.terminate_all();
-    let log = whole_log(world).await;
+    let log = whole_log(harness).await;
     checks::positions_and_versions_are_dense(&log);
-    checks::audit_log_equals_the_log(world, &log).await;
-    checks::read_models_are_the_fold(world).await;
+    checks::audit_log_equals_the_log(harness, &log).await;
+    checks::read_models_are_the_fold(harness).await;
     checks::nobody_panicked(system);
     let counted = authors.iter().flat_map(|author| &author.acknowledged);
     let after = counted.filter(|done| done.sent > loss.at).count();
@@ -136,29 +136,29 @@ async fn begin_a_new_audit_tree_if_need_be(system: &System) {
 }
 
 /// The log is restored, and nothing else: the read models are ahead of it until an operator runs the command.
-async fn only_the_log_loses(world: &World, dice: &mut StdRng, floor: u64) -> Loss {
+async fn only_the_log_loses(harness: &Harness, dice: &mut StdRng, floor: u64) -> Loss {
     tokio::time::sleep(Duration::from_millis(dice.random_range(1_500..3_000))).await;
     let stopped = dice.random_bool(0.3);
     if stopped {
         // What it has not consumed waits in the queues, and is lost.
-        world.system.lock().await.signal(PROJECTORS[0], "STOP");
+        harness.system.lock().await.signal(PROJECTORS[0], "STOP");
     }
     let most = dice.random_range(1..=60);
     let (loss, is_foreign) = persist("the log loses its tail", async || {
-        lose_tail(world, floor, most).await
+        lose_tail(harness, floor, most).await
     })
     .await;
     if stopped {
-        world.system.lock().await.signal(PROJECTORS[0], "CONT");
+        harness.system.lock().await.signal(PROJECTORS[0], "CONT");
     }
     if is_foreign {
-        everybody_notices(world).await;
+        everybody_notices(harness).await;
     }
-    let before = foreign_checkpoints(world).await;
+    let before = foreign_checkpoints(harness).await;
     tokio::time::sleep(Duration::from_millis(dice.random_range(0..2_000))).await;
-    let system = world.system.lock().await;
+    let system = harness.system.lock().await;
     assert_eq!(
-        foreign_checkpoints(world).await,
+        foreign_checkpoints(harness).await,
         before,
         "projected over another history of the log"
     );
@@ -178,8 +178,8 @@ async fn only_the_log_loses(world: &World, dice: &mut StdRng, floor: u64) -> Los
 
 /// Deletes the last events, `most` at most, in one transaction and ends all sessions. Returns whether the read models are
 /// ahead of the log then.
-async fn lose_tail(world: &World, floor: u64, most: i64) -> sqlx::Result<(Loss, bool)> {
-    let pool = &world.servers().pool;
+async fn lose_tail(harness: &Harness, floor: u64, most: i64) -> sqlx::Result<(Loss, bool)> {
+    let pool = &harness.servers().pool;
     let mut transaction = pool.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('taskledger.event_store', 0))")
         .execute(&mut *transaction)
@@ -224,11 +224,11 @@ const fn replicas(role: Role) -> [Replica; 2] {
 
 /// Projectors stop and say so; so do query APIs, who know that they cannot tell what is there, and a command API, who has
 /// appended what is gone.
-async fn everybody_notices(world: &World) {
+async fn everybody_notices(harness: &Harness) {
     let mut unaware = Vec::new();
     let deadline = Instant::now() + NOTICED_WITHIN;
     while Instant::now() < deadline {
-        unaware = who_has_not_noticed(world).await;
+        unaware = who_has_not_noticed(harness).await;
         if unaware.is_empty() {
             return;
         }
@@ -237,8 +237,8 @@ async fn everybody_notices(world: &World) {
     panic!("not within {NOTICED_WITHIN:?}: {unaware:?} notice that the log has lost its tail");
 }
 
-async fn who_has_not_noticed(world: &World) -> Vec<String> {
-    let system = world.system.lock().await;
+async fn who_has_not_noticed(harness: &Harness) -> Vec<String> {
+    let system = harness.system.lock().await;
     let says = |replica, sentence| system.log_text(replica).contains(sentence);
     let mut unaware = Vec::new();
     for replica in PROJECTORS.into_iter().chain(QUERY_APIS) {
@@ -268,8 +268,8 @@ async fn who_has_not_noticed(world: &World) -> Vec<String> {
 }
 
 /// Checkpoints that name an event which the log does not have.
-async fn foreign_checkpoints(world: &World) -> Vec<(u64, u64)> {
-    let servers = world.servers();
+async fn foreign_checkpoints(harness: &Harness) -> Vec<(u64, u64)> {
+    let servers = harness.servers();
     persist("checkpoints are compared with the log", async || {
         let foreign = projector::foreign_checkpoints(&*servers.store, &servers.read_models).await?;
         Ok::<_, projector::VerifyError>(
@@ -283,8 +283,8 @@ async fn foreign_checkpoints(world: &World) -> Vec<(u64, u64)> {
 }
 
 /// A backup is taken, and later takes the place of the database.
-async fn whole_database_goes_back(world: &World, dice: &mut StdRng, floor: u64) -> Loss {
-    let url = Url::parse(&world.system.lock().await.database_url("")).unwrap();
+async fn whole_database_goes_back(harness: &Harness, dice: &mut StdRng, floor: u64) -> Loss {
+    let url = Url::parse(&harness.system.lock().await.database_url("")).unwrap();
     let database = url.path().trim_start_matches('/').to_owned();
     let backup = format!("{database}_backup");
     tokio::time::sleep(Duration::from_millis(dice.random_range(1_000..2_000))).await;
@@ -301,7 +301,10 @@ async fn whole_database_goes_back(world: &World, dice: &mut StdRng, floor: u64) 
     let cut = row.get::<i64, _>(0).cast_unsigned();
     assert!(cut >= floor, "the backup has everybody's account");
     tokio::time::sleep(Duration::from_millis(dice.random_range(500..3_000))).await;
-    let head = persist("the log has an end", async || world.servers().store.head().await).await;
+    let head = persist("the log has an end", async || {
+        harness.servers().store.head().await
+    })
+    .await;
     let drop_it = format!("DROP DATABASE {database} WITH (FORCE)");
     let put_back = format!("ALTER DATABASE {backup} RENAME TO {database}");
     alone_with(&database, &[&drop_it, &put_back]).await;

@@ -1,7 +1,7 @@
 //! The running system under every fault at once, and what must be true all the same.
 //!
 //! A run is decided by its seed: which faults strike when (`schedule.rs`, `faults.rs`) and what everybody does
-//! meanwhile (`worker.rs`, with the model of `command.rs`, and `keeper.rs`). `checks.rs` holds the result against the log.
+//! meanwhile (`worker.rs`, with the model of `command.rs`, and `password_changer.rs`). `checks.rs` holds the result against the log.
 //! One of the tests has the log in a stand-in for a cluster of KurrentDB, whose leader ends, stands still or loses answers.
 //! In runs of their own the log loses its tail (`lost_tail.rs`, `authors.rs`). `README.md` says which check finds what.
 //! `CHAOS_SEEDS` names the seeds to run: `17`, or `1..=200`.
@@ -21,19 +21,19 @@
 mod authors;
 mod checks;
 mod command;
+mod fault_counts;
 mod faults;
-mod keeper;
+mod harness;
 mod lists;
 mod lost_tail;
+mod password_changer;
 mod poison;
 mod restart;
 mod schedule;
 #[path = "../support/mod.rs"]
 mod support;
-mod tally;
 mod unusable_key;
 mod worker;
-mod world;
 
 use std::{
     any::Any,
@@ -48,11 +48,11 @@ use std::{
 use futures::{FutureExt as _, future::join_all};
 use tokio::task::JoinSet;
 
-use keeper::Keeper;
+use fault_counts::FaultCounts;
+use harness::Harness;
+use password_changer::PasswordChanger;
 use schedule::Schedule;
-use support::{Footing, System};
-use tally::Tally;
-use world::World;
+use support::{Deployment, System};
 
 /// Without `CHAOS_SEEDS`. Together they have nearly every fault but those that last a minute; the first one restarts the
 /// broker.
@@ -62,29 +62,29 @@ const SHORT_RUN_ON_KURRENTDB: [u64; 1] = [5];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_doubled_or_torn_under_faults_on_postgres_and_rabbitmq() {
-    under_faults(Footing::Servers, &SHORT_RUN).await;
+    under_faults(Deployment::Servers, &SHORT_RUN).await;
 }
 
 /// The log is in a stand-in for a cluster of KurrentDB, everything else as above.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_doubled_or_torn_under_faults_on_kurrentdb_postgres_and_rabbitmq() {
-    under_faults(Footing::KurrentDb, &SHORT_RUN_ON_KURRENTDB).await;
+    under_faults(Deployment::KurrentDb, &SHORT_RUN_ON_KURRENTDB).await;
 }
 
-async fn under_faults(footing: Footing, short_run: &[u64]) {
-    let mut tally = Tally::default();
+async fn under_faults(deployment: Deployment, short_run: &[u64]) {
+    let mut fault_counts = FaultCounts::default();
     for seed in seeds(short_run) {
         let started = Instant::now();
-        let system = System::launched(footing, 2).await;
+        let system = System::launched(deployment, 2).await;
         let mut schedule = Schedule::of(seed, &system.replicas());
-        if footing == Footing::KurrentDb {
+        if deployment == Deployment::KurrentDb {
             schedule = schedule.with_kurrentdb(seed);
         }
-        let world = World::new(system);
-        match guarded(&world, run(seed, &schedule, &world)).await {
-            Ok(report) => tally.add(seed, started.elapsed(), &report),
+        let harness = Harness::new(system);
+        match guarded(&harness, run(seed, &schedule, &harness)).await {
+            Ok(report) => fault_counts.add(seed, started.elapsed(), &report),
             Err(violation) => {
-                eprintln!("{tally}");
+                eprintln!("{fault_counts}");
                 eprintln!("seed {seed} violates the contract. What struck:\n{schedule}");
                 eprintln!(
                     "replay it: CHAOS_SEEDS={seed} cargo test -p taskledger --test chaos -- --nocapture"
@@ -93,13 +93,13 @@ async fn under_faults(footing: Footing, short_run: &[u64]) {
             }
         }
     }
-    eprintln!("{tally}");
+    eprintln!("{fault_counts}");
 }
 
 /// Lets a run come to its end, or to the violation of the contract that ends it, and cleans up.
-async fn guarded<T>(world: &World, run: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
+async fn guarded<T>(harness: &Harness, run: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
     let outcome = AssertUnwindSafe(run).catch_unwind().await;
-    let mut system = world.system.lock().await;
+    let mut system = harness.system.lock().await;
     if outcome.is_err() {
         system.print_logs();
     }
@@ -132,55 +132,55 @@ struct Report {
     ended_sessions: usize,
 }
 
-async fn run(seed: u64, schedule: &Schedule, world: &World) -> Report {
-    checks::everybody_is_ready(world).await;
-    world.prepare().await;
+async fn run(seed: u64, schedule: &Schedule, harness: &Harness) -> Report {
+    checks::everybody_is_ready(harness).await;
+    harness.prepare().await;
     let stop = Arc::new(AtomicBool::new(false));
     let mut workers = JoinSet::new();
-    for worker in worker::hire(seed, world).await {
+    for worker in worker::hire(seed, harness).await {
         workers.spawn(worker.work(Arc::clone(&stop)));
     }
-    let gateways = world.system.lock().await.bases.clone();
-    let keeper = Keeper::join(seed, gateways.clone()).await;
-    let keeper = tokio::spawn(keeper.work(Arc::clone(&stop)));
+    let gateways = harness.system.lock().await.bases.clone();
+    let password_changer = PasswordChanger::join(seed, gateways.clone()).await;
+    let password_changer = tokio::spawn(password_changer.work(Arc::clone(&stop)));
 
-    let striking = schedule.strikes.iter().map(async |strike| {
-        tokio::time::sleep(strike.at).await;
-        let name = strike.fault.name();
-        strike.fault.clone().strike(world).await.then_some(name)
+    let injections = schedule.faults.iter().map(async |scheduled| {
+        tokio::time::sleep(scheduled.at).await;
+        let name = scheduled.fault.name();
+        scheduled.fault.clone().inject(harness).await.then_some(name)
     });
     let reviving = async {
         loop {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            world.system.lock().await.revive();
+            harness.system.lock().await.revive();
         }
     };
     let struck: Vec<_> = tokio::select! {
-        struck = join_all(striking) => struck.into_iter().flatten().collect(),
+        struck = join_all(injections) => struck.into_iter().flatten().collect(),
         () = reviving => unreachable!("goes on for ever"),
     };
     stop.store(true, Ordering::Relaxed);
     let workers = workers.join_all().await;
-    let mut keeper = keeper
+    let mut password_changer = password_changer
         .await
         .unwrap_or_else(|failure| resume_unwind(failure.into_panic()));
 
-    checks::everybody_is_ready(world).await;
-    keeper.leave().await;
-    checks::projection_reaches_the_head(world).await;
+    checks::everybody_is_ready(harness).await;
+    password_changer.leave().await;
+    checks::projection_reaches_the_head(harness).await;
     let ended: Vec<&str> = workers
         .iter()
         .flat_map(|worker| &worker.ended)
-        .chain(&keeper.ended)
+        .chain(&password_changer.ended)
         .map(String::as_str)
         .collect();
     checks::ended_sessions_are_refused(&gateways, &ended).await;
-    checks::session_is_alive(keeper.kept()).await;
-    lists::damaged_rows_hide_nobody_else(world, keeper.kept()).await;
-    checks::damaged_rows_are_made_anew(world).await;
-    let mut system = world.system.lock().await;
+    checks::session_is_alive(password_changer.kept()).await;
+    lists::damaged_rows_hide_nobody_else(harness, password_changer.kept()).await;
+    checks::damaged_rows_are_made_anew(harness).await;
+    let mut system = harness.system.lock().await;
     system.terminate_all();
-    let events = checks::check(world, &workers).await;
+    let events = checks::check(harness, &workers).await;
     checks::nobody_panicked(&system);
     Report {
         struck,

@@ -10,7 +10,7 @@ use serde_json::json;
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
-use crate::world::{World, persist};
+use crate::harness::{Harness, persist};
 
 /// What cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,8 +97,8 @@ impl Poisoned {
 }
 
 /// Puts something of this kind into what belongs to `person`.
-pub(crate) async fn poison(world: &World, person: usize, kind: Unreadable) {
-    let (person, tag) = &world.people.get().unwrap()[person];
+pub(crate) async fn poison(harness: &Harness, person: usize, kind: Unreadable) {
+    let (person, tag) = &harness.people.get().unwrap()[person];
     let task = TaskId(Uuid::now_v7());
     let stream = StreamName::task(task);
     let title = format!("{tag} poison");
@@ -115,39 +115,39 @@ pub(crate) async fn poison(world: &World, person: usize, kind: Unreadable) {
     let completed = record(*person, TaskCompleted {}.into());
     let Unreadable::Row(damage) = kind else {
         renamed.spoil(kind);
-        let mut poisoned = world.poisoned.lock().await;
+        let mut poisoned = harness.poisoned.lock().await;
         poisoned.records.insert(stream.clone(), 1);
         poisoned.without_envelope += usize::from(kind.has_no_envelope());
         drop(poisoned);
-        return append(world, &stream, 0, &[created, renamed, completed]).await;
+        return append(harness, &stream, 0, &[created, renamed, completed]).await;
     };
-    append(world, &stream, 0, &[created]).await;
+    append(harness, &stream, 0, &[created]).await;
     let (stream, version) = match damage {
         Damage::AccountRoles => (
             StreamName::account(*person),
-            harm(world, damage, "id = $1", person.0).await.1,
+            harm(harness, damage, "id = $1", person.0).await.1,
         ),
         Damage::SessionEnd => {
             let latest = "id = (SELECT id FROM read_models.sessions WHERE account = $1 AND ended_at IS NULL
                  ORDER BY last_refreshed_at DESC LIMIT 1)";
-            let (session, version) = harm(world, damage, latest, person.0).await;
+            let (session, version) = harm(harness, damage, latest, person.0).await;
             (StreamName::session(events::SessionId(session)), version)
         }
-        _ => (stream, harm(world, damage, "id = $1", task.0).await.1),
+        _ => (stream, harm(harness, damage, "id = $1", task.0).await.1),
     };
-    let mut poisoned = world.poisoned.lock().await;
+    let mut poisoned = harness.poisoned.lock().await;
     poisoned.rows.entry(stream.clone()).or_insert(version);
     drop(poisoned);
     if stream == StreamName::task(task) {
-        append(world, &stream, 1, &[renamed, completed]).await;
+        append(harness, &stream, 1, &[renamed, completed]).await;
     }
 }
 
 /// Damages the row once it is there, while nobody projects. Returns its id and its version.
-async fn harm(world: &World, damage: Damage, condition: &str, id: Uuid) -> (Uuid, u64) {
+async fn harm(harness: &Harness, damage: Damage, condition: &str, id: Uuid) -> (Uuid, u64) {
     let sql = format!("{} WHERE {condition} RETURNING id, version", damage.sql());
     persist("a row is damaged", async || {
-        let mut transaction = world.servers().pool.begin().await?;
+        let mut transaction = harness.servers().pool.begin().await?;
         // Every projector begins with its checkpoint.
         sqlx::query("SELECT FROM read_models.checkpoints ORDER BY partitions, partition FOR UPDATE")
             .execute(&mut *transaction)
@@ -205,14 +205,14 @@ fn record(person: UserId, event: TaskEvent) -> Record {
 }
 
 /// Appends as the store does, after `version`. That the stream has gone on means that an earlier attempt got through.
-async fn append(world: &World, stream: &StreamName, version: i64, records: &[Record]) {
+async fn append(harness: &Harness, stream: &StreamName, version: i64, records: &[Record]) {
     const SQL: &str = "SELECT append_events(ARRAY[$1::text], ARRAY[1], ARRAY[$2::bigint], ARRAY[$3::integer], array_fill(1, ARRAY[$3]),
              (SELECT array_agg(place) FROM generate_series(1, $3) AS place), array_fill($1::text, ARRAY[$3]),
              $4, $5, $6, $7, $8, $9, array_fill(1780000000000000, ARRAY[$3]))";
     let count = i32::try_from(records.len()).unwrap();
     let all = |value: fn(&Record) -> String| records.iter().map(value).collect::<Vec<_>>();
     persist("records are appended with SQL", async || {
-        let mut transaction = world.servers().pool.begin().await?;
+        let mut transaction = harness.servers().pool.begin().await?;
         let connection: &mut PgConnection = &mut transaction;
         sqlx::query("SET LOCAL search_path = event_store")
             .execute(&mut *connection)

@@ -169,7 +169,7 @@ pub(crate) const TABLES: [&str; 8] = [
 
 /// One fault at its time.
 #[derive(Debug, Clone)]
-pub(crate) struct Strike {
+pub(crate) struct ScheduledFault {
     pub(crate) at: Duration,
     pub(crate) fault: Fault,
 }
@@ -177,7 +177,7 @@ pub(crate) struct Strike {
 /// All faults of a run.
 #[derive(Debug)]
 pub(crate) struct Schedule {
-    pub(crate) strikes: Vec<Strike>,
+    pub(crate) faults: Vec<ScheduledFault>,
 }
 
 impl Schedule {
@@ -253,22 +253,22 @@ impl Schedule {
                 lasting: LONG_FREEZE,
             });
         }
-        let mut strikes: Vec<_> = faults
+        let mut faults: Vec<_> = faults
             .into_iter()
-            .map(|fault| Strike {
+            .map(|fault| ScheduledFault {
                 at: millis(dice, WINDOW_MS),
                 fault,
             })
             .collect();
-        strikes.sort_by_key(|strike| strike.at);
-        Self { strikes }
+        faults.sort_by_key(|scheduled| scheduled.at);
+        Self { faults }
     }
 
     /// The same with the log in KurrentDB: what happens to it in PostgreSQL is left out, and some of what can happen to
     /// KurrentDB is added. One after the other, since each is about the leader.
     pub(crate) fn with_kurrentdb(mut self, seed: u64) -> Self {
         let dice = &mut StdRng::seed_from_u64(!seed);
-        self.strikes.retain(|strike| match &strike.fault {
+        self.faults.retain(|scheduled| match &scheduled.fault {
             Fault::FullDisk { table, .. } | Fault::LockedTable { table, .. } => *table != EVENTS,
             // It is written into the log by SQL.
             Fault::Poison { .. } => false,
@@ -292,11 +292,11 @@ impl Schedule {
         faults.shuffle(dice);
         let count = dice.random_range(1..=faults.len());
         let chosen = faults.into_iter().take(count);
-        self.strikes.extend(chosen.map(|fault| Strike {
+        self.faults.extend(chosen.map(|fault| ScheduledFault {
             at: millis(dice, WINDOW_MS),
             fault,
         }));
-        self.strikes.sort_by_key(|strike| strike.at);
+        self.faults.sort_by_key(|scheduled| scheduled.at);
         self
     }
 }
@@ -307,7 +307,7 @@ fn millis(dice: &mut StdRng, range: std::ops::Range<u64>) -> Duration {
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Strike { at, fault } in &self.strikes {
+        for ScheduledFault { at, fault } in &self.faults {
             writeln!(f, "{:>5} ms  {fault:?}", at.as_millis())?;
         }
         Ok(())

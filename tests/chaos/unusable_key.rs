@@ -9,8 +9,8 @@ use sqlx::types::Uuid;
 use tokio::time::{sleep, timeout};
 
 use crate::{
+    harness::{Harness, persist},
     support::{Answer, PASSWORD, Person},
-    world::{World, persist},
 };
 
 /// What happens to the row.
@@ -31,12 +31,12 @@ impl KeyFault {
     }
 
     /// Does it to somebody of its own. `false` when they could not even sign up.
-    pub(crate) async fn strike(self, world: &World) -> bool {
+    pub(crate) async fn inject(self, harness: &Harness) -> bool {
         /// How long they may try that.
         const JOIN: Duration = Duration::from_secs(30);
         /// Longer than keys stay in memory.
         const FORGOTTEN: Duration = Duration::from_secs(4);
-        let base = world.system.lock().await.base.clone();
+        let base = harness.system.lock().await.base.clone();
         let join = async || {
             loop {
                 let base = base.clone();
@@ -55,7 +55,7 @@ impl KeyFault {
         })
         .await;
         let id: Uuid = me.body["user"]["id"].as_str().unwrap().parse().unwrap();
-        let pool = &world.servers().pool;
+        let pool = &harness.servers().pool;
         persist("a key is struck", async || {
             sqlx::query(self.sql()).bind(id).execute(pool).await
         })

@@ -21,14 +21,14 @@ use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
-    command::{Command, Expected, Wish, alike},
+    command::{Command, Expected, Operation, alike},
+    harness::Harness,
     support::{Answer, Person},
-    world::World,
 };
 
 pub(crate) const PEOPLE: usize = 5;
 /// Of each person at once.
-const SEATS: usize = 2;
+const WORKERS_PER_PERSON: usize = 2;
 /// Tasks that both seats of a person work on.
 const SHARED: usize = 2;
 /// All tasks of a person must fit on a page.
@@ -37,7 +37,7 @@ const MOST_TASKS: usize = 40;
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// Whatever fails, works again within this: nobody waits longer than 15 seconds for whoever stands still, and a few
 /// times that is needed where several faults meet.
-const PATIENCE: Duration = Duration::from_secs(40);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(40);
 /// One of so many requests is hung up on before its answer can have come.
 const HANG_UP_EVERY: u32 = 25;
 /// One of so many requests carries the longest headers that are let in.
@@ -93,8 +93,8 @@ struct Request {
 }
 
 /// Registers everybody and signs them in, before anything goes wrong.
-pub(crate) async fn hire(seed: u64, world: &World) -> Vec<Worker> {
-    let gateways = world.system.lock().await.bases.clone();
+pub(crate) async fn hire(seed: u64, harness: &Harness) -> Vec<Worker> {
+    let gateways = harness.system.lock().await.bases.clone();
     let mut joining = JoinSet::new();
     for number in 0..PEOPLE {
         let gateways = gateways.clone();
@@ -103,7 +103,7 @@ pub(crate) async fn hire(seed: u64, world: &World) -> Vec<Worker> {
     let mut joined = joining.join_all().await;
     joined.sort_by_key(|(number, ..)| *number);
     let people = joined.iter().map(|(number, id, _)| (*id, tag(*number))).collect();
-    assert!(world.people.set(people).is_ok(), "hired once");
+    assert!(harness.people.set(people).is_ok(), "hired once");
     joined.into_iter().flat_map(|(_, _, workers)| workers).collect()
 }
 
@@ -122,12 +122,12 @@ async fn join(seed: u64, number: usize, gateways: Vec<String>) -> (usize, UserId
         shared.insert(created.body["id"].as_str().unwrap().parse().unwrap(), 1);
     }
     let mut workers = Vec::new();
-    for seat in 0..SEATS {
+    for seat in 0..WORKERS_PER_PERSON {
         let mut person = first.clone();
         if seat > 0 {
             person.log_in().await;
         }
-        let place = (number * SEATS + seat) as u64;
+        let place = (number * WORKERS_PER_PERSON + seat) as u64;
         workers.push(Worker {
             name: format!("p{number}s{seat}"),
             records: Vec::new(),
@@ -171,7 +171,7 @@ impl Worker {
     async fn command(&mut self) {
         let (command, state) = if self.dice.random_bool(0.3) {
             let task = *self.shared.keys().choose(&mut self.dice).unwrap();
-            (self.wish_for(task, self.shared[&task]), None)
+            (self.operation_on(task, self.shared[&task]), None)
         } else {
             let command = self.own_command();
             let state = self.own.get(&command.task).cloned();
@@ -304,7 +304,7 @@ impl Worker {
         match self.own.keys().choose(&mut self.dice) {
             Some(task) if !(room && self.dice.random_bool(0.2)) => {
                 let task = *task;
-                self.wish_for(task, self.own[&task].version)
+                self.operation_on(task, self.own[&task].version)
             }
             _ => {
                 let mut fields = self.fields();
@@ -316,18 +316,22 @@ impl Worker {
         }
     }
 
-    fn wish_for(&mut self, task: TaskId, version: u64) -> Command {
-        let wish = match self.dice.random_range(0..20) {
-            0..8 => Wish::Change(self.fields()),
-            8..16 => Wish::Move(self.status()),
-            16..18 => Wish::Delete,
-            _ => Wish::Restore,
+    fn operation_on(&mut self, task: TaskId, version: u64) -> Command {
+        let operation = match self.dice.random_range(0..20) {
+            0..8 => Operation::Change(self.fields()),
+            8..16 => Operation::Move(self.status()),
+            16..18 => Operation::Delete,
+            _ => Operation::Restore,
         };
         let if_match = self
             .dice
             .random_bool(0.3)
             .then(|| version - u64::from(version > 1 && self.dice.random_bool(0.2)));
-        Command { task, wish, if_match }
+        Command {
+            task,
+            operation,
+            if_match,
+        }
     }
 
     /// Some fields of a task, chosen so that they are often as they were.
@@ -575,7 +579,7 @@ impl Worker {
 
     /// Sends a request to one gateway after the other until it is answered, and says how often it was sent.
     async fn send(&self, request: &Request, first: u32) -> (Answer, usize) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + RECOVERY_TIMEOUT;
         for attempt in 1.. {
             let gateway = &self.gateways[(first as usize + attempt) % self.gateways.len()];
             let hang_up = (attempt == 1 && first.is_multiple_of(HANG_UP_EVERY))

@@ -10,10 +10,10 @@ use events::UserId;
 use uuid::Uuid;
 
 use super::{BEFORE, LONG_AGO, Old, old_session};
-use crate::support::{Footing, Person, System};
+use crate::support::{Deployment, Person, System};
 
 async fn with_old_sessions(times: &[&str]) -> Old {
-    let system = System::start(Footing::Embedded).await;
+    let system = System::start(Deployment::Embedded).await;
     Person::join(&system.base, "ada").await;
     let store = system.open_log().await;
     for at in times {

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::support::{System, until};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Old sessions, of three events each: many parts, so that a kill falls between two of them.
 const SESSIONS: usize = 1_500;
 /// When all that is old here happened.
@@ -165,7 +165,7 @@ impl Old {
         let arguments = self.drop(file);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut child = self.system.tool(&arguments).spawn().unwrap();
-        until("something is dropped", PATIENCE, async || {
+        until("something is dropped", TIMEOUT, async || {
             assert!(
                 child.try_wait().unwrap().is_none(),
                 "it ended before it was killed"

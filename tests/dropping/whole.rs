@@ -1,4 +1,4 @@
-//! All of it, on both footings: everything that was proved stays proved.
+//! All of it, on both deployments: everything that was proved stays proved.
 
 use std::{
     fs,
@@ -10,17 +10,17 @@ use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
-use super::{BEFORE, LONG_AGO, Old, PATIENCE, SESSIONS, old_session, old_task};
-use crate::support::{Footing, Person, Role, System, until};
+use super::{BEFORE, LONG_AGO, Old, SESSIONS, TIMEOUT, old_session, old_task};
+use crate::support::{Deployment, Person, Role, System, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_leaves_an_embedded_log() {
-    dropped(Footing::Embedded).await;
+    dropped(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_leaves_a_log_on_servers() {
-    dropped(Footing::Servers).await;
+    dropped(Deployment::Servers).await;
 }
 
 /// The lines of an export, by position.
@@ -31,8 +31,8 @@ fn lines(path: &str) -> Vec<Value> {
         .collect()
 }
 
-async fn dropped(footing: Footing) {
-    let system = System::start(footing).await;
+async fn dropped(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let mut ada = Person::join(&system.base, "ada").await;
     let store = system.open_log().await;
     let kept = ada
@@ -53,7 +53,7 @@ async fn dropped(footing: Footing) {
     let mut old = Old::of(system).await;
     old.key = old.run(&["audit", "key"]).trim().to_owned();
     let head = store.head().await.unwrap();
-    until("the checkpoint covers the log", PATIENCE, async || {
+    until("the checkpoint covers the log", TIMEOUT, async || {
         let url = format!("{}/audit/checkpoint", old.system.base);
         let text = reqwest::get(url).await.unwrap().text().await.unwrap();
         let size = text.lines().nth(1).and_then(|size| size.parse::<u64>().ok());
@@ -135,7 +135,7 @@ async fn dropped(footing: Footing) {
         "{said}"
     );
     assert_eq!(
-        footing == Footing::Embedded,
+        deployment == Deployment::Embedded,
         said.contains("as large as before"),
         "{said}"
     );
@@ -153,7 +153,7 @@ async fn dropped(footing: Footing) {
     nothing_of_it_is_in_use(&old, &mut ada, purged, &kept, &since).await;
     everything_is_proved(&old, &position, expected, &sessions).await;
 
-    if footing == Footing::Embedded {
+    if deployment == Deployment::Embedded {
         let dropped_size = size(&old);
         old.system.terminate(Role::Up);
         // Somebody reads it still: what was dropped counts.

@@ -11,7 +11,7 @@ use database::{Database, Schema};
 
 use crate::{
     restored_erasures::launch,
-    support::{Footing, System},
+    support::{Deployment, System},
 };
 
 /// The files of what is backed up embedded, and the schemas on PostgreSQL: the log with its tree, and the roles' records.
@@ -21,7 +21,7 @@ const OF_RECORDS: [(&str, &str); 1] = [("operations.db", "operations")];
 /// What was made before somebody was erased.
 pub(super) struct Backup {
     directory: PathBuf,
-    footing: Footing,
+    deployment: Deployment,
 }
 
 /// Writes these schemas, or all, into a file as SQL.
@@ -38,15 +38,15 @@ pub(super) fn dump(url: &str, schemas: &[&str], file: &Path) {
 }
 
 impl Backup {
-    pub(super) async fn make(system: &mut System, footing: Footing) -> Self {
+    pub(super) async fn make(system: &mut System, deployment: Deployment) -> Self {
         let backup = Self {
             directory: system.directory().join("backup"),
-            footing,
+            deployment,
         };
         for (directory, parts) in [(backup.of_log(), &OF_LOG[..]), (backup.of_records(), &OF_RECORDS)] {
             fs::create_dir_all(&directory).unwrap();
-            match footing {
-                Footing::Embedded => {
+            match deployment {
+                Deployment::Embedded => {
                     system.terminate_all();
                     for (file, _) in parts {
                         fs::copy(system.data_dir().join(file), directory.join(file)).unwrap();
@@ -106,7 +106,7 @@ impl Backup {
     pub(super) async fn restore(&self, system: &System) {
         let parts = [(self.of_log(), &OF_LOG[..]), (self.of_records(), &OF_RECORDS)];
         for (directory, parts) in parts {
-            if self.footing != Footing::Embedded {
+            if self.deployment != Deployment::Embedded {
                 for (_, schema) in parts {
                     psql(system, &["--command", &format!("DROP SCHEMA {schema} CASCADE")]);
                 }

@@ -23,7 +23,7 @@ use crate::{
     erasure::run,
     moving::Place,
     restored_erasures::{check, erase, id_of, launch},
-    support::{Footing, PASSWORD, Person, System, until},
+    support::{Deployment, PASSWORD, Person, System, until},
 };
 
 const NAME: &str = "Quagga-Nickname Ångström";
@@ -39,18 +39,18 @@ const LOGS_OF_CLIENTS: [&str; 2] = ["access.log", "security.log"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_nothing_is_left_of_who_was_erased_nor_in_a_backup_of_before() {
-    nothing_is_left_anywhere(Footing::Embedded).await;
+    nothing_is_left_anywhere(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_left_of_who_was_erased_nor_in_a_dump_of_before_on_postgres_and_rabbitmq() {
-    nothing_is_left_anywhere(Footing::Servers).await;
+    nothing_is_left_anywhere(Deployment::Servers).await;
 }
 
 /// A system whose processes log everything that they can, with files for the access log and the security log, and whose broker
 /// keeps copies.
-async fn talkative(footing: Footing) -> System {
-    let mut system = System::start(footing).await;
+async fn talkative(deployment: Deployment) -> System {
+    let mut system = System::start(deployment).await;
     system.terminate_all();
     system.set("TASKLEDGER_LOG", "trace,lapin=trace");
     for (setting, file) in [
@@ -105,10 +105,10 @@ async fn leave_traces(system: &System) -> Person {
 /// What stands in the databases: in their files, or in a dump of everything that PostgreSQL has.
 fn in_databases(
     system: &System,
-    footing: Footing,
+    deployment: Deployment,
     texts: &BTreeSet<String>,
 ) -> BTreeMap<String, BTreeSet<String>> {
-    if footing == Footing::Embedded {
+    if deployment == Deployment::Embedded {
         return found_in(texts, &[&system.data_dir()]);
     }
     let file = system.directory().join("everything.sql");
@@ -118,13 +118,13 @@ fn in_databases(
     found
 }
 
-async fn nothing_is_left_in_databases(system: &System, footing: Footing, texts: &BTreeSet<String>) {
+async fn nothing_is_left_in_databases(system: &System, deployment: Deployment, texts: &BTreeSet<String>) {
     let mut last = BTreeMap::new();
     until(
         "nothing is left in the databases",
         Duration::from_secs(60),
         async || {
-            let found = in_databases(system, footing, texts);
+            let found = in_databases(system, deployment, texts);
             if found != last {
                 eprintln!("still there: {found:?}");
             }
@@ -143,8 +143,8 @@ fn logs(system: &System) -> Vec<std::path::PathBuf> {
         .collect()
 }
 
-async fn nothing_is_left_anywhere(footing: Footing) {
-    let mut system = talkative(footing).await;
+async fn nothing_is_left_anywhere(deployment: Deployment) {
+    let mut system = talkative(deployment).await;
     let person = leave_traces(&system).await;
     let id = id_of(&person).await;
     let address = ADDRESS.to_string();
@@ -161,7 +161,7 @@ async fn nothing_is_left_anywhere(footing: Footing) {
     ];
     let texts: BTreeSet<String> = words.iter().flat_map(|word| spellings(word)).collect();
     system.read_models_equal_the_log().await;
-    let before = in_databases(&system, footing, &texts);
+    let before = in_databases(&system, deployment, &texts);
     let log = run(&system, &["events", "tail", "--from", "0", "--json"]).to_ascii_lowercase();
     for word in words {
         let word = word.to_ascii_lowercase();
@@ -171,7 +171,7 @@ async fn nothing_is_left_anywhere(footing: Footing) {
 
     let export = system.directory().join("export.ndjson").display().to_string();
     run(&system, &["events", "export", "--output", &export]);
-    let backup = Backup::make(&mut system, footing).await;
+    let backup = Backup::make(&mut system, deployment).await;
     assert_eq!(
         found_in(&texts, &[Path::new(&export), &backup.of_log()]),
         BTreeMap::new()
@@ -184,7 +184,7 @@ async fn nothing_is_left_anywhere(footing: Footing) {
     backup.has_no_key_of(&system, &id).await;
 
     erase(&person).await;
-    nothing_is_left_in_databases(&system, footing, &texts).await;
+    nothing_is_left_in_databases(&system, deployment, &texts).await;
     if let Some(broker) = &system.broker {
         let copies = broker.copies().await.unwrap();
         assert!(
@@ -198,9 +198,9 @@ async fn nothing_is_left_anywhere(footing: Footing) {
     }
     system.terminate_all();
     nothing_was_logged(&system, &texts);
-    no_import_brings_them_back(&system, footing, &export).await;
+    no_import_brings_them_back(&system, deployment, &export).await;
     backup.restore(&system).await;
-    nobody_comes_back(&mut system, footing, &person, &id, &texts).await;
+    nobody_comes_back(&mut system, deployment, &person, &id, &texts).await;
     system.stop().await;
 }
 
@@ -220,9 +220,9 @@ fn nothing_was_logged(system: &System, texts: &BTreeSet<String>) {
 }
 
 /// An export of before the erasure is refused where their keys are, destroyed as they are now.
-async fn no_import_brings_them_back(system: &System, footing: Footing, export: &str) {
-    let database = match footing {
-        Footing::Embedded => None,
+async fn no_import_brings_them_back(system: &System, deployment: Deployment, export: &str) {
+    let database = match deployment {
+        Deployment::Embedded => None,
         _ => Some(TestDatabase::create().await),
     };
     let url = database.as_ref().map(|it| ("DATABASE_URL", it.url().to_string()));
@@ -240,7 +240,7 @@ async fn no_import_brings_them_back(system: &System, footing: Footing, export: &
 /// With the log, the roles' records and the audit tree of before they are erased again, by whoever only checks and starts.
 async fn nobody_comes_back(
     system: &mut System,
-    footing: Footing,
+    deployment: Deployment,
     person: &Person,
     id: &str,
     texts: &BTreeSet<String>,
@@ -254,7 +254,7 @@ async fn nobody_comes_back(
     let login = json!({"email": person.email, "password": PASSWORD});
     person.post("/auth/login", login.clone()).await.expect(401);
     assert_eq!(check(system, &[]).1, json!([]));
-    nothing_is_left_in_databases(system, footing, texts).await;
+    nothing_is_left_in_databases(system, deployment, texts).await;
     // The address is nobody's.
     let mut again = person.clone();
     again.token.clear();

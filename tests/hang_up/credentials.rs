@@ -4,7 +4,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Moments, NEW_PASSWORD, PATIENCE, ends, hang_up};
+use super::{Moments, NEW_PASSWORD, TIMEOUT, ends, hang_up};
 use crate::support::{PASSWORD, Person, totp_code, until};
 
 /// Who gives a command, what it is, and the event that follows from it.
@@ -16,7 +16,7 @@ pub(super) async fn credentials(ada: &Person, root: &Person, moments: &Moments) 
     let give_up = async |(person, method, path, body, event): Command<'_>| {
         let before = count(root, id, event).await;
         hang_up(person, moments, method.clone(), path, body).await;
-        until(&format!("{method} {path} is done"), PATIENCE, async || {
+        until(&format!("{method} {path} is done"), TIMEOUT, async || {
             count(root, id, event).await > before
         })
         .await;
@@ -115,7 +115,7 @@ pub(super) async fn credentials(ada: &Person, root: &Person, moments: &Moments) 
     let erase = json!({"password": NEW_PASSWORD});
     hang_up(&ada, moments, Method::DELETE, "/auth/me", Some(erase)).await;
     ends(&ada).await;
-    until("the address is free", PATIENCE, async || {
+    until("the address is free", TIMEOUT, async || {
         ada.post("/auth/register", again.clone()).await.status == 201
     })
     .await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{attacker::Attacker, honest::Honest};
-use crate::support::{Footing, Replica, Role, System, until};
+use crate::support::{Deployment, Replica, Role, System, until};
 
 /// It is at work until its body is there, which never comes.
 const UNFINISHED: &[u8] =
@@ -11,7 +11,7 @@ const UNFINISHED: &[u8] =
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_idle_connections() {
-    let system = System::start(Footing::Embedded).await;
+    let system = System::start(Deployment::Embedded).await;
     let honest = Honest::before_the_attack(&system).await;
     let mut attackers = Vec::new();
     for number in 1..=3 {
@@ -25,7 +25,7 @@ async fn thousands_of_idle_connections() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn heads_that_never_end() {
-    let system = System::start(Footing::Embedded).await;
+    let system = System::start(Deployment::Embedded).await;
     let honest = Honest::before_the_attack(&system).await;
     let mut attacker = Attacker::new(&system.base, 1);
     attacker
@@ -42,7 +42,7 @@ async fn heads_that_never_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_connections_than_descriptors() {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     let up = Replica::from(Role::Up);
     system.terminate(up);
     system.limit_descriptors(1_024);
@@ -66,7 +66,7 @@ async fn more_connections_than_descriptors() {
 /// Slow bodies, none of which says who sends it, from more addresses than one would need to take all places.
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_from_many_addresses_leave_places_to_those_who_are_known() {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     let up = Replica::from(Role::Up);
     system.terminate(up);
     // A quarter of them for requests at work: 512.
@@ -88,7 +88,7 @@ async fn strangers_from_many_addresses_leave_places_to_those_who_are_known() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_requests_at_work_than_one_caller_may_have() {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     let up = Replica::from(Role::Up);
     let file = system.directory().join("gateway.toml");
     std::fs::write(&file, "in_flight_per_caller = 40\n").unwrap();

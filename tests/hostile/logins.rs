@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::honest::Honest;
-use crate::support::{Footing, PASSWORD, Person, Replica, Role, System, until};
+use crate::support::{Deployment, PASSWORD, Person, Replica, Role, System, until};
 
 /// How many passwords of strangers can wait to be hashed.
 const PLACES: usize = 512;
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// A system whose gateway believes this machine about who the clients are, with a policy for those without a token.
 async fn behind_a_proxy(policy: &str) -> System {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     let up = Replica::from(Role::Up);
     let file = system.directory().join("gateway.toml");
     fs::write(&file, format!("trusted_proxies = [\"127.0.0.1\"]\n{policy}")).unwrap();

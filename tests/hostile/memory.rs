@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use serde_json::json;
 
 use super::{attacker::Attacker, honest::Honest};
-use crate::support::{Footing, Person, Replica, Role, System, until};
+use crate::support::{Deployment, Person, Replica, Role, System, until};
 
 /// What memory may grow by when many addresses are seen: nothing that is kept of them, and what an allocator holds back, which is
 /// more on a busy machine.
@@ -13,7 +13,7 @@ const MOST_FOR_ADDRESSES: u64 = 16 * 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_without_their_end() {
-    let system = System::start(Footing::Embedded).await;
+    let system = System::start(Deployment::Embedded).await;
     let honest = Honest::before_the_attack(&system).await;
     let head = "POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 64000\r\n\r\n";
     let body = format!("{{\"password\":\"{}", "x".repeat(63_000));
@@ -31,7 +31,7 @@ async fn bodies_without_their_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_that_do_not_read() {
-    let system = System::start(Footing::Embedded).await;
+    let system = System::start(Deployment::Embedded).await;
     let honest = Honest::before_the_attack(&system).await;
     let greedy = Person::join(&system.base, "greedy").await;
     let description = "\u{1F600}".repeat(10_000);
@@ -62,7 +62,7 @@ async fn readers_that_do_not_read() {
 /// Bodies without their end, so many that the process has less memory than it may have.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_refused_while_memory_is_short_and_operators_are_answered() {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     let up = Replica::from(Role::Up);
     system.terminate(up);
     system.set("TASKLEDGER_MEMORY_LIMIT_MIB", "64");
@@ -93,7 +93,7 @@ async fn requests_are_refused_while_memory_is_short_and_operators_are_answered()
 /// A batch of a few kilobytes on one long task many times: megabytes of an answer, which a command has in any case.
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_that_do_not_read_what_their_commands_led_to() {
-    let system = System::start(Footing::Embedded).await;
+    let system = System::start(Deployment::Embedded).await;
     let honest = Honest::before_the_attack(&system).await;
     let greedy = Person::join(&system.base, "greedy").await;
     let task = json!({"title": "long", "description": "\u{1F600}".repeat(10_000)});
@@ -124,7 +124,7 @@ async fn readers_that_do_not_read_what_their_commands_led_to() {
 /// Addresses that only a proxy can vouch for, each seen once or twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_without_number() {
-    let mut system = System::start(Footing::Embedded).await;
+    let mut system = System::start(Deployment::Embedded).await;
     let up = Replica::from(Role::Up);
     let file = system.directory().join("gateway.toml");
     let policy = "trusted_proxies = [\"127.0.0.1\"]\n[unauthenticated]\nrequests = 20000\nper_seconds = 1\n";

@@ -8,16 +8,16 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{strange, visible};
-use crate::support::{Footing, PASSWORD, Person, System};
+use crate::support::{Deployment, PASSWORD, Person, System};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_text_of_every_other_place_comes_out_as_it_went_in() {
-    every_other_place(Footing::Embedded).await;
+    every_other_place(Deployment::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn text_of_every_other_place_comes_out_as_it_went_in_on_postgres_and_rabbitmq() {
-    every_other_place(Footing::Servers).await;
+    every_other_place(Deployment::Servers).await;
 }
 
 /// An address that has so many octets when its domain is written as DNS has it.
@@ -42,14 +42,14 @@ fn place(name: &'static str, went_in: impl Into<Value>, came_out: &Value) -> Pla
     }
 }
 
-async fn every_other_place(footing: Footing) {
-    let system = System::start(footing).await;
+async fn every_other_place(deployment: Deployment) {
+    let system = System::start(deployment).await;
     let mut places = Vec::new();
     let ada = registered(&system, &mut places).await;
     tokens(&ada, &mut places).await;
     batches(&ada, &mut places).await;
     operators(&system, &ada, &mut places).await;
-    let files = if matches!(footing, Footing::Embedded) {
+    let files = if matches!(deployment, Deployment::Embedded) {
         imported(&system, &ada, &mut places).await
     } else {
         0

@@ -17,5 +17,5 @@ mod workload;
 pub(crate) use authenticator::totp_code;
 pub(crate) use parking::park_a_later_event;
 pub(crate) use person::{Answer, PASSWORD, Person};
-pub(crate) use system::{Footing, Replica, Role, System, amqp_url, binary, free_port, postgres_url};
+pub(crate) use system::{Deployment, Replica, Role, System, amqp_url, binary, free_port, postgres_url};
 pub(crate) use workload::{Workload, until};

@@ -19,22 +19,22 @@ use tokio::{
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     switches: Switches,
-    tape: Tape,
+    recorded: Recording,
 }
 
 /// What has gone through, a piece for each direction of each connection, once it is recorded.
-type Tape = Arc<Mutex<Option<Vec<Vec<u8>>>>>;
+type Recording = Arc<Mutex<Option<Vec<Vec<u8>>>>>;
 
 /// What is to happen to connections.
 struct Switches {
     cut: watch::Sender<u64>,
     vanish: watch::Sender<u64>,
-    weather: watch::Sender<Weather>,
+    conditions: watch::Sender<NetworkConditions>,
 }
 
 /// What bytes meet on their way.
 #[derive(Clone, Copy)]
-struct Weather {
+struct NetworkConditions {
     delay: Duration,
     /// Connections from before the first instant stand still until the second.
     still: Option<(Instant, Instant)>,
@@ -51,12 +51,12 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let (cut, cuts) = watch::channel(0);
         let (vanish, vanishings) = watch::channel(0);
-        let (weather, changes) = watch::channel(Weather {
+        let (conditions, changes) = watch::channel(NetworkConditions {
             delay: Duration::ZERO,
             still: None,
         });
-        let tape = Tape::default();
-        let recording = Arc::clone(&tape);
+        let recorded = Recording::default();
+        let recording = Arc::clone(&recorded);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (mut cut, mut vanish) = (cuts.clone(), vanishings.clone());
@@ -64,8 +64,8 @@ impl Proxy {
                 vanish.mark_unchanged();
                 let line = Line {
                     born: Instant::now(),
-                    weather: changes.clone(),
-                    tape: Arc::clone(&recording),
+                    conditions: changes.clone(),
+                    recorded: Arc::clone(&recording),
                 };
                 let target = target.clone();
                 tokio::spawn(async move {
@@ -94,19 +94,23 @@ impl Proxy {
         });
         Self {
             address,
-            switches: Switches { cut, vanish, weather },
-            tape,
+            switches: Switches {
+                cut,
+                vanish,
+                conditions,
+            },
+            recorded,
         }
     }
 
     /// Keeps what goes through connections that are made from now on.
     pub(crate) fn record(&self) {
-        *self.tape.lock().unwrap() = Some(Vec::new());
+        *self.recorded.lock().unwrap() = Some(Vec::new());
     }
 
     /// What has gone through since it is recorded.
     pub(crate) fn recorded(&self) -> Vec<Vec<u8>> {
-        self.tape.lock().unwrap().clone().unwrap_or_default()
+        self.recorded.lock().unwrap().clone().unwrap_or_default()
     }
 
     /// Closes every connection there is; new ones are taken at once.
@@ -124,13 +128,15 @@ impl Proxy {
     pub(crate) fn hold_still(&self, lasting: Duration) {
         let now = Instant::now();
         self.switches
-            .weather
-            .send_modify(|weather| weather.still = Some((now, now + lasting)));
+            .conditions
+            .send_modify(|conditions| conditions.still = Some((now, now + lasting)));
     }
 
     /// Holds back whatever arrives from now on for so long.
     pub(crate) fn delay(&self, delay: Duration) {
-        self.switches.weather.send_modify(|weather| weather.delay = delay);
+        self.switches
+            .conditions
+            .send_modify(|conditions| conditions.delay = delay);
     }
 }
 
@@ -146,8 +152,8 @@ async fn connect(target: &str) -> io::Result<Box<dyn Wire>> {
 /// A connection.
 struct Line {
     born: Instant,
-    weather: watch::Receiver<Weather>,
-    tape: Tape,
+    conditions: watch::Receiver<NetworkConditions>,
+    recorded: Recording,
 }
 
 impl Line {
@@ -158,16 +164,16 @@ impl Line {
         to: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<()> {
         let mut buffer = vec![0; 16 * 1024];
-        let piece = self.tape.lock().unwrap().as_mut().map(|pieces| {
+        let piece = self.recorded.lock().unwrap().as_mut().map(|pieces| {
             pieces.push(Vec::new());
             pieces.len() - 1
         });
         loop {
             let count = from.read(&mut buffer).await?;
-            if let (Some(piece), Some(pieces)) = (piece, self.tape.lock().unwrap().as_mut()) {
+            if let (Some(piece), Some(pieces)) = (piece, self.recorded.lock().unwrap().as_mut()) {
                 pieces[piece].extend_from_slice(&buffer[..count]);
             }
-            let Weather { delay, still } = *self.weather.borrow();
+            let NetworkConditions { delay, still } = *self.conditions.borrow();
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;
             }

@@ -28,7 +28,7 @@ use super::{broker::Broker, proxy::Proxy, workload::until};
 
 /// What the system stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Footing {
+pub(crate) enum Deployment {
     Embedded,
     Servers,
     /// As `Servers`, with the log in a stand-in for a cluster of KurrentDB.
@@ -142,20 +142,20 @@ pub(crate) fn amqp_url() -> String {
 
 impl System {
     /// Starts every process and waits until all are ready.
-    pub(crate) async fn start(footing: Footing) -> Self {
-        let mut system = Self::launched(footing, 1).await;
+    pub(crate) async fn start(deployment: Deployment) -> Self {
+        let mut system = Self::launched(deployment, 1).await;
         system.ready().await;
         system
     }
 
     /// Starts so many processes of each role, and does not wait.
-    pub(crate) async fn launched(footing: Footing, replicas: usize) -> Self {
-        Self::launched_as(footing, replicas, async |_, _| BTreeMap::new()).await
+    pub(crate) async fn launched(deployment: Deployment, replicas: usize) -> Self {
+        Self::launched_as(deployment, replicas, async |_, _| BTreeMap::new()).await
     }
 
     /// The same with settings that only one role has, which are made from the empty database and the namespace on the broker.
     pub(crate) async fn launched_as(
-        footing: Footing,
+        deployment: Deployment,
         replicas: usize,
         prepare: impl AsyncFnOnce(&TestDatabase, &str) -> BTreeMap<Role, Vec<(&'static str, String)>>,
     ) -> Self {
@@ -169,9 +169,9 @@ impl System {
             ("TASKLEDGER_LOG", "info".to_owned()),
         ]);
         let (mut database, mut postgres, mut proxy, mut broker) = (None, None, None, None);
-        let roles: &[Role] = match footing {
-            Footing::Embedded => &[Role::Up],
-            Footing::Servers | Footing::KurrentDb => {
+        let roles: &[Role] = match deployment {
+            Deployment::Embedded => &[Role::Up],
+            Deployment::Servers | Deployment::KurrentDb => {
                 let fresh = TestDatabase::create().await;
                 let namespace = format!("test-{}", uuid::Uuid::new_v4().simple());
                 of_one_role = prepare(&fresh, &namespace).await;
@@ -193,7 +193,7 @@ impl System {
                 ]
             }
         };
-        let kurrentdb = (footing == Footing::KurrentDb).then(|| StandIn::with(Behaviour::default(), 3));
+        let kurrentdb = (deployment == Deployment::KurrentDb).then(|| StandIn::with(Behaviour::default(), 3));
         if let Some(server) = &kurrentdb {
             let hosts: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
             let url = format!("kurrentdb://{}?tls=false&streamPrefix=test.", hosts.join(","));

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// A code that was looked at: what happens for it, and whether it was right.
-pub(crate) struct Judged {
+pub(crate) struct CheckedCode {
     pub(crate) events: Vec<AccountEvent>,
     pub(crate) is_right: bool,
 }
@@ -39,7 +39,7 @@ pub(crate) fn confirm(
     account: Option<&Account>,
     now: Timestamp,
     code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
-) -> Result<Judged, Refusal> {
+) -> Result<CheckedCode, Refusal> {
     let account = usable(account)?;
     let factor = account
         .second_factor
@@ -53,7 +53,7 @@ pub(crate) fn confirm(
         return Err(Refusal::TooManyWrongCodes { wait_seconds });
     }
     match code(account, factor) {
-        Some(UsedCode::Totp(step)) => Ok(Judged {
+        Some(UsedCode::Totp(step)) => Ok(CheckedCode {
             events: vec![SecondFactorConfirmed { step }.into()],
             is_right: true,
         }),
@@ -68,7 +68,7 @@ pub(crate) fn judge(
     account: &Account,
     now: Timestamp,
     code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
-) -> Result<Judged, Refusal> {
+) -> Result<CheckedCode, Refusal> {
     let factor = account
         .confirmed_second_factor()
         .ok_or(Refusal::SecondFactorIsUnknown)?;
@@ -91,7 +91,7 @@ pub(crate) fn go_on_with_login(
     now: Timestamp,
     is_good: impl FnOnce(&Account, &SecondFactor) -> bool,
     code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
-) -> Result<Judged, Refusal> {
+) -> Result<CheckedCode, Refusal> {
     let account = usable(account)?;
     let factor = account.confirmed_second_factor().ok_or(Refusal::LoginIsOver)?;
     if !is_good(account, factor) || account.open_sessions.contains(&session) {
@@ -104,15 +104,15 @@ pub(crate) fn go_on_with_login(
     Ok(judged)
 }
 
-fn right(code: UsedCode) -> Judged {
-    Judged {
+fn right(code: UsedCode) -> CheckedCode {
+    CheckedCode {
         events: vec![SecondFactorPassed { code }.into()],
         is_right: true,
     }
 }
 
-fn wrong() -> Judged {
-    Judged {
+fn wrong() -> CheckedCode {
+    CheckedCode {
         events: vec![SecondFactorRefused {}.into()],
         is_right: false,
     }
@@ -124,7 +124,7 @@ pub(crate) fn remove(
     verified: &SecretHash,
     now: Timestamp,
     code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
-) -> Result<Judged, Refusal> {
+) -> Result<CheckedCode, Refusal> {
     let mut judged = show(account, verified, now, code)?;
     if judged.is_right {
         judged.events.push(SecondFactorRemoved {}.into());
@@ -138,7 +138,7 @@ pub(crate) fn show(
     verified: &SecretHash,
     now: Timestamp,
     code: impl FnOnce(&Account, &SecondFactor) -> Option<UsedCode>,
-) -> Result<Judged, Refusal> {
+) -> Result<CheckedCode, Refusal> {
     let account = usable(account)?;
     if account.password_hash != *verified {
         return Err(Refusal::PasswordHasChanged);

@@ -56,7 +56,7 @@ impl<'a> Asker<'a> {
 }
 
 /// By what somebody who waits is told that they are admitted, or that they have lost their place.
-type Teller = oneshot::Sender<Result<Held, HashingFailed>>;
+type AdmissionSender = oneshot::Sender<Result<Held, HashingFailed>>;
 
 /// The threads, and the queue before them.
 pub(super) struct Admission {
@@ -65,7 +65,7 @@ pub(super) struct Admission {
 
 #[derive(Debug)]
 struct Shared {
-    queue: Mutex<FairQueue<Teller>>,
+    queue: Mutex<FairQueue<AdmissionSender>>,
 }
 
 /// The right to hash as soon as a thread is free, which it is at the latest when those admitted before have hashed.
@@ -104,7 +104,7 @@ impl Drop for Waiter<'_> {
 }
 
 impl Shared {
-    fn queue(&self) -> MutexGuard<'_, FairQueue<Teller>> {
+    fn queue(&self) -> MutexGuard<'_, FairQueue<AdmissionSender>> {
         // Each change of it is made whole.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,7 +113,7 @@ impl Shared {
     fn admit(self: &Arc<Self>) {
         loop {
             // Not locked while somebody is told: if they are not there any more, what they would have had is dropped.
-            let Some((told_by, counter)) = self.queue().admit() else {
+            let Some((sender, counter)) = self.queue().admit() else {
                 return;
             };
             let held = Held {
@@ -121,7 +121,7 @@ impl Shared {
                 counter,
                 _counted: Counted::running(),
             };
-            let _ = told_by.send(Ok(held));
+            let _ = sender.send(Ok(held));
         }
     }
 }
@@ -159,11 +159,11 @@ impl Admission {
     }
 
     async fn wait(&self, asker: Asker<'_>) -> Result<Slot, HashingFailed> {
-        let (told_by, told) = oneshot::channel();
+        let (sender, told) = oneshot::channel();
         let entered = self
             .shared
             .queue()
-            .enter(asker.is_familiar, asker.address, asker.counter, told_by);
+            .enter(asker.is_familiar, asker.address, asker.counter, sender);
         let (number, leaves) = entered.map_err(|none| match none {
             NoPlace::Crowded => HashingFailed::Crowded,
             NoPlace::Full => HashingFailed::Overloaded,

@@ -22,15 +22,15 @@ pub(super) struct FairQueue<T> {
     free: usize,
     /// The counters of those who are admitted: nobody else under one of these is admitted meanwhile.
     busy: HashSet<String>,
-    familiar: Lane<T>,
-    strangers: Lane<T>,
+    familiar: WaitingGroup<T>,
+    strangers: WaitingGroup<T>,
     familiar_in_a_row: usize,
     entered: u64,
 }
 
 /// Those who wait and are of one kind.
 #[derive(Debug)]
-struct Lane<T> {
+struct WaitingGroup<T> {
     most: usize,
     most_of_one_address: usize,
     waiting: usize,
@@ -49,13 +49,13 @@ struct Address<T> {
 struct Waiting<T> {
     number: u64,
     counter: Option<String>,
-    told_by: T,
+    sender: T,
 }
 
 impl<T> FairQueue<T> {
     /// `at_once` are admitted at the same time, and `waiting` of either kind wait, half of them from one address.
     pub(super) fn new(at_once: usize, waiting: usize) -> Self {
-        let lane = || Lane {
+        let group = || WaitingGroup {
             most: waiting,
             most_of_one_address: (waiting / 2).max(1),
             waiting: 0,
@@ -64,8 +64,8 @@ impl<T> FairQueue<T> {
         Self {
             free: at_once,
             busy: HashSet::new(),
-            familiar: lane(),
-            strangers: lane(),
+            familiar: group(),
+            strangers: group(),
             familiar_in_a_row: 0,
             entered: 0,
         }
@@ -81,23 +81,23 @@ impl<T> FairQueue<T> {
         is_familiar: bool,
         address: &str,
         counter: Option<&str>,
-        told_by: T,
+        sender: T,
     ) -> Result<(u64, Option<T>), NoPlace> {
         // Then nobody waits who could be admitted before.
         let is_next = self.free > 0 && counter.is_none_or(|counter| !self.busy.contains(counter));
-        let lane = if is_familiar {
+        let group = if is_familiar {
             &mut self.familiar
         } else {
             &mut self.strangers
         };
-        let leaves = if is_next { None } else { lane.make_room(address)? };
+        let leaves = if is_next { None } else { group.make_room(address)? };
         self.entered += 1;
-        lane.add(
+        group.add(
             address,
             Waiting {
                 number: self.entered,
                 counter: counter.map(str::to_owned),
-                told_by,
+                sender,
             },
         );
         Ok((self.entered, leaves))
@@ -128,7 +128,7 @@ impl<T> FairQueue<T> {
         };
         self.free -= 1;
         self.busy.extend(next.counter.clone());
-        Some((next.told_by, next.counter))
+        Some((next.sender, next.counter))
     }
 
     /// Somebody under `counter` who was admitted is done.
@@ -141,13 +141,13 @@ impl<T> FairQueue<T> {
 
     /// Whoever has this number does not wait any more.
     pub(super) fn leave(&mut self, number: u64) {
-        for lane in [&mut self.familiar, &mut self.strangers] {
-            lane.remove(number);
+        for group in [&mut self.familiar, &mut self.strangers] {
+            group.remove(number);
         }
     }
 }
 
-impl<T> Lane<T> {
+impl<T> WaitingGroup<T> {
     /// Makes room for one more from `address`, and returns who has to leave for that.
     fn make_room(&mut self, address: &str) -> Result<Option<T>, NoPlace> {
         let its = self.addresses.iter().find(|other| other.key == address);
@@ -167,7 +167,7 @@ impl<T> Lane<T> {
             .ok_or(NoPlace::Full)?;
         let last = greediest.waiting.pop_back();
         self.waiting -= 1;
-        Ok(last.map(|last| last.told_by))
+        Ok(last.map(|last| last.sender))
     }
 
     fn add(&mut self, address: &str, waiting: Waiting<T>) {
@@ -243,12 +243,12 @@ mod tests {
 
     /// How many of `address` wait.
     fn places(queue: &FairQueue<String>, is_familiar: bool, address: &str) -> usize {
-        let lane = if is_familiar {
+        let group = if is_familiar {
             &queue.familiar
         } else {
             &queue.strangers
         };
-        let found = lane.addresses.iter().find(|other| other.key == address);
+        let found = group.addresses.iter().find(|other| other.key == address);
         found.map_or(0, |address| address.waiting.len())
     }
 

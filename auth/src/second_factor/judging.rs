@@ -6,7 +6,7 @@ use http_api::SecurityEvent;
 use crate::{
     auth::{Auth, Changed},
     command_metadata::CommandMetadata,
-    domain::{Refusal, second_factor::Judged},
+    domain::{Refusal, second_factor::CheckedCode},
     error::{ApiError, CommandError},
 };
 
@@ -22,7 +22,7 @@ impl Auth {
         event: &'static str,
         id: UserId,
         metadata: &CommandMetadata,
-        mut decide: impl FnMut(Option<&Account>) -> Result<Judged, Refusal>,
+        mut decide: impl FnMut(Option<&Account>) -> Result<CheckedCode, Refusal>,
     ) -> Result<Changed, ApiError> {
         let mut is_right = false;
         let changed = self

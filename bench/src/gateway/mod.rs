@@ -19,7 +19,7 @@ use clap::Args;
 use self::nginx::Nginx;
 use crate::{
     client::Person,
-    system::{Footing, System},
+    system::{Deployment, System},
 };
 
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ pub(crate) struct GatewayBench {
 impl GatewayBench {
     pub(crate) async fn run(&self, binary: &Path) -> anyhow::Result<()> {
         let span = Duration::from_secs(self.seconds);
-        let mut system = System::start(Footing::Servers, binary).await?;
+        let mut system = System::start(Deployment::Servers, binary).await?;
         let upstream = Nginx::upstream()?;
         upstream.ready().await?;
         let person = Person::join(&system.front()).await?;

@@ -18,7 +18,7 @@ use super::ratio::{Ratio, Rounds, Wanted};
 use crate::{
     load::{self, Kind},
     servers,
-    system::{Footing, System},
+    system::{Deployment, System},
 };
 
 const CONNECTIONS: usize = 64;
@@ -27,7 +27,7 @@ pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
     let (mut alone, mut together) = (Ratio::default(), Ratio::default());
     for _ in 0..rounds.count {
         let limit = by_hand(rounds).await?;
-        let mut system = System::start(Footing::Servers, binary).await?;
+        let mut system = System::start(Deployment::Servers, binary).await?;
         let people = load::join(&system.front(), CONNECTIONS).await?;
         let people = load::at(&people, &system.address("command-api")).await?;
         let figure = load::run(&people, rounds.span, Kind::Commands).await?;

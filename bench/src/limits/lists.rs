@@ -21,7 +21,7 @@ use super::ratio::{Ratio, Rounds, Wanted};
 use crate::{
     client::Person,
     load,
-    system::{Footing, System},
+    system::{Deployment, System},
 };
 
 const TASKS: u32 = 1_000_000;
@@ -32,7 +32,7 @@ const CONNECTIONS: usize = 16;
 const PATH: &str = "/tasks?status=open&sort=due&limit=50";
 
 pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
-    let system = System::start(Footing::Servers, binary).await?;
+    let system = System::start(Deployment::Servers, binary).await?;
     let people = load::join(&system.front(), ASKING).await?;
     let url = system.database_url().context("no database")?;
     let mut postgres = PgConnection::connect(url).await?;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::ratio::{Ratio, Rounds, Wanted};
 use crate::{
     load::{self, Kind},
-    system::{Footing, Plan, System},
+    system::{Deployment, Plan, System},
 };
 
 const CONNECTIONS: usize = 64;
@@ -30,7 +30,7 @@ pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
 async fn rate(rounds: Rounds, binary: &Path, seal_events: bool) -> Result<f64> {
     let plan = Plan {
         seal_events,
-        ..Plan::of(Footing::Servers)
+        ..Plan::of(Deployment::Servers)
     };
     let mut system = System::start_as(plan, binary).await?;
     let people = load::join(&system.front(), CONNECTIONS).await?;

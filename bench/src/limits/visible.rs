@@ -31,7 +31,7 @@ use super::ratio::{Ratio, Rounds, Wanted};
 use crate::{
     client::Person,
     load, servers,
-    system::{Footing, System},
+    system::{Deployment, System},
 };
 
 /// People, or publishers by hand, each at [`PACE`]: together 500 a second.
@@ -47,7 +47,7 @@ pub(super) async fn run(rounds: Rounds, binary: &Path) -> Result<()> {
     let mut ratio = Ratio::default();
     for _ in 0..rounds.count {
         let limit = by_hand(span).await?;
-        let system = System::start(Footing::Servers, binary).await?;
+        let system = System::start(Deployment::Servers, binary).await?;
         let people = load::join(&system.front(), SENDERS as usize).await?;
         ratio.add(visible(&system, &people, span).await?, limit);
         drop(people);

@@ -51,7 +51,7 @@ impl Import {
             return Ok(ExitCode::SUCCESS);
         }
 
-        let _right = Right::take(storage).await?;
+        let _lock = ImportLock::take(storage).await?;
         let store = platform::event_store_to_import_into(storage).await?;
         let inspection = self.check(settings, &mut file, Some(&*store), seals).await?;
         let log = platform::event_log_of(settings, Arc::clone(&store)).await?;
@@ -207,13 +207,13 @@ fn people(number: usize) -> String {
 
 /// That no system in one process runs on the store meanwhile, where that can be told. Others may: each part of an import is
 /// written only if the log still ends where the part before did.
-enum Right {
+enum ImportLock {
     DataDir(#[expect(dead_code, reason = "held, not read")] DataDirLock),
     SoleProcess(#[expect(dead_code, reason = "held, not read")] ProcessLock),
     Servers,
 }
 
-impl Right {
+impl ImportLock {
     async fn take(storage: &Storage) -> anyhow::Result<Self> {
         if storage.database_url()?.is_none() {
             return Ok(Self::DataDir(data_dir::lock(&storage.data_dir)?));

@@ -15,7 +15,7 @@ use crate::{domain::Command, handling::TaskState};
 
 /// How the answer to a command looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum ResponseKind {
     /// `201`, where it is, and the task.
     Created,
     /// `200` and the task.
@@ -25,10 +25,10 @@ pub(crate) enum Form {
 }
 
 /// How the answer to `command` looks.
-pub(crate) const fn form(command: &Command) -> Form {
+pub(crate) const fn response_kind(command: &Command) -> ResponseKind {
     match command {
-        Command::Create(_) => Form::Created,
-        Command::Delete(_) => Form::Nothing,
+        Command::Create(_) => ResponseKind::Created,
+        Command::Delete(_) => ResponseKind::Nothing,
         Command::Change(_)
         | Command::Start(_)
         | Command::Complete(_)
@@ -36,17 +36,17 @@ pub(crate) const fn form(command: &Command) -> Form {
         | Command::Reopen(_)
         | Command::Restore(_)
         | Command::Revert(_)
-        | Command::Undo(_) => Form::Task,
+        | Command::Undo(_) => ResponseKind::Task,
     }
 }
 
 /// The answer to `command`, which left the task as `state` says.
 pub(crate) fn answer(command: &Command, state: &TaskState) -> Response {
-    let form = form(command);
-    let mut response = match form {
-        Form::Created => (StatusCode::CREATED, Json(Task::from(&*state.task))).into_response(),
-        Form::Task => Json(Task::from(&*state.task)).into_response(),
-        Form::Nothing => StatusCode::NO_CONTENT.into_response(),
+    let kind = response_kind(command);
+    let mut response = match kind {
+        ResponseKind::Created => (StatusCode::CREATED, Json(Task::from(&*state.task))).into_response(),
+        ResponseKind::Task => Json(Task::from(&*state.task)).into_response(),
+        ResponseKind::Nothing => StatusCode::NO_CONTENT.into_response(),
     };
     let Ok(token) = HeaderValue::try_from(state.token().to_string()) else {
         return Problem::internal().into_response();
@@ -54,10 +54,10 @@ pub(crate) fn answer(command: &Command, state: &TaskState) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONSISTENCY_TOKEN.clone(), token);
     headers.insert(CACHE_CONTROL, PRIVATE);
-    if form != Form::Nothing {
+    if kind != ResponseKind::Nothing {
         headers.insert(ETAG, etag(state.task.version));
     }
-    if form == Form::Created
+    if kind == ResponseKind::Created
         && let Ok(location) = HeaderValue::try_from(format!("/tasks/{}", state.task.id))
     {
         headers.insert(LOCATION, location);

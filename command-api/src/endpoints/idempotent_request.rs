@@ -14,7 +14,8 @@ use super::app_state::Api;
 use crate::{
     error::ApiError,
     handling::{
-        CommandError, CommandHandler, CommandMetadata, IdempotencyKey, KeptAnswer, KeptTask, Settled, Tries,
+        CommandError, CommandHandler, CommandMetadata, CommandResult, IdempotencyKey, KeptAnswer, KeptTask,
+        Tries,
     },
     idempotency::{Claim, IdempotencyError, Keyed, Lease, RequestHash, Stored},
 };
@@ -41,7 +42,7 @@ pub(crate) trait Work: Sync {
     ) -> impl Future<Output = Result<Attempted, CommandError>> + Send;
 
     /// The answer when everything is done.
-    fn respond(&self, results: &BTreeMap<usize, Settled>) -> Response;
+    fn respond(&self, results: &BTreeMap<usize, CommandResult>) -> Response;
 }
 
 /// What one try knows of the others.
@@ -57,8 +58,8 @@ pub(crate) struct Attempt {
 /// What came of a try.
 pub(crate) enum Attempted {
     /// Another one would change nothing.
-    Settled {
-        results: BTreeMap<usize, Settled>,
+    Complete {
+        results: BTreeMap<usize, CommandResult>,
         /// Whether another try would find all of it in the log.
         in_log: bool,
     },
@@ -66,7 +67,7 @@ pub(crate) enum Attempted {
     Open {
         response: Response,
         /// What is done.
-        done: BTreeMap<usize, Settled>,
+        done: BTreeMap<usize, CommandResult>,
     },
 }
 
@@ -98,7 +99,7 @@ pub(crate) async fn once(
             Err(error) => Err(error.into()),
         };
         let (results, in_log) = match attempted {
-            Ok(Attempted::Settled { results, in_log }) => (results, in_log),
+            Ok(Attempted::Complete { results, in_log }) => (results, in_log),
             Ok(Attempted::Open { response, done }) => {
                 release(api, &lease, Some(&write(&keep(origin, &done))?)).await;
                 return Ok(response);
@@ -110,7 +111,7 @@ pub(crate) async fn once(
         };
         match api
             .keys
-            .settle(&lease, &write(&keep(origin, &results))?, in_log)
+            .complete(&lease, &write(&keep(origin, &results))?, in_log)
             .await
         {
             Ok(Stored::Ours) => return Ok(work.respond(&results)),
@@ -139,8 +140,8 @@ async fn before(api: &Api, work: &impl Work) -> Result<Vec<KeptTask>, CommandErr
     Ok(tasks.into_iter().flatten().collect())
 }
 
-fn keep(origin: &CommandMetadata, results: &BTreeMap<usize, Settled>) -> KeptAnswer {
-    let results = results.iter().map(|(place, settled)| (*place, settled));
+fn keep(origin: &CommandMetadata, results: &BTreeMap<usize, CommandResult>) -> KeptAnswer {
+    let results = results.iter().map(|(place, result)| (*place, result));
     KeptAnswer::of(&origin.correlation_id, results)
 }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::Command,
     error::ApiError,
-    handling::{CommandError, CommandHandler, CommandMetadata, CommandRequest, Outcome, Settled},
+    handling::{CommandError, CommandHandler, CommandMetadata, CommandRequest, CommandResult, Executed},
 };
 
 /// The request, but for what is known of other tries.
@@ -41,24 +41,24 @@ impl Work for Single<'_> {
             tries: attempt.tries(attempt.task),
             ..self.0.clone()
         };
-        let (settled, in_log) = match handler.handle(&request).await {
-            Ok(Outcome { state, effect }) => (Settled::Accepted(state), effect),
-            Err(CommandError::Refused { refusal, seen }) => (Settled::Refused { refusal, seen }, false),
+        let (result, in_log) = match handler.handle(&request).await {
+            Ok(Executed { state, changed }) => (CommandResult::Accepted(state), changed),
+            Err(CommandError::Refused { refusal, seen }) => (CommandResult::Refused { refusal, seen }, false),
             Err(error) => return Err(error),
         };
-        Ok(Attempted::Settled {
-            results: [(0, settled)].into(),
+        Ok(Attempted::Complete {
+            results: [(0, result)].into(),
             in_log,
         })
     }
 
-    fn respond(&self, results: &BTreeMap<usize, Settled>) -> Response {
+    fn respond(&self, results: &BTreeMap<usize, CommandResult>) -> Response {
         match results.get(&0) {
-            Some(Settled::Accepted(state)) => answer(&self.0.command, state),
-            Some(&Settled::Refused { refusal, seen }) => {
+            Some(CommandResult::Accepted(state)) => answer(&self.0.command, state),
+            Some(&CommandResult::Refused { refusal, seen }) => {
                 ApiError::from(CommandError::Refused { refusal, seen }).into_response()
             }
-            Some(Settled::Invalid) | None => Problem::internal().into_response(),
+            Some(CommandResult::Invalid) | None => Problem::internal().into_response(),
         }
     }
 }

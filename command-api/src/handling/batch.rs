@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use events::TaskId;
 use futures::future::join_all;
 
-use super::{CommandError, CommandHandler, CommandRequest, Outcome};
+use super::{CommandError, CommandHandler, CommandRequest, Executed};
 
 impl CommandHandler {
     /// Makes `requests` take effect, each on its own, and returns what became of each, in their order.
@@ -13,7 +13,7 @@ impl CommandHandler {
     /// Those on one task go one after another. Those on different tasks go at the same time, so that the store
     /// can append what they leave together. After one of which it is not known whether it took effect, later ones
     /// on its task are not tried: they are [`CommandError::HeldUp`].
-    pub async fn handle_all(&self, requests: &[CommandRequest]) -> Vec<Result<Outcome, CommandError>> {
+    pub async fn handle_all(&self, requests: &[CommandRequest]) -> Vec<Result<Executed, CommandError>> {
         let chains = chains(requests);
         let done = join_all(chains.iter().map(|chain| self.handle_chain(requests, chain))).await;
         let mut done: Vec<_> = done.into_iter().flatten().collect();
@@ -26,7 +26,7 @@ impl CommandHandler {
         &self,
         requests: &[CommandRequest],
         chain: &[usize],
-    ) -> Vec<(usize, Result<Outcome, CommandError>)> {
+    ) -> Vec<(usize, Result<Executed, CommandError>)> {
         let mut results = Vec::with_capacity(chain.len());
         let mut held_up = false;
         for &index in chain {

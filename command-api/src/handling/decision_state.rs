@@ -2,7 +2,7 @@
 //! where an earlier try may have decided already.
 
 use super::{
-    CommandError, CommandRequest, Outcome,
+    CommandError, CommandRequest, Executed,
     earlier_try::{self, Found},
     task_state::LoadedTask,
     task_states::TaskStates,
@@ -20,7 +20,7 @@ pub(super) struct DecisionState {
 pub(super) enum Read {
     State(DecisionState),
     /// An earlier try has decided.
-    Decided(Outcome),
+    Decided(Executed),
 }
 
 impl From<LoadedTask> for DecisionState {

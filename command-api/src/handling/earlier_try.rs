@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use events::RecordedEvent;
 
 use super::{
-    CommandError, CommandRequest, IdempotencyKey, Outcome, TaskState, task_state::LoadedTask,
+    CommandError, CommandRequest, Executed, IdempotencyKey, TaskState, task_state::LoadedTask,
     task_states::TaskStates,
 };
 use crate::domain::{Refusal, decide};
@@ -13,7 +13,7 @@ use crate::domain::{Refusal, decide};
 /// What the stream says about a command.
 pub(super) enum Found {
     /// An earlier try has decided it.
-    Decided(Result<Outcome, CommandError>),
+    Decided(Result<Executed, CommandError>),
     /// None has had an effect, and this is the task now.
     Nothing(LoadedTask),
 }
@@ -55,10 +55,13 @@ pub(super) async fn find(
     let step = |event: &_, now: &_| search.step(event, now);
     let last = states.tasks.fold(&request.task, from, step).await?;
     let decided = if let Some(state) = search.effect {
-        Ok(Outcome { state, effect: true })
+        Ok(Executed { state, changed: true })
     } else if search.is_overtaken {
         match search.without_effect {
-            Some(said) => said.map(|state| Outcome { state, effect: false }),
+            Some(said) => said.map(|state| Executed {
+                state,
+                changed: false,
+            }),
             None => Err(not_found(request)),
         }
     } else {

@@ -11,7 +11,7 @@ use events::{Actor, CorrelationId, Metadata, Task, TaskEvent, TaskId, Timestamp,
 use runtime::{Clock, new_id};
 
 use super::{
-    CommandError, CommandMetrics, CommandRequest, KeptTask, Outcome, TaskState,
+    CommandError, CommandMetrics, CommandRequest, Executed, KeptTask, TaskState,
     conflict_queue::{ConflictQueue, QueuedCommand},
     decision_state::{self, DecisionState, Read},
     earlier_try::not_found,
@@ -28,7 +28,7 @@ pub struct CommandHandler {
 
 /// What came of one try.
 enum Attempt {
-    Accepted(Outcome),
+    Accepted(Executed),
     /// What would be said without an append must not rest on memory.
     MemoryMayBeBehind,
     /// Somebody else appended first. The stream is at version `actual`.
@@ -116,7 +116,7 @@ impl CommandHandler {
     /// # Errors
     /// [`CommandError::Refused`] when it has none. After any other error it may take effect still; trying
     /// again with the same idempotency key is safe.
-    pub async fn handle(&self, request: &CommandRequest) -> Result<Outcome, CommandError> {
+    pub async fn handle(&self, request: &CommandRequest) -> Result<Executed, CommandError> {
         let result = self.run(request).await;
         self.metrics.count(&request.command, &result);
         result
@@ -149,7 +149,7 @@ impl CommandHandler {
         Ok(matches!(attempt, Attempt::Accepted(_)))
     }
 
-    async fn run(&self, request: &CommandRequest) -> Result<Outcome, CommandError> {
+    async fn run(&self, request: &CommandRequest) -> Result<Executed, CommandError> {
         let mut contest = QueuedCommand::new(&self.contenders, request.task);
         let mut read = match decision_state::remembered(&self.states, request).await {
             Some(known) => Read::State(known),
@@ -187,7 +187,10 @@ impl CommandHandler {
             Ok(_) | Err(_) if !known.fresh => Ok(Attempt::MemoryMayBeBehind),
             Ok(_) => {
                 let state = state().ok_or_else(|| not_found(request))?;
-                Ok(Attempt::Accepted(Outcome { state, effect: false }))
+                Ok(Attempt::Accepted(Executed {
+                    state,
+                    changed: false,
+                }))
             }
             Err(refusal) => Err(CommandError::refused(refusal, state().as_ref())),
         }
@@ -202,7 +205,7 @@ impl CommandHandler {
     ) -> Result<Attempt, CommandError> {
         match self.states.append(task, known.clone(), events, metadata).await? {
             Appended::Written(after) => Ok(match TaskState::of(&after) {
-                Some(state) => Attempt::Accepted(Outcome { state, effect: true }),
+                Some(state) => Attempt::Accepted(Executed { state, changed: true }),
                 // Only a creation is accepted without a state, and that makes one.
                 None => Attempt::Conflict { actual: 0 },
             }),

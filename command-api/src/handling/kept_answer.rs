@@ -15,7 +15,7 @@ const AT_ONCE: usize = 8;
 
 /// What became of a command for good: another try would change nothing.
 #[derive(Debug, Clone)]
-pub enum Settled {
+pub enum CommandResult {
     /// It was accepted, and left the task so.
     Accepted(TaskState),
     /// The business said no.
@@ -51,11 +51,11 @@ enum KeptResult {
 
 impl KeptAnswer {
     /// What is kept of the answer to the request `request_id`, in which `results` became of the commands.
-    pub fn of<'a>(request_id: &str, results: impl IntoIterator<Item = (usize, &'a Settled)>) -> Self {
+    pub fn of<'a>(request_id: &str, results: impl IntoIterator<Item = (usize, &'a CommandResult)>) -> Self {
         let mut tasks = Vec::new();
         let mut places: HashMap<(TaskId, u64), usize> = HashMap::new();
-        let mut keep = |settled: &Settled| match settled {
-            Settled::Accepted(state) => {
+        let mut keep = |result: &CommandResult| match result {
+            CommandResult::Accepted(state) => {
                 let place = places
                     .entry((state.task.id, state.end.version))
                     .or_insert_with(|| {
@@ -64,12 +64,12 @@ impl KeptAnswer {
                     });
                 KeptResult::Accepted(*place)
             }
-            Settled::Refused { refusal, seen } => KeptResult::Refused(*refusal, *seen),
-            Settled::Invalid => KeptResult::Invalid,
+            CommandResult::Refused { refusal, seen } => KeptResult::Refused(*refusal, *seen),
+            CommandResult::Invalid => KeptResult::Invalid,
         };
         let results = results
             .into_iter()
-            .map(|(place, settled)| (place, keep(settled)))
+            .map(|(place, result)| (place, keep(result)))
             .collect();
         Self {
             request_id: request_id.to_owned(),
@@ -91,17 +91,20 @@ impl CommandHandler {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn recall(&self, kept: &KeptAnswer) -> Result<Option<BTreeMap<usize, Settled>>, CommandError> {
+    pub async fn recall(
+        &self,
+        kept: &KeptAnswer,
+    ) -> Result<Option<BTreeMap<usize, CommandResult>>, CommandError> {
         let reads: Vec<_> = kept.tasks.iter().map(|task| self.states.restore(task)).collect();
         let states: Vec<Option<TaskState>> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
         let recall = |result: &KeptResult| {
             Some(match result {
-                KeptResult::Accepted(place) => Settled::Accepted(states.get(*place)?.clone()?),
-                KeptResult::Refused(refusal, seen) => Settled::Refused {
+                KeptResult::Accepted(place) => CommandResult::Accepted(states.get(*place)?.clone()?),
+                KeptResult::Refused(refusal, seen) => CommandResult::Refused {
                     refusal: *refusal,
                     seen: *seen,
                 },
-                KeptResult::Invalid => Settled::Invalid,
+                KeptResult::Invalid => CommandResult::Invalid,
             })
         };
         let results = kept.results.iter();

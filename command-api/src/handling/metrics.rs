@@ -3,7 +3,7 @@
 use prometheus::{IntCounter, IntCounterVec};
 use runtime::Metrics;
 
-use super::{CommandError, Outcome};
+use super::{CommandError, Executed};
 use crate::domain::Command;
 
 /// Counters of commands.
@@ -34,10 +34,10 @@ impl CommandMetrics {
         }
     }
 
-    pub(super) fn count(&self, command: &Command, result: &Result<Outcome, CommandError>) {
+    pub(super) fn count(&self, command: &Command, result: &Result<Executed, CommandError>) {
         let outcome = match result {
-            Ok(Outcome { effect: true, .. }) => "accepted",
-            Ok(Outcome { effect: false, .. }) => "unchanged",
+            Ok(Executed { changed: true, .. }) => "accepted",
+            Ok(Executed { changed: false, .. }) => "unchanged",
             Err(CommandError::Refused { .. }) => "refused",
             Err(
                 CommandError::Contended { .. }

@@ -47,11 +47,11 @@ pub struct Tries {
 
 /// A command that was accepted.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct Executed {
     /// The task after the command.
     pub state: TaskState,
     /// Whether the command left events, now or in an earlier try.
-    pub effect: bool,
+    pub changed: bool,
 }
 
 impl CommandRequest {

@@ -18,18 +18,18 @@ use crate::handling::IdempotencyKey;
 
 /// How long one process may work on a command before another takes over. Far more than a command takes.
 const LEASE: Duration = Duration::from_secs(5);
-/// How long a request waits for the answer to its twin. More than a lease, so that it gets to take over.
+/// How long a request waits for the answer to its duplicate. More than a lease, so that it gets to take over.
 const TIMEOUT: Duration = Duration::from_secs(8);
 /// The most requests with one key that are here at once, the one that works among them. They wait without a connection.
-const TWINS: usize = 32;
-/// The longest pause between two looks at a twin that another process works on.
+const DUPLICATES: usize = 32;
+/// The longest pause between two looks at a duplicate that another process works on.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The keys of everyone.
 pub struct IdempotencyKeys {
     operations: Database,
     statements: Statements,
-    twins: KeyedSemaphore<(UserId, IdempotencyKey)>,
+    duplicates: KeyedSemaphore<(UserId, IdempotencyKey)>,
     quota: Quota,
 }
 
@@ -52,7 +52,7 @@ pub struct Keyed<'a> {
 pub enum Claim {
     /// Give this answer again.
     Answered(String),
-    /// Run the command, then settle the lease.
+    /// Run the command, then complete the lease.
     Run(Lease),
 }
 
@@ -100,7 +100,7 @@ impl IdempotencyKeys {
     pub fn new(operations: Database, bytes_per_person: u64) -> Self {
         Self {
             statements: Statements::new(&operations),
-            twins: KeyedSemaphore::new(1, TWINS),
+            duplicates: KeyedSemaphore::new(1, DUPLICATES),
             quota: Quota::new(operations.clone(), bytes_per_person),
             operations,
         }
@@ -110,12 +110,12 @@ impl IdempotencyKeys {
     ///
     /// # Errors
     /// [`IdempotencyError::Reused`] when the key stands for another request; [`IdempotencyError::Busy`] when
-    /// a twin is worked on for too long, or too many wait for it; [`IdempotencyError::TooMany`] when the person has too
+    /// a duplicate is worked on for too long, or too many wait for it; [`IdempotencyError::TooMany`] when the person has too
     /// many keys; otherwise when the database fails.
     pub async fn claim(&self, request: Keyed<'_>) -> Result<Claim, IdempotencyError> {
         let deadline = Instant::now() + TIMEOUT;
-        let twin = (request.owner, request.key.clone());
-        let turn = match self.twins.take(twin, LEASE).await {
+        let duplicate = (request.owner, request.key.clone());
+        let turn = match self.duplicates.take(duplicate, LEASE).await {
             Ok(turn) => Some(turn),
             Err(NoKeyedPermit::Full) => return Err(IdempotencyError::Busy),
             // Whoever has the turn has no lease any more.
@@ -172,7 +172,7 @@ impl IdempotencyKeys {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn settle(
+    pub async fn complete(
         &self,
         lease: &Lease,
         answer: &str,
@@ -185,7 +185,12 @@ impl IdempotencyKeys {
             lease.id.into(),
             effect.into(),
         ];
-        if self.operations.execute(&self.statements.settle, &values).await? == 1 {
+        if self
+            .operations
+            .execute(&self.statements.complete, &values)
+            .await?
+            == 1
+        {
             self.quota
                 .replace(lease.owner, lease.stored_bytes(), answer.len() as u64);
             return Ok(Stored::Ours);

@@ -15,7 +15,7 @@ pub(super) struct Statements {
     pub(super) find: String,
     pub(super) answer: String,
     pub(super) take_over: String,
-    pub(super) settle: String,
+    pub(super) complete: String,
     pub(super) release: String,
     pub(super) release_all: String,
     pub(super) forget: String,
@@ -39,7 +39,7 @@ impl Statements {
                 "UPDATE idempotency_keys SET lease = $3, leased_until = {now} + $4 \
                  WHERE owner = $1 AND key = $2 AND response IS NULL AND leased_until < {now}"
             ),
-            settle: "UPDATE idempotency_keys SET response = $1, progress = NULL, tasks_before = NULL, leased_until = 0 \
+            complete: "UPDATE idempotency_keys SET response = $1, progress = NULL, tasks_before = NULL, leased_until = 0 \
                  WHERE owner = $2 AND key = $3 AND response IS NULL AND (lease = $4 OR $5)"
                 .to_owned(),
             release: "UPDATE idempotency_keys SET leased_until = 0, progress = coalesce($1, progress) \

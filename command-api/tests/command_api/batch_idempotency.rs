@@ -214,7 +214,7 @@ async fn a_command_whose_fate_is_unknown_holds_up_the_later_ones_on_its_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_that_was_overtaken_by_its_twin_changes_nothing_more() {
+async fn a_batch_that_was_overtaken_by_its_duplicate_changes_nothing_more() {
     let stage = Stage::sqlite().await;
     let store = FaultyStore::over(stage.store().await);
     let app = App::start_on(&stage, store.clone()).await;
@@ -232,11 +232,11 @@ async fn a_batch_that_was_overtaken_by_its_twin_changes_nothing_more() {
         app.store.head().await.unwrap() == 2
     })
     .await;
-    // The twin waits until the lease has run out.
-    let twin = send(&other, "k", &commands).send().await;
-    twin.results(&[200, 200, 200]);
-    assert_eq!(twin.body["results"][2]["task"]["version"], 4);
+    // The duplicate waits until the lease has run out.
+    let duplicate = send(&other, "k", &commands).send().await;
+    duplicate.results(&[200, 200, 200]);
+    assert_eq!(duplicate.body["results"][2]["task"]["version"], 4);
     release.send(()).unwrap();
-    same_answer(&twin, &slow.await.unwrap());
+    same_answer(&duplicate, &slow.await.unwrap());
     assert_eq!(app.events(&path).await.len(), 4);
 }

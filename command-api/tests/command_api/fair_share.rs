@@ -106,17 +106,17 @@ async fn hundreds_of_requests_with_one_key_leave_the_other_keys_alone() {
     };
     let (release, hold) = tokio::sync::oneshot::channel();
     *store.hold_next_answer.lock().unwrap() = Some(hold);
-    let mut twins: FuturesUnordered<_> = (0..300).map(|_| create("same", 1).send()).collect();
+    let mut duplicates: FuturesUnordered<_> = (0..300).map(|_| create("same", 1).send()).collect();
     // Only some of them wait; the others are told at once.
     for _ in 0..268 {
-        let refused = tokio::time::timeout(SOON, twins.next()).await.expect("soon");
+        let refused = tokio::time::timeout(SOON, duplicates.next()).await.expect("soon");
         refused.unwrap().is_problem(503, "unavailable");
     }
     // The one that works has appended, and waits for the answer.
     let appended = async {
         while store.hold_next_answer.lock().unwrap().is_some() {
             tokio::select! {
-                reply = twins.next() => panic!("unexpected {reply:?}"),
+                reply = duplicates.next() => panic!("unexpected {reply:?}"),
                 () = tokio::time::sleep(Duration::from_millis(5)) => {}
             }
         }
@@ -129,10 +129,10 @@ async fn hundreds_of_requests_with_one_key_leave_the_other_keys_alone() {
                 reply.is_task(201, 1);
             }
         }
-        reply = twins.next() => panic!("unexpected {reply:?}"),
+        reply = duplicates.next() => panic!("unexpected {reply:?}"),
     }
     release.send(()).unwrap();
-    let answered: Vec<Reply> = twins.collect().await;
+    let answered: Vec<Reply> = duplicates.collect().await;
     assert_eq!(answered.len(), 32);
     for reply in answered {
         reply.is_task(201, 1);

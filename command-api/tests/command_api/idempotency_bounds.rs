@@ -130,7 +130,7 @@ async fn keys_of_one_person_have_a_bound(footing: Footing) {
     let refused = loop {
         match claim(&keys, user(1), &format!("k{used}")).await {
             Ok(Claim::Run(lease)) => {
-                keys.settle(&lease, &"x".repeat(100), true).await.unwrap();
+                keys.complete(&lease, &"x".repeat(100), true).await.unwrap();
                 used += 1;
                 assert!(used < 100, "there is no bound");
             }
@@ -194,7 +194,7 @@ async fn what_is_replaced_by_an_answer_makes_room(footing: Footing) {
             panic!("{n}: {again:?}");
         };
         assert_eq!(lease.progress.as_ref().map(String::len), Some(1_000));
-        keys.settle(&lease, "done", true).await.unwrap();
+        keys.complete(&lease, "done", true).await.unwrap();
     }
 }
 

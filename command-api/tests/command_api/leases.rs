@@ -55,8 +55,11 @@ async fn of_those_who_find_an_expired_lease_one_takes_it(footing: Footing) {
         assert_eq!(second.task, first.task);
         let keys = process();
         // Whoever lost the lease stores no answer that is only its own opinion.
-        assert_eq!(keys.settle(&first, "first", false).await.unwrap(), Stored::Not);
-        assert_eq!(keys.settle(&second, "second", false).await.unwrap(), Stored::Ours);
+        assert_eq!(keys.complete(&first, "first", false).await.unwrap(), Stored::Not);
+        assert_eq!(
+            keys.complete(&second, "second", false).await.unwrap(),
+            Stored::Ours
+        );
         while let Some(other) = claims.join_next().await.map(Result::unwrap) {
             assert!(
                 matches!(&other, Claim::Answered(answer) if answer == "second"),
@@ -87,11 +90,11 @@ async fn clocks_that_are_wrong_by_days_change_nothing(footing: Footing) {
         // A key in use is neither deleted nor taken over before its time, and not kept for longer either.
         let deleted = command_api::idempotency::clean_up(&two.operations).await.unwrap();
         assert_eq!(deleted, 0);
-        let twin = tokio::spawn(create(&two, key).send());
+        let duplicate = tokio::spawn(create(&two, key).send());
         release.send(()).unwrap();
         let slow = slow.await.unwrap();
         slow.is_task(201, 1);
-        same_answer(&slow, &twin.await.unwrap());
+        same_answer(&slow, &duplicate.await.unwrap());
         assert_eq!(two.store.head().await.unwrap(), before + 1);
     }
 }

@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bus::{Bus, Heard, InProcessBus, MAX_WAITING};
-use conformance::{Rig, four, messages, positions, read, soon};
+use conformance::{TestBroker, four, messages, positions, read, soon};
 
 struct InProcess(Arc<InProcessBus>);
 
 #[async_trait]
-impl Rig for InProcess {
+impl TestBroker for InProcess {
     async fn bus(&self) -> Arc<dyn Bus> {
         self.0.clone()
     }
@@ -27,7 +27,7 @@ impl Rig for InProcess {
     }
 }
 
-async fn with(test: impl AsyncFnOnce(&dyn Rig)) {
+async fn with(test: impl AsyncFnOnce(&dyn TestBroker)) {
     test(&InProcess(InProcessBus::new())).await;
 }
 

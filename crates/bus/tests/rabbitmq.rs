@@ -22,7 +22,7 @@ use broker::{Broker, Proxy, with, with_broker};
 use bus::{Bus, BusError, EventConsumer, Heard, RabbitBus, RabbitOptions};
 use conformance::{
     TIMEOUT, four, message, messages, positions, read,
-    requests::{Desk, QUEUE, Server, ask},
+    requests::{QUEUE, Server, TestResponder, ask},
     soon,
 };
 use futures::StreamExt;
@@ -230,14 +230,16 @@ async fn without_a_connection_everything_fails_fast_and_then_resumes() {
         let proxy = Proxy::start().await;
         let bus = broker.connect(&proxy.url()).await;
         let dyn_bus: Arc<dyn Bus> = bus.clone();
-        let desk = Desk::new();
-        let server = Server::start(&dyn_bus, &desk, 10, 4).await;
+        let responder = TestResponder::new();
+        let server = Server::start(&dyn_bus, &responder, 10, 4).await;
         let mut consumer = bus.consume(four(), 0).await.unwrap();
         let mut listener = bus.listen("news").await.unwrap();
         assert!(bus.is_connected());
 
         let outstanding = ask(&dyn_bus, "held", TIMEOUT);
-        desk.until("the request", |desk| desk.seen("held")).await;
+        responder
+            .until("the request", |responder| responder.seen("held"))
+            .await;
         proxy.shut();
         let start = Instant::now();
         let failed = soon("the outstanding request", outstanding).await.unwrap();
@@ -251,7 +253,7 @@ async fn without_a_connection_everything_fails_fast_and_then_resumes() {
         assert!(bus.broadcast("news", "lost".into()).await.is_err());
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 
-        desk.gate.add_permits(100);
+        responder.gate.add_permits(100);
         proxy.let_in();
         connected(&bus, true).await;
         publish(&bus, 1..=5).await;
@@ -279,7 +281,7 @@ async fn requests_across_lost_connections_are_answered_right_or_not_at_all() {
         let proxy = Proxy::start().await;
         let caller: Arc<dyn Bus> = broker.connect(&proxy.url()).await;
         let server_bus: Arc<dyn Bus> = broker.connect(&proxy.url()).await;
-        let server = Server::start(&server_bus, &Desk::new(), 1_000, 16).await;
+        let server = Server::start(&server_bus, &TestResponder::new(), 1_000, 16).await;
         let asking: Vec<_> = (0..16)
             .map(|who| {
                 let caller = caller.clone();
@@ -376,7 +378,7 @@ async fn a_deleted_queue_is_declared_again() {
 async fn the_deleted_queue_of_a_responder_is_declared_again() {
     with_broker(async |broker: &Broker| {
         let bus: Arc<dyn Bus> = broker.connect(&broker::url()).await;
-        let server = Server::start(&bus, &Desk::new(), 10, 2).await;
+        let server = Server::start(&bus, &TestResponder::new(), 10, 2).await;
         let queue = format!("{}.{QUEUE}", broker.namespace);
         broker
             .channel()

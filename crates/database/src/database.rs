@@ -24,7 +24,7 @@ use crate::{
 pub struct Database {
     server: Arc<Server>,
     schema: Schema,
-    patience: StatementTimeout,
+    statement_timeout: StatementTimeout,
 }
 
 /// What the schemas of one server share, or a file.
@@ -113,7 +113,7 @@ impl Database {
                 file,
             }),
             schema,
-            patience: StatementTimeout::Request,
+            statement_timeout: StatementTimeout::Request,
         })
     }
 
@@ -135,9 +135,9 @@ impl Database {
 
     /// The same for statements that may take longer, or not as long.
     #[must_use]
-    pub fn with_statement_timeout(&self, patience: StatementTimeout) -> Self {
+    pub fn with_statement_timeout(&self, statement_timeout: StatementTimeout) -> Self {
         Self {
-            patience,
+            statement_timeout,
             ..self.clone()
         }
     }
@@ -173,7 +173,7 @@ impl Database {
     pub async fn writer(&self) -> Result<PooledConnection, DatabaseError> {
         Ok(self
             .writes()
-            .loan(self.patience)
+            .loan(self.statement_timeout)
             .await?
             .throw_away_unless_given_back())
     }
@@ -191,8 +191,8 @@ impl Database {
         &self.server.writes
     }
 
-    pub(crate) fn patience(&self) -> StatementTimeout {
-        self.patience
+    pub(crate) fn statement_timeout(&self) -> StatementTimeout {
+        self.statement_timeout
     }
 
     /// Runs a statement that writes and returns the number of rows it changed.
@@ -201,7 +201,7 @@ impl Database {
     /// When the statement fails; likewise for the others.
     pub async fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, DatabaseError> {
         self.writes()
-            .loan(self.patience)
+            .loan(self.statement_timeout)
             .await?
             .execute(sql, values)
             .await
@@ -217,7 +217,7 @@ impl Database {
 
     async fn fetch_once(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, DatabaseError> {
         self.reads()
-            .loan(self.patience)
+            .loan(self.statement_timeout)
             .await?
             .fetch_all(sql, values)
             .await

@@ -45,7 +45,7 @@ impl Connections {
     /// The next free connection, within 5 seconds, or 15 on SQLite. Boxed, so that it is compiled only here.
     pub(crate) fn loan(
         &self,
-        patience: StatementTimeout,
+        statement_timeout: StatementTimeout,
     ) -> BoxFuture<'_, Result<PooledConnection, DatabaseError>> {
         Box::pin(async move {
             let longest = match self.manager().options {
@@ -62,8 +62,8 @@ impl Connections {
                         sqlx::Error::PoolTimedOut
                     }
                 })?;
-            let mut loan = PooledConnection::new(session, patience);
-            loan.announce_patience().await?;
+            let mut loan = PooledConnection::new(session, statement_timeout);
+            loan.announce_statement_timeout().await?;
             Ok(loan)
         })
     }
@@ -91,11 +91,11 @@ impl Connections {
     pub(crate) async fn begin(
         &self,
         statement: &str,
-        patience: StatementTimeout,
+        statement_timeout: StatementTimeout,
     ) -> Result<PooledConnection, DatabaseError> {
-        match self.loan(patience).await?.begin(statement).await {
+        match self.loan(statement_timeout).await?.begin(statement).await {
             Err(DatabaseError::Sql(error)) if is_lost(&error) => {
-                self.loan(patience).await?.begin(statement).await
+                self.loan(statement_timeout).await?.begin(statement).await
             }
             result => result,
         }

@@ -24,7 +24,7 @@ pub struct PooledConnection {
     /// There until dropped.
     session: Option<Object<Manager>>,
     left: Left,
-    patience: StatementTimeout,
+    statement_timeout: StatementTimeout,
 }
 
 /// How the connection would be left if it were dropped now.
@@ -43,11 +43,11 @@ enum Left {
 }
 
 impl PooledConnection {
-    pub(crate) const fn new(session: Object<Manager>, patience: StatementTimeout) -> Self {
+    pub(crate) const fn new(session: Object<Manager>, statement_timeout: StatementTimeout) -> Self {
         Self {
             session: Some(session),
             left: Left::Ready,
-            patience,
+            statement_timeout,
         }
     }
 
@@ -61,7 +61,7 @@ impl PooledConnection {
         if self.left == Left::Ready {
             self.left = Left::AtWork;
         }
-        (self.patience.limit(), self.session())
+        (self.statement_timeout.limit(), self.session())
     }
 
     /// Notes what a statement has left behind.
@@ -73,18 +73,18 @@ impl PooledConnection {
             Ok(_) if self.left == Left::AtWork => Left::Ready,
             Ok(_) => self.left,
         };
-        let limit = self.patience.limit();
+        let limit = self.statement_timeout.limit();
         Ok(result.map_err(|_| DatabaseError::Late { limit })??)
     }
 
     /// Has the server, too, end statements that take longer than they may.
-    pub(crate) async fn announce_patience(&mut self) -> Result<(), DatabaseError> {
-        let patience = self.patience;
-        if self.session().has_patience(patience) {
+    pub(crate) async fn announce_statement_timeout(&mut self) -> Result<(), DatabaseError> {
+        let statement_timeout = self.statement_timeout;
+        if self.session().has_statement_timeout(statement_timeout) {
             return Ok(());
         }
         let (limit, session) = self.start();
-        let result = timeout(limit, session.set_patience(patience)).await;
+        let result = timeout(limit, session.set_statement_timeout(statement_timeout)).await;
         self.ended(result)
     }
 

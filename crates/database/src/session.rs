@@ -35,7 +35,7 @@ pub(crate) enum Session {
     Postgres {
         connection: PgConnection,
         /// What the session's `statement_timeout` is set to.
-        patience: StatementTimeout,
+        statement_timeout: StatementTimeout,
     },
     Sqlite {
         connection: SqliteConnection,
@@ -49,7 +49,7 @@ impl Session {
         Box::pin(async move {
             Ok(Self::Postgres {
                 connection: connect_postgres(options).await?,
-                patience: StatementTimeout::Request,
+                statement_timeout: StatementTimeout::Request,
             })
         })
     }
@@ -74,23 +74,29 @@ impl Session {
     }
 
     /// Whether the server ends statements that take longer than `wanted`; for SQLite only this process does.
-    pub(crate) fn has_patience(&self, wanted: StatementTimeout) -> bool {
+    pub(crate) fn has_statement_timeout(&self, wanted: StatementTimeout) -> bool {
         match self {
-            Self::Postgres { patience, .. } => *patience == wanted,
+            Self::Postgres {
+                statement_timeout, ..
+            } => *statement_timeout == wanted,
             Self::Sqlite { .. } => true,
         }
     }
 
     /// Has the server, too, end statements that take longer. A frozen client cannot.
-    pub(crate) fn set_patience(
+    pub(crate) fn set_statement_timeout(
         &mut self,
         wanted: StatementTimeout,
     ) -> BoxFuture<'_, Result<(), sqlx::Error>> {
         Box::pin(async move {
-            if let Self::Postgres { connection, patience } = self {
+            if let Self::Postgres {
+                connection,
+                statement_timeout,
+            } = self
+            {
                 let sql = format!("SET statement_timeout = {}", wanted.limit().as_millis());
                 connection.execute(sql.as_str()).await?;
-                *patience = wanted;
+                *statement_timeout = wanted;
             }
             Ok(())
         })

@@ -38,13 +38,13 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from
 #[derive(Debug)]
 pub struct Signals {
     channel: &'static str,
-    received: broadcast::Receiver<Word>,
+    received: broadcast::Receiver<Notification>,
     // Keeps the connection.
     _hub: Arc<Hub>,
 }
 
 #[derive(Debug, Clone)]
-enum Word {
+enum Notification {
     Signal(&'static str, String),
     /// Some may have been lost.
     Gap,
@@ -56,9 +56,11 @@ impl Signals {
     pub async fn next(&mut self) -> Option<String> {
         loop {
             match self.received.recv().await {
-                Ok(Word::Signal(channel, payload)) if channel == self.channel => return Some(payload),
-                Ok(Word::Signal(..)) => {}
-                Ok(Word::Gap) | Err(broadcast::error::RecvError::Lagged(_)) => return None,
+                Ok(Notification::Signal(channel, payload)) if channel == self.channel => {
+                    return Some(payload);
+                }
+                Ok(Notification::Signal(..)) => {}
+                Ok(Notification::Gap) | Err(broadcast::error::RecvError::Lagged(_)) => return None,
                 Err(broadcast::error::RecvError::Closed) => std::future::pending::<()>().await,
             }
         }
@@ -68,7 +70,7 @@ impl Signals {
 /// The signals of one server or file, in this process.
 #[derive(Debug)]
 pub(crate) struct Hub {
-    local: broadcast::Sender<Word>,
+    local: broadcast::Sender<Notification>,
     /// What comes from other processes, on PostgreSQL.
     remote: Option<Remote>,
 }
@@ -125,7 +127,7 @@ impl Hub {
     /// last one goes out.
     pub(crate) fn send(&self, channel: &'static str, key: String, payload: String) {
         // Nobody waiting is no error.
-        let _ = self.local.send(Word::Signal(channel, payload.clone()));
+        let _ = self.local.send(Notification::Signal(channel, payload.clone()));
         let Some(remote) = &self.remote else { return };
         {
             let mut state = remote.shared.state();
@@ -152,7 +154,7 @@ impl Hub {
 }
 
 impl Remote {
-    fn wake(&self, local: &broadcast::Sender<Word>) {
+    fn wake(&self, local: &broadcast::Sender<Notification>) {
         self.task.get_or_init(|| {
             let connection = Connection {
                 server: self.server.clone(),
@@ -184,7 +186,7 @@ impl Shared {
 struct Connection {
     server: PostgresServer,
     shared: Arc<Shared>,
-    local: broadcast::Sender<Word>,
+    local: broadcast::Sender<Notification>,
     /// The channels that the server sends to this connection, by name.
     known: BTreeMap<String, &'static str>,
 }
@@ -231,7 +233,7 @@ impl Connection {
                     Some(signal) if signal.process_id().cast_signed() == own => {}
                     Some(signal) => {
                         if let Some(channel) = self.known.get(signal.channel()) {
-                            let _ = self.local.send(Word::Signal(channel, signal.payload().to_owned()));
+                            let _ = self.local.send(Notification::Signal(channel, signal.payload().to_owned()));
                         }
                     }
                     None => return Err(sqlx::Error::PoolClosed),
@@ -261,7 +263,7 @@ impl Connection {
             if !self.known.contains_key(channel) {
                 in_time(listener.listen(channel)).await?;
                 self.known.insert(channel.to_owned(), channel);
-                let _ = self.local.send(Word::Gap);
+                let _ = self.local.send(Notification::Gap);
             }
         }
         Ok(())

@@ -34,7 +34,7 @@ impl Database {
             // A deferred transaction could find out only at its first write that it must wait for another.
             "BEGIN IMMEDIATE"
         };
-        let loan = self.writes().begin(statement, self.patience()).await?;
+        let loan = self.writes().begin(statement, self.statement_timeout()).await?;
         Ok(Transaction::new(self, loan))
     }
 
@@ -51,7 +51,7 @@ impl Database {
             return self.begin().await;
         }
         let statement = format!("BEGIN; SET LOCAL lock_timeout = {}", lock_timeout.as_millis());
-        let loan = self.writes().begin(&statement, self.patience()).await?;
+        let loan = self.writes().begin(&statement, self.statement_timeout()).await?;
         Ok(Transaction::new(self, loan))
     }
 
@@ -65,7 +65,7 @@ impl Database {
         } else {
             "BEGIN"
         };
-        let loan = self.reads().begin(statement, self.patience()).await?;
+        let loan = self.reads().begin(statement, self.statement_timeout()).await?;
         Ok(Transaction::new(self, loan))
     }
 }

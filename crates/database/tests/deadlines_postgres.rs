@@ -36,7 +36,7 @@ async fn whatever_a_silent_connection_does_ends_with_the_deadline_and_the_next_o
     let server = TestDatabase::create().await;
     let proxy = Proxy::to(&server.url()).await;
     let database = connect(&proxy.url(&server.url())).await;
-    for (what, patience) in [
+    for (what, statement_timeout) in [
         ("execute", StatementTimeout::Request),
         ("fetch", StatementTimeout::Request),
         ("fetch", StatementTimeout::Page),
@@ -47,7 +47,7 @@ async fn whatever_a_silent_connection_does_ends_with_the_deadline_and_the_next_o
         ("fetch in a transaction", StatementTimeout::Page),
         ("commit", StatementTimeout::Request),
     ] {
-        let database = database.with_statement_timeout(patience);
+        let database = database.with_statement_timeout(statement_timeout);
         database.ping().await.unwrap();
         let result = match what {
             "execute" => {
@@ -80,7 +80,7 @@ async fn whatever_a_silent_connection_does_ends_with_the_deadline_and_the_next_o
         };
         match result {
             Err(error @ DatabaseError::Late { limit }) => {
-                assert_eq!(limit, patience.limit(), "{what}");
+                assert_eq!(limit, statement_timeout.limit(), "{what}");
                 assert!(error.is_unavailable() && error.is_late(), "{what}");
             }
             other => panic!("{what}: {other:?}"),
@@ -113,20 +113,20 @@ async fn every_connection_has_deadlines_on_the_server_as_well() {
             .unwrap();
         assert_eq!(found, value, "{setting} of a connection outside the pool");
     }
-    for (patience, value) in [
+    for (statement_timeout, value) in [
         (StatementTimeout::Page, "1min"),
         (StatementTimeout::Maintenance, "1h"),
         (StatementTimeout::Request, "15s"),
     ] {
         let sql = "SELECT current_setting('statement_timeout') AS value";
         let row = database
-            .with_statement_timeout(patience)
+            .with_statement_timeout(statement_timeout)
             .fetch_optional(sql, &[])
             .await;
         assert_eq!(
             row.unwrap().unwrap().text("value").unwrap(),
             value,
-            "{patience:?}"
+            "{statement_timeout:?}"
         );
     }
 }

@@ -23,7 +23,7 @@ const REST_WITHIN: Duration = Duration::from_millis(500);
 
 /// How long a connection may wait, and for what.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct Timeouts {
     /// For a head that has begun, and for the first one.
     pub(crate) head: Duration,
     /// Between two requests.
@@ -180,11 +180,11 @@ impl Activity {
     }
 
     /// Until when to wait for bytes. Without a bound, `context` is woken once there is one.
-    pub(crate) fn deadline(&self, patience: Patience, context: &Context<'_>) -> Option<Instant> {
+    pub(crate) fn deadline(&self, timeouts: Timeouts, context: &Context<'_>) -> Option<Instant> {
         let mut state = self.state();
         match state.phase {
-            Phase::Idle(since) => Some(since + patience.idle),
-            Phase::Head(since) => Some(since + patience.head),
+            Phase::Idle(since) => Some(since + timeouts.idle),
+            Phase::Head(since) => Some(since + timeouts.head),
             Phase::Busy => {
                 state.waiting = Some(context.waker().clone());
                 None

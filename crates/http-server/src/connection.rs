@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use crate::{
-    activity::{Activity, BusyBody, Gone, Patience},
+    activity::{Activity, BusyBody, Gone, Timeouts},
     body::TimedBody,
     head::{MAX_HEAD, Refusal},
     load::{AtWork, Load},
@@ -56,7 +56,7 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
         tracing::debug!(error = %error, "cannot set TCP_NODELAY");
     }
     let options = &shared.options;
-    let patience = Patience {
+    let timeouts = Timeouts {
         head: options.header_timeout,
         idle: options.idle_timeout,
         write: options.stall_timeout,
@@ -70,7 +70,7 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
         activity.turn_away(Refusal::NotEncrypted);
     }
     let (stop, stall, total) = (shared.stop.clone(), options.stall_timeout, options.body_timeout);
-    let socket = Socket::new(transport, patience, activity.clone());
+    let socket = Socket::new(transport, timeouts, activity.clone());
     let client = socket.peer();
     let service = service_fn(move |request: Request<Incoming>| {
         let busy = activity.busy(request.body().is_end_stream());

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    activity::{Activity, Patience},
+    activity::{Activity, Timeouts},
     head::Refusal,
     head_gate::HeadGate,
     transport::{Transport, poll_read_raw},
@@ -38,7 +38,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 pub(crate) struct Socket {
     transport: Transport,
     gate: HeadGate,
-    patience: Patience,
+    timeouts: Timeouts,
     activity: Activity,
     read_timer: Pin<Box<Sleep>>,
     write_timer: Option<Pin<Box<Sleep>>>,
@@ -89,13 +89,13 @@ impl Peer {
 }
 
 impl Socket {
-    pub(crate) fn new(transport: Transport, patience: Patience, activity: Activity) -> Self {
+    pub(crate) fn new(transport: Transport, timeouts: Timeouts, activity: Activity) -> Self {
         Self {
             transport,
             gate: HeadGate::new(),
-            patience,
+            timeouts,
             activity,
-            read_timer: Box::pin(tokio::time::sleep(patience.head)),
+            read_timer: Box::pin(tokio::time::sleep(timeouts.head)),
             write_timer: None,
             write_since: Instant::now(),
             waited: Duration::ZERO,
@@ -136,7 +136,7 @@ impl Socket {
     /// has fired too early, so that a busy connection costs it nothing.
     fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
-            let Some(deadline) = self.activity.deadline(self.patience, context) else {
+            let Some(deadline) = self.activity.deadline(self.timeouts, context) else {
                 return Poll::Pending;
             };
             if self.read_timer.deadline() > deadline {
@@ -199,12 +199,12 @@ impl Socket {
             }
             return written;
         }
-        let left = self.patience.answer.saturating_sub(self.waited);
-        let patience = self.patience.write.min(left);
+        let left = self.timeouts.answer.saturating_sub(self.waited);
+        let limit = self.timeouts.write.min(left);
         let timer = self.write_timer.get_or_insert_with(|| {
             self.write_since = Instant::now();
             self.activity.set_write_waiting(true);
-            Box::pin(tokio::time::sleep(patience))
+            Box::pin(tokio::time::sleep(limit))
         });
         timer
             .as_mut()

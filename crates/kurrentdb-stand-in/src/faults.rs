@@ -101,12 +101,12 @@ impl Drop for OpenCall {
 /// Holds a node's only thread, so that the node stands still as a stopped process does: the kernel accepts connections,
 /// and nobody answers.
 #[derive(Default)]
-pub(crate) struct Ice {
+pub(crate) struct FrozenThread {
     frozen: Mutex<bool>,
     thawed: Condvar,
 }
 
-impl Ice {
+impl FrozenThread {
     pub(crate) fn set(&self, frozen: bool) {
         *self.frozen.lock().expect("no panic under the lock") = frozen;
         self.thawed.notify_all();

@@ -46,7 +46,7 @@ use tonic::transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming};
 
 pub use self::behaviour::Behaviour;
 use self::{
-    faults::{Faults, Ice},
+    faults::{Faults, FrozenThread},
     log::{Log, Proposed},
     node::{Cluster, Member, NOBODY, Node, Service},
 };
@@ -67,7 +67,7 @@ pub struct StandIn {
 
 struct Running {
     address: SocketAddr,
-    ice: Arc<Ice>,
+    frozen: Arc<FrozenThread>,
     /// Its connections die with it.
     runtime: Option<Runtime>,
 }
@@ -102,7 +102,7 @@ impl StandIn {
             });
             server.nodes.push(Running {
                 address,
-                ice: Arc::default(),
+                frozen: Arc::default(),
                 runtime: None,
             });
         }
@@ -132,7 +132,7 @@ impl StandIn {
 
     pub fn stop_node(&mut self, node: usize) {
         let node = &mut self.nodes[node];
-        node.ice.set(false);
+        node.frozen.set(false);
         if let Some(runtime) = node.runtime.take() {
             runtime.shutdown_background();
         }
@@ -162,15 +162,15 @@ impl StandIn {
     /// Stands still as a stopped process does.
     pub fn freeze(&self, node: usize) {
         let node = &self.nodes[node];
-        node.ice.set(true);
-        let ice = Arc::clone(&node.ice);
+        node.frozen.set(true);
+        let frozen = Arc::clone(&node.frozen);
         if let Some(runtime) = &node.runtime {
-            runtime.spawn(async move { ice.hold() });
+            runtime.spawn(async move { frozen.hold() });
         }
     }
 
     pub fn thaw(&self, node: usize) {
-        self.nodes[node].ice.set(false);
+        self.nodes[node].frozen.set(false);
     }
 
     /// The node that is the leader.

@@ -32,7 +32,7 @@ use generations::{Generation, Generations, Lock, remove_files};
 /// How long the projectors may be held up while the tables change places,
 const LONGEST_HOLD: Duration = Duration::from_secs(10);
 /// and how long of it while the last events are applied.
-const LONGEST_SETTLING: Duration = Duration::from_secs(8);
+const LONGEST_FINAL_CATCH_UP: Duration = Duration::from_secs(8);
 
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(200);
@@ -215,9 +215,9 @@ impl Rebuild {
             &CancellationToken::new(),
         )
         .await;
-        let settle = async {
+        let final_catch_up = async {
             // From now on, and not since before the projectors were held up.
-            match tokio::time::timeout(LONGEST_SETTLING, self.settle(&next)).await {
+            match tokio::time::timeout(LONGEST_FINAL_CATCH_UP, self.finish_catch_up(&next)).await {
                 Ok(result) => result,
                 Err(_) => Err(RebuildError::Behind {
                     position: checkpoint::completed(&next).await?,
@@ -225,11 +225,18 @@ impl Rebuild {
             }
         };
         let position = if self.live.is_postgres() {
-            let position = swap::schemas(&self.live, generation, settle).await?;
+            let position = swap::schemas(&self.live, generation, final_catch_up).await?;
             swap::drop_old(&self.live).await;
             position
         } else {
-            swap::files(&self.places, &self.live, generation, self.longest_hold, settle).await?
+            swap::files(
+                &self.places,
+                &self.live,
+                generation,
+                self.longest_hold,
+                final_catch_up,
+            )
+            .await?
         };
         next.close().await;
         if !self.live.is_postgres() {
@@ -239,7 +246,7 @@ impl Rebuild {
     }
 
     /// Brings `next` to where the live tables are, which do not move meanwhile.
-    async fn settle(&self, next: &Database) -> Result<u64, RebuildError> {
+    async fn finish_catch_up(&self, next: &Database) -> Result<u64, RebuildError> {
         let applier = self.applier(next);
         catch_up(
             &applier,

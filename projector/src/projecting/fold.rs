@@ -34,13 +34,13 @@ pub(crate) struct Fold {
 #[derive(Debug, Clone)]
 pub(crate) struct Parked {
     pub(crate) record: RecordedEvent,
-    pub(crate) cause: Cause,
+    pub(crate) cause: ParkCause,
     pub(crate) reason: String,
 }
 
 /// What kind of reason an event is parked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub(crate) enum ParkCause {
     /// Its record cannot be read.
     Record,
     /// The row that it changes cannot be read.
@@ -53,7 +53,7 @@ pub(crate) enum Cause {
     Follows,
 }
 
-impl Cause {
+impl ParkCause {
     pub(crate) const ALL: [Self; 5] = [Self::Record, Self::Row, Self::Event, Self::Refused, Self::Follows];
 
     /// Its name in metrics.
@@ -113,12 +113,16 @@ impl Fold {
             .get(&record.stream)
             .is_some_and(|first| *first <= record.version)
         {
-            self.park(record, Cause::Follows, "an earlier event of its stream is parked");
+            self.park(
+                record,
+                ParkCause::Follows,
+                "an earlier event of its stream is parked",
+            );
             return Ok(());
         }
         let applied = match forced {
             Some(reason) => {
-                self.park(record, Cause::Refused, reason);
+                self.park(record, ParkCause::Refused, reason);
                 return Ok(());
             }
             None => self.apply(event),
@@ -128,11 +132,11 @@ impl Fold {
             Err(ApplyFailure::Hole { .. }) if gaps == GapPolicy::Report => Err(HoleFound),
             Err(failure) => {
                 let cause = if event.reading != Reading::Whole {
-                    Cause::Record
+                    ParkCause::Record
                 } else if self.unreadable_rows.contains_key(&record.stream) {
-                    Cause::Row
+                    ParkCause::Row
                 } else {
-                    Cause::Event
+                    ParkCause::Event
                 };
                 self.park(record, cause, &failure.to_string());
                 Ok(())
@@ -185,7 +189,7 @@ impl Fold {
             .retain(|parked| parked.record.metadata.subject != subject);
     }
 
-    fn park(&mut self, record: &RecordedEvent, cause: Cause, reason: &str) {
+    fn park(&mut self, record: &RecordedEvent, cause: ParkCause, reason: &str) {
         self.parked.entry(record.stream.clone()).or_insert(record.version);
         self.newly_parked.push(Parked {
             record: record.clone(),

@@ -16,7 +16,7 @@ use projector::Tuning;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ground::{Ground, eventually, pace},
+    fixture::{Fixture, eventually, pace},
     relay::Relay,
     writer::{Writer, created, user},
 };
@@ -66,15 +66,15 @@ impl Bus for NoBus {
     }
 }
 
-pub(crate) async fn a_projector_works_from_the_store_alone(ground: Ground) {
+pub(crate) async fn a_projector_works_from_the_store_alone(fixture: Fixture) {
     let bus = Arc::new(NoBus(AtomicU64::new(0)));
-    let running = ground.project(4, bus.clone()).await;
-    let mut log = Writer::new(&ground.store);
+    let running = fixture.project(4, bus.clone()).await;
+    let mut log = Writer::new(&fixture.store);
     for number in 0..40 {
         log.task(number, user(number % 7), created(user(number % 7), "Task"))
             .await;
     }
-    let report = ground.settled().await;
+    let report = fixture.caught_up().await;
     assert_eq!((report.tasks, report.parked), (40, 0));
     eventually("it keeps asking for the bus", async || {
         bus.0.load(Ordering::Relaxed) > 8
@@ -84,10 +84,10 @@ pub(crate) async fn a_projector_works_from_the_store_alone(ground: Ground) {
 }
 
 /// Old messages come so steadily that the bus is never silent.
-pub(crate) async fn a_trickle_of_old_messages_does_not_keep_it_from_the_log(ground: Ground) {
+pub(crate) async fn a_trickle_of_old_messages_does_not_keep_it_from_the_log(fixture: Fixture) {
     let bus = InProcessBus::new();
-    let running = ground.project(1, bus.clone()).await;
-    let (mut log, mut relay) = (Writer::new(&ground.store), Relay::new(&ground.store, 1));
+    let running = fixture.project(1, bus.clone()).await;
+    let (mut log, mut relay) = (Writer::new(&fixture.store), Relay::new(&fixture.store, 1));
     for number in 0..20 {
         log.task(number, user(1), created(user(1), "Task")).await;
     }
@@ -104,26 +104,26 @@ pub(crate) async fn a_trickle_of_old_messages_does_not_keep_it_from_the_log(grou
         log.task(number, user(1), TaskCompleted {}).await;
     }
     eventually("everything is projected", async || {
-        ground.count("tasks WHERE status = 'done'").await == 20
+        fixture.count("tasks WHERE status = 'done'").await == 20
     })
     .await;
     trickle.abort();
-    ground.settled().await;
+    fixture.caught_up().await;
     running.stop().await;
 }
 
 /// Who stops right after the last event leaves no partition behind.
-pub(crate) async fn an_orderly_end_leaves_every_partition_at_the_end_of_the_log(ground: Ground) {
+pub(crate) async fn an_orderly_end_leaves_every_partition_at_the_end_of_the_log(fixture: Fixture) {
     // So slow that nobody looks at the idle ones before the end.
     let slow = Tuning {
         heartbeat: Duration::from_secs(600),
         ..pace()
     };
-    let mut relay = Relay::new(&ground.store, 8);
+    let mut relay = Relay::new(&fixture.store, 8);
     for round in 0..3 {
         let bus = InProcessBus::new();
-        let running = ground.project_at_pace(slow, 8, bus.clone()).await;
-        let mut log = Writer::new(&ground.store);
+        let running = fixture.project_at_pace(slow, 8, bus.clone()).await;
+        let mut log = Writer::new(&fixture.store);
         let owner = user(100 + round);
         for number in 0..5 {
             log.task(round * 10 + number, owner, created(owner, "Task")).await;
@@ -133,11 +133,11 @@ pub(crate) async fn an_orderly_end_leaves_every_partition_at_the_end_of_the_log(
         eventually("the tasks are there", async || {
             // Until it is consumed the bus drops them.
             bus.publish(&messages).await.unwrap();
-            ground.count("tasks").await == wanted
+            fixture.count("tasks").await == wanted
         })
         .await;
         running.stop().await;
-        let report = projector::verify(ground.store.as_ref(), &ground.read_models)
+        let report = projector::verify(fixture.store.as_ref(), &fixture.read_models)
             .await
             .unwrap();
         assert_eq!((report.behind, report.differences), (0, vec![]));

@@ -8,7 +8,7 @@ use projector::{DroppedRows, Rebuild, RebuildError};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ground::{Ground, pace, partitions},
+    fixture::{Fixture, pace, partitions},
     writer::{Writer, created, registered, session, started, task, user},
 };
 
@@ -40,8 +40,8 @@ async fn lives(log: &mut Writer) {
 }
 
 /// The events whose payloads may go, the last first.
-async fn droppable(ground: &Ground) -> Vec<EventDigest> {
-    let events = ground.store.stored_page(0, 1_000).await.unwrap().events;
+async fn droppable(fixture: &Fixture) -> Vec<EventDigest> {
+    let events = fixture.store.stored_page(0, 1_000).await.unwrap().events;
     let ended = [
         format!("session-{}", session(1)),
         format!("session-{}", session(3)),
@@ -60,26 +60,26 @@ async fn droppable(ground: &Ground) -> Vec<EventDigest> {
         .collect()
 }
 
-pub(crate) async fn whatever_was_dropped_a_rebuild_gives_the_same_rows(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn whatever_was_dropped_a_rebuild_gives_the_same_rows(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     lives(&mut log).await;
-    ground.catch_up(2).await;
-    let audit_trail = ground.count("audit_log").await;
-    assert_eq!(ground.count("sessions").await, 2);
-    let events = droppable(&ground).await;
+    fixture.catch_up(2).await;
+    let audit_trail = fixture.count("audit_log").await;
+    assert_eq!(fixture.count("sessions").await, 2);
+    let events = droppable(&fixture).await;
     assert_eq!(events.len(), 10);
     for event in &events {
-        ground
+        fixture
             .store
             .drop_payloads(std::slice::from_ref(event))
             .await
             .unwrap();
         // As if the command had been killed here: nothing differs, and it is said what is left to do.
         let left = u64::from(
-            event.stream == format!("session-{}", session(1)) && ground.count("sessions").await == 2,
+            event.stream == format!("session-{}", session(1)) && fixture.count("sessions").await == 2,
         );
-        assert_eq!(ground.settled().await.left_by_drop, left, "{event:?}");
-        let sample = projector::verify_sample(ground.store.as_ref(), &ground.read_models, 100)
+        assert_eq!(fixture.caught_up().await.left_by_drop, left, "{event:?}");
+        let sample = projector::verify_sample(fixture.store.as_ref(), &fixture.read_models, 100)
             .await
             .unwrap();
         assert_eq!(
@@ -88,8 +88,8 @@ pub(crate) async fn whatever_was_dropped_a_rebuild_gives_the_same_rows(ground: G
             "{event:?}"
         );
 
-        let rows = DroppedRows::open(&ground.url()).await.unwrap();
-        let second = DroppedRows::open(&ground.url()).await;
+        let rows = DroppedRows::open(&fixture.url()).await.unwrap();
+        let second = DroppedRows::open(&fixture.url()).await;
         assert!(matches!(second, Err(RebuildError::AtWork)));
         let whole = !event.kind.starts_with("account") && event.stream != format!("task-{}", task(1));
         let streams = whole.then(|| events::StreamName::raw(&*event.stream));
@@ -98,8 +98,8 @@ pub(crate) async fn whatever_was_dropped_a_rebuild_gives_the_same_rows(ground: G
         drop(rows);
 
         // Likewise.
-        assert_eq!(ground.settled().await.left_by_drop, 0);
-        let rebuild = Rebuild::open(&ground.url(), ground.store.clone(), partitions(2), pace())
+        assert_eq!(fixture.caught_up().await.left_by_drop, 0);
+        let rebuild = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
             .await
             .unwrap();
         rebuild.restart().await.unwrap();
@@ -108,34 +108,34 @@ pub(crate) async fn whatever_was_dropped_a_rebuild_gives_the_same_rows(ground: G
         assert_eq!(comparison.differences, Vec::<String>::new(), "{event:?}");
         rebuild.close().await;
     }
-    assert_eq!(ground.count("sessions").await, 1);
-    assert_eq!(ground.count("tasks").await, 2);
+    assert_eq!(fixture.count("sessions").await, 1);
+    assert_eq!(fixture.count("tasks").await, 2);
     assert_eq!(
-        ground.count("audit_log").await,
+        fixture.count("audit_log").await,
         audit_trail,
         "who did what when stays"
     );
 
     // Read again over the rows that are there, by as many projectors and by more.
     for partitions in [2, 3] {
-        ground.run("UPDATE checkpoints SET position = 0").await;
-        let report = ground.catch_up(partitions).await;
+        fixture.run("UPDATE checkpoints SET position = 0").await;
+        let report = fixture.catch_up(partitions).await;
         assert_eq!((report.tasks, report.sessions, report.parked), (2, 1, 0));
     }
     // The others go on.
     log.task(2, user(1), TaskCompleted {}).await;
     let reason = EndReason::Logout;
     log.session(2, user(1), SessionEnded { reason }).await;
-    ground.catch_up(2).await;
+    fixture.catch_up(2).await;
 }
 
 /// What a rebuild has left and what is kept for a step back lose the same rows.
-pub(crate) async fn rows_that_are_kept_aside_go_with_the_others(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn rows_that_are_kept_aside_go_with_the_others(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     lives(&mut log).await;
-    ground.catch_up(2).await;
+    fixture.catch_up(2).await;
     let open = async || {
-        Rebuild::open(&ground.url(), ground.store.clone(), partitions(2), pace())
+        Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
             .await
             .unwrap()
     };
@@ -146,22 +146,22 @@ pub(crate) async fn rows_that_are_kept_aside_go_with_the_others(ground: Ground) 
     rebuild.close().await;
     drop(rebuild);
 
-    let rows = DroppedRows::open(&ground.url()).await.unwrap();
+    let rows = DroppedRows::open(&fixture.url()).await.unwrap();
     rows.delete([events::StreamName::session(session(1))].iter())
         .await
         .unwrap();
     rows.close().await;
     drop(rows);
-    let gone: Vec<_> = droppable(&ground)
+    let gone: Vec<_> = droppable(&fixture)
         .await
         .into_iter()
         .filter(|event| event.stream == format!("session-{}", session(1)))
         .collect();
-    ground.store.drop_payloads(&gone).await.unwrap();
-    ground.settled().await;
+    fixture.store.drop_payloads(&gone).await.unwrap();
+    fixture.caught_up().await;
     let rebuild = open().await;
     assert_eq!(rebuild.compare().await.unwrap().differences, Vec::<String>::new());
     rebuild.rollback().await.unwrap();
-    ground.settled().await;
+    fixture.caught_up().await;
     rebuild.close().await;
 }

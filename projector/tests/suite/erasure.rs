@@ -13,12 +13,12 @@ use test_support::subject_keys;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ground::{Ground, eventually, pace, partitions},
+    fixture::{Fixture, eventually, pace, partitions},
     writer::{Writer, created, registered, started, task, user},
 };
 
-pub(crate) async fn an_erased_person_leaves_no_rows_and_does_not_come_back(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn an_erased_person_leaves_no_rows_and_does_not_come_back(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     for person in [user(1), user(2)] {
         let number = u128::from(person == user(2)) * 10;
         log.account(person, registered("person@example.org")).await;
@@ -35,7 +35,7 @@ pub(crate) async fn an_erased_person_leaves_no_rows_and_does_not_come_back(groun
         )
         .await;
     }
-    let report = ground.catch_up(2).await;
+    let report = fixture.catch_up(2).await;
     assert_eq!(
         (report.tasks, report.accounts, report.sessions, report.parked),
         (4, 2, 2, 2)
@@ -43,7 +43,7 @@ pub(crate) async fn an_erased_person_leaves_no_rows_and_does_not_come_back(groun
 
     let person = user(1);
     log.account(person, AccountErased {}).await;
-    let report = ground.catch_up(2).await;
+    let report = fixture.catch_up(2).await;
     assert_eq!(
         (report.tasks, report.accounts, report.sessions, report.parked),
         (2, 1, 1, 1)
@@ -63,8 +63,8 @@ pub(crate) async fn an_erased_person_leaves_no_rows_and_does_not_come_back(groun
     log.task(2, person, created(person, "Too late")).await;
     for partitions in [2, 3] {
         // With another number of partitions everything is read again.
-        ground.run("UPDATE checkpoints SET position = 0").await;
-        let report = ground.catch_up(partitions).await;
+        fixture.run("UPDATE checkpoints SET position = 0").await;
+        let report = fixture.catch_up(partitions).await;
         assert_eq!(
             (report.tasks, report.accounts, report.sessions, report.parked),
             (2, 1, 1, 1)
@@ -73,20 +73,20 @@ pub(crate) async fn an_erased_person_leaves_no_rows_and_does_not_come_back(groun
     }
     // Request ids may be words of theirs.
     let sql = "SELECT subject, correlation_id FROM audit_log";
-    for row in ground.rows(sql).await {
+    for row in fixture.rows(sql).await {
         let is_theirs = row.uuid("subject").unwrap() == person.0;
         assert_eq!(row.str("correlation_id").unwrap() == "erased", is_theirs);
     }
 }
 
 /// The keys of two people are lost. One comes back from a backup, the other person is erased.
-pub(crate) async fn the_trail_of_a_person_without_a_key_is_whole(ground: Ground) {
+pub(crate) async fn the_trail_of_a_person_without_a_key_is_whole(fixture: Fixture) {
     let directories = [TempDir::new().unwrap(), TempDir::new().unwrap()];
     let [kept, lost] = [
         subject_keys(directories[0].path()).await,
         subject_keys(directories[1].path()).await,
     ];
-    let stored = Arc::clone(&ground.store);
+    let stored = Arc::clone(&fixture.store);
     let by =
         |keys: &SubjectKeys| -> Arc<dyn EventStore> { SealedStore::over(Arc::clone(&stored), keys.clone()) };
     let mut log = Writer::new(&by(&kept));
@@ -96,31 +96,31 @@ pub(crate) async fn the_trail_of_a_person_without_a_key_is_whole(ground: Ground)
         log.task(person.0.as_u128(), person, created(person, "Sealed"))
             .await;
     }
-    let ground = ground.over(by(&lost));
-    let report = ground.catch_up(2).await;
+    let fixture = fixture.over(by(&lost));
+    let report = fixture.catch_up(2).await;
     assert_eq!((report.audit, report.parked), (4, 4), "without keys");
     let ids = "SELECT correlation_id FROM audit_log ORDER BY position";
-    let texts = async |ground: &Ground| -> Vec<String> {
-        let rows = ground.rows(ids).await;
+    let texts = async |fixture: &Fixture| -> Vec<String> {
+        let rows = fixture.rows(ids).await;
         rows.iter()
             .map(|row| row.text("correlation_id").unwrap())
             .collect()
     };
-    assert_eq!(texts(&ground).await, ["erased"; 4]);
+    assert_eq!(texts(&fixture).await, ["erased"; 4]);
 
     let [first, second] = people;
     lost.destroy(second).await.unwrap();
     log.account(second, AccountErased {}).await;
-    let report = ground.catch_up(2).await;
+    let report = fixture.catch_up(2).await;
     assert_eq!((report.audit, report.parked), (5, 2), "one is erased");
 
     kept.destroy(second).await.unwrap();
-    let ground = ground.over(by(&kept));
+    let fixture = fixture.over(by(&kept));
     for stream in [
         StreamName::account(first),
         StreamName::task(task(first.0.as_u128())),
     ] {
-        let retried = retry(ground.store.as_ref(), &ground.read_models, &stream).await;
+        let retried = retry(fixture.store.as_ref(), &fixture.read_models, &stream).await;
         assert_eq!(
             retried.unwrap(),
             Retried {
@@ -129,10 +129,10 @@ pub(crate) async fn the_trail_of_a_person_without_a_key_is_whole(ground: Ground)
             }
         );
     }
-    let report = ground.settled().await;
+    let report = fixture.caught_up().await;
     assert_eq!((report.audit, report.parked), (5, 0), "the other's key is back");
     let expected = ["request-1", "request-2", "erased", "erased", "erased"];
-    assert_eq!(texts(&ground).await, expected);
+    assert_eq!(texts(&fixture).await, expected);
 }
 
 /// Tables whose rows are about nobody.
@@ -148,16 +148,16 @@ const KEEP_THE_ID: [&str; 2] = ["audit_log", "erased_subjects"];
 const PERSONAL: &str = "quince";
 
 /// How many rows of each table of the schema name `person` in any of their columns, and how many hold something personal.
-async fn rows_about(ground: &Ground, person: UserId) -> BTreeMap<String, (u64, u64)> {
-    let tables = if ground.is_postgres() {
+async fn rows_about(fixture: &Fixture, person: UserId) -> BTreeMap<String, (u64, u64)> {
+    let tables = if fixture.is_postgres() {
         "SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = 'read_models' AND table_type = 'BASE TABLE'"
     } else {
         "SELECT name FROM sqlite_master WHERE type = 'table'"
     };
     let mut found = BTreeMap::new();
-    for row in ground.rows(tables).await {
+    for row in fixture.rows(tables).await {
         let table = row.text("name").unwrap();
-        let columns = if ground.is_postgres() {
+        let columns = if fixture.is_postgres() {
             format!(
                 "SELECT column_name::text AS name FROM information_schema.columns \
                  WHERE table_schema = 'read_models' AND table_name = '{table}'"
@@ -165,7 +165,7 @@ async fn rows_about(ground: &Ground, person: UserId) -> BTreeMap<String, (u64, u
         } else {
             format!("SELECT name FROM pragma_table_xinfo('{table}')")
         };
-        let columns = ground.rows(&columns).await;
+        let columns = fixture.rows(&columns).await;
         let texts: Vec<_> = columns
             .iter()
             .map(|column| format!("COALESCE(CAST({} AS TEXT), '')", column.text("name").unwrap()))
@@ -173,7 +173,7 @@ async fn rows_about(ground: &Ground, person: UserId) -> BTreeMap<String, (u64, u
         let text = texts.join(" || ' ' || ");
         let count = async |word: &str| {
             let sql = format!("SELECT COUNT(*) AS rows FROM {table} WHERE {text} LIKE '%{word}%'");
-            ground.rows(&sql).await[0].unsigned("rows").unwrap()
+            fixture.rows(&sql).await[0].unsigned("rows").unwrap()
         };
         let counts = (count(&person.to_string()).await, count(PERSONAL).await);
         found.insert(table, counts);
@@ -181,9 +181,9 @@ async fn rows_about(ground: &Ground, person: UserId) -> BTreeMap<String, (u64, u
     found
 }
 
-pub(crate) async fn every_table_forgets_an_erased_person(ground: Ground) {
+pub(crate) async fn every_table_forgets_an_erased_person(fixture: Fixture) {
     let person = user(1);
-    let mut log = Writer::new(&ground.store);
+    let mut log = Writer::new(&fixture.store);
     let email = format!("{PERSONAL}@example.org");
     let title = format!("Buy {PERSONAL} jam");
     log.account(person, registered(&email)).await;
@@ -196,20 +196,20 @@ pub(crate) async fn every_table_forgets_an_erased_person(ground: Ground) {
         let position = log
             .append_raw(&stream, person, "task.prioritized", nonsense)
             .await;
-        ground.catch_up(2).await;
+        fixture.catch_up(2).await;
         if number == 2 {
-            projector::discard(&ground.read_models, position).await.unwrap();
+            projector::discard(&fixture.read_models, position).await.unwrap();
         }
     }
     // A reason that quotes the event, as that of a later release might.
     for table in ["parked_events", "discarded_events"] {
-        ground
+        fixture
             .run(&format!(
                 "UPDATE {table} SET reason = '{PERSONAL} is no priority'"
             ))
             .await;
     }
-    let before = rows_about(&ground, person).await;
+    let before = rows_about(&fixture, person).await;
     for (table, (named, personal)) in &before {
         let table = table.as_str();
         if ABOUT_NOBODY.contains(&table) || table == "erased_subjects" {
@@ -223,20 +223,20 @@ pub(crate) async fn every_table_forgets_an_erased_person(ground: Ground) {
 
     log.account(person, AccountErased {}).await;
     for _ in 0..2 {
-        ground.catch_up(2).await;
-        for (table, (named, personal)) in rows_about(&ground, person).await {
+        fixture.catch_up(2).await;
+        for (table, (named, personal)) in rows_about(&fixture, person).await {
             assert_eq!(personal, 0, "{table} holds something personal");
             let may_name = KEEP_THE_ID.contains(&table.as_str());
             assert_eq!(named > 0, may_name, "{table} names the person in {named} rows");
         }
         // Everything is read again.
-        ground.run("UPDATE checkpoints SET position = 0").await;
+        fixture.run("UPDATE checkpoints SET position = 0").await;
     }
 }
 
 /// Whether a file of the read models, or beside them, holds `word`.
-fn files_hold(ground: &Ground, word: &str) -> bool {
-    let url = ground.url();
+fn files_hold(fixture: &Fixture, word: &str) -> bool {
+    let url = fixture.url();
     let live = std::path::Path::new(url.strip_prefix("sqlite:").unwrap());
     let files = std::fs::read_dir(live.parent().unwrap()).unwrap();
     let of_read_models = files.map(|file| file.unwrap().path()).filter(|file| {
@@ -252,9 +252,9 @@ fn files_hold(ground: &Ground, word: &str) -> bool {
         .any(|bytes| bytes.windows(word.len()).any(|window| window == word.as_bytes()))
 }
 
-pub(crate) async fn nothing_of_an_erased_person_is_left_aside(ground: Ground) {
+pub(crate) async fn nothing_of_an_erased_person_is_left_aside(fixture: Fixture) {
     let person = user(1);
-    let mut log = Writer::new(&ground.store);
+    let mut log = Writer::new(&fixture.store);
     log.account(person, registered(&format!("{PERSONAL}@example.org")))
         .await;
     for number in 0..200 {
@@ -262,9 +262,9 @@ pub(crate) async fn nothing_of_an_erased_person_is_left_aside(ground: Ground) {
         log.task(number, person, created(person, &title)).await;
     }
     log.task(200, user(2), created(user(2), "Stays")).await;
-    ground.catch_up(2).await;
+    fixture.catch_up(2).await;
     let rebuild = async || {
-        Rebuild::open(&ground.url(), ground.store.clone(), partitions(2), pace())
+        Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
             .await
             .unwrap()
     };
@@ -274,30 +274,30 @@ pub(crate) async fn nothing_of_an_erased_person_is_left_aside(ground: Ground) {
     first.close().await;
     drop(first);
     let aside = format!("SELECT COUNT(*) AS rows FROM read_models_previous.tasks WHERE owner = '{person}'");
-    if ground.is_postgres() {
-        assert_eq!(ground.rows(&aside).await[0].unsigned("rows").unwrap(), 200);
+    if fixture.is_postgres() {
+        assert_eq!(fixture.rows(&aside).await[0].unsigned("rows").unwrap(), 200);
     } else {
-        assert!(files_hold(&ground, PERSONAL));
+        assert!(files_hold(&fixture, PERSONAL));
     }
 
     log.account(person, AccountErased {}).await;
-    let running = ground.project(2, InProcessBus::new()).await;
+    let running = fixture.project(2, InProcessBus::new()).await;
     eventually("the tables that were put aside forget, too", async || {
-        if ground.is_postgres() {
-            ground.rows(&aside).await[0].unsigned("rows").unwrap() == 0
+        if fixture.is_postgres() {
+            fixture.rows(&aside).await[0].unsigned("rows").unwrap() == 0
         } else {
-            !files_hold(&ground, PERSONAL)
+            !files_hold(&fixture, PERSONAL)
         }
     })
     .await;
     running.stop().await;
     let again = rebuild().await;
     match again.rollback().await {
-        Ok(_) => assert!(ground.is_postgres()),
-        Err(RebuildError::NoPrevious) => assert!(!ground.is_postgres()),
+        Ok(_) => assert!(fixture.is_postgres()),
+        Err(RebuildError::NoPrevious) => assert!(!fixture.is_postgres()),
         Err(error) => panic!("{error}"),
     }
     again.close().await;
-    let report = ground.catch_up(2).await;
+    let report = fixture.catch_up(2).await;
     assert_eq!((report.tasks, report.accounts), (1, 0));
 }

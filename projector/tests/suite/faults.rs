@@ -6,15 +6,15 @@ use bus::InProcessBus;
 use events::{TaskCompleted, TaskRenamed};
 
 use super::{
-    ground::{Ground, Running, eventually},
+    fixture::{Fixture, Running, eventually},
     relay::Relay,
     writer::{Writer, created, user},
 };
 
-pub(crate) async fn lost_messages_are_read_from_the_log(ground: Ground) {
+pub(crate) async fn lost_messages_are_read_from_the_log(fixture: Fixture) {
     let bus = InProcessBus::new();
-    let running = ground.project(3, bus.clone()).await;
-    let (mut log, mut relay) = (Writer::new(&ground.store), Relay::new(&ground.store, 3));
+    let running = fixture.project(3, bus.clone()).await;
+    let (mut log, mut relay) = (Writer::new(&fixture.store), Relay::new(&fixture.store, 3));
     for number in 0..60 {
         let owner = user(number % 4);
         log.task(number, owner, created(owner, "Task")).await;
@@ -23,19 +23,19 @@ pub(crate) async fn lost_messages_are_read_from_the_log(ground: Ground) {
         messages.retain(|message| message.event.position % 5 != 0);
         bus::Bus::publish(bus.as_ref(), &messages).await.unwrap();
     }
-    assert_eq!(ground.settled().await.tasks, 60);
+    assert_eq!(fixture.caught_up().await.tasks, 60);
     running.stop().await;
 }
 
-pub(crate) async fn a_failing_database_delays_and_loses_nothing(ground: Ground) {
+pub(crate) async fn a_failing_database_delays_and_loses_nothing(fixture: Fixture) {
     let bus = InProcessBus::new();
-    let running = ground.project(2, bus.clone()).await;
-    let (mut log, mut relay) = (Writer::new(&ground.store), Relay::new(&ground.store, 2));
+    let running = fixture.project(2, bus.clone()).await;
+    let (mut log, mut relay) = (Writer::new(&fixture.store), Relay::new(&fixture.store, 2));
     let owner = user(1);
     log.task(1, owner, created(owner, "Before")).await;
     relay.publish(bus.as_ref()).await;
-    ground.settled().await;
-    ground.run("ALTER TABLE tasks RENAME TO tasks_away").await;
+    fixture.caught_up().await;
+    fixture.run("ALTER TABLE tasks RENAME TO tasks_away").await;
     log.task(
         1,
         owner,
@@ -48,12 +48,12 @@ pub(crate) async fn a_failing_database_delays_and_loses_nothing(ground: Ground) 
     relay.publish(bus.as_ref()).await;
     failed_some_times(&running).await;
     assert_eq!(
-        ground.count("audit_log").await,
+        fixture.count("audit_log").await,
         1,
         "nothing of a failed batch stays"
     );
-    ground.run("ALTER TABLE tasks_away RENAME TO tasks").await;
-    let report = ground.settled().await;
+    fixture.run("ALTER TABLE tasks_away RENAME TO tasks").await;
+    let report = fixture.caught_up().await;
     assert_eq!((report.tasks, report.parked), (2, 0));
     running.stop().await;
 }
@@ -83,14 +83,14 @@ pub(crate) async fn metric(running: &Running, name: &str) -> u64 {
         .unwrap_or_default()
 }
 
-pub(crate) async fn two_projectors_of_one_partition_do_not_disturb_each_other(ground: Ground) {
+pub(crate) async fn two_projectors_of_one_partition_do_not_disturb_each_other(fixture: Fixture) {
     // Each on a bus of its own, so that both believe to be the active one.
     let buses = [InProcessBus::new(), InProcessBus::new()];
     let mut running = Vec::new();
     for bus in &buses {
-        running.push(ground.project(1, Arc::clone(bus) as Arc<dyn bus::Bus>).await);
+        running.push(fixture.project(1, Arc::clone(bus) as Arc<dyn bus::Bus>).await);
     }
-    let (mut log, mut relay) = (Writer::new(&ground.store), Relay::new(&ground.store, 1));
+    let (mut log, mut relay) = (Writer::new(&fixture.store), Relay::new(&fixture.store, 1));
     for number in 0..150 {
         let owner = user(number % 3);
         log.task(number, owner, created(owner, "Task")).await;
@@ -100,7 +100,7 @@ pub(crate) async fn two_projectors_of_one_partition_do_not_disturb_each_other(gr
             bus::Bus::publish(bus.as_ref(), &messages).await.unwrap();
         }
     }
-    assert_eq!(ground.settled().await.tasks, 150);
+    assert_eq!(fixture.caught_up().await.tasks, 150);
     let mut applied = 0;
     for running in running {
         applied += metric(&running, "taskledger_projector_events_applied_total").await;
@@ -109,8 +109,8 @@ pub(crate) async fn two_projectors_of_one_partition_do_not_disturb_each_other(gr
     assert_eq!(applied, 300, "every event was applied by one of the two");
 }
 
-pub(crate) async fn a_row_never_goes_back_while_the_log_is_read_again(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn a_row_never_goes_back_while_the_log_is_read_again(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     for round in 0..4 {
         for number in 0..20 {
             let owner = user(number % 3);
@@ -128,42 +128,42 @@ pub(crate) async fn a_row_never_goes_back_while_the_log_is_read_again(ground: Gr
             }
         }
     }
-    ground.catch_up(1).await;
+    fixture.catch_up(1).await;
     // Should a row go back all the same, then its event is refused and parked.
-    if ground.is_postgres() {
-        ground
+    if fixture.is_postgres() {
+        fixture
             .run(
                 "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
                  $$ BEGIN RAISE check_violation USING MESSAGE = 'a row goes back'; END $$",
             )
             .await;
-        ground
+        fixture
             .run(
                 "CREATE TRIGGER back BEFORE UPDATE ON tasks FOR EACH ROW WHEN (NEW.version < OLD.version)
                  EXECUTE FUNCTION refuse()",
             )
             .await;
     } else {
-        ground
+        fixture
             .run(
                 "CREATE TRIGGER back BEFORE UPDATE ON tasks WHEN NEW.version < OLD.version
                  BEGIN SELECT RAISE(ABORT, 'a row goes back'); END",
             )
             .await;
     }
-    ground.run("UPDATE checkpoints SET position = 0").await;
-    let report = ground.catch_up(1).await;
+    fixture.run("UPDATE checkpoints SET position = 0").await;
+    let report = fixture.catch_up(1).await;
     assert_eq!((report.tasks, report.audit, report.parked), (20, 80, 0));
 }
 
-pub(crate) async fn projectors_of_different_partition_counts_do_not_disturb_each_other(ground: Ground) {
+pub(crate) async fn projectors_of_different_partition_counts_do_not_disturb_each_other(fixture: Fixture) {
     let bus = InProcessBus::new();
     let running = [
-        ground.project(2, bus.clone()).await,
-        ground.project(3, bus.clone()).await,
+        fixture.project(2, bus.clone()).await,
+        fixture.project(3, bus.clone()).await,
     ];
-    let mut log = Writer::new(&ground.store);
-    let mut relays = [Relay::new(&ground.store, 2), Relay::new(&ground.store, 3)];
+    let mut log = Writer::new(&fixture.store);
+    let mut relays = [Relay::new(&fixture.store, 2), Relay::new(&fixture.store, 3)];
     for number in 0..100 {
         let owner = user(number % 5);
         log.task(number, owner, created(owner, "Task")).await;
@@ -182,11 +182,11 @@ pub(crate) async fn projectors_of_different_partition_counts_do_not_disturb_each
     for count in [2, 3] {
         let done = format!("SELECT position FROM checkpoints WHERE partitions = {count} AND position < 200");
         eventually("both have projected everything", async || {
-            ground.rows(&done).await.is_empty()
+            fixture.rows(&done).await.is_empty()
         })
         .await;
     }
-    let report = ground.settled().await;
+    let report = fixture.caught_up().await;
     assert_eq!((report.tasks, report.parked), (100, 0));
     for running in running {
         running.stop().await;

@@ -6,7 +6,7 @@ use projector::RebuildError;
 use tokio_util::sync::CancellationToken;
 
 use crate::suite::{
-    ground::Ground,
+    fixture::Fixture,
     rebuilding::{dump, history, open},
     writer::Writer,
 };
@@ -14,28 +14,28 @@ use crate::suite::{
 /// Copying a row takes as long as a program that counts without end, so that only a deadline can end it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_swap_that_takes_too_long_changes_nothing_and_lets_go() {
-    let ground = Ground::sqlite().await;
-    let mut log = Writer::new(&ground.store);
+    let fixture = Fixture::sqlite().await;
+    let mut log = Writer::new(&fixture.store);
     history(&mut log, 10).await;
-    ground.catch_up(2).await;
-    let before = dump(&ground).await;
+    fixture.catch_up(2).await;
+    let before = dump(&fixture).await;
     let endless = "CREATE TRIGGER endless BEFORE INSERT ON tasks BEGIN
         SELECT count(*) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n);
     END";
-    ground.read_models.execute(endless, &[]).await.unwrap();
-    let rebuild = open(&ground).await.with_longest_hold(Duration::from_secs(1));
+    fixture.read_models.execute(endless, &[]).await.unwrap();
+    let rebuild = open(&fixture).await.with_longest_hold(Duration::from_secs(1));
     assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
     let swapped = rebuild.swap().await;
     assert!(matches!(swapped, Err(RebuildError::TooLarge(_))), "{swapped:?}");
-    assert_eq!(dump(&ground).await, before);
+    assert_eq!(dump(&fixture).await, before);
     // Whoever waits for the lock gets it, and the next try goes well.
-    ground
+    fixture
         .read_models
         .execute("DROP TRIGGER endless", &[])
         .await
         .unwrap();
     rebuild.close().await;
     drop(rebuild);
-    open(&ground).await.swap().await.unwrap();
-    assert_eq!(ground.settled().await.differences, Vec::<String>::new());
+    open(&fixture).await.swap().await.unwrap();
+    assert_eq!(fixture.caught_up().await.differences, Vec::<String>::new());
 }

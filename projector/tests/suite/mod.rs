@@ -4,7 +4,7 @@ pub(crate) mod bus_away;
 pub(crate) mod dropping;
 pub(crate) mod erasure;
 pub(crate) mod faults;
-pub(crate) mod ground;
+pub(crate) mod fixture;
 pub(crate) mod other_log;
 pub(crate) mod parking;
 pub(crate) mod projecting;
@@ -15,11 +15,11 @@ pub(crate) mod unreadable;
 pub(crate) mod verifying;
 pub(crate) mod writer;
 
-/// Every scenario as a test of its own, on the ground that the expression makes.
+/// Every scenario as a test of its own, on the fixture that the expression makes.
 #[macro_export]
 macro_rules! suite {
-    ($ground:expr) => {
-        $crate::suite! { $ground;
+    ($fixture:expr) => {
+        $crate::suite! { $fixture;
             projecting: every_event_type_is_projected, checkpoints_are_signalled, metrics_and_probes_answer,
                 a_restart_goes_on_where_it_was, the_number_of_partitions_may_change,
                 tasks_from_before_there_were_grams_are_filled;
@@ -49,11 +49,11 @@ macro_rules! suite {
             replay: replay_equals_live;
         }
     };
-    ($ground:expr; $($module:ident: $($test:ident),+;)+) => {
+    ($fixture:expr; $($module:ident: $($test:ident),+;)+) => {
         $($(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                suite::$module::$test($ground.await).await;
+                suite::$module::$test($fixture.await).await;
             }
         )+)+
     };

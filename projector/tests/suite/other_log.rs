@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     faults::metric,
-    ground::{Ground, Running, eventually, pace, partitions},
+    fixture::{Fixture, Running, eventually, pace, partitions},
     relay::Relay,
     writer::{Writer, created, user},
 };
@@ -22,8 +22,8 @@ async fn tasks(log: &mut Writer, first: u128, count: u128, title: &str) {
     }
 }
 
-async fn titled(ground: &Ground, title: &str) -> u64 {
-    ground.count(&format!("tasks WHERE title = '{title}'")).await
+async fn titled(fixture: &Fixture, title: &str) -> u64 {
+    fixture.count(&format!("tasks WHERE title = '{title}'")).await
 }
 
 async fn is_ready(running: &Running) -> bool {
@@ -35,7 +35,7 @@ async fn is_ready(running: &Running) -> bool {
     response.status().is_success()
 }
 
-async fn empty_read_models(ground: &Ground) {
+async fn empty_read_models(fixture: &Fixture) {
     for table in [
         "tasks",
         "accounts",
@@ -45,64 +45,64 @@ async fn empty_read_models(ground: &Ground) {
         "checkpoints",
         "parked_events",
     ] {
-        ground.run(&format!("DELETE FROM {table}")).await;
+        fixture.run(&format!("DELETE FROM {table}")).await;
     }
 }
 
-pub(crate) async fn messages_of_lost_events_are_never_applied(ground: Ground) {
-    let (mut log, mut relay) = (Writer::new(&ground.store), Relay::new(&ground.store, 2));
+pub(crate) async fn messages_of_lost_events_are_never_applied(fixture: Fixture) {
+    let (mut log, mut relay) = (Writer::new(&fixture.store), Relay::new(&fixture.store, 2));
     tasks(&mut log, 0, 8, "Kept").await;
     let bus = InProcessBus::new();
-    let running = ground.project(2, bus.clone()).await;
+    let running = fixture.project(2, bus.clone()).await;
     relay.publish(bus.as_ref()).await;
-    ground.settled().await;
+    fixture.caught_up().await;
 
     running.stop().await;
 
     // Published, but not projected before the log loses them, and others take the places of some.
     tasks(&mut log, 100, 12, "Lost").await;
     bus.publish(&relay.messages().await).await.unwrap();
-    ground.cut_log(8).await;
-    let mut log = Writer::new(&ground.store);
+    fixture.cut_log(8).await;
+    let mut log = Writer::new(&fixture.store);
     tasks(&mut log, 200, 4, "Real").await;
-    let running = ground.project(2, bus.clone()).await;
+    let running = fixture.project(2, bus.clone()).await;
     eventually("they are dropped", async || {
         metric(&running, "taskledger_projector_unknown_messages_total").await == 8
     })
     .await;
     tasks(&mut log, 204, 12, "Real").await;
 
-    let report = ground.settled().await;
+    let report = fixture.caught_up().await;
     assert_eq!((report.tasks, report.audit), (24, 24));
-    assert_eq!(titled(&ground, "Lost").await, 0);
-    assert_eq!(titled(&ground, "Real").await, 16);
+    assert_eq!(titled(&fixture, "Lost").await, 0);
+    assert_eq!(titled(&fixture, "Real").await, 16);
     assert_eq!(metric(&running, MISMATCH).await, 0);
     running.stop().await;
 }
 
-pub(crate) async fn read_models_ahead_of_the_log_are_not_projected_over(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn read_models_ahead_of_the_log_are_not_projected_over(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     tasks(&mut log, 0, 11, "Old").await;
-    ground.catch_up(2).await;
-    ground.cut_log(8).await;
+    fixture.catch_up(2).await;
+    fixture.cut_log(8).await;
 
     // At start, with the log shorter than the checkpoints; then with others in their places, and more.
     let bus = InProcessBus::new();
-    let running = ground.project(2, bus.clone()).await;
+    let running = fixture.project(2, bus.clone()).await;
     eventually("it is noticed", async || metric(&running, MISMATCH).await > 0).await;
     assert!(!is_ready(&running).await);
-    let mut relay = Relay::new(&ground.store, 2);
-    let mut log = Writer::new(&ground.store);
+    let mut relay = Relay::new(&fixture.store, 2);
+    let mut log = Writer::new(&fixture.store);
     tasks(&mut log, 200, 20, "New").await;
     relay.publish(bus.as_ref()).await;
     assert!(
         metric(&running, MISMATCH).await > 0,
         "positions that exist again are no better"
     );
-    assert_eq!(titled(&ground, "New").await, 0, "projected over another history");
+    assert_eq!(titled(&fixture, "New").await, 0, "projected over another history");
 
-    empty_read_models(&ground).await;
-    let report = ground.settled().await;
+    empty_read_models(&fixture).await;
+    let report = fixture.caught_up().await;
     assert_eq!(report.tasks, 28);
     eventually("it says that all is well", async || {
         metric(&running, MISMATCH).await == 0 && is_ready(&running).await
@@ -111,31 +111,31 @@ pub(crate) async fn read_models_ahead_of_the_log_are_not_projected_over(ground: 
     running.stop().await;
 }
 
-pub(crate) async fn a_log_that_loses_its_tail_under_a_running_projector_is_noticed(ground: Ground) {
+pub(crate) async fn a_log_that_loses_its_tail_under_a_running_projector_is_noticed(fixture: Fixture) {
     let bus = InProcessBus::new();
-    let running = ground.project(3, bus.clone()).await;
-    let (mut log, mut relay) = (Writer::new(&ground.store), Relay::new(&ground.store, 3));
+    let running = fixture.project(3, bus.clone()).await;
+    let (mut log, mut relay) = (Writer::new(&fixture.store), Relay::new(&fixture.store, 3));
     tasks(&mut log, 0, 30, "Old").await;
     relay.publish(bus.as_ref()).await;
-    ground.settled().await;
+    fixture.caught_up().await;
 
-    ground.cut_log(20).await;
+    fixture.cut_log(20).await;
     // As many as were lost and more, in the same moment: no position is missing at any look.
-    tasks(&mut Writer::new(&ground.store), 200, 20, "New").await;
+    tasks(&mut Writer::new(&fixture.store), 200, 20, "New").await;
     eventually("it is noticed", async || metric(&running, MISMATCH).await > 0).await;
     assert!(!is_ready(&running).await);
-    assert_eq!(titled(&ground, "New").await, 0, "projected over another history");
+    assert_eq!(titled(&fixture, "New").await, 0, "projected over another history");
 
-    empty_read_models(&ground).await;
-    assert_eq!(ground.settled().await.tasks, 40);
+    empty_read_models(&fixture).await;
+    assert_eq!(fixture.caught_up().await.tasks, 40);
     running.stop().await;
 }
 
-pub(crate) async fn a_rebuild_starts_over_when_the_log_is_another(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn a_rebuild_starts_over_when_the_log_is_another(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     tasks(&mut log, 0, 30, "Old").await;
-    ground.catch_up(2).await;
-    let rebuild = Rebuild::open(&ground.url(), ground.store.clone(), partitions(2), pace())
+    fixture.catch_up(2).await;
+    let rebuild = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
         .await
         .unwrap();
     let run = CancellationToken::new();
@@ -143,35 +143,35 @@ pub(crate) async fn a_rebuild_starts_over_when_the_log_is_another(ground: Ground
         rebuild.build(&run, |_| {}).await.unwrap(),
         "left before it takes over"
     );
-    ground.cut_log(10).await;
-    tasks(&mut Writer::new(&ground.store), 200, 30, "New").await;
+    fixture.cut_log(10).await;
+    tasks(&mut Writer::new(&fixture.store), 200, 30, "New").await;
 
     assert!(rebuild.build(&run, |_| {}).await.unwrap());
     assert_eq!(rebuild.swap().await.unwrap(), 40);
-    let report = ground.settled().await;
-    assert_eq!((report.tasks, titled(&ground, "New").await), (40, 30));
+    let report = fixture.caught_up().await;
+    assert_eq!((report.tasks, titled(&fixture, "New").await), (40, 30));
     // The tables before are of the other history, and so no way back.
     let refused = rebuild.rollback().await;
     assert!(matches!(refused, Err(RebuildError::OtherLog)), "{refused:?}");
 }
 
-pub(crate) async fn a_hole_in_the_log_is_named(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn a_hole_in_the_log_is_named(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     tasks(&mut log, 0, 20, "Task").await;
-    ground
+    fixture
         .damage_log("DELETE FROM events WHERE position IN (5, 9, 10, 11)")
         .await;
     // Read models that were made after the damage show nothing of it.
-    let running = ground.project(2, InProcessBus::new()).await;
+    let running = fixture.project(2, InProcessBus::new()).await;
     eventually("all is projected", async || {
-        ground
+        fixture
             .rows("SELECT position FROM checkpoints WHERE position < 20")
             .await
             .is_empty()
     })
     .await;
     running.stop().await;
-    let report = projector::verify(ground.store.as_ref(), &ground.read_models)
+    let report = projector::verify(fixture.store.as_ref(), &fixture.read_models)
         .await
         .unwrap();
     assert_eq!(

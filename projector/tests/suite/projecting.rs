@@ -19,13 +19,13 @@ use events::{
 use tower::ServiceExt;
 
 use super::{
-    ground::{Ground, eventually, partitions},
+    fixture::{Fixture, eventually, partitions},
     relay::Relay,
     writer::{START, Writer, created, registered, started, user},
 };
 
-pub(crate) async fn every_event_type_is_projected(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn every_event_type_is_projected(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     let (ada, bob) = (user(1), user(2));
     let due: Due = "2030-05-04".parse().unwrap();
     log.account(ada, registered("Ada@example.org")).await;
@@ -222,13 +222,13 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
     log.task(3, ada, TaskDeleted {}).await;
     log.task(3, ada, TaskPurged {}).await;
     let last = log.task(2, ada, TaskDeleted {}).await;
-    let report = ground.catch_up(4).await;
+    let report = fixture.catch_up(4).await;
     assert_eq!(
         (report.tasks, report.accounts, report.sessions, report.events),
         (3, 1, 1, last)
     );
 
-    let tasks = ground.rows("SELECT * FROM tasks ORDER BY id").await;
+    let tasks = fixture.rows("SELECT * FROM tasks ORDER BY id").await;
     let text = |row: usize, column| tasks[row].optional_text(column).unwrap();
     let number = |row: usize, column| tasks[row].optional_integer(column).unwrap();
     assert_eq!(text(0, "title").as_deref(), Some("Straße fegen"));
@@ -278,14 +278,14 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
         "SELECT type, changes FROM task_history WHERE task = '{}'",
         tasks[2].uuid("id").unwrap()
     );
-    let history = ground.rows(&history).await;
+    let history = fixture.rows(&history).await;
     let history: Vec<_> = history
         .iter()
         .map(|row| (row.text("type").unwrap(), row.text("changes").unwrap()))
         .collect();
     assert_eq!(history, [("task.purged".to_owned(), "[]".to_owned())]);
 
-    let accounts = ground.rows("SELECT * FROM accounts").await;
+    let accounts = fixture.rows("SELECT * FROM accounts").await;
     assert_eq!(accounts[0].uuid("id").unwrap(), ada.0);
     assert_eq!(accounts[0].text("email").unwrap(), "Ada@example.org");
     assert_eq!(
@@ -295,13 +295,13 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
     assert_eq!(accounts[0].text("roles").unwrap(), r#"["user","admin"]"#);
     assert!(!accounts[0].boolean("disabled").unwrap());
 
-    let sessions = ground.rows("SELECT * FROM sessions").await;
+    let sessions = fixture.rows("SELECT * FROM sessions").await;
     assert_eq!(sessions[0].uuid("account").unwrap(), ada.0);
     assert_eq!(sessions[0].integer("last_refreshed_at").unwrap(), START + 10);
     assert_eq!(sessions[0].text("end_reason").unwrap(), "logout_all");
     assert_eq!(sessions[0].text("ip").unwrap(), "192.0.2.1");
 
-    let audit = ground.rows("SELECT * FROM audit_log ORDER BY position").await;
+    let audit = fixture.rows("SELECT * FROM audit_log ORDER BY position").await;
     let kinds: BTreeSet<String> = audit.iter().map(|row| row.text("type").unwrap()).collect();
     let catalog: BTreeSet<String> = Event::catalog().map(|(kind, _)| kind.to_owned()).collect();
     assert_eq!(kinds, catalog, "a new event type needs a line in this test");
@@ -323,17 +323,17 @@ pub(crate) async fn every_event_type_is_projected(ground: Ground) {
     );
 }
 
-pub(crate) async fn checkpoints_are_signalled(ground: Ground) {
+pub(crate) async fn checkpoints_are_signalled(fixture: Fixture) {
     let bus = InProcessBus::new();
-    let running = ground.project(4, bus.clone()).await;
-    let mut signals = ground.read_models.signals("taskledger_checkpoints");
-    let mut log = Writer::new(&ground.store);
-    if ground.is_postgres() {
+    let running = fixture.project(4, bus.clone()).await;
+    let mut signals = fixture.read_models.signals("taskledger_checkpoints");
+    let mut log = Writer::new(&fixture.store);
+    if fixture.is_postgres() {
         // The first answer says that it listens from now on.
         assert_eq!(signals.next().await, None);
     }
     let position = log.task(1, user(1), created(user(1), "One")).await;
-    Relay::new(&ground.store, 4).publish(bus.as_ref()).await;
+    Relay::new(&fixture.store, 4).publish(bus.as_ref()).await;
     let expected = format!("4 {} {position}", partitions(4).of(user(1)));
     let heard = async { while signals.next().await.as_ref() != Some(&expected) {} };
     tokio::time::timeout(std::time::Duration::from_secs(10), heard)
@@ -342,14 +342,14 @@ pub(crate) async fn checkpoints_are_signalled(ground: Ground) {
     running.stop().await;
 }
 
-pub(crate) async fn metrics_and_probes_answer(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn metrics_and_probes_answer(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     for number in 0..40 {
         log.task(number, user(number % 3), created(user(number % 3), "One of many"))
             .await;
     }
-    let running = ground.project(2, InProcessBus::new()).await;
-    ground.settled().await;
+    let running = fixture.project(2, InProcessBus::new()).await;
+    fixture.caught_up().await;
     let get = async |path: &str| {
         let request = Request::get(path).body(Body::empty()).unwrap();
         let response = running.router.clone().oneshot(request).await.unwrap();
@@ -373,12 +373,12 @@ pub(crate) async fn metrics_and_probes_answer(ground: Ground) {
     running.stop().await;
 }
 
-pub(crate) async fn a_restart_goes_on_where_it_was(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn a_restart_goes_on_where_it_was(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     let bus = InProcessBus::new();
-    let mut relay = Relay::new(&ground.store, 4);
+    let mut relay = Relay::new(&fixture.store, 4);
     for round in 0..5 {
-        let running = ground.project(4, bus.clone()).await;
+        let running = fixture.project(4, bus.clone()).await;
         for number in 0..20 {
             let owner = user(number % 5);
             log.task(round * 100 + number, owner, created(owner, "Before"))
@@ -392,11 +392,11 @@ pub(crate) async fn a_restart_goes_on_where_it_was(ground: Ground) {
         }
         relay.publish(bus.as_ref()).await;
     }
-    assert_eq!(ground.catch_up(4).await.tasks, 100);
+    assert_eq!(fixture.catch_up(4).await.tasks, 100);
 }
 
-pub(crate) async fn the_number_of_partitions_may_change(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn the_number_of_partitions_may_change(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     for (round, count) in [4, 3, 8, 4, 1, 16].into_iter().enumerate() {
         for number in 0..30 {
             let owner = user(number % 7);
@@ -413,32 +413,32 @@ pub(crate) async fn the_number_of_partitions_may_change(ground: Ground) {
                 .await;
             }
         }
-        let report = ground.catch_up(count).await;
+        let report = fixture.catch_up(count).await;
         assert_eq!((report.tasks, report.audit), (30, 30 * (round as u64 + 1)));
     }
-    let lowest = ground
+    let lowest = fixture
         .rows("SELECT MIN(position) AS position FROM checkpoints WHERE partitions = 16")
         .await;
     assert_eq!(lowest[0].unsigned("position").unwrap(), 180);
 }
 
-pub(crate) async fn tasks_from_before_there_were_grams_are_filled(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn tasks_from_before_there_were_grams_are_filled(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     let owner = user(1);
     for number in 0..250 {
         log.task(number, owner, created(owner, "Straße")).await;
     }
-    ground.catch_up(2).await;
-    ground.run("UPDATE tasks SET grams = NULL").await;
-    let running = ground.project(2, InProcessBus::new()).await;
+    fixture.catch_up(2).await;
+    fixture.run("UPDATE tasks SET grams = NULL").await;
+    let running = fixture.project(2, InProcessBus::new()).await;
     eventually("every task has grams", async || {
-        ground
+        fixture
             .rows("SELECT id FROM tasks WHERE grams IS NULL LIMIT 1")
             .await
             .is_empty()
     })
     .await;
     // The same as if they had been projected.
-    ground.settled().await;
+    fixture.caught_up().await;
     running.stop().await;
 }

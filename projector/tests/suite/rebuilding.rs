@@ -12,7 +12,7 @@ use projector::{Rebuild, RebuildError, discard, parked, retry};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ground::{Ground, eventually, pace, partitions},
+    fixture::{Fixture, eventually, pace, partitions},
     relay::Relay,
     writer::{Writer, created, registered, started, task, user},
 };
@@ -29,20 +29,20 @@ const TABLES: [(&str, &str); 9] = [
     ("checkpoints", "partition"),
 ];
 
-pub(crate) async fn open(ground: &Ground) -> Rebuild {
-    Rebuild::open(&ground.url(), ground.store.clone(), partitions(2), pace())
+pub(crate) async fn open(fixture: &Fixture) -> Rebuild {
+    Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
         .await
         .unwrap()
 }
 
 /// Every row of every table, as text.
-pub(crate) async fn dump(ground: &Ground) -> Vec<String> {
+pub(crate) async fn dump(fixture: &Fixture) -> Vec<String> {
     let mut rows = Vec::new();
     for (table, key) in TABLES {
-        let sql = if ground.is_postgres() {
+        let sql = if fixture.is_postgres() {
             format!("SELECT ROW(t.*)::text AS line FROM {table} t ORDER BY {key}")
         } else {
-            let columns = ground
+            let columns = fixture
                 .rows(&format!("SELECT name FROM pragma_table_xinfo('{table}')"))
                 .await
                 .iter()
@@ -51,7 +51,7 @@ pub(crate) async fn dump(ground: &Ground) -> Vec<String> {
                 .join(" || ',' || ");
             format!("SELECT {columns} AS line FROM {table} ORDER BY {key}")
         };
-        for row in ground.rows(&sql).await {
+        for row in fixture.rows(&sql).await {
             rows.push(format!("{table}: {}", row.text("line").unwrap()));
         }
     }
@@ -68,8 +68,8 @@ pub(crate) async fn history(log: &mut Writer, count: u128) {
     }
 }
 
-pub(crate) async fn a_rebuild_gives_the_same_rows_and_can_be_undone(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn a_rebuild_gives_the_same_rows_and_can_be_undone(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     history(&mut log, 40).await;
     log.account(user(1), registered("person@example.org")).await;
     log.session(1, user(1), started(user(1))).await;
@@ -88,24 +88,24 @@ pub(crate) async fn a_rebuild_gives_the_same_rows_and_can_be_undone(ground: Grou
             Bytes::new(),
         )
         .await;
-    ground.catch_up(2).await;
+    fixture.catch_up(2).await;
     // One is given up on, the other has been tried.
-    discard(&ground.read_models, poison).await.unwrap();
-    retry(ground.store.as_ref(), &ground.read_models, &poisoned)
+    discard(&fixture.read_models, poison).await.unwrap();
+    retry(fixture.store.as_ref(), &fixture.read_models, &poisoned)
         .await
         .unwrap();
     retry(
-        ground.store.as_ref(),
-        &ground.read_models,
+        fixture.store.as_ref(),
+        &fixture.read_models,
         &StreamName::task(task(2)),
     )
     .await
     .unwrap();
-    let before = dump(&ground).await;
+    let before = dump(&fixture).await;
 
-    let rebuild = open(&ground).await;
+    let rebuild = open(&fixture).await;
     assert!(matches!(rebuild.rollback().await, Err(RebuildError::NoPrevious)));
-    let second = Rebuild::open(&ground.url(), ground.store.clone(), partitions(2), pace()).await;
+    let second = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace()).await;
     assert!(matches!(second, Err(RebuildError::AtWork)));
     let mut told = Vec::new();
     let complete = rebuild
@@ -121,42 +121,42 @@ pub(crate) async fn a_rebuild_gives_the_same_rows_and_can_be_undone(ground: Grou
             .iter()
             .all(|table| table.moved == 0 && table.digests[0] == table.digests[1])
     );
-    assert_eq!(dump(&ground).await, before, "building changes nothing");
-    ground
+    assert_eq!(dump(&fixture).await, before, "building changes nothing");
+    fixture
         .run("UPDATE tasks SET title = 'Tampered' WHERE status = 'open'")
         .await;
     let comparison = rebuild.compare().await.unwrap();
     assert!(!comparison.differences.is_empty());
-    let tampered = dump(&ground).await;
+    let tampered = dump(&fixture).await;
 
     rebuild.swap().await.unwrap();
-    assert_eq!(dump(&ground).await, before);
-    assert_eq!(parked(&ground.read_models).await.unwrap()[0].position, other);
-    assert_eq!(ground.settled().await.differences, Vec::<String>::new());
+    assert_eq!(dump(&fixture).await, before);
+    assert_eq!(parked(&fixture.read_models).await.unwrap()[0].position, other);
+    assert_eq!(fixture.caught_up().await.differences, Vec::<String>::new());
 
     rebuild.rollback().await.unwrap();
-    assert_eq!(dump(&ground).await, tampered);
+    assert_eq!(dump(&fixture).await, tampered);
     rebuild.rollback().await.unwrap();
-    assert_eq!(dump(&ground).await, before);
+    assert_eq!(dump(&fixture).await, before);
 }
 
-pub(crate) async fn an_interrupted_rebuild_goes_on_where_it_was(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn an_interrupted_rebuild_goes_on_where_it_was(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     history(&mut log, 120).await;
-    ground.catch_up(2).await;
-    let before = dump(&ground).await;
+    fixture.catch_up(2).await;
+    let before = dump(&fixture).await;
     // Each page asks whether to stop, so it stops after the first.
     let stop = CancellationToken::new();
     stop.cancel();
     let mut reached = 0;
-    let complete = open(&ground)
+    let complete = open(&fixture)
         .await
         .build(&stop, |progress| reached = progress.position)
         .await;
     assert!(!complete.unwrap());
     assert!(reached > 0, "a page is finished");
     let mut first = None;
-    let rebuild = open(&ground).await;
+    let rebuild = open(&fixture).await;
     let complete = rebuild
         .build(&CancellationToken::new(), |progress| {
             first.get_or_insert(progress.start);
@@ -165,7 +165,7 @@ pub(crate) async fn an_interrupted_rebuild_goes_on_where_it_was(ground: Ground) 
     assert!(complete.unwrap());
     assert_eq!(first, Some(reached));
     rebuild.swap().await.unwrap();
-    assert_eq!(dump(&ground).await, before);
+    assert_eq!(dump(&fixture).await, before);
 
     // Begun again on request.
     assert!(!rebuild.build(&stop, |_| {}).await.unwrap());
@@ -180,19 +180,19 @@ pub(crate) async fn an_interrupted_rebuild_goes_on_where_it_was(ground: Ground) 
     assert_eq!(first, Some(0));
 }
 
-pub(crate) async fn projectors_work_and_readers_read_through_swaps(ground: Ground) {
+pub(crate) async fn projectors_work_and_readers_read_through_swaps(fixture: Fixture) {
     let bus = InProcessBus::new();
     let running = [
-        ground.project(2, bus.clone()).await,
-        ground.project(2, bus.clone()).await,
+        fixture.project(2, bus.clone()).await,
+        fixture.project(2, bus.clone()).await,
     ];
     let ended = Arc::new(AtomicBool::new(false));
-    let mut log = Writer::new(&ground.store);
+    let mut log = Writer::new(&fixture.store);
     history(&mut log, 60).await;
 
     // A reader that has seen a checkpoint never sees less afterwards.
     let reading = tokio::spawn({
-        let (read_models, ended) = (ground.read_models.clone(), ended.clone());
+        let (read_models, ended) = (fixture.read_models.clone(), ended.clone());
         async move {
             let mut looks = 0_u64;
             while !ended.load(Ordering::Relaxed) {
@@ -217,7 +217,7 @@ pub(crate) async fn projectors_work_and_readers_read_through_swaps(ground: Groun
     });
     let writing = tokio::spawn({
         let (ended, bus) = (ended.clone(), bus.clone());
-        let mut relay = Relay::new(&ground.store, 2);
+        let mut relay = Relay::new(&fixture.store, 2);
         async move {
             let mut number = 1_000;
             while !ended.load(Ordering::Relaxed) {
@@ -237,14 +237,14 @@ pub(crate) async fn projectors_work_and_readers_read_through_swaps(ground: Groun
         }
     });
     for _ in 0..4 {
-        let rebuild = open(&ground).await;
+        let rebuild = open(&fixture).await;
         assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
         let comparison = rebuild.compare().await.unwrap();
         assert_eq!(comparison.differences, Vec::<String>::new());
         swapped(async || rebuild.swap().await).await;
-        let head = ground.store.head().await.unwrap();
+        let head = fixture.store.head().await.unwrap();
         eventually("the projection goes on", async || {
-            ground.count("audit_log").await > head
+            fixture.count("audit_log").await > head
         })
         .await;
         swapped(async || rebuild.rollback().await).await;
@@ -252,8 +252,8 @@ pub(crate) async fn projectors_work_and_readers_read_through_swaps(ground: Groun
     ended.store(true, Ordering::Relaxed);
     writing.await.unwrap();
     assert!(reading.await.unwrap() > 10);
-    assert_eq!(ground.settled().await.differences, Vec::<String>::new());
-    assert_eq!(parked(&ground.read_models).await.unwrap(), []);
+    assert_eq!(fixture.caught_up().await.differences, Vec::<String>::new());
+    assert_eq!(parked(&fixture.read_models).await.unwrap(), []);
     for running in running {
         running.stop().await;
     }
@@ -270,22 +270,22 @@ async fn swapped(mut swap: impl AsyncFnMut() -> Result<u64, RebuildError>) {
     .await;
 }
 
-pub(crate) async fn what_is_discarded_during_a_rebuild_stays_discarded(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn what_is_discarded_during_a_rebuild_stays_discarded(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     history(&mut log, 10).await;
     let stream = StreamName::task(task(1));
     let poison = log
         .append_raw(&stream, user(1), "task.teleported", Bytes::from_static(b"{}"))
         .await;
     log.task(1, user(1), TaskCompleted {}).await;
-    ground.catch_up(2).await;
-    let mut signals = ground.read_models.signals("taskledger_checkpoints");
-    if ground.is_postgres() {
+    fixture.catch_up(2).await;
+    let mut signals = fixture.read_models.signals("taskledger_checkpoints");
+    if fixture.is_postgres() {
         assert_eq!(signals.next().await, None, "it listens");
     }
-    let rebuild = open(&ground).await;
+    let rebuild = open(&fixture).await;
     assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
-    let mut tx = ground.read_models.begin().await.unwrap();
+    let mut tx = fixture.read_models.begin().await.unwrap();
     tx.signal("taskledger_checkpoints", "mine", "mine");
     tx.commit().await.unwrap();
     let first = signals.next().await;
@@ -294,12 +294,12 @@ pub(crate) async fn what_is_discarded_during_a_rebuild_stays_discarded(ground: G
         Some("mine"),
         "what is being built is announced to nobody"
     );
-    discard(&ground.read_models, poison).await.unwrap();
-    retry(ground.store.as_ref(), &ground.read_models, &stream)
+    discard(&fixture.read_models, poison).await.unwrap();
+    retry(fixture.store.as_ref(), &fixture.read_models, &stream)
         .await
         .unwrap();
-    let before = dump(&ground).await;
+    let before = dump(&fixture).await;
     rebuild.swap().await.unwrap();
-    assert_eq!(dump(&ground).await, before);
-    assert_eq!(ground.settled().await.parked, 0);
+    assert_eq!(dump(&fixture).await, before);
+    assert_eq!(fixture.caught_up().await.parked, 0);
 }

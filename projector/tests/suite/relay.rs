@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bus::{Bus, EventMessage};
 use event_store::EventStore;
 
-use super::ground::partitions;
+use super::fixture::partitions;
 
 /// A relay that has published everything up to a position.
 pub(crate) struct Relay {

@@ -16,7 +16,7 @@ use proptest::{
 };
 
 use super::{
-    ground::Ground,
+    fixture::Fixture,
     relay::Relay,
     writer::{Writer, created, registered, started, task, user},
 };
@@ -25,7 +25,7 @@ const PEOPLE: u128 = 4;
 
 /// Something that happens to one of few people; what cannot happen yet begins a stream instead.
 #[derive(Debug, Clone)]
-struct Happening {
+struct Incident {
     person: u128,
     thing: u128,
     what: u8,
@@ -33,7 +33,7 @@ struct Happening {
 
 /// How a message fares on the bus.
 #[derive(Debug, Clone, Copy)]
-enum Fate {
+enum Delivery {
     Arrives,
     IsLost,
     ComesTwice,
@@ -42,42 +42,42 @@ enum Fate {
 
 #[derive(Debug, Clone)]
 struct History {
-    happenings: Vec<Happening>,
-    fates: Vec<Fate>,
+    incidents: Vec<Incident>,
+    deliveries: Vec<Delivery>,
     /// After so many events the relay publishes what is new.
     cuts: Vec<usize>,
     partitions: u16,
 }
 
 fn history() -> impl Strategy<Value = History> {
-    let happening =
-        (0..PEOPLE, 0..5_u128, 0..100_u8).prop_map(|(person, thing, what)| Happening { person, thing, what });
-    let fate = prop_oneof![
-        6 => Just(Fate::Arrives),
-        1 => Just(Fate::IsLost),
-        1 => Just(Fate::ComesTwice),
-        1 => Just(Fate::ComesLate),
+    let incident =
+        (0..PEOPLE, 0..5_u128, 0..100_u8).prop_map(|(person, thing, what)| Incident { person, thing, what });
+    let delivery = prop_oneof![
+        6 => Just(Delivery::Arrives),
+        1 => Just(Delivery::IsLost),
+        1 => Just(Delivery::ComesTwice),
+        1 => Just(Delivery::ComesLate),
     ];
     (
-        prop::collection::vec(happening, 1..150),
-        prop::collection::vec(fate, 150),
+        prop::collection::vec(incident, 1..150),
+        prop::collection::vec(delivery, 150),
         prop::collection::vec(1..30_usize, 150),
         1..6_u16,
     )
-        .prop_map(|(happenings, fates, cuts, partitions)| History {
-            happenings,
-            fates,
+        .prop_map(|(incidents, deliveries, cuts, partitions)| History {
+            incidents,
+            deliveries,
             cuts,
             partitions,
         })
 }
 
-pub(crate) async fn replay_equals_live(ground: Ground) {
-    let cases = if ground.is_postgres() { 4 } else { 12 };
+pub(crate) async fn replay_equals_live(fixture: Fixture) {
+    let cases = if fixture.is_postgres() { 4 } else { 12 };
     let mut runner = TestRunner::new(Config::default());
     for _ in 0..cases {
         let history = history().new_tree(&mut runner).unwrap().current();
-        let live = ground.fresh_log().await;
+        let live = fixture.fresh_log().await;
         play_live(&live, &history).await;
         let replayed = live.fresh_read_models().await;
         replayed.catch_up(history.partitions % 4 + 1).await;
@@ -85,44 +85,44 @@ pub(crate) async fn replay_equals_live(ground: Ground) {
     }
 }
 
-async fn play_live(ground: &Ground, history: &History) {
+async fn play_live(fixture: &Fixture, history: &History) {
     let bus = InProcessBus::new();
-    let running = ground.project(history.partitions, bus.clone()).await;
+    let running = fixture.project(history.partitions, bus.clone()).await;
     let (mut log, mut relay) = (
-        Writer::new(&ground.store),
-        Relay::new(&ground.store, history.partitions),
+        Writer::new(&fixture.store),
+        Relay::new(&fixture.store, history.partitions),
     );
     let mut cuts = history.cuts.iter();
     let mut left = cuts.next().copied().unwrap_or(1);
     let mut late = Vec::new();
     let mut begun = std::collections::HashSet::new();
-    for happening in &history.happenings {
-        happen(&mut log, &mut begun, happening).await;
+    for incident in &history.incidents {
+        happen(&mut log, &mut begun, incident).await;
         left -= 1;
         if left == 0 {
             left = cuts.next().copied().unwrap_or(1);
-            publish(&bus, relay.messages().await, &history.fates, &mut late).await;
+            publish(&bus, relay.messages().await, &history.deliveries, &mut late).await;
         }
     }
-    publish(&bus, relay.messages().await, &history.fates, &mut late).await;
-    ground.settled().await;
+    publish(&bus, relay.messages().await, &history.deliveries, &mut late).await;
+    fixture.caught_up().await;
     running.stop().await;
 }
 
 async fn publish(
     bus: &Arc<InProcessBus>,
     messages: Vec<EventMessage>,
-    fates: &[Fate],
+    deliveries: &[Delivery],
     late: &mut Vec<EventMessage>,
 ) {
     let mut sent = Vec::new();
     let overtaken = std::mem::take(late);
     for message in messages {
-        match fates[usize::try_from(message.event.position).unwrap() % fates.len()] {
-            Fate::Arrives => sent.push(message),
-            Fate::IsLost => {}
-            Fate::ComesTwice => sent.extend([message.clone(), message]),
-            Fate::ComesLate => late.push(message),
+        match deliveries[usize::try_from(message.event.position).unwrap() % deliveries.len()] {
+            Delivery::Arrives => sent.push(message),
+            Delivery::IsLost => {}
+            Delivery::ComesTwice => sent.extend([message.clone(), message]),
+            Delivery::ComesLate => late.push(message),
         }
     }
     sent.extend(overtaken);
@@ -132,9 +132,9 @@ async fn publish(
 async fn happen(
     log: &mut Writer,
     begun: &mut std::collections::HashSet<StreamName>,
-    happening: &Happening,
+    incident: &Incident,
 ) -> u64 {
-    let Happening { person, thing, what } = *happening;
+    let Incident { person, thing, what } = *incident;
     let (owner, id) = (user(person), person * 100 + thing);
     let title = || format!("Title {what}");
     match what {
@@ -234,7 +234,7 @@ async fn happen(
 }
 
 /// Every row of every table that is a function of the log, as text.
-async fn rows(ground: &Ground) -> Vec<String> {
+async fn rows(fixture: &Fixture) -> Vec<String> {
     let mut all = Vec::new();
     for (table, order, columns) in [
         (
@@ -277,7 +277,7 @@ async fn rows(ground: &Ground) -> Vec<String> {
             "SELECT {} AS line FROM {table} ORDER BY {order}",
             texts.join(" || '|' || ")
         );
-        for row in ground.rows(&sql).await {
+        for row in fixture.rows(&sql).await {
             all.push(format!("{table}: {}", row.text("line").unwrap()));
         }
     }

@@ -9,15 +9,15 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::suite::{
-    ground::{Ground, Running, eventually, pace, partitions},
+    fixture::{Fixture, Running, eventually, pace, partitions},
     relay::Relay,
     writer::{Writer, created, user},
 };
 
 const PARTITIONS: u16 = 4;
 
-async fn connect(ground: &Ground) -> PgConnection {
-    PgConnection::connect(&ground.url()).await.unwrap()
+async fn connect(fixture: &Fixture) -> PgConnection {
+    PgConnection::connect(&fixture.url()).await.unwrap()
 }
 
 async fn readiness(running: &Running) -> String {
@@ -42,12 +42,15 @@ fn one_of_each() -> Vec<u128> {
         .collect()
 }
 
-pub(crate) async fn a_locked_checkpoint_stops_no_other_partition(ground: Ground) {
+pub(crate) async fn a_locked_checkpoint_stops_no_other_partition(fixture: Fixture) {
     let bus = InProcessBus::new();
-    let running = ground.project(PARTITIONS, bus.clone()).await;
-    let (mut log, mut relay) = (Writer::new(&ground.store), Relay::new(&ground.store, PARTITIONS));
-    ground.settled().await;
-    let mut holder = connect(&ground).await;
+    let running = fixture.project(PARTITIONS, bus.clone()).await;
+    let (mut log, mut relay) = (
+        Writer::new(&fixture.store),
+        Relay::new(&fixture.store, PARTITIONS),
+    );
+    fixture.caught_up().await;
+    let mut holder = connect(&fixture).await;
     holder
         .execute("BEGIN; UPDATE read_models.checkpoints SET position = position WHERE partition = 0")
         .await
@@ -62,7 +65,10 @@ pub(crate) async fn a_locked_checkpoint_stops_no_other_partition(ground: Ground)
         }
         relay.publish(bus.as_ref()).await;
         let wanted = u64::try_from(round + 1).unwrap() * u64::from(PARTITIONS - 1);
-        eventually("all others go on", async || ground.count("tasks").await == wanted).await;
+        eventually("all others go on", async || {
+            fixture.count("tasks").await == wanted
+        })
+        .await;
     }
     eventually("it says that it stands still", async || {
         readiness(&running)
@@ -71,7 +77,7 @@ pub(crate) async fn a_locked_checkpoint_stops_no_other_partition(ground: Ground)
     })
     .await;
     holder.execute("ROLLBACK").await.unwrap();
-    assert_eq!(ground.settled().await.tasks, 20);
+    assert_eq!(fixture.caught_up().await.tasks, 20);
     eventually("it is ready again", async || {
         readiness(&running).await.contains(r#""status":"ready""#)
     })
@@ -80,10 +86,10 @@ pub(crate) async fn a_locked_checkpoint_stops_no_other_partition(ground: Ground)
 }
 
 /// As of a projector that is stopped between two statements: the server ends its transaction.
-pub(crate) async fn a_frozen_transaction_holds_a_partition_for_seconds_only(ground: Ground) {
-    let running = ground.project(1, InProcessBus::new()).await;
-    ground.settled().await;
-    let mut frozen = ground.read_models.begin().await.unwrap();
+pub(crate) async fn a_frozen_transaction_holds_a_partition_for_seconds_only(fixture: Fixture) {
+    let running = fixture.project(1, InProcessBus::new()).await;
+    fixture.caught_up().await;
+    let mut frozen = fixture.read_models.begin().await.unwrap();
     frozen
         .execute("UPDATE checkpoints SET position = position", &[])
         .await
@@ -92,12 +98,12 @@ pub(crate) async fn a_frozen_transaction_holds_a_partition_for_seconds_only(grou
     let now = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS millis";
     let rows = frozen.fetch_all(now, &[]).await.unwrap();
     let frozen_at = rows[0].unsigned("millis").unwrap();
-    let mut log = Writer::new(&ground.store);
+    let mut log = Writer::new(&fixture.store);
     log.task(1, user(1), created(user(1), "Task")).await;
     let went_on = format!("{now} FROM tasks");
     let mut went_on_at = 0;
     eventually("the partition goes on", async || {
-        let rows = ground.rows(&went_on).await;
+        let rows = fixture.rows(&went_on).await;
         went_on_at = rows.first().map_or(0, |row| row.unsigned("millis").unwrap());
         went_on_at > 0
     })
@@ -112,89 +118,89 @@ pub(crate) async fn a_frozen_transaction_holds_a_partition_for_seconds_only(grou
     running.stop().await;
 }
 
-async fn owners(ground: &Ground) -> Vec<u64> {
+async fn owners(fixture: &Fixture) -> Vec<u64> {
     let sql = "SELECT COUNT(*) AS owned FROM partition_leases GROUP BY replica ORDER BY COUNT(*)";
-    let rows = ground.rows(sql).await;
+    let rows = fixture.rows(sql).await;
     rows.iter().map(|row| row.unsigned("owned").unwrap()).collect()
 }
 
-pub(crate) async fn replicas_share_the_partitions_evenly(ground: Ground) {
-    let first = ground.project(PARTITIONS, InProcessBus::new()).await;
-    eventually("one has all", async || owners(&ground).await == [4]).await;
-    let second = ground.project(PARTITIONS, InProcessBus::new()).await;
-    eventually("two have half each", async || owners(&ground).await == [2, 2]).await;
-    let third = ground.project(PARTITIONS, InProcessBus::new()).await;
+pub(crate) async fn replicas_share_the_partitions_evenly(fixture: Fixture) {
+    let first = fixture.project(PARTITIONS, InProcessBus::new()).await;
+    eventually("one has all", async || owners(&fixture).await == [4]).await;
+    let second = fixture.project(PARTITIONS, InProcessBus::new()).await;
+    eventually("two have half each", async || owners(&fixture).await == [2, 2]).await;
+    let third = fixture.project(PARTITIONS, InProcessBus::new()).await;
     eventually("each of three has some", async || {
-        owners(&ground).await == [1, 1, 2]
+        owners(&fixture).await == [1, 1, 2]
     })
     .await;
-    let mut log = Writer::new(&ground.store);
+    let mut log = Writer::new(&fixture.store);
     for person in one_of_each() {
         log.task(person, user(person), created(user(person), "Task"))
             .await;
     }
-    ground.settled().await;
+    fixture.caught_up().await;
     first.stop().await;
-    eventually("two have half each", async || owners(&ground).await == [2, 2]).await;
+    eventually("two have half each", async || owners(&fixture).await == [2, 2]).await;
     second.stop().await;
-    eventually("one has all", async || owners(&ground).await == [4]).await;
+    eventually("one has all", async || owners(&fixture).await == [4]).await;
     for person in one_of_each() {
         log.task(1_000 + person, user(person), created(user(person), "Task"))
             .await;
     }
-    assert_eq!(ground.settled().await.tasks, 8);
+    assert_eq!(fixture.caught_up().await.tasks, 8);
     third.stop().await;
-    assert!(owners(&ground).await.is_empty());
+    assert!(owners(&fixture).await.is_empty());
 }
 
 /// A replica that does not show itself any more loses what it owns within seconds.
-pub(crate) async fn a_replica_that_stands_still_loses_its_partitions(ground: Ground) {
+pub(crate) async fn a_replica_that_stands_still_loses_its_partitions(fixture: Fixture) {
     let frozen = Uuid::now_v7();
     for partition in 0..PARTITIONS {
-        ground
+        fixture
             .run(&format!(
                 "INSERT INTO partition_leases VALUES ({PARTITIONS}, {partition}, '{frozen}')"
             ))
             .await;
     }
-    ground
+    fixture
         .run(&format!(
             "INSERT INTO projector_replicas VALUES ({PARTITIONS}, '{frozen}', clock_timestamp())"
         ))
         .await;
     let since = Instant::now();
-    let running = ground.project(PARTITIONS, InProcessBus::new()).await;
-    let mut log = Writer::new(&ground.store);
+    let running = fixture.project(PARTITIONS, InProcessBus::new()).await;
+    let mut log = Writer::new(&fixture.store);
     for person in one_of_each() {
         log.task(person, user(person), created(user(person), "Task"))
             .await;
     }
     let of_frozen = format!("partition_leases WHERE replica = '{frozen}'");
     eventually("the frozen one has lost all", async || {
-        ground.count(&of_frozen).await == 0
+        fixture.count(&of_frozen).await == 0
     })
     .await;
-    ground.settled().await;
+    fixture.caught_up().await;
     assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
     running.stop().await;
 }
 
 /// A dump, or somebody who looks at the tables, old or new, for hours.
-pub(crate) async fn readers_do_not_hold_up_a_swap(ground: Ground) {
+pub(crate) async fn readers_do_not_hold_up_a_swap(fixture: Fixture) {
     let bus = InProcessBus::new();
-    let running = ground.project(2, bus.clone()).await;
-    let (mut log, mut relay) = (Writer::new(&ground.store), Relay::new(&ground.store, 2));
+    let running = fixture.project(2, bus.clone()).await;
+    let (mut log, mut relay) = (Writer::new(&fixture.store), Relay::new(&fixture.store, 2));
     let mut readers = Vec::new();
     for round in 0..3 {
         log.task(round, user(round), created(user(round), "Task")).await;
         relay.publish(bus.as_ref()).await;
-        ground.settled().await;
-        let rebuild = Rebuild::open(&ground.url(), ground.store.clone(), partitions(2), pace())
+        fixture.caught_up().await;
+        let rebuild = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
             .await
             .unwrap();
         assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
         for schema in ["read_models", "read_models_previous"] {
-            let mut reader = connect(&ground).await;
+            let mut reader = connect(&fixture).await;
             let sql = format!("BEGIN; SELECT COUNT(*) FROM {schema}.tasks");
             if reader.execute(sql.as_str()).await.is_ok() {
                 readers.push(reader);
@@ -205,37 +211,37 @@ pub(crate) async fn readers_do_not_hold_up_a_swap(ground: Ground) {
         assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
     }
     assert_eq!(readers.len(), 5, "the first time there are no previous tables");
-    assert_eq!(ground.settled().await.tasks, 3);
+    assert_eq!(fixture.caught_up().await.tasks, 3);
     let old = "SELECT nspname::text AS name FROM pg_namespace WHERE nspname LIKE 'read_models_old_%'";
-    assert!(!ground.rows(old).await.is_empty(), "somebody still reads them");
+    assert!(!fixture.rows(old).await.is_empty(), "somebody still reads them");
     drop(readers);
-    let rebuild = Rebuild::open(&ground.url(), ground.store.clone(), partitions(2), pace())
+    let rebuild = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(2), pace())
         .await
         .unwrap();
     assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
     rebuild.swap().await.unwrap();
-    assert!(ground.rows(old).await.is_empty(), "nobody does any more");
+    assert!(fixture.rows(old).await.is_empty(), "nobody does any more");
     running.stop().await;
 }
 
 /// What operators have given up on in other streams costs a batch nothing.
-pub(crate) async fn a_batch_does_not_read_what_was_discarded_of_other_streams(ground: Ground) {
+pub(crate) async fn a_batch_does_not_read_what_was_discarded_of_other_streams(fixture: Fixture) {
     const OTHERS: u64 = 5_000;
-    ground
+    fixture
         .run(&format!(
             "INSERT INTO discarded_events SELECT 1000000 + n, 'task-' || n, 1, 'task.created', gen_random_uuid(), 'worthless'
              FROM generate_series(1, {OTHERS}) AS n"
         ))
         .await;
-    ground.run("ANALYZE discarded_events").await;
+    fixture.run("ANALYZE discarded_events").await;
     let read = async |column: &str| {
         let sql =
             format!("SELECT {column} AS number FROM pg_stat_user_tables WHERE relname = 'discarded_events'");
-        ground.rows(&sql).await[0].unsigned("number").unwrap()
+        fixture.rows(&sql).await[0].unsigned("number").unwrap()
     };
     let before = read("seq_tup_read").await;
-    let running = ground.project(1, InProcessBus::new()).await;
-    let mut log = Writer::new(&ground.store);
+    let running = fixture.project(1, InProcessBus::new()).await;
+    let mut log = Writer::new(&fixture.store);
     let mut number = 0;
     eventually("the statistics tell of some batches", async || {
         log.task(number, user(1), created(user(1), "Task")).await;

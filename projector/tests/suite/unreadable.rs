@@ -6,7 +6,7 @@ use projector::{Rebuild, Retried, discard, parked, retry, verify_sample};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ground::{Ground, eventually, pace, partitions},
+    fixture::{Fixture, eventually, pace, partitions},
     writer::{Writer, created, registered, started, task, user},
 };
 
@@ -45,24 +45,24 @@ async fn three_tasks(log: &mut Writer) {
     }
 }
 
-async fn done(ground: &Ground) -> u64 {
-    ground.count("tasks WHERE status = 'done'").await
+async fn done(fixture: &Fixture) -> u64 {
+    fixture.count("tasks WHERE status = 'done'").await
 }
 
-pub(crate) async fn an_unreadable_record_parks_its_stream_only(ground: Ground) {
+pub(crate) async fn an_unreadable_record_parks_its_stream_only(fixture: Fixture) {
     for (damage, reason) in RECORDS {
-        let ground = ground.fresh_log().await;
-        let (bus, mut log) = (InProcessBus::new(), Writer::new(&ground.store));
+        let fixture = fixture.fresh_log().await;
+        let (bus, mut log) = (InProcessBus::new(), Writer::new(&fixture.store));
         three_tasks(&mut log).await;
-        ground
+        fixture
             .damage_log(&format!("UPDATE events SET {damage} WHERE position = 5"))
             .await;
 
         // From the log, at the start.
-        let running = ground.project(3, bus.clone()).await;
-        let report = ground.settled().await;
+        let running = fixture.project(3, bus.clone()).await;
+        let report = fixture.caught_up().await;
         assert_eq!((report.tasks, report.parked), (3, 1), "{damage}");
-        assert_eq!(done(&ground).await, 2, "{damage}");
+        assert_eq!(done(&fixture).await, 2, "{damage}");
 
         // Live: what follows in its stream is parked, and others go on.
         log.task(
@@ -81,29 +81,29 @@ pub(crate) async fn an_unreadable_record_parks_its_stream_only(ground: Ground) {
             },
         )
         .await;
-        let report = ground.settled().await;
+        let report = fixture.caught_up().await;
         assert_eq!(
-            (report.parked, ground.count("tasks WHERE title = 'One'").await),
+            (report.parked, fixture.count("tasks WHERE title = 'One'").await),
             (2, 1)
         );
-        let list = parked(&ground.read_models).await.unwrap();
+        let list = parked(&fixture.read_models).await.unwrap();
         assert_eq!((list[0].position, list[1].position), (5, 7), "{damage}");
         assert!(
             list[0].reason.contains("cannot be read") && list[0].reason.contains(reason),
             "{damage}: {}",
             list[0].reason
         );
-        let sampled = verify_sample(ground.store.as_ref(), &ground.read_models, 10)
+        let sampled = verify_sample(fixture.store.as_ref(), &fixture.read_models, 10)
             .await
             .unwrap();
         assert_eq!((sampled.tasks, sampled.differences), (3, vec![]), "{damage}");
 
-        rebuild(&ground).await;
-        assert_eq!(ground.settled().await.parked, 2, "{damage}");
+        rebuild(&fixture).await;
+        assert_eq!(fixture.caught_up().await.parked, 2, "{damage}");
 
         // Another try tells the same, and without it the stream goes on.
         let stream = StreamName::task(task(2));
-        let retried = retry(ground.store.as_ref(), &ground.read_models, &stream)
+        let retried = retry(fixture.store.as_ref(), &fixture.read_models, &stream)
             .await
             .unwrap();
         assert_eq!(
@@ -114,8 +114,8 @@ pub(crate) async fn an_unreadable_record_parks_its_stream_only(ground: Ground) {
             },
             "{damage}"
         );
-        discard(&ground.read_models, 5).await.unwrap();
-        let retried = retry(ground.store.as_ref(), &ground.read_models, &stream)
+        discard(&fixture.read_models, 5).await.unwrap();
+        let retried = retry(fixture.store.as_ref(), &fixture.read_models, &stream)
             .await
             .unwrap();
         assert_eq!(
@@ -126,17 +126,17 @@ pub(crate) async fn an_unreadable_record_parks_its_stream_only(ground: Ground) {
             },
             "{damage}"
         );
-        let report = ground.settled().await;
+        let report = fixture.caught_up().await;
         assert_eq!(
-            (report.parked, ground.count("tasks WHERE title = 'Two'").await),
+            (report.parked, fixture.count("tasks WHERE title = 'Two'").await),
             (0, 1)
         );
         running.stop().await;
     }
 }
 
-async fn rebuild(ground: &Ground) {
-    let rebuild = Rebuild::open(&ground.url(), ground.store.clone(), partitions(3), pace())
+async fn rebuild(fixture: &Fixture) {
+    let rebuild = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(3), pace())
         .await
         .unwrap();
     assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
@@ -145,34 +145,34 @@ async fn rebuild(ground: &Ground) {
 }
 
 /// The first event of a stream, whose metadata does not say whom it is about, is in a partition all the same.
-pub(crate) async fn a_stream_that_begins_unreadable_is_parked_whole(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn a_stream_that_begins_unreadable_is_parked_whole(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     three_tasks(&mut log).await;
-    ground
+    fixture
         .damage_log("UPDATE events SET metadata = '{' WHERE position = 2")
         .await;
-    let report = ground.catch_up(4).await;
-    assert_eq!((report.tasks, report.parked, done(&ground).await), (2, 2, 2));
+    let report = fixture.catch_up(4).await;
+    assert_eq!((report.tasks, report.parked, done(&fixture).await), (2, 2, 2));
 }
 
-pub(crate) async fn an_unreadable_row_parks_its_stream_only(ground: Ground) {
+pub(crate) async fn an_unreadable_row_parks_its_stream_only(fixture: Fixture) {
     for (table, damage, column) in ROWS {
-        let ground = ground.fresh_log().await;
-        let mut log = Writer::new(&ground.store);
+        let fixture = fixture.fresh_log().await;
+        let mut log = Writer::new(&fixture.store);
         for number in 1..=2 {
             let owner = user(number);
             log.account(owner, registered("somebody@example.org")).await;
             log.session(number, owner, started(owner)).await;
             log.task(number, owner, created(owner, "Task")).await;
         }
-        let running = ground.project(1, InProcessBus::new()).await;
-        ground.settled().await;
+        let running = fixture.project(1, InProcessBus::new()).await;
+        fixture.caught_up().await;
         let id = match table {
             "tasks" => task(1).to_string(),
             "accounts" => user(1).to_string(),
             _ => super::writer::session(1).to_string(),
         };
-        ground
+        fixture
             .run(&format!("UPDATE {table} SET {damage} WHERE id = '{id}'"))
             .await;
         for number in 1..=2 {
@@ -187,17 +187,17 @@ pub(crate) async fn an_unreadable_row_parks_its_stream_only(ground: Ground) {
             log.task(number, owner, TaskCompleted {}).await;
         }
         eventually("everything is projected", async || {
-            ground.count("audit_log").await == 12
+            fixture.count("audit_log").await == 12
         })
         .await;
-        let list = parked(&ground.read_models).await.unwrap();
+        let list = parked(&fixture.read_models).await.unwrap();
         assert_eq!(list.len(), 1, "{damage}: {list:?}");
         assert!(
             list[0].reason.contains("its row cannot be read") && list[0].reason.contains(column),
             "{damage}: {}",
             list[0].reason
         );
-        let report = projector::verify(ground.store.as_ref(), &ground.read_models)
+        let report = projector::verify(fixture.store.as_ref(), &fixture.read_models)
             .await
             .unwrap();
         assert!(
@@ -211,11 +211,11 @@ pub(crate) async fn an_unreadable_row_parks_its_stream_only(ground: Ground) {
         running.stop().await;
 
         // The rows of a rebuild come from the log.
-        let rebuild = Rebuild::open(&ground.url(), ground.store.clone(), partitions(1), pace())
+        let rebuild = Rebuild::open(&fixture.url(), fixture.store.clone(), partitions(1), pace())
             .await
             .unwrap();
         assert!(rebuild.build(&CancellationToken::new(), |_| {}).await.unwrap());
         rebuild.swap().await.unwrap();
-        assert_eq!(ground.settled().await.parked, 0, "{damage}");
+        assert_eq!(fixture.caught_up().await.parked, 0, "{damage}");
     }
 }

@@ -5,12 +5,12 @@ use projector::{verify, verify_sample};
 
 use super::{
     faults::metric,
-    ground::{Ground, eventually},
+    fixture::{Fixture, eventually},
     writer::{Writer, created, registered, started, task, user},
 };
 
-pub(crate) async fn differences_are_found(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn differences_are_found(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     let owner = user(1);
     for number in 0..6 {
         log.task(number, owner, created(owner, "Task")).await;
@@ -20,7 +20,7 @@ pub(crate) async fn differences_are_found(ground: Ground) {
     log.session(1, owner, started(owner)).await;
     log.account(user(2), registered("gone@example.org")).await;
     log.account(user(2), AccountErased {}).await;
-    ground.catch_up(2).await;
+    fixture.catch_up(2).await;
     for sql in [
         format!(
             "UPDATE tasks SET title = 'Tampered', status = 'open' WHERE id = '{}'",
@@ -39,9 +39,9 @@ pub(crate) async fn differences_are_found(ground: Ground) {
         "UPDATE task_history SET position = 1000 WHERE position = 7".to_owned(),
         "UPDATE task_history SET position = 13 WHERE position = 8".to_owned(),
     ] {
-        ground.run(&sql).await;
+        fixture.run(&sql).await;
     }
-    let mut differences = verify(ground.store.as_ref(), &ground.read_models)
+    let mut differences = verify(fixture.store.as_ref(), &fixture.read_models)
         .await
         .unwrap()
         .differences;
@@ -65,8 +65,8 @@ pub(crate) async fn differences_are_found(ground: Ground) {
     assert_eq!(differences, expected);
 }
 
-pub(crate) async fn a_sample_finds_differences(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn a_sample_finds_differences(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     let owner = user(1);
     for number in 0..5 {
         log.task(number, owner, created(owner, "Task")).await;
@@ -76,9 +76,9 @@ pub(crate) async fn a_sample_finds_differences(ground: Ground) {
     log.session(1, owner, started(owner)).await;
     log.account(user(2), registered("gone@example.org")).await;
     log.account(user(2), AccountErased {}).await;
-    ground.catch_up(2).await;
+    fixture.catch_up(2).await;
     let sample = async |size| {
-        verify_sample(ground.store.as_ref(), &ground.read_models, size)
+        verify_sample(fixture.store.as_ref(), &fixture.read_models, size)
             .await
             .unwrap()
     };
@@ -95,7 +95,7 @@ pub(crate) async fn a_sample_finds_differences(ground: Ground) {
         ),
         "UPDATE accounts SET disabled = TRUE".to_owned(),
     ] {
-        ground.run(&sql).await;
+        fixture.run(&sql).await;
     }
     let mut differences = sample(10).await.differences;
     differences.sort();
@@ -113,13 +113,13 @@ pub(crate) async fn a_sample_finds_differences(ground: Ground) {
     );
 }
 
-pub(crate) async fn a_projector_notices_differences_by_itself(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn a_projector_notices_differences_by_itself(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     for number in 0..3 {
         log.task(number, user(1), created(user(1), "Task")).await;
     }
-    let running = ground.project(2, bus::InProcessBus::new()).await;
-    ground.settled().await;
+    let running = fixture.project(2, bus::InProcessBus::new()).await;
+    fixture.caught_up().await;
     eventually("a sample is compared", async || {
         metric(&running, "taskledger_projector_sampled_rows_total").await >= 3
     })
@@ -128,7 +128,7 @@ pub(crate) async fn a_projector_notices_differences_by_itself(ground: Ground) {
         metric(&running, "taskledger_projector_sample_differences").await,
         0
     );
-    ground.run("UPDATE tasks SET title = 'Tampered'").await;
+    fixture.run("UPDATE tasks SET title = 'Tampered'").await;
     eventually("the differences are noticed", async || {
         metric(&running, "taskledger_projector_sample_differences").await == 3
     })
@@ -136,13 +136,13 @@ pub(crate) async fn a_projector_notices_differences_by_itself(ground: Ground) {
     running.stop().await;
 }
 
-pub(crate) async fn a_sample_finds_rows_of_which_the_log_knows_nothing(ground: Ground) {
-    let mut log = Writer::new(&ground.store);
+pub(crate) async fn a_sample_finds_rows_of_which_the_log_knows_nothing(fixture: Fixture) {
+    let mut log = Writer::new(&fixture.store);
     log.task(1, user(1), created(user(1), "Task")).await;
-    ground.catch_up(1).await;
+    fixture.catch_up(1).await;
     let ghost = task(2);
-    ground.run(&format!("UPDATE tasks SET id = '{ghost}'")).await;
-    let report = verify_sample(ground.store.as_ref(), &ground.read_models, 4)
+    fixture.run(&format!("UPDATE tasks SET id = '{ghost}'")).await;
+    let report = verify_sample(fixture.store.as_ref(), &fixture.read_models, 4)
         .await
         .unwrap();
     let mut differences = report.differences;

@@ -19,7 +19,7 @@ use super::{
 /// How long a page may take. A query that is given up ends in the database as well.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the counting of all that pass a filter may take, beside the page.
-const PATIENCE_OF_COUNTING: Duration = Duration::from_secs(1);
+const COUNT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,7 +178,7 @@ async fn total(
         Candidates::Any | Candidates::Many => Statement::count(dialect, owner, filter, now),
     };
     let counting = database.fetch_optional(&statement.text, &statement.values);
-    match timeout(PATIENCE_OF_COUNTING, counting).await {
+    match timeout(COUNT_TIMEOUT, counting).await {
         Ok(row) => row?.map(|row| row.unsigned("total")).transpose(),
         Err(_) => Ok(None),
     }

@@ -45,7 +45,7 @@ fn with_too_many_wrong_codes(history: impl IntoIterator<Item = AccountEvent>) ->
 }
 
 /// What happens for a code. It is right unless it is refused.
-fn events(judged: Result<Judged, Refusal>) -> Decided {
+fn events(judged: Result<CheckedCode, Refusal>) -> Decided {
     let judged = judged?;
     assert_eq!(judged.is_right, !judged.events.contains(&refused()));
     Ok(judged.events)

@@ -19,7 +19,7 @@ const AT_ONCE: usize = 8;
 
 /// What may become of the payload of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum DropDecision {
     /// It is needed.
     Stays,
     /// It may be dropped once the events of its stream that are parked are projected or given up, and all can be read.
@@ -28,7 +28,7 @@ pub(super) enum Fate {
     Goes { is_whole_stream: bool },
 }
 
-impl Fate {
+impl DropDecision {
     fn of(version: i64, closing: Closing, is_parked: bool) -> Self {
         let Closing::Closed(Droppable {
             up_to,
@@ -69,7 +69,7 @@ impl<'a> Ended<'a> {
     }
 
     /// What may become of the payloads of these versions of streams.
-    pub(super) async fn fates(&mut self, events: &[(&str, i64)]) -> anyhow::Result<Vec<Fate>> {
+    pub(super) async fn decisions(&mut self, events: &[(&str, i64)]) -> anyhow::Result<Vec<DropDecision>> {
         let streams: BTreeSet<StreamName> = events
             .iter()
             .map(|(stream, _)| StreamName::raw(*stream))
@@ -82,12 +82,12 @@ impl<'a> Ended<'a> {
             .collect();
         // Asked every time: streams with parked events are still needed.
         let parked = projector::parked_among(self.read_models, &closed).await?;
-        let fate = |(stream, version): &(&str, i64)| {
+        let decision = |(stream, version): &(&str, i64)| {
             let stream = StreamName::raw(*stream);
             let closing = closings.get(&stream).copied().unwrap_or(Closing::Open);
-            Fate::of(*version, closing, parked.contains(&stream))
+            DropDecision::of(*version, closing, parked.contains(&stream))
         };
-        Ok(events.iter().map(fate).collect())
+        Ok(events.iter().map(decision).collect())
     }
 
     async fn closings(
@@ -281,17 +281,17 @@ mod tests {
         for _ in 0..2 {
             for some in names.chunks(30) {
                 let asked: Vec<(&str, i64)> = some.iter().map(|name| (name.as_str(), 1)).collect();
-                let fates = ended.fates(&asked).await.unwrap();
-                for ((stream, _), fate) in asked.iter().zip(fates) {
-                    let goes = Fate::Goes {
+                let decisions = ended.decisions(&asked).await.unwrap();
+                for ((stream, _), decision) in asked.iter().zip(decisions) {
+                    let goes = DropDecision::Goes {
                         is_whole_stream: true,
                     };
                     let expected = if stream.starts_with("session") {
                         goes
                     } else {
-                        Fate::Stays
+                        DropDecision::Stays
                     };
-                    assert_eq!(fate, expected, "{stream}");
+                    assert_eq!(decision, expected, "{stream}");
                 }
                 assert!(ended.closings.answers.len() <= 10 && ended.erased.answers.len() <= 10);
             }

@@ -17,7 +17,7 @@ use event_store::EventStore;
 use log_transfer::{End, Excerpt};
 use projector::DroppedRows;
 
-use self::ended::{Ended, Fate};
+use self::ended::{DropDecision, Ended};
 use crate::{
     data_dir,
     operation::{Attribution, Conclusion},
@@ -160,9 +160,9 @@ async fn drop_exported(
         done += part.len() as u64;
         let (mut going, mut without_rows) = (Vec::new(), BTreeSet::new());
         let of_part: Vec<_> = part.iter().map(|event| (&*event.stream, event.version)).collect();
-        let fates = ended.fates(&of_part).await?;
-        for (event, fate) in part.into_iter().zip(fates) {
-            if let Fate::Goes { is_whole_stream } = fate {
+        let decisions = ended.decisions(&of_part).await?;
+        for (event, decision) in part.into_iter().zip(decisions) {
+            if let DropDecision::Goes { is_whole_stream } = decision {
                 if is_whole_stream {
                     without_rows.insert(StreamName::raw(&*event.stream));
                 }

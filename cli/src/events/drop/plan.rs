@@ -12,7 +12,7 @@ use database::{Database, private};
 use event_store::{EventStore, MissingPositions, describe_gap};
 use log_transfer::{Excerpt, ExcerptWriter, ReadError, Reader, StoredEvents};
 
-use super::ended::{Ended, Fate};
+use super::ended::{DropDecision, Ended};
 use crate::{output, progress::ProgressDisplay};
 
 /// So many events are decided about together.
@@ -88,24 +88,24 @@ impl Plan {
             .iter()
             .map(|(event, _)| (&*event.stream, event.version))
             .collect();
-        let fates = ended.fates(&of_part).await?;
-        for ((event, is_exported), fate) in part.iter().zip(fates) {
+        let decisions = ended.decisions(&of_part).await?;
+        for ((event, is_exported), decision) in part.iter().zip(decisions) {
             let is_whole = event.data.whole().is_some();
-            match fate {
-                Fate::Stays if *is_exported => bail!(
+            match decision {
+                DropDecision::Stays if *is_exported => bail!(
                     "version {} of the stream {} is still needed, so that this is another export",
                     event.version,
                     event.stream
                 ),
-                Fate::Waits if *is_exported => self.exported_waiting += u64::from(is_whole),
-                Fate::Waits => self.waiting += 1,
-                Fate::Goes { .. } if *is_exported => self.left += u64::from(is_whole),
-                Fate::Goes { .. } => {
+                DropDecision::Waits if *is_exported => self.exported_waiting += u64::from(is_whole),
+                DropDecision::Waits => self.waiting += 1,
+                DropDecision::Goes { .. } if *is_exported => self.left += u64::from(is_whole),
+                DropDecision::Goes { .. } => {
                     out.write(event)?;
                     self.new += 1;
                     self.new_bytes += event.data.size() as u64;
                 }
-                Fate::Stays => {}
+                DropDecision::Stays => {}
             }
         }
         Ok(())

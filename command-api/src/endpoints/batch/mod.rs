@@ -31,7 +31,8 @@ use super::{
 use crate::{
     error::{ApiError, BATCHES},
     handling::{
-        CommandError, CommandHandler, CommandMetadata, CommandRequest, IdempotencyKey, Outcome, Settled,
+        CommandError, CommandHandler, CommandMetadata, CommandRequest, CommandResult, Executed,
+        IdempotencyKey,
     },
     idempotency::RequestHash,
 };
@@ -76,7 +77,7 @@ pub(super) async fn carry_out(
         None => {
             let attempt = Attempt::only(batch.seed);
             Ok(match batch.attempt(&api.handler, attempt).await? {
-                Attempted::Settled { results, .. } => batch.respond(&results),
+                Attempted::Complete { results, .. } => batch.respond(&results),
                 Attempted::Open { response, .. } => response,
             })
         }
@@ -124,30 +125,30 @@ impl Work for Batch {
                     requests.push(self.request(place, command, &attempt));
                 }
                 Err(_) => {
-                    results.insert(place, Settled::Invalid);
+                    results.insert(place, CommandResult::Invalid);
                 }
             }
         }
         let mut open = BTreeMap::new();
         for (place, outcome) in places.into_iter().zip(handler.handle_all(&requests).await) {
-            let settled = match outcome {
-                Ok(Outcome { state, effect }) => {
-                    in_log &= effect;
-                    Settled::Accepted(state)
+            let result = match outcome {
+                Ok(Executed { state, changed }) => {
+                    in_log &= changed;
+                    CommandResult::Accepted(state)
                 }
                 Err(CommandError::Refused { refusal, seen }) => {
                     in_log = false;
-                    Settled::Refused { refusal, seen }
+                    CommandResult::Refused { refusal, seen }
                 }
                 Err(error) => {
                     open.insert(place, ApiError::from(error).into_logged_problem());
                     continue;
                 }
             };
-            results.insert(place, settled);
+            results.insert(place, result);
         }
         if open.is_empty() {
-            return Ok(Attempted::Settled { results, in_log });
+            return Ok(Attempted::Complete { results, in_log });
         }
         Ok(Attempted::Open {
             response: answer(&self.commands, &results, open),
@@ -155,7 +156,7 @@ impl Work for Batch {
         })
     }
 
-    fn respond(&self, results: &BTreeMap<usize, Settled>) -> Response {
+    fn respond(&self, results: &BTreeMap<usize, CommandResult>) -> Response {
         answer(&self.commands, results, BTreeMap::new())
     }
 }

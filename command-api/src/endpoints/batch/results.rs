@@ -13,16 +13,16 @@ use http_api::{CONSISTENCY_TOKEN, PRIVATE, Problem};
 
 use super::command::BatchCommand;
 use crate::{
-    endpoints::answer::{Form, form},
+    endpoints::answer::{ResponseKind, response_kind},
     error::ApiError,
-    handling::{CommandError, Settled},
+    handling::{CommandError, CommandResult},
 };
 
 /// The answer to `commands`, with the token of the last state that it shows. `open` are the problems of those
 /// that could not be carried out.
 pub(super) fn answer(
     commands: &[Result<BatchCommand, Problem>],
-    results: &BTreeMap<usize, Settled>,
+    results: &BTreeMap<usize, CommandResult>,
     mut open: BTreeMap<usize, Problem>,
 ) -> Response {
     let results_of = commands.iter().enumerate().map(|(place, command)| {
@@ -49,22 +49,22 @@ pub(super) fn answer(
 }
 
 /// Names the state that the client learns of.
-fn token(settled: &Settled) -> Option<ConsistencyToken> {
-    match settled {
-        Settled::Accepted(state) => Some(state.token()),
-        Settled::Refused { seen, .. } => *seen,
-        Settled::Invalid => None,
+fn token(result: &CommandResult) -> Option<ConsistencyToken> {
+    match result {
+        CommandResult::Accepted(state) => Some(state.token()),
+        CommandResult::Refused { seen, .. } => *seen,
+        CommandResult::Invalid => None,
     }
 }
 
-fn result(command: &Result<BatchCommand, Problem>, settled: Option<&Settled>) -> BatchResult {
-    match (command, settled) {
+fn result(command: &Result<BatchCommand, Problem>, result: Option<&CommandResult>) -> BatchResult {
+    match (command, result) {
         (Err(problem), _) => refused(problem),
-        (Ok(command), Some(Settled::Accepted(state))) => {
-            let (status, shows_task) = match form(&command.command) {
-                Form::Nothing => (StatusCode::NO_CONTENT, false),
-                Form::Created => (StatusCode::CREATED, true),
-                Form::Task => (StatusCode::OK, true),
+        (Ok(command), Some(CommandResult::Accepted(state))) => {
+            let (status, shows_task) = match response_kind(&command.command) {
+                ResponseKind::Nothing => (StatusCode::NO_CONTENT, false),
+                ResponseKind::Created => (StatusCode::CREATED, true),
+                ResponseKind::Task => (StatusCode::OK, true),
             };
             BatchResult {
                 status: status.as_u16(),
@@ -72,10 +72,10 @@ fn result(command: &Result<BatchCommand, Problem>, settled: Option<&Settled>) ->
                 problem: None,
             }
         }
-        (Ok(_), Some(&Settled::Refused { refusal, seen })) => {
+        (Ok(_), Some(&CommandResult::Refused { refusal, seen })) => {
             refused(&ApiError::from(CommandError::Refused { refusal, seen }).into_logged_problem())
         }
-        (Ok(_), Some(Settled::Invalid) | None) => refused(&Problem::internal()),
+        (Ok(_), Some(CommandResult::Invalid) | None) => refused(&Problem::internal()),
     }
 }
 

@@ -4,7 +4,7 @@ use audit_tree::{Kept, Verification};
 use events::{DropCommand, ExportedPayloads, OperationStarted, StoredEvent, Timestamp, UserId};
 use transparency_log::entry_hash;
 
-use crate::ground::{Ground, RECORDED_AT, on_both};
+use crate::fixture::{Fixture, RECORDED_AT, on_both};
 
 on_both!(
     a_dropped_payload_is_covered_by_the_hash_that_was_kept
@@ -16,7 +16,7 @@ fn id() -> UserId {
     UserId(runtime::new_id())
 }
 
-impl Ground {
+impl Fixture {
     async fn put(&self, stream: &str, version: u64, subject: UserId, kinds: &[&str]) {
         self.put_at(stream, version, subject, RECORDED_AT, kinds).await;
     }
@@ -99,23 +99,23 @@ impl Ground {
     }
 }
 
-async fn a_dropped_payload_is_covered_by_the_hash_that_was_kept(ground: Ground) {
+async fn a_dropped_payload_is_covered_by_the_hash_that_was_kept(fixture: Fixture) {
     let mut version = 0;
     for count in [1, 297, 298] {
-        ground.append("task-1", version, count).await;
+        fixture.append("task-1", version, count).await;
         version += count as u64;
-        ground
+        fixture
             .put(&format!("session-{}", id()), 0, id(), &["session.ended"])
             .await;
     }
-    ground.record_drop(3, "r").await;
-    ground.keep().await.unwrap();
-    let checkpoint = ground.checkpoint().await;
-    let events = ground.events().await;
+    fixture.record_drop(3, "r").await;
+    fixture.keep().await.unwrap();
+    let checkpoint = fixture.checkpoint().await;
+    let events = fixture.events().await;
     let dropped: Vec<_> = [2, 300, 599].map(|position| events[position - 1].digest()).into();
-    assert_eq!(ground.store.drop_payloads(&dropped).await.unwrap(), 3);
+    assert_eq!(fixture.store.drop_payloads(&dropped).await.unwrap(), 3);
 
-    let report = ground.verify(std::slice::from_ref(&checkpoint)).await;
+    let report = fixture.verify(std::slice::from_ref(&checkpoint)).await;
     assert_eq!((report.differences, report.dropped, report.shown), (vec![], 3, 0));
     let kept = |entries: &[usize]| Kept {
         entries: entries
@@ -125,53 +125,56 @@ async fn a_dropped_payload_is_covered_by_the_hash_that_was_kept(ground: Ground) 
         checkpoints: vec![checkpoint.clone()],
         ..Kept::default()
     };
-    let report = ground.verify_with(kept(&[1, 2, 300])).await;
+    let report = fixture.verify_with(kept(&[1, 2, 300])).await;
     assert_eq!((report.differences, report.dropped, report.shown), (vec![], 3, 2));
 
     // The tree grows on, also one that is made again of what is there.
-    ground.append("task-1", version, 1).await;
-    ground.keep().await.unwrap();
+    fixture.append("task-1", version, 1).await;
+    fixture.keep().await.unwrap();
     assert_eq!(
-        ground.verify(std::slice::from_ref(&checkpoint)).await.differences,
+        fixture
+            .verify(std::slice::from_ref(&checkpoint))
+            .await
+            .differences,
         [""; 0]
     );
-    ground.in_tree("DELETE FROM tree_tiles").await;
-    ground.in_tree("DELETE FROM tree_checkpoints").await;
-    ground.in_tree("DELETE FROM trees").await;
-    std::fs::remove_dir_all(&ground.keys).unwrap();
-    ground.keep().await.unwrap();
-    let tree = ground.tree.newest().await.unwrap().unwrap();
-    let root = ground.tree.root_at(&tree, checkpoint.size).await.unwrap();
+    fixture.in_tree("DELETE FROM tree_tiles").await;
+    fixture.in_tree("DELETE FROM tree_checkpoints").await;
+    fixture.in_tree("DELETE FROM trees").await;
+    std::fs::remove_dir_all(&fixture.keys).unwrap();
+    fixture.keep().await.unwrap();
+    let tree = fixture.tree.newest().await.unwrap().unwrap();
+    let root = fixture.tree.root_at(&tree, checkpoint.size).await.unwrap();
     assert_eq!(root, checkpoint.root);
 
     // Neither the hash that was kept nor a payload in its place can be another.
     let hash = dropped[1].data_sha256.to_uppercase();
-    let (hash, nothing) = match ground.log.is_postgres() {
+    let (hash, nothing) = match fixture.log.is_postgres() {
         true => (format!("decode('{hash}', 'hex')"), "''"),
         false => (format!("x'{hash}'"), "x''"),
     };
-    let other = ground.empty_payload().replace("{}", "{ }");
+    let other = fixture.empty_payload().replace("{}", "{ }");
     for change in [
         "data_sha256 = data".to_owned(),
         "data_sha256 = NULL".to_owned(),
         format!("data = {other}"),
         "type = 'task.created'".to_owned(),
     ] {
-        ground
+        fixture
             .in_log(&format!("UPDATE events SET {change} WHERE position = 300"))
             .await;
-        assert_eq!(ground.verify(&[]).await.first_difference, Some(300), "{change}");
+        assert_eq!(fixture.verify(&[]).await.first_difference, Some(300), "{change}");
         let repair = format!("type = 'session.ended', data = {nothing}");
-        ground
+        fixture
             .in_log(&format!(
                 "UPDATE events SET {repair}, data_sha256 = {hash} WHERE position = 300"
             ))
             .await;
-        assert_eq!(ground.verify(&[]).await.differences, [""; 0], "{change}");
+        assert_eq!(fixture.verify(&[]).await.differences, [""; 0], "{change}");
     }
 }
 
-async fn only_what_could_be_dropped_counts_as_dropped(ground: Ground) {
+async fn only_what_could_be_dropped_counts_as_dropped(fixture: Fixture) {
     let (ada, erased) = (id(), id());
     let stream = |kind: &str| format!("{kind}-{}", id());
     let (account, session, gone) = (
@@ -179,29 +182,29 @@ async fn only_what_could_be_dropped_counts_as_dropped(ground: Ground) {
         stream("session"),
         format!("account-{erased}"),
     );
-    ground.put(&account, 0, ada, &["account.registered"]).await;
-    ground.put("email-ab", 0, ada, &["email.claimed"]).await;
-    ground.put("admins", 0, ada, &["admins.added"]).await;
+    fixture.put(&account, 0, ada, &["account.registered"]).await;
+    fixture.put("email-ab", 0, ada, &["email.claimed"]).await;
+    fixture.put("admins", 0, ada, &["admins.added"]).await;
     let renamed = ["task.created", "task.renamed"];
-    ground.put(&stream("task"), 0, ada, &renamed).await;
+    fixture.put(&stream("task"), 0, ada, &renamed).await;
     let purged = ["task.created", "task.renamed", "task.purged"];
-    ground.put(&stream("task"), 0, ada, &purged).await;
+    fixture.put(&stream("task"), 0, ada, &purged).await;
     let refreshed = ["session.started", "session.refreshed"];
-    ground.put(&session, 0, ada, &refreshed).await;
+    fixture.put(&session, 0, ada, &refreshed).await;
     let ended = ["session.started", "session.ended"];
-    ground.put(&stream("session"), 0, ada, &ended).await;
-    ground.put(&gone, 0, erased, &["account.registered"]).await;
-    ground.put(&stream("task"), 0, erased, &["task.created"]).await;
-    ground.put(&gone, 1, erased, &["account.erased"]).await;
-    ground.put("of-a-later-release", 0, ada, &["something"]).await;
+    fixture.put(&stream("session"), 0, ada, &ended).await;
+    fixture.put(&gone, 0, erased, &["account.registered"]).await;
+    fixture.put(&stream("task"), 0, erased, &["task.created"]).await;
+    fixture.put(&gone, 1, erased, &["account.erased"]).await;
+    fixture.put("of-a-later-release", 0, ada, &["something"]).await;
     let young = RECORDED_AT.plus_seconds(7);
-    ground.put_at(&stream("session"), 0, ada, young, &ended).await;
-    ground.record_drop(100, "r").await;
-    ground.keep().await.unwrap();
+    fixture.put_at(&stream("session"), 0, ada, young, &ended).await;
+    fixture.record_drop(100, "r").await;
+    fixture.keep().await.unwrap();
 
     // What ended: a purged task but for its purge, sessions, and what an erased person had but for the erasure.
     for right in [&[6, 7][..], &[7], &[11, 12], &[9, 10], &[10], &[13, 14], &[14]] {
-        let report = ground.verify_emptied(right).await;
+        let report = fixture.verify_emptied(right).await;
         assert_eq!(report.differences, [""; 0], "{right:?}");
         assert_eq!(report.first_difference, None, "{right:?}");
     }
@@ -226,7 +229,7 @@ async fn only_what_could_be_dropped_counts_as_dropped(ground: Ground) {
         (&[19], 19),
         (&[6, 7, 5], 5),
     ] {
-        let report = ground.verify_emptied(wrong).await;
+        let report = fixture.verify_emptied(wrong).await;
         assert_eq!(
             report.first_difference,
             Some(first),
@@ -241,11 +244,11 @@ async fn only_what_could_be_dropped_counts_as_dropped(ground: Ground) {
     }
 }
 
-async fn only_what_is_recorded_counts_as_dropped(ground: Ground) {
+async fn only_what_is_recorded_counts_as_dropped(fixture: Fixture) {
     let ended = ["session.started", "session.refreshed", "session.ended"];
-    ground.put(&format!("session-{}", id()), 0, id(), &ended).await;
-    ground.keep().await.unwrap();
-    let report = ground.verify_emptied(&[1, 2, 3]).await;
+    fixture.put(&format!("session-{}", id()), 0, id(), &ended).await;
+    fixture.keep().await.unwrap();
+    let report = fixture.verify_emptied(&[1, 2, 3]).await;
     assert_eq!(report.first_difference, Some(3), "{:?}", report.differences);
     assert!(
         report.differences[0].contains("no `events drop` is recorded"),
@@ -254,16 +257,16 @@ async fn only_what_is_recorded_counts_as_dropped(ground: Ground) {
 
     // A command that was given again with the same file had the same to drop.
     for _ in 0..2 {
-        ground.record_drop(2, "r").await;
+        fixture.record_drop(2, "r").await;
     }
-    ground.keep().await.unwrap();
-    assert_eq!(ground.verify_emptied(&[2, 3]).await.differences, [""; 0]);
-    let report = ground.verify_emptied(&[1, 2, 3]).await;
+    fixture.keep().await.unwrap();
+    assert_eq!(fixture.verify_emptied(&[2, 3]).await.differences, [""; 0]);
+    let report = fixture.verify_emptied(&[1, 2, 3]).await;
     assert_eq!(
         report.differences,
         ["3 payloads are missing, and the `events drop` that are recorded had only 2 to drop"]
     );
-    ground.record_drop(1, "s").await;
-    ground.keep().await.unwrap();
-    assert_eq!(ground.verify_emptied(&[1, 2, 3]).await.differences, [""; 0]);
+    fixture.record_drop(1, "s").await;
+    fixture.keep().await.unwrap();
+    assert_eq!(fixture.verify_emptied(&[1, 2, 3]).await.differences, [""; 0]);
 }

@@ -3,44 +3,44 @@
 use audit_tree::{CheckpointSigner, KeepError};
 use transparency_log::{entry_hash, leaf_hash, verify_consistency};
 
-use crate::ground::{Ground, on_both};
+use crate::fixture::{Fixture, on_both};
 
 on_both!(
     every_event_is_proved
     a_tree_that_is_kept_by_several_grows_once
 );
 
-async fn every_event_is_proved(ground: Ground) {
-    ground.keep().await.unwrap();
-    let empty = ground.checkpoint().await;
+async fn every_event_is_proved(fixture: Fixture) {
+    fixture.keep().await.unwrap();
+    let empty = fixture.checkpoint().await;
     assert_eq!(empty.size, 0);
-    ground.append("task-1", 0, 3).await;
-    ground.keep().await.unwrap();
-    let first = ground.checkpoint().await;
+    fixture.append("task-1", 0, 3).await;
+    fixture.keep().await.unwrap();
+    let first = fixture.checkpoint().await;
     assert_eq!((first.size, &first.origin), (3, &empty.origin));
-    ground.append("task-2", 0, 600).await;
-    ground.keep().await.unwrap();
-    let second = ground.checkpoint().await;
+    fixture.append("task-2", 0, 600).await;
+    fixture.keep().await.unwrap();
+    let second = fixture.checkpoint().await;
     assert_eq!(second.size, 603);
 
-    let tree = ground.tree.newest().await.unwrap().unwrap();
-    let signed = ground.tree.last_checkpoint(&tree).await.unwrap().unwrap();
-    let keys = ground.keys().await;
+    let tree = fixture.tree.newest().await.unwrap().unwrap();
+    let signed = fixture.tree.last_checkpoint(&tree).await.unwrap().unwrap();
+    let keys = fixture.keys().await;
     for position in [1, 3, 4, 256, 257, 512, 513, 603] {
-        let index = ground
+        let index = fixture
             .tree
-            .index_of(&tree, &*ground.store, position)
+            .index_of(&tree, &*fixture.store, position)
             .await
             .unwrap()
             .unwrap();
         assert_eq!(index, position - 1);
-        let proof = ground
+        let proof = fixture
             .tree
             .inclusion(&tree, index, &signed)
             .await
             .unwrap()
             .unwrap();
-        let stored = ground
+        let stored = fixture
             .store
             .stored_page(position as i64 - 1, 1)
             .await
@@ -52,16 +52,16 @@ async fn every_event_is_proved(ground: Ground) {
     }
     for position in [0, 604, u64::MAX] {
         assert_eq!(
-            ground
+            fixture
                 .tree
-                .index_of(&tree, &*ground.store, position)
+                .index_of(&tree, &*fixture.store, position)
                 .await
                 .unwrap(),
             None
         );
     }
     for (from, to) in [(&empty, &first), (&first, &second), (&second, &second)] {
-        let proof = ground
+        let proof = fixture
             .tree
             .consistency(&tree, from.size, to.size)
             .await
@@ -69,29 +69,29 @@ async fn every_event_is_proved(ground: Ground) {
             .unwrap();
         verify_consistency(from.size, &from.root, to.size, &to.root, &proof).unwrap();
     }
-    let report = ground.verify(&[first, second]).await;
+    let report = fixture.verify(&[first, second]).await;
     assert_eq!((report.events, report.size, report.checkpoints), (603, 603, 3));
     assert_eq!(report.differences, [""; 0]);
 }
 
-async fn a_tree_that_is_kept_by_several_grows_once(ground: Ground) {
-    ground.append("task-1", 0, 3_000).await;
-    let (mut one, mut other) = (ground.keeper(), ground.keeper());
+async fn a_tree_that_is_kept_by_several_grows_once(fixture: Fixture) {
+    fixture.append("task-1", 0, 3_000).await;
+    let (mut one, mut other) = (fixture.keeper(), fixture.keeper());
     while one.step().await.unwrap() {}
     other.step().await.unwrap();
     let overtaken =
         async |keeper: &mut CheckpointSigner| matches!(keeper.step().await, Err(KeepError::Overtaken));
-    ground.append("task-2", 0, 10).await;
+    fixture.append("task-2", 0, 10).await;
     one.step().await.unwrap();
     assert!(overtaken(&mut other).await, "the other has added these");
-    ground.append("task-3", 0, 10).await;
+    fixture.append("task-3", 0, 10).await;
     one.step().await.unwrap();
     assert!(overtaken(&mut other).await, "the other is still at work");
     // Once it stands still, this one goes on.
-    ground.append("task-4", 0, 10).await;
+    fixture.append("task-4", 0, 10).await;
     while other.step().await.unwrap() {}
     assert!(overtaken(&mut one).await);
-    let report = ground.verify(&[]).await;
+    let report = fixture.verify(&[]).await;
     assert_eq!((report.events, report.size), (3_030, 3_030));
     assert_eq!(report.differences, [""; 0]);
 }

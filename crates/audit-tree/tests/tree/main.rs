@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod dropping;
-mod ground;
+mod fixture;
 mod growing;
 mod signing;
 mod tampering;

@@ -4,7 +4,7 @@ use audit_tree::{KeepError, Kept, LastSigned, SigningKeys, announcement, renew_o
 use events::{OperationFinished, OperationOutcome, UserId};
 use transparency_log::Algorithm;
 
-use crate::ground::{Ground, RECORDED_AT, on_both};
+use crate::fixture::{Fixture, RECORDED_AT, on_both};
 
 on_both!(
     a_log_that_lost_its_end_is_signed_under_a_new_name_only
@@ -15,7 +15,7 @@ on_both!(
     a_tree_of_another_name_is_signed_once_the_log_announces_it
 );
 
-impl Ground {
+impl Fixture {
     async fn renew_origin(&self) -> String {
         renew_origin(&self.tree, "example.org/log")
             .await
@@ -37,33 +37,33 @@ impl Ground {
     }
 }
 
-async fn a_log_that_lost_its_end_is_signed_under_a_new_name_only(ground: Ground) {
-    ground.append("task-1", 0, 300).await;
-    ground.keep().await.unwrap();
-    let before = ground.checkpoint().await;
-    assert_eq!(ground.disagreement().await, None);
-    ground.in_log("DELETE FROM events WHERE position > 200").await;
-    assert!(matches!(ground.keep().await, Err(KeepError::LostEnd)));
-    ground.append("task-2", 0, 200).await;
+async fn a_log_that_lost_its_end_is_signed_under_a_new_name_only(fixture: Fixture) {
+    fixture.append("task-1", 0, 300).await;
+    fixture.keep().await.unwrap();
+    let before = fixture.checkpoint().await;
+    assert_eq!(fixture.disagreement().await, None);
+    fixture.in_log("DELETE FROM events WHERE position > 200").await;
+    assert!(matches!(fixture.keep().await, Err(KeepError::LostEnd)));
+    fixture.append("task-2", 0, 200).await;
     assert!(
-        matches!(ground.keep().await, Err(KeepError::LostEnd)),
+        matches!(fixture.keep().await, Err(KeepError::LostEnd)),
         "longer than before, and another"
     );
-    assert_eq!(ground.checkpoint().await, before, "nothing was signed");
-    let disagreement = ground.disagreement().await.unwrap();
+    assert_eq!(fixture.checkpoint().await, before, "nothing was signed");
+    let disagreement = fixture.disagreement().await.unwrap();
     assert_eq!(disagreement.origin, before.origin);
 
-    let origin = ground.renew_origin().await;
+    let origin = fixture.renew_origin().await;
     assert_ne!(origin, before.origin);
     assert!(origin.starts_with("example.org/log/"));
-    assert!(matches!(ground.keep().await, Err(KeepError::Unannounced { .. })));
-    ground.announce(&origin).await;
-    ground.keep().await.unwrap();
-    let after = ground.checkpoint().await;
+    assert!(matches!(fixture.keep().await, Err(KeepError::Unannounced { .. })));
+    fixture.announce(&origin).await;
+    fixture.keep().await.unwrap();
+    let after = fixture.checkpoint().await;
     assert_eq!((after.origin, after.size), (origin, 401));
-    assert_eq!(ground.disagreement().await, None);
-    assert_eq!(ground.verify(&[]).await.differences, [""; 0]);
-    let kept = ground.verify(&[before]).await;
+    assert_eq!(fixture.disagreement().await, None);
+    assert_eq!(fixture.verify(&[]).await.differences, [""; 0]);
+    let kept = fixture.verify(&[before]).await;
     assert_eq!(
         kept.differences.len(),
         1,
@@ -71,41 +71,41 @@ async fn a_log_that_lost_its_end_is_signed_under_a_new_name_only(ground: Ground)
     );
 }
 
-async fn what_was_signed_is_remembered_outside_the_databases(ground: Ground) {
-    ground.append("task-1", 0, 10).await;
-    ground.keep().await.unwrap();
-    let old_tree = ground.tree.newest().await.unwrap().unwrap();
-    ground.append("task-1", 10, 10).await;
-    ground.keep().await.unwrap();
+async fn what_was_signed_is_remembered_outside_the_databases(fixture: Fixture) {
+    fixture.append("task-1", 0, 10).await;
+    fixture.keep().await.unwrap();
+    let old_tree = fixture.tree.newest().await.unwrap().unwrap();
+    fixture.append("task-1", 10, 10).await;
+    fixture.keep().await.unwrap();
     // The log goes on in another way.
-    ground.go_back_to(&old_tree).await;
-    assert!(matches!(ground.keep().await, Err(KeepError::LostEnd)));
-    assert!(ground.disagreement().await.is_some());
-    ground.append("task-2", 0, 15).await;
-    let refused = ground.keep().await;
+    fixture.go_back_to(&old_tree).await;
+    assert!(matches!(fixture.keep().await, Err(KeepError::LostEnd)));
+    assert!(fixture.disagreement().await.is_some());
+    fixture.append("task-2", 0, 15).await;
+    let refused = fixture.keep().await;
     assert!(
         matches!(refused, Err(KeepError::Forked { size: 20 })),
         "{refused:?}"
     );
-    assert_eq!(ground.checkpoint().await.size, 10, "nothing was signed");
-    assert!(ground.disagreement().await.is_some());
-    let origin = ground.renew_origin().await;
-    ground.announce(&origin).await;
-    ground.keep().await.unwrap();
-    assert_eq!(ground.checkpoint().await.size, 26);
+    assert_eq!(fixture.checkpoint().await.size, 10, "nothing was signed");
+    assert!(fixture.disagreement().await.is_some());
+    let origin = fixture.renew_origin().await;
+    fixture.announce(&origin).await;
+    fixture.keep().await.unwrap();
+    assert_eq!(fixture.checkpoint().await.size, 26);
 }
 
-async fn a_standby_remembers_what_others_have_signed(ground: Ground) {
-    ground.append("task-1", 0, 19).await;
-    let mut active = ground.keeper();
+async fn a_standby_remembers_what_others_have_signed(fixture: Fixture) {
+    fixture.append("task-1", 0, 19).await;
+    let mut active = fixture.keeper();
     while active.step().await.unwrap() {}
-    let dumped = ground.tree.newest().await.unwrap().unwrap();
-    let standby = ground.another_host(true);
+    let dumped = fixture.tree.newest().await.unwrap().unwrap();
+    let standby = fixture.another_host(true);
     let mut waiting = standby.keeper();
     assert!(!waiting.step().await.unwrap());
-    ground.append("task-1", 19, 5).await;
+    fixture.append("task-1", 19, 5).await;
     while active.step().await.unwrap() {}
-    let signed = ground.checkpoint().await;
+    let signed = fixture.checkpoint().await;
     assert_eq!(signed.size, 24);
     for _ in 0..3 {
         let _ = waiting.step().await;
@@ -114,10 +114,10 @@ async fn a_standby_remembers_what_others_have_signed(ground: Ground) {
     assert_eq!(remembered, Some(signed));
 
     // All databases go back to what was dumped, and only the standby is started again.
-    ground.go_back_to(&dumped).await;
+    fixture.go_back_to(&dumped).await;
     assert!(standby.disagreement().await.is_some());
     assert!(matches!(standby.keep().await, Err(KeepError::LostEnd)));
-    ground.append("task-2", 0, 7).await;
+    fixture.append("task-2", 0, 7).await;
     assert!(
         standby.disagreement().await.is_some(),
         "the log is longer than what was signed, and another, and the tree has not grown"
@@ -127,25 +127,25 @@ async fn a_standby_remembers_what_others_have_signed(ground: Ground) {
         matches!(refused, Err(KeepError::Forked { size: 24 })),
         "{refused:?}"
     );
-    assert_eq!(ground.checkpoint().await.size, 19, "nothing was signed");
+    assert_eq!(fixture.checkpoint().await.size, 19, "nothing was signed");
 }
 
-async fn only_keys_that_have_signed_a_tree_go_on_with_it(ground: Ground) {
-    ground.append("task-1", 0, 5).await;
-    let mut active = ground.keeper();
+async fn only_keys_that_have_signed_a_tree_go_on_with_it(fixture: Fixture) {
+    fixture.append("task-1", 0, 5).await;
+    let mut active = fixture.keeper();
     while active.step().await.unwrap() {}
-    let signed = ground.checkpoint().await;
+    let signed = fixture.checkpoint().await;
 
     // A host that has no keys, and then others.
-    let other = ground.another_host(false);
-    ground.append("task-1", 5, 5).await;
+    let other = fixture.another_host(false);
+    fixture.append("task-1", 5, 5).await;
     for _ in 0..2 {
         let refused = other.keep().await;
         assert!(
             matches!(refused, Err(KeepError::StrangeKeys { .. })),
             "{refused:?}"
         );
-        assert_eq!(ground.checkpoint().await, signed, "nothing was signed");
+        assert_eq!(fixture.checkpoint().await, signed, "nothing was signed");
         let remembered = LastSigned::new(&other.keys).checkpoint(&signed.origin).unwrap();
         assert_eq!(remembered, None, "what was signed by others is not believed");
         if SigningKeys::read(&other.keys)
@@ -160,26 +160,26 @@ async fn only_keys_that_have_signed_a_tree_go_on_with_it(ground: Ground) {
     }
     assert!(other.disagreement().await.is_some());
     // Those that have signed it, beside its own.
-    ground.copy_keys_to(&other.keys);
+    fixture.copy_keys_to(&other.keys);
     other.keep().await.unwrap();
-    assert_eq!(ground.checkpoint().await.size, 10);
+    assert_eq!(fixture.checkpoint().await.size, 10);
     assert_eq!(other.disagreement().await, None);
 
     // Who is at work notices it, too.
-    let mut active = ground.keeper();
+    let mut active = fixture.keeper();
     while active.step().await.unwrap() {}
-    let strange = ground.another_host(false);
+    let strange = fixture.another_host(false);
     let strange = SigningKeys::open(&strange.keys)
         .unwrap()
         .signers(&signed.origin, Algorithm::Ed25519)
         .unwrap();
-    let note = ground.checkpoint().await.sign(&strange).to_string();
-    ground
+    let note = fixture.checkpoint().await.sign(&strange).to_string();
+    fixture
         .in_tree(&format!(
             "UPDATE tree_checkpoints SET note = '{note}' WHERE size = 10"
         ))
         .await;
-    ground.append("task-1", 10, 5).await;
+    fixture.append("task-1", 10, 5).await;
     let refused = active.step().await;
     assert!(
         matches!(refused, Err(KeepError::StrangeKeys { .. })),
@@ -187,47 +187,47 @@ async fn only_keys_that_have_signed_a_tree_go_on_with_it(ground: Ground) {
     );
 }
 
-async fn a_tree_that_was_changed_is_not_signed(ground: Ground) {
-    ground.append("task-1", 0, 300).await;
-    ground.keep().await.unwrap();
+async fn a_tree_that_was_changed_is_not_signed(fixture: Fixture) {
+    fixture.append("task-1", 0, 300).await;
+    fixture.keep().await.unwrap();
     let copy =
         "UPDATE tree_tiles SET hashes = (SELECT hashes FROM tree_tiles WHERE level = -1 AND number = 0)
         WHERE level = 0 AND number = 0";
-    ground.in_tree(copy).await;
-    ground.in_tree("DELETE FROM tree_tiles WHERE level = 1").await;
-    ground.append("task-1", 300, 1).await;
-    let refused = ground.keep().await;
+    fixture.in_tree(copy).await;
+    fixture.in_tree("DELETE FROM tree_tiles WHERE level = 1").await;
+    fixture.append("task-1", 300, 1).await;
+    let refused = fixture.keep().await;
     assert!(matches!(refused, Err(KeepError::Damaged(_))), "{refused:?}");
-    assert_eq!(ground.checkpoint().await.size, 300);
+    assert_eq!(fixture.checkpoint().await.size, 300);
 }
 
-async fn a_tree_of_another_name_is_signed_once_the_log_announces_it(ground: Ground) {
-    ground.append("task-1", 0, 30).await;
-    ground.keep().await.unwrap();
-    let before = ground.checkpoint().await.origin;
+async fn a_tree_of_another_name_is_signed_once_the_log_announces_it(fixture: Fixture) {
+    fixture.append("task-1", 0, 30).await;
+    fixture.keep().await.unwrap();
+    let before = fixture.checkpoint().await.origin;
     let verified = async |origin: &str| {
-        let memory = LastSigned::new(&ground.keys);
+        let memory = LastSigned::new(&fixture.keys);
         assert_eq!(memory.checkpoint(origin).unwrap(), None);
         let kept = Kept {
             signed_before: memory.any_origin().unwrap(),
             ..Kept::default()
         };
-        ground.verify_with(kept).await.differences.join("\n")
+        fixture.verify_with(kept).await.differences.join("\n")
     };
     // Whoever writes to the database gives the tree another name, in whatever way.
-    ground
+    fixture
         .in_tree("UPDATE trees SET origin = 'example.org/log/another'")
         .await;
-    assert!(matches!(ground.keep().await, Err(KeepError::StrangeKeys { .. })));
-    ground.in_tree("DELETE FROM tree_checkpoints").await;
+    assert!(matches!(fixture.keep().await, Err(KeepError::StrangeKeys { .. })));
+    fixture.in_tree("DELETE FROM tree_checkpoints").await;
     let refused = async |origin: &str| {
-        let refused = ground.keep().await;
+        let refused = fixture.keep().await;
         assert!(
             matches!(&refused, Err(KeepError::Unannounced { origin: it, before: signed, .. })
                 if it == origin && *signed == before),
             "{refused:?}"
         );
-        let disagreement = ground.disagreement().await.unwrap();
+        let disagreement = fixture.disagreement().await.unwrap();
         assert!(
             disagreement.reason.contains("no event of the log announces"),
             "{disagreement:?}"
@@ -236,20 +236,20 @@ async fn a_tree_of_another_name_is_signed_once_the_log_announces_it(ground: Grou
         assert!(said.contains(&format!("announces the origin {origin}")), "{said}");
     };
     refused("example.org/log/another").await;
-    ground.announce("example.org/log/anoth").await;
+    fixture.announce("example.org/log/anoth").await;
     refused("example.org/log/another").await;
 
-    ground.in_tree("DELETE FROM tree_tiles").await;
-    ground.in_tree("DELETE FROM trees").await;
-    let gone = ground.disagreement().await.unwrap();
+    fixture.in_tree("DELETE FROM tree_tiles").await;
+    fixture.in_tree("DELETE FROM trees").await;
+    let gone = fixture.disagreement().await.unwrap();
     assert_eq!(gone.origin, before);
-    assert!(matches!(ground.keep().await, Err(KeepError::Unannounced { .. })));
-    let origin = ground.tree.newest().await.unwrap().unwrap().origin;
+    assert!(matches!(fixture.keep().await, Err(KeepError::Unannounced { .. })));
+    let origin = fixture.tree.newest().await.unwrap().unwrap().origin;
     refused(&origin).await;
 
-    ground.announce(&origin).await;
+    fixture.announce(&origin).await;
     assert_eq!(verified(&origin).await, "");
-    ground.keep().await.unwrap();
-    assert_eq!(ground.checkpoint().await.size, 32);
-    assert_eq!(ground.disagreement().await, None);
+    fixture.keep().await.unwrap();
+    assert_eq!(fixture.checkpoint().await.size, 32);
+    assert_eq!(fixture.disagreement().await, None);
 }

@@ -2,7 +2,7 @@
 
 use audit_tree::{KeepError, Kept, Verification};
 
-use crate::ground::{Ground, on_both};
+use crate::fixture::{Fixture, on_both};
 
 on_both!(
     every_change_of_the_log_is_found
@@ -17,18 +17,18 @@ fn any_below(end: i64) -> i64 {
     1 + i64::from_be_bytes(runtime::random_bytes()).rem_euclid(end - 1)
 }
 
-async fn every_change_of_the_log_is_found(ground: Ground) {
+async fn every_change_of_the_log_is_found(fixture: Fixture) {
     const EVENTS: i64 = 700;
-    ground.append("task-1", 0, EVENTS as usize).await;
-    ground.keep().await.unwrap();
-    assert_eq!(ground.verify(&[]).await.differences, [""; 0]);
-    ground.in_tree("UPDATE trees SET size = size").await;
+    fixture.append("task-1", 0, EVENTS as usize).await;
+    fixture.keep().await.unwrap();
+    assert_eq!(fixture.verify(&[]).await.differences, [""; 0]);
+    fixture.in_tree("UPDATE trees SET size = size").await;
     let copy = "CREATE TABLE kept AS SELECT * FROM events";
-    ground.log.execute(copy, &[]).await.unwrap();
+    fixture.log.execute(copy, &[]).await.unwrap();
     for number in 0..12 {
         let at = any_below(EVENTS - 1);
         let changes: Vec<String> = match number {
-            0 => vec![format!("UPDATE events SET data = {} WHERE position = {at}", ground.empty_payload())],
+            0 => vec![format!("UPDATE events SET data = {} WHERE position = {at}", fixture.empty_payload())],
             1 => vec![format!("UPDATE events SET metadata = replace(metadata, ',', ', ') WHERE position = {at}")],
             2 => vec![format!("UPDATE events SET type = 'task.deleted' WHERE position = {at}")],
             3 => vec![format!("UPDATE events SET recorded_at = recorded_at + 1 WHERE position = {at}")],
@@ -57,9 +57,9 @@ async fn every_change_of_the_log_is_found(ground: Ground) {
             ],
         };
         for change in &changes {
-            ground.in_log(change).await;
+            fixture.in_log(change).await;
         }
-        let report = ground.verify(&[]).await;
+        let report = fixture.verify(&[]).await;
         assert_eq!(
             report.first_difference,
             Some(at),
@@ -67,84 +67,84 @@ async fn every_change_of_the_log_is_found(ground: Ground) {
             report.differences
         );
         assert!(!report.differences.is_empty());
-        ground.in_log("DELETE FROM events").await;
-        ground.in_log("INSERT INTO events SELECT * FROM kept").await;
+        fixture.in_log("DELETE FROM events").await;
+        fixture.in_log("INSERT INTO events SELECT * FROM kept").await;
     }
     assert_eq!(
-        ground.verify(&[]).await.differences,
+        fixture.verify(&[]).await.differences,
         [""; 0],
         "what was put back is the same again"
     );
 }
 
-async fn what_stands_where_there_can_be_nothing_is_found(ground: Ground) {
-    ground.append("task-1", 0, 20).await;
-    ground.keep().await.unwrap();
+async fn what_stands_where_there_can_be_nothing_is_found(fixture: Fixture) {
+    fixture.append("task-1", 0, 20).await;
+    fixture.keep().await.unwrap();
     for at in [0, -7, 1_000_000] {
-        ground
+        fixture
             .in_log(&format!(
                 "INSERT INTO events SELECT {at}, 21, recorded_at, schema_version, id, stream, type, encoding, metadata, data, data_sha256
                  FROM events WHERE position = 20"
             ))
             .await;
-        let report = ground.verify(&[]).await;
+        let report = fixture.verify(&[]).await;
         assert_eq!(
             report.first_difference,
             Some(at.min(21)),
             "{:?}",
             report.differences
         );
-        ground
+        fixture
             .in_log(&format!("DELETE FROM events WHERE position = {at}"))
             .await;
     }
     // The end is missing.
-    ground.in_log("DELETE FROM events WHERE position > 18").await;
-    let report = ground.verify(&[]).await;
+    fixture.in_log("DELETE FROM events WHERE position > 18").await;
+    let report = fixture.verify(&[]).await;
     assert!(!report.differences.is_empty(), "{report:?}");
 }
 
-async fn changed_tiles_and_checkpoints_are_found(ground: Ground) {
-    ground.append("task-1", 0, 300).await;
-    ground.keep().await.unwrap();
+async fn changed_tiles_and_checkpoints_are_found(fixture: Fixture) {
+    fixture.append("task-1", 0, 300).await;
+    fixture.keep().await.unwrap();
     let other = "(SELECT hashes FROM tree_tiles WHERE level = 1 AND number = 0)";
     for level in [-1, 0] {
         let (kept, number) = (format!("kept{}", level + 1), 0);
         let place = format!("level = {level} AND number = {number}");
         let copy = format!("CREATE TABLE {kept} AS SELECT * FROM tree_tiles WHERE {place}");
-        ground.tree_database.execute(&copy, &[]).await.unwrap();
-        ground
+        fixture.tree_database.execute(&copy, &[]).await.unwrap();
+        fixture
             .in_tree(&format!("UPDATE tree_tiles SET hashes = {other} WHERE {place}"))
             .await;
-        let report = ground.verify(&[]).await;
+        let report = fixture.verify(&[]).await;
         assert_eq!(report.first_difference, Some(1));
         assert!(
             report.differences[0].contains("the tiles were changed"),
             "{:?}",
             report.differences
         );
-        ground
+        fixture
             .in_tree(&format!(
                 "UPDATE tree_tiles SET hashes = (SELECT hashes FROM {kept}) WHERE {place}"
             ))
             .await;
     }
-    assert_eq!(ground.verify(&[]).await.differences, [""; 0]);
-    let nothing = if ground.log.is_postgres() { "''" } else { "x''" };
+    assert_eq!(fixture.verify(&[]).await.differences, [""; 0]);
+    let nothing = if fixture.log.is_postgres() { "''" } else { "x''" };
     for hashes in [nothing, "(SELECT hashes FROM kept0)"] {
-        ground
+        fixture
             .in_tree(&format!(
                 "UPDATE tree_tiles SET hashes = {hashes} WHERE level = 1"
             ))
             .await;
-        assert_upper_tile_differs(&ground.verify(&[]).await);
+        assert_upper_tile_differs(&fixture.verify(&[]).await);
     }
-    ground.in_tree("DELETE FROM tree_tiles WHERE level = 1").await;
-    assert_upper_tile_differs(&ground.verify(&[]).await);
-    ground
+    fixture.in_tree("DELETE FROM tree_tiles WHERE level = 1").await;
+    assert_upper_tile_differs(&fixture.verify(&[]).await);
+    fixture
         .in_tree("UPDATE tree_checkpoints SET note = replace(note, '300', '299')")
         .await;
-    let report = ground.verify(&[]).await;
+    let report = fixture.verify(&[]).await;
     assert!(!report.differences.is_empty());
 }
 
@@ -154,14 +154,14 @@ fn assert_upper_tile_differs(report: &Verification) {
     assert_eq!(report.first_difference, None);
 }
 
-async fn a_tree_that_was_emptied_is_found_by_what_is_remembered(ground: Ground) {
-    ground.append("task-1", 0, 30).await;
-    ground.keep().await.unwrap();
-    let remembered = ground.checkpoint().await;
+async fn a_tree_that_was_emptied_is_found_by_what_is_remembered(fixture: Fixture) {
+    fixture.append("task-1", 0, 30).await;
+    fixture.keep().await.unwrap();
+    let remembered = fixture.checkpoint().await;
     for table in ["tree_tiles", "tree_checkpoints"] {
-        ground.in_tree(&format!("DELETE FROM {table}")).await;
+        fixture.in_tree(&format!("DELETE FROM {table}")).await;
     }
-    ground
+    fixture
         .in_tree("UPDATE trees SET size = 0, position = 0, event_id = NULL")
         .await;
     let verify = async || {
@@ -170,44 +170,44 @@ async fn a_tree_that_was_emptied_is_found_by_what_is_remembered(ground: Ground) 
             remembered,
             ..Kept::default()
         };
-        ground.verify_with(kept).await.differences.join("\n")
+        fixture.verify_with(kept).await.differences.join("\n")
     };
     let said = verify().await;
     assert!(said.contains("and the tree has 0"), "{said}");
     assert!(!said.contains("the log is not"), "{said}");
-    ground
+    fixture
         .in_log("UPDATE events SET recorded_at = recorded_at + 1 WHERE position = 7")
         .await;
     let said = verify().await;
     assert!(said.contains("the log is not the one"), "{said}");
 }
 
-async fn a_log_that_was_rewritten_with_its_tree_is_found_by_a_checkpoint_that_was_kept(ground: Ground) {
-    ground.append("task-1", 0, 50).await;
-    ground.keep().await.unwrap();
-    let kept = ground.checkpoint().await;
+async fn a_log_that_was_rewritten_with_its_tree_is_found_by_a_checkpoint_that_was_kept(fixture: Fixture) {
+    fixture.append("task-1", 0, 50).await;
+    fixture.keep().await.unwrap();
+    let kept = fixture.checkpoint().await;
     // Whoever can write to both databases and has the key makes everything again.
-    ground
+    fixture
         .in_log(&format!(
             "UPDATE events SET data = {} WHERE position = 7",
-            ground.empty_payload()
+            fixture.empty_payload()
         ))
         .await;
     let origin = kept.origin.clone();
     for table in ["trees", "tree_tiles", "tree_checkpoints"] {
-        ground.in_tree(&format!("DELETE FROM {table}")).await;
+        fixture.in_tree(&format!("DELETE FROM {table}")).await;
     }
-    ground
+    fixture
         .in_tree(&format!(
             "INSERT INTO trees (id, origin, size, position) VALUES (1, '{origin}', 0, 0)"
         ))
         .await;
-    let refused = ground.keep().await;
+    let refused = fixture.keep().await;
     assert!(
         matches!(refused, Err(KeepError::Forked { size: 50 })),
         "the directory of keys remembers: {refused:?}"
     );
-    for file in std::fs::read_dir(&ground.keys).unwrap() {
+    for file in std::fs::read_dir(&fixture.keys).unwrap() {
         let path = file.unwrap().path();
         if path
             .extension()
@@ -216,13 +216,13 @@ async fn a_log_that_was_rewritten_with_its_tree_is_found_by_a_checkpoint_that_wa
             std::fs::remove_file(path).unwrap();
         }
     }
-    ground.keep().await.unwrap();
+    fixture.keep().await.unwrap();
     assert_eq!(
-        ground.verify(&[]).await.differences,
+        fixture.verify(&[]).await.differences,
         [""; 0],
         "nothing within shows it"
     );
-    let report = ground.verify(&[kept]).await;
+    let report = fixture.verify(&[kept]).await;
     assert_eq!(report.differences.len(), 1, "{report:?}");
-    assert!(ground.directory.path().exists());
+    assert!(fixture.directory.path().exists());
 }

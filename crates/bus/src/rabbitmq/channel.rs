@@ -89,13 +89,13 @@ impl BrokerChannel {
     /// As [`Self::wait_for`], with other patience.
     pub(super) async fn wait_within<T>(
         &self,
-        patience: Duration,
+        limit: Duration,
         work: impl Future<Output = Result<T, BusError>>,
     ) -> Result<T, BusError> {
-        match timeout(patience, self.lost.run_until_cancelled(work)).await {
+        match timeout(limit, self.lost.run_until_cancelled(work)).await {
             Ok(Some(outcome)) => outcome,
             Ok(None) => Err(lost()),
-            Err(_) => Err(silent(patience)),
+            Err(_) => Err(silent(limit)),
         }
     }
 
@@ -201,8 +201,8 @@ pub(super) fn lost() -> BusError {
     BusError::unavailable("the connection is lost")
 }
 
-pub(super) fn silent(patience: Duration) -> BusError {
-    BusError::unavailable(format!("the broker did not answer within {patience:?}"))
+pub(super) fn silent(limit: Duration) -> BusError {
+    BusError::unavailable(format!("the broker did not answer within {limit:?}"))
 }
 
 impl BusError {

@@ -196,14 +196,14 @@ fn deadline(properties: &BasicProperties) -> Instant {
                 .saturating_sub(now_milliseconds());
             Duration::from_millis(u64::try_from(left).unwrap_or(0))
         });
-    let patience = properties
+    let time_left = properties
         .expiration()
         .as_ref()
         .and_then(|text| text.as_str().parse().ok())
         .map(Duration::from_millis);
     let left = by_clock
         .into_iter()
-        .chain(patience)
+        .chain(time_left)
         .min()
         .unwrap_or(LONGEST)
         .min(LONGEST);

@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::conformance::Rig;
+use crate::conformance::TestBroker;
 
 /// Where the broker is.
 pub(crate) fn url() -> String {
@@ -85,7 +85,7 @@ impl Broker {
 }
 
 #[async_trait]
-impl Rig for Broker {
+impl TestBroker for Broker {
     async fn bus(&self) -> Arc<dyn Bus> {
         self.connect(&url()).await
     }
@@ -105,7 +105,7 @@ pub(crate) async fn with_broker(test: impl AsyncFnOnce(&Broker)) {
     }
 }
 
-pub(crate) async fn with(test: impl AsyncFnOnce(&dyn Rig)) {
+pub(crate) async fn with(test: impl AsyncFnOnce(&dyn TestBroker)) {
     with_broker(async |broker| test(broker).await).await;
 }
 

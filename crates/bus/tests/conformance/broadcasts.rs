@@ -2,7 +2,7 @@
 
 use bus::{Heard, Listener};
 
-use super::{Rig, soon};
+use super::{TestBroker, soon};
 
 async fn hear(listener: &mut dyn Listener) -> Heard {
     soon("a broadcast", listener.next()).await
@@ -12,8 +12,8 @@ fn said(message: &'static str) -> Heard {
     Heard::Message(message.into())
 }
 
-pub(crate) async fn everyone_who_listens_hears_everything_in_order(rig: &dyn Rig) {
-    let (speaker, elsewhere) = (rig.bus().await, rig.bus().await);
+pub(crate) async fn everyone_who_listens_hears_everything_in_order(broker: &dyn TestBroker) {
+    let (speaker, elsewhere) = (broker.bus().await, broker.bus().await);
     let mut listeners = [
         speaker.listen("news").await.unwrap(),
         elsewhere.listen("news").await.unwrap(),
@@ -29,8 +29,8 @@ pub(crate) async fn everyone_who_listens_hears_everything_in_order(rig: &dyn Rig
     }
 }
 
-pub(crate) async fn topics_are_independent(rig: &dyn Rig) {
-    let bus = rig.bus().await;
+pub(crate) async fn topics_are_independent(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
     let mut news = bus.listen("news").await.unwrap();
     let mut weather = bus.listen("weather").await.unwrap();
     bus.broadcast("weather", "rain".into()).await.unwrap();
@@ -39,8 +39,8 @@ pub(crate) async fn topics_are_independent(rig: &dyn Rig) {
     assert_eq!(hear(&mut *weather).await, said("rain"));
 }
 
-pub(crate) async fn what_was_said_before_listening_is_not_heard(rig: &dyn Rig) {
-    let bus = rig.bus().await;
+pub(crate) async fn what_was_said_before_listening_is_not_heard(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
     bus.broadcast("news", "early".into()).await.unwrap();
     drop(bus.listen("news").await.unwrap());
     bus.broadcast("news", "between".into()).await.unwrap();

@@ -6,10 +6,10 @@ use ::events::PartitionCount;
 use bus::EventMessage;
 use bytes::Bytes;
 
-use super::{Rig, four, message, messages, positions, read, soon};
+use super::{TestBroker, four, message, messages, positions, read, soon};
 
-pub(crate) async fn messages_arrive_in_order_and_byte_for_byte(rig: &dyn Rig) {
-    let (publisher, reader) = (rig.bus().await, rig.bus().await);
+pub(crate) async fn messages_arrive_in_order_and_byte_for_byte(broker: &dyn TestBroker) {
+    let (publisher, reader) = (broker.bus().await, broker.bus().await);
     let mut consumer = reader.consume(four(), 2).await.unwrap();
     let mut sent = vec![
         message(2, 1, r#"{"title":"Grüße, 世界 🎉 \u0000","tags":["né","ﬁ","é"]}"#),
@@ -26,8 +26,8 @@ pub(crate) async fn messages_arrive_in_order_and_byte_for_byte(rig: &dyn Rig) {
     assert_eq!(read(&mut *consumer, sent.len()).await, sent);
 }
 
-pub(crate) async fn a_large_publication_keeps_its_order(rig: &dyn Rig) {
-    let bus = rig.bus().await;
+pub(crate) async fn a_large_publication_keeps_its_order(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
     let mut consumer = bus.consume(four(), 0).await.unwrap();
     let sent = messages(0, 1..=2_500);
     let publishing = tokio::spawn({
@@ -43,8 +43,8 @@ pub(crate) async fn a_large_publication_keeps_its_order(rig: &dyn Rig) {
     assert_eq!(got, sent);
 }
 
-pub(crate) async fn publishing_to_a_partition_that_nobody_consumed_is_fine(rig: &dyn Rig) {
-    let bus = rig.bus().await;
+pub(crate) async fn publishing_to_a_partition_that_nobody_consumed_is_fine(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
     bus.publish(&messages(3, 1..=3)).await.unwrap();
     bus.publish(&[]).await.unwrap();
     let mut consumer = bus.consume(four(), 3).await.unwrap();
@@ -52,16 +52,16 @@ pub(crate) async fn publishing_to_a_partition_that_nobody_consumed_is_fine(rig: 
     assert_eq!(positions(&read(&mut *consumer, 1).await), [4]);
 }
 
-pub(crate) async fn what_is_published_between_consumers_waits_for_the_next(rig: &dyn Rig) {
-    let bus = rig.bus().await;
+pub(crate) async fn what_is_published_between_consumers_waits_for_the_next(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
     drop(bus.consume(four(), 1).await.unwrap());
     bus.publish(&messages(1, 1..=3)).await.unwrap();
     let mut consumer = bus.consume(four(), 1).await.unwrap();
     assert_eq!(positions(&read(&mut *consumer, 3).await), [1, 2, 3]);
 }
 
-pub(crate) async fn partitions_are_independent(rig: &dyn Rig) {
-    let bus = rig.bus().await;
+pub(crate) async fn partitions_are_independent(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
     let mut zero = bus.consume(four(), 0).await.unwrap();
     let mut one = bus.consume(four(), 1).await.unwrap();
     let mixed = [
@@ -77,8 +77,8 @@ pub(crate) async fn partitions_are_independent(rig: &dyn Rig) {
     assert_eq!(positions(&read(&mut *zero, 2).await), [1, 3]);
 }
 
-pub(crate) async fn another_partition_count_is_another_set_of_queues(rig: &dyn Rig) {
-    let bus = rig.bus().await;
+pub(crate) async fn another_partition_count_is_another_set_of_queues(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
     let two = PartitionCount::new(2).unwrap();
     let mut of_two = bus.consume(two, 1).await.unwrap();
     let mut of_four = bus.consume(four(), 1).await.unwrap();
@@ -91,8 +91,8 @@ pub(crate) async fn another_partition_count_is_another_set_of_queues(rig: &dyn R
     assert_eq!(positions(&read(&mut *of_four, 2).await), [1, 3]);
 }
 
-pub(crate) async fn what_was_not_acknowledged_comes_again(rig: &dyn Rig) {
-    let bus = rig.bus().await;
+pub(crate) async fn what_was_not_acknowledged_comes_again(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
     let mut first = bus.consume(four(), 0).await.unwrap();
     bus.publish(&messages(0, 1..=10)).await.unwrap();
     assert_eq!(positions(&read(&mut *first, 4).await), [1, 2, 3, 4]);
@@ -103,8 +103,8 @@ pub(crate) async fn what_was_not_acknowledged_comes_again(rig: &dyn Rig) {
     assert_eq!(positions(&read(&mut *second, 6).await), [5, 6, 7, 8, 9, 10]);
 }
 
-pub(crate) async fn what_was_acknowledged_does_not_come_again(rig: &dyn Rig) {
-    let bus = rig.bus().await;
+pub(crate) async fn what_was_acknowledged_does_not_come_again(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
     let mut first = bus.consume(four(), 0).await.unwrap();
     bus.publish(&messages(0, 1..=10)).await.unwrap();
     read(&mut *first, 10).await;
@@ -117,8 +117,8 @@ pub(crate) async fn what_was_acknowledged_does_not_come_again(rig: &dyn Rig) {
     assert_eq!(positions(&read(&mut *second, 1).await), [11]);
 }
 
-pub(crate) async fn one_consumer_is_active_and_the_next_takes_over(rig: &dyn Rig) {
-    let (one, other) = (rig.bus().await, rig.bus().await);
+pub(crate) async fn one_consumer_is_active_and_the_next_takes_over(broker: &dyn TestBroker) {
+    let (one, other) = (broker.bus().await, broker.bus().await);
     let mut active = one.consume(four(), 0).await.unwrap();
     let mut standby = other.consume(four(), 0).await.unwrap();
     let taking_over = tokio::spawn(async move {
@@ -139,8 +139,8 @@ pub(crate) async fn one_consumer_is_active_and_the_next_takes_over(rig: &dyn Rig
     assert_eq!(positions(&read(&mut *standby, 1).await), [11]);
 }
 
-pub(crate) async fn next_returns_no_more_than_asked_for(rig: &dyn Rig) {
-    let bus = rig.bus().await;
+pub(crate) async fn next_returns_no_more_than_asked_for(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
     let mut consumer = bus.consume(four(), 0).await.unwrap();
     bus.publish(&messages(0, 1..=9)).await.unwrap();
     let mut got = Vec::new();
@@ -152,8 +152,8 @@ pub(crate) async fn next_returns_no_more_than_asked_for(rig: &dyn Rig) {
     assert_eq!(positions(&got), (1..=9).collect::<Vec<_>>());
 }
 
-pub(crate) async fn cancelling_next_loses_nothing(rig: &dyn Rig) {
-    let bus = rig.bus().await;
+pub(crate) async fn cancelling_next_loses_nothing(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
     let mut consumer = bus.consume(four(), 0).await.unwrap();
     let publishing = tokio::spawn(async move {
         for position in 1..=300 {
@@ -172,11 +172,11 @@ pub(crate) async fn cancelling_next_loses_nothing(rig: &dyn Rig) {
     assert_eq!(positions(&got), (1..=300).collect::<Vec<_>>());
 }
 
-pub(crate) async fn fat_messages_beyond_a_bound_are_dropped_and_leave_a_gap(rig: &dyn Rig) {
+pub(crate) async fn fat_messages_beyond_a_bound_are_dropped_and_leave_a_gap(broker: &dyn TestBroker) {
     const FAT: usize = 400_000;
-    let bus = rig.bus().await;
+    let bus = broker.bus().await;
     drop(bus.consume(four(), 0).await.unwrap());
-    let last = (rig.bytes_kept() / FAT + 10) as u64;
+    let last = (broker.bytes_kept() / FAT + 10) as u64;
     for position in 1..=last {
         let mut fat = message(0, position, "x".repeat(FAT));
         fat.previous = position - 1;
@@ -189,7 +189,7 @@ pub(crate) async fn fat_messages_beyond_a_bound_are_dropped_and_leave_a_gap(rig:
         consumer.acknowledge().await;
     }
     assert!(
-        got.len() * FAT <= rig.bytes_kept(),
+        got.len() * FAT <= broker.bytes_kept(),
         "{} messages were kept",
         got.len()
     );
@@ -201,8 +201,8 @@ pub(crate) async fn fat_messages_beyond_a_bound_are_dropped_and_leave_a_gap(rig:
     );
 }
 
-pub(crate) async fn too_many_unacknowledged_messages_hold_up_the_rest(rig: &dyn Rig) {
-    let bus = rig.bus().await;
+pub(crate) async fn too_many_unacknowledged_messages_hold_up_the_rest(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
     let window = u64::from(bus::MAX_UNACKNOWLEDGED);
     let mut consumer = bus.consume(four(), 0).await.unwrap();
     bus.publish(&messages(0, 1..=window + 5)).await.unwrap();
@@ -216,8 +216,8 @@ pub(crate) async fn too_many_unacknowledged_messages_hold_up_the_rest(rig: &dyn 
     );
 }
 
-pub(crate) async fn a_consumer_that_acknowledges_nothing_holds_few_bytes(rig: &dyn Rig) {
-    let bus = rig.bus().await;
+pub(crate) async fn a_consumer_that_acknowledges_nothing_holds_few_bytes(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
     let large = "x".repeat(56 * 1024);
     let sent: Vec<_> = (1..=100)
         .map(|position| message(0, position, large.clone()))

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 /// One broker of a test's own.
 #[async_trait]
-pub(crate) trait Rig: Send + Sync {
+pub(crate) trait TestBroker: Send + Sync {
     /// A handle on it, as another process would have.
     async fn bus(&self) -> Arc<dyn Bus>;
 
@@ -87,7 +87,7 @@ pub(crate) fn positions(messages: &[EventMessage]) -> Vec<u64> {
     messages.iter().map(|message| message.event.position).collect()
 }
 
-/// Every promise as a test of the rig that `$with` sets up: `$with(async |rig| …)`.
+/// Every promise as a test of the broker that `$with` sets up: `$with(async |broker| …)`.
 #[macro_export]
 macro_rules! conformance {
     ($with:path: $($part:ident { $($name:ident),* $(,)? })*) => { $(
@@ -95,8 +95,8 @@ macro_rules! conformance {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    $with(async |rig: &dyn $crate::conformance::Rig| {
-                        $crate::conformance::$part::$name(rig).await;
+                    $with(async |broker: &dyn $crate::conformance::TestBroker| {
+                        $crate::conformance::$part::$name(broker).await;
                     })
                     .await;
                 }

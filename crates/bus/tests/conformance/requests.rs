@@ -14,14 +14,14 @@ use bytes::Bytes;
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::{Rig, TIMEOUT, soon};
+use super::{TIMEOUT, TestBroker, soon};
 
 pub(crate) const QUEUE: &str = "test.verify";
 const SHORT: Duration = Duration::from_millis(300);
 
 /// Answers `x` with `re: x`; what to do first is in the request.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct TestResponder {
     seen: Mutex<Vec<String>>,
     running: AtomicUsize,
     most: AtomicUsize,
@@ -29,7 +29,7 @@ pub(crate) struct Desk {
     pub(crate) gate: Semaphore,
 }
 
-impl Desk {
+impl TestResponder {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             seen: Mutex::default(),
@@ -55,7 +55,7 @@ impl Desk {
 }
 
 #[async_trait]
-impl Responder for Desk {
+impl Responder for TestResponder {
     async fn respond(&self, request: Bytes) -> Bytes {
         let text = String::from_utf8_lossy(&request).into_owned();
         self.seen.lock().unwrap().push(text.clone());
@@ -79,16 +79,16 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts to serve and waits until `desk` has answered something.
+    /// Starts to serve and waits until `responder` has answered something.
     pub(crate) async fn start(
         bus: &Arc<dyn Bus>,
-        desk: &Arc<Desk>,
+        responder: &Arc<TestResponder>,
         queue_limit: u32,
         concurrency: u16,
     ) -> Self {
         let stop = CancellationToken::new();
         let task = tokio::spawn({
-            let (bus, desk, stop) = (bus.clone(), desk.clone(), stop.clone());
+            let (bus, responder, stop) = (bus.clone(), responder.clone(), stop.clone());
             async move {
                 bus.serve(
                     QUEUE,
@@ -96,14 +96,14 @@ impl Server {
                         queue_limit,
                         concurrency,
                     },
-                    desk,
+                    responder,
                     stop,
                 )
                 .await
             }
         });
         soon("the responder", async {
-            while !desk.seen("hello") {
+            while !responder.seen("hello") {
                 let _ = bus.request(QUEUE, "hello".into(), SHORT).await;
                 tokio::task::yield_now().await;
             }
@@ -127,9 +127,9 @@ pub(crate) fn ask(
     tokio::spawn(async move { bus.request(QUEUE, request, deadline).await })
 }
 
-pub(crate) async fn a_reply_comes_back_byte_for_byte(rig: &dyn Rig) {
-    let (caller, server_bus) = (rig.bus().await, rig.bus().await);
-    let server = Server::start(&server_bus, &Desk::new(), 10, 2).await;
+pub(crate) async fn a_reply_comes_back_byte_for_byte(broker: &dyn TestBroker) {
+    let (caller, server_bus) = (broker.bus().await, broker.bus().await);
+    let server = Server::start(&server_bus, &TestResponder::new(), 10, 2).await;
     for request in [
         &b""[..],
         "Grüße, 世界 🎉".as_bytes(),
@@ -145,9 +145,9 @@ pub(crate) async fn a_reply_comes_back_byte_for_byte(rig: &dyn Rig) {
     server.end().await;
 }
 
-pub(crate) async fn each_of_64_requesters_gets_its_own_reply(rig: &dyn Rig) {
-    let callers = [rig.bus().await, rig.bus().await];
-    let server = Server::start(&rig.bus().await, &Desk::new(), 1_000, 24).await;
+pub(crate) async fn each_of_64_requesters_gets_its_own_reply(broker: &dyn TestBroker) {
+    let callers = [broker.bus().await, broker.bus().await];
+    let server = Server::start(&broker.bus().await, &TestResponder::new(), 1_000, 24).await;
     let asking = (0..64).map(|who| {
         let bus = callers[who % 2].clone();
         tokio::spawn(async move {
@@ -164,15 +164,16 @@ pub(crate) async fn each_of_64_requesters_gets_its_own_reply(rig: &dyn Rig) {
     server.end().await;
 }
 
-pub(crate) async fn a_late_reply_reaches_nobody(rig: &dyn Rig) {
-    let bus = rig.bus().await;
-    let desk = Desk::new();
-    let server = Server::start(&bus, &desk, 10, 8).await;
+pub(crate) async fn a_late_reply_reaches_nobody(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
+    let responder = TestResponder::new();
+    let server = Server::start(&bus, &responder, 10, 8).await;
     let late: Vec<_> = (0..4).map(|n| ask(&bus, format!("held {n}"), SHORT)).collect();
-    desk.until("the requests", |desk| {
-        (0..4).all(|n| desk.seen(&format!("held {n}")))
-    })
-    .await;
+    responder
+        .until("the requests", |responder| {
+            (0..4).all(|n| responder.seen(&format!("held {n}")))
+        })
+        .await;
     for late in late {
         assert!(matches!(late.await.unwrap(), Err(BusError::Deadline(_))));
     }
@@ -180,11 +181,12 @@ pub(crate) async fn a_late_reply_reaches_nobody(rig: &dyn Rig) {
     let next: Vec<_> = (0..4)
         .map(|n| ask(&bus, format!("held again {n}"), TIMEOUT))
         .collect();
-    desk.until("the requests", |desk| {
-        (0..4).all(|n| desk.seen(&format!("held again {n}")))
-    })
-    .await;
-    desk.gate.add_permits(4);
+    responder
+        .until("the requests", |responder| {
+            (0..4).all(|n| responder.seen(&format!("held again {n}")))
+        })
+        .await;
+    responder.gate.add_permits(4);
     for (n, next) in next.into_iter().enumerate() {
         assert_eq!(
             soon("a reply", next).await.unwrap().unwrap(),
@@ -198,27 +200,29 @@ pub(crate) async fn a_late_reply_reaches_nobody(rig: &dyn Rig) {
     server.end().await;
 }
 
-pub(crate) async fn an_expired_request_is_not_served(rig: &dyn Rig) {
-    let bus = rig.bus().await;
-    let desk = Desk::new();
-    let server = Server::start(&bus, &desk, 10, 1).await;
+pub(crate) async fn an_expired_request_is_not_served(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
+    let responder = TestResponder::new();
+    let server = Server::start(&bus, &responder, 10, 1).await;
     let first = ask(&bus, "held", TIMEOUT);
-    desk.until("the first", |desk| desk.seen("held")).await;
+    responder
+        .until("the first", |responder| responder.seen("held"))
+        .await;
     // The broker's clock starts a little later than the caller's; the second request gives it that time.
     for (request, deadline) in [("expired", SHORT / 10), ("expired later", SHORT)] {
         let expired = bus.request(QUEUE, request.into(), deadline).await;
         assert!(matches!(expired, Err(BusError::Deadline(_))), "{expired:?}");
     }
     let third = ask(&bus, "third", TIMEOUT);
-    desk.gate.add_permits(1);
+    responder.gate.add_permits(1);
     assert_eq!(soon("the first", first).await.unwrap().unwrap(), "re: held");
     assert_eq!(soon("the third", third).await.unwrap().unwrap(), "re: third");
-    assert!(!desk.seen("expired"));
+    assert!(!responder.seen("expired"));
     server.end().await;
 }
 
-pub(crate) async fn without_a_responder_a_request_fails_at_once(rig: &dyn Rig) {
-    let bus = rig.bus().await;
+pub(crate) async fn without_a_responder_a_request_fails_at_once(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
     let unserved = || async {
         let start = Instant::now();
         let answer = bus.request(QUEUE, "anyone?".into(), TIMEOUT).await;
@@ -226,19 +230,21 @@ pub(crate) async fn without_a_responder_a_request_fails_at_once(rig: &dyn Rig) {
         assert!(start.elapsed() < TIMEOUT / 2);
     };
     unserved().await;
-    Server::start(&rig.bus().await, &Desk::new(), 10, 1)
+    Server::start(&broker.bus().await, &TestResponder::new(), 10, 1)
         .await
         .end()
         .await;
     unserved().await;
 }
 
-pub(crate) async fn a_full_queue_sheds_load(rig: &dyn Rig) {
-    let bus = rig.bus().await;
-    let desk = Desk::new();
-    let server = Server::start(&rig.bus().await, &desk, 2, 1).await;
+pub(crate) async fn a_full_queue_sheds_load(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
+    let responder = TestResponder::new();
+    let server = Server::start(&broker.bus().await, &responder, 2, 1).await;
     let first = ask(&bus, "held 0", TIMEOUT);
-    desk.until("the first", |desk| desk.seen("held 0")).await;
+    responder
+        .until("the first", |responder| responder.seen("held 0"))
+        .await;
     let mut rest: Vec<_> = (1..=10)
         .map(|n| ask(&bus, format!("held {n}"), TIMEOUT))
         .collect();
@@ -249,7 +255,7 @@ pub(crate) async fn a_full_queue_sheds_load(rig: &dyn Rig) {
         assert!(matches!(outcome, Ok(Err(BusError::Overloaded))), "{outcome:?}");
         (rest, refused) = (others, refused + 1);
     }
-    desk.gate.add_permits(11);
+    responder.gate.add_permits(11);
     assert!(soon("the first", first).await.unwrap().is_ok());
     for waited in rest {
         assert!(soon("those in the queue", waited).await.unwrap().is_ok());
@@ -257,10 +263,10 @@ pub(crate) async fn a_full_queue_sheds_load(rig: &dyn Rig) {
     server.end().await;
 }
 
-pub(crate) async fn no_more_requests_run_at_once_than_allowed(rig: &dyn Rig) {
-    let bus = rig.bus().await;
-    let desk = Desk::new();
-    let server = Server::start(&bus, &desk, 100, 3).await;
+pub(crate) async fn no_more_requests_run_at_once_than_allowed(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
+    let responder = TestResponder::new();
+    let server = Server::start(&bus, &responder, 100, 3).await;
     let asking: Vec<_> = (0..50)
         .map(|n| ask(&bus, format!("random {n}"), TIMEOUT))
         .collect();
@@ -270,23 +276,26 @@ pub(crate) async fn no_more_requests_run_at_once_than_allowed(rig: &dyn Rig) {
             format!("re: random {n}")
         );
     }
-    assert_eq!(desk.most.load(Ordering::SeqCst), 3);
+    assert_eq!(responder.most.load(Ordering::SeqCst), 3);
     server.end().await;
 }
 
-pub(crate) async fn several_responders_share_a_queue(rig: &dyn Rig) {
-    let bus = rig.bus().await;
-    let desks = [Desk::new(), Desk::new()];
-    let one = Server::start(&rig.bus().await, &desks[0], 10, 1).await;
-    let other = Server::start(&rig.bus().await, &desks[1], 10, 1).await;
+pub(crate) async fn several_responders_share_a_queue(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
+    let responders = [TestResponder::new(), TestResponder::new()];
+    let one = Server::start(&broker.bus().await, &responders[0], 10, 1).await;
+    let other = Server::start(&broker.bus().await, &responders[1], 10, 1).await;
     let asking = [ask(&bus, "held a", TIMEOUT), ask(&bus, "held b", TIMEOUT)];
     // One at a time each, so both are at it.
-    for desk in &desks {
-        desk.until("its request", |desk| desk.seen("held a") || desk.seen("held b"))
+    for responder in &responders {
+        responder
+            .until("its request", |responder| {
+                responder.seen("held a") || responder.seen("held b")
+            })
             .await;
     }
-    for desk in &desks {
-        desk.gate.add_permits(1);
+    for responder in &responders {
+        responder.gate.add_permits(1);
     }
     for asked in asking {
         assert!(soon("a reply", asked).await.unwrap().is_ok());
@@ -295,15 +304,16 @@ pub(crate) async fn several_responders_share_a_queue(rig: &dyn Rig) {
     other.end().await;
 }
 
-pub(crate) async fn stopping_finishes_what_has_begun(rig: &dyn Rig) {
-    let bus = rig.bus().await;
-    let desk = Desk::new();
-    let server = Server::start(&rig.bus().await, &desk, 10, 4).await;
+pub(crate) async fn stopping_finishes_what_has_begun(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
+    let responder = TestResponder::new();
+    let server = Server::start(&broker.bus().await, &responder, 10, 4).await;
     let begun: Vec<_> = (0..4).map(|n| ask(&bus, format!("held {n}"), TIMEOUT)).collect();
-    desk.until("the requests", |desk| {
-        (0..4).all(|n| desk.seen(&format!("held {n}")))
-    })
-    .await;
+    responder
+        .until("the requests", |responder| {
+            (0..4).all(|n| responder.seen(&format!("held {n}")))
+        })
+        .await;
     server.stop.cancel();
     // Stopped is when nobody takes new ones any more.
     soon("the end of service", async {
@@ -314,7 +324,7 @@ pub(crate) async fn stopping_finishes_what_has_begun(rig: &dyn Rig) {
     })
     .await;
     assert!(!server.task.is_finished());
-    desk.gate.add_permits(4);
+    responder.gate.add_permits(4);
     for (n, begun) in begun.into_iter().enumerate() {
         assert_eq!(
             soon("a reply", begun).await.unwrap().unwrap(),
@@ -324,11 +334,11 @@ pub(crate) async fn stopping_finishes_what_has_begun(rig: &dyn Rig) {
     server.end().await;
 }
 
-pub(crate) async fn a_stopped_responder_leaves_the_rest_to_another(rig: &dyn Rig) {
-    let bus = rig.bus().await;
-    let desks = [Desk::new(), Desk::new()];
-    let stopped = Server::start(&rig.bus().await, &desks[0], 100, 1).await;
-    let other = Server::start(&rig.bus().await, &desks[1], 100, 1).await;
+pub(crate) async fn a_stopped_responder_leaves_the_rest_to_another(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
+    let responders = [TestResponder::new(), TestResponder::new()];
+    let stopped = Server::start(&broker.bus().await, &responders[0], 100, 1).await;
+    let other = Server::start(&broker.bus().await, &responders[1], 100, 1).await;
     let asking: Vec<_> = (0..40)
         .map(|n| ask(&bus, format!("random {n}"), TIMEOUT))
         .collect();
@@ -342,9 +352,9 @@ pub(crate) async fn a_stopped_responder_leaves_the_rest_to_another(rig: &dyn Rig
     other.end().await;
 }
 
-pub(crate) async fn a_panicking_responder_costs_one_request(rig: &dyn Rig) {
-    let bus = rig.bus().await;
-    let server = Server::start(&bus, &Desk::new(), 10, 1).await;
+pub(crate) async fn a_panicking_responder_costs_one_request(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
+    let server = Server::start(&bus, &TestResponder::new(), 10, 1).await;
     assert!(bus.request(QUEUE, "panic".into(), SHORT).await.is_err());
     assert_eq!(
         bus.request(QUEUE, "still there?".into(), TIMEOUT).await.unwrap(),
@@ -353,13 +363,14 @@ pub(crate) async fn a_panicking_responder_costs_one_request(rig: &dyn Rig) {
     server.end().await;
 }
 
-pub(crate) async fn a_hanging_responder_gives_its_slot_back_at_the_deadline(rig: &dyn Rig) {
-    let bus = rig.bus().await;
-    let desk = Desk::new();
-    let server = Server::start(&bus, &desk, 10, 1).await;
+pub(crate) async fn a_hanging_responder_gives_its_slot_back_at_the_deadline(broker: &dyn TestBroker) {
+    let bus = broker.bus().await;
+    let responder = TestResponder::new();
+    let server = Server::start(&bus, &responder, 10, 1).await;
     // It waits for a permit that never comes.
     let hanging = ask(&bus, "held", SHORT);
-    desk.until("the request that hangs", |desk| desk.seen("held"))
+    responder
+        .until("the request that hangs", |responder| responder.seen("held"))
         .await;
     assert_eq!(
         bus.request(QUEUE, "next".into(), TIMEOUT).await.unwrap(),

@@ -16,7 +16,7 @@ use crate::{
     broker::{self, Broker, Proxy, with_broker},
     conformance::{
         TIMEOUT, four, messages, positions, read,
-        requests::{Desk, QUEUE, Server},
+        requests::{QUEUE, Server, TestResponder},
         soon,
     },
 };
@@ -176,7 +176,7 @@ async fn rabbitmq_a_listener_hears_a_gap_and_listens_again_after_its_exchange_wa
 async fn rabbitmq_requests_are_served_again_after_their_queue_was_deleted() {
     with_broker(async |broker: &Broker| {
         let bus: Arc<dyn Bus> = broker.connect(&broker::url()).await;
-        let server = Server::start(&bus, &Desk::new(), 10, 2).await;
+        let server = Server::start(&bus, &TestResponder::new(), 10, 2).await;
         let queue: ShortString = format!("{}.{QUEUE}", broker.namespace).into();
         let delete = QueueDeleteOptions::default();
         broker.channel().await.queue_delete(queue, delete).await.unwrap();
@@ -232,7 +232,10 @@ async fn rabbitmq_what_was_declared_otherwise_is_used_as_it_is() {
             Heard::Message("heard".into())
         );
         let bus: Arc<dyn Bus> = bus;
-        Server::start(&bus, &Desk::new(), 10, 2).await.end().await;
+        Server::start(&bus, &TestResponder::new(), 10, 2)
+            .await
+            .end()
+            .await;
         channel
             .queue_delete(requests, QueueDeleteOptions::default())
             .await

@@ -17,7 +17,7 @@ use crate::{
     broker::{self, Broker, with_broker},
     conformance::{
         four, messages, positions, read,
-        requests::{Desk, QUEUE, Server},
+        requests::{QUEUE, Server, TestResponder},
     },
 };
 
@@ -95,8 +95,8 @@ async fn rabbitmq_an_expired_request_that_is_delivered_does_not_reach_the_respon
     with_broker(async |broker: &Broker| {
         let bus = broker.connect(&broker::url()).await;
         let dyn_bus: Arc<dyn Bus> = bus.clone();
-        let desk = Desk::new();
-        let server = Server::start(&dyn_bus, &desk, 10, 2).await;
+        let responder = TestResponder::new();
+        let server = Server::start(&dyn_bus, &responder, 10, 2).await;
         let queue: ShortString = format!("{}.{QUEUE}", broker.namespace).into();
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         let channel = broker.channel().await;
@@ -123,10 +123,11 @@ async fn rabbitmq_an_expired_request_that_is_delivered_does_not_reach_the_respon
                 .await
                 .unwrap();
         }
-        desk.until("the request in time", |desk| desk.seen("in time"))
+        responder
+            .until("the request in time", |responder| responder.seen("in time"))
             .await;
         server.end().await;
-        assert!(!desk.seen("late"));
+        assert!(!responder.seen("late"));
         assert_eq!(bus.counts().expired, 1);
     })
     .await;

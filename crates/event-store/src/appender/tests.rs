@@ -39,9 +39,9 @@ fn outcomes(batch: &[Append]) -> Vec<Outcome> {
 }
 
 /// Panics at its first batch.
-struct Clumsy(u64);
+struct PanickingWriter(u64);
 
-impl Writer for Clumsy {
+impl Writer for PanickingWriter {
     async fn commit(&mut self, batch: &[Append]) -> Result<Vec<Outcome>, BatchError> {
         self.0 += 1;
         assert!(self.0 > 1, "a bug");
@@ -52,12 +52,12 @@ impl Writer for Clumsy {
 }
 
 /// Commits a batch when told to, and writes down who is in it.
-struct Patient {
+struct BlockedWriter {
     go: mpsc::Receiver<()>,
     batches: Arc<Mutex<Vec<Vec<UserId>>>>,
 }
 
-impl Writer for Patient {
+impl Writer for BlockedWriter {
     async fn commit(&mut self, batch: &[Append]) -> Result<Vec<Outcome>, BatchError> {
         let subjects = batch.iter().map(|append| append.subject).collect();
         self.batches.lock().unwrap().push(subjects);
@@ -74,7 +74,7 @@ fn start(writer: impl Writer) -> Appender {
 
 #[tokio::test]
 async fn a_panic_fails_its_batch_and_no_other() {
-    let appender = start(Clumsy(0));
+    let appender = start(PanickingWriter(0));
     let event = event(UserId(Uuid::now_v7()), "{}");
     let stream = StreamName::raw("task-1");
     let first = appender.append(&stream, 0, vec![event.clone()]).await;
@@ -87,7 +87,7 @@ async fn a_panic_fails_its_batch_and_no_other() {
 async fn who_sends_little_does_not_wait_for_all_of_who_sends_much() {
     let (go, gone) = mpsc::channel(100);
     let batches: Arc<Mutex<Vec<Vec<UserId>>>> = Arc::default();
-    let appender = start(Patient {
+    let appender = start(BlockedWriter {
         go: gone,
         batches: Arc::clone(&batches),
     });
@@ -122,7 +122,7 @@ async fn who_sends_little_does_not_wait_for_all_of_who_sends_much() {
 async fn what_waits_is_bounded_in_bytes_and_in_time() {
     let (_go, gone) = mpsc::channel(1);
     let batches = Arc::default();
-    let mut appender = start(Patient { go: gone, batches });
+    let mut appender = start(BlockedWriter { go: gone, batches });
     appender.patience = Duration::from_millis(300);
     let stream = StreamName::raw("task-1");
     let who = UserId(Uuid::now_v7());

@@ -81,13 +81,13 @@ $$"
 pub(super) async fn schemas(
     live: &Database,
     generation: Generation,
-    settle: impl Future<Output = Result<u64, RebuildError>>,
+    final_catch_up: impl Future<Output = Result<u64, RebuildError>>,
 ) -> Result<u64, RebuildError> {
     let mut tx = lock(live).await?;
     let rows = tx
         .fetch_all("SELECT partitions, partition FROM checkpoints", &[])
         .await?;
-    let position = settle.await?;
+    let position = final_catch_up.await?;
     let rename = |from: &str, to: &str| format!("ALTER SCHEMA {from} RENAME TO {to}");
     let mut statements = Vec::new();
     match generation {
@@ -183,7 +183,7 @@ pub(super) async fn files(
     live: &Database,
     generation: Generation,
     longest_hold: Duration,
-    settle: impl Future<Output = Result<u64, RebuildError>>,
+    final_catch_up: impl Future<Output = Result<u64, RebuildError>>,
 ) -> Result<u64, RebuildError> {
     let (Some(next), Some(copy)) = (places.file(generation), places.copy()) else {
         return Err(RebuildError::NoPrevious);
@@ -220,7 +220,7 @@ pub(super) async fn files(
         sqlx::query("UPDATE main.checkpoints SET position = position")
             .execute(&mut *tx)
             .await?;
-        let position = settle.await?;
+        let position = final_catch_up.await?;
         for sql in statements {
             sqlx::query(&sql).execute(&mut *tx).await?;
         }

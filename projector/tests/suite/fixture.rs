@@ -17,9 +17,9 @@ use test_support::TestDatabase;
 
 pub(crate) use test_support::eventually;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(crate) struct Ground {
+pub(crate) struct Fixture {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) read_models: Database,
     place: Place,
@@ -51,7 +51,7 @@ pub(crate) fn pace() -> Tuning {
     }
 }
 
-impl Ground {
+impl Fixture {
     pub(crate) async fn sqlite() -> Self {
         let directory = TempDir::new().unwrap();
         let url = |file| Database::file_url(&directory.path().join(file));
@@ -119,14 +119,14 @@ impl Ground {
     /// Projects whatever the log holds, then stops.
     pub(crate) async fn catch_up(&self, count: u16) -> Report {
         let running = self.project(count, InProcessBus::new()).await;
-        let report = self.settled().await;
+        let report = self.caught_up().await;
         running.stop().await;
         report
     }
 
     /// Waits until the whole log has been projected and finds no difference.
-    pub(crate) async fn settled(&self) -> Report {
-        let deadline = Instant::now() + PATIENCE;
+    pub(crate) async fn caught_up(&self) -> Report {
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let report = projector::verify(self.store.as_ref(), &self.read_models)
                 .await
@@ -188,6 +188,6 @@ impl Ground {
 
 impl Running {
     pub(crate) async fn stop(self) {
-        assert!(self.background.shut_down(PATIENCE).await, "the projector stops");
+        assert!(self.background.shut_down(TIMEOUT).await, "the projector stops");
     }
 }

@@ -20,7 +20,7 @@ use transparency_log::{Algorithm, Checkpoint, VerifierKey};
 pub(crate) const RECORDED_AT: Timestamp = Timestamp::from_micros(1_780_000_000_000_000);
 
 /// A log, its tree and the directory of its keys.
-pub(crate) struct Ground {
+pub(crate) struct Fixture {
     pub(crate) log: Database,
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) tree_database: Database,
@@ -30,7 +30,7 @@ pub(crate) struct Ground {
     _server: Option<TestDatabase>,
 }
 
-impl Ground {
+impl Fixture {
     pub(crate) async fn on_sqlite() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = |name: &str| Database::file_url(&directory.path().join(name));
@@ -221,10 +221,10 @@ impl Ground {
 macro_rules! on_both {
     ($($test:ident)+) => {
         mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread")] async fn $test() { super::$test(super::Ground::on_sqlite().await).await; })+
+            $(#[tokio::test(flavor = "multi_thread")] async fn $test() { super::$test(super::Fixture::on_sqlite().await).await; })+
         }
         mod postgres {
-            $(#[tokio::test(flavor = "multi_thread")] async fn $test() { super::$test(super::Ground::on_postgres().await).await; })+
+            $(#[tokio::test(flavor = "multi_thread")] async fn $test() { super::$test(super::Fixture::on_postgres().await).await; })+
         }
     };
 }

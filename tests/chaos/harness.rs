@@ -15,7 +15,7 @@ use crate::{
     support::{System, amqp_url},
 };
 
-pub(crate) struct World {
+pub(crate) struct Harness {
     pub(crate) system: Mutex<System>,
     /// Whose tasks there are.
     pub(crate) people: OnceCell<Vec<(UserId, String)>>,
@@ -35,7 +35,7 @@ pub(crate) struct Servers {
     pub(crate) bus: Arc<RabbitBus>,
 }
 
-impl World {
+impl Harness {
     pub(crate) fn new(system: System) -> Self {
         Self {
             is_on_kurrentdb: system.kurrentdb.is_some(),
@@ -92,13 +92,13 @@ impl World {
 
 /// Tries until it works: the servers are shared with the faults.
 pub(crate) async fn persist<T, E: Display>(what: &str, mut attempt: impl AsyncFnMut() -> Result<T, E>) -> T {
-    const PATIENCE: Duration = Duration::from_secs(60);
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    const RECOVERY_TIMEOUT: Duration = Duration::from_secs(60);
+    let deadline = tokio::time::Instant::now() + RECOVERY_TIMEOUT;
     loop {
         match attempt().await {
             Ok(done) => return done,
             Err(error) if tokio::time::Instant::now() >= deadline => {
-                panic!("not within {PATIENCE:?}: {what}: {error}")
+                panic!("not within {RECOVERY_TIMEOUT:?}: {what}: {error}")
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use crate::{Report, schedule::Fault};
 
 #[derive(Default)]
-pub(crate) struct Tally {
+pub(crate) struct FaultCounts {
     seeds: usize,
     seconds: f64,
     commands: usize,
@@ -15,7 +15,7 @@ pub(crate) struct Tally {
     struck: BTreeMap<&'static str, usize>,
 }
 
-impl Tally {
+impl FaultCounts {
     /// Counts a run that went well, and says so.
     pub(crate) fn add(&mut self, seed: u64, took: Duration, report: &Report) {
         self.seeds += 1;
@@ -37,7 +37,7 @@ impl Tally {
     }
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for FaultCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             seeds,

@@ -19,10 +19,10 @@ use crate::{
 };
 
 /// Whatever fails, works again within this.
-const PATIENCE: Duration = Duration::from_secs(40);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(40);
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-pub(crate) struct Keeper {
+pub(crate) struct PasswordChanger {
     gateways: Vec<String>,
     dice: StdRng,
     /// The session that changes the password.
@@ -35,7 +35,7 @@ pub(crate) struct Keeper {
     pub(crate) changes: usize,
 }
 
-impl Keeper {
+impl PasswordChanger {
     pub(crate) async fn join(seed: u64, gateways: Vec<String>) -> Self {
         let keeps = Person::join(&gateways[0], "keeper").await;
         let mut loses = keeps.clone();
@@ -63,7 +63,7 @@ impl Keeper {
         self.changes += 1;
         let new = format!("a rather long passphrase, number {}", self.changes);
         let body = json!({"current_password": self.password, "new_password": new});
-        let patience = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + RECOVERY_TIMEOUT;
         for attempt in 1.. {
             let hang_up = self
                 .dice
@@ -85,28 +85,28 @@ impl Keeper {
                 None | Some(503) => {}
                 other => panic!("a change of the password answers {other:?} at attempt {attempt}"),
             }
-            assert!(Instant::now() < patience, "changing a password does not recover");
+            assert!(Instant::now() < deadline, "changing a password does not recover");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         self.password = new;
         self.ended.push(self.loses.token.clone());
-        let patience = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + RECOVERY_TIMEOUT;
         loop {
             let password = self.password.clone();
             if let Some(token) = self.log_in(&password).await {
                 self.loses.token = token;
                 return;
             }
-            assert!(Instant::now() < patience, "logging in does not recover");
+            assert!(Instant::now() < deadline, "logging in does not recover");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
     /// The access token of a new session, if the password is the right one.
     async fn log_in(&mut self, password: &str) -> Option<String> {
-        let patience = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + RECOVERY_TIMEOUT;
         let body = json!({"email": self.keeps.email, "password": password});
-        while Instant::now() < patience {
+        while Instant::now() < deadline {
             if let Some(answer) = self.try_send("/auth/login", &body, "", None).await
                 && answer.status != 503
             {
@@ -154,7 +154,7 @@ impl Keeper {
 
     /// Sends a request of the other session until it is answered so.
     async fn answers(&self, method: Method, url: &str, status: u16) {
-        until("the other session is answered", PATIENCE, async || {
+        until("the other session is answered", RECOVERY_TIMEOUT, async || {
             let request = self.loses.http.request(method.clone(), url).timeout(TIMEOUT);
             let answer = request.bearer_auth(&self.loses.token).send().await;
             // An attempt to leave that was not answered may have got through.
