@@ -15,7 +15,7 @@ use crate::{
 pub const MAX_OPEN_SESSIONS: usize = 100;
 
 catalog! {
-    /// What can happen to an account.
+    /// An event of an account.
     AccountEvent {
         Registered(AccountRegistered) = "account.registered", 1;
         Renamed(AccountRenamed) = "account.renamed", 1;
@@ -44,16 +44,16 @@ catalog! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// May have tasks of their own.
+    /// Can have tasks.
     User,
-    /// Read the whole audit trail.
+    /// Can read the whole audit trail.
     Auditor,
-    /// Manage accounts, and everything an auditor may.
+    /// Can manage accounts, and do everything that an auditor can do.
     Admin,
 }
 
 impl Role {
-    /// As it is written everywhere.
+    /// The name in JSON, tokens, tables and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -85,7 +85,7 @@ impl FromStr for Role {
     }
 }
 
-/// The account came to be, with the role `user`.
+/// The account was created, with the role `user`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AccountRegistered {
     /// As the person wrote it, trimmed.
@@ -166,7 +166,7 @@ pub struct AccountEnabled {
 pub struct AccountErased {}
 
 impl AccountEvent {
-    /// Why an admin did it, if they said so.
+    /// The reason that an admin gave for the event, if any.
     #[must_use]
     pub const fn admin_reason(&self) -> Option<&AdminReason> {
         match self {
@@ -194,23 +194,22 @@ pub struct Account {
     pub roles: BTreeSet<Role>,
     /// Whether the account may not be used.
     pub disabled: bool,
-    /// How often it was disabled. What was handed out before the last time does not count any more.
+    /// The number of times that it was disabled. Sessions and tokens from before the last time are not valid.
     pub times_disabled: u64,
-    /// The sessions that are open as far as the account is concerned, the oldest first, at most
-    /// [`MAX_OPEN_SESSIONS`]. One that is missing here is not live, whatever its own stream says; one that is here may
-    /// have ended by itself.
+    /// The open sessions, the oldest first, at most [`MAX_OPEN_SESSIONS`]. A session that is missing here is not
+    /// live, whatever its own stream says. A session in the list may have ended by itself.
     pub open_sessions: Vec<SessionId>,
-    /// When the last session was opened, whatever became of it.
+    /// When the last session was opened, whether or not it is still open.
     pub last_login_at: Option<Timestamp>,
-    /// The tokens that its programs have, the oldest first, at most [`MAX_PROGRAM_TOKENS`].
+    /// The program tokens, the oldest first, at most [`MAX_PROGRAM_TOKENS`].
     pub program_tokens: Vec<ProgramToken>,
     /// What a login needs beside the password, once it is confirmed.
     pub second_factor: Option<SecondFactor>,
-    /// A reset of the password that waits to be used.
+    /// A password reset that was offered and is not used yet.
     pub reset: Option<PendingReset>,
     /// Whether the person was erased.
     pub erased: bool,
-    /// When it came to be.
+    /// When the account was created.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
@@ -221,7 +220,7 @@ pub struct Account {
 impl Account {
     /// The state after `event`, which is version `version` of the stream of account `id`, accepted at `at`.
     ///
-    /// Total: an event that does not fit changes nothing but the version.
+    /// Defined for every event: one that does not fit changes nothing but the version.
     #[must_use]
     pub fn evolve(
         state: Option<Self>,
@@ -234,7 +233,7 @@ impl Account {
             (None, AccountEvent::Registered(registered)) => {
                 return Some(Self::registered(id, registered, version, at));
             }
-            // What came before it may have been dropped from the log. Nothing of it is left anyway.
+            // The events before it may have been dropped from the log. An erasure keeps nothing of them.
             (None, AccountEvent::Erased(_)) => {
                 Self::registered(id, &AccountRegistered::default(), version, at)
             }
@@ -325,7 +324,7 @@ impl Account {
         Some(account)
     }
 
-    /// Whether its sessions are good for anything.
+    /// Whether its sessions can be valid: it is neither disabled nor erased.
     #[must_use]
     pub const fn is_live(&self) -> bool {
         !self.disabled && !self.erased
@@ -337,7 +336,7 @@ impl Account {
         self.second_factor.as_ref().filter(|factor| factor.is_confirmed())
     }
 
-    /// Whether `session` is open as far as the account is concerned.
+    /// Whether the account lists `session` as open.
     #[must_use]
     pub fn has_open(&self, session: SessionId) -> bool {
         self.is_live() && self.open_sessions.contains(&session)

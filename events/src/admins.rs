@@ -1,5 +1,5 @@
-//! Who the admins are, and what they have laid down for everybody: one stream for all of it, because only one stream can promise
-//! that somebody is left, and because whoever judges a token reads it anyway.
+//! Who the admins are, and which roles need a second factor. Both are in one stream: only one stream can guarantee
+//! that an admin is left, and every check of a token reads it anyway.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Aggregate, Role, StreamName, Timestamp, UserId, codec::catalog};
 
 catalog! {
-    /// What can happen to the circle of admins.
+    /// An event of the stream of the admins.
     AdminsEvent {
         Added(AdminAdded) = "admins.added", 1;
         Removed(AdminRemoved) = "admins.removed", 1;
@@ -30,7 +30,7 @@ pub struct AdminRemoved {
     pub account: UserId,
 }
 
-/// Other roles count from now on in sessions with a second factor only.
+/// From now on other roles are valid only in sessions with a second factor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecondFactorRolesChanged {
     /// All of them after the change.
@@ -42,12 +42,12 @@ pub struct SecondFactorRolesChanged {
 pub struct Admins {
     /// The accounts that are admins.
     pub accounts: BTreeSet<UserId>,
-    /// Roles that count in sessions with a second factor only.
+    /// The roles that are valid only in sessions with a second factor.
     pub second_factor_roles: BTreeSet<Role>,
 }
 
 impl Admins {
-    /// The admins after `event`. Total.
+    /// The state after `event`. Defined for every event.
     #[must_use]
     pub fn evolve(mut self, event: &AdminsEvent) -> Self {
         match event {

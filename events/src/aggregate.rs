@@ -1,4 +1,4 @@
-//! What all things have in common whose state is the fold of a stream of their own.
+//! The traits of everything whose state is the fold of its own stream of events.
 
 use std::{fmt::Debug, hash::Hash};
 
@@ -15,9 +15,9 @@ pub trait StreamEvent: Debug + Clone + PartialEq + Send + Sync + Sized + 'static
 
 /// The state of something after some version of its stream.
 pub trait Aggregate: Debug + Clone + Send + Sync + Sized + 'static {
-    /// What tells one from another.
+    /// The identifier.
     type Id: Debug + Hash + Eq + Clone + Send + Sync + 'static;
-    /// What can happen to it.
+    /// The type of its events.
     type Event: StreamEvent;
 
     /// The stream that holds its events.
@@ -25,7 +25,7 @@ pub trait Aggregate: Debug + Clone + Send + Sync + Sized + 'static {
 
     /// The state after `event`, which is version `version` of the stream of `id`, accepted at `at`.
     ///
-    /// Total: an event that does not fit changes nothing but the version.
+    /// Defined for every event: one that does not fit changes nothing but the version.
     fn evolve(
         state: Option<Self>,
         id: &Self::Id,

@@ -64,7 +64,7 @@ impl Event {
         }
     }
 
-    /// Reads a payload, lifting an older schema version to the current one.
+    /// Reads a payload, converting an older schema version to the current one.
     ///
     /// # Errors
     /// When the wire name is unknown, the version newer than this build, or the payload malformed.

@@ -1,4 +1,5 @@
-//! Which streams have ended for good: nobody appends to them or reads their state any more, so that the log may lose their payloads.
+//! Decides which streams are closed. Nothing is appended to a closed stream, and nobody reads its state, so its
+//! payloads may be dropped from the log.
 //!
 //! A task ends when it is purged, a session when it ends or runs out, an account when its person is erased, and with the person
 //! all of their tasks and sessions. Addresses, the admins, and what operators do are never closed.
@@ -7,7 +8,8 @@ use crate::{
     AccountEvent, Event, RecordedEvent, SessionEvent, StreamKind, StreamName, TaskEvent, Timestamp, UserId,
 };
 
-/// One stream on its way through its events: tells whether it was closed before some time, and nothing was appended to it since.
+/// Reads the events of one stream in order and decides whether the stream was closed before a given time, with no
+/// later events.
 #[derive(Debug)]
 pub struct ClosedStream {
     before: Timestamp,
@@ -19,29 +21,29 @@ pub struct ClosedStream {
     has_young: bool,
 }
 
-/// What the events of a stream so far say of its end.
+/// What the events so far say about the end of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// It goes on.
+    /// The stream has not ended.
     None,
-    /// It ends then, and nothing of it is needed.
+    /// It ended at this time, and none of its events are needed.
     At(Timestamp),
-    /// It has ended then, which its last event has to go on saying.
+    /// It ended at this time, and its last event must be kept because it says so.
     AtLast(Timestamp),
-    /// Payloads of it were dropped before.
+    /// Some of its payloads were dropped earlier.
     Dropped,
-    /// Nobody knows, since one of its records cannot be read.
+    /// This cannot be decided, because a record cannot be read.
     Unknown,
 }
 
 /// Whether a stream was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closing {
-    /// It goes on, or has ended too late.
+    /// The stream has not ended, or it ended too late.
     Open,
-    /// Nobody knows, since one of its records cannot be read.
+    /// This cannot be decided, because a record cannot be read.
     Unknown,
-    /// It was closed. That it was dropped before changes nothing.
+    /// The stream is closed. Payloads that were dropped earlier make no difference.
     Closed(Droppable),
 }
 
@@ -50,7 +52,7 @@ pub enum Closing {
 pub struct Droppable {
     /// The payloads up to this version.
     pub up_to: u64,
-    /// Whether these are all, so that nothing is left that says what the stream was about.
+    /// Whether these are all payloads of the stream.
     pub is_whole_stream: bool,
 }
 
@@ -96,25 +98,25 @@ impl ClosedStream {
         };
     }
 
-    /// Takes note of a record of the stream that cannot be read.
+    /// Records that one event of the stream cannot be read.
     pub const fn push_unreadable(&mut self) {
         self.end = End::Unknown;
     }
 
-    /// Whether nothing that follows can change that the stream is open.
+    /// Whether the stream is open, whatever events follow.
     #[must_use]
     pub const fn is_open_for_sure(&self) -> bool {
         self.has_young
     }
 
-    /// The person with whom the stream ends, too, should they be erased.
+    /// The person whose erasure ends this stream too.
     #[must_use]
     pub fn ends_with(&self) -> Option<UserId> {
         (!matches!(self.kind, StreamKind::Account(_))).then_some(self.subject)
     }
 
-    /// What the whole stream says, and `person_is_erased`: that the one whom it [ends with](Self::ends_with) was erased before that
-    /// time.
+    /// The result after the last event. `person_is_erased` says that the person of [`Self::ends_with`] was erased
+    /// before the given time.
     #[must_use]
     pub fn finish(self, person_is_erased: bool) -> Closing {
         let is_before = |at: Timestamp| at < self.before;

@@ -6,7 +6,7 @@ pub enum CodecError {
     /// No event of the catalogue has this wire name.
     #[error("unknown event type `{0}`")]
     UnknownType(String),
-    /// What is personal in it has not been opened.
+    /// Its personal part is still encrypted.
     #[error("event type `{0}` is sealed")]
     Sealed(String),
     /// Its payload was dropped from the log.

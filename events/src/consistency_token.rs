@@ -6,15 +6,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{EventId, LogPoint, UserId, subject_hash::subject_hash};
 
-/// "At least everything about this subject up to this position": the value of the `Consistency-Token`
-/// header. It names the subject by hash, so it stays valid when the number of partitions changes.
+/// The value of the `Consistency-Token` header. It asks for a state that includes everything about this subject up to
+/// this position. It names the subject by a hash, so it stays valid when the number of partitions changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConsistencyToken {
     pub(crate) subject_hash: u32,
     /// The position in the log that must have been projected.
     pub position: u64,
-    /// The end of the id of the event there, if the token says which it is: in another history of the log another
-    /// event has the position.
+    /// The last bytes of the id of the event at that position, if the token has them. In another history of the log
+    /// another event has the same position.
     event: Option<u32>,
 }
 

@@ -10,7 +10,7 @@ const ROOT: &str = " in an export with the root ";
 /// A command that drops payloads, as it is recorded before anything is dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DropCommand {
-    /// Everything that it drops had ended before.
+    /// Only payloads of streams that ended before this time are dropped.
     pub ended_before: Timestamp,
     /// What it drops; `None` when there is nothing.
     pub exported: Option<ExportedPayloads>,
@@ -21,12 +21,12 @@ pub struct DropCommand {
 pub struct ExportedPayloads {
     /// How many there are.
     pub payloads: u64,
-    /// The root over their events, which tells one file from another.
+    /// The root of the Merkle tree over their events, which identifies the file.
     pub root: String,
 }
 
 impl DropCommand {
-    /// The command that this text records; `None` when it is another one.
+    /// Parses the text of a recorded command; `None` when it is another command.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.strip_prefix(COMMAND)?;

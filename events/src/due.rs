@@ -26,7 +26,7 @@ pub enum Due {
 pub struct ParseDueError;
 
 impl Due {
-    /// Where it stands in time: the instant, or the first microsecond of the day. What sorting and filters use.
+    /// The time that sorting and filters use: the instant, or the first microsecond of the day.
     #[must_use]
     pub fn starts_at(self) -> Timestamp {
         match self {
@@ -60,7 +60,7 @@ impl FromStr for Due {
     type Err = ParseDueError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // The parser of days takes a sign before the year.
+        // The parser of days would accept a sign before the year.
         if text.starts_with('+') {
             return Err(ParseDueError);
         }

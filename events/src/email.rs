@@ -1,11 +1,11 @@
-//! The claim on an address: who holds it, if anyone.
+//! The claim on an e-mail address: which account has it, if any.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{UserId, codec::catalog};
 
 catalog! {
-    /// What can happen to an address.
+    /// An event of an e-mail address.
     EmailEvent {
         Claimed(EmailClaimed) = "email.claimed", 1;
         Released(EmailReleased) = "email.released", 1;
@@ -24,7 +24,7 @@ pub struct EmailClaimed {
 pub struct EmailReleased {}
 
 impl EmailEvent {
-    /// Who holds the address after this event.
+    /// The account that has the address after this event.
     #[must_use]
     pub const fn holder(&self) -> Option<UserId> {
         match self {

@@ -1,4 +1,5 @@
-//! E-mail addresses: what is one, and when two texts are the same one. The only place that knows either.
+//! E-mail addresses: which texts are valid, and when two of them are the same address. Only this file knows these
+//! rules.
 
 use std::{borrow::Cow, fmt};
 
@@ -11,7 +12,7 @@ use crate::{fold_text, is_ignorable};
 const MAX_OCTETS: usize = 254;
 /// The longest part before the `@` (RFC 5321, section 4.5.3.1.1), in octets. A domain's labels have 63 at most.
 const MAX_LOCAL_OCTETS: usize = 64;
-/// The longest text that is looked at: no spelling of an address needs more.
+/// The longest text that is parsed, in octets. No spelling of a valid address is longer.
 const MAX_WRITTEN_OCTETS: usize = 4 * MAX_OCTETS;
 
 /// An address as its owner wrote it, trimmed, and the form in which addresses are compared.
@@ -34,9 +35,8 @@ pub enum NotAnAddress {
 }
 
 impl EmailAddress {
-    /// Reads an address. Whether mail arrives there is not to be judged here. International addresses (RFC 6531) and
-    /// hosts without a dot are taken; quoted local parts, domain literals (`@[::1]`) and characters that nobody sees
-    /// are not.
+    /// Reads an address. International addresses (RFC 6531) and hosts without a dot are accepted. Quoted local parts,
+    /// domain literals (`@[::1]`) and invisible characters are not. Whether mail can be delivered is not checked.
     ///
     /// # Errors
     /// When the text is no address, or too long for one.
@@ -75,8 +75,8 @@ impl EmailAddress {
         &self.written
     }
 
-    /// The form in which addresses are compared: the local part folded ([`fold_text`]), because no mailbox provider
-    /// tells `Ada@` from `ada@` and people write both; the domain as DNS asks for it (Unicode Technical Standard 46).
+    /// The form in which addresses are compared: the local part folded ([`fold_text`]), because mail providers treat
+    /// `Ada@` and `ada@` alike and people write both; the domain as DNS asks for it (Unicode Technical Standard 46).
     #[must_use]
     pub fn canonical(&self) -> &str {
         &self.canonical
@@ -101,7 +101,7 @@ impl EmailAddress {
     }
 }
 
-/// Whether an address stands in `text`, in whatever spelling: for texts that must name nobody.
+/// Whether `text` contains an e-mail address in any spelling. Used for texts that must not identify a person.
 #[must_use]
 pub fn holds_address(text: &str) -> bool {
     let folded = fold_text(text);

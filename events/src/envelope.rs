@@ -17,7 +17,7 @@ pub enum Actor {
     Program {
         /// The person whose program it is.
         user: UserId,
-        /// The token that the program has.
+        /// The program token that it used.
         token: TokenId,
     },
     /// An operator at the command line.
@@ -26,7 +26,7 @@ pub enum Actor {
     System,
 }
 
-/// Between the person and the token in the text of a program.
+/// Separates the person from the token in the text form of a program.
 const PROGRAM: &str = "/token/";
 
 impl Actor {
@@ -88,10 +88,11 @@ impl<'de> Deserialize<'de> for Actor {
 pub enum Encoding {
     /// UTF-8 JSON.
     Json,
-    /// A JSON object whose personal members stand in one, [`crate::SEALED_MEMBER`], encrypted under the key of the subject.
+    /// A JSON object whose personal members are replaced by one, [`crate::SEALED_MEMBER`], which holds them encrypted
+    /// under the key of the subject.
     Sealed,
-    /// The payload was dropped from the log and is empty here. Only what a store reads is so: the log keeps the encoding that
-    /// the payload had.
+    /// The payload was dropped from the log and is empty here. Only events that were read have this value: the log
+    /// keeps the payload's original encoding.
     Dropped,
 }
 
@@ -119,15 +120,16 @@ impl FromStr for Encoding {
     }
 }
 
-/// A request id: a client's own has at most 128 characters, with room for sealing it.
+/// The request id. One that a client chose has at most 128 characters; the rest is room for encrypting it.
 pub type CorrelationId = BoundedText<256>;
 /// W3C `traceparent`: the part that every version has.
 pub type Traceparent = BoundedText<55>;
-/// A client's `Idempotency-Key` of at most 255 characters, with room for a place in a batch and for sealing it.
+/// A client's `Idempotency-Key` of at most 255 characters, with room for the index within a batch and for encrypting
+/// it.
 pub type KeyText = BoundedText<400>;
 
-/// Whom an event is about, who caused it, and what it belongs to. What clients choose in it is bounded by its type,
-/// since all of it is kept with every event and travels in the headers of messages.
+/// Whom an event is about, who caused it, and what it belongs to. The types bound the values that clients choose,
+/// because all metadata is stored with every event and sent in the headers of messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The person the event is about. Decides its partition.
@@ -191,18 +193,18 @@ pub struct RecordedEvent {
 }
 
 impl RecordedEvent {
-    /// Whether its payload was dropped from the log. Then it says nothing about the state of its stream any more, and neither
-    /// does any event after it, but for those that need no state before them.
+    /// Whether its payload was dropped from the log. Such an event and those after it say nothing about the state of
+    /// the stream, except events that need no earlier state.
     #[must_use]
     pub fn is_dropped(&self) -> bool {
         self.encoding == Encoding::Dropped
     }
 
-    /// Makes sure that the payload says all that the event says, before it is read.
+    /// Checks that the payload is complete before it is decoded.
     ///
     /// # Errors
-    /// When what is personal in it is still sealed, or when it was dropped. A reader that passes over this would take it for
-    /// absent.
+    /// When its personal part is still encrypted, or when the payload was dropped. Without this check a
+    /// reader would take the missing members for absent.
     pub fn check_opened(&self) -> Result<(), CodecError> {
         match self.encoding {
             Encoding::Json => Ok(()),

@@ -74,7 +74,7 @@ id!(
 );
 
 impl UserId {
-    /// The subject of what is about no person, such as the whole installation.
+    /// The subject of events that are about no person, such as those about the whole installation.
     pub const NOBODY: Self = Self(Uuid::nil());
 }
 
@@ -148,7 +148,7 @@ impl StreamName {
         Self(format!("operation-{id}"))
     }
 
-    /// Takes any text as a name, as stores do that move records without reading them.
+    /// Accepts any text as a name. For stores that move records without interpreting them.
     #[must_use]
     pub fn raw(name: impl Into<String>) -> Self {
         Self(name.into())

@@ -1,4 +1,4 @@
-//! Characters that a reader cannot see: one table, for every place that must not be fooled by them.
+//! The table of invisible characters, for every check that they could deceive.
 
 /// Default-ignorable code points (Unicode 16, `DerivedCoreProperties.txt`) in ranges, and characters that fonts
 /// draw as nothing though the standard does not call them ignorable. In order.

@@ -1,4 +1,4 @@
-//! What happened: the identifiers, events, envelope and folds of Taskledger.
+//! The events of Taskledger: identifiers, payloads, envelope and folds.
 //!
 //! Everything here is pure. There is no I/O, no clock and no random number: time and ids come in from
 //! the roles. To add an event, add its payload beside its siblings (`task.rs`, `account.rs`,

@@ -2,9 +2,9 @@
 
 use crate::{EventId, RecordedEvent};
 
-/// A position and the event that stands there. The position alone names an event only within one history of the
-/// log: after a restore, or a failover that loses the last events, others stand at the same positions. The event's
-/// id never comes twice, so whoever keeps both can compare them with the log.
+/// A position and the event that stands there. The position alone names an event only within one history of the log:
+/// after a restore, or a failover that loses the last events, others stand at the same positions. The event's id is
+/// unique, so that both together can be compared with the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct LogPoint {
     /// The position, 0 before the first event.
@@ -20,7 +20,7 @@ impl LogPoint {
         id: None,
     };
 
-    /// Whether this is a place of a log that has the event `found` at [`Self::position`].
+    /// Whether a log that has the event `found` at [`Self::position`] contains this point.
     #[must_use]
     pub fn agrees_with(self, found: Option<EventId>) -> bool {
         match (self.position, self.id, found) {

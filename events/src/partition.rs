@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use crate::{ConsistencyToken, UserId, subject_hash::subject_hash};
 
-/// Into how many partitions the log is projected. One subject's events always share a partition.
+/// The number of partitions that the log is projected in. All events of one subject are in the same partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PartitionCount(NonZeroU16);
 

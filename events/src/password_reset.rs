@@ -1,5 +1,4 @@
-//! How somebody who forgot their password gets a new one: an operator or an admin offers a reset, and whoever has its token uses
-//! it, once.
+//! Password resets: an operator or an admin offers one, and the holder of its token can use it once.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,5 @@
-//! What is personal in payloads: the members that are sealed under the key of the subject, and what stands in their place once
-//! that key is gone.
+//! Which members of payloads are personal. They are encrypted under the key of the subject, and replaced by
+//! placeholders once that key is destroyed.
 
 use std::collections::BTreeMap;
 
@@ -9,34 +9,34 @@ use serde_json::value::RawValue;
 /// The member of a sealed payload that holds its personal members, encrypted.
 pub const SEALED_MEMBER: &str = "sealed";
 
-/// What a text says of an erased person.
+/// The placeholder for a text about an erased person.
 pub const ERASED: &str = "erased";
 
-/// The members of payloads that are personal, in whatever event, each with the JSON that stands for it when it cannot be had
-/// any more, so that events of every version can still be read. A test makes sure that every member of every event is either
-/// here or known to say nothing about a person.
+/// The personal members of all payloads, each with the JSON that replaces it when its key is destroyed. With it
+/// events of every version can still be read. A test makes sure that every member of every event is either here or
+/// known to say nothing about a person.
 pub const PERSONAL_MEMBERS: [(&str, &str); 10] = [
     ("title", r#""erased""#),
     ("description", "null"),
     ("tags", "[]"),
     ("email", r#""erased@erased.invalid""#),
     ("display_name", "null"),
-    // Of a program token.
+    // In program tokens.
     ("name", r#""erased""#),
     ("ip", "null"),
     ("user_agent", "null"),
     // A fingerprint of the client.
     ("client", "null"),
-    // Of what an admin does to an account.
+    // In what an admin does to an account.
     ("admin_reason", "null"),
 ];
 
 /// A payload in two parts, each a JSON object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DividedPayload {
-    /// What stays readable.
+    /// The part that stays readable.
     rest: Vec<u8>,
-    /// What is personal.
+    /// The part that is encrypted.
     pub personal: Vec<u8>,
 }
 
@@ -47,7 +47,7 @@ type Members<'a> = BTreeMap<String, &'a RawValue>;
 #[must_use]
 pub fn divide_payload(data: &[u8]) -> Option<DividedPayload> {
     let members: Members<'_> = serde_json::from_slice(data).ok()?;
-    // A member that is called as if it were sealed would be taken for it.
+    // A member with the name of the encrypted member would be mistaken for it, so it is encrypted too.
     let is_personal =
         |name: &str| name == SEALED_MEMBER || PERSONAL_MEMBERS.iter().any(|(personal, _)| *personal == name);
     let (personal, rest): (Members<'_>, Members<'_>) =
@@ -62,7 +62,7 @@ pub fn divide_payload(data: &[u8]) -> Option<DividedPayload> {
 }
 
 impl DividedPayload {
-    /// The payload with `sealed`, which is Base64, in the place of what is personal.
+    /// The payload with `sealed` (Base64) in place of its personal members.
     #[must_use]
     pub fn with_sealed(mut self, sealed: &str) -> Bytes {
         // The rest is an object that ends with a brace.
@@ -76,8 +76,7 @@ impl DividedPayload {
     }
 }
 
-/// A sealed payload in its two parts: what stays readable, and the Base64 of the sealed member. `None` when it is not of that
-/// form.
+/// The Base64 of the encrypted member of a sealed payload; `None` when it has none.
 #[must_use]
 pub fn sealed_part(data: &[u8]) -> Option<String> {
     let members: Members<'_> = serde_json::from_slice(data).ok()?;

@@ -57,16 +57,17 @@ impl FromStr for Scope {
 pub struct ProgramTokenCreated {
     /// The token that this is about.
     pub token: TokenId,
-    /// What the person calls it.
+    /// The name that the person chose.
     pub name: String,
-    /// What it is good for.
+    /// What it gives access to.
     pub scopes: BTreeSet<Scope>,
     /// Hex SHA-256 of the token. Empty in what comes from the bus.
     #[serde(default)]
     pub token_hash: SecretHash,
     /// When it runs out by itself.
     pub expires_at: Option<Timestamp>,
-    /// Whether it was made in a session that began with a second factor. What was made before this was recorded was not.
+    /// Whether it was made in a session that began with a second factor. Tokens from before this was recorded count
+    /// as made without one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub second_factor: bool,
 }
@@ -92,7 +93,7 @@ pub struct ProgramToken {
     pub id: TokenId,
     /// What the person calls it.
     pub name: String,
-    /// What it is good for.
+    /// What it gives access to.
     pub scopes: BTreeSet<Scope>,
     /// Hex SHA-256 of the token.
     pub token_hash: SecretHash,

@@ -5,16 +5,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{SecretHash, Timestamp};
 
-/// How many codes can be wrong in a row before the next one has to wait.
+/// How many codes can be wrong in a row before the next one must wait.
 pub const FREE_WRONG_CODES: u32 = 5;
-/// NIST SP 800-63B-4, section 3.2.2: after so many wrong codes in a row those of the app prove nothing any more, until a recovery code
-/// was right or the factor was set up again.
+/// After this many wrong codes in a row, codes of the app are refused until a recovery code is right or the factor is
+/// set up again (NIST SP 800-63B-4, section 3.2.2).
 const MOST_WRONG_CODES: u32 = 100;
 /// How long the first wait is; each further wrong code doubles it.
 const FIRST_WAIT_SECONDS: i64 = 30;
 /// The longest wait that ends by itself.
 const LONGEST_WAIT_SECONDS: i64 = 60 * 60;
-/// What is said when waiting is of no use any more.
+/// The wait that is reported while codes of the app are refused without an end.
 const WAIT_OF_THE_LOCKED_SECONDS: i64 = 24 * 60 * 60;
 
 /// A second factor was set up. It counts once a code has confirmed it.
@@ -35,7 +35,7 @@ pub struct SecondFactorConfirmed {
     pub step: u64,
 }
 
-/// The second factor was given up.
+/// The second factor was removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecondFactorRemoved {}
 
@@ -50,13 +50,13 @@ pub struct SecondFactorPassed {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecondFactorRefused {}
 
-/// A code that does not count again.
+/// A code that was used and is not accepted again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UsedCode {
-    /// That of this time step; those of earlier ones do not count any more either.
+    /// The code of this time step. Codes of earlier steps are not accepted any more either.
     Totp(u64),
-    /// The recovery code in this place, from 0.
+    /// The recovery code with this index, from 0.
     Recovery(usize),
 }
 
@@ -65,7 +65,7 @@ pub enum UsedCode {
 pub struct SecondFactor {
     /// The sealed secret.
     pub totp_secret: SecretHash,
-    /// Of each recovery code that is still good, its hash.
+    /// The hash of each recovery code; `None` for one that was used.
     pub recovery_hashes: Vec<Option<SecretHash>>,
     /// The time step of the last code that counted; `None` before the factor was confirmed.
     pub last_step: Option<u64>,
@@ -73,7 +73,7 @@ pub struct SecondFactor {
     pub refused_in_row: u32,
     /// How many codes were ever wrong.
     pub refused_in_all: u64,
-    /// When the last one was.
+    /// When the last code was wrong.
     pub last_refused_at: Option<Timestamp>,
 }
 
@@ -97,13 +97,13 @@ impl SecondFactor {
         self.last_step.is_some()
     }
 
-    /// Whether so many codes were wrong in a row that those of the app prove nothing any more.
+    /// Whether codes of the app are refused after too many wrong ones in a row.
     #[must_use]
     pub const fn is_locked(&self) -> bool {
         self.refused_in_row >= MOST_WRONG_CODES
     }
 
-    /// For how many seconds from `now` no further code of the app is looked at; 0 when one is.
+    /// The number of seconds from `now` during which codes of the app are refused; 0 when they are accepted.
     #[must_use]
     pub fn wait_seconds(&self, now: Timestamp) -> i64 {
         if self.is_locked() {
@@ -117,7 +117,7 @@ impl SecondFactor {
         };
         let wait = (FIRST_WAIT_SECONDS << doublings.min(16)).min(LONGEST_WAIT_SECONDS);
         let left = last.plus_seconds(wait).as_micros() - now.as_micros();
-        // Rounded up: whoever waits so long is let through.
+        // Rounded up, so that a client that waits this many seconds is accepted.
         left.max(0).saturating_add(999_999).div_euclid(1_000_000)
     }
 

@@ -1,12 +1,13 @@
-//! What an event keeps from everybody but the log's readers: the hashes of passwords, tokens and codes, and sealed secrets.
+//! The secrets in payloads, which only readers of the log get: hashes of passwords, tokens and codes, and encrypted
+//! secrets.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::Event;
 
-/// The members of payloads that leave the log neither for the bus nor for a screen. Each has to have a default when it is
-/// read, since a payload from the bus comes without it.
+/// The members of payloads that are removed before an event is published or shown. Each has to have a default when it
+/// is read, since a payload from the bus comes without it.
 pub const SECRET_MEMBERS: [&str; 6] = [
     "password_hash",
     "refresh_hash",
@@ -30,7 +31,7 @@ const KINDS_WITH_SECRETS: [&str; 10] = [
     "session.started",
 ];
 
-/// Whether the payload of an event of this type may hold a secret. A type that this build does not know may.
+/// Whether the payload of an event of this type may hold a secret. For a type that this build does not know, yes.
 #[must_use]
 pub fn may_hold_secrets(kind: &str) -> bool {
     KINDS_WITH_SECRETS.contains(&kind) || Event::catalog().all(|(known, _)| known != kind)
@@ -53,7 +54,7 @@ pub fn public_payload(data: &Bytes) -> Bytes {
             None => {}
             Some(Value::String(_)) => removed = true,
             Some(Value::Array(items)) if items.iter().all(Value::is_string) => removed = true,
-            // No event of ours: what it means without the member is not what it means with it.
+            // Not an event of this build: without the member it would mean something else.
             Some(_) => return Bytes::new(),
         }
     }

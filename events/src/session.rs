@@ -9,11 +9,11 @@ use crate::{Aggregate, SecretHash, SessionId, StreamName, Timestamp, UserId, cod
 /// How many refresh tokens of one session are good at once.
 pub const MAX_REFRESH_TOKENS: usize = 32;
 
-/// How long after it has run out a session is closed.
+/// How long after its end a session that ran out counts as closed.
 const CLOSED_AFTER_SECONDS: i64 = 24 * 60 * 60;
 
 catalog! {
-    /// What can happen to a session.
+    /// An event of a session.
     SessionEvent {
         Started(SessionStarted) = "session.started", 2;
         Refreshed(SessionRefreshed) = "session.refreshed", 3;
@@ -43,7 +43,7 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    /// All of them.
+    /// Every reason.
     pub const ALL: [Self; 7] = [
         Self::Logout,
         Self::LogoutAll,
@@ -68,20 +68,20 @@ impl EndReason {
         }
     }
 
-    /// The one with this name.
+    /// The reason with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.name() == name)
     }
 }
 
-/// How the person of a login was known (RFC 8176).
+/// How the person of a login was authenticated (RFC 8176).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthenticationMethod {
     /// By a password.
     Pwd,
-    /// By a code that counts once.
+    /// By a one-time code.
     Otp,
     /// By more than one factor.
     Mfa,
@@ -99,7 +99,7 @@ impl AuthenticationMethod {
     }
 }
 
-/// A login succeeded.
+/// A login succeeded and began the session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionStarted {
     /// The person who has logged in.
@@ -113,10 +113,11 @@ pub struct SessionStarted {
     pub ip: Option<String>,
     /// The program that the person has logged in with, as it calls itself.
     pub user_agent: Option<String>,
-    /// How the person was known. Version 1 did not say: by a password.
+    /// How the person was authenticated. Version 1 did not have this: it was always by a password.
     #[serde(default = "by_password")]
     pub methods: BTreeSet<AuthenticationMethod>,
-    /// After how many seconds without a refresh it ends by itself. Version 1 did not say: never before its end.
+    /// The session ends after this many seconds without a refresh. Version 1 did not have this: such a session has no
+    /// idle limit.
     #[serde(default)]
     pub idle_seconds: Option<u32>,
 }
@@ -131,46 +132,48 @@ pub struct SessionRefreshed {
     /// Hex SHA-256 of the new refresh token. Empty in what comes from the bus.
     #[serde(default)]
     pub refresh_hash: SecretHash,
-    /// A fingerprint of the client that asked, so that the same one is known when its answer was lost. Version 1 did not say.
+    /// A fingerprint of the client, so that it is recognised when it repeats a refresh whose answer was lost. Version
+    /// 1 did not have this.
     #[serde(default)]
     pub client: Option<String>,
-    /// Which of the tokens that were good it was, counted from 0; the others stay good. Earlier versions did not say: the
-    /// last, and the others are used up with it.
+    /// The index of the refresh token that was exchanged, among the valid ones, from 0; the others stay valid.
+    /// Earlier versions did not have this: then the last one was exchanged, and all others became invalid.
     #[serde(default)]
     pub used: Option<u8>,
 }
 
-/// A token that had been exchanged came again from the same client within moments: its answer was lost, or two tabs
-/// refreshed at once. There is one more refresh token that is good, beside those that the client may have got.
+/// A refresh token that had been exchanged came again from the same client within moments: the answer was lost, or
+/// two tabs refreshed at once. The client gets one more valid refresh token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRefreshRepeated {
     /// Hex SHA-256 of the further refresh token. Empty in what comes from the bus.
     #[serde(default)]
     pub refresh_hash: SecretHash,
-    /// Which of the good tokens came of the one that came again, counted from 0. Version 1 did not say: the last.
+    /// The index of the valid token that came from the repeated one, from 0. Version 1 did not have this: the last
+    /// one.
     #[serde(default)]
     pub beside: Option<u8>,
 }
 
-/// A refresh token that is good.
+/// A valid refresh token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GoodRefreshToken {
-    /// Hex SHA-256 of it.
+    /// Hex SHA-256 of the token.
     pub hash: SecretHash,
-    /// How many came before it, each exchanged for the next.
+    /// How many tokens came before it, each exchanged for the next.
     pub generation: u64,
-    /// The one that was exchanged for it; `None` for the first.
+    /// The token that was exchanged for it; `None` for the first.
     pub predecessor: Option<ExchangedRefreshToken>,
 }
 
-/// A refresh token that was exchanged for the next one, which is still good.
+/// A refresh token that was exchanged for the next one, which is still valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExchangedRefreshToken {
-    /// Hex SHA-256 of it.
+    /// Hex SHA-256 of the token.
     pub hash: SecretHash,
     /// When this token was exchanged.
     pub at: Timestamp,
-    /// By which client.
+    /// The fingerprint of the client that exchanged it.
     pub client: Option<String>,
 }
 
@@ -188,12 +191,12 @@ pub struct Session {
     pub id: SessionId,
     /// The person who has logged in.
     pub account: UserId,
-    /// The refresh tokens that are good, those that were made last in the end, at most [`MAX_REFRESH_TOKENS`]: one, unless
-    /// one was presented again within moments. Each is exchanged by itself.
+    /// The valid refresh tokens, the newest last, at most [`MAX_REFRESH_TOKENS`]. There is one, unless a token was
+    /// repeated within moments. Each is exchanged by itself.
     pub refresh_tokens: Vec<GoodRefreshToken>,
     /// After how many seconds without a refresh it ends by itself.
     pub idle_seconds: Option<u32>,
-    /// The highest generation of a refresh token that there was.
+    /// The highest generation of its refresh tokens so far.
     pub generation: u64,
     /// When it began.
     pub started_at: Timestamp,
@@ -205,7 +208,7 @@ pub struct Session {
     pub ip: Option<String>,
     /// The program that the person has logged in with, as it calls itself.
     pub user_agent: Option<String>,
-    /// How the person was known.
+    /// How the person was authenticated.
     pub methods: BTreeSet<AuthenticationMethod>,
     /// When and why it ended, once it has.
     pub ended: Option<(Timestamp, EndReason)>,
@@ -246,7 +249,7 @@ impl Session {
         self.methods.contains(&AuthenticationMethod::Mfa)
     }
 
-    /// Whether its tokens are good at `now`.
+    /// Whether its tokens are valid at `now`.
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.ended.is_none() && now < self.ends_at()
@@ -260,8 +263,8 @@ impl Session {
             .map_or(self.expires_at, |seconds| self.expires_at.min(idle(seconds)))
     }
 
-    /// Whether nothing happens to it any more: it has ended, or has run out so long ago that no clock says otherwise. Nothing is
-    /// appended to its stream then, so that the log may drop what is in it.
+    /// Whether the session has ended, or has run out so long ago that no clock can disagree. Nothing is appended to
+    /// its stream then, so its payloads may be dropped.
     #[must_use]
     pub fn is_closed(&self, now: Timestamp) -> bool {
         self.ended.is_some() || now >= self.ends_at().plus_seconds(CLOSED_AFTER_SECONDS)

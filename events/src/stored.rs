@@ -1,4 +1,5 @@
-//! An event exactly as a store holds it, readable or not, and the bytes that stand for it in the transparency log.
+//! An event exactly as a store holds it, whether or not this build can read it, and the bytes that represent it in
+//! the transparency log.
 
 use std::fmt::Write as _;
 
@@ -66,7 +67,7 @@ impl StoredPayload {
         }
     }
 
-    /// Whether the other one was the same payload, as far as that can still be told.
+    /// Whether `other` was the same payload, as far as can still be decided.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
@@ -88,8 +89,8 @@ impl From<Bytes> for StoredPayload {
     }
 }
 
-/// What the transparency log says of an event: every column, with hashes in the place of payload and metadata. Whoever may
-/// not see these can check the rest all the same.
+/// What the transparency log says of an event: every column, with hashes in the place of payload and metadata. The
+/// rest can be verified without them.
 ///
 /// Written as JSON without spaces, in the order of the members here, this is the canonical encoding of the event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

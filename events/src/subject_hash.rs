@@ -1,4 +1,4 @@
-//! What tells subjects apart where their ids would be too long, or would say too much.
+//! A short hash of a subject, for places where the id would be too long or would reveal too much.
 
 use sha2::{Digest, Sha256};
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Aggregate, Due, StreamName, TaskId, Timestamp, UserId, codec::catalog};
 
 catalog! {
-    /// What can happen to a task.
+    /// An event of a task.
     TaskEvent {
         Created(TaskCreated) = "task.created", 1;
         Renamed(TaskRenamed) = "task.renamed", 1;
@@ -23,13 +23,13 @@ catalog! {
     }
 }
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Nobody has begun it.
+    /// Work has not begun.
     Open,
-    /// Somebody works on it.
+    /// Work has begun.
     InProgress,
     /// It is finished.
     Done,
@@ -64,19 +64,19 @@ impl Status {
 pub enum Priority {
     /// It can wait.
     Low,
-    /// What a task has unless another priority is asked for.
+    /// The default.
     #[default]
     Normal,
-    /// Before the others.
+    /// It comes before normal ones.
     High,
-    /// It comes before everything else.
+    /// It comes before all others.
     Urgent,
 }
 
 impl Priority {
     const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::Urgent];
 
-    /// Its place from least to most, from 0: what read models keep, since they sort by it.
+    /// Its rank from least to most urgent, from 0. Read models store it because they sort by it.
     #[must_use]
     pub const fn rank(self) -> i64 {
         match self {
@@ -94,10 +94,10 @@ impl Priority {
     }
 }
 
-/// The task came to be, open.
+/// The task was created, with the state open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskCreated {
-    /// Whose task it is, forever.
+    /// The owner, who never changes.
     pub owner: UserId,
     /// 1 to 200 characters.
     pub title: String,
@@ -170,7 +170,7 @@ pub struct TaskDeleted {}
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRestored {}
 
-/// The task was taken out of the trash for good: it is nobody's from then on.
+/// The task was removed from the trash for good and has no owner any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskPurged {}
 
@@ -179,13 +179,13 @@ pub struct TaskPurged {}
 pub struct Task {
     /// The id of the task.
     pub id: TaskId,
-    /// Whose; never shown, since only the owner can look. [`UserId::NOBODY`]'s once it was purged.
+    /// The owner, who is never shown because only the owner can see the task. [`UserId::NOBODY`] once it was purged.
     pub owner: UserId,
     /// What is to be done.
     pub title: String,
-    /// More about it.
+    /// The description.
     pub description: Option<String>,
-    /// Where it stands.
+    /// The state.
     pub status: Status,
     /// How urgent it is.
     pub priority: Priority,
@@ -193,13 +193,13 @@ pub struct Task {
     pub due: Option<Due>,
     /// In the order given.
     pub tags: Vec<String>,
-    /// When it came to be.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// When it was finished, while it is.
+    /// When it was completed; `None` while it is not.
     pub completed_at: Option<Timestamp>,
-    /// When it went into the trash, while it is there.
+    /// When it was moved to the trash; `None` while it is not there.
     pub deleted_at: Option<Timestamp>,
     /// Version of its stream.
     pub version: u64,
@@ -208,8 +208,8 @@ pub struct Task {
 impl Task {
     /// The state after `event`, which is version `version` of the stream of task `id`, accepted at `at`.
     ///
-    /// Total: an event that does not fit changes nothing but the version, and without a creation there is
-    /// no task. A purge needs none, since what came before it may have been dropped from the log: nothing of it is left anyway.
+    /// Defined for every event: one that does not fit changes nothing but the version, and there is no task before
+    /// its creation. A purge is the exception, because the events before it may have been dropped from the log.
     #[must_use]
     pub fn evolve(
         state: Option<Self>,
@@ -261,14 +261,14 @@ impl Task {
         }
     }
 
-    /// Keeps nothing of what it was, so that it does not matter whether the log still has that.
+    /// Keeps nothing of the earlier state, so that it does not matter whether the log still has it.
     fn purged(id: TaskId, version: u64, at: Timestamp) -> Self {
         Self {
             id,
             owner: UserId::NOBODY,
             title: String::new(),
             description: None,
-            // Nobody who counts what is to be done counts it.
+            // Counts of unfinished tasks leave it out.
             status: Status::Cancelled,
             priority: Priority::default(),
             due: None,
@@ -281,7 +281,7 @@ impl Task {
         }
     }
 
-    /// Whether it was taken out of the trash for good.
+    /// Whether it was removed from the trash for good.
     #[must_use]
     pub fn is_purged(&self) -> bool {
         self.owner == UserId::NOBODY

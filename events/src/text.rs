@@ -1,5 +1,5 @@
-//! Text that people give: what is let in, in which form it is kept, and how it is folded for searching and sorting.
-//! The same for what is stored and for what is asked.
+//! Rules for texts from clients: which are accepted, how they are normalized, and how they are folded for searching
+//! and sorting. Stored texts and search terms follow the same rules.
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
@@ -8,7 +8,7 @@ use crate::invisible::{is_invisible, turns_direction};
 /// What is wrong with a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidText {
-    /// Nothing in it can be seen.
+    /// It has no visible character.
     #[error("must not be empty, nor only white space and invisible characters")]
     Empty,
     /// More characters (Unicode scalar values) than allowed.
@@ -28,7 +28,7 @@ pub enum InvalidText {
 }
 
 impl InvalidText {
-    /// A stable name of the mistake, for clients.
+    /// A stable code of the mistake, for clients.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -83,8 +83,8 @@ fn accepted(text: &str, max: usize, allowed: impl Fn(char) -> bool) -> Result<St
     }
 }
 
-/// `text` without the differences that a reader does not see as such: compatibility forms (Unicode NFKC) and
-/// case. Works in any script; folding twice changes nothing more.
+/// `text` without differences that readers do not notice: compatibility forms (Unicode NFKC) and case. Works in any
+/// script; folding twice changes nothing more.
 ///
 /// Going through upper case brings together what has one capital form: `ß` and `ss`, `ς` and `σ`.
 #[must_use]

@@ -22,8 +22,8 @@ impl Timestamp {
     pub const MAX: Self = Self(253_402_300_799_999_999);
     /// The first microsecond of the year 0000.
     pub const MIN: Self = Self(-62_167_219_200_000_000);
-    /// How far the clock of another process may be ahead of ours, in seconds. Whoever compares an instant of another process with
-    /// the present takes one that is so far in the future for the present.
+    /// How far the clock of another process may be ahead of ours, in seconds. An instant from another process that is
+    /// at most this far in the future counts as the present.
     pub const CLOCK_LEEWAY_SECONDS: i64 = 30;
 
     /// From microseconds since the Unix epoch, clamped to the years 0000 to 9999 that RFC 3339 can write.
@@ -56,14 +56,14 @@ impl Timestamp {
         Self::from_micros(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
     }
 
-    /// Writes the text into `space`, since a page of tasks holds a hundred of them.
+    /// Writes the text into `space` without an allocation, because a page of tasks has a hundred instants.
     fn write(self, space: &mut [u8; LONGEST]) -> Option<&str> {
         let micros = u32::try_from(self.0.rem_euclid(1_000_000)).ok()?;
         let instant = OffsetDateTime::from_unix_timestamp(self.as_seconds()).ok()?;
         let instant = instant.replace_microsecond(micros).ok()?;
         let mut rest = space.as_mut_slice();
         instant.format_into(&mut rest, &Rfc3339).ok()?;
-        // Not what it returns, which leaves out digits of the fraction (time 0.3).
+        // The returned length cannot be used: it leaves out digits of the fraction (time 0.3).
         let length = LONGEST - rest.len();
         str::from_utf8(space.get(..length)?).ok()
     }

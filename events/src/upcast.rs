@@ -1,4 +1,4 @@
-//! Lifts payloads of older schema versions to the current one, a version at a time.
+//! Converts payloads of older schema versions to the current one, one version at a time.
 //!
 //! To add version 2 of `task.created`: raise its version in the table of `task.rs`, add the line
 //! `("task.created", 1, |payload| …)` to [`STEPS`], and keep the golden files of version 1 as they are.
@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 /// The wire name, the version that the step starts from, and the payload one version later.
 type Step = (&'static str, u16, fn(Value) -> Value);
 
-/// Every step there is. A version whose payloads the next one reads unchanged needs none.
+/// Every step. A version needs none if its payloads can be read as the next version.
 const STEPS: &[Step] = &[
-    // Version 1 did not say in which session the password was changed, so that none survives it.
+    // Version 1 did not say in which session the password was changed, so no session survives it.
     ("account.password_changed", 1, |mut payload| {
         if let Value::Object(members) = &mut payload {
             members.insert("surviving_session".to_owned(), json!(null));
@@ -19,7 +19,7 @@ const STEPS: &[Step] = &[
     }),
 ];
 
-/// Lifts `payload` of `kind` from version `from` to version `to`.
+/// Converts `payload` of `kind` from version `from` to version `to`.
 pub(crate) fn upcast(kind: &str, from: u16, to: u16, payload: Value) -> Value {
     lift(STEPS, kind, from, to, payload)
 }

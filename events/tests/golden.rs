@@ -207,7 +207,8 @@ fn metadata_is_written_as_it_always_was() {
     }
 }
 
-/// What payloads say that is nothing about the person: ids, times, choices from a list, and what operators say of what they do.
+/// Members of payloads that are not personal: ids, times, choices from a list, and what operators write about their
+/// commands.
 const NOT_PERSONAL: [&str; 23] = [
     "account",
     "beside",

@@ -1,4 +1,5 @@
-//! One append of what was decided. A conflict is an answer, and an append whose answer got lost is looked for.
+//! Appends the decided events, once. A conflict is a normal result. When the answer of the store was lost, the log is
+//! searched for the events.
 
 use std::time::Duration;
 
@@ -7,17 +8,18 @@ use events::{EventId, Metadata, NewEvent, StreamEvent, StreamName, Timestamp};
 use runtime::{Clock, new_id};
 use tokio::time::timeout;
 
-/// How long an append whose answer got lost is looked for.
+/// How long the log is searched for an append whose answer was lost.
 const SEARCH: Duration = Duration::from_secs(2);
 
-/// What is to be appended.
+/// The events to append, and where.
 #[derive(Debug)]
 pub struct Append<'a, E> {
     /// The stream that is appended to.
     pub stream: &'a StreamName,
     /// The version of the stream that the decision was made on.
     pub expected_version: u64,
-    /// When the last event before these was accepted. Clocks can go backwards, the times of an entity must not.
+    /// The recording time of the last earlier event. The new events are not recorded before it, even if the clock
+    /// went backwards.
     pub not_before: Timestamp,
     /// The events that are appended.
     pub events: &'a [E],
@@ -25,31 +27,32 @@ pub struct Append<'a, E> {
     pub metadata: &'a Metadata,
 }
 
-/// What came of an append.
+/// The result of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended<W = Written> {
     /// The events are in the log.
     Written(W),
-    /// Somebody else appended first.
+    /// Another process appended first.
     Conflict {
         /// The version of the stream.
         actual: u64,
     },
 }
 
-/// Events that are in the log now.
+/// Events that were appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// Where the stream ends now.
     pub end: StreamHead,
-    /// When they were accepted.
+    /// When they were recorded.
     pub at: Timestamp,
 }
 
 /// Appends the events, once.
 ///
 /// # Errors
-/// Those of the store, but for the conflict. After [`StoreError::Unavailable`] the events may turn out to be in the log.
+/// Those of the store, except a conflict. After [`StoreError::Unavailable`] the events may nevertheless be
+/// in the log.
 pub async fn append<E: StreamEvent>(
     store: &dyn EventStore,
     clock: &dyn Clock,
@@ -88,8 +91,8 @@ pub async fn append<E: StreamEvent>(
     }
 }
 
-/// The position of an append whose answer got lost, if it went through. Else a refresh token would be used up without its
-/// owner ever seeing the next one.
+/// The position of an append whose answer was lost, if it succeeded. Without this search, a refresh could use up a
+/// token whose successor the client never gets.
 async fn find(store: &dyn EventStore, stream: &StreamName, after: u64, ids: &[EventId]) -> Option<u64> {
     let read = timeout(SEARCH, store.read_stream(stream, after, ids.len()));
     let recorded = read.await.ok()?.ok()?;

@@ -1,26 +1,27 @@
-//! What is done after somebody else appended first: all of it again after a moment, until that has taken too long. A bound on the
-//! number of attempts would be one on luck: each conflict lets somebody through, and whoever has met many may only have been slow.
+//! Retries after another process appended first: the command is decided again after a pause, until a time limit. The
+//! number of attempts has no bound, because after each conflict somebody has succeeded, and a slow process may meet
+//! many.
 
 use std::time::Duration;
 
 use runtime::random_between;
 use tokio::time::Instant;
 
-/// How long a command is decided again because somebody else appended first.
+/// How long a command is retried after conflicts.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest wait after the first conflict of a command. It grows by as much with each further one.
+/// The longest pause after the first conflict of a command. Each further conflict adds the same again.
 const PAUSE: Duration = Duration::from_millis(2);
-/// The longest wait after any conflict.
+/// The longest pause after any conflict.
 const LONGEST_PAUSE: Duration = Duration::from_millis(32);
 
-/// The conflicts that a command has met.
+/// Counts the conflicts of one command.
 #[derive(Debug, Default)]
 pub struct Conflicts {
     met: u32,
     until: Option<Instant>,
 }
 
-/// A command has met conflicts for too long.
+/// The time limit has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GivenUp {
     /// How many conflicts the command has met.
@@ -28,10 +29,10 @@ pub struct GivenUp {
 }
 
 impl Conflicts {
-    /// Notes one more. Returns how long the command may go on.
+    /// Counts one more conflict. Returns the time that is left.
     ///
     /// # Errors
-    /// When that has been too long.
+    /// When the time limit has passed.
     pub fn meet(&mut self) -> Result<Duration, GivenUp> {
         self.met = self.met.saturating_add(1);
         let until = *self.until.get_or_insert_with(|| Instant::now() + TIMEOUT);
@@ -42,13 +43,13 @@ impl Conflicts {
         Ok(left)
     }
 
-    /// Waits a random moment, longer after each conflict, so that those who met do not meet again.
+    /// Waits a random time, longer after each conflict, so that the same commands do not meet again.
     pub async fn pause(&self) {
         let longest = PAUSE.saturating_mul(self.met).min(LONGEST_PAUSE);
         tokio::time::sleep(longest.mul_f64(random_between(0.0, 1.0))).await;
     }
 
-    /// What a command that gives up says.
+    /// The error of a command that gives up.
     #[must_use]
     pub const fn given_up(&self) -> GivenUp {
         GivenUp { conflicts: self.met }

@@ -1,9 +1,9 @@
-//! Why a command did not take effect.
+//! The errors of commands.
 
 use event_store::StoreError;
 use events::{CodecError, StreamName};
 
-/// Something underneath failed.
+/// The store failed, or the aggregate cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
     /// The event store failed.
@@ -12,26 +12,26 @@ pub enum RepositoryError {
     /// The stream holds an event that this build cannot read.
     #[error(transparent)]
     Unreadable(#[from] CodecError),
-    /// Somebody else was faster, every time. Worth another try.
+    /// Every attempt met a conflict. The caller may try again.
     #[error("{conflicts} attempts to append to {stream} met a conflict")]
     Contended {
         /// The stream that holds the record.
         stream: StreamName,
-        /// How often it was tried.
+        /// The number of conflicts.
         conflicts: u32,
     },
-    /// Too many streams are read at the moment. Worth another try later.
+    /// Too many streams are being read. The caller may try again later.
     #[error("too many streams are read at the moment")]
     Overloaded,
 }
 
-/// Why a command did nothing.
+/// Why a command had no effect.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError<R> {
-    /// The rules say no.
+    /// The rules refuse the command.
     #[error("refused: {0}")]
     Refused(R),
-    /// Something underneath failed.
+    /// The aggregate cannot be read or written.
     #[error(transparent)]
     Failed(#[from] RepositoryError),
 }

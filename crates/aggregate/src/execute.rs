@@ -1,25 +1,25 @@
-//! A command on one aggregate: load, decide, append, and all of it again after a conflict. Tasks have a loop of their own
-//! (`command-api/src/handling/handler.rs`), since they begin with what is in memory, look for earlier tries and queue after a
-//! conflict: one loop with a hook for each of these would be harder to read than two.
+//! A command on one aggregate: load, decide, append, and all of it again after a conflict. Tasks have a loop of their
+//! own (`command-api/src/handling/handler.rs`), since they begin with what is in memory, look for earlier tries and
+//! queue after a conflict: a single loop with hooks for all of this would be harder to read.
 
 use events::{Aggregate, Metadata, Timestamp};
 
 use crate::{Appended, Conflicts, ExecuteError, GivenUp, Loaded, Repository, RepositoryError};
 
-/// A command that went through.
+/// The result of a command that was accepted.
 #[derive(Debug)]
 pub struct Executed<A> {
-    /// The state now.
+    /// The state after the command.
     pub state: Option<A>,
-    /// The log's position of the stream's last event.
+    /// The log position of the last event of the stream.
     pub position: u64,
     /// Whether anything was appended.
     pub changed: bool,
 }
 
 impl<A: Aggregate> Repository<A> {
-    /// Loads the aggregate, decides at the present time, and appends what was decided, with `metadata`. All of it again
-    /// when somebody else appended in between.
+    /// Loads the aggregate, decides with the current time, and appends the decided events with `metadata`. Repeats
+    /// all of this when another process appended in between.
     ///
     /// # Errors
     /// [`ExecuteError::Refused`] when the decision is to refuse.

@@ -1,8 +1,9 @@
-//! Load, decide, append: how a command takes effect on one stream. Loads an [`Aggregate`], asks for a decision, appends what
-//! was decided, and does all of it again when somebody else appended in between. Knows no HTTP and no role.
+//! Load, decide, append: how a command takes effect on one stream. Loads an [`Aggregate`], asks for a decision,
+//! appends the decided events, and repeats all of this when another process appended in between. Knows no HTTP and no
+//! role.
 //!
-//! [`Repository`] loads and appends, and does the whole of it in [`Repository::execute`]. Who needs another loop writes it with
-//! [`Conflicts`]. [`testing`] tells decisions as stories: `given(events).when(decision).then(events)`.
+//! [`Repository`] loads and appends; [`Repository::execute`] is the whole loop. A caller that needs another loop uses
+//! [`Conflicts`]. [`testing`] is for tests of decisions: `given(events).when(decision).then(events)`.
 
 mod append;
 mod conflict;

@@ -1,18 +1,19 @@
-//! An aggregate as its stream makes it, and where the stream ended then.
+//! An aggregate as loaded from its stream, with the end of the stream.
 
 use event_store::StreamHead;
 use events::{Aggregate, CodecError, RecordedEvent, StreamEvent as _, Timestamp};
 
 use crate::Written;
 
-/// An aggregate as its stream says, up to some event.
+/// An aggregate folded from its stream up to some event.
 #[derive(Debug, Clone)]
 pub struct Loaded<A> {
-    /// `None`: nothing has come to be, or it has ended and what it was is dropped from the log.
+    /// The state. `None` when the stream has no creating event, or when the aggregate has ended and its payloads were
+    /// dropped.
     pub state: Option<A>,
     /// The last event that was folded; `None` for an empty stream.
     pub end: Option<StreamHead>,
-    /// The latest time at which one of the events was accepted.
+    /// The latest recording time of its events.
     pub recorded_at: Timestamp,
 }
 
@@ -41,13 +42,13 @@ impl<A> Loaded<A> {
 }
 
 impl<A: Aggregate> Loaded<A> {
-    /// Whether it is the state of a stream that ends at `head`.
+    /// Whether the stream still ends where this state does, at `head`.
     pub(crate) fn is_at(&self, head: StreamHead) -> bool {
         self.end
             .is_some_and(|end| (end.version, end.id) == (head.version, head.id))
     }
 
-    /// Folds one more event of the stream of `id` in.
+    /// Folds in one more event of the stream of `id`.
     pub(crate) fn fold(&mut self, id: &A::Id, recorded: &RecordedEvent) -> Result<(), CodecError> {
         self.state = if recorded.is_dropped() {
             None
@@ -67,7 +68,7 @@ impl<A: Aggregate> Loaded<A> {
         Ok(())
     }
 
-    /// The aggregate after `events`, which were appended to it.
+    /// The aggregate after the appended `events`.
     pub(crate) fn after(mut self, id: &A::Id, events: &[A::Event], written: Written) -> Self {
         let versions = self.version() + 1..;
         self.state = events

@@ -1,8 +1,8 @@
 //! The aggregates of one kind in the event store: loads them, and appends to them.
 //!
-//! What a load costs does not depend on the length of the stream. One look at where it ends tells whether the state in memory is
-//! that of now; if it is not, what came since is folded in. What is not in memory is read on from a snapshot, if there is one
-//! that is not far behind, and folded from its beginning if there is none.
+//! The cost of a load does not depend on the length of the stream. The end of the stream shows whether the state in
+//! memory is current; if not, the later events are folded in. A state that is not in memory begins with a snapshot,
+//! if there is a recent one, or else with the first event.
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
@@ -16,20 +16,20 @@ use tokio::{
 
 use crate::{Append, Appended, Loaded, RepositoryError, Snapshots, append, state_cache::StateCache};
 
-/// More events than this are long: they are more than a page of the store.
+/// Streams with more events than this are long: they take more than one page of the store.
 const LONG: u64 = 512;
-/// After so many events of a stream a snapshot is kept.
+/// A snapshot is stored after this many events of a stream.
 const SNAPSHOT_EVERY: u64 = 256;
-/// How many streams are folded at once; each holds a page of events.
+/// The most streams that are folded at the same time; each holds one page of events.
 const FOLDS: usize = 4;
-/// How many of them may be long, so that short ones go on beside them.
+/// The most long streams that are folded at the same time. The rest is left for short ones.
 const LONG_FOLDS: usize = 2;
-/// How many may wait for the fold of one stream.
+/// The most callers that wait for the fold of one stream.
 const WAITING: usize = 1_024;
-/// A fold that cannot begin within this time is given up.
+/// How long a fold waits for its turn before it fails.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The aggregates of one kind.
+/// Loads and appends to the aggregates of one kind.
 pub struct Repository<A: Aggregate> {
     store: Arc<dyn EventStore>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -42,7 +42,8 @@ pub struct Repository<A: Aggregate> {
 }
 
 impl<A: Aggregate> Repository<A> {
-    /// Those in `store`. Keeps about `most_bytes` of them in memory; `bytes` tells what one takes there.
+    /// Creates the repository of the aggregates in `store`. Keeps about `most_bytes` of states in memory; `bytes`
+    /// returns the size of one.
     #[must_use]
     pub fn new(
         store: Arc<dyn EventStore>,
@@ -62,7 +63,7 @@ impl<A: Aggregate> Repository<A> {
         }
     }
 
-    /// With snapshots of long streams.
+    /// Uses `snapshots` for long streams.
     #[must_use]
     pub fn with_snapshots(self, snapshots: Arc<dyn Snapshots<A>>) -> Self {
         Self {
@@ -71,8 +72,8 @@ impl<A: Aggregate> Repository<A> {
         }
     }
 
-    /// Those of people whose key is damaged or lost, too, with placeholders for what is personal: for whoever needs nothing
-    /// of that.
+    /// Also loads streams of people whose key is damaged or lost, with placeholders for personal values. For callers
+    /// that do not need these values.
     #[must_use]
     pub fn impersonal(self) -> Self {
         Self {
@@ -87,7 +88,7 @@ impl<A: Aggregate> Repository<A> {
     /// When its stream cannot be read.
     pub async fn load(&self, id: &A::Id) -> Result<Loaded<A>, RepositoryError> {
         let stream = A::stream(id);
-        // Taken before the look, so that it is not ahead of it.
+        // Read before the end of the stream is, so that it cannot be ahead of that.
         let known = self.remembered(id);
         let Some(head) = self.store.stream_head(&stream).await? else {
             self.forget(id);
@@ -96,7 +97,7 @@ impl<A: Aggregate> Repository<A> {
         if let Some(now) = self.up_to_date(known, head, id, &stream).await? {
             return Ok(now);
         }
-        // One reads, the others find the state in memory.
+        // One caller reads the stream, the others find the state in memory.
         let turn = self.turns.take(id.clone(), TIMEOUT).await;
         let _turn = turn.map_err(|_| RepositoryError::Overloaded)?;
         let known = self.remembered(id);
@@ -106,12 +107,12 @@ impl<A: Aggregate> Repository<A> {
         }
     }
 
-    /// The state in memory, which may be behind its stream, or from another history of the log.
+    /// The state in memory. It may be out of date, or from another history of the log.
     pub fn remembered(&self, id: &A::Id) -> Option<Loaded<A>> {
         self.states.get(id)
     }
 
-    /// Keeps a state in memory, unless a later one is there.
+    /// Keeps a state in memory, unless a later one is there already.
     pub fn remember(&self, id: &A::Id, loaded: &Loaded<A>) {
         if loaded.end.is_some() {
             self.states.put(id.clone(), loaded.clone());
@@ -128,8 +129,8 @@ impl<A: Aggregate> Repository<A> {
         self.states.clear();
     }
 
-    /// The state now of what was `known` until an append met version `actual`: one read, of what came after it. Nothing if that
-    /// is long, or if `known` is not from this log.
+    /// The current state after an append on `known` met a conflict at version `actual`. Reads only the later events.
+    /// `None` if there are many, or if `known` is not from this log.
     ///
     /// # Errors
     /// When the stream cannot be read.
@@ -139,7 +140,7 @@ impl<A: Aggregate> Repository<A> {
         known: Loaded<A>,
         actual: u64,
     ) -> Result<Option<Loaded<A>>, RepositoryError> {
-        // Others may have read on while this one waited for its turn.
+        // Other callers may have loaded a later state while this one waited for its turn.
         let known = match self.remembered(id) {
             Some(remembered) if remembered.version() > known.version() => remembered,
             _ => known,
@@ -147,10 +148,10 @@ impl<A: Aggregate> Repository<A> {
         self.read_on(known, actual, id, &A::stream(id)).await
     }
 
-    /// Folds the events after `from`, until `each` has seen enough: it gets each event and the state after it.
+    /// Folds the events after `from`. `each` gets every event with the state after it, and decides when to stop.
     ///
     /// # Errors
-    /// When the stream cannot be read, or too many others are.
+    /// When the stream cannot be read, or too many streams are being read.
     pub async fn fold(
         &self,
         id: &A::Id,
@@ -172,7 +173,8 @@ impl<A: Aggregate> Repository<A> {
     /// Appends `events`, which were decided on `loaded`, with `metadata`. Returns the aggregate after them.
     ///
     /// # Errors
-    /// Those of the store, but for the conflict. After [`StoreError::Unavailable`] the events may turn out to be in the log.
+    /// Those of the store, except a conflict. After [`StoreError::Unavailable`] the events may nevertheless
+    /// be in the log.
     pub async fn append(
         &self,
         id: &A::Id,
@@ -200,7 +202,8 @@ impl<A: Aggregate> Repository<A> {
         Ok(Appended::Written(after))
     }
 
-    /// `known` as it is now that its stream was seen to end at `head`; nothing if it is far behind, or not of this log.
+    /// The state `known`, brought up to the end `head` of its stream; `None` if it is far behind, or not from this
+    /// log.
     async fn up_to_date(
         &self,
         known: Option<Loaded<A>>,
@@ -215,8 +218,8 @@ impl<A: Aggregate> Repository<A> {
         }
     }
 
-    /// `known` with everything that came after it, which leads to version `version` at least; nothing if that is long, or if the
-    /// log was restored or replaced since, so that the last event of `known` is not in it.
+    /// The state `known` with all later events, up to at least version `version`. `None` if there are many, or if the
+    /// log was restored or replaced since, so that it does not have the last event of `known`.
     async fn read_on(
         &self,
         mut known: Loaded<A>,
@@ -250,7 +253,7 @@ impl<A: Aggregate> Repository<A> {
         }
     }
 
-    /// The aggregate from a snapshot and what came after it, or from the beginning of its stream, which ends at `head`.
+    /// The aggregate from a snapshot and the later events, or from the first event. The stream ends at `head`.
     async fn load_from_log(
         &self,
         id: &A::Id,
@@ -291,7 +294,7 @@ impl<A: Aggregate> Repository<A> {
         }
     }
 
-    /// Keeps a state for those who do not have it in memory.
+    /// Stores a snapshot for processes that do not have the state in memory.
     async fn keep(&self, id: &A::Id, loaded: &Loaded<A>) {
         if let Some(snapshots) = &self.snapshots {
             snapshots.put(id, loaded).await;
@@ -302,7 +305,7 @@ impl<A: Aggregate> Repository<A> {
 async fn permit(semaphore: &Semaphore) -> Result<SemaphorePermit<'_>, RepositoryError> {
     match timeout(TIMEOUT, semaphore.acquire()).await {
         Ok(Ok(permit)) => Ok(permit),
-        // It is never closed.
+        // The semaphore is never closed.
         Ok(Err(_)) | Err(_) => Err(RepositoryError::Overloaded),
     }
 }

@@ -1,22 +1,22 @@
-//! A table of snapshots: what is kept is a text, which whoever keeps it makes and reads. Reading and writing have a deadline, since
-//! whoever asks can do without.
+//! A table of snapshots. The state is a text that the caller writes and reads. All access has a deadline, because
+//! callers can work without a snapshot.
 
 use std::{fmt::Display, time::Duration};
 
 use database::{Database, DatabaseError, Value};
 use tokio::time::timeout;
 
-/// Nobody waits longer for a snapshot.
+/// How long a caller waits for a snapshot.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// Rows deleted at once, so that nobody waits long for a lock.
+/// The most rows that one statement deletes, so that nobody waits long for a lock.
 const ROWS: u64 = 1_000;
 
-/// A table with the columns `fold`, `version` and `state`, and how it is written.
+/// A table with the columns `fold`, `version` and `state`, and the statement that writes a row.
 #[derive(Debug, Clone, Copy)]
 pub struct SnapshotSql {
-    /// Whose states are kept, for the log: `task`.
+    /// The kind of aggregate, for the log, for example `task`.
     pub of: &'static str,
-    /// The meaning of what is kept. To be raised when the fold changes, so that what an older one made is ignored.
+    /// The version of the stored form. Increased when the fold changes, so that older snapshots are ignored.
     pub fold: i64,
     /// The most snapshots that are kept.
     pub most: u64,
@@ -24,8 +24,8 @@ pub struct SnapshotSql {
     pub table: &'static str,
     /// Its column of ids.
     pub key: &'static str,
-    /// Writes a row with the fold `$1` and what else the table has. Where a log was restored the newer state may have the smaller
-    /// version, so that the last one written counts.
+    /// Writes a row with the fold `$1` and the other columns. The last one written wins: after a restore of the log
+    /// the newer state may have the smaller version.
     pub put: &'static str,
 }
 
@@ -37,13 +37,13 @@ pub struct SnapshotTable {
 }
 
 impl SnapshotTable {
-    /// The table in `database` that `sql` is about.
+    /// Creates the table in `database` that `sql` describes.
     #[must_use]
     pub const fn new(database: Database, sql: SnapshotSql) -> Self {
         Self { database, sql }
     }
 
-    /// What was last kept of `id`; nothing when it cannot be had soon.
+    /// The stored state of `id`; `None` when it cannot be read in time.
     pub async fn find(&self, id: uuid::Uuid) -> Option<String> {
         let SnapshotSql { table, key, fold, .. } = self.sql;
         let find = format!("SELECT state FROM {table} WHERE {key} = $1 AND fold = $2");
@@ -64,7 +64,7 @@ impl SnapshotTable {
         }
     }
 
-    /// Keeps a state of `id` in place of an older one, if that can be done soon. `values` are those after the fold.
+    /// Replaces the stored state of `id`, if that can be done in time. `values` are the columns after `fold`.
     pub async fn put<const N: usize>(&self, id: impl Display, values: [Value; N]) {
         let mut all = vec![self.sql.fold.into()];
         all.extend(values);
@@ -75,8 +75,8 @@ impl SnapshotTable {
         }
     }
 
-    /// Deletes what an older fold made, and the states of the shortest streams beyond the number that is kept. Returns how many
-    /// there were.
+    /// Deletes snapshots of an older fold, and those of the shortest streams beyond the maximum. Returns how many
+    /// were deleted.
     ///
     /// # Errors
     /// When the database fails.

@@ -1,17 +1,17 @@
-//! States of long streams that are kept outside of the log, so that nobody folds a long stream from its beginning. Each can be
-//! deleted at any time, and none is trusted before its last event was found in the log.
+//! Snapshots: stored states of long streams, which make it unnecessary to fold a long stream from its first event.
+//! They can be deleted at any time. A snapshot is used only if the log has its last event.
 
 use async_trait::async_trait;
 use events::Aggregate;
 
 use crate::Loaded;
 
-/// Where the states of the aggregates of one kind are kept.
+/// The snapshots of the aggregates of one kind.
 #[async_trait]
 pub trait Snapshots<A: Aggregate>: Send + Sync {
-    /// What was kept last of `id`; nothing when that cannot be had soon.
+    /// The stored snapshot of `id`; `None` when it cannot be read in time.
     async fn find(&self, id: &A::Id) -> Option<Loaded<A>>;
 
-    /// Keeps `loaded` in place of what was kept before, or does not.
+    /// Replaces the stored snapshot, if that is possible in time.
     async fn put(&self, id: &A::Id, loaded: &Loaded<A>);
 }

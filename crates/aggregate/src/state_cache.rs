@@ -1,6 +1,5 @@
-//! States that were folded lately, in a bounded number of bytes. A state from here is only a beginning: it may be behind its
-//! stream, or from another history of the log, so whoever takes one compares its end with the stream before anything is
-//! told to anyone.
+//! Caches recently folded states in a bounded number of bytes. A cached state may be out of date, or from another
+//! history of the log, so a caller compares its end with the stream before using it.
 
 use std::time::Duration;
 
@@ -9,17 +8,18 @@ use moka::{ops::compute::Op, policy::EvictionPolicy, sync::Cache};
 
 use crate::Loaded;
 
-/// What the cache itself needs for a state, about.
+/// The approximate size of the cache's own data for each state.
 const BYTES_OF_ENTRY: usize = 256;
 
-/// A state that nobody has asked for in so long is forgotten: what is in memory of somebody who is gone has an end.
+/// A state that was not asked for within this time is removed, so that data of people who left does not stay in
+/// memory.
 const IDLE: Duration = Duration::from_secs(600);
 
 /// States by their ids.
 pub(crate) struct StateCache<A: Aggregate>(Cache<A::Id, Loaded<A>>);
 
 impl<A: Aggregate> StateCache<A> {
-    /// Holds about `most_bytes` of states, each of which takes `bytes`.
+    /// Creates a cache for about `most_bytes` of states; `bytes` returns the size of one.
     pub(crate) fn new(most_bytes: u64, bytes: fn(&A) -> usize) -> Self {
         let weigh = move |_: &A::Id, loaded: &Loaded<A>| {
             let bytes = loaded.state.as_ref().map_or(0, bytes);
@@ -27,7 +27,7 @@ impl<A: Aggregate> StateCache<A> {
         };
         let states = Cache::builder()
             .max_capacity(most_bytes)
-            // The default policy declines newcomers when it is full, and most is asked about what is new.
+            // The default policy rejects new entries when the cache is full, and new states are asked for most.
             .eviction_policy(EvictionPolicy::lru())
             .weigher(weigh)
             .time_to_idle(IDLE)
@@ -35,12 +35,12 @@ impl<A: Aggregate> StateCache<A> {
         Self(states)
     }
 
-    /// The state that was kept last.
+    /// The cached state.
     pub(crate) fn get(&self, id: &A::Id) -> Option<Loaded<A>> {
         self.0.get(id)
     }
 
-    /// Keeps a state, unless a later one is known.
+    /// Stores a state, unless a later one is cached.
     pub(crate) fn put(&self, id: A::Id, state: Loaded<A>) {
         self.0.entry(id).and_compute_with(|known| {
             let later = known.is_some_and(|known| known.value().version() >= state.version());

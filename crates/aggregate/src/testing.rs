@@ -1,17 +1,17 @@
-//! Decisions told as stories: `given(id, events).when(decision).then(events)`.
+//! Tests of decisions in the form `given(id, events).when(decision).then(events)`.
 
 use std::fmt::Debug;
 
 use events::{Aggregate, Timestamp};
 
-/// What has happened to `id` so far, an event a second, from the first second of 1970.
+/// The history of `id`, with one event each second, from the first second of 1970.
 pub fn given<A: Aggregate>(id: A::Id, history: impl IntoIterator<Item = A::Event>) -> Given<A> {
     folded(id, history, |version| {
         Timestamp::from_micros(i64::from(version) * 1_000_000)
     })
 }
 
-/// What has happened to `id` so far, all of it at `at`.
+/// The history of `id`, with all events at the time `at`.
 pub fn given_at<A: Aggregate>(
     id: A::Id,
     at: Timestamp,
@@ -63,28 +63,28 @@ impl<A: Aggregate> Given<A> {
 }
 
 impl<E: Debug + PartialEq, R: Debug + PartialEq> When<E, R> {
-    /// Makes sure that exactly these events follow.
+    /// Checks that the decision is exactly these events.
     ///
     /// # Panics
-    /// When something else does.
+    /// When it is not.
     #[track_caller]
     pub fn then(self, events: impl IntoIterator<Item = E>) {
         assert_eq!(self.decided, Ok(events.into_iter().collect()));
     }
 
-    /// All is as asked already.
+    /// Checks that the decision is no event.
     ///
     /// # Panics
-    /// When something happens.
+    /// When there are events or a refusal.
     #[track_caller]
     pub fn then_nothing(self) {
         self.then([]);
     }
 
-    /// The rules say no.
+    /// Checks that the decision is this refusal.
     ///
     /// # Panics
-    /// When they do not, or for another reason.
+    /// When it is not.
     #[track_caller]
     pub fn then_refused(self, refusal: R) {
         assert_eq!(self.decided, Err(refusal));

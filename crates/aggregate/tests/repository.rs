@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 const NOON: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 
-/// A log in a file, and the clock of those who append to it.
+/// A log in a file, and the clock of its writers.
 struct Log {
     _directory: TempDir,
     store: Arc<FaultyStore>,
@@ -39,7 +39,7 @@ impl Log {
         }
     }
 
-    /// A repository of a process of its own.
+    /// A repository as another process would have it.
     fn repository<A: Aggregate>(&self) -> Repository<A> {
         let store: Arc<dyn EventStore> = self.store.clone();
         Repository::new(store, self.clock.clone(), 1 << 20, |_| 100)
@@ -119,7 +119,7 @@ async fn what_several_append_at_once_is_decided_again_until_all_of_it_is_there()
     assert_eq!(again.position, 8);
 }
 
-/// More conflicts than bad luck explains: a faster process is in front each time.
+/// More conflicts than chance explains: a faster process wins each time.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_slower_than_another_many_times_gets_through_in_the_end() {
     const OVERTAKEN: u64 = 40;
@@ -249,7 +249,7 @@ async fn after_what_was_dropped_there_is_no_state_but_that_of_an_erasure() {
     let stored = log.store.stored_page(0, 10).await.unwrap().events;
     let digests: Vec<_> = stored.iter().map(StoredEvent::digest).collect();
     log.store.drop_payloads(&digests[1..]).await.unwrap();
-    // Whoever does not have it in memory finds nothing, at the version of the stream.
+    // A repository without the state in memory finds none, at the version of the stream.
     let loaded = log.repository::<Account>().load(&user(1)).await.unwrap();
     assert_eq!((loaded.state.is_none(), loaded.version()), (true, 2));
     log.store.drop_payloads(&digests).await.unwrap();

@@ -1,8 +1,9 @@
 //! Grows the tree with the log and signs checkpoints of it.
 //!
-//! Any number of processes may keep one tree: each transaction begins where the tree is, or does nothing. One that finds
-//! another at work waits until that one stands still, and remembers meanwhile what that one signs. A tree only ever grows by
-//! events that the log has, and before anything is signed, the tree is compared with what was signed before.
+//! Several processes can run a signer for one tree: each transaction begins at the current end of the tree, or does
+//! nothing. A signer that finds another one active waits until that one stops, and meanwhile records what it signs. A
+//! tree only ever grows by events that the log has, and before anything is signed, the tree is compared with what was
+//! signed before.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -20,20 +21,21 @@ use crate::{
     reading::signed,
 };
 
-/// Events added at once.
+/// The most events that one step adds.
 const PAGE: usize = 2_000;
-/// Between two looks at the end of the log, and between two checkpoints of a tree that is behind.
+/// The time between two reads of the end of the log, and between two checkpoints of a tree that is behind.
 const INTERVAL: Duration = Duration::from_millis(250);
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
-/// How often a tree at rest is compared with the log, and how long another process at work is left alone.
+/// How often an unchanged tree is compared with the log, and how long an active signer of another process is left
+/// alone.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 const STANDBY: Duration = Duration::from_secs(2);
 /// The pause after the first failure.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// For a last look at what was signed, when it is time to stop.
+/// How long a signer that stops tries to record what was signed last.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(1);
-/// The number of checkpoints of a tree that are kept. The older ones are deleted each time that as many have been added.
+/// The number of checkpoints of a tree that are kept. Older ones are deleted each time this many have been added.
 const KEPT_CHECKPOINTS: i64 = 10_000;
 const CHECKPOINTS_PER_CLEANING: u32 = 100;
 
@@ -46,29 +48,30 @@ pub struct CheckpointSigner {
     clock: Arc<dyn Clock>,
     metrics: CheckpointSignerMetrics,
     at_work: Option<AtWork>,
-    /// Where another process was at work.
+    /// The size of the tree when another process was last found active.
     overtaken_at: Option<u64>,
     checkpoints: u32,
     forgetful: bool,
-    /// Of an origin under which nothing was signed yet, while others are remembered.
+    /// The search in the log for the origin of the tree, while nothing was signed under it and checkpoints of other
+    /// origins are recorded.
     announcement: Option<AnnouncementSearch>,
 }
 
-/// What is needed to go on from one step to the next.
+/// The state between two steps.
 struct AtWork {
     growing: GrowingTree,
     signers: Vec<Signer>,
-    /// What was signed last and has been compared with the tree.
+    /// The last signed checkpoint, which has been compared with the tree.
     signed: Option<Checkpoint>,
-    /// What was signed last according to the directory of keys, and is still to be compared.
+    /// The last signed checkpoint in the directory of keys, while it has not been compared with the tree.
     remembered: Option<Checkpoint>,
     signed_at: Instant,
     compared_at: Instant,
 }
 
 impl CheckpointSigner {
-    /// Keeps `tree` in step with `store`. The keys are in the directory `keys`, where the first is made when there is neither
-    /// a key nor a tree; `prefix` is what the name of a new tree begins with.
+    /// Creates the signer of `tree` for the log `store`. `keys` is the directory of the signing keys; the first key
+    /// is created when there is neither a key nor a tree. The name of a new tree begins with `prefix`.
     #[must_use]
     pub fn new(
         tree: AuditTree,
@@ -93,7 +96,7 @@ impl CheckpointSigner {
         }
     }
 
-    /// Works until it is time to stop.
+    /// Runs until `stop` is cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE);
         let mut complaint = None;
@@ -132,14 +135,14 @@ impl CheckpointSigner {
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        // What another process has signed in the last moments, if the database still answers.
+        // Records what another process signed last, if the database still answers.
         let _ = tokio::time::timeout(LONGEST_FAREWELL, self.load()).await;
     }
 
-    /// Adds the next events of the log, and signs if it is time to. `true` when there are more.
+    /// Adds the next events of the log, and signs when it is time. Returns whether there are more events.
     ///
     /// # Errors
-    /// Why nothing was done, or not all; the next call begins with what the tables hold.
+    /// When not all was done; the next call begins with the state of the tables.
     pub async fn step(&mut self) -> Result<bool, KeepError> {
         let mut at_work = match self.at_work.take() {
             Some(at_work) => at_work,
@@ -171,7 +174,7 @@ impl CheckpointSigner {
         Ok(more)
     }
 
-    /// The newest tree, ready to grow, once no other process is at work on it.
+    /// Loads the newest tree, ready to grow, when no other process is active on it.
     async fn load(&mut self) -> Result<AtWork, KeepError> {
         let (tree, stored) = self.newest().await?;
         let signers = self.signers(&tree, stored.as_ref())?;
@@ -196,7 +199,7 @@ impl CheckpointSigner {
         })
     }
 
-    /// The newest tree, or the first one, and what was signed of it last.
+    /// The newest tree, or a new one if there is none, and its last checkpoint.
     async fn newest(&self) -> Result<(Tree, Option<SignedCheckpoint>), KeepError> {
         let known = match self.tree.newest().await? {
             Some(tree) => tree,
@@ -206,14 +209,14 @@ impl CheckpointSigner {
             }
         };
         let stored = self.tree.last_checkpoint(&known).await?;
-        // Read after the checkpoint, so that it has grown as far at least.
+        // Read after the checkpoint, so that the tree is at least as large.
         match self.tree.newest().await? {
             Some(tree) if tree.id == known.id => Ok((tree, stored)),
             _ => Err(KeepError::Overtaken),
         }
     }
 
-    /// Those who sign `tree` here. The first key is made for a tree of which nobody can have signed anything.
+    /// The signers of `tree` on this host. The first key is created for a tree that nobody can have signed yet.
     fn signers(&self, tree: &Tree, stored: Option<&SignedCheckpoint>) -> Result<Vec<Signer>, KeepError> {
         let is_first = tree.id == 1 && tree.size == 0 && stored.is_none();
         let keys = match is_first {
@@ -233,8 +236,8 @@ impl CheckpointSigner {
         Ok(signers)
     }
 
-    /// Remembers what was signed last, by whichever process, once it is compared with the tree and with what was remembered
-    /// before. Returns what is remembered and still to be compared.
+    /// Records the last checkpoint of any process, after comparing it with the tree and with the one recorded before.
+    /// Returns the recorded checkpoint while it cannot be compared yet.
     async fn follow(
         &mut self,
         tree: &Tree,
@@ -259,7 +262,7 @@ impl CheckpointSigner {
         let before = at_work.growing.tree.clone();
         let tiles = at_work.growing.extend(&page.events);
         let after = &at_work.growing.tree;
-        // A log that has both has what is between them.
+        // A log that has both events has all between them.
         self.compare(&[before.last, after.last]).await?;
         at_work.compared_at = Instant::now();
         if self.tree.grow(&before, after, &tiles).await? {
@@ -275,14 +278,14 @@ impl CheckpointSigner {
         if at_work.signed.is_none() && at_work.remembered.is_none() {
             let is_known = self.is_known(&tree.origin).await;
             if more && matches!(is_known, Err(KeepError::Unannounced { .. })) {
-                // What announces it is rather at the end of the log.
+                // The announcing event is probably near the end of the log.
                 return Ok(());
             }
             is_known?;
         }
         if let Some(remembered) = &at_work.remembered {
             if remembered.size > tree.size {
-                // The databases may only be behind what was signed.
+                // The databases may only be behind the checkpoint.
                 return if more { Ok(()) } else { Err(KeepError::LostEnd) };
             }
             self.agrees_with(tree, remembered).await?;
@@ -317,8 +320,8 @@ impl CheckpointSigner {
         Ok(())
     }
 
-    /// Makes sure that a tree of which nothing is remembered may have its name: nothing at all was signed with the keys that are
-    /// here, or an event of the log announces it.
+    /// Checks that an origin with no recorded checkpoint may be signed: these keys have never signed anything, or an
+    /// event of the log announces the origin.
     async fn is_known(&mut self, origin: &str) -> Result<(), KeepError> {
         let memory = LastSigned::new(&self.keys);
         let Some(before) = memory.any_origin()?.filter(|before| before != origin) else {
@@ -338,7 +341,7 @@ impl CheckpointSigner {
         }
     }
 
-    /// Keeps what was signed beside the keys; when that fails, says so once and goes on.
+    /// Records a signed checkpoint beside the keys. A failure is logged once and ignored.
     async fn remember(&mut self, origin: &str, note: &Note) {
         let (memory, origin, note) = (LastSigned::new(&self.keys), origin.to_owned(), note.clone());
         let written = tokio::task::spawn_blocking(move || memory.write(&origin, &note)).await;
@@ -360,7 +363,7 @@ impl CheckpointSigner {
         self.forgetful = failed.is_some();
     }
 
-    /// Makes sure that the log has these events.
+    /// Checks that the log has these events.
     async fn compare(&self, points: &[LogPoint]) -> Result<(), KeepError> {
         if agrees(&*self.store, points)
             .await?
@@ -373,7 +376,7 @@ impl CheckpointSigner {
         }
     }
 
-    /// Makes sure that the tree is the one that was signed.
+    /// Checks that the tree is the one that was signed.
     async fn agrees_with(&self, tree: &Tree, signed: &Checkpoint) -> Result<(), KeepError> {
         let fits = signed.size <= tree.size && self.tree.root_at(tree, signed.size).await? == signed.root;
         if fits {

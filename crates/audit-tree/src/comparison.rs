@@ -1,4 +1,4 @@
-//! The tree that is computed again, tile by tile beside the one that is stored.
+//! Computes the tree again, and compares it tile by tile with the stored one.
 
 use std::collections::BTreeMap;
 
@@ -6,26 +6,26 @@ use transparency_log::{Edge, Hash, Tile, TileKind, WIDTH, leaf_hash};
 
 use crate::{AuditTree, Tree, VerifyError};
 
-/// An event as far as it is needed here.
+/// The parts of an event that are needed here.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Leaf {
     pub(crate) position: i64,
     pub(crate) entry: Hash,
 }
 
-/// The tree that is computed again, beside the one that there is.
+/// A comparison of the computed tree with the stored one.
 pub(crate) struct Comparison<'a> {
     tree: &'a AuditTree,
     newest: &'a Tree,
     edge: Edge,
     /// The first position at which a tile of entries or of leaves differs.
     pub(crate) differing_position: Option<i64>,
-    /// The first tile above these that differs although no position before it does.
+    /// The first tile above level 0 that differs although no earlier position does.
     pub(crate) differing_upper: Option<Tile>,
 }
 
 impl<'a> Comparison<'a> {
-    /// Begins at the first leaf of `newest`.
+    /// Creates a comparison that begins at the first leaf of `newest`.
     pub(crate) fn new(tree: &'a AuditTree, newest: &'a Tree) -> Self {
         Self {
             tree,
@@ -36,7 +36,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// How many leaves were passed.
+    /// The number of leaves so far.
     pub(crate) fn size(&self) -> u64 {
         self.edge.size()
     }
@@ -72,7 +72,7 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    /// Lets the tree grow, and notes its root at every size that is asked for. Returns the tiles that have changed.
+    /// Adds leaves to the computed tree, and records its root at each requested size. Returns the changed tiles.
     pub(crate) fn pass(
         &mut self,
         leaves: &[Leaf],
@@ -90,7 +90,7 @@ impl<'a> Comparison<'a> {
         changed
     }
 
-    /// Compares the tiles above the leaves that have changed, as far as the tree has them, until the first difference.
+    /// Compares the changed tiles above level 0 with the stored ones, until the first difference.
     pub(crate) async fn compare_upper(
         &mut self,
         changed: &BTreeMap<(u8, u64), Vec<Hash>>,

@@ -1,6 +1,6 @@
-//! Which of the payloads that are missing `taskledger events drop` can have dropped, as far as what is left of the log tells:
-//! the streams, types and times of events, and the records of the command. Whoever empties another payload in the database
-//! and keeps its hash changes no leaf of the tree, and is found here.
+//! Checks that every missing payload can have been dropped by `taskledger events drop`. The rest of the log shows
+//! this: the streams, types and times of events, and the records of the command. Someone who deletes another payload
+//! in the database and keeps its hash does not change a leaf of the tree; this check finds it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use crate::origin::announced_by;
 
-/// So many differences are told.
+/// The most differences that are reported.
 const MOST_DIFFERENCES: usize = 10;
 
-/// A stream that can end, so that its payloads may be dropped.
+/// The stream of an event, if it is one that can end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Stream {
     Task(Uuid),
@@ -23,27 +23,27 @@ enum Stream {
     Session(Uuid),
 }
 
-/// An event as far as it is needed here: without its payload.
+/// The parts of an event that are needed here, without its payload.
 #[derive(Debug)]
 pub struct EventHeader {
     position: i64,
     recorded_at: i64,
-    /// `None` when such a stream never ends.
+    /// The stream; `None` when streams of this kind never end.
     stream: Option<Stream>,
-    /// Its payload is missing.
+    /// Whether its payload is missing.
     pub(crate) is_dropped: bool,
-    /// It ends its stream.
+    /// Whether it ends its stream.
     is_end: bool,
-    /// Whom it is about, if its payload is missing.
+    /// The person that it is about, if its payload is missing.
     subject: Option<UserId>,
-    /// The command whose record it is.
+    /// The recorded command, if it is the record of one.
     command: Option<DropCommand>,
-    /// The origin of the tree that it announces.
+    /// The origin of the tree that it announces, if any.
     pub(crate) announced_origin: Option<String>,
 }
 
 impl EventHeader {
-    /// What matters of an event.
+    /// The header of `event`.
     #[must_use]
     pub fn of(event: &StoredEvent) -> Self {
         let is_dropped = event.data.whole().is_none();
@@ -81,7 +81,7 @@ impl EventHeader {
     }
 }
 
-/// Payloads that are missing in a stream of which it is not known yet whether it has ended.
+/// The missing payloads of a stream that has not been seen to end.
 #[derive(Debug)]
 struct Missing {
     /// The position of the first one.
@@ -89,16 +89,16 @@ struct Missing {
     subject: Option<UserId>,
 }
 
-/// The events whose payloads are missing, and what makes it right that they are.
+/// The missing payloads, and the evidence that they may be missing.
 #[derive(Debug, Default)]
 pub struct DroppedEvents {
     count: u64,
-    /// Some 80 bytes for each stream that has not been seen to end: mostly sessions that ran out.
+    /// About 80 bytes for each stream that has not been seen to end: mostly sessions that ran out.
     missing: HashMap<Stream, Missing>,
     erased: HashSet<Uuid>,
-    /// When the youngest of them was recorded, and its position.
+    /// The recording time and the position of the youngest of them.
     youngest: Option<(i64, i64)>,
-    /// Up to which time the commands have dropped, and how many payloads by the roots of their files.
+    /// Payloads of streams that ended before this time were dropped by commands.
     ended_before: Option<i64>,
     exported: HashMap<String, u64>,
     first_difference: Option<i64>,
@@ -136,7 +136,7 @@ impl DroppedEvents {
         };
         let before = command.ended_before.as_micros();
         self.ended_before = self.ended_before.max(Some(before));
-        // A command that was broken off is given again with the same file.
+        // A command that was interrupted may be repeated with the same file.
         self.exported.insert(root.clone(), *payloads);
     }
 
@@ -158,8 +158,8 @@ impl DroppedEvents {
         });
     }
 
-    /// What cannot have been dropped by the command, in sentences, with the first of their positions. `is_whole` says whether
-    /// all of the log was given: what ended a stream may be in the part that was not.
+    /// The payloads that the command cannot have dropped, described in sentences, with the lowest position.
+    /// `is_whole` says whether the whole log was given: the end of a stream may be in the missing part.
     #[must_use]
     pub fn finish(mut self, is_whole: bool) -> (Option<i64>, Vec<String>) {
         if is_whole {
@@ -171,7 +171,7 @@ impl DroppedEvents {
 
     fn require_ends(&mut self) {
         let has_ended = |stream: &Stream, missing: &Missing| match stream {
-            // It has run out: it names its end in what was dropped, and nothing came after that.
+            // It ran out: the time of its end was in the dropped payload, and there are no later events.
             Stream::Session(_) => true,
             Stream::Task(_) => missing.subject.is_some_and(|it| self.erased.contains(&it.0)),
             Stream::Account(_) => false,

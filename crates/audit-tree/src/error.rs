@@ -1,4 +1,4 @@
-//! What can be wrong with the tree, and with asking for it.
+//! The errors of the audit tree and of its readers.
 
 use std::path::PathBuf;
 
@@ -8,28 +8,28 @@ use transparency_log::{CheckpointError, EdgeError, MissingTile, NoteError};
 
 use crate::key_files::KeysUnusable;
 
-/// Why the tree does not grow, or nothing is signed.
+/// Why the tree does not grow, or no checkpoint is signed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeepError {
     /// Another process has let the tree grow meanwhile.
     #[error("another process keeps the tree")]
     Overtaken,
-    /// The log does not have what the tree has.
+    /// The log does not have events that the tree has.
     #[error(
         "the log does not have the events that the tree has: it was restored, or a standby without them was promoted. \
          Nothing is signed until `taskledger restore check --repair` has begun a tree of a new origin"
     )]
     LostEnd,
-    /// Signing would contradict what was signed before.
+    /// A new checkpoint would contradict an earlier one.
     #[error(
         "the tree is not the one that was signed at size {size}: the log, the tree or the last checkpoint in the directory of \
          keys was changed or restored. Nothing is signed; `taskledger audit verify` says what differs"
     )]
     Forked {
-        /// The size of the checkpoint that does not fit.
+        /// The size of the earlier checkpoint.
         size: u64,
     },
-    /// Others than the keys that are here have signed the tree.
+    /// The tree was signed only with other keys.
     #[error(
         "none of the keys in {} is one that signs the audit tree {origin}: nothing is signed with them. Copy the keys of the \
          projector that signs it to there; when they are lost, make one with `taskledger audit rotate-key` and begin a tree of \
@@ -39,10 +39,10 @@ pub enum KeepError {
     StrangeKeys {
         /// Where the keys are that were tried.
         directory: PathBuf,
-        /// The tree that others sign.
+        /// The origin of the tree.
         origin: String,
     },
-    /// The tree has a name that the log knows nothing of.
+    /// No event of the log announces the origin of the tree.
     #[error(
         "no event of the log announces the origin {origin} of the audit tree, and the keys in {} have signed {before}: the tree was \
          changed or replaced, or the keys come from elsewhere. Nothing is signed until `taskledger restore check --repair` has \
@@ -50,11 +50,11 @@ pub enum KeepError {
         directory.display()
     )]
     Unannounced {
-        /// What the tree is called.
+        /// The origin of the tree.
         origin: String,
-        /// What is remembered.
+        /// The recorded origin.
         before: String,
-        /// Where it is remembered.
+        /// The directory with the record.
         directory: PathBuf,
     },
     /// Tiles are missing or damaged.
@@ -72,7 +72,7 @@ pub enum KeepError {
 }
 
 impl KeepError {
-    /// Whether trying again changes nothing until somebody has looked.
+    /// Whether retrying is useless until an operator acts.
     pub(crate) fn needs_an_operator(&self) -> bool {
         match self {
             Self::LostEnd
@@ -120,7 +120,7 @@ impl From<ReadError> for KeepError {
     }
 }
 
-/// Why nothing can be told of the tree.
+/// Why the tree cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Tiles or checkpoints are missing or damaged.
@@ -152,7 +152,7 @@ impl From<NoteError> for ReadError {
     }
 }
 
-/// Why a verification came to no result.
+/// Why a verification has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// There is no tree yet.
@@ -161,7 +161,7 @@ pub enum VerifyError {
     /// The tree cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// Hashing was broken off.
+    /// The computation was interrupted.
     #[error("hashing was broken off: {0}")]
     BrokenOff(String),
 }

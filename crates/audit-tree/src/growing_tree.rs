@@ -1,12 +1,12 @@
-//! A tree in memory, as far as it is needed to let it grow: its right edge, and the entries of its last tile. It must not be
-//! known here who signs it.
+//! The part of a tree that is needed in memory to add leaves: its right edge and the entries of its last tile. Knows
+//! nothing of signatures.
 
 use events::{EventId, LogPoint, StoredEvent};
 use transparency_log::{Edge, Hash, TileKind, WIDTH, entry_hash, leaf_hash};
 
 use crate::{AuditTree, KeepError, Tree, tables::ChangedTile};
 
-/// What a tree is at its right edge.
+/// The right edge of a tree.
 pub(crate) struct GrowingTree {
     pub(crate) tree: Tree,
     edge: Edge,

@@ -1,7 +1,7 @@
 //! The keys that sign checkpoints: every `*.pem` of their directory. The first one is made when there is none.
 //!
-//! To rotate, put a new key beside the old one (`taskledger audit rotate-key`) and restart: checkpoints then have the signatures of both. Once everybody who
-//! checks them knows the new key, delete the old one and restart.
+//! To rotate, put a new key beside the old one (`taskledger audit rotate-key`) and restart: checkpoints then have the
+//! signatures of both. Once all verifiers know the new key, delete the old one and restart.
 
 use std::{
     fmt, io,
@@ -37,13 +37,14 @@ impl SigningKeys {
     /// Reads the keys in `directory`, after making the first one if there is none.
     ///
     /// # Errors
-    /// When that is not possible, when others than the owner have rights to one, or when somebody else has made it.
+    /// When a key cannot be read or created, when users other than the owner have access to one, or when it
+    /// belongs to another user.
     pub fn open(directory: &Path) -> Result<Self, KeysUnusable> {
         let keys = Self::read(directory)?;
         if !keys.keys.is_empty() {
             return Ok(keys);
         }
-        // Of several processes that try at once one wins, and the others find its key.
+        // When several processes try at the same time, one succeeds and the others read its key.
         create(&directory.join(FIRST_KEY)).map_err(failed(directory))?;
         Self::read(directory)
     }
@@ -87,7 +88,7 @@ impl SigningKeys {
         &self.directory
     }
 
-    /// The newest one under this name.
+    /// The signer with the newest key, under this name.
     ///
     /// # Errors
     /// When there is none, or no key can have this name.
@@ -105,7 +106,7 @@ impl SigningKeys {
             .ok_or_else(|| unusable("there is no key".to_owned()))
     }
 
-    /// All of them under this name, the oldest first.
+    /// The signers with all keys, the oldest first, under this name.
     ///
     /// # Errors
     /// When no key can have this name.
@@ -125,7 +126,7 @@ impl fmt::Debug for SigningKeys {
     }
 }
 
-/// Makes a key in the file `path`, unless there is one.
+/// Creates a key in the file `path`, unless there is one.
 fn create(path: &Path) -> io::Result<()> {
     if let Some(directory) = path.parent() {
         private::create_directory(directory)?;
@@ -175,7 +176,7 @@ mod tests {
         SigningKeys::open(directory.path()).unwrap();
         let path = directory.path().join(FIRST_KEY);
         if fs::metadata(&path).unwrap().uid() != 0 {
-            // Only root can give a file away.
+            // Only root can change the owner of a file.
             assert!(chown(&path, Some(0), None).is_err());
             return;
         }

@@ -1,5 +1,5 @@
-//! What was signed last, remembered beside the keys and so outside the databases: when all of these go back to an earlier
-//! state together, this does not, and nothing is signed that contradicts what was signed since.
+//! Records the last signed checkpoint beside the keys, outside the databases. If all databases are restored to an
+//! earlier state, the record is not, so that no later checkpoint contradicts it.
 
 use std::{
     fs, io,
@@ -12,15 +12,15 @@ use transparency_log::{Checkpoint, Note};
 
 use crate::KeepError;
 
-/// Of the files.
+/// The extension of the files.
 const EXTENSION: &str = "checkpoint";
 
-/// The last checkpoint of each origin, in a directory.
+/// The last signed checkpoint of each origin, in a directory.
 #[derive(Debug, Clone)]
 pub struct LastSigned(PathBuf);
 
 impl LastSigned {
-    /// In this directory.
+    /// Uses the files in `directory`.
     #[must_use]
     pub fn new(directory: &Path) -> Self {
         Self(directory.to_owned())
@@ -47,7 +47,7 @@ impl LastSigned {
         }
     }
 
-    /// What the last checkpoint of this origin says; `None` when none is remembered.
+    /// The content of the last checkpoint of this origin; `None` when none is recorded.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -56,7 +56,7 @@ impl LastSigned {
         Ok(note.map(|note| note.text.parse()).transpose()?)
     }
 
-    /// The origin of something that is remembered; `None` when nothing was ever signed with the keys in this directory.
+    /// The origin of any record; `None` when nothing was ever signed with the keys in this directory.
     ///
     /// # Errors
     /// When the directory or a file in it cannot be read.
@@ -77,7 +77,7 @@ impl LastSigned {
         Ok(None)
     }
 
-    /// Remembers a checkpoint of this origin, durably.
+    /// Records a checkpoint of this origin durably.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -85,7 +85,7 @@ impl LastSigned {
         private::replace(&self.path(origin), note.to_string().as_bytes())
     }
 
-    /// Origins may have slashes, and two of them differ in a few characters only.
+    /// The file of an origin. Its name is a hash, because origins may contain slashes.
     fn path(&self, origin: &str) -> PathBuf {
         self.0
             .join(format!("{}.{EXTENSION}", &sha256(origin.as_bytes())[..16]))

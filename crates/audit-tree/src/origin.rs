@@ -1,6 +1,6 @@
-//! Which log it is that is signed: a name of its own for each history of the event log. Keys that have signed under one name
-//! go on under another only if an event of the log announces it, so that whoever changes the name in the database does not get
-//! around what is remembered of the one before.
+//! The origin of a tree: a name for each history of the event log. Keys that have signed under one origin sign under
+//! another only if an event of the log announces it. So changing the origin in the database does not bypass the
+//! record of the last checkpoint.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use transparency_log::{Algorithm, NoteError, Signer};
 
 use crate::{AuditTree, KeepError, LastSigned, SignedCheckpoint, SigningKeys, growing_tree::GrowingTree};
 
-/// Events looked at at once.
+/// The most events that are read at once.
 const PAGE: usize = 2_000;
 
-/// The tree does not come from the log that is there, or not all that was signed comes from this tree.
+/// The tree does not come from this log, or a checkpoint does not come from this tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disagreement {
-    /// The origin that cannot go on.
+    /// The origin of the tree.
     pub origin: String,
     /// Why, as a sentence.
     pub reason: String,
@@ -24,7 +24,7 @@ pub struct Disagreement {
 
 const ANNOUNCEMENT: &str = "the audit tree goes on under the origin ";
 
-/// What the result of a command says that has begun a tree of this origin.
+/// The result that is recorded for a command that began a tree of this origin.
 #[must_use]
 pub fn announcement(origin: &str) -> String {
     format!("{ANNOUNCEMENT}{origin}")
@@ -41,7 +41,7 @@ pub(crate) fn announced_by(event: &StoredEvent) -> Option<String> {
     Some(origin.to_owned())
 }
 
-/// Looks for the event that announces an origin, from its beginning on, and goes on where it was.
+/// Searches the log for the event that announces an origin. Each call continues where the last one stopped.
 #[derive(Debug)]
 pub(crate) struct AnnouncementSearch {
     origin: String,
@@ -62,7 +62,7 @@ impl AnnouncementSearch {
         self.origin == origin
     }
 
-    /// Whether the log announces it, as far as it goes now.
+    /// Whether the log announces the origin, as far as the log goes now.
     pub(crate) async fn finds_it(&mut self, store: &dyn EventStore) -> Result<bool, KeepError> {
         while !self.is_found {
             let page = store.stored_page(self.after, PAGE).await?;
@@ -75,12 +75,13 @@ impl AnnouncementSearch {
     }
 }
 
-/// A name that no other log has.
+/// Makes a new, unique name.
 pub(crate) fn new_origin(prefix: &str) -> String {
     format!("{prefix}/{}", runtime::new_id().simple())
 }
 
-/// Whether the tree can go on with the log that is there; `keys` is the directory of the keys that sign it, if it is here.
+/// Why the tree cannot continue with this log; `None` if it can. `keys` is the directory of the signing keys, if it
+/// is on this host.
 ///
 /// # Errors
 /// When the log or the tree cannot be read.
@@ -135,7 +136,7 @@ pub async fn disagreement(
             _ => Ok(None),
         };
     };
-    // The tree may only be behind what was signed of it.
+    // The tree may only be behind its checkpoint.
     let root = if remembered.size <= newest.size {
         tree.root_at(&newest, remembered.size).await?
     } else {
@@ -155,8 +156,8 @@ pub async fn disagreement(
     because(format!("another tree of {} events was signed", remembered.size))
 }
 
-/// Begins a tree of a new origin, which grows from the first event on; the first part of a first one is `prefix`. What was signed
-/// under the name before stays true of the log that was there before. Whoever calls this says so in the log ([`announcement`]).
+/// Begins a tree with a new origin, from the first event on. A first origin begins with `prefix`. Earlier checkpoints
+/// stay valid for the earlier log. The caller records this in the log ([`announcement`]).
 ///
 /// # Errors
 /// When that is not possible.
@@ -170,7 +171,7 @@ pub async fn renew_origin(tree: &AuditTree, prefix: &str) -> Result<Option<Strin
     Ok(tree.newest().await?.map(|tree| tree.origin))
 }
 
-/// Lets a tree grow in memory, as far as the log goes and up to `size`.
+/// Adds the events of the log to a tree in memory, up to `size`.
 async fn grow(growing: &mut GrowingTree, store: &dyn EventStore, size: u64) -> Result<(), KeepError> {
     while growing.tree.size < size {
         let missing = usize::try_from(size - growing.tree.size).unwrap_or(usize::MAX);
@@ -184,7 +185,7 @@ async fn grow(growing: &mut GrowingTree, store: &dyn EventStore, size: u64) -> R
     Ok(())
 }
 
-/// Makes sure that one of `signers`, whose keys are in the directory `keys`, has signed this.
+/// Checks that one of `signers`, whose keys are in the directory `keys`, has signed this.
 pub(crate) fn require_own(
     stored: &SignedCheckpoint,
     signers: &[Signer],

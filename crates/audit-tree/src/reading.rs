@@ -1,4 +1,4 @@
-//! What the tree tells whoever asks: checkpoints, tiles, and proofs made of tiles.
+//! Reads the tree: checkpoints, tiles, and proofs made from tiles.
 
 use event_store::EventStore;
 use transparency_log::{
@@ -8,10 +8,10 @@ use transparency_log::{
 
 use crate::{AuditTree, ReadError, Tree};
 
-/// A checkpoint that was signed, with what witnesses have said to it.
+/// A signed checkpoint with its cosignatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedCheckpoint {
-    /// What it says.
+    /// The content.
     pub checkpoint: Checkpoint,
     /// The note, with all signatures.
     pub note: Note,
@@ -73,7 +73,7 @@ impl AuditTree {
         };
         Ok(Some(match tile.kind {
             TileKind::Hashes(_) => hashes.iter().flat_map(|hash| hash.0).collect(),
-            // Each with its length in front.
+            // Each entry is preceded by its length.
             TileKind::Entries => hashes
                 .iter()
                 .flat_map(|hash| [&[0, 32], hash.0.as_slice()].concat())
@@ -103,7 +103,8 @@ impl AuditTree {
         Ok(self.roots(tree, &[range]).await?.pop().unwrap_or_default())
     }
 
-    /// That `tree` with `to` leaves goes on from what it was with `from`; `None` when it has never been like that.
+    /// The proof that `tree` with `to` leaves extends `tree` with `from` leaves; `None` when it never had these
+    /// sizes.
     ///
     /// # Errors
     /// As [`Self::last_checkpoint`].
@@ -133,7 +134,7 @@ impl AuditTree {
         let offset = if store.positions_are_dense() {
             Some(position - first)
         } else {
-            // Positions have gaps there: the events of the tile are counted.
+            // Positions have gaps in this log, so the events of the tile are counted.
             let mut after = first - 1;
             let mut offset = 0;
             loop {
@@ -163,7 +164,7 @@ impl AuditTree {
             .filter(|index| *index < tree.size))
     }
 
-    /// That the leaf `index` is in the tree of this checkpoint; `None` when it is not.
+    /// The proof that the leaf `index` is in the tree of this checkpoint; `None` when it is not.
     ///
     /// # Errors
     /// As [`Self::last_checkpoint`].
@@ -185,7 +186,7 @@ impl AuditTree {
     }
 }
 
-/// Positions of SQL are signed.
+/// Converts a position to SQL's signed integer.
 pub(crate) fn signed(position: u64) -> i64 {
     i64::try_from(position).unwrap_or(i64::MAX)
 }

@@ -1,9 +1,8 @@
-//! What the signer of checkpoints shows of itself.
+//! The metrics of the checkpoint signer.
 
 use prometheus::IntGauge;
 use runtime::Metrics;
 
-/// What it shows of itself.
 #[derive(Debug, Clone)]
 pub struct CheckpointSignerMetrics {
     pub(crate) size: IntGauge,
@@ -12,7 +11,7 @@ pub struct CheckpointSignerMetrics {
 }
 
 impl CheckpointSignerMetrics {
-    /// Makes the metrics and registers them.
+    /// Creates and registers the metrics.
     #[must_use]
     pub fn new(metrics: &Metrics) -> Self {
         Self {

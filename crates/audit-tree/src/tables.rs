@@ -4,17 +4,17 @@ use database::{Database, DatabaseError, Row, Transaction, Value};
 use events::{EventId, LogPoint, Timestamp};
 use transparency_log::{Checkpoint, HASH_BYTES, Hash, Note, Signature, TileKind};
 
-/// Rows of tiles in one statement.
+/// The most rows of tiles in one statement.
 const ROWS: usize = 16;
 
-/// The tables. Cheap to clone.
+/// The tables of the tree. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AuditTree(pub(crate) Database);
 
-/// A tree, as far as it has grown.
+/// A tree at some size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
-    /// The last one grows.
+    /// The id. The tree with the highest one grows.
     pub id: u64,
     /// Its name in checkpoints.
     pub origin: String,
@@ -24,13 +24,13 @@ pub struct Tree {
     pub last: LogPoint,
 }
 
-/// Hashes of a tile that has changed.
+/// A tile that has changed, with its hashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ChangedTile {
     pub(crate) kind: TileKind,
     pub(crate) number: u64,
     pub(crate) hashes: Vec<Hash>,
-    /// At level 0: the position of the event of its first leaf, when this was not written before.
+    /// At level 0: the position of the first event of the tile, when it was not stored before.
     pub(crate) first_position: Option<i64>,
 }
 
@@ -66,7 +66,7 @@ impl AuditTree {
         Ok(())
     }
 
-    /// The hashes that are known of a tile; none when it is not there.
+    /// The stored hashes of a tile; empty when it does not exist.
     pub(crate) async fn hashes(
         &self,
         tree: u64,
@@ -119,8 +119,8 @@ impl AuditTree {
             .transpose()
     }
 
-    /// Lets the tree grow from `before` to `after` by these tiles, in one transaction. `false` when it was not at `before`,
-    /// or is not the newest any more.
+    /// Extends the tree from `before` to `after` by these tiles, in one transaction. Returns `false` when the tree
+    /// was not at `before`, or is not the newest any more.
     pub(crate) async fn grow(
         &self,
         before: &Tree,
@@ -147,7 +147,7 @@ impl AuditTree {
         Ok(true)
     }
 
-    /// Keeps a checkpoint that was signed. Others may have signed the same.
+    /// Stores a signed checkpoint. Another process may have stored the same one.
     pub(crate) async fn add_checkpoint(
         &self,
         tree: &Tree,
@@ -167,7 +167,7 @@ impl AuditTree {
         self.0.execute(sql, &values).await.map(drop)
     }
 
-    /// Keeps what a witness has said to a checkpoint.
+    /// Stores the cosignature of a witness.
     pub(crate) async fn add_cosignature(
         &self,
         tree: &Tree,
@@ -246,7 +246,7 @@ fn hashes(row: &Row) -> Result<Vec<Hash>, DatabaseError> {
     }
 }
 
-/// The level as a column.
+/// The value of the column for the level.
 fn level(kind: TileKind) -> i64 {
     match kind {
         TileKind::Entries => -1,

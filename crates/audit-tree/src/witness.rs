@@ -1,5 +1,5 @@
-//! A witness (C2SP `tlog-witness`): it cosigns what logs show it, as long as each of them only grows. Two people who both see
-//! its cosignature have been shown the same log.
+//! A witness (C2SP `tlog-witness`): it cosigns the checkpoints of logs, as long as each log only grows. Two clients
+//! that see its cosignature have seen the same log.
 
 use std::{
     io,
@@ -15,44 +15,44 @@ use transparency_log::{
 
 use crate::{KeepError, KeysUnusable, LastSigned, SigningKeys};
 
-/// What it cosigns with, and for whom.
+/// The keys of a witness and the logs that it accepts.
 pub struct Witness {
     signer: Signer,
     logs: Vec<VerifierKey>,
     last: LastSigned,
     clock: Arc<dyn Clock>,
-    /// Looking at the last checkpoint and replacing it is one step.
+    /// Comparing the last checkpoint and replacing it is one step.
     turn: Mutex<()>,
 }
 
-/// Why it does not cosign.
+/// Why a checkpoint is not cosigned.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// The request cannot be read.
     #[error("{0}")]
     Malformed(String),
-    /// It is of no log that this witness knows.
+    /// The witness does not know a log with this origin.
     #[error("no log of this origin is known here")]
     UnknownOrigin,
-    /// No key of the log has signed it.
+    /// No known key of the log has signed it.
     #[error("the checkpoint is not signed by its log")]
     Untrusted,
-    /// The log does not know what was cosigned last.
+    /// The client does not know the checkpoint that was cosigned last.
     #[error("the last checkpoint cosigned has {size} leaves")]
     Conflict {
-        /// The size of what was cosigned last.
+        /// The size of that checkpoint.
         size: u64,
     },
-    /// The log has another tree of the size of what was cosigned last.
+    /// The log has another tree at the size that was cosigned last.
     #[error("the last checkpoint cosigned has {size} leaves, too, and another root")]
     OtherRoot {
-        /// The size of both.
+        /// That size.
         size: u64,
     },
-    /// The log did not only grow, or does not prove it.
+    /// The log did not only grow, or the proof of that is wrong.
     #[error("the checkpoint does not go on from the last one that was cosigned")]
     Inconsistent,
-    /// What was cosigned last cannot be read or written.
+    /// The checkpoint that was cosigned last cannot be read or written.
     #[error("{0}")]
     Failed(String),
 }
@@ -70,8 +70,8 @@ impl From<io::Error> for Refused {
 }
 
 impl Witness {
-    /// A witness of this name for these logs. Its key and what it has cosigned last are in `directory`; the key is made there
-    /// when there is none.
+    /// Opens a witness of this name for these logs. Its key and its last checkpoints are in `directory`; a missing
+    /// key is created.
     ///
     /// # Errors
     /// When the key cannot be used.
@@ -90,16 +90,17 @@ impl Witness {
         })
     }
 
-    /// Its public key.
+    /// The public key.
     #[must_use]
     pub fn key(&self) -> &VerifierKey {
         self.signer.verifier()
     }
 
-    /// Cosigns the checkpoint of an `add-checkpoint` request, and returns the line of signature. Waits for the disk.
+    /// Cosigns the checkpoint of an `add-checkpoint` request, and returns the line with the signature. Blocks until
+    /// it is on disk.
     ///
     /// # Errors
-    /// When it must not.
+    /// When the checkpoint is refused.
     pub fn add_checkpoint(&self, request: &str) -> Result<String, Refused> {
         let AddCheckpoint {
             old_size,
@@ -125,7 +126,7 @@ impl Witness {
                 "the old size is larger than the new one".to_owned(),
             ));
         }
-        // What it guards is on the disk, and written whole.
+        // A poisoned lock does no harm: the data is on disk, and each file is replaced as a whole.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let last = self.last.checkpoint(origin)?;
         let (size, root) = last.map_or((0, empty_root()), |last| (last.size, last.root));
@@ -139,7 +140,7 @@ impl Witness {
             .map_err(|_| Refused::Inconsistent)?;
         let seconds = u64::try_from(self.clock.now().as_seconds()).unwrap_or_default();
         let cosignature = cosign(&self.signer, &note.text, seconds);
-        // Signatures of others say nothing that was checked here.
+        // Other signatures were not verified here and are not kept.
         let mut kept = Note {
             signatures: note
                 .signatures
@@ -153,7 +154,7 @@ impl Witness {
         Ok(format!("{cosignature}\n"))
     }
 
-    /// The last checkpoint that was cosigned of the log with this hash of its origin, in hexadecimal.
+    /// The last cosigned checkpoint of a log, which is given by the hash of its origin in hexadecimal.
     ///
     /// # Errors
     /// When it cannot be read.

@@ -1,4 +1,4 @@
-//! Shows the checkpoints of the tree to a witness, and keeps what it says to them.
+//! Sends the checkpoints of the tree to a witness, and stores its cosignatures.
 
 use std::{str::FromStr, time::Duration};
 
@@ -15,15 +15,15 @@ use url::Url;
 
 use crate::{AuditTree, ReadError, SignedCheckpoint, Tree};
 
-/// Between two checkpoints that a witness is shown, and after a failure.
+/// The pause between two checkpoints that are sent to a witness, and after a failure.
 const PUSH_EVERY: Duration = Duration::from_secs(1);
 const AFTER_A_FAILURE: Duration = Duration::from_secs(10);
-/// For an answer.
+/// The deadline of a response.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Of an answer.
+/// The largest accepted response, in bytes.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// A witness: its public key, and where it takes checkpoints. Written `<verifier key>@<URL>`.
+/// A witness: its public key and its URL. Written `<verifier key>@<URL>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WitnessAddress {
     /// Its public key.
@@ -45,7 +45,7 @@ impl FromStr for WitnessAddress {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("{url}: expected http:// or https://"));
         }
-        // A prefix: what follows is appended.
+        // The URL is a prefix, to which the path is appended.
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
@@ -72,7 +72,7 @@ enum PushError {
     Tree(#[from] ReadError),
 }
 
-/// Shows `witness` the newest checkpoint again and again; never returns.
+/// Sends the newest checkpoint to `witness` again and again; never returns.
 pub async fn push(tree: AuditTree, witness: WitnessAddress) {
     let connector =
         HttpsConnectorBuilder::new().with_provider_and_webpki_roots(rustls::crypto::ring::default_provider());
@@ -107,7 +107,7 @@ pub async fn push(tree: AuditTree, witness: WitnessAddress) {
 
 type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// What is known of a witness.
+/// What this process knows of a witness.
 #[derive(Debug, Default)]
 struct Seen {
     /// The tree, and the size that it has cosigned last.
@@ -134,7 +134,7 @@ impl Seen {
             Some((of, cosigned)) if of == tree.id => cosigned,
             _ => 0,
         };
-        // The second time with the size that it says.
+        // The second attempt uses the size that the witness returned.
         for _ in 0..2 {
             let (status, answer) = ask(client, audit, &tree, &signed, old, witness).await?;
             match status {
@@ -167,7 +167,7 @@ impl Seen {
                         return Err(PushError::Ahead(old));
                     }
                     if old > size {
-                        // Another process has shown it a newer one.
+                        // Another process has sent a newer one.
                         return Ok(());
                     }
                 }

@@ -1,8 +1,8 @@
-//! Positive answers, kept for a short while, and the news that makes them worthless.
+//! Caches accepted tokens for a short time, and the revocations that invalidate them.
 //!
-//! Every revocation gets a number. An answer carries the number that was current when its check was sent: if
-//! its session or account was revoked under a later number, the answer may predate the revocation and
-//! counts for nothing. So it does not matter whether the revocation or the answer arrives first.
+//! Every revocation gets a number. An answer carries the number that was current when its check was sent: if its
+//! session or account was revoked under a later number, the answer may be older than the revocation and is ignored.
+//! So the order in which they arrive does not matter.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ use events::{SessionId, Timestamp, UserId};
 
 use crate::{messages::Identity, messages::Revocation, token::TokenHash};
 
-/// The number of the last revocation that had been heard at some moment.
+/// The number of the last revocation received at some moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Epoch(u64);
 
@@ -42,11 +42,11 @@ pub(crate) struct Cache {
     accounts: DashMap<UserId, Revoked>,
     /// The last number given to a revocation.
     epoch: AtomicU64,
-    /// Answers asked for before this number are worthless, whoever they are about.
+    /// Answers to checks that were sent before this number are invalid, whatever token they are about.
     cleared: AtomicU64,
     capacity: usize,
     ttl_seconds: i64,
-    /// How long a revocation must be remembered: no answer to an older check can still be under way or kept.
+    /// How long a revocation is remembered. After that no answer to an older check can arrive or be cached.
     memory_seconds: i64,
 }
 
@@ -66,15 +66,15 @@ impl Cache {
         }
     }
 
-    /// To be noted before a check is sent.
+    /// The current number, to be read before a check is sent.
     pub(crate) fn epoch(&self) -> Epoch {
         Epoch(self.epoch.load(Ordering::SeqCst))
     }
 
-    /// The answer for a token, if there is one that is still good.
+    /// The cached answer for a token, if it is still valid.
     pub(crate) fn get(&self, token: TokenHash, now: Timestamp) -> Option<Arc<Identity>> {
         let entry = self.entries.get(&token)?;
-        // A clock set back must not prolong anything.
+        // A clock that was set back must not extend its lifetime.
         let fresh = entry.stored_at <= now && now < entry.until;
         if fresh && self.is_current(&entry.identity, entry.asked) {
             return Some(Arc::clone(&entry.identity));
@@ -84,7 +84,7 @@ impl Cache {
         None
     }
 
-    /// Whether nothing was heard since `asked` that could contradict `identity`.
+    /// Whether no revocation since `asked` contradicts `identity`.
     pub(crate) fn is_current(&self, identity: &Identity, asked: Epoch) -> bool {
         asked.0 >= self.cleared.load(Ordering::SeqCst)
             && identity
@@ -98,7 +98,7 @@ impl Cache {
                 .is_none_or(|revoked| revoked.epoch <= asked)
     }
 
-    /// Keeps an answer to a check that was sent at `asked`.
+    /// Caches the answer to a check that was sent at `asked`.
     pub(crate) fn put(&self, token: TokenHash, identity: Arc<Identity>, asked: Epoch, now: Timestamp) {
         let until = identity.expires_at.min(now.plus_seconds(self.ttl_seconds));
         if until <= now || !self.is_current(&identity, asked) {
@@ -118,10 +118,10 @@ impl Cache {
         );
     }
 
-    /// Takes note of a revocation.
+    /// Applies a revocation.
     pub(crate) fn revoke(&self, revocation: Revocation, now: Timestamp) {
         if revocation == Revocation::Keys {
-            // Which answers were to tokens of that key is not kept.
+            // The cache does not know which answers are about tokens of that key.
             return self.clear();
         }
         if self.sessions.len() + self.accounts.len() >= self.capacity {
@@ -142,7 +142,7 @@ impl Cache {
         }
     }
 
-    /// Forgets every answer, also those still under way: revocations may have been missed.
+    /// Clears the cache, including answers that have not arrived yet: revocations may have been missed.
     pub(crate) fn clear(&self) {
         let epoch = self.epoch.fetch_add(1, Ordering::SeqCst) + 1;
         self.cleared.fetch_max(epoch, Ordering::SeqCst);
@@ -151,7 +151,7 @@ impl Cache {
         self.accounts.clear();
     }
 
-    /// Drops what no longer matters. Called now and then.
+    /// Removes expired entries. To be called regularly.
     pub(crate) fn tidy(&self, now: Timestamp) {
         self.entries
             .retain(|_, entry| now < entry.until && self.is_current(&entry.identity, entry.asked));
@@ -169,7 +169,7 @@ impl Cache {
         self.accounts.retain(|_, revoked| revoked.at >= oldest);
     }
 
-    /// Drops expired answers; if that is not enough, a tenth of the rest, whichever they are.
+    /// Removes expired answers; if that is not enough, also an arbitrary tenth of the rest.
     fn make_room(&self, now: Timestamp) {
         self.tidy(now);
         let mut surplus = (self.entries.len() + self.capacity / 10 + 1).saturating_sub(self.capacity);

@@ -1,5 +1,4 @@
-//! The extractor that hands a handler the person who is calling. A handler without it serves anyone, which
-//! is visible in its signature.
+//! Extractors for the authenticated caller. A handler without one serves anyone, which its signature shows.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -14,8 +13,8 @@ use crate::{
     verifier::Verifier,
 };
 
-/// Who is calling: the owner of the bearer token (RFC 6750) of this request. A handler that takes it refuses program tokens,
-/// so that nothing is open to them unless it says so.
+/// The caller: the owner of the bearer token (RFC 6750) of this request. It refuses program tokens, so that endpoints
+/// accept them only if they use another extractor.
 #[derive(Debug, Clone)]
 pub struct Caller(pub Arc<Identity>);
 
@@ -26,7 +25,7 @@ impl Caller {
         self.0.user_id
     }
 
-    /// Who acts, for the events that follow from it.
+    /// The actor of the events that the caller causes.
     #[must_use]
     pub fn actor(&self) -> Actor {
         self.0.actor()
@@ -38,7 +37,7 @@ impl Caller {
         self.0.has_role(role)
     }
 
-    /// Insists on a role.
+    /// Requires a role.
     ///
     /// # Errors
     /// `403 forbidden` without it.
@@ -59,16 +58,18 @@ impl Caller {
 pub struct SignedIn {
     /// The person who is calling.
     pub caller: Caller,
-    /// In which session.
+    /// The session of the login.
     pub session: SessionId,
 }
 
-/// A caller who may read the audit trail: a person, or a program whose token has the scope `audit:read`.
+/// A caller who may read the audit trail: a person with the role, or a program whose token has the scope
+/// `audit:read`.
 #[derive(Debug, Clone)]
 pub struct AuditReader(pub Caller);
 
-/// A caller who may own tasks: one with the role `user`, or a program of theirs whose token has the scope `tasks:read`, and
-/// `tasks:write` for whatever is not a `GET`. A handler of tasks takes it in place of a [`Caller`].
+/// A caller who may own tasks: a person with the role `user`, or a program of such a person. The program's token
+/// needs the scope `tasks:read`, and `tasks:write` for methods other than `GET`. Handlers of tasks use it in place of
+/// [`Caller`].
 #[derive(Debug, Clone)]
 pub struct TaskOwner(pub Caller);
 
@@ -146,7 +147,7 @@ where
 }
 
 impl Caller {
-    /// Insists that the token is good for `scope`.
+    /// Requires that the token has `scope`.
     fn within(self, scope: Scope) -> Result<Self, Problem> {
         if self.0.credential.covers(scope) {
             return Ok(self);
@@ -165,7 +166,7 @@ impl Caller {
     }
 }
 
-/// Whoever sends the request, by whatever kind of token.
+/// The caller of a request, with any kind of token.
 async fn authenticate<S>(parts: &Parts, state: &S) -> Result<Caller, Problem>
 where
     Arc<Verifier>: FromRef<S>,
@@ -200,7 +201,7 @@ fn no_program(caller: &Caller) -> Problem {
     Problem::new(ProblemCode::Forbidden).detail("A program token is not good for this. Log in.")
 }
 
-/// The token of `Authorization: Bearer <token>`, for whoever needs to ask again later whether it is still good.
+/// The token of `Authorization: Bearer <token>`, for callers that check it again later.
 ///
 /// # Errors
 /// `401` when there is none, or more than one.
@@ -211,7 +212,7 @@ pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
     })
 }
 
-/// As [`bearer_token`], for whoever leaves it to others to refuse a request without one.
+/// Like [`bearer_token`], for callers that do not refuse a request without one.
 #[must_use]
 pub fn presented_token(headers: &HeaderMap) -> Option<&str> {
     presented(headers).ok()

@@ -1,4 +1,4 @@
-//! What it is to check a token, and why one is not accepted.
+//! The trait for checking a token, and the reasons why one is not accepted.
 
 use async_trait::async_trait;
 use events::UserId;
@@ -8,34 +8,34 @@ use crate::messages::{Identity, Rejection};
 /// Why a token was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// It is no good, and that is final.
+    /// It is invalid. Checking again gives the same result.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// Nobody could tell. The token may well be good.
+    /// It could not be checked. The token may be valid.
     #[error("tokens cannot be checked now: {0}")]
     Unavailable(String),
 }
 
-/// Judges a token on the spot. Auth itself implements it; for everyone else the bus stands between.
+/// Checks a token. Auth implements it directly; the other roles ask auth over the bus.
 #[async_trait]
 pub trait Check: Send + Sync + 'static {
-    /// Whose token this is.
+    /// The identity of the token's owner.
     ///
     /// # Errors
-    /// When it is no good, or when that cannot be found out now.
+    /// When it is invalid, or when it cannot be checked now.
     async fn check(&self, token: &str) -> Result<Identity, VerifyError>;
 
-    /// Whether it can be asked now.
+    /// Whether checks are possible now.
     fn is_connected(&self) -> bool {
         true
     }
 
-    /// Whom a token with a good signature names, without asking whether its session is live.
+    /// The person of a token with a valid signature, without checking its session.
     fn subject(&self, _token: &str) -> Option<UserId> {
         None
     }
 
-    /// Whose token this is or was: whom one with a good signature names, whatever its times say. For the security log.
+    /// The person of a token with a valid signature, even if it has expired. For the security log.
     fn owner(&self, _token: &str) -> Option<UserId> {
         None
     }

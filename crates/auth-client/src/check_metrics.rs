@@ -1,4 +1,4 @@
-//! What is counted about checks of access tokens, in the metrics of the process: its roles share one verifier.
+//! Metrics of the checks of access tokens. All roles of a process share one verifier, and so these metrics.
 
 use std::sync::LazyLock;
 
@@ -22,14 +22,14 @@ static CHECKS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     checks
 });
 
-/// Who knew what to make of a token.
+/// What decided about a token.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Source {
-    /// An answer of auth that is remembered.
+    /// A cached answer of auth.
     Memory,
-    /// The public keys: it cannot be genuine, or they could not be had.
+    /// The public keys: the signature is wrong, or the keys are unavailable.
     Keys,
-    /// Auth has answered.
+    /// An answer of auth.
     Auth,
 }
 
@@ -43,7 +43,7 @@ impl Source {
     }
 }
 
-/// Counts a check, and gives back what came of it.
+/// Counts a check and returns its result.
 pub(crate) fn counted<T>(source: Source, result: Result<T, VerifyError>) -> Result<T, VerifyError> {
     let outcome = match &result {
         Ok(_) => "accepted",
@@ -54,7 +54,7 @@ pub(crate) fn counted<T>(source: Source, result: Result<T, VerifyError>) -> Resu
     result
 }
 
-/// So that they are there, at zero, before the first check.
+/// Creates the metrics with the value zero before the first check.
 pub(crate) fn show() {
     LazyLock::force(&CHECKS);
 }

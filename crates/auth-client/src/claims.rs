@@ -1,5 +1,5 @@
-//! What an access token says, and whether it may say so: its signature, its header and its times (RFC 7519, RFC 8725,
-//! RFC 9068). The same for auth, which issues the tokens, and for the roles, which are shown them.
+//! The claims of an access token, and their verification: signature, header and times (RFC 7519, RFC 8725, RFC 9068).
+//! Used by auth, which issues tokens, and by the roles that receive them.
 
 use std::collections::BTreeSet;
 
@@ -17,10 +17,10 @@ pub const DEFAULT_ISSUER: &str = "taskledger";
 /// `typ` of the header of an access token (RFC 9068, section 2.1).
 pub const TOKEN_TYPE: &str = "at+jwt";
 
-/// What an access token says. Times are seconds since 1970-01-01T00:00:00Z.
+/// The claims of an access token. Times are seconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// Who issued it.
+    /// The issuer.
     pub iss: String,
     /// The audience that the token is meant for.
     pub aud: String,
@@ -28,7 +28,7 @@ pub struct Claims {
     pub sub: UserId,
     /// The e-mail address of the person.
     pub email: String,
-    /// What they might do when it was issued.
+    /// The roles of the person when it was issued.
     pub roles: BTreeSet<Role>,
     /// The session that the token belongs to.
     pub sid: SessionId,

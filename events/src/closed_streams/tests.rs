@@ -93,7 +93,7 @@ fn record(stream: &StreamName, version: u64, event: &Event, at: i64) -> Recorded
     }
 }
 
-/// What of a stream may be dropped: up to which version, and whether that is all of it.
+/// What may be dropped of a stream: up to which version, and whether that is the whole stream.
 fn given(log: &[(StreamName, u64, Event, i64)], person_is_erased: bool) -> Option<(u64, bool)> {
     let mut closed = ClosedStream::before(BEFORE, &log[0].0)?;
     for (stream, version, event, at) in log {

@@ -1,4 +1,4 @@
-//! Which addresses are addresses, and which are one.
+//! Which texts are addresses, and which texts are the same address.
 
 use proptest::prelude::*;
 

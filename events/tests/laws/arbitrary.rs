@@ -267,7 +267,7 @@ fn operation_event() -> impl Strategy<Value = OperationEvent> {
     prop_oneof![started, finished]
 }
 
-/// Of few, so that some come again.
+/// One of a few ids, so that some repeat.
 fn session_id() -> impl Strategy<Value = SessionId> {
     (0_u128..200).prop_map(|bits| SessionId(uuid::Uuid::from_u128(bits)))
 }

@@ -36,7 +36,7 @@ fn fold_session(events: &[(SessionEvent, u64, Timestamp)]) -> Option<Session> {
     })
 }
 
-/// The history from the event that creates on: what comes before it cannot matter.
+/// The history from the creating event on. The fold must not depend on events before it.
 fn from_creation<E>(events: &[(E, u64, Timestamp)], creates: impl Fn(&E) -> bool) -> &[(E, u64, Timestamp)] {
     let start = events
         .iter()

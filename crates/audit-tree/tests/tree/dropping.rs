@@ -1,4 +1,4 @@
-//! Payloads that were dropped, and those that somebody only made to look so.
+//! Payloads that were dropped, and payloads that were deleted and only look dropped.
 
 use audit_tree::{Kept, Verification};
 use events::{DropCommand, ExportedPayloads, OperationStarted, StoredEvent, Timestamp, UserId};
@@ -34,7 +34,7 @@ impl Fixture {
             .await;
     }
 
-    /// The record of a command that drops so many payloads of what had ended a second after [`RECORDED_AT`].
+    /// Records a command that drops `payloads` payloads of streams that ended up to a second after [`RECORDED_AT`].
     async fn record_drop(&self, payloads: u64, root: &str) {
         let command = DropCommand {
             ended_before: RECORDED_AT.plus_seconds(1),
@@ -128,7 +128,7 @@ async fn a_dropped_payload_is_covered_by_the_hash_that_was_kept(fixture: Fixture
     let report = fixture.verify_with(kept(&[1, 2, 300])).await;
     assert_eq!((report.differences, report.dropped, report.shown), (vec![], 3, 2));
 
-    // The tree grows on, also one that is made again of what is there.
+    // The tree continues to grow, also one that is computed again.
     fixture.append("task-1", version, 1).await;
     fixture.keep().await.unwrap();
     assert_eq!(
@@ -202,7 +202,8 @@ async fn only_what_could_be_dropped_counts_as_dropped(fixture: Fixture) {
     fixture.record_drop(100, "r").await;
     fixture.keep().await.unwrap();
 
-    // What ended: a purged task but for its purge, sessions, and what an erased person had but for the erasure.
+    // Streams that have ended: a purged task without its purge, sessions, and the streams of an erased person without
+    // the erasure.
     for right in [&[6, 7][..], &[7], &[11, 12], &[9, 10], &[10], &[13, 14], &[14]] {
         let report = fixture.verify_emptied(right).await;
         assert_eq!(report.differences, [""; 0], "{right:?}");
@@ -212,14 +213,14 @@ async fn only_what_could_be_dropped_counts_as_dropped(fixture: Fixture) {
         (&[1][..], 1),
         (&[2], 2),
         (&[3], 3),
-        // The whole of a task that goes on, and parts of it.
+        // A whole task that has not ended, and parts of it.
         (&[4, 5], 4),
         (&[4], 4),
         (&[5], 5),
         // A purged task without its purge, or with something readable before it.
         (&[8], 8),
         (&[6], 6),
-        // Something readable follows in the session.
+        // A readable event follows in the session.
         (&[9], 9),
         (&[11], 11),
         (&[15], 15),

@@ -16,7 +16,7 @@ use runtime::Metrics;
 use test_support::{TestClock, TestDatabase};
 use transparency_log::{Algorithm, Checkpoint, VerifierKey};
 
-/// When events are recorded, unless it matters.
+/// The recording time of events, unless a test sets another.
 pub(crate) const RECORDED_AT: Timestamp = Timestamp::from_micros(1_780_000_000_000_000);
 
 /// A log, its tree and the directory of its keys.
@@ -188,7 +188,7 @@ impl Fixture {
         }
     }
 
-    /// Log and tree go back together, as from one backup.
+    /// Restores log and tree together, as from one backup.
     pub(crate) async fn go_back_to(&self, tree: &Tree) {
         let (size, id) = (tree.size, tree.last.id.unwrap().0);
         self.in_log(&format!("DELETE FROM events WHERE position > {size}"))

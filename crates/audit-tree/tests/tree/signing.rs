@@ -1,4 +1,4 @@
-//! What is signed, by whom, and what never is.
+//! Which checkpoints are signed, and by which processes.
 
 use audit_tree::{KeepError, Kept, LastSigned, SigningKeys, announcement, renew_origin};
 use events::{OperationFinished, OperationOutcome, UserId};
@@ -23,7 +23,7 @@ impl Fixture {
             .unwrap()
     }
 
-    /// Appends what a command records that has begun a tree of this origin.
+    /// Appends the record of a command that began a tree of this origin.
     async fn announce(&self, origin: &str) {
         let finished = OperationFinished {
             outcome: OperationOutcome::Succeeded,
@@ -77,7 +77,7 @@ async fn what_was_signed_is_remembered_outside_the_databases(fixture: Fixture) {
     let old_tree = fixture.tree.newest().await.unwrap().unwrap();
     fixture.append("task-1", 10, 10).await;
     fixture.keep().await.unwrap();
-    // The log goes on in another way.
+    // The log continues with other events.
     fixture.go_back_to(&old_tree).await;
     assert!(matches!(fixture.keep().await, Err(KeepError::LostEnd)));
     assert!(fixture.disagreement().await.is_some());
@@ -159,13 +159,13 @@ async fn only_keys_that_have_signed_a_tree_go_on_with_it(fixture: Fixture) {
         }
     }
     assert!(other.disagreement().await.is_some());
-    // Those that have signed it, beside its own.
+    // The keys that have signed the tree, beside its own.
     fixture.copy_keys_to(&other.keys);
     other.keep().await.unwrap();
     assert_eq!(fixture.checkpoint().await.size, 10);
     assert_eq!(other.disagreement().await, None);
 
-    // Who is at work notices it, too.
+    // The active signer notices it, too.
     let mut active = fixture.keeper();
     while active.step().await.unwrap() {}
     let strange = fixture.another_host(false);
@@ -214,7 +214,7 @@ async fn a_tree_of_another_name_is_signed_once_the_log_announces_it(fixture: Fix
         };
         fixture.verify_with(kept).await.differences.join("\n")
     };
-    // Whoever writes to the database gives the tree another name, in whatever way.
+    // Someone with access to the database changes the origin of the tree.
     fixture
         .in_tree("UPDATE trees SET origin = 'example.org/log/another'")
         .await;

@@ -186,7 +186,7 @@ async fn a_log_that_was_rewritten_with_its_tree_is_found_by_a_checkpoint_that_wa
     fixture.append("task-1", 0, 50).await;
     fixture.keep().await.unwrap();
     let kept = fixture.checkpoint().await;
-    // Whoever can write to both databases and has the key makes everything again.
+    // Someone who can write to both databases and has the key computes everything again.
     fixture
         .in_log(&format!(
             "UPDATE events SET data = {} WHERE position = 7",

@@ -1,4 +1,4 @@
-//! What is remembered of tokens, and for how long.
+//! What is cached about tokens, and for how long.
 
 use std::collections::BTreeSet;
 
@@ -75,7 +75,7 @@ fn an_answer_asked_for_before_the_revocation_is_not_kept() {
     cache.revoke(Revocation::Session(SessionId(Uuid::from_u128(11))), START);
     cache.put(token(1), identity(1, 11), before, START);
     assert!(cache.get(token(1), START).is_none());
-    // One asked for afterwards is the truth again, for example after a role was granted.
+    // An answer to a later check is valid again, for example after a role was granted.
     cache.put(token(1), identity(1, 11), cache.epoch(), START);
     assert!(cache.get(token(1), START).is_some());
 }
