@@ -1,6 +1,6 @@
 //! Embeds the migrations: `OUT_DIR/migrations.rs` has a slice of names and SQL texts for each folder.
 //!
-//! Instead of `sqlx::migrate!`, whose macro crate has all of sqlx and SQLite compiled a second time, for the compiler.
+//! This replaces `sqlx::migrate!`, whose macro crate compiles all of sqlx and SQLite a second time.
 
 use std::{
     env,

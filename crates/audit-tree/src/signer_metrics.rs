@@ -3,6 +3,7 @@
 use prometheus::IntGauge;
 use runtime::Metrics;
 
+/// The metrics of a checkpoint signer.
 #[derive(Debug, Clone)]
 pub struct CheckpointSignerMetrics {
     pub(crate) size: IntGauge,

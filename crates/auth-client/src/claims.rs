@@ -35,7 +35,7 @@ pub struct Claims {
     /// The client that the token was issued to (RFC 9068): this system itself, since people log in with it directly.
     #[serde(default)]
     pub client_id: String,
-    /// How the person was known (RFC 8176).
+    /// How the person was authenticated (RFC 8176).
     #[serde(default)]
     pub amr: BTreeSet<AuthenticationMethod>,
     /// When the person logged in.
@@ -43,25 +43,25 @@ pub struct Claims {
     pub auth_time: i64,
     /// When it was issued.
     pub iat: i64,
-    /// Before when it is not good.
+    /// The token is not valid before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
-    /// When it runs out.
+    /// When it expires.
     pub exp: i64,
-    /// Its own id.
+    /// The id of the token.
     pub jti: Uuid,
 }
 
 impl Claims {
-    /// When the token runs out.
+    /// When the token expires.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         Timestamp::from_micros(self.exp.saturating_mul(1_000_000))
     }
 }
 
-/// The only header that is accepted. Whatever else a header can hold (`jku`, `jwk`, `x5u`, `crit`, `b64`, `zip`) would ask
-/// for something that is not done here.
+/// The only header that is accepted. All other members (`jku`, `jwk`, `x5u`, `crit`, `b64`, `zip`) would ask for
+/// features that are not supported.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
@@ -70,31 +70,31 @@ struct Header {
     kid: String,
 }
 
-/// Which tokens are accepted.
+/// The issuer and the audience that tokens must have.
 #[derive(Debug, Clone)]
 pub struct TokenRules {
     validation: Validation,
 }
 
 impl TokenRules {
-    /// Tokens that `issuer` issued for `audience`.
+    /// Accepts tokens that `issuer` issued for `audience`.
     #[must_use]
     pub fn new(issuer: &str, audience: &str) -> Self {
-        // Only what this names is accepted, whatever the header of a token says.
+        // Only the algorithm of the key is accepted, whatever the header of a token says.
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[audience]);
         validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
-        // The library asks the machine's clock; we ask ours, below.
+        // The library would use the machine's clock; the expiry is checked with our clock below.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         Self { validation }
     }
 
-    /// What `token` says, if its signature is that of `key`, also when it has run out or is not good yet.
+    /// The claims of `token`, if `key` has signed it, even if it has expired or is not valid yet.
     ///
     /// # Errors
-    /// When it is not.
+    /// When the signature or the header is wrong.
     pub fn genuine(&self, token: &str, key: &VerifyingKey) -> Result<Claims, Rejection> {
         let mut validation = self.validation.clone();
         // The key decides, not the header of the token.
@@ -103,11 +103,11 @@ impl TokenRules {
         decoded.map(|data| data.claims).map_err(|_| Rejection::Malformed)
     }
 
-    /// What `token` says, if its signature is that of `key` and it is good at `now`. Whether its session is still live is
-    /// for the caller to find out.
+    /// The claims of `token`, if `key` has signed it and it is valid at `now`. The caller has to check that its
+    /// session is live.
     ///
     /// # Errors
-    /// When it is not.
+    /// When the token is invalid.
     pub fn verify(&self, token: &str, key: &VerifyingKey, now: Timestamp) -> Result<Claims, Rejection> {
         let claims = self.genuine(token, key)?;
         let seconds = now.as_seconds();

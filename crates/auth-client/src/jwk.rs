@@ -1,4 +1,4 @@
-//! Public keys (RFC 7517, RFC 7518, RFC 8037) as those who verify read them.
+//! Public keys (RFC 7517, RFC 7518, RFC 8037) for verification.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -6,9 +6,9 @@ use api_types::{Jwk, Jwks};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use jsonwebtoken::{Algorithm, DecodingKey};
 
-/// More keys than this are not read.
+/// The most keys that are read from a set.
 const MAX_KEYS: usize = 64;
-/// A longer set is not read.
+/// The longest set that is read, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
 
 /// A public key, and the one algorithm whose signatures it verifies, whatever the header of a token says.
@@ -19,7 +19,7 @@ pub struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// The key that `jwk` describes, if it is of a kind that is used here.
+    /// The key that `jwk` describes; `None` if it is of a kind that is not used here.
     #[must_use]
     pub fn from_jwk(jwk: &Jwk) -> Option<Self> {
         let is = |kty, crv, alg| jwk.kty == kty && jwk.crv == crv && jwk.alg == alg;
@@ -51,12 +51,12 @@ impl fmt::Debug for VerifyingKey {
     }
 }
 
-/// Public keys that can verify, by their ids.
+/// Public keys by their ids.
 #[derive(Clone, Default)]
 pub(crate) struct PublicKeys(HashMap<String, Arc<VerifyingKey>>);
 
 impl PublicKeys {
-    /// Reads a published set. Keys of other kinds are passed over.
+    /// Reads a published set. Keys of unknown kinds are ignored.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, String> {
         if bytes.len() > MAX_BYTES {
             return Err(format!("a set of keys has at most {MAX_BYTES} bytes"));
@@ -73,7 +73,7 @@ impl PublicKeys {
         Ok(Self(keys))
     }
 
-    /// Whether a key of `earlier` is not here any more.
+    /// Whether a key of `earlier` is missing here.
     pub(crate) fn lacks_one_of(&self, earlier: &Self) -> bool {
         earlier.0.keys().any(|kid| !self.0.contains_key(kid))
     }

@@ -1,5 +1,5 @@
-//! The public keys of auth as far as this process knows them: asked for at the start, and again when a token names one
-//! that is unknown, at most every few seconds, since anyone can make up names.
+//! The public keys of auth that this process knows. They are requested at the start, and again when a token has an
+//! unknown key id. That happens at most every few seconds, because clients can invent ids.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -20,25 +20,25 @@ use crate::{
     messages::KEYS_QUEUE,
 };
 
-/// For so long a set counts as complete: an unknown key is not asked for again.
+/// After a successful request, an unknown key is not requested again for this long.
 const COMPLETE_FOR: Duration = Duration::from_secs(3);
-/// Between a failure and the next attempt.
+/// The pause between a failed request and the next one.
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
-/// The longest pause between attempts for which nobody waits.
+/// The longest pause between requests in the background.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How often the set is asked for without a reason, so that new keys are known before they sign, and keys which were taken
-/// away are forgotten.
+/// How often the keys are requested without a reason. So new keys are known before they are used, and removed keys
+/// are forgotten.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 
 pub(crate) struct KnownKeys {
     bus: Arc<dyn Bus>,
     deadline: Duration,
-    /// The answers to tokens that these keys have verified.
+    /// The cached answers about tokens that these keys have verified.
     answers: Arc<Cache>,
     keys: RwLock<Arc<PublicKeys>>,
-    /// The last attempt to ask. Whoever asks holds it, so that one asks for all.
+    /// The last request. Held while one is under way, so that all callers share it.
     last: Mutex<Option<Attempt>>,
-    /// Somebody has said that the keys have changed.
+    /// Notified when auth has announced that the keys changed.
     changed: Notify,
 }
 
@@ -47,12 +47,12 @@ struct Attempt {
     succeeded: bool,
 }
 
-/// Why a key cannot be had.
+/// Why a key is not available.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NoKey {
-    /// Auth has none with this id.
+    /// Auth has no key with this id.
     Unknown,
-    /// Auth could not be asked.
+    /// Auth could not be reached.
     Unavailable(String),
 }
 
@@ -68,12 +68,12 @@ impl KnownKeys {
         }
     }
 
-    /// The key with this id, if it is known here already.
+    /// The key with this id, if it is known.
     pub(crate) fn known(&self, kid: &str) -> Option<Arc<VerifyingKey>> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).get(kid)
     }
 
-    /// The key with this id; auth is asked if it is unknown.
+    /// The key with this id. Asks auth if it is not known.
     pub(crate) async fn get(&self, kid: &str) -> Result<Arc<VerifyingKey>, NoKey> {
         if let Some(key) = self.known(kid) {
             return Ok(key);
@@ -87,7 +87,7 @@ impl KnownKeys {
             Some(attempt) if attempt.succeeded && attempt.at.elapsed() < COMPLETE_FOR => {
                 return Err(NoKey::Unknown);
             }
-            // Whoever waited for this attempt shares its failure; whoever comes later makes another.
+            // Callers that waited for this request share its failure; later callers send another.
             Some(attempt) if !attempt.succeeded && attempt.at >= arrived => {
                 return Err(NoKey::Unavailable(
                     "the public keys could not be asked for".to_owned(),
@@ -108,12 +108,12 @@ impl KnownKeys {
         self.known(kid).ok_or(NoKey::Unknown)
     }
 
-    /// Lets [`Self::keep_up`] ask soon, because the keys have changed.
+    /// Makes [`Self::keep_up`] request the keys soon, because they have changed.
     pub(crate) fn renew_soon(&self) {
         self.changed.notify_one();
     }
 
-    /// Asks at once, and again until there is an answer; then now and then, and when the keys have changed, for ever.
+    /// Requests the keys at once, and again until it succeeds; then regularly and after changes. Never returns.
     pub(crate) async fn keep_up(&self) {
         let mut backoff = Backoff::new(AFTER_FAILURE, LONGEST_PAUSE);
         loop {
@@ -142,7 +142,7 @@ impl KnownKeys {
     }
 
     async fn ask(&self) -> Result<(), String> {
-        // The bus keeps the deadline; the second one only guards against a bus that does not.
+        // The bus enforces the deadline. This one guards against a bus that fails to.
         let guard = self.deadline.saturating_add(Duration::from_millis(500));
         let request = self.bus.request(KEYS_QUEUE, Bytes::new(), self.deadline);
         let reply = match tokio::time::timeout(guard, request).await {
@@ -155,7 +155,7 @@ impl KnownKeys {
         let earlier = std::mem::replace(&mut *known, Arc::clone(&keys));
         drop(known);
         if keys.lacks_one_of(&earlier) {
-            // A key was taken away, and the news of it may not have come.
+            // A key was removed, and the revocation may have been lost.
             self.answers.clear();
         }
         Ok(())

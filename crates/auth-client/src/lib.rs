@@ -1,8 +1,8 @@
-//! The contract between those who are shown access tokens and the one who can judge them.
+//! The contract between auth, which issues and checks access tokens, and the roles that receive them.
 //!
-//! [`messages`] is what travels over the bus, [`TokenRules`] says which tokens can be genuine, [`Verifier`] holds a token
-//! to them, asks and remembers, [`Caller`], [`SignedIn`], [`TaskOwner`] and [`AuditReader`] hand a handler whoever is calling.
-//! Nothing here can make a token.
+//! [`messages`] has the messages on the bus. [`TokenRules`] verifies the signature and the claims of a token.
+//! [`Verifier`] does this, asks auth, and caches the answers. [`Caller`], [`SignedIn`], [`TaskOwner`] and
+//! [`AuditReader`] are the extractors for handlers. Nothing here can create a token.
 
 mod cache;
 mod caller;

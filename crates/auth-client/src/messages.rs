@@ -1,4 +1,4 @@
-//! What travels between the roles and auth: checks, their replies, and revocations. JSON on the wire.
+//! The messages between the roles and auth: token checks, replies, and revocations. They are JSON.
 
 use std::collections::BTreeSet;
 
@@ -18,38 +18,38 @@ pub const KEYS_QUEUE: &str = "taskledger.auth.keys";
 /// The topic on which auth broadcasts a [`Revocation`] when a session ends or an account changes.
 pub const REVOCATIONS: &str = "taskledger.auth.revoked";
 
-/// Who is calling, as auth knows them at the moment of the check.
+/// The authenticated caller, as auth knew them at the time of the check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The person who has the token.
     pub user_id: UserId,
-    /// By what they are known.
+    /// What the caller authenticated with.
     pub credential: Credential,
     /// The e-mail address of the person.
     pub email: String,
-    /// What they may do.
+    /// The roles.
     pub roles: BTreeSet<Role>,
-    /// When the token runs out.
+    /// When the token expires.
     pub expires_at: Timestamp,
 }
 
-/// By what a caller is known.
+/// What a caller authenticated with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Credential {
-    /// A login: the person may do everything that the account may.
+    /// A login, which gives access to everything that the account has access to.
     Session(SessionId),
-    /// A token that the person made for a program, which may what its scopes say.
+    /// A program token, which gives access according to its scopes.
     ProgramToken {
         /// The id of the token.
         id: TokenId,
-        /// What it is good for.
+        /// Its scopes.
         scopes: BTreeSet<Scope>,
     },
 }
 
 impl Credential {
-    /// The login, if it is one.
+    /// The session of a login; `None` for a program token.
     #[must_use]
     pub const fn session(&self) -> Option<SessionId> {
         match self {
@@ -58,7 +58,7 @@ impl Credential {
         }
     }
 
-    /// Whether it is good for what `scope` names.
+    /// Whether the credential has `scope`.
     #[must_use]
     pub fn covers(&self, scope: Scope) -> bool {
         match self {
@@ -69,7 +69,7 @@ impl Credential {
 }
 
 impl Identity {
-    /// Who acts, for the events that follow from it.
+    /// The actor of the events that the caller causes.
     #[must_use]
     pub const fn actor(&self) -> Actor {
         match self.credential {
@@ -88,43 +88,43 @@ impl Identity {
     }
 }
 
-/// Why a token is no good.
+/// Why a token is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum Rejection {
     /// Not a token of this system.
     #[error("The access token is malformed, or was not issued here.")]
     Malformed,
-    /// It ran out.
+    /// It has expired.
     #[error("The access token has expired. Refresh it, or log in again.")]
     Expired,
-    /// Its session or account is no longer live.
+    /// Its session has ended, or its account is disabled or erased.
     #[error("The session of this access token has ended. Log in again.")]
     SessionEnded,
 }
 
-/// A question: is this token good?
+/// A request to check a token.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckRequest {
     /// The access token as the client sent it.
     Token(String),
-    /// A program token, which lives for long and so does not travel itself.
+    /// A program token. It lives for a long time, so only its hash is sent.
     ProgramToken {
-        /// The part of it that says which it is.
+        /// The public part, which names the token.
         name: String,
-        /// Hex SHA-256 of the whole.
+        /// Hex SHA-256 of the whole token.
         token_sha256: String,
     },
 }
 
-/// A message on behalf of a request, whose trace it belongs to.
+/// A message with the trace context of the request that it belongs to.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traced<M> {
-    /// What is said.
+    /// The message.
     #[serde(flatten)]
     pub message: M,
-    /// W3C `traceparent` of the request. Those who do not know of it pass over it.
+    /// W3C `traceparent` of the request. Receivers that do not know it ignore it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<Traceparent>,
 }
@@ -132,26 +132,26 @@ pub struct Traced<M> {
 /// The answer to one [`CheckRequest`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckReply {
-    /// Hex SHA-256 of the token that was judged. Whoever asked compares it, so that a reply that went astray
-    /// can never give one caller the identity of another.
+    /// Hex SHA-256 of the checked token. The requester compares it, so that a misdirected reply cannot give one
+    /// caller the identity of another.
     pub token_sha256: String,
-    /// What auth found.
+    /// The result of the check.
     pub verdict: Verdict,
 }
 
-/// What auth found about a token.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It is good, and this is whose.
+    /// The token is valid, and belongs to this identity.
     Accepted(Identity),
-    /// It is not.
+    /// The token is invalid.
     Rejected(Rejection),
-    /// Auth cannot tell now, for example because the event store is down.
+    /// The token cannot be checked now, for example because the event store is down.
     Unavailable,
 }
 
-/// News that makes cached answers worthless.
+/// A revocation, which invalidates cached answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Revocation {
@@ -159,13 +159,13 @@ pub enum Revocation {
     Session(SessionId),
     /// Every session of this account ended, or what is known about the account changed.
     Account(UserId),
-    /// A signing key was taken away, or other roles ask for a second factor: whatever is remembered of any token is worthless.
+    /// A signing key was removed, or other roles need a second factor: all cached answers are invalid.
     Keys,
 }
 
 impl Revocation {
-    /// What an event of the log makes worthless, if anything. So whoever reads the log can tell everyone in place of an
-    /// auth that died before it could.
+    /// The revocation that follows from an event of the log, if any. With it, any reader of the log can broadcast the
+    /// revocation if auth ended before it did.
     #[must_use]
     pub fn caused_by(event: &RecordedEvent) -> Option<Self> {
         match (event.stream.kind().ok()?, event.kind.as_str()) {
@@ -192,7 +192,8 @@ impl Revocation {
     }
 }
 
-/// Whether the session that was opened has closed others, as one too many does. What cannot be read may have.
+/// Whether opening this session closed others, which happens when there were too many. An event that cannot be read
+/// counts as closing.
 fn closes_sessions(event: &RecordedEvent) -> bool {
     match Event::try_from(event) {
         Ok(Event::Account(AccountEvent::SessionOpened(opened))) => !opened.closed.is_empty(),
@@ -201,7 +202,7 @@ fn closes_sessions(event: &RecordedEvent) -> bool {
     }
 }
 
-/// Messages that are written as JSON.
+/// Implements `encode` and `decode` for messages that are JSON.
 macro_rules! json_message {
     ($($message:ty),+) => {
         $(

@@ -1,12 +1,12 @@
-//! Tokens that auth has just refused. What it refused stays refused, so that a client which goes on with the token of an
-//! ended session costs auth one look a second.
+//! Remembers tokens that auth has just rejected. A rejection is final, so a client that keeps using such a token
+//! causes only one check a second.
 
 use dashmap::DashMap;
 use events::Timestamp;
 
 use crate::{messages::Rejection, token::TokenHash};
 
-/// How many are remembered. Beyond that auth is asked, as without any.
+/// The most rejected tokens that are remembered. For others auth is asked.
 const CAPACITY: usize = 10_000;
 const REMEMBERED_FOR_SECONDS: i64 = 1;
 

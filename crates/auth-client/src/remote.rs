@@ -1,5 +1,5 @@
-//! Checks tokens by auth's public keys, asks auth over the bus about those that can be genuine, once for all who wonder about the
-//! same one, and remembers the answers briefly.
+//! Checks tokens with auth's public keys, then asks auth over the bus about those with a valid signature. Concurrent
+//! checks of one token share a request, and answers are cached briefly.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,18 +28,18 @@ use crate::{
     verifier_options::VerifierOptions,
 };
 
-/// How often expired answers are swept out.
+/// How often expired answers are removed.
 const TIDY_EVERY: Duration = Duration::from_secs(15);
-/// Between two attempts to listen to revocations for the first time.
+/// The pause between attempts to subscribe to revocations for the first time.
 const LISTEN_AGAIN: Duration = Duration::from_millis(500);
-/// How often a check is repeated because a revocation came in while it was under way.
+/// How often a check is repeated because a revocation arrived meanwhile.
 const ATTEMPTS: usize = 3;
 
-/// How many checks of program tokens are under way at once. Nobody but auth can tell a made-up one from a good one, so they
-/// must not crowd out the checks of logins.
+/// The most checks of program tokens at the same time. Only auth can recognise an invented one, so they must not
+/// displace the checks of logins.
 const PROGRAM_TOKENS_AT_ONCE: usize = 32;
 
-/// Checks tokens over the bus, and remembers.
+/// Checks tokens over the bus and caches the answers.
 pub(crate) struct Remote {
     bus: Arc<dyn Bus>,
     options: VerifierOptions,
@@ -47,26 +47,26 @@ pub(crate) struct Remote {
     refusals: Refusals,
     rules: TokenRules,
     keys: KnownKeys,
-    /// Checks under way.
+    /// The checks under way.
     pending: DashMap<TokenHash, PendingCheck>,
     program_tokens: Semaphore,
 }
 
-/// What a token says of itself, as far as that can be told here.
+/// What a token is, as far as this process can decide.
 #[derive(Clone)]
 enum Shown {
-    /// A genuine access token.
+    /// An access token with a valid signature.
     Access(Box<Claims>),
     /// A text that may be the program token with this name.
     MaybeProgram(String),
 }
 
-/// What a check found, and when it was sent.
+/// The result of a check, and the epoch when it was sent.
 type Answer = Result<(Arc<Identity>, Epoch), VerifyError>;
 type PendingCheck = Shared<BoxFuture<'static, Answer>>;
 
 impl Remote {
-    /// Begins to listen to revocations, in the `background`.
+    /// Subscribes to revocations, in the `background`.
     pub(crate) async fn start(
         bus: Arc<dyn Bus>,
         options: VerifierOptions,
@@ -96,12 +96,12 @@ impl Remote {
         remote
     }
 
-    /// How many good answers are remembered now.
+    /// The number of cached answers.
     pub(crate) fn remembered(&self) -> usize {
         self.cache.len()
     }
 
-    /// Whose token this is.
+    /// The identity of the token's owner.
     pub(crate) async fn verify(self: &Arc<Self>, token: &str) -> Result<Arc<Identity>, VerifyError> {
         let hash = TokenHash::of(token);
         let now = self.options.clock.now();
@@ -121,7 +121,7 @@ impl Remote {
         counted(Source::Auth, self.asked(hash, token, &shown).await)
     }
 
-    /// What auth says of the token, as of now.
+    /// The answer of auth about the token, which is current at the end of the call.
     async fn asked(
         self: &Arc<Self>,
         hash: TokenHash,
@@ -137,15 +137,15 @@ impl Remote {
             if self.cache.is_current(&identity, asked) {
                 return Ok(identity);
             }
-            // A revocation came in meanwhile: this answer may be from before it.
+            // A revocation arrived meanwhile: this answer may be older than it.
             last = Some(identity);
         }
-        // Revocations keep coming. The last check was sent after this call began, so its answer will do; it
-        // has not been remembered.
+        // Revocations keep arriving. The last check was sent after this call began, so its answer is used, but not
+        // cached.
         last.ok_or_else(|| VerifyError::Unavailable("no answer".to_owned()))
     }
 
-    /// What the token says, if it is genuine and good now.
+    /// The claims of the token, if it has a valid signature and is valid now.
     async fn claims(&self, token: &str, now: Timestamp) -> Result<Claims, VerifyError> {
         let kid = key_id(token)?;
         match self.keys.get(&kid).await {
@@ -155,9 +155,9 @@ impl Remote {
         }
     }
 
-    /// Whom a token names, by its signature and times.
+    /// The person of a token, according to its signature and times.
     pub(crate) fn subject(&self, token: &str) -> Option<UserId> {
-        // A look is cheaper than a signature.
+        // Checking the shape first is cheaper than verifying a signature.
         let now = self.options.clock.now();
         if let Some(identity) = self.cache.get(TokenHash::of(token), now) {
             return Some(identity.user_id);
@@ -167,7 +167,7 @@ impl Remote {
         claims.ok().map(|claims| claims.sub)
     }
 
-    /// Whom a token names, by its signature alone. Nobody but auth can say whose a program token is.
+    /// The person of a token, according to its signature alone. Only auth knows the owner of a program token.
     pub(crate) fn owner(&self, token: &str) -> Option<UserId> {
         let key = self.keys.known(&key_id(token).ok()?)?;
         self.rules.genuine(token, &key).ok().map(|claims| claims.sub)
@@ -177,12 +177,12 @@ impl Remote {
         self.bus.is_connected()
     }
 
-    /// Joins the check of this token that is under way, or sends one.
+    /// Joins the check of this token that is under way, or starts one.
     fn join_or_start(self: &Arc<Self>, hash: TokenHash, token: &str, shown: &Shown) -> PendingCheck {
         match self.pending.entry(hash) {
             Entry::Occupied(check) => check.get().clone(),
             Entry::Vacant(vacant) => {
-                // Between the look into the cache and here, an earlier check may have ended.
+                // Between the look into the cache and this line an earlier check may have ended.
                 let asked = self.cache.epoch();
                 if let Some(identity) = self.cache.get(hash, self.options.clock.now()) {
                     return futures::future::ready(Ok((identity, asked))).boxed().shared();
@@ -190,7 +190,7 @@ impl Remote {
                 let remote = Arc::clone(self);
                 let (token, shown) = (token.to_owned(), shown.clone());
                 let traceparent = http_api::current_traceparent();
-                // A task of its own: whoever asked first may hang up, and the others still get their answer.
+                // A separate task: if the first caller disconnects, the others still get the answer.
                 let task = runtime::spawn("token check", async move {
                     let _guard = PendingGuard {
                         remote: &remote,
@@ -206,7 +206,7 @@ impl Remote {
         }
     }
 
-    /// Asks auth, and remembers a good answer.
+    /// Asks auth, and caches a positive answer.
     async fn ask(
         &self,
         hash: TokenHash,
@@ -228,7 +228,7 @@ impl Remote {
         };
         let asked = self.cache.epoch();
         let request = Traced { message, traceparent }.encode();
-        // The bus keeps the deadline; the second one only guards against a bus that does not.
+        // The bus enforces the deadline. This one guards against a bus that fails to.
         let reply = tokio::time::timeout(
             deadline.saturating_add(Duration::from_millis(500)),
             self.bus.request(VERIFY_QUEUE, request, deadline),
@@ -314,7 +314,7 @@ impl Remote {
 }
 
 impl Shown {
-    /// Whether what the token says leaves room for this being its owner.
+    /// Whether the token can belong to `identity`, according to its claims.
     fn may_be(&self, identity: &Identity) -> bool {
         match (self, &identity.credential) {
             (Self::Access(claims), Credential::Session(session)) => {
@@ -327,7 +327,7 @@ impl Shown {
     }
 }
 
-/// Takes a check out of those under way, however it ended.
+/// Removes a check from those under way when it ends in any way.
 struct PendingGuard<'a> {
     remote: &'a Remote,
     hash: TokenHash,

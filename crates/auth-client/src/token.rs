@@ -1,11 +1,11 @@
-//! What can be said about a token by looking at it, before anyone is asked.
+//! What can be decided about a token from its text alone.
 
 use sha2::{Digest, Sha256};
 
-/// Longer ones are never issued here.
+/// The longest token that can be valid, in bytes.
 const MAX_TOKEN_BYTES: usize = 4 * 1024;
 
-/// SHA-256 of a token: the name under which it is remembered. The token itself is not kept.
+/// SHA-256 of a token, the key of the cache. The token itself is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TokenHash([u8; 32]);
 
@@ -24,16 +24,15 @@ pub(crate) fn looks_like_a_token(token: &str) -> bool {
     token.len() <= MAX_TOKEN_BYTES && token.split('.').count() == 3 && token.split('.').all(is_base64url)
 }
 
-/// How a program token begins, so that everyone can tell it from other tokens, tools that look for leaked secrets too.
+/// The prefix of program tokens, by which tools that search for leaked secrets recognise them.
 pub const PROGRAM_TOKEN_PREFIX: &str = "taskledger_pat_";
 
-/// Characters behind the prefix that say which token it is.
+/// The length of the public part after the prefix, which names the token.
 const NAME_CHARACTERS: usize = 64;
-/// Characters of the secret behind them.
+/// The length of the secret part after the name.
 const SECRET_CHARACTERS: usize = 43;
 
-/// The part of a program token that says which it is, and nothing secret; `None` for a text of another shape. Only auth can
-/// say more.
+/// The public part of a program token, which names it; `None` for a text of another shape.
 #[must_use]
 pub fn program_token_name(token: &str) -> Option<&str> {
     let rest = token.strip_prefix(PROGRAM_TOKEN_PREFIX)?;

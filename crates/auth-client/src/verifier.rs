@@ -1,4 +1,4 @@
-//! Finds out whose token is presented: on the spot in auth, over the bus in every other role.
+//! Checks presented tokens: directly in auth, over the bus in every other role.
 
 use std::sync::Arc;
 
@@ -15,34 +15,34 @@ use crate::{
     verifier_options::VerifierOptions,
 };
 
-/// Finds out whose token is presented.
+/// Checks presented tokens.
 pub struct Verifier(Kind);
 
 enum Kind {
-    /// Asks every time.
+    /// Checks every time.
     Direct(Arc<dyn Check>),
-    /// Asks over the bus, and remembers.
+    /// Asks over the bus, and caches the answers.
     Remote(Arc<Remote>),
 }
 
 impl Verifier {
-    /// A verifier that asks auth over `bus`. It listens to revocations in the `background`.
+    /// Creates a verifier that asks auth over `bus`. It subscribes to revocations in the `background`.
     pub async fn start(bus: Arc<dyn Bus>, options: VerifierOptions, background: &Background) -> Arc<Self> {
         let remote = Remote::start(bus, options, background).await;
         Arc::new(Self(Kind::Remote(remote)))
     }
 
-    /// A verifier that remembers nothing and asks `check` every time.
+    /// Creates a verifier without a cache that calls `check` every time.
     #[must_use]
     pub fn direct(check: Arc<dyn Check>) -> Arc<Self> {
         Arc::new(Self(Kind::Direct(check)))
     }
 
-    /// Whose token this is.
+    /// The identity of the token's owner.
     ///
     /// # Errors
-    /// [`VerifyError::Rejected`] when it is no good; [`VerifyError::Unavailable`] when auth did not answer in
-    /// time and nothing is remembered about it.
+    /// [`VerifyError::Rejected`] when the token is invalid; [`VerifyError::Unavailable`] when auth did not answer in
+    /// time and no answer is cached.
     pub async fn verify(&self, token: &str) -> Result<Arc<Identity>, VerifyError> {
         if !looks_like_a_token(token) && program_token_name(token).is_none() {
             return counted(Source::Keys, Err(Rejection::Malformed.into()));
@@ -53,8 +53,8 @@ impl Verifier {
         }
     }
 
-    /// Whom a token names, if its signature and times are good by what is known here. Says nothing about its session:
-    /// only for what may be wrong about that, while [`Self::verify`] finds nobody to ask.
+    /// The person of a token with a valid signature and valid times. Its session is not checked. To be used only
+    /// where an ended session does no harm, while [`Self::verify`] cannot reach auth.
     #[must_use]
     pub fn subject(&self, token: &str) -> Option<UserId> {
         match &self.0 {
@@ -63,8 +63,8 @@ impl Verifier {
         }
     }
 
-    /// Whose token this is or was, as far as that can be told here by its signature, whatever its times say. For the security
-    /// log.
+    /// The person of a token with a valid signature, even if it has expired, as far as this process can decide. For
+    /// the security log.
     #[must_use]
     pub fn owner(&self, token: &str) -> Option<UserId> {
         match &self.0 {
@@ -73,7 +73,7 @@ impl Verifier {
         }
     }
 
-    /// Whether tokens can be checked that nothing is remembered about, as far as the connection to auth goes. For readiness.
+    /// Whether tokens without a cached answer can be checked, according to the connection to auth. For readiness.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         match &self.0 {
@@ -82,7 +82,7 @@ impl Verifier {
         }
     }
 
-    /// How many good answers are remembered now. For metrics.
+    /// The number of cached answers. For metrics.
     #[must_use]
     pub fn remembered(&self) -> usize {
         match &self.0 {

@@ -1,4 +1,4 @@
-//! How a verifier asks and remembers.
+//! The options of a verifier.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,16 +6,16 @@ use runtime::{Clock, SystemClock};
 
 use crate::claims::DEFAULT_ISSUER;
 
-/// How a [`Verifier`](crate::Verifier) asks and remembers.
+/// The options of a [`Verifier`](crate::Verifier).
 #[derive(Clone)]
 pub struct VerifierOptions {
-    /// How many good answers are kept at most.
+    /// The most answers that are cached.
     pub capacity: usize,
-    /// How long one is kept at most.
+    /// How long an answer is cached at most.
     pub ttl: Duration,
     /// How long to wait for auth.
     pub deadline: Duration,
-    /// What time it is.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// `iss` of the tokens that are accepted.
     pub issuer: String,

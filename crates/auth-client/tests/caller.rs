@@ -1,4 +1,4 @@
-//! The `Caller` extractor: every way to be refused, and the header that goes with it.
+//! The `Caller` extractor: all reasons for a refusal, and the headers of the response.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 

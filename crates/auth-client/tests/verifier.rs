@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 const START: i64 = 1_800_000_000_000_000;
 
-/// Answers checks, counted, as `judge` says.
+/// Answers checks according to `judge`, and counts them.
 struct FakeAuth {
     judge: Box<dyn Fn(String, usize) -> BoxFuture<'static, Bytes> + Send + Sync>,
     asked: AtomicUsize,
@@ -52,7 +52,7 @@ impl Responder for FakeAuth {
     }
 }
 
-/// Hands out the public keys, counted.
+/// Answers requests for the public keys, and counts them.
 struct FakeKeys {
     signer: Mutex<Signer>,
     asked: AtomicUsize,
@@ -160,7 +160,7 @@ impl Fixture {
     }
 }
 
-/// Patient, since the machine may be busy with other things.
+/// Long deadlines, because the machine may be busy with other tests.
 fn options(clock: &Arc<TestClock>) -> VerifierOptions {
     VerifierOptions {
         deadline: Duration::from_secs(30),
@@ -176,7 +176,7 @@ fn token(number: usize) -> String {
     Signer::new(1).token(number, NOW)
 }
 
-/// Whom the token names.
+/// The identity of the person that the token names.
 fn identity_of(token: &str) -> Identity {
     let claims = signer::read(token).unwrap();
     let text = |name: &str| claims[name].as_str().unwrap();
@@ -197,7 +197,7 @@ fn reply(token: &str, verdict: Verdict) -> Bytes {
     .encode()
 }
 
-/// Accepts whatever names anybody.
+/// Accepts every token that names a person.
 fn accept(token: &str) -> Bytes {
     if signer::read(token).is_some() {
         reply(token, Verdict::Accepted(identity_of(token)))
@@ -208,7 +208,7 @@ fn accept(token: &str) -> Bytes {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn identities_are_never_mixed_up() {
-    // The later a request comes, the sooner it is answered, so that replies overtake one another.
+    // Later requests are answered sooner, so that replies arrive in another order.
     let fixture = Fixture::new(|token, number| async move {
         for _ in 0..(64 - number % 64) * 4 {
             tokio::task::yield_now().await;
@@ -244,7 +244,7 @@ async fn a_reply_to_another_check_is_refused() {
     assert_eq!(fixture.verifier.remembered(), 0);
 }
 
-/// Accepts every token, each when `gate` lets it.
+/// Accepts every token, once `gate` has a permit for it.
 async fn held_by(gate: &Arc<Semaphore>) -> Fixture {
     let gate = Arc::clone(gate);
     Fixture::new(move |token, _| {
@@ -401,7 +401,8 @@ async fn an_answer_from_before_a_revocation_is_not_believed() {
     let verifier = Arc::clone(&fixture.verifier);
     let check = tokio::spawn(async move { verifier.verify(&token(1)).await });
     eventually("the check is sent", || async { fixture.asked() == 1 }).await;
-    // A witness that the revocation has been heard: listeners hear in the order in which they began.
+    // A second listener shows that the revocation has arrived: listeners receive messages in the order in which they
+    // subscribed.
     let mut witness = fixture.bus.listen(REVOCATIONS).await.unwrap();
     fixture
         .revoke(Revocation::Session(
@@ -466,7 +467,7 @@ async fn an_answer_that_comes_too_late_is_none() {
     let late = hasty.verify(&token(1)).await;
     assert!(matches!(late, Err(VerifyError::Unavailable(_))), "{late:?}");
     assert_eq!(hasty.remembered(), 0);
-    // Whether the first check still waits for a permit is the bus's affair.
+    // Whether the first check still waits for a permit depends on the bus.
     gate.add_permits(2);
     eventually("the next check is answered", || async {
         hasty
@@ -488,7 +489,7 @@ async fn stopping_ends_the_background_work() {
     }
 }
 
-/// A bus whose requests panic or pend, and whose first listeners cannot connect.
+/// A bus whose requests panic or never end, and whose first listeners cannot connect.
 struct BrokenBus {
     bus: Arc<InProcessBus>,
     panics: bool,
@@ -726,7 +727,7 @@ async fn a_set_of_keys_that_lacks_one_makes_what_is_remembered_worthless() {
     let fixture = Fixture::accepting().await;
     fixture.verifier.verify(&token(1)).await.unwrap();
     *fixture.keys.signer.lock().unwrap() = Signer::new(2);
-    // The news got lost, and the set is asked for because somebody shows a token of the new key.
+    // The broadcast was lost, and the keys are requested because a token names the new key.
     eventually("the new key is learned", || async {
         fixture
             .verifier
@@ -753,7 +754,7 @@ async fn whom_a_genuine_token_names_is_known_without_auth() {
     assert_eq!(fixture.verifier.subject(&token(1)), None);
 }
 
-/// Says once that broadcasts may have been missed.
+/// Reports one gap in the broadcasts.
 struct GapOnce {
     said: Arc<Semaphore>,
 }
@@ -766,7 +767,7 @@ impl Listener for GapOnce {
     }
 }
 
-/// A bus whose listeners hear gaps.
+/// A bus whose listeners report gaps.
 struct GappyBus {
     bus: Arc<InProcessBus>,
     gaps: Arc<Semaphore>,

@@ -1,6 +1,6 @@
 //! What every bus does: events out and in, requests with replies, broadcasts.
 //!
-//! The bus carries hints. Whatever it loses, repeats or reorders, the store still knows.
+//! Messages on the bus are only hints. The store has all events, so lost, repeated and reordered messages do no harm.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,8 +16,8 @@ use crate::BusCounts;
 pub struct EventMessage {
     /// The event as the log holds it.
     pub event: RecordedEvent,
-    /// Into how many partitions its publisher divides the log. A consumer that divides it otherwise never sees
-    /// the message: its `previous` would be about another set of events.
+    /// The number of partitions that the publisher divides the log into. Consumers with another number ignore the
+    /// message, because its `previous` counts other events.
     pub partitions: PartitionCount,
     /// The partition of its subject.
     pub partition: u16,
@@ -25,25 +25,26 @@ pub struct EventMessage {
     pub previous: u64,
 }
 
-/// How many messages a consumer may hold without acknowledging them. RabbitMQ counts messages and not bytes, and delivers so many
-/// to a consumer that stands still: of the largest events, which have some 56 KiB, they have less than 4 MiB together.
+/// The most messages that a consumer may hold without acknowledging them. RabbitMQ limits messages, not bytes, and
+/// sends this many to a consumer that has stopped reading. The largest events have about 56 KiB, so together they
+/// take less than 4 MiB.
 pub const MAX_UNACKNOWLEDGED: u16 = 64;
 
-/// How many messages wait in a partition's queue; beyond that, or beyond so many bytes as the implementation keeps, the
-/// oldest are dropped, which consumers see as a gap and repair from the store.
+/// The most messages that wait in the queue of a partition. Beyond this, or beyond a number of bytes that depends on
+/// the implementation, the oldest are dropped. Consumers notice the gap and read the missing events from the store.
 pub const MAX_WAITING: u32 = 100_000;
 
-/// What a listener to a broadcast hears.
+/// What a listener to broadcasts receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
-    /// A message has come.
+    /// A message.
     Message(Bytes),
     /// The connection was lost for a while: messages may have been missed.
     Gap,
 }
 
-/// Answers requests. Must answer every one; several run at once. An answer that is not there by the caller's deadline
-/// is given up: its future is dropped.
+/// Answers requests. It must answer every request; several run at once. When the caller's deadline passes first, the
+/// future is dropped.
 #[async_trait]
 pub trait Responder: Send + Sync + 'static {
     /// The reply to one request.
@@ -53,42 +54,43 @@ pub trait Responder: Send + Sync + 'static {
 /// How requests to one queue are served.
 #[derive(Debug, Clone, Copy)]
 pub struct ResponderOptions {
-    /// Requests that may wait in the queue; a caller beyond that is refused at once. The same in every process
-    /// that serves the queue, and at least 1.
+    /// The most requests that wait in the queue; further ones are refused at once. The same in every process that
+    /// serves the queue, and at least 1.
     pub queue_limit: u32,
-    /// Requests worked on at once by this process, at least 1.
+    /// The most requests that this process works on at once, at least 1.
     pub concurrency: u16,
 }
 
 /// One partition's events, in the order in which the bus delivers them.
 #[async_trait]
 pub trait EventConsumer: Send {
-    /// Waits for at least one message, then returns what is there, up to `max`. Reconnects as needed, so it
-    /// only returns once there is something; cancel it by dropping the future, which loses nothing. With
-    /// [`MAX_UNACKNOWLEDGED`] messages not acknowledged it waits until some are.
+    /// Waits for at least one message, then returns up to `max` of those that have arrived. It reconnects by itself.
+    /// Dropping the future cancels it and loses no message. While [`MAX_UNACKNOWLEDGED`] messages are unacknowledged
+    /// it waits.
     async fn next(&mut self, max: usize) -> Vec<EventMessage>;
 
-    /// Acknowledges everything that [`Self::next`] has returned so far. Failing to is harmless: it comes again.
+    /// Acknowledges everything that [`Self::next`] has returned so far. A failure does no harm: the messages are
+    /// delivered again.
     async fn acknowledge(&mut self);
 }
 
 /// A stream of broadcasts.
 #[async_trait]
 pub trait Listener: Send {
-    /// The next thing heard. Reconnects as needed.
+    /// Waits for the next message or gap. Reconnects by itself.
     async fn next(&mut self) -> Heard;
 }
 
 /// The bus. Every implementation passes the same conformance suite (`tests/conformance/`).
 #[async_trait]
 pub trait Bus: Send + Sync + 'static {
-    /// Publishes `messages` in order and returns when the bus has taken responsibility for all of them. Messages
-    /// of a partition that was never consumed are dropped. Does not wait for a connection. Publications that are under
-    /// way at once are sent in the order in which they were first polled, each partition apart from the others.
+    /// Publishes `messages` in order and returns when the bus has taken responsibility for all of them. Messages of a
+    /// partition that was never consumed are dropped. Does not wait for a connection. Concurrent publications are
+    /// sent in the order in which they were first polled, independently for each partition.
     ///
     /// # Errors
-    /// [`BusError::Refused`] when it has taken all but some, and will not take those; anything else when it may not
-    /// have taken them now: publishing all of them again is harmless.
+    /// [`BusError::Refused`] when it will never accept some of the messages, and has accepted all others. After any
+    /// other error the messages may be published again, which does no harm.
     async fn publish(&self, messages: &[EventMessage]) -> Result<(), BusError>;
 
     /// Consumes one partition. Of several consumers of the same partition, in any number of processes, one is
@@ -102,15 +104,16 @@ pub trait Bus: Send + Sync + 'static {
         partition: u16,
     ) -> Result<Box<dyn EventConsumer>, BusError>;
 
-    /// Sends a request to `queue` and waits for its own reply, never another's, at most `deadline`. A request
-    /// that nobody took by then expires.
+    /// Sends a request to `queue` and waits at most `deadline` for the reply to it. A request that no server has
+    /// taken by then expires.
     ///
     /// # Errors
     /// [`BusError::Deadline`] without a reply in time, [`BusError::Unavailable`] at once without a connection or
     /// when nobody serves the queue, [`BusError::Overloaded`] at once when too many requests wait already.
     async fn request(&self, queue: &str, request: Bytes, deadline: Duration) -> Result<Bytes, BusError>;
 
-    /// Serves requests to `queue` until `stop` is cancelled, then finishes those begun. Reconnects as needed.
+    /// Serves requests to `queue` until `stop` is cancelled, then finishes those that have begun. Reconnects by
+    /// itself.
     ///
     /// # Errors
     /// When the first connection cannot be made.
@@ -134,40 +137,40 @@ pub trait Bus: Send + Sync + 'static {
     /// When the first connection cannot be made.
     async fn listen(&self, topic: &str) -> Result<Box<dyn Listener>, BusError>;
 
-    /// Whether the bus can be used now: there is a connection, and it takes messages. For readiness.
+    /// Whether there is a connection and the broker accepts messages. For readiness.
     fn is_connected(&self) -> bool;
 
-    /// What has gone wrong and been mended so far.
+    /// The counts of failures and repairs so far.
     fn counts(&self) -> BusCounts {
         BusCounts::default()
     }
 
-    /// Ends all connections in order. Nothing works afterwards.
+    /// Closes all connections. The bus cannot be used afterwards.
     async fn close(&self) {}
 }
 
-/// A message that the bus refuses for itself, whatever becomes of others.
+/// A message that the bus will never accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The position of its event.
     pub position: u64,
-    /// Why it could not be read.
+    /// The reason.
     pub reason: String,
 }
 
-/// Why the bus did not do what it was asked to.
+/// Why a call to the bus failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BusError {
-    /// No reply in time.
+    /// No reply arrived in time.
     #[error("no reply within {0:?}")]
     Deadline(Duration),
     /// More requests wait than this process or the queue allows.
     #[error("too many requests wait for a reply")]
     Overloaded,
-    /// These messages were refused for themselves; all others of the same publication were taken.
+    /// The bus will never accept these messages. It has accepted all others of the same publication.
     #[error("{} messages were refused, the first at position {}: {}", .0.len(), first(.0).0, first(.0).1)]
     Refused(Vec<Refusal>),
-    /// No connection, or it broke.
+    /// There is no connection, or it broke.
     #[error("the message bus is unavailable: {0}")]
     Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }

@@ -1,4 +1,4 @@
-//! How Prometheus reads what a bus counts.
+//! Exports the counts of a bus to Prometheus.
 
 use std::{fmt, sync::Arc};
 
@@ -10,7 +10,7 @@ use prometheus::{
 
 use crate::{Bus, BusCounts};
 
-/// One counter: its name, what it says, and where it is in [`BusCounts`].
+/// One counter: its name, its help text, and its value in [`BusCounts`].
 type Row = (&'static str, &'static str, fn(&BusCounts) -> u64);
 
 const ROWS: [Row; 5] = [
@@ -41,14 +41,14 @@ const ROWS: [Row; 5] = [
     ),
 ];
 
-/// Shows the counts of a bus whenever metrics are read. To be registered once for each registry.
+/// Exports the counts of a bus whenever metrics are read. To be registered once in each registry.
 pub struct BusCollector {
     bus: Arc<dyn Bus>,
     counters: Vec<IntCounter>,
 }
 
 impl BusCollector {
-    /// Shows what `bus` counts among the metrics of `registry`.
+    /// Exports the counts of `bus` in `registry`.
     ///
     /// # Errors
     /// When `registry` has them already.

@@ -1,23 +1,23 @@
-//! What a bus counts of what has gone wrong and been mended.
+//! The counts of failures and repairs of a bus.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The counters of one bus, at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BusCounts {
-    /// Messages that the bus has dropped from a full queue of its own. A broker does not say.
+    /// Messages that the in-process bus dropped from a full queue. RabbitMQ does not report this.
     pub dropped: u64,
     /// Publications that reached no queue and came back.
     pub returned: u64,
-    /// Times that something missing on the broker was declared or bound again.
+    /// Missing objects on the broker that were declared or bound again.
     pub restored: u64,
-    /// Messages that were refused for themselves.
+    /// Messages that the bus will never accept.
     pub refused: u64,
-    /// Requests that were not worked on because nobody waited for the reply any more, or given up for it.
+    /// Requests that were not answered because their caller had stopped waiting.
     pub expired: u64,
 }
 
-/// The same while they grow.
+/// The same counts while the bus runs.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) dropped: AtomicU64,

@@ -1,4 +1,4 @@
-//! The message bus behind one object-safe trait: RabbitMQ, or its twin inside one process.
+//! The message bus behind one object-safe trait, with two implementations: over RabbitMQ, and inside one process.
 
 mod bus;
 mod collector;
@@ -15,5 +15,5 @@ pub use counts::BusCounts;
 pub use in_process::InProcessBus;
 pub use rabbitmq::{RabbitBus, RabbitOptions};
 
-/// Requests of one process that may wait for a reply at once.
+/// The most requests of one process that wait for a reply at once.
 const MAX_OUTSTANDING: usize = 4_096;

@@ -1,4 +1,4 @@
-//! The bus within one process keeps every promise, and its queues in bounds.
+//! The bus inside one process keeps every promise, and bounds its queues.
 
 #![expect(
     clippy::disallowed_methods,
@@ -39,7 +39,7 @@ async fn a_queue_that_nobody_reads_drops_the_oldest() {
     let mut consumer = bus.consume(four(), 0).await.unwrap();
     let published = u64::from(MAX_WAITING);
     bus.publish(&messages(0, 1..=published)).await.unwrap();
-    // Small messages count, too: what they are made of takes more than their payloads.
+    // Small messages count with their overhead, which is larger than their payloads.
     let dropped = bus.counts().dropped;
     assert!(dropped > published / 2 && dropped < published, "{dropped}");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The bus over RabbitMQ keeps every promise, and survives what happens to connections and queues.
+//! The bus over RabbitMQ keeps every promise, and survives lost connections and queues.
 
 #![expect(
     clippy::disallowed_methods,
@@ -48,7 +48,7 @@ async fn publish(bus: &RabbitBus, positions: std::ops::RangeInclusive<u64>) {
     .await;
 }
 
-/// Reads and acknowledges until `count` different positions have come, however often.
+/// Reads and acknowledges until `count` different positions have arrived, however often each one does.
 async fn read_until(consumer: &mut dyn EventConsumer, seen: &mut BTreeSet<u64>, count: usize) {
     while seen.len() < count {
         seen.extend(positions(&soon("messages", consumer.next(100)).await));
@@ -189,7 +189,7 @@ async fn what_is_not_an_event_is_skipped() {
         assert_eq!(positions(&read(&mut *consumer, 3).await), [1, 2, 3]);
         consumer.acknowledge().await;
         drop(consumer);
-        // Nothing of it is in the way of the next consumer.
+        // Nothing of it disturbs the next consumer.
         let mut consumer = bus.consume(four(), 0).await.unwrap();
         publish(&bus, 4..=4).await;
         assert_eq!(positions(&read(&mut *consumer, 1).await), [4]);
@@ -216,7 +216,7 @@ async fn a_stream_of_events_survives_lost_connections() {
             read_until(&mut *consumer, &mut seen, cut_after).await;
             proxy.cut();
         }
-        // Confirmed is confirmed: nothing is missing.
+        // Every confirmed message arrives.
         read_until(&mut *consumer, &mut seen, 1_000).await;
         assert_eq!(seen, (1..=1_000).collect());
         soon("the publisher", publishing).await.unwrap();
@@ -303,7 +303,7 @@ async fn requests_across_lost_connections_are_answered_right_or_not_at_all() {
             })
             .collect();
         for _ in 0..3 {
-            // Everything works, and something is under way.
+            // Everything works, and requests are under way.
             soon("requests to be served", async {
                 while caller.request(QUEUE, "cut soon".into(), TIMEOUT).await.is_err() {
                     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -354,7 +354,7 @@ async fn a_deleted_queue_is_declared_again() {
             .queue_delete(broker.queue(0), QueueDeleteOptions::default())
             .await
             .unwrap();
-        // Acknowledging what is gone, and publishing to nobody, are harmless.
+        // Acknowledging lost messages, and publishing without consumers, do no harm.
         consumer.acknowledge().await;
         publish(&bus, 3..=3).await;
         let mut position = 4;

@@ -19,7 +19,7 @@ use crate::{
     signal::Hub,
 };
 
-/// One schema of a server, or a file. Cheap to clone.
+/// One schema of a server, or one file. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database {
     server: Arc<Server>,
@@ -27,17 +27,17 @@ pub struct Database {
     statement_timeout: StatementTimeout,
 }
 
-/// What the schemas of one server share, or a file.
+/// The parts that the schemas of one server share, or the parts of a file.
 #[derive(Debug)]
 struct Server {
-    /// The URL with what is secret masked.
+    /// The URL with secrets masked.
     url: String,
     reads: Connections,
-    /// The same in PostgreSQL. SQLite allows one writer at a time, so that there is one connection for which writers queue
-    /// instead of failing.
+    /// The same pool in PostgreSQL. SQLite allows one writer at a time, so there is one connection for which writers
+    /// queue.
     writes: Connections,
     postgres: Option<PostgresServer>,
-    /// The file, if it is in SQLite.
+    /// The path of a SQLite file.
     file: Option<PathBuf>,
     signals: Arc<Hub>,
 }
@@ -46,8 +46,8 @@ impl Database {
     /// Connects to `url` (`postgres://…` or `sqlite:path`) with at most `connections` at once, without touching the schema.
     ///
     /// # Errors
-    /// When the URL is malformed, the server unreachable, or the file not writable. A server that takes no more connections
-    /// is waited for.
+    /// When the URL is malformed, the server unreachable, or the file not writable. Waits while the server accepts no
+    /// more connections.
     pub async fn connect(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
         let refused = |reason: String| DatabaseError::Url {
             url: masked(url),
@@ -91,7 +91,7 @@ impl Database {
                 ));
             }
         };
-        // Whoever starts is told at once when there is no server.
+        // At the start, a server that cannot be reached is an error at once.
         match writes.first_loan().await {
             Ok(loan) => drop(loan),
             Err(DatabaseError::Sql(source)) => {
@@ -123,8 +123,8 @@ impl Database {
         format!("sqlite:{}", path.display())
     }
 
-    /// Another schema of the same server, over the same connections; `None` for a file, which has one, and for tables
-    /// that have the names of others.
+    /// Another schema of the same server, over the same connections. `None` for a SQLite file, and for schemas whose
+    /// tables have the names of others.
     #[must_use]
     pub fn with_schema(&self, schema: Schema) -> Option<Self> {
         (self.is_postgres() && self.schema.is_shared() && schema.is_shared()).then(|| Self {
@@ -133,7 +133,7 @@ impl Database {
         })
     }
 
-    /// The same for statements that may take longer, or not as long.
+    /// The same database with another time limit for statements.
     #[must_use]
     pub fn with_statement_timeout(&self, statement_timeout: StatementTimeout) -> Self {
         Self {
@@ -142,13 +142,13 @@ impl Database {
         }
     }
 
-    /// What it holds.
+    /// The schema.
     #[must_use]
     pub fn schema(&self) -> Schema {
         self.schema
     }
 
-    /// Where it is, with what is secret masked.
+    /// The URL with secrets masked.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.server.url
@@ -160,16 +160,16 @@ impl Database {
         self.server.postgres.is_some()
     }
 
-    /// The server, for connections outside the pool, when it is PostgreSQL.
+    /// The server, for connections outside the pool; `None` for SQLite.
     #[must_use]
     pub fn postgres(&self) -> Option<&PostgresServer> {
         self.server.postgres.as_ref()
     }
 
-    /// The connection that writes, for what only SQLite can do. It is thrown away unless it is given back.
+    /// The writing connection, for operations of SQLite only. It is closed unless it is given back.
     ///
     /// # Errors
-    /// When it is not to be had.
+    /// When it is not available in time.
     pub async fn writer(&self) -> Result<PooledConnection, DatabaseError> {
         Ok(self
             .writes()
@@ -178,7 +178,7 @@ impl Database {
             .throw_away_unless_given_back())
     }
 
-    /// The file, when it is SQLite's.
+    /// The path of a SQLite file.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.server.file.as_deref()
     }
@@ -198,7 +198,7 @@ impl Database {
     /// Runs a statement that writes and returns the number of rows it changed.
     ///
     /// # Errors
-    /// When the statement fails; likewise for the others.
+    /// When the statement fails; the same for the other methods.
     pub async fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, DatabaseError> {
         self.writes()
             .loan(self.statement_timeout)
@@ -207,7 +207,7 @@ impl Database {
             .await
     }
 
-    /// Runs a query that only reads and returns its rows. It may be asked twice, when a connection is lost.
+    /// Runs a query that only reads and returns its rows. It may be repeated when a connection is lost.
     pub async fn fetch_all(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, DatabaseError> {
         match self.fetch_once(sql, values).await {
             Err(DatabaseError::Sql(error)) if is_lost(&error) => self.fetch_once(sql, values).await,
@@ -237,21 +237,21 @@ impl Database {
     }
 
     /// The signals sent on `channel` from now on by [`Self::signal`], here and by other processes. In PostgreSQL all
-    /// signals of a server take one connection, beside the pool's.
+    /// signals of a server share one connection outside the pool.
     #[must_use]
     pub fn signals(&self, channel: &'static str) -> Signals {
         self.server.signals.subscribe(channel)
     }
 
-    /// Sends `payload` on `channel` to everyone who waits, best effort and without waiting for it. Of several with the
-    /// same `key` the last one is enough.
+    /// Sends `payload` on `channel` to all listeners, without waiting and without a guarantee. Of several signals
+    /// with the same `key` only the last one needs to arrive.
     pub fn signal(&self, channel: &'static str, key: impl Into<String>, payload: impl Into<String>) {
         self.server.signals.send(channel, key.into(), payload.into());
     }
 
-    /// Leaves nothing of deleted rows in the file of SQLite: writes it again, which may take a while, and empties its -wal.
-    /// Returns whether that is done; it is not while somebody reads in a transaction, for whom nobody who writes is held up.
-    /// PostgreSQL looks after this by itself.
+    /// Removes all traces of deleted rows from a SQLite file: rewrites it, which may take a while, and empties its
+    /// -wal. Returns `false` if a reading transaction prevents this; it does not wait for it, so that writers are not
+    /// delayed. PostgreSQL does this by itself.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -260,7 +260,8 @@ impl Database {
             return Ok(true);
         }
         let mut writer = self.writes().loan(StatementTimeout::Maintenance).await?;
-        // Before the file is written again, since all of it goes through the -wal, and stays there as long as the reader.
+        // Done first, because rewriting the file goes through the -wal, and would stay there as long as a reader
+        // does.
         if !empty_wal(&mut writer).await? {
             return Ok(false);
         }
@@ -268,8 +269,8 @@ impl Database {
         empty_wal(&mut writer).await
     }
 
-    /// Closes all connections, those in use when they come back, for which it waits up to 5 seconds. A SQLite file is
-    /// whole by itself afterwards, unless another process uses it, too.
+    /// Closes all connections, and waits up to 5 seconds for those in use. Afterwards a SQLite file is complete
+    /// without its -wal, unless another process uses it.
     pub async fn close(&self) {
         self.server.signals.close().await;
         if self.is_postgres() {
@@ -277,7 +278,7 @@ impl Database {
             return;
         }
         self.reads().close().await;
-        // The last connection that is closed does this, too, but it need not be ours.
+        // Closing the last connection does this too, but another process may have that one.
         match self.execute("PRAGMA wal_checkpoint(TRUNCATE)", &[]).await {
             Ok(_) | Err(DatabaseError::Sql(sqlx::Error::PoolClosed)) => {}
             Err(error) => {
@@ -288,8 +289,8 @@ impl Database {
     }
 }
 
-/// Empties the -wal of SQLite, unless somebody reads from it for longer than a moment. Returns whether it is empty. Whoever wants
-/// to write waits meanwhile, here and in other processes.
+/// Empties the -wal of SQLite, unless a reader holds it for longer than a moment. Returns whether it is empty.
+/// Writers wait meanwhile, in all processes.
 async fn empty_wal(writer: &mut PooledConnection) -> Result<bool, DatabaseError> {
     writer.execute(WAIT_A_MOMENT, &[]).await?;
     let emptied = writer.fetch_all("PRAGMA wal_checkpoint(TRUNCATE)", &[]).await;

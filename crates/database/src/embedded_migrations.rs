@@ -1,4 +1,4 @@
-//! The migrations that this build brings along: what `build.rs` found under `migrations/`.
+//! The migrations of this build, which `build.rs` found under `migrations/`.
 
 use std::pin::Pin;
 
@@ -12,7 +12,7 @@ use crate::{DatabaseError, Schema};
 // The constants `EVENT_STORE_POSTGRES` and so on: name and SQL text of every file.
 include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
 
-/// The migrations of `schema` that this build brings along.
+/// The migrations of `schema` in this build.
 pub(crate) async fn embedded_migrations(schema: Schema, postgres: bool) -> Result<Migrator, DatabaseError> {
     let files = match (schema, postgres) {
         (Schema::EventStore, true) => EVENT_STORE_POSTGRES,

@@ -1,13 +1,13 @@
-//! What can go wrong with a database, told apart by what the caller can do about it.
+//! The errors of a database, distinguished by what the caller can do.
 
 use std::time::Duration;
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
-/// Why the database did not do what it was asked to.
+/// Why an operation of the database failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// The URL is none that Taskledger understands.
+    /// The URL is not supported.
     #[error("`{url}` is not a database URL: {reason}")]
     Url {
         /// The URL with its password masked.
@@ -20,7 +20,7 @@ pub enum DatabaseError {
     Connect {
         /// The URL with its password masked.
         url: String,
-        /// What the driver said.
+        /// The error of the driver.
         #[source]
         source: sqlx::Error,
     },
@@ -33,9 +33,9 @@ pub enum DatabaseError {
         schema: &'static str,
         /// The URL with its password masked.
         url: String,
-        /// The version found.
+        /// The version in the database.
         found: i64,
-        /// The newest that this build knows.
+        /// The newest version that this build knows.
         known: i64,
     },
     /// A migration failed.
@@ -45,20 +45,20 @@ pub enum DatabaseError {
         schema: &'static str,
         /// The URL with its password masked.
         url: String,
-        /// What the driver said.
+        /// The error of the driver.
         #[source]
         source: Box<sqlx::migrate::MigrateError>,
     },
-    /// A row is not what the schema promises.
+    /// A row does not fit the schema.
     #[error("the database holds something unexpected: {0}")]
     Unexpected(String),
-    /// A statement took longer than it may. It may or may not have been carried out.
+    /// A statement exceeded its time limit. It may have taken effect.
     #[error("no answer from the database within {limit:?}")]
     Late {
-        /// What it was given.
+        /// The time limit.
         limit: Duration,
     },
-    /// The server is a standby, or takes no writes by its settings.
+    /// The server is a standby, or is configured as read-only.
     #[error("the database is read-only")]
     ReadOnly,
     /// A statement failed.
@@ -67,8 +67,7 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
-    /// Whether the database is down, unreachable or overloaded, so that the same may succeed later: `503`,
-    /// as opposed to a bug.
+    /// Whether the database is down, unreachable or overloaded, so that the operation may succeed later (`503`).
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
@@ -89,8 +88,7 @@ impl DatabaseError {
 }
 
 impl DatabaseError {
-    /// Whether the database refuses what it was given, as opposed to not being able to take anything now. The same will
-    /// be refused again.
+    /// Whether the database refuses the values. It will refuse them again.
     #[must_use]
     pub fn refuses_data(&self) -> bool {
         match self {
@@ -99,7 +97,7 @@ impl DatabaseError {
         }
     }
 
-    /// Whether a statement took longer than it may.
+    /// Whether a statement exceeded its time limit.
     #[must_use]
     pub fn is_late(&self) -> bool {
         match self {
@@ -131,7 +129,7 @@ pub fn refuses_data(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether the connection did not survive.
+/// Whether the connection was lost.
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => error
@@ -144,9 +142,9 @@ pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether SQLite failed in a way that may have ended the transaction by itself, or left it as it was, or left the file
-/// in a state that only a new connection sees: busy, locked, out of memory, read-only, interrupted, input/output,
-/// corrupt, full, cannot open, protocol, not a database.
+/// Whether this error of SQLite leaves the transaction or the file in an unknown state, so that only a new connection
+/// can be used: busy, locked, out of memory, read-only, interrupted, input/output, corrupt, full, cannot open,
+/// protocol, not a database.
 pub(crate) fn leaves_connection_unusable(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
@@ -156,16 +154,17 @@ pub(crate) fn leaves_connection_unusable(error: &sqlx::Error) -> bool {
     }
 }
 
-/// The low byte of SQLite's extended code. What is not a number is no code of SQLite's.
+/// The low byte of SQLite's extended code. A code that is not a number is not SQLite's.
 fn primary_code(code: &str) -> Option<u32> {
     code.parse::<u32>().ok().map(|code| code & 0xff)
 }
 
-/// Whether a code of either database is about its own state and not about the statement.
+/// Whether an error code is about the state of the database, not about the statement.
 fn is_temporary(code: &str) -> bool {
     if code.len() == SQLSTATE_LENGTH {
         // PostgreSQL: connection, authorization, missing database, read-only standby, conflict with another
-        // transaction, resources, a lock not to be had, operator intervention (shutdown, timeouts), input/output.
+        // transaction, resources, a lock that is not available, operator intervention (shutdown, timeouts),
+        // input/output.
         return ["25006", "25P03", "25P04"].contains(&code)
             || ["08", "28", "3D", "40", "53", "55P03", "57", "58"]
                 .iter()

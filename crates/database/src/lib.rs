@@ -1,7 +1,7 @@
 //! SQL behind one enum: PostgreSQL or SQLite, one text per statement, in the dialect that both share.
 //!
-//! A [`Database`] is one schema of one server, or one SQLite file. Parameters are [`Value`]s, rows are read
-//! by column name. It must not know what is stored in it. Nothing here waits without a deadline.
+//! A [`Database`] is one schema of one server, or one SQLite file. Parameters are [`Value`]s, rows are read by column
+//! name. This crate knows nothing of the stored data. No operation waits without a deadline.
 
 mod database;
 mod embedded_migrations;

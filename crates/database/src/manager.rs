@@ -1,4 +1,4 @@
-//! Makes connections, tests those that are lent again, and closes those that are of no more use.
+//! Opens connections, tests those that are reused, and closes those that cannot be used any more.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -13,19 +13,19 @@ use tokio_util::task::TaskTracker;
 
 use crate::session::Session;
 
-/// How long a caller waits for a connection to a server, and a new connection for the server.
+/// The time limit for getting a connection from the pool, and for opening a new one.
 pub(crate) const LOAN: Duration = Duration::from_secs(5);
-/// Between two tries to reach a server that is just starting, or takes no more connections.
+/// The pauses between attempts to reach a server that is starting, or that accepts no more connections.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
-/// A connection that was used so shortly before is taken without a test: one in steady use is as good as tested, and a
-/// test costs a round trip.
+/// A connection that was used within this time is not tested before it is used again. A test costs a round trip.
 const TRUSTED: Duration = Duration::from_secs(1);
-/// A session's memory grows with all that it has seen, and after a failover it is on the wrong server.
+/// The longest lifetime of a connection. A session's memory grows with use, and after a failover it may be connected
+/// to the wrong server.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
-/// How often it is said that a server takes no more connections.
+/// How often it is logged that a server accepts no more connections.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
-/// How to connect.
+/// The options of new connections.
 #[derive(Debug, Clone)]
 pub(crate) enum Options {
     Postgres(Box<PgConnectOptions>),
@@ -35,7 +35,7 @@ pub(crate) enum Options {
 #[derive(Debug)]
 pub(crate) struct Manager {
     pub(crate) options: Options,
-    /// What is still being ended after its user has gone.
+    /// Statements that are still being ended after their user has gone.
     pub(crate) ending: TaskTracker,
     complained: Mutex<Option<Instant>>,
 }
@@ -93,7 +93,7 @@ impl Manager {
         }
     }
 
-    /// Says that the server takes no more connections, now and then.
+    /// Logs that the server accepts no more connections, at most every [`COMPLAIN_EVERY`].
     fn complain(&self, error: &sqlx::Error) {
         if !is_full(error) {
             return;
@@ -106,7 +106,7 @@ impl Manager {
     }
 }
 
-/// Closes a connection in order. A server notices by itself, if this fails.
+/// Closes a connection properly. If this fails the server notices by itself.
 pub(crate) async fn close(session: Session) {
     match timeout(LOAN, session.close()).await {
         Ok(Ok(())) => {}
@@ -115,7 +115,7 @@ pub(crate) async fn close(session: Session) {
     }
 }
 
-/// Puts a connection back that has nothing under way; closes it in order when the pool takes none any more.
+/// Returns an idle connection to the pool; closes it properly if the pool is closed.
 pub(crate) fn put_back(object: Object<Manager>) {
     if let Some(pool) = Object::pool(&object)
         && pool.is_closed()
@@ -124,13 +124,13 @@ pub(crate) fn put_back(object: Object<Manager>) {
     }
 }
 
-/// Closes a connection at once, whatever is under way on it.
+/// Closes a connection at once, with whatever it is doing.
 pub(crate) fn discard(object: Object<Manager>) {
     let pool = Object::pool(&object);
     let session = Object::take(object);
     session.interrupt();
-    // PostgreSQL's is dropped: to say goodbye it would wait for the statement. SQLite lets go of the file when its thread
-    // has ended.
+    // A connection to PostgreSQL is dropped: closing it properly would wait for the statement. SQLite releases the
+    // file when its thread has ended.
     if matches!(session, Session::Sqlite { .. })
         && let Some(pool) = pool
     {
@@ -138,7 +138,8 @@ pub(crate) fn discard(object: Object<Manager>) {
     }
 }
 
-/// As [`discard`], with those that wait beside it: what has cut one connection to a server has as a rule cut all.
+/// Like [`discard`], and also discards all idle connections: whatever cut one connection to a server has usually cut
+/// all.
 pub(crate) fn discard_all(object: Object<Manager>) {
     if let Some(pool) = Object::pool(&object)
         && matches!(*object, Session::Postgres { .. })
@@ -149,13 +150,13 @@ pub(crate) fn discard_all(object: Object<Manager>) {
 }
 
 fn close_in_background(pool: &managed::Pool<Manager>, session: Session) {
-    // Without a runtime it is dropped, which closes it, too.
+    // Without a runtime the connection is dropped, which closes it, too.
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         pool.manager().ending.spawn_on(close(session), &runtime);
     }
 }
 
-/// Whether the server is not there yet, or not for everybody.
+/// Whether the server is not ready yet, or not for all clients.
 fn is_starting(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,

@@ -1,12 +1,12 @@
-//! URLs for messages: whatever is secret in them is replaced by `***`.
+//! Masks secrets in URLs for messages, by `***`.
 
 /// A query parameter whose name contains one of these is secret: `password`, `sslpassword`, `sslkey`, `userKeyFile`,
 /// `access_token`, `auth_secret` and the like.
 const SECRET: [&str; 6] = ["pass", "pwd", "secret", "token", "key", "credential"];
 
 /// A URL or connection string of any of the servers, with its password and its secret query parameters replaced by
-/// `***`, for messages. It need not be a URL by the standard: KurrentDB's have several hosts, and passwords hold what they
-/// should not. All of it is replaced when it is none.
+/// `***`, for messages. It need not be a standard URL: those of KurrentDB have several hosts, and passwords may have
+/// reserved characters. A text that cannot be parsed is replaced as a whole.
 #[must_use]
 pub fn masked(url: &str) -> String {
     let (before, query) = match url.split_once('?') {
@@ -14,7 +14,7 @@ pub fn masked(url: &str) -> String {
         None => (url, None),
     };
     let before = match before.split_once("://") {
-        // The password holds a question mark.
+        // The password contains a question mark.
         Some((_, rest)) if !rest.contains('@') && query.is_some_and(|query| query.contains('@')) => {
             return "***".to_owned();
         }
@@ -38,7 +38,7 @@ pub fn masked(url: &str) -> String {
     }
 }
 
-/// One `name=value` of a query, as it stands there.
+/// One `name=value` of a query, with secret values masked.
 fn masked_parameter(parameter: &str) -> String {
     let secret = url::form_urlencoded::parse(parameter.as_bytes())
         .next()

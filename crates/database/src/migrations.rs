@@ -1,4 +1,4 @@
-//! Brings a schema up to date, or says that it is from the future.
+//! Applies the missing migrations of a schema, or refuses a schema that is newer than this build.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     embedded_migrations::embedded_migrations,
 };
 
-/// All migrations of a schema together, and whoever waits for another process's.
+/// The time limit for all migrations of a schema together, and for waiting for another process that migrates.
 const LIMIT: Duration = StatementTimeout::Maintenance.limit();
 
 impl Database {
@@ -21,8 +21,8 @@ impl Database {
     /// the migrations of `schema` that are missing.
     ///
     /// # Errors
-    /// When the URL is malformed, the server unreachable, the file not writable, or the schema newer than
-    /// this build. A server that takes no more connections is waited for.
+    /// When the URL is malformed, the server unreachable, the file not writable, or the schema newer than this build.
+    /// Waits while the server accepts no more connections.
     pub async fn open(url: &str, schema: Schema, connections: u32) -> Result<Self, DatabaseError> {
         let database = Self::connect(url, schema, connections).await?;
         database.migrate().await?;
@@ -37,7 +37,7 @@ impl Database {
         let migrator = embedded_migrations(self.schema(), self.is_postgres()).await?;
         match self.postgres() {
             Some(server) => {
-                // Asked first, so that roles need no right to create anything on a database that is up to date.
+                // Checked first, so that roles need no permission to create tables when the schema is up to date.
                 if is_up_to_date(self, &migrator).await? {
                     return Ok(());
                 }
@@ -50,7 +50,7 @@ impl Database {
     /// Whether the schema has ever been migrated.
     ///
     /// # Errors
-    /// When the database does not say.
+    /// When the database fails.
     pub async fn is_migrated(&self) -> Result<bool, DatabaseError> {
         Ok(!applied(self).await?.is_empty())
     }
@@ -74,9 +74,9 @@ async fn is_up_to_date(database: &Database, migrator: &Migrator) -> Result<bool,
         .all(|migration| applied.contains(&(migration.version, migration.checksum.to_vec()))))
 }
 
-/// Versions and checksums of the migrations that have been applied, none if there have never been any.
+/// Versions and checksums of the applied migrations; empty if there are none.
 async fn applied(database: &Database) -> Result<Vec<(i64, Vec<u8>)>, DatabaseError> {
-    // The connections look for tables in several schemas, and each has this one.
+    // Connections search several schemas for tables, and each schema has this one.
     let sql = if database.is_postgres() {
         let schema = database.schema().name();
         format!("SELECT version, checksum FROM {schema}._sqlx_migrations WHERE success")
@@ -89,7 +89,7 @@ async fn applied(database: &Database) -> Result<Vec<(i64, Vec<u8>)>, DatabaseErr
             .map(|row| Ok((row.integer("version")?, row.bytes("checksum")?)))
             .collect(),
         Err(DatabaseError::Sql(sqlx::Error::Database(error)))
-            // PostgreSQL's undefined table and schema; SQLite's error of a statement that makes no sense.
+            // PostgreSQL: undefined table or schema. SQLite: an error in the statement.
             if matches!(error.code().as_deref(), Some("42P01" | "3F000" | "1")) =>
         {
             Ok(Vec::new())
@@ -110,7 +110,7 @@ async fn migrate_postgres(
         migrator.run_direct(&mut connection).await
     };
     let result = timeout(LIMIT, migrating).await;
-    // The locks end with the connection, however it closes.
+    // The locks are released when the connection ends, however it closes.
     if let Ok(Err(error)) = timeout(StatementTimeout::Request.limit(), connection.close()).await {
         tracing::debug!(%error, "the connection that migrated did not close in order");
     }
@@ -119,9 +119,9 @@ async fn migrate_postgres(
         .map_err(|source| failed(database, migrator, source))
 }
 
-/// One process at a time creates and migrates: `IF NOT EXISTS` alone still fails when two do it at the same moment. Only
-/// the others' migrations are waited for longer than for any other lock. The lock is the session's, so the server ends one in which
-/// nothing happens: otherwise a process that stands still would hold up everybody who starts.
+/// Creates the schema in one process at a time: `IF NOT EXISTS` alone fails when two processes run it at the same
+/// moment. Waiting for another process's migrations has a longer time limit than waiting for other locks. The session
+/// holds the lock, so the server ends an idle session; otherwise a stopped process would block every start.
 async fn create_schema(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
     let alone = format!(
         "SET statement_timeout = {}; SET idle_session_timeout = '10s'; SET lock_timeout = 0; SET search_path = {schema}; \

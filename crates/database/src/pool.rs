@@ -1,7 +1,8 @@
-//! Connections, kept for whoever needs one next, and lent with a deadline for everything that is done on them.
+//! The connection pool. Everything that is done with a connection has a deadline.
 //!
-//! The driver's own pool asks the server once more after each use (docs/adr/0010). Here a connection goes back at once,
-//! unless it is left in the middle of something: then that is ended first, in the background, and quickly.
+//! The driver's own pool asks the server once more after each use (docs/adr/0010). Here a connection returns to the
+//! pool at once, unless a statement or a transaction is unfinished: that is ended first, in the background, within a
+//! short time.
 
 use std::time::Duration;
 
@@ -19,9 +20,9 @@ use crate::{
     session::connect_postgres,
 };
 
-/// SQLite has one connection that writes, for which all who write queue.
+/// The time limit for getting a connection on SQLite, where all writers queue for one connection.
 const LOAN_SQLITE: Duration = Duration::from_secs(15);
-/// A connection that nobody has needed for so long is closed: others may need the place.
+/// A connection that was not used for this time is closed.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// A pool of connections. Cheap to clone.
@@ -29,11 +30,12 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(crate) struct Connections(managed::Pool<Manager>);
 
 impl Connections {
-    /// At most `connections`, each made when it is first needed. Metrics show them under the name `database`.
+    /// Creates a pool with at most `connections` connections, which are opened when needed. Metrics show them under
+    /// the name `database`.
     pub(crate) fn new(database: String, options: Options, connections: u32) -> Result<Self, sqlx::Error> {
         let pool = managed::Pool::builder(Manager::new(options))
             .max_size(usize::try_from(connections).unwrap_or(usize::MAX))
-            // The connection used last is the one that needs no test, and knows the statements.
+            // The connection that was used last needs no test, and has the statements prepared.
             .queue_mode(QueueMode::Lifo)
             .build()
             .map_err(|error| sqlx::Error::Configuration(error.into()))?;
@@ -42,7 +44,8 @@ impl Connections {
         Ok(Self(pool))
     }
 
-    /// The next free connection, within 5 seconds, or 15 on SQLite. Boxed, so that it is compiled only here.
+    /// The next free connection, within 5 seconds, or 15 on SQLite. Boxed, so that it is compiled only once, in this
+    /// crate.
     pub(crate) fn loan(
         &self,
         statement_timeout: StatementTimeout,
@@ -68,8 +71,8 @@ impl Connections {
         })
     }
 
-    /// As [`Self::loan`], for whoever starts: is told at once when there is no server, but waits while there is one
-    /// that takes no more connections.
+    /// Like [`Self::loan`], for the start of a process: fails at once when there is no server, but waits while the
+    /// server accepts no more connections.
     pub(crate) async fn first_loan(&self) -> Result<PooledConnection, DatabaseError> {
         loop {
             match self.loan(StatementTimeout::Request).await {
@@ -79,7 +82,7 @@ impl Connections {
         }
     }
 
-    /// The server, for connections outside the pool. `None` on SQLite.
+    /// The server, for connections outside the pool; `None` on SQLite.
     pub(crate) fn server(&self) -> Option<PostgresServer> {
         match &self.0.manager().options {
             Options::Postgres(options) => Some(PostgresServer(options.clone())),
@@ -87,7 +90,7 @@ impl Connections {
         }
     }
 
-    /// Begins a transaction. A beginning has no effect, so it may be tried twice like a query.
+    /// Begins a transaction. This has no effect, so it may be repeated like a query.
     pub(crate) async fn begin(
         &self,
         statement: &str,
@@ -101,14 +104,13 @@ impl Connections {
         }
     }
 
-    /// Closes all connections, those in use when they come back, for which it waits up to 5 seconds. None are given out
-    /// any more.
+    /// Closes all connections, and waits up to 5 seconds for those in use. No more are handed out.
     pub(crate) async fn close(&self) {
         let ending = &self.manager().ending;
         for session in self.0.retain(|_, _| false).removed {
             ending.spawn(close(session));
         }
-        // Whoever asks from now on is told so, and a connection that comes back is closed by its last user.
+        // From now on callers get an error, and a connection that is returned is closed.
         self.0.close();
         ending.close();
         let deadline = Instant::now() + LOAN;
@@ -125,16 +127,16 @@ impl Connections {
     }
 }
 
-/// A PostgreSQL server, for connections outside the pool: for what must end with its connection, and for what others
-/// must not run on.
+/// A PostgreSQL server, for connections outside the pool: for locks that must end with their connection, and for
+/// connections that no other statement may use.
 #[derive(Debug, Clone)]
 pub struct PostgresServer(Box<PgConnectOptions>);
 
 impl PostgresServer {
-    /// A connection with the settings of all others, within 5 seconds. Its user gives each statement a deadline.
+    /// Opens a connection with the usual settings, within 5 seconds. The caller must give each statement a deadline.
     ///
     /// # Errors
-    /// When the server does not take it.
+    /// When the server does not accept it in time.
     pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
         timeout(LOAN, connect_postgres(&self.0))
             .await
@@ -146,7 +148,7 @@ impl PostgresServer {
     }
 }
 
-/// Closes what has not been used for a while, until the pool is gone.
+/// Closes idle connections regularly, until the pool is dropped.
 async fn close_idle(pool: managed::WeakPool<Manager>) {
     loop {
         sleep(IDLE / 2).await;

@@ -1,4 +1,4 @@
-//! What the pools of this process hold, for metrics: asked of them when somebody wants to know.
+//! Metrics of the pools of this process, computed when metrics are read.
 
 use std::{
     collections::BTreeMap,
@@ -31,7 +31,7 @@ struct Pools {
 
 static KNOWN: Mutex<Vec<(String, WeakPool<Manager>)>> = Mutex::new(Vec::new());
 
-/// Shows what `pool` holds, under the name of its database, as long as it lives.
+/// Shows the metrics of `pool`, under the name of its database, as long as it exists.
 pub(crate) fn show(database: String, pool: WeakPool<Manager>) {
     LazyLock::force(&POOLS);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,7 +62,7 @@ impl Pools {
     }
 }
 
-/// Of all pools to one database.
+/// The connections of all pools of one database.
 #[derive(Default)]
 struct Held {
     lent: usize,
@@ -87,7 +87,7 @@ impl Collector for Pools {
             held.most += status.max_size;
             held.waiting += status.waiting;
         }
-        // Those whose pools are gone are not shown any more.
+        // Pools that were dropped are not shown any more.
         self.connections.reset();
         self.waiting.reset();
         let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);

@@ -1,4 +1,4 @@
-//! A connection from the pool: the one place where statements get their deadline, and where it is decided whether the
+//! A connection from the pool. Only here statements get their deadline, and only here it is decided whether a
 //! connection can be used again.
 
 use std::time::Duration;
@@ -14,31 +14,32 @@ use crate::{
     session::Session,
 };
 
-/// How long what was left unfinished may take to end, before its connection is closed instead. Until then its place in
-/// the pool is taken, so it is short; a connection costs more than the end of a short statement, so it is not nothing.
+/// The time limit for ending unfinished work before the connection is closed instead. Until then its place in the
+/// pool is taken, so the limit is short; it is not zero, because a new connection costs more than ending a short
+/// statement.
 const ENDING: Duration = Duration::from_millis(200);
 
-/// A connection on loan. It goes back when dropped, after what was left unfinished has been ended.
+/// A connection from the pool. When dropped, it ends unfinished work and returns to the pool.
 #[derive(Debug)]
 pub struct PooledConnection {
-    /// There until dropped.
+    /// `Some` until it is dropped.
     session: Option<Object<Manager>>,
     left: Left,
     statement_timeout: StatementTimeout,
 }
 
-/// How the connection would be left if it were dropped now.
+/// The state in which the connection would be if it were dropped now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Left {
-    /// For the next user.
+    /// Ready for the next user.
     Ready,
-    /// With a statement under way.
+    /// A statement is running.
     AtWork,
     /// In a transaction.
     InTransaction,
-    /// In a state that nobody can be sure of.
+    /// Unknown.
     Unknown,
-    /// Cut off from the server.
+    /// The connection to the server is lost.
     Lost,
 }
 
@@ -56,7 +57,7 @@ impl PooledConnection {
         self.session.as_mut().expect("there until dropped")
     }
 
-    /// The connection for a statement, and how long that may take. What it leaves behind is for [`Self::ended`].
+    /// The connection for a statement, and its time limit. [`Self::ended`] must be called with the result.
     fn start(&mut self) -> (Duration, &mut Session) {
         if self.left == Left::Ready {
             self.left = Left::AtWork;
@@ -64,7 +65,7 @@ impl PooledConnection {
         (self.statement_timeout.limit(), self.session())
     }
 
-    /// Notes what a statement has left behind.
+    /// Records the state after a statement.
     fn ended<T>(&mut self, result: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, DatabaseError> {
         self.left = match &result {
             Err(_) => Left::Lost,
@@ -77,7 +78,7 @@ impl PooledConnection {
         Ok(result.map_err(|_| DatabaseError::Late { limit })??)
     }
 
-    /// Has the server, too, end statements that take longer than they may.
+    /// Sets the time limit on the server, too.
     pub(crate) async fn announce_statement_timeout(&mut self) -> Result<(), DatabaseError> {
         let statement_timeout = self.statement_timeout;
         if self.session().has_statement_timeout(statement_timeout) {
@@ -133,13 +134,13 @@ impl PooledConnection {
         Ok(())
     }
 
-    /// For a user who does what nobody here can follow: unless it is given back, the connection is thrown away.
+    /// For a user whose statements are not seen here: unless it is given back, the connection is closed.
     pub(crate) const fn throw_away_unless_given_back(mut self) -> Self {
         self.left = Left::Unknown;
         self
     }
 
-    /// The connection to SQLite, or `None` on PostgreSQL. Its user gives each statement a deadline.
+    /// The connection to SQLite; `None` on PostgreSQL. The caller must give each statement a deadline.
     pub fn sqlite(&mut self) -> Option<&mut SqliteConnection> {
         match self.session() {
             Session::Sqlite { connection, .. } => Some(connection),
@@ -147,7 +148,7 @@ impl PooledConnection {
         }
     }
 
-    /// Says that the connection is in no transaction and can be used by others. Without this it is thrown away.
+    /// Declares that the connection is in no transaction and can be used by others. Otherwise it is closed.
     pub fn give_back(mut self) {
         self.left = Left::Ready;
     }
@@ -177,8 +178,8 @@ impl Drop for PooledConnection {
     }
 }
 
-/// Ends what was left unfinished, so that it holds no locks and the next user finds nothing of it. What does not end soon
-/// ends with its connection.
+/// Ends unfinished work, so that it holds no locks and the next user is not affected. If that takes too long, the
+/// connection is closed.
 async fn tidy(mut object: Object<Manager>, left: Left) {
     let ending = async {
         object.end_statement().await?;

@@ -1,4 +1,4 @@
-//! Files and directories that nobody but their owner can read, whatever the umask.
+//! Files and directories that only their owner can read, whatever the umask is.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
@@ -10,14 +10,14 @@ use std::{
 use runtime::private::OF_OTHERS;
 pub use runtime::private::{key_files, read_key, require};
 
-/// In a directory with this bit, everybody keeps files, such as `/tmp`.
+/// The sticky bit. A directory with it, such as `/tmp`, holds files of all users.
 const STICKY: u32 = 0o1000;
 
-/// Creates an empty database file that only its owner can read and write, or takes the rights of others to one that is
-/// there, and to what SQLite has put beside it. What it will put there gets the rights of the file.
+/// Creates an empty database file that only its owner can read and write, or removes the permissions of other users
+/// on an existing one and on SQLite's files beside it. Files that SQLite creates later get the same permissions.
 ///
 /// # Errors
-/// When it cannot be created, or belongs to somebody else and others have rights to it.
+/// When it cannot be created, or belongs to another user and others have permissions on it.
 pub(crate) fn database_file(path: &Path) -> io::Result<()> {
     file(path)?;
     for suffix in ["-wal", "-shm"] {
@@ -31,19 +31,20 @@ pub(crate) fn database_file(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Creates an empty file that only its owner can read and write, or takes the rights of others to one that is there.
+/// Creates an empty file that only its owner can read and write, or removes the permissions of other users on an
+/// existing one.
 ///
 /// # Errors
-/// When it cannot be created, is no regular file, or belongs to somebody else and others have rights to it.
+/// When it cannot be created, is not a regular file, or belongs to another user and others have permissions on it.
 pub fn file(path: &Path) -> io::Result<()> {
     create_or(path, |path| tighten(path, 0o600))
 }
 
-/// Creates an empty file that only its owner can read and write, or accepts one to which nobody else has rights. Those of a file
-/// that somebody else may have made for a purpose of theirs are not changed.
+/// Creates an empty file that only its owner can read and write, or accepts an existing one on which no other user
+/// has permissions. The permissions of an existing file are not changed, because it may have another purpose.
 ///
 /// # Errors
-/// When it cannot be created, is no regular file, or others have rights to it.
+/// When it cannot be created, is not a regular file, or others have permissions on it.
 pub fn create_or_accept(path: &Path) -> io::Result<()> {
     create_or(path, require)
 }
@@ -57,7 +58,7 @@ fn create_or(path: &Path, accept: impl FnOnce(&Path) -> io::Result<()>) -> io::R
     match created {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            // Taking the rights of others to a device or a directory would break more than this.
+            // Removing permissions on a device or a directory would do harm elsewhere.
             if !fs::metadata(path)?.is_file() {
                 return Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
             }
@@ -67,11 +68,11 @@ fn create_or(path: &Path, accept: impl FnOnce(&Path) -> io::Result<()>) -> io::R
     }
 }
 
-/// Creates a directory that only its owner can enter, with those above it, or takes the rights of others to one that is
-/// there, if `is_ours` says that it is used for nothing else.
+/// Creates a directory that only its owner can enter, with those above it, or removes the permissions of other users
+/// on an existing one, if `is_ours` returns that it has no other purpose.
 ///
 /// # Errors
-/// When it cannot be created, or others have rights to it that cannot be taken away.
+/// When it cannot be created, or permissions of others cannot be removed.
 pub fn directory(path: &Path, is_ours: impl FnOnce() -> bool) -> io::Result<()> {
     if !path.exists() {
         return create_directory(path);
@@ -93,8 +94,8 @@ pub fn directory(path: &Path, is_ours: impl FnOnce() -> bool) -> io::Result<()> 
     tighten(path, 0o700)
 }
 
-/// Creates a directory that only its owner can enter, with those above it. One that is there stays as it is: whatever else
-/// somebody keeps in it, the files must be private.
+/// Creates a directory that only its owner can enter, with those above it. An existing one is not changed: it may
+/// have other contents, so its files must be private themselves.
 ///
 /// # Errors
 /// When it cannot be created.
@@ -105,7 +106,7 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
 /// Writes a new file that only its owner can read, durably.
 ///
 /// # Errors
-/// When it is there already, or cannot be written.
+/// When it exists, or cannot be written.
 pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
@@ -116,12 +117,12 @@ pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Creates a file that only its owner can read, whole or not at all, and durably with its name. Of several processes that try
-/// at once one wins, and the others find its file: the content goes to a file of its own first, and a hard link gives it
-/// the name only if nothing has that name.
+/// Creates a file that only its owner can read, completely or not at all, and durably. When several processes try at
+/// once, one succeeds and the others find its file: the content is written to a temporary file, which gets the name
+/// by a hard link only if no file has it.
 ///
 /// # Errors
-/// When it cannot be written. A file that is there already is none.
+/// When it cannot be written. An existing file is not an error.
 pub fn create_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let draft = path.with_extension(format!("{}.draft", runtime::new_id()));
     let written = write_new(&draft, content).and_then(|()| match fs::hard_link(&draft, path) {
@@ -133,21 +134,21 @@ pub fn create_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_directory_of(path)
 }
 
-/// Puts a file that only its owner can read in the place of another, whole or not at all, and durably.
+/// Replaces a file by one that only its owner can read, completely or not at all, and durably.
 ///
 /// # Errors
-/// When it cannot be written. The other one is there still.
+/// When it cannot be written. Then the old file is still there.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let draft = path.with_extension(format!("{}.draft", runtime::new_id()));
     let written = write_new(&draft, content).and_then(|()| fs::rename(&draft, path));
     if written.is_err() {
-        // It may not have been made at all.
+        // The temporary file may not exist.
         let _ = fs::remove_file(&draft);
     }
     written.and_then(|()| sync_directory_of(path))
 }
 
-/// What stands in a directory is durable after this.
+/// Makes the entries of a directory durable.
 fn sync_directory_of(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),

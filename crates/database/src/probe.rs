@@ -1,4 +1,4 @@
-//! Whether a database takes writes, for readiness: asked in the background, answered from memory.
+//! Checks in the background whether a database accepts writes, for readiness.
 
 use std::{
     fs, io,
@@ -12,16 +12,17 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{Database, DatabaseError, StatementTimeout};
 
-/// How often it is asked.
+/// How often it is checked.
 const EVERY: Duration = Duration::from_secs(1);
-/// A database that has not answered for so long does not take writes, whatever it said last.
+/// A database that has not answered for this long counts as not accepting writes.
 const STALE: Duration = Duration::from_secs(3);
-/// What is written to see whether there is room.
+/// The bytes that are written to see whether there is space.
 const ROOM: usize = 64 * 1024;
-/// Like a write on PostgreSQL, but leaves nothing behind: a result that does not fit into memory goes to a file.
+/// Writes to the disk on PostgreSQL without changing anything: a result that does not fit into memory is written to a
+/// temporary file.
 const SPILL: &str = "SET LOCAL work_mem = '64kB'; SELECT count(*) FROM generate_series(1, 8192)";
 
-/// Asks about once a second whether a database takes writes. Cheap to clone, and to ask.
+/// Checks about once a second whether a database accepts writes. Cheap to clone, and to ask.
 #[derive(Debug, Clone)]
 pub struct WriteProbe(Arc<Mutex<State>>);
 
@@ -32,7 +33,7 @@ struct State {
 }
 
 impl WriteProbe {
-    /// Starts to ask, in the `background`. Until the first answer, a database that has just been opened counts as writable.
+    /// Starts the checks in the `background`. Until the first result, the database counts as writable.
     #[must_use]
     pub fn start(database: Database, background: &Background) -> Self {
         let probe = Self(Arc::new(Mutex::new(State {
@@ -44,10 +45,10 @@ impl WriteProbe {
         probe
     }
 
-    /// Whether the database takes writes, as far as known.
+    /// The last result: whether the database accepts writes.
     ///
     /// # Errors
-    /// Why it does not, in a sentence for operators.
+    /// The reason, in a sentence for operators.
     pub fn state(&self) -> Result<(), String> {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let silent = state.at.elapsed();
@@ -85,15 +86,16 @@ impl WriteProbe {
 }
 
 impl Database {
-    /// Whether it takes writes into `table`, one of ours: as [`Self::can_write`], and nobody holds the table locked.
+    /// Checks that the database accepts writes into `table`: like [`Self::can_write`], and the table must not be
+    /// locked.
     ///
     /// # Errors
-    /// When it does not take them.
+    /// When it does not accept them.
     pub async fn can_write_to(&self, table: &'static str) -> Result<(), DatabaseError> {
         self.can_write().await?;
         let mut transaction = self.begin().await?;
         if self.is_postgres() {
-            // As a write takes it; gone when the transaction ends.
+            // The same lock as a write takes; released when the transaction ends.
             transaction
                 .run(&format!("LOCK TABLE {table} IN ROW EXCLUSIVE MODE"))
                 .await?;
@@ -104,11 +106,11 @@ impl Database {
         transaction.commit().await
     }
 
-    /// Whether it takes writes: a server or a file that is read-only, a disk that is full and a file that another process
-    /// has locked do not. Leaves nothing behind and costs little; [`WriteProbe`] does it for readiness.
+    /// Checks that the database accepts writes: that it is not read-only, its disk is not full, and no other process
+    /// has locked the file. Changes nothing and costs little; [`WriteProbe`] calls it for readiness.
     ///
     /// # Errors
-    /// When it does not take them.
+    /// When it does not accept them.
     pub async fn can_write(&self) -> Result<(), DatabaseError> {
         if self.is_postgres() {
             let mut transaction = self.begin().await?;
@@ -120,10 +122,10 @@ impl Database {
             }
             return transaction.run(SPILL).await;
         }
-        // An immediate transaction takes the lock of those who write.
+        // An immediate transaction takes the writers' lock.
         self.begin().await?.commit().await?;
         let Some(file) = self.file() else { return Ok(()) };
-        // What is written into a file that was taken away is lost with this process.
+        // Writes into a deleted file would be lost with this process.
         let is_there = fs::exists(file).map_err(sqlx::Error::Io)?;
         if !is_there {
             return Err(sqlx::Error::Io(io::ErrorKind::NotFound.into()).into());
@@ -145,7 +147,8 @@ fn beside(file: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// SQLite writes to the disk only when its cache or its transaction ends, so a file beside it tells whether there is room.
+/// SQLite writes to the disk only when its cache is full or a transaction ends, so a file beside it shows whether
+/// there is space.
 fn write_and_remove(file: &Path) -> io::Result<()> {
     let written = fs::write(file, vec![0_u8; ROOM]);
     let removed = fs::remove_file(file);

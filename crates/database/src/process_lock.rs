@@ -1,4 +1,4 @@
-//! What only one process may do at a time, among all that use one PostgreSQL database.
+//! A lock that only one process has at a time, among all that use one PostgreSQL database.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use tokio::time::{sleep, timeout};
 
 use crate::{DatabaseError, PostgresServer};
 
-/// How often the holder makes sure that it still is.
+/// How often the holder checks that it still has the lock.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A holder that gets no answer for this long takes its connection for lost.
+/// A holder that gets no answer within this time treats its connection as lost.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// A right that one process holds until it ends, or until its connection does. Given up when dropped.
+/// A lock that a process holds until it ends, or until its connection does. Released when dropped.
 #[derive(Debug)]
 pub struct ProcessLock {
     server: PostgresServer,
@@ -21,12 +21,12 @@ pub struct ProcessLock {
 }
 
 impl ProcessLock {
-    /// Takes the right called `name`, unless another process has it.
+    /// Takes the lock called `name`, unless another process has it.
     ///
     /// # Errors
     /// When the server does not answer.
     pub async fn take(server: &PostgresServer, name: &'static str) -> Result<Option<Self>, DatabaseError> {
-        // Outside the pool, so that the lock ends with this process and nobody else's statement runs on it.
+        // A connection outside the pool, so that the lock ends with this process and no other statement runs on it.
         let taking = timeout(ANSWER_WITHIN, async {
             let mut connection = server.connect().await?;
             let free: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
@@ -46,7 +46,7 @@ impl ProcessLock {
         }))
     }
 
-    /// Holds on to it, taking it again when the connection was lost; returns when another process has it.
+    /// Keeps the lock, and takes it again when the connection was lost. Returns when another process has it.
     pub async fn hold(mut self) {
         loop {
             sleep(LOOK_EVERY).await;
@@ -56,7 +56,7 @@ impl ProcessLock {
             match Self::take(&self.server, self.name).await {
                 Ok(Some(again)) => self = again,
                 Ok(None) => return,
-                // Without the server nobody can have it.
+                // Without the server no process can have it.
                 Err(error) => tracing::debug!(%error, name = self.name, "cannot take a right again yet"),
             }
         }

@@ -1,4 +1,4 @@
-//! Rows of either database, read by column name, or by place where there are many.
+//! Rows of either database, read by column name, or by index where speed matters.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub enum Row {
 }
 
 impl fmt::Debug for Row {
-    /// Without the values: they are people's.
+    /// Does not show the values, which may be personal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Postgres(_) => "Row::Postgres",
@@ -25,19 +25,19 @@ impl fmt::Debug for Row {
     }
 }
 
-/// Names a column of a row: its name, or its place from 0, which costs nothing to find.
+/// A column of a row: its name, or its index from 0, which is faster.
 pub trait Column: ColumnIndex<PgRow> + ColumnIndex<SqliteRow> + fmt::Display + Copy {}
 
 impl Column for &str {}
 impl Column for usize {}
 
-/// A column of PostgreSQL has the type that its migration gave it, which is not looked up for each value; one of SQLite
-/// may hold anything.
+/// Columns of PostgreSQL have the type that the migration gave them, which is not checked for each value. Columns of
+/// SQLite may hold values of any type.
 impl Row {
     /// An integer column that is never null.
     ///
     /// # Errors
-    /// When the column is missing, null, or of another type; likewise for the other getters.
+    /// When the column is missing, null, or of another type; the same for the other getters.
     pub fn integer(&self, column: impl Column) -> Result<i64, DatabaseError> {
         self.get(column)
     }
@@ -63,7 +63,7 @@ impl Row {
         self.get(column)
     }
 
-    /// A text column that is never null, where it lies.
+    /// A text column that is never null, borrowed from the row.
     pub fn str(&self, column: impl Column) -> Result<&str, DatabaseError> {
         Ok(match self {
             Self::Postgres(row) => row.try_get_unchecked(column)?,
@@ -71,7 +71,7 @@ impl Row {
         })
     }
 
-    /// A text column that may be null, where it lies.
+    /// A text column that may be null, borrowed from the row.
     pub fn optional_str(&self, column: impl Column) -> Result<Option<&str>, DatabaseError> {
         Ok(match self {
             Self::Postgres(row) => row.try_get_unchecked(column)?,
@@ -94,7 +94,7 @@ impl Row {
         self.get(column)
     }
 
-    /// The bytes of a text or bytes column as they lie there, for whoever must get along with damaged values.
+    /// The stored bytes of a text or bytes column, for callers that must handle damaged values.
     pub fn lossy(&self, column: impl Column) -> Option<&[u8]> {
         match self {
             Self::Postgres(row) => row.try_get_unchecked(column).ok(),

@@ -1,19 +1,19 @@
-//! What there is in a database.
+//! The schemas: what a database holds.
 
 /// What a database holds; each has its own migrations, and in PostgreSQL its own schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schema {
-    /// The log. Precious.
+    /// The event log. Must not be lost.
     EventStore,
-    /// The keys under which what is personal in the log is sealed. Precious, and kept apart from the log.
+    /// The keys that encrypt personal data in the log. Must not be lost, and must be kept apart from the log.
     SubjectKeys,
-    /// What the roles themselves must remember: idempotency keys, the relay's progress. Precious.
+    /// The state that roles need besides the log: idempotency keys, the relay's progress. Must not be lost.
     Operations,
-    /// The transparency log: the Merkle tree over the event log, and what was signed of it. Precious.
+    /// The transparency log: the Merkle tree over the event log, and its signed checkpoints. Must not be lost.
     AuditTree,
-    /// Everything that is projected from the log. Can be deleted at any time.
+    /// Everything that is projected from the log. Can be deleted at any time and rebuilt.
     ReadModels,
-    /// Read models that are being rebuilt beside those in use.
+    /// Read models that a rebuild is creating.
     ReadModelsShadow,
     /// The read models that were in use before the last rebuild.
     ReadModelsPrevious,
@@ -34,7 +34,7 @@ impl Schema {
         }
     }
 
-    /// Whether its connections serve others, too: no two of these have a table of the same name.
+    /// Whether its connections can be shared with other schemas: no two of these have a table of the same name.
     pub(crate) const fn is_shared(self) -> bool {
         match self {
             Self::EventStore | Self::SubjectKeys | Self::Operations | Self::AuditTree | Self::ReadModels => {
@@ -44,7 +44,7 @@ impl Schema {
         }
     }
 
-    /// Where PostgreSQL looks for tables.
+    /// The search path for tables in PostgreSQL.
     pub(crate) const fn search_path(self) -> &'static str {
         if self.is_shared() {
             "read_models,operations,event_store,audit_tree,subject_keys"

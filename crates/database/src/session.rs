@@ -1,5 +1,5 @@
-//! One connection to either database: how it is set up, and how it runs statements. Futures are boxed where they leave this file:
-//! a future that is not is compiled again, with the driver in it, in every crate that awaits it.
+//! One connection to either database: how it is set up, and how it runs statements. Futures are boxed where they
+//! leave this file: otherwise each crate that awaits one would compile it again, with the driver in it.
 
 use std::sync::{
     Arc,
@@ -19,14 +19,14 @@ use crate::{
     value::{bind_postgres, bind_sqlite},
 };
 
-/// After so many of its virtual machine's instructions SQLite looks whether anybody still wants the answer.
+/// After this many virtual-machine instructions SQLite checks whether the statement was interrupted.
 const INSTRUCTIONS: i32 = 10_000;
 
-/// Acknowledged means durable, whatever the server's default; stronger settings stay.
+/// An acknowledged write is durable, whatever the server's default is; stronger settings are not changed.
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
-/// The server ends a statement within a second after its client has gone. Not every system that PostgreSQL runs on
-/// can do this, and those refuse the setting.
+/// The server ends a statement within a second after its client has disconnected. Servers on some operating systems
+/// cannot do this and refuse the setting.
 const CHECK_CLIENT: &str = "SET client_connection_check_interval = '1s'";
 
 /// A connection of the pool.
@@ -34,12 +34,12 @@ const CHECK_CLIENT: &str = "SET client_connection_check_interval = '1s'";
 pub(crate) enum Session {
     Postgres {
         connection: PgConnection,
-        /// What the session's `statement_timeout` is set to.
+        /// The current `statement_timeout` of the session.
         statement_timeout: StatementTimeout,
     },
     Sqlite {
         connection: SqliteConnection,
-        /// Ends the statement that is running, and every one after it until it is lowered.
+        /// Ends the running statement, and every later one until it is set to false.
         interrupt: Arc<AtomicBool>,
     },
 }
@@ -73,7 +73,7 @@ impl Session {
         })
     }
 
-    /// Whether the server ends statements that take longer than `wanted`; for SQLite only this process does.
+    /// Whether the server ends statements after `wanted`; for SQLite only this process does.
     pub(crate) fn has_statement_timeout(&self, wanted: StatementTimeout) -> bool {
         match self {
             Self::Postgres {
@@ -83,7 +83,7 @@ impl Session {
         }
     }
 
-    /// Has the server, too, end statements that take longer. A frozen client cannot.
+    /// Sets the time limit on the server, too, because a frozen client cannot end a statement.
     pub(crate) fn set_statement_timeout(
         &mut self,
         wanted: StatementTimeout,
@@ -171,7 +171,7 @@ impl Session {
         })
     }
 
-    /// Ends a statement that nobody waits for any more, and waits until it has ended. PostgreSQL is only waited for.
+    /// Ends a statement whose caller has gone, and waits until it has ended. On PostgreSQL it only waits.
     pub(crate) async fn end_statement(&mut self) -> Result<(), sqlx::Error> {
         self.interrupt();
         self.ping().await?;
@@ -181,7 +181,7 @@ impl Session {
         Ok(())
     }
 
-    /// Has SQLite end the statement that is running. PostgreSQL ends one by itself when the connection is dropped.
+    /// Interrupts the running statement of SQLite. PostgreSQL ends one by itself when the connection is dropped.
     pub(crate) fn interrupt(&self) {
         if let Self::Sqlite { interrupt, .. } = self {
             interrupt.store(true, Ordering::Relaxed);
@@ -198,7 +198,7 @@ impl Session {
     }
 }
 
-/// A connection with the settings that cannot be given with the others when it is made.
+/// Opens a connection, and applies the settings that cannot be given in its options.
 pub(crate) fn connect_postgres(
     options: &PgConnectOptions,
 ) -> BoxFuture<'_, Result<PgConnection, sqlx::Error>> {
@@ -217,7 +217,7 @@ pub(crate) fn connect_postgres(
     })
 }
 
-/// Statements are written in this project's source; whatever a client sends arrives as a [`Value`].
+/// Builds a query. The text is part of this project's source; values of clients arrive as [`Value`]s.
 fn run_postgres<'q>(sql: &'q str, values: &[Value]) -> Query<'q, Postgres, PgArguments> {
     values.iter().fold(sqlx::query(sql), bind_postgres)
 }

@@ -1,4 +1,4 @@
-//! The settings of every connection: what the statements rely on, whatever the server's defaults.
+//! The settings of every connection, which statements rely on whatever the server's defaults are.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use sqlx::{
 
 use crate::Schema;
 
-/// How PostgreSQL is to plan. Every statement here has an index for its conditions and its order, and reading along it is
-/// right whatever the numbers, so a plan is made once for each statement: planning takes longer than most statements.
-/// Left to its statistics, PostgreSQL would sort all tasks of somebody who has far more than the average person, and
-/// would read whole tables for ever because they were empty when the plan was made.
+/// The planner settings of PostgreSQL. Every statement has an index for its conditions and its order, and using it is
+/// right for any amount of data. So a plan is made once for each statement, because planning takes longer than most
+/// statements. With its statistics alone, PostgreSQL would sort all tasks of a person with many tasks, and would keep
+/// reading whole tables that were empty when the plan was made.
 const PLANNING: [(&str, &str); 4] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_sort", "off"),
@@ -20,8 +20,8 @@ const PLANNING: [(&str, &str); 4] = [
     ("jit", "off"),
 ];
 
-/// The server notices within 10 seconds when the machine at the other end is gone without a farewell, and gives up
-/// what its transactions had locked: others wait for a checkpoint, or to be the relay.
+/// Within 10 seconds the server notices that a client's machine is gone, and releases the locks of its transactions.
+/// Others wait for these locks, for example for a checkpoint or for the leadership of the relay.
 const KEEP_ALIVE: [(&str, &str); 4] = [
     ("tcp_keepalives_idle", "4"),
     ("tcp_keepalives_interval", "2"),
@@ -29,23 +29,22 @@ const KEEP_ALIVE: [(&str, &str); 4] = [
     ("tcp_user_timeout", "10000"),
 ];
 
-/// A client that stands still, whose kernel goes on answering for it, holds what it has locked no longer than this, and whoever
-/// waits for that goes on within 15 seconds.
-/// [`StatementTimeout`] sets another `statement_timeout` for what takes longer.
+/// A stopped client whose kernel still answers keeps its locks no longer than this, so that others continue within 15
+/// seconds. [`StatementTimeout`] sets another `statement_timeout` for longer work.
 const DEADLINES: [(&str, &str); 3] = [
     ("statement_timeout", "15s"),
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "10s"),
 ];
 
-/// What the statements rely on, whatever the server's defaults.
+/// The syntax that statements rely on.
 const SYNTAX: [(&str, &str); 1] = [("standard_conforming_strings", "on")];
 
-/// How long SQLite waits for others who have a file locked.
+/// How long SQLite waits for other users of a locked file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same as a statement.
+/// The same time limit as a statement.
 pub(crate) const WAIT: &str = "PRAGMA busy_timeout = 10000";
-/// For what can be done another time.
+/// A short time limit, for work that can be done later.
 pub(crate) const WAIT_A_MOMENT: &str = "PRAGMA busy_timeout = 50";
 
 /// The settings of every connection to PostgreSQL.
@@ -65,7 +64,7 @@ pub(crate) fn for_file(options: SqliteConnectOptions, schema: Schema) -> SqliteC
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(match schema {
-            // A lost tail is read again from the log.
+            // What is lost at the end is projected again from the log.
             Schema::ReadModels | Schema::ReadModelsShadow | Schema::ReadModelsPrevious => {
                 SqliteSynchronous::Normal
             }
@@ -78,14 +77,14 @@ pub(crate) fn for_file(options: SqliteConnectOptions, schema: Schema) -> SqliteC
         // As in PostgreSQL.
         .pragma("case_sensitive_like", "ON");
     if schema == Schema::SubjectKeys {
-        // What was deleted is overwritten with zeros: a key that was destroyed is in no corner of its file.
+        // Deleted data is overwritten with zeros, so that a destroyed key is nowhere in the file.
         return options.pragma("secure_delete", "ON");
     }
     options
 }
 
-/// A parameter of a PostgreSQL URL that the driver does not know. It would ignore it, and log it with its value, which may
-/// be a secret.
+/// A parameter of a PostgreSQL URL that the driver does not know. The driver would ignore it and log its value, which
+/// may be a secret.
 pub(crate) fn unknown_parameter(url: &str) -> Option<String> {
     const KNOWN: [&str; 18] = [
         "application_name",

@@ -1,9 +1,8 @@
-//! Wake-ups between those who write and those who wait: a channel within the process, and on PostgreSQL `LISTEN` and
-//! `NOTIFY` between processes, on one connection that does nothing else. They are hints: a waiter also looks now and then,
-//! since a signal can be lost.
+//! Signals from writers to waiting readers: a channel inside the process, and on PostgreSQL `LISTEN` and `NOTIFY`
+//! between processes, on a separate connection. A signal can be lost, so readers also check regularly.
 //!
 //! Nothing is notified inside the transaction that it announces: PostgreSQL commits notifying transactions one after
-//! another, each with its flush. What is sent is the latest word of each key, as fast as the server takes it.
+//! another, each with its flush. Only the latest payload of each key is sent, as fast as the server accepts it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,11 +24,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{manager::LOAN, pool::PostgresServer};
 
-/// The most signals that may wait for a slow receiver in this process, which is told when some were lost.
+/// The most signals that may wait for a slow receiver in this process. It is told when some were lost.
 const WAITING: usize = 1_024;
-/// The most keys that may wait to be sent to the server. Those that find no place are lost, as signals may be.
+/// The most keys that may wait to be sent to the server. Further ones are lost.
 const KEYS: usize = 4_096;
-/// A silent connection is asked so often whether it is still there.
+/// How often an idle connection is checked.
 const ASK_EVERY: Duration = Duration::from_secs(10);
 /// Between two attempts to connect.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
@@ -39,7 +38,7 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from
 pub struct Signals {
     channel: &'static str,
     received: broadcast::Receiver<Notification>,
-    // Keeps the connection.
+    // Keeps the connection open.
     _hub: Arc<Hub>,
 }
 
@@ -51,8 +50,8 @@ enum Notification {
 }
 
 impl Signals {
-    /// The payload of the next signal, or `None` when some may have been lost (a reconnect, a burst): look
-    /// for yourself. Never fails; without a connection it keeps trying, with a pause.
+    /// The payload of the next signal, or `None` when some may have been lost (after a reconnect or a burst): then
+    /// the caller has to check the data. Never fails; without a connection it keeps trying.
     pub async fn next(&mut self) -> Option<String> {
         loop {
             match self.received.recv().await {
@@ -71,7 +70,7 @@ impl Signals {
 #[derive(Debug)]
 pub(crate) struct Hub {
     local: broadcast::Sender<Notification>,
-    /// What comes from other processes, on PostgreSQL.
+    /// The signals of other processes, on PostgreSQL.
     remote: Option<Remote>,
 }
 
@@ -82,7 +81,7 @@ struct Remote {
     task: OnceLock<AbortHandle>,
 }
 
-/// What is to be done on the connection.
+/// The requests to the task that owns the connection.
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
@@ -123,10 +122,10 @@ impl Hub {
         }
     }
 
-    /// Sends at once, to this process and to others, best effort. Of several with one `key` that wait to be sent the
-    /// last one goes out.
+    /// Sends a signal at once, to this process and to others, without a guarantee. Of several with one `key` that
+    /// wait to be sent only the last one is sent.
     pub(crate) fn send(&self, channel: &'static str, key: String, payload: String) {
-        // Nobody waiting is no error.
+        // Having no receivers is not an error.
         let _ = self.local.send(Notification::Signal(channel, payload.clone()));
         let Some(remote) = &self.remote else { return };
         {
@@ -140,7 +139,7 @@ impl Hub {
         remote.wake(&self.local);
     }
 
-    /// Sends what still waits and closes the connection, within 5 seconds.
+    /// Sends what still waits, then closes the connection, within 5 seconds.
     pub(crate) async fn close(&self) {
         if let Some(remote) = &self.remote
             && remote.task.get().is_some()
@@ -211,7 +210,7 @@ impl Connection {
             .options()
             .clone()
             .options([("synchronous_commit", "off")]);
-        // The listener wants a pool, of which it takes the only connection.
+        // The listener needs a pool, of which it takes the only connection.
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(LOAN)
@@ -256,7 +255,7 @@ impl Connection {
         }
     }
 
-    /// Listens on channels that have been added, and says that signals before this may have been lost.
+    /// Subscribes to channels that were added, and reports that earlier signals may have been lost.
     async fn listen(&mut self, listener: &mut PgListener) -> Result<(), sqlx::Error> {
         let wanted = self.shared.state().channels.clone();
         for channel in wanted {

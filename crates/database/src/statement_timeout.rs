@@ -1,11 +1,12 @@
-//! How long a statement may take, said by the caller. There is no way to wait for a database without a deadline.
+//! The time limit of a statement, which the caller chooses. There is no way to wait for a database without a
+//! deadline.
 
 use std::time::Duration;
 
-/// What a statement is for, and so how long it may take before it is given up and its connection discarded.
+/// The purpose of a statement, which decides its time limit. After it the connection is discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StatementTimeout {
-    /// Somebody waits for the answer, or a lock is held: 15 seconds. What a [`crate::Database`] begins with.
+    /// A caller waits for the answer, or a lock is held: 15 seconds. The default of a [`crate::Database`].
     #[default]
     Request,
     /// A page of the log, or of a whole table: one minute.

@@ -1,4 +1,4 @@
-//! A transaction of either database, with the signals that go out when it has committed.
+//! A transaction of either database, with the signals that are sent when it commits.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use sqlx::{Postgres, postgres::PgArguments, query::Query};
 
 use crate::{Database, DatabaseError, Row, Value, pooled_connection::PooledConnection};
 
-/// A transaction; rolled back when dropped. Each of its statements has the deadline of its [`Database`]. A server ends it
-/// when nothing is done in it for 10 seconds: what it has locked is not held longer by a process that stands still.
+/// A transaction; rolled back when dropped. Each statement has the time limit of its [`Database`]. The server ends a
+/// transaction that is idle for 10 seconds, so that a stopped process does not hold locks for longer.
 #[derive(Debug)]
 pub struct Transaction {
     loan: PooledConnection,
@@ -26,23 +26,23 @@ impl Database {
     /// Begins a transaction that may write.
     ///
     /// # Errors
-    /// When no connection is to be had.
+    /// When no connection is available in time.
     pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
         let statement = if self.is_postgres() {
             "BEGIN"
         } else {
-            // A deferred transaction could find out only at its first write that it must wait for another.
+            // A deferred transaction would notice only at its first write that it has to wait.
             "BEGIN IMMEDIATE"
         };
         let loan = self.writes().begin(statement, self.statement_timeout()).await?;
         Ok(Transaction::new(self, loan))
     }
 
-    /// As [`Self::begin`]; a statement in it that waits longer than `lock_timeout` for another's lock fails, and
-    /// the same may succeed later ([`DatabaseError::is_unavailable`]). On SQLite the whole database is locked when it begins.
+    /// Like [`Self::begin`]. A statement that waits longer than `lock_timeout` for a lock fails, and may succeed
+    /// later ([`DatabaseError::is_unavailable`]). On SQLite the whole database is locked when it begins.
     ///
     /// # Errors
-    /// When no connection is to be had.
+    /// When no connection is available in time.
     pub async fn begin_with_lock_timeout(
         &self,
         lock_timeout: Duration,
@@ -55,10 +55,10 @@ impl Database {
         Ok(Transaction::new(self, loan))
     }
 
-    /// Begins a transaction that only reads and sees one state throughout. Holds nobody up.
+    /// Begins a transaction that only reads and sees one state throughout. It blocks nobody.
     ///
     /// # Errors
-    /// When no connection is to be had.
+    /// When no connection is available in time.
     pub async fn snapshot(&self) -> Result<Transaction, DatabaseError> {
         let statement = if self.is_postgres() {
             "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -88,7 +88,7 @@ impl Transaction {
     /// Runs a statement and returns the number of rows it changed.
     ///
     /// # Errors
-    /// When the statement fails; likewise for the others.
+    /// When the statement fails; the same for the other methods.
     pub async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, DatabaseError> {
         self.loan.execute(sql, values).await
     }
@@ -120,8 +120,8 @@ impl Transaction {
         Ok(self.fetch_all(sql, values).await?.into_iter().next())
     }
 
-    /// Has `payload` sent on `channel` to everyone who waits, if and when the transaction has committed, as
-    /// [`Database::signal`] does.
+    /// Sends `payload` on `channel` to all listeners once the transaction has committed, as [`Database::signal`]
+    /// does.
     pub fn signal(&mut self, channel: &'static str, key: impl Into<String>, payload: impl Into<String>) {
         self.signals.push(Signal {
             channel,
@@ -130,11 +130,11 @@ impl Transaction {
         });
     }
 
-    /// Makes everything that was done in it durable and visible.
+    /// Commits: makes all its changes durable and visible.
     ///
     /// # Errors
-    /// When the database could not; then nothing happened, unless the connection broke or the deadline passed at that
-    /// very moment.
+    /// When the commit failed. Then nothing changed, unless the connection broke or the deadline passed during the
+    /// commit.
     pub async fn commit(self) -> Result<(), DatabaseError> {
         self.loan.commit().await?;
         for Signal {

@@ -1,10 +1,10 @@
-//! Parameters, and how each of the two databases takes them.
+//! Parameters of statements, for both databases.
 
 use sqlx::{Postgres, Sqlite, postgres::PgArguments, query::Query, sqlite::SqliteArguments};
 use uuid::Uuid;
 
-/// A parameter. Positions, versions and instants (microseconds) are integers; ids are `UUID` in PostgreSQL
-/// and hyphenated text in SQLite. A null carries its type, which PostgreSQL wants to know.
+/// A parameter. Positions, versions and instants (microseconds) are integers; ids are `UUID` in PostgreSQL and
+/// hyphenated text in SQLite. A null has a type, because PostgreSQL needs it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// `BIGINT`
@@ -55,7 +55,7 @@ impl From<bool> for Value {
 }
 
 impl From<u64> for Value {
-    /// Positions and versions; SQL has no unsigned integers, and no log reaches 2^63.
+    /// Positions and versions. SQL has no unsigned integers, but no log reaches 2^63.
     fn from(value: u64) -> Self {
         Self::Integer(Some(i64::try_from(value).unwrap_or(i64::MAX)))
     }

@@ -1,4 +1,5 @@
-//! No statement waits longer than it may for PostgreSQL, and none outlives whoever asked. Needs a server.
+//! No statement waits longer for PostgreSQL than its time limit, and none continues after its caller has gone. Needs
+//! a server.
 
 #![expect(
     clippy::disallowed_methods,
@@ -23,7 +24,7 @@ async fn connect(url: &url::Url) -> Database {
         .unwrap()
 }
 
-/// Lets the deadlines pass at once while nothing else happens.
+/// Lets all deadlines pass at once while nothing else happens.
 async fn at_once<T>(work: impl Future<Output = T>) -> T {
     tokio::time::pause();
     let result = work.await;
@@ -89,7 +90,7 @@ async fn whatever_a_silent_connection_does_ends_with_the_deadline_and_the_next_o
     }
 }
 
-/// A process that stands still in the middle of something holds what it has locked for a bounded time, too.
+/// A stopped process keeps its locks for a bounded time, too.
 #[tokio::test]
 async fn every_connection_has_deadlines_on_the_server_as_well() {
     let server = TestDatabase::create().await;
@@ -197,7 +198,7 @@ async fn a_lock_is_waited_for_as_long_as_the_transaction_says() {
     assert_eq!(row.unwrap().unwrap().text("value").unwrap(), "10s");
 }
 
-/// A process that is stopped as soon as it has the right to migrate.
+/// A process that is stopped as soon as it has the lock for migrations.
 #[tokio::test]
 async fn a_frozen_migration_holds_up_others_for_seconds_only() {
     let server = TestDatabase::create().await;

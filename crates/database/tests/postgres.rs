@@ -1,4 +1,4 @@
-//! What only PostgreSQL can show. Needs a server: `DATABASE_URL`, or postgres@127.0.0.1:5432 without a password.
+//! Behaviour that only PostgreSQL has. Needs a server: `DATABASE_URL`, or postgres@127.0.0.1:5432 without a password.
 
 #![expect(
     clippy::disallowed_methods,
@@ -27,7 +27,7 @@ async fn pid(database: &Database) -> i64 {
     row.unwrap().unwrap().integer("pid").unwrap()
 }
 
-/// Tells from the outside whether a process is idle, in a transaction, or gone.
+/// Whether a server process is idle, in a transaction, or gone, seen from another connection.
 async fn state(observer: &Database, pid: i64) -> Option<String> {
     let sql = "SELECT state FROM pg_stat_activity WHERE pid = $1";
     let row = observer.fetch_optional(sql, &[pid.into()]).await.unwrap();
@@ -115,7 +115,7 @@ async fn every_connection_plans_once_and_notices_a_lost_machine() {
             .await
             .unwrap()
             .unwrap();
-        // Over a Unix socket there is nothing to keep alive, and the server says 0.
+        // A Unix socket has no keepalive, and the server reports 0.
         if row.boolean("tcp").unwrap() || !setting.starts_with("tcp") {
             assert_eq!(row.text("value").unwrap(), expected, "{setting}");
         }
@@ -145,7 +145,7 @@ async fn a_role_without_the_right_to_create_opens_a_migrated_database() {
         .await;
 }
 
-/// Several schemas are served by the same connections, which find a table by its name alone.
+/// One connection serves several schemas, and finds a table by its name alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_two_schemas_have_a_table_of_the_same_name() {
     let server = TestDatabase::create().await;
@@ -174,12 +174,12 @@ async fn a_server_that_takes_no_more_connections_is_waited_for() {
     let url = url_of(&server, &role);
     let hog = sqlx::PgConnection::connect(url.as_str()).await.unwrap();
     let starting = tokio::spawn(async move { Database::connect(url.as_str(), Schema::Operations, 2).await });
-    // Longer than a connection is waited for otherwise.
+    // Longer than the usual time limit for a connection.
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert!(!starting.is_finished());
     hog.close().await.unwrap();
     let database = starting.await.unwrap().unwrap();
-    // Later it is an error that says so, and passes.
+    // Later it is an error with this reason, and goes away.
     let mut only = database.begin().await.unwrap();
     let error = database.ping().await.unwrap_err();
     assert!(
@@ -296,7 +296,7 @@ async fn a_server_that_takes_no_writes_is_told_from_one_that_does() {
             server.name()
         ))
         .await;
-    // As on a full disk, there is no room for another file.
+    // As on a full disk, there is no space for another file.
     let error = connect().await.can_write().await.unwrap_err();
     assert!(
         error.is_unavailable() && error.to_string().contains("temp"),

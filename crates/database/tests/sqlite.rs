@@ -1,4 +1,4 @@
-//! What only SQLite can show: statements that are interrupted, files, full disks.
+//! Behaviour that only SQLite has: interrupted statements, files, full disks.
 
 #![expect(
     clippy::disallowed_methods,
@@ -111,15 +111,15 @@ async fn a_statement_ends_with_its_deadline_and_the_next_one_works() {
     assert_eq!(count(&database).await, 2);
 }
 
-/// SQLite ends a transaction by itself when the disk is full, or does not. Neither leaves a connection behind that is in
-/// a transaction of which nobody knows.
+/// When the disk is full, SQLite ends a transaction by itself, or does not. In neither case an open transaction must
+/// stay on the connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_spoils_no_connection() {
     let directory = TempDir::new().unwrap();
     let database = open(&directory).await;
     for _ in 0..3 {
         let mut loan = database.writer().await.unwrap();
-        // Says how many pages there may be, which only this connection goes by.
+        // Limits the number of pages, for this connection only.
         sqlx::query("PRAGMA max_page_count = 1")
             .execute(loan.sqlite().unwrap())
             .await
@@ -175,7 +175,7 @@ async fn database_files_are_private_whatever_they_were() {
     database.close().await;
 }
 
-/// Also while another process has it open, for which SQLite would keep the rest beside it.
+/// Even while another process has it open. SQLite would keep the -wal then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_file_is_whole_by_itself() {
     for others in [0, 1] {
@@ -202,7 +202,7 @@ async fn a_closed_file_is_whole_by_itself() {
     }
 }
 
-/// A file system of one megabyte, gone when dropped.
+/// A file system of one megabyte, unmounted when dropped.
 struct SmallDisk(TempDir);
 
 impl SmallDisk {
@@ -231,7 +231,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// On a disk that is really full, and not only at a limit of pages.
+/// On a disk that is really full, not only at a limit of pages.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_really_full_disk_reads_and_writes_work_again() {
     let disk = SmallDisk::mount();

@@ -1,7 +1,8 @@
-//! What the commands of a person leave in the database of operations, and how it goes when the person is erased.
+//! Deletes the data of a person's commands from the database of operations when the person is erased.
 //!
-//! Most of the tables are the command API's, and auth empties them: so what both must know stands here. A new table of operations
-//! that says whose a row is gets its statement in `STATEMENTS`; a test compares them with the schema.
+//! Most of these tables belong to the command API, and auth deletes from them, so the statements are shared here. A
+//! new table of operations with a column for the owner needs a statement in `STATEMENTS`; a test compares them with
+//! the schema.
 
 use database::{Database, DatabaseError};
 use events::UserId;
@@ -13,8 +14,8 @@ const STATEMENTS: [&str; 3] = [
     "DELETE FROM account_snapshots WHERE owner = $1",
 ];
 
-/// Deletes what the commands of `person` have left in `operations`: their idempotency keys with the answers that are kept
-/// for them, and the snapshots of their tasks and of their account. Returns how many rows there were. Can be repeated.
+/// Deletes the idempotency keys of `person` with their stored answers, and the snapshots of their tasks and of their
+/// account. Returns the number of deleted rows. Can be repeated.
 ///
 /// # Errors
 /// When the database fails.

@@ -9,7 +9,7 @@ use events::UserId;
 use test_support::TestDatabase;
 use uuid::Uuid;
 
-/// The tables that `erasure` does not empty, and why.
+/// The tables from which nothing is deleted, and why.
 const OTHERS: [(&str, &str); 7] = [
     ("_sqlx_migrations", "no people"),
     ("relay_progress", "no people"),

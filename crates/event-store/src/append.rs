@@ -1,31 +1,30 @@
-//! One append on its way into the log, from whoever asked for it to whoever commits it.
+//! An append on its way from the caller to the log.
 
 use events::{NewEvent, StreamName, UserId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::{Appended, StoreError};
 
-/// An append on its way into the log.
 #[derive(Debug)]
 pub(crate) struct Append {
     pub(crate) stream: StreamName,
     pub(crate) expected_version: u64,
     pub(crate) events: Vec<PreparedEvent>,
-    /// Who the events are about.
+    /// The person that the events are about.
     pub(crate) subject: UserId,
-    /// Its room in the queue.
+    /// Its share of the queue's capacity.
     pub(crate) _room: OwnedSemaphorePermit,
     pub(crate) answer: oneshot::Sender<Result<Appended, StoreError>>,
 }
 
-/// An event whose metadata are text already, so that the append task has less to do.
+/// An event with its metadata already encoded, so that the append task has less work.
 #[derive(Debug)]
 pub(crate) struct PreparedEvent {
     pub(crate) event: NewEvent,
     pub(crate) metadata: String,
 }
 
-/// What became of one append of a batch that was committed.
+/// The result of one append of a committed batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Outcome {
     Appended(Appended),
@@ -48,12 +47,12 @@ impl Append {
         self.events.iter().map(PreparedEvent::bytes).sum()
     }
 
-    /// Nobody waits for it any more.
+    /// Whether the caller has stopped waiting.
     pub(crate) fn is_given_up(&self) -> bool {
         self.answer.is_closed()
     }
 
-    /// Tells whoever asked what became of it.
+    /// Returns the result to the caller.
     pub(crate) fn answer(self, result: Result<Outcome, StoreError>) {
         let answer = match result {
             Ok(Outcome::Appended(appended)) => Ok(appended),
@@ -64,7 +63,7 @@ impl Append {
             }),
             Err(error) => Err(error),
         };
-        // Whoever asked may have gone.
+        // The caller may have gone.
         let _ = self.answer.send(answer);
     }
 }

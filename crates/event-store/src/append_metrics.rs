@@ -1,4 +1,4 @@
-//! What the append task of this process shows of itself.
+//! Metrics of the append task of this process.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -54,7 +54,7 @@ pub(crate) fn batch(appends: usize, events: usize, took: Duration, is_committed:
     }
 }
 
-/// So that they are there, at zero, before the first append.
+/// Creates the metrics with the value zero before the first append.
 pub(crate) fn show() {
     LazyLock::force(&METRICS);
 }

@@ -18,13 +18,13 @@ use crate::{
     fair_queue::FairQueue,
 };
 
-/// The most appends that may wait: the next one has to wait for a place in the queue.
+/// The most appends that wait. Further ones wait for a place in the queue.
 const QUEUE: usize = 4_096;
-/// The most units of [`UNIT`] bytes that may wait, of all appends together.
+/// The most [`UNIT`]s of bytes that wait, of all appends together.
 const QUEUE_UNITS: usize = (32 << 20) / UNIT;
-/// The bytes in a unit of room in the queue.
+/// The unit in which the queue's bytes are counted.
 const UNIT: usize = 1_024;
-/// An append that is not answered for so long, from its arrival on, is given up. Longer than a commit may take.
+/// An append without a result after this time, from its arrival on, is given up. Longer than a commit may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// The most appends in one batch.
 const BATCH_APPENDS: usize = 1_000;
@@ -36,7 +36,7 @@ const GATHER_TURNS: u32 = 16;
 /// Why a batch was not committed.
 #[derive(Debug)]
 pub(crate) enum BatchError {
-    /// The database refused what one of the appends holds, and wrote nothing.
+    /// The database refused the data of one append, and wrote nothing.
     Refused(StoreError),
     /// Anything else; the batch may or may not have been written.
     Unavailable(StoreError),
@@ -47,11 +47,11 @@ pub(crate) trait Writer: Send + 'static {
     /// Commits a batch, in order and durably, and returns one outcome for each of its appends.
     fn commit(&mut self, batch: &[Append]) -> impl Future<Output = Result<Vec<Outcome>, BatchError>> + Send;
 
-    /// Lets go of what the writer holds.
+    /// Releases the resources of the writer.
     fn close(self) -> impl Future<Output = ()> + Send;
 }
 
-/// The way to the append task. The task ends, its work done, when this is dropped.
+/// Sends appends to the append task. When it is dropped, the task finishes its work and ends.
 #[derive(Debug)]
 pub(crate) struct Appender {
     queue: mpsc::Sender<Append>,
@@ -72,7 +72,7 @@ impl Appender {
         }
     }
 
-    /// Makes sure that the append task is there, without which no append succeeds whatever the database says.
+    /// Checks that the append task runs; without it every append fails.
     ///
     /// # Errors
     /// When the task has ended.
@@ -83,7 +83,7 @@ impl Appender {
         Ok(())
     }
 
-    /// As [`crate::EventStore::append`]. When it is dropped before it is done, the events may or may not be
+    /// Like [`crate::EventStore::append`]. If the future is dropped before it is done, the events may or may not be
     /// appended.
     pub(crate) async fn append(
         &self,
@@ -144,9 +144,9 @@ async fn run(mut writer: impl Writer, mut appends: mpsc::Receiver<Append>, head:
     writer.close().await;
 }
 
-/// Takes in what has arrived; what waits here still has its room in the queue. There is no timer: other tasks get their
-/// turn, among them those who have just been answered and may send their next append, as long as that brings more and
-/// there is less than a batch.
+/// Collects the appends that have arrived; they keep their share of the queue. There is no timer: other tasks get
+/// turns, also callers that have just got a result and may send their next append, as long as this brings more
+/// appends and the batch is not full.
 async fn gather(waiting: &mut FairQueue, appends: &mut mpsc::Receiver<Append>) {
     for _ in 0..GATHER_TURNS {
         while let Ok(next) = appends.try_recv() {
@@ -162,12 +162,12 @@ async fn gather(waiting: &mut FairQueue, appends: &mut mpsc::Receiver<Append>) {
     }
 }
 
-/// As much of what waits as is committed at once.
+/// Takes the next batch from the waiting appends.
 fn next_batch(waiting: &mut FairQueue) -> Vec<Append> {
     let (mut batch, mut bytes) = (Vec::new(), 0);
     while batch.len() < BATCH_APPENDS && bytes < BATCH_BYTES {
         let Some(next) = waiting.pop() else { break };
-        // Nobody waits for these any more: a caller that gives up leaves it open whether they are appended.
+        // Nobody waits for these any more. After giving up, a caller does not know whether its events are appended.
         if !next.is_given_up() {
             bytes += next.bytes();
             batch.push(next);
@@ -176,8 +176,8 @@ fn next_batch(waiting: &mut FairQueue) -> Vec<Append> {
     batch
 }
 
-/// Commits a batch and answers everyone in it. Should the writer panic, the next batch is none the worse: writers hold
-/// on to a connection only after it has done its work.
+/// Commits a batch and returns the results. A panic of the writer does not affect the next batch: writers keep a
+/// connection only after it has done its work.
 async fn commit(writer: &mut impl Writer, batch: Vec<Append>, head: &watch::Sender<u64>) {
     let begun = Instant::now();
     let committing = AssertUnwindSafe(writer.commit(&batch)).catch_unwind().await;
@@ -213,7 +213,7 @@ fn panicked() -> StoreError {
     StoreError::unavailable("the append task has panicked")
 }
 
-/// Wakes subscribers, unless they know already. Also for a position below the one known: news of it may have come
+/// Wakes subscribers, unless they know the position. Also for a lower position than the known one: the report may be
 /// late, or the log may be shorter than it was.
 pub(crate) fn raise(head: &watch::Sender<u64>, position: Option<u64>) {
     if let Some(position) = position {

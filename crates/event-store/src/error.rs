@@ -1,59 +1,59 @@
-//! Why a store cannot be opened, and why it did not do what it was asked to.
+//! The errors of opening and using a store.
 
 use database::DatabaseError;
 use events::StreamName;
 
-/// The bytes of the payloads and metadata of one append.
+/// The most bytes of payloads and metadata in one append.
 const MOST_APPEND_BYTES: usize = 4 << 20;
 
-/// Why there is no store.
+/// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The database cannot be opened.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The store is not at this URL.
+    /// The URL does not lead to a store.
     #[error("cannot use {url} as event store: {reason}")]
     Url {
-        /// Where the store should be, with the password masked.
+        /// The URL with the password masked.
         url: String,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
 }
 
-/// Why a store did not do what it was asked to.
+/// Why a call to a store failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// Someone else appended first, or the caller's picture was wrong from the start.
+    /// Another append came first, or the expected version was wrong.
     #[error("stream {stream} is at version {actual}, not {expected}")]
     Conflict {
         /// The stream that was to be appended to.
         stream: StreamName,
         /// What the caller expected.
         expected: u64,
-        /// What it is.
+        /// The version of the stream.
         actual: u64,
     },
-    /// An append of nothing.
+    /// The append has no events.
     #[error("an append needs at least one event")]
     Empty,
-    /// An append of more than is written at once. It is not tried.
+    /// The append has more bytes than one append may have. It was not tried.
     #[error("an append of {bytes} bytes is too large, at most {most} are possible")]
     TooLarge {
-        /// Of its payloads and metadata.
+        /// The bytes of its payloads and metadata.
         bytes: usize,
         /// The most bytes that an append may have.
         most: usize,
     },
-    /// The store cannot be reached or cannot write. Worth another try later.
+    /// The store cannot be reached or cannot write. The caller may try again later.
     #[error("the event store is unavailable: {0}")]
     Unavailable(#[source] std::sync::Arc<dyn std::error::Error + Send + Sync>),
-    /// A record in the store is not what this build wrote.
+    /// A stored record was not written by this software.
     #[error("the event store holds a record that cannot be read: {0}")]
     Corrupt(String),
-    /// What is personal in a record cannot be read or written, since the key of its person is damaged or lost. Others are not
-    /// concerned, and it ends when the key is restored, or the person erased.
+    /// The personal data of a record cannot be decrypted or encrypted, because the key of its person is damaged or
+    /// lost. Other people are not affected. It ends when the key is restored, or the person is erased.
     #[error("{0}")]
     KeyUnusable(String),
 }

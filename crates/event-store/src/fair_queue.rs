@@ -1,5 +1,5 @@
-//! What waits to be appended. Everyone about whom there are events has a line of their own, and the lines take turns:
-//! who sends a lot makes their own line long, and nobody else's.
+//! The queue of waiting appends. Each subject has its own queue, and the subjects take turns, so that a busy one only
+//! delays itself.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,7 +11,7 @@ use crate::append::Append;
 #[derive(Debug, Default)]
 pub(crate) struct FairQueue {
     lines: HashMap<UserId, VecDeque<Append>>,
-    /// Those who have a line, each once, the next one first.
+    /// The subjects with waiting appends, the next one first.
     turns: VecDeque<UserId>,
     len: usize,
     bytes: usize,

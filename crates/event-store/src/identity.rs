@@ -1,4 +1,4 @@
-//! Whether what was kept beside a position is still about the same log.
+//! Compares stored positions with the log.
 
 use events::LogPoint;
 
@@ -32,7 +32,7 @@ pub async fn head_point(store: &dyn EventStore) -> Result<LogPoint, StoreError> 
         if position == 0 {
             return Ok(LogPoint::START);
         }
-        // Nothing is there any more when the log was cut between the two questions: ask both again.
+        // The log was cut between the two reads: repeat both.
         if let Some(id) = store.identify(&[position]).await?.pop().flatten() {
             return Ok(LogPoint {
                 position,

@@ -1,4 +1,4 @@
-//! Events of another log on their way into this one: how the store is asked, and why it may refuse.
+//! Imports events of another log: the request and its errors.
 
 use events::{StoredEvent, StoredPayload};
 use serde::{Deserialize, Serialize};
@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 use crate::StoreError;
 
-/// The bytes of the longest name of a stream: PostgreSQL cannot index much longer ones.
+/// The longest name of a stream, in bytes: PostgreSQL cannot index much longer ones.
 const LONGEST_STREAM: usize = 1_000;
 
-/// An import that has begun, by what the log is once it is done.
+/// An import that has begun: the complete log that it leads to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnfinishedImport {
     /// How many events the export has.
@@ -18,27 +18,27 @@ pub struct UnfinishedImport {
     pub root: String,
 }
 
-/// Why events of another log were not written.
+/// Why events were not imported.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ImportError {
-    /// The log does not end where the import believes it to end: nothing was written.
+    /// The log does not end where the import expects its end: nothing was written.
     #[error(
         "the log goes on after the events that were imported: something else appends to it at the same time"
     )]
     MovedOn,
-    /// The store cannot hold an event, or not in this place: nothing of the events given was written.
+    /// The store cannot hold this event at this place: none of the given events was written.
     #[error("the event {id}, version {version} of the stream {stream}, cannot be imported: {reason}")]
     Refused {
         /// The id of the event, as it is stored.
         id: String,
         /// The name of its stream.
         stream: String,
-        /// Its place there.
+        /// Its version in the stream.
         version: i64,
-        /// Why, as part of a sentence.
+        /// The reason, as part of a sentence.
         reason: String,
     },
-    /// As for an append: the events may or may not have been written.
+    /// As for an append, the events may or may not have been written.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -55,7 +55,7 @@ impl ImportError {
     }
 }
 
-/// What every store asks of an event, for whoever has no store yet: the stores in SQL ask for no more.
+/// Checks an event without a store. The SQL stores have no other requirements.
 ///
 /// # Errors
 /// [`ImportError::Refused`] when one of them cannot hold the event.
@@ -63,7 +63,8 @@ pub fn check_import(event: &StoredEvent) -> Result<(), ImportError> {
     check(event).map(drop)
 }
 
-/// What every store asks of an event, so that each can give back exactly what it was given. Returns its id.
+/// Checks the requirements of every store, so that each returns exactly what was written. Returns the id of the
+/// event.
 pub(crate) fn check(event: &StoredEvent) -> Result<Uuid, ImportError> {
     let refuse = |reason: &str| Err(ImportError::refused(event, reason));
     if event.version < 1 {
@@ -96,7 +97,7 @@ pub(crate) fn metadata(event: &StoredEvent) -> Option<&str> {
     is_json.then_some(text)
 }
 
-/// The hash of the payload of an event, if the payload was dropped.
+/// The hash of the payload, if the payload was dropped.
 pub(crate) fn kept_hash(event: &StoredEvent) -> Result<Option<[u8; 32]>, ImportError> {
     let StoredPayload::Dropped(sha256) = &event.data else {
         return Ok(None);

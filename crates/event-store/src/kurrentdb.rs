@@ -1,5 +1,5 @@
 //! The log in KurrentDB, over its published protocol. Versions are its revisions plus one, positions its commit
-//! positions: they increase, with gaps. Streams and events that are not Taskledger's are passed over.
+//! positions: they increase, with gaps. Streams and events that are not Taskledger's are ignored.
 
 mod attempts;
 mod batch;
@@ -57,13 +57,13 @@ impl fmt::Debug for KurrentDbStore {
 }
 
 impl KurrentDbStore {
-    /// The store at `url`, a connection string of KurrentDB (`kurrentdb://…`, `esdb+discover://…`). Two more
-    /// parameters are understood: `streamPrefix`, with which the names of all streams begin, so that several logs
-    /// fit on one server, and `maxAppendSize`, the bytes that the server takes in one append.
+    /// The store at `url`, a connection string of KurrentDB (`kurrentdb://…`, `esdb+discover://…`). There are two
+    /// more parameters: `streamPrefix`, a prefix of all stream names, so that several logs can share a server, and
+    /// `maxAppendSize`, the most bytes that the server accepts in one append.
     ///
     /// # Errors
-    /// When the connection string is wrong, the server does not answer, does not know the user, or does not let the user
-    /// read the log or append to it.
+    /// When the connection string is wrong, the server does not answer, or the user does not exist or may not read
+    /// and append.
     pub async fn connect(url: &str) -> Result<Self, OpenError> {
         let connection = Connection::new(Settings::parse(url)?);
         let writer = Arc::new(Writer::new(Arc::clone(&connection)));
@@ -95,8 +95,7 @@ impl KurrentDbStore {
         Ok(store)
     }
 
-    /// What a read of a stream finds, in one piece. It is about `all` that there is if it can only find nothing where the
-    /// stream has never been.
+    /// Reads a stream, in one piece. `all` says that finding nothing proves that the stream never existed.
     async fn of_stream(
         &self,
         all: Option<&StreamName>,
@@ -127,7 +126,7 @@ impl KurrentDbStore {
         }
     }
 
-    /// `event` of `stream`, where nobody else appends.
+    /// Decodes `event` of `stream`, a stream that only this software writes.
     fn recorded_in(&self, stream: &StreamName, event: WireEvent) -> Entry {
         let foreign = Unreadable {
             position: event.commit_position,
@@ -141,7 +140,7 @@ impl KurrentDbStore {
         record::recorded(event, self.connection.prefix()).unwrap_or(Err(foreign))
     }
 
-    /// Appends what was made of events, if `stream` is at `expected_version`.
+    /// Appends the encoded events, if `stream` is at `expected_version`.
     async fn append_proposed(
         &self,
         stream: &StreamName,

@@ -2,7 +2,7 @@
 
 use crate::{EventStore, Page, StoreError, page::position};
 
-/// The records of the log between two positions, with no more than a page of them in memory.
+/// Reads the records of the log between two positions, with at most one page in memory.
 pub struct LogRange<'a> {
     store: &'a dyn EventStore,
     after: u64,
@@ -11,7 +11,7 @@ pub struct LogRange<'a> {
 }
 
 impl<'a> LogRange<'a> {
-    /// Those with a position above `after`, up to `to`, at most `limit` a page.
+    /// Reads the records with a position above `after`, up to `to`, with at most `limit` in a page.
     #[must_use]
     pub fn new(store: &'a dyn EventStore, after: u64, to: u64, limit: usize) -> Self {
         Self {
@@ -22,7 +22,7 @@ impl<'a> LogRange<'a> {
         }
     }
 
-    /// The next page, which has at least one record; `None` after the last, also when the log ends before `to`.
+    /// The next page, which has at least one record; `None` after the last one, also when the log ends before `to`.
     ///
     /// # Errors
     /// As [`EventStore::log_page`].

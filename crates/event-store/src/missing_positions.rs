@@ -1,17 +1,17 @@
-//! Positions without an event, where there must be none.
+//! Finds missing positions in a log whose positions have no gaps.
 
 use std::ops::RangeInclusive;
 
 use crate::EventStore;
 
-/// Looks for gaps in what is read of a log, in order.
+/// Finds gaps in the records of a log, which must be given in order.
 #[derive(Debug, Clone)]
 pub struct MissingPositions {
     last: Option<u64>,
 }
 
 impl MissingPositions {
-    /// What is read of `store` begins above `after`. Finds nothing in a store whose positions are not dense.
+    /// Begins after the position `after` of `store`. Finds nothing in a store whose positions are not dense.
     #[must_use]
     pub fn after(store: &dyn EventStore, after: u64) -> Self {
         Self {
@@ -19,7 +19,7 @@ impl MissingPositions {
         }
     }
 
-    /// The positions that are missing between the event before and the one at `position`.
+    /// The missing positions between the previous event and the one at `position`.
     pub fn before(&mut self, position: u64) -> Option<RangeInclusive<u64>> {
         let last = self.last.as_mut()?;
         let first = std::mem::replace(last, position) + 1;
@@ -27,7 +27,7 @@ impl MissingPositions {
     }
 }
 
-/// A gap in a sentence.
+/// Describes a gap in a sentence.
 #[must_use]
 pub fn describe_gap(gap: &RangeInclusive<u64>) -> String {
     let (first, last) = (gap.start(), gap.end());

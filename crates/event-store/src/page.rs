@@ -1,5 +1,5 @@
-//! A page of the log or of a stream: each record read by itself, so that one that this build cannot read stands in
-//! nobody's way.
+//! A page of the log or of a stream. Each record is decoded separately, so that an unreadable one does not affect the
+//! others.
 
 use events::{RecordedEvent, StreamName, UserId};
 
@@ -8,7 +8,7 @@ use crate::StoreError;
 /// A page ends with the record that brings it to this many bytes, however many records were asked for.
 pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
-/// One record: an event, or what is known of one that cannot be read.
+/// One record: an event, or the known parts of one that cannot be read.
 pub type Entry = Result<RecordedEvent, Unreadable>;
 
 /// Consecutive records of the log or of a stream.
@@ -20,8 +20,8 @@ pub struct Page {
     pub more: bool,
 }
 
-/// A record whose envelope this build cannot read: of an unknown encoding, with metadata of another form, or damaged.
-/// What can still be told of it:
+/// A record whose envelope this build cannot read, because it has an unknown encoding or other metadata, or is
+/// damaged. The fields are the parts that are still known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the record at position {position}, version {version} of stream {stream}, cannot be read: {reason}")]
 pub struct Unreadable {
@@ -29,15 +29,15 @@ pub struct Unreadable {
     pub position: u64,
     /// The stream that the record belongs to.
     pub stream: StreamName,
-    /// Place in its stream; 0 when not even that can be read.
+    /// Place in its stream; 0 when it cannot be read.
     pub version: u64,
     /// Wire name of its type.
     pub kind: String,
-    /// The person that it is about, when its metadata still says so.
+    /// The person that it is about, if its metadata still has that.
     pub subject: Option<UserId>,
     /// Why it cannot be read.
     pub reason: String,
-    /// The event with placeholders in the place of what is personal, when all that is missing is a usable key of its person.
+    /// The event with placeholders for personal data, if only the key of its person is unusable.
     pub impersonal: Option<Box<RecordedEvent>>,
 }
 
@@ -57,7 +57,7 @@ impl Page {
         })
     }
 
-    /// All of its events.
+    /// The events of the page.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] or [`StoreError::KeyUnusable`], which names the first record that cannot be read.
@@ -69,7 +69,7 @@ impl Page {
     }
 }
 
-/// Where a record is in the log.
+/// The position of a record.
 #[must_use]
 pub fn position(entry: &Entry) -> u64 {
     match entry {
@@ -87,7 +87,7 @@ impl From<Unreadable> for StoreError {
     }
 }
 
-/// The person whom metadata names, even when the rest of it cannot be read.
+/// The person in the metadata, even if the rest of them cannot be read.
 #[must_use]
 pub fn subject_of(metadata: &[u8]) -> Option<UserId> {
     #[derive(serde::Deserialize)]

@@ -1,5 +1,5 @@
-//! The log in PostgreSQL or in a SQLite file. Reads go through the database's pool, appends through the append task
-//! and a writer of its own kind.
+//! The log in PostgreSQL or in a SQLite file. Reads use the connection pool, appends the append task with a writer
+//! for each database.
 
 mod channel;
 mod dropping;
@@ -34,10 +34,10 @@ use crate::{
     subscription::{self, Source},
 };
 
-/// How often subscriptions look into PostgreSQL by themselves, should a notification have been lost.
+/// How often subscriptions read PostgreSQL without a notification, in case one was lost.
 const SAFETY_POLL_POSTGRES: Duration = Duration::from_secs(1);
-/// How often subscriptions look into SQLite, which is the only way to learn of another process's appends. Finding nothing costs
-/// one look at a page in memory.
+/// How often subscriptions read SQLite, which is the only way to notice appends of another process. If there is none
+/// this costs one read of a page in memory.
 const SAFETY_POLL_SQLITE: Duration = Duration::from_millis(100);
 
 /// The event store in a SQL database.
@@ -47,18 +47,18 @@ pub struct SqlStore {
     log: Arc<Log>,
 }
 
-/// What subscriptions share with the store, and keep when it is dropped.
+/// The parts that subscriptions share with the store, and keep when it is dropped.
 #[derive(Debug)]
 struct Log {
     database: Database,
-    /// The last position as far as known here; it may lag.
+    /// The last known position; it may be behind.
     head: Arc<watch::Sender<u64>>,
     listener: OnceLock<AbortHandle>,
 }
 
 impl SqlStore {
-    /// The store in a database opened with [`database::Schema::EventStore`]. Starts the append task, so a
-    /// Tokio runtime must be there. On PostgreSQL appends take a connection of their own, beside the pool's.
+    /// Creates the store in a database opened with [`database::Schema::EventStore`]. Starts the append task, so it
+    /// needs a Tokio runtime. On PostgreSQL appends use one more connection, outside the pool.
     #[must_use]
     pub fn new(database: Database) -> Self {
         let head = Arc::new(watch::Sender::new(0));
@@ -230,7 +230,7 @@ impl Log {
         let found = rows
             .map_err(StoreError::unavailable)?
             .iter()
-            // An id that cannot be read is that of some event, but of none that anybody has kept.
+            // An unreadable id is the id of some event, but not of one that was remembered.
             .map(|row| Ok((row.unsigned(0)?, EventId(row.uuid(1).unwrap_or_default()))))
             .collect::<Result<HashMap<u64, EventId>, _>>()
             .map_err(corrupt)?;
@@ -240,7 +240,7 @@ impl Log {
             .collect())
     }
 
-    /// Starts to listen for other processes' appends, once.
+    /// Starts to listen for appends of other processes, once.
     fn listen(self: &Arc<Self>) {
         self.listener.get_or_init(|| {
             let mut signals = self.database.signals(CHANNEL);
@@ -251,7 +251,7 @@ impl Log {
                     let Some(log) = log.upgrade() else { return };
                     let position = match signal {
                         Some(payload) => payload.parse().ok(),
-                        // Some may have been lost. Subscribers look by themselves if this fails, too.
+                        // Some signals may have been lost. If this fails too, subscribers still read regularly.
                         None => log.head().await.ok(),
                     };
                     raise(&log.head, position);
@@ -297,7 +297,7 @@ impl Source for Log {
 }
 
 impl Log {
-    /// One snapshot, and commits in the order of positions: nothing below what is seen here is still to come.
+    /// Reads one snapshot. Appends commit in the order of positions, so no lower position appears later.
     async fn rows(&self, after: i64, limit: usize) -> Result<Vec<Row>, DatabaseError> {
         const SQL: &str = concat!(
             "SELECT ",
@@ -318,7 +318,7 @@ impl Log {
             self::limit(PAGE_BYTES).into(),
         ];
         match self.database.fetch_all(SQL, &values).await {
-            // Most pages are short, and to let PostgreSQL know beforehand that one may be long costs a round trip.
+            // Most pages are short, and announcing a longer time limit to PostgreSQL costs a round trip.
             Err(error) if error.is_late() => {
                 let patient = self.database.with_statement_timeout(StatementTimeout::Page);
                 patient.fetch_all(SQL, &values).await

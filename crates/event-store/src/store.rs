@@ -1,4 +1,4 @@
-//! The contract of an event store. It moves records and never reads payloads.
+//! The trait of an event store. It never interprets payloads.
 
 use std::ops::ControlFlow;
 
@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 
 use crate::{DropError, Entry, ImportError, Page, StoreError, UnfinishedImport};
 
-/// Events in a page of a stream, unless they are large.
+/// The most events in a page of a stream.
 const STREAM_PAGE: usize = 512;
 
 /// An append-only log of streams with one global order.
@@ -21,8 +21,8 @@ pub trait EventStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the stream is at another version; [`StoreError::Empty`] without events;
-    /// [`StoreError::TooLarge`] with too much in them.
-    /// After [`StoreError::Unavailable`] the events may or may not have been appended.
+    /// [`StoreError::TooLarge`] with too many bytes. After [`StoreError::Unavailable`] the events may or may not have
+    /// been appended.
     async fn append(
         &self,
         stream: &StreamName,
@@ -30,9 +30,9 @@ pub trait EventStore: Send + Sync + 'static {
         events: Vec<NewEvent>,
     ) -> Result<Appended, StoreError>;
 
-    /// Writes `events` of another log after the end of this one, which is `after`, in their order: ids, versions, times and
-    /// bytes are theirs, the positions are the next ones of this log. When this returns, they are durable. Returns the end
-    /// of the log.
+    /// Writes `events` of another log after the end of this one, which must be `after`, in the given order. They keep
+    /// their ids, versions, times and bytes, and get the next positions of this log. When this returns, they are
+    /// durable. Returns the end of the log.
     ///
     /// # Errors
     /// [`ImportError::MovedOn`] when the log ends elsewhere, [`ImportError::Refused`] for an event that the store cannot hold
@@ -40,37 +40,37 @@ pub trait EventStore: Send + Sync + 'static {
     /// before it. After [`ImportError::Store`] the events, or the first of them, may or may not have been written.
     async fn import(&self, after: LogPoint, events: &[StoredEvent]) -> Result<LogPoint, ImportError>;
 
-    /// Removes the payloads of `events` from the log for good, all or none. Everything else of them stays, and in the place of
-    /// each payload its SHA-256. A payload that was dropped before counts as done. Returns how many this call has dropped.
+    /// Removes the payloads of `events` from the log for good, all or none. Keeps everything else, and the SHA-256 of
+    /// each payload. Payloads that were dropped earlier are skipped. Returns how many this call has dropped.
     ///
-    /// Within a stream the last events are dropped first: whoever reads one that was dropped finds no payload after it, but for
-    /// those of events that need no state before them.
+    /// Within a stream the last events are dropped first: a reader that finds a dropped one finds no payload after
+    /// it, except those of events that need no earlier state.
     ///
     /// # Errors
     /// [`DropError::Unsupported`] by a store that cannot change what it holds, also when `events` is empty;
     /// [`DropError::Differs`] when the log does not hold one of them.
     async fn drop_payloads(&self, events: &[EventDigest]) -> Result<u64, DropError>;
 
-    /// Whether this store can hold an event of another log, as far as the event alone tells: [`Self::import`] refuses those
-    /// that this refuses.
+    /// Whether this store can hold an event of another log, as far as the event alone shows. [`Self::import`] refuses
+    /// every event that this refuses.
     ///
     /// # Errors
     /// [`ImportError::Refused`] when it cannot.
     fn check_import(&self, event: &StoredEvent) -> Result<(), ImportError>;
 
-    /// Notes durably that an import has begun, or with `None` that it has ended. In between the log is a part of another one,
-    /// which nobody may work on: [`Self::unfinished_import`] tells whoever opens it.
+    /// Records durably that an import has begun, or with `None` that it has ended. In between the log is incomplete
+    /// and must not be used: [`Self::unfinished_import`] tells this when it is opened.
     async fn note_import(&self, unfinished: Option<&UnfinishedImport>) -> Result<(), StoreError>;
 
     /// The import that has begun and not ended, if there is one.
     async fn unfinished_import(&self) -> Result<Option<UnfinishedImport>, StoreError>;
 
-    /// The last event of `stream`, without its payload; `None` when the stream is empty. However long the stream is,
-    /// this costs the same.
+    /// The last event of `stream`, without its payload; `None` when the stream is empty. The cost does not depend on
+    /// the length of the stream.
     async fn stream_head(&self, stream: &StreamName) -> Result<Option<StreamHead>, StoreError>;
 
-    /// The records of `stream` with a version above `after_version`, oldest first: up to `limit`, or fewer when
-    /// they have [`crate::PAGE_BYTES`].
+    /// The records of `stream` with a version above `after_version`, oldest first: up to `limit`, or fewer when they
+    /// reach [`crate::PAGE_BYTES`].
     async fn stream_page(
         &self,
         stream: &StreamName,
@@ -78,16 +78,16 @@ pub trait EventStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Page, StoreError>;
 
-    /// The records of the log with a position above `after`, in order: up to `limit`, or fewer when they have
-    /// [`crate::PAGE_BYTES`]. A record that is missing from the answer never turns up later below one that was in it.
+    /// The records of the log with a position above `after`, in order: up to `limit`, or fewer when they reach
+    /// [`crate::PAGE_BYTES`]. No record appears later at a position below one that was returned.
     async fn log_page(&self, after: u64, limit: usize) -> Result<Page, StoreError>;
 
-    /// As [`Self::log_page`], of the records exactly as they are stored. Nothing is left out, also not what no append has
-    /// written: `after` may be below every position that there can be.
+    /// Like [`Self::log_page`], with the records exactly as they are stored, including records that no append has
+    /// written: `after` may be below every valid position.
     async fn stored_page(&self, after: i64, limit: usize) -> Result<StoredPage, StoreError>;
 
-    /// Up to `limit` events of `stream` with a version above `after_version`, oldest first. For whoever needs every
-    /// one of them.
+    /// Up to `limit` events of `stream` with a version above `after_version`, oldest first. For callers that need all
+    /// of them.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when one of them cannot be read.
@@ -109,7 +109,7 @@ pub trait EventStore: Send + Sync + 'static {
         }
     }
 
-    /// Up to `limit` events of the log with a position above `after`, in order. For whoever needs every one of them.
+    /// Up to `limit` events of the log with a position above `after`, in order. For callers that need all of them.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when one of them cannot be read.
@@ -129,29 +129,29 @@ pub trait EventStore: Send + Sync + 'static {
     /// The position of the last event, 0 in an empty log.
     async fn head(&self) -> Result<u64, StoreError>;
 
-    /// Whether the log takes appends now, as far as that can be told without one. For readiness.
+    /// Checks that the log accepts appends now, as far as possible without one. For readiness.
     ///
     /// # Errors
-    /// When it does not: it cannot be reached, is read-only, or has no room.
+    /// When it cannot be reached, is read-only, or has no space.
     async fn can_append(&self) -> Result<(), StoreError> {
         self.head().await.map(drop)
     }
 
-    /// Which events stand at `positions`, in the order asked; `None` where the log has none. Costs a look into an
-    /// index for each, whatever the length of the log.
+    /// The ids of the events at `positions`, in the given order; `None` where the log has no event. Costs an index
+    /// lookup for each.
     async fn identify(&self, positions: &[u64]) -> Result<Vec<Option<EventId>>, StoreError>;
 
-    /// Whether positions are 1, 2, 3 …, so that one without an event says that the log is damaged.
+    /// Whether positions are 1, 2, 3 …, so that a missing one shows that the log is damaged.
     fn positions_are_dense(&self) -> bool;
 
-    /// Makes events readable that came on another way than out of this store, such as over the bus, where they travel as they
-    /// are stored. In the order given; what cannot be read says why, as in a page.
+    /// Decrypts events that did not come from this store, for example from the bus, where they are sent as they are
+    /// stored. In the given order; an event that cannot be read is returned as in a page.
     async fn opened(&self, events: Vec<RecordedEvent>) -> Result<Vec<Entry>, StoreError> {
         Ok(events.into_iter().map(Ok).collect())
     }
 
-    /// Every record above `after` in order, page by page: first what is there, then what comes. Survives lost
-    /// connections by reading on from where it was; ends only when dropped.
+    /// All records above `after` in order, page by page: first the existing ones, then new ones as they are appended.
+    /// After a lost connection it continues where it was. It ends only when it is dropped.
     fn subscribe(&self, after: u64) -> BoxStream<'static, Page>;
 }
 
@@ -164,17 +164,17 @@ pub struct StoredPage {
     pub more: bool,
 }
 
-/// Where an append ended up.
+/// The end of a stream after an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
-    /// The stream's version now: that of the last event appended.
+    /// The version of the stream, which is that of the last appended event.
     pub version: u64,
     /// The log's position of the last event appended.
     pub position: u64,
 }
 
-/// Where a stream ends. Version and id together name one state of the stream in one history of the log: whoever
-/// remembers a state beside them can tell whether it is still that of the stream.
+/// The end of a stream. Version and id together identify a state of the stream in one history of the log. A caller
+/// that stores a state with them can check whether it is still current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamHead {
     /// The stream's version.
@@ -186,7 +186,7 @@ pub struct StreamHead {
 }
 
 /// Gives the events of `stream` with a version above `after_version` to `each`, oldest first, until there are no more
-/// or `each` breaks off. No more than a page of them is in memory at once, however long the stream is.
+/// or `each` stops. At most one page is in memory at once.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when an event cannot be read; those of `each`.
@@ -200,7 +200,7 @@ pub async fn for_each_event<E: From<StoreError>>(
     for_each_entry(store, stream, after_version, each).await
 }
 
-/// As [`for_each_event`], for whoever may go on after a record that cannot be read.
+/// Like [`for_each_event`], for callers that can continue after an unreadable record.
 ///
 /// # Errors
 /// When the store does not answer; those of `each`.

@@ -1,5 +1,5 @@
-//! Following the log: pages while there is a backlog, then each batch as it is appended. It only relies on
-//! reading; whoever knows that the log has grown may say so through the watched head, to save the wait.
+//! Follows the log: reads pages while there is a backlog, then each batch as it is appended. It only relies on
+//! reading. The watched head avoids waiting for the next regular read.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,14 +9,14 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::{Page, StoreError};
 
-/// Events per read.
+/// The most events per read.
 const PAGE: usize = 1_000;
 /// Between two attempts to read.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
 /// What a subscription reads from.
 pub(crate) trait Source: Send + Sync + 'static {
-    /// How long a subscriber waits before it looks without having been told to.
+    /// How long a subscriber waits before it reads without a notification.
     fn safety_poll(&self) -> Duration;
 
     /// As [`crate::EventStore::log_page`].
@@ -46,7 +46,7 @@ struct Subscription<S> {
     source: Arc<S>,
     head: watch::Receiver<u64>,
     after: u64,
-    /// Whether to look even if the head as known says that there is nothing.
+    /// Whether to read even if the known head says that there is nothing new.
     look: bool,
 }
 
@@ -79,12 +79,12 @@ impl<S: Source> Subscription<S> {
         }
     }
 
-    /// Until the head moves, or it is time to look anyway.
+    /// Waits until the head moves, or a regular read is due.
     async fn wait(&mut self) {
         match timeout(self.source.safety_poll(), self.head.changed()).await {
             Ok(Ok(())) | Err(_) => self.look = true,
             Ok(Err(_)) => {
-                // Nobody is left to tell.
+                // There will be no notification any more.
                 tokio::time::sleep(self.source.safety_poll()).await;
                 self.look = true;
             }

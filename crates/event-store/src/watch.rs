@@ -1,4 +1,4 @@
-//! Notices that the log is no longer the one that it was, for whoever keeps in memory what came from it.
+//! Notices that the log was replaced or cut, for callers that keep data from it in memory.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,14 +10,15 @@ use tokio::sync::Notify;
 
 use crate::{EventStore, StoreError, agrees, head_point};
 
-/// How often the log is compared with what was seen of it.
+/// How often the log is compared with the remembered points.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long after a look the log is taken for the same: a look, the pause and some more.
+/// How long a comparison is trusted: a comparison, the pause, and some more.
 const VOUCHES_FOR: Duration = Duration::from_millis(2_500);
-/// The number of places with which the next look comes at once.
+/// This many points trigger the next comparison at once.
 const ENOUGH: usize = 512;
 
-/// Keeps the furthest places of the log that this process has seen, and compares them with the log about once a second.
+/// Remembers the furthest points of the log that this process has seen, and compares them with the log about once a
+/// second.
 pub struct LogWatch {
     store: Arc<dyn EventStore>,
     seen: Mutex<Seen>,
@@ -26,10 +27,10 @@ pub struct LogWatch {
 
 #[derive(Debug)]
 struct Seen {
-    /// Each further than the ones before. The first was there at the last look, the others have come since: a log that
-    /// has lost its tail may have grown beyond it again before anybody looks.
+    /// Points with increasing positions. The first one was found at the last comparison, the others came since: a log
+    /// that has lost its tail may have grown beyond the first one again.
     furthest: Vec<LogPoint>,
-    /// When the log was last asked and had them all.
+    /// When the log last had all of them.
     confirmed: Option<Instant>,
 }
 
@@ -40,7 +41,7 @@ impl Seen {
 }
 
 impl LogWatch {
-    /// Watches `store` once [`Self::run`] runs.
+    /// Creates a watch of `store`, which [`Self::run`] runs.
     #[must_use]
     pub fn new(store: Arc<dyn EventStore>) -> Self {
         Self {
@@ -53,14 +54,14 @@ impl LogWatch {
         }
     }
 
-    /// Remembers a place that this process has seen, if none further is known.
+    /// Remembers a point that this process has seen, unless a further one is known.
     pub fn saw(&self, point: LogPoint) {
         let mut seen = self.seen();
         if point.position <= seen.last().position {
             return;
         }
         if seen.furthest.len() == 2 * ENOUGH {
-            // Nobody can look although events arrive. Half of the places tell nearly as much.
+            // No comparison is possible although events arrive. Half of the points are nearly as good.
             let mut number = 0;
             seen.furthest.retain(|_| {
                 number += 1;
@@ -73,16 +74,15 @@ impl LogWatch {
         }
     }
 
-    /// Whether the log was found to be the same within the last moment. Not while it cannot be asked: whoever keeps
-    /// something from before a failover does not use it before the log has been compared.
+    /// Whether the log was found to be unchanged a moment ago. False while it cannot be read, so that data from
+    /// before a failover is not used before the comparison.
     #[must_use]
     pub fn vouches(&self) -> bool {
         self.seen().confirmed.is_some_and(|at| at.elapsed() < VOUCHES_FOR)
     }
 
-    /// Compares again and again, and calls `replaced` each time that the log turns out to be another; never returns.
-    /// While the log cannot be asked nothing is said about it, and what was seen before is compared when it answers
-    /// again.
+    /// Compares regularly, and calls `replaced` each time that the log has changed; never returns. While the log
+    /// cannot be read, nothing is reported; the same points are compared when it answers again.
     pub async fn run(&self, replaced: impl Fn() + Send + Sync) {
         loop {
             match self.look().await {
@@ -94,7 +94,7 @@ impl LogWatch {
         }
     }
 
-    /// Whether the log is the same as before.
+    /// Whether the log is unchanged.
     async fn look(&self) -> Result<bool, StoreError> {
         let known = self.seen().furthest.clone();
         let asked = Instant::now();
@@ -114,7 +114,7 @@ impl LogWatch {
             );
             return Ok(false);
         }
-        // What has come during the look is compared at the next one.
+        // Points that arrived meanwhile are compared the next time.
         let end = known.last().map_or(0, |point| point.position);
         seen.furthest.retain(|point| point.position >= end);
         seen.confirmed = Some(asked);
@@ -124,7 +124,7 @@ impl LogWatch {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        // It is written whole, so a poisoned lock is as good as any.
+        // It is written as a whole, so a poisoned lock can be used.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

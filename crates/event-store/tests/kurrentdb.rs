@@ -1,6 +1,6 @@
-//! The conformance suite on KurrentDB, and what only KurrentDB can do wrong. Runs against the server that
+//! The conformance suite on KurrentDB, and faults that only KurrentDB can have. Runs against the server that
 //! `KURRENTDB_URL` names, each test with streams of its own; without one, against a stand-in that behaves as a real
-//! server does. Which of the two it was is in the output of the test `names_its_server`.
+//! server does. The output of the test `names_its_server` says which of the two was used.
 //!
 //! Each of these was taken out of the store, and what stands beside it was seen to fail on the stand-in:
 //!
@@ -106,7 +106,7 @@ async fn names_its_server() {
     }
 }
 
-/// The server has done the append, the answer is lost: it is found again, and is there once.
+/// The server has done the append and the answer is lost: the store finds it, and the events are there once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_answers_double_nothing() {
     let server = StandIn::start();
@@ -129,8 +129,8 @@ async fn lost_answers_double_nothing() {
     assert_exactly(&log, first.iter().chain(&second).map(|event| event.id));
 }
 
-/// What KurrentDB promises beyond the contract: the same events at the same version are there already, which is
-/// no conflict. Other events are one.
+/// A promise of KurrentDB beyond the contract: appending the same events at the same version again is not a conflict.
+/// Other events are.
 #[tokio::test]
 async fn same_events_again_are_no_conflict() {
     let log = fresh().await;
@@ -158,8 +158,8 @@ async fn names_of_the_system_are_refused() {
     assert_eq!(store.head().await.unwrap(), 0);
 }
 
-/// The vendor's client reads what the store has appended. What it appends itself is the store's if it has all that the store's
-/// events have, and otherwise somebody else's.
+/// The vendor's client can read what the store has appended. An event of the vendor's client belongs to the log only
+/// if it has the stream and the metadata of one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn vendors_client_understands_the_store_and_the_store_it() {
     let server = StandIn::start();
@@ -221,7 +221,7 @@ async fn vendors_client_understands_the_store_and_the_store_it() {
     store.append(&stream("task-1"), 3, events(1)).await.unwrap();
 }
 
-/// No call waits until the server acknowledges packets, which takes 40 ms.
+/// No call waits for the server's delayed acknowledgement of packets, which takes 40 ms.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_one_after_the_other_are_quick() {
     let server = StandIn::with(

@@ -1,4 +1,4 @@
-//! The messages about tokens keep their shape, and what makes answers worthless is told.
+//! The format of the messages about tokens, and which events cause a revocation.
 
 use events::{AccountSessionOpened, Encoding, EventId, Metadata, StreamName};
 
@@ -92,7 +92,7 @@ fn an_admin_may_what_an_auditor_may() {
     assert!(!identity(&[Role::User]).has_role(Role::Auditor));
 }
 
-/// Kinds of events after which an answer about a token may be another one.
+/// Types of events that can change the answer about a token.
 const TOLD: [&str; 14] = [
     "account.password_changed",
     "account.password_reset",
@@ -101,7 +101,7 @@ const TOLD: [&str; 14] = [
     "account.enabled",
     "account.sessions_ended",
     "account.token_revoked",
-    // Program tokens stand in for the factor no more.
+    // Program tokens no longer count as having the second factor.
     "account.second_factor_removed",
     "account.erased",
     "session.ended",
@@ -112,10 +112,10 @@ const TOLD: [&str; 14] = [
     "account.session_opened",
 ];
 
-/// Kinds of events that take nothing from anybody whose token was accepted before.
+/// Types of events after which every accepted token is still accepted.
 const NOT_TOLD: [&str; 13] = [
     "account.registered",
-    // The name is no part of an answer.
+    // The display name is not part of an answer.
     "account.renamed",
     "account.password_rehashed",
     "account.token_created",

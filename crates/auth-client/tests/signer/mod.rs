@@ -1,4 +1,4 @@
-//! Makes tokens as auth does, and such as nobody should make.
+//! Creates tokens as auth does, and tokens that auth never creates.
 
 use api_types::{Jwk, Jwks};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
@@ -13,7 +13,7 @@ pub(crate) struct Signer {
 }
 
 impl Signer {
-    /// The key number `seed`.
+    /// The key with the number `seed`.
     pub(crate) fn new(seed: u8) -> Self {
         Self {
             key: SigningKey::from_bytes(&[seed; 32]),
@@ -32,14 +32,14 @@ impl Signer {
         json!({"alg": "EdDSA", "typ": "at+jwt", "kid": self.kid})
     }
 
-    /// A token with these parts, whatever they say, signed.
+    /// A signed token with these parts, whatever they contain.
     pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
         let message = unsigned(header, claims);
         let signature = BASE64URL.encode(self.key.sign(message.as_bytes()).to_bytes());
         format!("{message}.{signature}")
     }
 
-    /// The token number `number`, good for 900 seconds from `now` in seconds.
+    /// The token with this number, valid for 900 seconds from `now` (seconds since 1970).
     pub(crate) fn token(&self, number: usize, now: i64) -> String {
         self.sign(&self.header(), &claims(number, now))
     }
@@ -50,7 +50,7 @@ pub(crate) fn unsigned(header: &Value, claims: &Value) -> String {
     format!("{}.{}", part(header), part(claims))
 }
 
-/// What the token number `number` says.
+/// The claims of the token with this number.
 pub(crate) fn claims(number: usize, now: i64) -> Value {
     let digest = Sha256::digest(number.to_string());
     let id = |bytes: &[u8]| Uuid::from_slice(bytes).unwrap().to_string();
@@ -61,7 +61,7 @@ pub(crate) fn claims(number: usize, now: i64) -> Value {
     })
 }
 
-/// What a token says, whoever signed it.
+/// The claims of a token, without verifying it.
 pub(crate) fn read(token: &str) -> Option<Value> {
     let claims = BASE64URL.decode(token.split('.').nth(1)?).ok()?;
     serde_json::from_slice(&claims).ok()

@@ -7,10 +7,10 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::{Heard, Listener};
 
-/// Messages that a listener may be behind.
+/// The most messages that a listener may be behind.
 const BACKLOG: usize = 1_024;
 
-/// Every topic that somebody has listened to.
+/// All topics that have had a listener.
 #[derive(Debug, Default)]
 pub(super) struct Broadcasts {
     topics: DashMap<String, broadcast::Sender<Bytes>>,
@@ -19,7 +19,7 @@ pub(super) struct Broadcasts {
 impl Broadcasts {
     pub(super) fn send(&self, topic: &str, message: Bytes) {
         if let Some(sender) = self.topics.get(topic) {
-            // Fails only when nobody listens any more, which is fine.
+            // Fails only when there is no listener any more, which does no harm.
             let _ = sender.send(message);
         }
     }
@@ -47,7 +47,7 @@ impl Listener for Topic {
         match self.receiver.recv().await {
             Ok(message) => Heard::Message(message),
             Err(RecvError::Lagged(_)) => Heard::Gap,
-            // The bus is gone: nothing will ever be heard again.
+            // The bus is gone: no message will arrive.
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }

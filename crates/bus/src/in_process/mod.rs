@@ -1,4 +1,4 @@
-//! The bus inside one process: the same promises as the broker's, kept with queues in memory.
+//! The bus inside one process. It keeps the same promises as RabbitMQ, with queues in memory.
 
 mod broadcasts;
 mod partition;
@@ -24,7 +24,7 @@ use broadcasts::Broadcasts;
 use partition::{Consumer, Partition};
 use requests::RequestQueue;
 
-/// A bus whose users all live in this process.
+/// A bus inside one process.
 #[derive(Debug)]
 pub struct InProcessBus {
     /// By partition count and partition.
@@ -84,7 +84,7 @@ impl Bus for InProcessBus {
         let answer = self.request_queue(queue).push(request, until)?;
         match tokio::time::timeout(deadline, answer).await {
             Ok(Ok(reply)) => Ok(reply),
-            // Its server gives a request up at the same moment.
+            // The server gives the request up at the same moment.
             Ok(Err(_)) if until <= Instant::now() => Err(BusError::Deadline(deadline)),
             Ok(Err(_)) => Err(BusError::unavailable(format!(
                 "whoever served `{queue}` has gone"

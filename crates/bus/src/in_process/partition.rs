@@ -1,4 +1,4 @@
-//! One partition's queue: a single active consumer, the others wait for their turn.
+//! The queue of one partition: one consumer is active, the others wait for their turn.
 
 use std::{
     collections::VecDeque,
@@ -10,13 +10,13 @@ use tokio::sync::Notify;
 
 use crate::{EventConsumer, EventMessage, MAX_UNACKNOWLEDGED, MAX_WAITING};
 
-/// Bytes that wait in a partition's queue, and bytes that a consumer may hold without acknowledging them. Small, since
-/// dropping a message is free: the store has it.
+/// The most bytes that wait in the queue of a partition, and that a consumer may hold without acknowledging them.
+/// Few, because a dropped message costs little: the store has it.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// What a message takes beside its payload, roughly.
+/// The approximate size of a message without its payload.
 const OVERHEAD: usize = 512;
 
-/// The queue of one partition. It exists from the first consumer on and outlives them all.
+/// The queue of one partition. It exists from the first consumer on, and is never removed.
 #[derive(Debug, Default)]
 pub(super) struct Partition {
     state: Mutex<State>,
@@ -29,13 +29,13 @@ struct State {
     waiting_bytes: usize,
     unacknowledged: VecDeque<EventMessage>,
     unacknowledged_bytes: usize,
-    /// The active one first, then those that take over, in this order.
+    /// The active consumer first, then the others in the order of their turns.
     consumers: VecDeque<u64>,
     last_consumer: u64,
 }
 
 impl Partition {
-    /// Takes a message in, and returns how many of the oldest it has dropped for it.
+    /// Adds a message, and returns how many of the oldest were dropped.
     pub(super) fn push(&self, message: EventMessage) -> u64 {
         let mut state = self.lock();
         state.waiting_bytes += size(&message);
@@ -53,7 +53,7 @@ impl Partition {
         dropped
     }
 
-    // A panic cannot leave the state half changed, so a poisoned lock is as good as any.
+    // A panic cannot leave the state half changed, so a poisoned lock can be used.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! Requests and replies within the process: a bounded queue, several servers, each reply to its own asker.
+//! Requests and replies inside the process: a bounded queue, several servers, and each reply to its own caller.
 
 use std::{
     collections::VecDeque,
@@ -27,7 +27,7 @@ struct State {
     waiting: VecDeque<Waiting>,
     limit: usize,
     servers: usize,
-    /// Requests that servers could take at once. Those do not count against the limit.
+    /// The requests that servers could take at once. They do not count towards the limit.
     idle: usize,
 }
 
@@ -35,7 +35,7 @@ struct State {
 struct Waiting {
     request: Bytes,
     reply: oneshot::Sender<Bytes>,
-    /// When nobody waits for the reply any more.
+    /// The caller waits until this time.
     until: Instant,
 }
 
@@ -46,7 +46,7 @@ impl Waiting {
 }
 
 impl RequestQueue {
-    /// Queues a request. The receiver fails when nobody is left who could answer.
+    /// Queues a request. The receiver fails when there is no server any more.
     pub(super) fn push(&self, request: Bytes, until: Instant) -> Result<oneshot::Receiver<Bytes>, BusError> {
         let (reply, answer) = oneshot::channel();
         let mut state = self.lock();
@@ -55,7 +55,7 @@ impl RequestQueue {
         }
         let room = state.limit + state.idle;
         if state.waiting.len() >= room {
-            // Make room of those whose askers have given up.
+            // Removes requests whose callers have given up.
             state.waiting.retain(|waiting| !waiting.is_late());
         }
         if state.waiting.len() >= room {
@@ -82,7 +82,7 @@ impl RequestQueue {
         if next.is_some() {
             state.idle = state.idle.saturating_sub(1);
             if !state.waiting.is_empty() {
-                // One wake-up may have stood for several requests.
+                // One notification may stand for several requests.
                 self.arrived.notify_one();
             }
         }
@@ -104,7 +104,7 @@ impl RequestQueue {
     }
 }
 
-/// A server's share of the queue's idle slots; gives it back however serving ends.
+/// The idle slots of one server; they are removed when it stops in any way.
 struct Server {
     queue: Arc<RequestQueue>,
     concurrency: usize,
@@ -130,7 +130,7 @@ impl Server {
     fn begin(&mut self, waiting: Waiting, responder: Arc<dyn Responder>) {
         self.running.spawn(async move {
             match timeout_at(waiting.until, responder.respond(waiting.request)).await {
-                // Fails when the asker has given up: a late reply reaches nobody.
+                // Fails when the caller has given up: a late reply is dropped.
                 Ok(reply) => drop(waiting.reply.send(reply)),
                 Err(_) => tracing::warn!("a request was not answered by its deadline"),
             }
@@ -156,12 +156,12 @@ impl Drop for Server {
         };
         drop(state);
         drop(abandoned);
-        // A wake-up that this server received is passed on to the next.
+        // Passes on a notification that this server received to the next one.
         self.queue.arrived.notify_one();
     }
 }
 
-/// Serves `queue` until `stop`, then finishes what has begun.
+/// Serves `queue` until `stop` is cancelled, then finishes the requests that have begun.
 pub(super) async fn serve(
     queue: Arc<RequestQueue>,
     options: ResponderOptions,
@@ -182,7 +182,7 @@ pub(super) async fn serve(
         }
     }
     let mut running = std::mem::take(&mut server.running);
-    // Nothing more is taken: from here on the slots are not this server's.
+    // No more requests are taken: from here on these slots do not count.
     server.concurrency = server.concurrency.saturating_sub(running.len());
     drop(server);
     while let Some(ended) = running.join_next().await {

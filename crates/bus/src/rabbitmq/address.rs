@@ -1,4 +1,4 @@
-//! Where the broker is, and which authorities are trusted for TLS.
+//! The address of the broker, and the authorities that are trusted for TLS.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use url::Url;
 
 use crate::BusError;
 
-/// The file of authorities, as RabbitMQ's own clients call it in a URL.
+/// The query parameter with the file of authorities, as RabbitMQ's own clients call it.
 const AUTHORITIES: &str = "cacertfile";
 
-/// What it takes to connect to a broker.
+/// The parts of a broker's URL.
 #[derive(Clone)]
 pub(super) struct Address {
     pub(super) uri: AMQPUri,
@@ -18,18 +18,18 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// Reads `amqp://…`, or `amqps://…?cacertfile=…` with the file of the authorities that issued the broker's certificate. Without
-    /// that file, the web's authorities are believed.
+    /// Reads `amqp://…`, or `amqps://…?cacertfile=…` with the file of the authorities that issued the broker's
+    /// certificate. Without that file, the authorities of the web are trusted.
     ///
     /// # Errors
-    /// When that is no such URL, or the file cannot be used.
+    /// When the URL is invalid, or the file cannot be used.
     pub(super) fn read(text: &str) -> Result<Self, BusError> {
         let refused = |reason: &dyn fmt::Display| BusError::unavailable(reason.to_string());
         let mut uri: AMQPUri = text
             .parse()
             .map_err(|reason: String| refused(&format!("not an AMQP URL: {reason}")))?;
         let url = Url::parse(text).map_err(|error| refused(&format!("not an AMQP URL: {error}")))?;
-        // The library takes an IPv6 address for localhost.
+        // The library would take an IPv6 address for localhost.
         if let Some(url::Host::Ipv6(address)) = url.host() {
             uri.authority.host = address.to_string();
         }
@@ -54,7 +54,7 @@ impl Address {
 }
 
 impl fmt::Debug for Address {
-    /// Without the password.
+    /// Leaves out the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let authority = &self.uri.authority;
         f.debug_struct("Address")

@@ -1,8 +1,7 @@
 //! A channel that knows when its connection is lost, and that numbers what it publishes as the broker does.
 //!
-//! Both are left open by the client library: an operation hangs for ever when the connection breaks at just the
-//! wrong moment, and publishing from two threads at once may give each the other's confirm. So nothing is awaited
-//! and nothing published except through a [`BrokerChannel`].
+//! The client library does neither: an operation can hang for ever when the connection breaks, and two threads that
+//! publish at once may get each other's confirm. So all waiting and publishing goes through a [`BrokerChannel`].
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -25,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::timing::BROKER_TIMEOUT;
 use crate::BusError;
 
-/// A channel and its connection's end.
+/// A channel that knows the end of its connection.
 #[derive(Debug, Clone)]
 pub(super) struct BrokerChannel {
     raw: Channel,
@@ -35,7 +34,8 @@ pub(super) struct BrokerChannel {
 }
 
 impl BrokerChannel {
-    /// `frame_max` is the largest frame that broker and client have agreed on, in bytes, or 0.
+    /// Wraps `raw`. `frame_max` is the largest frame that broker and client have agreed on, in bytes, or 0 for no
+    /// limit.
     pub(super) fn new(raw: Channel, lost: CancellationToken, frame_max: u32) -> Self {
         Self {
             raw,
@@ -48,7 +48,7 @@ impl BrokerChannel {
         }
     }
 
-    /// To start operations on. Wait for them with [`Self::wait`].
+    /// The channel on which operations are started. Wait for them with [`Self::wait`].
     pub(super) fn raw(&self) -> &Channel {
         &self.raw
     }
@@ -58,7 +58,7 @@ impl BrokerChannel {
         self.frame_max
     }
 
-    /// Whether both are the same channel.
+    /// Whether `self` and `other` are the same channel.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.publishing, &other.publishing)
     }
@@ -72,13 +72,13 @@ impl BrokerChannel {
         !self.lost.is_cancelled() && self.raw.status().connected()
     }
 
-    /// Waits for `work`, as long as the connection lasts and the broker has patience left.
+    /// Waits for `work` as long as the connection lasts, for at most [`BROKER_TIMEOUT`].
     pub(super) async fn wait<T>(&self, work: impl Future<Output = lapin::Result<T>>) -> Result<T, BusError> {
         self.wait_for(async { work.await.map_err(BusError::unavailable) })
             .await
     }
 
-    /// As [`Self::wait`], for work that fails in other ways, too.
+    /// Like [`Self::wait`], for work with other kinds of errors.
     pub(super) async fn wait_for<T>(
         &self,
         work: impl Future<Output = Result<T, BusError>>,
@@ -86,7 +86,7 @@ impl BrokerChannel {
         self.wait_within(BROKER_TIMEOUT, work).await
     }
 
-    /// As [`Self::wait_for`], with other patience.
+    /// Like [`Self::wait_for`], with another time limit.
     pub(super) async fn wait_within<T>(
         &self,
         limit: Duration,
@@ -99,8 +99,8 @@ impl BrokerChannel {
         }
     }
 
-    /// Queues a message to be sent, before this returns: calls send in their order. The future is done when it is
-    /// written; then its confirm can be waited for.
+    /// Queues a message before it returns, so that messages are sent in the order of the calls. The future ends when
+    /// the message is written; then its confirm can be awaited.
     pub(super) fn publish<'a>(
         &'a self,
         exchange: ShortString,
@@ -117,7 +117,7 @@ impl BrokerChannel {
             .raw
             .basic_publish(exchange, key, options, body, properties)
             .boxed();
-        // The first poll takes the next number, then queues the frames. Between the two nobody else may.
+        // The first poll takes the next number, then queues the frames. No other caller may do so in between.
         let _turn = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         match (&mut write).now_or_never() {
             Some(written) => future::ready(written).boxed(),
@@ -140,7 +140,7 @@ impl BrokerChannel {
         })
     }
 
-    /// Acknowledges one message, or all up to it. Failing to is harmless, since it comes again.
+    /// Acknowledges one message, or all up to it. A failure does no harm: the message is delivered again.
     pub(super) async fn acknowledge(&self, acker: &Acker, multiple: bool) {
         if let Err(error) = self.wait(acker.ack(BasicAckOptions { multiple })).await {
             tracing::debug!(%error, "could not acknowledge");
@@ -156,7 +156,7 @@ pub(super) struct Deliveries {
 }
 
 impl Deliveries {
-    /// The next delivery, or why there are no more. Cancelling loses nothing.
+    /// The next delivery, or the reason why there are no more. Cancelling loses no delivery.
     pub(super) async fn next(&mut self) -> Result<Delivery, BusError> {
         tokio::select! {
             biased;
@@ -168,7 +168,7 @@ impl Deliveries {
         }
     }
 
-    /// Ends the consumer, and returns what had been delivered when the broker heard of it.
+    /// Ends the consumer, and returns what the broker delivered before it ended.
     pub(super) async fn end(&mut self) -> Vec<Delivery> {
         let mut rest = Vec::new();
         let cancelling = self
@@ -183,7 +183,7 @@ impl Deliveries {
         rest
     }
 
-    /// A delivery that is already here.
+    /// A delivery that has already arrived.
     pub(super) fn arrived(&mut self) -> Option<Delivery> {
         self.consumer.next().now_or_never()??.ok()
     }
@@ -206,7 +206,7 @@ pub(super) fn silent(limit: Duration) -> BusError {
 }
 
 impl BusError {
-    /// The broker's own code for what it found wrong, if it is the broker that did.
+    /// The broker's error code, if the error came from the broker.
     pub(super) fn reply_code(&self) -> Option<u16> {
         let Self::Unavailable(source) = self else {
             return None;

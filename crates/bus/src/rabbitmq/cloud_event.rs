@@ -1,5 +1,5 @@
-//! An event as an AMQP message: CloudEvents 1.0 in binary mode. The body is the payload, byte for byte; all else
-//! is in headers.
+//! Encodes an event as an AMQP message: CloudEvents 1.0 in binary mode. The body is the payload, byte for byte;
+//! everything else is in headers.
 
 use events::{EventId, Metadata, PartitionCount, RecordedEvent, StreamName, Timestamp};
 use lapin::{
@@ -12,12 +12,12 @@ use crate::EventMessage;
 
 const PERSISTENT: u8 = 2;
 
-/// Bytes of all headers of a message together. All of them travel in one frame, and a frame that is larger than what was
-/// agreed on ends the whole connection.
+/// The most bytes of all headers of a message. They are sent in one frame, and a frame that is larger than agreed
+/// ends the whole connection.
 const MAX_HEADERS: usize = 32 * 1024;
-/// What the frame of the headers has beside them: other properties, lengths and types.
+/// The most bytes in the frame of the headers that are not headers: other properties, lengths and types.
 const FRAME_OVERHEAD: usize = 512;
-/// Bytes of a payload: below the smallest limit that any supported broker has for a message by default.
+/// The largest payload, in bytes. It is below the smallest default limit for messages of any supported broker.
 const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
 
 const SPEC_VERSION: &str = "cloudEvents:specversion";
@@ -26,7 +26,7 @@ const SOURCE: &str = "cloudEvents:source";
 const TYPE: &str = "cloudEvents:type";
 const TIME: &str = "cloudEvents:time";
 const SUBJECT: &str = "cloudEvents:subject";
-// Extensions.
+// Extension attributes.
 const POSITION: &str = "cloudEvents:position";
 const PREVIOUS: &str = "cloudEvents:previous";
 const PARTITION: &str = "cloudEvents:partition";
@@ -40,7 +40,7 @@ const TRACEPARENT: &str = "cloudEvents:traceparent";
 /// The routing key of a message.
 ///
 /// # Errors
-/// In words, when the event's name is too long for one.
+/// A sentence, when the event's name is too long.
 pub(super) fn routing_key(message: &EventMessage) -> Result<ShortString, String> {
     short(format!("{}.{}", message.partition, message.event.kind)).map_err(|error| error.to_string())
 }
@@ -48,7 +48,7 @@ pub(super) fn routing_key(message: &EventMessage) -> Result<ShortString, String>
 /// The properties of a message; its body is the event's data. `frame_max` is what broker and client have agreed on.
 ///
 /// # Errors
-/// In words, when no broker would take the message.
+/// A sentence, when no broker would accept the message.
 pub(super) fn properties(message: &EventMessage, frame_max: usize) -> Result<BasicProperties, String> {
     let event = &message.event;
     let stream = event.stream.as_str();
@@ -102,10 +102,10 @@ pub(super) fn properties(message: &EventMessage, frame_max: usize) -> Result<Bas
         .with_headers(headers))
 }
 
-/// Reads a message back.
+/// Decodes a message.
 ///
 /// # Errors
-/// In words, when it is not one that [`properties`] wrote.
+/// A sentence, when it was not encoded by [`properties`].
 pub(super) fn read(properties: &BasicProperties, body: Vec<u8>) -> Result<EventMessage, String> {
     let headers = Headers(properties.headers().as_ref().ok_or("a message without headers")?);
     let spec_version = headers.text(SPEC_VERSION)?;

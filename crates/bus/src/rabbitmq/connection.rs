@@ -1,4 +1,4 @@
-//! One supervised connection. When it is lost it is made again; what ran over it is for its users to restore.
+//! A supervised connection. When it is lost a new one is made; its users restore their channels.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -19,54 +19,54 @@ use super::{
 };
 use crate::{BusError, counts::Counters};
 
-/// Seconds without a sign of life after which the broker is taken for lost.
+/// After this many seconds without a heartbeat the broker counts as lost.
 const HEARTBEAT: u16 = 10;
 
-/// How long one attempt to connect may take. The library waits for ever when a connection breaks before it is
+/// The time limit for one attempt to connect. The library waits for ever when a connection breaks before it is
 /// complete.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// Bytes of the largest frame. The library keeps room for 64 of these for each connection, and touches all of it, while a
-/// message takes as many frames as it needs: with the broker's default of 128 KiB a role would hold 25 MiB for nothing.
-/// All headers of a message travel in one, and no broker agrees on less.
+/// The largest frame, in bytes. The library uses memory for 64 frames for each connection, and a message takes as
+/// many frames as it needs: with the broker's default of 128 KiB a role would hold 25 MiB for nothing. All headers of
+/// a message are sent in one frame, and no broker accepts a smaller limit.
 const FRAME_MAX: u32 = 8 << 10;
 
-/// How long the broker may take to confirm the end of a connection.
+/// How long the broker may take to confirm that a connection is closed.
 const CLOSING: Duration = Duration::from_secs(2);
 const REPLY_SUCCESS: u16 = 200;
 
-/// A routing key that leads nowhere.
+/// A routing key without a queue.
 const PROBE: &str = "taskledger.sign-of-life";
 
-/// How often a connection is looked at even when no event says that it changed.
+/// How often a connection is checked when no event reports a change.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A connection that comes back.
+/// A connection that is made again when it is lost.
 #[derive(Debug)]
 pub(super) struct BrokerConnection {
     session: watch::Receiver<Option<Arc<Session>>>,
     supervisor: AbortHandle,
     pub(super) counters: Arc<Counters>,
-    /// What exists otherwise than this build wants it, and was said so.
+    /// Names of objects that exist with other properties than this build wants, and have been logged.
     otherwise: DashSet<ShortString>,
 }
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Messages go out over it, and signs of life: the broker tells only those who publish that it is short of resources,
-    /// and from then on reads nothing that they send.
+    /// Publishing messages and probes. The broker tells only publishers that it is short of resources, and then reads
+    /// nothing from them.
     Publishing,
-    /// What goes over it has to work while the broker takes no messages, such as setting up a consumer.
+    /// Operations that have to work while the broker accepts no messages, such as setting up a consumer.
     Other,
 }
 
-/// One connection from its start to its loss.
+/// One connection from its beginning to its loss.
 #[derive(Debug)]
 struct Session {
     connection: Connection,
     lost: CancellationToken,
-    /// For signs of life to the broker, which tells only those who publish that it takes nothing.
+    /// The channel for probes, on a connection that publishes.
     probe: Option<Channel>,
 }
 
@@ -86,7 +86,7 @@ impl Session {
 }
 
 impl Session {
-    /// Publishes a message that reaches nobody. A broker that is short of memory or disk tells only those who try to publish.
+    /// Publishes a message without a destination. A broker that is short of memory or disk tells only publishers.
     async fn probe(&self) {
         let Some(channel) = self
             .probe
@@ -102,7 +102,7 @@ impl Session {
             &[],
             BasicProperties::default(),
         );
-        // A failure ends the connection or is none: the status says so.
+        // A failure either ends the connection or does no harm: the connection's status shows it.
         if let Ok(Err(error)) = timeout(LOOK, publishing).await {
             tracing::debug!(%error, "could not send a sign of life to the broker");
         }
@@ -110,7 +110,7 @@ impl Session {
 }
 
 impl BrokerConnection {
-    /// Connects for the first time. `name` is what the broker shows.
+    /// Connects for the first time. The broker shows `name`.
     pub(super) async fn open(
         mut address: Address,
         name: String,
@@ -152,18 +152,18 @@ impl BrokerConnection {
                 return current;
             }
             if session.changed().await.is_err() {
-                // The supervisor is gone, and with it the runtime.
+                // The supervisor has ended, and with it the runtime.
                 return std::future::pending().await;
             }
         }
     }
 
-    /// Opens a channel over the connection that there is now.
+    /// Opens a channel over the present connection.
     pub(super) async fn channel_now(&self) -> Result<BrokerChannel, BusError> {
         self.current().ok_or_else(lost)?.channel().await
     }
 
-    /// Opens a channel, and waits for a connection if there is none.
+    /// Opens a channel, and waits for a connection if necessary.
     pub(super) async fn channel(&self) -> Result<BrokerChannel, BusError> {
         let session = timeout(BROKER_TIMEOUT, self.connected())
             .await
@@ -182,13 +182,13 @@ impl BrokerConnection {
         }
     }
 
-    /// Whether the connection can be used now: it is there, and the broker takes messages.
+    /// Whether there is a connection and the broker accepts messages.
     pub(super) fn is_usable(&self) -> bool {
         self.current()
             .is_some_and(|session| !session.connection.status().blocked())
     }
 
-    /// Says, the first time, that `name` exists on the broker in another way than this build wants it.
+    /// Logs once that `name` exists on the broker with other properties than this build wants.
     pub(super) fn say_once(&self, name: &ShortString, error: &BusError) {
         if self.otherwise.insert(name.clone()) {
             tracing::warn!(
@@ -200,7 +200,7 @@ impl BrokerConnection {
         }
     }
 
-    /// Ends the connection in order, and does not make it again.
+    /// Closes the connection for good.
     pub(super) async fn close(&self) {
         self.supervisor.abort();
         let session = self.session.borrow().clone();
@@ -221,8 +221,8 @@ impl Drop for BrokerConnection {
     }
 }
 
-/// The library's own recovery is left off: it would replay old topology behind its users' backs, who could not
-/// tell that messages were missed.
+/// Connects without the library's own recovery, which would declare the old topology again without telling users that
+/// messages were missed.
 async fn connect(address: &Address, name: &str, purpose: Purpose) -> Result<Session, BusError> {
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let builder = DefaultConnectionBuilder::new()
@@ -279,7 +279,7 @@ async fn supervise(
     }
 }
 
-/// Returns when the connection is of no use any more.
+/// Returns when the connection cannot be used any more.
 async fn ended(session: &Session, events: impl Stream<Item = Event>, name: &str) {
     let mut events = pin!(events);
     while session.connection.status().connected() {

@@ -20,16 +20,18 @@ use super::{
 };
 use crate::{BusError, EventConsumer, EventMessage, MAX_UNACKNOWLEDGED, MAX_WAITING};
 
-/// A queue without consumers for so long goes away. What was in it is in the store.
+/// A queue without consumers is deleted after this time. The store has its events.
 const EXPIRES_MS: i64 = 24 * 60 * 60 * 1_000;
 
-/// Bytes of the messages that wait in a partition's queue. Whoever is further behind reads the store.
+/// The most bytes of messages that wait in the queue of a partition. A consumer that is further behind reads the
+/// store.
 const MAX_WAITING_BYTES: i64 = 32 * 1024 * 1024;
 
-/// A batch is not added to once it has so many bytes.
+/// A batch with at least this many bytes is not extended.
 const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// RabbitMQ 4 drops a message after 20 deliveries unless told otherwise, and 3.10 knows no "never".
+/// The highest delivery limit. RabbitMQ 4 drops a message after 20 deliveries by default, and 3.10 cannot disable the
+/// limit.
 const DELIVERY_LIMIT: i64 = 1_000_000;
 
 /// The consumer of one partition.
@@ -38,7 +40,7 @@ pub(super) struct PartitionConsumer {
     partitions: PartitionCount,
     partition: u16,
     subscription: Subscription,
-    /// Of the last message returned and not acknowledged yet.
+    /// The acknowledger of the last returned message, until it is acknowledged.
     last: Option<Acker>,
 }
 
@@ -97,11 +99,11 @@ impl EventConsumer for PartitionConsumer {
         let max = max.max(1);
         loop {
             let Some(first) = self.subscription.next().await else {
-                // The tags of the old subscription mean nothing any more.
+                // Delivery tags of the old subscription are invalid.
                 self.last = None;
                 continue;
             };
-            // Nothing below waits unless it has nothing to return, so cancelling loses nothing.
+            // From here on it waits only while there is nothing to return, so cancelling loses no message.
             let mut next = Some(first);
             let mut messages = Vec::new();
             let mut ackers = Vec::new();
@@ -121,7 +123,7 @@ impl EventConsumer for PartitionConsumer {
                 }
             }
             if !messages.is_empty() {
-                // Acknowledging the last acknowledges everything before it, also what was skipped.
+                // Acknowledging the last message acknowledges all before it, including skipped ones.
                 self.last = ackers.pop();
                 return messages;
             }

@@ -16,12 +16,12 @@ use super::{
 };
 use crate::{BusError, Heard, Listener};
 
-/// How long a listener leaves a missing exchange missing. Everybody who listens finds out by then, and knows that messages
-/// may have been missed; whoever looked only after it was there again would not.
+/// How long a listener waits before it declares a missing exchange again. Within this time every listener notices
+/// that messages may have been missed; one that checked only afterwards would not.
 const LEFT_MISSING: Duration = Duration::from_millis(2_500);
 
-/// A listener. Its queue dies with its connection, so a new one starts with a gap, and only once it listens
-/// again, so that nothing said after the gap is missed.
+/// A listener. Its queue is deleted with its connection. A new queue starts with a gap, which is reported once the
+/// queue is bound, so that no later message is missed.
 #[derive(Debug)]
 pub(super) struct TopicListener(Subscription);
 
@@ -55,7 +55,7 @@ impl Listener for TopicListener {
     }
 }
 
-/// Another one each time: the broker may not have noticed yet that the connection of the last one is gone.
+/// A new name each time: the broker may still have the queue of the lost connection.
 fn own_queue(exchange: &ShortString) -> Queue {
     Queue {
         name: format!("{exchange}.{}", runtime::new_id().simple()).into(),

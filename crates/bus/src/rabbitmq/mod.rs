@@ -1,10 +1,10 @@
 //! The bus over RabbitMQ 3.10 to 4.x.
 //!
-//! Three connections, so that none waits for another's work: one that publishes, one that only consumes (a broker
-//! short of resources blocks publishers, never consumers), one for requests and replies. Each is supervised: when
-//! it is lost it is made again, and whoever used it declares what it needs and goes on.
+//! Three connections, so that none waits for another: one publishes, one only consumes (a broker that is short of
+//! resources blocks publishers, never consumers), and one is for requests and replies. Each is supervised: when it is
+//! lost a new one is made, and its users declare again what they need.
 //!
-//! What exists on the broker, all of it below one namespace (`taskledger`):
+//! These objects exist on the broker, all in one namespace (`taskledger`):
 //!
 //! | name | what |
 //! |---|---|
@@ -13,11 +13,11 @@
 //! | `<ns>.broadcast.<topic>` | fanout exchange; each listener has an exclusive queue of its own |
 //! | `<ns>.<queue>` | requests; classic, bounded, gone with its last server, so that callers hear at once that nobody serves it |
 //!
-//! Whoever consumes looks every two seconds whether queue, exchange and binding are still there (`topology.rs`), and
-//! sets up again what is not. Whoever publishes learns from returned messages that a binding is missing.
+//! Consumers check every two seconds that queue, exchange and binding exist (`topology.rs`), and create again what is
+//! missing. Publishers learn from returned messages that a binding is missing.
 //!
-//! When the number of partitions changes, the queues of the old number keep receiving what is published until
-//! they expire or are deleted. That costs space and nothing else: consumers skip messages of another count.
+//! When the number of partitions changes, the queues of the old number keep receiving what is published until they
+//! expire or are deleted. That only costs space: consumers skip messages of another count.
 
 mod address;
 mod channel;
@@ -72,7 +72,7 @@ impl RabbitBus {
     /// `amqps://guest:guest@mq.example:5671/%2f?cacertfile=/etc/ssl/authority.pem`.
     ///
     /// # Errors
-    /// When the URL is wrong or the broker cannot be reached now. Later on it is waited for.
+    /// When the URL is wrong or the broker cannot be reached now. Later it reconnects by itself.
     pub async fn connect(url: &str, options: RabbitOptions) -> Result<Arc<Self>, BusError> {
         let address = Address::read(url)?;
         let names = Names::new(&options.namespace)?;

@@ -1,4 +1,4 @@
-//! What things are called on the broker.
+//! Names of objects on the broker.
 
 use events::PartitionCount;
 use lapin::types::ShortString;
@@ -50,7 +50,7 @@ impl Names {
     }
 }
 
-/// The namespace replaces the product's own prefix, it does not come on top of it.
+/// The name without the product's prefix, which the namespace replaces.
 fn local(name: &str) -> &str {
     name.strip_prefix(RabbitOptions::NAMESPACE)
         .and_then(|rest| rest.strip_prefix('.'))

@@ -1,16 +1,16 @@
-//! What whoever opens the bus chooses.
+//! The options of a connection to RabbitMQ.
 
-/// How to connect.
+/// The options of a connection to RabbitMQ.
 #[derive(Debug, Clone)]
 pub struct RabbitOptions {
-    /// Who connects, for example the role. The broker shows it with each connection.
+    /// The name of the client, for example its role. The broker shows it with each connection.
     pub name: String,
-    /// What every name on the broker starts with. Installations that share a virtual host differ in it.
-    /// Letters, digits, `.`, `_` and `-`, at most 64.
+    /// The prefix of every name on the broker. Installations that share a virtual host need different ones. Letters,
+    /// digits, `.`, `_` and `-`, at most 64.
     pub namespace: String,
 }
 
 impl RabbitOptions {
-    /// The namespace unless another is chosen.
+    /// The default namespace.
     pub const NAMESPACE: &'static str = "taskledger";
 }

@@ -1,7 +1,6 @@
 //! Publishes events and broadcasts, and waits until the broker has confirmed each of them.
 //!
-//! Each partition has a channel of its own: what keeps the broker from confirming one partition's messages, or makes it
-//! close the channel, is no other's business.
+//! Each partition has its own channel, so that missing confirms or a closed channel do not affect other partitions.
 
 use std::{
     collections::BTreeMap,
@@ -30,14 +29,14 @@ use super::{
 };
 use crate::{BusError, EventMessage, Refusal};
 
-/// Messages on their way at once over one channel. Each such batch has a deadline of its own.
+/// The most messages that are sent over a channel before their confirms are awaited. Each batch has its own deadline.
 const BATCH: usize = 1_000;
-/// The slowest broker that is waited for: a batch has the usual patience, and a second more for each so many bytes.
+/// The slowest accepted broker: a batch gets the usual time limit and one more second for each this many bytes.
 const BYTES_PER_SECOND: u64 = 128 * 1024;
-/// How long a partition that nobody consumes is left alone before its queue is looked for again.
+/// How long no queue is looked for after messages of a partition reached none.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
 
-/// A partition, and of how many.
+/// The number of partitions, and one of them.
 type Key = (PartitionCount, u16);
 
 /// The publishing side of the bus.
@@ -53,15 +52,15 @@ pub(super) struct Publisher {
 #[derive(Debug, Default)]
 struct Open {
     channel: Option<BrokerChannel>,
-    /// When messages of this partition reached no queue because there is none.
+    /// When messages of this partition last reached no queue, because there is none.
     unclaimed: Option<Instant>,
 }
 
-/// What became of a batch.
+/// The result of sending a batch.
 #[derive(Debug, Default)]
 struct Outcome {
     refused: Vec<Refusal>,
-    /// Whether some of it reached no queue.
+    /// Whether some message reached no queue.
     returned: bool,
 }
 
@@ -123,7 +122,7 @@ impl Publisher {
         for batch in messages.chunks(BATCH) {
             let mut outcome = self.send(&open, batch).await;
             if matches!(&outcome, Err(error) if error.reply_code() == Some(NOT_FOUND)) {
-                // Somebody has deleted the exchange. The next channel declares it.
+                // The exchange was deleted. The next channel declares it again.
                 self.connection.counters.restored.fetch_add(1, Ordering::Relaxed);
                 outcome = self.send(&open, batch).await;
             }
@@ -138,7 +137,7 @@ impl Publisher {
         Ok(refused)
     }
 
-    /// Sends all of `batch`, then waits for all confirms. Only sending is done one caller at a time.
+    /// Sends all of `batch`, then waits for all confirms. Only sending is exclusive.
     async fn send(&self, open: &Mutex<Open>, batch: &[&EventMessage]) -> Result<Outcome, BusError> {
         let exchange = self.names.events()?;
         let mut guard = open.lock().await;
@@ -176,7 +175,7 @@ impl Publisher {
         ) in ready.into_iter().enumerate()
         {
             positions.push(message.event.position);
-            // One message tells as well as all of them whether there is a queue.
+            // One message is enough to learn whether there is a queue.
             let mandatory = claimed && n == last;
             writes.push(channel.publish(exchange.clone(), key, mandatory, &message.event.data, properties));
         }
@@ -206,8 +205,8 @@ impl Publisher {
         confirmed
     }
 
-    /// After messages of a partition reached no queue: binds its queue again. `false` when there is none, because
-    /// nobody has ever consumed the partition or the one who does has not declared it again yet.
+    /// Binds the queue of a partition again after messages reached no queue. Returns `false` when there is no queue:
+    /// the partition never had a consumer, or its consumer has not declared it again yet.
     async fn claim(&self, open: &Mutex<Open>, (partitions, partition): Key) -> bool {
         self.connection.counters.returned.fetch_add(1, Ordering::Relaxed);
         let bound = async {
@@ -234,7 +233,7 @@ impl Publisher {
         }
     }
 
-    /// The exchange is declared by those who listen. Where there is none, nobody does.
+    /// Publishes a broadcast. Listeners declare the exchange; without an exchange there is no listener.
     pub(super) async fn broadcast(&self, topic: &str, message: Bytes) -> Result<(), BusError> {
         let exchange = self.names.broadcast(topic)?;
         self.connection.expect_usable()?;
@@ -263,8 +262,8 @@ impl Publisher {
         }
     }
 
-    /// A channel to publish over, with the topic exchange declared if one is given. Does not wait for a connection: the
-    /// caller knows better whether to try again.
+    /// Opens a channel to publish over, and declares the topic exchange if one is given. Does not wait for a
+    /// connection: the caller decides whether to retry.
     async fn open(&self, exchange: Option<&ShortString>) -> Result<BrokerChannel, BusError> {
         let mut channel = self.connection.channel_now().await?;
         if let Some(exchange) = exchange {
@@ -277,8 +276,7 @@ impl Publisher {
     }
 }
 
-/// After an error the next publication starts over with a fresh channel: confirms still outstanding on this one are
-/// nobody's any more.
+/// After an error the next publication opens a new channel: outstanding confirms on the old one are ignored.
 async fn discard(open: &Mutex<Open>, channel: &BrokerChannel) {
     let mut guard = open.lock().await;
     if guard.channel.as_ref().is_some_and(|open| open.is(channel)) {
@@ -286,7 +284,7 @@ async fn discard(open: &Mutex<Open>, channel: &BrokerChannel) {
     }
 }
 
-/// The parts of a message, or why the broker could not take it whatever else it does.
+/// Prepares a message, or returns why no broker would accept it.
 fn prepare(message: &EventMessage, frame_max: usize) -> Result<Ready<'_>, String> {
     Ok(Ready {
         message,
@@ -297,7 +295,7 @@ fn prepare(message: &EventMessage, frame_max: usize) -> Result<Ready<'_>, String
 
 enum Confirmed {
     Taken,
-    /// Taken, but some message of this channel reached no queue.
+    /// Accepted, but some message of this channel reached no queue.
     Returned,
     Refused,
 }
@@ -305,7 +303,7 @@ enum Confirmed {
 async fn confirmation(confirm: PublisherConfirm) -> Result<Confirmed, BusError> {
     match confirm.await.map_err(BusError::unavailable)? {
         Confirmation::Ack(None) => Ok(Confirmed::Taken),
-        // The library hands a returned message to the next confirm of its channel.
+        // The library returns a message with the next confirm of its channel.
         Confirmation::Ack(Some(_)) => Ok(Confirmed::Returned),
         Confirmation::Nack(_) => Ok(Confirmed::Refused),
         Confirmation::NotRequested => Err(BusError::unavailable(

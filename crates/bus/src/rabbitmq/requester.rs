@@ -1,5 +1,5 @@
-//! Sends requests and hands each reply to whoever waits for it: one correlation id per request, replies by direct
-//! reply-to over the channel that the request went out on.
+//! Sends requests and passes each reply to its caller: one correlation id for each request, replies by direct
+//! reply-to over the same channel.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -29,13 +29,13 @@ use super::{
 };
 use crate::{BusError, MAX_OUTSTANDING};
 
-/// The pseudo-queue behind which the broker keeps the address of this channel.
+/// The pseudo-queue by which the broker addresses replies to this channel.
 const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
-/// The instant after which nobody waits for the reply, in milliseconds since 1970.
+/// The header with the deadline of the caller, in milliseconds since 1970.
 pub(super) const DEADLINE: &str = "taskledger:deadline";
 
-/// The asking side of request and reply.
+/// Sends requests and receives replies.
 #[derive(Debug)]
 pub(super) struct Requester {
     connection: Arc<BrokerConnection>,
@@ -45,12 +45,12 @@ pub(super) struct Requester {
     supervisor: AbortHandle,
 }
 
-/// Who waits for which reply.
+/// The callers that wait, by correlation id.
 #[derive(Debug, Default)]
 struct Pending(DashMap<Uuid, oneshot::Sender<Result<Bytes, BusError>>>);
 
 impl Pending {
-    /// Ends the wait of `id`, if it is still waited for. Late and unknown replies end here.
+    /// Ends the wait of `id`. Does nothing for late and unknown replies.
     fn resolve(&self, id: Uuid, outcome: Result<Bytes, BusError>) {
         if let Some((_, waiting)) = self.0.remove(&id) {
             let _ = waiting.send(outcome);
@@ -65,7 +65,7 @@ impl Pending {
     }
 }
 
-/// Forgets a request however its wait ends.
+/// Removes a request when its wait ends in any way.
 struct Forget<'a>(&'a Pending, Uuid);
 
 impl Drop for Forget<'_> {
@@ -122,7 +122,7 @@ impl Requester {
         let (sender, answer) = oneshot::channel();
         self.pending.0.insert(id, sender);
         let _forget = Forget(&self.pending, id);
-        // Apart from this future, since a confirm must be seen to its end even when nobody waits for the reply.
+        // A separate task, because a confirm must be awaited even if the caller has stopped waiting for the reply.
         runtime::spawn(
             "sending of a request",
             send(channel, queue, request, deadline, id, Arc::clone(&self.pending)),
@@ -142,7 +142,7 @@ impl Drop for Requester {
     }
 }
 
-/// Publishes one request. Whatever keeps it from reaching a queue ends the wait at once.
+/// Publishes one request. If it reaches no queue the wait ends at once.
 async fn send(
     channel: BrokerChannel,
     queue: ShortString,
@@ -171,10 +171,10 @@ async fn send(
     });
     match confirmation.await {
         Ok(Confirmation::Ack(None) | Confirmation::NotRequested) => {}
-        // Full: the queue rejects what it cannot hold.
+        // The queue is full and rejects the request.
         Ok(Confirmation::Nack(None)) => pending.resolve(id, Err(BusError::Overloaded)),
         Ok(Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned))) => {
-            // The library hands a returned message to the next confirm, which may be another request's.
+            // The library returns a message with the next confirm, which may belong to another request.
             let returned = returned
                 .properties
                 .correlation_id()
@@ -205,7 +205,7 @@ async fn open(connection: &BrokerConnection) -> Result<Deliveries, BusError> {
         .await
 }
 
-/// Delivers replies; when the channel is lost, fails everyone who waits and opens the next.
+/// Delivers replies. When the channel is lost, fails all waiting callers and opens the next one.
 async fn supervise(
     connection: &BrokerConnection,
     mut replies: Option<Deliveries>,
@@ -240,7 +240,7 @@ async fn supervise(
     }
 }
 
-/// The wall clock, which two processes share well enough.
+/// The wall clock. The clocks of two processes are close enough for this.
 pub(super) fn now_milliseconds() -> i64 {
     SystemClock.now().as_micros() / 1_000
 }

@@ -1,4 +1,5 @@
-//! Serves one request queue: a bounded number at once, each answered within its caller's deadline, then acknowledged.
+//! Serves one request queue: a bounded number of requests at once. Each is answered within its caller's deadline,
+//! then acknowledged.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -29,17 +30,17 @@ use super::{
 };
 use crate::{BusError, Responder, ResponderOptions};
 
-/// By how much the clocks of two machines may differ before a request in time is taken for late.
+/// The tolerated difference between the clocks of two machines, before a request counts as late.
 const CLOCK_TOLERANCE_MS: i64 = 1_000;
-/// How long a request may be worked on whose caller names no deadline.
+/// The time limit for a request without a deadline.
 const LONGEST: Duration = Duration::from_secs(30);
-/// Bytes of all requests that wait.
+/// The most bytes of all waiting requests.
 const MAX_WAITING_BYTES: i64 = 16 * 1024 * 1024;
-/// A queue without a server for so long goes away, also when it has survived its servers because the broker was killed:
-/// callers hear at once that nobody serves it.
+/// A queue without a server is deleted after this time, even if it outlived its servers because the broker was
+/// killed. So callers learn at once that there is no server.
 const EXPIRES_MS: i64 = 5_000;
 
-/// Serves `queue` until `stop`, then finishes what has begun.
+/// Serves `queue` until `stop` is cancelled, then finishes the requests that have begun.
 pub(super) async fn serve(
     connection: Arc<BrokerConnection>,
     queue: ShortString,
@@ -58,7 +59,8 @@ pub(super) async fn serve(
     let mut served = Served {
         connection,
         responder,
-        // Prefetch bounds what one channel delivers; the semaphore holds across channels, after a reconnect.
+        // The prefetch count limits one channel; the semaphore also counts requests of an earlier channel, after a
+        // reconnect.
         slots: Arc::new(Semaphore::new(usize::from(options.concurrency.max(1)))),
         running: JoinSet::new(),
     };
@@ -75,7 +77,7 @@ pub(super) async fn serve(
         }
     }
     if let Some(channel) = subscription.channel().cloned() {
-        // What was on its way when the broker heard of it has been taken off the queue: it counts as begun.
+        // Requests that were delivered before the consumer ended are off the queue: they count as begun.
         for delivery in subscription.end().await {
             served.begin(channel.clone(), delivery);
         }
@@ -84,8 +86,8 @@ pub(super) async fn serve(
     Ok(())
 }
 
-/// Durable only because RabbitMQ 4 knows no shared queue that is not; the requests in it are not kept, and it goes
-/// with its last server, which is how callers learn at once that there is none.
+/// The queue is durable only because RabbitMQ 4 has no other shared queues. Its requests are not persistent. It is
+/// deleted with its last server, so that callers learn at once that there is none.
 fn request_queue(name: &ShortString, options: ResponderOptions) -> Queue {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
@@ -135,8 +137,8 @@ enum Answer {
     Broken,
 }
 
-/// Answers a request if there is time, and takes it off the queue. `None` when the reply could not be sent: another server
-/// answers the request then, if there is still time.
+/// Answers a request if there is time, and acknowledges it. Returns `None` when the reply could not be sent: then
+/// another server answers the request, if there is still time.
 async fn respond(
     channel: &BrokerChannel,
     delivery: &Delivery,
@@ -153,7 +155,7 @@ async fn respond(
     if let (Some(reply_to), Some(id)) = (properties.reply_to(), properties.correlation_id())
         && Instant::now() < until
     {
-        // A panic is one request's bad luck: it must not cost this server a slot for good.
+        // A panic must cost only this request, not a slot of this server.
         let responding = AssertUnwindSafe(responder.respond(data.clone().into())).catch_unwind();
         match timeout_at(until, responding).await {
             Ok(Ok(reply)) => {
@@ -182,8 +184,8 @@ async fn respond(
     Some(answer)
 }
 
-/// When nobody waits for the reply any more: what the caller's clock says, with tolerance, and never longer than the
-/// caller's patience counted from now.
+/// When the caller stops waiting, according to its clock, with a tolerance. Never later than its time limit counted
+/// from now.
 fn deadline(properties: &BasicProperties) -> Instant {
     let by_clock = properties
         .headers()

@@ -1,5 +1,5 @@
-//! A consumer on the broker that is set up again whenever it ends: with its connection, its channel, its queue, or the
-//! exchange that its queue is bound to.
+//! A consumer on the broker that is set up again when its connection, its channel, its queue, or the exchange of its
+//! queue is lost.
 
 use std::{
     fmt,
@@ -23,19 +23,19 @@ use super::{
 };
 use crate::BusError;
 
-/// What is consumed, and how.
+/// The queue of a subscription, and how it is consumed.
 pub(super) struct Source {
     pub(super) connection: Arc<BrokerConnection>,
-    /// The queue, for each time that it is set up.
+    /// Makes the queue, each time that the subscription is set up.
     pub(super) queue: Box<dyn Fn() -> Queue + Send + Sync>,
-    /// How many messages may be on their way or not acknowledged; `None` for any number.
+    /// The most messages that may be delivered and not acknowledged; `None` for no limit.
     pub(super) prefetch: Option<u16>,
     pub(super) options: BasicConsumeOptions,
-    /// How long to wait before what was missing is declared again.
+    /// How long to wait before a missing object is declared again.
     pub(super) pause: Duration,
 }
 
-/// A consumer that comes back.
+/// A consumer that is set up again when it ends.
 pub(super) struct Subscription {
     source: Arc<Source>,
     state: State,
@@ -43,13 +43,13 @@ pub(super) struct Subscription {
 
 enum State {
     Open(Box<Open>),
-    /// In a task of its own: a caller that keeps cancelling must not keep starting it over.
+    /// In a separate task: a caller that cancels repeatedly must not start it again each time.
     Opening(JoinHandle<Open>),
 }
 
 struct Open {
     deliveries: Deliveries,
-    /// Done when something that the consumer needs is not there any more.
+    /// Ends when an object that the consumer needs is missing.
     missing: BoxFuture<'static, BusError>,
 }
 
@@ -78,8 +78,8 @@ impl Subscription {
         })
     }
 
-    /// Waits for the next delivery, or `None` once when the subscription is a new one: what the old one left
-    /// unacknowledged comes again, or is lost. Cancelling loses nothing.
+    /// Waits for the next delivery. Returns `None` once after the subscription was set up again: unacknowledged
+    /// messages of the old one are delivered again, or lost. Cancelling loses no message.
     pub(super) async fn next(&mut self) -> Option<Delivery> {
         loop {
             match &mut self.state {
@@ -117,7 +117,7 @@ impl Subscription {
         }
     }
 
-    /// A delivery that is already here.
+    /// A delivery that has already arrived.
     pub(super) fn arrived(&mut self) -> Option<Delivery> {
         match &mut self.state {
             State::Open(open) => open.deliveries.arrived(),
@@ -140,7 +140,7 @@ impl Subscription {
         }
     }
 
-    /// Ends the consumer, and returns what was delivered until the broker heard of it.
+    /// Ends the consumer, and returns what was delivered before it ended.
     pub(super) async fn end(mut self) -> Vec<Delivery> {
         let State::Open(open) = &mut self.state else {
             return Vec::new();
@@ -164,7 +164,7 @@ impl Subscription {
     }
 }
 
-/// Looks now and then whether `queue` is there and bound, and returns when it is not.
+/// Checks regularly whether `queue` exists and is bound, and returns when it does not or is not.
 async fn missing(queue: Queue, channel: BrokerChannel) -> BusError {
     loop {
         tokio::time::sleep(runtime::jittered(LOOK_EVERY)).await;

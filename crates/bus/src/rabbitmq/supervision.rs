@@ -1,4 +1,4 @@
-//! Tasks that keep something alive for as long as the bus lives.
+//! Tasks that run as long as the bus exists.
 
 use std::panic::AssertUnwindSafe;
 
@@ -6,8 +6,8 @@ use futures::FutureExt;
 
 use super::timing::BACKOFF;
 
-/// Runs what `start` starts to its end, and starts it again after a panic: a connection that nobody makes again would
-/// leave half a process that looks alive.
+/// Runs the future that `start` returns, and starts again after a panic: without a task that reconnects, the process
+/// would look alive but not work.
 pub(super) async fn restarted_after_panic<F: Future<Output = ()>>(what: &str, mut start: impl FnMut() -> F) {
     let mut backoff = BACKOFF;
     while AssertUnwindSafe(async { start().await })

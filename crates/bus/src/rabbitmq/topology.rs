@@ -1,5 +1,5 @@
-//! Exchanges and queues: declared as this build wants them, taken as they are where they exist otherwise, and looked at
-//! now and then while they are used, since an operator may delete any of them under a living connection.
+//! Declares exchanges and queues. If they exist with other properties, they are used as they are. They are checked
+//! regularly while in use, because an operator may delete them.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use lapin::{
 use super::{channel::BrokerChannel, connection::BrokerConnection};
 use crate::BusError;
 
-/// How often whoever consumes looks whether what it consumes from is still there, at the least.
+/// The longest time between two checks that the objects of a consumer exist.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// The broker's answer when something exists with other arguments.
@@ -26,7 +26,7 @@ pub(super) struct Queue {
     pub(super) name: ShortString,
     pub(super) options: QueueDeclareOptions,
     pub(super) arguments: FieldTable,
-    /// The exchange that it is bound to, and by which key.
+    /// The binding to an exchange.
     pub(super) binding: Option<Binding>,
 }
 
@@ -61,7 +61,7 @@ impl Queue {
         Ok(channel)
     }
 
-    /// Looks whether exchange and queue are there, and makes sure of the binding. The channel is closed when one is not.
+    /// Checks that exchange and queue exist, and binds them. The broker closes the channel when one is missing.
     pub(super) async fn look(&self, channel: &BrokerChannel) -> Result<(), BusError> {
         if let Some(binding) = &self.binding {
             let passive = ExchangeDeclareOptions {
@@ -109,8 +109,8 @@ impl Queue {
     }
 }
 
-/// Declares a durable exchange, or takes it as it is. Returns the channel to go on with: the broker closes the one over
-/// which it refuses something.
+/// Declares a durable exchange, or uses an existing one as it is. Returns the channel to use from now on: the broker
+/// closes a channel after refusing an operation.
 pub(super) async fn declare_exchange(
     connection: &BrokerConnection,
     channel: BrokerChannel,

@@ -1,4 +1,4 @@
-//! A RabbitMQ namespace of a test's own, and a proxy before the broker that can cut connections.
+//! A RabbitMQ namespace for one test, and a proxy in front of the broker that can cut connections.
 
 use std::sync::{
     Arc,
@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::conformance::TestBroker;
 
-/// Where the broker is.
+/// The URL of the broker.
 pub(crate) fn url() -> String {
     std::env::var("AMQP_URL").unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".into())
 }
@@ -31,7 +31,7 @@ pub(crate) fn url() -> String {
 /// A namespace on the broker.
 pub(crate) struct Broker {
     pub(crate) namespace: String,
-    /// To look at the broker's side, past the bus.
+    /// A direct connection to the broker, without the bus.
     pub(crate) raw: Connection,
 }
 
@@ -118,11 +118,11 @@ pub(crate) struct Proxy {
 
 struct State {
     lets_in: AtomicBool,
-    /// Cancelled to cut what is connected.
+    /// Cancelled to cut all connections.
     cut: std::sync::Mutex<CancellationToken>,
     /// What each client sent last before it hung up.
     last_words: std::sync::Mutex<Vec<Vec<u8>>>,
-    /// What is said to clients as if by the broker.
+    /// Bytes that are sent to clients as if by the broker.
     whisper: broadcast::Sender<Vec<u8>>,
 }
 
@@ -151,7 +151,7 @@ async fn forward(client: &mut TcpStream, server: &mut TcpStream, state: &State) 
         loop {
             let said = tokio::select! {
                 read = from_server.read(&mut buffer) => match read {
-                    // The client finds out by itself.
+                    // The client notices by itself.
                     Ok(0) | Err(_) => std::future::pending().await,
                     Ok(n) => buffer[..n].to_vec(),
                 },
@@ -232,7 +232,7 @@ impl Proxy {
         self.state.last_words.lock().unwrap().clone()
     }
 
-    /// Says to every client, between two frames of the broker, that it takes no messages, or that it does again.
+    /// Tells every client, between two frames of the broker, that it accepts no messages, or that it does again.
     pub(crate) fn alarm(&self, raised: bool) {
         let method: &[u8] = if raised {
             b"\x00\x0a\x00\x3c\x03low"

@@ -71,7 +71,7 @@ pub(crate) async fn partitions_are_independent(broker: &dyn TestBroker) {
         message(1, 4, "d"),
     ];
     bus.publish(&mixed).await.unwrap();
-    // One of them reads nothing at first, which does not hold up the other.
+    // One of them reads nothing at first. That must not delay the other.
     assert_eq!(positions(&read(&mut *one, 2).await), [2, 4]);
     one.acknowledge().await;
     assert_eq!(positions(&read(&mut *zero, 2).await), [1, 3]);
@@ -109,7 +109,7 @@ pub(crate) async fn what_was_acknowledged_does_not_come_again(broker: &dyn TestB
     bus.publish(&messages(0, 1..=10)).await.unwrap();
     read(&mut *first, 10).await;
     first.acknowledge().await;
-    // Twice, and without anything new: harmless.
+    // Acknowledging twice, or without a new message, does no harm.
     first.acknowledge().await;
     drop(first);
     let mut second = bus.consume(four(), 0).await.unwrap();
@@ -129,7 +129,7 @@ pub(crate) async fn one_consumer_is_active_and_the_next_takes_over(broker: &dyn 
     one.publish(&messages(0, 1..=10)).await.unwrap();
     assert_eq!(positions(&read(&mut *active, 3).await), [1, 2, 3]);
     active.acknowledge().await;
-    // Everything went to the active one; nothing of it was for the other.
+    // All messages went to the active consumer.
     assert_eq!(positions(&read(&mut *active, 7).await), [4, 5, 6, 7, 8, 9, 10]);
     assert!(!taking_over.is_finished());
     drop(active);
@@ -193,7 +193,7 @@ pub(crate) async fn fat_messages_beyond_a_bound_are_dropped_and_leave_a_gap(brok
         "{} messages were kept",
         got.len()
     );
-    // The consumer can tell that something is missing, and from where on.
+    // The consumer sees that messages are missing, and from where on.
     assert!(got[0].previous >= 1 && got[0].previous == got[0].event.position - 1);
     assert_eq!(
         positions(&got),
@@ -225,7 +225,7 @@ pub(crate) async fn a_consumer_that_acknowledges_nothing_holds_few_bytes(broker:
     let mut consumer = bus.consume(four(), 0).await.unwrap();
     bus.publish(&sent).await.unwrap();
     let mut held = 0;
-    // The first are there, since they were confirmed, and no others come once this waits.
+    // The first ones have arrived, because they were confirmed. No others arrive while this waits.
     while let Ok(got) = tokio::time::timeout(Duration::from_millis(500), consumer.next(1_000)).await {
         held += got.len() * large.len();
     }

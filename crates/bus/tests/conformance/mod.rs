@@ -1,4 +1,4 @@
-//! What every bus promises. `conformance!` turns it into tests of one implementation.
+//! The promises of every bus. `conformance!` turns them into tests of one implementation.
 
 pub(crate) mod broadcasts;
 pub(crate) mod events;
@@ -14,20 +14,20 @@ use bus::{Bus, EventConsumer, EventMessage};
 use bytes::Bytes;
 use uuid::Uuid;
 
-/// One broker of a test's own.
+/// A broker for one test.
 #[async_trait]
 pub(crate) trait TestBroker: Send + Sync {
-    /// A handle on it, as another process would have.
+    /// A bus on it, as another process would have.
     async fn bus(&self) -> Arc<dyn Bus>;
 
     /// Bytes of messages that a partition's queue keeps at most.
     fn bytes_kept(&self) -> usize;
 }
 
-/// Nothing here takes anywhere near so long; a test that waits longer has failed.
+/// Far longer than anything here takes; a test that waits longer has failed.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Waits for `future`, not for ever.
+/// Waits for `future`, for at most [`TIMEOUT`].
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(TIMEOUT, future)
         .await
@@ -87,7 +87,7 @@ pub(crate) fn positions(messages: &[EventMessage]) -> Vec<u64> {
     messages.iter().map(|message| message.event.position).collect()
 }
 
-/// Every promise as a test of the broker that `$with` sets up: `$with(async |broker| …)`.
+/// Makes every promise a test with the broker that `$with` sets up: `$with(async |broker| …)`.
 #[macro_export]
 macro_rules! conformance {
     ($with:path: $($part:ident { $($name:ident),* $(,)? })*) => { $(

@@ -19,7 +19,7 @@ use super::{TIMEOUT, TestBroker, soon};
 pub(crate) const QUEUE: &str = "test.verify";
 const SHORT: Duration = Duration::from_millis(300);
 
-/// Answers `x` with `re: x`; what to do first is in the request.
+/// Answers `x` with `re: x`. The request says what to do first.
 #[derive(Debug)]
 pub(crate) struct TestResponder {
     seen: Mutex<Vec<String>>,
@@ -177,7 +177,7 @@ pub(crate) async fn a_late_reply_reaches_nobody(broker: &dyn TestBroker) {
     for late in late {
         assert!(matches!(late.await.unwrap(), Err(BusError::Deadline(_))));
     }
-    // What is answered now is for others.
+    // From here on the requests of other callers are answered.
     let next: Vec<_> = (0..4)
         .map(|n| ask(&bus, format!("held again {n}"), TIMEOUT))
         .collect();
@@ -208,7 +208,7 @@ pub(crate) async fn an_expired_request_is_not_served(broker: &dyn TestBroker) {
     responder
         .until("the first", |responder| responder.seen("held"))
         .await;
-    // The broker's clock starts a little later than the caller's; the second request gives it that time.
+    // The broker starts its clock a little later than the caller; the second request gives it that time.
     for (request, deadline) in [("expired", SHORT / 10), ("expired later", SHORT)] {
         let expired = bus.request(QUEUE, request.into(), deadline).await;
         assert!(matches!(expired, Err(BusError::Deadline(_))), "{expired:?}");
@@ -248,7 +248,7 @@ pub(crate) async fn a_full_queue_sheds_load(broker: &dyn TestBroker) {
     let mut rest: Vec<_> = (1..=10)
         .map(|n| ask(&bus, format!("held {n}"), TIMEOUT))
         .collect();
-    // All but those that fit the queue are told before anything is answered.
+    // All requests that do not fit into the queue are refused before any is answered.
     let mut refused = 0;
     while refused < 8 {
         let (outcome, _, others) = soon("a refusal", futures::future::select_all(rest)).await;
@@ -286,7 +286,7 @@ pub(crate) async fn several_responders_share_a_queue(broker: &dyn TestBroker) {
     let one = Server::start(&broker.bus().await, &responders[0], 10, 1).await;
     let other = Server::start(&broker.bus().await, &responders[1], 10, 1).await;
     let asking = [ask(&bus, "held a", TIMEOUT), ask(&bus, "held b", TIMEOUT)];
-    // One at a time each, so both are at it.
+    // Each takes one request at a time, so both have one now.
     for responder in &responders {
         responder
             .until("its request", |responder| {
@@ -315,7 +315,7 @@ pub(crate) async fn stopping_finishes_what_has_begun(broker: &dyn TestBroker) {
         })
         .await;
     server.stop.cancel();
-    // Stopped is when nobody takes new ones any more.
+    // Serving has stopped when no new request is taken.
     soon("the end of service", async {
         while !matches!(
             bus.request(QUEUE, "new".into(), SHORT).await,

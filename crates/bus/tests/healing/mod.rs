@@ -1,4 +1,4 @@
-//! What an operator deletes on the broker under living connections comes back by itself.
+//! Objects that an operator deletes on the broker while connections use them are created again.
 
 use std::{
     sync::Arc,
@@ -25,7 +25,7 @@ use crate::{
 async fn arrives_again(bus: &dyn Bus, consumer: &mut dyn EventConsumer, from: u64) {
     let got = soon("messages to arrive again", async {
         for position in from.. {
-            // A channel that something was deleted under may fail once.
+            // Publishing may fail once over a channel whose objects were deleted.
             let _ = bus.publish(&messages(0, position..=position)).await;
             let next = tokio::time::timeout(Duration::from_millis(50), consumer.next(10));
             if let Ok(got) = next.await {
@@ -55,7 +55,7 @@ async fn rabbitmq_messages_reach_their_queue_after_the_exchange_was_deleted() {
         bus.publish(&messages(0, 1..=1)).await.unwrap();
         assert_eq!(positions(&read(&mut *consumer, 1).await), [1]);
         delete_exchange(broker, "events").await;
-        // The very next publication mends it, without the help of a consumer.
+        // The next publication repairs it, without a consumer.
         bus.publish(&messages(0, 2..=3)).await.unwrap();
         assert_eq!(positions(&read(&mut *consumer, 2).await), [2, 3]);
         assert!(bus.counts().restored >= 1);
@@ -84,7 +84,7 @@ async fn rabbitmq_messages_reach_their_queue_after_it_was_unbound() {
     .await;
 }
 
-/// Nothing is published that could come back: the consumer's own look is what mends it.
+/// Nothing is published that could be returned: the consumer's own check repairs it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_a_consumer_finds_out_by_itself_that_its_exchange_is_gone() {
     with_broker(async |broker: &Broker| {
@@ -154,7 +154,7 @@ async fn rabbitmq_a_listener_hears_a_gap_and_listens_again_after_its_exchange_wa
             );
         }
         delete_exchange(broker, "broadcast.news").await;
-        // Said into the void. It must not make the exchange look as if it had never been away.
+        // Nobody hears this broadcast. It must not make the exchange look as if it had never been missing.
         speaker.broadcast("news", "lost".into()).await.unwrap();
         let gaps = listeners.iter_mut().map(|listener| listener.next());
         assert_eq!(
@@ -191,7 +191,7 @@ async fn rabbitmq_requests_are_served_again_after_their_queue_was_deleted() {
     .await;
 }
 
-/// As an older or newer release, or an operator, may have declared them.
+/// An older or newer release, or an operator, may have declared them with other properties.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_what_was_declared_otherwise_is_used_as_it_is() {
     with_broker(async |broker: &Broker| {
@@ -283,7 +283,7 @@ async fn rabbitmq_a_broker_in_alarm_is_not_connected() {
                 }
             })
             .await;
-            // Whatever sends fails at once, instead of waiting for what is not taken.
+            // Publishing fails at once, instead of waiting until messages are accepted.
             let start = Instant::now();
             assert_eq!(bus.publish(&messages(0, 1..=1)).await.is_err(), raised);
             assert_eq!(bus.broadcast("news", "x".into()).await.is_err(), raised);

@@ -1,4 +1,4 @@
-//! What the broker would refuse for itself keeps nothing else back, and what comes too late is not worked on.
+//! Messages that the broker refuses do not delay others, and late requests are not answered.
 
 use std::{
     sync::Arc,
@@ -52,7 +52,7 @@ async fn rabbitmq_a_message_too_large_for_a_frame_is_refused_and_the_others_are_
     .await;
 }
 
-/// A queue that takes nothing, as one without a majority or beyond a limit of its own.
+/// A queue that accepts nothing, for example one without a majority or with a limit of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_what_a_queue_does_not_take_is_refused_and_other_partitions_go_on() {
     with_broker(async |broker: &Broker| {
@@ -84,7 +84,7 @@ async fn rabbitmq_what_a_queue_does_not_take_is_refused_and_other_partitions_go_
         let mixed = [messages(0, 1..=2), messages(1, 3..=4)].concat();
         assert_eq!(refused(bus.publish(&mixed).await), [1, 2]);
         assert_eq!(positions(&read(&mut *one, 2).await), [3, 4]);
-        // The other queue of the same partition has them all the same.
+        // The other queue of the same partition has the messages.
         assert_eq!(positions(&read(&mut *zero, 2).await), [1, 2]);
     })
     .await;

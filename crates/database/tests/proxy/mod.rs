@@ -1,4 +1,4 @@
-//! A way to a server whose connections can fall silent: nothing comes through any more, and nobody is told.
+//! A proxy to a server whose connections can be frozen: no bytes pass any more, and neither side is told.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use url::Url;
 
 pub(crate) struct Proxy {
     port: u16,
-    /// Raised with each freeze: connections from before are silent.
+    /// Increased with each freeze: connections from before are frozen.
     freezes: Arc<watch::Sender<u64>>,
 }
 
@@ -44,7 +44,7 @@ impl Proxy {
         url
     }
 
-    /// From now on nothing comes through the connections that there are; new ones work.
+    /// Freezes the existing connections; new ones work.
     pub(crate) fn freeze(&self) {
         self.freezes.send_modify(|freezes| *freezes += 1);
     }

@@ -1,4 +1,4 @@
-//! The append task with writers that misbehave or take their time.
+//! The append task with writers that panic or block.
 
 #![expect(clippy::disallowed_methods, reason = "what is tested")]
 
@@ -51,7 +51,7 @@ impl Writer for PanickingWriter {
     async fn close(self) {}
 }
 
-/// Commits a batch when told to, and writes down who is in it.
+/// Commits a batch when it is told to, and records the subjects in it.
 struct BlockedWriter {
     go: mpsc::Receiver<()>,
     batches: Arc<Mutex<Vec<Vec<UserId>>>>,
@@ -94,7 +94,7 @@ async fn who_sends_little_does_not_wait_for_all_of_who_sends_much() {
     let (greedy, modest) = (UserId(Uuid::now_v7()), UserId(Uuid::now_v7()));
     let stream = StreamName::raw("task-1");
     let append = |who, bytes: usize| appender.append(&stream, 0, vec![event(who, vec![b' '; bytes])]);
-    // 24 MB of one, which are several batches, and then a little of another.
+    // 24 MB of one person, which are several batches, and then a little of another.
     let much = join_all((0..24).map(|_| append(greedy, 1 << 20)));
     let little = async {
         while appender.room.available_permits() > QUEUE_UNITS - 24 * 1_024 {

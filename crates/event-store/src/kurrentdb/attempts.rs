@@ -11,16 +11,16 @@ use super::failure::Failure;
 const PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-/// A server that says for so long that it cannot read from a position has no record there.
+/// After this time of failed reads from a position, no record begins there.
 const UNREADABLE_FOR: Duration = Duration::from_secs(1);
 
 /// Attempts of one operation, until a deadline.
 pub(super) struct Attempts {
     deadline: Instant,
     backoff: Backoff,
-    /// Why the attempt before failed.
+    /// The error of the previous attempt.
     failure: Option<Failure>,
-    /// Since when each attempt was a read that failed.
+    /// The time since which each attempt was a read that failed.
     unreadable_since: Option<Instant>,
 }
 
@@ -39,13 +39,13 @@ impl Attempts {
         self.failure.as_ref()
     }
 
-    /// What there is to say when the deadline is over.
+    /// The error to report at the deadline.
     pub(super) fn late(self) -> Failure {
         self.failure.unwrap_or(Failure::Late)
     }
 
-    /// Waits until it is time for the next one, or gives `failure` back when there is none. Reads that fail for long mean
-    /// that no record begins at their position.
+    /// Waits until the next attempt is due, or returns `failure` when there is none. Reads that fail for a long time
+    /// mean that no record begins at their position.
     pub(super) async fn next(&mut self, failure: Failure) -> Result<(), Failure> {
         let now = Instant::now();
         self.unreadable_since =

@@ -1,5 +1,6 @@
-//! One stream of appends: many are under way at once, and each is answered by its id. A refusal answers one append and
-//! ends nothing. When the stream ends, whatever was under way is told that nobody knows what became of it.
+//! One stream of appends: many are under way at once, and each is answered by its id. A refusal is the answer to one
+//! append and does not end the stream. When the stream ends, all appends under way get an error that leaves their
+//! result open.
 
 use std::{
     collections::HashMap,
@@ -22,9 +23,9 @@ use super::{
     failure::Failure,
 };
 
-/// The server answers within its own deadline of two seconds, with a time-out if with nothing else.
+/// The server answers within its own deadline of two seconds, at least with a time-out.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-/// Appends that wait for the connection to take them.
+/// The most appends that wait to be sent.
 const QUEUE: usize = 64;
 
 /// A stream of appends. Dropping it resets it.
@@ -43,7 +44,7 @@ struct Waiting {
 }
 
 impl BatchStream {
-    /// Opens one. That it works shows only with the first answer.
+    /// Opens a stream. An error shows only with the first answer.
     pub(super) fn open(connection: &Connection, node: Node) -> Self {
         let (requests, mut queue) = mpsc::channel(QUEUE);
         let waiting = Arc::<Mutex<Waiting>>::default();
@@ -74,7 +75,7 @@ impl BatchStream {
             }
         };
         let asking = async {
-            // If nobody takes requests any more, the reader says why.
+            // If the connection takes no requests any more, the reader has the reason.
             let _ = self.requests.send(request).await;
             answer
                 .await
@@ -94,7 +95,7 @@ impl Drop for BatchStream {
     }
 }
 
-/// An append that waits for its answer. Nobody waits for it any more when this is dropped.
+/// An append that waits for its answer, until this is dropped.
 struct Registered<'a> {
     id: Uuid,
     waiting: &'a Mutex<Waiting>,
@@ -107,11 +108,11 @@ impl Drop for Registered<'_> {
 }
 
 fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
-    // Each change is one insertion or removal, so a poisoned lock is as good as any.
+    // Each change is one insertion or removal, so a poisoned lock can be used.
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Hands out answers until there are no more.
+/// Distributes the answers until the stream ends.
 async fn read(
     node: Node,
     requests: tonic::Request<impl stream::Stream<Item = BatchAppendReq> + Send + 'static>,

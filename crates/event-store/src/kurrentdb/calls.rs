@@ -1,4 +1,4 @@
-//! The remote procedures of KurrentDB that we use, and what their requests look like.
+//! The remote procedures of KurrentDB that are used, and their requests.
 
 use bytes::Bytes;
 use futures::Stream;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::failure::Failure;
 
-/// The largest message that is taken: an event of the largest size that a server can hold.
+/// The largest accepted message, in bytes: an event of the largest size that a server can hold.
 const MOST_MESSAGE_BYTES: usize = 32 << 20;
 
 const READ: &str = "/event_store.client.streams.Streams/Read";
@@ -39,8 +39,8 @@ pub(super) async fn gossip(channel: Channel, request: Request<Empty>) -> Result<
     Ok(answer.into_inner())
 }
 
-/// A stream of appends and one of answers. The server answers nothing, not even that it has accepted the stream, before
-/// the first append.
+/// A stream of appends and a stream of answers. The server answers nothing before the first append, not even that it
+/// accepted the stream.
 pub(super) async fn batch_append(
     channel: Channel,
     requests: Request<impl Stream<Item = BatchAppendReq> + Send + 'static>,
@@ -72,7 +72,7 @@ pub(super) async fn read(
     Ok(answers.into_inner())
 }
 
-/// A follower may be behind what was answered.
+/// Requires the leader: a follower may be behind an earlier answer.
 fn needs_leader<T>(mut request: Request<T>) -> Request<T> {
     let yes = MetadataValue::from_static("true");
     request.metadata_mut().insert("requires-leader", yes);

@@ -1,5 +1,5 @@
-//! What conflicts have said. The server refuses an append by what is written, and shows readers what is indexed, which is
-//! a moment later: whoever reads a stream after a conflict must see what the conflict was about.
+//! Remembers conflicts. The server compares an append with the written events, but readers see events only after they
+//! are indexed, a moment later. A caller that reads a stream after a conflict must see the events that caused it.
 
 use std::{
     collections::HashMap,
@@ -7,22 +7,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What is written is indexed within this time, or never: a leader that fails may lose it.
+/// A written event is indexed within this time, or never, if a failing leader loses it.
 const KEPT: Duration = Duration::from_secs(2);
 /// The most streams that are remembered.
 const MOST: usize = 10_000;
 
-/// The versions that streams have had, by their names on the server.
+/// The last known versions of streams, by their names on the server.
 #[derive(Default)]
 pub(super) struct Conflicts(Mutex<HashMap<String, (u64, Instant)>>);
 
 impl Conflicts {
     fn versions(&self) -> MutexGuard<'_, HashMap<String, (u64, Instant)>> {
-        // Each change is one insertion or removal, so a poisoned lock is as good as any.
+        // Each change is one insertion or removal, so a poisoned lock can be used.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The stream `name` is at `version`, whether that can be read or not.
+    /// Records that the stream `name` is at `version`, whether or not that can be read yet.
     pub(super) fn saw(&self, name: String, version: u64) {
         let mut versions = self.versions();
         if versions.len() >= MOST {
@@ -33,7 +33,7 @@ impl Conflicts {
         }
     }
 
-    /// Whether a read of the stream `name` that found `version` as its end came too early.
+    /// Whether a read of the stream `name` that ended at `version` came too early.
     pub(super) fn is_behind(&self, name: &str, version: u64) -> bool {
         let mut versions = self.versions();
         let Some((wanted, at)) = versions.get(name) else {

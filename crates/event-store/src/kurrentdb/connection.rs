@@ -1,4 +1,4 @@
-//! The way to the leader: finding it, keeping a connection to it, and leaving it when it fails.
+//! The connection to the leader: finds it, keeps the connection, and leaves the node when it fails.
 
 use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
@@ -23,9 +23,10 @@ use super::{
 };
 use crate::OpenError;
 
-/// Whoever has waited while another one looked for the leader in vain does not look again at once.
+/// A caller that waited while another one searched for the leader without success does not search again within this
+/// time.
 const FRESH: Duration = Duration::from_millis(100);
-/// The most bytes that may be under way from the server to us, in all and for one stream.
+/// The most bytes that the server may send before they are read, in total and for one stream.
 const CONNECTION_WINDOW: u32 = 8 << 20;
 const STREAM_WINDOW: u32 = 1 << 20;
 
@@ -34,7 +35,7 @@ const STREAM_WINDOW: u32 = 1 << 20;
 pub(super) struct Node {
     pub(super) channel: Channel,
     address: Address,
-    /// Counts the connections.
+    /// The number of the connection.
     generation: u64,
 }
 
@@ -42,18 +43,18 @@ pub(super) struct Node {
 pub(super) struct Connection {
     pub(super) settings: Settings,
     current: Mutex<Current>,
-    /// Of the newest connection.
+    /// The number of the newest connection.
     generation: watch::Sender<u64>,
 }
 
 #[derive(Default)]
 struct Current {
     node: Option<Node>,
-    /// The nodes that gossip named last.
+    /// The nodes in the last gossip.
     members: Vec<Address>,
-    /// The leader that a node named which is not.
+    /// The leader that a node named when it was not the leader itself.
     leader: Option<Address>,
-    /// The leader that was left because it seems to be none any more.
+    /// The leader that was left because it seems not to be the leader any more.
     left: Option<Address>,
     failed: Option<(Instant, Failure)>,
 }
@@ -68,7 +69,7 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Connects when it is first needed.
+    /// Creates a connection, which is opened when it is first needed.
     pub(super) fn new(settings: Settings) -> Arc<Self> {
         Arc::new(Self {
             settings,
@@ -84,7 +85,7 @@ impl Connection {
         }
     }
 
-    /// What the server calls `stream`.
+    /// The name of `stream` on the server.
     pub(super) fn name(&self, stream: &StreamName) -> String {
         format!("{}{stream}", self.settings.prefix)
     }
@@ -106,8 +107,8 @@ impl Connection {
         request
     }
 
-    /// Runs `operation` on the leader until it succeeds, fails for good, or `within` is over. It may have been done
-    /// before, and must be of a kind that does not mind.
+    /// Runs `operation` on the leader until it succeeds, fails for good, or the time `within` is over. It may run
+    /// more than once, so it must be idempotent.
     pub(super) async fn run<T, F, R>(&self, within: Duration, operation: F) -> Result<T, Failure>
     where
         F: Fn(Node) -> R + Send + Sync,
@@ -165,24 +166,24 @@ impl Connection {
         }
     }
 
-    /// Whether no other connection has taken the place of `node`.
+    /// Whether `node` is still the newest connection.
     pub(super) fn is_newest(&self, node: &Node) -> bool {
         *self.generation.borrow() == node.generation
     }
 
-    /// Waits until another connection has taken the place of `node`.
+    /// Waits until another connection replaces `node`.
     pub(super) async fn replaced(&self, node: &Node) {
         let mut generation = self.generation.subscribe();
         // The sender lives as long as `self`.
         let _ = generation.wait_for(|newest| *newest != node.generation).await;
     }
 
-    /// Whether a failure says that the node is of no more use. `before` is why the attempt before failed.
+    /// Whether a failure means that the node cannot be used any more. `before` is the error of the previous attempt.
     pub(super) fn is_over(&self, failure: &Failure, before: Option<&Failure>) -> bool {
         failure.is_of_node(before) && (self.settings.is_cluster || !failure.is_of_leader(before))
     }
 
-    /// Leaves `node` if the failure says that it is of no more use, unless that has been done already.
+    /// Leaves `node` if the failure means that it cannot be used any more, unless that has been done already.
     pub(super) async fn failed(&self, node: &Node, failure: &Failure, before: Option<&Failure>) {
         if !self.is_over(failure, before) {
             return;
@@ -219,12 +220,13 @@ impl Connection {
                 current.members = members;
             }
             match leader {
-                // One that is cut off may go on naming itself: another one's word counts more.
+                // A node that is cut off may still name itself as the leader: what another node says is preferred.
                 Ok((address, channel)) if current.left.as_ref() == Some(&address) => {
                     left = Some((address, channel));
                 }
                 Ok(leader) => return Ok(leader),
-                // A node that refuses us may know no users yet, and does not hide that others will have a leader soon.
+                // A node that refuses the user may not have the users yet. It must not hide that others will have a
+                // leader soon.
                 Err(reason) if failure.is_none() || reason.may_pass() => failure = Some(reason),
                 Err(_) => {}
             }
@@ -234,8 +236,8 @@ impl Connection {
         })
     }
 
-    /// The nodes that are there, as the one at `address` sees it, and the leader, which must answer itself: the others take
-    /// a moment to notice that one has stopped.
+    /// The nodes according to the one at `address`, and the leader, which must answer itself: the others notice only
+    /// after a moment that it has stopped.
     async fn leader_by(
         &self,
         address: &Address,
@@ -261,8 +263,8 @@ impl Connection {
         (alive().filter_map(member_address).collect(), leader)
     }
 
-    /// Who may know the leader: the hosts of the connection string, by all of their addresses, and the nodes that were
-    /// there last. With the name that a certificate must have, if it is not the address.
+    /// The nodes that may know the leader: all addresses of the hosts in the connection string, and the last known
+    /// nodes. With each the name in its certificate, if that is not the address.
     async fn candidates(&self, members: &[Address]) -> Vec<(Address, Option<String>)> {
         let mut candidates: Vec<(Address, Option<String>)> =
             members.iter().map(|address| (address.clone(), None)).collect();
@@ -289,7 +291,7 @@ impl Connection {
         candidates
     }
 
-    /// Connects, and asks for the cluster: the answer shows that the node is alive and knows us.
+    /// Connects and asks for the gossip, which shows that the node is alive and accepts the user.
     async fn ask(&self, address: &Address, name: Option<&str>) -> Result<(Channel, ClusterInfo), Failure> {
         let asking = async {
             let channel = self
@@ -332,7 +334,7 @@ fn member_address(member: &MemberInfo) -> Option<Address> {
     })
 }
 
-/// An error with what caused it.
+/// An error with its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();
     let mut source = error.source();

@@ -1,4 +1,4 @@
-//! Why a call to KurrentDB failed, as far as that decides what is done next.
+//! The errors of calls to KurrentDB, distinguished by what has to be done next.
 
 use std::error::Error;
 
@@ -10,17 +10,17 @@ use crate::StoreError;
 /// A call that failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum Failure {
-    /// Another node is, or none is known.
+    /// Another node is the leader, or none is known.
     #[error("the node is not the leader")]
     NotLeader(Option<Address>),
     #[error("the connection failed: {0}")]
     Connection(String),
-    /// It knows no leader, or something else is wrong with it.
+    /// The node knows no leader, or has another problem.
     #[error("the server is not ready: {0}")]
     NotReady(String),
     #[error("the server is busy: {0}")]
     Busy(String),
-    /// The server says that it did not get it done in time. It may be done all the same.
+    /// The server ran into its own deadline. The operation may have been done.
     #[error("the server ran into a time-out")]
     TimedOut,
     /// There was no answer in time.
@@ -32,10 +32,10 @@ pub(super) enum Failure {
     Denied(String),
     #[error("the stream was deleted in KurrentDB")]
     Deleted,
-    /// A read of the log went wrong. Servers up to 23.10 say the same where no record begins.
+    /// A read of the log failed. Servers up to 23.10 report the same where no record begins.
     #[error("the server could not read its log")]
     FailedRead,
-    /// No record begins at the position that a read was to start from.
+    /// No record begins at the start position of a read.
     #[error("no record begins at the position")]
     NoSuchPosition,
     #[error("{0}")]
@@ -61,7 +61,7 @@ impl Failure {
         }
     }
 
-    /// What a server says that does not do what it was asked to.
+    /// Maps the reason of a server that did not handle a request.
     pub(super) fn not_handled(message: String) -> Self {
         if message.contains("Busy") {
             Self::Busy(message)
@@ -70,7 +70,7 @@ impl Failure {
         }
     }
 
-    /// Whether the node, or the connection to it, may be of no more use. `before` is why the attempt before failed.
+    /// Whether the node, or the connection to it, may be unusable. `before` is the error of the previous attempt.
     pub(super) fn is_of_node(&self, before: Option<&Self>) -> bool {
         match self {
             Self::NotLeader(_) | Self::Connection(_) | Self::Late => true,
@@ -78,8 +78,8 @@ impl Failure {
         }
     }
 
-    /// Whether another node may be the leader, though this one does not say so: a leader that is cut off from the others
-    /// runs into time-outs, and is not ready once it has noticed.
+    /// Whether another node may be the leader, although this one does not say so: a leader that is cut off runs into
+    /// time-outs, and is not ready once it has noticed.
     pub(super) fn is_of_leader(&self, before: Option<&Self>) -> bool {
         match self {
             Self::NotReady(_) => true,
@@ -120,7 +120,7 @@ impl From<Status> for Failure {
             }
             (Code::Unknown, _) if status.message().contains("ReadAllResult: Error") => Self::FailedRead,
             (Code::Unavailable, _) if status.message().starts_with("Server") => Self::not_handled(message()),
-            // So do a connection that breaks, a server that shuts down and one that cannot go on come out.
+            // Also reported for a broken connection, and for a server that shuts down or cannot continue.
             (
                 Code::Unavailable
                 | Code::Cancelled
@@ -134,7 +134,7 @@ impl From<Status> for Failure {
     }
 }
 
-/// What a caller of the store is told of a failure.
+/// The error of the store for a failure.
 pub(super) fn unavailable(failure: Failure) -> StoreError {
     match failure {
         Failure::Deleted => StoreError::Corrupt(failure.to_string()),

@@ -1,5 +1,5 @@
-//! Writes events of another log: each run of events that follow each other in one stream is an append, one after the other, so
-//! that the order of the whole log stays. Positions are the server's.
+//! Imports events of another log. Consecutive events of one stream are one append. The appends follow one after
+//! another, so that the order of the log is kept. The server assigns the positions.
 
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{ImportError, StoreError, UnfinishedImport, error::check_size, head_point, import};
 
-/// The stream of what became of imports, after the prefix. Its events are not the log's.
+/// The stream with the notes about imports, after the prefix. It is not part of the log.
 const IMPORTS: &str = "taskledger.imports";
 
 impl KurrentDbStore {
@@ -61,7 +61,7 @@ impl KurrentDbStore {
         Ok(end)
     }
 
-    /// What the server asks of an event, and what it gets. Returns its id, too.
+    /// Checks the server's requirements of an event, and encodes it. Returns its id, too.
     pub(super) fn check_imported(
         &self,
         event: &StoredEvent,
@@ -81,7 +81,7 @@ impl KurrentDbStore {
         Ok((EventId(id), proposed))
     }
 
-    /// Adds what became of an import to what is known of them.
+    /// Records the beginning or the end of an import.
     pub(super) async fn append_import_note(
         &self,
         unfinished: Option<&UnfinishedImport>,
@@ -121,7 +121,7 @@ impl KurrentDbStore {
     }
 }
 
-/// The runs of events that follow each other in one stream, each with no more bytes than one append may have.
+/// Splits the events into runs of one stream, each with no more bytes than one append may have.
 fn runs(events: &[StoredEvent], most_bytes: usize) -> Result<Vec<Range<usize>>, StoreError> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     let mut bytes = 0;

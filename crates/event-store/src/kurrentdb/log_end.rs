@@ -1,9 +1,9 @@
-//! Where the log ends: the position of the last event that is ours, on a server that others may write to. A read that
-//! looks for it examines others' events too, so nothing is examined twice: what was found is kept, with how far the server
-//! was looked at, and the next look begins there.
+//! Finds the end of the log: the position of its last event, on a server that others may write to. Such a search
+//! reads the events of others, too. So the result is kept with the position up to which the server was searched, and
+//! the next search begins there.
 //!
-//! A process that starts knows nothing, and looks back from the end. So that this ends soon, whoever finds that others
-//! have written much since our last event leaves a mark: an event of ours that says where that last event is.
+//! A process that starts searches backwards from the end of the server. To keep this short, a process that finds many
+//! events of others after our last event writes a mark: an event that says where our last event is.
 
 mod place;
 mod search;
@@ -26,28 +26,28 @@ use super::{connection::Connection, failure::Failure, read::Read, writer::Writer
 
 pub(super) use place::End;
 
-/// Whoever asks waits no longer than this, and gets what was known before.
+/// How long a caller waits. After that it gets the previous result.
 const TIMEOUT: Duration = Duration::from_millis(800);
-/// A look may take this long all the same.
+/// The time limit of a search.
 const LOOK_DEADLINE: Duration = Duration::from_secs(60);
-/// The most looks that may wait for each other.
+/// The most searches that wait for each other.
 const MOST_LOOKS: usize = 16;
-/// When others have written so much since our last event or mark, a mark is left.
+/// A mark is written when others have written this many bytes since our last event or mark.
 const MARK_EVERY: u64 = 16 << 20;
 
-/// What is known of the server.
+/// What is known about the server.
 struct Known {
-    /// Up to here it was looked at.
+    /// The server was searched up to this place.
     examined: Place,
-    /// Where the server ended when nothing was known.
+    /// The end of the server when nothing was known.
     begun_at: Place,
     last: Option<Place>,
-    /// What the newest mark says, until the first look has ended.
+    /// The place in the newest mark, until the first search has ended.
     hint: Option<Place>,
-    /// The largest of the gaps before it.
+    /// The largest gap before it.
     gap: Gap,
     marked: u64,
-    /// The first look, which goes on while new events are looked for.
+    /// The first search, which goes on beside the search for new events.
     search: Option<JoinHandle<Result<Option<Place>, Failure>>>,
 }
 
@@ -57,10 +57,10 @@ pub(super) struct LogEnd {
     events: OurEvents,
     writer: Arc<Writer>,
     known: Mutex<Option<Known>>,
-    /// What the last look has found, to read without waiting.
+    /// The result of the last search, which can be read without waiting.
     seen: SyncMutex<Seen>,
     looks: AtomicUsize,
-    /// Whether a look goes on and the server has answered it.
+    /// Whether a search is running and the server has answered it.
     is_examining: AtomicBool,
 }
 
@@ -77,14 +77,14 @@ impl LogEnd {
         })
     }
 
-    /// Looks where the log ends. It takes a few small reads and a read of what has come since the last look, whoever wrote
-    /// it. If that takes long the answer is what was known before.
+    /// Finds the end of the log. It takes a few small reads, and a read of everything that was written since the last
+    /// search. If that takes too long, it returns the previous result.
     pub(super) async fn find(self: &Arc<Self>) -> Result<End, Failure> {
         if self.looks.fetch_add(1, Ordering::Relaxed) >= MOST_LOOKS {
             self.looks.fetch_sub(1, Ordering::Relaxed);
             return self.known_before();
         }
-        // In a task, so that what it finds is kept even if nobody waits for it any more.
+        // In a separate task, so that the result is kept even if nobody waits for it any more.
         let mut look = runtime::spawn("look for the end of the log", {
             let end = Arc::clone(self);
             async move {
@@ -110,7 +110,7 @@ impl LogEnd {
         }
     }
 
-    /// What was known before the look that goes on. A server that does not answer says nothing.
+    /// The result from before the running search. An error if the server does not answer.
     fn known_before(&self) -> Result<End, Failure> {
         if !self.is_examining.load(Ordering::Relaxed) {
             return Err(Failure::Late);
@@ -121,7 +121,8 @@ impl LogEnd {
         })
     }
 
-    /// From where a read of what comes after `position` may begin: what is in between is known to be others'.
+    /// The position from which a read of the events after `position` may begin: all between them are events of
+    /// others.
     pub(super) fn skip(&self, position: u64) -> u64 {
         let gap = self
             .seen()
@@ -132,7 +133,7 @@ impl LogEnd {
     }
 
     fn seen(&self) -> Seen {
-        // It is written whole, so a poisoned lock is as good as any.
+        // It is written as a whole, so a poisoned lock can be used.
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -191,7 +192,7 @@ impl LogEnd {
         Ok(found)
     }
 
-    /// Takes what the first look has found, if it has ended or ends soon.
+    /// Takes the result of the first search, if it has ended or ends soon.
     async fn join_search(&self, known: &mut Known, is_new: bool) -> Result<(), Failure> {
         let begun_at = known.begun_at;
         let Some(search) = &mut known.search else {
@@ -212,14 +213,14 @@ impl LogEnd {
                 Ok(())
             }
             Err(failure) => {
-                // The next look begins again.
+                // The next search begins from the start.
                 known.examined = Place::default();
                 Err(failure)
             }
         }
     }
 
-    /// Looks at what has come up to `end`.
+    /// Searches the events up to `end`.
     async fn advance(&self, known: &mut Known, end: Place) -> Result<(), Failure> {
         let from = known.examined.position;
         let mut new = self.events.reading(Read::log(from, usize::MAX)).await?;
@@ -232,7 +233,7 @@ impl LogEnd {
         }
         drop(new);
         if is_ours {
-            // The last one is found from behind, however many there are.
+            // The last one is found backwards, however many events there are.
             let mut back = self.events.reading(Read::log_backwards(None, usize::MAX)).await?;
             while let Some(event) = back.next_event().await? {
                 if self.events.is_ours(&event) {
@@ -252,7 +253,7 @@ impl LogEnd {
 }
 
 impl Known {
-    /// Nothing but where the server ends now.
+    /// Knows only where the server ends now.
     fn new(end: Place, log: &LogEnd) -> Self {
         Self {
             examined: end,

@@ -19,11 +19,11 @@ use super::{
 };
 use crate::{PAGE_BYTES, StoreError};
 
-/// A page of the log may have to pass over many events of others.
+/// The time limit for a page, which may have to skip many events of others.
 const LOG_DEADLINE: Duration = Duration::from_secs(60);
 
 impl KurrentDbStore {
-    /// The records of the log after `after`, as `read` makes them of what is ours, and whether there may be more.
+    /// The records of the log after `after`, decoded by `read`, and whether there may be more.
     pub(super) async fn log_records<T: Send>(
         &self,
         after: u64,
@@ -38,7 +38,7 @@ impl KurrentDbStore {
             self.connection.run(LOG_DEADLINE, page).await
         };
         let page = match page(self.end.skip(after)).await {
-            // The log was cut, and goes on in another way.
+            // The log was cut, and continues differently.
             Err(Failure::NoSuchPosition) => page(0).await,
             page => page,
         };
@@ -56,8 +56,8 @@ impl KurrentDbStore {
     ) -> Result<(Vec<T>, bool), Failure> {
         let mut entries = Vec::new();
         let mut bytes = 0;
-        // Where the log ends is looked for meanwhile, so that a read does not go through all that others have written
-        // since.
+        // Meanwhile the end of the log is looked for, so that the read does not continue through all later events of
+        // others.
         let find = self.end.find();
         tokio::pin!(find);
         let mut end = None;
@@ -115,7 +115,7 @@ impl KurrentDbStore {
             .filter(|position| (1..=LAST).contains(position))
             .collect();
         let mut found = HashMap::new();
-        // A read begins at a position wanted, and answers those after it that are close by.
+        // A read begins at the first position, and also answers later ones that are close.
         while let Some(first) = wanted.first().copied() {
             let read = |node: Node| {
                 let count = wanted.len().min(CHUNK);
@@ -130,7 +130,7 @@ impl KurrentDbStore {
             };
             let deadline = self.connection.settings.deadline;
             let events = match self.connection.run(deadline, read).await {
-                // No record begins there, so that it is nobody's.
+                // No record begins there.
                 Err(Failure::NoSuchPosition) => Vec::new(),
                 events => events.map_err(unavailable)?,
             };

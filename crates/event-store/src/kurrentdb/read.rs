@@ -1,4 +1,4 @@
-//! Reads of KurrentDB: what they are about, and what they bring.
+//! Reads of KurrentDB: requests and results.
 
 use kurrentdb_protocol::event_store::client::{
     Empty,
@@ -27,14 +27,15 @@ use super::{
     failure::Failure,
 };
 
-/// The number of events that a filtered read looks at before it pauses. The usual 32 make a search several times as slow.
+/// How many events a filtered read examines before it pauses. With the default of 32 a search takes several times as
+/// long.
 const WINDOW: u32 = 2_000;
 
-/// What is said of an event without a position.
+/// The error for an event without a position.
 const NO_POSITION: &str =
     "the server does not say where its events are in the log, as versions before 22.6 do not";
 
-/// What a read is about.
+/// The request of a read.
 pub(super) struct Read(Options);
 
 impl Read {
@@ -98,7 +99,7 @@ impl Read {
         self
     }
 
-    /// Only what may be of the log whose streams begin with `prefix`, as far as the server can tell.
+    /// Restricts the read to events that may belong to the log with this prefix, as far as the server can filter.
     pub(super) fn of(mut self, prefix: &str) -> Self {
         let names = if prefix.is_empty() {
             Expression {
@@ -134,7 +135,8 @@ impl Read {
 fn at(position: u64) -> AllOption {
     match position {
         0 => AllOption::Start(Empty {}),
-        // An event's commit position is its prepare position too, since nobody uses explicit transactions any more.
+        // The commit position of an event is also its prepare position, because explicit transactions are not used
+        // any more.
         position => AllOption::Position(Position {
             commit_position: position,
             prepare_position: position,
@@ -142,26 +144,26 @@ fn at(position: u64) -> AllOption {
     }
 }
 
-/// A read that goes on. Dropping it resets the stream.
+/// A running read. Dropping it resets the stream.
 pub(super) struct Reading {
     answers: Streaming<ReadResp>,
-    /// The server has said that there is no such stream.
+    /// Whether the server has said that the stream does not exist.
     pub(super) is_of_nothing: bool,
 }
 
-/// What a read brings.
+/// A result of a read.
 pub(super) enum Found {
     Event(Box<RecordedEvent>),
-    /// Everything up to this position has been looked at.
+    /// The server was searched up to this position.
     Checkpoint(u64),
 }
 
 impl Reading {
-    /// The next event or checkpoint; nothing at the end, or if there is no such stream.
+    /// The next event or checkpoint; `None` at the end, or if the stream does not exist.
     pub(super) async fn next(&mut self) -> Result<Option<Found>, Failure> {
         while let Some(answer) = self.answers.message().await? {
             match answer.content {
-                // Links are not followed; they come as events of their own.
+                // Links are not followed; the linked events are read themselves.
                 Some(read_resp::Content::Event(read)) => {
                     if let Some(event) = read.event {
                         if event.commit_position > LAST {

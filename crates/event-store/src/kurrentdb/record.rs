@@ -1,5 +1,5 @@
-//! From our events to KurrentDB's and back. Payloads are bytes on both sides; what KurrentDB has no place for
-//! is in the event's custom metadata.
+//! Converts our events to KurrentDB's and back. Payloads are bytes in both; all that has no place in KurrentDB's
+//! event is in its custom metadata.
 
 use std::collections::HashMap;
 
@@ -25,8 +25,8 @@ const LAYOUT: u8 = 1;
 #[derive(Serialize, Deserialize)]
 struct Custom<M, E> {
     taskledger: u8,
-    /// With what the names of the log's streams begin: several logs may share a server, and the prefix of one may be
-    /// the beginning of another's.
+    /// The prefix of the log's streams. Several logs may share a server, and the prefix of one may be the beginning
+    /// of another's.
     log: Option<String>,
     schema_version: u16,
     encoding: E,
@@ -38,7 +38,7 @@ struct Custom<M, E> {
     metadata: M,
 }
 
-/// The part of [`Custom`] that tells whose an event is.
+/// The part of [`Custom`] that shows whether an event is ours.
 #[derive(Deserialize)]
 struct Mark {
     #[serde(rename = "taskledger")]
@@ -46,7 +46,7 @@ struct Mark {
     log: Option<String>,
 }
 
-/// An event on its way to the server. Always declared as binary: the payload must stay as it is.
+/// Encodes an event. It is always declared as binary, because the payload must not be changed.
 pub(super) fn proposed(event: NewEvent, prefix: &str) -> Result<ProposedMessage, StoreError> {
     let custom = Custom {
         taskledger: LAYOUT,
@@ -61,7 +61,7 @@ pub(super) fn proposed(event: NewEvent, prefix: &str) -> Result<ProposedMessage,
     Ok(binary(event.id.0, event.kind, event.data, custom.into()))
 }
 
-/// The same of an event of another log, with its metadata byte for byte; `None` when that is no JSON.
+/// The same for an event of another log, with its metadata byte for byte; `None` when they are not JSON.
 pub(super) fn proposed_as_stored(id: Uuid, event: &StoredEvent, prefix: &str) -> Option<ProposedMessage> {
     let metadata: &RawValue = serde_json::from_slice(&event.metadata).ok()?;
     let (data, data_sha256) = match &event.data {
@@ -93,13 +93,13 @@ pub(super) fn binary(id: Uuid, kind: String, data: Bytes, custom_metadata: Bytes
     }
 }
 
-/// What counts for the server's bound on an append.
+/// The bytes that count for the server's limit of an append.
 pub(super) fn size(event: &ProposedMessage) -> usize {
     let kind = event.metadata.get("type").map_or(0, String::len);
     event.data.len() + event.custom_metadata.len() + 2 * kind
 }
 
-/// What a record counts for the bytes of a page.
+/// The bytes that count for the size of a page.
 pub(super) fn size_in_page(event: &WireEvent) -> usize {
     event.data.len() + event.custom_metadata.len()
 }
@@ -120,14 +120,14 @@ pub(super) fn stream(event: &WireEvent) -> Option<&str> {
     std::str::from_utf8(&name.stream_name).ok()
 }
 
-/// Whether [`recorded`] makes something of it.
+/// Whether [`recorded`] can decode the event.
 pub(super) fn is_ours(event: &WireEvent, prefix: &str) -> bool {
-    // Most of others' events are told at once.
+    // Decides at once for most events of others.
     serde_json::from_slice::<Mark>(&event.custom_metadata).is_ok()
         && recorded(event.clone(), prefix).is_some()
 }
 
-/// An event from the server, or nothing if it is somebody else's; `prefix` is what names of streams begin with.
+/// Decodes an event from the server; `None` if it is not ours. `prefix` is the prefix of the log's streams.
 pub(super) fn recorded(event: WireEvent, prefix: &str) -> Option<Entry> {
     let name = stream(&event)?.strip_prefix(prefix)?;
     if name.starts_with('$') {
@@ -140,7 +140,7 @@ pub(super) fn recorded(event: WireEvent, prefix: &str) -> Option<Entry> {
     }
     let custom = match custom(&event.custom_metadata) {
         Ok(custom) => custom,
-        // Others may use a mark of the same name: only the two together say whose the event is.
+        // Others may use metadata of the same form: only stream and metadata together show whether an event is ours.
         Err(_) if stream.kind().is_err() => return None,
         Err(reason) => {
             return Some(Err(Unreadable {
@@ -171,8 +171,8 @@ pub(super) fn recorded(event: WireEvent, prefix: &str) -> Option<Entry> {
     }))
 }
 
-/// As [`recorded`], exactly as it is stored: the same as in every other store, or all of the custom metadata when its layout
-/// is another.
+/// Like [`recorded`], exactly as stored: the same as in every other store, or the whole custom metadata when it has
+/// another layout.
 pub(super) fn stored(event: WireEvent, prefix: &str) -> Option<StoredEvent> {
     drop(recorded(event.clone(), prefix)?);
     let custom = serde_json::from_slice::<Custom<&RawValue, String>>(&event.custom_metadata)
@@ -223,7 +223,7 @@ fn custom(metadata: &[u8]) -> Result<Custom<Metadata, Encoding>, String> {
     })
 }
 
-/// The person whom the event is about, even when the rest of its metadata cannot be read.
+/// The person that the event is about, even if the rest of its metadata cannot be read.
 fn subject(metadata: &[u8]) -> Option<UserId> {
     #[derive(Deserialize)]
     struct Inner<'a> {

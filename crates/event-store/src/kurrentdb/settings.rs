@@ -1,6 +1,6 @@
-//! What a connection string says. The vendor's parser reads it, as far as it reads it right, and there are two parameters of
-//! Taskledger's own: `streamPrefix`, with which the names of all streams begin, and `maxAppendSize`, for servers whose
-//! bound is not the usual one.
+//! Reads a connection string. The vendor's parser is used for the parts that it reads correctly. Taskledger has two
+//! parameters of its own: `streamPrefix`, the prefix of all stream names, and `maxAppendSize`, for servers with
+//! another limit than the default.
 
 use std::{collections::HashMap, fmt, time::Duration};
 
@@ -15,10 +15,10 @@ use tonic::{
 
 use crate::OpenError;
 
-/// What servers take in one append unless they are told otherwise.
+/// The default limit of servers for one append.
 const DEFAULT_MAX_APPEND_BYTES: usize = 1 << 20;
 
-/// Where a node answers.
+/// The address of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Address {
     pub(super) host: String,
@@ -35,27 +35,27 @@ impl fmt::Display for Address {
     }
 }
 
-/// A connection string, read.
+/// The settings of a connection string.
 pub(super) struct Settings {
     /// For messages, with the password masked.
     pub(super) url: String,
     pub(super) hosts: Vec<Address>,
-    /// Whether the hosts are asked which node is the leader. A single host without `+discover` is the node.
+    /// Whether the hosts are asked which node is the leader. A single host without `+discover` is used directly.
     pub(super) is_cluster: bool,
-    /// Nothing means plain text.
+    /// `None` means plain text.
     pub(super) tls: Option<ClientTlsConfig>,
     /// The header `authorization`.
     pub(super) authorization: Option<MetadataValue<Ascii>>,
     pub(super) connection_name: Option<MetadataValue<Ascii>>,
-    /// For one question to one node.
+    /// The time limit for asking one node for the gossip.
     pub(super) gossip_timeout: Duration,
-    /// A connection over which nothing came for so long is pinged.
+    /// A connection without traffic for this time is pinged.
     pub(super) keep_alive_interval: Duration,
-    /// A connection whose ping is not answered within this time is lost.
+    /// A connection whose ping is not answered within this time counts as lost.
     pub(super) keep_alive_timeout: Duration,
-    /// An operation that has not succeeded by then fails.
+    /// The time limit of an operation.
     pub(super) deadline: Duration,
-    /// What the names of streams begin with on the server.
+    /// The prefix of stream names on the server.
     pub(super) prefix: String,
     pub(super) max_append_bytes: usize,
 }
@@ -65,7 +65,7 @@ impl Settings {
         parse(url).map_err(|reason| {
             let url = masked(url);
             OpenError::Url {
-                // If it cannot be told where the password ends, a part of it may be in the reason.
+                // If the end of the password is unknown, the reason may contain a part of it.
                 reason: if url == "***" {
                     "special characters in name and password are written as %40 and the like".to_owned()
                 } else {
@@ -77,8 +77,8 @@ impl Settings {
     }
 }
 
-/// The parameters that the vendor's parser reads for us. It also knows the times of keepalives, of which it ignores all below
-/// ten seconds, and the deadline and the connection's name, which cannot be had from it.
+/// The parameters that the vendor's parser reads. It also knows the keepalive times, but ignores values below ten
+/// seconds, and the deadline and the connection's name, which it does not return.
 const VENDORS: [&str; 9] = [
     "tls",
     "tlsverifycert",
@@ -94,8 +94,8 @@ const VENDORS: [&str; 9] = [
 fn parse(url: &str) -> Result<Settings, String> {
     let (scheme, rest) = url.split_once("://").ok_or("it is no connection string")?;
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    // The vendor's parser never sees the credentials: it leaves them encoded, takes what follows a comma in a password for
-    // a host, and repeats them in its errors.
+    // The vendor's parser never gets the credentials: it does not decode them, takes the text after a comma in a
+    // password for a host, and repeats them in its errors.
     let (credentials, hosts) = match place.rsplit_once('@') {
         Some((credentials, hosts)) => (Some(credentials), hosts),
         None => (None, place),
@@ -107,15 +107,15 @@ fn parse(url: &str) -> Result<Settings, String> {
         .map(|host| address(scheme, host))
         .collect::<Result<_, _>>()?;
     let mut parameters = Parameters::new(query)?;
-    // All calls need the leader, and it is looked for until the deadline: `nodePreference`, `maxDiscoverAttempts` and
-    // `discoveryInterval` are read and say nothing here.
+    // All calls need the leader, which is searched for until the deadline: `nodePreference`, `maxDiscoverAttempts`
+    // and `discoveryInterval` are read and ignored.
     let vendors = vendors_reading(&format!("{scheme}://{}?{}", hosts[0], parameters.vendors()))?;
     if vendors.gossip_timeout().is_zero() {
         return Err("gossipTimeout is more than 0".to_owned());
     }
     let milliseconds = |value: Option<String>, default: u64| -> Result<Duration, String> {
         match value {
-            // The vendor's way to turn something off. What waits without an end is not to be had here.
+            // The vendor's way to disable a limit. Here every wait has a limit.
             None => Ok(Duration::from_millis(default)),
             Some(value) if value == "-1" => Ok(Duration::from_millis(default)),
             Some(value) => match value.parse() {
@@ -158,19 +158,19 @@ fn parse(url: &str) -> Result<Settings, String> {
     Ok(settings)
 }
 
-/// What the vendor's parser reads in a connection string without credentials.
+/// Reads a connection string without credentials with the vendor's parser.
 fn vendors_reading(url: &str) -> Result<ClientSettings, String> {
     url.parse()
         .map_err(|error: ClientSettingsParseError| match error.error() {
-            // The message is the whole string then.
+            // The message is then the whole string.
             Some(error) => error.to_string(),
             None => error.message().to_owned(),
         })
 }
 
-/// The vendor's parser gets one host at a time. In a list it gives hosts before the last one the wrong port, takes a slash at the
-/// end for one more host, and does not read IPv6 addresses. What a URL may have besides a host it leaves out without a
-/// word, such as `#fragment`.
+/// The vendor's parser gets one host at a time. In a list it gives hosts before the last one the wrong port, takes a
+/// slash at the end for one more host, and does not read IPv6 addresses. It silently ignores other parts of a URL,
+/// such as `#fragment`.
 fn address(scheme: &str, host: &str) -> Result<Address, String> {
     let wrong = |reason: &str| format!("{host:?} is no host with a port: {reason}");
     let plain = |symbol: char| symbol.is_ascii_alphanumeric() || "-_.:[]".contains(symbol);
@@ -241,8 +241,8 @@ impl Parameters {
         self.0.remove(name)
     }
 
-    /// Takes what the vendor's parser reads, as a query with our own default. It is encoded because that parser takes a plus for a
-    /// space, and flags are in lower case because it knows no others.
+    /// Takes the parameters that the vendor's parser reads, as a query with our own defaults. The query is encoded
+    /// because that parser reads a plus as a space, and flags are in lower case because it knows no others.
     fn vendors(&mut self) -> String {
         let mut query = "gossiptimeout=1000".to_owned();
         for name in VENDORS {
@@ -258,7 +258,7 @@ impl Parameters {
         query
     }
 
-    /// The vendor's parser ignores parameters that it does not know.
+    /// Refuses unknown parameters, which the vendor's parser would ignore.
     fn end(self) -> Result<(), String> {
         match self.0.into_keys().next() {
             Some(name) => Err(format!("there is no parameter {name}")),

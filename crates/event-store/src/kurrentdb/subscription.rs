@@ -1,5 +1,5 @@
-//! Following the log by a catch-up subscription. Where it stands is known here and nowhere else: after a failure
-//! a new one starts behind the last event or checkpoint that was received.
+//! Following the log by a catch-up subscription. Only this file knows its position: after a failure a new
+//! subscription starts after the last received event or checkpoint.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{Entry, Page};
 
-/// The most events that may wait for the subscriber before the server has to wait.
+/// The most events that wait for the subscriber before the server has to wait.
 const WAITING: usize = 1_000;
 /// The longest pause between two attempts to subscribe, before jitter.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -42,7 +42,7 @@ pub(super) fn subscribe(connection: Arc<Connection>, end: &LogEnd, after: u64) -
 struct Follower {
     connection: Arc<Connection>,
     after: u64,
-    /// Up to here there is nothing of ours after `after`.
+    /// There is no event of ours after `after` up to this position.
     examined: u64,
     events: Option<Receiver<Entry>>,
 }
@@ -68,23 +68,23 @@ impl Follower {
                 self.after = page.position().unwrap_or(self.after);
                 return page;
             }
-            // The task ends by itself only if it panics.
+            // The task ends by itself only by a panic.
             self.events = None;
             sleep(LONGEST_PAUSE).await;
         }
     }
 }
 
-/// Where a subscription stands.
+/// The position of a subscription.
 #[derive(Clone, Copy, PartialEq)]
 struct Place {
-    /// Everything up to here was sent.
+    /// All events up to this position were sent.
     after: u64,
-    /// The server was looked at up to here.
+    /// The server was searched up to this position.
     examined: u64,
 }
 
-/// Sends events until nobody wants them any more.
+/// Sends events until the receiver is dropped.
 async fn follow(connection: Arc<Connection>, mut place: Place, events: Sender<Entry>) {
     let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
     let mut failed_read = false;
@@ -103,7 +103,7 @@ async fn follow(connection: Arc<Connection>, mut place: Place, events: Sender<En
         let failed_again = failed_read && matches!(failure, Failure::FailedRead);
         failed_read = matches!(failure, Failure::FailedRead);
         if failed_again || matches!(failure, Failure::NoSuchPosition) {
-            // The log was cut and goes on in another way. What stands after the position is found from the start.
+            // The log was cut and continues differently. The events after the position are found from the start.
             place.examined = 0;
         }
         let pause = backoff.pause();
@@ -116,8 +116,9 @@ async fn follow(connection: Arc<Connection>, mut place: Place, events: Sender<En
     }
 }
 
-/// Subscribes and sends what comes; ends with a failure, or when nobody wants events any more. A leader that is one no more
-/// may keep a subscription open and send nothing, so it also ends when the rest of the process has left the node.
+/// Subscribes and sends the events; ends with a failure, or when the receiver is dropped. A node that is not the
+/// leader any more may keep a subscription open and send nothing, so it also ends when the rest of the process has
+/// left the node.
 async fn receive(connection: &Connection, place: &mut Place, events: &Sender<Entry>) -> Result<(), Failure> {
     let node = connection.node().await?;
     let receiving = async {

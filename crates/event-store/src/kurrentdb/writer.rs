@@ -1,6 +1,6 @@
-//! Appending, over one stream for each connection. Whatever leaves it open whether an append was done (a time-out, a lost
-//! stream) is answered by sending the same append again, with the same ids: the server knows it by them, and answers as
-//! if it were the first time.
+//! Appending, over one stream for each connection. When the result of an append is unknown (a time-out, a lost
+//! stream), the same append is sent again with the same ids. The server recognises it by the ids, and answers as the
+//! first time.
 
 use std::sync::Arc;
 
@@ -31,36 +31,36 @@ use super::{
     failure::Failure, record,
 };
 
-/// The appends that wait for their answers may have so many kibibytes together, and count as four at least.
+/// The most KiB of all appends that wait for their answers. An append counts as at least four.
 const ROOM_KIB: u32 = 64 << 10;
 const LEAST_KIB: usize = 4;
 
-/// What a stream must be at for an append to it.
+/// The expected state of the stream.
 #[derive(Clone, Copy)]
 pub(super) enum Expected {
-    /// At this version, 0 is empty.
+    /// The version; 0 for an empty stream.
     Version(u64),
     Any,
 }
 
-/// Where an append ended.
+/// The end of the stream after an append.
 pub(super) struct Written {
-    /// Of the last event.
+    /// The revision of the last event.
     pub(super) revision: u64,
-    /// Of the last event; unknown if it was there already and the server does not say.
+    /// The position of the last event; unknown if it was appended earlier and the server does not return it.
     pub(super) position: Option<u64>,
 }
 
-/// Why an append was not done.
+/// Why an append was refused.
 pub(super) enum NotWritten {
     /// The stream is at this version.
     Conflict(u64),
-    /// The server takes so many bytes at most, if it says so.
+    /// The append is too large. The limit of the server, if it is known.
     TooLarge(Option<usize>),
     Failed(Failure),
 }
 
-/// The way to append.
+/// Appends to the leader.
 pub(super) struct Writer {
     connection: Arc<Connection>,
     stream: Mutex<Option<Arc<BatchStream>>>,
@@ -76,7 +76,7 @@ impl Writer {
         }
     }
 
-    /// Appends to the stream `name` of the server if it is as expected. `bytes` is what the events have.
+    /// Appends to the stream `name` of the server, if it is in the expected state. `bytes` is the size of the events.
     pub(super) async fn append(
         &self,
         name: &str,
@@ -101,7 +101,7 @@ impl Writer {
                     }
                     Expected::Any => ExpectedStreamPosition::Any(()),
                 }),
-                // The server's own deadline holds.
+                // The server's own deadline is used.
                 deadline_option: None,
             }),
             proposed_messages: events,
@@ -119,8 +119,8 @@ impl Writer {
         }
     }
 
-    /// Whether the leader takes appends, and this user's. Shown by one that cannot succeed: the stream would have to be
-    /// as long as one can be.
+    /// Whether the leader accepts appends of this user. Tested by an append that cannot succeed, because the stream
+    /// would need the highest possible version.
     pub(super) async fn probe(&self) -> Result<(), Failure> {
         let name = format!("{}taskledger.probe", self.connection.prefix());
         let event = record::binary(runtime::new_id(), name.clone(), Bytes::new(), Bytes::new());
@@ -162,7 +162,8 @@ impl Writer {
         Ok(stream)
     }
 
-    /// The next append opens another stream. Those that still wait for answers of this one keep it until they have them.
+    /// Makes the next append open another stream. Appends that wait for answers keep the old one until they have
+    /// them.
     async fn give_up(&self, stream: &Arc<BatchStream>, failure: &Failure, before: Option<&Failure>) {
         tracing::debug!(%failure, "a stream of appends is given up");
         let mut current = self.stream.lock().await;
@@ -211,14 +212,14 @@ fn refusal(status: &Status) -> NotWritten {
             }
         }
         (Code::InvalidArgument, message) if message.starts_with("MaximumAppend") => {
-            // Newer servers have a message of another form for one event that is too large.
+            // Newer servers use another message when one event is too large.
             let said = MaximumAppendSizeExceeded::decode(detail).ok();
             return NotWritten::TooLarge(said.map(|detail| detail.max_append_size as usize));
         }
         (Code::NotFound, "StreamDeleted") => Failure::Deleted,
         (Code::PermissionDenied, message) => Failure::Denied(message.to_owned()),
         (Code::DeadlineExceeded, _) => Failure::TimedOut,
-        // "Server Is Not Ready", "Server Is Busy" and the like come without a code.
+        // "Server Is Not Ready", "Server Is Busy" and similar errors have no code.
         (Code::Ok | Code::Unknown | Code::Internal, message) => Failure::not_handled(message.to_owned()),
         (_, message) => Failure::Other(message.to_owned()),
     })

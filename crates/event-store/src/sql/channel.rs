@@ -1,4 +1,4 @@
-//! The channel on which processes that share a PostgreSQL log tell each other of appends.
+//! The channel by which processes that share a PostgreSQL log announce appends.
 
-/// Where those who append to PostgreSQL announce the position of the last event, once it is committed.
+/// The channel for the position of the last event, sent once it is committed.
 pub(super) const CHANNEL: &str = "taskledger_events";

@@ -1,4 +1,4 @@
-//! Takes payloads out of their rows and leaves their hashes, in one transaction that holds nobody up who appends to PostgreSQL.
+//! Deletes payloads and keeps their hashes, in one transaction that does not block appends on PostgreSQL.
 
 use std::collections::HashMap;
 

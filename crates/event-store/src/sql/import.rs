@@ -1,5 +1,5 @@
-//! Writes events of another log, byte for byte, at the next positions. Whoever appends waits meanwhile: everything happens in
-//! one transaction that holds the lock of appends.
+//! Writes events of another log, byte for byte, at the next positions. Everything happens in one transaction that
+//! holds the lock of appends, so appends wait meanwhile.
 
 use database::{Database, DatabaseError, Transaction, Value};
 use events::{EventId, LogPoint, StoredEvent};
@@ -7,15 +7,15 @@ use events::{EventId, LogPoint, StoredEvent};
 use super::{channel::CHANNEL, record::columns};
 use crate::{ImportError, StoreError, UnfinishedImport, import};
 
-/// Rows of a statement.
+/// The most rows of a statement.
 const ROWS: usize = 100;
-/// Of a row.
+/// The number of columns of a row.
 const COLUMNS: usize = 11;
 
 /// The lock that `append_events()` takes.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('taskledger.event_store', 0))";
 
-/// Of what was just written, the first event whose stream does not have the version before it.
+/// Finds the first imported event whose stream does not have the version before it.
 const OUT_OF_ORDER: &str = "SELECT position FROM events AS event
     WHERE position > $1 AND version > 1 AND NOT EXISTS (
         SELECT 1 FROM events AS before WHERE before.stream = event.stream
@@ -93,7 +93,7 @@ pub(super) async fn import(
     })
 }
 
-/// Adds what became of an import to what is known of them.
+/// Records the beginning or the end of an import.
 pub(super) async fn note(
     database: &Database,
     unfinished: Option<&UnfinishedImport>,
@@ -121,11 +121,11 @@ pub(super) async fn unfinished(database: &Database) -> Result<Option<UnfinishedI
     })
 }
 
-/// Keeps everybody else from appending, and returns where the log ends.
+/// Blocks all appends, and returns the end of the log.
 async fn lock(transaction: &mut Transaction) -> Result<Head, DatabaseError> {
     const SQL: &str = "SELECT position, id FROM events ORDER BY position DESC LIMIT 1";
     if transaction.is_postgres() {
-        // What is read after the lock has to see what was committed before it was granted.
+        // Reads after the lock must see everything that was committed before it was granted.
         transaction
             .execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", &[])
             .await?;

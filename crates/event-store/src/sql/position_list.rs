@@ -1,8 +1,8 @@
-//! Any number of positions as one parameter of a statement.
+//! Passes any number of positions as one parameter of a statement.
 
 use database::{Database, Value};
 
-/// In SQL, that a position is one of the [`list`] `$1`: one statement for any number of positions.
+/// The SQL condition that a position is in the [`list`] `$1`. One statement serves any number of positions.
 pub(super) fn one_of(database: &Database) -> &'static str {
     if database.is_postgres() {
         "= ANY ($1::text::bigint[])"
@@ -11,7 +11,7 @@ pub(super) fn one_of(database: &Database) -> &'static str {
     }
 }
 
-/// Positions as one parameter.
+/// Encodes positions as one parameter.
 pub(super) fn list(database: &Database, positions: impl Iterator<Item = i64>) -> Value {
     let list: Vec<String> = positions.map(|position| position.to_string()).collect();
     let list = list.join(",");

@@ -1,7 +1,7 @@
-//! Commits a batch to PostgreSQL with one call of `append_events()`, on a connection of its own.
+//! Commits a batch to PostgreSQL with one call of `append_events()`, on a separate connection.
 //!
-//! The function's single statement is the whole transaction, so no lock is ever held while the server waits
-//! for this process: not if it is slow, and not if it is stopped.
+//! The function's single statement is the whole transaction, so no lock is held while the server waits for this
+//! process, even if the process is slow or stopped.
 
 use std::time::{Duration, Instant};
 
@@ -22,14 +22,14 @@ use crate::{
 const APPEND: &str = "SELECT positions, versions \
     FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
-/// What `append_events()` relies on, whatever the server's defaults and beside what every connection has.
+/// The settings that `append_events()` relies on, besides those of every connection.
 const SESSION: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
     SET statement_timeout = '10s'";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longer than the server's own limit of 10 s, for when the server does not answer at all.
+/// Longer than the server's own limit of 10 s, for the case that the server does not answer at all.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
-/// After so long without use, see whether the connection is still there before anything depends on it.
+/// After this time without use, the connection is tested before it is used.
 const IDLE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(crate) struct PostgresWriter {
 }
 
 impl PostgresWriter {
-    /// A writer that connects when there is something to write, and announces through `database` what it has written.
+    /// Creates a writer that connects when there is something to write, and announces appends through `database`.
     pub(crate) fn new(server: PostgresServer, database: Database) -> Self {
         Self {
             server,
@@ -51,7 +51,7 @@ impl PostgresWriter {
         }
     }
 
-    /// The connection, made again if there is none that works.
+    /// The connection; a new one if there is none that works.
     async fn connection(&mut self) -> Result<PgConnection, sqlx::Error> {
         if let Some(mut connection) = self.connection.take()
             && (self.last_used.elapsed() < IDLE || connection.ping().await.is_ok())
@@ -66,7 +66,7 @@ impl PostgresWriter {
 
 impl Writer for PostgresWriter {
     async fn commit(&mut self, batch: &[Append]) -> Result<Vec<Outcome>, BatchError> {
-        // Taken out, so that a connection that failed, or was not done in time, is not used again.
+        // Taken out of the field, so that a connection that failed or timed out is not used again.
         let connecting = timeout(CONNECT_TIMEOUT, self.connection()).await;
         let mut connection = connecting
             .unwrap_or_else(|_| Err(late("no connection")))
@@ -83,7 +83,7 @@ impl Writer for PostgresWriter {
                 }
                 Ok(outcomes)
             }
-            // Then it has written nothing.
+            // The batch was not written.
             Err(error) if refuses_data(&error) => {
                 self.connection = Some(connection);
                 Err(BatchError::Refused(StoreError::unavailable(error)))
@@ -94,7 +94,7 @@ impl Writer for PostgresWriter {
 
     async fn close(self) {
         if let Some(connection) = self.connection {
-            // The server notices by itself, if this fails.
+            // If this fails the server notices by itself.
             let _ = timeout(CONNECT_TIMEOUT, connection.close()).await;
         }
     }
@@ -147,7 +147,8 @@ async fn append(
         .collect())
 }
 
-/// `value` of each event of the batch, given the index of its append, the append, and its index in there.
+/// Collects `value` for each event of the batch. It gets the index of the append, the append, and the index of the
+/// event.
 fn each_event<'a, T>(
     batch: &'a [Append],
     value: impl Fn(usize, &'a Append, usize, &'a PreparedEvent) -> T + Copy,
@@ -174,7 +175,7 @@ fn outcome(append: &Append, (position, version): (i64, i64)) -> Result<Outcome, 
     }))
 }
 
-/// No batch that fits into memory has more events.
+/// Converts a count. No batch that fits into memory has more events.
 fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }

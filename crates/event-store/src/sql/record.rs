@@ -1,4 +1,4 @@
-//! From a row of `events` to a recorded event, for both databases.
+//! Decodes a row of `events`, for both databases.
 
 use bytes::Bytes;
 use database::{DatabaseError, Row};
@@ -30,7 +30,7 @@ macro_rules! size {
 }
 pub(super) use size;
 
-/// As `size!`. A row that does not even tell its size counts as a page of its own.
+/// The size of a row, from the column of `size!`. A row whose size cannot be read counts as a full page.
 pub(super) fn bytes_of(row: &Row) -> usize {
     match (row.lossy(9), row.lossy(8)) {
         (Some(data), Some(metadata)) => data.len() + metadata.len(),
@@ -41,7 +41,7 @@ pub(super) fn bytes_of(row: &Row) -> usize {
 /// Reads a row.
 ///
 /// # Errors
-/// When not even the position can be read, which is the table's key.
+/// When the position cannot be read, which is the key of the table.
 pub(super) fn recorded(row: &Row) -> Result<Entry, StoreError> {
     let position = row.unsigned(0).map_err(corrupt)?;
     let text = |column| String::from_utf8_lossy(row.lossy(column).unwrap_or_default()).into_owned();
@@ -56,7 +56,7 @@ pub(super) fn recorded(row: &Row) -> Result<Entry, StoreError> {
     }))
 }
 
-/// The SHA-256 of a payload that was dropped. Of one that is there no hash counts but its own, whatever stands beside it.
+/// The SHA-256 of a dropped payload. If the payload exists, the stored hash is ignored.
 fn kept_hash(row: &Row) -> Option<&[u8]> {
     let is_empty = row.lossy(9).is_some_and(<[u8]>::is_empty);
     // In SQLite, NULL has no bytes.
@@ -97,10 +97,11 @@ fn read(row: &Row, position: u64) -> Result<RecordedEvent, String> {
     })
 }
 
-/// Reads a row as it is. What should be text and is not differs from all that was ever appended, however it is read.
+/// Reads a row as it is stored. A text column with other bytes differs from everything that was ever appended,
+/// however it is read.
 ///
 /// # Errors
-/// When a number cannot be read, whose columns hold nothing else.
+/// When a number cannot be read.
 pub(super) fn stored(row: &Row) -> Result<StoredEvent, StoreError> {
     let text = |column| String::from_utf8_lossy(row.lossy(column).unwrap_or_default()).into_owned();
     let bytes = |column| Bytes::copy_from_slice(row.lossy(column).unwrap_or_default());
@@ -125,22 +126,22 @@ pub(super) fn stored(row: &Row) -> Result<StoredEvent, StoreError> {
     })
 }
 
-/// What the database holds is not what was written.
+/// The stored data is not what was written.
 pub(super) fn corrupt(error: DatabaseError) -> StoreError {
     StoreError::Corrupt(error.to_string())
 }
 
-/// Counts are never negative.
+/// Converts a count, which is never negative.
 pub(super) fn unsigned<T: TryFrom<i64>>(value: i64, what: &str) -> Result<T, StoreError> {
     T::try_from(value).map_err(|_| StoreError::Corrupt(format!("{what} is {value}")))
 }
 
-/// Counts never reach 2^63; a caller's wild guess may, and is then no stream's version.
+/// Converts a count, which is below 2^63. A caller may ask for a higher version, which no stream has.
 pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// What `LIMIT` takes.
+/// The parameter of `LIMIT`.
 pub(super) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Commits a batch to SQLite: the write lock first, then a look at the streams, then the rows.
+//! Commits a batch to SQLite: takes the write lock, reads the versions of the streams, then inserts the rows.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use crate::{
     sql::record::{appended_columns, signed, unsigned},
 };
 
-/// Takes the write lock, then reads the last position and each stream's version. `$1` is a JSON array of
-/// streams, and so is the answer of versions: one row, however many streams.
+/// Takes the write lock, then reads the last position and the version of each stream. `$1` is a JSON array of
+/// streams, and the result is a JSON array of versions in one row.
 const BEGIN: &str = "BEGIN IMMEDIATE; \
     SELECT coalesce((SELECT max(position) FROM events), 0), (SELECT json_group_array(coalesce( \
         (SELECT version FROM events WHERE stream = name.value ORDER BY version DESC LIMIT 1), 0 \
     )) FROM json_each($1) AS name)";
 
-/// Rows per statement: few shapes, so that all stay prepared, and few statements, since each is handed to the
-/// connection's thread and back.
+/// The numbers of rows per statement. There are few, so that all statements stay prepared, and large ones, because
+/// each statement is passed to the connection's thread and back.
 const CHUNKS: [usize; 4] = [64, 16, 4, 1];
 
-/// A batch that takes longer is given up, and may or may not have been written.
+/// The time limit of a commit. After it the batch may or may not have been written.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[derive(Debug)]
@@ -78,7 +78,8 @@ impl SqliteWriter {
 impl Writer for SqliteWriter {
     async fn commit(&mut self, batch: &[Append]) -> Result<Vec<Outcome>, BatchError> {
         let unavailable = |what: &str| BatchError::Unavailable(StoreError::unavailable(what));
-        // Thrown away unless it is given back: some errors end the transaction and some do not, and so does a panic.
+        // Closed unless it is given back: some errors end the transaction and some do not, and a panic leaves it
+        // open.
         let mut loan = self
             .database
             .writer()
@@ -90,7 +91,7 @@ impl Writer for SqliteWriter {
                 loan.give_back();
                 outcomes.map_err(BatchError::Unavailable)
             }
-            // Then the transaction is not committed.
+            // The transaction is not committed.
             Ok(Err(error)) if refuses_data(&error) => {
                 Err(BatchError::Refused(StoreError::unavailable(error)))
             }
@@ -102,7 +103,7 @@ impl Writer for SqliteWriter {
     async fn close(self) {}
 }
 
-/// An event where it will be in the log.
+/// An event with its place in the log.
 struct NewRow<'a> {
     position: u64,
     version: u64,
@@ -157,7 +158,7 @@ async fn begin(connection: &mut SqliteConnection, batch: &[Append]) -> Result<(i
     }
 }
 
-/// Checks the appends in order, each after those before it, and numbers the events of those that are good.
+/// Checks the appends in order, and numbers the events of those that are accepted.
 fn decide<'a>(
     batch: &'a [Append],
     head: i64,

@@ -10,7 +10,7 @@ use crate::{
     appender::{BatchError, Writer},
 };
 
-/// Panics where no batch catches it: before there is anything to wait for.
+/// Panics at once, where the append task does not catch it.
 struct Broken;
 
 impl Writer for Broken {
@@ -51,7 +51,7 @@ async fn a_store_whose_append_task_has_ended_is_not_ready() {
     store.appender = Appender::start(Broken, Arc::clone(&store.log.head));
     let append = store.append(&StreamName::raw("task-1"), 0, vec![event()]).await;
     assert!(matches!(append, Err(StoreError::Unavailable(_))), "{append:?}");
-    // The append is answered before the task is gone altogether.
+    // The append gets its answer before the task has ended.
     while store.appender.check_running().is_ok() {
         tokio::task::yield_now().await;
     }

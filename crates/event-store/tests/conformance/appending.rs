@@ -1,4 +1,4 @@
-//! One append after the other: versions, conflicts, and that what goes in comes out.
+//! One append after another: versions, conflicts, and that events are returned unchanged.
 
 use std::{sync::Arc, task::Poll};
 
@@ -78,7 +78,7 @@ pub(crate) async fn conflict_changes_nothing(log: &impl TestLog) {
 
 pub(crate) async fn append_that_is_too_large(log: &impl TestLog) {
     let store = log.store().await;
-    // Each of them alone would do.
+    // Each of them alone fits.
     let much: Vec<NewEvent> = (0..9).map(|_| event(vec![b' '; 500_000])).collect();
     let result = store.append(&stream("task-1"), 0, much).await;
     assert!(matches!(result, Err(StoreError::TooLarge { .. })), "{result:?}");
@@ -172,7 +172,7 @@ pub(crate) async fn unicode_is_kept(log: &impl TestLog) {
     assert_in_order(&whole_log(&*store).await, log.dense());
 }
 
-/// Text that a backend cannot keep: it keeps it all the same, or refuses that append and no other.
+/// Text that a backend may not be able to store: it stores the text, or refuses this append only.
 pub(crate) async fn poison_fails_alone(log: &impl TestLog) {
     let store = log.store().await;
     let mut nul_in_metadata = event("{}");
@@ -236,7 +236,7 @@ pub(crate) async fn caller_that_gives_up(log: &impl TestLog) {
         let new = event("{}");
         given_up.push(new.id);
         let mut append = store.append(&name, 0, vec![new]);
-        // Polled once or twice, so that it is under way, then dropped.
+        // Polled once or twice, so that it has begun, then dropped.
         for _ in 0..number % 3 {
             futures::future::poll_fn(|context| {
                 let _ = append.as_mut().poll(context);

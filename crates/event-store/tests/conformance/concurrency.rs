@@ -1,4 +1,4 @@
-//! Many at once: no version twice, nothing missed, nothing out of order.
+//! Concurrent appends: no version twice, no event missing or out of order.
 
 use std::sync::{
     Arc,
@@ -13,8 +13,8 @@ use super::{TestLog, assert_exactly, assert_in_order, events, stream, take, whol
 
 const WRITERS: usize = 16;
 
-/// Appends `rounds` times one to three events, alternately to a stream of its own and to one that all share,
-/// and returns what was acknowledged. Conflicts are retried; they must name a version that is ahead.
+/// Appends `rounds` times one to three events, alternately to a stream of its own and to a shared one, and returns
+/// the acknowledged events. Conflicts are retried; they must report a higher version.
 async fn write(store: Arc<dyn EventStore>, writer: usize, rounds: usize) -> Vec<EventId> {
     let mut acknowledged = Vec::new();
     let mut versions = [0, 0];
@@ -144,7 +144,7 @@ pub(crate) async fn two_instances(log: &impl TestLog) {
     }
 }
 
-/// How many events all writers append in so many rounds.
+/// The number of events that all writers append in this many rounds.
 fn total(rounds: usize) -> usize {
     (0..WRITERS)
         .flat_map(|writer| (0..rounds).map(move |round| 1 + (writer + round) % 3))

@@ -68,7 +68,7 @@ pub(crate) async fn dropped_payloads_leave_everything_else(log: &dyn TestLog) {
     assert_eq!(conflict(store.append(&name, 4, vec![event("{}")]).await), 5);
     store.append(&name, 5, vec![event("{}")]).await.unwrap();
 
-    // What the log does not have, in any column, drops nothing, nor what is given with it.
+    // An event that differs from the log in any column drops nothing, and neither do the others of the same call.
     let edits: [fn(&mut EventDigest); 5] = [
         |event| event.position = 1_000,
         |event| event.id = uuid::Uuid::now_v7().to_string(),
@@ -88,7 +88,7 @@ pub(crate) async fn dropped_payloads_leave_everything_else(log: &dyn TestLog) {
     assert_eq!(stored(&*store).await[..6], after);
 }
 
-/// What was dropped from one log is not made up in another.
+/// A dropped payload stays dropped when it is imported into another log.
 pub(crate) async fn imports_keep_what_was_dropped(log: &dyn TestLog) {
     let store = log.store().await;
     let mut events = vec![super::foreign("task-a", 1), super::foreign("task-a", 2)];

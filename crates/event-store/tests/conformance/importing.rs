@@ -1,4 +1,4 @@
-//! Events of another log: they are kept as they are, and only where they belong.
+//! Imported events are kept as they are, and only in order.
 
 use bytes::Bytes;
 use event_store::{EventStore, ImportError, UnfinishedImport, head_point};
@@ -47,7 +47,7 @@ fn without_positions(events: &[StoredEvent]) -> Vec<StoredEvent> {
     events.iter().map(without).collect()
 }
 
-/// Runs in several streams, longer than one statement, and on after what was appended.
+/// Runs of several streams, longer than one statement, after appended events.
 pub(crate) async fn imported_events_are_kept_as_they_are(log: &dyn TestLog) {
     let store = log.store().await;
     assert_eq!(store.import(LogPoint::START, &[]).await.unwrap(), LogPoint::START);
@@ -141,7 +141,7 @@ pub(crate) async fn imports_out_of_place_change_nothing(log: &dyn TestLog) {
     assert_eq!(names, ["task-a", "task-e"]);
 }
 
-/// Also by another process, and by nobody who reads the log.
+/// Also visible to another process, and not part of the log.
 pub(crate) async fn an_import_that_has_begun_is_known_until_it_has_ended(log: &dyn TestLog) {
     let store = log.store().await;
     assert_eq!(store.unfinished_import().await.unwrap(), None);

@@ -1,5 +1,5 @@
-//! What every event store must do. A backend takes part by implementing [`TestLog`] and calling
-//! `conformance!`; it must not be known here which one it is.
+//! The conformance suite of event stores. A backend takes part by implementing [`TestLog`] and calling
+//! `conformance!`; the suite does not know which backend it tests.
 
 mod appending;
 mod concurrency;
@@ -26,10 +26,10 @@ pub(crate) use model::*;
 pub(crate) use reading::*;
 pub(crate) use subscribing::*;
 
-/// Whatever takes longer has failed.
+/// The time limit of a test's wait.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// An empty log of one test.
+/// An empty log for one test.
 #[async_trait]
 pub(crate) trait TestLog: Send + Sync {
     /// Another instance of the store on the same log, as another process would have.
@@ -38,12 +38,12 @@ pub(crate) trait TestLog: Send + Sync {
     /// Whether positions are 1, 2, 3 …, and not just increasing.
     fn dense(&self) -> bool;
 
-    /// Whether appends that one instance is given at once are committed in the order given.
+    /// Whether concurrent appends of one instance are committed in the order given.
     fn keeps_order(&self) -> bool {
         self.dense()
     }
 
-    /// Whether events are stored as they are given, and not sealed.
+    /// Whether events are stored as given, not encrypted.
     fn keeps_bytes(&self) -> bool {
         true
     }
@@ -108,7 +108,7 @@ pub(crate) fn events(count: usize) -> Vec<NewEvent> {
         .collect()
 }
 
-/// What a conflict says the version is; anything else is none.
+/// The version that a conflict reports; fails for any other result.
 pub(crate) fn conflict<T: std::fmt::Debug>(result: Result<T, StoreError>) -> u64 {
     match result {
         Err(StoreError::Conflict { actual, .. }) => actual,

@@ -1,4 +1,4 @@
-//! Random appends against the simplest model of a log there is.
+//! Random appends compared with the simplest model of a log.
 
 use std::{cell::Cell, collections::HashMap, sync::Arc};
 
@@ -13,7 +13,7 @@ use tokio::{runtime::Handle, task::block_in_place};
 
 use super::{TestLog, assert_exactly, assert_in_order, events, stream, whole_log};
 
-/// One append: to which of a few streams, at the right version or beside it, of how many events.
+/// One append: the stream, the version (right or wrong), and the number of events.
 #[derive(Debug, Clone)]
 struct Attempt {
     stream: u8,
@@ -29,7 +29,7 @@ fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
     vec(attempt, 1..60)
 }
 
-/// What should become of an append.
+/// The expected result of an append.
 #[derive(Debug, PartialEq, Eq)]
 enum Expected {
     Appended { version: u64, position: u64 },
@@ -79,7 +79,7 @@ fn expected(result: Result<Appended, StoreError>) -> Expected {
     }
 }
 
-/// Forgets positions where they are not the model's business.
+/// Removes positions that the model does not predict.
 fn comparable(outcome: Expected, base: u64, dense: bool) -> Expected {
     match outcome {
         Expected::Appended { version, position } => Expected::Appended {
@@ -90,8 +90,8 @@ fn comparable(outcome: Expected, base: u64, dense: bool) -> Expected {
     }
 }
 
-/// Runs a number of random cases on one log, each with streams of its own; `at_once` hands the store all
-/// appends of a case together, so that it makes batches of them.
+/// Runs random cases on one log, each with streams of its own. With `at_once` the store gets all appends of a case
+/// together, so that they share batches.
 async fn check(log: &impl TestLog, at_once: bool) {
     let store = log.store().await;
     let config = Config {

@@ -1,4 +1,4 @@
-//! Reading streams and the log, in pages and from anywhere.
+//! Reading streams and the log, in pages and from any position.
 
 use std::ops::ControlFlow;
 
@@ -119,7 +119,7 @@ pub(crate) async fn stream_heads(log: &impl TestLog) {
     assert_eq!(store.stream_head(&stream("task-3")).await.unwrap(), None);
 }
 
-/// The versions of the events of `task-1` above `after`, at most as many as `most`.
+/// The versions of the events of `task-1` above `after`, at most `most`.
 async fn versions(store: &dyn EventStore, after: u64, most: usize) -> Vec<u64> {
     let mut versions = Vec::new();
     for_each_event(store, &stream("task-1"), after, |event| {
@@ -175,7 +175,7 @@ pub(crate) async fn long_stream(log: &impl TestLog) {
     );
 }
 
-/// A page ends when it is full of bytes, and says that the log goes on.
+/// A page ends at its limit of bytes, and reports that there is more.
 pub(crate) async fn pages_are_bounded_in_bytes(log: &impl TestLog) {
     const SIZE: usize = 300_000;
     let store = log.store().await;
@@ -214,7 +214,7 @@ pub(crate) async fn pages_are_bounded_in_bytes(log: &impl TestLog) {
     );
 }
 
-/// Whoever keeps a position can ask whether it is still the same event that stands there.
+/// A stored position can be checked: whether the same event is still there.
 pub(crate) async fn events_are_identified(log: &impl TestLog) {
     let store = log.store().await;
     assert_eq!(store.identify(&[]).await.unwrap(), []);
@@ -262,7 +262,7 @@ pub(crate) async fn events_are_identified(log: &impl TestLog) {
     );
 }
 
-/// What the audit tree hashes does not depend on the store, except for positions.
+/// The bytes that the audit tree hashes do not depend on the store, except for positions.
 pub(crate) async fn stored_bytes_are_the_same_in_every_store(log: &impl TestLog) {
     let store = log.store().await;
     let sent = events(5);

@@ -1,4 +1,4 @@
-//! Following the log: from where one left off, and without delay.
+//! Following the log: from a given position, and without delay.
 
 use std::{
     sync::Arc,
@@ -9,7 +9,7 @@ use events::EventId;
 
 use super::{TestLog, assert_exactly, assert_in_order, event, events, stream, take, whole_log};
 
-/// Whoever stops and comes back with the last position misses nothing, while others write.
+/// A subscriber that continues from its last position misses nothing, while others write.
 pub(crate) async fn subscription_resumes(log: &impl TestLog) {
     let store = log.store().await;
     let writer = tokio::spawn({
@@ -64,7 +64,7 @@ pub(crate) async fn subscription_outlives_the_store(log: &impl TestLog) {
     assert_eq!(take(&mut subscription, 1).await, whole_log(&*other).await[2..]);
 }
 
-/// Both in the instance that appends and in another one, news arrive much sooner than by looking once a second.
+/// In the appending instance and in another one, new events arrive much sooner than by a read once a second.
 pub(crate) async fn subscription_wakes_at_once(log: &impl TestLog) {
     let (here, there) = (log.store().await, log.store().await);
     let (mut at_home, mut abroad) = (here.subscribe(0), there.subscribe(0));

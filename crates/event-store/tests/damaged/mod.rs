@@ -1,4 +1,4 @@
-//! Records that cannot be read, among others that can, in a log whose rows can be damaged.
+//! Unreadable records among readable ones, in a log whose rows can be damaged.
 
 use event_store::{EventStore, StoreError};
 use futures::StreamExt;
@@ -14,7 +14,7 @@ pub(crate) const DAMAGES: [&str; 5] = [
     "UPDATE events SET schema_version = 70000 WHERE position = 2",
 ];
 
-/// One record that cannot be read does not hide the others: everyone is told where it is.
+/// One unreadable record does not hide the others, and is reported with its position.
 pub(crate) async fn one_record_is_unreadable(store: &dyn EventStore, damage: &str) {
     let mut subscription = store.subscribe(2);
     let (log, of_stream) = (

@@ -27,7 +27,7 @@ impl Load {
         event_store::open(&url, 1).await.unwrap()
     }
 
-    /// Appends while `fault` happens and for `lasting` afterwards; says the longest time without a success.
+    /// Appends during `fault` and for `lasting` afterwards; returns the longest time without a success.
     async fn longest_gap(&mut self, lasting: Duration, fault: impl AsyncFnOnce(&mut StandIn)) -> Duration {
         let store = Arc::clone(&self.store);
         let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
@@ -101,20 +101,20 @@ async fn new_leader_is_followed() {
     assert!(gap < Duration::from_secs(2), "{gap:?}");
 }
 
-/// A leader that has lost the others keeps its connections to clients, and answers for as long as the cut lasts that it is
-/// not ready. The others have another leader meanwhile.
+/// A leader that is cut off from the others keeps its connections to clients, and answers that it is not ready.
+/// Meanwhile the others have another leader.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leader_that_is_cut_off_is_left() {
     let mut load = Load::start("").await;
     let cut = async |server: &mut StandIn| {
-        // As long as a real one takes to notice that its replicas are gone.
+        // As long as a real leader takes to notice that its replicas are gone.
         server.cut_off(0, Duration::from_secs(3));
         server.elect(Some(1));
     };
     load.longest_gap(Duration::from_secs(6), cut).await;
 }
 
-/// A leader that goes on believing that it leads says nothing but that it has run into a time-out.
+/// A leader that wrongly believes that it still leads only answers with time-outs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leader_that_only_times_out_is_left() {
     let mut load = Load::start("").await;
@@ -146,7 +146,7 @@ async fn readers_leave_a_leader_that_is_cut_off() {
     assert_eq!(whole_log(&*reader).await.len(), 2);
 }
 
-/// A node that is behind names a leader that stands still. The others' answers do not wait for that one.
+/// A node that is behind names a stopped leader. The answers of the others are not delayed by that one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frozen_node_that_is_named_as_leader_delays_nobody() {
     let server = StandIn::with(Behaviour::default(), 3);
@@ -154,13 +154,13 @@ async fn frozen_node_that_is_named_as_leader_delays_nobody() {
     server.freeze(0);
     server.elect(Some(2));
     for _ in 0..10 {
-        // Whoever waits for the node that stands still has no second attempt.
+        // A caller that waits for the stopped node has no second attempt.
         let store = Load::open(&server, "&gossipTimeout=6000&defaultDeadline=5000").await;
         store.can_append().await.unwrap();
     }
 }
 
-/// A node that is added to a cluster knows no users before it has the log, and refuses everybody.
+/// A node that was just added to a cluster has no users before it has the log, and refuses all clients.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_without_users_hides_no_election() {
     let behaviour = Behaviour {
@@ -182,7 +182,7 @@ async fn node_without_users_hides_no_election() {
     opening.await.unwrap().unwrap();
 }
 
-/// Nothing comes over the subscription of a leader that is cut off, and nothing ends it.
+/// The subscription of a leader that is cut off delivers nothing and does not end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn subscriptions_follow_the_leader() {
     let Load { server, store } = Load::start("").await;

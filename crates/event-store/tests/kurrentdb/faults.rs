@@ -1,4 +1,4 @@
-//! What a server does to appends and readers: refusals, time-outs, lost connections, leaders that fail.
+//! Faults of a server: refusals, time-outs, lost connections, failing leaders.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,8 +23,8 @@ async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A connection has a hundred streams. A client that leaves one open for each refusal is at its end after a hundred
-/// refusals. (The vendor's client does.)
+/// A connection has a hundred streams. A client that leaves one open for each refusal cannot continue after a hundred
+/// refusals. (The vendor's client does so.)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_conflicts_end_nothing() {
     let server = StandIn::start();
@@ -67,8 +67,8 @@ async fn streams_that_are_given_up_are_reset() {
     eventually("nothing is left of the store", || server.open_calls() == 0).await;
 }
 
-/// Conflicts fail nobody else: an append beside one is neither lost nor answered with a failure, and takes no two seconds
-/// because it was sent twice. (The vendor's client sends it again as a call of its own.)
+/// A conflict affects no other append: concurrent appends are not lost, do not fail, and do not take two seconds
+/// because they were sent twice. (The vendor's client repeats them as single calls.)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusals_fail_no_neighbours() {
     let server = StandIn::start();
@@ -112,8 +112,8 @@ async fn refusals_fail_no_neighbours() {
     assert_exactly(&log, kept);
 }
 
-/// The answer is lost, and the same events come before they are indexed: the server drops them without a word and says
-/// after a while that it ran into a time-out, which says nothing about the append.
+/// The answer is lost, and the same events are sent again before they are indexed: the server drops them silently and
+/// later reports a time-out, which does not show whether the append was done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn time_outs_are_no_answers() {
     let server = StandIn::with(
@@ -145,7 +145,8 @@ async fn time_outs_are_no_answers() {
     assert_exactly(&log, ids);
 }
 
-/// The server refuses by what is written, and shows what is indexed. Who reads after a conflict sees what it was about.
+/// The server compares appends with written events, but shows indexed ones. A read after a conflict sees the events
+/// that caused it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_after_a_conflict_see_what_it_was_about() {
     let server = StandIn::with(
@@ -222,7 +223,7 @@ async fn subscription_survives_a_lost_server() {
     assert_eq!(seen, whole_log(&*store).await);
 }
 
-/// A server that stands still for a while and goes on: the same connection string has one host only.
+/// A server that stops for a while and continues; the connection string has only one host.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn server_that_stood_still_goes_on() {
     let server = StandIn::start();
@@ -242,7 +243,7 @@ async fn server_that_stood_still_goes_on() {
     assert_eq!(whole_log(&*store).await.len(), 2);
 }
 
-/// A log that lost its end, or was replaced by another one, is not taken for what it was.
+/// A log that has lost its end, or was replaced by another one, is noticed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_tail_is_noticed() {
     let server = StandIn::start();
@@ -262,7 +263,7 @@ async fn lost_tail_is_noticed() {
     assert_eq!(store.head().await.unwrap(), now.last().unwrap().position);
     assert_eq!(store.identify(&[head]).await.unwrap(), [None]);
 
-    // It grows again, and other records stand where those were that were lost.
+    // It grows again, with other records at the positions of the lost ones.
     let version = now.last().unwrap().version;
     for more in 0..4 {
         store
@@ -288,7 +289,7 @@ async fn lost_tail_is_noticed() {
     assert_eq!(store.head().await.unwrap(), again.position);
 }
 
-/// What was taken out of a stream on the server is not passed over in silence.
+/// Events that are missing from a truncated stream are reported as damage.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn truncated_streams_are_damage() {
     let server = StandIn::start();
@@ -326,7 +327,8 @@ async fn truncated_streams_are_damage() {
     assert!(store.read_all(last, 10).await.unwrap().is_empty());
 }
 
-/// A stream whose events are all gone is not an empty one: the server refuses to begin it again, and nobody could go on.
+/// A stream whose events are all gone is not an empty one: the server refuses to begin it again, so nobody could
+/// append.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_have_lost_all_events_are_damage() {
     let server = StandIn::start();
@@ -358,7 +360,7 @@ async fn streams_that_have_lost_all_events_are_damage() {
     );
 }
 
-/// A server that fails to read says nothing of the log. Older ones say the same where no record begins.
+/// A failed read says nothing about the log. Older servers report the same where no record begins.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failed_reads_are_no_lost_events() {
     for names_invalid_positions in [true, false] {

@@ -1,4 +1,4 @@
-//! A server on which others keep their events, too: much of it, and everywhere.
+//! A server with many events of others, at all positions.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,9 +12,9 @@ use super::{
     open, url,
 };
 
-/// A number of events that the server takes more than two seconds to look at.
+/// A number of events that takes the server more than two seconds to search.
 const MANY: usize = 300_000;
-/// Nobody waits longer for a probe.
+/// The time limit of a probe.
 const SOON: Duration = Duration::from_secs(1);
 
 async fn with_prefix(server: &StandIn, prefix: &str) -> Arc<dyn EventStore> {
@@ -29,7 +29,7 @@ async fn soon<T>(what: &str, future: impl Future<Output = Result<T, StoreError>>
         .unwrap_or_else(|error| panic!("{what}: {error}"))
 }
 
-/// Neither readiness nor the end of the log cost what others have written.
+/// Neither readiness nor finding the end of the log depends on the events of others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn probes_do_not_read_what_others_wrote() {
     let server = StandIn::start();
@@ -40,7 +40,7 @@ async fn probes_do_not_read_what_others_wrote() {
         soon("readiness", store.can_append()).await;
     }
     assert_eq!(server.events_examined(), before);
-    // The first look goes through everything once, and nobody waits for it.
+    // The first search reads everything once, and nobody waits for it.
     assert_eq!(soon("the end of an empty log", store.head()).await, 0);
     let appended = store.append(&stream("task-1"), 0, events(1)).await.unwrap();
     assert_eq!(soon("the end of the log", store.head()).await, appended.position);
@@ -68,14 +68,14 @@ async fn probes_do_not_read_what_others_wrote() {
     );
 }
 
-/// However old our last event is, a process that starts does not go through all that others have written since.
+/// However old our last event is, a process that starts does not read all later events of others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn end_of_an_old_log_is_found_at_once() {
     let server = StandIn::start();
     let store = with_prefix(&server, "old.").await;
     let appended = store.append(&stream("task-1"), 0, events(1)).await.unwrap();
     assert_eq!(store.head().await.unwrap(), appended.position);
-    // 300 MB in the server's file. The running process, which asks now and then, leaves marks.
+    // 300 MB in the server's file. The running process checks regularly and writes marks.
     for _ in 0..10 {
         server.others_append("orders-1", MANY / 10, 10);
         assert_eq!(
@@ -103,7 +103,7 @@ async fn end_of_an_old_log_is_found_at_once() {
     assert_eq!(whole_log(&*other).await.len(), 2);
 }
 
-/// What others keep on the same server is passed over, wherever it is.
+/// Events of others on the same server are ignored, wherever they are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn others_events_are_passed_over() {
     let server = StandIn::start();
@@ -132,8 +132,8 @@ async fn others_events_are_passed_over() {
     assert!(matches!(result, Err(StoreError::Corrupt(_))), "{result:?}");
 }
 
-/// An event is Taskledger's if both its stream and its metadata say so. One that is, but is of another layout, hides no
-/// other; whatever others write in theirs stops nobody.
+/// An event belongs to Taskledger if both its stream and its metadata say so. One with another layout hides no other,
+/// and events of others do no harm.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_of_another_layout_are_told_apart_from_others_events() {
     let server = StandIn::start();

@@ -1,4 +1,4 @@
-//! What a store says at the start about the server, the user and the connection string, and the ways to a server.
+//! The errors at the start about the server, the user and the connection string, and the ways to connect to a server.
 
 use event_store::{OpenError, StoreError};
 use kurrentdb_stand_in::{Behaviour, StandIn};

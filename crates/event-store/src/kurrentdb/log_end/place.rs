@@ -1,4 +1,4 @@
-//! Records of the server as places in its log, and what lies between them.
+//! Places of records in the server's log, and gaps between them.
 
 use kurrentdb_protocol::event_store::client::streams::read_resp::read_event::RecordedEvent as WireEvent;
 use serde::{Deserialize, Serialize};
@@ -22,25 +22,25 @@ impl Place {
     }
 }
 
-/// A mark's payload.
+/// The payload of a mark.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Mark {
-    /// Up to here the server was looked at.
+    /// The position up to which the server was searched.
     pub(super) examined: u64,
     /// Our last event up to there.
     pub(super) last: Option<Place>,
 }
 
-/// The end of the log, as far as it is known.
+/// The end of the log, as far as known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::kurrentdb) struct End {
     /// The position of our last event, 0 if there is none.
     pub(in crate::kurrentdb) position: u64,
-    /// Whether the server was looked at down to the last event. If not, there may be a later one.
+    /// Whether everything after this event was searched. If not, there may be a later event.
     pub(in crate::kurrentdb) is_certain: bool,
 }
 
-/// Nothing of ours is after `from` and up to `to`.
+/// A gap: no event of ours is after `from` and up to `to`.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Gap {
     pub(super) from: u64,

@@ -1,4 +1,4 @@
-//! Looking for our last event among those of others, and the marks that make it short.
+//! Searches for our last event, and the marks that make the search short.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::kurrentdb::{
     writer::{Expected, Writer},
 };
 
-/// A first look on a server that holds much of others' may take long.
+/// The time limit of the first search, on a server with many events of others.
 const SEARCH_DEADLINE: Duration = Duration::from_secs(3_600);
 /// The stream of the marks, after the prefix.
 const MARKS: &str = "taskledger.log-end";
@@ -30,7 +30,7 @@ impl OurEvents {
         Self { connection }
     }
 
-    /// Our last event before `end`, found from behind.
+    /// Our last event before `end`, searched backwards.
     pub(super) async fn search(self, end: Place) -> Result<Option<Place>, Failure> {
         let searching = async {
             // The record at the end itself is not before it.
@@ -59,7 +59,7 @@ impl OurEvents {
             .unwrap_or(Err(Failure::Late))
     }
 
-    /// Our last event before the mark at `position`; nothing if the mark says what is not so.
+    /// Our last event before the mark at `position`; `None` if the mark is wrong.
     async fn since(&self, mark: &Mark, position: u64) -> Result<Option<Option<Place>>, Failure> {
         let mut last = mark.last;
         let mut reading = self.reading(Read::log(mark.examined, usize::MAX)).await?;
@@ -117,7 +117,7 @@ impl OurEvents {
         }
     }
 
-    /// Our last event as the newest mark says.
+    /// Our last event according to the newest mark.
     pub(super) async fn newest_mark(&self) -> Result<Option<Place>, Failure> {
         let deadline = self.connection.settings.deadline;
         let event = self.connection.run(deadline, move |node| async move {
@@ -159,7 +159,7 @@ impl OurEvents {
     }
 }
 
-/// Leaves a mark. It is of use only, so that a failure means nothing.
+/// Writes a mark. A failure does no harm.
 pub(super) async fn leave_mark(writer: Arc<Writer>, stream: String, examined: Place, last: Option<Place>) {
     let mark = Mark {
         examined: examined.position,

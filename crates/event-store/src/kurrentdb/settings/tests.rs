@@ -70,7 +70,7 @@ fn what_cannot_be_meant_is_refused_without_the_password() {
     }
 }
 
-/// A question mark in a password ends it, and nobody knows that the rest belongs to it.
+/// A question mark in a password ends it, and the rest cannot be recognised as part of it.
 #[test]
 fn no_part_of_a_password_is_said_when_its_end_is_not_known() {
     for url in [
