@@ -1,5 +1,5 @@
-//! The conformance suite on PostgreSQL, and what only PostgreSQL can do wrong. Needs a server: `DATABASE_URL`,
-//! or postgres@127.0.0.1:5432 without a password.
+//! The conformance suite on PostgreSQL, and faults that only PostgreSQL can have. Needs a server: `DATABASE_URL`, or
+//! postgres@127.0.0.1:5432 without a password.
 
 #![expect(
     clippy::disallowed_methods,
@@ -84,7 +84,7 @@ async fn aborted_transaction_leaves_no_gap() {
             async move { store.append(&stream("task-1"), version, events(1)).await }
         });
         wait_for_lock_waiter(&log).await;
-        // Readers see neither, and wait for nobody.
+        // Readers see neither, and are not blocked.
         assert_eq!(store.head().await.unwrap(), version);
         assert!(!waiting.is_finished());
         if killed {
@@ -115,12 +115,12 @@ async fn wait_for_lock_waiter(log: &PostgresLog) {
     }
 }
 
-/// What PostgreSQL refuses within a batch fails alone; the others of the batch are appended.
+/// An append that PostgreSQL refuses fails alone; the others of the batch are appended.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_stream_name() {
     let log = fresh().await;
     let store = log.store().await;
-    // Long, and nothing that can be compressed below what an index takes.
+    // Long, and too random to be compressed into an index entry.
     let name: String = (0..500).map(|_| Uuid::now_v7().simple().to_string()).collect();
     let (good, bad, names) = (
         events(2),
@@ -154,7 +154,7 @@ async fn strict_defaults_of_the_server() {
             .run_outside(&format!("ALTER DATABASE {name} SET {setting}"))
             .await;
     }
-    // Notes what holds inside the transactions of appends.
+    // Records the settings inside the transactions of appends.
     drop(log.store().await);
     let mut connection = log.connect().await;
     let witness = "CREATE TABLE witnessed (isolation text, durability text); \
@@ -178,8 +178,8 @@ async fn strict_defaults_of_the_server() {
     assert!(error.to_string().contains("READ COMMITTED"), "{error}");
 }
 
-/// Connections are cut in the middle of load: some appends fail, and are in the log or not, but none twice;
-/// what was acknowledged is there, and it goes on.
+/// Connections are cut under load: some appends fail, and may or may not be in the log, but none is there twice.
+/// Acknowledged events are there, and appending continues.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn terminated_connections() {
     let log = Arc::new(fresh().await);
@@ -191,7 +191,7 @@ async fn terminated_connections() {
         writers.spawn(async move {
             let (mut acknowledged, mut uncertain): (Vec<EventId>, Vec<EventId>) = Default::default();
             let (name, mut version) = (stream(&format!("task-{writer}")), 0);
-            // Until it has met a failure and got over it.
+            // Until some appends have failed and others have succeeded afterwards.
             while uncertain.is_empty() || acknowledged.len() < 200 {
                 let new = event("{}");
                 match store.append(&name, version, vec![new.clone()]).await {
@@ -249,7 +249,7 @@ async fn terminated_connections() {
     assert_eq!(conformance::take(&mut subscription, read.len()).await, read);
 }
 
-/// After the server has cut every connection, appends, reads and signals all find their way back.
+/// After the server has cut every connection, appends, reads and signals work again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn listener_and_readers_come_back() {
     let log = fresh().await;

@@ -1,4 +1,4 @@
-//! The conformance suite on SQLite, and what only SQLite can do wrong.
+//! The conformance suite on SQLite, and faults that only SQLite can have.
 
 #![expect(
     clippy::disallowed_methods,
@@ -74,7 +74,7 @@ async fn survives_being_opened_again() {
     assert_exactly(&read[..2], new.iter().map(|event| event.id));
 }
 
-/// Another process holds the write lock, writes, and takes it back.
+/// Another process holds the write lock, writes, and rolls back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn aborted_transaction_leaves_no_gap() {
     let log = fresh().await;
@@ -90,7 +90,7 @@ async fn aborted_transaction_leaves_no_gap() {
         let store = Arc::clone(&store);
         async move { store.append(&stream("task-1"), 1, events(1)).await }
     });
-    // Readers see neither, and wait for nobody.
+    // Readers see neither, and are not blocked.
     assert_eq!(store.head().await.unwrap(), 1);
     assert!(!waiting.is_finished());
     drop(transaction);
@@ -100,7 +100,7 @@ async fn aborted_transaction_leaves_no_gap() {
     assert_in_order(&whole_log(&*store).await, true);
 }
 
-/// A full disk fails the appends of one batch; when there is room again, all goes on.
+/// A full disk fails the appends of one batch; when there is space again, appending continues.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_disk() {
     let log = fresh().await;
@@ -111,7 +111,7 @@ async fn full_disk() {
         .append(&stream("task-1"), 0, vec![first.clone()])
         .await
         .unwrap();
-    // Says how many pages there may be, which only this connection goes by.
+    // Limits the number of pages, for this connection only.
     let mut loan = database.writer().await.unwrap();
     sqlx::query("PRAGMA max_page_count = 1")
         .execute(loan.sqlite().unwrap())
@@ -159,7 +159,7 @@ async fn records_are_read_one_by_one() {
     }
 }
 
-/// The log loses events, and others take their places before anybody looks.
+/// The log loses events, and others take their positions before the comparison.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watch_notices_that_the_log_is_another() {
     let log = fresh().await;
@@ -175,7 +175,7 @@ async fn a_watch_notices_that_the_log_is_another() {
     let running = tokio::spawn(async move { running.run(count).await });
     eventually("the log was looked at", async || watch.vouches()).await;
 
-    // What this process appends counts as seen, however short it was there.
+    // Events that this process appends are remembered, even if they are lost soon after.
     let lost = event("{}");
     let appended = store
         .append(&stream("task-2"), 0, vec![lost.clone()])
@@ -188,7 +188,7 @@ async fn a_watch_notices_that_the_log_is_another() {
     let database = log.database().await;
     let cut = "DELETE FROM events WHERE position > 10";
     assert_eq!(database.execute(cut, &[]).await.unwrap(), 1);
-    // It even grows further than it was, and this process sees that before it looks.
+    // It even grows longer than it was, and this process sees the new events before the comparison.
     let others = events(5);
     let id = others[4].id;
     let regrown = store.append(&stream("task-2"), 0, others).await.unwrap();
@@ -200,12 +200,12 @@ async fn a_watch_notices_that_the_log_is_another() {
         replaced.load(Ordering::SeqCst) == 1
     })
     .await;
-    // From then on it is this log that is watched.
+    // From then on this log is watched.
     store.append(&stream("task-2"), 5, events(5)).await.unwrap();
     eventually("the new log was looked at", async || watch.vouches()).await;
     assert_eq!(replaced.load(Ordering::SeqCst), 1);
 
-    // While the log cannot be asked nothing is vouched for.
+    // While the log cannot be read it is not trusted.
     database
         .execute("ALTER TABLE events RENAME TO events_away", &[])
         .await

@@ -1,4 +1,4 @@
-//! One line in the access log and a few numbers for every request.
+//! Writes one line in the access log, and updates the metrics, for every request.
 
 use std::{
     net::IpAddr,
@@ -21,7 +21,7 @@ use crate::{
     trace_context::trace_id_of,
 };
 
-/// Marks a request that another role in the same process forwards: that one writes the access log.
+/// Marks a request that another role of the same process forwards: that role writes the access log.
 #[derive(Debug, Clone, Copy)]
 pub struct Forwarded;
 
@@ -30,9 +30,9 @@ const BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// In logs and metrics only: what proxies commonly call a request that its client gave up.
+/// The status in logs and metrics for a request that its client gave up, as proxies commonly call it.
 const CLIENT_GONE: u16 = 499;
-/// What is logged of a path, in bytes.
+/// The most bytes of a path that are logged.
 const MOST_PATH: usize = 1024;
 
 /// The access log of one role.
@@ -61,7 +61,7 @@ impl AccessLog {
         }
     }
 
-    /// The request with this id has arrived. What is found out about it goes to the [`AccessNotes`] in its extensions.
+    /// Begins the line of the request with this id. Further facts go to the [`AccessNotes`] in its extensions.
     pub(crate) fn begin(
         &self,
         request: &mut Request,
@@ -87,7 +87,7 @@ impl AccessLog {
     }
 }
 
-/// A request being answered. What its line shows of it is put into words only when there is a line.
+/// A request that is being answered. The line is formatted only when it is written.
 pub(crate) struct Entry {
     log: AccessLog,
     started: Instant,
@@ -103,12 +103,12 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// It has been answered; its line is written once the client has taken the answer, or has gone.
+    /// The request was answered. The line is written when the client has taken the answer or has gone.
     pub(crate) fn end(mut self, response: Response) -> Response {
         self.ended = true;
         let answer = Answer::of(&response, self.notes.take_route(), self.started.elapsed());
         self.count(&answer);
-        // The answer to such a request is its head.
+        // The answer to such a request has no body.
         let has_body = self.method != Method::HEAD && !response.body().is_end_stream();
         response.map(|body| {
             let log = move |bytes, is_whole| self.log(&answer, bytes, is_whole || !has_body);
@@ -144,7 +144,7 @@ impl Entry {
                     http.method = known_method(&self.method),
                     http.route = route,
                     http.status = status,
-                    // Never the query: that holds what people search for.
+                    // The query is never logged: it contains what people search for.
                     url.path = shortened(self.uri.path()),
                     user_agent = self.user_agent.as_ref().map(shown_user_agent).as_deref(),
                     problem.code = answer.problem,
@@ -171,7 +171,7 @@ impl Entry {
 }
 
 impl Drop for Entry {
-    /// The client did not wait for the answer, or the server was cut off.
+    /// The client did not wait for the answer, or the server was stopped.
     fn drop(&mut self) {
         if !self.ended {
             let answer = Answer::none(self.started.elapsed());
@@ -181,7 +181,7 @@ impl Drop for Entry {
     }
 }
 
-/// What there is to say of the head of an answer.
+/// The logged parts of an answer's head.
 struct Answer {
     status: u16,
     route: Option<MatchedPath>,
@@ -200,7 +200,7 @@ impl Answer {
         }
     }
 
-    /// Nobody was there to take one.
+    /// For a client that was not there to take an answer.
     fn none(after: Duration) -> Self {
         Self {
             status: CLIENT_GONE,
@@ -215,18 +215,18 @@ impl Answer {
     }
 }
 
-/// With three places after the point.
+/// Milliseconds, rounded to three decimal places.
 fn milliseconds(time: Duration) -> f64 {
     let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
     f64::from(micros) / 1_000.0
 }
 
-/// The beginning of a path, which is ASCII: heads may be longer than anyone wants to read.
+/// The beginning of a path, which is ASCII. Paths can be longer than is useful in a log.
 fn shortened(path: &str) -> &str {
     path.get(..MOST_PATH).unwrap_or(path)
 }
 
-/// Clients can make methods up; label values must stay few.
+/// Clients can invent methods, but the values of a label must be few.
 fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

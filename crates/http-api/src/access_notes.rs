@@ -1,4 +1,4 @@
-//! What whoever serves a request finds out about it, for its line in the access log.
+//! Facts about a request that its handlers add to its line in the access log.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use http::Extensions;
 #[derive(Clone, Default)]
 pub struct AccessNotes(Arc<Mutex<Noted>>);
 
-/// What has been found out.
+/// The facts so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Noted {
     pub(crate) route: Option<MatchedPath>,
@@ -26,40 +26,40 @@ pub(crate) struct Noted {
 }
 
 impl AccessNotes {
-    /// Those of the request with these extensions. Where nobody logs requests, they lead nowhere.
+    /// The notes of the request with these extensions. Where requests are not logged, they are ignored.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Self {
         extensions.get::<Self>().cloned().unwrap_or_default()
     }
 
-    /// It is answered by this route.
+    /// Records the route.
     pub(crate) fn route(&self, route: MatchedPath) {
         self.noted().route = Some(route);
     }
 
-    /// It is of this account, as a token says whose signature has been verified.
+    /// Records the account, from a token with a verified signature.
     pub fn user(&self, user: UserId) {
         self.noted().user = Some(user);
     }
 
-    /// How a cache answered it.
+    /// Records how a cache answered the request.
     pub fn cache(&self, status: &'static str) {
         self.noted().cache = Some(status);
     }
 
-    /// Every limit that counts it had room.
+    /// Records that every limit allowed the request.
     pub fn limits_passed(&self) {
         self.noted().limit = Some("passed");
     }
 
-    /// The limit of this name had no room.
+    /// Records that the limit of this name refused the request.
     pub fn limit_refused(&self, name: &str) {
         let mut noted = self.noted();
         noted.limit = Some("refused");
         noted.limit_name = Some(name.to_owned());
     }
 
-    /// Another role took so long to begin its answer; several times add up.
+    /// Adds the time until another role began its answer.
     pub fn upstream(&self, took: Duration) {
         *self.noted().upstream.get_or_insert_default() += took;
     }
@@ -74,7 +74,7 @@ impl AccessNotes {
     }
 
     fn noted(&self) -> MutexGuard<'_, Noted> {
-        // Each note is written whole, so a poisoned lock is as good as any.
+        // Each note is written as a whole, so a poisoned lock can be used.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! How much of something one person may have, and the answer to whoever has used it up.
+//! The allowance of one person, and the answer when it is used up.
 
 use api_types::ProblemCode;
 use http::HeaderValue;
@@ -8,7 +8,7 @@ use crate::{
     rate_limit_fields::{RATE_LIMIT, RATE_LIMIT_POLICY, RateLimitPolicy, RateLimitStanding},
 };
 
-/// How much of something one person may have.
+/// How much of a resource one person may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
     /// `RateLimit-Policy`
@@ -18,7 +18,7 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// So many requests of one person at the same time.
+    /// An allowance of `quota` requests of one person at the same time.
     #[must_use]
     pub const fn at_once(name: &'static str, quota: u64) -> Self {
         Self {
@@ -34,7 +34,7 @@ impl Allowance {
 }
 
 impl Problem {
-    /// `429 rate-limited` with the three headers that say which allowance is used up. The caller adds what to do.
+    /// `429 rate-limited` with the three headers that describe the allowance. The caller adds the advice.
     #[must_use]
     pub fn used_up(allowance: Allowance) -> Self {
         let Allowance { policy, retry_after } = allowance;
@@ -49,7 +49,7 @@ impl Problem {
             (&RATE_LIMIT, standing.to_string()),
         ];
         fields.into_iter().fold(problem, |problem, (name, text)| {
-            // A name of letters and numbers are always a header value.
+            // A name of letters and numbers are always valid in a header.
             match HeaderValue::try_from(text) {
                 Ok(value) => problem.header(name.clone(), value),
                 Err(_) => problem,

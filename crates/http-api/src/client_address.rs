@@ -1,4 +1,4 @@
-//! Whose request it is: the peer of the connection, or whoever a peer that is believed says sent it.
+//! The client's address: the peer of the connection, or the address that a trusted peer reports.
 
 use std::{
     fmt,
@@ -17,11 +17,11 @@ use tower::util::MapRequestLayer;
 
 use crate::headers::X_FORWARDED_FOR;
 
-/// Where a request comes from, once that has been worked out; among the request's extensions.
+/// The client's address, among the request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
-/// The peers whose `X-Forwarded-For` is believed.
+/// The peers whose `X-Forwarded-For` is trusted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Peers(Arc<[IpNet]>);
 
@@ -31,10 +31,10 @@ pub struct Peers(Arc<[IpNet]>);
 pub struct NotANetwork(String);
 
 impl Peers {
-    /// These networks, each written as a network or as one address.
+    /// Parses networks, each written as a network or as one address.
     ///
     /// # Errors
-    /// The first that is neither.
+    /// The first text that is neither.
     pub fn parse<'a>(networks: impl IntoIterator<Item = &'a str>) -> Result<Self, NotANetwork> {
         networks
             .into_iter()
@@ -44,8 +44,8 @@ impl Peers {
             .map(Self)
     }
 
-    /// Machines that strangers on the internet are not: loopback, private, link-local and unique local addresses, and
-    /// those shared behind a carrier's translation.
+    /// Networks that are not on the public internet: loopback, private, link-local and unique local addresses, and
+    /// carriers' shared address space.
     #[must_use]
     pub fn private() -> Self {
         let networks = [
@@ -59,7 +59,7 @@ impl Peers {
             "fc00::/7",
             "fe80::/10",
         ];
-        // They are all networks.
+        // All of them are valid.
         Self::parse(networks).unwrap_or_default()
     }
 
@@ -70,9 +70,9 @@ impl Peers {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The client of a request with these headers that came from `peer`. Each proxy adds whom it got the request from at
-    /// the right, so the list is read from there, and only as long as the one who wrote an entry is believed. What does
-    /// not name an address ends the list.
+    /// The client of a request with these headers that came from `peer`. Each proxy appends the address of its peer
+    /// at the right, so the list is read from there, for as long as the writer of an entry is trusted. An entry that
+    /// is not an address ends the list.
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
@@ -106,8 +106,8 @@ impl fmt::Display for Peers {
     }
 }
 
-/// Without the `X-Forwarded-For` of peers that are not among `peers`: for a role behind the gateway, which takes the
-/// gateway's word for whose request it is.
+/// Removes `X-Forwarded-For` from requests whose peers are not among `peers`. For a role behind the gateway, which
+/// trusts the gateway's header.
 pub fn believing_only(peers: Peers, router: Router) -> Router {
     let forget = move |mut request: Request| {
         let peer = peer(request.extensions());

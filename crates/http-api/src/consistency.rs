@@ -1,5 +1,5 @@
-//! Reading one's own writes, as headers say it: a request names states in `Consistency-Token` and how long it is ready to
-//! wait for them in `Prefer: wait` (RFC 7240). How long it takes until a state is there is for others to find out.
+//! Reading one's own writes, as headers: a request names states in `Consistency-Token`, and how long it will wait for
+//! them in `Prefer: wait` (RFC 7240). Waiting itself is done elsewhere.
 
 use std::time::Duration;
 
@@ -19,16 +19,17 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const DEFAULT_WAIT_SECONDS: u64 = 2;
 const LONGEST_WAIT_SECONDS: u64 = 10;
-/// Tokens of one request. A client has one for each command whose effect it wants to see, and the latest of its own is enough.
+/// The most tokens in one request. A client needs one for each command whose effect it wants to see, and the latest
+/// of its own is enough.
 const MOST_TOKENS: usize = 16;
 
-/// What a request wants to see at least, and how long it is ready to wait for it.
+/// The states that a request wants to see, and how long it will wait for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AtLeast {
     /// The states, 16 at most.
     pub tokens: Vec<ConsistencyToken>,
-    /// `Prefer: handling=lenient`: a state that the log has lost is passed over. The gateway says so with a token that it
-    /// remembers for its caller, who did not ask for that state and could not stop asking for it.
+    /// `Prefer: handling=lenient`: a state that the log has lost is ignored. The gateway sends it with a token that
+    /// it remembers for its caller, who did not send that token and could not stop it.
     pub is_lenient: bool,
     /// `Prefer: wait`, as far as it is honoured.
     preferred_wait: Option<u64>,
@@ -38,7 +39,7 @@ impl AtLeast {
     /// Reads the headers. More than one token means all of them: the gateway may add one to the client's.
     ///
     /// # Errors
-    /// When a token is malformed, or there are too many. A malformed preference is as good as none (RFC 7240, section 2).
+    /// When a token is malformed, or there are too many. A malformed preference is ignored (RFC 7240, section 2).
     pub fn of(headers: &HeaderMap) -> Result<Self, BadParameter> {
         let tokens = members(headers, &CONSISTENCY_TOKEN)
             .map(str::parse)
@@ -68,7 +69,7 @@ impl AtLeast {
         Duration::from_secs(self.preferred_wait.unwrap_or(DEFAULT_WAIT_SECONDS))
     }
 
-    /// `503 projection-behind`: it was not there in time, or `is_lost`, so that it never will be.
+    /// `503 projection-behind`: the state was not there in time, or `is_lost` and will never be.
     #[must_use]
     pub fn behind(&self, is_lost: bool) -> Problem {
         let detail = match is_lost {
@@ -111,7 +112,7 @@ impl AtLeast {
 /// The values of the preferences of this name.
 fn preferences<'h>(headers: &'h HeaderMap, wanted: &'static str) -> impl Iterator<Item = &'h str> {
     members(headers, &PREFER).filter_map(move |preference| {
-        // Parameters after a semicolon mean nothing here.
+        // Parameters after a semicolon are ignored.
         let (name, value) = preference.split(';').next()?.split_once('=')?;
         let value = value.trim();
         let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));

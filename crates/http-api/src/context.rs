@@ -1,4 +1,4 @@
-//! What a handler knows about the request that it serves.
+//! Facts about the request that a handler serves.
 
 use std::{convert::Infallible, net::IpAddr};
 
@@ -9,19 +9,19 @@ use http_server::network_of;
 
 use crate::{client_address::peer, headers::X_FORWARDED_FOR, request_id, trace_context};
 
-/// What a client calls itself.
+/// The client's `User-Agent`.
 pub type UserAgent = BoundedText<512>;
 
-/// About the request, apart from what it asks for.
+/// Facts about the request that are not in its path or body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestContext {
     /// The request's id; also the correlation id of the events that it causes.
     pub request_id: CorrelationId,
     /// W3C `traceparent`.
     pub traceparent: Option<Traceparent>,
-    /// The client's address: what the gateway says, otherwise the peer of the connection.
+    /// The client's address: from the gateway, or else the peer of the connection.
     pub client_ip: Option<String>,
-    /// As the client sent it, as far as it is text.
+    /// The `User-Agent` of the client, as far as it is text.
     pub user_agent: Option<UserAgent>,
 }
 
@@ -42,15 +42,15 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
 }
 
 impl RequestContext {
-    /// The network that the client has to itself: its address, of IPv6 the first 64 bits, of which it may use any and often changes
-    /// the rest.
+    /// The network of the client: its IPv4 address, or the first 64 bits of its IPv6 address, since it can use any
+    /// address in there.
     #[must_use]
     pub fn client_network(&self) -> Option<IpAddr> {
         let address = self.client_ip.as_deref()?.parse().ok()?;
         Some(network_of(address))
     }
 
-    /// What the gateway says, otherwise the peer of the connection.
+    /// The client's address: from the gateway, or else the peer of the connection.
     pub(crate) fn client(headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
         let forwarded = headers
             .get(&X_FORWARDED_FOR)
@@ -61,7 +61,7 @@ impl RequestContext {
     }
 }
 
-/// What a client calls itself, as people may read it.
+/// The `User-Agent` in a form that can be shown.
 pub(crate) fn shown_user_agent(value: &HeaderValue) -> UserAgent {
     let text = String::from_utf8_lossy(value.as_bytes());
     text.replace(char::is_control, " ").into()

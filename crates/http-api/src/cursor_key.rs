@@ -1,4 +1,4 @@
-//! Signs the texts that clients hand back as they came: cursors and tokens. Every replica has the same key.
+//! Signs texts that clients send back unchanged: cursors and tokens. Every replica has the same key.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -11,7 +11,7 @@ use crate::{ProblemCode, problem::Problem};
 const TAG_BYTES: usize = 16;
 const SHA_256_BLOCK_BYTES: usize = 64;
 
-/// The text is no cursor of this query.
+/// The text is not a cursor of this query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a cursor of this query: send it back as it came, with the filters and sort that it came with")]
 pub struct BadCursor;
@@ -39,7 +39,8 @@ impl CursorKey {
         Self(key)
     }
 
-    /// `bytes` as a text that is good only for this `purpose` and this `binding`: who asks for what.
+    /// Encodes `bytes` as a text that is valid only for this `purpose` and this `binding`, for example a person and a
+    /// query.
     #[must_use]
     pub fn seal(&self, purpose: &str, binding: &impl Serialize, mut bytes: Vec<u8>) -> String {
         let tag = self.mac(&bytes, purpose, binding).finalize().into_bytes();
@@ -64,7 +65,7 @@ impl CursorKey {
     fn mac(&self, signed: &[u8], purpose: &str, binding: &impl Serialize) -> Hmac<Sha256> {
         // Plain structs, sets and texts: writing them as JSON cannot fail.
         let binding = serde_json::to_vec(binding).unwrap_or_default();
-        // HMAC fills a short key up with zeros to the block of its hash (RFC 2104, section 2).
+        // HMAC pads a short key with zeros to the block size of its hash (RFC 2104, section 2).
         let mut key = [0; SHA_256_BLOCK_BYTES];
         key[..self.0.len()].copy_from_slice(&self.0);
         let mut mac = Hmac::<Sha256>::new(&key.into());

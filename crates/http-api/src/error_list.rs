@@ -1,28 +1,28 @@
-//! How much of what is wrong with a request is listed: what is more than a person would read is only counted.
+//! Limits how many errors of a request are listed; the others are only counted.
 
 use api_types::FieldError;
 use events::BoundedText;
 
-/// As many errors of one problem are listed, or fewer once they take
+/// The most errors that one problem lists.
 const MOST_ERRORS: usize = 50;
-/// so many bytes.
+/// The most bytes of all errors in one problem.
 const MOST_BYTES: usize = 4 * 1024;
-/// A text in a problem has at most so many bytes.
+/// The most bytes of a text in a problem.
 pub(crate) const MOST_TEXT: usize = 512;
 
-/// How many bytes the errors in one answer may still take, as written in JSON. The last that is listed may take a little
-/// more.
+/// The bytes that are left for errors in one answer, as written in JSON. The last listed error may exceed them a
+/// little.
 #[derive(Debug)]
 pub struct ErrorRoom(usize);
 
 impl ErrorRoom {
-    /// Room for so many bytes, for an answer that holds several problems.
+    /// Room for `bytes`, for an answer with several problems.
     #[must_use]
     pub const fn new(bytes: usize) -> Self {
         Self(bytes)
     }
 
-    /// The beginning of `errors`, and how many are left out.
+    /// The first of `errors`, and the number of the others.
     pub(crate) fn list(&mut self, errors: Vec<FieldError>) -> Vec<FieldError> {
         let clip = |text: String| BoundedText::<MOST_TEXT>::from(text).into();
         let (mut listed, mut bytes) = (Vec::new(), 0);

@@ -5,16 +5,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{headers, problem::Problem};
 
-/// What `If-Match` or `If-None-Match` names.
+/// The value of `If-Match` or `If-None-Match`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Named {
-    /// `*`: whatever there is.
+    /// `*`: any version.
     Any,
-    /// These versions; empty when only tags were named that no version has.
+    /// These versions; empty when no listed tag is a version.
     Versions(Vec<u64>),
 }
 
-/// The conditions of a request on the version of what it is about.
+/// The preconditions of a request on the version of its target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Preconditions {
     /// `If-Match`, compared strongly: weak tags name no version.
@@ -23,14 +23,14 @@ pub struct Preconditions {
     pub if_none_match: Option<Named>,
 }
 
-/// How a GET or HEAD is answered.
+/// The answer to a GET or HEAD.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadOutcome {
-    /// With what there is.
+    /// The representation.
     Show,
-    /// With `304`: the caller has it.
+    /// `304`: the client has the current one.
     NotModified,
-    /// With `412`: see [`Problem::version_mismatch`].
+    /// `412`: see [`Problem::version_mismatch`].
     Mismatch,
 }
 
@@ -55,7 +55,7 @@ impl Preconditions {
         })
     }
 
-    /// For a read of what is at `version`; `If-Match` comes first (RFC 9110, section 13.2.2).
+    /// The answer to a read of a target at `version`; `If-Match` comes first (RFC 9110, section 13.2.2).
     #[must_use]
     pub fn of_read(&self, version: u64) -> ReadOutcome {
         let names = |named: &Named| named.names(version);
@@ -69,8 +69,8 @@ impl Preconditions {
     }
 }
 
-/// How a GET or HEAD of something is answered whose present form has the strong entity tag `etag`, when that is no version:
-/// a list, for instance.
+/// The answer to a GET or HEAD of a target with the strong entity tag `etag`, for targets without versions, such as
+/// lists.
 ///
 /// # Errors
 /// `400 bad-parameter` when a condition is not a list of entity tags.
@@ -144,7 +144,7 @@ struct Tag {
     weak: bool,
     /// With its quotes.
     quoted: String,
-    /// `None` for a tag that no version has.
+    /// The version; `None` for a tag that is not a version.
     version: Option<u64>,
 }
 
@@ -184,7 +184,8 @@ fn tags(text: &str) -> Option<Tags> {
 }
 
 impl Preconditions {
-    /// Checks the conditions of a write to what has no version: a list (`is_there`), or a path at which nothing can be read.
+    /// Checks the conditions of a write to a target without a version: a list (`is_there`), or a path that cannot be
+    /// read.
     ///
     /// # Errors
     /// `412 version-mismatch` when one of them does not hold (RFC 9110, sections 13.1.1 and 13.1.2).
@@ -204,7 +205,7 @@ impl Preconditions {
 }
 
 impl Problem {
-    /// `412 version-mismatch` with the version that there is.
+    /// `412 version-mismatch` with the current version.
     #[must_use]
     pub fn version_mismatch(actual: u64) -> Self {
         Self::new(ProblemCode::VersionMismatch)
@@ -214,7 +215,7 @@ impl Problem {
             .header(header::ETAG, etag(actual))
     }
 
-    /// `412 version-mismatch` with the tag of what there is, where that is no version.
+    /// `412 version-mismatch` with the current entity tag, for targets without versions.
     #[must_use]
     pub fn etag_mismatch(actual: HeaderValue) -> Self {
         Self::new(ProblemCode::VersionMismatch)

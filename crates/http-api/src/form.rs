@@ -1,4 +1,4 @@
-//! Reads an object field by field and collects everything that is wrong with it. Knows no HTTP but the problem.
+//! Reads an object field by field and collects all mistakes. Knows nothing of HTTP but the problem.
 
 use std::borrow::Cow;
 
@@ -10,11 +10,11 @@ use crate::problem::Problem;
 /// A field that may be missing, and may be cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence<T> {
-    /// Not there, or there and wrong: the form remembers the mistake.
+    /// Missing, or invalid: then the form has recorded the mistake.
     Absent,
     /// `null`
     Null,
-    /// There and right.
+    /// Present and valid.
     Value(T),
 }
 
@@ -44,7 +44,7 @@ impl FromIterator<FieldError> for FieldErrors {
     }
 }
 
-/// An object being read. Fields that nobody asked for are mistakes.
+/// An object that is being read. Fields that are not read are mistakes.
 #[derive(Debug)]
 pub struct Form {
     fields: Map<String, Value>,
@@ -61,7 +61,7 @@ impl Form {
         }
     }
 
-    /// A field that must be there. `None` means that [`Self::finish`] will fail.
+    /// Reads a required field. `None` means that [`Self::finish`] will fail.
     pub fn required<T, E: Into<FieldErrors>>(
         &mut self,
         name: &'static str,
@@ -77,7 +77,7 @@ impl Form {
         }
     }
 
-    /// A field that may be missing or `null`.
+    /// Reads a field that may be missing or `null`.
     pub fn optional<T, E: Into<FieldErrors>>(
         &mut self,
         name: &'static str,
@@ -99,7 +99,7 @@ impl Form {
         }
     }
 
-    /// Remembers a mistake that the caller found, for instance between two fields.
+    /// Records a mistake that the caller found, for instance between two fields.
     pub fn reject(
         &mut self,
         pointer: impl Into<String>,
@@ -158,7 +158,7 @@ pub fn text(value: &Value) -> Result<&str, FieldError> {
     value.as_str().ok_or_else(|| FieldError::wrong_type("a string"))
 }
 
-/// Reads each item of an array; `expected` says what it is to be, for instance "an array of roles".
+/// Reads each item of an array; `expected` describes the array, for instance "an array of roles".
 ///
 /// # Errors
 /// `wrong-type` for anything else, and the mistake of each item at its place.

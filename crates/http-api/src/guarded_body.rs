@@ -1,4 +1,4 @@
-//! A body that keeps a guard until it has been passed on whole or given up. It must not know what is guarded.
+//! A body that holds a guard until it has been sent or dropped. Knows nothing of the guard.
 
 use std::{
     pin::Pin,
@@ -8,7 +8,7 @@ use std::{
 use axum::body::HttpBody;
 use hyper::body::{Frame, SizeHint};
 
-/// The body of an answer, and what ends with it, such as a place among the requests in flight.
+/// The body of an answer, and a guard that is dropped with it, such as a place among the requests in flight.
 pub struct GuardedBody<B, Guard> {
     body: B,
     _guard: Guard,

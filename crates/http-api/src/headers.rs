@@ -13,11 +13,11 @@ pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-fo
 /// `traceparent` (W3C Trace Context)
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// `Cache-Control` of what is one person's: their own client may keep it, and asks again each time.
+/// `Cache-Control` for personal data: only the client itself may cache it, and must revalidate each time.
 pub const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 
-/// What a header that is a list says: all of its lines as one (RFC 9110, section 5.3), however a client or a proxy has divided
-/// it. `None` when it was not sent.
+/// The value of a header that is a list: all of its lines as one (RFC 9110, section 5.3). `None` when it was not
+/// sent.
 #[must_use]
 pub fn list(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     let mut lines = headers.get_all(name).iter();
@@ -29,8 +29,8 @@ pub fn list(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     Some(list)
 }
 
-/// The members of a header that is a list of tokens, from all of its lines. An empty one means nothing, and is for whoever reads them
-/// to pass over or to refuse. What is no text is `?`, which is no token of any header.
+/// The members of a header that is a list of tokens, from all of its lines. Empty members are included. A member that
+/// is not text becomes `?`, which is not a valid token.
 pub fn members<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> + use<'h> {
     let lines = headers.get_all(name).iter();
     let members = lines.flat_map(|line| line.to_str().unwrap_or("?").split(','));

@@ -22,12 +22,12 @@ use tokio::{sync::Mutex, time::Instant};
 
 /// How long one check may take.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// What the checks found is told again for so long.
+/// The results of the checks are reused for this long.
 const FRESH: Duration = Duration::from_millis(500);
 
-/// The event log: it takes appends.
+/// The event log accepts appends.
 pub const EVENT_STORE: &str = "event-store";
-/// The log and what was made of it: they belong together.
+/// The read models belong to the log.
 pub const LOG: &str = "log";
 /// The database of the read models.
 pub const READ_MODELS: &str = "read-models";
@@ -43,13 +43,13 @@ type Check = Arc<dyn Fn() -> Outcome + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Health {
     checks: Vec<(&'static str, Check)>,
-    /// What they found last, and when. Locked while they run, so that all who ask meanwhile wait for one answer.
+    /// The last results and their time. Locked while the checks run, so that concurrent requests share one run.
     found: Arc<Mutex<Option<(Instant, Readiness)>>>,
     /// Whether every check has succeeded once.
     started: Arc<AtomicBool>,
 }
 
-/// What the checks found.
+/// The results of the checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readiness {
     /// Every check by name, with the reason where it failed.
@@ -132,7 +132,8 @@ impl Health {
         })
     }
 
-    /// Needs `question` about `dependency` to succeed. Its own error may hold secrets, so `reason` is shown instead.
+    /// Requires `question` about `dependency` to succeed. Its own error may contain secrets, so `reason` is shown
+    /// instead.
     fn ask<T, Fut, E>(
         self,
         name: &'static str,
@@ -150,7 +151,7 @@ impl Health {
         })
     }
 
-    /// What the checks found, less than a second ago.
+    /// The results of the checks, at most a second old.
     pub async fn ready(&self) -> Readiness {
         let mut found = self.found.lock().await;
         if let Some((at, readiness)) = &*found
@@ -163,7 +164,7 @@ impl Health {
         readiness
     }
 
-    /// What the checks found as long as they have not all succeeded at the same time; from then on, that all is well.
+    /// The results until all checks have once succeeded at the same time; after that, always success.
     pub async fn started(&self) -> Readiness {
         if self.started.load(Ordering::Relaxed) {
             return Readiness { checks: Vec::new() };
@@ -175,7 +176,7 @@ impl Health {
         readiness
     }
 
-    /// Runs every check, all at once.
+    /// Runs all checks concurrently.
     async fn run(&self) -> Readiness {
         let checks = self.checks.iter().map(|(name, check)| async {
             let outcome = tokio::time::timeout(TIMEOUT, check()).await;
@@ -197,7 +198,7 @@ impl Readiness {
         self.checks.iter().all(|(_, outcome)| outcome.is_ok())
     }
 
-    /// The answer for strangers: whether, not why.
+    /// The answer for strangers: whether it is ready, without the reasons.
     pub(crate) fn without_reasons(&self) -> Response {
         self.answer(api_types::Readiness { status: self.word() })
     }

@@ -1,4 +1,4 @@
-//! The extractor for bodies: one JSON object of bounded size and depth, or the problem that says why not.
+//! The extractor for bodies: one JSON object of bounded size and depth, or a problem with the reason.
 
 use api_types::{FieldError, ProblemCode};
 use axum::{
@@ -17,7 +17,7 @@ use crate::{
     problem::Problem,
 };
 
-/// The size in bytes up to which bodies are read. Put another one on a route with `axum::Extension(BodyLimit(n))`.
+/// The largest body in bytes. Another one can be set for a route with `axum::Extension(BodyLimit(n))`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyLimit(pub usize);
 
@@ -71,7 +71,7 @@ fn malformed(detail: impl Into<String>) -> Problem {
     Problem::new(ProblemCode::MalformedJson).detail(detail)
 }
 
-/// What is kept free for a body before any of it has come.
+/// The most bytes that are reserved for a body before any of it has arrived.
 const FIRST_PART: usize = 8 * 1024;
 
 /// The body, when it is no longer than `limit`; whatever `Content-Length` says.
@@ -84,7 +84,7 @@ pub async fn read_body(mut body: Body, BodyLimit(limit): BodyLimit) -> Result<By
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large());
     }
-    // No more than has come: whoever announces much and sends little is to cost little.
+    // Not more than has arrived: a client that announces a large body and sends little must cost little.
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
     let mut read = BytesMut::with_capacity(expected.min(FIRST_PART));
     while let Some(frame) = body.frame().await {
@@ -98,7 +98,7 @@ pub async fn read_body(mut body: Body, BodyLimit(limit): BodyLimit) -> Result<By
     Ok(read.freeze())
 }
 
-/// The body broke off.
+/// The problem for a body that broke off.
 fn unreadable(error: &axum::Error) -> Problem {
     if BodyStalled::caused(error) {
         Problem::request_timeout()

@@ -6,11 +6,11 @@ use std::{cell::Cell, fmt};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Arrays and objects may lie this deep inside one another.
+/// The deepest nesting of arrays and objects.
 const MAX_DEPTH: usize = 32;
 
-/// A text may hold so many values, those inside others included. The largest batch that the contract allows has
-/// some 3,000; a value takes many times the room of the two bytes that it may have been sent as.
+/// The most values in a text, including nested ones. The largest batch that the contract allows has about 3,000. A
+/// value takes many times the memory of its text.
 pub(crate) const MOST_VALUES: usize = 10_000;
 /// U+FEFF in UTF-8, with which some editors begin a file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -206,7 +206,7 @@ mod tests {
             read(list(MOST_VALUES + 1).as_bytes()),
             Err(ReadError::TooMany)
         ));
-        // What is too much is not even looked at to its end.
+        // Reading stops as soon as there are too many values.
         let endless = format!("[{}", "{\"a\":0},".repeat(MOST_VALUES));
         assert!(matches!(read(endless.as_bytes()), Err(ReadError::TooMany)));
         assert!(matches!(read(b"\xef\xbb\xbf{}"), Err(ReadError::ByteOrderMark)));

@@ -1,4 +1,4 @@
-//! The body of an answer that tells, once it has been taken or given up, how many bytes were taken.
+//! The body of an answer that reports, when it was taken or dropped, how many bytes were taken.
 
 use std::{
     pin::Pin,
@@ -9,7 +9,7 @@ use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-/// A body that calls `tell`, when it is dropped, with the bytes that were taken of it and with whether that was all.
+/// A body that calls `tell` when it is dropped, with the number of bytes that were taken, and whether that was all.
 pub(crate) struct LoggedBody<Tell: FnOnce(u64, bool)> {
     body: Body,
     bytes: u64,

@@ -1,5 +1,5 @@
-//! KeyedSemaphore a role's bare router into a served one: whatever the contract (`docs/api.md`)
-//! promises for every answer is done here.
+//! Turns a role's bare router into a served one: everything that the contract (`docs/api.md`) promises for every
+//! answer is done here.
 
 use std::{any::Any, panic::AssertUnwindSafe};
 
@@ -51,7 +51,7 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
     ),
 ];
 
-/// For a year, this host and those below it are asked over TLS only (RFC 6797).
+/// For a year, clients use only TLS for this host and its subdomains (RFC 6797).
 const STRICT_TRANSPORT_SECURITY: HeaderValue =
     HeaderValue::from_static("max-age=31536000; includeSubDomains");
 
@@ -112,18 +112,18 @@ where
     let routes = router
         .merge(probes)
         .layer(MapRequestLayer::new(note_route))
-        // Otherwise the routes would be made of their handlers for each request.
+        // Otherwise each request would build the routes from their handlers.
         .with_state::<()>(());
     // Around the whole router, not each route: `Allow` and the answer to HEAD are complete only out there.
     Router::new().fallback_service(middleware::from_fn_with_state(log, at_the_edge).layer(routes))
 }
 
-/// Who asks for the metrics of a role.
+/// The client that reads the metrics of a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asker {
-    /// Another process. It is told of this process, too.
+    /// Another process. It also gets the metrics of this process.
     Outside,
-    /// Another role of this process, which tells of the process itself.
+    /// Another role of this process, which shows the metrics of the process itself.
     SameProcess,
 }
 
@@ -132,13 +132,13 @@ pub fn admin_of(router: Router) -> Router {
     reached_by(Listener::Admin, router)
 }
 
-/// A router that [`with_middleware`] made, for an address that anyone can reach: without `/metrics` and `/health/startup`, and with a readiness that
-/// gives no reasons.
+/// A router that [`with_middleware`] made, for a public address: without `/metrics` and `/health/startup`, and
+/// without the reasons of readiness.
 pub fn public_of(router: Router) -> Router {
     reached_by(Listener::Public, router)
 }
 
-/// Which listener a request came by, where a router has more than one.
+/// The listener of a request, where a router has more than one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Listener {
     Public,
@@ -166,7 +166,7 @@ async fn live() -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(Liveness { status })).into_response()
 }
 
-/// Prometheus text as an answer.
+/// An answer with Prometheus text.
 fn prometheus_text(text: String) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"),
@@ -188,7 +188,7 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
         *request.uri_mut() = uri;
     }
     request.headers_mut().insert(&X_REQUEST_ID, id_header.clone());
-    // What is known to be valid is always the value of a header.
+    // A valid traceparent is always valid in a header.
     if let Ok(value) = HeaderValue::from_str(&traceparent) {
         request.headers_mut().insert(&TRACEPARENT, value);
     }
@@ -224,7 +224,7 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
     let headers = response.headers_mut();
     headers.reserve(2 + SECURITY_HEADERS.len());
     headers.insert(X_REQUEST_ID.clone(), id_header);
-    // Only the public address speaks for its host: what a role says to the gateway reaches clients, too.
+    // Only the public address sends it: what a role sends to the gateway also reaches clients.
     if is_over_tls && listener == Some(Listener::Public) {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
     }
@@ -234,7 +234,7 @@ async fn at_the_edge(State(log): State<AccessLog>, mut request: Request, next: N
     response
 }
 
-/// The answer to a request that the server refused before it had read it whole.
+/// The answer to a request that the server refused before reading all of it.
 fn refused_problem(refusal: Refusal) -> Problem {
     let code = match refusal {
         Refusal::TimedOut => return Problem::request_timeout(),
@@ -247,7 +247,7 @@ fn refused_problem(refusal: Refusal) -> Problem {
     Problem::new(code).detail(refusal.to_string())
 }
 
-/// Errors that the router and library extractors answer as plain text or not at all, as problems.
+/// Turns errors that the router and library extractors answer as plain text, or without a body, into problems.
 fn as_problem(response: Response) -> Response {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
@@ -268,7 +268,7 @@ fn as_problem(response: Response) -> Response {
     problem
 }
 
-/// `Allow` as a person would write it.
+/// `Allow` with commas and spaces.
 fn allowed(headers: &HeaderMap) -> Option<HeaderValue> {
     let methods = headers.get(header::ALLOW)?.to_str().ok()?;
     let mut methods: Vec<_> = methods

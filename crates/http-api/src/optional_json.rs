@@ -1,4 +1,4 @@
-//! A body that may be left out.
+//! An optional body.
 
 use axum::{
     body::{Body, HttpBody},
@@ -26,7 +26,7 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonObject {
         }
         let (parts, body) = request.into_parts();
         let mut body = body.into_data_stream();
-        // A chunked body shows only when read whether there is anything in it.
+        // Whether a chunked body is empty shows only when it is read.
         let first = loop {
             match body.next().await {
                 None => return nothing(),

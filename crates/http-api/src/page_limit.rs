@@ -1,4 +1,4 @@
-//! The parameter `limit`: how many items a page is to have at most.
+//! The parameter `limit`: the most items in a page.
 
 /// Reads a `limit` from 1 to `longest`: digits, and nothing else.
 pub fn limit_to(longest: u16) -> impl Fn(&str) -> Result<u16, String> {

@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use crate::problem::Problem;
 
-/// What a query string may hold as sent, but a reference in a `Link` header may not.
+/// Characters that a query string may contain, but a reference in a `Link` header may not.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
 
 /// The most bytes of an unknown name that the answer repeats.
@@ -28,7 +28,7 @@ pub struct BadParameter {
 }
 
 impl BadParameter {
-    /// What is wrong with the parameter `name`, of which the beginning is told back.
+    /// The error of the parameter `name`. A long name is shortened.
     #[must_use]
     pub fn new(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl BadParameter {
     }
 }
 
-/// The parameters of a query string that nobody has read yet.
+/// The parameters of a query string that were not taken yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters(Vec<Parameter>);
 
@@ -54,7 +54,7 @@ impl Parameters {
     /// Reads `name=value` pairs joined by `&`, percent-encoded, with `+` for a space.
     ///
     /// # Errors
-    /// When something is not text: not UTF-8, or with a NUL, which no database takes.
+    /// When a name or value is not UTF-8, or contains a NUL, which no database accepts.
     pub fn parse(query: &str) -> Result<Self, BadParameter> {
         let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -74,7 +74,7 @@ impl Parameters {
     /// Takes a parameter that may be given once.
     ///
     /// # Errors
-    /// When it is repeated, empty, or `parse` says what is wrong with it.
+    /// When it is repeated or empty, or `parse` fails.
     pub fn single<T>(
         &mut self,
         name: &'static str,
@@ -101,7 +101,7 @@ impl Parameters {
     /// Takes a parameter that may be given several times, each time with several values between commas.
     ///
     /// # Errors
-    /// When one of the values is empty, or `parse` says what is wrong with it.
+    /// When one of the values is empty, or `parse` fails.
     pub fn list<T, C: FromIterator<T>>(
         &mut self,
         name: &'static str,
@@ -123,10 +123,10 @@ impl Parameters {
             .collect()
     }
 
-    /// Makes sure that all have been taken.
+    /// Checks that all parameters were taken.
     ///
     /// # Errors
-    /// When one is left: then nobody knows it.
+    /// When one is left, which is unknown then.
     pub fn finish(self) -> Result<(), BadParameter> {
         match self.0.into_iter().next() {
             Some(Parameter { name, .. }) => Err(BadParameter::new(name, "there is no such parameter here")),
@@ -134,8 +134,8 @@ impl Parameters {
         }
     }
 
-    /// As a query string for a reference, as sent, without `name`. Not longer than what was sent, unless it had
-    /// characters that have no place there.
+    /// The parameters as a query string for a reference, as sent, without `name`. Longer than the original only if
+    /// that had characters which must be escaped.
     #[must_use]
     pub fn without(&self, name: &str) -> String {
         let others = self.0.iter().filter(|parameter| parameter.name != name);

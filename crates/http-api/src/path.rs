@@ -20,7 +20,7 @@ pub(crate) fn normalized(uri: &Uri) -> Option<Uri> {
         text.push_str(query);
     }
     let mut parts = uri.clone().into_parts();
-    // It is the same path with fewer characters, so it is one.
+    // The same path with fewer characters is always valid.
     parts.path_and_query = Some(PathAndQuery::try_from(text).ok()?);
     Uri::from_parts(parts).ok()
 }

@@ -17,7 +17,7 @@ const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+js
 
 /// One error answer. Its `request_id` is filled in from the request being served.
 ///
-/// Boxed, since it travels in the `Err` of many results.
+/// Boxed, because it is the `Err` of many results.
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Content>);
 
@@ -46,7 +46,7 @@ impl Problem {
         }))
     }
 
-    /// Says what happened this time, in a sentence for the person who reads it.
+    /// Sets the description of this occurrence, a sentence for the reader.
     #[must_use]
     pub fn detail(mut self, text: impl Into<String>) -> Self {
         // It may repeat what the client sent.
@@ -54,7 +54,7 @@ impl Problem {
         self
     }
 
-    /// Says with what a login goes on.
+    /// Adds the token with which the login continues.
     #[must_use]
     pub fn mfa_token(mut self, token: &str) -> Self {
         self.0.mfa_token = Some(token.to_owned());
@@ -86,7 +86,7 @@ impl Problem {
         Self::new(ProblemCode::MethodNotAllowed)
     }
 
-    /// `408 request-timeout`: the body took too long to arrive. The connection is of no more use.
+    /// `408 request-timeout`: the body took too long to arrive. The connection cannot be used any more.
     #[must_use]
     pub fn request_timeout() -> Self {
         Self::new(ProblemCode::RequestTimeout).header(header::CONNECTION, HeaderValue::from_static("close"))
@@ -116,7 +116,7 @@ impl Problem {
         Self::validation_within(errors, &mut ErrorRoom::default())
     }
 
-    /// As [`Self::validation`], in an answer that holds several problems and has so much room left for errors.
+    /// Like [`Self::validation`], in an answer with several problems that share the `room` for errors.
     #[must_use]
     pub fn validation_within(errors: Vec<FieldError>, room: &mut ErrorRoom) -> Self {
         let mut problem = Self::new(ProblemCode::ValidationFailed);
@@ -130,7 +130,7 @@ impl Problem {
         Self::new(ProblemCode::BadParameter).detail(format!("{name}: {}", detail.into()))
     }
 
-    /// The problem for an error status that came without one, as routers and extractors of libraries make them.
+    /// The problem for an error status without a body, as routers and extractors of libraries answer.
     pub(crate) fn of_status(status: StatusCode) -> Self {
         let mut problem = match status {
             StatusCode::NOT_FOUND => Self::not_found(),
@@ -145,7 +145,7 @@ impl Problem {
         problem
     }
 
-    /// As clients see it.
+    /// The problem in the form that clients see.
     #[must_use]
     pub fn document(&self) -> api_types::Problem {
         let content = &*self.0;

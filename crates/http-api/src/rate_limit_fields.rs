@@ -1,4 +1,4 @@
-//! The headers that tell a client what it may have and how it stands
+//! The headers with the limits of a client and what is left of them
 //! ([draft-ietf-httpapi-ratelimit-headers-10](https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-10)):
 //! structured fields, each a list of the names of limits with parameters.
 
@@ -11,27 +11,27 @@ pub static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-po
 /// `RateLimit`: a list of [`RateLimitStanding`].
 pub static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// How much one may have. Written, it is a member of `RateLimit-Policy`.
+/// A limit. Written, it is a member of `RateLimit-Policy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimitPolicy<'a> {
-    /// What the limit is called: letters, digits and `-`.
+    /// The name of the limit: letters, digits and `-`.
     pub name: &'a str,
-    /// How much of it there is.
+    /// The quota.
     pub quota: u64,
-    /// Of what, unless it is requests.
+    /// The unit of the quota, if it is not requests.
     pub unit: Option<&'static str>,
-    /// In seconds, unless there is no window.
+    /// The window in seconds, if there is one.
     pub window: Option<u64>,
 }
 
-/// How much is left. Written, it is a member of `RateLimit`.
+/// What is left of a limit. Written, it is a member of `RateLimit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimitStanding<'a> {
-    /// What the limit is called.
+    /// The name of the limit.
     pub name: &'a str,
-    /// How much is left of it.
+    /// The remaining quota.
     pub remaining: u64,
-    /// In so many seconds there is more, or all of it again.
+    /// After this many seconds more is available, or all of it.
     pub after: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Request ids: taken from the client or made, and known to everything that happens during the request.
+//! Request ids: taken from the client or created, and available to all code that serves the request.
 
 use events::CorrelationId;
 use http::{HeaderMap, HeaderValue};
@@ -6,7 +6,7 @@ use runtime::new_id;
 
 use crate::headers::X_REQUEST_ID;
 
-/// Characters of an id.
+/// The most characters of an id.
 const MOST_CHARACTERS: usize = 128;
 
 tokio::task_local! {
@@ -19,15 +19,15 @@ pub(crate) fn current() -> Option<String> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
-/// Runs `answer` so that problems in what it makes name `request_id`: for the answer to an earlier request, given again.
+/// Runs `answer` so that problems in it have `request_id`: for repeating the answer to an earlier request.
 pub fn answering_request<T>(request_id: &str, answer: impl FnOnce() -> T) -> T {
     CURRENT.sync_scope(request_id.to_owned(), answer)
 }
 
-/// The id that `text` is: 1 to 128 visible ASCII characters.
+/// Parses a request id: 1 to 128 visible ASCII characters.
 ///
 /// # Errors
-/// A sentence that says so, when it is none.
+/// A sentence with this rule.
 pub fn request_id_of(text: &str) -> Result<CorrelationId, String> {
     match (1..=MOST_CHARACTERS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         true => Ok(text.into()),

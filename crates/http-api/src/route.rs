@@ -4,13 +4,13 @@ use axum::extract::{MatchedPath, Request};
 
 use crate::access_notes::AccessNotes;
 
-/// Where the metrics are.
+/// The path of the metrics.
 pub(crate) const METRICS: &str = "/metrics";
 
-/// Where it says whether the process has started.
+/// The path of the startup probe.
 pub(crate) const STARTUP: &str = "/health/startup";
 
-/// Notes the route that answers a request.
+/// Records the route that answers a request.
 pub(crate) fn note_route(request: Request) -> Request {
     if let Some(path) = request.extensions().get::<MatchedPath>() {
         AccessNotes::of(request.extensions()).route(path.clone());
@@ -18,7 +18,7 @@ pub(crate) fn note_route(request: Request) -> Request {
     request
 }
 
-/// Probes come every few seconds and say nothing as long as all is well.
+/// Whether the route is a probe. Probes come every few seconds, and are logged only when they fail.
 pub(crate) fn is_probe(route: &str) -> bool {
     matches!(route, "/health/live" | "/health/ready" | STARTUP | METRICS)
 }

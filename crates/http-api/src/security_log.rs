@@ -1,6 +1,6 @@
-//! The security log: one JSON line for each success and failure of authentication and for each denied authorization, on a
-//! tracing target of its own, whatever else is logged. Never a secret, and never an e-mail address: people type passwords
-//! into that field.
+//! The security log: one JSON line for each success and failure of authentication and for each denied authorization,
+//! on a separate tracing target that is always enabled. It never contains a secret or an e-mail address, because
+//! people type passwords into that field.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -14,7 +14,8 @@ use runtime::telemetry::SECURITY;
 
 use crate::request_id;
 
-/// Lines of one kind of failure in one window; what is beyond is counted, so that a flood fills no disk.
+/// The most lines of one kind of failure in one window. Further ones are only counted, so that a flood does not fill
+/// the disk.
 const LINES: u64 = 100;
 const WINDOW: Duration = Duration::from_secs(1);
 
@@ -23,7 +24,7 @@ tokio::task_local! {
     pub(crate) static CLIENT: Option<IpAddr>;
 }
 
-/// Something that happened to authentication or authorization. Nothing is written before [`record`](Self::record).
+/// An event of authentication or authorization. It is written by [`record`](Self::record).
 #[derive(Debug, Clone)]
 #[must_use = "it is written by `record`"]
 pub struct SecurityEvent {
@@ -43,12 +44,12 @@ impl SecurityEvent {
         Self::new(event, "success", None)
     }
 
-    /// It failed: who they are was not shown.
+    /// A failure: the client did not prove who they are.
     pub const fn failure(event: &'static str, reason: &'static str) -> Self {
         Self::new(event, "failure", Some(reason))
     }
 
-    /// They may not: who they are is known.
+    /// A denial: the client is known, but may not do this.
     pub const fn denied(event: &'static str, reason: &'static str) -> Self {
         Self::new(event, "denied", Some(reason))
     }
@@ -66,38 +67,38 @@ impl SecurityEvent {
         }
     }
 
-    /// Who did it, if that is proved.
+    /// The person who did it, if that is proved.
     pub const fn actor(mut self, actor: UserId) -> Self {
         self.actor = Some(actor);
         self
     }
 
-    /// To whose account.
+    /// The person whose account it is about.
     pub const fn subject(mut self, subject: UserId) -> Self {
         self.subject = Some(subject);
         self
     }
 
-    /// To whose account, if that is known.
+    /// The person whose account it is about, if that is known.
     pub const fn subject_if_known(mut self, subject: Option<UserId>) -> Self {
         self.subject = subject;
         self
     }
 
-    /// By what they were known.
+    /// How the person was authenticated.
     pub fn methods(mut self, methods: &BTreeSet<AuthenticationMethod>) -> Self {
         let names: Vec<_> = methods.iter().map(|method| method.name()).collect();
         self.methods = Some(names.join(" "));
         self
     }
 
-    /// Under which keyed hash attempts at the same account are counted, whether there is one or not.
+    /// The keyed hash under which attempts at the same account are counted, whether or not it exists.
     pub fn counted_as(mut self, key: &str) -> Self {
         self.counted_as = Some(key.to_owned());
         self
     }
 
-    /// How many in a row failed, with this one.
+    /// The number of failures in a row, including this one.
     pub const fn failures(mut self, failures: u64) -> Self {
         self.failures = Some(failures);
         self
@@ -126,13 +127,13 @@ impl SecurityEvent {
         );
     }
 
-    /// How many lines of this kind were left out before it; `None` when it is left out, too.
+    /// How many lines of this kind were left out before this one; `None` when this one is left out, too.
     fn room(&self) -> Option<u64> {
-        // Whoever succeeds is known, and bounded by what the system can do.
+        // Successes are not limited: those who succeed are known, and bounded by what the system can do.
         let Some(reason) = self.reason else {
             return Some(0);
         };
-        // Each entry is written whole, so a poisoned lock is as good as any.
+        // Each entry is written as a whole, so a poisoned lock can be used.
         let mut kinds = KINDS.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = kinds
             .entry((self.event, reason))
@@ -141,7 +142,7 @@ impl SecurityEvent {
     }
 }
 
-/// Events and reasons are words of the program, so there are few.
+/// Events and reasons are constants of the program, so there are few.
 static KINDS: LazyLock<Mutex<Kinds>> = LazyLock::new(Mutex::default);
 
 type Kinds = HashMap<(&'static str, &'static str), Kind>;

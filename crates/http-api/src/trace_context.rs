@@ -11,17 +11,17 @@ tokio::task_local! {
     pub(crate) static CURRENT: Traceparent;
 }
 
-/// The `traceparent` of the request being served, if any is: for what is asked of others on its behalf.
+/// The `traceparent` of the request being served, if any, for requests to others on its behalf.
 #[must_use]
 pub fn current_traceparent() -> Option<Traceparent> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
-/// `00-` trace id `-` parent id `-` flags, in characters.
+/// The length of `00-` trace id `-` parent id `-` flags, in characters.
 const LENGTH: usize = 55;
 
-/// The request's `traceparent` if it is valid: the part that every version has, in the version that is known here.
-/// What a later version appends is not passed on (W3C Trace Context, section 2.2.4).
+/// The request's `traceparent` if it is valid: the part of the known version. Additions of later versions are not
+/// passed on (W3C Trace Context, section 2.2.4).
 pub(crate) fn valid(headers: &HeaderMap) -> Option<Traceparent> {
     let mut sent = headers.get_all(&TRACEPARENT).iter();
     let (Some(value), None) = (sent.next(), sent.next()) else {
@@ -36,7 +36,7 @@ pub(crate) fn of_request(headers: &HeaderMap) -> Traceparent {
     valid(headers).unwrap_or_else(|| {
         let trace = new_id().simple().to_string();
         let span = new_id().simple().to_string();
-        // A UUIDv7 ends in 62 random bits, as the standard asks of both ids.
+        // A UUIDv7 ends with 62 random bits, as the standard requires for both ids.
         format!("00-{trace}-{}-01", span.get(16..).unwrap_or("0000000000000001")).into()
     })
 }
@@ -49,7 +49,7 @@ pub fn trace_id_of(traceparent: &str) -> Option<&str> {
         .filter(|_| is_valid(traceparent.as_bytes()))
 }
 
-/// The parent id in a `traceparent`, if it is valid: the span of whoever asked.
+/// The parent id in a `traceparent`, if it is valid: the span of the caller.
 #[must_use]
 pub fn parent_id_of(traceparent: &str) -> Option<&str> {
     traceparent

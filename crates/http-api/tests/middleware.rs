@@ -1,4 +1,4 @@
-//! What the shell adds to every answer of every role.
+//! What the middleware adds to every answer of every role.
 
 #![expect(
     clippy::unwrap_used,
@@ -324,7 +324,7 @@ async fn however_often_readiness_is_asked_for_the_checks_run_once_at_a_time() {
     let answers = futures::future::join_all((0..1_000).map(|_| health.ready())).await;
     assert!(answers.iter().all(Readiness::is_ready));
     assert!(runs.load(Ordering::Relaxed) <= 10, "{runs:?}");
-    // What is told is never older than a second.
+    // The result is never older than a second.
     let before = runs.load(Ordering::Relaxed);
     tokio::time::sleep(Duration::from_secs(1)).await;
     health.ready().await;

@@ -1,4 +1,4 @@
-//! What a connection is doing (idle, reading a head, serving a request), and with it which timeout applies.
+//! The state of a connection (idle, reading a head, serving a request), which decides which timeout applies.
 
 use std::{
     io,
@@ -16,60 +16,60 @@ use tokio::time::Instant;
 
 use crate::{head::Refusal, load::AtWork};
 
-/// The most bytes that are read of a body that nobody wants, so that the connection can go on.
+/// The most bytes of an unread body that are read and dropped, so that the connection can be used again.
 const REST: u64 = 16 * 1024;
-/// How soon the rest of a body that nobody wants must come, so that the connection can go on.
+/// The time limit for reading the rest of an unread body.
 const REST_WITHIN: Duration = Duration::from_millis(500);
 
-/// How long a connection may wait, and for what.
+/// The time limits of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timeouts {
-    /// For a head that has begun, and for the first one.
+    /// For the first head, and for a head that has begun.
     pub(crate) head: Duration,
     /// Between two requests.
     pub(crate) idle: Duration,
-    /// For the client to take the next part of what is being sent.
+    /// For the client to take the next part of an answer.
     pub(crate) write: Duration,
-    /// For the client to take all of one answer, as far as it is the client who is waited for.
+    /// For the client to take a whole answer. Only the time that this side waits for the client counts.
     pub(crate) answer: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Phase {
-    /// The last answer is on its way, nothing of a next request has come.
+    /// The last answer was sent, and nothing of the next request has arrived.
     Idle(Instant),
-    /// A request is awaited or has begun, its head is not complete.
+    /// The head of a request is expected or has begun.
     Head(Instant),
     /// A request is being served.
     Busy,
 }
 
-/// What a connection is doing. Shared by its socket, which waits, and its service, which works.
+/// The state of a connection, shared by its socket and its service.
 #[derive(Clone)]
 pub(crate) struct Activity(Arc<Mutex<State>>);
 
 struct State {
     phase: Phase,
-    /// Of a socket that waits without a bound, because a request is being served.
+    /// The waker of a socket that waits without a limit, because a request is being served.
     waiting: Option<Waker>,
     body: RequestBody,
-    /// Of the request that comes next.
+    /// The refusal of the next request.
     refusal: Option<Refusal>,
-    /// This connection ends with its first request, which is refused.
+    /// Whether the first request is refused and the connection ends with it.
     is_turned_away: bool,
-    /// The client does not take what is sent to it.
+    /// Whether the client does not take what is sent to it.
     is_write_waiting: bool,
 }
 
-/// What has become of the body of the last request.
+/// The state of the body of the last request.
 enum RequestBody {
-    /// Read to its end, if there was one.
+    /// Read to its end, or there was none.
     Read,
     /// It may still be read.
     Held,
     /// Dropped before its end.
     Left(Incoming),
-    /// The client may still be sending what nobody wants.
+    /// Refused; the client may still be sending it.
     Refused,
 }
 
@@ -86,7 +86,7 @@ impl Activity {
         })))
     }
 
-    /// A request's head has been read; it is being served until the guard is dropped.
+    /// Records that a head was read. The request is being served until the guard is dropped.
     pub(crate) fn busy(&self, has_no_body: bool) -> Busy {
         let mut state = self.state();
         state.phase = Phase::Busy;
@@ -98,39 +98,39 @@ impl Activity {
         Busy(self.clone())
     }
 
-    /// The request's body has been read to its end.
+    /// Records that the body was read to its end.
     pub(crate) fn body_read(&self) {
         self.state().body = RequestBody::Read;
     }
 
-    /// The request's body was dropped before its end.
+    /// Records that the body was dropped before its end.
     pub(crate) fn body_left(&self, rest: Incoming) {
         self.state().body = RequestBody::Left(rest);
     }
 
-    /// Nobody has asked for the request's body, and the client waits until somebody does.
+    /// Records that the body was never asked for, while the client waits until it is.
     pub(crate) fn body_refused(&self) {
         self.state().body = RequestBody::Refused;
     }
 
-    /// Whether the request's body has been read to its end, or nobody will read it.
+    /// Whether the body was read to its end, or will not be read.
     pub(crate) fn is_body_read(&self) -> bool {
         matches!(self.state().body, RequestBody::Read)
     }
 
-    /// The next request that the service gets to see stands in for one that was refused.
+    /// Marks the next request of the service as a stand-in for one that was refused.
     pub(crate) fn refuse(&self, refusal: Refusal) {
         self.state().refusal = Some(refusal);
     }
 
-    /// Nothing is done on this connection: its first request is refused, and it ends. The first reason for that counts.
+    /// Refuses the first request of this connection, which then ends. The first reason counts.
     pub(crate) fn turn_away(&self, refusal: Refusal) {
         let mut state = self.state();
         state.is_turned_away = true;
         state.refusal.get_or_insert(refusal);
     }
 
-    /// Why the request that the service got was refused, if it was. The connection ends with it.
+    /// The reason why the request that the service got was refused, if it was. The connection ends with it.
     pub(crate) fn take_refusal(&self) -> Option<Refusal> {
         let mut state = self.state();
         let refusal = state.refusal.take()?;
@@ -138,8 +138,8 @@ impl Activity {
         Some(refusal)
     }
 
-    /// Whether the connection can serve another request after this one: not behind a body that nobody has read. What
-    /// is left of a small one is read here.
+    /// Whether the connection can serve another request. Not after an unread body; the rest of a small one is read
+    /// here.
     pub(crate) async fn can_go_on(&self) -> bool {
         let body = std::mem::replace(&mut self.state().body, RequestBody::Refused);
         let read = match body {
@@ -157,7 +157,7 @@ impl Activity {
         read && !self.state().is_turned_away
     }
 
-    /// Bytes have come.
+    /// Records that bytes have arrived.
     pub(crate) fn heard(&self) {
         let mut state = self.state();
         if let Phase::Idle(_) = state.phase {
@@ -165,12 +165,12 @@ impl Activity {
         }
     }
 
-    /// Says whether the client is waited for to take what is sent.
+    /// Records whether the connection waits for the client to take what is sent.
     pub(crate) fn set_write_waiting(&self, is_waiting: bool) {
         self.state().is_write_waiting = is_waiting;
     }
 
-    /// Since when the client has been waited for to ask for something, if that is what the connection waits for.
+    /// The time since which the connection waits for the client's next request, if it does.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
         let state = self.state();
         match state.phase {
@@ -179,7 +179,7 @@ impl Activity {
         }
     }
 
-    /// Until when to wait for bytes. Without a bound, `context` is woken once there is one.
+    /// The time until which to wait for bytes. If there is no limit, `context` is woken once there is one.
     pub(crate) fn deadline(&self, timeouts: Timeouts, context: &Context<'_>) -> Option<Instant> {
         let mut state = self.state();
         match state.phase {
@@ -213,17 +213,17 @@ impl Drop for Busy {
     }
 }
 
-/// What is handed on at once of an answer, so that as much is let go of when the client has taken it.
+/// The most bytes of an answer that are passed on at once, so that memory is released as the client takes them.
 const PIECE: usize = 64 * 1024;
 
-/// Ends when there is nobody any more for whom to wait for the next part of an answer.
+/// Ends when the client has gone, so that the next part of an answer need not be waited for.
 pub(crate) type Gone = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The body of an answer; the request is being served until it has been taken, or its client has gone.
+/// The body of an answer. The request is being served until the body has been taken, or its client has gone.
 pub(crate) struct BusyBody {
     body: Body,
     gone: Gone,
-    /// Of the last part of it, what has not been handed on.
+    /// The rest of the last part, which was not passed on yet.
     rest: Bytes,
     _busy: Busy,
     _at_work: Arc<AtWork>,

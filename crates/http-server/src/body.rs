@@ -1,4 +1,4 @@
-//! The body of a request as the server hands it on: one that stalls ends in an error.
+//! The body of a request. One that stalls ends with an error.
 
 use std::{
     error::Error,
@@ -19,13 +19,13 @@ use crate::{activity::Activity, load::AtWork};
 #[error("the body of the request took too long to arrive")]
 pub struct BodyStalled;
 
-/// There is no room for more of the body.
+/// There is no memory left for more of the body.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("there is too much to do to receive the body of the request")]
 pub struct BodyOverloaded;
 
 impl BodyOverloaded {
-    /// Whether `error`, however wrapped, says this.
+    /// Whether `error` has this cause.
     #[must_use]
     pub fn caused(error: &(dyn Error + 'static)) -> bool {
         is_caused_by::<Self>(error)
@@ -33,7 +33,7 @@ impl BodyOverloaded {
 }
 
 impl BodyStalled {
-    /// Whether `error`, however wrapped, says this.
+    /// Whether `error` has this cause.
     #[must_use]
     pub fn caused(error: &(dyn Error + 'static)) -> bool {
         is_caused_by::<Self>(error)
@@ -53,10 +53,10 @@ fn is_caused_by<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
 
 /// A body that must make progress every `stall`, and end within `total`.
 pub(crate) struct TimedBody {
-    /// There until its end.
+    /// `Some` until its end.
     body: Option<Incoming>,
     activity: Activity,
-    /// The client sends it only once somebody asks for it.
+    /// Whether the client sends it only after `100 Continue`.
     awaited: bool,
     stall: Duration,
     ends_by: Instant,
@@ -66,7 +66,7 @@ pub(crate) struct TimedBody {
 }
 
 impl TimedBody {
-    /// `awaited`: the client sends it only once somebody asks for it (`Expect: 100-continue`).
+    /// Wraps a body. `awaited`: the client sends it only after `100 Continue` (`Expect: 100-continue`).
     pub(crate) fn new(
         body: Incoming,
         activity: Activity,

@@ -1,16 +1,16 @@
-//! The bytes that are kept in a process because of one caller.
+//! The bytes in memory that belong to one caller.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// The bytes that are kept because of one caller. Clones count together.
+/// The bytes in memory that belong to one caller. Clones share the count.
 #[derive(Debug, Clone, Default)]
 pub struct CallerBytes(Arc<AtomicUsize>);
 
 impl CallerBytes {
-    /// So many more; how many there are now is told.
+    /// Adds `bytes`, and returns the total.
     pub(crate) fn add(&self, bytes: usize) -> usize {
         self.0.fetch_add(bytes, Ordering::Relaxed) + bytes
     }

@@ -1,4 +1,4 @@
-//! One connection: its requests one after another, each with a bound on its body, and the end that each of them comes to.
+//! One connection: its requests one after another, and their ends.
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc};
 
@@ -29,19 +29,19 @@ use crate::{
 
 /// The media type of server-sent events (HTML standard, section 9.2).
 const EVENT_STREAM: &[u8] = b"text/event-stream";
-/// Names a request in its answer and in the log.
+/// The header that identifies a request in its answer and in the log.
 const REQUEST_ID: &str = "x-request-id";
 
 /// Among the extensions of a request that came over TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OverTls;
 
-/// What all connections of a server share.
+/// The parts that all connections of a server share.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) router: Router,
     pub(crate) options: ServerOptions,
-    /// Requests that change something. Each runs in a task of its own, to its end, whether its client stays or not.
+    /// Requests that may change something. Each runs in a separate task to its end, even if its client disconnects.
     pub(crate) commands: TaskTracker,
     pub(crate) stop: CancellationToken,
     pub(crate) load: Load,
@@ -51,7 +51,7 @@ pub(crate) struct Shared {
 
 /// Serves the requests of one connection, to its end.
 pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Activity, shared: Arc<Shared>) {
-    // Answers are written whole: waiting for more to send only delays them.
+    // Answers are written as a whole, so waiting for more data only delays them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = %error, "cannot set TCP_NODELAY");
     }
@@ -103,7 +103,7 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
         async move {
             let mut response = shared.answer(request, &client, &at_work).await?;
             if !activity.can_go_on().await {
-                // Said in time, or the client would lose its next request.
+                // Announced in time, or the client would lose its next request.
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }
@@ -130,14 +130,14 @@ pub(crate) async fn connection(stream: TcpStream, peer: SocketAddr, activity: Ac
     }
 }
 
-/// Whether the answer lasts as long as its client likes.
+/// Whether the answer has no fixed end.
 fn is_event_stream(response: &Response<Body>) -> bool {
     let kind = response.headers().get(header::CONTENT_TYPE);
     kind.is_some_and(|kind| kind.as_bytes().starts_with(EVENT_STREAM))
 }
 
-/// Ends when nobody waits for the next part of an answer. Who follows a stream of events has no reason to close their side
-/// before its end; of other answers a client may take the rest after that.
+/// Ends when nobody waits for the next part of an answer. A client that follows a stream of events has no reason to
+/// close its side before the end; for other answers it may take the rest after that.
 fn gone(client: Peer, response: &Response<Body>) -> Gone {
     let is_event_stream = is_event_stream(response);
     Box::pin(async move {
@@ -148,14 +148,14 @@ fn gone(client: Peer, response: &Response<Body>) -> Gone {
     })
 }
 
-/// Nobody is there any more to take the answer to a read.
+/// The client of a read has gone.
 #[derive(Debug, thiserror::Error)]
 #[error("the client has hung up")]
 struct HungUp;
 
 impl Shared {
-    /// What the connection's bytes travel in; nothing if its client does not get to an agreement in time. That wait is one
-    /// for the client: like every other one, it ends when its place is needed.
+    /// Sets up TCP or TLS; `None` if the client does not complete the handshake in time. Like every wait for a
+    /// client, this one ends when its place is needed.
     async fn transport(&self, stream: TcpStream, peer: SocketAddr) -> Option<Transport> {
         let Some(tls) = &self.options.tls else {
             return Some(Transport::plain(stream));
@@ -175,7 +175,7 @@ impl Shared {
         None
     }
 
-    /// Reads end when their client hangs up; what may change something runs to its end.
+    /// Reads end when their client disconnects; other requests run to their end.
     async fn answer(
         &self,
         request: Request<Body>,
@@ -188,7 +188,7 @@ impl Shared {
         let size = response.body().size_hint().lower();
         let fits = at_work.answer(usize::try_from(size).unwrap_or(usize::MAX));
         let has_room = fits && (!is_event_stream(&response) || at_work.stream());
-        // What a command has done is told in any case.
+        // The result of a command is always sent.
         if has_room || !is_read {
             return Ok(response);
         }

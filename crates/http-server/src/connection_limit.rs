@@ -1,5 +1,5 @@
-//! How many connections there may be, in all and from one address. When there is no room, those are closed that have waited longest
-//! for their clients: a flood of connections that ask nothing makes room for one that does.
+//! Limits the number of connections, in total and from one address. When there is no place, the connections that have
+//! waited longest for their clients are closed, so that idle connections make room for active ones.
 
 use std::{
     collections::HashMap,
@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{activity::Activity, options::ServerOptions};
 
-/// When room is made, it is made for as many newcomers as this part of all.
+/// When room is made, this fraction of all connections is closed.
 const PART: usize = 32;
 
-/// Addresses that are counted as one: one of IPv4, or a network of 64 bits of IPv6, which a household or a machine has to
-/// itself.
+/// The network of an address: an IPv4 address, or an IPv6 network of 64 bits, which usually belongs to one household
+/// or machine.
 #[must_use]
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -50,11 +50,11 @@ struct Connection {
     close: CancellationToken,
 }
 
-/// One connection's place, until it is dropped.
+/// The place of one connection, until it is dropped.
 pub(crate) struct Place {
     shared: Arc<Shared>,
     number: u64,
-    /// Cancelled when somebody else gets the place.
+    /// Cancelled when the place is given to another connection.
     pub(crate) close: CancellationToken,
 }
 
@@ -111,8 +111,8 @@ impl Shared {
 }
 
 impl Taken {
-    /// Closes those of the connections in question that have waited longest for their clients: a part of `most`, so that
-    /// the search for them is not made for each newcomer.
+    /// Closes those of the given connections that have waited longest for their clients. It closes a fraction of
+    /// `most`, so that the search is not repeated for each new connection.
     fn make_room(&mut self, most: usize, in_question: impl Fn(&Connection) -> bool) {
         let mut waiting: Vec<_> = self
             .connections
@@ -174,7 +174,7 @@ mod tests {
         let second = places.take(address("192.0.2.2"), &Activity::new()).unwrap();
         let third = places.take(address("192.0.2.3"), &Activity::new()).unwrap();
         assert!(first.close.is_cancelled() && !second.close.is_cancelled());
-        // It leaves after its place has gone to somebody else.
+        // It leaves after its place was given away.
         drop(first);
         assert_eq!(places.0.taken().connections.len(), 2);
         drop((second, third));

@@ -1,24 +1,23 @@
-//! A first look at the head of a request, before hyper reads it. What hyper would refuse it answers bare, without
-//! request id, problem or log line, and some of what it should refuse it serves: so heads are judged here, and hyper
-//! only gets to see those that pass.
+//! Checks the head of a request before hyper reads it. Hyper answers bad heads without request id, problem or log
+//! line, and serves some that it should refuse. So it only gets heads that pass this check.
 
 use std::fmt::{self, Display, Formatter};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{Method, Uri};
 
-/// The head of a request may take this many bytes, its last empty line included.
+/// The largest head of a request, in bytes, including its last empty line.
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
-/// The request target may take this many bytes: 8 KiB of a query string, and a path. RFC 9110, section 4.1, asks for
-/// 8,000 at least.
+/// The longest request target, in bytes: 8 KiB of a query string, and a path. RFC 9110, section 4.1, asks for 8,000
+/// at least.
 const MAX_TARGET: usize = 9 * 1024;
-/// As many as hyper takes.
+/// The most fields, which is hyper's limit.
 const MAX_FIELDS: usize = 100;
-/// What a refused head is replaced by keeps these, so that answer and log name the request as its client does.
+/// Fields of a refused head that its stand-in keeps, so that answer and log identify the request.
 const KEPT: [&str; 3] = ["x-request-id", "traceparent", "user-agent"];
 
-/// Why a request is refused before it has been read whole. The server hands on a request that stands in for it, with this
-/// among its extensions; the router answers it and the connection ends.
+/// Why a request is refused before all of it was read. The server passes on a stand-in request with this among its
+/// extensions; the router answers it and the connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// It is not HTTP/1, or contradicts itself.
@@ -27,22 +26,22 @@ pub enum Refusal {
     TargetTooLong,
     /// It is longer than 64 KiB, or has more than 100 fields.
     TooLarge,
-    /// Its body is coded in a way that is not known here.
+    /// Its body has an unknown transfer coding.
     UnknownCoding,
-    /// The rest of it did not come in time.
+    /// The rest of it did not arrive in time.
     TimedOut,
-    /// There is too much to do, or there are too many connections.
+    /// The server is overloaded, or has too many connections.
     Overloaded,
-    /// It came as it is to an address that is served over TLS.
+    /// It was sent without TLS to an address that uses TLS.
     NotEncrypted,
 }
 
 /// How the end of the body is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// After so many bytes.
+    /// After this many bytes.
     Length(u64),
-    /// The body comes in chunks that say how long they are.
+    /// After the last chunk.
     Chunked,
 }
 
@@ -50,12 +49,12 @@ pub(crate) enum Framing {
 #[derive(Debug)]
 pub(crate) struct RefusedHead {
     pub(crate) refusal: Refusal,
-    /// A head that hyper takes, of a request that is to be answered with the refusal.
+    /// A valid head for hyper, of the request that is answered with the refusal.
     pub(crate) stand_in: Bytes,
 }
 
 impl Refusal {
-    /// The refusal of a head that cannot be read.
+    /// The refused head of a request that cannot be read.
     pub(crate) fn unread(self) -> RefusedHead {
         RefusedHead {
             refusal: self,
@@ -64,7 +63,7 @@ impl Refusal {
     }
 }
 
-/// What is wrong, in a sentence for the person who sent it.
+/// The reason, in a sentence for the sender.
 impl Display for Refusal {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         match self {
@@ -84,7 +83,8 @@ impl Display for Refusal {
     }
 }
 
-/// Judges what has come of a head. `None` while it is not complete; then its length and the framing of the body.
+/// Checks the part of a head that has arrived. `None` while it is not complete; then its length and the framing of
+/// the body.
 pub(crate) fn look(bytes: &[u8]) -> Result<Option<(usize, Framing)>, RefusedHead> {
     if target_length(bytes) > MAX_TARGET {
         return Err(Refusal::TargetTooLong.unread());
@@ -114,7 +114,7 @@ pub(crate) fn look(bytes: &[u8]) -> Result<Option<(usize, Framing)>, RefusedHead
     }
 }
 
-/// The length of the request target, as far as it has come.
+/// The length of the request target so far.
 fn target_length(bytes: &[u8]) -> usize {
     let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
     let line = bytes.get(start.unwrap_or(bytes.len())..).unwrap_or_default();
@@ -136,7 +136,7 @@ fn judge(head: &httparse::Request<'_, '_>) -> Result<Framing, Refusal> {
     framing(head)
 }
 
-/// RFC 9110, section 10.1.1: the one expectation that there is. A request with another one would wait for ever.
+/// RFC 9110, section 10.1.1 defines only one expectation. A request with another one would wait for ever.
 fn expectation(head: &httparse::Request<'_, '_>) -> Result<(), Refusal> {
     if values(head, "expect").all(|value| value.eq_ignore_ascii_case(b"100-continue")) {
         Ok(())
@@ -230,7 +230,7 @@ fn framing(head: &httparse::Request<'_, '_>) -> Result<Framing, Refusal> {
     }
 }
 
-/// A head that hyper takes, for the same request as far as it makes sense.
+/// A valid head for hyper, with the usable parts of the request.
 fn stand_in(head: &httparse::Request<'_, '_>) -> Bytes {
     let method = head.method.filter(|method| *method != "CONNECT");
     let target = head.path.filter(|target| target.parse::<Uri>().is_ok());

@@ -1,12 +1,12 @@
-//! Where one request on a connection ends and the next one begins, so that each head is looked at whole before
-//! hyper gets to see any of it.
+//! Finds where one request on a connection ends and the next one begins, so that each head is checked before hyper
+//! sees any of it.
 
 use bytes::{Buf, BytesMut};
 use tokio::io::ReadBuf;
 
 use crate::head::{Framing, Refusal, RefusedHead, look};
 
-/// A head that grows without a line break is looked at again after so many bytes.
+/// A head that grows without a line break is checked again after this many bytes.
 const LOOK_AGAIN: usize = 1024;
 
 /// What comes next on a connection.
@@ -18,20 +18,20 @@ enum Next {
     Body(u64),
     /// Chunks of a body.
     Chunks(Chunks),
-    /// A body whose chunks are malformed; hyper ends the connection with it.
+    /// A body with malformed chunks; hyper ends the connection with it.
     Unknown,
-    /// Nothing: a head was refused.
+    /// Nothing, because a head was refused.
     Nothing,
 }
 
 /// The bytes of one connection on their way to hyper.
 pub(crate) struct HeadGate {
     next: Next,
-    /// What has come and not been handed on.
+    /// Bytes that have arrived and were not passed on.
     held: BytesMut,
-    /// How many bytes of it have been judged, and may be handed on.
+    /// How many of them were checked and can be passed on.
     passed: usize,
-    /// Of a head, so many bytes have been looked at.
+    /// How many bytes of a head were checked.
     looked_at: usize,
 }
 
@@ -45,7 +45,7 @@ impl HeadGate {
         }
     }
 
-    /// Hands on what may be, and says whether that was anything.
+    /// Passes on what can be passed on, and returns whether there was anything.
     pub(crate) fn hand_on(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
         if self.passed == 0 {
             self.passed = self.next.of_body(&self.held);
@@ -66,7 +66,7 @@ impl HeadGate {
         self.passed == 0 && matches!(self.next, Next::Head)
     }
 
-    /// Whether nothing more is read.
+    /// Whether no more bytes are read.
     pub(crate) fn is_closed(&self) -> bool {
         self.passed == 0 && matches!(self.next, Next::Nothing)
     }
@@ -76,14 +76,14 @@ impl HeadGate {
         self.held.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
     }
 
-    /// Where the bytes of a head go as they come; see [`Self::judge`].
+    /// The buffer for the bytes of a head; see [`Self::judge`].
     pub(crate) fn space(&mut self) -> &mut BytesMut {
         self.held.reserve(LOOK_AGAIN);
         &mut self.held
     }
 
-    /// Looks at the head that has come so far. Once it is complete, it may be handed on; when it is refused, what may
-    /// be handed on is a stand-in for it, and nothing after that.
+    /// Checks the head that has arrived so far. A complete head can be passed on; for a refused one a stand-in is
+    /// passed on, and nothing after it.
     pub(crate) fn judge(&mut self) -> Option<Refusal> {
         let new = self.held.get(self.looked_at..).unwrap_or_default();
         if new.len() < LOOK_AGAIN && self.looked_at > 0 && !new.contains(&b'\n') {
@@ -106,7 +106,7 @@ impl HeadGate {
         }
     }
 
-    /// Hands on a stand-in instead of the head that has begun, and nothing after that.
+    /// Passes on a stand-in for the head that has begun, and nothing after it.
     pub(crate) fn refuse(&mut self, RefusedHead { refusal, stand_in }: RefusedHead) -> Refusal {
         self.held = BytesMut::from(&stand_in[..]);
         self.passed = self.held.len();
@@ -114,7 +114,7 @@ impl HeadGate {
         refusal
     }
 
-    /// How many bytes of a body may be read past the gate at once.
+    /// How many bytes of a body may be read directly at once.
     pub(crate) fn limit(&self) -> usize {
         match &self.next {
             Next::Body(left) => usize::try_from(*left).unwrap_or(usize::MAX),
@@ -123,8 +123,7 @@ impl HeadGate {
         }
     }
 
-    /// Takes note of `bytes` that were read past the gate, and says how many of them are of the body. The others are
-    /// kept.
+    /// Records `bytes` that were read directly, and returns how many of them belong to the body. The others are kept.
     pub(crate) fn read_past(&mut self, bytes: &[u8]) -> usize {
         let count = self.next.of_body(bytes);
         self.held.extend_from_slice(&bytes[count..]);
@@ -133,7 +132,7 @@ impl HeadGate {
 }
 
 impl Next {
-    /// How many of `bytes` still are of the body.
+    /// How many of `bytes` belong to the body.
     fn of_body(&mut self, bytes: &[u8]) -> usize {
         let (count, is_end) = match self {
             Self::Head | Self::Nothing => return 0,
@@ -162,7 +161,7 @@ impl Next {
 #[derive(Debug)]
 struct Chunks {
     place: Place,
-    /// Of the chunk.
+    /// The bytes that are left of the chunk.
     left: u64,
 }
 
@@ -184,7 +183,7 @@ impl Chunks {
         }
     }
 
-    /// How many of `bytes` are of the body; `None` when they are no chunks.
+    /// How many of `bytes` belong to the body; `None` when they are not chunks.
     fn scan(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(byte) = bytes.get(at)

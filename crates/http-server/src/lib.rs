@@ -1,9 +1,10 @@
-//! A careful HTTP/1 server: a bound on every wait and on every head, a cap on connections, and an end that lets requests in
-//! flight finish. Knows nothing of what is served, nor how its answers look.
+//! A careful HTTP/1 server: it bounds every wait and every head, limits connections, and shuts down gracefully. Knows
+//! nothing of the served application.
 //!
-//! `server.rs` accepts, `workers.rs` spreads connections over threads, `connection.rs` serves one connection, `transport.rs` is TCP or TLS, `socket.rs` bounds its waits, `head_gate.rs` and `head.rs`
-//! judge each head before hyper reads it, `body.rs` bounds the bodies of requests, `connection_limit.rs` the connections and `load.rs` what
-//! is at work, for whom `request_load.rs` lets others say.
+//! `server.rs` accepts, `workers.rs` spreads connections over threads, `connection.rs` serves one connection,
+//! `transport.rs` is TCP or TLS, `socket.rs` bounds its waits, `head_gate.rs` and `head.rs` check each head before
+//! hyper reads it, `body.rs` bounds the bodies of requests, `connection_limit.rs` the connections, and `load.rs` the
+//! work in progress; with `request_load.rs` the application names its callers.
 
 mod activity;
 mod body;

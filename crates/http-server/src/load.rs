@@ -1,5 +1,4 @@
-//! How much a process has at work, and from where on it takes no more: refusing early costs little, and keeps what has
-//! begun going.
+//! Limits the work in progress of a process. Refusing requests early costs little, and lets the others finish.
 
 use std::sync::{
     Arc, OnceLock,
@@ -8,13 +7,13 @@ use std::sync::{
 
 use crate::{caller_bytes::CallerBytes, options::ServerOptions, pressure::Pressure};
 
-/// A body up to this size is received whatever else is under way, for the same reason: whoever withholds the ends of large ones
-/// keeps nobody from logging in.
+/// Bodies up to this size are always received: withholding the ends of large bodies must not keep others from logging
+/// in.
 const SMALL_BODY: usize = 8 * 1024;
-/// An answer up to this size is given whatever else is under way: there are no more of them than requests.
+/// Answers up to this size are always given: there are at most as many as requests.
 const SMALL: usize = 64 * 1024;
 
-/// What one server has at work.
+/// The work in progress of one server.
 #[derive(Clone)]
 pub(crate) struct Load(Arc<State>);
 
@@ -29,8 +28,7 @@ struct State {
     pressure: Option<Pressure>,
 }
 
-/// Requests of a kind that may last as long as their clients like, or that anyone can send. They have half of all places, so that
-/// the others find one.
+/// Requests that may last as long as their clients want, or that anyone can send. They get half of all places.
 struct Half {
     taken: AtomicUsize,
     most: usize,
@@ -44,7 +42,7 @@ impl Half {
         }
     }
 
-    /// Takes a place for a request that remembers it in `is_in`; whether there was one is told.
+    /// Takes a place for a request, recorded in `is_in`, and returns whether there was one.
     fn enter(&self, is_in: &AtomicBool) -> bool {
         if is_in.swap(true, Ordering::Relaxed) {
             return true;
@@ -59,13 +57,13 @@ impl Half {
     }
 }
 
-/// One request at work, with the bytes that are kept because of it.
+/// One request in progress, with the bytes in memory that belong to it.
 pub(crate) struct AtWork {
     state: Arc<State>,
     bytes: AtomicUsize,
-    /// It has a place among the requests at work: it was not refused.
+    /// Whether it has a place among the requests in progress, so was not refused.
     has_place: AtomicBool,
-    /// Whose bytes they are, once somebody has told.
+    /// The caller of the request, once it is known.
     caller: OnceLock<CallerBytes>,
     is_stream: AtomicBool,
     is_anonymous: AtomicBool,
@@ -86,8 +84,8 @@ impl Load {
         }))
     }
 
-    /// One more request; whether there is room for it is told beside it. One that is refused takes no place, however long it takes
-    /// to tell its client.
+    /// Begins a request, and returns whether there is room for it. A refused request takes no place, however long its
+    /// answer takes.
     pub(crate) fn begin(&self) -> (Arc<AtWork>, bool) {
         let before = self.0.requests.fetch_add(1, Ordering::Relaxed);
         let is_short = self.0.pressure.as_ref().is_some_and(Pressure::is_set);
@@ -108,22 +106,22 @@ impl Load {
 }
 
 impl AtWork {
-    /// Keeps so many more bytes of what the client sends, if there is room, or if it is little so far.
+    /// Adds bytes that the client sent. Returns whether there is room; small bodies always have it.
     pub(crate) fn receive(&self, bytes: usize) -> bool {
         self.keep(bytes) || self.bytes.load(Ordering::Relaxed) <= SMALL_BODY
     }
 
-    /// Keeps so many more bytes of an answer, if there is room, or if it is a small one.
+    /// Adds bytes of an answer. Returns whether there is room; small answers always have it.
     pub(crate) fn answer(&self, bytes: usize) -> bool {
         self.keep(bytes) || bytes <= SMALL
     }
 
-    /// Its answer is a stream that lasts as long as its client likes, if there is room for one more.
+    /// Marks the answer as a stream without a fixed end, and returns whether there is room for one more.
     pub(crate) fn stream(&self) -> bool {
         self.state.streams.enter(&self.is_stream)
     }
 
-    /// It carries nothing that says who sent it, if there is room for one more such.
+    /// Marks the request as anonymous, and returns whether there is room for one more.
     pub(crate) fn anonymous(&self) -> bool {
         let has_room = self.state.anonymous.enter(&self.is_anonymous);
         if !has_room {
@@ -139,19 +137,19 @@ impl AtWork {
         }
     }
 
-    /// It is known after all who sent it.
+    /// Marks the request as not anonymous after all.
     pub(crate) fn not_anonymous(&self) {
         self.state.anonymous.leave(&self.is_anonymous);
     }
 
-    /// Its bytes, those until now included, count among those of `caller`. The first one who is named counts.
+    /// Counts its bytes, including earlier ones, for `caller`. Only the first caller counts.
     pub(crate) fn count_for(&self, caller: &CallerBytes) {
         if self.caller.set(caller.clone()).is_ok() {
             caller.add(self.bytes.load(Ordering::Relaxed));
         }
     }
 
-    /// Whether there is room for them in all, and among those of its caller.
+    /// Whether there is room for the bytes in total, and for its caller.
     fn keep(&self, bytes: usize) -> bool {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let all = self.state.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
@@ -159,7 +157,7 @@ impl AtWork {
         all <= self.state.most_bytes && of_caller <= self.state.most_bytes_per_caller
     }
 
-    /// What was kept is not needed any more: the answer is there, or will be another one.
+    /// Releases the bytes, because the answer is complete or will be another one.
     pub(crate) fn forget(&self) {
         let bytes = self.bytes.swap(0, Ordering::Relaxed);
         self.state.bytes.fetch_sub(bytes, Ordering::Relaxed);

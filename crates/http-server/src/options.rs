@@ -1,4 +1,4 @@
-//! How a server treats its connections.
+//! The options of a server.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::{pressure::Pressure, workers::Workers};
 /// How a server treats its connections.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// Threads that the connections are spread over. Without them, all are served on the runtime that accepts them.
+    /// The threads that serve connections. Without them, the runtime that accepts connections serves them.
     pub workers: Option<Workers>,
     /// TLS on every connection; without it, none.
     pub tls: Option<ServerTls>,
-    /// For the head of a request to arrive, and before it for a handshake of TLS.
+    /// For the head of a request to arrive, and before it for a TLS handshake.
     pub header_timeout: Duration,
     /// For the next request on a connection.
     pub idle_timeout: Duration,
@@ -23,22 +23,22 @@ pub struct ServerOptions {
     pub body_timeout: Duration,
     /// For the client to take a whole answer; time in which this side had nothing to send does not count.
     pub answer_timeout: Duration,
-    /// Connections at once. One more closes those that have waited longest for their clients; while none waits, it is
+    /// The most connections. One more closes those that have waited longest for their clients; if none waits, it is
     /// refused.
     pub max_connections: usize,
-    /// The same for those from one address (of IPv6: from one network of 64 bits).
+    /// The same for connections from one address (of IPv6: from one network of 64 bits).
     pub max_connections_per_address: usize,
-    /// Requests at work at once; more are refused. Half of them may be streams of events, and half of them of senders who are
-    /// said to be unknown.
+    /// The most requests in progress; more are refused. Half of them may be streams of events, and half of them
+    /// anonymous.
     pub max_requests: usize,
-    /// Bytes at once of bodies that are being received, and of answers that their clients have not taken. What goes beyond is
-    /// refused, except small bodies, small answers, and answers to commands.
+    /// The most bytes of bodies that are being received, and of answers that were not taken yet. More is refused,
+    /// except small bodies, small answers, and answers to commands.
     pub max_bytes: usize,
-    /// The same of one caller, as far as whoever answers requests tells callers apart ([`RequestLoad`](crate::RequestLoad)).
+    /// The same for one caller, as far as the application names callers ([`RequestLoad`](crate::RequestLoad)).
     pub max_bytes_per_caller: usize,
     /// While it is set, requests are refused.
     pub pressure: Option<Pressure>,
-    /// For requests in flight to finish once the server is told to stop.
+    /// For requests in flight to finish after the server was told to stop.
     pub grace: Duration,
 }
 

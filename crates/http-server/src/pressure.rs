@@ -1,11 +1,11 @@
-//! Whether the process is short of memory, as whoever watches it tells the server.
+//! A flag that memory is short, which a watcher sets for the server.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-/// Told when the process runs short of memory; see `runtime::memory`.
+/// Set when the process runs short of memory; see `runtime::memory`.
 #[derive(Debug, Clone, Default)]
 pub struct Pressure(Arc<AtomicBool>);
 

@@ -1,4 +1,4 @@
-//! The accept loop: timeouts, a cap on connections, and an end that lets requests in flight finish.
+//! The accept loop: timeouts, a limit of connections, and a graceful shutdown.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,25 +17,26 @@ use crate::{
     workers::Workers,
 };
 
-/// The most connections for which there is no place and that are told so at the same time. Others are closed without a word.
+/// The most refused connections that get an answer at the same time. Others are closed without one.
 const REFUSED_AT_ONCE: usize = 128;
-/// How long a connection for which there is no place may take to ask for anything.
+/// How long a refused connection may take to send its request.
 const REFUSED_WITHIN: Duration = Duration::from_secs(1);
-/// Between two lines in the log about connections that cannot be accepted.
+/// The pause between two log lines about connections that cannot be accepted.
 const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);
 
-/// Takes the address.
+/// Binds the address.
 ///
 /// # Errors
-/// With a sentence that says what to do about it.
+/// A sentence with the remedy.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address)
         .await
         .map_err(|error| StartError::cannot_listen(address, error))
 }
 
-/// Serves `router` until `stop` is cancelled and the requests in flight have been answered, at most
-/// `options.grace` later; commands whose clients have gone get as long again. Requests carry their peer as `ConnectInfo<SocketAddr>`.
+/// Serves `router` until `stop` is cancelled and the requests in flight have been answered, at most `options.grace`
+/// later; commands whose clients have gone get the same time again. Requests have their peer as
+/// `ConnectInfo<SocketAddr>`.
 pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions, stop: CancellationToken) {
     let (places, grace, workers) = (
         ConnectionLimit::new(&options),
@@ -70,7 +71,7 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of file descriptors, or a client that left before it was accepted.
+                // There are no file descriptors left, or the client left before it was accepted.
                 if complained.is_none_or(|at| at.elapsed() > COMPLAIN_AGAIN) {
                     complained = Some(Instant::now());
                     tracing::warn!(error = %error, "cannot accept a connection");
@@ -116,7 +117,7 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
         cut.cancel();
         connections.wait().await;
     }
-    // Also those whose client has gone, or was cut off.
+    // Including requests whose client has gone.
     shared.commands.close();
     if tokio::time::timeout(grace, shared.commands.wait()).await.is_err() {
         tracing::warn!(

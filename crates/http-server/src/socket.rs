@@ -23,18 +23,18 @@ use crate::{
     transport::{Transport, poll_read_raw},
 };
 
-/// How long a client that still sends may take to notice that nobody listens.
+/// How long the server reads on after its last byte, so that a client that still sends gets the answer.
 const LINGER: Duration = Duration::from_secs(2);
-/// Bytes of a body in one read: hyper's buffer grows with what a read brings, and stays for as long as the body.
+/// The most bytes of a body in one read. Hyper's buffer grows with the size of a read, and stays for the whole body.
 const BODY_READ: usize = 16 * 1024;
-/// Reads in a row while lingering.
+/// The most reads in a row while lingering.
 const LINGER_READS: usize = 16;
-/// A client that has closed its side may only have said that it asks no more: so long it gets answers.
+/// How long a client that has closed its side still gets answers: it may only mean that it sends no more requests.
 const HALF_CLOSED: Duration = Duration::from_secs(3);
-/// Between two looks at a connection on which something waits that nobody reads yet.
+/// The pause between two checks of a connection with unread data.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// A socket whose waits end in `TimedOut`, and on which only heads arrive that hyper takes.
+/// A socket with limited waits, which only passes on heads that hyper accepts.
 pub(crate) struct Socket {
     transport: Transport,
     gate: HeadGate,
@@ -42,7 +42,7 @@ pub(crate) struct Socket {
     activity: Activity,
     read_timer: Pin<Box<Sleep>>,
     write_timer: Option<Pin<Box<Sleep>>>,
-    /// While a write waits for the client: since when.
+    /// While a write waits for the client: the time since when.
     write_since: Instant,
     /// How long writes of the current answer have waited for the client.
     waited: Duration,
@@ -50,7 +50,7 @@ pub(crate) struct Socket {
     linger_timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// The connection of a request, as far as its service may know it.
+/// The connection of a request, for its service.
 #[derive(Clone)]
 pub(crate) struct Peer(Arc<OwnedReadHalf>);
 
@@ -68,7 +68,7 @@ impl Peer {
     pub(crate) async fn closed(&self) {
         loop {
             match self.0.ready(Interest::READABLE).await {
-                // The next request is there already.
+                // The next request has already arrived.
                 Ok(ready) if !ready.is_read_closed() => tokio::time::sleep(LOOK_AGAIN).await,
                 Ok(_) | Err(_) => return,
             }
@@ -107,8 +107,8 @@ impl Socket {
         Peer(Arc::clone(self.transport.raw_reader()))
     }
 
-    /// Throws away what the client still sends, for a while: closing before it has been received would reset the
-    /// connection, and the client would lose the answer that says why its body was not wanted.
+    /// Reads and drops what the client still sends, for a while: closing earlier would reset the connection, and the
+    /// client would lose the answer.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let timer = self
             .linger_timer
@@ -127,13 +127,13 @@ impl Socket {
                 Ok(0) | Err(_) => return Poll::Ready(()),
             }
         }
-        // Others have their turn.
+        // Lets other tasks run.
         context.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Whether the wait for bytes has lasted too long. The timer is only moved when it would fire too late, or
-    /// has fired too early, so that a busy connection costs it nothing.
+    /// Whether the wait for bytes has taken too long. The timer is only moved when it would fire too late, or has
+    /// fired too early, so that a busy connection does not pay for it.
     fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             let Some(deadline) = self.activity.deadline(self.timeouts, context) else {
@@ -153,7 +153,7 @@ impl Socket {
     /// Reads a head until it can be handed on, or is refused.
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.gate.awaits_head() {
-            // What is there already may be a whole head, sent right behind the last request.
+            // The buffer may already have a whole head, sent right after the last request.
             if self.gate.has_begun()
                 && let Some(refusal) = self.gate.judge()
             {
@@ -186,7 +186,7 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Bounds the wait for the client to take something; `written` is what came of trying.
+    /// Limits the wait for the client to take data; `written` is the result of a write.
     fn bound_write<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -265,7 +265,7 @@ impl AsyncWrite for Socket {
     }
 
     fn is_write_vectored(&self) -> bool {
-        // TCP and TLS both take several slices at once.
+        // TCP and TLS both accept several slices at once.
         true
     }
 

@@ -1,4 +1,4 @@
-//! What the bytes of a connection travel in: TCP as it is, or TLS over it. Knows nothing of HTTP.
+//! The transport of a connection: TCP, or TLS over it. Knows nothing of HTTP.
 
 use std::{
     io,
@@ -19,7 +19,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::io::poll_read_buf;
 
-/// With this byte every TLS connection begins (RFC 8446, section 5.1), and no HTTP request does.
+/// The first byte of every TLS connection (RFC 8446, section 5.1), and of no HTTP request.
 const HANDSHAKE: u8 = 22;
 
 /// TCP, whose reading half others may watch.
@@ -28,7 +28,7 @@ pub(crate) struct Tcp {
     writer: OwnedWriteHalf,
 }
 
-/// TCP as it is, or TLS over it.
+/// TCP, or TLS over it.
 pub(crate) enum Transport {
     Plain(Tcp),
     /// Boxed, since it is much larger.
@@ -40,10 +40,10 @@ impl Transport {
         Self::Plain(Tcp::new(stream))
     }
 
-    /// Agrees on TLS with the client; a client that begins with something else is taken as it is.
+    /// Performs the TLS handshake; a client that begins with something else is served without TLS.
     ///
     /// # Errors
-    /// When the two do not agree, or the connection breaks.
+    /// When the handshake fails, or the connection breaks.
     pub(crate) async fn accept(stream: TcpStream, tls: &ServerTls) -> io::Result<Self> {
         let mut first = [0];
         if stream.peek(&mut first).await? == 1 && first[0] != HANDSHAKE {
@@ -57,7 +57,7 @@ impl Transport {
         matches!(self, Self::Tls(_))
     }
 
-    /// The half of the TCP connection that brings the client's bytes, as they travel.
+    /// The reading half of the TCP connection.
     pub(crate) fn raw_reader(&self) -> &Arc<OwnedReadHalf> {
         match self {
             Self::Plain(tcp) => &tcp.reader,
@@ -77,7 +77,7 @@ impl Transport {
         }
     }
 
-    /// What bytes are written to.
+    /// The writer of the connection.
     pub(crate) fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
         match self {
             Self::Plain(tcp) => Pin::new(&mut tcp.writer),
@@ -86,7 +86,7 @@ impl Transport {
     }
 }
 
-/// Reads bytes as they travel.
+/// Reads the bytes of the TCP connection.
 pub(crate) fn poll_read_raw(
     reader: &OwnedReadHalf,
     context: &mut Context<'_>,

@@ -1,6 +1,6 @@
-//! Threads that each serve some of a server's connections, from the first byte to the last. What happens on one connection stays
-//! on one thread, so that no request waits for another thread to wake up. For routers that never compute for long: a request
-//! that does holds up the others of its thread.
+//! Threads that each serve some of a server's connections, from the first byte to the last. What happens on one
+//! connection stays on one thread, so that no request waits for another thread to wake up. Only for routers that
+//! never compute for long: such a request would delay the others of its thread.
 
 use std::{
     fmt, io,
@@ -34,7 +34,7 @@ struct Worker {
     connections: Arc<AtomicUsize>,
 }
 
-/// A connection's place at a worker, until it is dropped.
+/// The place of a connection at a worker, until it is dropped.
 pub(crate) struct Assigned {
     pub(crate) runtime: Handle,
     connections: Arc<AtomicUsize>,
@@ -44,7 +44,7 @@ impl Workers {
     /// Starts a thread for each core that this process may use.
     ///
     /// # Errors
-    /// When the system has no thread or no descriptors for one.
+    /// When the system cannot create a thread, or has no file descriptors left.
     pub fn start() -> io::Result<Self> {
         let end = CancellationToken::new();
         let start = |number| {
@@ -66,7 +66,7 @@ impl Workers {
         })))
     }
 
-    /// The worker with the fewest connections gets one more.
+    /// Assigns a connection to the worker with the fewest.
     pub(crate) fn assign(&self) -> Option<Assigned> {
         let count = |worker: &&Worker| worker.connections.load(Ordering::Relaxed);
         let worker = self.0.all.iter().min_by_key(count)?;
@@ -90,7 +90,7 @@ impl Assigned {
     {
         let runtime = self.runtime.clone();
         let serving = async move {
-            // What wakes a task up is the runtime that the stream belongs to.
+            // The runtime that owns the stream wakes its tasks, so the stream is moved to this one.
             match stream.into_std().and_then(TcpStream::from_std) {
                 Ok(stream) => serve(stream).await,
                 Err(error) => tracing::warn!(error = %error, "cannot hand a connection over to a worker"),

@@ -1,4 +1,4 @@
-//! Hanging up cancels the answer, not the work; and who only says that they ask no more gets an answer.
+//! Disconnecting cancels the answer, not the work. A client that only closes its side still gets an answer.
 
 #![expect(
     clippy::disallowed_methods,
@@ -36,7 +36,7 @@ async fn a_command_runs_to_its_end_when_its_client_hangs_up() {
             client.reset();
         }
         drop(client);
-        // The server has noticed, if it ever will.
+        // By now the server has noticed, if it notices at all.
         tokio::time::sleep(SHORT).await;
         assert_eq!(*server.gone.borrow(), hung_up);
         server.gate.notify_one();
@@ -112,7 +112,8 @@ async fn a_client_that_closes_its_side_gets_its_answer() {
     assert!(client.rest().await.starts_with("HTTP/1.1 200"));
 }
 
-/// Which kind of answer ends, whose next part is awaited, when its client closes (`false`) or resets (`true`) the connection.
+/// Which answers end while their next part is awaited, when the client closes (`false`) or resets (`true`) the
+/// connection.
 #[tokio::test]
 async fn an_answer_that_waits_for_its_next_part_ends_when_its_client_hangs_up() {
     let server = Server::start(ServerOptions::default()).await;
@@ -132,7 +133,7 @@ async fn an_answer_that_waits_for_its_next_part_ends_when_its_client_hangs_up() 
         drop(client);
         reaches(&server.gone, hung_up + 1).await;
     }
-    // Who only says that they ask no more may still wait for the rest of a page.
+    // A client that only closes its side may still wait for the rest of a page.
     let mut client = server.connect().await;
     client.send(get_of("/stream/text_plain")).await;
     client.until("first").await;

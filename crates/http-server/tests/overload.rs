@@ -1,4 +1,4 @@
-//! A server that has as much to do as it may: it refuses early what is too much, and goes on with the rest.
+//! A server at its limits: it refuses further work early, and continues with the rest.
 
 #![expect(
     clippy::disallowed_methods,
@@ -17,10 +17,10 @@ use std::time::Duration;
 use http_server::{Pressure, ServerOptions};
 use support::{Client, Server, get_of};
 
-/// Longer than a server that has refused a body waits for the little that is left of it.
+/// Longer than a server waits for the small rest of a refused body.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks on a new connection, which the answer may be the end of.
+/// Sends a request on a new connection, which may end with the answer.
 async fn status(server: &Server, path: &str) -> u16 {
     let mut client = server.connect().await;
     client.send(get_of(path)).await;
@@ -74,7 +74,7 @@ async fn whoever_finds_everybody_being_served_is_told_to_come_again() {
     ] {
         assert!(answer.contains(part), "{part} in {answer}");
     }
-    // One that does not even ask is closed soon.
+    // A connection that sends nothing is closed soon.
     assert_eq!(server.connect().await.rest().await, "");
     server.gate.notify_one();
     assert_eq!(busy.answer().await, (200, "through".to_owned()));
@@ -164,7 +164,7 @@ async fn readers_that_do_not_read_take_no_more_memory_than_allowed() {
         ..ServerOptions::default()
     })
     .await;
-    // Each is an answer of 64 MiB that nobody takes: the first one fits.
+    // Each answer has 64 MiB and is not taken: the first one fits.
     let mut slow = server.connect().await;
     slow.send(get_of("/endless")).await;
     slow.0.readable().await.unwrap();

@@ -1,4 +1,4 @@
-//! What is refused before a router gets to see it has the form of every other answer.
+//! Requests that are refused before the router sees them get the same kind of answer as all others.
 
 #![expect(
     clippy::disallowed_methods,
@@ -43,7 +43,7 @@ fn assert_whole((status, head, problem): &(u16, String, Value), code: &str) {
     ] {
         assert!(head.contains(part), "{part} in {head}");
     }
-    // An answer in HTTP/1.0 is the last unless it says otherwise.
+    // An HTTP/1.0 answer is the last one unless it says otherwise.
     assert!(head.contains("\r\nconnection: close") || head.starts_with("http/1.0 "));
     let id = head.split("\r\nx-request-id: ").nth(1).expect("a request id");
     assert!(id.starts_with(&problem["request_id"].as_str().unwrap().to_lowercase()));
@@ -192,7 +192,7 @@ async fn nobody_is_told_to_go_on_with_a_body_that_is_not_wanted() {
     assert_eq!(client.answer().await, (200, "2".to_owned()));
 }
 
-/// Lines that requests are made of, and what spoils them.
+/// Lines of requests, and bytes that break them.
 fn head() -> impl Strategy<Value = Vec<u8>> {
     let line = prop::sample::select(vec![
         "GET / HTTP/1.1",
@@ -249,7 +249,7 @@ fn head() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
-/// Whatever is sent: hyper itself never has the last word.
+/// For any input, no answer comes from hyper itself.
 #[test]
 fn no_answer_is_bare() {
     let runtime = tokio::runtime::Runtime::new().unwrap();

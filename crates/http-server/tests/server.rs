@@ -1,4 +1,4 @@
-//! The server over real sockets: every wait is bounded, and the end is graceful.
+//! The server over real sockets: every wait is limited, and the shutdown is graceful.
 
 #![expect(
     clippy::disallowed_methods,
@@ -168,7 +168,7 @@ async fn a_body_that_trickles_in_is_given_up() {
 #[tokio::test]
 async fn an_answer_that_is_not_taken_is_given_up() {
     let options = ServerOptions {
-        // Or the answer would be refused for its length.
+        // Otherwise the answer would be refused for its size.
         max_bytes: usize::MAX,
         ..short()
     };
@@ -176,7 +176,7 @@ async fn an_answer_that_is_not_taken_is_given_up() {
     let mut client = server.connect().await;
     client.send(get_of("/endless")).await;
     client.until("\r\n\r\n").await;
-    // While nobody reads, the server fills the buffers between the two, waits, and then gives up.
+    // While the client does not read, the server fills the buffers between them, waits, and then gives up.
     server.stop.cancel();
     timeout(Duration::from_secs(8), server.task)
         .await
@@ -190,7 +190,7 @@ async fn an_answer_that_is_taken_in_trickles_is_given_up() {
         answer_timeout: SHORT,
         stall_timeout: DEADLINE * 3,
         grace: DEADLINE * 3,
-        // Or the answer would be refused for its length.
+        // Otherwise the answer would be refused for its size.
         max_bytes: usize::MAX,
         ..ServerOptions::default()
     };
@@ -198,7 +198,7 @@ async fn an_answer_that_is_taken_in_trickles_is_given_up() {
     let mut client = server.connect().await;
     client.send(get_of("/endless")).await;
     client.until("\r\n\r\n").await;
-    // Each piece is taken long before the server would give up waiting for it, and all of them would take longer than this test.
+    // Each piece is taken long before the server would give up, and all of them would take longer than this test.
     let trickle = tokio::spawn(async move {
         let mut piece = [0; 8 * 1024];
         while client.0.read(&mut piece).await.is_ok_and(|length| length > 0) {
@@ -219,7 +219,7 @@ async fn a_body_that_ends_early_is_malformed() {
     let mut client = server.connect().await;
     client.send("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{}").await;
     client.0.shutdown().await.unwrap();
-    // There may be nobody left to answer to; what counts is that the server is still there.
+    // The client may be gone; the test is that the server still works.
     let _ = client.rest().await;
     let mut client = server.connect().await;
     client.send(get_of("/")).await;
@@ -267,7 +267,7 @@ async fn a_small_body_that_nobody_read_does_not_cost_the_connection() {
                 "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Type: text/plain\r\n{framing}"
             ))
             .await;
-        // The answer is ready before the body comes.
+        // The answer is ready before the body arrives.
         tokio::time::sleep(Duration::from_millis(50)).await;
         let end = if framing.starts_with('C') {
             ""
@@ -310,7 +310,7 @@ async fn a_length_beside_chunks_does_not_count() {
         ))
         .await;
     let answers = client.rest().await;
-    // The chunks count, and since a proxy in front may have believed the length, nothing after them does.
+    // Only the chunks count. A proxy in front may have used the length, so nothing after them is served.
     assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
     assert!(
         answers.starts_with("HTTP/1.1 200 OK") && answers.ends_with("\r\n\r\n2"),

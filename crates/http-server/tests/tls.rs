@@ -1,4 +1,4 @@
-//! TLS in front of HTTP: who gets to an agreement, who does not, and that nobody waits for ever.
+//! TLS before HTTP: which handshakes succeed, which fail, and that none waits for ever.
 
 #![expect(
     clippy::disallowed_methods,
@@ -65,7 +65,7 @@ impl Secured {
         }
     }
 
-    /// Connects and believes `authority`.
+    /// Connects and trusts `authority`.
     async fn connect(
         &self,
         authority: &Authority,
@@ -177,7 +177,7 @@ async fn a_handshake_that_does_not_come_to_an_end_is_given_up() {
         ..ServerOptions::default()
     })
     .await;
-    // Nothing at all, the beginning of a hello, and a hello that is none.
+    // Nothing, the beginning of a client hello, and an invalid one.
     for begun in [&b""[..], &[22, 3, 1], &[22, 3, 1, 0, 4, 1, 2, 3, 4]] {
         let mut stream = TcpStream::connect(secured.server.address).await.unwrap();
         stream.write_all(begun).await.unwrap();
@@ -201,7 +201,7 @@ async fn handshakes_take_places_and_give_them_up_to_whoever_asks_for_something()
         stream.write_all(&[22, 3, 1]).await.unwrap();
         silent.push(stream);
     }
-    // The handshake of this one needs a place, which one of the others has to leave.
+    // This handshake needs a place, which one of the others has to give up.
     let mut stream = secured.connect(&secured.authority, &TLS13, &[]).await.unwrap();
     stream.write_all(GET_AND_END).await.unwrap();
     assert!(rest(stream).await.starts_with("HTTP/1.1 200 OK"));
@@ -254,7 +254,7 @@ async fn a_client_that_takes_nothing_is_given_up_as_without_tls() {
         .write_all(b"GET /endless HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await
         .unwrap();
-    // It asks for 64 MiB and reads none of them. Once the server has gone, what is on its way is all that there is.
+    // It asks for 64 MiB and reads nothing. After the server has gone, only the bytes on their way are left.
     let gone = timeout(DEADLINE, async {
         let (mut reader, mut writer) = tokio::io::split(stream);
         while writer.write_all(b"\r\n").await.is_ok() && writer.flush().await.is_ok() {

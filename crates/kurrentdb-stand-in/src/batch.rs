@@ -24,7 +24,7 @@ enum Message {
     Closing,
 }
 
-/// Serves one stream of appends until it ends; what `answers` gets is sent to the client.
+/// Serves one stream of appends until it ends; `answers` are sent to the client.
 pub(crate) async fn serve(
     node: Arc<Node>,
     requests: Streaming<BatchAppendReq>,
@@ -34,7 +34,7 @@ pub(crate) async fn serve(
     tokio::select! {
         () = answers.closed() => {}
         () = send(receiver, &answers) => {}
-        // Its end does not end the stream.
+        // The end of this part does not end the stream.
         () = async {
             receive(&node, requests, sender).await;
             std::future::pending().await
@@ -42,8 +42,8 @@ pub(crate) async fn serve(
     }
 }
 
-/// As the server does it: once the client has ended its side, the stream ends with the next answer that is written.
-/// When nothing is pending there is none, and the stream stays open for ever.
+/// Behaves like the server: after the client has ended its side, the stream ends with the next answer. If no append
+/// is pending there is none, and the stream stays open for ever.
 async fn send(
     mut messages: UnboundedReceiver<Message>,
     answers: &mpsc::Sender<Result<BatchAppendResp, Status>>,
@@ -105,7 +105,7 @@ enum Started {
     Dropped,
 }
 
-/// An append that is no part of a batch.
+/// An append that is not part of a batch.
 pub(crate) async fn alone(node: &Node, request: BatchAppendReq) -> batch_append_resp::Result {
     let done = start(node, request);
     finish(node, done).await

@@ -1,25 +1,25 @@
-//! How the server behaves, in what servers differ.
+//! The behaviour of the server, where versions differ.
 
 use std::time::Duration;
 
-/// How the server behaves.
+/// The behaviour of the server.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
-    /// Streams of one connection at a time.
+    /// The most streams of one connection at a time.
     pub most_streams: u32,
-    /// Between writing and indexing passes a random time up to this.
+    /// The longest time between writing and indexing. The actual time is random.
     pub longest_indexing: Duration,
-    /// What a flush of the disk takes.
+    /// The time of a flush to the disk.
     pub disk: Duration,
-    /// After it, an append that was dropped is answered.
+    /// The time after which a dropped append is answered.
     pub write_timeout: Duration,
-    /// What a filtered read pays for each event.
+    /// The time that a filtered read takes for each event.
     pub examining: Duration,
     pub max_append_bytes: usize,
-    /// Whether it says `InvalidPosition` of a read from where no record begins, and not `Error` as of everything that goes
-    /// wrong. Versions up to 23.10 do not.
+    /// Whether a read from where no record begins is answered with `InvalidPosition` instead of the general `Error`.
+    /// Versions up to 23.10 do not do this.
     pub names_invalid_positions: bool,
-    /// Whether events of a stream come with their positions. Versions before 22.6 leave them out.
+    /// Whether events of a stream have their positions. Versions before 22.6 leave them out.
     pub says_positions: bool,
     /// The name and password that callers need.
     pub user: Option<(String, String)>,

@@ -1,4 +1,4 @@
-//! Between the protocol's messages and the log's records.
+//! Converts between the protocol's messages and the log's records.
 
 #![expect(clippy::result_large_err, reason = "a status is what tonic wants")]
 
@@ -38,7 +38,7 @@ use uuid::Uuid;
 
 use crate::log::{Expected, Proposed, Record};
 
-/// The position to start from, or nothing for the end.
+/// The start position; `None` for the end.
 pub(crate) fn start(options: AllOptions) -> Result<Option<u64>, Status> {
     match options.all_option {
         Some(AllOption::Start(_)) => Ok(Some(0)),
@@ -52,7 +52,7 @@ pub(crate) fn start(options: AllOptions) -> Result<Option<u64>, Status> {
     }
 }
 
-/// Which events a read is about.
+/// The events of a read.
 pub(crate) enum Keep {
     All,
     NotTheSystems,
@@ -116,7 +116,7 @@ fn id(id: Option<WireUuid>) -> Result<Uuid, Status> {
     }
 }
 
-/// An append of a batch: where to, what it expects, and what it appends.
+/// Decodes an append of a batch: the stream, the expected version, and the events.
 pub(crate) fn append(request: BatchAppendReq) -> Result<(String, Expected, Vec<Proposed>), Status> {
     let options = request
         .options
@@ -150,7 +150,7 @@ pub(crate) fn append(request: BatchAppendReq) -> Result<(String, Expected, Vec<P
     Ok((name(options.stream_identifier)?, expected, events))
 }
 
-/// An append that is no part of a batch, as a batch of one.
+/// Decodes an append that is not part of a batch, as a batch of one.
 pub(crate) async fn as_batch(mut requests: Streaming<AppendReq>) -> Result<BatchAppendReq, Status> {
     let first = requests.message().await?.and_then(|request| request.content);
     let Some(AppendContent::Options(options)) = first else {
@@ -186,7 +186,7 @@ pub(crate) async fn as_batch(mut requests: Streaming<AppendReq>) -> Result<Batch
     })
 }
 
-/// What answers an append that is no part of a batch.
+/// Encodes the answer to an append that is not part of a batch.
 pub(crate) fn append_answer(success: Success) -> Result<AppendResp, Status> {
     let (Some(CurrentRevisionOption::CurrentRevision(revision)), Some(PositionOption::Position(position))) =
         (success.current_revision_option, success.position_option)
@@ -255,7 +255,7 @@ pub(crate) fn too_large(most: usize) -> batch_append_resp::Result {
     refusal(Code::InvalidArgument, name, name, &detail)
 }
 
-/// The detail of newer versions: which event, its size, and the most that one may have.
+/// The detail of newer versions: the event, its size, and the limit.
 #[derive(Clone, PartialEq, Message)]
 struct MaximumAppendEventSizeExceeded {
     #[prost(string, tag = "1")]
@@ -299,7 +299,7 @@ pub(crate) fn timed_out() -> batch_append_resp::Result {
     refusal(Code::DeadlineExceeded, "Timeout", "Timeout", &Timeout {})
 }
 
-/// "Server Is Not Ready" and "Server Is Busy" come without a code.
+/// "Server Is Not Ready" and "Server Is Busy" have no code.
 pub(crate) fn not_handled(message: &str) -> batch_append_resp::Result {
     batch_append_resp::Result::Error(RpcStatus {
         code: Code::Ok.into(),
@@ -324,7 +324,7 @@ pub(crate) fn answer(content: read_resp::Content) -> ReadResp {
     }
 }
 
-/// What answers an append of a batch.
+/// Encodes the answer to an append of a batch.
 pub(crate) fn batch_answer(
     correlation_id: Option<WireUuid>,
     stream: Option<StreamIdentifier>,
@@ -375,7 +375,7 @@ pub(crate) fn event(record: &Record, ids: Option<&UuidOption>) -> ReadResp {
     }))
 }
 
-/// Takes the position out of an event, as versions before 22.6 do in reads of streams.
+/// Removes the position from an event, as versions before 22.6 do in reads of streams.
 pub(crate) fn without_position(answer: &mut ReadResp) {
     if let Some(read_resp::Content::Event(read)) = &mut answer.content
         && let Some(event) = &mut read.event

@@ -1,4 +1,4 @@
-//! What goes wrong in the stand-in when a test wants it, and what was counted.
+//! Faults of the stand-in that tests switch on, and counters.
 
 use std::{
     collections::HashSet,
@@ -16,11 +16,11 @@ pub(crate) struct Faults {
     pub(crate) not_ready: AtomicUsize,
     pub(crate) too_large: AtomicUsize,
     pub(crate) failed_reads: AtomicUsize,
-    /// Nodes that know no users.
+    /// Nodes without users.
     pub(crate) empty: Mutex<HashSet<usize>>,
     pub(crate) denied_appends: AtomicBool,
     pub(crate) denied_reads: AtomicBool,
-    /// Moves when the subscriptions there are shall fail.
+    /// Changes when the existing subscriptions have to fail.
     pub(crate) subscriptions: watch::Sender<u64>,
     appended: AtomicU64,
     examined: AtomicU64,
@@ -76,7 +76,7 @@ impl Faults {
     }
 }
 
-/// Counts down to zero; says whether there was something left.
+/// Counts down to zero; returns whether there was something left.
 fn take(left: &AtomicUsize) -> bool {
     left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
         .is_ok()

@@ -1,5 +1,5 @@
-//! A stand-in for a KurrentDB server: it speaks the protocol, keeps the log in memory and can fail on demand. For tests and
-//! measurements only. It behaves as a real server was seen to do, by default and in all of this:
+//! A stand-in for a KurrentDB server: it speaks the protocol, keeps the log in memory and can fail on demand. For
+//! tests and measurements only. By default it behaves like a real server in these points:
 //!
 //! 1. A connection has at most 100 streams at once; who wants one more waits for it without an error.
 //! 2. When a client ends its side of a batch append, the stream stays open until another answer is written: for ever, if
@@ -15,7 +15,7 @@
 //!    unavailable. So does a leader that is cut off from the others once it has noticed; before, its appends run into the
 //!    time-out. It keeps all connections and subscriptions, and nothing comes over the latter.
 //!
-//! It is strict where the real one may be lenient: nothing can be read from where no record begins.
+//! It is strict where the real one may be lenient: a read cannot start where no record begins.
 
 #![expect(missing_docs, reason = "a server for our own tests")]
 #![expect(
@@ -51,7 +51,7 @@ use self::{
     node::{Cluster, Member, NOBODY, Node, Service},
 };
 
-/// Events that the server reads, and answers that wait for the client, at a time.
+/// The most events that the server reads at a time, and answers that wait for the client.
 const PAGE: usize = 32;
 /// The largest message it takes.
 const MOST_MESSAGE_BYTES: usize = 17 << 20;
@@ -68,18 +68,18 @@ pub struct StandIn {
 struct Running {
     address: SocketAddr,
     frozen: Arc<FrozenThread>,
-    /// Its connections die with it.
+    /// Its connections end with it.
     runtime: Option<Runtime>,
 }
 
 impl StandIn {
-    /// One node.
+    /// Starts one node.
     #[must_use]
     pub fn start() -> Self {
         Self::with(Behaviour::default(), 1)
     }
 
-    /// `nodes` nodes, of which the first is the leader.
+    /// Starts `nodes` nodes, of which the first is the leader.
     #[must_use]
     pub fn with(behaviour: Behaviour, nodes: usize) -> Self {
         let mut server = Self {
@@ -112,7 +112,7 @@ impl StandIn {
         server
     }
 
-    /// Of the first node.
+    /// The address of the first node.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.nodes[0].address
@@ -123,7 +123,7 @@ impl StandIn {
         self.nodes.iter().map(|node| node.address).collect()
     }
 
-    /// Breaks all connections and refuses new ones.
+    /// Closes all connections and refuses new ones.
     pub fn stop(&mut self) {
         for node in 0..self.nodes.len() {
             self.stop_node(node);
@@ -159,7 +159,7 @@ impl StandIn {
         }
     }
 
-    /// Stands still as a stopped process does.
+    /// Stops the node as a stopped process: it does not answer.
     pub fn freeze(&self, node: usize) {
         let node = &self.nodes[node];
         node.frozen.set(true);
@@ -179,7 +179,7 @@ impl StandIn {
         self.cluster.leader.load(Ordering::SeqCst)
     }
 
-    /// Makes `node` the leader, or nobody. The others take whoever was for dead.
+    /// Makes `node` the leader, or no node. The others treat the old leader as dead.
     pub fn elect(&self, node: Option<usize>) {
         let before = self.cluster.leader.swap(node.unwrap_or(NOBODY), Ordering::SeqCst);
         self.members(|members| {
@@ -192,66 +192,66 @@ impl StandIn {
         });
     }
 
-    /// Cuts `node` off from the others and not from its clients. It believes what it knew for as long as `unnoticed`.
+    /// Cuts `node` off from the others but not from its clients. It believes its old view for as long as `unnoticed`.
     pub fn cut_off(&self, node: usize, unnoticed: Duration) {
         self.cluster.cut_off(node, unnoticed);
     }
 
-    /// Writes the next `count` appends and breaks off at once, before they are indexed.
+    /// Writes the next `count` appends and closes the connection at once, before they are indexed.
     pub fn lose_answers(&self, count: usize) {
         self.faults.lost_answers.store(count, Ordering::SeqCst);
     }
 
-    /// Answers the next `count` reads of the log that something went wrong, as of a file that is being replaced.
+    /// Fails the next `count` reads of the log, as for a file that is being replaced.
     pub fn fail_reads(&self, count: usize) {
         self.faults.failed_reads.store(count, Ordering::SeqCst);
     }
 
-    /// Refuses the next `count` appends for the size of one event, as newer versions do.
+    /// Refuses the next `count` appends because of the size of one event, as newer versions do.
     pub fn refuse_as_too_large(&self, count: usize) {
         self.faults.too_large.store(count, Ordering::SeqCst);
     }
 
-    /// Answers the next `count` appends that the server is not ready.
+    /// Answers the next `count` appends with "not ready".
     pub fn refuse_as_not_ready(&self, count: usize) {
         self.faults.not_ready.store(count, Ordering::SeqCst);
     }
 
-    /// `node` has no users yet, as one that was added during an election: it refuses everybody as unknown.
+    /// Removes the users of `node`, as for one that was added during an election: it refuses every client.
     pub fn empty(&self, node: usize) {
         let mut empty = self.faults.empty.lock().expect("no panic under the lock");
         empty.insert(node);
     }
 
-    /// Callers may no longer append, or read the log.
+    /// Denies appends, or reads of the log, to the user.
     pub fn deny(&self, appends: bool, reads: bool) {
         self.faults.denied_appends.store(appends, Ordering::SeqCst);
         self.faults.denied_reads.store(reads, Ordering::SeqCst);
     }
 
-    /// Fails all subscriptions there are.
+    /// Fails all existing subscriptions.
     pub fn fail_subscriptions(&self) {
         self.faults.subscriptions.send_modify(|epoch| *epoch += 1);
     }
 
-    /// Somebody else appends `count` events of `size` bytes.
+    /// Appends `count` events of `size` bytes by another application.
     pub fn others_append(&self, stream: &str, count: usize, size: usize) {
         let event = Proposed::new("noise", vec![b'x'; size].into(), b"{}".as_slice().into());
         self.log.fill(stream, count, &event);
     }
 
-    /// Somebody else appends an event with `metadata`.
+    /// Appends an event with `metadata` by another application.
     pub fn others_append_with(&self, stream: &str, metadata: &[u8]) {
         let event = Proposed::new("noise", b"{}".as_slice().into(), metadata.to_vec().into());
         self.log.fill(stream, 1, &event);
     }
 
-    /// Takes the last `count` records away, as a leader does that comes back and had not replicated them.
+    /// Removes the last `count` records, as a leader does that comes back with records that were not replicated.
     pub fn lose_tail(&self, count: usize) {
         self.log.lose_tail(count);
     }
 
-    /// Hides the events of `stream` before revision `first`, and takes them out of the log as a scavenge does.
+    /// Hides the events of `stream` before revision `first`, and removes them from the log as a scavenge does.
     pub fn truncate_stream(&self, stream: &str, first: u64) {
         self.log.truncate_stream(stream, first);
     }
@@ -261,24 +261,24 @@ impl StandIn {
         self.log.tombstone(stream);
     }
 
-    /// The log is empty, as on a server that was set up again.
+    /// Empties the log, as on a server that was set up again.
     pub fn forget(&self) {
         self.log.forget();
     }
 
-    /// The calls that are being served: streams that nobody has ended or reset.
+    /// The number of calls that are being served: streams that were neither ended nor reset.
     #[must_use]
     pub fn open_calls(&self) -> usize {
         self.faults.open.load(Ordering::SeqCst)
     }
 
-    /// The events that filtered reads and subscriptions have examined so far.
+    /// The number of events that filtered reads and subscriptions have examined so far.
     #[must_use]
     pub fn events_examined(&self) -> u64 {
         self.faults.events_examined()
     }
 
-    /// The events that were appended so far through the protocol.
+    /// The number of events that were appended through the protocol so far.
     #[must_use]
     pub fn events_appended(&self) -> u64 {
         self.faults.events_appended()
@@ -289,7 +289,7 @@ impl StandIn {
     }
 
     fn serve(&mut self, index: usize, listener: TcpListener) {
-        // A thread of its own, so that the node can stand still.
+        // A separate thread, so that the node can be stopped.
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

@@ -1,5 +1,5 @@
-//! The stand-in's log. Positions are as in a file: they grow by what a record takes, and records of the system are
-//! in between. A record is written first and indexed a little later, and nobody can read it before that.
+//! The stand-in's log. Positions are as in a file: they grow by the size of a record, and there are records of the
+//! system in between. A record is written first and indexed a little later; before that it cannot be read.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -51,16 +51,16 @@ pub(crate) struct Record {
     indexed_at: Instant,
 }
 
-/// What an append may expect: the last revision, -1 in an empty stream, or anything.
+/// The expected version of an append: the last revision, -1 in an empty stream, or any.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Expected {
     Any,
     Revision(i64),
 }
 
-/// What became of an append.
+/// The result of an append.
 pub(crate) enum Outcome {
-    /// It was written, and can be answered at `indexed_at`.
+    /// It was written, and is answered at `indexed_at`.
     Written {
         revision: u64,
         position: u64,
@@ -71,16 +71,16 @@ pub(crate) enum Outcome {
         revision: u64,
         position: u64,
     },
-    /// It was written before and is not indexed yet: the server drops the request without a word.
+    /// It was written before and is not indexed yet: the server drops the request silently.
     NotIndexed,
     /// The last revision, -1 in an empty stream.
     WrongVersion(i64),
     TooLarge,
-    /// Nobody can append to the stream any more.
+    /// The stream was deleted.
     Deleted,
 }
 
-/// What a read of a stream finds.
+/// The result of a read of a stream.
 pub(crate) enum StreamRead {
     Records(Vec<Arc<Record>>),
     NotFound,
@@ -90,9 +90,9 @@ pub(crate) enum StreamRead {
 #[derive(Default)]
 struct Stream {
     records: Vec<Arc<Record>>,
-    /// Readers see none before it.
+    /// The first event that readers can see.
     first: u64,
-    /// The last revision that was truncated. The server goes on counting from it.
+    /// The last truncated revision. The next revisions continue from it.
     truncated: Option<u64>,
     deleted: bool,
 }
@@ -108,11 +108,11 @@ impl Stream {
 struct Records {
     all: Vec<Arc<Record>>,
     streams: HashMap<String, Stream>,
-    /// Where records were that a scavenge took away: a read may begin there.
+    /// The positions of scavenged records: a read may begin there.
     scavenged: HashSet<u64>,
     end: u64,
     appends: u64,
-    /// When the last flush of the disk ends that has begun or waits for its turn.
+    /// When the last flush that has begun or is planned will end.
     flushed_at: Option<Instant>,
 }
 
@@ -135,12 +135,12 @@ impl Log {
         self.records.lock().expect("no panic under the lock")
     }
 
-    /// Says when there may be more.
+    /// The length of the log, to be watched for more.
     pub(crate) fn length(&self) -> watch::Receiver<u64> {
         self.length.subscribe()
     }
 
-    /// Tells subscribers to look.
+    /// Wakes the subscribers.
     pub(crate) fn announce(&self) {
         self.length.send_modify(|count| *count += 1);
     }
@@ -180,7 +180,7 @@ impl Log {
         }
     }
 
-    /// Puts `count` events of somebody else into the log, indexed at once.
+    /// Adds `count` events of another application, indexed at once.
     pub(crate) fn fill(&self, stream: &str, count: usize, event: &Proposed) {
         let now = Instant::now();
         let mut records = self.records();
@@ -196,7 +196,7 @@ impl Log {
         self.announce();
     }
 
-    /// A stream from a revision on.
+    /// Reads a stream from a revision on.
     pub(crate) fn stream(&self, name: &str, from: u64, count: usize) -> StreamRead {
         self.read_stream(name, |records| {
             let from = records.partition_point(|record| record.revision < from);
@@ -204,7 +204,7 @@ impl Log {
         })
     }
 
-    /// A stream from its end.
+    /// Reads a stream from its end.
     pub(crate) fn stream_backwards(&self, name: &str, count: usize) -> StreamRead {
         self.read_stream(name, |records| {
             records.iter().rev().take(count).cloned().collect()
@@ -229,7 +229,7 @@ impl Log {
         }
     }
 
-    /// Up to `count` records from the one at `position` on. Where no record begins, nothing can be read.
+    /// Up to `count` records from the one at `position` on. Fails where no record begins.
     pub(crate) fn forwards(&self, position: u64, count: usize) -> Result<Vec<Arc<Record>>, &'static str> {
         let records = self.records();
         let all = &records.all[..indexed(&records.all, Instant::now())];
@@ -257,7 +257,7 @@ impl Log {
         all[..before].iter().rev().take(count).cloned().collect()
     }
 
-    /// Takes the last `count` records away, as a leader does that comes back and had not replicated them.
+    /// Removes the last `count` records, as a leader does that comes back with records that were not replicated.
     pub(crate) fn lose_tail(&self, count: usize) {
         let mut records = self.records();
         for _ in 0..count {
@@ -269,7 +269,7 @@ impl Log {
         }
     }
 
-    /// Hides the events of `stream` before revision `first`, and takes them out of the log as a scavenge does.
+    /// Hides the events of `stream` before revision `first`, and removes them from the log as a scavenge does.
     pub(crate) fn truncate_stream(&self, name: &str, first: u64) {
         let mut records = self.records();
         let Some(stream) = records.streams.get_mut(name) else {
@@ -295,7 +295,7 @@ impl Log {
         self.records().streams.entry(name.to_owned()).or_default().deleted = true;
     }
 
-    /// The server is set up again.
+    /// Empties the log, as on a server that was set up again.
     pub(crate) fn forget(&self) {
         *self.records() = Records::default();
     }
@@ -307,13 +307,13 @@ impl Record {
     }
 }
 
-/// How many of `records` are indexed.
+/// The number of indexed `records`.
 fn indexed(records: &[Arc<Record>], now: Instant) -> usize {
     records.partition_point(|record| record.indexed_at <= now)
 }
 
 impl Records {
-    /// An append that expects another version than there is: it may have been done before.
+    /// The result for an append with a wrong version, which may have been done before.
     fn again(&self, name: &str, expected: i64, current: i64, events: &[Proposed], now: Instant) -> Outcome {
         let there: Vec<&Arc<Record>> = self
             .streams
@@ -338,8 +338,8 @@ impl Records {
         }
     }
 
-    /// When an append that arrives now is on disk and indexed. One flush takes what has arrived while the one before it
-    /// ran; the index follows the log in its order.
+    /// When an append that arrives now will be on disk and indexed. One flush takes everything that arrived during
+    /// the one before it; the index follows in the order of the log.
     fn indexed_at(&mut self, now: Instant, behaviour: &Behaviour) -> Instant {
         let flushed_at = match self.flushed_at {
             Some(last) if last > now + behaviour.disk => last,

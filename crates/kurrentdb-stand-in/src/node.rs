@@ -1,4 +1,4 @@
-//! One node of the stand-in: who may call it, and what it knows about the cluster.
+//! One node of the stand-in: the authentication of callers, and its view of the cluster.
 
 #![expect(clippy::result_large_err, reason = "a status is what tonic wants")]
 
@@ -24,10 +24,10 @@ use crate::{Behaviour, faults::Faults, log::Log};
 
 /// No node is the leader.
 pub(crate) const NOBODY: usize = usize::MAX;
-/// What a node says that knows no leader.
+/// The answer of a node that knows no leader.
 pub(crate) const NOT_READY: &str = "Server Is Not Ready";
 
-/// What all nodes know that hear each other.
+/// The shared view of all connected nodes.
 #[derive(Default)]
 pub(crate) struct Cluster {
     pub(crate) members: Mutex<Vec<Member>>,
@@ -35,7 +35,7 @@ pub(crate) struct Cluster {
     cut: Mutex<HashMap<usize, Cut>>,
 }
 
-/// What a node knew when it was cut off from the others. It believes it until it notices, and then knows no leader.
+/// The view of a node when it was cut off from the others. It believes it until it notices, and then knows no leader.
 struct Cut {
     leader: usize,
     members: Vec<Member>,
@@ -67,9 +67,9 @@ impl Cluster {
     }
 }
 
-/// Why a node does not do what only the leader does.
+/// Why a node does not do the work of a leader.
 pub(crate) enum Refusal {
-    /// It knows no leader, or is about to be one or to be none.
+    /// It knows no leader, or is about to become or stop being one.
     NotReady,
     /// Another node is the leader; the status names it.
     NotLeader(Status),
@@ -84,7 +84,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Who calls must be known, if anybody must.
+    /// Authenticates the caller, if there are users.
     pub(crate) fn authenticate(&self, metadata: &MetadataMap) -> Result<(), Status> {
         let Some((name, password)) = &self.behaviour.user else {
             return Ok(());
@@ -100,13 +100,13 @@ impl Node {
         }
     }
 
-    /// Whether nothing that is written here reaches the other nodes, nor the other way round.
+    /// Whether the node is cut off from the others.
     pub(crate) fn is_cut_off(&self) -> bool {
         let cut = self.cluster.cut.lock().expect("no panic under the lock");
         cut.contains_key(&self.index)
     }
 
-    /// Waits until it hears from the other nodes.
+    /// Waits until the node is connected to the others again.
     pub(crate) async fn hears_others(&self) {
         while self.is_cut_off() {
             sleep(Duration::from_millis(20)).await;
@@ -129,7 +129,7 @@ impl Node {
         }
     }
 
-    /// Why it does not do what only the leader does, unless it is the leader.
+    /// Why it does not do the work of a leader; `None` if it is the leader.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         let (leader, members) = self.view();
         if leader == self.index {
@@ -150,7 +150,7 @@ impl Node {
         Some(Refusal::NotLeader(status))
     }
 
-    /// As [`Self::refusal`], where a call is answered by nothing else.
+    /// Like [`Self::refusal`], for calls with no other kind of answer.
     pub(crate) fn refused(&self) -> Result<(), Status> {
         match self.refusal() {
             None => Ok(()),

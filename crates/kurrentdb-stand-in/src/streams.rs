@@ -29,11 +29,11 @@ use crate::{
 
 type Answers<T> = mpsc::Sender<Result<T, Status>>;
 
-/// Sleeping is exact to a millisecond or so: the cost of examining is paid when it has come to so much.
+/// The shortest sleep: sleeping is exact to about a millisecond, so the cost of examining is collected up to this.
 const LEAST_SLEEP: Duration = Duration::from_millis(2);
 
 impl Service {
-    /// What `serve` sends, until it returns or the client resets the stream.
+    /// Sends what `serve` produces, until it returns or the client resets the stream.
     fn respond<T, F>(
         &self,
         serve: impl FnOnce(Arc<Node>, Answers<T>) -> F,
@@ -134,7 +134,7 @@ impl Streams for Service {
         }))
     }
 
-    /// Only the vendor's client appends in this way, and only what is not refused.
+    /// Only the vendor's client appends in this way, and only appends that are accepted.
     async fn append(&self, request: Request<Streaming<AppendReq>>) -> Result<Response<AppendResp>, Status> {
         self.0.authenticate(request.metadata())?;
         self.0.refused()?;
@@ -162,13 +162,13 @@ impl Streams for Service {
         let mut answers = self
             .respond(|node, answers| batch::serve(node, requests, answers))
             .into_inner();
-        // The server sends nothing, no headers either, before the first answer.
+        // The server sends nothing, not even headers, before the first answer.
         let first = answers.next().await;
         Ok(Response::new(stream::iter(first).chain(answers).boxed()))
     }
 }
 
-/// Nobody wants answers any more.
+/// The client does not want answers any more.
 struct Gone;
 
 async fn send(answers: &Answers<ReadResp>, answer: ReadResp) -> Result<(), Gone> {
@@ -205,7 +205,7 @@ async fn of_stream(
 }
 
 struct Reading {
-    /// Nothing is the end.
+    /// `None` means the end.
     from: Option<u64>,
     left: usize,
     backwards: bool,
@@ -253,7 +253,7 @@ async fn read_all(node: &Node, reading: Reading, answers: &Answers<ReadResp>) ->
     }
 }
 
-/// Where the record after `record` begins, or would.
+/// The position after `record`.
 fn next(node: &Node, record: &Record) -> u64 {
     node.log
         .forwards(record.position, 2)
@@ -262,7 +262,7 @@ fn next(node: &Node, record: &Record) -> u64 {
         .unwrap_or(record.position + 1_000_000_000)
 }
 
-/// What filtered reads pay for each event.
+/// The cost of examining events in filtered reads.
 struct Cost<'a> {
     node: &'a Node,
     owed: Duration,
@@ -285,7 +285,7 @@ impl<'a> Cost<'a> {
     }
 }
 
-/// Sends what comes after `position`, and a checkpoint now and then.
+/// Sends the events after `position`, with a checkpoint now and then.
 async fn follow(
     node: &Node,
     mut position: u64,
@@ -302,7 +302,8 @@ async fn follow(
     send(answers, answer(read_resp::Content::Confirmation(confirmation))).await?;
     let mut is_live = false;
     loop {
-        // Whether the node is the leader is not asked again, so that a subscription of one that is cut off is silent.
+        // Whether the node is the leader is not checked again, so that a subscription of one that is cut off is
+        // silent.
         node.hears_others().await;
         length.mark_unchanged();
         let page = match node.log.forwards(position, window) {

@@ -9,10 +9,10 @@ use events::{EventDigest, StoredEvent};
 
 use crate::{End, ReadError, Reader, summary::Summary};
 
-/// Events of a part.
+/// The events of a part.
 const PART: u64 = 256;
 
-/// An excerpt on its way into a file.
+/// An excerpt that is being written.
 #[derive(Debug)]
 pub struct ExcerptWriter<W> {
     out: W,
@@ -28,7 +28,7 @@ impl<W: Write> ExcerptWriter<W> {
         }
     }
 
-    /// Writes an event, which comes after those before in the log.
+    /// Writes an event, which must come after the previous ones in the log.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -36,7 +36,7 @@ impl<W: Write> ExcerptWriter<W> {
         self.summary.write(event, &mut self.out)
     }
 
-    /// Writes the end, and returns it with what was written into.
+    /// Writes the end, and returns it with the writer.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -56,10 +56,10 @@ pub struct Excerpt {
 }
 
 impl Excerpt {
-    /// Reads all of an excerpt and checks it, every hash in it among the rest.
+    /// Reads and verifies a whole excerpt, including every hash.
     ///
     /// # Errors
-    /// When it is not whole, or an event does not show all that was stored.
+    /// When it is incomplete, or an event in it is.
     pub fn open(mut file: File) -> Result<Self, ReadError> {
         file.rewind()?;
         let mut reader = Reader::new(BufReader::new(file.try_clone()?));
@@ -82,7 +82,7 @@ impl Excerpt {
         Ok(Self { file, parts, end })
     }
 
-    /// Reads it once more, from the beginning on.
+    /// Reads it again from the beginning.
     ///
     /// # Errors
     /// When the file cannot be read.

@@ -1,4 +1,4 @@
-//! Writes the log into a file, or goes on with a file that was broken off.
+//! Writes the log into a file, or continues a file that was interrupted.
 
 use std::{
     fs::File,
@@ -10,10 +10,10 @@ use events::StoredEvent;
 
 use crate::{End, ExportedEvent, Line, ReadError, Reader, StoredEvents, summary::Summary};
 
-/// So often somebody is told how far it has come.
+/// The number of events between two progress reports.
 const TOLD_EVERY: u64 = 2_000;
 
-/// Why there is no export.
+/// Why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The log cannot be read.
@@ -22,15 +22,15 @@ pub enum ExportError {
     /// The file cannot be written.
     #[error("the export cannot be written: {0}")]
     Io(#[from] io::Error),
-    /// What is in the file is no export.
+    /// The file is not an export.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// What is in the file is another export.
+    /// The file is another export.
     #[error("the file has another export, {0}: it is left as it is, name another file")]
     Another(String),
 }
 
-/// An export on its way into a file.
+/// An export that is being written.
 #[derive(Debug)]
 pub struct Export {
     after: i64,
@@ -40,7 +40,7 @@ pub struct Export {
 }
 
 impl Export {
-    /// An export of the events after the position `after`.
+    /// Creates an export of the events after the position `after`.
     #[must_use]
     pub fn after(after: u64) -> Self {
         Self {
@@ -50,12 +50,12 @@ impl Export {
         }
     }
 
-    /// Goes on with what is in `file`, an export of the events after the position `after`: compares every line with the log, and
-    /// leaves out the end, and a line that is not whole. Afterwards `file` stands where the next line belongs. `progress` is told
-    /// the position of the last event that was compared.
+    /// Continues `file`, an export of the events after the position `after`: compares every line with the log, and
+    /// ignores the end and an incomplete line. Afterwards `file` is at the place of the next line. `progress` gets
+    /// the position of the last compared event.
     ///
     /// # Errors
-    /// When `file` has something else, the export of another log, or one that was changed. It is left as it is.
+    /// When `file` is not an export, is one of another log, or was changed. The file is not changed.
     pub async fn resume(
         file: &mut File,
         after: u64,
@@ -99,11 +99,10 @@ impl Export {
         })
     }
 
-    /// Writes the events up to the position `to` and the end. `progress` is told the position of the last event that was
-    /// written.
+    /// Writes the events up to the position `to` and the end. `progress` gets the position of the last written event.
     ///
     /// # Errors
-    /// When the log cannot be read, or `out` not be written.
+    /// When the log cannot be read, or `out` cannot be written.
     pub async fn write(
         &mut self,
         store: &dyn EventStore,
@@ -130,7 +129,8 @@ impl Export {
     }
 }
 
-/// Whether the line shows all that the log has of the event. What was dropped from the log since may be in the file still.
+/// Whether the line shows all that the log has of the event. The file may still have a payload that the log has
+/// dropped since.
 fn is_line_of(line: ExportedEvent, event: &StoredEvent) -> bool {
     let is_same = line.event.canonical() == event.canonical();
     let shows = |line: StoredEvent| line.data.whole().is_some() || event.data.whole().is_none();

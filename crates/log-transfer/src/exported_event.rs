@@ -1,4 +1,4 @@
-//! An event on its way to an auditor or into another store: what the audit tree says of it, and what it stands for.
+//! An exported event, for auditors and for other stores: its entry in the audit tree, with metadata and payload.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExportedEvent {
-    /// What the tree says of it.
+    /// The entry of the audit tree.
     pub event: EventDigest,
     /// The metadata, exactly as stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -23,34 +23,34 @@ pub struct ExportedEvent {
     /// The same in Base64, when it is not text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_base64: Option<String>,
-    /// What may be shown of a payload that holds the hash of a password or of a refresh token, instead of `data`. No hash covers
-    /// it, so that nobody can check it.
+    /// A payload that contains the hash of a password or of a refresh token is shown without it, instead of in
+    /// `data`. No hash covers this, so it cannot be verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_without_secrets: Option<String>,
-    /// The payload was dropped from the log before: its hash is all that is left of it there.
+    /// Whether the payload was dropped from the log, which only has its hash.
     #[serde(default, skip_serializing_if = "is_false")]
     pub data_dropped: bool,
 }
 
-/// A line of an export is not what the tree can have said.
+/// Why a line of an export is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
     /// It is not a line of an export.
     #[error("it cannot be read: {0}")]
     Malformed(String),
-    /// Metadata or payload are not those whose hash is in it.
+    /// Metadata or payload do not have the hash in the entry.
     #[error("its {0} is not the one that was hashed")]
     Changed(&'static str),
-    /// It does not show its metadata, or the payload of an event that holds no secret.
+    /// It lacks its metadata, or the payload of an event without secrets.
     #[error("its {0} is absent, so that it cannot be compared with its hash")]
     Absent(&'static str),
-    /// It shows its metadata or its payload in more than one way, of which one hash covers one.
+    /// It shows its metadata or its payload in more than one way, although the hash covers only one.
     #[error("its {0} is there more than once")]
     Repeated(&'static str),
 }
 
 impl ExportedEvent {
-    /// What an auditor may see of an event.
+    /// The parts of an event that an auditor may see.
     #[must_use]
     pub fn of(event: &StoredEvent) -> Self {
         let Some(data) = event.data.whole() else {
@@ -84,8 +84,8 @@ impl ExportedEvent {
         }
     }
 
-    /// Reads a line, and makes sure that what it shows is what was hashed. Only the payload of an event that may hold a secret
-    /// may be left out ([`Self::is_withheld`]), and one that was dropped ([`Self::data_dropped`]).
+    /// Reads a line, and verifies its hashes. Only the payload of an event that may hold a secret may be left out
+    /// ([`Self::is_withheld`]), and one that was dropped ([`Self::data_dropped`]).
     ///
     /// # Errors
     /// When it is not.
@@ -138,8 +138,8 @@ impl ExportedEvent {
         })
     }
 
-    /// Whether the payload is withheld, because it holds a secret. Its hash is then all that the tree says of it, and
-    /// `data_without_secrets` is what whoever wrote the line says.
+    /// Whether the payload is withheld because it contains a secret. Then the tree has only its hash, and
+    /// `data_without_secrets` cannot be verified.
     #[must_use]
     pub const fn is_withheld(&self) -> bool {
         self.data_without_secrets.is_some()

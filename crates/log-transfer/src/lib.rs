@@ -1,9 +1,10 @@
-//! The log as a file, from any store into any other: one event a line, each with what the audit tree says of it, and at the end
-//! a line from which can be told that nothing is missing.
+//! The log as a file, from any store into any other: one event a line, each with its entry in the audit tree. The
+//! last line shows whether anything is missing.
 //!
-//! `exported_event.rs` and `line.rs` are the format, which auditors get over HTTP, too. `reading.rs` reads a file and checks all
-//! that can be checked without a store, and `stored_events.rs` the log. `export.rs` writes one, and goes on with one that was broken off;
-//! `import.rs` brings one into a store. `excerpt.rs` does the first two for some events. It must not be known here what events mean.
+//! `exported_event.rs` and `line.rs` are the format, which auditors get over HTTP, too. `reading.rs` reads a file and
+//! verifies it as far as possible without a store, and `stored_events.rs` reads the log. `export.rs` writes a file,
+//! or continues an interrupted one; `import.rs` imports a file into a store. `excerpt.rs` reads and writes some
+//! events only. This crate does not know what events mean.
 
 mod excerpt;
 mod export;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ExportedEvent, LineError};
 
-/// With what the last line begins, and no other.
+/// The beginning of the last line, and of no other.
 const END: &str = r#"{"end":"#;
 
 /// A line of an export.
@@ -12,15 +12,15 @@ const END: &str = r#"{"end":"#;
 pub enum Line {
     /// An event of the log.
     Event(Box<ExportedEvent>),
-    /// The last line of an export that is whole.
+    /// The last line of a complete export.
     End(End),
 }
 
-/// What an export consists of, so that a file of which a part is missing can be told from a whole one.
+/// The last line of an export, which shows whether it is complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct End {
-    /// The export has the events after this position of the log; 0: from the first on.
+    /// The export has the events after this position of the log; 0 means from the first one on.
     pub after: i64,
     /// The position of its last event, or `after` if it has none.
     pub position: i64,

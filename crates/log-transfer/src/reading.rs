@@ -1,5 +1,5 @@
-//! Reads an export line by line, and checks whatever can be checked without a store: that each line shows what was hashed, that
-//! positions increase, that the versions of each stream are 1, 2, 3 …, and that the end is the one that was announced.
+//! Reads an export line by line, and verifies it as far as possible without a store: that each line has its hashes,
+//! that positions increase, that the versions of each stream are 1, 2, 3 …, and that the end fits.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use transparency_log::entry_hash;
 
 use crate::{End, ExportedEvent, Line, LineError, summary::Summary};
 
-/// The bytes of a line: more than an append may have, however it is written.
+/// The longest line, in bytes: more than an append may have in any encoding.
 const MOST_LINE_BYTES: u64 = 64 << 20;
 
 /// Why an export cannot be used.
@@ -23,17 +23,17 @@ pub enum ReadError {
     /// A line is wrong.
     #[error("line {number} of the export: {reason}")]
     Line {
-        /// Which line, from 1.
+        /// The number of the line, from 1.
         number: u64,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
-    /// The file ends before the export does.
+    /// The file ends before the export is complete.
     #[error(
         "the export is not whole: after line {lines} its last line is missing. Go on with it by running `taskledger events export --output` again"
     )]
     Unfinished {
-        /// Whole lines there are.
+        /// The number of complete lines.
         lines: u64,
     },
 }
@@ -44,16 +44,16 @@ pub struct Reader<R> {
     input: R,
     line: Vec<u8>,
     lines: u64,
-    /// Bytes of the whole lines that were read.
+    /// The number of bytes in the complete lines that were read.
     offset: u64,
     summary: Summary,
-    /// The last version of each stream by the beginning of the hash of its name: some 40 bytes a stream.
+    /// The last version of each stream, by a hash of its name: about 40 bytes for each stream.
     versions: Option<HashMap<[u8; 16], i64>>,
     end: Option<End>,
 }
 
 impl<R: BufRead> Reader<R> {
-    /// Reads what `input` has. The versions of streams are not checked.
+    /// Reads `input`. The versions of streams are not checked.
     pub fn new(input: R) -> Self {
         Self {
             input,
@@ -73,7 +73,7 @@ impl<R: BufRead> Reader<R> {
         self
     }
 
-    /// The next event; `None` at the end, which is then checked.
+    /// The next event; `None` at the end, after verifying it.
     ///
     /// # Errors
     /// When a line is wrong, or the file ends in the middle of the export.
@@ -101,7 +101,7 @@ impl<R: BufRead> Reader<R> {
         Ok(Some(stored))
     }
 
-    /// The next line; `None` when the file has no more whole lines, or the end was read.
+    /// The next line; `None` when the file has no more complete lines, or the end was read.
     pub(crate) fn next_line(&mut self) -> Result<Option<Line>, ReadError> {
         if !self.read_line()? {
             return Ok(None);
@@ -119,7 +119,7 @@ impl<R: BufRead> Reader<R> {
             Line::End(end) => {
                 self.check_end(end).map_err(wrong)?;
                 self.end = Some(end.clone());
-                // Nothing may follow.
+                // Nothing may follow the end.
                 self.lines = number;
                 self.offset += self.line.len() as u64;
                 self.next_line()?;
@@ -131,7 +131,7 @@ impl<R: BufRead> Reader<R> {
         Ok(Some(line))
     }
 
-    /// Reads a line with its line feed; what stands after the last line feed is none.
+    /// Reads a line with its line feed. Text without a line feed at the end of the file is not a line.
     fn read_line(&mut self) -> Result<bool, ReadError> {
         self.line.clear();
         let mut bounded = (&mut self.input).take(MOST_LINE_BYTES);
@@ -191,12 +191,12 @@ impl<R: BufRead> Reader<R> {
         self.lines
     }
 
-    /// The bytes of the whole lines that were read.
+    /// The number of bytes in the complete lines that were read.
     pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Whether what stands after the last line feed is the beginning of a line of an export, or nothing.
+    /// Whether the text after the last line feed is the beginning of a line, or empty.
     pub(crate) fn is_line_broken_off(&self) -> bool {
         const BEGINNING: &[u8] = b"{\"e";
         self.line.starts_with(BEGINNING) || BEGINNING.starts_with(&self.line)

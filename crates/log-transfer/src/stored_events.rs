@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use event_store::{EventStore, StoreError};
 use events::StoredEvent;
 
-/// Events read at once.
+/// The most events that are read at once.
 const PAGE: usize = 2_000;
 
-/// The events that a store has between two positions, with no more than a page of them in memory.
+/// The stored events between two positions, with at most one page in memory.
 #[derive(Default)]
 pub struct StoredEvents<'a> {
     store: Option<&'a dyn EventStore>,
@@ -18,7 +18,7 @@ pub struct StoredEvents<'a> {
 }
 
 impl<'a> StoredEvents<'a> {
-    /// Those after the position `after`, up to the position `to`.
+    /// Reads the events after the position `after`, up to the position `to`.
     #[must_use]
     pub fn new(store: &'a dyn EventStore, after: i64, to: u64) -> Self {
         Self {

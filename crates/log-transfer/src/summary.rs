@@ -1,4 +1,4 @@
-//! What can be said of the events of an export so far, however many they are.
+//! The facts about the events of an export so far, in bounded memory.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use transparency_log::{Edge, Hash, entry_hash, leaf_hash};
 
 use crate::{End, ExportedEvent};
 
-/// Leaves that the tree gets at once.
+/// The number of leaves that are added to the tree at once.
 const LEAVES: usize = 1_024;
 
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ impl Summary {
         Ok(())
     }
 
-    /// Writes the end of an export of these events, which are those after the position `after`.
+    /// Writes the end of an export of these events, which follow the position `after`.
     pub(crate) fn write_end(&mut self, after: i64, out: &mut impl Write) -> io::Result<End> {
         let end = self.end(after);
         writeln!(out, "{}", end.to_line())?;
@@ -58,7 +58,7 @@ impl Summary {
         self.last.unwrap_or(after)
     }
 
-    /// The end of an export of these events, which are those after the position `after`.
+    /// The end of an export of these events, which follow the position `after`.
     pub(crate) fn end(&mut self, after: i64) -> End {
         self.edge.extend(self.leaves.drain(..));
         End {

@@ -1,5 +1,5 @@
-//! How often something may happen: the generic cell rate algorithm (ITU-T I.371), and a table of bounded size with what
-//! each key has spent. Knows nothing of who is limited, nor of what they ask for.
+//! Rate limiting: the generic cell rate algorithm (ITU-T I.371), and a table of bounded size with the state of each
+//! key. Knows nothing of clients or requests.
 //!
 //! A crate of its own instead of `governor`, which neither bounds the number of its keys nor asks several limits at once:
 //! docs/adr/0028-limits-that-flooding-cannot-grow.md.

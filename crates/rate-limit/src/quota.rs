@@ -1,29 +1,29 @@
 //! The generic cell rate algorithm as arithmetic, without a clock and without a store.
 //!
-//! All that is kept of a key is one instant: when everything that it has spent will have been earned at the rate. That
-//! is in the past for a key that has all of its burst.
+//! The state of a key is one instant: the time at which it will have its whole burst again. For a key that has it
+//! now, that is in the past.
 
 use std::time::Duration;
 
-/// A number that may happen at once, and one more after each interval.
+/// A burst that may happen at once, and an interval after which one more may happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Quota {
     interval: Duration,
     burst: u32,
 }
 
-/// What a key has left.
+/// The remaining quota of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
     /// How many may happen now.
     pub remaining: u32,
-    /// Until all of the burst may happen again.
+    /// The time until the whole burst is available again.
     pub full_after: Duration,
 }
 
 impl Quota {
-    /// `count` in every `per`, and up to `burst` of them at once. Each is at least one, and a burst of any size is earned
-    /// within a hundred years.
+    /// Allows `count` in every `per`, and up to `burst` of them at once. Each is at least one, and a burst of any
+    /// size is available again within a hundred years.
     #[must_use]
     pub fn new(count: u32, per: Duration, burst: u32) -> Self {
         const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -32,25 +32,25 @@ impl Quota {
         Self { interval, burst }
     }
 
-    /// How many may happen at once.
+    /// The size of the burst.
     #[must_use]
     pub fn burst(self) -> u32 {
         self.burst
     }
 
-    /// How long it takes until one who has spent everything has all of it again.
+    /// The time after which a used-up burst is available again.
     #[must_use]
     pub fn window(self) -> Duration {
         self.interval * self.burst
     }
 
-    /// When everything will have been earned if `count` more happen at `now`, where before it was `due`.
+    /// The new state after `count` more happen at `now`, where the old state was `due`.
     #[must_use]
     pub fn after(self, due: Duration, now: Duration, count: u32) -> Duration {
         due.max(now).saturating_add(self.interval.saturating_mul(count))
     }
 
-    /// What is left at `now`.
+    /// The remaining quota at `now`.
     #[must_use]
     pub fn standing(self, due: Duration, now: Duration) -> Standing {
         let full_after = due.saturating_sub(now);
@@ -109,7 +109,7 @@ mod tests {
     }
 
     proptest! {
-        /// However requests are spaced, no more happen in a time than the burst and what is earned in it.
+        /// However requests are spaced, at most the burst and the earned number happen within any time.
         #[test]
         fn never_more_than_burst_and_rate(gaps in prop::collection::vec(0_u64..200, 1..300), count in 1_u32..50, burst in 1_u32..20) {
             let quota = Quota::new(count, SECOND, burst);

@@ -1,8 +1,8 @@
-//! What each key has spent, in a table whose size never changes.
+//! The state of each key, in a table of fixed size.
 //!
-//! A key finds its row by a hash that nobody outside can foresee. A row has few places; when all are taken, the key that
-//! has spent least gives its place up, which costs it nothing if it has its whole burst again. So a flood of keys that
-//! are seen once displaces such keys first, and those in debt last.
+//! A keyed hash assigns each key to a row. A row has few places; when all are taken, the key that has used least
+//! loses its place, which changes nothing if it has its whole burst again. So a flood of new keys displaces unused
+//! keys first, and those that have used most last.
 
 use std::{
     collections::hash_map::RandomState,
@@ -17,7 +17,7 @@ use crate::{Quota, Standing};
 
 const PLACES: usize = 8;
 
-/// One place: the hash of a key, and when all that it spent will have been earned.
+/// One place: the hash of a key, and its state.
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
     key: u64,
@@ -26,26 +26,26 @@ struct Place {
 
 type Row = [Place; PLACES];
 
-/// What each key has spent.
+/// The state of each key.
 #[derive(Debug)]
 pub struct Spending {
     rows: Box<[Mutex<Row>]>,
     hasher: RandomState,
-    /// Instants are counted from here.
+    /// The origin of the stored instants.
     started: Instant,
 }
 
-/// One of the limits has no room.
+/// The refusal of one of several limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
-    /// Which, by its place in the list.
+    /// The index of the limit in the list.
     pub index: usize,
-    /// Until there is room in this one.
+    /// The time until it allows one more.
     pub wait: Duration,
 }
 
 impl Spending {
-    /// Remembers at least so many keys, if they are spread evenly.
+    /// Creates a table for at least this many keys, if they are spread evenly.
     #[must_use]
     pub fn new(keys: usize) -> Self {
         let rows = keys.div_ceil(PLACES).next_power_of_two();
@@ -56,22 +56,22 @@ impl Spending {
         }
     }
 
-    /// Since the start.
+    /// The time since the start.
     #[must_use]
     pub fn now(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// The instant that `since_start` names.
+    /// Converts a time since the start to an instant.
     #[must_use]
     pub fn instant(&self, since_start: Duration) -> Instant {
         self.started + since_start
     }
 
-    /// Spends one from each of `limits`, or nothing at all when one of them has no room. Says what is left of each.
+    /// Spends one from each of `limits`, or from none when one of them refuses. Returns the remaining quota of each.
     ///
     /// # Errors
-    /// The first that has no room.
+    /// The first limit that refuses.
     pub fn spend(&self, limits: &[(Quota, impl Hash)]) -> Result<Vec<Standing>, Refused> {
         let now = self.now();
         let mut standings = Vec::with_capacity(limits.len());
@@ -89,7 +89,7 @@ impl Spending {
         Ok(standings)
     }
 
-    /// What a key has left of its quota.
+    /// The remaining quota of a key.
     #[must_use]
     pub fn standing(&self, quota: Quota, key: impl Hash) -> Standing {
         let hash = self.hash(key);
@@ -98,7 +98,7 @@ impl Spending {
         quota.standing(due.unwrap_or_default(), self.now())
     }
 
-    /// Spends `count`, whether there is room or not, and says when everything before will have been earned.
+    /// Spends `count`, even beyond the quota, and returns when everything before will have been earned.
     pub fn spend_ahead(&self, quota: Quota, key: impl Hash, count: u32) -> Duration {
         let now = self.now();
         let hash = self.hash(key);
@@ -130,18 +130,18 @@ impl Spending {
     }
 
     fn hash(&self, key: impl Hash) -> u64 {
-        // Zero is that of an empty place.
+        // Zero marks an empty place.
         self.hasher.hash_one(key).max(1)
     }
 
     fn row(&self, hash: u64) -> MutexGuard<'_, Row> {
         let index = usize::try_from(hash >> 16).unwrap_or_default() % self.rows.len();
-        // A place is written whole, so a poisoned lock is as good as any.
+        // A place is written as a whole, so a poisoned lock can be used.
         self.rows[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The place of a key, which may have to be taken from another one.
+/// The place of a key, which may be taken from another one.
 fn place_of(row: &mut Row, hash: u64) -> &mut Place {
     let known = row.iter().position(|place| place.key == hash);
     let index = known.unwrap_or_else(|| {

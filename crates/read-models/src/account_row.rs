@@ -1,4 +1,4 @@
-//! A row of `accounts`, as far as it says what somebody may know of an account.
+//! A row of `accounts`, without the secrets.
 
 use std::collections::BTreeSet;
 
@@ -7,18 +7,18 @@ use events::{Role, Timestamp, UserId};
 
 use crate::roles_of_list;
 
-/// What a row says of an account.
+/// An account as its row describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRow {
     /// The person.
     pub id: UserId,
-    /// As it was registered.
+    /// The e-mail address, as it was registered.
     pub email: String,
-    /// What they want to be called.
+    /// The display name.
     pub display_name: Option<String>,
-    /// What they may do.
+    /// The roles.
     pub roles: BTreeSet<Role>,
-    /// Whether an admin has locked it.
+    /// Whether an admin has disabled it.
     pub disabled: bool,
     /// When it was registered.
     pub created_at: Timestamp,
@@ -31,7 +31,7 @@ impl AccountRow {
     /// Reads a row that has [`Self::COLUMNS`] among its columns.
     ///
     /// # Errors
-    /// When it is not as the projector writes it.
+    /// When a column has an invalid value.
     pub fn of(row: &Row) -> Result<Self, DatabaseError> {
         Ok(Self {
             id: UserId(row.uuid("id")?),

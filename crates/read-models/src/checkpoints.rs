@@ -1,5 +1,4 @@
-//! How far each partition has been projected: the table `checkpoints` as others than the projector read it, and the channel on
-//! which they hear of each step.
+//! The checkpoints of partitions: the table `checkpoints` for readers, and the channel that announces changes.
 
 use std::{fmt, str::FromStr};
 
@@ -9,14 +8,14 @@ use events::{EventId, LogPoint, PartitionCount};
 /// The channel on which the projector signals each [`Step`].
 pub const CHECKPOINT_CHANNEL: &str = "taskledger_checkpoints";
 
-/// A checkpoint has been moved.
+/// A checkpoint was moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
-    /// Into how many partitions the log is projected.
+    /// The number of partitions.
     pub partitions: u16,
-    /// Which of them.
+    /// The partition, from 0.
     pub partition: u16,
-    /// Everything of it up to here has been projected.
+    /// All of its events up to this position are projected.
     pub position: u64,
 }
 
@@ -26,7 +25,7 @@ pub struct Step {
 pub struct NotAStep;
 
 impl Step {
-    /// What a later step takes the place of, should both be signalled by one transaction.
+    /// A later signal with the same key replaces an earlier one of the same transaction.
     #[must_use]
     pub fn key(&self) -> String {
         format!("{} {}", self.partitions, self.partition)
@@ -55,14 +54,15 @@ impl FromStr for Step {
     }
 }
 
-/// The checkpoints of a projection into `partitions`, in the order of the partitions. One that is missing has not begun.
+/// Reads the checkpoints of a projection with this number of partitions, in their order. A missing row means that
+/// nothing was projected.
 pub const CHECKPOINTS: &str =
     "SELECT partition, position, event_id FROM checkpoints WHERE partitions = $1 ORDER BY partition";
 
 /// The partition and the checkpoint of a row of [`CHECKPOINTS`].
 ///
 /// # Errors
-/// When it is of no partition.
+/// When it has an invalid partition.
 pub fn checkpoint_of(row: &Row, partitions: PartitionCount) -> Result<(u16, LogPoint), DatabaseError> {
     let partition = u16::try_from(row.unsigned("partition")?)
         .ok()
@@ -71,7 +71,7 @@ pub fn checkpoint_of(row: &Row, partitions: PartitionCount) -> Result<(u16, LogP
     Ok((partition, log_point(row)?))
 }
 
-/// The checkpoints of a projection into `partitions`, as [`CHECKPOINTS`] has them.
+/// The checkpoints of a projection into `partitions`, as [`CHECKPOINTS`] reads them.
 ///
 /// # Errors
 /// When they cannot be read.
@@ -85,10 +85,10 @@ pub async fn checkpoints(
     rows.iter().map(|row| checkpoint_of(row, partitions)).collect()
 }
 
-/// The place in the log that the columns `position` and `event_id` name.
+/// The point of the log in the columns `position` and `event_id`.
 ///
 /// # Errors
-/// When they hold something else.
+/// When they have invalid values.
 pub fn log_point(row: &Row) -> Result<LogPoint, DatabaseError> {
     Ok(LogPoint {
         position: row.unsigned("position")?,

@@ -1,19 +1,19 @@
-//! The few expressions about the tables here that PostgreSQL and SQLite do not share.
+//! The few expressions for these tables that differ between PostgreSQL and SQLite.
 
 use database::{Database, Value};
 use uuid::Uuid;
 
-/// In whose SQL a statement is written.
+/// The SQL dialect of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// What PostgreSQL understands.
+    /// PostgreSQL's.
     Postgres,
-    /// What SQLite understands.
+    /// SQLite's.
     Sqlite,
 }
 
 impl Dialect {
-    /// The one that `database` understands.
+    /// The dialect of `database`.
     #[must_use]
     pub fn of(database: &Database) -> Self {
         if database.is_postgres() {
@@ -40,16 +40,16 @@ impl Dialect {
             Self::Postgres => {
                 format!("COALESCE(get_byte(grams, ({hash} % octet_length(grams))::int) & {mask}, 1) <> 0")
             }
-            // It reads a byte of a value only as a character.
+            // SQLite can read a byte of a value only as a character.
             Self::Sqlite => {
                 format!("COALESCE(unicode(substr(grams, 1 + {hash} % length(grams), 1)) & {mask}, 1) <> 0")
             }
         }
     }
 
-    /// What follows the name of the table `tasks` where a statement reads the `grams` of all tasks of an owner, in the
-    /// trash or outside. SQLite is told the index, since it does not weigh how long rows are; PostgreSQL keeps long
-    /// texts out of them.
+    /// The index hint after the table name `tasks`, for statements that read the `grams` of all tasks of an owner, in
+    /// the trash or outside. SQLite needs it, because it ignores the length of rows; PostgreSQL stores long texts
+    /// outside of them.
     #[must_use]
     pub const fn index_of_grams(self, deleted: bool) -> &'static str {
         match (self, deleted) {
@@ -59,7 +59,8 @@ impl Dialect {
         }
     }
 
-    /// What follows the name of the table `tasks` where a statement counts tasks of an owner, as [`Self::index_of_grams`].
+    /// The index hint after the table name `tasks`, for statements that count tasks of an owner, as
+    /// [`Self::index_of_grams`].
     #[must_use]
     pub const fn index_of_counts(self) -> &'static str {
         match self {
@@ -72,7 +73,7 @@ impl Dialect {
     #[must_use]
     pub fn one_of(self, column: &str, parameter: usize) -> String {
         match self {
-            // A query of its own, so that the list is read once and not again for each row.
+            // A subquery, so that the list is read once and not for each row.
             Self::Postgres => {
                 format!("{column} = ANY((SELECT string_to_array(${parameter}, ',')::uuid[])::uuid[])")
             }

@@ -1,27 +1,27 @@
-//! The column `grams`: which short sequences of characters occur in the searched text of a task, in a few bytes.
+//! The column `grams`: a short signature of the sequences of characters in the searched text of a task.
 //!
-//! It is a signature file (Faloutsos and Christodoulakis, 1984): a Bloom filter for each row. Every sequence of one, two
-//! or three characters, a *gram*, sets a few bits. A text that contains a word has all the bits of the word, so a row that
-//! lacks one is passed over without its text being read; a row that has them all is only a candidate.
+//! It is a signature file (Faloutsos and Christodoulakis, 1984): a Bloom filter for each row. Every sequence of one,
+//! two or three characters, a *gram*, sets a few bits. A text that contains a word has all the bits of the word, so a
+//! row without one of them is skipped without reading its text; a row with all of them is only a candidate.
 
 /// Every byte carries six bits and is a printable ASCII character, because SQLite reads a byte of a value only as a
 /// character.
 const BITS_OF_A_BYTE: usize = 6;
 const BASE: u8 = 0b0100_0000;
 
-/// The shortest signature and, doubled seven times, the longest: what one task can cost at most. 896 bytes and the rest
-/// of an entry are the most that SQLite keeps whole on a page of an index.
+/// The length of the shortest signature. The longest is at most 32 times as long: an entry with 896 bytes is the
+/// largest that SQLite stores within one page of an index.
 const SHORTEST: usize = 28;
 const LONGEST: usize = SHORTEST << 7;
 
 /// The longest sequence of characters that has bits.
 const LONGEST_GRAM: usize = 3;
 
-/// The number of bits for a sequence of one, two or three characters. There are few different short ones, and a word of one
-/// character has nothing else to be told by.
+/// The number of bits for a sequence of one, two or three characters. Short sequences get more bits, because a word
+/// of one character has no others.
 const BITS_OF_A_GRAM: [u8; LONGEST_GRAM] = [4, 3, 2];
 
-/// One bit of a signature, of whatever length: that of the byte at `hash % length` under `mask`.
+/// One bit of a signature of any length: in the byte at `hash % length`, under `mask`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bit {
     /// Below 2^31, so that it is a positive integer in SQL as well.
@@ -32,7 +32,7 @@ pub struct Bit {
 
 /// The bits of a gram.
 fn bits(gram: &[char]) -> impl Iterator<Item = Bit> + use<> {
-    // Twenty-one bits hold any character, and none is zero, so equal numbers are equal grams.
+    // A character fits into 21 bits and none is zero, so different grams have different numbers.
     let number = gram
         .iter()
         .fold(0_u64, |number, c| (number << 21) | u64::from(u32::from(*c)));
@@ -46,7 +46,7 @@ fn bits(gram: &[char]) -> impl Iterator<Item = Bit> + use<> {
         let hash = first.wrapping_add(step.wrapping_mul(n.into())) & 0x7fff_ffff;
         Bit {
             hash,
-            // Its high digits, while the place of the byte depends on its low ones.
+            // The mask depends on the high bits, because the index of the byte depends on the low ones.
             mask: 1 << ((hash >> 16) as usize % BITS_OF_A_BYTE),
         }
     })
@@ -57,14 +57,14 @@ fn bits(gram: &[char]) -> impl Iterator<Item = Bit> + use<> {
 pub fn signature(search_text: &str) -> Vec<u8> {
     let characters: Vec<char> = search_text.chars().collect();
     let mut length = SHORTEST;
-    // Long enough for every gram to be another one.
+    // Long enough for a text in which all grams are different.
     while length < LONGEST && length < characters.len() * 4 {
         length *= 2;
     }
     let mut bytes = vec![0_u8; length];
     for start in 0..characters.len() {
         for end in start + 1..=(start + LONGEST_GRAM).min(characters.len()) {
-            // No word contains white space, except what a rare character was folded to.
+            // No word contains white space, except through the folding of a rare character.
             if characters[end - 1].is_whitespace() {
                 break;
             }
@@ -93,7 +93,8 @@ fn half(bytes: &[u8]) -> Option<Vec<u8>> {
     (set * 3 <= half.len() * BITS_OF_A_BYTE).then_some(half)
 }
 
-/// The bits of at most `most` grams of a folded `word`, spread over it: of the longest ones, which are the rarest, first.
+/// The bits of at most `most` grams of a folded `word`, spread over it. The longest grams come first, because they
+/// are the rarest.
 #[must_use]
 pub fn bits_of_word(word: &str, most: usize) -> Vec<Bit> {
     let characters: Vec<char> = word.chars().collect();
@@ -105,7 +106,7 @@ pub fn bits_of_word(word: &str, most: usize) -> Vec<Bit> {
             .collect();
         let wanted = windows.len().min(most - grams.len());
         grams.extend((0..wanted).map(|n| windows[n * windows.len() / wanted]));
-        // Single characters say next to nothing that pairs of them do not.
+        // Single characters add almost nothing to pairs of them.
         if grams.len() >= most || length == 2 {
             break;
         }

@@ -1,7 +1,7 @@
-//! What the projector writes into the read models and other roles read back: how text, tags, roles and changes are encoded,
-//! how far each partition has come and how to wait for it, and how each database is asked about it.
+//! What the projector and the readers of the read models share: the encoding of texts, tags, roles and changes, the
+//! checkpoints and how to wait for them, and the differences between the two databases.
 //!
-//! It must not know how events become rows, nor what queries look like.
+//! Knows neither how events become rows, nor the queries.
 
 mod account_row;
 mod checkpoints;

@@ -1,5 +1,5 @@
-//! Whether the read models come from the log that is there. After a restore, a failover that lost the last events, or a
-//! swap of the log, positions mean other events: a checkpoint then says nothing about what has been projected.
+//! Whether the read models come from the present log. After a restore, a failover that lost the last events, or a
+//! change of the log, the same positions have other events. Then a checkpoint does not show what was projected.
 
 use std::sync::Arc;
 
@@ -7,20 +7,19 @@ use event_store::{EventStore, StoreError, agrees};
 use events::{ConsistencyToken, LogPoint};
 use tokio::sync::watch;
 
-/// What the operator is told.
+/// The message for the operator.
 const OTHER_LOG: &str = "the read models do not come from this log: run `taskledger restore check --repair`";
 
-/// Asks the log whether it has what was kept beside a position, and remembers for everybody in this process what came of it
-/// for the checkpoints.
+/// Compares points with the log, and keeps the result for the checkpoints, for the whole process.
 #[derive(Clone)]
 pub struct LogIdentity {
     store: Arc<dyn EventStore>,
-    /// Checkpoints that name an event which the log does not have.
+    /// The number of checkpoints whose event the log does not have.
     mismatches: Arc<watch::Sender<usize>>,
 }
 
 impl LogIdentity {
-    /// Until the first [`Self::note`] there is nothing to complain of.
+    /// Creates it without a complaint, until the first [`Self::note`].
     #[must_use]
     pub fn new(store: Arc<dyn EventStore>) -> Self {
         Self {
@@ -37,10 +36,7 @@ impl LogIdentity {
         agrees(&*self.store, points).await
     }
 
-    /// Whether the log has the event that `token` names. One that it does not have is never projected.
-    ///
-    /// # Errors
-    /// When the log does not answer.
+    /// Whether the log has the event that `token` names. If not, it will never be projected.
     pub async fn has(&self, token: ConsistencyToken) -> Result<bool, StoreError> {
         if token.position == 0 {
             return Ok(true);
@@ -51,20 +47,20 @@ impl LogIdentity {
             .all(|found| found.is_some_and(|id| token.may_name(id))))
     }
 
-    /// Remembers how many checkpoints name an event that the log does not have. Returns how many there were before.
+    /// Records how many checkpoints name an event that the log does not have. Returns the previous number.
     pub fn note(&self, mismatches: usize) -> usize {
         self.mismatches.send_replace(mismatches)
     }
 
-    /// Why nobody can rely on the checkpoints now, if so: a sentence for the operator.
+    /// Why the checkpoints cannot be relied on, in a sentence for the operator; `None` if they can.
     #[must_use]
     pub fn complaint(&self) -> Option<&'static str> {
         (*self.mismatches.borrow() > 0).then_some(OTHER_LOG)
     }
 
-    /// Waits until there is nothing to complain of.
+    /// Waits until there is no complaint.
     pub async fn agreed(&self) {
-        // Ends never: `self` keeps the sender.
+        // Never fails: `self` keeps the sender.
         let _ = self
             .mismatches
             .subscribe()

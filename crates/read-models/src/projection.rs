@@ -1,8 +1,8 @@
 //! How far the read models have come, and waiting until they have come far enough.
 //!
-//! The projector signals each step; the table of checkpoints is read when signals may have been lost, and
-//! every now and then while somebody waits. What is known may lag behind what is there, never the reverse. Checkpoints of another
-//! log are no measure for this one: nothing is shown then, and nothing is waited for.
+//! The projector signals each step; the table of checkpoints is read when signals may have been lost, and every now
+//! and then while somebody waits. The known checkpoints may be behind the table, but never ahead of it. Checkpoints
+//! of another log are not used: then no state counts as projected, and nothing is waited for.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,27 +20,27 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often the checkpoints are compared with the log.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 
-/// A projection is usually there within a few milliseconds. Whoever waits longer than this asks the log whether it has what is
-/// waited for at all.
+/// The time after which a waiting caller asks whether the log has the state at all. A projection usually takes a few
+/// milliseconds.
 const ASK_THE_LOG_AFTER: Duration = Duration::from_millis(50);
 
-/// What came of waiting for a state.
+/// The result of waiting for a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reached {
-    /// It is there.
+    /// The state is projected.
     There,
-    /// It was not there in time.
+    /// The state was not projected in time.
     Behind,
-    /// It never will be: the log does not have it, or not any more.
+    /// The state will never be projected: the log does not have it.
     Lost,
 }
 
-/// What came of waiting for several states.
+/// The result of waiting for several states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waited {
-    /// The first that was not there and not passed over, or [`Reached::There`].
+    /// The first result other than [`Reached::There`] that was not ignored, or [`Reached::There`].
     pub reached: Reached,
-    /// How many were found to be lost.
+    /// The number of lost states.
     pub lost: u64,
 }
 
@@ -55,7 +55,7 @@ pub enum CompareError {
     Log(#[from] StoreError),
 }
 
-/// The position up to which each partition has been projected.
+/// The checkpoints of all partitions.
 pub struct Projection {
     read_models: Database,
     partitions: PartitionCount,
@@ -65,7 +65,8 @@ pub struct Projection {
 }
 
 impl Projection {
-    /// The projection of the log in `store` into `partitions`. Nothing is known of it until it is looked at.
+    /// The projection of the log `store` with this number of partitions. It knows nothing until the checkpoints are
+    /// read.
     #[must_use]
     pub fn new(read_models: Database, store: Arc<dyn EventStore>, partitions: PartitionCount) -> Arc<Self> {
         Arc::new(Self {
@@ -77,8 +78,8 @@ impl Projection {
         })
     }
 
-    /// Hears of each step of it from now on, and looks for itself while somebody waits, in the `background`. Whoever waits
-    /// without that learns of nothing but at the end.
+    /// Listens to signals from now on, and reads the table while somebody waits, in the `background`. Without this,
+    /// waiting callers notice changes only at the end of their time.
     pub fn follow(self: &Arc<Self>, background: &Background) {
         let mut signals = self.read_models.signals(CHECKPOINT_CHANNEL);
         let here = Arc::clone(self);
@@ -93,7 +94,7 @@ impl Projection {
         let here = Arc::clone(self);
         background.spawn_until_stopped("looks at checkpoints", async move {
             let mut waiting = here.waiting.subscribe();
-            // Ends never: `here` keeps the sender.
+            // Never ends: `here` keeps the sender.
             while waiting.wait_for(|waiting| *waiting > 0).await.is_ok() {
                 tokio::time::sleep(LOOK_EVERY).await;
                 here.look_or_log().await;
@@ -101,7 +102,7 @@ impl Projection {
         });
     }
 
-    /// Compares it with the log once a second, in the `background`: for a role that is asked so often that it cannot
+    /// Compares the checkpoints with the log once a second, in the `background`: for a role with too many requests to
     /// [compare](Self::compare) before each answer.
     pub fn keep_comparing(self: &Arc<Self>, background: &Background) {
         let here = Arc::clone(self);
@@ -115,7 +116,7 @@ impl Projection {
         });
     }
 
-    /// Reads how far it has come.
+    /// Reads the checkpoints.
     ///
     /// # Errors
     /// When the checkpoints cannot be read.
@@ -123,10 +124,10 @@ impl Projection {
         self.read().await.map(drop)
     }
 
-    /// Reads how far it has come, and whether that is a measure for this log.
+    /// Reads the checkpoints, and compares them with the log.
     ///
     /// # Errors
-    /// When the checkpoints or the log cannot be read. What was known before holds then.
+    /// When the checkpoints or the log cannot be read. Then the previous result stays.
     pub async fn compare(&self) -> Result<(), CompareError> {
         let points = self.read().await?;
         let agree = self.log.agrees(&points).await?;
@@ -138,7 +139,7 @@ impl Projection {
         Ok(())
     }
 
-    /// Why nobody can be told that a state is there, if so: a sentence for the operator.
+    /// Why no state counts as projected, in a sentence for the operator; `None` if states can.
     #[must_use]
     pub fn complaint(&self) -> Option<&'static str> {
         self.log.complaint()
@@ -153,7 +154,7 @@ impl Projection {
         Ok(agree.into_iter().all(|agrees| agrees))
     }
 
-    /// The state of everything about `subject` that any later read shows at least.
+    /// The state of everything about `subject` that every later read includes.
     #[must_use]
     pub fn state_of(&self, subject: UserId) -> ConsistencyToken {
         let position = match self.complaint() {
@@ -163,7 +164,7 @@ impl Projection {
         ConsistencyToken::new(subject, position)
     }
 
-    /// Up to where everything about everybody has been projected.
+    /// The position up to which all partitions are projected.
     #[must_use]
     pub fn least(&self) -> u64 {
         match self.complaint() {
@@ -179,17 +180,17 @@ impl Projection {
         self.known[usize::from(self.partitions.of(subject))].subscribe()
     }
 
-    /// Whether everything that `token` names is known to have been projected. Costs no SQL.
+    /// Whether the state of `token` is known to be projected. Costs no SQL.
     #[must_use]
     pub fn shows(&self, token: ConsistencyToken) -> bool {
         self.complaint().is_none() && *self.of(token).borrow() >= token.position
     }
 
-    /// Waits, at most so long, until everything that `token` names has been projected; not at all for what the log does not
-    /// have.
+    /// Waits for at most `within` until the state of `token` is projected; not at all for a state that the log does
+    /// not have.
     ///
     /// # Errors
-    /// When it was not known in time and the last look into the table failed.
+    /// When the state was not known in time and the last read of the table failed.
     pub async fn reach(&self, token: ConsistencyToken, within: Duration) -> Result<Reached, DatabaseError> {
         if self.complaint().is_some() {
             return Ok(Reached::Behind);
@@ -211,8 +212,8 @@ impl Projection {
         Ok(Reached::Behind)
     }
 
-    /// As [`Self::reach`], until all of `tokens` are there. What the log does not have is passed over for whoever
-    /// `is_lenient`, and ends the wait for others.
+    /// Like [`Self::reach`], for all of `tokens`. A state that the log does not have is ignored if `is_lenient`, and
+    /// otherwise ends the wait.
     ///
     /// # Errors
     /// As [`Self::reach`].
@@ -246,7 +247,7 @@ impl Projection {
         if tokio::time::timeout(wait, comes).await.is_ok() {
             return Ok(true);
         }
-        // Signals may lag: nobody is turned away without a look.
+        // Signals may be late, so the table is read before giving up.
         self.look().await?;
         Ok(*self.of(token).borrow() >= token.position)
     }
@@ -255,7 +256,7 @@ impl Projection {
         &self.known[usize::from(self.partitions.of_token(token))]
     }
 
-    /// Takes a signal. One of another number of partitions is about another set of checkpoints.
+    /// Handles a signal. Signals about another number of partitions are ignored.
     fn hear(&self, payload: &str) {
         let Ok(step) = payload.parse::<Step>() else {
             return tracing::warn!(payload, "a signal about checkpoints is malformed");
@@ -278,7 +279,7 @@ impl Projection {
         }
         for ((known, before), found) in self.known.iter().zip(before).zip(&found) {
             if found.position < before {
-                // Checkpoints only fall when the read models are built again.
+                // Checkpoints fall only when the read models are rebuilt.
                 known.send_replace(found.position);
             } else {
                 advance(known, found.position);
@@ -302,7 +303,7 @@ fn advance(known: &watch::Sender<u64>, position: u64) {
     });
 }
 
-/// Counts among those who wait, until dropped.
+/// Counts a waiting caller, until it is dropped.
 struct Waiting<'a>(&'a watch::Sender<usize>);
 
 impl<'a> Waiting<'a> {

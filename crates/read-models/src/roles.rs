@@ -22,7 +22,7 @@ pub fn roles_of_list(list: &str) -> Result<BTreeSet<Role>, DatabaseError> {
     serde_json::from_str(list).map_err(|_| unexpected("roles", list))
 }
 
-/// The part of the column that is there exactly when `role` is one of the roles.
+/// The text that is part of the column exactly when `role` is one of the roles.
 #[must_use]
 pub fn in_role_list(role: Role) -> String {
     format!("\"{role}\"")

@@ -1,5 +1,4 @@
-//! The columns of `tasks` that hold more than a text or a number as such. An error names the column, and never repeats what
-//! people have written.
+//! The encoded columns of `tasks`. An error names the column, and never repeats texts of people.
 
 use database::DatabaseError;
 use events::{Due, Priority, Status};

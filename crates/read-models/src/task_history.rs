@@ -1,14 +1,15 @@
-//! How a task changed from version to version: what each row of `task_history` holds, and how a state of the past is put
-//! together from rows. It must not know events: it compares states, so that history shows what a reader would have seen.
+//! How a task changed from version to version: what each row of `task_history` holds, and how an earlier state is
+//! computed from rows. It knows no events: it compares states, so that the history shows what a reader would have
+//! seen.
 
 use events::{Due, Priority, Status, Task, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Every so many versions a row holds the whole state. A state of the past is put together from no more rows than that,
-/// however long the history is.
+/// Every row with a multiple of this version holds the whole state, so that an earlier state is computed from at most
+/// this many rows.
 const STATE_EVERY: u64 = 64;
 
-/// What became of one field of a task.
+/// The change of one field of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "field", rename_all = "snake_case")]
 #[expect(
@@ -69,7 +70,7 @@ pub struct PastTask {
 }
 
 impl TaskChange {
-    /// What leads from one state to the next; `before` is nothing when the task came to be.
+    /// The changes between two states; `before` is `None` for the creation of the task.
     #[must_use]
     pub fn between(before: Option<&Task>, after: &Task) -> Vec<Self> {
         let mut changes = Vec::new();
@@ -132,7 +133,7 @@ impl TaskChange {
     /// Whether the row of the version that follows `before` holds the whole state.
     #[must_use]
     pub const fn holds_state(before: Option<&Task>, after: &Task) -> bool {
-        // The first version is made of its changes alone. A version that was passed over does not skip its turn.
+        // The first version consists of its changes alone. A skipped version counts.
         match before {
             Some(before) => before.version / STATE_EVERY < after.version / STATE_EVERY,
             None => false,
@@ -183,7 +184,7 @@ impl PastTask {
 
 impl From<&Task> for PastTask {
     fn from(task: &Task) -> Self {
-        // Taken apart, so that a new field of the state is kept or left out on purpose.
+        // Destructured, so that the compiler reports a new field of the state.
         let Task {
             id,
             owner: _,

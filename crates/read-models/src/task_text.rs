@@ -1,9 +1,9 @@
-//! The text of a task in the two columns that are searched for parts: `tag_list` and `search_text`.
+//! The two columns for searching parts of a task's text: `tag_list` and `search_text`.
 
 use events::fold_text;
 
-/// Before, between and after the tags of a task in `tag_list`, so that only whole tags are found. No tag contains it,
-/// because tags have no control characters.
+/// Stands before, between and after the tags in `tag_list`, so that only whole tags are found. Tags have no control
+/// characters, so none contains it.
 const TAG_SEPARATOR: char = '\u{1f}';
 
 /// The column `tag_list`: every tag between two separators; empty without tags.
@@ -20,7 +20,7 @@ pub fn tag_list(tags: &[String]) -> String {
     list
 }
 
-/// The part of `tag_list` that is there exactly when `tag` is one of the tags.
+/// The text that is part of `tag_list` exactly when `tag` is one of the tags.
 #[must_use]
 pub fn in_tag_list(tag: &str) -> String {
     format!("{TAG_SEPARATOR}{tag}{TAG_SEPARATOR}")

@@ -1,10 +1,10 @@
-//! What is said of a column that does not hold what the projector writes into it.
+//! The error for a column with an invalid value.
 
 use std::fmt;
 
 use database::DatabaseError;
 
-/// The `column` holds `found`, which is no value of it.
+/// The error that `column` has the invalid value `found`.
 #[must_use]
 pub fn unexpected(column: &str, found: impl fmt::Display) -> DatabaseError {
     DatabaseError::Unexpected(format!("column {column} holds `{found}`"))

@@ -1,4 +1,5 @@
-//! Which lines of the access log are written: all about errors and about slow requests, and one in so many of the others.
+//! Chooses the lines of the access log that are written: all about errors and slow requests, and a sample of the
+//! others.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -11,21 +12,21 @@ use tracing::{
 };
 use tracing_subscriber::layer::{Context, Filter};
 
-/// The field of a line of the access log that holds the status of the answer.
+/// The field with the status of the answer.
 pub const STATUS: &str = "http.status";
-/// The field that holds how long the request took until its answer had been taken, in milliseconds.
+/// The field with the duration of the request until its answer was taken, in milliseconds.
 pub const DURATION: &str = "duration_ms";
 
 /// How much of the access log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sampling {
-    /// Of the lines about requests that succeeded in time, one in so many; at least 1.
+    /// One in this many lines about requests that succeeded in time is written; at least 1.
     pub one_in: u64,
-    /// A request that takes so long, or longer, is always written.
+    /// Requests that take at least this long are always written.
     pub slow: Duration,
 }
 
-/// Chooses lines as a [`Sampling`] says.
+/// Chooses lines according to a [`Sampling`].
 pub(crate) struct Sampler {
     sampling: Sampling,
     succeeded: AtomicU64,
@@ -61,7 +62,7 @@ impl<S: Subscriber> Filter<S> for Sampler {
     }
 }
 
-/// What decides about a line.
+/// The facts that decide about a line.
 #[derive(Debug, Clone, Copy, Default)]
 struct Line {
     status: u64,

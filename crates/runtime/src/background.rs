@@ -1,4 +1,4 @@
-//! Work that goes on beside the requests: the only place that starts tasks.
+//! Background work of the process. Only this file starts tasks.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// The background work of a process, which it cannot do without: it is told to stop, and waited for at the end.
+/// The background tasks of a process. They are stopped together, and awaited at the end.
 #[derive(Debug, Clone, Default)]
 pub struct Background {
     tasks: TaskTracker,
@@ -14,19 +14,19 @@ pub struct Background {
 }
 
 impl Background {
-    /// Without any work yet.
+    /// Creates it without any work.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Runs `work`, which ends soon after [`Self::stop`] has been cancelled. Should it panic, all background work is told
-    /// to stop, and the process with it, to be started again by whoever watches over it: half a process that looks alive
-    /// is worse than none.
+    /// Runs `work`, which must end soon after [`Self::stop`] was cancelled. If it panics, all background work and the
+    /// process stop, so that a supervisor starts it again: a process without one of its tasks would look alive but
+    /// not work.
     pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            // Nothing looks at what it had in hand any more.
+            // Nothing uses its data after a panic.
             if AssertUnwindSafe(work).catch_unwind().await.is_err() {
                 tracing::error!(task = name, "background work has panicked: this process stops");
                 stop.cancel();
@@ -34,7 +34,7 @@ impl Background {
         });
     }
 
-    /// As [`Self::spawn`], for work that may be dropped wherever it is when it is time to stop.
+    /// Like [`Self::spawn`], for work that may be dropped at any point when it is time to stop.
     pub fn spawn_until_stopped(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.spawn(name, async move {
@@ -48,7 +48,7 @@ impl Background {
         self.stop.clone()
     }
 
-    /// Tells all work to stop and waits for it, at most `grace`. Whether all of it has ended.
+    /// Stops all work and waits for it, at most `grace`. Returns whether all of it has ended.
     pub async fn shut_down(&self, grace: Duration) -> bool {
         self.stop.cancel();
         self.tasks.close();
@@ -56,8 +56,8 @@ impl Background {
     }
 }
 
-/// Starts a task that belongs to a value, which waits for it, aborts it, or outlives its use. A panic is logged under
-/// `name`, and the handle tells of it.
+/// Starts a task that belongs to a value. The caller awaits or aborts it, or lets it run on. A panic is logged with
+/// `name`, and the handle returns it.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the place that others are sent to"

@@ -1,4 +1,4 @@
-//! Pauses between attempts: they double, and are of random length, so that what comes back is not met by everyone at once.
+//! Pauses between attempts: they double, with a random part, so that clients do not all return at the same moment.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The steps double from `first` to `longest`.
+    /// Creates a series of pauses that double from `first` to `longest`.
     #[must_use]
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Self {
@@ -25,30 +25,30 @@ impl Backoff {
         }
     }
 
-    /// The next pause: between half and all of the current step.
+    /// The next pause: a random time between half of the current step and all of it.
     pub fn pause(&mut self) -> Duration {
         let step = self.next;
         self.next = step.saturating_mul(2).min(self.longest);
         jittered(step)
     }
 
-    /// Waits for the next pause to pass.
+    /// Waits for the next pause.
     pub async fn wait(&mut self) {
         tokio::time::sleep(self.pause()).await;
     }
 
-    /// As [`Self::wait`]; `false` as soon as it is time to stop.
+    /// Like [`Self::wait`], but returns `false` as soon as `stop` is cancelled.
     pub async fn wait_unless(&mut self, stop: &CancellationToken) -> bool {
         stop.run_until_cancelled(self.wait()).await.is_some()
     }
 
-    /// The last attempt succeeded: the next series starts small again.
+    /// Starts again with the first pause, after an attempt succeeded.
     pub const fn reset(&mut self) {
         self.next = self.first;
     }
 }
 
-/// Between half and all of `duration`.
+/// A random time between half of `duration` and all of it.
 #[must_use]
 pub fn jittered(duration: Duration) -> Duration {
     duration.mul_f64(random_between(0.5, 1.0))

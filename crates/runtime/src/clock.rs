@@ -1,11 +1,11 @@
-//! The time and new ids: the only place that asks the machine for them.
+//! The time and new ids. Only this file asks the machine for them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use events::Timestamp;
 use uuid::Uuid;
 
-/// Tells the time.
+/// A clock.
 pub trait Clock: Send + Sync + 'static {
     /// The present time.
     fn now(&self) -> Timestamp;

@@ -1,12 +1,12 @@
-//! How many files and connections this process may have open.
+//! The number of files and connections that this process may open.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// What a process needs beside the connections of its clients: databases, logs, connections to others.
+/// The descriptors that a process needs besides the connections of clients: databases, logs, connections to other
+/// servers.
 const OWN: u64 = 256;
 
-/// Raises the number of descriptors to what the system allows (the soft limit to the hard one), and says how many of them
-/// clients may take.
+/// Raises the soft limit of descriptors to the hard limit, and returns how many of them clients may use.
 pub fn raise() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {

@@ -1,5 +1,4 @@
-//! A semaphore for each key, with a bounded queue in which nobody waits longer than it is willing to. It must not know what the
-//! permits are for.
+//! A semaphore for each key, with a bounded queue and a time limit for waiting.
 
 use std::{hash::Hash, sync::Arc, time::Duration};
 
@@ -9,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-/// The queues, one for each key that is in use.
+/// The semaphores of all keys in use.
 #[derive(Debug)]
 pub struct KeyedSemaphore<K: Eq + Hash> {
     queues: Arc<DashMap<K, Queue>>,
@@ -20,27 +19,27 @@ pub struct KeyedSemaphore<K: Eq + Hash> {
 #[derive(Debug)]
 struct Queue {
     turns: Arc<Semaphore>,
-    /// Those who have a turn and those who wait for one.
+    /// The number of permits and waiters.
     users: usize,
 }
 
-/// There is no turn to be had now.
+/// Why there is no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoKeyedPermit {
     /// Too many wait already.
     Full,
-    /// Those before took too long.
+    /// The wait took too long.
     Late,
 }
 
-/// A turn, until it is dropped.
+/// A permit, released when it is dropped.
 #[derive(Debug)]
 pub struct KeyedPermit<K: Eq + Hash> {
     _permit: OwnedSemaphorePermit,
     _place: Place<K>,
 }
 
-/// A place in a queue, until it is dropped.
+/// A place among the users of a key, until it is dropped.
 #[derive(Debug)]
 struct Place<K: Eq + Hash> {
     queues: Arc<DashMap<K, Queue>>,
@@ -48,7 +47,7 @@ struct Place<K: Eq + Hash> {
 }
 
 impl<K: Eq + Hash + Clone> KeyedSemaphore<K> {
-    /// For each key `at_once` have their turn, and so many wait that they are `most` together.
+    /// Allows `at_once` permits for each key, and `most` permits and waiters together.
     #[must_use]
     pub fn new(at_once: usize, most: usize) -> Self {
         Self {
@@ -58,11 +57,11 @@ impl<K: Eq + Hash + Clone> KeyedSemaphore<K> {
         }
     }
 
-    /// Waits for a turn for `key`, in the order of arrival, for at most `patience`.
+    /// Waits for a turn for `key`, in the order of arrival, for at most `timeout`.
     ///
     /// # Errors
     /// When too many wait already, or it took too long.
-    pub async fn take(&self, key: K, patience: Duration) -> Result<KeyedPermit<K>, NoKeyedPermit> {
+    pub async fn take(&self, key: K, timeout: Duration) -> Result<KeyedPermit<K>, NoKeyedPermit> {
         let (place, turns) = self.enter(key).ok_or(NoKeyedPermit::Full)?;
         match timeout(patience, turns.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(KeyedPermit {

@@ -1,5 +1,5 @@
-//! What every process needs: the time, ids, random numbers, background work, pauses, metrics, logs, and the reasons why it
-//! cannot start. Knows no HTTP, no database and no role.
+//! What every process needs: the time, ids, random numbers, background work, pauses, metrics, logs, and the reasons
+//! why it cannot start. Knows nothing of HTTP, databases or roles.
 
 mod access_sampling;
 mod background;

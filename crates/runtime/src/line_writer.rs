@@ -1,5 +1,5 @@
-//! Writes lines of a log on a thread of its own, so that a slow disk or a pipe that nobody reads holds up no request. What it
-//! cannot write in time is dropped and counted. Knows nothing of what the lines say.
+//! Writes the lines of a log in a separate thread, so that a slow disk or an unread pipe does not delay requests.
+//! Lines that cannot be written in time are dropped and counted.
 
 use std::{
     io::{self, Write},
@@ -11,50 +11,50 @@ use std::{
 use prometheus::IntCounter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The most bytes of lines that wait to be written. A line for which there is no room is dropped.
+/// The most bytes of lines that wait to be written. Further lines are dropped.
 const MOST_WAITING: usize = 4 * 1024 * 1024;
-/// The most bytes of whole lines that are written at once: what others write to the same pipe does not get into the middle of them
+/// The most bytes of lines in one write, so that lines of other processes on the same pipe do not get between them
 /// (PIPE_BUF of POSIX).
 const MOST_AT_ONCE: usize = 4096;
-/// Between two lines in the log about lines that were dropped.
+/// The pause between two log lines about dropped lines.
 const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);
 
-/// A place to put lines, which are written in their order, several at once.
+/// Queues lines, which are written in their order, several at once.
 #[derive(Clone)]
 pub(crate) struct LineWriter(Arc<Queue>);
 
 struct Queue {
     waiting: Mutex<Waiting>,
-    /// Told when there is something to write.
+    /// Notified when there is something to write.
     filled: Condvar,
-    /// Told when everything has been written.
+    /// Notified when everything has been written.
     written: Condvar,
     most: usize,
     log: Log,
 }
 
-/// Which log it is that is written, and how.
+/// The options of a log.
 pub(crate) struct Log {
-    /// What it is called in the log, and its thread by the system.
+    /// The name of the log, and of its thread.
     pub(crate) name: &'static str,
-    /// Lines are gathered for so long, so that not each of many wakes the thread.
+    /// How long lines are collected before the thread wakes up.
     pub(crate) gather: Duration,
-    /// Counts lines that could not be written.
+    /// Counts lines that were not written.
     pub(crate) dropped: IntCounter,
 }
 
 #[derive(Default)]
 struct Waiting {
     lines: Vec<u8>,
-    /// Of these lines, and of those that are being written.
+    /// The size of these lines and of those that are being written.
     bytes: usize,
 }
 
 impl LineWriter {
-    /// Starts the thread that writes `log` to `target`. Lines that are dropped are counted, and told of in the log.
+    /// Starts the thread that writes `log` to `target`. Dropped lines are counted and reported in the log.
     ///
     /// # Errors
-    /// When the system has no thread for it.
+    /// When the system cannot create the thread.
     pub(crate) fn start(target: impl Write + Send + 'static, log: Log) -> io::Result<Self> {
         Self::with_room(MOST_WAITING, target, log)
     }
@@ -93,7 +93,7 @@ impl LineWriter {
 
 impl Queue {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing that can panic happens while it is locked.
+        // Nothing panics while it is locked.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -115,8 +115,7 @@ impl Queue {
         std::mem::take(&mut self.waiting().lines)
     }
 
-    /// Writes for as long as the process lives. Lines that cannot be written, because the disk is full for instance, are
-    /// dropped like those for which there is no room.
+    /// Writes for as long as the process runs. Lines that cannot be written, for example to a full disk, are dropped.
     fn write_all(&self, target: &mut impl Write) {
         let mut complained: Option<(Instant, u64)> = None;
         loop {
@@ -149,7 +148,7 @@ impl Queue {
     }
 }
 
-/// The length of the lines at the beginning of `lines` that are written at once: at least one.
+/// The length of the complete lines at the beginning of `lines` that are written at once: at least one line.
 fn whole_lines(lines: &[u8]) -> usize {
     let end_of_line = |byte: &u8| *byte == b'\n';
     let some = &lines[..lines.len().min(MOST_AT_ONCE)];
@@ -163,7 +162,7 @@ fn count_lines(lines: &[u8]) -> u64 {
 }
 
 impl Write for LineWriter {
-    /// Takes one line, and never waits for whoever writes it.
+    /// Takes one line, without waiting for it to be written.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.put(line);
         Ok(line.len())
@@ -190,7 +189,7 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(20);
 
-    /// A disk that stands still until it is told to go on, and then keeps what it gets.
+    /// A disk that blocks until it is told to continue, and then stores what is written.
     struct Disk {
         go_on: Receiver<()>,
         written: Sender<Vec<u8>>,
@@ -227,7 +226,7 @@ mod tests {
         let dropped = counter();
         let disk = Disk { go_on: told, written };
         let mut writer = LineWriter::with_room(40, disk, log(&dropped)).unwrap();
-        // Nothing is written during this, and yet it ends.
+        // Nothing is written during this, and still it does not block.
         for number in 0..10 {
             writer
                 .write_all(format!("line {number:03}\n").as_bytes())

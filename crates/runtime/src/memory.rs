@@ -1,15 +1,15 @@
-//! How much memory this process takes, and how much there is for it.
+//! The memory of this process: what it uses, and its limit.
 
 use std::{fs, time::Duration};
 
-/// How often to look.
+/// How often it is checked.
 const EVERY: Duration = Duration::from_millis(250);
-/// Memory is short from nine tenths of what there is, until it is less than eight.
+/// Memory is short above nine tenths of the limit, until it is below eight tenths.
 const SHORT: (u64, u64) = (9, 8);
 
-/// Tells `short` whenever memory gets short and whenever it no longer is, for ever. `limit` are the bytes that the process
-/// may take; without one, what the control group (of a container, say) or the machine has. Ends at once where neither can
-/// be found out.
+/// Calls `short` whenever memory gets short, and whenever it is no longer short; never ends. `limit` is the limit in
+/// bytes; without one, that of the control group (of a container, for example) or of the machine. Ends at once where
+/// none of them is known.
 pub async fn watch(limit: Option<u64>, short: impl Fn(bool) + Send) {
     let Some(limit) = limit.or_else(of_group).or_else(of_machine) else {
         return;
@@ -32,13 +32,13 @@ pub async fn watch(limit: Option<u64>, short: impl Fn(bool) + Send) {
     }
 }
 
-/// What this process has in memory now.
+/// The memory that this process uses now, in bytes.
 fn taken() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     kib(&status, "VmRSS:")
 }
 
-/// What the control group allows (version 2, or 1).
+/// The limit of the control group (version 2, or 1), in bytes.
 fn of_group() -> Option<u64> {
     let files = [
         "/sys/fs/cgroup/memory.max",

@@ -11,8 +11,8 @@ use prometheus::{
     TextEncoder, core::Collector,
 };
 
-/// The metrics of one role. Every sample carries the label `role`. Asking twice for the same name gives the
-/// same metric.
+/// The metrics of one role. Every sample has the label `role`. Requesting the same name again returns the same
+/// metric.
 #[derive(Clone)]
 pub struct Metrics {
     role: &'static str,
@@ -21,11 +21,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Without any metric yet.
+    /// Creates it without any metric.
     #[must_use]
     pub fn new(role: &'static str) -> Self {
         let labels = HashMap::from([("role".to_owned(), role.to_owned())]);
-        // Fails only for an empty prefix, and there is none.
+        // Fails only for an empty prefix.
         let registry = Registry::new_custom(None, Some(labels)).unwrap_or_default();
         Self {
             role,
@@ -34,7 +34,7 @@ impl Metrics {
         }
     }
 
-    /// Of a process: the label `role` is added when they are shown.
+    /// Metrics of a process, to which the label `role` is added when they are shown.
     pub(crate) fn without_role() -> Self {
         Self {
             role: "",
@@ -43,13 +43,13 @@ impl Metrics {
         }
     }
 
-    /// Whose metrics these are.
+    /// The role.
     #[must_use]
     pub fn role(&self) -> &'static str {
         self.role
     }
 
-    /// For collectors that the methods here do not make.
+    /// For collectors that the methods here do not create.
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
@@ -112,7 +112,7 @@ impl Metrics {
             })
     }
 
-    /// The metric of that name, made and registered when it is new.
+    /// The metric with this name, created and registered when it is new.
     #[expect(
         clippy::expect_used,
         reason = "names and labels are constants: a wrong one fails at the start, in every test of its role"

@@ -1,4 +1,4 @@
-//! Files that hold secrets, whoever keeps them, and directories of private keys.
+//! Files with secrets, and directories of private keys.
 
 use std::{
     fs,
@@ -7,13 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Rights of the group and of others.
+/// The permissions of the group and of others.
 pub const OF_OTHERS: u32 = 0o077;
 
-/// Refuses a secret file to which others have rights.
+/// Checks that other users have no permissions on a secret file.
 ///
 /// # Errors
-/// When they have, with one sentence that says what to do, or when there is no such file.
+/// When they have, with a sentence that says what to do, or when the file does not exist.
 pub fn require(path: &Path) -> io::Result<()> {
     let mode = fs::metadata(path)?.mode();
     if mode & OF_OTHERS == 0 {
@@ -29,8 +29,8 @@ pub fn require(path: &Path) -> io::Result<()> {
     ))
 }
 
-/// Refuses a file that somebody else than this process's user or root has made: where others can put files beside ours, that
-/// nobody else can read one does not say that it is ours.
+/// Checks that the user of this process or root owns a file. In a directory where others can create files, private
+/// permissions alone do not prove that a file is ours.
 fn require_own(path: &Path) -> io::Result<()> {
     require_owner(path, rustix::process::geteuid().as_raw())
 }
@@ -65,10 +65,11 @@ pub fn key_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Reads a private key, or another secret that stands among keys: whoever can put a file there could sign with it.
+/// Reads a private key, or another secret beside it. The owner is checked, because another user's key must not be
+/// used for signing.
 ///
 /// # Errors
-/// When others have rights to it, when somebody else has made it, or when it cannot be read.
+/// When others have permissions on it, when another user owns it, or when it cannot be read.
 pub fn read_key(path: &Path) -> io::Result<String> {
     require(path)?;
     require_own(path)?;

@@ -1,7 +1,7 @@
-//! The metrics that belong to a process and not to one of its roles: what it uses of the machine, its runtime, and what all
-//! its roles share, such as the append task, the pools of connections and the checks of tokens.
+//! The metrics of a process, not of one role: its use of the machine, its runtime, and what all its roles share, such
+//! as the append task, the connection pools and the token checks.
 //!
-//! Whoever shows them adds the label `role`. Where all roles are one process the gateway shows them, as the one that is asked.
+//! The role that shows them adds the label `role`. If all roles are in one process, that is the gateway.
 
 use std::sync::LazyLock;
 
@@ -36,7 +36,7 @@ struct RuntimeMetrics {
     queued: IntGauge,
 }
 
-/// The metrics of this process. What is made here is seen with the label `role` of whichever role shows it.
+/// The metrics of this process. The role that shows them adds the label `role`.
 #[must_use]
 pub fn process_metrics() -> &'static Metrics {
     &PROCESS

@@ -1,16 +1,16 @@
-//! Random numbers: the only place that asks the machine for them.
+//! Random numbers. Only this file asks the machine for them.
 #![expect(
     clippy::disallowed_methods,
     reason = "this is the place that others are sent to"
 )]
 
-/// A number from `low` to `high`, for pauses and the like.
+/// A random number from `low` to `high`, not for secrets.
 #[must_use]
 pub fn random_between(low: f64, high: f64) -> f64 {
     rand::random_range(low..=high)
 }
 
-/// Bytes that nobody can guess.
+/// Unpredictable bytes.
 #[must_use]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -18,7 +18,7 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// Fills `bytes` with bytes that nobody can guess, for secrets.
+/// Fills `bytes` with unpredictable bytes, for secrets.
 pub fn fill_random(bytes: &mut [u8]) {
     rand::fill(bytes);
 }

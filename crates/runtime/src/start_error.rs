@@ -1,4 +1,4 @@
-//! Why a process could not start, as sentences that a person can act on.
+//! Why a process could not start, as sentences with a remedy.
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
@@ -8,11 +8,11 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {reason}")]
     CannotListen {
-        /// The address asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What to do about it.
+        /// The remedy.
         reason: String,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
@@ -21,17 +21,17 @@ pub enum StartError {
         "`{filter}` is not a log filter: {reason}; expected something like `info` or `info,gateway=debug`"
     )]
     BadLogFilter {
-        /// The filter asked for.
+        /// The given filter.
         filter: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// A file of a log cannot be written.
     #[error("the log {path} cannot be written: {source}", path = .path.display())]
     CannotLog {
-        /// The file that is to blame.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// Something else in this process already receives the logs.
@@ -40,7 +40,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// The sentence for an address that cannot be listened on, with what to do about it.
+    /// The error for an address that cannot be listened on, with a remedy.
     #[must_use]
     pub fn cannot_listen(address: SocketAddr, source: io::Error) -> Self {
         let reason = match source.kind() {

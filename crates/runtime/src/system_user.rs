@@ -1,11 +1,11 @@
-//! Who runs this process, as the system knows them.
+//! The user who runs this process, according to the operating system.
 
 use std::{env, fs};
 
 use rustix::process::getuid;
 
-/// The name of the person who runs this process: whoever called `sudo`, or else the user of the process. A user without a
-/// name, as in a container, is `uid 10001`.
+/// The name of the user who runs this process, or who called `sudo`. A user without a name, as in a container, is
+/// `uid 10001`.
 #[must_use]
 pub fn system_user() -> String {
     let uid = getuid().as_raw();

@@ -1,4 +1,4 @@
-//! Structured logs, to standard error or files: JSON for machines, text for people. Nothing that is done waits for a log to be
+//! Structured logs, to standard error or files: JSON for machines, text for people. No work waits for a log to be
 //! written.
 
 use std::{
@@ -29,7 +29,7 @@ use crate::{
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Lines for people to read.
+    /// Text for people.
     Text,
     /// One JSON object a line.
     Json,
@@ -47,35 +47,36 @@ impl FromStr for LogFormat {
     }
 }
 
-/// The AMQP client prints whole messages that the broker returns to it, and token checks carry tokens.
+/// Directives that are always added: the AMQP client logs whole messages that the broker returns, and token checks
+/// contain tokens.
 const NEVER_LOGGED: &str = "lapin::returned_messages=off";
 
-/// The AMQP client, which at the level of traces prints the bytes of every message.
+/// The AMQP client, which logs the bytes of every message at the level `trace`.
 const AMQP_CLIENT: &str = "lapin";
 
-/// The target of the security log, whose lines are JSON and written whatever `filter` says.
+/// The target of the security log. Its lines are JSON, and are written with any `filter`.
 pub const SECURITY: &str = "security";
 
 /// The target of the access log.
 pub const ACCESS: &str = "access";
 
-/// Lines of the access log are gathered for so long before they are written: there are many.
+/// How long lines of the access log are collected before they are written, because there are many.
 const GATHER_ACCESS: Duration = Duration::from_millis(5);
-/// For the last lines, once the process ends.
+/// How long the end of the process waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
-/// For the line that says that those took too long.
+/// How long it then waits for the line that reports a delay.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
-/// Where the logs of a process go, and what is in them.
+/// The options of the logs of a process.
 #[derive(Debug, Clone, Copy)]
 pub struct LogOptions<'a> {
-    /// In the syntax of `tracing`: `info,gateway=debug`.
+    /// The filter, in the syntax of `tracing`: `info,gateway=debug`.
     pub filter: &'a str,
-    /// Of the lines on standard error, apart from those of the security log.
+    /// The format on standard error, except for the security log.
     pub format: LogFormat,
-    /// The file that the security log is appended to, if not standard error.
+    /// The file of the security log; `None` means standard error.
     pub security: Option<&'a Path>,
-    /// The file that the access log is appended to, in JSON, if not standard error.
+    /// The file of the access log, in JSON; `None` means standard error.
     pub access: Option<&'a Path>,
     /// How much of the access log is written.
     pub sampling: Sampling,
@@ -84,8 +85,8 @@ pub struct LogOptions<'a> {
 /// A layer that sees the same spans and events as the logs.
 pub type ExtraLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// The logs of this process, each behind a thread that writes it. When they are dropped, also by a panic, that waits a moment for
-/// what has not been written.
+/// The logs of this process, each written by a thread. When this is dropped, also by a panic, it waits a moment for
+/// the remaining lines.
 pub struct Logs {
     lines: LineWriter,
     security: LineWriter,
@@ -139,7 +140,7 @@ impl Drop for Logs {
     }
 }
 
-/// What `filter` lets through, with the directives in `rest` besides. No filter lets messages through.
+/// The filter `filter` with the directives in `rest`. The bodies of messages are never logged.
 fn read_filter<S>(filter: &str, rest: &str) -> Result<And<EnvFilter, Targets, S>, StartError> {
     let without_messages = Targets::new()
         .with_default(LevelFilter::TRACE)
@@ -152,7 +153,7 @@ fn read_filter<S>(filter: &str, rest: &str) -> Result<And<EnvFilter, Targets, S>
         })
 }
 
-/// Sends this process's logs where `options` say, with a layer beside them.
+/// Starts the logs of this process according to `options`, with an additional layer.
 ///
 /// # Errors
 /// When the filter cannot be read, a file cannot be written, or when called twice.
@@ -206,7 +207,7 @@ pub fn init(options: LogOptions<'_>, extra: Option<ExtraLayer>) -> Result<Logs, 
         .with(access.with_filter(of_access))
         .try_init()
         .map_err(|_| StartError::LoggingTwice)?;
-    // By default it would be written to standard error, and wait for whoever reads that.
+    // The default handler would write to standard error directly, and might block.
     panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string);
         let message = panic.payload_as_str().unwrap_or("no message");
@@ -215,7 +216,8 @@ pub fn init(options: LogOptions<'_>, extra: Option<ExtraLayer>) -> Result<Logs, 
     Ok(logs)
 }
 
-/// A file or standard error, behind a thread that writes to it. It writes whole lines: several processes can share a file.
+/// Opens a file or standard error, and starts the thread that writes to it. It writes complete lines, so several
+/// processes can share a file.
 fn writer(path: Option<&Path>, log: Log) -> Result<LineWriter, StartError> {
     let writer = match path {
         Some(path) => LineWriter::start(appended(path)?, log),
@@ -227,7 +229,7 @@ fn writer(path: Option<&Path>, log: Log) -> Result<LineWriter, StartError> {
     })
 }
 
-/// A file that lines are appended to, which only its owner can read.
+/// Opens a file for appending, which only its owner can read.
 fn appended(path: &Path) -> Result<File, StartError> {
     let mut options = OpenOptions::new();
     let file = options.append(true).create(true).mode(0o600).open(path);

@@ -1,4 +1,4 @@
-//! What is left of the logs of a process when it ends.
+//! Which lines of the logs are written when a process ends.
 
 use std::{fs, panic, time::Duration};
 

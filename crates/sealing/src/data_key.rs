@@ -11,7 +11,7 @@ use crate::KeyError;
 /// Bytes of a key.
 pub(crate) const KEY_BYTES: usize = 32;
 
-/// The bytes of a key, which are overwritten when they are not needed any more.
+/// The bytes of a key, which are overwritten when they are dropped.
 pub(crate) type KeyBytes = Zeroizing<[u8; KEY_BYTES]>;
 
 /// A key that encrypts.
@@ -30,8 +30,9 @@ impl Key {
         Some(Self(LessSafeKey::new(key)))
     }
 
-    /// `plain` encrypted: nonce, ciphertext and tag. It opens only together with `associated`. The nonce is random, which is
-    /// safe for far more texts than there are events of one person, or data keys under one master key (2^32).
+    /// Encrypts `plain`: nonce, ciphertext and tag. It can be decrypted only with the same `associated`. The nonce is
+    /// random, which is safe for 2^32 texts under one key: far more than the events of a person, or the data keys
+    /// under a master key.
     pub(crate) fn seal(&self, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>, KeyError> {
         let mut nonce = [0; NONCE_LEN];
         runtime::fill_random(&mut nonce);
@@ -50,7 +51,7 @@ impl Key {
         Ok(sealed)
     }
 
-    /// What was sealed together with `associated`; `None` when it was not, or not under this key.
+    /// Decrypts `sealed`, which was encrypted with the same `associated`; `None` when that or the key differs.
     pub(crate) fn open(&self, associated: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let nonce = Nonce::try_assume_unique_for_key(sealed.get(..NONCE_LEN)?).ok()?;
         let mut bytes = Zeroizing::new(sealed[NONCE_LEN..].to_vec());
@@ -70,8 +71,8 @@ impl fmt::Debug for Key {
     }
 }
 
-/// What a sealed text is bound to: its event's place and type, and which part of the event it is. No two different places
-/// give the same bytes, since each part is preceded by its length.
+/// The associated data of an encrypted text: the place and the type of its event, and the part of the event. Each
+/// part is preceded by its length, so that different places have different bytes.
 pub(crate) fn place(stream: &StreamName, version: u64, kind: &str, part: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(stream.as_str().len() + kind.len() + part.len() + 32);
     for text in [stream.as_str(), kind, part] {

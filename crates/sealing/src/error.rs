@@ -1,10 +1,10 @@
-//! Why a key cannot be had, or a master key not be used.
+//! Why a key is not available, or a master key cannot be used.
 
 use std::{io, path::PathBuf};
 
 use database::DatabaseError;
 
-/// Why a key cannot be had.
+/// Why a key is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The database of keys does not answer.
@@ -20,45 +20,46 @@ pub enum KeyError {
     OtherMasterKey {
         /// The id of the master key that is missing.
         id: String,
-        /// Where this process has its own from.
+        /// Where the master keys of this process come from.
         place: String,
     },
-    /// The data key of somebody is there and cannot be unwrapped.
+    /// The data key of a person exists but cannot be decrypted.
     #[error("the data key of {0} is damaged: restore it from a backup of the keys")]
     Damaged(events::UserId),
-    /// The data key of somebody, about whom there are sealed events, is not there any more.
+    /// The data key of a person with encrypted events is missing.
     #[error("the data key of {0} is lost: restore it from a backup of the keys")]
     Lost(events::UserId),
-    /// Somebody has one key here and another one in the database whose keys are copied.
+    /// A person has different keys here and in the database from which keys are copied.
     #[error("{0} has another key here than in the other database: the two are not of the same log")]
     Another(events::UserId),
-    /// The data key is gone, and a copy of it may still be in a file beside the database.
+    /// The data key was destroyed, but a copy of it may still be in a file of the database.
     #[error("the database of keys is in use, so that its write-ahead log cannot be emptied: try again")]
     Lingers,
-    /// The library refused to encrypt, which it has no reason to.
+    /// The library refused to encrypt, which should never happen.
     #[error("a key cannot be used to encrypt")]
     Unusable,
     /// The file of the master keys cannot be read or written.
     #[error("cannot use the master keys in {}: {source}", path.display())]
     File {
-        /// The file that is to blame.
+        /// The path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
     /// There is no master key.
     #[error("there is no master key in {0}: restore it from a backup, since data keys are wrapped by it")]
     Missing(String),
-    /// What should be master keys is something else.
+    /// The text is not a list of master keys.
     #[error("expected master keys in {0}, each of 64 hexadecimal digits, one a line")]
     Malformed(String),
-    /// A master key that was made a moment ago may not be known everywhere, or old ones are still needed.
+    /// The old master keys cannot be removed yet: the new one may not be known everywhere, or an old one is still
+    /// needed.
     #[error("{0}")]
     NotRetired(String),
 }
 
-/// Somebody's key that cannot be used is about nobody else; everything else is an outage.
+/// An unusable key of one person concerns only that person; every other error is an outage.
 impl From<KeyError> for event_store::StoreError {
     fn from(error: KeyError) -> Self {
         match error {

@@ -1,9 +1,9 @@
-//! Seals what is personal in events under a key of each person, so that destroying one key erases a person from a log that is
-//! never changed.
+//! Encrypts ("seals") the personal parts of events under a key for each person, so that destroying a key erases the
+//! person from a log that is never changed.
 //!
-//! [`SealedStore`] stands before the event store: events go in and come out in clear, and lie in the log sealed. Whoever needs
-//! the records as they lie there (the relay, the audit tree) takes the store behind it. [`SubjectKeys`] keeps the keys of
-//! people, wrapped by the [`MasterKeys`], in a database apart from the log.
+//! [`SealedStore`] wraps the event store: callers append and read plain events, and the log has encrypted ones. The
+//! relay and the audit tree need the stored records, and use the store inside. [`SubjectKeys`] stores the keys of
+//! people, encrypted ("wrapped") by the [`MasterKeys`], in a database apart from the log.
 
 mod data_key;
 mod error;

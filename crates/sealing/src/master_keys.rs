@@ -1,5 +1,6 @@
-//! The keys that wrap the keys of people: from a file, which is read again when a key of it is not known, or from a setting.
-//! The first one wraps; all of them unwrap, so that one can be replaced while everything runs.
+//! The master keys, which encrypt ("wrap") the keys of people. They come from a setting, or from a file, which is
+//! read again when a key is unknown. The first one encrypts; all of them decrypt, so that one can be replaced while
+//! the system runs.
 
 use std::{
     fmt, fs, io,
@@ -18,15 +19,15 @@ use crate::{
     data_key::{KEY_BYTES, Key, generate},
 };
 
-/// Between two looks into the file for a key that is not known.
+/// The pause between two reads of the file because of an unknown key.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// How old the first key of the file has to be before others are taken out: longer than any process that has read the file
-/// before may take to write what it has wrapped.
+/// How old the first key of the file must be before the others are removed: longer than a process that has read the
+/// old file may take to write what it wrapped.
 const SETTLED: Duration = Duration::from_secs(60);
 
 /// One master key.
 pub(crate) struct MasterKey {
-    /// Says which it is, and nothing else about it.
+    /// Identifies the key, and reveals nothing else about it.
     pub(crate) id: String,
     pub(crate) key: Key,
 }
@@ -34,9 +35,9 @@ pub(crate) struct MasterKey {
 /// The master keys of a process.
 #[derive(Debug)]
 pub struct MasterKeys {
-    /// Read again from here.
+    /// The file that is read again.
     file: Option<PathBuf>,
-    /// Where they are from, for people.
+    /// The origin of the keys, for messages.
     place: String,
     known: Mutex<Known>,
 }
@@ -48,7 +49,7 @@ struct Known {
 }
 
 impl MasterKeys {
-    /// No keys, for a database in which nothing is wrapped: it can be asked whose key was destroyed.
+    /// No keys, for a database without wrapped keys: only destroyed keys can be looked up.
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -61,10 +62,11 @@ impl MasterKeys {
         }
     }
 
-    /// The keys in `text`, each of 64 hexadecimal digits, separated by white space or commas, from the setting `name`.
+    /// The keys in `text`, each of 64 hexadecimal digits, separated by white space or commas, which are the value of
+    /// the setting `name`.
     ///
     /// # Errors
-    /// When they are something else, or there are none.
+    /// When the text is something else, or empty.
     pub fn from_setting(name: &str, text: &str) -> Result<Self, KeyError> {
         Self::new(None, name.to_owned(), text)
     }
@@ -72,17 +74,17 @@ impl MasterKeys {
     /// The keys in the file at `path`, one a line.
     ///
     /// # Errors
-    /// When there is no such file, or it holds something else.
+    /// When the file does not exist, or has something else.
     pub fn from_file(path: &Path) -> Result<Self, KeyError> {
         let text = read(path)?;
         Self::new(Some(path.to_owned()), path.display().to_string(), &text)
     }
 
-    /// As [`Self::from_file`]; makes the file, with one key and for its owner alone, when there is none and `may_create` says
-    /// that nothing depends on it. Of several processes that make it at once, one wins.
+    /// Like [`Self::from_file`], but creates a missing file with one key, readable only by its owner, if
+    /// `may_create`: no data may depend on a lost file. When several processes do this at once, one succeeds.
     ///
     /// # Errors
-    /// When it cannot be used, is open to others, or is missing and must not be made up.
+    /// When it cannot be used, others can read it, or it is missing and must not be created.
     pub fn open_or_create(path: &Path, may_create: bool) -> Result<Self, KeyError> {
         let failed = |source| file_error(path, source);
         match private::require(path) {
@@ -112,7 +114,7 @@ impl MasterKeys {
         })
     }
 
-    /// Where they are from, for people.
+    /// The origin of the keys, for messages.
     #[must_use]
     pub fn place(&self) -> &str {
         &self.place
@@ -129,8 +131,8 @@ impl MasterKeys {
         Arc::clone(&self.lock().keys)
     }
 
-    /// Reads the file again, so that a key which was put first a moment ago wraps from now on. Without a file, and when it
-    /// cannot be read, they stay as they are.
+    /// Reads the file again, so that a new first key is used from now on. Without a file, or when it cannot be read,
+    /// nothing changes.
     pub(crate) async fn renewed(&self) -> Arc<Vec<MasterKey>> {
         if let Some(path) = self.file.clone() {
             let read = tokio::task::spawn_blocking(move || read(&path)).await;
@@ -146,7 +148,7 @@ impl MasterKeys {
         self.known()
     }
 
-    /// All of them, read again if `id` is not among them and they have not just been read.
+    /// All keys, read again if `id` is not among them and they were not just read.
     pub(crate) async fn with(&self, id: &str) -> Arc<Vec<MasterKey>> {
         let known = self.known();
         if known.iter().any(|key| key.id == id) || self.lock().looked.elapsed() < LOOK_AGAIN {
@@ -155,7 +157,8 @@ impl MasterKeys {
         self.renewed().await
     }
 
-    /// Puts a new key first in the file, durably. `None` without a file, where whoever gives the setting does it.
+    /// Adds a new key at the beginning of the file, durably. `None` without a file: then the operator changes the
+    /// setting.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -169,10 +172,10 @@ impl MasterKeys {
         Ok(self.renewed().await.first().map(|key| key.id.clone()))
     }
 
-    /// Takes every key but the first out of the file. Without a file nothing is done.
+    /// Removes every key but the first from the file. Without a file it does nothing.
     ///
     /// # Errors
-    /// When the first was put there a moment ago, so that not everybody wraps with it yet, or the file cannot be written.
+    /// When the first key is so new that other processes may not use it yet, or the file cannot be written.
     pub async fn forget_old(&self) -> Result<(), KeyError> {
         let Some(path) = &self.file else {
             return Ok(());
@@ -195,7 +198,7 @@ impl MasterKeys {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
-        // It is written whole, so a poisoned lock is as good as any.
+        // It is written as a whole, so a poisoned lock can be used.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

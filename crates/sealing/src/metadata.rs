@@ -1,5 +1,5 @@
-//! The texts of metadata that clients choose, a request id and an idempotency key: sealed like payloads, unless they have the
-//! form of a UUID, which says nothing about anybody.
+//! Encrypts the texts of metadata that clients choose: the request id and the idempotency key. A text in the form of
+//! a UUID says nothing about a person, and stays as it is.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use events::{ERASED, Metadata, StoredEvent, StreamName};
@@ -11,28 +11,28 @@ use crate::{
     data_key::{Key, place},
 };
 
-/// What a sealed text begins with.
+/// The prefix of an encrypted text.
 const PREFIX: &str = "sealed:";
-/// The most bytes of a text that are kept: more than the API takes, and few enough that it still fits into its place when it is sealed.
+/// The most bytes of a text that are kept: more than the API accepts, and few enough to fit when encrypted.
 const MOST_BYTES: usize = 264;
 const MOST_BYTES_OF_CORRELATION_ID: usize = 128;
 
-/// Whether anything in it has to be sealed.
+/// Whether any text must be encrypted.
 pub(crate) fn needs_sealing(metadata: &Metadata) -> bool {
     texts(metadata).any(|(_, text)| !is_id(text))
 }
 
-/// Whether anything in it has to be opened.
+/// Whether any text is encrypted.
 pub(crate) fn is_sealed(metadata: &Metadata) -> bool {
     texts(metadata).any(|(_, text)| sealed_bytes(text).is_some())
 }
 
-/// Whether anything in it, which was stored, is neither sealed nor an id.
+/// Whether any text of stored metadata is neither encrypted nor an id.
 pub(crate) fn is_in_clear(metadata: &Metadata) -> bool {
     texts(metadata).any(|(_, text)| !is_id(text) && sealed_bytes(text).is_none())
 }
 
-/// Seals it, for the event that becomes `version` of `stream`.
+/// Encrypts the metadata of the event that becomes `version` of `stream`.
 pub(crate) fn seal(
     metadata: &mut Metadata,
     stream: &StreamName,
@@ -43,7 +43,7 @@ pub(crate) fn seal(
     seal_unless(is_id, metadata, stream, version, kind, key)
 }
 
-/// The same of metadata that were stored, where some texts may be sealed already.
+/// The same for stored metadata, in which some texts may be encrypted already.
 pub(crate) fn seal_what_is_clear(
     metadata: &mut Metadata,
     stream: &StreamName,
@@ -55,7 +55,7 @@ pub(crate) fn seal_what_is_clear(
     seal_unless(stays, metadata, stream, version, kind, key)
 }
 
-/// Seals every text but those of which `stays` says that they stay as they are.
+/// Encrypts every text except those for which `stays` is true.
 fn seal_unless(
     stays: impl Fn(&str) -> bool,
     metadata: &mut Metadata,
@@ -75,7 +75,7 @@ fn sealed(part: &str, text: &str, place: &[u8], key: &Key) -> Result<String, Key
     Ok(format!("{PREFIX}{}", BASE64URL.encode(sealed)))
 }
 
-/// What is kept of a text when it is sealed.
+/// The part of a text that is kept when it is encrypted.
 fn kept<'a>(part: &str, text: &'a str) -> &'a str {
     let most = match part {
         "correlation_id" => MOST_BYTES_OF_CORRELATION_ID,
@@ -84,8 +84,8 @@ fn kept<'a>(part: &str, text: &'a str) -> &'a str {
     &text[..text.floor_char_boundary(most)]
 }
 
-/// Whether `copy`, the metadata of `event`, is what [`seal_what_is_clear`] made of `original`; without a key, as far as that can
-/// be told.
+/// Whether `copy`, the metadata of `event`, is the result of [`seal_what_is_clear`] for `original`. Without a key it
+/// compares what can be compared.
 pub(crate) fn is_sealed_copy(
     copy: &Metadata,
     original: &Metadata,
@@ -118,10 +118,10 @@ pub(crate) fn is_sealed_copy(
             .all(|(text, of_copy)| same(text, of_copy))
 }
 
-/// Opens it; without a key a text that was sealed is [`ERASED`].
+/// Decrypts the texts; without a key an encrypted text becomes [`ERASED`].
 ///
 /// # Errors
-/// In a sentence, when it does not open.
+/// A sentence, when a text cannot be decrypted.
 pub(crate) fn open(
     metadata: &mut Metadata,
     stream: &StreamName,
@@ -153,7 +153,7 @@ fn texts(metadata: &Metadata) -> impl Iterator<Item = (&'static str, &str)> {
         .chain(key.map(|key| ("idempotency_key", key)))
 }
 
-/// Puts in the place of each text what `of` makes of it.
+/// Replaces each text by the result of `of`.
 fn replace<E>(
     metadata: &mut Metadata,
     of: impl Fn(&str, &str) -> Result<Option<String>, E>,
@@ -171,12 +171,12 @@ fn replace<E>(
     Ok(())
 }
 
-/// Whether it is an id and nothing else.
+/// Whether the text is an id.
 fn is_id(text: &str) -> bool {
     text.is_empty() || Uuid::try_parse(text).is_ok()
 }
 
-/// The ciphertext of a sealed text; `None` for any other, such as one that an earlier release has written.
+/// The ciphertext of an encrypted text; `None` for any other, such as one of an earlier release.
 fn sealed_bytes(text: &str) -> Option<Vec<u8>> {
     let bytes = BASE64URL.decode(text.strip_prefix(PREFIX)?).ok()?;
     (bytes.len() >= NONCE_LEN + CHACHA20_POLY1305.tag_len()).then_some(bytes)

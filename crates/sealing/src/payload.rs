@@ -1,4 +1,4 @@
-//! Payloads: sealed on their way into the log, opened on their way out. Pure, but for the nonce.
+//! Encrypts payloads on their way into the log, and decrypts them on their way out. Pure, except for the nonce.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use bytes::Bytes;
@@ -12,10 +12,10 @@ use crate::{
     data_key::{Key, place},
 };
 
-/// The part of an event that this is about.
+/// The name of the payload in the associated data.
 const PART: &str = "data";
 
-/// The payload of `event` in two parts, if anything in it is to be sealed.
+/// The payload of `event` in two parts; `None` if nothing in it is personal.
 pub(crate) fn divide(event: &NewEvent) -> Option<DividedPayload> {
     match event.encoding {
         Encoding::Json => divide_payload(&event.data),
@@ -23,7 +23,8 @@ pub(crate) fn divide(event: &NewEvent) -> Option<DividedPayload> {
     }
 }
 
-/// Gives `event`, which becomes `version` of `stream`, its payload `divided`, with what is personal in it sealed.
+/// Replaces the payload of `event`, which becomes `version` of `stream`, by `divided` with the personal part
+/// encrypted.
 pub(crate) fn seal(
     event: &mut NewEvent,
     divided: DividedPayload,
@@ -36,7 +37,7 @@ pub(crate) fn seal(
     Ok(())
 }
 
-/// The payload `divided` with what is personal in it sealed, of an event of this type that is `version` of `stream`.
+/// The payload `divided` with its personal part encrypted, for an event of this type that is `version` of `stream`.
 pub(crate) fn sealed(
     divided: DividedPayload,
     stream: &StreamName,
@@ -48,7 +49,8 @@ pub(crate) fn sealed(
     Ok(divided.with_sealed(&BASE64URL.encode(sealed)))
 }
 
-/// Whether the payload `data` of `event` is what [`sealed`] made of `divided`; without a key, as far as that can be told.
+/// Whether the payload `data` of `event` is the result of [`sealed`] for `divided`. Without a key it compares what
+/// can be compared.
 pub(crate) fn is_sealed_copy(
     data: &[u8],
     divided: DividedPayload,
@@ -70,15 +72,15 @@ pub(crate) fn is_sealed_copy(
     is_personal && divided.with_sealed(&text) == data
 }
 
-/// Whether `event` holds anything that has to be opened.
+/// Whether the payload of `event` is encrypted.
 pub(crate) fn is_sealed(event: &RecordedEvent) -> bool {
     event.encoding == Encoding::Sealed
 }
 
-/// Opens the payload of `event` with its subject's key, or without one puts placeholders in the place of what is gone.
+/// Decrypts the payload of `event` with its subject's key. Without a key it uses placeholders.
 ///
 /// # Errors
-/// In a sentence, when it does not open.
+/// A sentence, when it cannot be decrypted.
 pub(crate) fn open(event: &mut RecordedEvent, key: Option<&Key>) -> Result<(), String> {
     if !is_sealed(event) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The event store as the roles see it: what is personal goes in and comes out in clear, and lies in the log sealed.
+//! The event store as the roles use it: they append and read plain events, and the log has encrypted ones.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -25,15 +25,15 @@ use crate::{
     subject_keys::{SubjectKey, sealing_key},
 };
 
-/// Between two attempts to open a page of a subscription.
+/// The pauses between attempts to decrypt a page of a subscription.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
-/// Seals what is appended to the store behind it, and opens what is read from it. Whatever asks for the records as they are
-/// stored ([`EventStore::stored_page`]) gets them sealed.
+/// Encrypts events that are appended to the store inside, and decrypts those that are read from it.
+/// [`EventStore::stored_page`] returns records as they are stored, encrypted.
 ///
-/// While the keys cannot be had nothing personal is appended or read: both fail as when the log itself is away. A record that
-/// does not open is one that cannot be read, and no more; when that is because the key of its person is damaged or lost, it is
-/// to be had without what is personal ([`Unreadable::impersonal`]).
+/// While the keys are unavailable, appending and reading personal events fail as if the log were unavailable. A
+/// record that cannot be decrypted is an unreadable record; if the key of its person is damaged or lost, the record
+/// is available with placeholders ([`Unreadable::impersonal`]).
 #[derive(Clone)]
 pub struct SealedStore {
     inner: Arc<dyn EventStore>,
@@ -42,7 +42,7 @@ pub struct SealedStore {
 }
 
 impl SealedStore {
-    /// Seals and opens, in front of `inner`.
+    /// Encrypts and decrypts in front of `inner`.
     #[must_use]
     pub fn over(inner: Arc<dyn EventStore>, keys: SubjectKeys) -> Arc<Self> {
         Arc::new(Self {
@@ -52,7 +52,7 @@ impl SealedStore {
         })
     }
 
-    /// Opens what is sealed and appends in clear: for the time in which readers of an earlier release still run.
+    /// Decrypts, but appends plain events: while readers of an earlier release still run.
     #[must_use]
     pub fn only_opening(inner: Arc<dyn EventStore>, keys: SubjectKeys) -> Arc<Self> {
         Arc::new(Self {
@@ -115,7 +115,7 @@ impl SealedStore {
                 .inner
                 .stream_page(&StreamName::account(*subject), 0, 1)
                 .await?;
-            // Nobody can tell what was in a payload that was dropped.
+            // It is unknown whether a dropped payload was encrypted.
             let may_be_sealed = |event: &RecordedEvent| is_sealed(event) || event.is_dropped();
             if first.entries.iter().flatten().any(may_be_sealed) {
                 self.keys.report_lost(*subject);
@@ -129,12 +129,12 @@ impl SealedStore {
     }
 }
 
-/// Whether anything in it has to be opened.
+/// Whether any part of the event is encrypted.
 fn is_sealed(event: &RecordedEvent) -> bool {
     payload::is_sealed(event) || metadata::is_sealed(&event.metadata)
 }
 
-/// Opens the events among `entries`, in their place.
+/// Decrypts the events among `entries` in place.
 async fn open(keys: &SubjectKeys, entries: &mut [Entry]) -> Result<(), KeyError> {
     let subjects: BTreeSet<UserId> = entries
         .iter()
@@ -168,10 +168,10 @@ async fn open(keys: &SubjectKeys, entries: &mut [Entry]) -> Result<(), KeyError>
     Ok(())
 }
 
-/// Opens an event in its place.
+/// Decrypts an event in place.
 ///
 /// # Errors
-/// Why it does not open, and what can be read of it without its key, should that be all that is missing.
+/// Why it cannot be decrypted; with the event in placeholders if only its key is missing.
 fn open_one(
     event: &mut RecordedEvent,
     key: Option<&SubjectKey>,
@@ -191,7 +191,7 @@ fn open_one(
     Err((reason.to_owned(), impersonal))
 }
 
-/// Opens an event in its place, or puts placeholders where its key is gone.
+/// Decrypts an event in place, or uses placeholders if its key was destroyed.
 fn open_with(event: &mut RecordedEvent, key: Option<&Key>) -> Result<(), String> {
     payload::open(event, key)?;
     let (stream, kind) = (&event.stream, &event.kind);

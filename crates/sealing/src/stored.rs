@@ -1,5 +1,5 @@
-//! Events as they are stored, on their way from one log into another: what is still in clear in them, sealing it, and telling
-//! that it was sealed.
+//! Stored events that are copied into another log: finds what is still in clear, encrypts it, and recognises
+//! encrypted copies.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ pub fn erased_person(event: &StoredEvent) -> Option<UserId> {
     }
 }
 
-/// The person under whose key something in this event is sealed.
+/// The person whose key encrypts a part of this event.
 #[must_use]
 pub fn sealed_person(event: &StoredEvent) -> Option<UserId> {
     let metadata = read_metadata(event).ok()?;
@@ -30,10 +30,10 @@ pub fn sealed_person(event: &StoredEvent) -> Option<UserId> {
     is_sealed.then_some(metadata.subject)
 }
 
-/// The person about whom this event says something in clear that is to be sealed.
+/// The person about whom this event has personal data in clear.
 ///
 /// # Errors
-/// In a sentence, when this build cannot read enough of the event to tell.
+/// A sentence, when this build cannot read enough of the event.
 pub fn person_in_clear(event: &StoredEvent) -> Result<Option<UserId>, String> {
     let encoding: Encoding = event.encoding.parse()?;
     let metadata = read_metadata(event)?;
@@ -42,7 +42,7 @@ pub fn person_in_clear(event: &StoredEvent) -> Result<Option<UserId>, String> {
     Ok((is_clear || metadata::is_in_clear(&metadata)).then_some(metadata.subject))
 }
 
-/// Seals what is personal and in clear in `event`, whose metadata can be read.
+/// Encrypts the personal data in clear of `event`, whose metadata must be readable.
 pub(crate) fn seal(event: &mut StoredEvent, keys: &HashMap<UserId, SubjectKey>) -> Result<(), KeyError> {
     let (Ok(Some(person)), Ok(mut metadata)) = (person_in_clear(event), read_metadata(event)) else {
         return Ok(());
@@ -65,10 +65,11 @@ pub(crate) fn seal(event: &mut StoredEvent, keys: &HashMap<UserId, SubjectKey>) 
     Ok(())
 }
 
-/// As many bytes as `event` has once it is sealed, for asking whether a store can hold it: sealed under a key that nobody keeps.
+/// The event encrypted under a key that is thrown away. It has the right size for checking whether a store can hold
+/// the event.
 ///
 /// # Errors
-/// When encryption does not work.
+/// When encryption fails.
 pub fn sealed_sample(event: &StoredEvent) -> Result<StoredEvent, KeyError> {
     let mut sealed = event.clone();
     if let Ok(Some(person)) = person_in_clear(event) {
@@ -78,11 +79,11 @@ pub fn sealed_sample(event: &StoredEvent) -> Result<StoredEvent, KeyError> {
 }
 
 impl SubjectKeys {
-    /// Whether `copy` is `original` with what is personal in it sealed, in whatever position. Of an erased person nobody can tell
-    /// any more what was sealed; everything else is compared.
+    /// Whether `copy` is `original` with its personal data encrypted, at any position. For an erased person the
+    /// encrypted part cannot be compared.
     ///
     /// # Errors
-    /// When the keys cannot be had.
+    /// When the keys are unavailable.
     pub async fn is_sealed_copy(&self, copy: &StoredEvent, original: &StoredEvent) -> Result<bool, KeyError> {
         let (Ok(metadata), Ok(of_copy)) = (read_metadata(original), read_metadata(copy)) else {
             return Ok(false);

@@ -1,5 +1,5 @@
-//! The data keys of people, one for each, in their table: made at the first event about somebody, and never again once
-//! destroyed.
+//! The data keys of people, one for each, in their table: created at the first event about a person, and never again
+//! after they were destroyed.
 
 mod comparison;
 mod copying;
@@ -31,29 +31,29 @@ use crate::{
     data_key::{Key, generate},
 };
 
-/// Keys in memory, at most; each takes some hundred bytes.
+/// The most keys in the cache; each takes about a hundred bytes.
 const CACHED: u64 = 20_000;
-/// How long a key stays in memory: so long one that another process has destroyed may still open.
+/// How long a key stays in the cache. For this long a key that another process has destroyed may still be used.
 const CACHED_FOR: Duration = Duration::from_secs(3);
-/// Keys that one statement asks for or makes.
+/// The most keys in one statement.
 const AT_ONCE: usize = 500;
 
-/// What there is of somebody's key.
+/// The state of a person's key.
 #[derive(Debug, Clone)]
 pub(crate) enum SubjectKey {
-    /// It is there, and can be used.
+    /// It can be used.
     Live(Arc<Key>),
     /// It was destroyed.
     Destroyed,
-    /// It is there, and cannot be unwrapped.
+    /// It exists but cannot be decrypted.
     Damaged,
 }
 
-/// The key under which what is about `subject` is sealed.
+/// The key that encrypts events about `subject`.
 pub(crate) fn sealing_key(keys: &HashMap<UserId, SubjectKey>, subject: UserId) -> Result<Arc<Key>, KeyError> {
     match keys.get(&subject) {
         Some(SubjectKey::Live(key)) => Ok(Arc::clone(key)),
-        // Whoever was erased stays so: what comes late is sealed under a key that nobody keeps.
+        // The person was erased, so a late event is encrypted under a key that is thrown away.
         Some(SubjectKey::Destroyed) => {
             let key = Key::new(generate().as_slice()).ok_or(KeyError::Unusable)?;
             Ok(Arc::new(key))
@@ -63,12 +63,12 @@ pub(crate) fn sealing_key(keys: &HashMap<UserId, SubjectKey>, subject: UserId) -
     }
 }
 
-/// How many people have a key.
+/// The number of people with a key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KeyCount {
-    /// And keep it.
+    /// People whose key exists.
     pub held: u64,
-    /// And had theirs destroyed.
+    /// People whose key was destroyed.
     pub destroyed: u64,
 }
 
@@ -85,7 +85,7 @@ struct Inner {
 }
 
 impl SubjectKeys {
-    /// The keys in `database`, which is of [`database::Schema::SubjectKeys`] and up to date.
+    /// Opens the keys in `database`, which has the current [`database::Schema::SubjectKeys`].
     ///
     /// # Errors
     /// When the database does not answer, or its keys are wrapped by none of `master_keys`.
@@ -109,12 +109,12 @@ impl SubjectKeys {
         Ok(keys)
     }
 
-    /// Says that there are sealed events about `subject`, and no key.
+    /// Reports that there are encrypted events about `subject`, but no key.
     pub(crate) fn report_lost(&self, subject: UserId) {
         self.0.counters.report_lost(subject);
     }
 
-    /// Whether there is nothing at all in `database`: no key was ever made, and none was destroyed.
+    /// Whether `database` is empty: no key was ever created or destroyed.
     ///
     /// # Errors
     /// When it does not answer.
@@ -125,11 +125,11 @@ impl SubjectKeys {
         Ok(row.is_none() && !Self::are_in_use(database).await?)
     }
 
-    /// Destroys the key of `subject`, or what would be theirs, for good. What was sealed under it can be opened by nobody any
-    /// more: in this process from now on, in others within three seconds. Doing it again is harmless.
+    /// Destroys the key of `subject` for good, and prevents that one is created. Data encrypted under it cannot be
+    /// decrypted any more: at once in this process, within three seconds in others. Can be repeated.
     ///
     /// # Errors
-    /// When it may not be destroyed yet: do it again.
+    /// When it may not be destroyed yet; then it must be repeated.
     pub async fn destroy(&self, subject: UserId) -> Result<(), KeyError> {
         const SQL: &str = "INSERT INTO data_keys (subject, master_key, wrapped, created_at, destroyed_at)
              VALUES ($1, NULL, NULL, $2, $2)
@@ -144,7 +144,7 @@ impl SubjectKeys {
         self.empty_the_write_ahead_log().await
     }
 
-    /// Those of `subjects` who never had a key here.
+    /// The `subjects` who never had a key here.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -154,7 +154,7 @@ impl SubjectKeys {
         Ok(subjects.iter().copied().filter(lacks).collect())
     }
 
-    /// Those of `subjects` whose keys are destroyed.
+    /// The `subjects` whose keys are destroyed.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -167,7 +167,7 @@ impl SubjectKeys {
     /// Whether keys can be made now. For readiness.
     ///
     /// # Errors
-    /// When the database does not take them.
+    /// When the database does not accept them.
     pub async fn can_make(&self) -> Result<(), KeyError> {
         Ok(self.0.database.can_write_to("data_keys").await?)
     }
@@ -221,12 +221,12 @@ impl SubjectKeys {
         Ok(found)
     }
 
-    /// Keys for `subjects`, who had none a moment ago.
+    /// Creates keys for `subjects`, who had none a moment ago.
     pub(crate) async fn new_for(&self, subjects: &[UserId]) -> Result<HashMap<UserId, SubjectKey>, KeyError> {
         let mut found = HashMap::with_capacity(subjects.len());
         for some in subjects.chunks(AT_ONCE) {
             self.make(some).await?;
-            // Another process may have been faster, or have destroyed one meanwhile.
+            // Another process may have created or destroyed one meanwhile.
             for (subject, key) in self.load(some).await? {
                 self.0.cache.insert(subject, key.clone());
                 found.insert(subject, key);
@@ -236,7 +236,7 @@ impl SubjectKeys {
     }
 
     async fn load(&self, subjects: &[UserId]) -> Result<Vec<(UserId, SubjectKey)>, KeyError> {
-        // A list in one parameter: one statement for any number of people.
+        // The list is one parameter, so that one statement serves any number of people.
         const POSTGRES: &str = "SELECT subject, master_key, wrapped, destroyed_at FROM data_keys WHERE subject = ANY ($1::text::uuid[])";
         const SQLITE: &str = "SELECT subject, master_key, wrapped, destroyed_at FROM data_keys
              WHERE subject IN (SELECT value FROM json_each($1))";
@@ -270,11 +270,11 @@ impl SubjectKeys {
         Ok((subject, SubjectKey::Live(Arc::new(key))))
     }
 
-    /// The key of `subject`, which the master key `master` has wrapped; `None` when it does not open.
+    /// Decrypts the key of `subject`, which the master key `master` has wrapped; `None` when that fails.
     async fn unwrap(&self, subject: UserId, master: String, wrapped: &[u8]) -> Result<Option<Key>, KeyError> {
         let master_keys = self.0.master_keys.with(&master).await;
         let Some(master_key) = master_keys.iter().find(|key| key.id == master) else {
-            // A name that no master key ever had is damage to this row alone.
+            // A name that no master key ever had means that only this row is damaged.
             return match self.registered().await?.contains(&master) {
                 true => Err(self.other_master_key(master)),
                 false => Ok(None),
@@ -284,7 +284,7 @@ impl SubjectKeys {
         Ok(opened.and_then(|bytes| Key::new(&bytes)))
     }
 
-    /// Makes keys for those of `subjects` who have none and never had one.
+    /// Creates keys for the `subjects` who have none and never had one.
     async fn make(&self, subjects: &[UserId]) -> Result<(), KeyError> {
         let now = self.0.clock.now().as_micros();
         let master_keys = self.0.master_keys.renewed().await;
@@ -310,8 +310,8 @@ impl SubjectKeys {
         Ok(())
     }
 
-    /// Has SQLite overwrite what stood in the file before, and forget what is to be written into it. PostgreSQL does this in
-    /// its own time: what is left there until then is wrapped, and its backups are kept apart.
+    /// Makes SQLite overwrite deleted data in the file, and empty its -wal. PostgreSQL does this later: until then
+    /// the old data is wrapped, and its backups are kept separately.
     async fn empty_the_write_ahead_log(&self) -> Result<(), KeyError> {
         if self.0.database.is_postgres() {
             return Ok(());
@@ -332,7 +332,7 @@ impl SubjectKeys {
     }
 }
 
-/// The ids as a list in a text, each between `quote`s.
+/// The ids as a list in a text, each between two `quote`s.
 fn list(subjects: &[UserId], begin: &str, quote: &str, end: &str) -> String {
     let ids: Vec<String> = subjects.iter().map(|id| format!("{quote}{id}{quote}")).collect();
     format!("{begin}{}{end}", ids.join(","))

@@ -34,7 +34,7 @@ impl Attempts {
         }
     }
 
-    /// Why the attempt before failed.
+    /// The error of the previous attempt.
     pub(super) fn before(&self) -> Option<&Failure> {
         self.failure.as_ref()
     }

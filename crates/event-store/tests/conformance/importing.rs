@@ -74,7 +74,7 @@ pub(crate) async fn imported_events_are_kept_as_they_are(log: &dyn TestLog) {
                 .all(|(event, position)| event.position == position)
         );
     }
-    // The streams go on.
+    // The streams continue.
     let appended = store
         .append(&stream("task-a"), 150, vec![event("{}")])
         .await

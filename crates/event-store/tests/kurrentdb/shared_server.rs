@@ -162,7 +162,7 @@ async fn events_of_another_layout_are_told_apart_from_others_events() {
     assert!(store.stream_page(&stream(ours), 0, 10).await.unwrap().entries[0].is_err());
 }
 
-/// The prefix of one log may be the beginning of another's, or nothing.
+/// The prefix of one log may be the beginning of another's, or empty.
 #[tokio::test]
 async fn prefixes_keep_logs_apart() {
     let server = StandIn::start();

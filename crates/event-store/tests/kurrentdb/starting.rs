@@ -8,7 +8,8 @@ use super::{
     open, url,
 };
 
-/// A certificate for `localhost` and `127.0.0.1` and its key, by the authority of `AUTHORITY`. They secure nothing.
+/// A certificate for `localhost` and `127.0.0.1` with its key, issued by the authority of `AUTHORITY`. For tests
+/// only.
 const CERTIFICATE: &str = include_str!("tls/server.pem");
 const KEY: &str = include_str!("tls/server.key");
 const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kurrentdb/tls/authority.pem");
@@ -88,7 +89,7 @@ async fn cluster_is_discovered() {
             store.append(&stream(&name), 0, events(1)).await.unwrap();
         }
     }
-    // A node of a cluster that is asked alone says who leads.
+    // A node of a cluster that is asked directly names the leader.
     assert_eq!(whole_log(&*open(&server).await).await.len(), 6);
 }
 
@@ -128,7 +129,7 @@ async fn connections_can_be_secured() {
     }
 }
 
-/// Before anything is sent, by the bound that is known; by the server's answer if its bound is smaller.
+/// Refused before sending, by the known limit, or by the server if its limit is smaller.
 #[tokio::test]
 async fn appends_beyond_the_servers_bound_are_refused() {
     let server = StandIn::with(
@@ -158,7 +159,7 @@ async fn appends_beyond_the_servers_bound_are_refused() {
     store.append(&stream("task-1"), 0, events(1)).await.unwrap();
 }
 
-/// What a newer server says of the size of one event is no bound for an append.
+/// The limit of newer servers for one event is not the limit of an append.
 #[tokio::test]
 async fn events_beyond_the_servers_bound_are_refused() {
     let server = StandIn::start();
@@ -170,7 +171,7 @@ async fn events_beyond_the_servers_bound_are_refused() {
     }
 }
 
-/// Without the positions of events nothing can be found in the log.
+/// Without the positions of events the log cannot be read.
 #[tokio::test]
 async fn servers_that_are_too_old_are_named() {
     let behaviour = Behaviour {

@@ -4,7 +4,7 @@ use super::*;
 
 const HEAD: &str = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// What is handed on when `sent` comes in parts of `size` bytes, up to the next head.
+/// The bytes that are passed on when `sent` arrives in parts of `size` bytes, up to the next head.
 fn handed_on(sent: &[u8], size: usize) -> (Vec<u8>, HeadGate) {
     let mut gate = HeadGate::new();
     let mut out = Vec::new();

@@ -33,9 +33,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// No test waits longer for anything.
+/// The time limit of a test's wait.
 pub const DEADLINE: Duration = Duration::from_secs(20);
-/// A wait that a server under test is told to bound by this.
+/// A short limit for a server under test.
 pub const SHORT: Duration = Duration::from_millis(300);
 
 pub struct Server {
@@ -49,11 +49,11 @@ pub struct Server {
     pub begun: Arc<Notify>,
     /// Counts the handlers of `/gate` that came to their end.
     pub ended: watch::Sender<usize>,
-    /// Counts the handlers of `/gate`, and the answers of `/stream/…`, that are there no more.
+    /// Counts the handlers of `/gate` and the answers of `/stream/…` that were dropped.
     pub gone: watch::Sender<usize>,
 }
 
-/// Counts itself when it is dropped.
+/// Increases the count when it is dropped.
 struct Counted(watch::Sender<usize>);
 
 impl Drop for Counted {
@@ -84,7 +84,7 @@ impl HttpBody for Waiting {
 }
 
 impl Server {
-    /// With workers, as strangers are served; the tests of the roles behind do without.
+    /// Uses workers, as for strangers; tests of roles do without.
     pub async fn start(mut options: ServerOptions) -> Self {
         options.workers.get_or_insert_with(|| Workers::start().unwrap());
         let (gate, begun) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -123,7 +123,7 @@ impl Server {
             .route(
                 "/echo",
                 post(|object: JsonObject| async move {
-                    // As long as what was sent, when that had no spaces.
+                    // As long as the sent text, if that had no spaces.
                     serde_json::to_string(&object.fields).unwrap().len().to_string()
                 }),
             )
@@ -160,12 +160,12 @@ impl Client {
         self.0.write_all(bytes.as_ref()).await.unwrap();
     }
 
-    /// Says that nothing more will be asked.
+    /// Closes the client's side, so that it sends no more requests.
     pub async fn half_close(&mut self) {
         self.0.shutdown().await.unwrap();
     }
 
-    /// Makes closing a reset, as when the client's machine has forgotten the connection.
+    /// Makes closing the connection a reset, as when the client's machine has lost it.
     pub fn reset(&mut self) {
         self.0.set_zero_linger().unwrap();
     }

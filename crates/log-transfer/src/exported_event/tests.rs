@@ -1,4 +1,4 @@
-//! Events survive the way into a line and back.
+//! An event is unchanged after it was written as a line and read back.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Writing an export, and gone on with it; what it has may be dropped.
+//! Writing an export, and continuing one. Payloads in it may be dropped.
 
 use std::fs::{self, File};
 
@@ -35,7 +35,7 @@ async fn an_export_that_was_broken_off_anywhere_goes_on() {
         assert_eq!(place.export(u64::MAX).await.unwrap(), end, "cut at {cut}");
         assert_eq!(fs::read(place.file()).unwrap(), whole, "cut at {cut}");
     }
-    // The log goes on, and so does the file.
+    // The log continues, and so does the file.
     let person = UserId(Uuid::now_v7());
     place
         .append(
@@ -69,7 +69,7 @@ async fn whatever_is_no_export_of_this_log_is_left_as_it_is() {
         with_second(&second.to_string())
     };
     let contents = [
-        // Another line than the last is not of this log, though each is right by itself.
+        // A line in the middle is from another log, though each line is valid by itself.
         with_second(&lines(&of_other)[1]),
         with_second(&lines(&of_place)[2]),
         lines(&of_place)[1..3].join("\n") + "\n",
@@ -131,7 +131,7 @@ async fn an_excerpt_is_read_from_its_end_backwards_and_what_it_has_may_be_droppe
     assert!(parts.len() > 3);
     assert_eq!(parts.concat(), wanted);
 
-    // Of one that is broken off or changed nothing can be had.
+    // An interrupted or changed one cannot be read.
     let whole = fs::read_to_string(place.file()).unwrap();
     let cut = whole.rfind("{\"end\"").unwrap();
     fs::write(place.file(), &whole[..cut]).unwrap();
@@ -141,7 +141,7 @@ async fn an_excerpt_is_read_from_its_end_backwards_and_what_it_has_may_be_droppe
     let changed = Excerpt::open(file()).unwrap_err();
     assert!(matches!(changed, ReadError::Line { number: 1, .. }), "{changed}");
 
-    // Dropped, they are in an export by their hashes, and stay so in the place that it moves to.
+    // Dropped payloads are exported as hashes, and stay dropped in the other store.
     assert_eq!(
         place.store.drop_payloads(&wanted).await.unwrap(),
         wanted.len() as u64
@@ -161,7 +161,7 @@ async fn an_excerpt_is_read_from_its_end_backwards_and_what_it_has_may_be_droppe
     new.export(u64::MAX).await.unwrap();
     assert_eq!(fs::read(new.file()).unwrap(), fs::read(place.file()).unwrap());
 
-    // A log that has the payloads still is the same log.
+    // A log that still has the payloads is the same log.
     let earlier = Place::empty().await;
     let mut end = head_point(&*earlier.store).await.unwrap();
     for events in before[..2_000].chunks(500) {

@@ -1,4 +1,4 @@
-//! Reading an export into a store: all of it or nothing.
+//! Importing an export into a store: all of it or nothing.
 
 use std::{
     fs::{self, File},
@@ -13,7 +13,7 @@ use crate::place::{EVENTS, Place};
 async fn an_import_keeps_everything_and_goes_on_with_a_beginning() {
     let (place, _) = Place::with_tasks(EVENTS, false).await;
     let target = Place::empty().await;
-    // As after a kill in the middle: the first events are there.
+    // As after a crash in the middle: the first events are there.
     for (to, present) in [(1_001, 0), (EVENTS as u64, 1_001), (EVENTS as u64, EVENTS as u64)] {
         place.export(to).await.unwrap();
         assert_eq!(target.import(&place.file()).await.unwrap().present, present);
@@ -26,7 +26,7 @@ async fn an_import_keeps_everything_and_goes_on_with_a_beginning() {
     place.export(10).await.unwrap();
     let inspection = target.import(&place.file()).await.unwrap();
     assert!(inspection.goes_on && inspection.is_dense && inspection.missing() == 0);
-    // Another history is not touched.
+    // A log with another history is not changed.
     let (other, _) = Place::with_tasks(3, false).await;
     let before = other.stored().await;
     let refused = other.import(&place.file()).await.unwrap_err();
@@ -77,7 +77,7 @@ async fn an_export_that_was_changed_in_any_way_is_refused() {
         assert!(matches!(refused, ImportError::Read(_)), "{refused}");
         assert_eq!(target.store.head().await.unwrap(), 0);
     }
-    // One that begins later, and one for auditors, are whole in their way.
+    // An export that begins later, and one for auditors, are complete but cannot be imported.
     let store = &*place.store;
     let mut later = File::create(&changed).unwrap();
     Export::after(2)
@@ -148,7 +148,7 @@ async fn an_import_that_was_broken_off_is_known_until_the_same_log_is_whole() {
     assert_eq!(target.stored().await.len(), 1_000);
     let unfinished = async || target.store.unfinished_import().await.unwrap();
     assert_eq!(unfinished().await.unwrap().events, EVENTS as u64);
-    // One with less than is there says nothing of what is missing.
+    // An export with fewer events than the store says nothing about the missing ones.
     let refused = target.inspect(&file("small")).await.unwrap_err();
     assert!(
         matches!(refused, ImportError::OtherUnfinished(2_500)),

@@ -1,4 +1,4 @@
-//! The log out of one store and into another, broken off and changed on the way.
+//! Moving the log from one store into another, with interruptions and changed files.
 
 #![expect(
     clippy::disallowed_methods,

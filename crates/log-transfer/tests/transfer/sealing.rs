@@ -1,4 +1,4 @@
-//! What is in clear in an export is sealed on its way.
+//! Events that are in clear in an export are encrypted by the import.
 
 use std::{
     fs::{self, File},
@@ -40,7 +40,7 @@ async fn what_is_in_clear_is_sealed_once_and_found_again() {
         let text = format!("{event:?}");
         assert!(!text.contains("Secret") && !text.contains("of ada"), "{text}");
     }
-    // Whoever was not erased finds everything.
+    // Everything about people who were not erased can be read.
     let opened = sealed.read_all(0, 100).await.unwrap();
     let titles = |person: UserId| {
         let of = opened
@@ -52,7 +52,7 @@ async fn what_is_in_clear_is_sealed_once_and_found_again() {
     assert_eq!((titles(people[0]), titles(people[1])), (0, 5));
     assert_eq!(opened[5].metadata.idempotency_key.as_deref(), Some("key of ada"));
     assert_eq!(keys.destroyed(&people.into()).await.unwrap(), [people[0]].into());
-    // Again: all of it is recognized, also what nobody can open; what differs is not.
+    // The second time all of it is recognised, including what cannot be decrypted; a difference is not.
     let again = inspect().await.unwrap();
     assert_eq!((again.present, again.missing()), (11, 0));
     assert_eq!((again.sealed_on_the_way, again.stays_in_clear), (11, 0));
@@ -86,7 +86,7 @@ async fn what_is_said_of_sealing_is_what_the_log_has() {
         import(&mut file, &inspection, store, |_| {}).await.unwrap();
         (inspection.sealed_on_the_way, inspection.stays_in_clear)
     };
-    // The first four as they are, the others sealed; whoever asks again is told the same, whatever the flag.
+    // The first four are in clear, the others encrypted; a repeated import recognises both, with either flag.
     place.export(4).await.unwrap();
     assert_eq!(counts(&*target.store, false).await, (0, 4));
     fs::remove_file(place.file()).unwrap();
@@ -96,7 +96,7 @@ async fn what_is_said_of_sealing_is_what_the_log_has() {
     assert_eq!(counts(&*sealed, true).await, (6, 4));
 }
 
-/// Sealed, an event is larger than in clear: what does not fit then is refused at once.
+/// An encrypted event is larger. One that is then too large is refused at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_large_once_it_is_sealed_is_refused_before_anything_is_written() {
     let (place, _) = Place::with_tasks(3, false).await;

@@ -1,6 +1,5 @@
-//! The keys of people compared with the log, such as after they were restored from a backup: whose key is there again, although
-//! the log has erased them, whose key is destroyed, although it has not, and whose key is damaged or missing, although the log
-//! needs it.
+//! Compares the keys of people with the log, for example after they were restored from a backup: finds keys of erased
+//! people, destroyed keys of people who were not erased, and keys that are needed but damaged or missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,23 +9,23 @@ use events::{Encoding, StoredEvent, UserId};
 use super::{AT_ONCE, SubjectKey, SubjectKeys};
 use crate::{KeyError, erased_person};
 
-/// Records of the log that are read at once.
+/// The most records of the log that are read at once.
 const PAGE: usize = 2_000;
 
-/// Whose key is not as the log says.
+/// The people whose key does not fit the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// Whom the log has erased, and whose key is not destroyed.
+    /// Erased people whose key is not destroyed.
     pub revived: BTreeSet<UserId>,
-    /// Whose key is destroyed, and whom the log has not erased.
+    /// People whose key is destroyed although they were not erased.
     pub unerased: BTreeSet<UserId>,
-    /// Whose key is there and cannot be unwrapped.
+    /// People whose key cannot be decrypted.
     pub damaged: BTreeSet<UserId>,
-    /// About whom there are sealed events, and who have no key.
+    /// People with encrypted events but without a key.
     pub lost: BTreeSet<UserId>,
 }
 
-/// Whom `log` has erased.
+/// The people that were erased according to `log`.
 ///
 /// # Errors
 /// When it does not answer.
@@ -34,7 +33,7 @@ pub async fn erased_people(log: &dyn EventStore) -> Result<BTreeSet<UserId>, Key
     erased_between(log, 0, i64::MAX).await
 }
 
-/// Whom `log` has erased after one position and up to another.
+/// The people that were erased after one position and up to another.
 pub(super) async fn erased_between(
     log: &dyn EventStore,
     mut after: i64,
@@ -63,7 +62,7 @@ impl SubjectKeys {
         let mut all_erased = BTreeSet::new();
         loop {
             let page = log.stored_page(after, PAGE).await?;
-            // Whether they were erased.
+            // Whether each person was erased.
             let mut subjects: BTreeMap<UserId, bool> = BTreeMap::new();
             for event in &page.events {
                 after = event.position;
@@ -79,7 +78,7 @@ impl SubjectKeys {
                 break;
             }
         }
-        // Whoever was erased needs none.
+        // An erased person needs no key.
         let Comparison {
             revived,
             unerased,
@@ -117,7 +116,7 @@ impl SubjectKeys {
     }
 }
 
-/// Whose key its payload needs.
+/// The person whose key the payload needs.
 fn needs_key(event: &StoredEvent) -> Option<UserId> {
     match event.encoding == Encoding::Sealed.as_str() {
         true => subject_of(&event.metadata),

@@ -1,5 +1,5 @@
-//! Copies the keys of people from one database into another, as they are wrapped: between SQLite and PostgreSQL there is no
-//! other way. It can be broken off at any time and done again.
+//! Copies the wrapped keys of people from one database into another. Between SQLite and PostgreSQL there is no other
+//! way. It can be interrupted and repeated.
 
 use std::collections::BTreeSet;
 
@@ -11,19 +11,20 @@ use zeroize::Zeroizing;
 use super::{SubjectKeys, master_key_registry::registered};
 use crate::KeyError;
 
-/// Keys that are copied in one transaction.
+/// The most keys in one transaction.
 const BATCH: i64 = 500;
 
-/// What became of the keys of another database.
+/// The result of copying keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Copied {
-    /// How many keys were not here before.
+    /// The number of keys that were not here before.
     pub keys: u64,
-    /// How many keys are destroyed there, or whose person a log has erased, and are destroyed now here.
+    /// The number of keys that were destroyed here because they are destroyed in the source, or because a log has
+    /// erased the person.
     pub destroyed: u64,
 }
 
-/// A key as it is kept.
+/// A stored key.
 struct Kept {
     subject: Uuid,
     master_key: Option<String>,
@@ -33,12 +34,13 @@ struct Kept {
 }
 
 impl SubjectKeys {
-    /// Copies every key of `source`, which is of [`database::Schema::SubjectKeys`] and up to date. What is destroyed in one of the
-    /// two is destroyed here afterwards, and so is the key of each of `erased`, whom a log has erased: `source` may be older than that.
+    /// Copies every key of `source`, which must have the current [`database::Schema::SubjectKeys`]. A key that is
+    /// destroyed in either database is destroyed here afterwards. So are the keys of the `erased` people, because
+    /// `source` may be older than the erasure.
     ///
     /// # Errors
-    /// When a database does not answer, when this process does not have the master keys that wrap the keys there, or when
-    /// somebody has another key here: nothing of theirs is changed then.
+    /// When a database does not answer, when this process does not have the master keys that wrap the keys there, or
+    /// when a person has a different key here, which is not changed then.
     pub async fn copy_from(&self, source: &Database, erased: &BTreeSet<UserId>) -> Result<Copied, KeyError> {
         const READ: &str = "SELECT subject, master_key, wrapped, created_at, destroyed_at FROM data_keys
              WHERE subject > $1 ORDER BY subject LIMIT $2";

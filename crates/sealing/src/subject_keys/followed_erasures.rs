@@ -1,5 +1,5 @@
-//! The erasures in the log, followed from where they were followed last: so that whoever was erased has no key again when the
-//! keys were restored from a backup. How far that is stands beside the keys, and is as old as they are.
+//! Follows the erasures in the log, so that no erased person has a key again after the keys were restored from a
+//! backup. The position is stored beside the keys, and is as old as they are.
 
 use std::collections::BTreeSet;
 
@@ -10,20 +10,21 @@ use uuid::Uuid;
 use super::{SubjectKeys, comparison::erased_between};
 use crate::KeyError;
 
-/// The erasures in a log up to a point of it.
+/// The erasures in a log up to some point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Erasures {
-    /// Whom the log has erased, and whose key is not destroyed. Destroy these keys, then [`SubjectKeys::remember`].
+    /// Erased people whose key is not destroyed. Destroy these keys, then call [`SubjectKeys::remember`].
     pub revived: BTreeSet<UserId>,
-    /// Up to where.
+    /// The point of the log.
     until: LogPoint,
-    /// How many people the log has erased up to there.
+    /// The number of people that were erased up to there.
     people: u64,
 }
 
 impl SubjectKeys {
-    /// The erasures in `log`. It is read from where [`Self::remember`] was called last, or from its beginning, if that place was in
-    /// another history of it, or if fewer keys are destroyed than it has erased people: then some were put back.
+    /// The erasures in `log`. Reading begins at the point of the last [`Self::remember`]. It begins at the start of
+    /// the log if that point is from another history, or if fewer keys are destroyed than people were erased, so that
+    /// some were restored.
     ///
     /// # Errors
     /// When the log or the database does not answer.
@@ -47,8 +48,8 @@ impl SubjectKeys {
         })
     }
 
-    /// Remembers that nobody is [`Erasures::revived`] any more. Returns how many more keys are destroyed than the log has erased
-    /// people.
+    /// Records that no key of [`Erasures::revived`] is left. Returns how many more keys are destroyed than people
+    /// were erased.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -86,7 +87,7 @@ impl SubjectKeys {
         read.collect()
     }
 
-    /// Up to where the log was followed, and how many people it had erased up to there.
+    /// The point up to which the log was followed, and the number of people erased up to there.
     async fn followed(&self) -> Result<(LogPoint, u64), KeyError> {
         let sql = "SELECT position, event, people FROM followed_erasures";
         let Some(row) = self.0.database.fetch_optional(sql, &[]).await? else {

@@ -1,4 +1,4 @@
-//! What this process does with the keys of people, and which it cannot use: counted, and said.
+//! Metrics and log messages about the keys of people.
 
 use events::UserId;
 use prometheus::IntCounter;
@@ -32,7 +32,7 @@ impl Counters {
         tracing::error!(account.id = %subject, "the key of a person is damaged: `taskledger restore check` names all of them");
     }
 
-    /// Says that there are sealed events about `subject`, and no key.
+    /// Reports that there are encrypted events about `subject`, but no key.
     pub(super) fn report_lost(&self, subject: UserId) {
         self.lost.inc();
         tracing::error!(account.id = %subject, "the key of a person is lost: `taskledger restore check` names all of them");

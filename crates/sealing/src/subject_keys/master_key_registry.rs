@@ -1,5 +1,5 @@
-//! Which master keys have wrapped data keys: so that a process that was given another one, or has made one up, says so instead
-//! of wrapping with it.
+//! The registry of master keys that have wrapped data keys. A process with other master keys reports this instead of
+//! wrapping with them.
 
 use database::{Database, DatabaseError};
 
@@ -15,7 +15,7 @@ pub(super) async fn registered(database: &Database) -> Result<Vec<String>, Datab
 }
 
 impl SubjectKeys {
-    /// Whether any data key has ever been made in `database`, so that the master keys must not be made up.
+    /// Whether any data key has ever been made in `database`, so that new master keys must not be created.
     ///
     /// # Errors
     /// When it does not answer.
@@ -28,7 +28,7 @@ impl SubjectKeys {
         registered(&self.0.database).await
     }
 
-    /// Makes sure that the master keys of this process are those that others have used.
+    /// Checks that the master keys of this process are those that were used before.
     pub(super) async fn check_master_keys(&self) -> Result<(), KeyError> {
         let registered = self.registered().await?;
         self.check(&registered)
@@ -44,7 +44,7 @@ impl SubjectKeys {
         }
     }
 
-    /// Notes that the master key `id` is about to wrap.
+    /// Records that the master key `id` is going to wrap keys.
     ///
     /// # Errors
     /// When data keys are wrapped by others, none of which this process has.
@@ -58,7 +58,7 @@ impl SubjectKeys {
                 return Ok(());
             }
             self.check(&registered)?;
-            // Of several that come next at once, one gets the number, and the others look again.
+            // When several are registered at once, one gets the number, and the others read again.
             let number = registered.len() as u64 + 1;
             let now = self.0.clock.now().as_micros();
             database

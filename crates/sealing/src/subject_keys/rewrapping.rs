@@ -1,5 +1,5 @@
-//! Wraps data keys again by the master key that comes first, while everything runs. No event is touched. It can be broken off
-//! at any time and goes on where it was.
+//! Wraps all data keys with the first master key, while the system runs. No event changes. It can be interrupted, and
+//! continues where it was.
 
 use database::Value;
 use events::UserId;
@@ -8,23 +8,23 @@ use uuid::Uuid;
 use super::SubjectKeys;
 use crate::KeyError;
 
-/// Keys that are wrapped again in one transaction.
+/// The most keys in one transaction.
 const BATCH: i64 = 500;
 
-/// What became of the keys of people.
+/// The result of rewrapping.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rewrapped {
-    /// How many are wrapped by the first master key now that were not before.
+    /// The number of keys that were rewrapped.
     pub keys: u64,
-    /// Whose key cannot be unwrapped, so that it was left as it is.
+    /// People whose key cannot be decrypted, and was not changed.
     pub damaged: Vec<UserId>,
 }
 
 impl SubjectKeys {
-    /// Has the first master key wrap every data key.
+    /// Wraps every data key with the first master key.
     ///
     /// # Errors
-    /// When the database does not answer, or a master key is missing. What has been wrapped again stays so.
+    /// When the database does not answer, or a master key is missing. Rewrapped keys stay so.
     pub async fn rewrap(&self) -> Result<Rewrapped, KeyError> {
         let master_keys = self.0.master_keys.renewed().await;
         let Some(first) = master_keys.first() else {
@@ -46,7 +46,7 @@ impl SubjectKeys {
         Ok(done)
     }
 
-    /// Those whose keys no master key can have wrapped.
+    /// People whose key has an unknown master key.
     async fn of_no_master_key(&self) -> Result<Vec<UserId>, KeyError> {
         let sql = "SELECT subject FROM data_keys WHERE destroyed_at IS NULL AND (wrapped IS NULL OR master_key IS NULL \
              OR master_key NOT IN (SELECT id FROM master_keys)) ORDER BY subject";
@@ -55,7 +55,8 @@ impl SubjectKeys {
         subjects.collect()
     }
 
-    /// The next keys that the master key `id` wraps, above `after`. Returns whose was the last; `None` when there are none.
+    /// Rewraps the next keys of the master key `id`, above `after`. Returns the last person; `None` when there are no
+    /// more.
     async fn rewrap_batch(
         &self,
         id: &str,
@@ -86,7 +87,7 @@ impl SubjectKeys {
             match old.key.open(subject.as_bytes(), &row.bytes(1)?) {
                 Some(key) => {
                     let wrapped = first.key.seal(subject.as_bytes(), &key)?;
-                    // Not one that was destroyed meanwhile.
+                    // Does not touch a key that was destroyed meanwhile.
                     let values: [Value; 4] = [
                         first.id.as_str().into(),
                         wrapped.into(),
@@ -102,10 +103,10 @@ impl SubjectKeys {
         Ok(Some(last))
     }
 
-    /// Takes the master keys that wrap nothing any more out of their file, all but the first.
+    /// Removes all master keys but the first from their file, if they wrap no key any more.
     ///
     /// # Errors
-    /// When one of them is still needed, or the first was put there less than a minute ago.
+    /// When one of them is still needed, or the first one is less than a minute old.
     pub async fn forget_old_master_keys(&self) -> Result<(), KeyError> {
         let master_keys = self.0.master_keys.renewed().await;
         for old in master_keys.iter().skip(1) {
