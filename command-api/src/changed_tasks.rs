@@ -1,4 +1,5 @@
-//! Which tasks an earlier request has changed. Only the read models can be asked that; what it did to a task, the log says.
+//! Finds the tasks that an earlier request changed. Only the read models can be searched by request; the changes
+//! themselves are read from the log.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -8,13 +9,14 @@ use events::{ConsistencyToken, CorrelationId, StreamKind, StreamName, TaskId, Us
 use read_models::{CompareError, Projection, Reached};
 use tokio::sync::Semaphore;
 
-/// How long to wait until everything that was in the log has been projected.
+/// How long to wait until everything in the log is projected.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Requests of all callers that wait for the projection or read the audit trail at the same time. More are turned away at once.
+/// The most requests of all callers that wait for the projection or read the audit trail at the same time. More are
+/// refused at once.
 const MOST_AT_ONCE: usize = 64;
-/// Events that are looked at. A request with 100 commands leaves some hundreds.
+/// The most events that are examined. A request with 100 commands has a few hundred.
 const MOST_EVENTS: usize = 2_000;
-/// Tasks that one request can change.
+/// The most tasks that one request can change.
 const MOST_TASKS: usize = 100;
 
 /// Finds the tasks that requests have changed.
@@ -29,26 +31,26 @@ pub(crate) struct Requests {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Changed {
     pub(crate) task: TaskId,
-    /// The version of the task after the last of the changes.
+    /// The version of the task after the last change.
     pub(crate) last: u64,
 }
 
-/// Why the tasks of a request cannot be told.
+/// Why the tasks of a request cannot be found.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestsError {
-    /// What is in the log has not been projected yet.
+    /// The events in the log are not projected yet.
     #[error("the read models are behind")]
     Behind,
-    /// Too many ask at the same time.
+    /// Too many callers ask at the same time.
     #[error("too many wait for the read models")]
     Crowded,
-    /// More than one request can have changed.
+    /// There are more tasks than one request can change.
     #[error("more tasks than one request can have changed")]
     TooMany,
     /// The read models did not answer.
     #[error(transparent)]
     ReadModels(#[from] DatabaseError),
-    /// The log did not say whether the read models come from it.
+    /// The log could not be compared with the read models.
     #[error(transparent)]
     Log(StoreError),
 }
@@ -71,8 +73,8 @@ impl Requests {
         }
     }
 
-    /// The tasks of `caller` that the request with this id has changed, the one that it changed first first. Everything in
-    /// the log up to `head` counts.
+    /// The tasks that `caller` changed in the request with this id, in the order of their first change. Includes
+    /// everything in the log up to `head`.
     pub(crate) async fn changed(
         &self,
         caller: UserId,
@@ -81,12 +83,12 @@ impl Requests {
     ) -> Result<Vec<Changed>, RequestsError> {
         let _place = self.places.try_acquire().map_err(|_| RequestsError::Crowded)?;
         let token = ConsistencyToken::new(caller, head);
-        // This is asked so seldom that nobody compares meanwhile.
+        // This is used so rarely that there is no regular comparison.
         self.projection.compare().await?;
         if self.projection.reach(token, TIMEOUT).await? != Reached::There {
             return Err(RequestsError::Behind);
         }
-        // In the order of the index, so that nothing is sorted.
+        // In the order of the index, so that no sort is needed.
         let sql = format!(
             "SELECT stream, version FROM audit_log WHERE correlation_id = $1 AND subject = $2 AND type LIKE 'task.%' \
              ORDER BY recorded_at, position LIMIT {}",

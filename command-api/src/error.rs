@@ -1,4 +1,4 @@
-//! Every way in which a command fails, and the problem that the client is told.
+//! The errors of commands, and the problems that clients see.
 
 use axum::response::{IntoResponse, Response};
 use event_store::StoreError;
@@ -13,11 +13,11 @@ use crate::{
     idempotency::{IdempotencyError, KEYS_PER_PERSON},
 };
 
-/// Commands that one person sends at the same time.
+/// The limit of commands of one person at the same time.
 pub(crate) const COMMANDS: Allowance = Allowance::at_once("commands", 64);
-/// Batches that one person sends at the same time.
+/// The limit of batches of one person at the same time.
 pub(crate) const BATCHES: Allowance = Allowance::at_once("batches", 2);
-/// Idempotency keys of one person.
+/// The limit of idempotency keys of one person.
 const KEYS: Allowance = Allowance {
     policy: RateLimitPolicy {
         name: "idempotency-keys",
@@ -28,20 +28,20 @@ const KEYS: Allowance = Allowance {
     retry_after: 600,
 };
 
-/// Why a command was not answered with success.
+/// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum ApiError {
     /// The request is malformed.
     Request(Problem),
-    /// The path names nothing that can be.
+    /// The path leads to nothing.
     NotFound,
     /// The command did not take effect.
     Command(CommandError),
-    /// The command's key stands in the way.
+    /// The idempotency key prevents it.
     Idempotency(IdempotencyError),
-    /// The tasks of an earlier request cannot be told.
+    /// The tasks of an earlier request cannot be found.
     Requests(RequestsError),
-    /// The caller has used up what one person may have.
+    /// The caller has used up an allowance.
     TooMany(Allowance),
     /// The caller's other commands take too long.
     Late,
@@ -78,7 +78,8 @@ impl IntoResponse for ApiError {
 }
 
 impl ApiError {
-    /// What the client is told. What an operator has to know is logged here, so that only whoever writes the answer may ask.
+    /// The problem for the client. Details for operators are logged here, so only the code that writes the answer may
+    /// call this.
     pub(crate) fn into_logged_problem(self) -> Problem {
         match self {
             Self::Request(problem) => problem,

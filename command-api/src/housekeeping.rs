@@ -1,4 +1,4 @@
-//! Once an hour, deletes what is not needed any more from the tables of the role.
+//! Deletes rows that are not needed any more from the tables of the role, once an hour.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{handling::clean_up_snapshots, idempotency::clean_up};
 
 const EVERY: Duration = Duration::from_secs(3_600);
 
-/// Deletes old keys and superfluous snapshots, until `stop` is cancelled.
+/// Deletes old keys and surplus snapshots, until `stop` is cancelled.
 pub(crate) async fn keep_house(operations: Database, stop: CancellationToken) {
     loop {
         report("idempotency keys", clean_up(&operations).await);

@@ -3,10 +3,8 @@
 //!
 //! A request passes through four layers, each of which knows only the ones before it:
 //!
-//! 1. `domain/`: pure decisions.
-//! 2. `handling/`: load, decide, append, and again after a conflict.
-//! 3. `idempotency/`: a command with a key takes effect once.
-//! 4. `endpoints/`: one file per endpoint.
+//! 1. `domain/`: pure decisions. 2. `handling/`: load, decide, append, with retries after a conflict. 3.
+//! `idempotency/`: a command with a key takes effect once. 4. `endpoints/`: one file per endpoint.
 
 #![expect(missing_docs, reason = "only the program itself uses a role")]
 

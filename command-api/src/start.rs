@@ -1,4 +1,4 @@
-//! Puts the role together and starts what runs in its background.
+//! Assembles the role and starts its background work.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,29 +27,29 @@ use crate::{
 /// The role's name in metrics and logs.
 const ROLE: &str = "command-api";
 
-/// How the role runs.
+/// The configuration of the role.
 #[derive(Debug, Clone, Copy)]
 pub struct Config {
-    /// Into how many partitions the relay divides the log. The same for every role.
+    /// The number of partitions of the log. The same for every role.
     pub partitions: PartitionCount,
-    /// How long a task stays in the trash before it goes for good; for ever without it.
+    /// How long a task stays in the trash before it is purged; `None` means for ever.
     pub trash_kept_for: Option<Duration>,
 }
 
-/// What the role stands on.
+/// The dependencies of the role.
 #[derive(Clone)]
 pub struct Dependencies {
-    /// The log, with the events in clear.
+    /// The log, with decrypted events.
     pub store: Arc<dyn EventStore>,
-    /// The log as it is stored, which the relay publishes: what is personal stays sealed on its way.
+    /// The log as it is stored, which the relay publishes without decrypting it.
     pub log: Arc<dyn EventStore>,
-    /// Where the relay publishes it.
+    /// The bus on which the relay publishes.
     pub bus: Arc<dyn Bus>,
     /// Idempotency keys, snapshots of tasks and the relay's progress.
     pub operations: Database,
-    /// Which tasks a request has changed. Nothing else is asked of it, and nothing but an undo needs it.
+    /// The read models, in which an undo finds the tasks of a request. Nothing else needs them.
     pub read_models: Database,
-    /// Tells who is calling.
+    /// Checks the tokens of callers.
     pub verifier: Arc<Verifier>,
     pub clock: Arc<dyn Clock>,
 }
@@ -76,7 +76,7 @@ pub async fn start(
     BusCollector::register(Arc::clone(&bus), metrics.registry())?;
     let keys = IdempotencyKeys::new(operations.clone(), KEYS_PER_PERSON);
     if !operations.is_postgres() {
-        // A SQLite file belongs to one process: whoever held a lease is gone.
+        // A SQLite file belongs to one process, so nobody holds the leases any more.
         keys.release_all()
             .await
             .context("cannot write to the operations database")?;

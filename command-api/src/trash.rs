@@ -1,4 +1,4 @@
-//! Empties the trash: what has been in it for longer than it is kept goes for good. Any replica may do it, and all may at once.
+//! Purges tasks that have been in the trash for too long. Any number of replicas may do this.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,24 +10,24 @@ use uuid::Uuid;
 
 use crate::handling::CommandHandler;
 
-/// Between two looks through the whole trash.
+/// The pause between two passes through the whole trash.
 const EVERY: Duration = Duration::from_secs(60);
 /// The number of tasks that are purged one after the other before a pause, so that people are not held up.
 const PAGE: usize = 100;
 const REST: Duration = Duration::from_secs(1);
 
-/// What it takes to empty the trash.
+/// The dependencies of emptying the trash.
 pub(crate) struct Trash {
     pub(crate) handler: Arc<CommandHandler>,
-    /// Where it is looked up what may have been in the trash for long enough. What counts is the task's own stream.
+    /// Where candidates are looked up. The task's own stream decides.
     pub(crate) read_models: Database,
     pub(crate) clock: Arc<dyn Clock>,
-    /// How long a task stays in it.
+    /// How long a task stays in the trash.
     pub(crate) kept_for: Duration,
 }
 
 impl Trash {
-    /// Looks through the trash again and again, until `stop` is cancelled.
+    /// Passes through the trash repeatedly, until `stop` is cancelled.
     pub(crate) async fn empty(self, stop: CancellationToken) {
         loop {
             match stop.run_until_cancelled(self.round()).await {
@@ -48,8 +48,7 @@ impl Trash {
         }
     }
 
-    /// Goes through everything that has been in the trash for long enough, the oldest first. What cannot be purged is passed
-    /// over until the next round.
+    /// Passes through all candidates, the oldest first. A task that cannot be purged is skipped until the next pass.
     async fn round(&self) -> Result<u64, DatabaseError> {
         let kept_for = i64::try_from(self.kept_for.as_secs()).unwrap_or(i64::MAX);
         let deleted_before = self.clock.now().plus_seconds(-kept_for);

@@ -1,10 +1,10 @@
-//! Gives a task up.
+//! Cancels a task.
 
 use events::{Status, Task, TaskEvent};
 
 use super::{Refusal, transition::transition};
 
-/// Give the task up.
+/// Cancel the task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CancelTask;
 

@@ -7,21 +7,21 @@ use events::{
 
 use super::{Description, Refusal, Tags, Title, transition::transition};
 
-/// Change the fields that are given. Those that are as wanted already leave no event; if the status may not
-/// change as wanted, nothing does.
+/// Change the given fields. Fields that already have the wanted value leave no event. If the wanted status is not
+/// allowed, nothing changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChangeTask {
-    /// The title wanted.
+    /// The wanted title.
     pub title: Option<Title>,
-    /// The description wanted; `Some(None)` clears it.
+    /// The wanted description; `Some(None)` clears it.
     pub description: Option<Option<Description>>,
-    /// The priority wanted.
+    /// The wanted priority.
     pub priority: Option<Priority>,
-    /// The due date wanted; `Some(None)` clears it.
+    /// The wanted due date; `Some(None)` clears it.
     pub due: Option<Option<Due>>,
-    /// The tags wanted, all of them; none clears them.
+    /// All wanted tags; an empty list clears them.
     pub tags: Option<Tags>,
-    /// The status wanted.
+    /// The wanted status.
     pub status: Option<Status>,
 }
 

@@ -5,7 +5,7 @@ use super::{
     StartTask, UndoTask,
 };
 
-/// Anything that can be asked of a task.
+/// A command about a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     Create(CreateTask),
@@ -13,22 +13,22 @@ pub enum Command {
     Change(ChangeTask),
     Start(StartTask),
     Complete(CompleteTask),
-    /// Give it up.
+    /// Cancel it.
     Cancel(CancelTask),
     /// Open it again.
     Reopen(ReopenTask),
-    /// Put it into the trash.
+    /// Move it to the trash.
     Delete(DeleteTask),
-    /// Take it out of the trash.
+    /// Restore it from the trash.
     Restore(RestoreTask),
-    /// Bring it back to what it was.
+    /// Bring it back to an earlier version.
     Revert(RevertTask),
-    /// Take back what a request did to it.
+    /// Undo the changes of a request.
     Undo(Box<UndoTask>),
 }
 
 impl Command {
-    /// What it is called in metrics.
+    /// The name in metrics.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {

@@ -1,10 +1,10 @@
-//! Finishes a task.
+//! Completes a task.
 
 use events::{Status, Task, TaskEvent};
 
 use super::{Refusal, transition::transition};
 
-/// Finish the task.
+/// Complete the task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompleteTask;
 

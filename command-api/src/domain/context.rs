@@ -1,11 +1,11 @@
-//! What a decision knows besides the task's state.
+//! The facts for a decision besides the task's state.
 
 use events::{TaskId, UserId};
 
-/// Which versions of the task the caller is willing to change.
+/// The versions of the task that the caller accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ExpectedVersion {
-    /// Whatever is there.
+    /// Any version.
     #[default]
     Any,
     /// One of these.
@@ -26,12 +26,12 @@ impl ExpectedVersion {
     }
 }
 
-/// What a decision knows besides the task's state.
+/// The facts for a decision besides the task's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
-    /// Which task the command is about.
+    /// The task that the command is about.
     pub task: TaskId,
     pub caller: UserId,
-    /// Which versions the caller is willing to change; creations ignore it.
+    /// The versions that the caller accepts; ignored for creations.
     pub expected: ExpectedVersion,
 }

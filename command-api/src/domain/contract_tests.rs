@@ -45,7 +45,7 @@ fn others() -> Vec<Command> {
     ]
 }
 
-/// Back to the end of this history.
+/// A command to bring the task back to the end of this history.
 fn revert_to(history: &[TaskEvent]) -> RevertTask {
     RevertTask {
         to_version: history.len() as u64,
@@ -147,7 +147,7 @@ fn deleting_works_in_every_status() {
     }
 }
 
-/// What the contract says about going from one status to another.
+/// The event for a change of status, or the refusal, according to the contract.
 fn expected(from: Status, to: Status) -> Result<Option<TaskEvent>, Refusal> {
     use Status::{Cancelled, Done, InProgress, Open};
     let illegal = Err(Refusal::IllegalTransition { from, to });
@@ -418,7 +418,7 @@ fn a_task_is_not_brought_back_to_what_it_never_was() {
         .then_refused(Refusal::NoSuchVersion { version: 2 });
 }
 
-/// Takes back the events of `history` from `from` to `to`, counted from 0, the last one included.
+/// A command that undoes the events of `history` from `from` to `to`, counted from 0, including the last one.
 fn undo_of(history: &[TaskEvent], from: usize, to: usize) -> UndoTask {
     let mut undo = UndoTask::default();
     for index in from..=to {
@@ -448,9 +448,9 @@ fn what_events_did_is_taken_back_and_what_came_after_them_stays() {
     let undo = undo_of(&history, 1, 2);
     let back = [renamed("Buy milk"), TaskReopened {}.into()];
     given(history.clone()).when(undo.clone()).then(back.clone());
-    // What is taken back already stays so.
+    // Undoing again changes nothing.
     given([&history[..], &back].concat()).when(undo).then_nothing();
-    // What was changed and changed back by the same request is as it was.
+    // A field that the same request changed and changed back is unchanged.
     let there_and_back = [created(), renamed("a"), renamed("Buy milk"), renamed("b")];
     given(there_and_back.clone())
         .when(undo_of(&there_and_back, 1, 2))

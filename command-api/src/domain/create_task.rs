@@ -1,15 +1,15 @@
-//! Makes a task.
+//! Creates a task.
 
 use events::{Due, Priority, Task, TaskCreated, TaskEvent};
 
 use super::{Context, Description, Refusal, Tags, Title};
 
-/// Make a task that belongs to the caller.
+/// Create a task that belongs to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateTask {
-    /// What is to be done.
+    /// The title.
     pub title: Title,
-    /// More about it.
+    /// The description.
     pub description: Option<Description>,
     pub priority: Priority,
     /// When it is due.

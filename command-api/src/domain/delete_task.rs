@@ -1,8 +1,8 @@
-//! Puts a task into the trash.
+//! Moves a task to the trash.
 
 use events::{Task, TaskDeleted, TaskEvent};
 
-/// Put the task into the trash. There already: nothing happens.
+/// Move the task to the trash. If it is there already, nothing happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeleteTask;
 

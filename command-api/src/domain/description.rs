@@ -2,8 +2,8 @@
 
 use events::{InvalidText, paragraphs};
 
-/// Up to 10,000 characters in any number of lines, see [`paragraphs`]: not trimmed, and an empty one is an empty one,
-/// not none.
+/// Up to 10,000 characters in any number of lines, see [`paragraphs`]. It is not trimmed, and an empty description
+/// differs from none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description(String);
 

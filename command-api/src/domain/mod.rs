@@ -1,4 +1,4 @@
-//! What a task command may do: pure decisions from a task's state to new events or a refusal.
+//! The rules of task commands: pure decisions from a task's state to new events or a refusal.
 //!
 //! No `async`, no clock, no random number, no SQL and no HTTP here. To add a command, give it a file of its
 //! own with its struct and its `decide`, a variant in `command.rs`, an arm in [`decide`], and a row in
@@ -49,14 +49,14 @@ pub use tags::{InvalidTag, Tags};
 pub use title::Title;
 pub use undo_task::UndoTask;
 
-/// What happens when `command` meets a task in `state` (`None`: there is no such task). An empty list means
-/// that the task already is as the command wants it.
+/// The events of `command` for a task in `state` (`None`: there is no such task). An empty list means that the task
+/// already is as wanted.
 ///
-/// The checks come in a fixed order: is there such a task for this caller, is it at the expected version,
-/// does its status allow it.
+/// The checks come in a fixed order: does this caller have such a task, is it at the expected version, does its
+/// status allow the command.
 ///
 /// # Errors
-/// The [`Refusal`], and nothing happens, also when only one part of the command is refused.
+/// The [`Refusal`]. Then nothing happens, even if only one part of the command is refused.
 pub fn decide(state: Option<&Task>, command: &Command, context: &Context) -> Result<Vec<TaskEvent>, Refusal> {
     match command {
         Command::Create(create) => create.decide(state, context),

@@ -38,7 +38,7 @@ fn due() -> impl Strategy<Value = Due> {
     ]
 }
 
-// Small alphabets, so that what is wanted often is what is there.
+// A small alphabet, so that wanted and present values are often equal.
 fn short() -> impl Strategy<Value = String> {
     "[abü]{1,2}"
 }
@@ -154,7 +154,7 @@ fn apply(state: Option<Task>, events: &[TaskEvent]) -> Option<Task> {
         })
 }
 
-/// Whether `task` is as `command` wants it.
+/// Whether `task` already is as `command` wants it.
 fn fulfils(task: &Task, command: &Command) -> bool {
     match command {
         Command::Create(create) => {
@@ -221,7 +221,7 @@ proptest! {
             expected: ExpectedVersion::Any,
         };
         let command = Command::from(undo);
-        // Right afterwards nothing stands in the way, but for what was in the trash all the time.
+        // Right afterwards an undo always works, except for tasks that were in the trash all the time.
         let (was, is) = (fold(&history[..begin]).unwrap(), fold(&history).unwrap());
         if let Ok(events) = decide(Some(&is), &command, &context) {
             let after = fold(&[history.clone(), events].concat()).unwrap();
@@ -233,14 +233,14 @@ proptest! {
         } else {
             prop_assert!(was.deleted_at.is_some() || is.deleted_at.is_some());
         }
-        // Whatever happens since, it is undone as a whole or not at all.
+        // After any later events it is undone as a whole or not at all.
         let history = [history, since].concat();
         if let Ok(events) = decide(fold(&history).as_ref(), &command, &context) {
             prop_assert!(fulfils(&fold(&[history, events].concat()).unwrap(), &command));
         }
     }
 
-    /// Also: no history and no command makes a decision panic.
+    /// This also shows that no decision panics.
     #[test]
     fn going_back_and_then_forth_leads_to_where_it_began(
         history in proptest::collection::vec(event(), 0..12),

@@ -1,9 +1,9 @@
-//! Takes a task out of the trash for good.
+//! Removes a task from the trash for good.
 
 use events::{Task, TaskEvent, TaskPurged, Timestamp};
 
-/// What happens to `task` when what has been in the trash since `deleted_before` or longer goes for good. Nobody asks for it, so that
-/// nobody is refused: a task that is not in the trash, or not long enough, stays as it is.
+/// The events that purge `task` if it has been in the trash since `deleted_before` or longer. There is no caller and
+/// no refusal: any other task stays unchanged.
 #[must_use]
 pub fn purge(task: &Task, deleted_before: Timestamp) -> Vec<TaskEvent> {
     if task

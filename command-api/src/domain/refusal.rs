@@ -1,4 +1,4 @@
-//! Why the business says no. Facts with their data; it must not know how they are told to a client.
+//! The refusals of the business rules: facts with their data. Knows nothing of how clients see them.
 
 use events::{Status, TaskId, UserId};
 use serde::{Deserialize, Serialize};
@@ -7,43 +7,43 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {
-    /// There never was such a task.
+    /// There is no such task.
     #[error("there is no task {id}")]
     TaskNotFound { id: TaskId },
-    /// It is someone else's.
+    /// The task belongs to someone else.
     #[error("task {id} belongs to {owner}")]
     NotOwner {
         id: TaskId,
-        /// Whose it is. Never told to the caller.
+        /// The owner, who is never shown to the caller.
         owner: UserId,
     },
-    /// It is in the trash.
+    /// The task is in the trash.
     #[error("task {id} is deleted")]
     TaskIsDeleted { id: TaskId },
-    /// A creation met a task.
+    /// A task with this id exists already.
     #[error("task {id} exists already")]
     TaskExists { id: TaskId },
     /// The task is at another version than the caller expected.
     #[error("the task is at version {actual}")]
     VersionMismatch {
-        /// Where it is.
+        /// The version of the task.
         actual: u64,
     },
     /// The task was never at this version.
     #[error("the task was never at version {version}")]
     NoSuchVersion {
-        /// The version wanted.
+        /// The wanted version.
         version: u64,
     },
-    /// What is to be taken back was changed again since.
+    /// A field that is to be undone was changed again since.
     #[error("the task was changed since")]
     ChangedSince,
-    /// Its status does not allow it.
+    /// The status of the task does not allow the change.
     #[error("a task cannot go from {from:?} to {to:?}")]
     IllegalTransition {
-        /// Where it stands.
+        /// The status of the task.
         from: Status,
-        /// Where it was to go.
+        /// The wanted status.
         to: Status,
     },
 }

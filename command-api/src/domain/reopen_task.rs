@@ -4,7 +4,7 @@ use events::{Status, Task, TaskEvent};
 
 use super::{Refusal, transition::transition};
 
-/// Open the task again, or go back to not having begun it.
+/// Open the task again; also for a task in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReopenTask;
 

@@ -1,8 +1,8 @@
-//! Takes a task out of the trash.
+//! Restores a task from the trash.
 
 use events::{Task, TaskEvent, TaskRestored};
 
-/// Take the task out of the trash. Not in it: nothing happens.
+/// Restore the task from the trash. If it is not there, nothing happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RestoreTask;
 

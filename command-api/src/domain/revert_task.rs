@@ -7,13 +7,13 @@ use events::{
 
 use super::{Refusal, transition::transition};
 
-/// Bring the task back to what it was. It was accepted then, so nothing of it is checked again; what times say is the time
-/// of the way back.
+/// Bring the task back to an earlier state. That state was valid then, so it is not checked again. Times become the
+/// time of this command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevertTask {
-    /// The version wanted.
+    /// The wanted version.
     pub to_version: u64,
-    /// The task at that version; nothing if it has never been there.
+    /// The task at that version; `None` if it never had it.
     pub was: Option<Box<Task>>,
 }
 
@@ -36,7 +36,7 @@ impl RevertTask {
     }
 }
 
-/// What makes the fields of `task` those of `was`, but for its status.
+/// The events that make the fields of `task` equal to those of `was`, except for the status.
 fn differences(task: &Task, was: &Task) -> Vec<TaskEvent> {
     let mut events: Vec<TaskEvent> = Vec::new();
     if task.title != was.title {
@@ -61,7 +61,7 @@ fn differences(task: &Task, was: &Task) -> Vec<TaskEvent> {
     events
 }
 
-/// The changes of status that lead to `status`: from one end to the other by way of open.
+/// The changes of status that lead to `status`, by way of `open` if necessary.
 pub(super) fn way_to(task: &Task, status: Status) -> Result<Vec<TaskEvent>, Refusal> {
     if let Ok(direct) = transition(task, status) {
         return Ok(direct.into_iter().collect());

@@ -1,4 +1,4 @@
-//! `given([events]).when(command).then([events])`: decisions told as stories.
+//! Tests of decisions in the form `given([events]).when(command).then([events])`.
 
 use aggregate::testing::{self, When};
 use events::{Priority, Status, Task, TaskCreated, TaskEvent, TaskId, UserId};
@@ -10,7 +10,7 @@ pub(super) const TASK: TaskId = TaskId(Uuid::from_u128(1));
 pub(super) const OWNER: UserId = UserId(Uuid::from_u128(2));
 pub(super) const STRANGER: UserId = UserId(Uuid::from_u128(3));
 
-/// A plain creation.
+/// A simple creation.
 pub(super) fn created() -> TaskEvent {
     TaskCreated {
         owner: OWNER,
@@ -38,7 +38,7 @@ pub(super) fn history_to(status: Status) -> Vec<TaskEvent> {
     std::iter::once(created()).chain(last).collect()
 }
 
-/// The state after `history`, an event a second.
+/// The state after `history`, with one event each second.
 pub(super) fn fold(history: &[TaskEvent]) -> Option<Task> {
     testing::given::<Task>(TASK, history.iter().cloned())
         .state()

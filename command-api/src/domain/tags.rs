@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use events::{InvalidText, line};
 
-/// Up to 20 tags of 1 to 50 characters on one line each, see [`line()`], no two the same (by character, so `Home` and
-/// `home` are two), in the order given.
+/// Up to 20 tags of 1 to 50 characters on one line each, see [`line()`], all different (`Home` and `home` are
+/// different), in the order given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tags(Vec<String>);
 
-/// What is wrong with one tag, or with all of them.
+/// What is wrong with one tag, or with the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTag {
     /// More tags than allowed.
@@ -20,26 +20,26 @@ pub enum InvalidTag {
         /// How many there are.
         found: usize,
     },
-    /// One tag is no text.
+    /// A tag is not a string.
     #[error("expected a string")]
     NotText {
-        /// Its place, from 0.
+        /// Its index, from 0.
         index: usize,
     },
-    /// One tag's text is wrong.
+    /// A tag is an invalid text.
     #[error("{error}")]
     Text {
-        /// Its place, from 0.
+        /// Its index, from 0.
         index: usize,
-        /// What is wrong.
+        /// The reason.
         error: InvalidText,
     },
-    /// A tag was there before.
+    /// A tag occurs twice.
     #[error("is the same as tag {first}")]
     Repeated {
-        /// Its place, from 0.
+        /// Its index, from 0.
         index: usize,
-        /// Where it was before, from 0.
+        /// The index of the first one, from 0.
         first: usize,
     },
 }
@@ -50,10 +50,10 @@ impl Tags {
     /// The most characters that a tag may have.
     pub const MAX_CHARACTERS: usize = 50;
 
-    /// Trims and checks each, and all together. An item that is no text is `None`.
+    /// Trims and checks all tags. An item that is not a string is `None`.
     ///
     /// # Errors
-    /// Everything that is wrong, at once.
+    /// All mistakes.
     pub fn parse<'a, T>(items: impl IntoIterator<Item = T>) -> Result<Self, Vec<InvalidTag>>
     where
         T: Into<Option<&'a str>>,

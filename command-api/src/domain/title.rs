@@ -10,7 +10,7 @@ impl Title {
     /// The most characters that a title may have.
     pub const MAX: usize = 200;
 
-    /// Trims and checks.
+    /// Trims and checks the text.
     ///
     /// # Errors
     /// What is wrong with it.

@@ -1,4 +1,4 @@
-//! Which status may follow which.
+//! The allowed changes of status.
 
 use events::{Status, Task, TaskCancelled, TaskCompleted, TaskEvent, TaskReopened, TaskStarted};
 

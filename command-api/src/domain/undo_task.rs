@@ -1,4 +1,4 @@
-//! Takes back what some events of a task did.
+//! Undoes some events of a task.
 
 use events::{
     Due, Priority, Status, Task, TaskDeleted, TaskDescribed, TaskEvent, TaskPrioritized, TaskRenamed,
@@ -7,12 +7,12 @@ use events::{
 
 use super::{Refusal, revert_task::way_to};
 
-/// Take back what the noted events did: each field that they changed is to be again as it was before the first of them. What
-/// is so already stays, so that an undo that is repeated changes nothing. A field that somebody changed since is not theirs to
-/// take back: then nothing of the task is.
+/// Undo the noted events: each field that they changed becomes what it was before the first of them. Fields that
+/// already are so stay, so that a repeated undo changes nothing. If a field was changed again since, nothing of the
+/// task is undone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UndoTask {
-    /// The task as they made it, if they made it.
+    /// The task as the events created it, if they did.
     created: Option<Box<Task>>,
     title: Option<Change<String>>,
     description: Option<Change<Option<String>>>,
@@ -23,7 +23,7 @@ pub struct UndoTask {
     deleted: Option<Change<bool>>,
 }
 
-/// What a field was before the first of the events, and what it was after the last.
+/// The value of a field before the first of the events, and after the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Change<T> {
     from: T,
@@ -31,7 +31,7 @@ struct Change<T> {
 }
 
 impl UndoTask {
-    /// Notes the next event that is to be taken back: the task `before` it, if there was one, and `after` it.
+    /// Adds the next event to undo: the task `before` it, if it existed, and `after` it.
     pub fn note(&mut self, before: Option<&Task>, after: &Task) {
         let Some(before) = before else {
             self.created = Some(Box::new(after.clone()));
@@ -78,7 +78,7 @@ impl UndoTask {
         match back(self.deleted.as_ref(), &is_deleted)? {
             Some(false) => fields.insert(0, TaskRestored {}.into()),
             Some(true) => fields.push(TaskDeleted {}.into()),
-            // In the trash a task is as it is.
+            // The fields of a task in the trash cannot be changed.
             None if is_deleted && !fields.is_empty() => return Err(Refusal::TaskIsDeleted { id: task.id }),
             None => {}
         }
@@ -101,7 +101,7 @@ fn note<T: Clone + PartialEq>(change: &mut Option<Change<T>>, before: &T, after:
     }
 }
 
-/// What a field that is `now` so has to become, if it has to.
+/// The value to which a field that is `now` must be set back; `None` if it stays.
 fn back<T: Clone + PartialEq>(change: Option<&Change<T>>, now: &T) -> Result<Option<T>, Refusal> {
     match change {
         Some(change) if *now == change.from || change.from == change.to => Ok(None),
@@ -111,7 +111,7 @@ fn back<T: Clone + PartialEq>(change: Option<&Change<T>>, now: &T) -> Result<Opt
     }
 }
 
-/// Whether all that people can change of `task` is as it was in `other`, which was not in the trash.
+/// Whether all fields that people can change are equal in `task` and `other`, which was not in the trash.
 fn is_as(task: &Task, other: &Task) -> bool {
     let fields = |task: &Task| {
         let Task {

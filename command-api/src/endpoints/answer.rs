@@ -1,4 +1,4 @@
-//! The answers to commands that worked.
+//! The responses to accepted commands.
 
 use api_types::Task;
 use axum::{
@@ -13,18 +13,18 @@ use http_api::{CONSISTENCY_TOKEN, PRIVATE, Problem, etag};
 
 use crate::{domain::Command, handling::TaskState};
 
-/// How the answer to a command looks.
+/// The kind of response to a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResponseKind {
-    /// `201`, where it is, and the task.
+    /// `201` with the task and its `Location`.
     Created,
-    /// `200` and the task.
+    /// `200` with the task.
     Task,
-    /// `204`.
+    /// `204` without a body.
     Nothing,
 }
 
-/// How the answer to `command` looks.
+/// The kind of response to `command`.
 pub(crate) const fn response_kind(command: &Command) -> ResponseKind {
     match command {
         Command::Create(_) => ResponseKind::Created,
@@ -40,7 +40,7 @@ pub(crate) const fn response_kind(command: &Command) -> ResponseKind {
     }
 }
 
-/// The answer to `command`, which left the task as `state` says.
+/// The response to `command`, after which the task has this `state`.
 pub(crate) fn answer(command: &Command, state: &TaskState) -> Response {
     let kind = response_kind(command);
     let mut response = match kind {

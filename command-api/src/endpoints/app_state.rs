@@ -1,4 +1,4 @@
-//! What every endpoint needs.
+//! The state of all endpoints.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use axum::extract::FromRef;
 use super::concurrency_limits::ConcurrencyLimits;
 use crate::{changed_tasks::Requests, handling::CommandHandler, idempotency::IdempotencyKeys};
 
-/// What every endpoint needs.
+/// The state of all endpoints.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) handler: Arc<CommandHandler>,

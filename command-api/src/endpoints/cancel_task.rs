@@ -1,4 +1,4 @@
-//! `POST /tasks/{id}/cancel`: gives the task up.
+//! `POST /tasks/{id}/cancel`: cancels the task.
 
 use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
@@ -7,7 +7,7 @@ use http_api::NoFields;
 use super::{app_state::Api, command_headers::CommandHeaders, task_path::TaskPath};
 use crate::{domain::CancelTask, error::ApiError};
 
-/// `200` with the task; there already: `200`, same version.
+/// `200` with the task; if it is cancelled already, `200` with the same version.
 pub(crate) async fn cancel_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,

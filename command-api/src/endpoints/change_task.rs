@@ -7,7 +7,7 @@ use http_api::{Form, JsonObject, Presence};
 use super::{app_state::Api, command_headers::CommandHeaders, fields, task_path::TaskPath};
 use crate::{domain::ChangeTask, error::ApiError};
 
-/// `200` with the task; nothing to change: `200`, same version.
+/// `200` with the task; if nothing changes, `200` with the same version.
 pub(crate) async fn change_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,
@@ -23,8 +23,8 @@ pub(crate) async fn change_task(
         .await
 }
 
-/// `{title?, description?, priority?, due?, tags?, status?}`: absent keeps, `null` clears `description`, `due`
-/// and `tags` and is an error for the others. What is wrong is rejected in the form.
+/// `{title?, description?, priority?, due?, tags?, status?}`: an absent field stays, `null` clears `description`,
+/// `due` and `tags` and is an error for the others. Mistakes are rejected in the form.
 pub(crate) fn read(form: &mut Form) -> ChangeTask {
     let title = fields::not_null(form, "title", fields::title);
     let description = form.optional("description", fields::description);

@@ -1,4 +1,4 @@
-//! What a request says besides its body: conditions, idempotency key, and where it comes from.
+//! The parts of a request besides its body: conditions, idempotency key, and origin.
 
 use auth_client::Caller;
 use axum::extract::FromRequestParts;
@@ -16,7 +16,7 @@ use crate::{
     idempotency::RequestHash,
 };
 
-/// A request to do something, without its body.
+/// A request for a command, without its body.
 pub(crate) struct CommandHeaders {
     context: RequestContext,
     preconditions: Preconditions,
@@ -27,7 +27,7 @@ pub(crate) struct CommandHeaders {
 }
 
 impl CommandHeaders {
-    /// The key, if there is one, with the hash of what it stands for: this request with `body`.
+    /// The key, if there is one, with the hash of this request with `body`.
     pub(crate) fn keyed(&self, body: &Map<String, Value>) -> Option<(IdempotencyKey, RequestHash)> {
         let key = self.key.clone()?;
         Some((
@@ -36,12 +36,12 @@ impl CommandHeaders {
         ))
     }
 
-    /// Which versions of a task the conditions leave.
+    /// The versions of a task that the conditions accept.
     pub(crate) fn expected(&self) -> ExpectedVersion {
         expected(self.preconditions.clone())
     }
 
-    /// Checks the conditions of a request that is about no one task.
+    /// Checks the conditions of a request that is not about one task.
     ///
     /// # Errors
     /// Those of [`Preconditions::check_without_version`].
@@ -49,7 +49,7 @@ impl CommandHeaders {
         self.preconditions.check_without_version(is_there)
     }
 
-    /// Who asks, and in which request.
+    /// The caller and the request.
     pub(crate) fn origin(&self, caller: &Caller) -> CommandMetadata {
         CommandMetadata {
             caller: caller.user_id(),
@@ -73,18 +73,18 @@ impl<S: Send + Sync> FromRequestParts<S> for CommandHeaders {
             preconditions,
             key,
             method: parts.method.as_str().to_owned(),
-            // Ids are the same in either case.
+            // Ids may be written in either case.
             path: parts.uri.path().to_ascii_lowercase(),
             conditions: conditions(&parts.headers),
         })
     }
 }
 
-/// Which versions `If-Match` and `If-None-Match` leave: on a write both say when nothing is to be done (RFC 9110,
-/// section 13.2.2).
+/// The versions that `If-Match` and `If-None-Match` accept. For a write both can only refuse (RFC 9110, section
+/// 13.2.2).
 fn expected(conditions: Preconditions) -> ExpectedVersion {
     match (conditions.if_match, conditions.if_none_match) {
-        // There is no version that `*` does not name.
+        // `*` matches every version.
         (_, Some(Named::Any)) => ExpectedVersion::OneOf(Vec::new()),
         (None | Some(Named::Any), None) => ExpectedVersion::Any,
         (Some(Named::Versions(these)), None) => ExpectedVersion::OneOf(these),
@@ -96,7 +96,7 @@ fn expected(conditions: Preconditions) -> ExpectedVersion {
     }
 }
 
-/// What both headers say, for comparing requests with the same key.
+/// The text of both headers, for comparing requests with the same key.
 fn conditions(headers: &HeaderMap) -> Vec<u8> {
     let mut conditions = header_list(headers, &IF_MATCH).unwrap_or_default();
     if let Some(others) = header_list(headers, &IF_NONE_MATCH) {

@@ -1,5 +1,5 @@
-//! How many commands and batches one person may have at work in this process at the same time, so that there is something left for
-//! the others.
+//! Limits the commands and batches that one person may have in this process at the same time, so that others get
+//! their share.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use crate::error::ApiError;
 
 /// How many commands of one person run at the same time.
 const COMMANDS_AT_ONCE: usize = 64;
-/// How many commands of one person are here, with those that wait.
+/// The most commands of one person, including those that wait.
 const MOST_COMMANDS: usize = 512;
 /// How many batches of one person run at the same time.
 const BATCHES_AT_ONCE: usize = 2;
-/// How many batches of one person are here, with those that wait.
+/// The most batches of one person, including those that wait.
 const MOST_BATCHES: usize = 10;
 /// The longest wait of a command for the same person's others.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What one person may have of this process at the same time.
+/// The limits of one person in this process.
 pub(crate) struct ConcurrencyLimits {
     pub(super) commands: KeyedSemaphore<UserId>,
     pub(super) batches: KeyedSemaphore<UserId>,
@@ -39,7 +39,7 @@ impl ConcurrencyLimits {
     }
 }
 
-/// Waits for a turn of `person` among the same person's requests.
+/// Waits for a permit of `person`.
 pub(super) async fn turn(
     turns: &KeyedSemaphore<UserId>,
     person: UserId,
@@ -51,8 +51,8 @@ pub(super) async fn turn(
     })
 }
 
-/// The turn lasts until the client has taken `response`: one that is long is kept here until then, and one person is not to have
-/// many of them kept.
+/// Keeps the permit until the client has taken `response`: a long response stays in memory until then, and one person
+/// must not have many of them.
 pub(super) fn until_taken(response: Response, turn: KeyedPermit<UserId>) -> Response {
     response.map(|body| Body::new(GuardedBody::new(body, turn)))
 }

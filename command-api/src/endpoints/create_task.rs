@@ -1,4 +1,4 @@
-//! `POST /tasks`: makes a task.
+//! `POST /tasks`: creates a task.
 
 use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
@@ -21,13 +21,13 @@ pub(crate) async fn create_task(
     let command = read(&mut form);
     form.finish()?;
     let command = command.ok_or_else(Problem::internal)?;
-    // There always is a list of tasks, which has no version.
+    // The list of tasks always exists, but has no version.
     headers.check_without_version(true)?;
     api.run(&caller, &headers, keyed, TaskId(new_id()), command).await
 }
 
-/// `{title, description?, priority?, due?, tags?}`; what may be cleared later may be `null` now. `None` and
-/// whatever the form rejects are mistakes.
+/// `{title, description?, priority?, due?, tags?}`. Fields that can be cleared later may be `null`. Mistakes are
+/// `None`, or rejected in the form.
 pub(crate) fn read(form: &mut Form) -> Option<CreateTask> {
     let title = form.required("title", fields::title);
     let description = form.optional("description", fields::description);

@@ -1,4 +1,4 @@
-//! `DELETE /tasks/{id}`: puts the task into the trash.
+//! `DELETE /tasks/{id}`: moves the task to the trash.
 
 use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
@@ -7,7 +7,7 @@ use http_api::NoFields;
 use super::{app_state::Api, command_headers::CommandHeaders, task_path::TaskPath};
 use crate::{domain::DeleteTask, error::ApiError};
 
-/// `204`; there already: `204`.
+/// `204`, also if it is there already.
 pub(crate) async fn delete_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,

@@ -29,7 +29,7 @@ pub(crate) fn due(value: &Value) -> Result<Due, FieldError> {
         .map_err(|error: events::ParseDueError| FieldError::new("malformed", error.to_string()))
 }
 
-/// A field that may be left out but not be `null`.
+/// An optional field that must not be `null`.
 pub(crate) fn not_null<T>(
     form: &mut Form,
     name: &'static str,
@@ -45,7 +45,7 @@ pub(crate) fn not_null<T>(
     }
 }
 
-/// The tags, with an error for each that is wrong.
+/// Reads the tags, with an error for each invalid one.
 pub(crate) fn tags(value: &Value) -> Result<Tags, FieldErrors> {
     let Value::Array(items) = value else {
         return Err(FieldError::wrong_type("an array of strings").into());

@@ -23,25 +23,25 @@ use crate::{
 /// The most tasks that are looked up at once.
 const AT_ONCE: usize = 8;
 
-/// What a request with a key asks for.
+/// A request with a key.
 pub(crate) trait Work: Sync {
-    /// Who asks, and in which request.
+    /// The caller and the request.
     fn origin(&self) -> &CommandMetadata;
 
-    /// The task that it is about, or what the ids of new tasks are made of.
+    /// The task that it is about, or the seed for the ids of new tasks.
     fn task(&self) -> TaskId;
 
-    /// The tasks that it is about and that may be there already.
+    /// The tasks that it is about and that may exist already.
     fn existing(&self) -> Vec<TaskId>;
 
-    /// Does what is not done yet.
+    /// Does the work that is not done yet.
     fn attempt(
         &self,
         handler: &CommandHandler,
         attempt: Attempt,
     ) -> impl Future<Output = Result<Attempted, CommandError>> + Send;
 
-    /// The answer when everything is done.
+    /// The answer when all work is done.
     fn respond(&self, results: &BTreeMap<usize, CommandResult>) -> Response;
 }
 
@@ -49,29 +49,29 @@ pub(crate) trait Work: Sync {
 pub(crate) struct Attempt {
     /// [`Work::task`] of the first try.
     pub(crate) task: TaskId,
-    /// What earlier ones got done.
+    /// The results of earlier tries.
     pub(crate) progress: Option<KeptAnswer>,
     before: HashMap<TaskId, KeptTask>,
     alone_until: Option<Instant>,
 }
 
-/// What came of a try.
+/// The result of a try.
 pub(crate) enum Attempted {
-    /// Another one would change nothing.
+    /// All work is done: another try would change nothing.
     Complete {
         results: BTreeMap<usize, CommandResult>,
-        /// Whether another try would find all of it in the log.
+        /// Whether another try would find all effects in the log.
         in_log: bool,
     },
-    /// Some of it remains to be done.
+    /// Some work is left.
     Open {
         response: Response,
-        /// What is done.
+        /// The results so far.
         done: BTreeMap<usize, CommandResult>,
     },
 }
 
-/// Does `work` unless its key has been answered, and keeps the answer.
+/// Does `work`, unless its key has an answer already, and stores the answer.
 pub(crate) async fn once(
     api: &Api,
     work: &impl Work,
@@ -130,7 +130,7 @@ pub(crate) async fn once(
     }
 }
 
-/// The tasks before the request, for the tries that come after this one.
+/// The states of the tasks before the request, for later tries.
 async fn before(api: &Api, work: &impl Work) -> Result<Vec<KeptTask>, CommandError> {
     let tasks: Vec<Option<KeptTask>> = stream::iter(work.existing())
         .map(|task| api.handler.before(task))
@@ -149,7 +149,7 @@ fn write(kept: &impl serde::Serialize) -> Result<String, IdempotencyError> {
     Ok(serde_json::to_string(kept)?)
 }
 
-/// Gives `answer` again. Nothing if what it tells of is not in the log any more: then the key is free again.
+/// Repeats `answer`. `None` if its effects are no longer in the log: then the key is free again.
 async fn replay(
     api: &Api,
     work: &impl Work,
@@ -175,7 +175,7 @@ async fn release(api: &Api, lease: &Lease, progress: Option<&str>) {
 }
 
 impl Attempt {
-    /// A try that holds `lease`.
+    /// The try that holds `lease`.
     fn under(lease: &Lease) -> Result<Self, IdempotencyError> {
         let before: Vec<KeptTask> = match &lease.before {
             Some(before) => serde_json::from_str(before)?,
@@ -190,7 +190,7 @@ impl Attempt {
         })
     }
 
-    /// What is known of other tries of a command on `task`.
+    /// The information about other tries of a command on `task`.
     pub(crate) fn tries(&self, task: TaskId) -> Tries {
         Tries {
             since: self.before.get(&task).cloned(),
@@ -198,7 +198,7 @@ impl Attempt {
         }
     }
 
-    /// The only try of something without a key.
+    /// The only try of a request without a key.
     pub(crate) fn only(task: TaskId) -> Self {
         Self {
             task,

@@ -7,7 +7,7 @@ use http_api::NoFields;
 use super::{app_state::Api, command_headers::CommandHeaders, task_path::TaskPath};
 use crate::{domain::ReopenTask, error::ApiError};
 
-/// `200` with the task; there already: `200`, same version.
+/// `200` with the task; if it is open already, `200` with the same version.
 pub(crate) async fn reopen_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,

@@ -1,4 +1,4 @@
-//! `POST /tasks/{id}/restore`: takes the task out of the trash.
+//! `POST /tasks/{id}/restore`: restores the task from the trash.
 
 use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
@@ -7,7 +7,7 @@ use http_api::NoFields;
 use super::{app_state::Api, command_headers::CommandHeaders, task_path::TaskPath};
 use crate::{domain::RestoreTask, error::ApiError};
 
-/// `200` with the task; there already: `200`, same version.
+/// `200` with the task; if it is not in the trash, `200` with the same version.
 pub(crate) async fn restore_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,

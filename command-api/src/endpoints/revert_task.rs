@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{app_state::Api, command_headers::CommandHeaders, task_path::TaskPath};
 use crate::{domain::RevertTask, error::ApiError};
 
-/// `200` with the task; it is so already: `200`, same version.
+/// `200` with the task; if nothing changes, `200` with the same version.
 pub(crate) async fn revert_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,
@@ -21,7 +21,7 @@ pub(crate) async fn revert_task(
     let to_version = form.required("to_version", version);
     form.finish()?;
     let id = id.ok_or(ApiError::NotFound)?;
-    // Without errors it is there.
+    // It has a value, because there were no errors.
     let to_version = to_version.unwrap_or_default();
     let was = api.handler.past(caller.user_id(), id, to_version).await?;
     let command = RevertTask {

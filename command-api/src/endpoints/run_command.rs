@@ -1,4 +1,4 @@
-//! The way that every command with a request of its own goes: with its key if it has one, once.
+//! Runs the command of a single request, once if it has a key.
 
 use auth_client::Caller;
 use axum::response::Response;
@@ -43,7 +43,7 @@ impl Api {
         let request = CommandRequest {
             task,
             expected: match command {
-                // The conditions were about the list.
+                // The conditions were checked against the list.
                 Command::Create(_) => ExpectedVersion::Any,
                 _ => headers.expected(),
             },

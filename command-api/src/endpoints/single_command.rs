@@ -1,4 +1,4 @@
-//! A command in a request of its own, when it has a key.
+//! A single command with a key.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::{
     handling::{CommandError, CommandHandler, CommandMetadata, CommandRequest, CommandResult, Executed},
 };
 
-/// The request, but for what is known of other tries.
+/// The request, without the information about other tries.
 pub(crate) struct Single<'a>(pub(super) &'a CommandRequest);
 
 impl Work for Single<'_> {

@@ -1,4 +1,4 @@
-//! `POST /tasks/{id}/start`: begins the task.
+//! `POST /tasks/{id}/start`: begins work on the task.
 
 use auth_client::TaskOwner;
 use axum::{extract::State, response::Response};
@@ -7,7 +7,7 @@ use http_api::NoFields;
 use super::{app_state::Api, command_headers::CommandHeaders, task_path::TaskPath};
 use crate::{domain::StartTask, error::ApiError};
 
-/// `200` with the task; there already: `200`, same version.
+/// `200` with the task; if it has begun already, `200` with the same version.
 pub(crate) async fn start_task(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,

@@ -1,4 +1,4 @@
-//! The task that a path names.
+//! The task in a path.
 
 use std::convert::Infallible;
 
@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, Path};
 use events::TaskId;
 use http::request::Parts;
 
-/// The `{id}` of the path; `None` when it is no UUID in its usual form, so that there can be no such task.
+/// The `{id}` of the path; `None` when it is not a UUID in its usual form, so that there is no such task.
 pub(crate) struct TaskPath(pub(super) Option<TaskId>);
 
 impl<S: Send + Sync> FromRequestParts<S> for TaskPath {

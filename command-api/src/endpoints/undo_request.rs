@@ -1,4 +1,5 @@
-//! `POST /tasks/undo` `{request_id}`: takes back what an earlier request of the caller did, each task on its own.
+//! `POST /tasks/undo` `{request_id}`: undoes the changes of an earlier request of the caller, for each task
+//! separately.
 
 use auth_client::{Caller, TaskOwner};
 use axum::{extract::State, response::Response};
@@ -17,8 +18,8 @@ use crate::{
     error::{ApiError, BATCHES},
 };
 
-/// `200` with `{"results": [{"status", "task"?, "problem"?}]}`, one for each task, in the order in which they were changed. What
-/// is undone already: `200`, same version.
+/// `200` with `{"results": [{"status", "task"?, "problem"?}]}`, one for each task, in the order in which they were
+/// changed. A task that is undone already has `200` and the same version.
 pub(crate) async fn undo_request(
     State(api): State<Api>,
     TaskOwner(caller): TaskOwner,
@@ -30,7 +31,7 @@ pub(crate) async fn undo_request(
     let mut form = Form::new(body.fields);
     let request = form.required("request_id", request_id);
     form.finish()?;
-    // Nothing can be read here.
+    // There is no representation at this path.
     headers.check_without_version(false)?;
     let commands = match request {
         Some(request) => commands(&api, &caller, &request).await?,
@@ -48,7 +49,7 @@ fn request_id(value: &Value) -> Result<CorrelationId, FieldError> {
     request_id_of(text(value)?).map_err(|sentence| FieldError::new("malformed", sentence))
 }
 
-/// One command for each task that the request has changed.
+/// A command for each task that the request has changed.
 async fn commands(
     api: &Api,
     caller: &Caller,

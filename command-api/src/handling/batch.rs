@@ -1,4 +1,4 @@
-//! Runs the commands of a batch: side by side where they are on different tasks, in order where on the same.
+//! Runs the commands of a batch: concurrently for different tasks, in order for the same task.
 
 use std::collections::HashMap;
 
@@ -8,11 +8,11 @@ use futures::future::join_all;
 use super::{CommandError, CommandHandler, CommandRequest, Executed};
 
 impl CommandHandler {
-    /// Makes `requests` take effect, each on its own, and returns what became of each, in their order.
+    /// Runs `requests`, each on its own, and returns the result of each, in their order.
     ///
-    /// Those on one task go one after another. Those on different tasks go at the same time, so that the store
-    /// can append what they leave together. After one of which it is not known whether it took effect, later ones
-    /// on its task are not tried: they are [`CommandError::HeldUp`].
+    /// Commands on one task run one after another. Commands on different tasks run concurrently, so that the store
+    /// can append their events together. If the result of a command is unknown, later ones on its task are not tried:
+    /// they are [`CommandError::HeldUp`].
     pub async fn handle_all(&self, requests: &[CommandRequest]) -> Vec<Result<Executed, CommandError>> {
         let chains = chains(requests);
         let done = join_all(chains.iter().map(|chain| self.handle_chain(requests, chain))).await;
@@ -21,7 +21,7 @@ impl CommandHandler {
         done.into_iter().map(|(_, result)| result).collect()
     }
 
-    /// Runs the requests at the places in `chain`, all on one task.
+    /// Runs the requests with the indexes in `chain`, all on one task.
     async fn handle_chain(
         &self,
         requests: &[CommandRequest],
@@ -53,7 +53,7 @@ impl CommandHandler {
     }
 }
 
-/// The places of the requests on each task, tasks in the order in which they come first.
+/// The indexes of the requests on each task, in the order of each task's first request.
 fn chains(requests: &[CommandRequest]) -> Vec<Vec<usize>> {
     let mut chains: Vec<Vec<usize>> = Vec::new();
     let mut chain_of: HashMap<TaskId, usize> = HashMap::new();

@@ -6,13 +6,13 @@ use runtime::{KeyedPermit, KeyedSemaphore};
 
 use super::CommandError;
 
-/// The most commands that may fight over a task at once.
+/// The most commands that may queue for one task.
 const CONTENDERS: usize = 1_024;
 
-/// Those who fight over tasks.
+/// The queues of all tasks.
 pub(super) struct ConflictQueue(KeyedSemaphore<TaskId>);
 
-/// One command in its fight over a task.
+/// One command in the queue of its task.
 pub(super) struct QueuedCommand<'a> {
     contenders: &'a ConflictQueue,
     task: TaskId,
@@ -27,7 +27,7 @@ impl ConflictQueue {
 }
 
 impl<'a> QueuedCommand<'a> {
-    /// One that has met no conflict yet.
+    /// A command without a conflict so far.
     pub(super) fn new(contenders: &'a ConflictQueue, task: TaskId) -> Self {
         Self {
             contenders,
@@ -37,8 +37,8 @@ impl<'a> QueuedCommand<'a> {
         }
     }
 
-    /// Waits for its turn after a conflict, or a moment if it has its turn: then the conflict was with another process, which may
-    /// be faster many times in a row.
+    /// Waits for its turn after a conflict. If it has its turn already, the conflict was with another process, and it
+    /// waits a moment.
     ///
     /// # Errors
     /// [`CommandError::Contended`] when that has taken too long.

@@ -1,5 +1,5 @@
-//! The state that the next decision about a task rests on: what is in memory, what came after a conflict, or what the stream says,
-//! where an earlier try may have decided already.
+//! The state for the next decision about a task: from memory, from the events after a conflict, or from the stream,
+//! which may show that an earlier try has decided already.
 
 use super::{
     CommandError, CommandRequest, Executed,
@@ -9,14 +9,14 @@ use super::{
 };
 use crate::domain::Command;
 
-/// What the next decision rests on.
+/// The state for the next decision.
 pub(super) struct DecisionState {
     pub(super) task: LoadedTask,
-    /// Whether it is the state of now, not just one in memory.
+    /// Whether it is the current state, not only one from memory.
     pub(super) fresh: bool,
 }
 
-/// What a look at the stream has found.
+/// The result of reading the stream.
 pub(super) enum Read {
     State(DecisionState),
     /// An earlier try has decided.
@@ -29,22 +29,22 @@ impl From<LoadedTask> for DecisionState {
     }
 }
 
-/// A state that needs no look at the store.
+/// A state that needs no read of the store.
 pub(super) async fn remembered(states: &TaskStates, request: &CommandRequest) -> Option<DecisionState> {
     let known = match &request.command {
-        // A new id: nothing can be there.
+        // A new id: no task can have it.
         Command::Create(_) => LoadedTask::default().into(),
         _ => DecisionState {
             task: states.remembered(request.task)?,
             fresh: false,
         },
     };
-    // What another try of this command did may be in memory already. Only the stream tells.
+    // The state in memory may include the effect of another try of this command. Only the stream shows that.
     request.is_alone().then_some(known)
 }
 
-/// The task now, unless an earlier try has decided. Those are looked for if `search` says so, or if there may be any by the
-/// time the state is known.
+/// The current task, unless an earlier try has decided. Earlier tries are searched for if `search` is set, or if
+/// there may be any by the time the state is known.
 pub(super) async fn read(
     states: &TaskStates,
     request: &CommandRequest,
@@ -68,8 +68,8 @@ pub(super) async fn read(
     Ok(Read::State(current.into()))
 }
 
-/// The task after an append on `known` met version `actual`, in one read of what came since. A longer pass looks for an
-/// earlier try of a command with a key, and for a task that was not there.
+/// The task after an append on `known` met version `actual`, with one read of the later events. For a command with a
+/// key, or a task that did not exist, the stream is searched for an earlier try.
 pub(super) async fn after_conflict(
     states: &TaskStates,
     request: &CommandRequest,

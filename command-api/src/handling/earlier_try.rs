@@ -1,4 +1,4 @@
-//! What an earlier try of a command did, found in one pass over what came into the task's stream since the first try.
+//! Finds the effect of an earlier try of a command, in one pass over the events of the task since the first try.
 
 use std::ops::ControlFlow;
 
@@ -10,24 +10,24 @@ use super::{
 };
 use crate::domain::{Refusal, decide};
 
-/// What the stream says about a command.
+/// The result of the search.
 pub(super) enum Found {
-    /// An earlier try has decided it.
+    /// An earlier try has decided the command.
     Decided(Result<Executed, CommandError>),
-    /// None has had an effect, and this is the task now.
+    /// No earlier try had an effect; the current task.
     Nothing(LoadedTask),
 }
 
-/// What the pass keeps.
+/// The state of the search.
 struct Search<'a> {
     request: &'a CommandRequest,
     key: &'a IdempotencyKey,
-    /// After the last event of the command itself.
+    /// The task after the last event of the command itself.
     effect: Option<TaskState>,
-    /// Whether there are events of a later command in the same batch. The commands of a batch on one task go in order,
-    /// so this one was done before that.
+    /// Whether there are events of a later command in the same batch. The commands of a batch on one task run in
+    /// order, so this one was done before.
     is_overtaken: bool,
-    /// What an earlier try said if it had no effect: what is said on the last state on which the command has none.
+    /// The answer of an earlier try without effect: the answer on the last state on which the command has none.
     without_effect: Option<Result<TaskState, CommandError>>,
 }
 
@@ -96,7 +96,7 @@ impl Search<'_> {
         ControlFlow::Continue(())
     }
 
-    /// Remembers what is said on `state`, if the command has no effect there. Only a command of a batch is overtaken.
+    /// Records the answer on `state`, if the command has no effect there. Only a command of a batch can be overtaken.
     fn consider(&mut self, state: &TaskState) {
         if !self.key.is_of_batch() {
             return;

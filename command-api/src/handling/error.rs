@@ -1,4 +1,4 @@
-//! What keeps a command from taking effect.
+//! The errors of commands.
 
 use aggregate::RepositoryError;
 use event_store::StoreError;
@@ -7,25 +7,24 @@ use events::{CodecError, ConsistencyToken};
 use super::TaskState;
 use crate::domain::Refusal;
 
-/// Why a command had no effect, or its effect is not known.
+/// Why a command had no effect, or its result is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// The business says no.
+    /// The rules refuse the command.
     #[error("refused: {refusal}")]
     Refused {
         #[source]
         refusal: Refusal,
-        /// The state that it was refused on; `None` when the caller must not learn of any.
+        /// The state that it was refused on; `None` when the caller must not know it.
         seen: Option<ConsistencyToken>,
     },
-    /// Others kept changing the task in between. Worth another try.
+    /// Others kept changing the task. The caller may try again.
     #[error("others kept changing the task, {conflicts} times in a row")]
     Contended { conflicts: u32 },
-    /// It is not known what became of an earlier command of the same batch on the same task, so this one was
-    /// not tried.
+    /// The result of an earlier command of the same batch on the same task is unknown, so this one was not tried.
     #[error("an earlier command on the task could not be carried out")]
     HeldUp,
-    /// Others keep busy what it needs. Worth another try later.
+    /// Other work uses all capacity. The caller may try again later.
     #[error("too many commands wait")]
     Overloaded,
     /// The store failed.
@@ -48,7 +47,7 @@ impl From<RepositoryError> for CommandError {
 }
 
 impl CommandError {
-    /// A refusal on `state`. What the caller may not see leaves no trace.
+    /// A refusal on `state`, without the state if the caller may not see the task.
     pub(super) fn refused(refusal: Refusal, state: Option<&TaskState>) -> Self {
         let seen = match refusal {
             Refusal::VersionMismatch { .. }

@@ -1,6 +1,6 @@
-//! Runs a command against the store: load, decide, append, and again after a conflict. The loop is not that of the other aggregates
-//! (`Repository::execute`), since it begins with what is in memory, looks for earlier tries and queues after a conflict: one loop with a
-//! hook for each of these would be harder to read than two.
+//! Runs a command against the store: load, decide, append, and again after a conflict. Other aggregates use
+//! `Repository::execute`. This loop also begins with a state in memory, searches for earlier tries, and queues after
+//! a conflict: a single loop with hooks for all of this would be harder to read.
 
 use std::sync::Arc;
 
@@ -26,12 +26,12 @@ pub struct CommandHandler {
     contenders: ConflictQueue,
 }
 
-/// What came of one try.
+/// The result of one attempt.
 enum Attempt {
     Accepted(Executed),
-    /// What would be said without an append must not rest on memory.
+    /// The result needs no append, so it must not rest on memory.
     MemoryMayBeBehind,
-    /// Somebody else appended first. The stream is at version `actual`.
+    /// Another process appended first. The stream is at version `actual`.
     Conflict {
         actual: u64,
     },
@@ -54,7 +54,7 @@ impl CommandHandler {
         }
     }
 
-    /// The state of `task` now, before a command that has not been begun; nothing if there is no task.
+    /// The current state of `task`, before a new command; `None` if there is no task.
     ///
     /// # Errors
     /// When the store fails.
@@ -63,17 +63,17 @@ impl CommandHandler {
         Ok(TaskState::of(&now).as_ref().map(KeptTask::of))
     }
 
-    /// The task as it was at `version`, if it has been there and `caller` may know. Reads the events up to there.
+    /// The task at `version`, if it had that version and belongs to `caller`. Reads the events up to there.
     ///
     /// # Errors
-    /// When the store fails, or too many others look into the past.
+    /// When the store fails, or too many such reads are running.
     pub async fn past(
         &self,
         caller: UserId,
         task: TaskId,
         version: u64,
     ) -> Result<Option<Task>, CommandError> {
-        // Whoever may not know costs no more than this look, and is told by the decision.
+        // Others cause no more than this read, and are refused by the decision.
         match self.states.tasks.load(&task).await?.state {
             Some(FoldedTask { task: now, .. }) if now.owner == caller && version <= now.version => {
                 self.states.past(task, version).await
@@ -82,11 +82,11 @@ impl CommandHandler {
         }
     }
 
-    /// What takes back what the events of `caller` in the request `request` did to `task` up to version `last`; nothing if they
-    /// did nothing. Reads the events up to there.
+    /// The command that undoes the events of `caller` in the request `request` on `task`, up to version `last`;
+    /// `None` if there are none. Reads the events up to there.
     ///
     /// # Errors
-    /// When the store fails, or too many others look into the past.
+    /// When the store fails, or too many such reads are running.
     pub async fn undo_of(
         &self,
         caller: UserId,
@@ -97,7 +97,7 @@ impl CommandHandler {
         self.states.undo_of(task, caller, request, last).await
     }
 
-    /// Where the log ends now.
+    /// The position of the end of the log.
     ///
     /// # Errors
     /// When the store fails.
@@ -105,25 +105,25 @@ impl CommandHandler {
         Ok(self.states.store.head().await?)
     }
 
-    /// Throws away all states in memory: they are from another history of the log.
+    /// Removes all states from memory, because they are from another history of the log.
     pub fn forget_all(&self) {
         self.metrics.log_replaced.inc();
         self.states.tasks.forget_all();
     }
 
-    /// Makes `request` take effect, once.
+    /// Runs `request`, once.
     ///
     /// # Errors
-    /// [`CommandError::Refused`] when it has none. After any other error it may take effect still; trying
-    /// again with the same idempotency key is safe.
+    /// [`CommandError::Refused`] when it is refused. After any other error it may still take effect; repeating it
+    /// with the same idempotency key is safe.
     pub async fn handle(&self, request: &CommandRequest) -> Result<Executed, CommandError> {
         let result = self.run(request).await;
         self.metrics.count(&request.command, &result);
         result
     }
 
-    /// Takes `task` out of the trash for good if it has been there since `deleted_before` or longer, and returns whether that
-    /// happened. Whoever restores it at the same moment, or purges it elsewhere, is not overtaken: of two appends one wins.
+    /// Purges `task` if it has been in the trash since `deleted_before` or longer, and returns whether that happened.
+    /// If it is restored or purged elsewhere at the same moment, one of the two appends wins.
     ///
     /// # Errors
     /// When the store fails.
@@ -206,7 +206,7 @@ impl CommandHandler {
         match self.states.append(task, known.clone(), events, metadata).await? {
             Appended::Written(after) => Ok(match TaskState::of(&after) {
                 Some(state) => Attempt::Accepted(Executed { state, changed: true }),
-                // Only a creation is accepted without a state, and that makes one.
+                // Without a state only a creation is accepted, which makes one.
                 None => Attempt::Conflict { actual: 0 },
             }),
             Appended::Conflict { actual } => Ok(Attempt::Conflict { actual }),

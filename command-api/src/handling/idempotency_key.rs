@@ -1,10 +1,10 @@
-//! The client's name for one command, or for one batch of them.
+//! The client's name for a command or a batch.
 
 /// 1 to 255 visible ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(String);
 
-/// The text is no key.
+/// The text is not a valid key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 255 visible ASCII characters")]
 pub struct InvalidKey;
@@ -22,8 +22,8 @@ impl IdempotencyKey {
         }
     }
 
-    /// The key of the command at `index` of the batch that this key stands for. It has a space, so that no
-    /// client can send it.
+    /// The key of the command at `index` of the batch with this key. It contains a space, so that no client can send
+    /// it.
     #[must_use]
     pub fn of_command(&self, index: usize) -> Self {
         Self(format!("{} {index}", self.0))
@@ -51,7 +51,7 @@ impl IdempotencyKey {
     }
 }
 
-/// The key of the batch and the place in it, if `key` is that of a command in a batch.
+/// The key of the batch and the index in it, if `key` is that of a command in a batch.
 fn place(key: &str) -> Option<(&str, usize)> {
     let (batch, index) = key.split_once(' ')?;
     Some((batch, index.parse().ok()?))

@@ -1,5 +1,5 @@
-//! The answer to a request as it is kept, to be given again: what became of its commands, without the texts of tasks.
-//! A few hundred bytes for each state of a task that it shows, and some tens for each command.
+//! The stored form of an answer: the results of the commands, without the texts of tasks. It takes a few hundred
+//! bytes for each state of a task in it, and about ten for each command.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,44 +13,44 @@ use crate::domain::Refusal;
 /// The most tasks that are read at once.
 const AT_ONCE: usize = 8;
 
-/// What became of a command for good: another try would change nothing.
+/// The final result of a command: another try would not change it.
 #[derive(Debug, Clone)]
 pub enum CommandResult {
-    /// It was accepted, and left the task so.
+    /// It was accepted, with this state of the task.
     Accepted(TaskState),
-    /// The business said no.
+    /// The rules refuse it.
     Refused {
         refusal: Refusal,
-        /// The state that it was refused on; `None` when the caller must not learn of any.
+        /// The state that it was refused on; `None` when the caller must not know it.
         seen: Option<ConsistencyToken>,
     },
-    /// It was no command. The request itself says what is wrong with it.
+    /// It was not a valid command. The request itself shows why.
     Invalid,
 }
 
-/// What is kept of the answer to a request.
+/// The stored form of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptAnswer {
-    /// The id of the request that was answered, which problems name.
+    /// The id of the answered request, for the problems in it.
     request_id: String,
-    /// Each state that is shown, once.
+    /// Each state in the answer, once.
     tasks: Vec<KeptTask>,
-    /// By the place of the command in the request.
+    /// By the index of the command in the request.
     results: BTreeMap<usize, KeptResult>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum KeptResult {
-    /// The place of the state in `tasks`.
+    /// The index of the state in `tasks`.
     Accepted(usize),
-    /// Why, and the state that it was refused on.
+    /// The refusal, and the state that it was refused on.
     Refused(Refusal, Option<ConsistencyToken>),
     Invalid,
 }
 
 impl KeptAnswer {
-    /// What is kept of the answer to the request `request_id`, in which `results` became of the commands.
+    /// The stored form of the answer with `results` to the request `request_id`.
     pub fn of<'a>(request_id: &str, results: impl IntoIterator<Item = (usize, &'a CommandResult)>) -> Self {
         let mut tasks = Vec::new();
         let mut places: HashMap<(TaskId, u64), usize> = HashMap::new();
@@ -78,7 +78,7 @@ impl KeptAnswer {
         }
     }
 
-    /// The id of the request that was answered.
+    /// The id of the answered request.
     #[must_use]
     pub fn request_id(&self) -> &str {
         &self.request_id
@@ -86,8 +86,8 @@ impl KeptAnswer {
 }
 
 impl CommandHandler {
-    /// What became of the commands, by their places. Nothing if the log does not hold the tasks' states,
-    /// because it was restored to an earlier time: then the commands have no effect any more.
+    /// The results of the commands, by their indexes. `None` if the log does not have the states of the tasks,
+    /// because it was restored to an earlier time and lost the effects.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,4 +1,4 @@
-//! What became of commands, counted.
+//! Counts the results of commands.
 
 use prometheus::{IntCounter, IntCounterVec};
 use runtime::Metrics;

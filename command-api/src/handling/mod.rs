@@ -1,8 +1,9 @@
-//! Load, decide, append: how a command takes effect. It must not know of HTTP.
+//! Load, decide, append: how a command takes effect. Knows nothing of HTTP.
 //!
-//! `handler.rs` has the loop, `decision_state.rs` what each decision rests on, `earlier_try.rs` what an earlier try did, `conflict_queue.rs`
-//! the turns of those who fight over a task, `task_states.rs` the states. How those are loaded and appended to is in
-//! `crates/aggregate`, as for every aggregate; what is folded of a task is in `task_state.rs`, what is kept of it in `snapshots.rs`.
+//! `handler.rs` has the loop, `decision_state.rs` the state for each decision, `earlier_try.rs` the search for an
+//! earlier try, `conflict_queue.rs` the queues after conflicts, `task_states.rs` the states. Loading and appending is
+//! in `crates/aggregate`, as for every aggregate; `task_state.rs` has the folded state of a task, `snapshots.rs` its
+//! stored form.
 
 mod batch;
 mod conflict_queue;

@@ -1,4 +1,4 @@
-//! A command with all that surrounds it, and what became of it.
+//! A command with its context, and its result.
 
 use events::{Actor, CorrelationId, Metadata, TaskId, Traceparent, UserId};
 use tokio::time::Instant;
@@ -7,26 +7,26 @@ use uuid::Uuid;
 use super::{IdempotencyKey, KeptTask, TaskState};
 use crate::domain::{Command, Context, ExpectedVersion};
 
-/// A command, and who wants it why.
+/// A command with its context.
 #[derive(Debug, Clone)]
 pub struct CommandRequest {
-    /// Which task it is about.
+    /// The task that it is about.
     pub task: TaskId,
-    /// What is wanted.
+    /// The command.
     pub command: Command,
-    /// Which versions the caller is willing to change.
+    /// The versions that the caller accepts.
     pub expected: ExpectedVersion,
-    /// Who asks, and in which request.
+    /// The caller and the request.
     pub origin: CommandMetadata,
-    /// What other tries there may be, if it has a key.
+    /// Information about other tries, if it has a key.
     pub tries: Tries,
 }
 
-/// Who asks, and in which request.
+/// The caller and the request.
 #[derive(Debug, Clone)]
 pub struct CommandMetadata {
     pub caller: UserId,
-    /// Who acts for them, for the metadata of events.
+    /// The actor, for the metadata of events.
     pub actor: Actor,
     /// The request id.
     pub correlation_id: CorrelationId,
@@ -36,12 +36,12 @@ pub struct CommandMetadata {
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
-/// What other tries of a command with the same idempotency key there may be.
+/// What is known about other tries of a command with the same idempotency key.
 #[derive(Debug, Clone, Default)]
 pub struct Tries {
-    /// The task when the key was first seen: no try had an effect before. `None`: at the beginning of its stream.
+    /// The task when the key was first seen, before any try had an effect. `None` means the beginning of its stream.
     pub since: Option<KeptTask>,
-    /// Until then no other try can have had an effect. `None`: one may have had by now.
+    /// Until then no other try can have had an effect. `None` means that one may have had by now.
     pub alone_until: Option<Instant>,
 }
 
@@ -69,7 +69,7 @@ impl CommandRequest {
         self.origin.idempotency_key.is_none() || self.tries.alone_until.is_some_and(is_before)
     }
 
-    /// The metadata that all events of the command share. A person's tasks are about that person.
+    /// The metadata of all events of the command. The subject is the owner of the task.
     pub(super) fn metadata(&self, causation_id: Uuid) -> Metadata {
         Metadata {
             subject: self.origin.caller,

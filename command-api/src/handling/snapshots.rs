@@ -1,5 +1,5 @@
-//! States of tasks with many events, so that nobody folds a long stream from its beginning. Each can be deleted at any
-//! time. None is trusted before its last event was found in the log.
+//! Stored states of tasks with many events, which make it unnecessary to fold a long stream from its first event.
+//! They can be deleted at any time. A snapshot is used only if the log has its last event.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::{
     task_state::{FoldedTask, LoadedTask},
 };
 
-/// Some 50 MB.
+/// About 50 MB.
 const SQL: SnapshotSql = SnapshotSql {
     of: "task",
     fold: 1,
@@ -26,7 +26,7 @@ const SQL: SnapshotSql = SnapshotSql {
          SET owner = excluded.owner, fold = excluded.fold, version = excluded.version, state = excluded.state",
 };
 
-/// The table of snapshots, and the log that has the texts.
+/// The table of snapshots, and the log with the texts.
 pub(super) struct TaskSnapshots {
     table: SnapshotTable,
     store: Arc<dyn EventStore>,
@@ -43,10 +43,10 @@ impl TaskSnapshots {
 
 #[async_trait]
 impl Snapshots<FoldedTask> for TaskSnapshots {
-    /// What cannot be read is as good as none.
+    /// A snapshot that cannot be read counts as none.
     async fn find(&self, id: &TaskId) -> Option<LoadedTask> {
         let kept: KeptTask = serde_json::from_str(&self.table.find(id.0).await?).ok()?;
-        // A log that cannot be read says so to whoever folds the stream instead.
+        // If the log cannot be read, folding the stream reports that.
         let state = kept.restore(&*self.store).await.ok()?;
         state.map(LoadedTask::from)
     }
@@ -65,7 +65,7 @@ impl Snapshots<FoldedTask> for TaskSnapshots {
 }
 
 /// Deletes the snapshots of the shortest streams beyond a number of them, and those of an older fold, and returns how
-/// many there were.
+/// many were deleted.
 ///
 /// # Errors
 /// When the database fails.

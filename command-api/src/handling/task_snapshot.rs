@@ -1,5 +1,5 @@
-//! A task's state as it is kept in a table: a few hundred bytes, whatever its texts. They are not copied; they are read
-//! from the events that brought them. So what is kept holds nothing personal, and cannot outlive the log it is from.
+//! The stored form of a task's state: a few hundred bytes. It has no texts, only the versions of the events with the
+//! texts. So it holds nothing personal, and is useless without its log.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ use super::{CommandError, TaskState, task_state::TextVersions};
 pub struct KeptTask {
     task: Fields,
     owner: UserId,
-    /// Of the last event.
+    /// The position of the last event.
     position: u64,
-    /// The last event.
+    /// The id of the last event.
     event: EventId,
     texts: TextVersions,
 }
 
-/// The fields of a task that are no texts.
+/// The fields of a task that are not texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Fields {
     id: TaskId,
@@ -40,7 +40,7 @@ struct Fields {
 }
 
 impl KeptTask {
-    /// What is kept of `state`.
+    /// The stored form of `state`.
     #[must_use]
     pub fn of(state: &TaskState) -> Self {
         let task = &*state.task;
@@ -63,7 +63,7 @@ impl KeptTask {
         }
     }
 
-    /// Where the stream ended.
+    /// The end of the stream.
     fn end(&self) -> StreamHead {
         StreamHead {
             version: self.task.version,
@@ -77,7 +77,7 @@ impl KeptTask {
         self.task.id
     }
 
-    /// The whole state, or nothing if this is not from the log in `store`. Reads four events at most.
+    /// The whole state; `None` if this is not from the log `store`. Reads at most four events.
     pub(super) async fn restore(&self, store: &dyn EventStore) -> Result<Option<TaskState>, CommandError> {
         let TextVersions {
             title,
@@ -130,7 +130,7 @@ impl KeptTask {
 }
 
 impl TextVersions {
-    /// Takes over those texts that are from `event`, the one at `version`.
+    /// Takes those texts from `event` that came with `version`.
     fn fill(&self, task: &mut Task, event: TaskEvent, version: u64) {
         let (title, description, tags) = match event {
             TaskEvent::Created(created) => {

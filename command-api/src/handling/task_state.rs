@@ -1,4 +1,4 @@
-//! A task as its stream makes it, and where the stream ended then.
+//! A task folded from its stream, with the end of the stream.
 
 use std::sync::Arc;
 
@@ -7,27 +7,27 @@ use event_store::StreamHead;
 use events::{ConsistencyToken, LogPoint, StreamName, Task, TaskEvent, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// What a task takes in memory besides its texts and its place there, roughly.
+/// The approximate size of a task in memory without its texts.
 const OVERHEAD: usize = 512;
 
 /// A task after some event of its stream.
 #[derive(Debug, Clone)]
 pub struct TaskState {
     pub task: Arc<Task>,
-    /// Its last event.
+    /// The last event.
     pub end: StreamHead,
-    /// Where its texts are from.
+    /// The versions that brought its texts.
     pub(super) texts: TextVersions,
 }
 
-/// A task, and where its texts are from: what is folded from its stream.
+/// A task and the versions of its texts, folded from its stream.
 #[derive(Debug, Clone)]
 pub(super) struct FoldedTask {
     pub(super) task: Arc<Task>,
     texts: TextVersions,
 }
 
-/// What a stream says of a task, also if there is none.
+/// A stream as loaded, even if there is no task in it.
 pub(super) type LoadedTask = Loaded<FoldedTask>;
 
 /// The versions of the events that brought the texts of a task, which may be long.
@@ -39,7 +39,7 @@ pub(super) struct TextVersions {
 }
 
 impl TaskState {
-    /// What a reader must wait for to see it.
+    /// The token of this state.
     #[must_use]
     pub fn token(&self) -> ConsistencyToken {
         let point = LogPoint {
@@ -49,7 +49,7 @@ impl TaskState {
         ConsistencyToken::at(self.task.owner, point)
     }
 
-    /// What `loaded` says, if there is a task.
+    /// The state, if there is a task.
     pub(super) fn of(loaded: &LoadedTask) -> Option<Self> {
         let FoldedTask { task, texts } = loaded.state.clone()?;
         let end = loaded.end?;
@@ -68,7 +68,7 @@ impl From<TaskState> for LoadedTask {
 }
 
 impl FoldedTask {
-    /// What it takes in memory, in bytes, about.
+    /// The approximate size in memory, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let Self { task, .. } = self;
         let tags: usize = task.tags.iter().map(|tag| size_of::<String>() + tag.len()).sum();

@@ -1,5 +1,4 @@
-//! The states of tasks: what is in memory as long as the log is known to be the same, what the log says now, and what it said
-//! in the past.
+//! The states of tasks: from memory while the log is known to be the same, from the log, and from the past.
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
@@ -20,9 +19,9 @@ use super::{
 };
 use crate::domain::UndoTask;
 
-/// Memory for the tasks that commands touched last, in bytes, used as they come.
+/// The memory for recently used tasks, in bytes. It is used only as needed.
 const MOST_BYTES: u64 = 16 << 20;
-/// A look back that cannot begin within this time is given up.
+/// How long a read of the past waits for its turn.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The states of all tasks.
@@ -34,7 +33,7 @@ pub(super) struct TaskStates {
 }
 
 impl TaskStates {
-    /// Whoever makes this also runs `log`: without it no state is taken from memory without a look at its stream.
+    /// The caller must also run `log`: without it no state from memory is used without a read of its stream.
     pub(super) fn new(
         store: Arc<dyn EventStore>,
         log: Arc<LogWatch>,
@@ -51,9 +50,9 @@ impl TaskStates {
         }
     }
 
-    /// The state in memory, which may be behind: an append says which version it expects, and nothing is told without one.
-    /// Nothing unless the log was found to be the same a moment ago: a state of another history can have the version of one
-    /// that the log has now.
+    /// The state in memory, which may be out of date: an append has an expected version, and an answer without an
+    /// append needs a read. `None` unless the log was found to be unchanged a moment ago, because a state of another
+    /// history can have the same version.
     pub(super) fn remembered(&self, task: TaskId) -> Option<LoadedTask> {
         if !self.log.vouches() {
             return None;
@@ -61,7 +60,7 @@ impl TaskStates {
         self.tasks.remembered(&task)
     }
 
-    /// Appends what was decided on `known`.
+    /// Appends the events that were decided on `known`.
     pub(super) async fn append(
         &self,
         task: TaskId,
@@ -75,20 +74,21 @@ impl TaskStates {
                 position: after.position(),
                 id: after.end.map(|end| end.id),
             }),
-            // What is in memory is only behind, as far as can be told.
+            // The state in memory is probably only out of date.
             Ok(Appended::Conflict { .. }) => {}
             Err(_) => self.tasks.forget(&task),
         }
         Ok(appended?)
     }
 
-    /// The state that `kept` stands for, if it is from this log. Memory is not asked: it may be of another, too.
+    /// The state that `kept` stands for, if it is from this log. The state in memory is not used, because it may be
+    /// from another log, too.
     pub(super) async fn restore(&self, kept: &KeptTask) -> Result<Option<TaskState>, CommandError> {
         kept.restore(&*self.store).await
     }
 
-    /// The task at `version` of its stream, folded from its beginning. One at a time, so that whoever looks far back keeps
-    /// nobody waiting who does not.
+    /// The task at `version` of its stream, folded from its first event. Only one such read runs at a time, so that
+    /// they do not delay others.
     pub(super) async fn past(&self, task: TaskId, version: u64) -> Result<Option<Task>, CommandError> {
         let _turn = self.look_back().await?;
         let mut past = None;
@@ -105,8 +105,8 @@ impl TaskStates {
         Ok(past)
     }
 
-    /// What the events of `caller` in the request `request` did to the task, up to version `last`; nothing if there are none.
-    /// One at a time with other looks back.
+    /// The command that undoes the events of `caller` in the request `request` on the task, up to version `last`;
+    /// `None` if there are none. Runs one at a time, like [`Self::past`].
     pub(super) async fn undo_of(
         &self,
         task: TaskId,
@@ -139,7 +139,7 @@ impl TaskStates {
     async fn look_back(&self) -> Result<SemaphorePermit<'_>, CommandError> {
         match timeout(TIMEOUT, self.looks_back.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),
-            // It is never closed.
+            // The semaphore is never closed.
             Ok(Err(_)) | Err(_) => Err(CommandError::Overloaded),
         }
     }

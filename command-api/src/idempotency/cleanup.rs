@@ -1,4 +1,4 @@
-//! Forgets keys that are older than the contract promises to keep them, by the database's clock.
+//! Deletes keys that are older than the contract promises to keep them, by the database's clock.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use super::statements::{micros, now};
 
 /// The contract says at least 24 hours.
 const KEEP: Duration = Duration::from_secs(36 * 3_600);
-/// Rows deleted at once, so that nobody waits long for a lock.
+/// The most rows that one statement deletes, so that nobody waits long for a lock.
 const ROWS: u64 = 1_000;
 
-/// Deletes the keys that are older than 36 hours and returns how many there were.
+/// Deletes the keys that are older than 36 hours and returns how many were deleted.
 ///
 /// # Errors
 /// When the database fails.

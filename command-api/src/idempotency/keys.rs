@@ -1,5 +1,5 @@
-//! The table of keys: who works on a command, and what was answered. Times are the database's, so that processes whose
-//! clocks differ agree on who may work; a process holds itself to its lease by a clock that nobody sets.
+//! The table of keys: who works on a command, and what was answered. Times are the database's, so that processes with
+//! different clocks agree on who may work. A process measures its own lease by a monotonic clock.
 
 use std::time::Duration;
 
@@ -16,16 +16,17 @@ use super::{
 };
 use crate::handling::IdempotencyKey;
 
-/// How long one process may work on a command before another takes over. Far more than a command takes.
+/// How long one process may work on a command before another takes over. Much longer than a command takes.
 const LEASE: Duration = Duration::from_secs(5);
-/// How long a request waits for the answer to its duplicate. More than a lease, so that it gets to take over.
+/// How long a request waits for the answer to its duplicate. Longer than a lease, so that it can take over.
 const TIMEOUT: Duration = Duration::from_secs(8);
-/// The most requests with one key that are here at once, the one that works among them. They wait without a connection.
+/// The most requests with one key in this process, including the one that works. They wait without a database
+/// connection.
 const DUPLICATES: usize = 32;
-/// The longest pause between two looks at a duplicate that another process works on.
+/// The longest pause between two checks of a duplicate in another process.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// The keys of everyone.
+/// The keys of all people.
 pub struct IdempotencyKeys {
     operations: Database,
     statements: Statements,
@@ -36,38 +37,38 @@ pub struct IdempotencyKeys {
 /// A request with a key.
 #[derive(Debug)]
 pub struct Keyed<'a> {
-    /// Who sends it.
+    /// The sender.
     pub owner: UserId,
     pub key: &'a IdempotencyKey,
-    /// What it asks for.
+    /// The hash of its content.
     pub hash: RequestHash,
-    /// The task that it is about: for a creation an id that is used if this is the first try.
+    /// The task that it is about. For a creation, the id to use if this is the first try.
     pub task: TaskId,
-    /// Where the tasks that it is about stand, for later tries.
+    /// The states of its tasks before the request, for later tries.
     pub before: String,
 }
 
-/// What a request with a key has to do.
+/// What to do with a request with a key.
 #[derive(Debug)]
 pub enum Claim {
-    /// Give this answer again.
+    /// Repeat this answer.
     Answered(String),
     /// Run the command, then complete the lease.
     Run(Lease),
 }
 
-/// What became of an answer that was to be stored.
+/// What became of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Stored {
-    /// It is the one that counts.
+    /// It was stored.
     Ours,
-    /// Another's was first.
+    /// Another answer was stored first.
     Theirs(String),
-    /// The lease ran out before: claim again.
+    /// The lease expired before: claim the key again.
     Not,
 }
 
-/// The right to work on the command that a key stands for.
+/// The right to work on the command with a key.
 #[derive(Debug)]
 pub struct Lease {
     owner: UserId,
@@ -75,19 +76,19 @@ pub struct Lease {
     id: Uuid,
     /// The task that the command is about.
     pub task: TaskId,
-    /// Where the tasks stood when the key was first seen, if that is known.
+    /// The states of the tasks when the key was first seen, if known.
     pub before: Option<String>,
     /// Whether another try may have worked on it before.
     pub taken_over: bool,
-    /// What an earlier try got done, as it described it itself.
+    /// The progress that an earlier try recorded.
     pub progress: Option<String>,
-    /// Until then nobody else takes over.
+    /// Until then no other process takes over.
     pub until: Instant,
     _turn: Option<KeyedPermit<(UserId, IdempotencyKey)>>,
 }
 
 impl Lease {
-    /// How many bytes are stored beside the key until there is an answer.
+    /// The bytes that are stored beside the key until there is an answer.
     fn stored_bytes(&self) -> u64 {
         let texts = [&self.before, &self.progress];
         texts.into_iter().flatten().map(|text| text.len() as u64).sum()
@@ -95,7 +96,7 @@ impl Lease {
 }
 
 impl IdempotencyKeys {
-    /// The keys in `operations`. Each person may have keys and answers of `bytes_per_person` together.
+    /// The keys in `operations`. Each person may have `bytes_per_person` of keys and answers together.
     #[must_use]
     pub fn new(operations: Database, bytes_per_person: u64) -> Self {
         Self {
@@ -106,19 +107,19 @@ impl IdempotencyKeys {
         }
     }
 
-    /// Finds out what to do about `request`.
+    /// Decides what to do with `request`.
     ///
     /// # Errors
-    /// [`IdempotencyError::Reused`] when the key stands for another request; [`IdempotencyError::Busy`] when
-    /// a duplicate is worked on for too long, or too many wait for it; [`IdempotencyError::TooMany`] when the person has too
-    /// many keys; otherwise when the database fails.
+    /// [`IdempotencyError::Reused`] when the key stands for another request; [`IdempotencyError::Busy`] when a
+    /// duplicate takes too long, or too many wait for it; [`IdempotencyError::TooMany`] when the person has too many
+    /// keys; otherwise when the database fails.
     pub async fn claim(&self, request: Keyed<'_>) -> Result<Claim, IdempotencyError> {
         let deadline = Instant::now() + TIMEOUT;
         let duplicate = (request.owner, request.key.clone());
         let turn = match self.duplicates.take(duplicate, LEASE).await {
             Ok(turn) => Some(turn),
             Err(NoKeyedPermit::Full) => return Err(IdempotencyError::Busy),
-            // Whoever has the turn has no lease any more.
+            // The one with the turn has no lease any more.
             Err(NoKeyedPermit::Late) => None,
         };
         let is_welcome = self.quota.has_room(request.owner).await?;
@@ -132,7 +133,7 @@ impl IdempotencyKeys {
                 before: Some(request.before.clone()),
                 taken_over: false,
                 progress: None,
-                // From before the database's clock was read, so that it ends before the lease does.
+                // Taken before the database's clock was read, so that it ends before the lease does.
                 until: Instant::now() + LEASE,
                 _turn: None,
             };
@@ -167,7 +168,7 @@ impl IdempotencyKeys {
 
     /// Stores the answer, unless another's was first or the lease ran out before an answer without effect was stored.
     ///
-    /// An answer to a command that had an effect is stored in any case, since whoever took over finds the
+    /// An answer to a command that had an effect is stored in any case, because a process that took over finds the
     /// same effect in the log.
     ///
     /// # Errors
@@ -202,13 +203,13 @@ impl IdempotencyKeys {
             .await?;
         match row {
             Some(row) => Ok(row.optional_text("response")?.map_or(Stored::Not, Stored::Theirs)),
-            // Cleaned up in the meantime.
+            // The row was deleted meanwhile.
             None => Ok(Stored::Ours),
         }
     }
 
-    /// Gives the lease up without an answer, so that the next try need not wait. `progress` is word of what is done.
-    /// Nothing happens when the lease has run out.
+    /// Releases the lease without an answer, so that the next try need not wait. `progress` records the work that is
+    /// done. Does nothing when the lease has expired.
     ///
     /// # Errors
     /// When the database fails.
@@ -229,7 +230,7 @@ impl IdempotencyKeys {
         Ok(())
     }
 
-    /// Forgets the key of `request`, if what it was answered is `answer`.
+    /// Deletes the key of `request`, if its answer is `answer`.
     ///
     /// # Errors
     /// When the database fails.
@@ -244,7 +245,7 @@ impl IdempotencyKeys {
         Ok(())
     }
 
-    /// Gives up the leases of processes that are no more. Only where no other process can hold one.
+    /// Releases all leases. Only to be called where no other process can hold one.
     ///
     /// # Errors
     /// When the database fails.
@@ -289,7 +290,7 @@ impl IdempotencyKeys {
         }))
     }
 
-    /// Of several who find that a lease is over, one takes it.
+    /// Takes over an expired lease. When several try, one succeeds.
     async fn take_over(&self, lease: &Lease) -> Result<bool, IdempotencyError> {
         let values = [
             lease.owner.0.into(),

@@ -1,5 +1,5 @@
-//! How much room the keys of one person take. Each process counts for itself, and looks at the table now and then: with
-//! several processes a person can have a little more than the quota, and never without a bound.
+//! Limits the size of one person's keys. Each process counts for itself and reads the table regularly, so with
+//! several processes a person can have a little more than the quota.
 
 use std::{
     sync::{
@@ -19,19 +19,19 @@ use super::{
 };
 use crate::handling::IdempotencyKey;
 
-/// Room for the idempotency keys of one person and what was answered, in bytes. Some 50,000 commands within a day.
+/// The quota of one person for keys and answers, in bytes. Enough for about 50,000 commands a day.
 pub(crate) const KEYS_PER_PERSON: u64 = 32 << 20;
-/// What a key takes besides its texts.
+/// The size of a key without its texts.
 const KEY_BYTES: u64 = 256;
-/// How long this process counts on from what it has read, before it reads again.
+/// How long a count from the table is used before it is read again.
 const EVERY: Duration = Duration::from_secs(600);
-/// The most people whose counts are kept in memory.
+/// The most people whose counts are in memory.
 const PEOPLE: u64 = 10_000;
-/// How long the count of somebody who has no room is not read again.
+/// How long the count of a person without room is not read again.
 const FULL: Duration = Duration::from_secs(60);
-/// Rows deleted at once.
+/// The most rows that one statement deletes.
 const ROWS: u64 = 1_000;
-/// The contract says that keys are kept for 24 hours. Beyond the quota they are kept no longer.
+/// The time for which the contract promises to keep keys. Beyond the quota they are not kept longer.
 const PROMISED: Duration = Duration::from_secs(24 * 3_600);
 
 #[derive(Debug)]
@@ -43,8 +43,8 @@ pub(super) struct Quota {
     delete_old: String,
 }
 
-/// What is remembered of people for so long. Whoever was not here the longest goes first: the default policy declines
-/// newcomers when it is full, and their keys would be counted at each command.
+/// A cache with this lifetime. The entry that was not used for the longest time is removed first: the default policy
+/// rejects new entries when the cache is full, and then the table would be read at each command.
 fn remembered<V: Clone + Send + Sync + 'static>(time: Duration) -> Cache<UserId, V> {
     Cache::builder()
         .max_capacity(PEOPLE)
@@ -91,16 +91,16 @@ impl Quota {
         Ok(false)
     }
 
-    /// `owner` has one more key, which stands for a request about tasks that stood at `before`.
+    /// Counts one more key of `owner`, whose tasks were in the states `before`.
     pub(super) fn add_key(&self, owner: UserId, key: &IdempotencyKey, before: &str) {
         self.replace(owner, 0, (key.as_str().len() + before.len()) as u64 + KEY_BYTES);
     }
 
-    /// A text of so many bytes was stored for `owner` in place of others of so many.
+    /// Counts a text of `new` bytes that replaced others of `old` bytes.
     pub(super) fn replace(&self, owner: UserId, old: u64, new: u64) {
         if let Some(used) = self.used.get(&owner) {
             let update = |used: u64| Some(used.saturating_sub(old) + new);
-            // It is always updated, since there is always something to set it to.
+            // The update always succeeds.
             let _ = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
         }
     }

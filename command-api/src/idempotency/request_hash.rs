@@ -1,4 +1,4 @@
-//! Tells whether two requests with the same key are the same command.
+//! Compares two requests with the same key by a hash.
 
 use std::io::{self, Write};
 
@@ -6,8 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// SHA-256 over method, path, precondition and body. The body counts by what it says, not by its white space
-/// or the order of its fields.
+/// SHA-256 over method, path, preconditions and body. White space and the order of fields in the body do not matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestHash([u8; 32]);
 
@@ -17,7 +16,7 @@ impl RequestHash {
     pub fn new(method: &str, path: &str, if_match: &[u8], body: &Map<String, Value>) -> Self {
         let mut hash = Hash(Sha256::new());
         for part in [method.as_bytes(), path.as_bytes(), if_match] {
-            // Lengths keep one part from running into the next.
+            // Lengths separate the parts.
             hash.0.update((part.len() as u64).to_be_bytes());
             hash.0.update(part);
         }
@@ -31,7 +30,7 @@ impl RequestHash {
     }
 }
 
-/// Takes JSON in as it goes, so that nothing of a body is copied.
+/// Hashes JSON without copying it.
 struct Hash(Sha256);
 
 impl Hash {
@@ -67,7 +66,7 @@ impl Hash {
     }
 
     fn scalar(&mut self, scalar: &(impl Serialize + ?Sized)) {
-        // Neither can a scalar not be written, nor does a hash refuse it.
+        // A scalar can always be written, and a hash accepts all bytes.
         let _ = serde_json::to_writer(self, scalar);
     }
 }

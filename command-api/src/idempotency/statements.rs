@@ -1,12 +1,12 @@
-//! The statements on the table of keys. They differ between the databases in nothing but how the time is asked.
+//! The statements on the table of keys. Only the expression for the time differs between the databases.
 
 use std::time::Duration;
 
 use database::Database;
 
-/// Microseconds since 1970 by PostgreSQL's clock, which goes on within a transaction.
+/// Microseconds since 1970 by PostgreSQL's clock, which also advances within a transaction.
 const POSTGRES_NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-/// Microseconds since 1970 by the clock of the machine, since SQLite has none of its own.
+/// Microseconds since 1970 by the machine's clock, because SQLite has none.
 const SQLITE_NOW: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
 
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Statements {
     }
 }
 
-/// The time by the database's clock, in SQL.
+/// The SQL expression for the database's time.
 pub(super) fn now(operations: &Database) -> &'static str {
     if operations.is_postgres() {
         POSTGRES_NOW
@@ -60,7 +60,7 @@ pub(super) fn now(operations: &Database) -> &'static str {
     }
 }
 
-/// As the tables have it.
+/// A duration in the unit of the tables, microseconds.
 pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

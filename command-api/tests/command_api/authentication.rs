@@ -1,4 +1,4 @@
-//! Who may call: the first thing that every endpoint finds out.
+//! Authentication, which every endpoint checks first.
 
 use serde_json::json;
 

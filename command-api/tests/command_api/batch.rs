@@ -17,7 +17,7 @@ fn send(app: &App, commands: Value) -> super::support::Request {
     app.post("/tasks/batch").json(json!({ "commands": commands }))
 }
 
-/// The pointers and codes of what is wrong with a command.
+/// The pointers and codes of a command's errors.
 fn errors(result: &Value) -> Vec<(&str, &str)> {
     assert_eq!(result["problem"]["code"], "validation-failed");
     let errors = result["problem"]["errors"].as_array().unwrap();
@@ -168,7 +168,7 @@ async fn an_invalid_command_does_not_block_the_others() {
 async fn the_mistakes_in_a_batch_are_listed_within_a_bound() {
     let stage = Stage::sqlite().await;
     let app = App::start(&stage).await;
-    // Names that take six times their length in JSON, and one that is clipped.
+    // Names that take six times their length in JSON, and one that is shortened.
     let fields = |n: usize| (format!("{}{n}", "\u{1}".repeat(20)), json!(0));
     let mut wrong: serde_json::Map<String, Value> = (0..50).map(fields).collect();
     wrong.insert("x".repeat(2_000), json!(0));

@@ -51,7 +51,7 @@ async fn a_batch_is_answered_again_without_a_second_effect(footing: Footing) {
     for other in others {
         other.send().await.is_problem(422, "idempotency-key-reused");
     }
-    // What was malformed as a whole has not used its key up.
+    // An invalid request has not used its key up.
     send(&app, "fresh", &json!([]))
         .send()
         .await
@@ -100,7 +100,7 @@ async fn a_crash_in_the_middle_repeats_nothing_and_forgets_nothing(footing: Foot
     }
     app.stop().await;
     let app = App::start(&stage).await;
-    // Its lease runs out.
+    // Its lease expires.
     age_keys(&app, 10).await;
     let reply = send(&app, "k", &commands).send().await;
     let results = reply.results(&[201, 201, 200, 200]);
@@ -162,7 +162,7 @@ async fn an_outage_in_the_middle_leaves_the_rest_to_a_later_try(footing: Footing
     let still = send(&app, "k", &commands).send().await;
     assert_eq!(still.results(&[201, 409, 200, 422, 503, 503])[..4], done[..4]);
 
-    // What was answered stands, whatever happens in between.
+    // A result that was returned stays, whatever happens later.
     store.appends_left.store(usize::MAX, Ordering::SeqCst);
     app.post(&format!("{two}/reopen")).send().await.is_task(200, 3);
     app.patch(&one)

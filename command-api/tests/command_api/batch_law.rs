@@ -1,4 +1,5 @@
-//! The law of batches: a batch does and says what its commands would one after another, each in its own request.
+//! The law of batches: a batch has the same effects and answers as its commands one after another, each in its own
+//! request.
 
 use proptest::{
     option,
@@ -11,10 +12,10 @@ use tokio::runtime::Runtime;
 
 use super::support::{App, Reply, Stage, user};
 
-/// Of the caller, of someone else, and one that is nowhere.
+/// Tasks of the caller, one of someone else, and one that does not exist.
 const TASKS: usize = 5;
 
-/// A command of a batch, and which of the tasks it is about.
+/// A command of a batch, and the index of its task.
 #[derive(Debug, Clone)]
 struct Step {
     task: Option<usize>,
@@ -170,7 +171,7 @@ async fn alone(app: &App, step: &Step, paths: &[String]) -> Reply {
     .await
 }
 
-/// Without what differs between any two runs: ids, instants, request ids; and with pointers below `at`.
+/// Removes what differs between any two runs: ids, instants, request ids; and moves pointers below `at`.
 fn comparable(mut result: Value, at: &str, paths: &[String]) -> Value {
     if let Some(Value::Object(task)) = result.get_mut("task") {
         let path = format!("/tasks/{}", task["id"].as_str().unwrap());

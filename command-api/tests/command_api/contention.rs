@@ -11,7 +11,7 @@ async fn replicas_agree(footing: Footing) {
     let stage = Stage::new(footing).await;
     let (one, two) = (App::start(&stage).await, App::start(&stage).await);
     let path = one.task().await;
-    // Each now remembers the task; what the other does to it comes as a surprise.
+    // Each remembers the task, so the changes of the other cause conflicts.
     one.post(&format!("{path}/start")).send().await.is_task(200, 2);
     two.post(&format!("{path}/complete")).send().await.is_task(200, 3);
     one.post(&format!("{path}/start"))
@@ -49,8 +49,8 @@ async fn replicas_agree(footing: Footing) {
         .is_task(200, 10);
 }
 
-/// Two replicas that take turns on one task: each change first meets a conflict, and then reads what came after the state
-/// that it knows, nothing else.
+/// Two replicas take turns on one task: each change meets a conflict, and then reads only the events after the known
+/// state.
 async fn a_conflict_costs_one_read(footing: Footing) {
     let stage = Stage::new(footing).await;
     let stores = [
@@ -74,7 +74,7 @@ async fn a_conflict_costs_one_read(footing: Footing) {
         costs.push(stores[turn].take_cost());
     }
     let is_cheap = |cost: &&Cost| cost.reads == 1 && cost.events == 2;
-    // On a slow machine memory may go unchecked for a moment, and is then not trusted.
+    // On a slow machine the log may not be compared for a moment, so that memory is not trusted.
     assert!(costs[2..].iter().filter(is_cheap).count() >= 30, "{costs:?}");
 }
 
@@ -144,7 +144,7 @@ macro_rules! on_both_footings {
 }
 pub(crate) use on_both_footings;
 
-/// The log loses a state that this process remembers, and then has another of the same version.
+/// The log loses a state that this process remembers, and then has another one with the same version.
 async fn no_command_is_decided_on_a_state_that_the_log_has_lost(footing: Footing) {
     let stage = Stage::new(footing).await;
     let (one, two) = (App::start(&stage).await, App::start(&stage).await);

@@ -28,7 +28,7 @@ async fn a_store_that_is_down_is_unavailable_never_internal() {
     assert_eq!(app.request("GET", "/health/ready").send().await.status, 503);
     store.down.store(false, Ordering::SeqCst);
     app.post(&format!("{path}/start")).send().await.is_task(200, 2);
-    // A failure is not remembered as the answer.
+    // A failure is not stored as the answer.
     app.post("/tasks")
         .key("k")
         .json(json!({"title": "a"}))
@@ -77,7 +77,7 @@ async fn after_a_lost_answer_the_same_key_finds_the_effect() {
     };
     store.lose_next_answer.store(true, Ordering::SeqCst);
     rename().send().await.is_problem(503, "unavailable");
-    // What the process remembers is not what is there; without a key the client sees the truth all the same.
+    // The state in memory is not that of the log; even without a key the client sees the latter.
     app.patch(&path)
         .json(json!({"title": "b"}))
         .send()

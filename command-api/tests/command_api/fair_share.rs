@@ -1,4 +1,4 @@
-//! One person who sends as fast as possible leaves the others their commands.
+//! A person who sends as fast as possible does not prevent the commands of others.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::support::{App, FaultyStore, Reply, Stage, user};
 
-/// Whatever takes longer has been starved.
+/// A command that takes longer has been starved.
 const SOON: Duration = Duration::from_secs(5);
 
 #[track_caller]
@@ -38,14 +38,14 @@ async fn a_few_batches_of_one_person_run_and_wait_and_the_rest_is_refused() {
         app.post("/tasks/batch")
             .json(json!({"commands": [{"op": "create", "title": "a"}, {"op": "create", "title": "b"}]}))
     };
-    // Nothing that this person sends comes to an end.
+    // No command of this person ends.
     let held = store.appending.write().await;
     let mut greedy: FuturesUnordered<_> = (0..30).map(|_| batch().send()).collect();
     for _ in 0..20 {
         let refused = tokio::time::timeout(SOON, greedy.next()).await.expect("soon");
         is_rate_limited(&refused.unwrap());
     }
-    // What others send does, beside it.
+    // Meanwhile commands of others end.
     let beside = app
         .post("/tasks/batch")
         .by(user(2))
@@ -107,7 +107,7 @@ async fn hundreds_of_requests_with_one_key_leave_the_other_keys_alone() {
     let (release, hold) = tokio::sync::oneshot::channel();
     *store.hold_next_answer.lock().unwrap() = Some(hold);
     let mut duplicates: FuturesUnordered<_> = (0..300).map(|_| create("same", 1).send()).collect();
-    // Only some of them wait; the others are told at once.
+    // Only some of them wait; the others are refused at once.
     for _ in 0..268 {
         let refused = tokio::time::timeout(SOON, duplicates.next()).await.expect("soon");
         refused.unwrap().is_problem(503, "unavailable");

@@ -10,7 +10,7 @@ use super::{
     support::{App, Footing, Reply, Stage, user},
 };
 
-/// Asserts that `again` is `first`, told again.
+/// Asserts that `again` repeats `first`.
 #[track_caller]
 pub(super) fn same_answer(first: &Reply, again: &Reply) {
     assert_eq!(first.status, again.status, "{} / {}", first.text, again.text);
@@ -26,7 +26,7 @@ pub(super) fn same_answer(first: &Reply, again: &Reply) {
     }
 }
 
-/// As if the process had died after its append and before it stored the answer.
+/// Simulates a crash after the append and before the answer was stored.
 pub(super) async fn forget_answer(app: &App, key: &str) {
     let forgotten = app
         .operations
@@ -39,7 +39,7 @@ pub(super) async fn forget_answer(app: &App, key: &str) {
     assert_eq!(forgotten, 1);
 }
 
-/// As if `seconds` had passed on the server's clock.
+/// Simulates that `seconds` have passed on the server's clock.
 pub(super) async fn age_keys(app: &App, seconds: i64) {
     app.operations
         .execute(
@@ -71,7 +71,7 @@ async fn every_command_is_answered_again_without_a_second_effect(footing: Footin
         version += 1;
         first.is_task(200, version);
         same_answer(&first, &request().send().await);
-        // White space and an empty body say the same.
+        // White space and an empty body do not matter.
         same_answer(&first, &request().json(json!({})).send().await);
     }
     let rename = || {
@@ -102,7 +102,7 @@ async fn every_command_is_answered_again_without_a_second_effect(footing: Footin
     let first = restore().send().await;
     first.is_task(200, 9);
     same_answer(&first, &restore().send().await);
-    // Later changes do not change what was answered.
+    // Later changes do not change the stored answer.
     same_answer(&created, &create().send().await);
     assert_eq!(delete().send().await.status, 204);
     assert_eq!(app.events(&path).await.len(), 9);
@@ -124,7 +124,7 @@ async fn refusals_are_answered_again_too(footing: Footing) {
     first.is_problem(412, "version-mismatch");
     same_answer(&first, &stale().send().await);
 
-    // A request that was malformed has not used its key up.
+    // An invalid request has not used its key up.
     app.post("/tasks")
         .key("create")
         .json(json!({"title": ""}))
@@ -163,7 +163,7 @@ async fn another_request_may_not_use_the_key(footing: Footing) {
             .is_problem(422, "idempotency-key-reused");
     }
     assert_eq!(app.store.head().await.unwrap(), 1);
-    // The same key of someone else is another key.
+    // The same key of another person is another key.
     let other = app
         .post("/tasks")
         .by(user(2))
@@ -310,7 +310,7 @@ async fn answers_outlive_the_process_and_not_two_days(footing: Footing) {
     })
     .await;
     let path = created.header("location").to_owned();
-    // A key that was forgotten may be used again, also on a task that has seen it.
+    // A deleted key may be used again, also on a task with events of it.
     app.post(&format!("{path}/start"))
         .key("k")
         .send()

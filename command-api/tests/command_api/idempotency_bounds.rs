@@ -1,4 +1,4 @@
-//! What is kept for `Idempotency-Key` has a bound for each person, however much a request asks to be kept.
+//! The data stored for `Idempotency-Key` is limited for each person.
 
 use command_api::{
     handling::IdempotencyKey,
@@ -55,7 +55,7 @@ async fn large_answers_are_kept_in_a_few_bytes(footing: Footing) {
     let bytes = stored_bytes(&app.operations).await;
     assert!(bytes < 5 * 4_096, "{bytes} bytes");
 
-    // The whole answer is given again all the same, also when the task has changed since.
+    // The whole answer is repeated, even after the task has changed.
     same_answer(&first, &batch("a").send().await);
     app.patch(&path)
         .json(json!({"description": null, "tags": ["x"]}))
@@ -105,7 +105,7 @@ async fn claim(keys: &IdempotencyKeys, owner: UserId, key: &str) -> Result<Claim
     claim_about(keys, owner, key, "[]").await
 }
 
-/// The same, about tasks that stood at `before`.
+/// The same, for tasks in the states `before`.
 async fn claim_about(
     keys: &IdempotencyKeys,
     owner: UserId,
@@ -140,7 +140,7 @@ async fn keys_of_one_person_have_a_bound(footing: Footing) {
     };
     assert!(matches!(refused, IdempotencyError::TooMany), "{refused:?}");
     assert!(used > 5);
-    // Others have their own, and what is kept is still answered.
+    // Others have their own quota, and stored answers are still repeated.
     claim(&keys, user(2), "k").await.unwrap();
     let answered = claim(&keys, user(1), "k0").await.unwrap();
     assert!(matches!(answered, Claim::Answered(_)));
@@ -150,13 +150,13 @@ async fn keys_of_one_person_have_a_bound(footing: Footing) {
         claim(&other, user(1), "new").await,
         Err(IdempotencyError::TooMany)
     ));
-    // What is older than promised makes room.
+    // Keys that are older than promised are deleted.
     age_keys(&app, 24 * 3_600 + 1).await;
     let other = IdempotencyKeys::new(app.operations.clone(), 4_096);
     assert!(matches!(claim(&other, user(1), "new").await, Ok(Claim::Run(_))));
 }
 
-/// Requests that are never answered keep where their tasks stood.
+/// Requests without an answer keep the states of their tasks.
 async fn keys_without_an_answer_have_the_same_bound(footing: Footing) {
     let stage = Stage::new(footing).await;
     let app = App::start(&stage).await;
@@ -176,7 +176,7 @@ async fn keys_without_an_answer_have_the_same_bound(footing: Footing) {
     assert!(matches!(refused, Err(IdempotencyError::TooMany)), "{refused:?}");
 }
 
-/// Where the tasks stood is dropped when there is an answer, and not counted any more.
+/// The states of the tasks are deleted when there is an answer, and do not count any more.
 async fn what_is_replaced_by_an_answer_makes_room(footing: Footing) {
     let stage = Stage::new(footing).await;
     let app = App::start(&stage).await;

@@ -38,7 +38,7 @@ fn lease(claim: Option<Claim>) -> Lease {
 async fn of_those_who_find_an_expired_lease_one_takes_it(footing: Footing) {
     let stage = Stage::new(footing).await;
     let app = App::start(&stage).await;
-    // Each is a process of its own: none knows of the others.
+    // Each simulates a separate process.
     let process = || Arc::new(IdempotencyKeys::new(app.operations.clone(), u64::MAX));
     let processes: Vec<_> = (0..4).map(|_| process()).collect();
     for round in 0..10 {
@@ -54,7 +54,7 @@ async fn of_those_who_find_an_expired_lease_one_takes_it(footing: Footing) {
         assert!(second.taken_over);
         assert_eq!(second.task, first.task);
         let keys = process();
-        // Whoever lost the lease stores no answer that is only its own opinion.
+        // A process that lost its lease cannot store an answer without effect.
         assert_eq!(keys.complete(&first, "first", false).await.unwrap(), Stored::Not);
         assert_eq!(
             keys.complete(&second, "second", false).await.unwrap(),
@@ -87,7 +87,7 @@ async fn clocks_that_are_wrong_by_days_change_nothing(footing: Footing) {
         })
         .await;
         stage.clock.advance(seconds);
-        // A key in use is neither deleted nor taken over before its time, and not kept for longer either.
+        // A key in use is neither deleted nor taken over too early, and is not kept longer either.
         let deleted = command_api::idempotency::clean_up(&two.operations).await.unwrap();
         assert_eq!(deleted, 0);
         let duplicate = tokio::spawn(create(&two, key).send());

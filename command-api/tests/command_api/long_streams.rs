@@ -1,4 +1,4 @@
-//! What a command costs does not depend on how many events its task has.
+//! The cost of a command does not depend on the number of events of its task.
 
 use event_store::EventStore;
 use events::{Actor, EventId, Metadata, NewEvent, StreamName, TaskEvent, TaskId, TaskRenamed, Timestamp};
@@ -12,7 +12,7 @@ use super::{
 };
 
 const LONG: u64 = 3_000;
-/// A fold of so many events is none of the whole stream.
+/// A fold of at most this many events does not read the whole stream.
 const FEW: usize = 600;
 
 /// A change of the title, as the command side leaves it.
@@ -37,7 +37,7 @@ fn stream(path: &str) -> StreamName {
     StreamName::task(id)
 }
 
-/// Lets the task at `path` have `length` events, as if other processes had left them.
+/// Appends events to the task at `path` until it has `length`, as other processes would.
 async fn lengthen(store: &dyn EventStore, path: &str, length: u64) {
     let mut version = store.stream_head(&stream(path)).await.unwrap().unwrap().version;
     while version < length {
@@ -88,7 +88,7 @@ async fn a_command_costs_the_same_on_a_long_stream_as_on_a_short_one(footing: Fo
         here.push(send(app.post(&format!("{path}/start")).key(&key("again")), 200).await);
         here.push(send(app.post(&format!("{path}/complete")).key(&key("done")), 200).await);
         here.push(send(app.post(&format!("{path}/reopen")), 200).await);
-        // Answered again from what is kept, and found again in the stream.
+        // The answer is repeated from the table, and found again in the stream.
         here.push(send(app.post(&format!("{path}/complete")).key(&key("done")), 200).await);
         here.push(send(app.post(&format!("{path}/start")).key(&key("again")), 200).await);
         costs.push(here);
@@ -114,7 +114,7 @@ async fn a_retry_looks_no_further_back_than_the_first_try(footing: Footing) {
         .send()
         .await
         .is_task(200, LONG + 3);
-    // As if the process had died before it stored the answer: what it knew at the beginning is still there.
+    // Simulates a crash before the answer was stored: the states from the beginning are still there.
     let row = "UPDATE idempotency_keys SET response = NULL, tasks_before = $1";
     let before = "SELECT state FROM task_snapshots";
     store.take_cost();
@@ -142,7 +142,7 @@ async fn a_cold_replica_does_not_fold_a_long_stream_from_its_beginning(footing: 
     let cost = store.take_cost();
     assert!(cost.events <= FEW, "{cost:?}");
 
-    // Commands of one process leave snapshots, too.
+    // Commands of one process write snapshots, too.
     let short = task(&app, 1).await;
     for n in 1..=520_u64 {
         let commands = json!({"title": format!("{n}")});
@@ -179,7 +179,7 @@ async fn a_snapshot_that_is_not_from_this_log_counts_for_nothing(footing: Footin
         app.patch(path).json(json!({})).send().await.is_task(200, LONG);
     }
     let expected = app.patch(&path).json(json!({})).send().await;
-    // As if the log had been restored and the stream had gone another way since: another event is at its version.
+    // Simulates a restored log with other events: another event has this version.
     let rows = app
         .operations
         .fetch_all("SELECT task_id, state FROM task_snapshots", &[])
@@ -202,7 +202,7 @@ async fn a_snapshot_that_is_not_from_this_log_counts_for_nothing(footing: Footin
     let app = App::start(&stage).await;
     let reply = app.patch(&path).json(json!({})).send().await;
     assert_eq!(reply.body, expected.body);
-    // And one that is gone, or is no snapshot at all, is not missed.
+    // A missing or invalid snapshot does no harm.
     app.operations
         .execute("UPDATE task_snapshots SET state = 'nonsense'", &[])
         .await
@@ -217,7 +217,7 @@ async fn an_answer_whose_effect_was_lost_is_not_given_again(footing: Footing) {
     let start = || app.post(&format!("{path}/start")).key("k");
     let first = start().send().await;
     first.is_task(200, 4);
-    // What is kept names an event that is not there, as after the restore of an older log.
+    // The stored answer names an event that does not exist, as after the restore of an older log.
     let row = app
         .operations
         .fetch_optional("SELECT response FROM idempotency_keys", &[])

@@ -1,4 +1,4 @@
-//! A task is taken out of the trash for good, or restored: never both.
+//! A task is purged from the trash or restored, never both.
 
 use std::sync::Arc;
 

@@ -1,10 +1,10 @@
-//! Taking back what a request did. What a request changed the read models tell, which the tests write as the projector does.
+//! Undoing a request. The tests write the read models, as the projector does.
 
 use serde_json::{Value, json};
 
 use crate::support::{App, Reply, Stage, user};
 
-/// Shows everything that is in the log.
+/// Projects everything in the log.
 async fn project(app: &App) {
     let log = app.store.log_page(0, 1_000).await.unwrap();
     let mut tx = app.read_models.begin().await.unwrap();
@@ -46,12 +46,12 @@ fn statuses(reply: &Reply) -> Vec<u64> {
     assert_eq!(reply.status, 200, "{}", reply.text);
     let results = reply.body["results"].as_array().unwrap().iter();
     let mut statuses: Vec<_> = results.map(|result| result["status"].as_u64().unwrap()).collect();
-    // Commands on different tasks go at the same time.
+    // Commands on different tasks run concurrently.
     statuses.sort_unstable();
     statuses
 }
 
-/// What became of the task with this id.
+/// The result for the task with this id.
 fn task<'r>(reply: &'r Reply, id: &str) -> &'r Value {
     let results = reply.body["results"].as_array().unwrap().iter();
     let tasks = results.map(|result| &result["task"]);
@@ -77,7 +77,7 @@ async fn each_task_of_a_request_is_undone_on_its_own() {
         .json(batch);
     let done = done.send().await;
     let made = done.body["results"][4]["task"]["id"].clone();
-    // Others have a request with the same id.
+    // Another person has a request with the same id.
     let others = app.post("/tasks").by(user(2)).header("x-request-id", "mistake");
     others
         .json(json!({"title": "Theirs"}))
@@ -107,14 +107,14 @@ async fn each_task_of_a_request_is_undone_on_its_own() {
     assert_eq!(task(&undone, &id(&gone))["deleted_at"], Value::Null);
     assert!(task(&undone, made.as_str().unwrap())["deleted_at"].is_string());
 
-    // A second time nothing changes.
+    // The second time nothing changes.
     project(&app).await;
     let again = undo(&app, "mistake").await;
     assert_eq!(statuses(&again), [200, 200, 200, 409]);
     for id in [id(&kept), id(&gone), made.as_str().unwrap().to_owned()] {
         assert_eq!(task(&again, &id), task(&undone, &id));
     }
-    // An undo is a request as well.
+    // An undo is a request, too.
     let request = undone.header("x-request-id");
     let redone = undo(&app, request).await;
     assert_eq!(statuses(&redone), [200, 200, 200]);

@@ -57,13 +57,13 @@ impl<K: Eq + Hash + Clone> KeyedSemaphore<K> {
         }
     }
 
-    /// Waits for a turn for `key`, in the order of arrival, for at most `timeout`.
+    /// Waits for a turn for `key`, in the order of arrival, for at most `limit`.
     ///
     /// # Errors
     /// When too many wait already, or it took too long.
-    pub async fn take(&self, key: K, timeout: Duration) -> Result<KeyedPermit<K>, NoKeyedPermit> {
+    pub async fn take(&self, key: K, limit: Duration) -> Result<KeyedPermit<K>, NoKeyedPermit> {
         let (place, turns) = self.enter(key).ok_or(NoKeyedPermit::Full)?;
-        match timeout(patience, turns.acquire_owned()).await {
+        match timeout(limit, turns.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(KeyedPermit {
                 _permit: permit,
                 _place: place,

@@ -76,8 +76,8 @@ impl LineWriter {
     }
 
     /// Waits until all lines have been written, at most so long, and says whether they have.
-    pub(crate) fn flush(&self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+    pub(crate) fn flush(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
         let mut waiting = self.0.waiting();
         while waiting.bytes > 0 {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -98,8 +98,8 @@ impl SealedStore {
         Ok(())
     }
 
-    /// The keys of `subjects`. Those that there are not are made, but for people about whom the log has sealed events: another
-    /// key would not open those, and would be in the way of the one that is lost when it is restored.
+    /// The keys of `subjects`. Missing ones are created, except for people with encrypted events in the log: a new
+    /// key could not decrypt those, and would be in the way when the lost one is restored.
     async fn keys_to_seal_with(
         &self,
         subjects: &BTreeSet<UserId>,

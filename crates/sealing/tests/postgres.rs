@@ -1,4 +1,4 @@
-//! What is promised of sealed events and of the keys, on PostgreSQL.
+//! The promises about encrypted events and keys, on PostgreSQL.
 
 #![expect(
     clippy::disallowed_methods,

@@ -1,4 +1,4 @@
-//! The conformance suite of event stores over sealed events on SQLite, and what is promised of the keys there.
+//! The conformance suite of event stores over encrypted events on SQLite, and the promises about keys.
 
 #![expect(
     clippy::disallowed_methods,
@@ -47,7 +47,7 @@ impl TestLog for SealedLog {
         true
     }
 
-    /// Each waits for its key first.
+    /// Each append waits for its key first.
     fn keeps_order(&self) -> bool {
         false
     }

@@ -24,12 +24,12 @@ const COLUMNS: [&str; 10] = [
     "updated_at",
     "completed_at",
 ];
-/// What separates cells, in one program or another.
+/// The separators of cells in various programs.
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 
 /// A cell that begins with one of these is a formula to one spreadsheet or another (OWASP, "CSV Injection").
 const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
-/// With this before it, it is a text.
+/// A cell with this before it is a text.
 const TEXT: char = '\'';
 
 pub(crate) fn write_head(out: impl Write) -> Result<(), csv::Error> {
@@ -56,7 +56,7 @@ pub(crate) fn write_task(out: impl Write, task: &Task) -> Result<(), csv::Error>
 }
 
 fn write_row(out: impl Write, cells: [String; COLUMNS.len()]) -> Result<(), csv::Error> {
-    // Between quotes, so that a separator of another program does not begin a cell.
+    // All cells are quoted, so that the separator of another program does not begin a cell.
     let mut writer = WriterBuilder::new()
         .quote_style(QuoteStyle::Always)
         .terminator(Terminator::CRLF)
@@ -66,7 +66,7 @@ fn write_row(out: impl Write, cells: [String; COLUMNS.len()]) -> Result<(), csv:
     Ok(())
 }
 
-/// The text so that no spreadsheet takes it for a formula.
+/// Marks a text so that no spreadsheet treats it as a formula.
 #[must_use]
 pub fn as_text(text: &str) -> String {
     match text.trim_start_matches(TEXT).starts_with(FORMULA) {
@@ -75,7 +75,7 @@ pub fn as_text(text: &str) -> String {
     }
 }
 
-/// The text that [`as_text`] was given.
+/// The text from which [`as_text`] made the cell.
 fn from_text(cell: &str) -> &str {
     match cell.strip_prefix(TEXT) {
         Some(text) if text.trim_start_matches(TEXT).starts_with(FORMULA) => text,
@@ -119,7 +119,7 @@ pub(crate) fn read(text: &str) -> Result<Content, Unreadable> {
         if record.iter().all(|cell| cell.trim().is_empty()) {
             continue;
         }
-        // Its position is before the end of the line that came before.
+        // The position is before the line break of the previous line.
         let line = lines.at(record.position().map_or(0, |position| position.byte() as usize));
         let task = task(&names, &record, &mut content.ignored);
         content.tasks.push(Found { line, task });
@@ -165,7 +165,7 @@ fn task(
 mod tests {
     use super::*;
 
-    /// The lines and titles, or what is wrong with each.
+    /// The line numbers with the titles, or with the errors.
     fn rows(text: &str) -> Vec<(u64, Result<String, String>)> {
         let found = read(text).unwrap().tasks.into_iter();
         found

@@ -1,4 +1,4 @@
-//! Several texts in one, between commas; a comma or a backslash of a text has a backslash before it.
+//! Joins several texts with commas; a comma or a backslash in a text is escaped with a backslash.
 
 /// The texts in one.
 pub(crate) fn join(texts: &[String]) -> String {
@@ -9,7 +9,8 @@ pub(crate) fn join(texts: &[String]) -> String {
     escaped.join(",")
 }
 
-/// The parts of `text` between commas, without the spaces around them; what comes after a backslash is `unescaped`.
+/// Splits `text` at commas, and removes the spaces around the parts; `unescaped` decodes the character after a
+/// backslash.
 pub(crate) fn split(text: &str, unescaped: impl Fn(char) -> char) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut characters = text.chars();

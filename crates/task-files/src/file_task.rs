@@ -1,13 +1,13 @@
-//! What files of tasks have in common, however they are written.
+//! Types for all formats of task files.
 
 use std::collections::BTreeMap;
 
 use events::{Due, Priority, Status};
 
-/// How a file is written.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// A JSON array of tasks as the API shows them, one a line.
+    /// A JSON array of tasks as in the API, one a line.
     Json,
     /// Comma-separated values (RFC 4180) with a line of column names.
     Csv,
@@ -15,16 +15,16 @@ pub enum Format {
     Ical,
 }
 
-/// A task of a file: what can be given to a new one.
+/// A task in a file: the fields that a new task can get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileTask {
     /// What is to be done.
     pub title: String,
     /// More about it.
     pub description: Option<String>,
-    /// Where it stands.
+    /// The status.
     pub status: Status,
-    /// How urgent it is.
+    /// The priority.
     pub priority: Priority,
     /// When it is due.
     pub due: Option<Due>,
@@ -32,21 +32,21 @@ pub struct FileTask {
     pub tags: Vec<String>,
 }
 
-/// A place in a file where a task is.
+/// A task that was found in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// The line that it begins on, from 1.
     pub line: u64,
-    /// The task, or in a sentence why it cannot be read.
+    /// The task, or a sentence why it cannot be read.
     pub task: Result<FileTask, String>,
 }
 
-/// What a file has.
+/// The content of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Content {
     /// Its tasks, in their order.
     pub tasks: Vec<Found>,
-    /// What else it says of tasks and no task here can have, each with how often.
+    /// Fields that tasks here cannot have, with the number of each.
     pub ignored: BTreeMap<String, u64>,
 }
 

@@ -1,4 +1,4 @@
-//! iCalendar (RFC 5545): a `VTODO` for each task. What other programs say beside it, such as alarms, is passed over.
+//! iCalendar (RFC 5545): a `VTODO` for each task. Other parts, such as alarms, are ignored.
 
 use std::{
     collections::BTreeMap,
@@ -20,10 +20,10 @@ use crate::{
 const DAY: &str = "%Y%m%d";
 const TIME: &str = "%Y%m%dT%H%M%S";
 
-/// An instant with its microseconds, for which iCalendar has no place.
+/// An instant with microseconds, which iCalendar's own properties cannot have.
 const EXACT_DUE: &str = "X-TASKLEDGER-DUE";
 
-/// What is passed over without a word: it is about the entry in a calendar, or follows from what is read.
+/// Properties that are ignored silently: they are about the calendar entry, or follow from others.
 const OF_THE_CALENDAR: [&str; 9] = [
     "UID",
     "DTSTAMP",
@@ -106,7 +106,7 @@ fn instant(at: Timestamp) -> String {
 
 pub(crate) fn read(bytes: &[u8], zone: &TimeZone) -> Result<Content, Unreadable> {
     let mut content = Content::default();
-    // The components that are open, outermost first, and of the task among them where it begins and what it has.
+    // The open components, outermost first, and the place and properties of the task among them.
     let mut open: Vec<String> = Vec::new();
     let mut task: Option<(u64, Vec<Property>, Result<(), String>)> = None;
     let mut is_calendar = false;
@@ -193,7 +193,7 @@ fn to_task(
                     _ => return Err(format!("its STATUS is `{value}`")),
                 });
             }
-            // Of programs that have no STATUS.
+            // For programs that do not write STATUS.
             "COMPLETED" => task.status = Status::Done,
             "PERCENT-COMPLETE" if value.trim() == "100" => task.status = Status::Done,
             "PRIORITY" => {
@@ -213,7 +213,7 @@ fn to_task(
         }
     }
     task.status = status.unwrap_or(task.status);
-    // Another program that moves the task leaves the exact time as it was.
+    // Another program that moves the task does not change the exact time.
     if let (Some(Due::At(exact)), Some(Due::At(due))) = (exact, task.due)
         && exact.as_seconds() == due.as_seconds()
     {
@@ -225,7 +225,7 @@ fn to_task(
     Ok(task)
 }
 
-/// A day, an instant in UTC, or a time in a zone: the one that it names, or `zone`.
+/// Parses a day, an instant in UTC, or a time in a zone: the given one, or `zone`.
 fn due(property: &Property, zone: &TimeZone) -> Result<Due, String> {
     let text = property.value.trim();
     let wrong = || format!("its DUE is `{text}`, which is neither a day nor a time");
@@ -236,7 +236,7 @@ fn due(property: &Property, zone: &TimeZone) -> Result<Due, String> {
     let local = DateTime::strptime(TIME, text.trim_end_matches('Z')).map_err(|_| wrong())?;
     let zone = match property.parameter("TZID") {
         _ if text.ends_with('Z') => TimeZone::UTC,
-        // Some write the name of a file of the time zone database.
+        // Some programs write the name of a file of the time zone database.
         Some(name) => TimeZone::get(name.trim_start_matches('/'))
             .map_err(|_| format!("the time zone `{name}` is not in the IANA time zone database"))?,
         None => zone.clone(),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-/// The most bytes of a line, without its end.
+/// The most bytes of a line, without its line break.
 const MOST_BYTES: usize = 75;
 
-/// A line of content: a property with its parameters and its value, whose escapes are still there.
+/// A line of content: a property with its parameters and its value, which is still escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Property {
     pub(crate) name: String,
@@ -13,7 +13,7 @@ pub(crate) struct Property {
     pub(crate) value: String,
 }
 
-/// A line folded into as many as it takes, each with its end.
+/// Folds a line into several if necessary, each with its line break.
 pub(crate) fn folded(line: &str) -> String {
     let mut folded = String::with_capacity(line.len() + line.len() / 40 + 2);
     let mut bytes = 0;
@@ -29,8 +29,8 @@ pub(crate) fn folded(line: &str) -> String {
     folded
 }
 
-/// The lines of a text unfolded, each with the number of the line that it begins on, from 1. Bytes, since some programs fold in the
-/// middle of a character.
+/// Unfolds the lines of a text. Each has the number of its first line, from 1. They are bytes, because some programs
+/// fold in the middle of a character.
 pub(crate) fn unfolded(bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let mut lines: Vec<(u64, Vec<u8>)> = Vec::new();
     for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
@@ -45,11 +45,11 @@ pub(crate) fn unfolded(bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
 }
 
 impl Property {
-    /// Reads an unfolded line; `None` when it is none.
+    /// Parses an unfolded line; `None` when it is invalid.
     pub(crate) fn parse(line: &[u8]) -> Option<Self> {
         let line = std::str::from_utf8(line).ok()?;
         let mut in_quotes = false;
-        // What is between quotes may have colons and semicolons.
+        // Quoted parts may have colons and semicolons.
         let mut ends = line.char_indices().filter(|(_, character)| {
             in_quotes ^= *character == '"';
             !in_quotes && matches!(character, ':' | ';')
@@ -82,7 +82,7 @@ impl Property {
     }
 }
 
-/// A text as the value of a property.
+/// Escapes a text as the value of a property.
 pub(crate) fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace(';', "\\;")
@@ -91,7 +91,7 @@ pub(crate) fn escaped(text: &str) -> String {
         .replace(['\n', '\r'], "\\n")
 }
 
-/// The text of a value.
+/// Unescapes a value.
 pub(crate) fn unescaped(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     let mut characters = value.chars();
@@ -104,7 +104,7 @@ pub(crate) fn unescaped(value: &str) -> String {
     text
 }
 
-/// What a character stands for that comes after a backslash.
+/// The meaning of a character after a backslash.
 pub(crate) fn escape(character: char) -> char {
     match character {
         'n' | 'N' => '\n',

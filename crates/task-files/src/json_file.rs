@@ -1,4 +1,4 @@
-//! A JSON array of tasks, as the API shows them. What a task cannot be given, such as its id, is passed over.
+//! A JSON array of tasks, as the API shows them. Fields that cannot be set, such as the id, are ignored.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::{
     values::{due, priority, status},
 };
 
-/// What the API shows and nobody can set.
+/// Fields that the API shows but nobody can set.
 const SHOWN: [&str; 6] = [
     "id",
     "created_at",
@@ -26,7 +26,7 @@ pub(crate) fn read(text: &str) -> Result<Content, Unreadable> {
     let mut content = Content::default();
     let mut lines = LineNumbers::new(text);
     for item in items {
-        // Items are parts of the text.
+        // Items are slices of the text.
         let line = lines.at(item.get().as_ptr() as usize - text.as_ptr() as usize);
         let task = task(item.get(), &mut content.ignored);
         content.tasks.push(Found { line, task });

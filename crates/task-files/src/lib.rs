@@ -1,8 +1,8 @@
 //! Tasks as files: JSON, CSV for spreadsheets, and iCalendar for calendars.
 //!
-//! Reading finds every task with the line that it begins on, and says of each that cannot be read why; writing is done a task at a
-//! time. Pure: it must not be known here where files are, nor how tasks are fetched and created. What a title or a tag may
-//! be is the command API's to say.
+//! Reading returns every task with its line, or with the reason why it cannot be read; writing is done one task at a
+//! time. Everything is pure: this crate does not open files, and does not fetch or create tasks. The command API
+//! decides which titles and tags are valid.
 
 mod csv_file;
 mod escaped_list;
@@ -22,7 +22,7 @@ pub use csv_file::as_text as text_for_spreadsheets;
 pub use file_task::{Content, FileTask, Format, Found, Unreadable};
 pub use writer::Writer;
 
-/// Reads the tasks of a file. Times without a zone of their own are of `zone`.
+/// Reads the tasks of a file. Times without a time zone are in `zone`.
 ///
 /// # Errors
 /// When it is not a file of this format at all.

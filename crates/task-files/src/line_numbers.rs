@@ -1,6 +1,6 @@
-//! Which line of a text a byte is on.
+//! Finds the line number of a byte.
 
-/// Counts the lines of a text once, for offsets that grow.
+/// Counts the lines of a text once, for increasing offsets.
 pub(crate) struct LineNumbers<'a> {
     text: &'a str,
     counted: usize,
@@ -16,7 +16,7 @@ impl<'a> LineNumbers<'a> {
         }
     }
 
-    /// The line, from 1, of the first byte from `offset` on that is no end of a line.
+    /// The line, from 1, of the first byte at or after `offset` that is not a line break.
     pub(crate) fn at(&mut self, offset: usize) -> u64 {
         let bytes = self.text.as_bytes().get(self.counted..).unwrap_or_default();
         let ahead = offset.saturating_sub(self.counted);

@@ -1,4 +1,4 @@
-//! Whatever a task has comes back from each format, but for what a format has no place for.
+//! A task is unchanged after it was written and read in each format, except for fields that the format lacks.
 
 use api_types::Task;
 use events::{Due, Priority, Status, TaskId, Timestamp, line, paragraphs};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{FileTask, Format, TimeZone, Writer, read};
 
-/// Texts with what means something in one of the formats, in spreadsheets, or to whoever splits lines.
+/// Texts with characters that have a meaning in one of the formats, in spreadsheets, or in splitting lines.
 const TEXT: &str = "['=+@\\\\\\\\,;:\"\\-\\t n0é＝👨\u{200d}\u{2028}\u{85}]{1,40}|\\PC{1,120}";
 const TEXTS: &str = "['=+@\\\\\\\\,;:\"\\-\\t\r\n n0é＝👨\u{200d}]{0,80}";
 
@@ -54,7 +54,7 @@ fn task() -> impl Strategy<Value = Task> {
         })
 }
 
-/// What is read of a task that was written.
+/// The expected result of reading a written task.
 fn expected(task: &Task, format: Format) -> FileTask {
     let text = task.description.clone();
     let not_blank = text.clone().filter(|text| !text.trim().is_empty());

@@ -1,8 +1,8 @@
-//! The values of a task as texts of a file.
+//! The values of a task as texts in files.
 
 use events::{Due, Priority, Status};
 
-/// Reads the name of a status or a priority, however its letters are written.
+/// Parses the name of a status or a priority, in any case.
 fn one_of<T: serde::de::DeserializeOwned>(text: &str, names: &str) -> Result<T, String> {
     let name = text.trim().to_lowercase().replace(['-', ' '], "_");
     serde_json::from_value(serde_json::Value::String(name))
@@ -23,7 +23,7 @@ pub(crate) fn due(text: &str) -> Result<Due, String> {
         .map_err(|error: events::ParseDueError| format!("`{text}`: {error}"))
 }
 
-/// The name that JSON has for a status or a priority.
+/// The name of a status or a priority in JSON.
 pub(crate) fn name(value: impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(name)) => name,

@@ -1,4 +1,4 @@
-//! Writes tasks one after the other, however many there are.
+//! Writes tasks one after another, in bounded memory.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use api_types::Task;
 
 use crate::{Format, csv_file, ical};
 
-/// So that spreadsheets take a file for UTF-8.
+/// Makes spreadsheets read the file as UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A file of tasks that is being written.

@@ -4,24 +4,24 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 
-/// An authority that nobody believes who was not told to.
+/// A certificate authority that only a test trusts.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, in PEM form.
 #[derive(Debug, Clone)]
 pub struct Issued {
-    /// The certificate alone: the authority signs it directly.
+    /// The certificate, which the authority signed directly.
     pub certificate: String,
     /// Its private key.
     pub key: String,
 }
 
 impl Authority {
-    /// One with a key of its own.
+    /// Creates an authority with its own key.
     #[must_use]
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
-        // Another name for each, so that nobody takes one for another and complains of its signatures.
+        // A different name for each, so that one is not mistaken for another.
         let name = format!("Authority {}", runtime::new_id());
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -29,19 +29,19 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Its own certificate, which those are given who are to believe it.
+    /// Its own certificate, for clients that trust it.
     #[must_use]
     pub fn certificate(&self) -> String {
         self.0.pem()
     }
 
-    /// A certificate for these names and addresses that is good for a day.
+    /// Issues a certificate for these names and addresses, valid for a day.
     #[must_use]
     pub fn issue(&self, names: &[&str]) -> Issued {
         self.issue_for(names, Duration::from_secs(24 * 60 * 60))
     }
 
-    /// A certificate that ends after `lifetime`.
+    /// Issues a certificate that expires after `lifetime`.
     #[must_use]
     #[expect(
         clippy::disallowed_methods,

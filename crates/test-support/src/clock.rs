@@ -1,15 +1,15 @@
-//! A clock that is moved by hand.
+//! A clock that tests set.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use events::Timestamp;
 use runtime::{Clock, SystemClock};
 
-/// Runs with the machine's clock or stands still, and goes on as it is told to.
+/// Runs with the machine's clock or stands still, and can be moved.
 #[derive(Debug)]
 pub struct TestClock {
     runs: bool,
-    /// The time where it stands, or how far it is ahead of the machine's clock.
+    /// The time, if it stands still; otherwise the distance to the machine's clock.
     micros: AtomicI64,
 }
 
@@ -32,7 +32,7 @@ impl TestClock {
         }
     }
 
-    /// Moves it forward, or back.
+    /// Moves it forward, or back if `seconds` is negative.
     pub fn advance(&self, seconds: i64) {
         self.micros.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }

@@ -1,10 +1,10 @@
-//! Waiting for what happens a moment later.
+//! Waits for a condition.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// No test waits longer for anything.
+/// The time limit of a test's wait.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` holds, which `what` describes.

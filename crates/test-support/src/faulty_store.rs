@@ -1,4 +1,4 @@
-//! A real store that fails as a test wants it to.
+//! A real store with faults that tests switch on.
 
 use std::sync::{
     Arc, Mutex,
@@ -19,13 +19,13 @@ pub struct FaultyStore {
     inner: Arc<dyn EventStore>,
     /// Whether every call fails.
     pub down: AtomicBool,
-    /// Reads of streams never end.
+    /// Whether reads of streams never end.
     pub hangs: AtomicBool,
     /// While somebody holds this for writing, reads of streams wait.
     pub reading: RwLock<()>,
-    /// Appends to accounts fail, which is what a crash after a claim looks like.
+    /// Whether appends to accounts fail, as after a crash that follows a claim.
     pub accounts: AtomicBool,
-    /// Appends to sessions fail.
+    /// Whether appends to sessions fail.
     pub sessions: AtomicBool,
     /// After this many appends the next ones fail.
     pub appends_left: AtomicUsize,
@@ -35,12 +35,12 @@ pub struct FaultyStore {
     pub hold_next_answer: Mutex<Option<oneshot::Receiver<()>>>,
     /// The next append works, but its answer never comes.
     pub hang_next_answer: AtomicBool,
-    /// The next append works, but its answer is lost, and so is that of the next read of a stream.
+    /// The next append works, but its answer and that of the next read of a stream are lost.
     pub lose_next_answer: AtomicBool,
     lose_next_read: AtomicBool,
     /// Appends work, but their answers are lost.
     pub lose_answers: AtomicBool,
-    /// Events of another log with more bytes than these are not taken.
+    /// The most bytes of an imported event.
     pub most_imported_bytes: AtomicUsize,
     /// How often streams were read.
     pub reads: AtomicUsize,
@@ -48,17 +48,17 @@ pub struct FaultyStore {
     pub events_read: AtomicUsize,
 }
 
-/// What was read from streams.
+/// The reads of streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
-    /// How often it was read from.
+    /// The number of reads.
     pub reads: usize,
-    /// How many events.
+    /// The number of events that were read.
     pub events: usize,
 }
 
 impl FaultyStore {
-    /// Works as `inner` does, until a switch is thrown.
+    /// Works like `inner`, until a fault is switched on.
     #[must_use]
     pub fn over(inner: Arc<dyn EventStore>) -> Arc<Self> {
         Arc::new(Self {
@@ -81,7 +81,7 @@ impl FaultyStore {
         })
     }
 
-    /// What was read since the last time.
+    /// The reads since the last call.
     pub fn take_cost(&self) -> Cost {
         Cost {
             reads: self.reads.swap(0, Ordering::SeqCst),

@@ -1,4 +1,4 @@
-//! A PostgreSQL database of one test.
+//! A PostgreSQL database for one test.
 
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use url::Url;
@@ -12,7 +12,7 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// An empty one.
+    /// Creates an empty database.
     ///
     /// # Panics
     /// When there is no server.
@@ -39,10 +39,10 @@ impl TestDatabase {
         url
     }
 
-    /// A connection of the driver's, with its defaults.
+    /// A connection of the driver, with its defaults.
     ///
     /// # Panics
-    /// When the server does not take it.
+    /// When the server does not accept it.
     pub async fn connect(&self) -> PgConnection {
         PgConnection::connect(self.url().as_str()).await.unwrap()
     }
@@ -55,7 +55,7 @@ impl TestDatabase {
         run(&self.url(), sql).await;
     }
 
-    /// Runs statements in another database of the server, whatever the settings of this one.
+    /// Runs statements in another database of the server, so that the settings of this one do not apply.
     ///
     /// # Panics
     /// When one fails.
@@ -68,12 +68,12 @@ impl Drop for TestDatabase {
     fn drop(&mut self) {
         let server = self.server.clone();
         let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        // `Drop` cannot wait, and the test's own runtime is about to end.
+        // `Drop` cannot wait, and the runtime of the test is about to end.
         let cleaning = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(run(&server, &sql));
         });
-        // It must not panic while the test does.
+        // It must not panic while the test panics.
         let _ = cleaning.join();
     }
 }

@@ -10,7 +10,8 @@ use crate::{
     files::{certificates, malformed, read},
 };
 
-/// A client that believes the authorities in the file `authorities`, and nobody else. Names are checked by whoever connects.
+/// A client configuration that trusts only the authorities in the file `authorities`. The name of the server is
+/// checked when connecting.
 ///
 /// # Errors
 /// When the file cannot be read or holds no certificate of an authority.
@@ -24,7 +25,7 @@ pub fn trusting(authorities: &Path) -> Result<ClientConfig, TlsError> {
     believing(roots).map_err(|error| malformed(authorities, &error))
 }
 
-/// The authorities in a file, as the PEM text that it holds, for a library that makes a client of its own.
+/// The authorities in a file as PEM text, for libraries that configure TLS themselves.
 ///
 /// # Errors
 /// When it cannot be read or holds no certificate.
@@ -34,7 +35,7 @@ pub fn authorities(file: &Path) -> Result<String, TlsError> {
     String::from_utf8(bytes).map_err(|error| malformed(file, &error))
 }
 
-/// A client that believes nobody.
+/// A client configuration without trusted authorities.
 ///
 /// # Errors
 /// Never, as long as rustls is built with TLS 1.2 or 1.3.

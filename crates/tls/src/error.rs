@@ -1,4 +1,4 @@
-//! Why files cannot be used for TLS, as sentences that a person can act on.
+//! Why files cannot be used for TLS, as sentences with a remedy.
 
 use std::{io, path::PathBuf};
 
@@ -8,31 +8,31 @@ pub enum TlsError {
     /// There is no such file, or it cannot be read.
     #[error("cannot read {path}: {source}", path = .path.display())]
     Unreadable {
-        /// The file that is to blame.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Others than the owner of the private key have rights to it.
+    /// Users other than the owner have permissions on the private key.
     #[error(transparent)]
     NotPrivate(io::Error),
-    /// The file holds nothing of what it is for.
+    /// The file has no certificate or no key.
     #[error("{path} holds no {wanted} in PEM form", path = .path.display())]
     Missing {
-        /// The file that is to blame.
+        /// The file.
         path: PathBuf,
-        /// What it should hold.
+        /// What it should have.
         wanted: &'static str,
     },
-    /// What the file holds is damaged.
+    /// The content of the file is damaged.
     #[error("{path} is not what it should be: {reason}", path = .path.display())]
     Malformed {
-        /// The file that is to blame.
+        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// The certificate is not of this key, or rustls has no use for one of them.
+    /// The certificate does not belong to the key, or rustls does not support one of them.
     #[error(
         "the certificate {certificate} and the key {key} cannot be used together: {source}",
         certificate = .certificate.display(),
@@ -43,7 +43,7 @@ pub enum TlsError {
         certificate: PathBuf,
         /// The file of the key.
         key: PathBuf,
-        /// What rustls said.
+        /// The error of rustls.
         source: rustls::Error,
     },
 }

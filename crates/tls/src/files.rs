@@ -15,9 +15,9 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     fs::read(path).map_err(|source| unreadable(path, source))
 }
 
-/// The bytes of a file to which only its owner has rights.
+/// The bytes of a file on which only its owner has permissions.
 pub(crate) fn read_private(path: &Path) -> Result<Vec<u8>, TlsError> {
-    // That a file is missing is said as for every other one.
+    // A missing file is reported like any other unreadable one.
     let bytes = read(path)?;
     private::require(path).map_err(TlsError::NotPrivate)?;
     Ok(bytes)

@@ -1,7 +1,8 @@
-//! TLS by rustls: certificates and keys from files that operators replace while the process runs, and the authorities that the
-//! other side is checked against. Knows neither HTTP nor connections.
+//! TLS by rustls: certificates and keys from files that operators replace while the process runs, and the trusted
+//! authorities. Knows nothing of HTTP and connections.
 //!
-//! `server.rs` is what a server shows, `client.rs` whom a client believes, `files.rs` reads both.
+//! `server.rs` has the certificates of servers, `client.rs` the trusted authorities of clients, and `files.rs` reads
+//! both.
 
 mod client;
 mod error;
@@ -12,5 +13,5 @@ pub use client::{authorities, trusting, trusting_nobody};
 pub use error::TlsError;
 pub use server::{ServerTls, TlsFiles};
 
-/// The one protocol that is spoken inside TLS, as ALPN names it (RFC 7301).
+/// The protocol inside TLS, as ALPN names it (RFC 7301).
 const HTTP_1_1: &[u8] = b"http/1.1";

@@ -1,4 +1,4 @@
-//! What a server shows: a certificate and its key from two files, which are read again when they change.
+//! The certificate and the key of a server, from two files that are read again when they change.
 
 use std::{
     fmt,
@@ -20,20 +20,20 @@ use crate::{
     files::{certificates, key, malformed, read, read_private},
 };
 
-/// Between two looks at the files. What has changed is used once two looks in a row have found the same, so that nobody
-/// takes the new certificate with the old key while both are being replaced.
+/// The pause between two reads of the files. A change is used once two reads in a row have found the same contents,
+/// so that a new certificate is not combined with the old key while both are being replaced.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-/// Where certificate and key are.
+/// The files of the certificate and the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The server's certificate in PEM form, followed by those that lead to an authority.
+    /// The server's certificate in PEM form, followed by the intermediate certificates.
     pub certificate: PathBuf,
-    /// Its private key in PEM form, to which only its owner has rights.
+    /// Its private key in PEM form, on which only its owner has permissions.
     pub key: PathBuf,
 }
 
-/// What a server shows now. Clones share it.
+/// The present certificate and key of a server. Clones share it.
 #[derive(Clone)]
 pub struct ServerTls(Arc<Shared>);
 
@@ -46,19 +46,19 @@ struct Shared {
 
 /// Fingerprints of the files' contents.
 struct Seen {
-    /// Of those that were tried last, whether they could be used or not.
+    /// The fingerprint of the contents that were tried last, valid or not.
     tried: u64,
-    /// Of those that the last look found.
+    /// The fingerprint of the contents at the last read.
     found: u64,
 }
 
-/// What two files hold together.
+/// The contents of both files.
 struct Contents {
     certificate: Vec<u8>,
     key: Vec<u8>,
 }
 
-/// What is shown about the files.
+/// The metrics of the files.
 struct Gauges {
     not_after: IntGauge,
     refused: IntGauge,
@@ -92,7 +92,7 @@ impl ServerTls {
     /// Reads the files.
     ///
     /// # Errors
-    /// When they cannot be used together, or others have rights to the key.
+    /// When they cannot be used together, or others have permissions on the key.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let contents = Contents::read(&files)?;
         let (config, not_after) = contents.config(&files)?;
@@ -110,20 +110,20 @@ impl ServerTls {
         })))
     }
 
-    /// What a connection that comes now is to be shown.
+    /// The configuration for new connections.
     #[must_use]
     pub fn current(&self) -> Arc<ServerConfig> {
         let current = self.0.current.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&current)
     }
 
-    /// Looks at the files, and uses what they hold if that has changed and does not change any more. What cannot be used
-    /// changes nothing, and the log says why.
+    /// Reads the files, and uses a change that was also found by the previous read. An invalid change is ignored and
+    /// logged.
     pub fn look(&self) {
         let contents = Contents::read(&self.0.files);
         let found = match &contents {
             Ok(contents) => contents.fingerprint(),
-            // One that is missing may be about to be replaced, too.
+            // A missing file may be about to be replaced, too.
             Err(_) => 0,
         };
         let is_settled = {
@@ -136,17 +136,17 @@ impl ServerTls {
         }
     }
 
-    /// Reads the files now, since somebody asks for it, and uses what they hold or says in the log why not.
+    /// Reads the files now, because it was requested, and uses them or logs why not.
     pub fn reload(&self) {
         let contents = Contents::read(&self.0.files);
         let found = contents.as_ref().map_or(0, Contents::fingerprint);
         self.take(contents, found);
     }
 
-    /// Looks again and again, and reads the files at once when the process gets `SIGHUP`.
+    /// Reads the files regularly, and at once when the process gets `SIGHUP`.
     ///
     /// # Errors
-    /// When the process cannot listen for it.
+    /// When the signal handler cannot be installed.
     pub fn watch(self) -> std::io::Result<impl Future<Output = ()> + Send> {
         let mut hangups = signal(SignalKind::hangup())?;
         Ok(async move {
@@ -194,14 +194,14 @@ impl Contents {
         })
     }
 
-    /// Tells contents apart, without keeping the key.
+    /// A fingerprint for comparing contents, without keeping the key.
     fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (&self.certificate, &self.key).hash(&mut hasher);
         hasher.finish()
     }
 
-    /// For TLS 1.2 and later, and when the certificate ends.
+    /// Makes the configuration, for TLS 1.2 and later, and returns when the certificate expires.
     fn config(&self, files: &TlsFiles) -> Result<(ServerConfig, ASN1Time), TlsError> {
         let chain = certificates(&files.certificate, &self.certificate)?;
         let not_after = not_after(files, &chain[0])?;

@@ -1,4 +1,4 @@
-//! Checkpoints (C2SP `tlog-checkpoint`): the text that says how large a log is and what its root is.
+//! Checkpoints (C2SP `tlog-checkpoint`): a text with the size of a log and its root.
 
 use std::{fmt, str::FromStr};
 
@@ -11,9 +11,9 @@ use crate::{
 /// The head of a log's tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Which log it is.
+    /// The origin, which identifies the log.
     pub origin: String,
-    /// How many leaves its tree has.
+    /// The number of leaves.
     pub size: u64,
     /// The root of the tree.
     pub root: Hash,
@@ -22,10 +22,10 @@ pub struct Checkpoint {
 /// Why a checkpoint is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
-    /// The note around it.
+    /// The note is invalid.
     #[error(transparent)]
     Note(#[from] NoteError),
-    /// Its text is not that of a checkpoint.
+    /// The text is not a checkpoint.
     #[error("not a checkpoint: {0}")]
     Malformed(&'static str),
 }
@@ -39,10 +39,11 @@ impl Checkpoint {
         Note { text, signatures }
     }
 
-    /// The checkpoint in `note`, if one of `keys` has signed it: keys of the log, whose names are its origin.
+    /// The checkpoint in `note`, if one of `keys` has signed it. These are the keys of the log, whose names are its
+    /// origin.
     ///
     /// # Errors
-    /// When it is not signed, or is no checkpoint of the log of its keys.
+    /// When it is not signed, or is not a checkpoint of this log.
     pub fn open(note: &Note, keys: &[VerifierKey]) -> Result<Self, CheckpointError> {
         note.verify(keys)?;
         let checkpoint: Self = note.text.parse()?;
@@ -66,7 +67,7 @@ impl fmt::Display for Checkpoint {
 impl FromStr for Checkpoint {
     type Err = CheckpointError;
 
-    /// Reads the text of a note. Lines after the third are extensions, which mean nothing here.
+    /// Parses the text of a note. Lines after the third are extensions, which are ignored.
     fn from_str(text: &str) -> Result<Self, CheckpointError> {
         let malformed = |what| Err(CheckpointError::Malformed(what));
         let Some(text) = text.strip_suffix('\n') else {

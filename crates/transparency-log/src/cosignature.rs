@@ -1,4 +1,4 @@
-//! Cosignatures of witnesses (C2SP `tlog-cosignature`, Ed25519): who saw a checkpoint at what time.
+//! Cosignatures of witnesses (C2SP `tlog-cosignature`, Ed25519): a witness saw a checkpoint at some time.
 
 use crate::note::{Algorithm, Note, NoteError, Signature, Signer, VerifierKey};
 
@@ -13,7 +13,7 @@ pub fn cosign(signer: &Signer, text: &str, seconds: u64) -> Signature {
 /// When the witness of `key` has cosigned the note, in seconds since 1970; `None` when it has not.
 ///
 /// # Errors
-/// When a cosignature claims to be its, and is not.
+/// When a cosignature with its name is invalid.
 pub fn cosigned_at(note: &Note, key: &VerifierKey) -> Result<Option<u64>, NoteError> {
     let wrong = || NoteError::WrongSignature(key.name().to_owned());
     let of_witness =

@@ -1,4 +1,4 @@
-//! The right edge of a tree: all that is needed to let it grow and to know its root.
+//! The right edge of a tree: the part that is needed to add leaves and to compute the root.
 
 use std::collections::BTreeMap;
 
@@ -17,17 +17,17 @@ pub struct Edge {
     levels: Vec<Vec<Hash>>,
 }
 
-/// Tiles that are not the edge of a tree of this size.
+/// The given tiles are not the edge of a tree of this size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the tile {level}/{number} at the edge of the tree has {actual} hashes, not {expected}")]
 pub struct EdgeError {
-    /// The level of the tree that it is on, from 0 for the leaves.
+    /// The level of the tile, from 0 for the leaves.
     pub level: u8,
     /// Its number at this level.
     pub number: u64,
-    /// How many it should have.
+    /// The expected number of hashes.
     pub expected: u64,
-    /// How many it has.
+    /// The actual number of hashes.
     pub actual: usize,
 }
 
@@ -41,7 +41,7 @@ impl Edge {
         })
     }
 
-    /// Goes on with a tree of `size` leaves, from the hashes of its [`Self::tiles`].
+    /// Loads the edge of a tree of `size` leaves from the hashes of its [`Self::tiles`].
     ///
     /// # Errors
     /// When a tile is missing or has another width.
@@ -66,7 +66,7 @@ impl Edge {
         Ok(Self { size, levels })
     }
 
-    /// How many leaves the tree has.
+    /// The number of leaves.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size

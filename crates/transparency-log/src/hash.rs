@@ -18,7 +18,7 @@ pub fn empty_root() -> Hash {
     Hash(Sha256::digest(b"").into())
 }
 
-/// The plain hash of what an entry commits to. In a log whose entries are hashes, this is the entry.
+/// The plain hash of the data of an entry. In a log whose entries are hashes, this is the entry.
 #[must_use]
 pub fn entry_hash(bytes: &[u8]) -> Hash {
     Hash(Sha256::digest(bytes).into())

@@ -1,9 +1,9 @@
-//! Transparency logs as C2SP specifies them, over the Merkle tree of RFC 9162: what is hashed, signed and proved, and the
-//! texts in which it travels.
+//! Transparency logs as C2SP specifies them, over the Merkle tree of RFC 9162: hashes, signatures, proofs, and their
+//! text formats.
 //!
-//! Everything here is pure: no I/O, no clock, no random number. It must not know what the entries of a log mean, nor where
-//! tiles are kept. `hash.rs` and `tree.rs` are the tree, `edge.rs` lets it grow, `tile.rs` and `tiles.rs` are the form in
-//! which it is stored and served (`tlog-tiles`); `note.rs` signs texts (`signed-note`), `checkpoint.rs`,
+//! Everything here is pure: no I/O, no clock, no random number. The meaning of entries and the storage of tiles are
+//! unknown here. `hash.rs` and `tree.rs` are the tree, `edge.rs` adds leaves, `tile.rs` and `tiles.rs` are the form
+//! in which it is stored and served (`tlog-tiles`); `note.rs` signs texts (`signed-note`), `checkpoint.rs`,
 //! `cosignature.rs`, `proof.rs` and `witness.rs` are the texts (`tlog-checkpoint`, `tlog-cosignature`, `tlog-proof`,
 //! `tlog-witness`).
 

@@ -9,19 +9,19 @@ use ed25519_dalek::{
 };
 use sha2::{Digest as _, Sha256};
 
-/// Signatures of a note that are read. The specification asks for at least 16.
+/// The most signatures of a note that are read. The specification requires at least 16.
 const MOST_SIGNATURES: usize = 64;
 
-/// Why a note cannot be read, or is not what it should be.
+/// Why a note is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
-    /// It does not have the form of a note.
+    /// It does not have the format of a note.
     #[error("not a signed note: {0}")]
     Malformed(&'static str),
-    /// No signature is by a key that is trusted.
+    /// It has no signature of a trusted key.
     #[error("the note has no signature of a key that is trusted")]
     Unsigned,
-    /// A signature that claims to be of a key that is trusted is not.
+    /// A signature with the name and id of a trusted key is wrong.
     #[error("the signature of {0} is wrong: the note was changed, or somebody else has signed it")]
     WrongSignature(String),
     /// Not a verifier key.
@@ -29,7 +29,7 @@ pub enum NoteError {
     Key,
 }
 
-/// What a key signs, as the first byte of its encoding says.
+/// What a key signs, from the first byte of its encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// The text of a note, with Ed25519.
@@ -62,18 +62,18 @@ pub struct Signer {
     key: SigningKey,
 }
 
-/// One line of signature.
+/// A line with a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
     /// The name of the key.
     pub name: String,
-    /// Tells keys of one name apart.
+    /// Distinguishes keys with the same name.
     pub key_id: [u8; 4],
-    /// What follows: for Ed25519 the 64 bytes of RFC 8032.
+    /// The rest of the signature: for Ed25519 the 64 bytes of RFC 8032.
     pub bytes: Vec<u8>,
 }
 
-/// A text with its signatures, none of which has been checked.
+/// A text with its signatures, which are not verified yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// The text, which ends with a newline.
@@ -83,7 +83,7 @@ pub struct Note {
 }
 
 impl VerifierKey {
-    /// A key of this name.
+    /// A key with this name.
     ///
     /// # Errors
     /// When no key can have this name.
@@ -106,7 +106,7 @@ impl VerifierKey {
         &self.name
     }
 
-    /// What it signs.
+    /// The algorithm.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -128,7 +128,7 @@ impl VerifierKey {
             .map_err(|_| NoteError::Key)
     }
 
-    /// The first four bytes of the hash of all that makes it up.
+    /// The key id: the first four bytes of the hash of its name, algorithm and public key.
     #[must_use]
     pub fn id(&self) -> [u8; 4] {
         let digest = Sha256::new()
@@ -139,7 +139,7 @@ impl VerifierKey {
         [digest[0], digest[1], digest[2], digest[3]]
     }
 
-    /// Whether a signature claims to be of this key.
+    /// Whether a signature has the name and id of this key.
     #[must_use]
     pub fn is_of(&self, signature: &Signature) -> bool {
         signature.name == self.name && signature.key_id == self.id()
@@ -182,7 +182,7 @@ impl FromStr for VerifierKey {
         let bytes = <[u8; 32]>::try_from(&key[1..]).map_err(|_| NoteError::Key)?;
         let key = VerifyingKey::from_bytes(&bytes).map_err(|_| NoteError::Key)?;
         let verifier = Self::new(name, algorithm, key)?;
-        // The id is a check sum, too.
+        // The id is also a checksum.
         if hex::encode(verifier.id()) == id {
             Ok(verifier)
         } else {
@@ -192,7 +192,7 @@ impl FromStr for VerifierKey {
 }
 
 impl Signer {
-    /// A signer of this name.
+    /// A signer with this name.
     ///
     /// # Errors
     /// When no key can have this name.
@@ -267,14 +267,14 @@ impl FromStr for Signature {
 }
 
 impl Note {
-    /// The note with one signature more.
+    /// The note with one more signature.
     #[must_use]
     pub fn with(mut self, signature: Signature) -> Self {
         self.signatures.push(signature);
         self
     }
 
-    /// Makes sure that at least one of `keys` has signed the text, and that no signature of any of them is wrong.
+    /// Verifies that at least one of `keys` has signed the text, and that no signature of any of them is wrong.
     ///
     /// # Errors
     /// When none has, or one is wrong.

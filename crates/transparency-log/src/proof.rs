@@ -1,4 +1,4 @@
-//! Proofs that travel (C2SP `tlog-proof`): one entry is in a log, checkable by whoever has the log's public key.
+//! Proofs as texts (C2SP `tlog-proof`): an entry is in a log. They can be verified with the log's public key.
 
 use std::{fmt, str::FromStr};
 
@@ -15,7 +15,7 @@ use crate::{
 
 const HEAD: &str = "c2sp.org/tlog-proof@v1\n";
 
-/// That a leaf is in the tree of a checkpoint.
+/// A proof that a leaf is in the tree of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InclusionProof {
     /// The index of the leaf.
@@ -24,26 +24,26 @@ pub struct InclusionProof {
     pub hashes: Vec<Hash>,
     /// The checkpoint, with its signatures.
     pub checkpoint: Note,
-    /// What whoever made the proof adds to it, such as the entry itself. Nothing proves it, unless it is what the leaf is made of.
+    /// Additional data, such as the entry itself. It is not proved, unless the leaf is made of it.
     pub extra: Option<Vec<u8>>,
 }
 
 /// Why a proof is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
-    /// It does not have the form of a proof.
+    /// It does not have the format of a proof.
     #[error("not a tlog-proof: {0}")]
     Malformed(&'static str),
-    /// Its checkpoint is not accepted.
+    /// Its checkpoint is invalid.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// It does not prove that this leaf is there.
+    /// It does not prove this leaf.
     #[error("the log of the checkpoint does not have this entry at this place")]
     Inclusion(#[from] InvalidProof),
 }
 
 impl InclusionProof {
-    /// Makes sure that the leaf with this hash is where the proof says, in a log that `keys` sign for.
+    /// Verifies that the leaf with this hash is at the index of the proof, in the log of `keys`.
     ///
     /// # Errors
     /// When it is not.

@@ -1,4 +1,4 @@
-//! Reading texts line by line, in the one spelling that each number has.
+//! Parses texts line by line. Each number has only one valid spelling.
 
 use crate::hash::Hash;
 

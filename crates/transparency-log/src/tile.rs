@@ -1,16 +1,16 @@
-//! Which tile of the tree is where (C2SP `tlog-tiles`): coordinates, widths and paths.
+//! Tiles of the tree (C2SP `tlog-tiles`): coordinates, widths and paths.
 
 use std::fmt;
 
 use crate::text::number;
 
-/// The hashes of a full tile.
+/// The number of hashes in a full tile.
 pub const WIDTH: u64 = 256;
 
-/// Levels of tiles above which no tree of fewer than 2^63 leaves has any.
+/// The highest level with tiles in a tree of fewer than 2^63 leaves.
 const MOST_LEVEL: u8 = 7;
 
-/// What a tile is made of.
+/// The content of a tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TileKind {
     /// Entries of the log, each of them a hash.
@@ -19,18 +19,18 @@ pub enum TileKind {
     Hashes(u8),
 }
 
-/// A tile. One of less than [`WIDTH`] is the beginning of what will once be the full one.
+/// A tile. A partial one, with fewer than [`WIDTH`] hashes, is the beginning of the later full one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tile {
     /// Whether it holds hashes or entries.
     pub kind: TileKind,
     /// Its number at its level, from 0.
     pub number: u64,
-    /// How many hashes it has, 1 to [`WIDTH`].
+    /// The number of hashes, 1 to [`WIDTH`].
     pub width: u64,
 }
 
-/// Not the path of a tile.
+/// The path is not that of a tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not the path of a tile: expected <level>/<number> or entries/<number>, and .p/<width> if it is partial"
@@ -38,7 +38,7 @@ pub struct Tile {
 pub struct TilePathError;
 
 impl TileKind {
-    /// How many leaves each hash in such a tile stands for, as a power of two.
+    /// The number of leaves below each hash of such a tile, as a power of two.
     #[must_use]
     pub fn height(self) -> u32 {
         match self {
@@ -47,7 +47,7 @@ impl TileKind {
         }
     }
 
-    /// How many hashes a tree of `size` leaves has at this level.
+    /// The number of hashes on this level in a tree of `size` leaves.
     #[must_use]
     pub fn hashes(self, size: u64) -> u64 {
         size.checked_shr(self.height()).unwrap_or(0)
@@ -55,7 +55,7 @@ impl TileKind {
 }
 
 impl Tile {
-    /// Whether a tree of `size` leaves has all of it.
+    /// Whether a tree of `size` leaves contains the whole tile.
     #[must_use]
     pub fn is_within(&self, size: u64) -> bool {
         let end = self
@@ -65,10 +65,10 @@ impl Tile {
         end.is_some_and(|end| end <= self.kind.hashes(size))
     }
 
-    /// Reads what stands behind `tile/` in its URL.
+    /// Parses the part of its URL after `tile/`.
     ///
     /// # Errors
-    /// When it is not the one spelling of a tile.
+    /// When it is not the canonical path of a tile.
     pub fn parse(path: &str) -> Result<Self, TilePathError> {
         let (kind, rest) = path.split_once('/').ok_or(TilePathError)?;
         let kind = match kind {

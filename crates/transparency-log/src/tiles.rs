@@ -8,15 +8,15 @@ use crate::{
     tree::{Range, root_of},
 };
 
-/// Tiles of a tree by level and number, each with as many hashes as are known of it.
+/// The tiles of a tree by level and number, each with the known hashes.
 #[derive(Debug, Clone, Default)]
 pub struct Tiles(HashMap<(u8, u64), Vec<Hash>>);
 
-/// A hash is needed that is in none of the tiles.
+/// A needed hash is in none of the tiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the tile {level}/{number} of the tree is missing or too short")]
 pub struct MissingTile {
-    /// The level of the tree that it is on, from 0 for the leaves.
+    /// The level of the tile, from 0 for the leaves.
     pub level: u8,
     /// Its number at this level.
     pub number: u64,
@@ -70,11 +70,11 @@ impl Tiles {
 }
 
 impl Complete {
-    /// The level and number of the tile that it is computed from, and where its hashes begin there.
+    /// The level and number of its tile, and the index of its first hash there.
     fn place(self) -> (u8, u64, usize) {
         let level = self.height / 8;
         let first = self.number << (self.height % 8);
-        // Trees have fewer than 2^64 leaves, so that a level is below 8, and an offset is below 256.
+        // Trees have fewer than 2^64 leaves, so a level is below 8, and an index below 256.
         (
             u8::try_from(level).unwrap_or(u8::MAX),
             first / WIDTH,
@@ -83,7 +83,7 @@ impl Complete {
     }
 }
 
-/// The complete subtrees that a range consists of, from left to right and from large to small.
+/// Splits a range into complete subtrees, from left to right and from large to small.
 fn complete_parts(Range { mut start, end }: Range) -> Vec<Complete> {
     let mut parts = Vec::new();
     while start < end {
@@ -97,7 +97,7 @@ fn complete_parts(Range { mut start, end }: Range) -> Vec<Complete> {
     parts
 }
 
-/// The hashes at each level of a tree of `size` leaves that no full tile has yet: level, number of the tile, and width.
+/// The partial tiles of a tree of `size` leaves, at each level: level, number of the tile, and width.
 pub(crate) fn partial_tiles(size: u64) -> impl Iterator<Item = (u8, u64, u64)> {
     (0..=crate::Tile::most_level()).filter_map(move |level| {
         let hashes = TileKind::Hashes(level).hashes(size);

@@ -1,4 +1,4 @@
-//! Roots and proofs of the tree (RFC 9162, section 2.1): which parts of it a proof consists of, and whether a proof holds.
+//! Roots and proofs of the tree (RFC 9162, section 2.1): the subtrees of a proof, and its verification.
 
 use crate::hash::{Hash, node_hash};
 
@@ -12,12 +12,12 @@ pub struct Range {
     pub end: u64,
 }
 
-/// A proof does not show what it should: it is of another tree, or was changed.
+/// The proof is wrong: it belongs to another tree, or was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the proof does not hold")]
 pub struct InvalidProof;
 
-/// The root of the tree whose leaves have these hashes, of which there is at least one; otherwise nothing.
+/// The root of the tree whose leaves have these hashes; `None` without leaves.
 #[must_use]
 pub fn root_of(leaves: &[Hash]) -> Option<Hash> {
     match leaves {
@@ -53,8 +53,9 @@ pub fn inclusion_ranges(index: u64, size: u64) -> Option<Vec<Range>> {
     Some(ranges)
 }
 
-/// The subtrees whose roots prove that a tree of `to` leaves begins with the tree of `from` leaves: `PROOF` of RFC 9162,
-/// section 2.1.4.1. Nothing is needed for the empty tree, nor for the same one. `None` when `from` is the larger.
+/// The subtrees whose roots prove that a tree of `to` leaves begins with the tree of `from` leaves: `PROOF` of RFC
+/// 9162, section 2.1.4.1. The list is empty for the empty tree, and for equal sizes. `None` when `from` is the
+/// larger.
 #[must_use]
 pub fn consistency_ranges(from: u64, to: u64) -> Option<Vec<Range>> {
     if from > to {
@@ -65,7 +66,7 @@ pub fn consistency_ranges(from: u64, to: u64) -> Option<Vec<Range>> {
     }
     let (mut start, mut end) = (0, to);
     let mut ranges = Vec::new();
-    // The old tree is `start..from` here, and its root is known as long as it starts at 0.
+    // The old tree is `start..from` here; its root is known while it starts at 0.
     while from < end {
         let middle = start + half(end - start);
         if from <= middle {
@@ -83,7 +84,8 @@ pub fn consistency_ranges(from: u64, to: u64) -> Option<Vec<Range>> {
     Some(ranges)
 }
 
-/// Whether the leaf `index` of the tree of `size` leaves with this root has this hash (RFC 9162, section 2.1.3.2).
+/// Verifies that the leaf `index` of the tree of `size` leaves with this root has this hash (RFC 9162, section
+/// 2.1.3.2).
 ///
 /// # Errors
 /// When the proof does not show it.
@@ -115,7 +117,7 @@ pub fn verify_inclusion(
     holds(last == 0 && hash == *root)
 }
 
-/// Whether the tree of `to` leaves begins with that of `from` leaves (RFC 9162, section 2.1.4.2).
+/// Verifies that the tree of `to` leaves begins with that of `from` leaves (RFC 9162, section 2.1.4.2).
 ///
 /// # Errors
 /// When the proof does not show it.
@@ -168,7 +170,8 @@ fn holds(it_does: bool) -> Result<(), InvalidProof> {
     if it_does { Ok(()) } else { Err(InvalidProof) }
 }
 
-/// The leaves of the left child of a tree of `size` leaves: the largest power of two below `size`, which is at least 2.
+/// The number of leaves in the left child of a tree of `size` leaves: the largest power of two below `size`, which is
+/// at least 2.
 fn half(size: u64) -> u64 {
     1 << (u64::BITS - 1 - (size - 1).leading_zeros())
 }

@@ -1,4 +1,5 @@
-//! What a log sends to a witness (C2SP `tlog-witness`): a checkpoint, and that it goes on from the one before.
+//! The request of a log to a witness (C2SP `tlog-witness`): a checkpoint, and the proof that it extends the previous
+//! one.
 
 use std::{fmt, str::FromStr};
 
@@ -8,15 +9,15 @@ use crate::{
     text::{hashes, lines, number},
 };
 
-/// No proof needs more hashes, and no witness takes more.
+/// The most hashes in a proof, which no proof needs and no witness exceeds.
 pub const MOST_PROOF_LINES: usize = 63;
 
 /// The body of `POST add-checkpoint`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddCheckpoint {
-    /// The size of the checkpoint that the witness has cosigned last, 0 if none.
+    /// The size of the checkpoint that the witness has cosigned last; 0 if none.
     pub old_size: u64,
-    /// That the new one goes on from there.
+    /// The proof that the new tree extends the old one.
     pub proof: Vec<Hash>,
     /// The new checkpoint, signed.
     pub checkpoint: Note,
@@ -25,10 +26,10 @@ pub struct AddCheckpoint {
 /// Why a body cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddCheckpointError {
-    /// It does not have the form of one.
+    /// It does not have the format of a request.
     #[error("not a request of a log: {0}")]
     Malformed(&'static str),
-    /// The checkpoint in it is no note.
+    /// The checkpoint in it is not a note.
     #[error(transparent)]
     Note(#[from] NoteError),
 }

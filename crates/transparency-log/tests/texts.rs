@@ -1,4 +1,4 @@
-//! Notes, checkpoints, cosignatures and proofs: the examples of the specifications, and what must not be accepted.
+//! Notes, checkpoints, cosignatures and proofs: the examples of the specifications, and texts that must be refused.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use std::fmt::{Debug, Display};

@@ -1,4 +1,4 @@
-//! The tree against vectors that everybody uses, against an implementation that others wrote, and against its own laws.
+//! The tree compared with well-known test vectors, with another implementation, and with its laws.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
@@ -35,7 +35,7 @@ fn leaf(number: u64) -> Hash {
     leaf_hash(&number.to_be_bytes())
 }
 
-/// A tree of so many leaves, grown in steps, with all of its tiles.
+/// A tree of `size` leaves, grown in steps, with all of its tiles.
 fn grown(size: u64, step: u64) -> (Edge, Tiles) {
     let (mut edge, mut tiles) = (Edge::default(), Tiles::default());
     while edge.size() < size {

@@ -1,4 +1,4 @@
-//! One command of a batch: from JSON to the domain's command, every error at its pointer in the whole body.
+//! One command of a batch: from JSON to the domain's command. Each error has its pointer in the whole body.
 
 use api_types::BatchOperation;
 use events::TaskId;
@@ -13,17 +13,17 @@ use crate::{
     endpoints::{change_task, create_task, fields},
 };
 
-/// A command as a batch holds it.
+/// A command in a batch.
 pub(in crate::endpoints) struct BatchCommand {
-    /// Which task it is about; `None` for one that it makes.
+    /// The task that it is about; `None` for a creation.
     pub(in crate::endpoints) task: Option<TaskId>,
     pub(in crate::endpoints) expected: ExpectedVersion,
     pub(in crate::endpoints) command: Command,
 }
 
 impl BatchCommand {
-    /// Reads the command at `index`, `{op, id?, if_match?, …fields}`. What is wrong with it is listed as far as `room`
-    /// lasts.
+    /// Reads the command at `index`: `{op, id?, if_match?, …fields}`. Its errors are listed as long as `room` is
+    /// left.
     pub(super) fn read(index: usize, value: Value, room: &mut ErrorRoom) -> Result<Self, Problem> {
         parse(value).map_err(|errors| {
             let at = |error: FieldError| FieldError {
@@ -40,7 +40,7 @@ fn parse(value: Value) -> Result<BatchCommand, Vec<FieldError>> {
         return Err(vec![FieldError::wrong_type("an object")]);
     };
     let head: Map<String, Value> = fields.remove_entry("op").into_iter().collect();
-    // Which other fields there may be, only the operation tells.
+    // The operation decides which other fields are allowed.
     let mut head = Form::new(head);
     let Some(op) = head.required("op", op) else {
         return Err(head.into_errors());
@@ -71,7 +71,7 @@ fn parse(value: Value) -> Result<BatchCommand, Vec<FieldError>> {
     }
 }
 
-/// `None` and whatever the form rejects are mistakes.
+/// Mistakes are `None`, or rejected in the form.
 fn command(op: BatchOperation, form: &mut Form) -> Option<Command> {
     Some(match op {
         BatchOperation::Create => create_task::read(form)?.into(),

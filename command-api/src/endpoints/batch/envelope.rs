@@ -1,19 +1,18 @@
-//! The body of a batch: what is wrong here is wrong with the whole.
+//! The body of a batch. A mistake here makes the whole batch invalid.
 
 use http_api::{ErrorRoom, FieldError, Form, Problem};
 use serde_json::{Map, Value};
 
 use super::command::BatchCommand;
 
-/// In one batch.
+/// The most commands in one batch.
 const MOST_COMMANDS: usize = 100;
-/// What is wrong with the commands of one batch takes at most so many bytes of the answer, beside what each problem
-/// takes without its errors.
+/// The most bytes of all errors in the answer to one batch, besides the rest of each problem.
 const MOST_ERROR_BYTES: usize = 24 * 1024;
 
-/// `{commands}`, 1 to 100 of them, each a command or what is wrong with it.
+/// Reads `{commands}`, 1 to 100 of them. Each is a command or the problem of an invalid one.
 pub(super) fn read(mut body: Map<String, Value>) -> Result<Vec<Result<BatchCommand, Problem>>, Problem> {
-    // Taken apart where they are: they may be long.
+    // Taken out of the body without copying, because they may be long.
     let commands = match body.get_mut("commands") {
         Some(Value::Array(commands)) => std::mem::take(commands),
         Some(_) | None => Vec::new(),
@@ -29,7 +28,7 @@ pub(super) fn read(mut body: Map<String, Value>) -> Result<Vec<Result<BatchComma
         .collect())
 }
 
-/// Whether `value` was an array of an acceptable length.
+/// Checks that `value` was an array of an acceptable length.
 fn check(value: &Value, count: usize) -> Result<(), FieldError> {
     let Value::Array(_) = value else {
         return Err(FieldError::wrong_type("an array of commands"));

@@ -1,4 +1,4 @@
-//! The precondition of one command: what `If-Match` is to a request of its own.
+//! The precondition of one command, like `If-Match` of a single request.
 
 use http::{HeaderMap, HeaderValue, header::IF_MATCH};
 use http_api::{FieldError, Named};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::domain::ExpectedVersion;
 
-/// A version: `3` or `"3"`; or what the header may hold: `"\"3\""`, a list of such, or `"*"`.
+/// Reads a version, `3` or `"3"`, or a value of the header: `"\"3\""`, a list of such, or `"*"`.
 pub(super) fn if_match(value: &Value) -> Result<ExpectedVersion, FieldError> {
     match value {
         Value::Number(number) => number
@@ -27,7 +27,7 @@ pub(super) fn if_match(value: &Value) -> Result<ExpectedVersion, FieldError> {
 
 fn version(text: &str) -> Option<ExpectedVersion> {
     let version: u64 = text.parse().ok()?;
-    // `03` is not how versions are written.
+    // A version has no leading zeros.
     (version.to_string() == text).then(|| ExpectedVersion::OneOf(vec![version]))
 }
 

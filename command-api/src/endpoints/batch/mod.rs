@@ -37,7 +37,7 @@ use crate::{
     idempotency::RequestHash,
 };
 
-/// Of the request's body.
+/// The largest request body in bytes.
 pub(crate) const MOST_BYTES: usize = 1 << 20;
 
 /// `200` with `{"results": [{"status", "task"?, "problem"?}]}`, in the order of the commands. A problem of one
@@ -51,13 +51,13 @@ pub(crate) async fn run_batch(
     let turn = turn(&api.shares.batches, caller.user_id(), BATCHES).await?;
     let keyed = headers.keyed(&body.fields);
     let commands = envelope::read(body.fields)?;
-    // Nothing can be read here.
+    // There is no representation at this path.
     headers.check_without_version(false)?;
     let response = carry_out(&api, &caller, &headers, keyed, commands).await?;
     Ok(until_taken(response, turn))
 }
 
-/// Runs `commands`, once if they are `keyed`, and answers with what became of each.
+/// Runs `commands`, once if they are `keyed`, and answers with the result of each.
 pub(super) async fn carry_out(
     api: &Api,
     caller: &Caller,
@@ -84,11 +84,11 @@ pub(super) async fn carry_out(
     }
 }
 
-/// What was asked for.
+/// The commands of a request.
 struct Batch {
     commands: Vec<Result<BatchCommand, Problem>>,
     origin: CommandMetadata,
-    /// Makes the ids of new tasks, the same for every try.
+    /// The seed for the ids of new tasks, the same for every try.
     seed: TaskId,
 }
 
@@ -113,7 +113,7 @@ impl Work for Batch {
             Some(kept) => handler.recall(kept).await?,
             None => None,
         };
-        // Whether what an earlier try did is in the log is not known any more.
+        // Without a recalled answer it is unknown whether the effects of an earlier try are in the log.
         let mut in_log = recalled.is_none();
         let mut results = recalled.unwrap_or_default();
         let (mut places, mut requests) = (Vec::new(), Vec::new());

@@ -1,5 +1,5 @@
-//! How fast one person's batches may follow one another. A hundred commands of a batch are appended much faster than they
-//! are projected, and others wait behind what one person piles up.
+//! Limits the rate of one person's batches. The commands of a batch are appended much faster than they are projected,
+//! so the projection of one person's changes would delay others.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,12 +7,12 @@ use events::UserId;
 use rate_limit::{Quota, Spending};
 use tokio::time::sleep_until;
 
-/// Commands a second of one person, in the long run, and those that whoever was quiet may do at once.
+/// The commands per second of one person in the long run, and the burst of a person who sent none before.
 const RATE: u32 = 2_000;
-/// People who are remembered, those with the last batches.
+/// The most people who are remembered, those with the latest batches.
 const PEOPLE: usize = 10_000;
 
-/// When the commands of each person's batches will have been due at the rate.
+/// For each person the time until which the commands of earlier batches take at the rate.
 #[derive(Debug, Clone)]
 pub(crate) struct BatchRate {
     quota: Quota,
@@ -27,7 +27,7 @@ impl BatchRate {
         }
     }
 
-    /// Waits until so many more commands of `person` are due. A batch waits for those before it, not for its own.
+    /// Waits until `person` may send `commands` more. A batch waits for earlier ones, not for itself.
     pub(super) async fn wait(&self, person: UserId, commands: usize) {
         let commands = u32::try_from(commands).unwrap_or(u32::MAX);
         let before = self.spending.spend_ahead(self.quota, person, commands);

@@ -1,4 +1,4 @@
-//! What became of the commands of a batch, as the client is told.
+//! The results of a batch for the client.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +18,8 @@ use crate::{
     handling::{CommandError, CommandResult},
 };
 
-/// The answer to `commands`, with the token of the last state that it shows. `open` are the problems of those
-/// that could not be carried out.
+/// The answer to `commands`, with the token of the last state in it. `open` has the problems of commands that could
+/// not be run.
 pub(super) fn answer(
     commands: &[Result<BatchCommand, Problem>],
     results: &BTreeMap<usize, CommandResult>,
@@ -48,7 +48,7 @@ pub(super) fn answer(
     response
 }
 
-/// Names the state that the client learns of.
+/// The token of the state that the client sees.
 fn token(result: &CommandResult) -> Option<ConsistencyToken> {
     match result {
         CommandResult::Accepted(state) => Some(state.token()),

@@ -7,17 +7,17 @@ use auth_client::{Check, Identity, Rejection, VerifyError};
 use events::{Role, SessionId, Timestamp, UserId};
 use uuid::Uuid;
 
-/// The n-th person.
+/// The person with the number `n`.
 pub(crate) fn user(n: u128) -> UserId {
     UserId(Uuid::from_u128(0x0190_f5a2_0000_7000_8000_0000_0000_0000 + n))
 }
 
-/// A token that is good for `user`, who owns tasks.
+/// A token of `user`, who can have tasks.
 pub(crate) fn bearer(user: UserId) -> String {
     format!("user.{}.good", user.0.simple())
 }
 
-/// A token that is good for `user`, who owns no tasks.
+/// A token of `user`, who cannot have tasks.
 pub(crate) fn bearer_without_tasks(user: UserId) -> String {
     format!("auditor.{}.good", user.0.simple())
 }

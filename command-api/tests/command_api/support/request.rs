@@ -1,4 +1,4 @@
-//! A request to a router, and what came back.
+//! A request to a router, and its response.
 
 use axum::{Router, body::Body, response::Response};
 use events::UserId;
@@ -9,7 +9,7 @@ use tower::ServiceExt;
 
 use super::{bearer, user};
 
-/// By user 1 unless said otherwise.
+/// Sent by user 1 unless set otherwise.
 pub(crate) struct Request {
     router: Router,
     builder: http::request::Builder,
@@ -22,7 +22,7 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
-    /// Null when the body is no JSON.
+    /// Null when the body is not JSON.
     pub(crate) body: Value,
 }
 
@@ -95,7 +95,7 @@ impl Request {
         }
     }
 
-    /// The answer as a client has it who has not taken its body.
+    /// The response of a client that has not read the body.
     pub(crate) async fn unread(self) -> Response {
         let builder = match &self.token {
             Some(token) => self.builder.header("authorization", format!("Bearer {token}")),

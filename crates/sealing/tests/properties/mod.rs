@@ -1,4 +1,4 @@
-//! The laws of sealing: it changes nothing that can be read, and hides everything that is personal.
+//! The laws of sealing: what is read back is unchanged, and everything personal is hidden in the log.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::arbitrary;
 
-/// The number of events. Each takes its turn in the database.
+/// The number of events. Each takes a round trip to the database.
 const EVENTS: usize = 400;
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn sealing_and_opening_any_event_gives_the_same_event() {
         for (name, _) in PERSONAL_MEMBERS {
             assert!(lies_there.get(name).is_none(), "{name} of {}", stored.kind);
         }
-        // What holds nothing personal lies there byte for byte.
+        // A payload without personal data is stored byte for byte.
         if lies_there.get("sealed").is_none() {
             assert_eq!(stored.data, event.encode().data);
         }

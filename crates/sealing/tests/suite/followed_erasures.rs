@@ -1,4 +1,4 @@
-//! Whoever the log has erased is found again when their key was put back, and the log is read only as far as it has to be.
+//! Erased people whose key was restored are found again, and the log is read no further back than necessary.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Place, renamed};
 
 impl Place {
-    /// Lets the log say that `person` is erased.
+    /// Appends the erasure of `person`.
     async fn erase(&self, person: UserId) {
         let erased = NewEvent {
             kind: "account.erased".to_owned(),
@@ -23,13 +23,13 @@ impl Place {
         store.append(&stream, 0, vec![erased]).await.unwrap();
     }
 
-    /// Whose key has to be destroyed, for a process that starts now.
+    /// The people whose keys must be destroyed, for a process that starts now.
     async fn revived(&self) -> BTreeSet<UserId> {
         let keys = self.keys().await;
         keys.erasures(&*self.log).await.unwrap().revived
     }
 
-    /// Destroys what has to be destroyed. Returns how many more keys are destroyed than people are erased.
+    /// Destroys these keys. Returns how many more keys are destroyed than people were erased.
     async fn follow(&self) -> u64 {
         let keys = self.keys().await;
         let erasures = keys.erasures(&*self.log).await.unwrap();
@@ -61,7 +61,7 @@ pub(crate) async fn whoever_was_erased_is_found_when_their_key_is_put_back(place
     assert_eq!(place.follow().await, 0);
     assert_eq!(place.revived().await, BTreeSet::new());
 
-    // The place up to which the log was followed is as old as the keys that were put back.
+    // The position up to which the log was followed is as old as the restored keys.
     place.erase(people[1]).await;
     keys.destroy(people[1]).await.unwrap();
     place.put_back(people[1], wrapped[1].clone()).await;
@@ -69,11 +69,11 @@ pub(crate) async fn whoever_was_erased_is_found_when_their_key_is_put_back(place
     assert_eq!(place.follow().await, 0);
     assert_eq!(place.wrapped(people[1]).await, None);
 
-    // One key alone: fewer are destroyed than people are erased.
+    // One key alone: fewer are destroyed than people were erased.
     place.put_back(people[0], wrapped[0].clone()).await;
     assert_eq!(place.revived().await, BTreeSet::from([people[0]]));
 
-    // As many are, but the log was followed in another history of it.
+    // The numbers are equal, but the log was followed in another history.
     keys.destroy(people[2]).await.unwrap();
     assert_eq!(place.revived().await, BTreeSet::new());
     let other = "UPDATE followed_erasures SET event = $1";

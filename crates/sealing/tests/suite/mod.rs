@@ -1,4 +1,4 @@
-//! What is promised of sealed events and of the keys of people, whatever database they are in.
+//! The promises about encrypted events and the keys of people, for any database.
 
 mod followed_erasures;
 
@@ -25,7 +25,7 @@ pub(crate) struct Place {
     pub(crate) database: Database,
 }
 
-/// Defines the tests, each in a place of its own, which `$place().await` makes together with what has to be kept for it.
+/// Defines the tests, each with its own databases, which `$place().await` creates.
 macro_rules! promises {
     ($place:path) => {
         suite::promises!($place,
@@ -87,7 +87,7 @@ impl Place {
         SubjectKeys::open(self.database.clone(), master_keys(digits), Arc::new(SystemClock)).await
     }
 
-    /// As another process has them.
+    /// The keys as another process has them.
     pub(crate) async fn keys(&self) -> SubjectKeys {
         self.keys_with(&["ab"]).await.unwrap()
     }
@@ -96,7 +96,7 @@ impl Place {
         SealedStore::over(Arc::clone(&self.log), keys.clone())
     }
 
-    /// Somebody about whom there is an event.
+    /// A new person with one event.
     pub(crate) async fn person(&self, keys: &SubjectKeys) -> UserId {
         let subject = UserId(Uuid::now_v7());
         let head = self.log.stream_head(&stream()).await.unwrap();
@@ -108,7 +108,7 @@ impl Place {
         subject
     }
 
-    /// Does to the row of somebody's key what `sql` says.
+    /// Runs `sql` on the row of a person's key.
     async fn strike(&self, sql: &str, subject: UserId) {
         assert_eq!(self.database.execute(sql, &[subject.0.into()]).await.unwrap(), 1);
     }
@@ -139,7 +139,7 @@ pub(crate) async fn the_log_holds_nothing_personal(place: Place) {
     assert_eq!((read.encoding, title(&read).as_str()), (Encoding::Json, TITLE));
     assert_eq!(&*read.metadata.correlation_id, REQUEST);
     assert_eq!(read.metadata.idempotency_key.as_deref(), Some(REQUEST));
-    // Whoever forgets to open it does not take what is sealed for absent.
+    // A reader that forgets to decrypt it does not take the encrypted part for absent.
     let raw = place.log.read_all(0, 10).await.unwrap().remove(0);
     assert!(
         Event::try_from(&raw)
@@ -156,14 +156,14 @@ pub(crate) async fn what_is_erased_gives_placeholders(place: Place) {
     place.person(&keys).await;
     keys.destroy(erased).await.unwrap();
     keys.destroy(erased).await.unwrap();
-    // In this process at once, and in every one that starts.
+    // In this process at once, and in every one that starts later.
     for keys in [keys, place.keys().await] {
         let read = place.sealed(&keys).read_all(0, 10).await.unwrap();
         assert_eq!([title(&read[0]).as_str(), &title(&read[1])], [ERASED, TITLE]);
         assert_eq!(&*read[0].metadata.correlation_id, ERASED);
         assert_eq!(&*read[1].metadata.correlation_id, REQUEST);
     }
-    // What comes late about somebody who was erased is appended, and says nothing either.
+    // A late event about an erased person is appended, and says nothing either.
     store.append(&stream(), 2, vec![renamed(erased)]).await.unwrap();
     let read = store.read_all(2, 10).await.unwrap();
     assert_eq!(title(&read[0]), ERASED);
@@ -204,7 +204,8 @@ pub(crate) async fn a_key_is_never_made_again(place: Place) {
     assert_eq!(title(&read[0]), ERASED);
 }
 
-/// Whoever can write to the log cannot show somebody's text in another place, under another type, or as another's.
+/// Someone who can write to the log cannot show a person's text at another place, under another type, or as another
+/// person's.
 pub(crate) async fn what_was_moved_does_not_open(place: Place) {
     let keys = place.keys().await;
     let store = place.sealed(&keys);
@@ -232,7 +233,7 @@ pub(crate) async fn what_was_moved_does_not_open(place: Place) {
     }
 }
 
-/// What can happen to the row of a key. `$1` is its person.
+/// Damages of the row of a key. `$1` is its person.
 const DAMAGES: [&str; 4] = [
     "UPDATE data_keys SET wrapped = (SELECT wrapped FROM data_keys WHERE subject <> $1 AND wrapped IS NOT NULL LIMIT 1) \
      WHERE subject = $1",
@@ -266,7 +267,7 @@ pub(crate) async fn an_unusable_key_is_one_unreadable_record(place: Place) {
             &mut of_lost
         };
         people.insert(unreadable.subject.unwrap());
-        // Everything but what is personal is there.
+        // Everything but the personal data is there.
         let impersonal = unreadable.impersonal.as_ref().unwrap();
         assert_eq!(title(impersonal), ERASED);
         assert_eq!(&*impersonal.metadata.correlation_id, ERASED);
@@ -282,7 +283,7 @@ pub(crate) async fn an_unusable_key_is_one_unreadable_record(place: Place) {
         ..Comparison::default()
     };
     assert_eq!(compared, expected);
-    // Rotation leaves them as they are, names them, and goes on with the others.
+    // Rotation does not change them, reports them, and continues with the others.
     let both = place.keys_with(&["cd", "ab"]).await.unwrap();
     let rewrapped = both.rewrap().await.unwrap();
     assert_eq!(rewrapped.keys, 1);
@@ -313,7 +314,7 @@ pub(crate) async fn a_lost_key_is_not_replaced(place: Place) {
         assert!(refused.to_string().contains(&person.to_string()), "{refused}");
     }
     assert_eq!(place.wrapped(lost).await, None);
-    // Restored from a backup, all is well.
+    // After they were restored from a backup, everything works.
     let restore = "INSERT INTO data_keys (subject, master_key, wrapped, created_at) \
          VALUES ($1, (SELECT id FROM master_keys), $2, 1)";
     place
@@ -326,7 +327,7 @@ pub(crate) async fn a_lost_key_is_not_replaced(place: Place) {
     assert_eq!(title(&read[0]), TITLE);
 }
 
-/// A role that cannot make a key cannot register anybody, whatever it still has in memory.
+/// A role that cannot create keys cannot register anybody, whatever it has in its cache.
 pub(crate) async fn readiness_asks_whether_keys_can_be_made(place: Place) {
     let keys = place.keys().await;
     let store = place.sealed(&keys);
@@ -355,7 +356,7 @@ pub(crate) async fn rotation_wraps_every_key_again(place: Place) {
     let read = place.sealed(&new).read_all(0, 10).await.unwrap();
     let titles: Vec<String> = read.iter().map(title).collect();
     assert_eq!(titles, [TITLE, ERASED, TITLE]);
-    // A process that was not told cannot open them, and says which key it lacks.
+    // A process without the master key cannot decrypt them, and reports which one it lacks.
     let error = place
         .sealed(&place.keys().await)
         .log_page(0, 10)
@@ -365,7 +366,7 @@ pub(crate) async fn rotation_wraps_every_key_again(place: Place) {
 }
 
 pub(crate) async fn another_master_key_is_refused(place: Place) {
-    // Both start before there is anything to compare with.
+    // Both start before there is any key to compare with.
     let (ours, theirs) = (place.keys().await, place.keys_with(&["cd"]).await.unwrap());
     place.person(&ours).await;
     let refused = place
@@ -433,7 +434,7 @@ pub(crate) async fn who_was_erased_and_has_a_key_again_is_found(place: Place) {
         keys.destroy(*person).await.unwrap();
         assert_eq!(keys.compare(&*place.log).await.unwrap(), Comparison::default());
     }
-    // A backup from before somebody registered does not have them at all.
+    // A backup from before a registration does not have the person's key at all.
     let sql = "DELETE FROM data_keys WHERE subject = $1";
     place.database.execute(sql, &[people[2].0.into()]).await.unwrap();
     let compared = keys.compare(&*place.log).await.unwrap();
@@ -447,7 +448,7 @@ pub(crate) async fn who_was_erased_and_has_a_key_again_is_found(place: Place) {
     );
 }
 
-/// Of a copy that is older than the erasure, into a database that knows nothing of it.
+/// Copies keys from before the erasure into a database that knows nothing of it.
 pub(crate) async fn who_was_erased_gets_no_key_by_a_copy(place: Place) {
     let keys = place.keys().await;
     let (erased, stays) = (place.person(&keys).await, place.person(&keys).await);
@@ -476,7 +477,7 @@ pub(crate) async fn who_was_erased_gets_no_key_by_a_copy(place: Place) {
     }
 }
 
-/// A database of keys in a file of its own.
+/// A database of keys in its own file.
 async fn empty_keys() -> (tempfile::TempDir, Database) {
     let directory = tempfile::tempdir().unwrap();
     let url = Database::file_url(&directory.path().join("subject-keys.db"));
@@ -491,7 +492,7 @@ pub(crate) async fn clear_events_of_before_are_read(place: Place) {
     let keys = place.keys().await;
     let read = place.sealed(&keys).read_all(0, 10).await.unwrap();
     assert_eq!((&read[0].data, &read[0].metadata), (&old.data, &old.metadata));
-    // While readers of an earlier release run, nothing else is written.
+    // While readers of an earlier release run, events are not encrypted.
     let opening = SealedStore::only_opening(Arc::clone(&place.log), keys);
     opening.append(&stream(), 1, vec![old]).await.unwrap();
     assert_eq!(

@@ -62,7 +62,8 @@ fn a_time_is_in_the_zone_that_it_names_or_in_that_of_the_file() {
             "DUE;TZID=\"/Europe/Berlin\":20260701T090000",
             "2026-07-01T07:00:00Z",
         ),
-        // The hour that is there twice is the first one, and the one that is not there is after the gap (RFC 5545, section 3.3.5).
+        // In an hour that occurs twice the first one counts, and a time that does not exist is after the gap (RFC
+        // 5545, section 3.3.5).
         ("DUE;TZID=Europe/Berlin:20261025T023000", "2026-10-25T00:30:00Z"),
         ("DUE;TZID=Europe/Berlin:20260329T023000", "2026-03-29T01:30:00Z"),
     ] {
