@@ -1,8 +1,8 @@
-//! Who may use the database now: no caller takes more than a fair share of the connections, and what is costly never
-//! takes them all.
+//! Admits queries to the database: no caller gets more than a fair share of the connections, and costly queries never
+//! take all of them.
 //!
-//! Whoever has the most queries in flight waits for his own, and the queue is each caller's own as well. Those who wait for
-//! the projection hold no connection meanwhile; how many they are is bounded all the same.
+//! Each caller has a queue, so that a caller with many queries only delays their own. Queries that wait for the
+//! projection use no connection; their number is limited separately.
 
 use std::{
     collections::HashMap,
@@ -16,24 +16,24 @@ use tokio::{
     time::timeout,
 };
 
-/// Queries of one caller that are at work or wait, of each kind. More are turned away at once.
+/// The most queries of one caller that run or wait, of each kind. More are refused at once.
 const MOST_IN_FLIGHT: usize = 64;
-/// Queries of all callers that wait for the projection at the same time. More are turned away at once, so that a projection
-/// that stands still does not keep the places for requests from those who wait for nothing.
+/// The most queries of all callers that wait for the projection at the same time. More are refused at once, so that
+/// during a delay of the projection there are places for requests that need not wait.
 const MOST_AWAITING: usize = 1_024;
 /// How long a query waits for its turn.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a query costs the database, roughly.
+/// The approximate cost of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cost {
     /// A range of an index.
     Ordinary,
-    /// Everything that the caller has: a search, a count.
+    /// All tasks of the caller: a search, a count.
     High,
 }
 
-/// The caller has too many queries in flight, or all others do.
+/// This caller, or all callers together, have too many queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many queries at the same time")]
 pub(crate) struct Overloaded;
@@ -47,17 +47,17 @@ pub(crate) struct Admission {
     patience: Duration,
 }
 
-/// Held while a query is at work.
+/// The permits of a running query.
 #[derive(Debug)]
 pub(crate) struct Admitted {
-    // In this order: whoever waits for the caller's permit finds one of the class.
+    // Dropped in this order: a query that gets the caller's permit then finds one of the class.
     _of_class: OwnedSemaphorePermit,
     _of_caller: OwnedSemaphorePermit,
     _visit: Visit,
 }
 
 impl Admission {
-    /// For a pool of so many connections.
+    /// Creates the limits for a pool of this many connections.
     pub(crate) fn new(connections: usize) -> Self {
         Self {
             ordinary: Class::new(connections, connections / 2),
@@ -70,7 +70,7 @@ impl Admission {
     /// Waits for the turn of a query of `caller`.
     ///
     /// # Errors
-    /// When too many of the caller's wait already, or it did not come in time.
+    /// When too many queries of the caller wait already, or the wait took too long.
     pub(crate) async fn admit(&self, caller: UserId, cost: Cost) -> Result<Admitted, Overloaded> {
         let class = match cost {
             Cost::Ordinary => &self.ordinary,
@@ -81,8 +81,8 @@ impl Admission {
             .map_err(|_| Overloaded)?
     }
 
-    /// A place among those who wait for the projection, to be held as long as `caller` does. It is given at once or not at
-    /// all, and has nothing to do with the connections.
+    /// A place for `caller` to wait for the projection, held while waiting. It is given at once or not at all, and is
+    /// independent of the connections.
     ///
     /// # Errors
     /// When too many of the caller's requests wait already, or too many of all callers.
@@ -118,7 +118,7 @@ impl Class {
 
     async fn admit(&self, caller: UserId) -> Result<Admitted, Overloaded> {
         let (visit, permits) = self.visit(caller)?;
-        // Both queues are fair. Neither semaphore is ever closed.
+        // Both queues are fair. The semaphores are never closed.
         let of_caller = permits.acquire_owned().await.map_err(|_| Overloaded)?;
         let of_class = Arc::clone(&self.all)
             .acquire_owned()
@@ -162,7 +162,7 @@ impl Class {
     }
 }
 
-/// A caller is remembered as long as one of these.
+/// Keeps a caller in the map while it exists.
 #[derive(Debug)]
 struct Visit {
     callers: Arc<Callers>,
@@ -181,7 +181,7 @@ impl Drop for Visit {
     }
 }
 
-/// Nothing in here panics while it holds the lock.
+/// Nothing panics while it holds the lock.
 fn lock(callers: &Callers) -> MutexGuard<'_, HashMap<UserId, Caller>> {
     callers.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -196,7 +196,7 @@ mod tests {
     const GREEDY: UserId = UserId(Uuid::from_u128(1));
     const HONEST: UserId = UserId(Uuid::from_u128(2));
 
-    /// How many queries are let in at once.
+    /// The number of queries that are admitted at once.
     fn at_once(admission: &Admission, caller: UserId, cost: Cost, queries: usize) -> Vec<Admitted> {
         (0..queries)
             .filter_map(|_| admission.admit(caller, cost).now_or_never()?.ok())

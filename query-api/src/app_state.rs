@@ -1,4 +1,4 @@
-//! What the endpoints share.
+//! The state of all endpoints.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(crate) struct Audit {
     pub(crate) store: Arc<dyn EventStore>,
 }
 
-/// What the endpoints share.
+/// The state of all endpoints.
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) read_models: Database,

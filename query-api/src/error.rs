@@ -1,4 +1,4 @@
-//! Every reason why a query is not answered, and the problem that the caller sees.
+//! The errors of queries, and the problems that clients see.
 
 use audit_tree::ReadError;
 use axum::response::{IntoResponse, Response};
@@ -12,38 +12,38 @@ use crate::{
     tasks::{ChangesError, HistoryError, ListError},
 };
 
-/// Streams of events that one person follows at the same time.
+/// The limit of event streams of one person at the same time.
 const STREAMS: Allowance = Allowance::at_once("streams", 8);
 
-/// Why there is no answer.
+/// Why a query failed.
 #[derive(Debug)]
 pub(crate) enum ApiError {
     /// The query string or a header is wrong.
     BadParameter(BadParameter),
-    /// The cursor is forged, spoiled, or of another query.
+    /// The cursor is invalid, or belongs to another query.
     BadCursor(BadCursor),
-    /// The token says what was seen of another log.
+    /// The token is from another log.
     OtherLog,
     /// A precondition cannot be read.
     Precondition(Problem),
     /// The task is at another version than `If-Match` names.
     VersionMismatch {
-        /// Where it is.
+        /// The version of the task.
         actual: u64,
     },
     /// There is no such task for this caller.
     TaskNotFound,
-    /// The read models have not come as far as the caller has.
+    /// The read models do not have the state that the caller asks for.
     ProjectionBehind(Problem),
-    /// The caller asks for too much at the same time, or everybody does.
+    /// The caller has too many queries at the same time, or all callers have.
     Overloaded,
-    /// There are as many streams as there may be.
+    /// The person has the most streams already.
     TooManyStreams,
-    /// The query took too long and was given up.
+    /// The query took too long and was cancelled.
     TooSlow,
-    /// The read models did not answer, or not as they should.
+    /// The read models failed.
     Database(DatabaseError),
-    /// The log did not answer, or not as it should.
+    /// The log failed.
     Store(StoreError),
     /// The history was not projected from its beginning.
     HistoryIncomplete,
@@ -144,7 +144,7 @@ impl From<Overloaded> for ApiError {
 }
 
 impl ApiError {
-    /// What the client is told. What an operator has to know is logged here, once.
+    /// The problem for the client. Details for operators are logged here, once.
     fn into_logged_problem(self) -> Problem {
         match self {
             Self::BadParameter(error) => error.into(),

@@ -1,7 +1,7 @@
 //! The query API: reads tasks from the read models, each caller's own and nobody else's.
 //!
-//! To add a query, add a file beside `endpoints/list_tasks/` and its route in `routes.rs`. It must not know
-//! how the read models come about, nor write to them.
+//! To add a query, add a file beside `endpoints/list_tasks/` and its route in `routes.rs`. It does not know how the
+//! read models are made, and never writes to them.
 
 mod admission;
 mod app_state;

@@ -1,26 +1,26 @@
-//! What the role measures, beside what every HTTP role does.
+//! The metrics of the role, besides those of every HTTP role.
 
 use database::DatabaseError;
 use prometheus::{Histogram, IntCounter, IntGauge};
 use runtime::Metrics;
 
-/// Seconds. A projection is usually a few milliseconds behind; the longest wait is ten seconds.
+/// The buckets in seconds. A projection is usually a few milliseconds behind; the longest wait is ten seconds.
 const BUCKETS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// How long queries wait for the state that their caller has seen.
+/// The waits of queries for the state that their caller has seen.
 #[derive(Debug, Clone)]
 pub(crate) struct Waiting {
-    /// One observation for each query that carries a token.
+    /// One observation for each query with a token.
     pub(crate) seconds: Histogram,
-    /// Those that waited in vain.
+    /// The queries that waited too long.
     pub(crate) behind: IntCounter,
-    /// Those that asked for what the log does not have.
+    /// The queries for a state that the log does not have.
     pub(crate) lost: IntCounter,
 }
 
-/// Rows that are not as this release writes them.
+/// Counts rows that this release cannot read.
 #[derive(Debug, Clone)]
 pub(crate) struct UnreadableRows(pub(crate) IntCounter);
 

@@ -21,32 +21,32 @@ use crate::{
     stream_limits::StreamLimits,
 };
 
-/// What the role is called in metrics and logs.
+/// The role's name in metrics and logs.
 const ROLE: &str = "query-api";
 
-/// How the role is to run.
+/// The configuration of the role.
 #[derive(Clone)]
 pub struct Config {
-    /// Into how many partitions the log is projected; as the projector has it.
+    /// The number of partitions; the same as the projector's.
     pub partitions: PartitionCount,
-    /// Signs cursors; the same on every replica, so that each takes up where another left off.
+    /// The key that signs cursors; the same in every replica, so that each accepts the others' cursors.
     pub cursor_key: [u8; 32],
-    /// Connections to the read models, at most: what callers share.
+    /// The most connections to the read models, which callers share.
     pub connections: usize,
 }
 
-/// What the role works with.
+/// The dependencies of the role.
 #[derive(Clone)]
 pub struct Dependencies {
     /// What it reads.
     pub read_models: Database,
-    /// What is proved of the log.
+    /// The audit tree.
     pub audit_tree: AuditTree,
-    /// The log, which tells whether it has what somebody waits for.
+    /// The log, which is asked whether it has the state that a caller waits for.
     pub store: Arc<dyn EventStore>,
-    /// Tells who is calling.
+    /// Checks the tokens of callers.
     pub verifier: Arc<Verifier>,
-    /// Tells the time, for what is overdue.
+    /// The clock, for overdue tasks.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -71,7 +71,7 @@ pub async fn start(
         store: store.clone(),
     };
     let projection = Projection::new(read_models.clone(), store, config.partitions);
-    // Listen first, so that nothing falls between reading and listening.
+    // Subscribes first, so that no change between reading and listening is missed.
     projection.follow(background);
     projection
         .look()
@@ -91,7 +91,7 @@ pub async fn start(
                 async move { complaint.map_or(Ok(()), |complaint| Err(complaint.to_owned())) }
             }
         })
-        // Without it nobody is answered whose token is not remembered.
+        // Without the bus no token can be checked that is not cached.
         .bus(move || tokens.is_connected());
     let cursor_key = CursorKey::new(config.cursor_key);
     let metrics = Metrics::new(ROLE);

@@ -1,4 +1,4 @@
-//! How many streams of events one person may have at once. How many there may be in all the server says, of which each takes a place.
+//! Limits the event streams of one person. The server limits all streams together.
 
 use std::{
     collections::HashMap,
@@ -8,15 +8,15 @@ use std::{
 use events::UserId;
 use prometheus::IntGauge;
 
-/// Streams of one person. More devices than most people have; each costs a connection.
+/// The most streams of one person. More devices than most people have; each costs a connection.
 const MOST_OF_ONE: usize = 8;
 
-/// This person has as many streams as one may have.
+/// This person has the most streams already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this person has too many streams")]
 pub(crate) struct TooManyStreams;
 
-/// The streams that there are.
+/// The open streams.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamLimits(Arc<Inner>);
 
@@ -34,7 +34,7 @@ pub(crate) struct Place {
 }
 
 impl StreamLimits {
-    /// All free; `open` tells how many are not.
+    /// Creates the limits; `open` is the number of open streams.
     pub(crate) fn new(open: IntGauge) -> Self {
         let taken = Mutex::default();
         Self(Arc::new(Inner { taken, open }))
@@ -58,7 +58,7 @@ impl StreamLimits {
         })
     }
 
-    /// Nothing in here panics while it holds the lock.
+    /// Nothing panics while it holds the lock.
     fn taken(&self) -> MutexGuard<'_, HashMap<UserId, usize>> {
         self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }

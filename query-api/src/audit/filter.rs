@@ -1,4 +1,4 @@
-//! Which part of the audit trail to read, and the SQL for it. Pure.
+//! The filters and pages of the audit trail, and their SQL. Pure.
 //!
 //! The newest comes first, by the time at which it was recorded and then by position. Each column that can be filtered by has an
 //! index in that order, so that a page is one range of one index.
@@ -12,22 +12,22 @@ const PURPOSE: &str = "audit trail";
 
 const COLUMNS: &str = "position, stream, version, event_id, type, subject, actor, correlation_id, causation_id, recorded_at, operation";
 
-/// What an entry must be; nothing means anything.
+/// The conditions of an entry; `None` means any.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct AuditFilter {
-    /// Whom it is about.
+    /// The person that it is about.
     pub subject: Option<UserId>,
-    /// Who caused it.
+    /// The actor who caused it.
     pub actor: Option<Actor>,
-    /// What happened, such as `task.created`.
+    /// The type of the event, such as `task.created`.
     pub kind: Option<String>,
-    /// In which stream.
+    /// The stream.
     pub stream: Option<String>,
     /// The request that caused it.
     pub correlation_id: Option<String>,
-    /// Recorded then or later.
+    /// Recorded at this time or later.
     pub from: Option<Timestamp>,
-    /// Recorded earlier than that.
+    /// Recorded before this time.
     pub to: Option<Timestamp>,
 }
 
@@ -35,7 +35,7 @@ pub struct AuditFilter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AuditPlace {
     pub(crate) recorded_at: i64,
-    /// As it stands in the row, which may be damaged.
+    /// The position in the row, which may be damaged.
     pub(crate) position: i64,
 }
 
@@ -56,7 +56,7 @@ impl AuditPlace {
     /// Reads what [`Self::write`] wrote for the same person and the same filter.
     ///
     /// # Errors
-    /// When it did not.
+    /// When the cursor is another text.
     pub(crate) fn read(
         key: &CursorKey,
         cursor: &str,
@@ -73,12 +73,12 @@ impl AuditPlace {
 }
 
 impl AuditFilter {
-    /// Whether more than one column is compared for equality, of which an index knows one only.
+    /// Whether several columns are compared for equality, of which an index has only one.
     pub(crate) fn is_compound(&self) -> bool {
         self.equalities().len() > 1
     }
 
-    /// A page, the newest first.
+    /// The statement for a page, the newest first.
     pub(super) fn page(&self, after: Option<AuditPlace>, rows: u32) -> (String, Vec<Value>) {
         let mut statement = self.statement();
         if let Some(place) = after {
@@ -90,7 +90,7 @@ impl AuditFilter {
         statement.end(&format!("ORDER BY recorded_at DESC, position DESC LIMIT {rows}"))
     }
 
-    /// What stands above one position and not above another, in the order of the log.
+    /// The statement for the entries between two positions, in the order of the log.
     pub(super) fn between(&self, after: u64, to: u64) -> (String, Vec<Value>) {
         let mut statement = self.statement();
         statement.and("position >", &[after.into()]);

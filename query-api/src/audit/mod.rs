@@ -1,4 +1,4 @@
-//! Reading the audit trail: for the API and for the operator's tool. Must not know HTTP.
+//! Reads the audit trail, for the API and for the operator's tool. Knows nothing of HTTP.
 
 mod filter;
 mod read;

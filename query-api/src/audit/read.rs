@@ -7,7 +7,7 @@ use events::{EventId, Timestamp, UserId};
 use super::{AuditFilter, AuditPlace};
 use crate::metrics::UnreadableRows;
 
-/// The most positions that one statement looks at for somebody who follows the trail.
+/// The most positions that one statement examines for a follower of the trail.
 const STRETCH: u64 = 10_000;
 
 /// Up to `limit` entries after a place, without those that cannot be read, and the place of the last one when there are more.
@@ -47,8 +47,8 @@ pub async fn newest(
     Ok(readable(&rows, warn))
 }
 
-/// The entries above the position `after`, in the order of the log, and the position that this has come to: `to` at the end, an
-/// earlier one when there is more to read. Those that cannot be read are left out.
+/// The entries above the position `after`, in the order of the log, and the position up to which they are complete:
+/// `to` at the end, an earlier one when there are more. Unreadable entries are left out.
 ///
 /// # Errors
 /// When the database fails.
@@ -64,7 +64,7 @@ pub async fn read_on(
     Ok((readable(&rows, warn), to))
 }
 
-/// The entries of rows, without those that a newer release, or damage, has made unreadable.
+/// The entries of rows, without unreadable ones, which a newer release or damage may cause.
 fn readable(rows: &[Row], mut left_out: impl FnMut(&DatabaseError)) -> Vec<AuditEvent> {
     rows.iter()
         .filter_map(|row| entry(row).inspect_err(&mut left_out).ok())

@@ -1,4 +1,4 @@
-//! What a page of the audit trail costs: the plans of both databases.
+//! The cost of a page of the audit trail: the plans of both databases.
 
 use database::StatementTimeout;
 use events::{Actor, Timestamp, UserId};

@@ -1,4 +1,4 @@
-//! `GET /audit/events`: the audit trail, the newest first. People see what is about them, auditors everything.
+//! `GET /audit/events`: the audit trail, the newest first. People see events about themselves, auditors see all.
 
 use auth_client::AuditReader;
 use axum::{
@@ -20,7 +20,7 @@ use crate::{
 };
 
 const DEFAULT_LIMIT: u16 = 50;
-/// Characters of a name that is compared. None in the audit trail is longer.
+/// The longest name in a filter, in characters. None in the audit trail is longer.
 const LONGEST_NAME: usize = 256;
 
 /// Answers with a page.

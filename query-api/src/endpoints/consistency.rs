@@ -1,5 +1,5 @@
-//! Reading one's own writes: a request that carries a `Consistency-Token` waits until the read models have
-//! come that far, at most as long as `Prefer: wait` says, and every answer carries one.
+//! Reading one's own writes: a request with a `Consistency-Token` waits until the read models have that state, for at
+//! most the time of `Prefer: wait`. Every answer has a token.
 
 use events::{ConsistencyToken, UserId};
 use http::{HeaderMap, header};
@@ -8,14 +8,14 @@ use read_models::Reached;
 
 use crate::{app_state::App, error::ApiError};
 
-/// What a response shows at least.
+/// The state that a response includes.
 #[derive(Debug)]
 pub(crate) struct Shown {
     position: u64,
     headers: HeaderMap,
 }
 
-/// Waits for what a request of `caller` wants to see, in a place among those who wait.
+/// Waits for the states that a request of `caller` asks for, in a place for waiting.
 ///
 /// # Errors
 /// When it is not there in time, or too many wait already.
@@ -26,7 +26,7 @@ pub(crate) async fn reached(app: &App, caller: UserId, at_least: &AtLeast) -> Re
         timer.observe_duration();
         reached?;
     }
-    // Taken before any row is read, so that it never promises more than the rows show.
+    // Read before any row is, so that the rows include at least this state.
     let token = app.projection.state_of(caller);
     Ok(Shown {
         position: token.position,
@@ -40,7 +40,7 @@ async fn wait(app: &App, caller: UserId, at_least: &AtLeast) -> Result<(), ApiEr
         return Ok(());
     }
     let _place = app.admission.await_projection(caller)?;
-    // For whoever is lenient what there is now is the best answer, and its token says how far that goes.
+    // A lenient request gets the present state, and its token.
     let waited = app
         .projection
         .reach_all(&at_least.tokens, at_least.wait(), at_least.is_lenient)
@@ -55,7 +55,7 @@ async fn wait(app: &App, caller: UserId, at_least: &AtLeast) -> Result<(), ApiEr
 }
 
 impl Shown {
-    /// Everything about the caller up to here is shown.
+    /// The position up to which everything about the caller is included.
     pub(crate) const fn position(&self) -> u64 {
         self.position
     }

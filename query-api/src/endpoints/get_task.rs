@@ -65,7 +65,7 @@ fn answer(
     }
 }
 
-/// Which state is asked for, unless it is the present one.
+/// The requested state; `None` for the present one.
 fn moment(mut parameters: Parameters) -> Result<Option<Moment>, BadParameter> {
     let version = parameters.single("version", |text| match text.parse() {
         Ok(version @ 1..) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(version),
@@ -86,7 +86,7 @@ fn moment(mut parameters: Parameters) -> Result<Option<Moment>, BadParameter> {
     }
 }
 
-/// The task that a path names. What is not even text is no id either.
+/// The task in a path. An id that is not even text does not exist either.
 pub(super) fn task_id(id: Result<Path<String>, PathRejection>) -> Result<TaskId, ApiError> {
     id.ok()
         .and_then(|Path(id)| id.parse().ok())

@@ -13,12 +13,12 @@ pub(crate) mod task_summary;
 use http::HeaderValue;
 use serde::Serialize;
 
-/// What a task takes as a rule. A page that grows from nothing is moved ten times on its way.
+/// The usual size of a task in bytes. A buffer that grows from nothing is copied ten times.
 const TASK_BYTES: usize = 512;
-/// Items on a page.
+/// The most items on a page.
 const LONGEST_LIMIT: u16 = 100;
 
-/// What a page is.
+/// The content type of a page.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The body of a page.

@@ -1,4 +1,4 @@
-//! `GET /tasks/changes`: what has changed since an earlier look.
+//! `GET /tasks/changes`: the tasks that have changed since an earlier request.
 
 use api_types::TaskChanges;
 use auth_client::TaskOwner;

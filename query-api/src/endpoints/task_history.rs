@@ -54,7 +54,7 @@ pub(crate) async fn task_history(
     Ok((answer, json(&body)?).into_response())
 }
 
-/// The event of a row; nothing when a newer release, or damage, has made of it what this one cannot read. The others are shown.
+/// The event of a row; `None` when a newer release or damage made it unreadable. Then the others are shown.
 fn readable<'r>(app: &App, row: &'r Row) -> Option<BorrowedHistoryItem<'r>> {
     tasks::history_item_of(row)
         .inspect_err(|error| app.unreadable_rows.leave_out("task_history", error))

@@ -1,4 +1,4 @@
-//! Where a look at what happens has ended, as a token that a client keeps.
+//! A token that clients keep to ask for later changes.
 
 use database::{Database, DatabaseError, Transaction};
 use events::{EventId, LogPoint, UserId};
@@ -8,30 +8,30 @@ use uuid::Uuid;
 
 const PURPOSE: &str = "task changes";
 const NUMBER: usize = size_of::<u64>();
-/// Which event stands at a position, as far as the audit trail knows.
+/// The event at a position, according to the audit trail.
 const EVENT_AT: &str = "SELECT event_id FROM audit_log WHERE position = $1";
 const TOKEN_BYTES: usize = 3 * NUMBER + size_of::<Uuid>();
 
-/// Where a look ended.
+/// The end of a list of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ChangeToken {
-    /// Everything up to here has been told.
+    /// Everything up to this position was returned.
     pub(super) after: u64,
-    /// A series of pages is complete only up to here: beyond this there were parked events meanwhile.
+    /// A series of pages is complete only up to here: at later positions there were parked events meanwhile.
     pub(super) complete_to: u64,
-    /// An event that was there. A log that does not have it is not the one that was looked at.
+    /// An event that existed. If the log does not have it, it is another log.
     pub(crate) seen: LogPoint,
 }
 
 impl ChangeToken {
-    /// Nothing has been told.
+    /// Before all events.
     pub(crate) const BEGINNING: Self = Self {
         after: 0,
         complete_to: u64::MAX,
         seen: LogPoint::START,
     };
 
-    /// Everything up to `position`, where everything about one person has been projected up to, has been told.
+    /// A token that skips everything up to `position`, up to which one person's events are projected.
     ///
     /// # Errors
     /// When the database fails.
@@ -47,7 +47,7 @@ impl ChangeToken {
         })
     }
 
-    /// As an opaque text for `owner`.
+    /// Encodes it as an opaque text for `owner`.
     pub(crate) fn write(&self, key: &CursorKey, owner: UserId) -> String {
         let mut bytes = Vec::with_capacity(TOKEN_BYTES);
         for number in [self.after, self.complete_to, self.seen.position] {
@@ -61,7 +61,7 @@ impl ChangeToken {
     /// Reads what [`Self::write`] wrote for the same owner.
     ///
     /// # Errors
-    /// When it did not.
+    /// When the token is another text.
     pub(crate) fn read(key: &CursorKey, text: &str, owner: UserId) -> Result<Self, BadCursor> {
         let bytes = key.open(PURPOSE, &Binding { owner }, text)?;
         let bytes: [u8; TOKEN_BYTES] = bytes.try_into().map_err(|_| BadCursor)?;
@@ -86,14 +86,14 @@ struct Binding {
     owner: UserId,
 }
 
-/// The position of the first event about `owner` that waits to be projected.
+/// The position of the first parked event about `owner`.
 pub(super) async fn first_parked(tx: &mut Transaction, owner: UserId) -> Result<Option<u64>, DatabaseError> {
     let sql = "SELECT position FROM parked_events WHERE subject = $1 ORDER BY position LIMIT 1";
     let row = tx.fetch_optional(sql, &[owner.0.into()]).await?;
     row.map(|row| row.unsigned("position")).transpose()
 }
 
-/// The event at a position, as far as the audit trail knows.
+/// The event at a position, according to the audit trail.
 pub(super) async fn event_at(tx: &mut Transaction, position: u64) -> Result<Option<EventId>, DatabaseError> {
     let row = tx.fetch_optional(EVENT_AT, &[position.into()]).await?;
     row.map(|row| row.uuid(0).map(EventId)).transpose()

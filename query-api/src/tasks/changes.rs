@@ -1,8 +1,8 @@
-//! What has changed since an earlier look, in the order of the log.
+//! The tasks that have changed since an earlier request, in the order of the log.
 //!
-//! A task stands at the position of its last event, and everything about one person is projected in order, so whoever
-//! reads on from a position misses nothing. There is one exception: events that are parked are projected later, at
-//! the positions that they have. So nobody is told to read on from beyond the first parked event.
+//! A task has the position of its last event, and one person's events are projected in order, so a client that
+//! continues from a position misses nothing. The exception are parked events, which are projected later with their
+//! earlier positions. So no token is after the first parked event.
 
 use database::{Database, DatabaseError, Row};
 use event_store::StoreError;
@@ -17,20 +17,20 @@ use super::{
 /// A part of what has changed.
 #[derive(Debug)]
 pub(crate) struct Changes {
-    /// The tasks that have changed, as they are now, those in the trash among them: [`task_of`](super::task_of) reads each.
+    /// The changed tasks as they are now, including those in the trash. [`task_of`](super::task_of) reads each.
     pub(crate) rows: Vec<Row>,
-    /// Those that were taken out of the trash for good.
+    /// The purged tasks.
     pub(crate) purged: Vec<TaskId>,
-    /// Where to read on.
+    /// The token for the next request.
     pub(crate) next: ChangeToken,
-    /// Whether there are more already.
+    /// Whether there are more changes already.
     pub(crate) more: bool,
 }
 
-/// Why there are no changes to tell.
+/// Why the changes cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ChangesError {
-    /// The log was replaced by another one since.
+    /// The log was replaced by another one.
     #[error("the log is not the one that the token is from")]
     OtherLog,
     #[error(transparent)]
@@ -53,7 +53,7 @@ pub(crate) async fn changes(
     if !projection.log_has(since.seen).await? {
         return Err(ChangesError::OtherLog);
     }
-    // Of one state: what is parked in one statement must not be projected in the next.
+    // Both statements see one state: an event that is parked in the first must not be projected in the second.
     let mut tx = database.snapshot().await?;
     let first_parked = first_parked(&mut tx, owner).await?;
     let mut rows = tx
@@ -111,7 +111,8 @@ pub(crate) async fn changes(
     })
 }
 
-/// One range of the index of purged tasks, which databases choose only if the type is in the text.
+/// Reads one range of the index of purged tasks, which databases use only if the type is in the text of the
+/// statement.
 pub(super) fn purged_statement(limit: u16) -> String {
     format!(
         "SELECT task, position FROM task_history WHERE owner = $1 AND position > $2 AND type = '{}'
@@ -121,7 +122,7 @@ pub(super) fn purged_statement(limit: u16) -> String {
     )
 }
 
-/// One range of the index that keeps the order of positions.
+/// Reads one range of the index in the order of positions.
 pub(super) fn statement(limit: u16) -> String {
     format!(
         "SELECT {}, position FROM tasks WHERE owner = $1 AND position > $2 ORDER BY position LIMIT {}",

@@ -1,4 +1,4 @@
-//! Cursors: the place after which a page begins, signed together with the query that it belongs to.
+//! Cursors: the place after which a page begins, signed together with its query.
 
 use events::{TaskId, UserId};
 use http_api::{BadCursor, CursorKey};
@@ -7,26 +7,26 @@ use uuid::Uuid;
 
 use super::{Filter, Sort, SortBy};
 
-/// What the cursor's bytes mean. Raise it when they change; older cursors are then refused.
+/// The version of the cursor's format. Increase it when the format changes; older cursors are then refused.
 const FORMAT: u8 = 1;
 const ID_BYTES: usize = 16;
 
-/// The place of one task in an order: its value and its id at the time it was shown. It stays where it is
-/// when the task changes or disappears.
+/// The place of one task in an order: its value and its id when it was shown. It stays the same when the task changes
+/// or disappears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) key: SortKey,
     pub(crate) id: TaskId,
 }
 
-/// The value of a column that is sorted by.
+/// The value of the sorted column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SortKey {
     Number(i64),
     Text(String),
 }
 
-/// What a cursor is bound to: who asks for what, in which order. Not how many, and not the time.
+/// The data that a cursor is bound to: the person, the query and the order, but not the limit or the time.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Binding<'a> {
     owner: UserId,

@@ -1,39 +1,39 @@
-//! Which tasks to list. Pure: knows neither HTTP nor SQL.
+//! The filter of a list of tasks. Pure: knows neither HTTP nor SQL.
 
 use std::collections::BTreeSet;
 
 use events::{Priority, Status, Timestamp};
 use serde::Serialize;
 
-/// Which of the caller's tasks to list; the default is all that are not in the trash.
+/// The conditions for listed tasks; the default is all that are not in the trash.
 ///
-/// Equal filters serialize equally, which is what cursors are bound to: whatever narrows the list belongs
-/// in here, and the current time does not.
+/// Equal filters serialize equally, because cursors are bound to the text: every condition belongs in here, and the
+/// current time does not.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub(crate) struct Filter {
-    /// Any of them; all when empty.
+    /// Any of these statuses; all when empty.
     pub(crate) statuses: BTreeSet<Status>,
-    /// Any of them; all when empty.
+    /// Any of these priorities; all when empty.
     pub(crate) priorities: BTreeSet<Priority>,
-    /// All of them.
+    /// All of these tags.
     pub(crate) tags: BTreeSet<String>,
-    /// When it is due; a day counts as its first instant in UTC.
+    /// The due date; a day counts as its first instant in UTC.
     pub(crate) due: Range,
-    /// When it came to be.
+    /// The time of creation.
     pub(crate) created: Range,
-    /// When it last changed.
+    /// The time of the last change.
     pub(crate) updated: Range,
-    /// When it was finished.
+    /// The time of completion.
     pub(crate) completed: Range,
-    /// Only what is due in the past and neither done nor cancelled.
+    /// Only tasks that were due in the past and are neither done nor cancelled.
     pub(crate) overdue: bool,
-    /// Folded; each occurs in the title, the description or a tag.
+    /// The folded words; each must occur in the title, the description or a tag.
     pub(crate) words: BTreeSet<String>,
     /// Only the trash, instead of everything else.
     pub(crate) deleted: bool,
 }
 
-/// A stretch of time, open where a bound is missing. With any bound, a missing value is outside.
+/// A range of time, open where a bound is missing. With any bound, a missing value is outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub(crate) struct Range {
     /// The first instant inside.

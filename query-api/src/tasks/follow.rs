@@ -1,20 +1,20 @@
-//! What happens to the tasks of one person, as it is projected.
+//! Follows the events of one person's tasks as they are projected.
 
 use database::{Database, DatabaseError, Row};
 use events::{EventId, LogPoint, UserId};
 
 use super::change_token::{ChangeToken, first_parked};
 
-/// Events read at once. Each may hold two long descriptions.
+/// The most events that are read at once. Each may have two long descriptions.
 pub(super) const PAGE: usize = 16;
 
-/// Reads on where it was, page by page.
+/// Reads page by page from where it was.
 #[derive(Debug)]
 pub(crate) struct Follower {
     owner: UserId,
     after: u64,
-    /// The first event that waited to be projected at the last look. Once it does not any more, everything from there on
-    /// is told again, since it is told at the position that it has.
+    /// The first parked event at the last read. Once it is projected, everything from there on is returned again,
+    /// because it has an earlier position.
     parked: Option<u64>,
 }
 
@@ -30,7 +30,7 @@ impl Follower {
     /// The next rows of `task_history`; none when there is nothing new.
     ///
     /// # Errors
-    /// When the database fails. Nothing is lost by it.
+    /// When the database fails. The position does not change then.
     pub(crate) async fn next_page(&mut self, database: &Database) -> Result<Vec<Row>, DatabaseError> {
         let mut tx = database.snapshot().await?;
         let parked = first_parked(&mut tx, self.owner).await?;
@@ -47,12 +47,12 @@ impl Follower {
         if let Some(last) = rows.last() {
             after = last.unsigned("position")?;
         }
-        // Only now, so that a page that fails is asked for again.
+        // Set only now, so that a failed page is read again.
         (self.after, self.parked) = (after, parked);
         Ok(rows)
     }
 
-    /// From where on to tell somebody who has seen everything up to this row.
+    /// The token of a client that has seen everything up to this row.
     ///
     /// # Errors
     /// When the row is not as the projector writes it.
@@ -70,7 +70,7 @@ impl Follower {
     }
 }
 
-/// One range of the index that keeps the order of positions for each owner.
+/// Reads one range of the index in the order of positions for each owner.
 pub(super) fn statement() -> String {
     format!(
         "SELECT task, event_id, version, position, type, actor, recorded_at, correlation_id, changes FROM task_history

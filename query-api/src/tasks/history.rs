@@ -1,5 +1,5 @@
-//! The history of one task, and the task as it was. Read from `task_history`, where a page and a state of the past cost
-//! the same however long the history is.
+//! The history of one task, and its earlier states. The cost of a page or a state in `task_history` does not depend
+//! on the length of the history.
 
 use api_types::{BorrowedHistoryItem, Task};
 use database::{Database, DatabaseError, Row};
@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 const PURPOSE: &str = "task history";
 
-/// Where a page of a history ended.
+/// The end of a page of a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HistoryPlace {
     version: u64,
@@ -31,7 +31,7 @@ impl HistoryPlace {
     /// Reads a cursor of the history of this task for this person.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is invalid.
     pub(crate) fn read(
         key: &CursorKey,
         cursor: &str,
@@ -46,16 +46,16 @@ impl HistoryPlace {
     }
 }
 
-/// Which state of a task is wanted.
+/// The wanted state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// After so many events.
+    /// The state at this version.
     Version(u64),
-    /// At an instant.
+    /// The state at this instant.
     AsOf(Timestamp),
 }
 
-/// A part of a history.
+/// A page of a history.
 #[derive(Debug)]
 pub(crate) struct History {
     /// Oldest first, with the columns that [`COLUMNS`] names.
@@ -63,10 +63,10 @@ pub(crate) struct History {
     pub(crate) next_cursor: Option<String>,
 }
 
-/// Why there is no history.
+/// Why the history cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HistoryError {
-    /// There is no such task for this person, or it was not there yet.
+    /// There is no such task of this person, or it did not exist yet.
     #[error("there is no such task")]
     NotFound,
     /// The task was projected by a release that kept no history.
@@ -81,7 +81,7 @@ const COLUMNS: &str = "version, position, type, actor, recorded_at, correlation_
 /// A page of the history of the task, which may be in the trash.
 ///
 /// # Errors
-/// When the task is not there for `owner`, or the database fails.
+/// When `owner` has no such task, or the database fails.
 pub(crate) async fn history(
     database: &Database,
     key: &CursorKey,
@@ -127,7 +127,7 @@ pub(crate) fn history_item_of(row: &Row) -> Result<BorrowedHistoryItem<'_>, Data
     })
 }
 
-/// One range of the index of versions.
+/// Reads one range of the index of versions.
 pub(super) fn statement(limit: u16) -> String {
     format!(
         "SELECT {COLUMNS} FROM task_history WHERE task = $1 AND version > $2 ORDER BY version LIMIT {}",
@@ -138,7 +138,7 @@ pub(super) fn statement(limit: u16) -> String {
 /// The task as it was. It may be in the trash, now or then.
 ///
 /// # Errors
-/// When it was not there for `owner` at that time, or the database fails.
+/// When `owner` did not have it at that time, or the database fails.
 pub(crate) async fn past_task(
     database: &Database,
     owner: UserId,
@@ -168,14 +168,14 @@ pub(crate) async fn past_task(
     for row in rows {
         past = step(past, &row)?;
     }
-    // A version that an operator gave up on changed nothing but this.
+    // An event that an operator discarded changed only the version.
     past.version = version;
     Ok(shown(past))
 }
 
 /// A task of the past as the API shows tasks.
 fn shown(past: PastTask) -> Task {
-    // Taken apart, so that a new field is shown or left out on purpose.
+    // Destructured, so that the compiler reports a new field.
     let PastTask {
         id,
         title,
@@ -206,7 +206,7 @@ fn shown(past: PastTask) -> Task {
     }
 }
 
-/// From the last whole state on.
+/// Reads the rows from the last whole state on.
 pub(super) const LEADING_TO: &str = "SELECT version, recorded_at, changes, state FROM task_history
     WHERE task = $1 AND version <= $2 AND version >= COALESCE(
         (SELECT MAX(version) FROM task_history WHERE task = $1 AND version <= $2 AND state IS NOT NULL), 0
@@ -221,7 +221,7 @@ async fn version_at(database: &Database, task: TaskId, instant: Timestamp) -> Re
     Ok(row.ok_or(HistoryError::NotFound)?.unsigned("version")?)
 }
 
-/// The version of the task now, if `owner` has it, in the trash or not.
+/// The present version of the task, if `owner` has it, in the trash or not.
 async fn current_version(database: &Database, owner: UserId, task: TaskId) -> Result<u64, HistoryError> {
     let sql = "SELECT version FROM tasks WHERE id = $1 AND owner = $2";
     let row = database

@@ -1,4 +1,4 @@
-//! What history, changes and counts cost: the plans of both databases, and what PostgreSQL reads.
+//! The cost of histories, changes and counts: the plans of both databases, and the rows that PostgreSQL reads.
 
 use database::{Database, StatementTimeout, Value};
 use events::{TaskId, Timestamp, UserId};
@@ -12,7 +12,7 @@ const ME: UserId = UserId(Uuid::from_u128(7));
 const LONG: TaskId = TaskId(Uuid::from_u128(8));
 const VERSIONS: i64 = 100_000;
 
-/// Each statement, its values, the index that it reads, and the rows that it needs.
+/// Each statement, its values, the index that it uses, and the rows that it needs.
 fn statements(versions: i64) -> Vec<(String, Vec<Value>, &'static str, u64)> {
     let task = || Value::from(LONG.0);
     let page = |after: i64| {

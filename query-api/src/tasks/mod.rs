@@ -1,4 +1,4 @@
-//! Reading tasks: which ones, in what order, from where on. Must not know HTTP.
+//! Reads tasks: filters, orders and pages. Knows nothing of HTTP.
 
 mod change_token;
 mod changes;

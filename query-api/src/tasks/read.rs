@@ -16,32 +16,32 @@ use super::{
     statement::{MOST_CANDIDATES, Page, Statement},
 };
 
-/// How long a page may take. A query that is given up ends in the database as well.
+/// The time limit of a page. A query that is given up is also cancelled in the database.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);
-/// How long the counting of all that pass a filter may take, beside the page.
+/// The time limit for counting all tasks that pass a filter, beside the page.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What to list.
+/// The parameters of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listing {
     pub(crate) filter: Filter,
     pub(crate) sort: Sort,
-    /// At most so many a page.
+    /// The most tasks on a page.
     pub(crate) limit: u16,
-    /// Where an earlier page ended.
+    /// The cursor of an earlier page.
     pub(crate) cursor: Option<String>,
-    /// Whether to count all that pass the filter, on every page.
+    /// Whether to count all tasks that pass the filter, on every page.
     pub(crate) count: bool,
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Debug)]
 pub(crate) struct Listed {
-    /// [`task_of`](super::task_of) reads each.
+    /// The rows, each read by [`task_of`](super::task_of).
     pub(crate) rows: Vec<Row>,
-    /// Where the next page begins, when there may be more.
+    /// The cursor of the next page, when there may be one.
     pub(crate) next_cursor: Option<String>,
-    /// How many pass the filter, when asked for and counted in time.
+    /// The number of tasks that pass the filter, when requested and counted in time.
     pub(crate) total: Option<u64>,
 }
 
@@ -57,11 +57,11 @@ pub(crate) enum ListError {
     TooSlow,
 }
 
-/// Which tasks may pass a filter.
+/// The tasks that may pass a filter, according to their grams.
 enum Candidates {
-    /// Any: the filter has no words.
+    /// All tasks: the filter has no words.
     Any,
-    /// These, as far as their grams say.
+    /// These tasks.
     Few(Vec<Uuid>),
     /// More than [`MOST_CANDIDATES`].
     Many,
@@ -94,7 +94,7 @@ pub(crate) async fn list(
         filter,
         sort: *sort,
         after: after.as_ref(),
-        // One more than wanted tells whether there is a next page.
+        // One more row than wanted shows whether there is a next page.
         rows: limit + 1,
         now,
     };
@@ -122,7 +122,7 @@ pub(crate) async fn list(
     })
 }
 
-/// Which tasks the grams of the words leave.
+/// The tasks that have all grams of the words.
 async fn candidates(
     database: &Database,
     owner: UserId,
@@ -140,7 +140,7 @@ async fn candidates(
     Ok(Candidates::Few(ids?))
 }
 
-/// The rows of a page, and where it ends when it has less rows than wanted although there may be more.
+/// The rows of a page, and its end, when it has fewer rows than wanted although there may be more.
 async fn read(
     database: &Database,
     page: Page<'_>,
@@ -163,7 +163,7 @@ async fn read(
     Ok((rows, end))
 }
 
-/// How many tasks pass the filter of `page`, unless that takes too long.
+/// The number of tasks that pass the filter of `page`, unless counting takes too long.
 async fn total(
     database: &Database,
     page: Page<'_>,

@@ -1,4 +1,4 @@
-//! Rows of `tasks` as the API shows them.
+//! Rows of `tasks` as API tasks.
 
 use api_types::BorrowedTask;
 use database::{DatabaseError, Row};
@@ -10,12 +10,11 @@ use super::{
     cursor::{Place, SortKey},
 };
 
-/// What [`task_of`] reads, by place: a page is fifty times as many values, and looking each up by name took a
-/// while.
+/// The columns for [`task_of`], read by index: a page has many values, and finding columns by name takes time.
 pub(super) const COLUMNS: &str = "id, title, description, status, priority, due, tags, created_at, updated_at, \
      completed_at, deleted_at, version";
 
-/// In the place of [`COLUMNS`] in a row that only says where a page ends.
+/// The columns, in place of [`COLUMNS`], of a row that only marks the end of a page.
 pub(super) const NOTHING: &str = "id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
 
 /// The task of a row. The projector has written most columns just as the API shows them.
@@ -40,7 +39,7 @@ pub(crate) fn task_of(row: &Row) -> Result<BorrowedTask<'_>, DatabaseError> {
     })
 }
 
-/// Whether a row only says where a page ends.
+/// Whether a row only marks the end of a page.
 pub(super) fn is_end(row: &Row) -> Result<bool, DatabaseError> {
     Ok(row.integer("is_end")? == 1)
 }
@@ -59,7 +58,7 @@ pub(super) fn place(row: &Row, sort: Sort) -> Result<Place, DatabaseError> {
     })
 }
 
-/// It is written as it is shown.
+/// The due date is stored as it is shown.
 fn due(text: &str) -> Result<&str, DatabaseError> {
     task_columns::due(text).map(|_| text)
 }

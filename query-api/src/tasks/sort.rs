@@ -1,4 +1,4 @@
-//! In what order to list tasks, and the columns that the indexes of `tasks` keep in that order.
+//! The orders of lists, and the indexed columns of `tasks` for them.
 
 use std::str::FromStr;
 
@@ -7,12 +7,12 @@ use serde::Serialize;
 /// An order: by one value, and by id among equals, both in the same direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Sort {
-    /// What is compared.
+    /// The sorted value.
     pub(crate) by: SortBy,
     pub(crate) descending: bool,
 }
 
-/// What tasks can be sorted by.
+/// The values that tasks can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) enum SortBy {
     CreatedAt,
@@ -33,8 +33,8 @@ impl Default for Sort {
 }
 
 impl Sort {
-    /// The column to compare, which an index of `tasks` keeps in order. Never null: a task without a due date
-    /// comes last in either direction, and each direction has its own column and index for that.
+    /// The sorted column, which has an index. Never null: a task without a due date comes last in either direction,
+    /// and each direction has its own column and index for that.
     pub(crate) const fn column(self) -> &'static str {
         match (self.by, self.descending) {
             (SortBy::CreatedAt, _) => "created_at",
@@ -51,7 +51,7 @@ impl Sort {
         if self.descending { "DESC" } else { "ASC" }
     }
 
-    /// How a row that comes later compares.
+    /// The comparison of a later row.
     pub(crate) const fn comparison(self) -> &'static str {
         if self.descending { "<" } else { ">" }
     }

@@ -4,10 +4,10 @@
 //! very columns that they keep, and continues after a place by comparing rows: so a page is one range
 //! of one index, however many tasks there are. Never `OFFSET` to reach a page, which reads all that it skips.
 //!
-//! A filter that no index knows looks at [`MOST_LOOKED_AT`] tasks for a page, whether they pass it or not: nobody's rare tag reads
-//! all tasks of its owner.
+//! A filter without an index examines [`MOST_LOOKED_AT`] tasks for a page, whether they pass it or not, so that a
+//! rare tag does not read all tasks of its owner.
 //!
-//! What a word costs is bounded: `grams` rules out nearly every task without it, and the text of at most
+//! The cost of a word is limited: `grams` rules out nearly every task without it, and the text of at most
 //! [`MOST_CANDIDATES`] others is read (docs/adr/0012).
 
 use database::Value;
@@ -21,17 +21,17 @@ use super::{
     row,
 };
 
-/// Tasks that may contain the words of a search, as far as their grams say, and whose text is read for one page.
+/// The most tasks that have all grams of a search, and whose text is read for one page.
 pub(crate) const MOST_CANDIDATES: usize = 1_000;
 
-/// Tasks that are looked at for one page when a filter has to be compared with each.
+/// The most tasks that are examined for one page when a filter has to be compared with each.
 pub(crate) const MOST_LOOKED_AT: usize = 10_000;
 
-/// Grams looked for in each task, at most: of one word, and of all unless there are more words.
+/// The most grams of one word that are searched for in each task, and of all words unless there are more words.
 const MOST_GRAMS_OF_A_WORD: usize = 6;
 const MOST_GRAMS: usize = 16;
 
-/// What a filter is compared with beside what is shown.
+/// The columns for filters, besides those that are shown.
 const COMPARED: &str = "due_at, overdue_at, tag_list, search_text";
 
 /// A query and its parameters.
@@ -48,17 +48,17 @@ pub(crate) struct Page<'a> {
     pub(crate) owner: UserId,
     pub(crate) filter: &'a Filter,
     pub(crate) sort: Sort,
-    /// Where the page before ended.
+    /// The end of the previous page.
     pub(crate) after: Option<&'a Place>,
-    /// At most so many.
+    /// The most rows.
     pub(crate) rows: u16,
-    /// What is due before is overdue.
+    /// Tasks that were due before this time are overdue.
     pub(crate) now: Timestamp,
 }
 
 impl Page<'_> {
-    /// How many tasks are looked at for the page, if there is something to be compared that neither the index knows which keeps
-    /// the order nor the grams.
+    /// The most tasks that are examined for the page, if a condition needs neither the sorted index nor the grams;
+    /// `None` for no limit.
     pub(crate) fn most_looked_at(self) -> Option<usize> {
         if !self.filter.words.is_empty() {
             return Some(MOST_CANDIDATES);
@@ -75,10 +75,10 @@ impl Page<'_> {
 }
 
 impl Statement {
-    /// The tasks of a page, read along the index that keeps their order, and behind them the place where it ends, if it has room
-    /// left although there may be more: a row that [`row::is_end`]. Of those whose grams have all the words, only
-    /// the first [`MOST_CANDIDATES`] are looked at, and without words the first [`MOST_LOOKED_AT`] where the filter asks for more
-    /// than the index knows.
+    /// The tasks of a page, read along the index that keeps their order, and after them a row that marks its end
+    /// ([`row::is_end`]), if the page is not full although there may be more. With words, only the first
+    /// [`MOST_CANDIDATES`] tasks with all grams are examined; without words the first [`MOST_LOOKED_AT`], if the
+    /// filter has conditions that the index lacks.
     pub(crate) fn page(dialect: Dialect, page: Page<'_>) -> Self {
         let (column, direction, rows) = (page.sort.column(), page.sort.direction(), page.rows);
         let columns = row::COLUMNS;
@@ -87,7 +87,7 @@ impl Statement {
             statement.text =
                 format!("SELECT {columns}, {column} AS place, CAST(0 AS BIGINT) AS is_end FROM tasks");
             statement.range(page);
-            // The number stands in the text so that the planner knows that few rows are wanted.
+            // The number is in the text, so that the planner knows that few rows are wanted.
             statement.text += &format!(" ORDER BY {column} {direction}, id {direction} LIMIT {rows}");
             return statement;
         };
@@ -101,9 +101,9 @@ impl Statement {
             statement.only(page.filter, page.now);
         }
         statement.exactly(page.filter);
-        // Those that are looked at are in order, and stay so: neither database sorts or shuffles what it reads one by one, and the
-        // end is looked for only if the page has room left. Both are of one state: a task that disappeared in between would move
-        // the end of the page beyond one that nobody has looked at.
+        // The examined tasks are in order and stay so: neither database reorders rows that it reads one by one, and
+        // the end is read only if the page is not full. Both parts see one state: otherwise a task that disappears in
+        // between would move the end of the page.
         let (nothing, last) = (row::NOTHING, most - 1);
         statement.text += &format!(
             " UNION ALL SELECT {nothing}, place, CAST(1 AS BIGINT) AS is_end FROM (SELECT id, {column} AS place FROM tasks"
@@ -126,11 +126,11 @@ impl Statement {
         statement
     }
 
-    /// As [`Self::page`], of the tasks whose ids are in `ids`, which are few.
+    /// Like [`Self::page`], for the few tasks whose ids are in `ids`.
     pub(crate) fn page_among(dialect: Dialect, page: Page<'_>, ids: &[Uuid]) -> Self {
         let (column, direction, rows) = (page.sort.column(), page.sort.direction(), page.rows);
         let mut statement = Self::of(dialect);
-        // Materialized, so that the few are sorted, and not all tasks of the owner read in order to find them.
+        // Materialized, so that the few tasks are sorted, instead of reading all tasks of the owner in order.
         statement.text =
             format!("WITH found AS MATERIALIZED (SELECT id AS task, {column} AS place FROM tasks");
         statement.among(page.owner, page.filter, page.now, ids);
@@ -155,7 +155,7 @@ impl Statement {
         statement
     }
 
-    /// As [`Self::count`], of the tasks whose ids are in `ids`.
+    /// Like [`Self::count`], for the tasks whose ids are in `ids`.
     pub(crate) fn count_among(
         dialect: Dialect,
         owner: UserId,
@@ -177,15 +177,15 @@ impl Statement {
         }
     }
 
-    /// The part of an order that a page begins in, without what is compared task by task: what only the text can tell, and
-    /// without words everything that the index does not know.
+    /// The conditions that the index can check: not those that need the text, and without words none that the index
+    /// lacks.
     fn range(&mut self, page: Page<'_>) {
         self.owned(page.owner, page.filter);
         if page.filter.words.is_empty() {
             match page.sort.by {
                 SortBy::CreatedAt => self.within("created_at", page.filter.created),
                 SortBy::UpdatedAt => self.within("updated_at", page.filter.updated),
-                // The column is never null, and has what is due where it is due.
+                // The column is never null, and has the due date of a task that has one.
                 SortBy::Due => self.within(page.sort.column(), page.filter.due),
                 SortBy::Priority | SortBy::Title => {}
             }
@@ -196,8 +196,8 @@ impl Statement {
         self.after(page);
     }
 
-    /// Those of `ids` that pass `filter`. The owner is compared in a way that no index knows: otherwise a database that
-    /// takes the owner for an average one would read all of their tasks, with all texts.
+    /// The tasks of `ids` that pass `filter`. The owner is compared in a way that no index supports: otherwise a
+    /// database that expects an average owner would read all of their tasks with their texts.
     fn among(&mut self, owner: UserId, filter: &Filter, now: Timestamp, ids: &[Uuid]) {
         self.values.push(self.dialect.id_list(ids.iter().copied()));
         let few = self.dialect.one_of("id", self.values.len());
@@ -226,7 +226,7 @@ impl Statement {
         self.text += &format!(" WHERE owner = {owner} AND {deleted}");
     }
 
-    /// Everything but the owner, the trash and the words.
+    /// All conditions except the owner, the trash and the words.
     fn only(&mut self, filter: &Filter, now: Timestamp) {
         let Filter {
             statuses,
@@ -260,14 +260,14 @@ impl Statement {
         }
     }
 
-    /// Whether the text may contain every word. The longest words come first, since they rule out the most.
+    /// Requires all grams of every word. The longest words come first, because they exclude the most.
     fn grams(&mut self, filter: &Filter) {
         let mut words: Vec<&String> = filter.words.iter().collect();
         words.sort_by_key(|word| std::cmp::Reverse(word.len()));
         let most = (MOST_GRAMS / words.len().max(1)).clamp(1, MOST_GRAMS_OF_A_WORD);
         let mut bits: Vec<_> = words.iter().flat_map(|word| bits_of_word(word, most)).collect();
-        // A few numbers of parameters only, so that prepared statements stay few. What is asked twice costs nothing in
-        // rows that are ruled out before.
+        // The number of parameters is one of a few, so that there are few prepared statements. A repeated gram costs
+        // nothing in rows that were excluded before.
         if let Some(last) = bits.last().copied() {
             bits.resize(bits.len().next_power_of_two(), last);
         }
@@ -279,7 +279,7 @@ impl Statement {
         }
     }
 
-    /// Whether the text contains every word.
+    /// Requires every word in the text.
     fn exactly(&mut self, filter: &Filter) {
         for word in &filter.words {
             self.contains("search_text", word);
@@ -319,7 +319,7 @@ impl Statement {
     }
 }
 
-/// As the partial indexes spell it.
+/// The same text as in the partial indexes.
 const fn deleted(filter: &Filter) -> &'static str {
     if filter.deleted {
         "deleted_at IS NOT NULL"

@@ -1,4 +1,4 @@
-//! How many tasks there are, of each kind.
+//! Counts tasks of each kind.
 
 use api_types::{TaskSummary, TasksByPriority, TasksByStatus};
 use database::{Database, DatabaseError, Value};
@@ -7,7 +7,8 @@ use read_models::Dialect;
 
 const SECONDS_OF_DAY: i64 = 86_400;
 
-/// The statement and its values. It reads one index from the first task of the owner to the last, and no rows.
+/// The statement and its values. It reads one index from the first task of the owner to the last, and no rows of the
+/// table.
 pub(super) fn statement(dialect: Dialect, owner: UserId, now: Timestamp) -> (String, Vec<Value>) {
     let today =
         Timestamp::from_micros(now.as_seconds().div_euclid(SECONDS_OF_DAY) * SECONDS_OF_DAY * 1_000_000);
@@ -44,7 +45,7 @@ pub(crate) async fn summary(
     for row in database.fetch_all(&sql, &values).await? {
         let tasks = row.unsigned("tasks")?;
         summary.total += tasks;
-        // A word of a newer release counts only in total.
+        // A status of a newer release counts only in the total.
         if let Some(status) = Status::named(row.str("status")?) {
             *of_status(&mut summary.by_status, status) += tasks;
         }

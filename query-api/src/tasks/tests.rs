@@ -1,4 +1,4 @@
-//! What a page costs: the plans of both databases, and what PostgreSQL reads.
+//! The cost of a page: the plans of both databases, and the rows that PostgreSQL reads.
 
 use database::{Database, StatementTimeout, Value};
 use events::{TaskId, Timestamp, UserId};
@@ -91,7 +91,7 @@ fn pages(dialect: Dialect, filter: &Filter) -> Vec<(Statement, String)> {
     orders().into_iter().flat_map(pages).collect()
 }
 
-/// 500 tasks for each of many users, in the order in which they could have come about: all mixed.
+/// Creates 500 tasks for each of many users, in mixed order.
 async fn fill_postgres(database: &Database, users: i64) {
     let database = database.with_statement_timeout(StatementTimeout::Maintenance);
     let sql = "
@@ -105,11 +105,11 @@ async fn fill_postgres(database: &Database, users: i64) {
         FROM generate_series(1::bigint, 500) AS n, generate_series(1::bigint, $1) AS u
         ORDER BY md5(n || ' ' || u)";
     database.execute(sql, &[users.into(), ME.0.into()]).await.unwrap();
-    // All visible and known to the planner, as autovacuum sees to.
+    // Makes all rows visible and known to the planner, as autovacuum does.
     database.execute("VACUUM ANALYZE tasks", &[]).await.unwrap();
 }
 
-/// What PostgreSQL did: the nodes of the plan, each with its index, and how many pages it touched.
+/// The work of PostgreSQL: the nodes of the plan, each with its index, and the number of pages.
 pub(crate) struct Done {
     pub(crate) nodes: Vec<(String, Option<String>)>,
     pub(crate) rows: u64,
@@ -183,7 +183,7 @@ async fn a_page_is_one_index_range_on_postgres_however_many_tasks_there_are() {
                 done.rows
             );
             assert_eq!(done.removed, 0, "{text}: rows were read in vain");
-            // One page of the table for each row at most, and a few of the index.
+            // At most one page of the table for each row, and a few of the index.
             assert!(
                 done.pages <= done.rows + 12,
                 "{text}: {} pages for {} rows",
@@ -197,7 +197,7 @@ async fn a_page_is_one_index_range_on_postgres_however_many_tasks_there_are() {
             );
         }
 
-        // A filter reads on in the same order until the page is full: never beyond its owner's tasks.
+        // With a filter it reads on in the same order until the page is full, but never beyond its owner's tasks.
         let filter = Filter {
             statuses: [events::Status::Open].into(),
             words: ["title".to_owned()].into(),
@@ -268,7 +268,7 @@ async fn a_page_is_one_index_range_on_sqlite() {
                     plan[0].starts_with(&format!("SEARCH tasks USING INDEX {index} (owner=?")),
                     "{plan:?}"
                 );
-                // With a place to continue after, the range begins there.
+                // With a place to continue from, the range begins there.
                 assert_eq!(plan[0].contains(" AND "), statement.values.len() > 1, "{plan:?}");
             }
         }
@@ -279,7 +279,7 @@ async fn a_page_is_one_index_range_on_sqlite() {
 #[tokio::test]
 async fn what_a_search_leaves_is_read_by_id_and_sorted_on_postgres() {
     on_postgres(async |database| {
-        // Next to everybody else, who has one task, the planner takes whoever has 500 for someone who has a few.
+        // Beside many owners with one task, the planner expects few tasks of an owner who has 500.
         fill_postgres(&database, 1).await;
         let sql = "
             INSERT INTO tasks (id, owner, title, title_sort, status, priority, tags, tag_list, search_text, created_at,
@@ -314,7 +314,7 @@ async fn what_a_search_leaves_is_read_by_id_and_sorted_on_postgres() {
                 let statement = Statement::page_among(Dialect::Postgres, page, &ids);
                 let done = explain(&database, &statement).await;
                 assert!(!done.plan.contains("tasks_by_"), "{sort:?}: {}", done.plan);
-                // Each task is found by its id, at most twice, through a few pages of the index.
+                // Each task is found by its id, at most twice, by a few pages of the index.
                 assert!(done.pages <= 20 * 2 * 4 + 24, "{sort:?}: {} pages", done.pages);
             }
         }

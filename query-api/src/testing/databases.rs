@@ -1,4 +1,4 @@
-//! Fresh databases, gone after the test.
+//! New databases for one test.
 
 use database::{Database, Schema};
 use test_support::TestDatabase;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::TestLog;
 
-/// Writes the history of one task that went through these states, the first first, its events at the positions from
+/// Writes the history of a task with these states, the oldest first, with events at the positions from
 /// `first_position` on.
 pub(crate) async fn insert_history(database: &Database, states: &[Task], first_position: u64) {
     let mut before = None;
@@ -37,7 +37,7 @@ pub(crate) async fn insert_history(database: &Database, states: &[Task], first_p
     }
 }
 
-/// Writes the audit trail of the event of a [`TestLog`] at `position`.
+/// Writes the audit entry for the event of a [`TestLog`] at `position`.
 pub(crate) async fn audit(database: &Database, task: &Task, position: u64) {
     database
         .execute(

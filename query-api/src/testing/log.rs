@@ -1,4 +1,4 @@
-//! Stands in for the log: the query API only asks it which events there are.
+//! A log for tests: the query API only asks it which events exist.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,13 +10,13 @@ use events::{EventDigest, EventId, LogPoint, NewEvent, StoredEvent, StreamName};
 use futures::stream::{self, BoxStream, StreamExt};
 use uuid::Uuid;
 
-/// A log with an event at every position up to its end, of an id that follows from its position.
+/// A log with an event at every position up to its end. The id follows from the position.
 pub(crate) struct TestLog {
     end: AtomicU64,
 }
 
 impl TestLog {
-    /// A log that has whatever somebody waits for.
+    /// A log with every event that is asked for.
     pub(crate) const fn endless() -> Self {
         Self {
             end: AtomicU64::new(u64::MAX),

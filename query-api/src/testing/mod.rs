@@ -1,4 +1,4 @@
-//! What tests share: real databases, tasks in them, and the role in front of them.
+//! Helpers for tests: real databases, tasks in them, and the role.
 #![expect(clippy::disallowed_methods, reason = "tests make ids and tasks as they like")]
 
 mod databases;

@@ -1,4 +1,4 @@
-//! The role as it is started, asked without a socket in between.
+//! The role, called without a socket.
 
 use std::{
     collections::BTreeSet,
@@ -25,7 +25,7 @@ use uuid::Uuid;
 use super::TestLog;
 use crate::{Config, Dependencies, start};
 
-/// When every token runs out.
+/// The expiry time of every token.
 pub(crate) const EXPIRES_AT: Timestamp = Timestamp::from_micros(2_000_000_000_000_000);
 
 /// A running query API.
@@ -38,7 +38,7 @@ pub(crate) struct TestRole {
     background: Background,
 }
 
-/// What it answered.
+/// The response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -87,22 +87,22 @@ impl TestRole {
         }
     }
 
-    /// From now on, or no longer, auth cannot be asked.
+    /// Makes auth unavailable, or available again.
     pub(crate) fn cut_off(&self, is_cut_off: bool) {
         self.cut_off.store(is_cut_off, Ordering::SeqCst);
     }
 
-    /// The log that it asks.
+    /// The log of the role.
     pub(crate) fn log(&self) -> &TestLog {
         &self.log
     }
 
-    /// From now on every session has ended.
+    /// Ends every session.
     pub(crate) fn revoke(&self) {
         self.revoked.store(true, Ordering::SeqCst);
     }
 
-    /// Tells the role to stop.
+    /// Stops the role.
     pub(crate) fn stop(&self) {
         self.background.stop().cancel();
     }
@@ -198,8 +198,8 @@ impl Answer {
     }
 }
 
-/// Stands in for auth, which is another role: the first part of a token names the caller, who has the role `user` unless the
-/// second is `auditor`.
+/// Stands in for auth: the first part of a token is the caller's id, whose role is `user` unless the second part is
+/// `auditor`.
 struct TokensAreUserIds {
     revoked: Arc<AtomicBool>,
     cut_off: Arc<AtomicBool>,

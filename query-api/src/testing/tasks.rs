@@ -27,7 +27,7 @@ const COLUMNS: [&str; 20] = [
     "position",
 ];
 
-/// Someone new.
+/// A new person.
 pub(crate) fn user() -> UserId {
     UserId(Uuid::now_v7())
 }

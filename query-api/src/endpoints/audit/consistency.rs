@@ -1,4 +1,4 @@
-//! `GET /audit/consistency?from=&to=`: that the log only grew between two sizes (RFC 9162, section 2.1.4).
+//! `GET /audit/consistency?from=&to=`: a proof that the log only grew between two sizes (RFC 9162, section 2.1.4).
 
 use api_types::ConsistencyProof;
 use axum::{

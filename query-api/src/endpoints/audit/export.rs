@@ -20,7 +20,7 @@ const NOT_AT_ALL: HeaderValue = HeaderValue::from_static("no-store");
 /// Events read at once.
 const PAGE: usize = 500;
 
-/// Where an export is.
+/// The state of an export.
 struct Export {
     app: App,
     caller: UserId,
@@ -47,7 +47,7 @@ pub(crate) async fn export(
         after: signed(from - 1),
         to: signed(to.map_or(head, |to| to.min(head))),
     };
-    // What goes wrong at the beginning is still an answer of its own.
+    // An error on the first page is still a normal response.
     let first = page(export).await?;
     let pages = stream::try_unfold(first, |(bytes, rest)| async move {
         match (bytes, rest) {
@@ -60,7 +60,7 @@ pub(crate) async fn export(
     Ok((headers, Body::from_stream(pages)).into_response())
 }
 
-/// The next lines, and what is left after them. Between two pages, which may be far apart, nothing is held.
+/// The next lines, and the rest of the export. Nothing is held between two pages, which may be far apart in time.
 async fn page(mut export: Export) -> Result<(Bytes, Option<Export>), ApiError> {
     if export.after >= export.to {
         return Ok((Bytes::new(), None));
@@ -86,7 +86,7 @@ async fn page(mut export: Export) -> Result<(Bytes, Option<Export>), ApiError> {
     Ok((lines.into(), rest))
 }
 
-/// The answer ends without its end, so that nobody takes it for whole.
+/// Ends the response without the last line, so that it does not look complete.
 fn broken_off(error: ApiError) -> std::io::Error {
     tracing::warn!(?error, "an export was broken off");
     std::io::Error::other("the log cannot be read")

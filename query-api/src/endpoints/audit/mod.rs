@@ -1,5 +1,4 @@
-//! The endpoints of the audit tree. Hashes prove nothing about anybody to those who do not have the events, so that all but
-//! the export are open to everyone.
+//! The endpoints of the audit tree. Hashes reveal nothing without the events, so everything but the export is public.
 
 pub(crate) mod checkpoint;
 pub(crate) mod consistency;
@@ -19,23 +18,23 @@ use crate::{
 };
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-/// For what the next checkpoint replaces.
+/// `Cache-Control` of resources that the next checkpoint replaces.
 const FOR_A_MOMENT: HeaderValue = HeaderValue::from_static("public, max-age=1");
 
-/// Everybody who does not say who they are counts as one person.
+/// All anonymous callers count as one person.
 const ANYONE: UserId = UserId(Uuid::nil());
 
-/// Everybody who does not say who they are shares one person's part of the connections.
+/// Admits an anonymous caller; all of them share one person's part of the connections.
 async fn admit_anyone(app: &App) -> Result<Admitted, ApiError> {
     Ok(app.admission.admit(ANYONE, Cost::Ordinary).await?)
 }
 
-/// The tree that grows.
+/// The newest tree.
 async fn newest(app: &App) -> Result<Tree, ApiError> {
     app.audit.tree.newest().await?.ok_or(ApiError::NotInTheTree)
 }
 
-/// A number of a query string.
+/// Parses a number of a query string.
 fn number(text: &str) -> Result<u64, String> {
     text.parse()
         .ok()

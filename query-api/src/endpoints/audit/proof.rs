@@ -1,5 +1,5 @@
-//! `GET /audit/proof?position=&id=`: that an event is in the log (C2SP `tlog-proof`). Whoever knows its id gets what the log says of
-//! it, too: a receipt.
+//! `GET /audit/proof?position=&id=`: a proof that an event is in the log (C2SP `tlog-proof`). With the event's id, it
+//! also contains the entry of the event: a receipt.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::{ANYONE, FOR_A_MOMENT, TEXT, admit_anyone, newest, number};
 use crate::{app_state::App, error::ApiError};
 
-/// How long an event that is in the log may take to be in a checkpoint.
+/// How long it waits until a checkpoint covers an event.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -49,7 +49,7 @@ pub(crate) async fn proof(State(app): State<App>, RawQuery(query): RawQuery) -> 
     Ok((headers, proof.to_string()).into_response())
 }
 
-/// What the log says of the event at `position`, if it is the one with this id.
+/// The entry of the event at `position`, if it has this id.
 async fn event(app: &App, position: u64, id: EventId) -> Result<EventDigest, ApiError> {
     let after = i64::try_from(position.saturating_sub(1)).unwrap_or(i64::MAX);
     let page = app.audit.store.stored_page(after, 1).await?;
@@ -59,7 +59,7 @@ async fn event(app: &App, position: u64, id: EventId) -> Result<EventDigest, Api
     found.filter(is_asked_for).ok_or(ApiError::NotInTheTree)
 }
 
-/// The tree and its last checkpoint once that covers the event; what has just been appended is waited for.
+/// The tree and its last checkpoint, once that covers the event. Waits for an event that was just appended.
 async fn covered(app: &App, position: u64) -> Result<(Tree, SignedCheckpoint), ApiError> {
     let _place = app.admission.await_projection(ANYONE)?;
     let deadline = Instant::now() + TIMEOUT;

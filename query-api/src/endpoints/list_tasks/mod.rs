@@ -22,7 +22,7 @@ use crate::{
     tasks::{self, Listing},
 };
 
-/// Bytes of a `Link`. Many clients and proxies take 8 KiB of headers in all.
+/// The longest `Link` header, in bytes. Many clients and proxies accept 8 KiB of headers in total.
 const LONGEST_LINK: usize = 4_096;
 
 /// Answers with a page, and where the next one is.
@@ -67,8 +67,8 @@ pub(crate) async fn list_tasks(
     }
 }
 
-/// The entity tag of a page: a hash of its bytes, 132 bits of it. It is strong, since two pages with the same tag are the same
-/// byte for byte. A version of the list would be cheaper, but a list has none: what is shown depends on the question.
+/// The entity tag of a page: a hash of its bytes, 132 bits of it. It is strong, since two pages with the same tag are
+/// the same byte for byte. A version would be cheaper, but a list has none: its content depends on the query.
 fn etag_of(json: &[u8]) -> HeaderValue {
     let hash = BASE64URL.encode(Sha256::digest(json));
     // Letters, digits, `-` and `_` between quotes are always a header value.
@@ -76,7 +76,7 @@ fn etag_of(json: &[u8]) -> HeaderValue {
         .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-/// What reads all that the caller has, and not just a page.
+/// The cost of a query: high if it reads all tasks of the caller.
 fn cost(listing: &Listing) -> Cost {
     if listing.count || !listing.filter.words.is_empty() {
         Cost::High
@@ -85,8 +85,7 @@ fn cost(listing: &Listing) -> Cost {
     }
 }
 
-/// The task of a row; nothing when a newer release, or damage, has made of it what this one cannot read. The others are
-/// shown.
+/// The task of a row; `None` when a newer release or damage made it unreadable. Then the others are shown.
 pub(super) fn view<'r>(app: &App, row: &'r Row) -> Option<BorrowedTask<'r>> {
     tasks::task_of(row)
         .inspect_err(|error| {
@@ -97,8 +96,8 @@ pub(super) fn view<'r>(app: &App, row: &'r Row) -> Option<BorrowedTask<'r>> {
         .ok()
 }
 
-/// The same query again, from `cursor` on (RFC 8288), unless that is too long for a header. The cursor is in the body
-/// as well.
+/// The same query again, from `cursor` on (RFC 8288); `None` if that is too long for a header. The cursor is also in
+/// the body.
 fn next_link(parameters: &Parameters, cursor: &str) -> Option<HeaderValue> {
     let mut query = parameters.without("cursor");
     if !query.is_empty() {

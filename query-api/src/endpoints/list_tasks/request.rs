@@ -1,4 +1,4 @@
-//! Reads what `GET /tasks` is asked for.
+//! Parses the query string of `GET /tasks`.
 
 use std::collections::BTreeSet;
 
@@ -12,15 +12,15 @@ use crate::{
 };
 
 const DEFAULT_LIMIT: u16 = 50;
-/// No task has more tags, nor longer ones.
+/// The most tags in a filter, which is the most that a task can have.
 const MOST_TAGS: usize = 20;
 const LONGEST_TAG: usize = 50;
-/// Characters: the longest title and then some.
+/// The longest search text in characters, longer than any title.
 const LONGEST_SEARCH: usize = 256;
-/// Words that are not parts of others.
+/// The most words, not counting parts of other words.
 const MOST_WORDS: usize = 16;
 
-/// What a query string asks for.
+/// Parses a query string.
 pub(super) fn parse(mut parameters: Parameters) -> Result<Listing, BadParameter> {
     let given = &mut parameters;
     let filter = Filter {
@@ -57,7 +57,7 @@ pub(super) fn parse(mut parameters: Parameters) -> Result<Listing, BadParameter>
     })
 }
 
-/// One of the words that a status or a priority is written as in JSON.
+/// Parses the JSON name of a status or a priority.
 fn word<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
     T::deserialize(StrDeserializer::<serde::de::value::Error>::new(text)).ok()
 }
@@ -111,7 +111,7 @@ fn words(text: &str) -> Result<BTreeSet<String>, String> {
     if words.is_empty() {
         return Err("it has no words: leave it out instead".to_owned());
     }
-    // Where the longer word occurs, its parts do.
+    // Where the longer word occurs, its part does too.
     let is_part = |word: &String| {
         words
             .iter()

@@ -1,5 +1,5 @@
-//! `GET /tasks/events`: what happens to the caller's tasks, as it is projected (server-sent events, as the HTML standard has
-//! them). `Last-Event-ID` takes up where an earlier stream ended.
+//! `GET /tasks/events`: the events of the caller's tasks as they are projected, as server-sent events of the HTML
+//! standard. `Last-Event-ID` continues an earlier stream.
 
 mod stream;
 
@@ -17,7 +17,7 @@ use crate::{app_state::App, error::ApiError, tasks::ChangeToken};
 use stream::EventStream;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// Tells proxies of a certain kind to pass on what comes, as it comes.
+/// Tells some proxies not to buffer the response.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Answers with a stream that ends with the token, with the session, and with this process.

@@ -1,5 +1,5 @@
-//! One stream. It works only while its client takes what it has, so that a slow one costs a page of memory at most; the
-//! server cuts off a client that takes nothing.
+//! One stream. It works only while its client reads, so that a slow client costs at most a page of memory; the server
+//! disconnects a client that does not read.
 
 use std::{convert::Infallible, fmt::Write as _, sync::Arc, time::Duration};
 
@@ -20,9 +20,10 @@ use crate::{
     tasks::{self, ChangeToken, Follower},
 };
 
-/// Says that the stream lives, and is a look for what no signal told of.
+/// How often a comment is sent to keep the connection alive, and the table is read without a signal.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How often to ask whether the session is still live: a stream ends within a second of it. Mostly the answer is remembered.
+/// How often it is checked that the session is still live, so that a stream ends within a second of it. Usually the
+/// answer is cached.
 const CHECK: Duration = Duration::from_millis(500);
 
 pub(super) struct EventStream {
@@ -30,12 +31,12 @@ pub(super) struct EventStream {
     identity: Arc<Identity>,
     token: String,
     follower: Follower,
-    /// How far everything about the caller has been projected.
+    /// The position up to which everything about the caller is projected.
     projected: watch::Receiver<u64>,
-    /// What is to be sent before anything that happens.
+    /// The text to send before the first event.
     greeting: Option<String>,
     look: bool,
-    /// A look failed.
+    /// Whether the last read failed.
     missed: bool,
     checked_at: Instant,
     heartbeat_at: Instant,
@@ -51,7 +52,7 @@ impl EventStream {
         place: Place,
     ) -> Self {
         let owner = identity.user_id;
-        // An id without data: a client that loses the connection before anything happens comes back to this place.
+        // An id without data: a client that loses the connection before the first event continues from here.
         let id = since.write(&app.cursor_key, owner);
         let now = Instant::now();
         Self {
@@ -76,7 +77,7 @@ impl EventStream {
         })
     }
 
-    /// What to send next; nothing when the stream is over.
+    /// The next text to send; `None` at the end of the stream.
     async fn next(&mut self) -> Option<String> {
         if let Some(greeting) = self.greeting.take() {
             return Some(greeting);
@@ -86,7 +87,7 @@ impl EventStream {
                 return None;
             }
             if self.look {
-                // Before the look, so that whatever is projected after it is looked for again.
+                // Before the read, so that later changes cause another read.
                 self.projected.borrow_and_update();
                 let page = self.page().await;
                 self.missed = page.is_none();
@@ -113,11 +114,11 @@ impl EventStream {
         }
     }
 
-    /// Whether nobody may be told any more.
+    /// Whether the stream must end.
     async fn is_over(&mut self) -> bool {
         if self.app.stop.is_cancelled()
             || self.app.clock.now() >= self.identity.expires_at
-            // What is projected comes from another log: its positions say nothing to the client.
+            // The read models come from another log, whose positions mean nothing to the client.
             || self.app.projection.complaint().is_some()
         {
             return true;
@@ -129,12 +130,12 @@ impl EventStream {
         match self.app.verifier.verify(&self.token).await {
             Ok(identity) => !identity.has_role(events::Role::User),
             Err(VerifyError::Rejected(_)) => true,
-            // Nobody knows: then it ends with the token.
+            // It is unknown: then it ends with the token.
             Err(VerifyError::Unavailable(_)) => false,
         }
     }
 
-    /// What has happened, if that can be told now.
+    /// The events that can be read now.
     async fn page(&mut self) -> Option<String> {
         let owner = self.identity.user_id;
         let _admitted = self.app.admission.admit(owner, Cost::Ordinary).await.ok()?;
@@ -147,7 +148,7 @@ impl EventStream {
         };
         let mut page = String::new();
         for row in &rows {
-            // What a newer release, or damage, has made unreadable keeps nothing else back.
+            // Unreadable rows, from a newer release or damage, are left out.
             if let Err(error) = self.write(&mut page, row) {
                 self.app.unreadable_rows.leave_out("task_history", &error);
             }

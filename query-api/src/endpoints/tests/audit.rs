@@ -98,7 +98,7 @@ mod test {
         );
         assert!(answer.header("consistency-token").is_some());
         assert_eq!(positions(&role.get(other, "/audit/events").await), [3]);
-        // What is about others is as if it were not there.
+        // Entries about others are invisible.
         assert_eq!(
             positions(&role.get(other, &format!("/audit/events?subject={me}")).await),
             Vec::<u64>::new()
@@ -162,7 +162,7 @@ mod test {
         loop {
             let answer = role.get(me, &format!("/audit/events?{query}")).await;
             all.extend(positions(&answer));
-            // What comes meanwhile is newer.
+            // Entries that are added meanwhile are newer.
             let position = 100 + all.len() as u64;
             entry(
                 &database,

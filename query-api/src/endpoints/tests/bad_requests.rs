@@ -1,4 +1,4 @@
-//! What is refused, and what is answered when the database is gone.
+//! Refused requests, and the answers when the database is down.
 
 use axum::body::Body;
 use http::{Request, header};
@@ -107,7 +107,7 @@ async fn long_searches_and_many_tags_are_within_what_both_databases_take() {
     let test = async |database| {
         let role = TestRole::start(&database).await;
         let me = user();
-        // The one character whose compatibility form is longest, and the most words that fit.
+        // The character with the longest compatibility form, and the most words that fit.
         let longest = "%EF%B7%BA".repeat(256);
         let most = (0..16).map(|n| format!("{n:02x}")).collect::<Vec<_>>().join("+");
         let tags = (0..20).map(|n| format!("{n:050}")).collect::<Vec<_>>().join(",");
@@ -191,7 +191,7 @@ async fn a_postgres_that_ends_connections_is_unavailable_and_then_back() {
         let role = TestRole::start(&database).await;
         let me = user();
         assert_eq!(role.get(me, "/tasks").await.status.as_u16(), 200);
-        // One connection of the pool breaks off while it runs the query that ends it and all others.
+        // A connection of the pool breaks while it runs the query that ends it and all others.
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()";
         let error = database.fetch_all(end, &[]).await.unwrap_err();
         assert!(error.is_unavailable(), "{error}");

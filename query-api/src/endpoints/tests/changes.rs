@@ -20,7 +20,7 @@ mod test {
         audit(database, task, position).await;
     }
 
-    /// All pages from the token on: the titles that have changed, and the token to go on with.
+    /// All pages from the token on: the changed titles, and the token for the next request.
     async fn titles(role: &TestRole, me: UserId, since: Option<&str>) -> (Vec<String>, String) {
         let (mut titles, mut since) = (Vec::new(), since.map(str::to_owned));
         loop {
@@ -135,7 +135,7 @@ mod test {
             titles(&role, me, Some(&whole)).await.0,
             ["Late", "Task 2", "Task 3"]
         );
-        // Once nothing is parked, nothing is told twice.
+        // When nothing is parked, nothing is returned twice.
         let (_, next) = titles(&role, me, Some(&next)).await;
         assert_eq!(titles(&role, me, Some(&next)).await.0.len(), 0);
     }

@@ -46,7 +46,7 @@ mod test {
             }
         }
 
-        /// The next block of lines; nothing at the end of the stream.
+        /// The next block of lines; `None` at the end of the stream.
         async fn block(&mut self) -> Option<String> {
             loop {
                 if let Some((block, rest)) = self.text.split_once("\n\n") {
@@ -137,7 +137,7 @@ mod test {
             .to_owned();
         let mut stream = Stream::open(&role, me, Some(&next)).await;
         assert_eq!(stream.event().await.1["changes"][0]["to"], "1");
-        // Someone else's place is none, and a browser without one sends nothing.
+        // The place of another person is refused, and a browser without one sends nothing.
         role.get_with(user(), "/tasks/events", &[("last-event-id", &seen)])
             .await
             .assert_problem(400, "bad-cursor");
@@ -160,7 +160,7 @@ mod test {
         database.execute("DELETE FROM parked_events", &[]).await.unwrap();
         happen(&database, me, "Late", 5).await;
         happen(&database, me, "Later", 7).await;
-        // Whoever stayed, and whoever comes back.
+        // A client that stayed, and one that comes back.
         let mut back = Stream::open(&role, me, Some(&seen)).await;
         for stream in [&mut stream, &mut back] {
             for title in ["Late", "After", "Later"] {

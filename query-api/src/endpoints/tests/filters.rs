@@ -1,4 +1,4 @@
-//! What each filter and order lets through.
+//! The results of each filter and order.
 
 super::on_both! {
     states_and_priorities_are_any_of_and_tags_all_of;

@@ -19,7 +19,7 @@ mod test {
 
     const START: i64 = 1_700_000_000_000_000;
 
-    /// A task of `owner` through so many versions, one a second; every other change moves its status.
+    /// A task of `owner` with this many versions, one a second; every other change is one of its status.
     fn states(owner: UserId, versions: u32) -> Vec<Task> {
         let mut state = task(owner, "Task 1");
         state.created_at = Timestamp::from_micros(START);
@@ -153,7 +153,7 @@ mod test {
                 .await
                 .assert_problem(404, "not-found");
         }
-        // The future is as the present, as far as anybody knows.
+        // The future is like the present.
         let answer = role.get(me, &format!("{path}?as_of=9999-12-31T00:00:00Z")).await;
         assert_eq!(answer.json()["version"], 200);
     }
@@ -203,7 +203,7 @@ mod test {
 
     pub(super) async fn a_version_that_was_passed_over_is_the_state_before(database: Database) {
         let me = user();
-        // Also where a row would hold the whole state.
+        // Also at a version whose row holds the whole state.
         let mut states = states(me, 70);
         states.remove(63);
         given(&database, &states).await;

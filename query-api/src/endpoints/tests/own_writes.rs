@@ -72,7 +72,7 @@ mod test {
         assert_eq!(answer.header("preference-applied"), Some("wait=0"));
         assert_eq!(list(&role, me, 0, "wait=0").await.status.as_u16(), 200);
 
-        // A partition that has no row yet is at the beginning.
+        // A partition without a row is at the beginning.
         let other = std::iter::repeat_with(user)
             .find(|user| PARTITIONS.of(*user) != PARTITIONS.of(me))
             .unwrap();
@@ -169,7 +169,7 @@ mod test {
             asked.elapsed() < Duration::from_secs(20),
             "nobody waited in a queue"
         );
-        // What is there is shown to them all the same.
+        // States that are there are still shown to them.
         let there = join_all((0..150).map(|_| list(&role, greedy, 0, "wait=2"))).await;
         assert!(
             !there
@@ -185,7 +185,7 @@ mod test {
         let (answer, ()) = tokio::join!(list(&role, me, 5, "wait=10"), project(&database, me, 5, false));
         assert_eq!(answer.status.as_u16(), 200);
         assert!(asked.elapsed() < Duration::from_secs(9));
-        // Even one who does not wait is not turned away without a look.
+        // A caller that does not wait also causes a read of the table.
         project(&database, me, 6, false).await;
         assert_eq!(list(&role, me, 6, "wait=0").await.status.as_u16(), 200);
     }
@@ -224,7 +224,7 @@ mod test {
         project(&database, me, 100, true).await;
         let role = TestRole::start(&database).await;
         assert_eq!(list(&role, me, 100, "wait=0").await.status.as_u16(), 200);
-        // The read models are built again; whoever waits makes the role look, and it believes what it sees.
+        // The read models are rebuilt; a waiting caller makes the role read the table, and it uses the result.
         database.execute("DELETE FROM checkpoints", &[]).await.unwrap();
         list(&role, me, 101, "wait=0")
             .await
@@ -245,15 +245,15 @@ mod test {
         project(&database, me, 8, true).await;
         let role = TestRole::start(&database).await;
         role.log().ends_at(10);
-        // The log ends before it: whoever asks for it is told so.
+        // The log ends before it, and the answer says so.
         let answer = list(&role, me, 11, "wait=0").await;
         answer.assert_problem(503, "projection-behind");
         assert!(answer.header("retry-after").is_some());
-        // The gateway, which asks for whoever does not know of it, gets what there is, and how far that goes.
+        // The gateway, which asks for callers without a token, gets the present state and its token.
         let answer = list(&role, me, 11, "wait=0, handling=lenient").await;
         assert_eq!(answer.status.as_u16(), 200);
         assert_eq!(answer.header("consistency-token"), Some(token(me, 8).as_str()));
-        // The log has it, or another at its position.
+        // The log has the event, or another one at its position.
         for (event, lenient) in [(TestLog::id(9), 503), (EventId(Uuid::from_u128(7)), 200)] {
             let point = LogPoint {
                 position: 9,

@@ -91,7 +91,7 @@ mod test {
             (json!(null), None)
         );
 
-        // Another limit, another order of the parameters, without the count: still the same query.
+        // With another limit, another order of the parameters, and no count it is still the same query.
         let rest = role
             .get(me, &format!("/tasks?cursor={cursor}&limit=6&q=task&status=open"))
             .await;
@@ -146,7 +146,7 @@ mod test {
             .assert_problem(400, "bad-cursor");
         role.get(other, &good).await.assert_problem(400, "bad-cursor");
 
-        // Another replica with the same key takes it, one with another key does not.
+        // Another replica with the same key accepts it, one with another key does not.
         assert_eq!(
             TestRole::start(&database)
                 .await
@@ -177,7 +177,7 @@ mod test {
                 let answer = role.get(me, &path).await;
                 assert_eq!(answer.status.as_u16(), 200);
                 let page = ids(&answer.json());
-                // The task at which the page ended goes away, and so does one that is still to come.
+                // The last task of the page is deleted, and so is one of a later page.
                 let gone = [
                     page.last().copied(),
                     expected.iter().rev().find(|id| !removed.contains(*id)).copied(),
@@ -194,10 +194,10 @@ mod test {
                         removed.insert(id);
                     }
                 }
-                // New ones come everywhere in the order, fewer than a page shows.
+                // New tasks appear everywhere in the order, fewer than a page shows.
                 insert(&database, &tasks(me, 13)[rounds % 11..][..2]).await;
                 rounds += 1;
-                // All others change, except for what they are sorted by.
+                // All others change, except for the sorted column.
                 let changed: Vec<_> = at_first
                     .iter()
                     .filter(|task| !removed.contains(&task.id))
@@ -247,7 +247,7 @@ mod test {
         );
     }
 
-    /// What is inherent to pages that continue after a place: see "Pages" in `docs/architecture.md`.
+    /// A property of pages that continue after a place: see "Pages" in `docs/architecture.md`.
     pub(super) async fn a_task_that_changes_moves_ahead_in_the_order_of_changes(database: Database) {
         let me = user();
         let tasks: Vec<_> = (1..=12)

@@ -1,5 +1,4 @@
-//! Whatever the tasks and whatever the query: paging through gives exactly what filtering and sorting the
-//! same tasks in memory gives.
+//! For any tasks and any query, paging returns exactly the same as filtering and sorting the tasks in memory.
 
 use std::{cmp::Ordering, fmt::Debug};
 
@@ -38,7 +37,7 @@ const WORDS: [&str; 14] = [
     "👩‍🚀",
     "milk",
 ];
-/// What the time bounds and the tasks' instants are taken from, so that they often meet.
+/// The values of the time bounds and of the tasks' instants, so that they often meet.
 const DAYS: [&str; 6] = [
     "1970-01-01",
     "2026-12-01",
@@ -124,7 +123,7 @@ fn tasks() -> impl Strategy<Value = Vec<Task>> {
 }
 
 fn query() -> impl Strategy<Value = Query> {
-    /// Nothing most of the time: every filter at once would let nothing through.
+    /// Usually empty: all filters together would find nothing.
     fn seldom<T: Debug + Clone>(some: impl Strategy<Value = Vec<T>>) -> impl Strategy<Value = Vec<T>> {
         prop_oneof![3 => Just(Vec::new()), 1 => some]
     }
@@ -276,7 +275,7 @@ async fn check(
     tasks: Vec<Task>,
     queries: &[Query],
 ) -> Result<(), TestCaseError> {
-    // Every case is someone else's, so the tasks of all earlier ones lie in between.
+    // Every case has a new person, so the tasks of earlier cases are in between.
     let me = user();
     let tasks: Vec<Task> = tasks.into_iter().map(|task| Task { owner: me, ..task }).collect();
     insert(database, &tasks).await;
@@ -294,7 +293,7 @@ async fn check(
         loop {
             let answer = role.get(me, &next).await;
             prop_assert_eq!(answer.status.as_u16(), 200, "{}", next);
-            // Rows are written as they lie, and must read as the type of the contract would have been written.
+            // Rows are written directly, and must have the same JSON as the type of the contract.
             let shown: TaskPage = serde_json::from_slice(&answer.bytes).unwrap();
             prop_assert_eq!(
                 serde_json::to_string(&shown).unwrap(),

@@ -1,4 +1,5 @@
-//! What nobody has an index for, and hardly any task passes: a page looks at a bounded number of tasks, and says where to go on.
+//! Filters without an index that hardly any task passes: a page examines a bounded number of tasks, and says where to
+//! continue.
 
 super::on_both! {
     a_filter_that_hardly_any_task_passes_is_answered_piece_by_piece;

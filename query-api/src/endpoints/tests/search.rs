@@ -1,4 +1,4 @@
-//! What a search finds, and how little it reads to find it.
+//! The results of a search, and how few rows it reads.
 
 super::on_both! {
     parts_of_words_of_any_length_are_found_with_and_without_grams;
@@ -22,7 +22,7 @@ mod test {
         testing::{TestRole, insert, task, user},
     };
 
-    /// The answer, which a busy machine may take several times to come to.
+    /// The answer; a busy machine may need several attempts.
     async fn patiently(role: &TestRole, caller: UserId, path: &str) -> Value {
         for _ in 0..20 {
             let answer = role.get(caller, path).await;
@@ -68,7 +68,7 @@ mod test {
                 }
             }
             assert_eq!(role.get(me, "/tasks?q=nowhere").await.titles(), [""; 0]);
-            // As after a migration, until the projector has filled it.
+            // As after a migration, before the projector has filled it.
             database
                 .execute("UPDATE tasks SET grams = NULL", &[])
                 .await
@@ -106,7 +106,7 @@ mod test {
 
     pub(super) async fn tasks_that_nearly_match_are_read_a_bounded_number_at_a_time(database: Database) {
         let me = user();
-        // All grams of the word, and not the word.
+        // All grams of the word, but not the word.
         let near = |n: i64| Task {
             description: Some("abca cabd".to_owned()),
             created_at: Timestamp::from_micros(n),

@@ -1,4 +1,4 @@
-//! One caller beside another.
+//! Callers do not disturb each other.
 
 super::on_both! {
     whoever_asks_for_too_much_at_once_is_told_so_and_nobody_else_is;
@@ -38,7 +38,7 @@ mod test {
     }
 }
 
-/// The statement waits for a lock here, but what ends it is the same for one that works.
+/// The statement waits for a lock here; one that works ends in the same way.
 #[tokio::test]
 async fn a_query_ends_on_postgres_when_its_caller_hangs_up_or_it_takes_too_long() {
     use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ async fn a_query_ends_on_postgres_when_its_caller_hangs_up_or_it_takes_too_long(
         let mut lock = owner.begin().await.unwrap();
         lock.execute("LOCK TABLE tasks").await.unwrap();
 
-        // More of them than there are connections, one after the other.
+        // More of them than connections, one after another.
         for _ in 0..6 {
             for path in ["/tasks", "/tasks?q=mine"] {
                 let hung_up = tokio::time::timeout(Duration::from_millis(100), role.get(me, path)).await;

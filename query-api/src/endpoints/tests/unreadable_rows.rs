@@ -1,4 +1,4 @@
-//! Rows that a newer release, or damage, has made unreadable: each list leaves them out, and goes on behind them.
+//! Rows that a newer release or damage made unreadable: each list leaves them out and continues after them.
 
 super::on_both! {
     the_audit_trail_is_told_around_entries_that_cannot_be_read;
@@ -14,7 +14,7 @@ mod test {
         testing::{TestRole, audit, insert, insert_history, task, user},
     };
 
-    /// All that is under `key` in the items of a list, page by page.
+    /// All values of `key` in the items of a list, page by page.
     async fn walk(role: &TestRole, caller: events::UserId, path: &str, limit: u16, key: &str) -> Vec<u64> {
         let mut found = Vec::new();
         let mut query = format!("{path}?limit={limit}");

@@ -88,7 +88,7 @@ fn words_that_are_said_twice_or_are_parts_of_others_are_dropped() {
         listing.filter.words,
         ["reporter".to_owned(), "x".to_owned()].into()
     );
-    // Each letter again and again is still one word.
+    // A repeated word counts once.
     assert!(parsed(&format!("q={}", "a+b+".repeat(60))).is_ok());
 }
 
